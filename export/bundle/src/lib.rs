@@ -1,0 +1,8 @@
+//! What producers and users of a model must agree on. No engine, no graph, no I/O beyond digests.
+#![forbid(unsafe_code)]
+
+mod manifest;
+mod threat_model;
+
+pub use manifest::{BatchMode, ImageShape, Layout, Manifest, Normalisation, OutputKind};
+pub use threat_model::{Norm, ThreatModel};

@@ -1,0 +1,93 @@
+//! What a prepared model is: the facts that a runtime needs, and a certificate records.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Channels, height and width of the images that a model takes, in that order of memory (`[N, C, H, W]`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImageShape {
+    /// Colour channels.
+    pub channels: usize,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+}
+
+impl ImageShape {
+    /// Pixel values of one image, `C·H·W`.
+    pub fn pixels(&self) -> usize {
+        self.channels * self.height * self.width
+    }
+}
+
+/// How the model file itself lays out its input, before we put a Transpose or Reshape in front of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// `[N, C, H, W]`
+    Nchw,
+    /// `[N, H, W, C]`
+    Nhwc,
+    /// One row of `C·H·W` values an image, in any arrangement of ones, e.g. `[N, 784]` or `[N, 784, 1]`.
+    Flat,
+}
+
+/// `(pixel - mean) / std`, put in front of the model so that attacks work in pixels of `[0, 1]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Normalisation {
+    /// One value a channel, or one for all.
+    pub mean: Vec<f32>,
+    /// One value a channel, or one for all; never zero.
+    pub std: Vec<f32>,
+}
+
+/// How the model treats the batch dimension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BatchMode {
+    /// The file takes any batch.
+    Dynamic,
+    /// The file takes one image; we changed that one dimension and checked that the logits stay the same.
+    Rebatched,
+    /// The file takes one image and cannot be changed: it is evaluated one image at a time.
+    One,
+}
+
+/// What the numbers that the model returns are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputKind {
+    /// Logits, used as they are.
+    Logits,
+    /// Probabilities: gradients are taken of their logarithm, so that cross entropy does not saturate.
+    Probabilities,
+}
+
+/// The facts of a prepared model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// SHA-256 of the model file followed by each external data file in the order of their names.
+    pub model_digest: String,
+    /// Opset of the file.
+    pub opset: u32,
+    /// IR version of the file.
+    pub ir_version: i64,
+    /// Producer name and version, as the file states them.
+    pub producer: String,
+    /// The images it takes.
+    pub image: ImageShape,
+    /// Layout of the file's own input.
+    pub layout: Layout,
+    /// Normalisation put in front, where the user asked for one.
+    pub normalisation: Option<Normalisation>,
+    /// Number of classes, `K`.
+    pub classes: usize,
+    /// Batch dimension.
+    pub batch: BatchMode,
+    /// Output.
+    pub output: OutputKind,
+}

@@ -1,0 +1,119 @@
+//! The one error of this crate: what kind, where, what was found, what was wanted, and the way out.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::graph::Node;
+
+/// What went wrong, coarse enough to choose an exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A file could not be read or written.
+    Io,
+    /// The bytes are not a well-formed ONNX model.
+    Format,
+    /// The model exceeds a cap of [`Limits`](crate::onnx::Limits).
+    Limit,
+    /// The model is well formed, but uses something that we do not support.
+    Unsupported,
+    /// A shape or type does not fit, or cannot be determined.
+    Shape,
+    /// The model is not an image classifier as the caller described it.
+    NotAClassifier,
+}
+
+/// The part of the model that the error is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A node, by name (or by its first output where it has none) and operator.
+    Node {
+        /// Node name.
+        name: String,
+        /// Operator type, e.g. `Conv`.
+        op_type: String,
+    },
+    /// A tensor, by name.
+    Tensor(String),
+    /// A file.
+    File(PathBuf),
+}
+
+/// An error with its place. `Display` is one sentence that names the place first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    kind: ErrorKind,
+    place: Option<Place>,
+    message: String,
+}
+
+/// Shorthand used by the whole crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// An error without a place.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, place: None, message: message.into() }
+    }
+
+    /// Shorthand for [`ErrorKind::Format`].
+    pub fn format(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Format, message)
+    }
+
+    /// Shorthand for [`ErrorKind::Unsupported`].
+    pub fn unsupported(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Unsupported, message)
+    }
+
+    /// Shorthand for [`ErrorKind::Shape`].
+    pub fn shape(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Shape, message)
+    }
+
+    /// Names the node, unless a place is known already: the innermost place wins.
+    #[must_use]
+    pub fn at_node(self, node: &Node) -> Self {
+        self.at(Place::Node { name: node.name.clone(), op_type: node.op_type.clone() })
+    }
+
+    /// Names the tensor, unless a place is known already.
+    #[must_use]
+    pub fn at_tensor(self, name: impl Into<String>) -> Self {
+        self.at(Place::Tensor(name.into()))
+    }
+
+    /// Names the file, unless a place is known already.
+    #[must_use]
+    pub fn at_file(self, path: impl Into<PathBuf>) -> Self {
+        self.at(Place::File(path.into()))
+    }
+
+    fn at(mut self, place: Place) -> Self {
+        self.place.get_or_insert(place);
+        self
+    }
+
+    /// The kind, for the caller's exit code.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The node, tensor or file, where one is known.
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Some(Place::Node { name, op_type }) => write!(f, "node `{name}` ({op_type}): {}", self.message),
+            Some(Place::Tensor(name)) => write!(f, "tensor `{name}`: {}", self.message),
+            Some(Place::File(path)) => write!(f, "{}: {}", path.display(), self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

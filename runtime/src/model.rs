@@ -1,0 +1,73 @@
+//! The two seams between attacks and models: ask for logits, ask for gradients.
+//!
+//! Both have two real sides: ONNX Runtime sessions ([`crate::session`]) and a linear classifier whose worst case is
+//! known in closed form ([`crate::linear`]). Images are rows of `C·H·W` pixels in `[0, 1]`, channel-major.
+
+use mimir_bundle::ImageShape;
+use ndarray::{Array1, Array2, ArrayView2};
+
+/// An error from evaluating a model: what the engine said, and about which model.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{model}: {message}")]
+pub struct ModelError {
+    /// Which of the sessions, e.g. `original model` or `gradient graph`.
+    pub model: String,
+    /// What the engine said.
+    pub message: String,
+}
+
+/// Maps a full batch of images to logits.
+pub trait Classifier {
+    /// Shape of one image.
+    fn image_shape(&self) -> ImageShape;
+
+    /// Number of classes, `K ≥ 2`.
+    fn classes(&self) -> usize;
+
+    /// Number of rows, `B`, that every call takes: callers pad.
+    fn batch(&self) -> usize;
+
+    /// Logits `[B, K]` of images `[B, C·H·W]`.
+    ///
+    /// # Errors
+    /// When the engine fails; non-finite logits are not an error here, the caller knows the image.
+    fn logits(&mut self, images: ArrayView2<f32>) -> Result<Array2<f32>, ModelError>;
+}
+
+/// What one forward and one backward pass give for a batch.
+#[derive(Debug, Clone)]
+pub struct GradientBatch {
+    /// `[B, K]`, from the gradient graph: may differ from the original model's in the last bits.
+    pub logits: Array2<f32>,
+    /// `[B]`, the loss that the attack maximises, one per image.
+    pub loss: Array1<f32>,
+    /// `[B, C·H·W]`, gradient of each image's own loss.
+    pub gradient: Array2<f32>,
+}
+
+/// Maps a full batch of images and labels to losses and input gradients.
+pub trait Differentiable {
+    /// Number of rows, `B`, that every call takes: callers pad.
+    fn batch(&self) -> usize;
+
+    /// Logits, loss and input gradient of images `[B, C·H·W]` with labels `[B]`.
+    ///
+    /// # Errors
+    /// When the engine fails; non-finite values are not an error here, the caller knows the image.
+    fn loss_gradient(&mut self, images: ArrayView2<f32>, labels: &[usize]) -> Result<GradientBatch, ModelError>;
+}
+
+/// Makes the models of one worker thread. Two workers never share a session.
+pub trait ModelSource: Sync {
+    /// The original model, forward only: it alone decides whether an image is broken.
+    ///
+    /// # Errors
+    /// When the engine refuses the model.
+    fn classifier(&self) -> Result<Box<dyn Classifier>, ModelError>;
+
+    /// The gradient graph with the cross-entropy head.
+    ///
+    /// # Errors
+    /// When the engine refuses the graph.
+    fn differentiable(&self) -> Result<Box<dyn Differentiable>, ModelError>;
+}
