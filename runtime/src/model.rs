@@ -1,13 +1,14 @@
 //! The two seams between attacks and models: ask for logits, ask for gradients.
 //!
 //! Both have two real sides: ONNX Runtime sessions ([`crate::session`]) and a linear classifier whose worst case is
-//! known in closed form ([`crate::linear`]). Images are rows of `C·H·W` pixels in `[0, 1]`, channel-major.
+//! known in closed form ([`crate::linear`]). Images are rows of `C·H·W` pixels in `[0, 1]`, channel-major. Answers
+//! are borrowed from the model, which overwrites them at the next call: nothing is allocated in an attack's loop.
 
 use mimir_bundle::ImageShape;
 use ndarray::{Array1, Array2, ArrayView2};
 
 /// An error from evaluating a model: what the engine said, and about which model.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{model}: {message}")]
 pub struct ModelError {
     /// Which of the sessions, e.g. `original model` or `gradient graph`.
@@ -31,7 +32,23 @@ pub trait Classifier {
     ///
     /// # Errors
     /// When the engine fails; non-finite logits are not an error here, the caller knows the image.
-    fn logits(&mut self, images: ArrayView2<f32>) -> Result<Array2<f32>, ModelError>;
+    fn logits(&mut self, images: ArrayView2<f32>) -> Result<&Array2<f32>, ModelError>;
+}
+
+/// A loss that gradient graphs are made for. Attacks maximise it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Loss {
+    /// `-log softmax(logits)[label]`.
+    CrossEntropy,
+}
+
+/// What the loss of one image refers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Goal {
+    /// The true class.
+    pub label: usize,
+    /// The class that a targeted loss draws towards; untargeted losses have none.
+    pub target: Option<usize>,
 }
 
 /// What one forward and one backward pass give for a batch.
@@ -45,16 +62,31 @@ pub struct GradientBatch {
     pub gradient: Array2<f32>,
 }
 
-/// Maps a full batch of images and labels to losses and input gradients.
+impl GradientBatch {
+    /// Room for the answers about `batch` images.
+    pub fn zeros(batch: usize, classes: usize, pixels: usize) -> Self {
+        Self {
+            logits: Array2::zeros((batch, classes)),
+            loss: Array1::zeros(batch),
+            gradient: Array2::zeros((batch, pixels)),
+        }
+    }
+}
+
+/// Maps a full batch of images to losses and input gradients.
 pub trait Differentiable {
     /// Number of rows, `B`, that every call takes: callers pad.
     fn batch(&self) -> usize;
 
-    /// Logits, loss and input gradient of images `[B, C·H·W]` with labels `[B]`.
+    /// Logits, loss and input gradient of images `[B, C·H·W]` with goals `[B]`.
     ///
     /// # Errors
     /// When the engine fails; non-finite values are not an error here, the caller knows the image.
-    fn loss_gradient(&mut self, images: ArrayView2<f32>, labels: &[usize]) -> Result<GradientBatch, ModelError>;
+    fn loss_gradient(
+        &mut self,
+        images: ArrayView2<f32>,
+        goals: &[Goal],
+    ) -> Result<&GradientBatch, ModelError>;
 }
 
 /// Makes the models of one worker thread. Two workers never share a session.
@@ -65,9 +97,9 @@ pub trait ModelSource: Sync {
     /// When the engine refuses the model.
     fn classifier(&self) -> Result<Box<dyn Classifier>, ModelError>;
 
-    /// The gradient graph with the cross-entropy head.
+    /// The gradient graph with that loss.
     ///
     /// # Errors
-    /// When the engine refuses the graph.
-    fn differentiable(&self) -> Result<Box<dyn Differentiable>, ModelError>;
+    /// When there is no graph for that loss, or the engine refuses it.
+    fn differentiable(&self, loss: Loss) -> Result<Box<dyn Differentiable>, ModelError>;
 }

@@ -1,0 +1,154 @@
+//! Where libonnxruntime is looked for. Nothing is loaded here.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// What the search depends on, so that it can be tested without touching the process.
+#[derive(Debug, Default)]
+pub(super) struct Surroundings {
+    /// Path that the user gave.
+    pub(super) explicit: Option<PathBuf>,
+    /// `MIMIR_ORT_DYLIB`.
+    pub(super) mimir_variable: Option<OsString>,
+    /// `ORT_DYLIB_PATH`.
+    pub(super) ort_variable: Option<OsString>,
+    /// Folder of the running program.
+    pub(super) program_folder: Option<PathBuf>,
+    /// Current folder.
+    pub(super) current_folder: Option<PathBuf>,
+}
+
+impl Surroundings {
+    /// Those of this process.
+    pub(super) fn of_process(explicit: Option<&Path>) -> Self {
+        let program = std::env::current_exe().ok();
+        Self {
+            explicit: explicit.map(Path::to_path_buf),
+            mimir_variable: std::env::var_os("MIMIR_ORT_DYLIB"),
+            ort_variable: std::env::var_os("ORT_DYLIB_PATH"),
+            program_folder: program.and_then(|path| path.parent().map(Path::to_path_buf)),
+            current_folder: std::env::current_dir().ok(),
+        }
+    }
+
+    /// The files to try, best first.
+    ///
+    /// What somebody asked for by name is the only candidate: a wrong path must not be papered over by another copy.
+    pub(super) fn candidates(&self) -> Vec<PathBuf> {
+        let variables = [&self.mimir_variable, &self.ort_variable];
+        let named = variables.into_iter().flatten().find(|value| !value.is_empty()).map(PathBuf::from);
+        if let Some(path) = self.explicit.clone().or(named) {
+            return vec![self.absolute(path)];
+        }
+        let mut found: Vec<PathBuf> = Vec::new();
+        for start in [&self.program_folder, &self.current_folder].into_iter().flatten() {
+            found.extend(start.ancestors().flat_map(checkout_copies));
+        }
+        found.extend(self.program_folder.iter().flat_map(|folder| libraries_in(folder)));
+        // A bare name: the loader searches its own path.
+        found.push(PathBuf::from("libonnxruntime.so.1"));
+        found
+    }
+
+    /// Relative to the current folder; `ort` would take it relative to the program.
+    fn absolute(&self, path: PathBuf) -> PathBuf {
+        match &self.current_folder {
+            Some(folder) => folder.join(path),
+            None => path,
+        }
+    }
+}
+
+/// `FOLDER/.mimir/onnxruntime-*/libonnxruntime.so*`, newest version first: where `make setup` puts it.
+fn checkout_copies(folder: &Path) -> Vec<PathBuf> {
+    let mut copies = entries(&folder.join(".mimir"));
+    copies.retain(|path| file_name(path).starts_with("onnxruntime-"));
+    copies.sort_by_key(|path| std::cmp::Reverse(version_numbers(&file_name(path))));
+    copies.iter().flat_map(|copy| libraries_in(copy)).collect()
+}
+
+/// `FOLDER/libonnxruntime.so*`.
+fn libraries_in(folder: &Path) -> Vec<PathBuf> {
+    let mut libraries = entries(folder);
+    libraries.retain(|path| file_name(path).starts_with("libonnxruntime.so"));
+    libraries.sort();
+    libraries
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let Ok(listing) = std::fs::read_dir(folder) else { return Vec::new() };
+    listing.flatten().map(|entry| entry.path()).collect()
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// `onnxruntime-1.32.0` as `[1, 32, 0]`, so that 1.9 comes before 1.32.
+fn version_numbers(name: &str) -> Vec<u32> {
+    name.split(|character: char| !character.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn touch(path: &Path) {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, b"").unwrap();
+    }
+
+    #[test]
+    fn what_is_named_is_the_only_candidate() {
+        struct Case {
+            explicit: Option<&'static str>,
+            mimir: Option<&'static str>,
+            ort: Option<&'static str>,
+            want: &'static str,
+        }
+        let cases = [
+            Case { explicit: Some("a.so"), mimir: Some("/b.so"), ort: Some("/c.so"), want: "/here/a.so" },
+            Case { explicit: None, mimir: Some("/b.so"), ort: Some("/c.so"), want: "/b.so" },
+            Case { explicit: None, mimir: Some(""), ort: Some("/c.so"), want: "/c.so" },
+            Case { explicit: None, mimir: None, ort: None, want: "libonnxruntime.so.1" },
+        ];
+        for case in cases {
+            let surroundings = Surroundings {
+                explicit: case.explicit.map(PathBuf::from),
+                mimir_variable: case.mimir.map(OsString::from),
+                ort_variable: case.ort.map(OsString::from),
+                program_folder: None,
+                current_folder: Some(PathBuf::from("/here")),
+            };
+            assert_eq!(surroundings.candidates(), [PathBuf::from(case.want)]);
+        }
+    }
+
+    #[test]
+    fn a_checkout_around_the_program_is_found_newest_first() {
+        let checkout = tempfile::tempdir().unwrap();
+        let library = |version: &str| {
+            let name = format!("libonnxruntime.so.{version}");
+            checkout.path().join(format!(".mimir/onnxruntime-{version}")).join(name)
+        };
+        touch(&library("1.9.0"));
+        touch(&library("1.32.0"));
+        let surroundings = Surroundings {
+            program_folder: Some(checkout.path().join("target/release")),
+            ..Surroundings::default()
+        };
+        let candidates = surroundings.candidates();
+        assert_eq!(candidates[..2], [library("1.32.0"), library("1.9.0")]);
+        assert_eq!(candidates.last(), Some(&PathBuf::from("libonnxruntime.so.1")));
+    }
+
+    #[test]
+    fn a_library_beside_the_program_comes_before_the_loaders() {
+        let folder = tempfile::tempdir().unwrap();
+        let beside = folder.path().join("libonnxruntime.so.1");
+        touch(&beside);
+        let surroundings =
+            Surroundings { program_folder: Some(folder.path().to_path_buf()), ..Surroundings::default() };
+        assert_eq!(surroundings.candidates(), [beside, PathBuf::from("libonnxruntime.so.1")]);
+    }
+}
