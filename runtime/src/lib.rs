@@ -3,4 +3,6 @@
 // (`session/onnx_runtime.rs`).
 
 pub mod model;
+pub mod report;
 pub mod session;
+pub mod statistics;

@@ -1,0 +1,250 @@
+//! The certificate: a record of one evaluation, bound to the model and the images by digests.
+//!
+//! It is not a proof of robustness. What may be concluded from it, and every field, is in `docs/certificate.md`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Manifest, Norm, ThreatModel};
+
+/// The version of the format that this crate writes, and the only one that it reads.
+pub const CERTIFICATE_VERSION: u32 = 1;
+
+/// What every certificate says about itself.
+pub const STATEMENT: &str = "This is a record of an evaluation, not a proof. For each image counted as broken, a \
+    perturbation within the threat model was found and confirmed by the model itself. For each image counted as \
+    still robust, the listed attacks found none; others may. The attacked accuracy is an upper bound of the robust \
+    accuracy on these images, for this model file, executed as stated.";
+
+/// A record of one evaluation of one model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Certificate {
+    /// [`CERTIFICATE_VERSION`].
+    pub schema_version: u32,
+    /// What the record means: [`STATEMENT`].
+    pub statement: String,
+    /// When the evaluation ended, RFC 3339 in UTC.
+    pub created_at: String,
+    /// The program that evaluated.
+    pub tool: Tool,
+    /// The model, with the digest of its bytes.
+    pub model: Manifest,
+    /// The images and labels, with their digests.
+    pub data: EvaluationData,
+    /// What the adversary was allowed to do.
+    pub threat_model: ThreatModel,
+    /// Key of all randomness.
+    pub seed: u64,
+    /// The attacks in the order in which they ran, each on the images that were still robust.
+    pub attacks: Vec<AttackRecord>,
+    /// How the model was executed.
+    pub execution: Execution,
+    /// What came out.
+    pub counts: Counts,
+    /// The stored counterexamples, where they were asked for.
+    pub counterexamples: Option<Counterexamples>,
+}
+
+/// The program that made a record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tool {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// Which images were evaluated. The digests bind; the rest says where they came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluationData {
+    /// Kind and place, as the user named it: `cifar10:PATH`.
+    pub source: String,
+    /// The part of the data set: `test` or `train`.
+    pub split: String,
+    /// Only the first so many images, in file order; all where absent.
+    pub first: Option<usize>,
+    /// [`of_tensor`](crate::digest::of_tensor) of the decoded images `[N, C, H, W]` in `[0, 1]`.
+    pub images_digest: String,
+    /// [`of_labels`](crate::digest::of_labels) of the labels `[N]`.
+    pub labels_digest: String,
+}
+
+/// One attack: what it was, how many images it met and broke, and what it cost.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AttackRecord {
+    /// Its name, e.g. `apgd-ce`.
+    pub name: String,
+    /// Everything that decides what it does.
+    pub parameters: AttackParameters,
+    /// Images that it was run on.
+    pub attacked: usize,
+    /// Images of those that it broke.
+    pub broken: usize,
+    /// Images of those that stayed robust: `attacked - broken`.
+    pub still_robust: usize,
+    /// Forward passes, counted in images, those that confirm counterexamples included.
+    pub forwards: u64,
+    /// Backward passes, counted in images.
+    pub backwards: u64,
+}
+
+/// Everything that decides what an attack does, by its kind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum AttackParameters {
+    /// Auto-PGD (Croce and Hein 2020) on the cross entropy of the true class.
+    ApgdCe {
+        /// Gradient steps for each restart.
+        steps: usize,
+        /// Random starts.
+        restarts: usize,
+        /// Share of rising steps below which the step size is halved, `ρ`.
+        rho: f64,
+    },
+}
+
+/// How the model was executed. Another engine, version or machine may round differently.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Execution {
+    /// Version of ONNX Runtime.
+    pub onnxruntime: String,
+    /// Execution provider, e.g. `CPUExecutionProvider`.
+    pub execution_provider: String,
+    /// Graph optimisation level of the sessions.
+    pub optimisation: String,
+    /// Images in each call; the last call is padded.
+    pub batch: usize,
+    /// Sessions side by side.
+    pub workers: usize,
+    /// Threads inside each session.
+    pub threads: usize,
+    /// Processor architecture, e.g. `x86_64`.
+    pub architecture: String,
+    /// Operating system, e.g. `linux`.
+    pub operating_system: String,
+}
+
+/// How many images there were, and what became of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Counts {
+    /// Images evaluated.
+    pub images: usize,
+    /// Images that the model classifies correctly as they are.
+    pub clean_correct: usize,
+    /// Images of those that a confirmed counterexample breaks.
+    pub broken: usize,
+    /// Images of those for which the attacks found none.
+    pub still_robust: usize,
+}
+
+/// Where the counterexamples are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Counterexamples {
+    /// Name of the file beside the certificate.
+    pub file: String,
+    /// [`of_bytes`](crate::digest::of_bytes) of the file.
+    pub digest: String,
+}
+
+/// Why a text is not a certificate that we read.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// Not JSON, a field too many, a field missing, or of the wrong type.
+    #[error("not a certificate: {0}")]
+    Format(#[from] serde_json::Error),
+    /// A format that this version does not know.
+    #[error("certificate has schema version {0}, this program reads version {CERTIFICATE_VERSION}")]
+    Version(u64),
+    /// Fields that cannot all be true.
+    #[error("certificate contradicts itself: {0}")]
+    Contradiction(String),
+}
+
+impl Certificate {
+    /// Parses and checks a certificate. The version is looked at before any other field.
+    ///
+    /// # Errors
+    /// When the text is not JSON of this format, has another version, or contradicts itself.
+    pub fn from_json(text: &str) -> Result<Self, CertificateError> {
+        #[derive(Deserialize)]
+        struct Version {
+            schema_version: u64,
+        }
+        let Version { schema_version } = serde_json::from_str(text)?;
+        if schema_version != u64::from(CERTIFICATE_VERSION) {
+            return Err(CertificateError::Version(schema_version));
+        }
+        let certificate: Self = serde_json::from_str(text)?;
+        certificate.check()?;
+        Ok(certificate)
+    }
+
+    /// Checks that the fields can all be true.
+    ///
+    /// # Errors
+    /// When counts do not add up, a digest is not one, or the radius is not a positive number.
+    pub fn check(&self) -> Result<(), CertificateError> {
+        let first_error =
+            [self.check_counts(), self.check_attacks(), self.check_digests(), self.check_ball()];
+        match first_error.into_iter().flatten().next() {
+            Some(what) => Err(CertificateError::Contradiction(what)),
+            None => Ok(()),
+        }
+    }
+
+    fn check_counts(&self) -> Option<String> {
+        let Counts { images, clean_correct, broken, still_robust } = self.counts;
+        if images == 0 {
+            return Some("no images".into());
+        }
+        if clean_correct > images || broken.checked_add(still_robust) != Some(clean_correct) {
+            return Some(format!(
+                "{broken} broken and {still_robust} still robust of {clean_correct} correct of {images} images"
+            ));
+        }
+        None
+    }
+
+    fn check_attacks(&self) -> Option<String> {
+        let mut remaining = self.counts.clean_correct;
+        for attack in &self.attacks {
+            let AttackRecord { name, attacked, broken, still_robust, .. } = attack;
+            if *attacked != remaining || broken.checked_add(*still_robust) != Some(*attacked) {
+                return Some(format!(
+                    "{name} attacked {attacked}, broke {broken} and left {still_robust} of {remaining} images"
+                ));
+            }
+            remaining = *still_robust;
+        }
+        (remaining != self.counts.still_robust).then(|| {
+            format!("the attacks left {remaining} images, the counts say {}", self.counts.still_robust)
+        })
+    }
+
+    fn check_digests(&self) -> Option<String> {
+        let stored = self.counterexamples.as_ref().map(|stored| &stored.digest);
+        let digests = [&self.model.model_digest, &self.data.images_digest, &self.data.labels_digest];
+        let bad = digests.into_iter().chain(stored).find(|digest| !is_sha256(digest))?;
+        Some(format!("`{bad}` is not a SHA-256 digest in lowercase hexadecimal"))
+    }
+
+    fn check_ball(&self) -> Option<String> {
+        let ThreatModel { norm, epsilon } = self.threat_model;
+        let valid = epsilon.is_finite() && epsilon > 0.0 && (norm != Norm::Linf || epsilon <= 1.0);
+        (!valid).then(|| format!("a radius of {epsilon} in pixels of [0, 1]"))
+    }
+}
+
+fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
+
+#[cfg(test)]
+mod tests;

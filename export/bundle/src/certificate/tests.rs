@@ -1,0 +1,135 @@
+use super::*;
+use crate::{BatchMode, ImageShape, Layout, Normalisation, OutputKind};
+
+fn certificate() -> Certificate {
+    Certificate {
+        schema_version: CERTIFICATE_VERSION,
+        statement: STATEMENT.into(),
+        created_at: "2026-11-23T21:30:00Z".into(),
+        tool: Tool { name: "mimir-certify".into(), version: "0.1.0".into() },
+        model: manifest(),
+        data: EvaluationData {
+            source: "cifar10:data".into(),
+            split: "test".into(),
+            first: Some(10),
+            images_digest: "b".repeat(64),
+            labels_digest: "c".repeat(64),
+        },
+        threat_model: ThreatModel { norm: Norm::Linf, epsilon: 2.0 / 255.0 },
+        seed: 0,
+        attacks: vec![attack(8, 3)],
+        execution: Execution {
+            onnxruntime: "1.32.0".into(),
+            execution_provider: "CPUExecutionProvider".into(),
+            optimisation: "all".into(),
+            batch: 32,
+            workers: 2,
+            threads: 1,
+            architecture: "x86_64".into(),
+            operating_system: "linux".into(),
+        },
+        counts: Counts { images: 10, clean_correct: 8, broken: 3, still_robust: 5 },
+        counterexamples: Some(Counterexamples { file: "adversarial.npz".into(), digest: "d".repeat(64) }),
+    }
+}
+
+fn manifest() -> Manifest {
+    Manifest {
+        model_digest: "a".repeat(64),
+        opset: 17,
+        ir_version: 8,
+        producer: "pytorch 2.13.0".into(),
+        image: ImageShape { channels: 3, height: 32, width: 32 },
+        layout: Layout::Nchw,
+        normalisation: Some(Normalisation { mean: vec![0.4914], std: vec![0.2023] }),
+        classes: 10,
+        batch: BatchMode::Dynamic,
+        output: OutputKind::Logits,
+    }
+}
+
+fn attack(attacked: usize, broken: usize) -> AttackRecord {
+    AttackRecord {
+        name: "apgd-ce".into(),
+        parameters: AttackParameters::ApgdCe { steps: 100, restarts: 1, rho: 0.75 },
+        attacked,
+        broken,
+        still_robust: attacked - broken,
+        forwards: 811,
+        backwards: 800,
+    }
+}
+
+#[test]
+fn round_trips_through_json() {
+    let text = serde_json::to_string_pretty(&certificate()).unwrap();
+    assert_eq!(Certificate::from_json(&text).unwrap(), certificate());
+}
+
+#[test]
+fn refuses_what_it_does_not_know() {
+    let json = serde_json::to_value(certificate()).unwrap();
+    type Change = fn(&mut serde_json::Value);
+    let cases: [(&str, Change, &str); 6] = [
+        ("a field too many", |json| json["proof"] = true.into(), "unknown field `proof`"),
+        ("a nested field too many", |json| json["data"]["x"] = 1.into(), "unknown field `x`"),
+        (
+            "a parameter too many",
+            |json| json["attacks"][0]["parameters"]["x"] = 1.into(),
+            "unknown field `x`",
+        ),
+        (
+            "a missing field",
+            |json| drop(json.as_object_mut().unwrap().remove("seed")),
+            "missing field `seed`",
+        ),
+        ("an unknown attack", |json| json["attacks"][0]["parameters"]["kind"] = "magic".into(), "`magic`"),
+        ("a later version", |json| json["schema_version"] = 2.into(), "schema version 2"),
+    ];
+    for (name, change, expected) in cases {
+        let mut changed = json.clone();
+        change(&mut changed);
+        let error = Certificate::from_json(&changed.to_string()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{name}: {error}");
+    }
+}
+
+#[test]
+fn refuses_fields_that_cannot_all_be_true() {
+    type Change = fn(&mut Certificate);
+    let cases: [(Change, &str); 10] = [
+        (|c| c.counts.images = 0, "no images"),
+        (|c| c.counts.images = 7, "of 8 correct of 7 images"),
+        (|c| c.counts.broken = 4, "4 broken and 5 still robust"),
+        (|c| c.counts.broken = usize::MAX, "still robust of 8"),
+        (|c| c.attacks[0].attacked = 9, "attacked 9"),
+        (|c| c.attacks.clear(), "left 8 images, the counts say 5"),
+        (|c| c.model.model_digest = "A".repeat(64), "not a SHA-256"),
+        (|c| c.counterexamples.as_mut().unwrap().digest.clear(), "not a SHA-256"),
+        (|c| c.threat_model.epsilon = 8.0, "radius of 8"),
+        (|c| c.threat_model.epsilon = 0.0, "radius of 0"),
+    ];
+    for (change, expected) in cases {
+        let mut changed = certificate();
+        change(&mut changed);
+        let error = changed.check().unwrap_err().to_string();
+        assert!(error.contains(expected), "{expected}: {error}");
+    }
+    certificate().check().unwrap();
+}
+
+/// Consumers validate against the committed schema: it changes only together with `CERTIFICATE_VERSION`, or by
+/// documentation. `MIMIR_BLESS=1 cargo test` rewrites the file.
+#[test]
+fn committed_schema_is_the_schema_of_the_type() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/certificate.schema.json");
+    let schema = serde_json::to_string_pretty(&schemars::schema_for!(Certificate)).unwrap() + "\n";
+    if std::env::var_os("MIMIR_BLESS").is_some() {
+        std::fs::write(path, &schema).unwrap();
+    }
+    assert_eq!(
+        std::fs::read_to_string(path).unwrap(),
+        schema,
+        "docs/certificate.schema.json: run with MIMIR_BLESS=1"
+    );
+}

@@ -1,0 +1,74 @@
+//! Digests that bind a certificate to bytes: SHA-256, in lowercase hexadecimal.
+//!
+//! Numbers are digested in one fixed form, whatever file they came from: every length as a little-endian `u64`,
+//! pixels as little-endian `f32`, labels as little-endian `u64`. Shapes go first, so that two arrays of the same
+//! values and different shapes have different digests.
+
+use sha2::{Digest, Sha256};
+
+/// Digest of a string of bytes.
+pub fn of_bytes(bytes: &[u8]) -> String {
+    hex(Sha256::digest(bytes).as_slice())
+}
+
+/// Digest of a tensor: its rank, its dimensions, then its values in row-major order.
+///
+/// The caller's `values` are as many as the product of `shape`.
+pub fn of_tensor<'a>(shape: &[usize], values: impl IntoIterator<Item = &'a f32>) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(length(shape.len()));
+    for &dimension in shape {
+        hasher.update(length(dimension));
+    }
+    for value in values {
+        hasher.update(value.to_le_bytes());
+    }
+    hex(hasher.finalize().as_slice())
+}
+
+/// Digest of class labels: their number, then each of them.
+pub fn of_labels(labels: &[usize]) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(length(labels.len()));
+    for &label in labels {
+        hasher.update(length(label));
+    }
+    hex(hasher.finalize().as_slice())
+}
+
+fn length(value: usize) -> [u8; 8] {
+    (value as u64).to_le_bytes()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let nibbles = bytes.iter().flat_map(|&byte| [byte >> 4, byte & 15]);
+    nibbles.map(|nibble| char::from(DIGITS[usize::from(nibble)])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Expected values from Python: `hashlib.sha256(struct.pack(...)).hexdigest()`.
+    #[test]
+    fn agree_with_an_independent_implementation() {
+        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(of_bytes(b""), empty);
+        // struct.pack('<QQQffff', 2, 2, 2, 0.0, 0.25, 0.5, 1.0)
+        assert_eq!(of_tensor(&[2, 2], &[0.0, 0.25, 0.5, 1.0]), TENSOR);
+        // struct.pack('<QQQQ', 3, 7, 0, 2)
+        assert_eq!(of_labels(&[7, 0, 2]), LABELS);
+    }
+
+    const TENSOR: &str = "ae7c7c650754ad266c5a2e8802d6838e0b998f28c2798160cf892927b4aa8bcc";
+    const LABELS: &str = "b72d7583a6b2445acc63ccbcd2d5a0f644e0e9453f8c1f47766e29bab15d0206";
+
+    #[test]
+    fn tell_shapes_and_signs_apart() {
+        let values = [0.0, 0.25, 0.5, 1.0];
+        assert_ne!(of_tensor(&[2, 2], &values), of_tensor(&[4, 1], &values));
+        assert_ne!(of_tensor(&[1], &[0.0]), of_tensor(&[1], &[-0.0]));
+        assert_ne!(of_labels(&[1, 2]), of_labels(&[2, 1]));
+    }
+}

@@ -1,0 +1,138 @@
+//! The report as text: the verdict first, then the numbers, then what they mean.
+
+use std::fmt;
+
+use mimir_bundle::{Norm, ThreatModel};
+
+use super::{AttackSummary, Report};
+
+/// What an attacked accuracy means.
+pub const MEANING: &str = "The attacked accuracy is an upper bound of the robust accuracy on these images: each \
+    broken image has a confirmed counterexample, but an image that these attacks left alone may fall to another. \
+    It is never a proof of robustness. The interval speaks about the population that the images are a random \
+    sample of.";
+
+/// A fraction in per cent, with at most two decimals and no trailing zeros: `48 %`, `59.78 %`.
+///
+/// Rounded towards zero, so that a number just below a requirement is never shown as the requirement.
+pub fn percent(fraction: f64) -> String {
+    // Far below the last decimal, and enough to undo the rounding of 0.58 · 10⁴.
+    let hundredths = (fraction * 1e4 + 1e-6).floor();
+    format!("{} %", hundredths / 1e2)
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}\n", self.gate)?;
+        self.fmt_subject(f)?;
+        self.fmt_numbers(f)?;
+        writeln!(f, "\n{}", wrapped(&self.meaning, ""))?;
+        for notice in &self.warnings {
+            writeln!(f, "\nwarning: {}", wrapped(&notice.message, "         ").trim_start())?;
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    fn fmt_subject(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digest = &self.model.manifest.model_digest;
+        let digest = digest.get(..12).unwrap_or(digest);
+        writeln!(f, "model              {} (sha256 {digest}…)", self.model.file)?;
+        writeln!(f, "images             {} of {}, {}", self.images, self.data.source, self.data.split)?;
+        writeln!(f, "threat model       {}", described(&self.threat_model))
+    }
+
+    fn fmt_numbers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (counts, interval) = (&self.counts, &self.attacked_accuracy_interval);
+        let accuracy = percent(self.clean_accuracy);
+        writeln!(f, "clean accuracy     {accuracy:<8} {} of {}", counts.clean_correct, counts.images)?;
+        for attack in &self.attacks {
+            fmt_attack(attack, f)?;
+        }
+        let accuracy = percent(self.attacked_accuracy);
+        writeln!(f, "attacked accuracy  {accuracy:<8} {} of {}", counts.still_robust, counts.images)?;
+        writeln!(
+            f,
+            "                            {:.0} % interval {:.1} to {:.1} % (Clopper–Pearson)",
+            100.0 * interval.confidence,
+            100.0 * interval.lower,
+            100.0 * interval.upper,
+        )
+    }
+}
+
+fn fmt_attack(attack: &AttackSummary, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    writeln!(
+        f,
+        "  after {:<10} {:<8} broke {} of {} in {:.1} s ({} forwards, {} backwards)",
+        attack.name,
+        percent(attack.robust_accuracy),
+        attack.broken,
+        attack.attacked,
+        attack.seconds,
+        attack.forwards,
+        attack.backwards,
+    )
+}
+
+fn described(threat_model: &ThreatModel) -> String {
+    let ThreatModel { norm, epsilon } = *threat_model;
+    let norm = match norm {
+        Norm::Linf => "Linf",
+        Norm::L2 => "L2",
+    };
+    let levels = 255.0 * epsilon;
+    if (levels - levels.round()).abs() < 1e-9 {
+        format!("{norm}, epsilon {levels:.0}/255 = {epsilon:.5} in pixels of [0, 1]")
+    } else {
+        format!("{norm}, epsilon {epsilon} in pixels of [0, 1]")
+    }
+}
+
+/// `text` in lines of at most 100 characters, each after `indent`.
+fn wrapped(text: &str, indent: &str) -> String {
+    let mut lines = vec![indent.to_owned()];
+    for word in text.split_whitespace() {
+        let fits = lines.last().is_some_and(|line| line.chars().count() + word.chars().count() < 100);
+        if !fits {
+            lines.push(indent.to_owned());
+        }
+        if let Some(line) = lines.last_mut() {
+            if line.len() > indent.len() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentages_round_towards_zero() {
+        let cases = [
+            (0.0, "0 %"),
+            (1.0, "100 %"),
+            (0.48, "48 %"),
+            (0.58, "58 %"),
+            (0.602, "60.2 %"),
+            (0.5978, "59.78 %"),
+            (0.299_999, "29.99 %"),
+            (2.0 / 3.0, "66.66 %"),
+        ];
+        for (fraction, expected) in cases {
+            assert_eq!(percent(fraction), expected, "{fraction}");
+        }
+    }
+
+    #[test]
+    fn long_lines_are_wrapped_at_words() {
+        let text = wrapped(&"word ".repeat(40), "  ");
+        assert!(text.lines().all(|line| line.len() <= 100 && line.starts_with("  word")), "{text}");
+        assert_eq!(text.split_whitespace().count(), 40);
+    }
+}
