@@ -1,0 +1,105 @@
+//! The one error of this crate: where, what was found, what was wanted.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use crate::image_set::ImageDims;
+
+/// Why an image set could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The text does not name a data source.
+    #[error("data source `{given}`: wanted SCHEME:PATH, with SCHEME one of cifar10, mnist, idx, folder, npz")]
+    UnknownSource {
+        /// What was typed.
+        given: String,
+    },
+    /// A file or folder could not be read.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A file is not what its format says.
+    #[error("{}{part}: found {found}, wanted {wanted}", path.display())]
+    Format {
+        /// The file or folder.
+        path: PathBuf,
+        /// The part of it.
+        part: Part,
+        /// What is there.
+        found: String,
+        /// What should be there.
+        wanted: String,
+    },
+    /// Two images that should share one size do not.
+    #[error(
+        "{} is {other_dims}, but {} is {first_dims}: a model takes one size and nothing is resized here; \
+         bring the images to one size first",
+        other.display(), first.display()
+    )]
+    MixedSizes {
+        /// The first image in file order.
+        first: PathBuf,
+        /// Its dimensions.
+        first_dims: ImageDims,
+        /// The first image that differs.
+        other: PathBuf,
+        /// Its dimensions.
+        other_dims: ImageDims,
+    },
+    /// More images were asked for than the source holds.
+    #[error("{}: found {found} images, but the first {wanted} were asked for", path.display())]
+    TooFew {
+        /// The file or folder.
+        path: PathBuf,
+        /// Images in the source.
+        found: usize,
+        /// Images asked for.
+        wanted: usize,
+    },
+}
+
+/// The part of a file that an error is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// The file as a whole.
+    Whole,
+    /// Its header.
+    Header,
+    /// One record, or one image, counted from 0.
+    Record(usize),
+    /// One named array.
+    Array(&'static str),
+}
+
+impl fmt::Display for Part {
+    /// Written to follow the path directly.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole => Ok(()),
+            Self::Header => f.write_str(", header"),
+            Self::Record(index) => write!(f, ", image {index}"),
+            Self::Array(name) => write!(f, ", array `{name}`"),
+        }
+    }
+}
+
+impl DataError {
+    pub(crate) fn io(path: impl Into<PathBuf>, source: io::Error) -> Self {
+        Self::Io { path: path.into(), source }
+    }
+
+    pub(crate) fn format(
+        path: impl Into<PathBuf>,
+        part: Part,
+        found: impl Into<String>,
+        wanted: impl Into<String>,
+    ) -> Self {
+        Self::Format { path: path.into(), part, found: found.into(), wanted: wanted.into() }
+    }
+}

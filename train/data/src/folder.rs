@@ -1,0 +1,268 @@
+//! One folder of PNG or JPEG files per class, as torchvision's `ImageFolder` reads it.
+//!
+//! Classes are the folders, sorted by the bytes of their names; their position is the label. Within a class, files are
+//! sorted by the path of their folder, then by their name, again as bytes. Every image becomes 8-bit RGB: grey is
+//! repeated over the three channels, an alpha channel is dropped. Nothing is resized and no orientation tag is applied.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use image::{ColorType, DynamicImage, ImageDecoder, ImageReader};
+use ndarray::Array2;
+
+use crate::error::{DataError, Part};
+use crate::image_set::{ImageDims, ImageSet};
+use crate::input::{open, pixel, take_count, value_count};
+
+/// Folders inside a class folder; more is a mistake or a loop.
+const MAX_DEPTH: usize = 8;
+/// Bytes that decoding one image may take.
+const MAX_DECODED: u64 = 1 << 30;
+
+/// Reads the first images of a folder of class folders.
+pub(crate) fn read(root: &Path, first: Option<usize>) -> Result<ImageSet, DataError> {
+    let Listing { names, mut files } = list(root)?;
+    files.truncate(take_count(root, files.len(), first)?);
+    let Some((head, _)) = files.first() else {
+        return Err(DataError::format(root, Part::Whole, "no images", "at least one image"));
+    };
+    let (dims, _) = decode(head)?;
+    let values = value_count(root, files.len(), dims)?;
+    let mut pixels = Vec::with_capacity(values);
+    for (file, _) in &files {
+        let (other_dims, rgb) = decode(file)?;
+        if other_dims != dims {
+            let (first, other) = (head.clone(), file.clone());
+            return Err(DataError::MixedSizes { first, first_dims: dims, other, other_dims });
+        }
+        pixels.extend(planes(&rgb));
+    }
+    Ok(ImageSet {
+        dims,
+        images: Array2::from_shape_vec((files.len(), values / files.len()), pixels)
+            .expect("images have one size"),
+        labels: files.iter().map(|(_, label)| *label).collect(),
+        names: Some(names),
+    })
+}
+
+/// What a root holds.
+struct Listing {
+    /// Class names by label.
+    names: Vec<String>,
+    /// Every image with its label, in file order.
+    files: Vec<(PathBuf, usize)>,
+}
+
+fn list(root: &Path) -> Result<Listing, DataError> {
+    let classes: Vec<PathBuf> = entries(root)?.into_iter().filter(|path| path.is_dir()).collect();
+    if classes.is_empty() {
+        return Err(DataError::format(root, Part::Whole, "no folders", "one folder of images per class"));
+    }
+    let mut files = Vec::new();
+    for (label, class) in classes.iter().enumerate() {
+        let mut of_class = Vec::new();
+        collect_images(class, 0, &mut of_class)?;
+        if of_class.is_empty() {
+            return Err(DataError::format(
+                class,
+                Part::Whole,
+                "no images",
+                "PNG or JPEG files of that class",
+            ));
+        }
+        of_class.sort_by_key(|path| sort_key(path));
+        files.extend(of_class.into_iter().map(|path| (path, label)));
+    }
+    let name = |class: &PathBuf| class.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Listing { names: classes.iter().map(name).collect(), files })
+}
+
+fn sort_key(path: &Path) -> (Vec<u8>, Vec<u8>) {
+    let bytes = |part: Option<&OsStr>| part.unwrap_or_default().as_encoded_bytes().to_vec();
+    (bytes(path.parent().map(Path::as_os_str)), bytes(path.file_name()))
+}
+
+/// The entries of a folder sorted by the bytes of their names, hidden ones left out.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let list = || fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>();
+    let mut paths = list().map_err(|source| DataError::io(folder, source))?;
+    let name = |path: &PathBuf| path.file_name().unwrap_or_default().as_encoded_bytes().to_vec();
+    paths.retain(|path| !name(path).starts_with(b"."));
+    paths.sort_by_key(name);
+    Ok(paths)
+}
+
+fn collect_images(folder: &Path, depth: usize, images: &mut Vec<PathBuf>) -> Result<(), DataError> {
+    if depth > MAX_DEPTH {
+        let (found, wanted) = (format!("folders {depth} deep"), format!("at most {MAX_DEPTH}"));
+        return Err(DataError::format(folder, Part::Whole, found, wanted));
+    }
+    for path in entries(folder)? {
+        if path.is_dir() {
+            // A linked folder inside a class could lead back up; a linked file cannot.
+            if !path.is_symlink() {
+                collect_images(&path, depth + 1, images)?;
+            }
+        } else if is_image(&path)? {
+            images.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Whether the name ends like a PNG or JPEG; other image formats are refused rather than left out.
+fn is_image(path: &Path) -> Result<bool, DataError> {
+    let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    match extension.as_str() {
+        "png" | "jpg" | "jpeg" => Ok(true),
+        "bmp" | "gif" | "webp" | "tif" | "tiff" | "ppm" | "pgm" | "avif" => {
+            Err(DataError::format(path, Part::Whole, format!("a .{extension} image"), "PNG or JPEG"))
+        }
+        _ => Ok(false),
+    }
+}
+
+/// Dimensions and interleaved RGB bytes. The format is told by the content, not by the name.
+fn decode(path: &Path) -> Result<(ImageDims, Vec<u8>), DataError> {
+    let (file, _) = open(path)?;
+    let refuse = |found: String| DataError::format(path, Part::Whole, found, "an 8-bit PNG or JPEG image");
+    let mut reader = ImageReader::new(BufReader::new(file))
+        .with_guessed_format()
+        .map_err(|error| refuse(error.to_string()))?;
+    let mut limits = image::Limits::default();
+    limits.max_alloc = Some(MAX_DECODED);
+    reader.limits(limits);
+    let decoder = reader.into_decoder().map_err(|error| refuse(error.to_string()))?;
+    let color = decoder.color_type();
+    if !matches!(color, ColorType::L8 | ColorType::La8 | ColorType::Rgb8 | ColorType::Rgba8) {
+        return Err(refuse(format!("{color:?} pixels")));
+    }
+    let rgb = DynamicImage::from_decoder(decoder).map_err(|error| refuse(error.to_string()))?.into_rgb8();
+    let dims = ImageDims { channels: 3, height: rgb.height() as usize, width: rgb.width() as usize };
+    Ok((dims, rgb.into_raw()))
+}
+
+/// Interleaved RGB bytes as pixels, plane after plane.
+fn planes(rgb: &[u8]) -> impl Iterator<Item = f32> {
+    (0..3).flat_map(move |channel| rgb.iter().skip(channel).step_by(3).copied().map(pixel))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage, Rgba, RgbaImage};
+
+    const RED: Rgb<u8> = Rgb([255, 51, 0]);
+
+    fn rgb(width: u32, height: u32) -> RgbImage {
+        RgbImage::from_pixel(width, height, RED)
+    }
+
+    /// A root with one image per path, all of one size; the class is the first folder of the path.
+    fn root(paths: &[&str]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for path in paths {
+            save(root.path(), path, &rgb(3, 2).into());
+        }
+        root
+    }
+
+    fn save(root: &Path, path: &str, image: &DynamicImage) {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        image.save(path).unwrap();
+    }
+
+    #[test]
+    fn order_is_by_class_then_folder_then_name_as_bytes() {
+        let root = root(&["b/10.png", "b/9.png", "b/sub/0.png", "a/z.png", "B/x.PNG", ".hidden/x.png"]);
+        fs::write(root.path().join("readme.txt"), "not a class").unwrap();
+        fs::write(root.path().join("a/notes.txt"), "not an image").unwrap();
+        let Listing { names, files } = list(root.path()).unwrap();
+        assert_eq!(names, ["B", "a", "b"]);
+        let order: Vec<_> = files
+            .iter()
+            .map(|(path, label)| (path.strip_prefix(root.path()).unwrap().to_str().unwrap(), *label))
+            .collect();
+        assert_eq!(
+            order,
+            [("B/x.PNG", 0), ("a/z.png", 1), ("b/10.png", 2), ("b/9.png", 2), ("b/sub/0.png", 2)]
+        );
+    }
+
+    #[test]
+    fn every_kind_of_8_bit_image_becomes_rgb_planes() {
+        let images: [(&str, DynamicImage, [f32; 3]); 4] = [
+            ("rgb.png", rgb(2, 1).into(), [1.0, 0.2, 0.0]),
+            ("grey.png", GrayImage::from_pixel(2, 1, Luma([102])).into(), [0.4, 0.4, 0.4]),
+            ("alpha.png", RgbaImage::from_pixel(2, 1, Rgba([0, 51, 255, 7])).into(), [0.0, 0.2, 1.0]),
+            ("grey.jpg", GrayImage::from_pixel(2, 1, Luma([102])).into(), [0.4, 0.4, 0.4]),
+        ];
+        for (name, image, [red, green, blue]) in images {
+            let root = tempfile::tempdir().unwrap();
+            save(root.path(), &format!("class/{name}"), &image);
+            let set = read(root.path(), None).unwrap();
+            assert_eq!(set.dims, ImageDims { channels: 3, height: 1, width: 2 }, "{name}");
+            assert_eq!(set.images.row(0).to_vec(), [red, red, green, green, blue, blue], "{name}");
+        }
+    }
+
+    #[test]
+    fn the_first_images_keep_all_class_names() {
+        let root = root(&["a/0.png", "b/0.png"]);
+        let set = read(root.path(), Some(1)).unwrap();
+        assert_eq!((set.labels, set.names), (vec![0], Some(vec!["a".to_owned(), "b".to_owned()])));
+        let error = read(root.path(), Some(3)).unwrap_err().to_string();
+        assert!(error.ends_with("found 2 images, but the first 3 were asked for"), "{error}");
+    }
+
+    #[test]
+    fn two_sizes_are_an_error_that_names_both_files() {
+        let root = root(&["a/0.png"]);
+        save(root.path(), "a/1.png", &rgb(2, 2).into());
+        let error = read(root.path(), None).unwrap_err().to_string();
+        for part in ["a/0.png is 3x2x3", "a/1.png is 3x2x2"] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let deep = format!("a/{}x.png", "d/".repeat(MAX_DEPTH + 1));
+        let sixteen = ImageBuffer::from_pixel(2, 2, Rgb([1_u16, 2, 3]));
+        let cases: [(&str, Option<DynamicImage>, &str); 5] = [
+            ("a/x.png", None, "a/x.png: found"),
+            ("a/x.webp", None, "x.webp: found a .webp image, wanted PNG or JPEG"),
+            ("a/x.txt", None, "/a: found no images"),
+            ("a/x.png", Some(sixteen.into()), "found Rgb16 pixels, wanted an 8-bit"),
+            (&deep, Some(rgb(1, 1).into()), "wanted at most 8"),
+        ];
+        for (path, image, wanted) in cases {
+            let root = tempfile::tempdir().unwrap();
+            fs::create_dir_all(root.path().join(path).parent().unwrap()).unwrap();
+            match image {
+                Some(image) => save(root.path(), path, &image),
+                None => fs::write(root.path().join(path), "no image").unwrap(),
+            }
+            let error = read(root.path(), None).unwrap_err().to_string();
+            assert!(error.contains(wanted), "{error}");
+        }
+        let empty = tempfile::tempdir().unwrap();
+        assert!(read(empty.path(), None).unwrap_err().to_string().contains("one folder of images per class"));
+    }
+
+    #[test]
+    fn truncated_images_are_errors() {
+        let root = root(&["a/0.png"]);
+        let path = root.path().join("a/0.png");
+        let bytes = fs::read(&path).unwrap();
+        for length in 0..bytes.len() - 12 {
+            // The last 12 bytes are the IEND chunk, which decoders may forgive.
+            fs::write(&path, &bytes[..length]).unwrap();
+            assert!(read(root.path(), None).is_err(), "cut to {length} of {} bytes", bytes.len());
+        }
+    }
+}
