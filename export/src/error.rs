@@ -89,7 +89,9 @@ impl Error {
         self.at(Place::File(path.into()))
     }
 
-    fn at(mut self, place: Place) -> Self {
+    /// Names the place, unless one is known already.
+    #[must_use]
+    pub fn at(mut self, place: Place) -> Self {
         self.place.get_or_insert(place);
         self
     }

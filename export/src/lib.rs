@@ -3,6 +3,7 @@
 
 mod error;
 pub mod graph;
+pub mod onnx;
 pub mod shape;
 mod tensor;
 

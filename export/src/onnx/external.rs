@@ -1,0 +1,153 @@
+//! Tensor data in files beside the model.
+//!
+//! Readers that followed any path a model names have handed out `/etc/passwd` (CVE-2022-25882, CVE-2024-27318). So a location is
+//! a relative path without `..` whose real place, symbolic links resolved, is a regular file inside the model's folder.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Component, Path, PathBuf};
+
+use bytes::Bytes;
+
+use super::limits::{Allowance, Limits};
+use super::proto::StringStringEntryProto;
+use crate::error::{Error, ErrorKind, Result};
+
+/// The external files of one model; each is read once.
+#[derive(Debug)]
+pub(super) struct ExternalData<'f> {
+    folder: Option<&'f Path>,
+    allowance: Allowance,
+    files: BTreeMap<PathBuf, Bytes>,
+}
+
+impl<'f> ExternalData<'f> {
+    /// Data that may lie in that folder.
+    pub(super) fn new(folder: Option<&'f Path>, limits: &Limits) -> Self {
+        let allowance = Allowance::new(limits.tensor_bytes, "bytes of external data", "tensor_bytes");
+        Self { folder, allowance, files: BTreeMap::new() }
+    }
+
+    /// The files read so far, in order of name.
+    pub(super) fn files(&self) -> impl Iterator<Item = &[u8]> {
+        self.files.values().map(AsRef::as_ref)
+    }
+
+    /// The `wanted` bytes that `entries` point to.
+    ///
+    /// # Errors
+    /// Without a place, but with the location: the caller knows the tensor.
+    pub(super) fn slice(&mut self, entries: &[StringStringEntryProto], wanted: usize) -> Result<Bytes> {
+        let reference = Reference::parse(entries)?;
+        if let Some(length) = reference.length.filter(|length| *length != wanted as u64) {
+            return Err(Error::format(format!(
+                "{length} bytes of external data, but its dimensions need {wanted}"
+            )));
+        }
+        let file = self.file(reference.location)?;
+        let start = usize::try_from(reference.offset).ok();
+        start
+            .and_then(|start| Some((start, start.checked_add(wanted)?)))
+            .filter(|(_, end)| *end <= file.len())
+            .map(|(start, end)| file.slice(start..end))
+            .ok_or_else(|| {
+                Error::format(format!(
+                    "wants {wanted} bytes at offset {} of `{}`, which has {}",
+                    reference.offset,
+                    reference.location,
+                    file.len()
+                ))
+            })
+    }
+
+    fn file(&mut self, location: &str) -> Result<Bytes> {
+        let folder = self.folder.ok_or_else(|| {
+            Error::unsupported(format!(
+                "its data is in the file `{location}`, but the model came without a folder: read it from its path"
+            ))
+        })?;
+        let (name, path) = resolve(folder, location)?;
+        if let Some(bytes) = self.files.get(&name) {
+            return Ok(bytes.clone());
+        }
+        let bytes = self.read(&path).map_err(|error| unreadable(location, &error))??;
+        self.files.insert(name, bytes.clone());
+        Ok(bytes)
+    }
+
+    fn read(&mut self, path: &Path) -> std::io::Result<Result<Bytes>> {
+        let file = File::open(path)?;
+        let length = file.metadata()?.len();
+        if let Err(error) = self.allowance.spend(usize::try_from(length).unwrap_or(usize::MAX)) {
+            return Ok(Err(error));
+        }
+        let mut bytes = Vec::with_capacity(length as usize);
+        file.take(length).read_to_end(&mut bytes)?;
+        Ok(Ok(bytes.into()))
+    }
+}
+
+/// Where one tensor's bytes lie.
+struct Reference<'e> {
+    location: &'e str,
+    offset: u64,
+    length: Option<u64>,
+}
+
+impl<'e> Reference<'e> {
+    fn parse(entries: &'e [StringStringEntryProto]) -> Result<Self> {
+        let mut values = BTreeMap::new();
+        for entry in entries {
+            // The checksum is a SHA-1 of the whole file, and optional; the digest that we report covers the file.
+            if !["location", "offset", "length", "checksum"].contains(&entry.key()) {
+                return Err(Error::unsupported(format!(
+                    "external data key `{}`; known are location, offset, length and checksum",
+                    entry.key()
+                )));
+            }
+            if values.insert(entry.key(), entry.value()).is_some() {
+                return Err(Error::format(format!("external data key `{}` appears twice", entry.key())));
+            }
+        }
+        let number = |key: &str| values.get(key).map(|text| parse_number(key, text)).transpose();
+        Ok(Self {
+            location: values
+                .get("location")
+                .ok_or_else(|| Error::format("external data without a location"))?,
+            offset: number("offset")?.unwrap_or(0),
+            length: number("length")?,
+        })
+    }
+}
+
+fn parse_number(key: &str, text: &str) -> Result<u64> {
+    text.parse().map_err(|_| {
+        Error::format(format!("external data {key} `{text}`; wanted a number of bytes, 0 or more"))
+    })
+}
+
+/// The name of a location relative to the folder, and its real path.
+fn resolve(folder: &Path, location: &str) -> Result<(PathBuf, PathBuf)> {
+    let escapes = || {
+        Error::format(format!(
+            "its data is in `{location}`, which is not inside the model's folder: put the file beside the model"
+        ))
+    };
+    let relative = Path::new(location);
+    if !relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+        return Err(escapes());
+    }
+    let folder = fs::canonicalize(folder).map_err(|error| unreadable(location, &error))?;
+    let path = fs::canonicalize(folder.join(relative)).map_err(|error| unreadable(location, &error))?;
+    let name = path.strip_prefix(&folder).map_err(|_| escapes())?.to_path_buf();
+    // Asked before it is opened: opening a pipe would wait for its other end.
+    match fs::metadata(&path).map_err(|error| unreadable(location, &error))?.is_file() {
+        true => Ok((name, path)),
+        false => Err(Error::format(format!("its data is in `{location}`, which is not a regular file"))),
+    }
+}
+
+fn unreadable(location: &str, error: &std::io::Error) -> Error {
+    Error::new(ErrorKind::Io, format!("its data is in `{location}`, which cannot be read: {error}"))
+}

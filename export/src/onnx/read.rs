@@ -1,0 +1,88 @@
+//! Reads a model file.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
+
+use bytes::Bytes;
+use prost::Message;
+
+use super::digest::ModelDigest;
+use super::limits::{Limits, exceeded};
+use super::proto::ModelProto;
+use super::tensor::TensorReader;
+use super::{build, functions, versions, wire};
+use crate::error::{Error, ErrorKind, Result};
+use crate::graph::Graph;
+
+/// What was read from a model file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelFile {
+    /// The graph in topological order, in the opset of the file, without functions.
+    pub graph: Graph,
+    /// Version of the file format.
+    pub ir_version: i64,
+    /// Name and version of the program that wrote the file, as it states them; may be empty.
+    pub producer: String,
+    /// SHA-256, in hexadecimal, over the bytes of the model and then of each external data file, in order of name.
+    pub digest: String,
+}
+
+/// Reads a model and the external data beside it.
+///
+/// # Errors
+/// Names the file, the tensor or the node. [`ErrorKind::Io`] when a file cannot be read, [`ErrorKind::Format`] when
+/// it is not a well-formed model, [`ErrorKind::Limit`] over a cap, [`ErrorKind::Unsupported`] and
+/// [`ErrorKind::Shape`] for what we do not support.
+pub fn read_model(path: &Path, limits: &Limits) -> Result<ModelFile> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    read_file(path, limits)
+        .and_then(|bytes| read_model_bytes(bytes, Some(folder), limits))
+        .map_err(|error| error.at_file(path))
+}
+
+/// Reads a model from memory; `folder` is where external data may lie, if anywhere.
+///
+/// # Errors
+/// As [`read_model`]; a model with external data needs a folder.
+pub fn read_model_bytes(bytes: Bytes, folder: Option<&Path>, limits: &Limits) -> Result<ModelFile> {
+    if bytes.len() as u64 > limits.file_bytes {
+        return Err(exceeded("bytes", limits.file_bytes, "file_bytes"));
+    }
+    wire::scan(&bytes, limits)?;
+    let digest = ModelDigest::of_model(&bytes);
+    let model = ModelProto::decode(bytes).map_err(wire::not_onnx)?;
+    let opset = versions::check(&model)?;
+    let proto = model.graph.as_ref().ok_or_else(|| Error::format("has no graph: not an ONNX model"))?;
+    if !model.training_info.is_empty() {
+        return Err(Error::unsupported("carries `training_info`: export the model for inference"));
+    }
+    let nodes = functions::inline(proto, &model.functions, opset, limits)?;
+    let mut tensors = TensorReader::new(folder, limits);
+    let graph = build::graph(proto, &nodes, opset, &mut tensors)?;
+    Ok(ModelFile {
+        graph,
+        ir_version: model.ir_version(),
+        producer: format!("{} {}", model.producer_name(), model.producer_version()).trim().to_owned(),
+        digest: digest.finish(tensors.external_files()),
+    })
+}
+
+/// The bytes of a regular file within [`Limits::file_bytes`].
+fn read_file(path: &Path, limits: &Limits) -> Result<Bytes> {
+    let io = |error: std::io::Error| Error::new(ErrorKind::Io, format!("cannot be read: {error}"));
+    let metadata = fs::metadata(path).map_err(io)?;
+    if !metadata.is_file() {
+        return Err(Error::new(ErrorKind::Io, "is not a regular file"));
+    }
+    if metadata.len() > limits.file_bytes {
+        return Err(exceeded("bytes", limits.file_bytes, "file_bytes"));
+    }
+    let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
+    // The file may have grown since: one byte more than allowed is enough to notice.
+    File::open(path).and_then(|file| file.take(limits.file_bytes + 1).read_to_end(&mut bytes)).map_err(io)?;
+    Ok(bytes.into())
+}

@@ -1,0 +1,110 @@
+//! Constant tensors of a file, wherever their bytes are stored.
+
+use std::path::Path;
+
+use bytes::Bytes;
+
+use super::external::ExternalData;
+use super::limits::{Allowance, Limits};
+use super::proto::{EXTERNAL, TensorProto};
+use super::storage;
+use crate::error::{Error, Result};
+use crate::tensor::{DataType, Tensor, checked_elements};
+
+/// Reads tensors, and remembers the external files that they came from.
+#[derive(Debug)]
+pub(super) struct TensorReader<'f> {
+    external: ExternalData<'f>,
+    allowance: Allowance,
+}
+
+impl<'f> TensorReader<'f> {
+    /// A reader of the tensors of a model in that folder.
+    pub(super) fn new(folder: Option<&'f Path>, limits: &Limits) -> Self {
+        Self {
+            external: ExternalData::new(folder, limits),
+            allowance: Allowance::new(limits.tensor_bytes, "bytes of tensors", "tensor_bytes"),
+        }
+    }
+
+    /// Reads one tensor.
+    ///
+    /// # Errors
+    /// Without a place: the caller knows the name.
+    pub(super) fn read(&mut self, proto: &TensorProto) -> Result<Tensor> {
+        if proto.segment.is_some() {
+            return Err(Error::unsupported("is one segment of a larger tensor: store it in one piece"));
+        }
+        let dtype = DataType::from_onnx(proto.data_type())?;
+        let dims = proto.dims.iter().copied().map(dimension).collect::<Result<Vec<usize>>>()?;
+        let data = match proto.data_location() {
+            0 => storage::inline(proto, dtype)?,
+            EXTERNAL => self.external_data(proto, dtype, &dims)?,
+            other => return Err(Error::format(format!("data location {other}; known are 0 and 1"))),
+        };
+        let tensor = Tensor::new(dtype, dims, data)?;
+        self.allowance.spend(tensor.data().len())?;
+        refuse_nan(&tensor)?;
+        refuse_odd_bool(&tensor)?;
+        Ok(tensor)
+    }
+
+    fn external_data(&mut self, proto: &TensorProto, dtype: DataType, dims: &[usize]) -> Result<Bytes> {
+        if storage::is_filled(proto) {
+            return Err(Error::format("has data both in the file and in an external one"));
+        }
+        let wanted = checked_elements(dims)
+            .and_then(|elements| elements.checked_mul(dtype.size()))
+            .ok_or_else(|| Error::format(format!("dimensions {dims:?} of {dtype} overflow")))?;
+        self.external.slice(&proto.external_data, wanted)
+    }
+
+    /// The bytes of the external files that were read, in order of name.
+    pub(super) fn external_files(&self) -> impl Iterator<Item = &[u8]> {
+        self.external.files()
+    }
+}
+
+fn dimension(dim: i64) -> Result<usize> {
+    usize::try_from(dim).map_err(|_| Error::format(format!("dimension {dim} is negative")))
+}
+
+/// Refuses NaN: every logit, and so every verdict, would be NaN. Infinities stay: attention masks hold them.
+pub(super) fn refuse_nan(tensor: &Tensor) -> Result<()> {
+    let data = tensor.data();
+    let nan = match tensor.dtype() {
+        DataType::Float32 => find_nan(data, |word| f32::from_le_bytes(word).is_nan()),
+        DataType::Float64 => find_nan(data, |word| f64::from_le_bytes(word).is_nan()),
+        DataType::Float16 => find_nan(data, |word| u16::from_le_bytes(word) & 0x7fff > 0x7c00),
+        DataType::Bfloat16 => find_nan(data, |word| u16::from_le_bytes(word) & 0x7fff > 0x7f80),
+        _ => None,
+    };
+    match nan {
+        Some(index) => Err(Error::unsupported(format!(
+            "holds NaN (element {index} of {}), so no verdict about the model could be trusted: repair the weights",
+            tensor.elements()
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Index of the first NaN. Whole blocks are tested without a branch, so that the compiler can use vector instructions.
+fn find_nan<const SIZE: usize>(data: &[u8], is_nan: impl Fn([u8; SIZE]) -> bool) -> Option<usize> {
+    const BLOCK: usize = 4096;
+    let words = data.as_chunks::<SIZE>().0;
+    let block =
+        words.chunks(BLOCK).position(|block| block.iter().fold(false, |any, word| any | is_nan(*word)))?;
+    let start = block * BLOCK;
+    words[start..].iter().position(|word| is_nan(*word)).map(|index| start + index)
+}
+
+/// Kernels disagree about bytes that are neither 0 nor 1.
+fn refuse_odd_bool(tensor: &Tensor) -> Result<()> {
+    if tensor.dtype() != DataType::Bool {
+        return Ok(());
+    }
+    match tensor.data().iter().find(|byte| **byte > 1) {
+        Some(byte) => Err(Error::format(format!("is bool, but holds the byte {byte}; wanted 0 or 1"))),
+        None => Ok(()),
+    }
+}

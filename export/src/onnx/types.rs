@@ -1,0 +1,91 @@
+//! Types of inputs, and which of their dimensions is the batch.
+
+use std::collections::BTreeSet;
+
+use super::proto::{DimensionProto, TypeProto, ValueInfoProto};
+use crate::error::{Error, Result};
+use crate::graph::{Dim, Shape, TensorType};
+use crate::tensor::DataType;
+
+/// The names that inputs give to their first dimension.
+///
+/// In a classifier that dimension is the batch, whatever its name; elsewhere only a dimension of the same name is.
+#[derive(Debug)]
+pub(super) struct BatchSymbols<'m>(BTreeSet<&'m str>);
+
+impl<'m> BatchSymbols<'m> {
+    /// The names used by these inputs.
+    pub(super) fn of(inputs: &[&'m ValueInfoProto]) -> Self {
+        let first = |input: &&'m ValueInfoProto| dims(input.r#type.as_ref()?)?.first()?.dim_param.as_deref();
+        Self(inputs.iter().filter_map(first).filter_map(parse_symbol).map(|(_, symbol)| symbol).collect())
+    }
+
+    /// The type of an input.
+    ///
+    /// # Errors
+    /// Without a place, for anything but a dense tensor whose dimensions are numbers or multiples of the batch.
+    pub(super) fn tensor_type(&self, input: &ValueInfoProto) -> Result<TensorType> {
+        let proto = input.r#type.as_ref().ok_or_else(|| Error::shape("this input declares no type"))?;
+        let dtype = element_type(proto)?;
+        let dims =
+            dims(proto).ok_or_else(|| Error::shape("this input declares no shape: export it with one"))?;
+        let shape = dims.iter().enumerate().map(|(axis, dim)| self.dim(axis, dim)).collect::<Result<_>>()?;
+        Ok(TensorType { dtype, shape: Shape(shape) })
+    }
+
+    fn dim(&self, axis: usize, dim: &DimensionProto) -> Result<Dim> {
+        match (dim.dim_value, dim.dim_param.as_deref()) {
+            (Some(_), Some(_)) => Err(Error::format(format!("dimension {axis} is both a number and a name"))),
+            (None, Some(name)) => self.symbol(axis, name),
+            (Some(size @ 1..), None) => Ok(Dim::Fixed(size as usize)),
+            // Zero, negative or absent: not known before run time.
+            (_, None) if axis == 0 => Ok(Dim::N),
+            (Some(size), None) => Err(not_fixed(axis, &size.to_string())),
+            (None, None) => Err(not_fixed(axis, "unknown")),
+        }
+    }
+
+    fn symbol(&self, axis: usize, name: &str) -> Result<Dim> {
+        match parse_symbol(name) {
+            Some((multiple, symbol)) if self.0.contains(symbol) => Ok(Dim::Batch(multiple)),
+            None if axis == 0 => Ok(Dim::N),
+            _ => Err(not_fixed(axis, name)),
+        }
+    }
+}
+
+fn not_fixed(axis: usize, found: &str) -> Error {
+    Error::shape(format!(
+        "dimension {axis} of this input is `{found}`, but only the batch may vary: export with a fixed image size"
+    ))
+}
+
+/// `name` as a multiple of a symbol: `N` is `(1, N)`, and `2N`, as the writer puts it, is `(2, N)`.
+fn parse_symbol(name: &str) -> Option<(usize, &str)> {
+    let symbol = name.trim_start_matches(|digit: char| digit.is_ascii_digit());
+    let digits = &name[..name.len() - symbol.len()];
+    match digits {
+        _ if symbol.is_empty() => None,
+        "" => Some((1, symbol)),
+        _ => digits.parse().ok().filter(|multiple| *multiple > 0).map(|multiple| (multiple, symbol)),
+    }
+}
+
+fn element_type(proto: &TypeProto) -> Result<DataType> {
+    let other = [
+        ("sequence", proto.sequence_type.is_some()),
+        ("map", proto.map_type.is_some()),
+        ("opaque value", proto.opaque_type.is_some()),
+        ("sparse tensor", proto.sparse_tensor_type.is_some()),
+        ("optional value", proto.optional_type.is_some()),
+    ];
+    if let Some((found, _)) = other.iter().find(|(_, present)| *present) {
+        return Err(Error::unsupported(format!("this input is a {found}; wanted a tensor")));
+    }
+    let tensor = proto.tensor_type.as_ref().ok_or_else(|| Error::shape("this input declares no type"))?;
+    DataType::from_onnx(tensor.elem_type())
+}
+
+fn dims(proto: &TypeProto) -> Option<&[DimensionProto]> {
+    Some(&proto.tensor_type.as_ref()?.shape.as_ref()?.dim)
+}

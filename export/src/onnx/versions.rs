@@ -1,0 +1,78 @@
+//! The versions that a file may have, and the ones that we write.
+
+use std::ops::RangeInclusive;
+
+use super::proto::{ModelProto, OperatorSetIdProto};
+use crate::error::{Error, Result};
+
+/// Versions of the file format that are understood. 3 brought `opset_import`, 14 is the newest that was published
+/// when this was written.
+const IR_VERSIONS: RangeInclusive<i64> = 3..=14;
+
+/// Opsets of the default domain that are understood.
+pub(super) const OPSETS: RangeInclusive<i64> = 7..=23;
+
+/// The opset of the default domain, once the versions are known to us.
+///
+/// # Errors
+/// Names the version, the known range and the way out.
+pub(super) fn check(model: &ModelProto) -> Result<u32> {
+    let ir_version =
+        model.ir_version.ok_or_else(|| Error::format("has no `ir_version`: not an ONNX model"))?;
+    let (oldest, newest) = IR_VERSIONS.into_inner();
+    if !IR_VERSIONS.contains(&ir_version) {
+        return Err(Error::unsupported(format!(
+            "IR version {ir_version}; known are {oldest} to {newest}: export with an older or newer release of the \
+             exporter, or save it again through `onnx` with `model.ir_version` in that range"
+        )));
+    }
+    let opset = default_opset(&model.opset_import)?.ok_or_else(|| {
+        Error::format("imports no opset of the default domain: not an ONNX model, or it is cut off")
+    })?;
+    let (oldest, newest) = OPSETS.into_inner();
+    if !OPSETS.contains(&opset) {
+        return Err(Error::unsupported(format!(
+            "imports opset {opset} of the default domain; known are {oldest} to {newest}: export with \
+             `opset_version={}`, or convert with `onnx.version_converter`",
+            opset.clamp(oldest, newest)
+        )));
+    }
+    Ok(opset as u32)
+}
+
+/// The opset of the default domain among imports.
+///
+/// # Errors
+/// When it is imported in two versions.
+pub(super) fn default_opset(imports: &[OperatorSetIdProto]) -> Result<Option<i64>> {
+    let mut versions =
+        imports.iter().filter(|import| is_default_domain(import.domain())).map(OperatorSetIdProto::version);
+    let first = versions.next();
+    match versions.find(|version| Some(*version) != first) {
+        Some(other) => Err(Error::format(format!(
+            "imports the default domain in two versions, {} and {other}",
+            first.unwrap_or_default()
+        ))),
+        None => Ok(first),
+    }
+}
+
+/// Whether a domain is ONNX's own, which has two spellings.
+pub(super) fn is_default_domain(domain: &str) -> bool {
+    domain.is_empty() || domain == "ai.onnx"
+}
+
+/// The version of the format to write for an opset: the one of the ONNX release that brought the opset, but at least 4,
+/// because earlier ones want every initialiser listed as an input too.
+pub(super) fn ir_version_for(opset: u32) -> i64 {
+    match opset {
+        0..=9 => 4,
+        10 => 5,
+        11 => 6,
+        12..=14 => 7,
+        15..=18 => 8,
+        19..=20 => 9,
+        21..=22 => 10,
+        _ => 11,
+    }
+}
