@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod evaluate;
 pub mod graph;
 pub mod onnx;
 pub mod shape;

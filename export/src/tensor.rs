@@ -46,7 +46,8 @@ impl DataType {
     pub fn from_onnx(number: i32) -> Result<Self> {
         use DataType::*;
         const ALL: [DataType; 13] = [
-            Float32, Uint8, Int8, Uint16, Int16, Int32, Int64, Bool, Float16, Float64, Uint32, Uint64, Bfloat16,
+            Float32, Uint8, Int8, Uint16, Int16, Int32, Int64, Bool, Float16, Float64, Uint32, Uint64,
+            Bfloat16,
         ];
         ALL.into_iter().find(|known| *known as i32 == number).ok_or_else(|| {
             Error::unsupported(format!(

@@ -64,11 +64,11 @@ impl<'g> Builder<'g> {
         outputs: usize,
     ) -> Result<Vec<ValueId>> {
         let base = format!("{}/{op_type}", self.prefix);
-        let ids: Vec<ValueId> =
-            (0..outputs).map(|_| self.graph.add_fresh_value(&base, None)).collect();
+        let ids: Vec<ValueId> = (0..outputs).map(|_| self.graph.add_fresh_value(&base, None)).collect();
         let name = self.graph.value(ids[0]).name.clone();
         let outputs = ids.iter().copied().map(Some).collect();
-        let id = self.graph.push_node(Node { name, op_type: op_type.to_owned(), inputs, outputs, attributes });
+        let id =
+            self.graph.push_node(Node { name, op_type: op_type.to_owned(), inputs, outputs, attributes });
         shape::infer_node(self.graph, id)?;
         Ok(ids)
     }

@@ -33,7 +33,9 @@ impl Dim {
         match (self, other) {
             (Dim::Fixed(0), _) | (_, Dim::Fixed(0)) => Some(Dim::Fixed(0)),
             (Dim::Fixed(a), Dim::Fixed(b)) => a.checked_mul(b).map(Dim::Fixed),
-            (Dim::Fixed(a), Dim::Batch(k)) | (Dim::Batch(k), Dim::Fixed(a)) => a.checked_mul(k).map(Dim::Batch),
+            (Dim::Fixed(a), Dim::Batch(k)) | (Dim::Batch(k), Dim::Fixed(a)) => {
+                a.checked_mul(k).map(Dim::Batch)
+            }
             (Dim::Batch(_), Dim::Batch(_)) => None,
         }
     }

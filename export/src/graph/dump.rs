@@ -49,8 +49,12 @@ impl Graph {
             .collect();
         let mut line = format!("{} = {}({})", outputs.join(", "), node.op_type, inputs.join(", "));
         if !node.attributes.0.is_empty() {
-            let attributes: Vec<String> =
-                node.attributes.0.iter().map(|(name, value)| format!("{name} = {}", attribute(value))).collect();
+            let attributes: Vec<String> = node
+                .attributes
+                .0
+                .iter()
+                .map(|(name, value)| format!("{name} = {}", attribute(value)))
+                .collect();
             let _ = write!(line, " {{{}}}", attributes.join(", "));
         }
         line
@@ -82,7 +86,7 @@ fn contents(tensor: &Tensor) -> String {
 
 /// FNV-1a, 64 bits: enough to see that a weight changed; digests that must hold are SHA-256, elsewhere.
 fn checksum(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }

@@ -54,10 +54,8 @@ impl Graph {
             }
         }
         match self.outputs.iter().find(|output| !known(output)) {
-            Some(missing) => {
-                Err(Error::format("is an output of the graph, but nothing produces it")
-                    .at_tensor(&self.value(*missing).name))
-            }
+            Some(missing) => Err(Error::format("is an output of the graph, but nothing produces it")
+                .at_tensor(&self.value(*missing).name)),
             None => Ok(()),
         }
     }

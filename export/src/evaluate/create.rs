@@ -1,0 +1,52 @@
+//! Operators that make tensors from attributes and shapes.
+
+use super::{Array, Content, Symbol};
+use crate::graph::Dim;
+use crate::shape::{NodeView, constant_tensor, shape_slice};
+
+/// `Constant`
+pub(super) fn constant(view: &NodeView) -> Option<Content> {
+    Content::of(&constant_tensor(view.node).ok()?)
+}
+
+/// `Shape`
+pub(super) fn shape(view: &NodeView) -> Option<Content> {
+    let dims: Vec<Symbol> = shape_slice(view).ok()?.into_iter().map(Symbol::from).collect();
+    Array::new(vec![dims.len()], dims).map(Content::Int)
+}
+
+/// `Size`
+pub(super) fn size(view: &NodeView) -> Option<Content> {
+    let elements: Dim = view.shape(0).ok()?.elements()?;
+    Array::new(Vec::new(), vec![elements.into()]).map(Content::Int)
+}
+
+/// `ConstantOfShape`
+pub(super) fn constant_of_shape(view: &NodeView, dims: &[usize]) -> Option<Content> {
+    match view.node.attributes.tensor("value").ok()? {
+        Some(tensor) => match Content::of(&tensor.with_dims(Vec::new()).ok()?)? {
+            Content::Int(array) => array.broadcast(dims).map(Content::Int),
+            Content::Float(array) => array.broadcast(dims).map(Content::Float),
+            Content::Bool(array) => array.broadcast(dims).map(Content::Bool),
+        },
+        None => Array::new(Vec::new(), vec![0.0])?.broadcast(dims).map(Content::Float),
+    }
+}
+
+/// `Range(start, limit, delta)`
+pub(super) fn range(view: &NodeView, dims: &[usize]) -> Option<Content> {
+    let count = *dims.first()?;
+    match (&*view.content(0)?, &*view.content(2)?) {
+        (Content::Int(start), Content::Int(delta)) => {
+            let (start, delta) = (*start.elements().first()?, *delta.elements().first()?);
+            let at = |index: usize| start.plus(delta.times(Symbol::Int(index as i64)));
+            Array::new(dims.to_vec(), (0..count).map(at).collect()).map(Content::Int)
+        }
+        (Content::Float(start), Content::Float(delta)) => {
+            let (start, delta) = (*start.elements().first()?, *delta.elements().first()?);
+            Array::new(dims.to_vec(), (0..count).map(|index| start + index as f64 * delta).collect())
+                .map(Content::Float)
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,122 @@
+//! Elements that come out of single nodes.
+
+use super::{Content, evaluate};
+use crate::graph::{Attribute, Attributes, Graph, Node};
+use crate::shape::{Known, NodeView, infer_node};
+use crate::tensor::{DataType, Tensor};
+
+/// The first output of a node of constants, as a constant.
+fn evaluated(op_type: &str, inputs: &[Tensor], attributes: &[(&str, Attribute)]) -> Option<Tensor> {
+    let mut graph = Graph::new("test", 20);
+    let inputs = inputs.iter().map(|tensor| Some(graph.add_constant("constant", tensor.clone()))).collect();
+    let output = graph.add_fresh_value("output", None);
+    let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    let id = graph.push_node(Node {
+        name: "node".to_owned(),
+        op_type: op_type.to_owned(),
+        inputs,
+        outputs: vec![Some(output)],
+        attributes: Attributes(attributes),
+    });
+    infer_node(&mut graph, id).unwrap();
+    let known = Known::new(1000);
+    let output = graph.tensor_type(output).unwrap().clone();
+    let view = NodeView { graph: &graph, node: graph.node(id), known: &known };
+    let contents: Vec<Content> = evaluate(&view, std::slice::from_ref(&output))?;
+    contents[0].to_tensor(output.dtype)
+}
+
+fn floats(dims: &[usize], values: &[f32]) -> Tensor {
+    Tensor::from_f32(dims, values)
+}
+
+fn ints(values: &[i64]) -> Tensor {
+    Tensor::vector_i64(values)
+}
+
+#[test]
+fn movement() {
+    let table = floats(&[2, 3], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+    let cases = [
+        ("Transpose", vec![table.clone()], vec![], floats(&[3, 2], &[0.0, 3.0, 1.0, 4.0, 2.0, 5.0])),
+        ("Reshape", vec![table.clone(), ints(&[3, -1])], vec![], table.with_dims(vec![3, 2]).unwrap()),
+        (
+            "Slice",
+            vec![table.clone(), ints(&[2]), ints(&[-9]), ints(&[1]), ints(&[-2])],
+            vec![],
+            floats(&[2, 2], &[2.0, 0.0, 5.0, 3.0]),
+        ),
+        (
+            "Gather",
+            vec![table.clone(), Tensor::from_i64(&[1, 2], &[-1, 0])],
+            vec![("axis", Attribute::Int(1))],
+            floats(&[2, 1, 2], &[2.0, 0.0, 5.0, 3.0]),
+        ),
+        (
+            "Concat",
+            vec![table.clone(), table.clone()],
+            vec![("axis", Attribute::Int(1))],
+            floats(&[2, 6], &[0.0, 1.0, 2.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 3.0, 4.0, 5.0]),
+        ),
+        (
+            "Expand",
+            vec![floats(&[2, 1], &[7.0, 8.0]), ints(&[1, 2])],
+            vec![],
+            floats(&[2, 2], &[7.0, 7.0, 8.0, 8.0]),
+        ),
+        ("Tile", vec![ints(&[1, 2]), ints(&[2])], vec![], ints(&[1, 2, 1, 2])),
+        ("Split", vec![ints(&[1, 2, 3]), ints(&[3])], vec![], ints(&[1, 2, 3])),
+        ("ConstantOfShape", vec![ints(&[2])], vec![("value", Attribute::Tensor(ints(&[4])))], ints(&[4, 4])),
+        (
+            "Range",
+            vec![Tensor::from_i64(&[], &[5]), Tensor::from_i64(&[], &[0]), Tensor::from_i64(&[], &[-2])],
+            vec![],
+            ints(&[5, 3, 1]),
+        ),
+    ];
+    for (op_type, inputs, attributes, wanted) in cases {
+        assert_eq!(evaluated(op_type, &inputs, &attributes), Some(wanted), "{op_type}");
+    }
+}
+
+#[test]
+fn arithmetic() {
+    let (a, b) = (floats(&[2], &[6.0, 0.1]), floats(&[2], &[4.0, 0.2]));
+    let cases = [
+        ("Add", vec![a.clone(), b.clone()], floats(&[2], &[10.0, 0.1 + 0.2])),
+        ("Div", vec![a.clone(), b.clone()], floats(&[2], &[1.5, 0.5])),
+        ("Sqrt", vec![b.clone()], floats(&[2], &[2.0, 0.2_f32.sqrt()])),
+        ("Div", vec![ints(&[7, -7]), ints(&[2])], ints(&[3, -3])),
+        ("Mod", vec![ints(&[7, -7]), ints(&[3])], ints(&[1, 2])),
+        ("Max", vec![ints(&[7, -7]), ints(&[3])], ints(&[7, 3])),
+        ("Neg", vec![ints(&[7, -7])], ints(&[-7, 7])),
+    ];
+    for (op_type, inputs, wanted) in cases {
+        assert_eq!(evaluated(op_type, &inputs, &[]), Some(wanted), "{op_type}");
+    }
+}
+
+#[test]
+fn comparisons_are_booleans() {
+    let cases = [("Equal", [0, 1, 0]), ("Less", [1, 0, 0]), ("GreaterOrEqual", [0, 1, 1])];
+    for (op_type, wanted) in cases {
+        let found = evaluated(op_type, &[ints(&[1, 2, 3]), ints(&[2])], &[]).unwrap();
+        assert_eq!((found.dtype(), &found.data()[..]), (DataType::Bool, &wanted[..]), "{op_type}");
+    }
+}
+
+#[test]
+fn casts_truncate_and_refuse_what_does_not_fit() {
+    let to = |dtype: DataType| [("to", Attribute::Int(dtype as i64))];
+    assert_eq!(evaluated("Cast", &[floats(&[2], &[2.9, -2.9])], &to(DataType::Int64)), Some(ints(&[2, -2])));
+    assert_eq!(evaluated("Cast", &[ints(&[3])], &to(DataType::Float32)), Some(floats(&[1], &[3.0])));
+    assert_eq!(evaluated("Cast", &[floats(&[1], &[f32::NAN])], &to(DataType::Int64)), None);
+    assert_eq!(evaluated("Cast", &[ints(&[1 << 40])], &to(DataType::Int32)), None);
+}
+
+#[test]
+fn what_cannot_be_computed_is_left_alone() {
+    assert_eq!(evaluated("Div", &[ints(&[1]), ints(&[0])], &[]), None, "division by zero");
+    assert_eq!(evaluated("Gather", &[ints(&[1]), ints(&[1])], &[]), None, "index out of range");
+    assert_eq!(evaluated("Erf", &[floats(&[1], &[1.0])], &[]), None, "an operator that we do not evaluate");
+}

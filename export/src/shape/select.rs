@@ -1,0 +1,36 @@
+//! OneHot and TopK.
+
+use super::view::{NodeView, typed};
+use crate::error::{Error, Result};
+use crate::graph::{Dim, TensorType, normalise_axis};
+use crate::tensor::DataType;
+
+/// `OneHot(indices, depth, values)`: a new axis of length `depth`.
+pub(super) fn one_hot(view: &NodeView) -> Result<Vec<TensorType>> {
+    let indices = view.shape(0)?;
+    let axis = normalise_axis(view.int("axis", -1)?, indices.rank() + 1)?;
+    let depth = match view.ints(1)?[..] {
+        [depth] if depth > 0 => depth as usize,
+        ref other => return Err(Error::shape(format!("the depth is {other:?}, wanted one positive number"))),
+    };
+    let mut dims = indices.0.clone();
+    dims.insert(axis, Dim::Fixed(depth));
+    Ok(vec![typed(view.dtype(2)?, dims)])
+}
+
+/// `TopK(x, k)`: the largest (or smallest) values, and their indices.
+pub(super) fn top_k(view: &NodeView) -> Result<Vec<TensorType>> {
+    let input = view.input(0)?;
+    let axis = view.axis(-1, input.shape.rank())?;
+    let count = view.ints(1)?;
+    let available = input.shape.0[axis];
+    let count = match count[..] {
+        [count] if count >= 0 && available.fixed().is_none_or(|available| count as usize <= available) => {
+            count as usize
+        }
+        _ => return Err(Error::shape(format!("takes the top {count:?} of axis {axis} of {}", input.shape))),
+    };
+    let mut dims = input.shape.0.clone();
+    dims[axis] = Dim::Fixed(count);
+    Ok(vec![typed(input.dtype, dims.clone()), typed(DataType::Int64, dims)])
+}
