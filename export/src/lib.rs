@@ -1,12 +1,15 @@
 //! ONNX in and out, graphs, shapes and reverse-mode automatic differentiation. Pure Rust.
 #![forbid(unsafe_code)]
 
+pub mod autodiff;
 mod error;
 mod evaluate;
 pub mod graph;
 pub mod onnx;
+mod random;
 pub mod shape;
 mod tensor;
+pub mod vit;
 
 pub use error::{Error, ErrorKind, Place, Result};
 pub use tensor::{DataType, Tensor, checked_elements};

@@ -1,0 +1,97 @@
+//! Which values carry gradient from the logits to the images.
+
+use std::collections::HashSet;
+
+use super::rules;
+use crate::error::{Error, ErrorKind, Result};
+use crate::graph::{Graph, Node, ValueId};
+use crate::tensor::DataType;
+
+/// Cutting nodes that an error lists by name.
+const NAMED_CUTS: usize = 5;
+
+/// Values on a differentiable path from `input` to `output`, both included.
+///
+/// # Errors
+/// - [`ErrorKind::Unsupported`] when there is no such path although `output` depends on `input`: the nodes whose
+///   derivative is zero almost everywhere are named, because a zero gradient would look like robustness;
+/// - [`ErrorKind::Unsupported`] when a value on the path is not `float`;
+/// - [`ErrorKind::NotAClassifier`] when `output` does not depend on `input` at all.
+pub(super) fn active_values(graph: &Graph, input: ValueId, output: ValueId) -> Result<HashSet<ValueId>> {
+    let carrying = reached_from(graph, input)?;
+    if !carrying.contains(&output) {
+        return Err(cut(graph, input, output, &carrying));
+    }
+    let mut active = HashSet::from([output]);
+    for node in graph.nodes().iter().rev() {
+        if !rules::cuts(&node.op_type) && outputs_any(node, &active) {
+            active.extend(node.inputs.iter().flatten().filter(|id| carrying.contains(id)));
+        }
+    }
+    check_float(graph, &active)?;
+    Ok(active)
+}
+
+/// Floating-point values that depend on `input` through operators with a derivative.
+fn reached_from(graph: &Graph, input: ValueId) -> Result<HashSet<ValueId>> {
+    let mut reached = HashSet::from([input]);
+    for node in graph.nodes().iter().filter(|node| !rules::cuts(&node.op_type)) {
+        if inputs_any(node, &reached) {
+            for output in node.outputs.iter().flatten() {
+                if graph.tensor_type(*output).map_err(|error| error.at_node(node))?.dtype.is_float() {
+                    reached.insert(*output);
+                }
+            }
+        }
+    }
+    Ok(reached)
+}
+
+fn check_float(graph: &Graph, active: &HashSet<ValueId>) -> Result<()> {
+    for id in graph.value_ids().filter(|id| active.contains(id)) {
+        let dtype = graph.tensor_type(id)?.dtype;
+        if dtype != DataType::Float32 {
+            return Err(Error::unsupported(format!(
+                "gradients of {dtype} values are not supported: export the model in float32"
+            ))
+            .at_tensor(&graph.value(id).name));
+        }
+    }
+    Ok(())
+}
+
+fn cut(graph: &Graph, input: ValueId, output: ValueId, carrying: &HashSet<ValueId>) -> Error {
+    let mut needed = HashSet::from([output]);
+    for node in graph.nodes().iter().rev().filter(|node| !node.outputs.is_empty()) {
+        if outputs_any(node, &needed) {
+            needed.extend(node.inputs.iter().flatten());
+        }
+    }
+    if !needed.contains(&input) {
+        return Error::new(ErrorKind::NotAClassifier, "the output does not depend on the images")
+            .at_tensor(&graph.value(output).name);
+    }
+    let cuts: Vec<String> = graph
+        .nodes()
+        .iter()
+        .filter(|node| {
+            outputs_any(node, &needed) && inputs_any(node, carrying) && !outputs_any(node, carrying)
+        })
+        .map(|node| format!("`{}` ({})", node.name, node.op_type))
+        .collect();
+    let more = if cuts.len() > NAMED_CUTS { ", …" } else { "" };
+    Error::unsupported(format!(
+        "no gradient reaches the images: it is zero almost everywhere after {}{more}; such a model needs \
+         gradient-free attacks, or a smooth substitute for these nodes",
+        cuts[..cuts.len().min(NAMED_CUTS)].join(", ")
+    ))
+    .at_tensor(&graph.value(output).name)
+}
+
+fn inputs_any(node: &Node, set: &HashSet<ValueId>) -> bool {
+    node.inputs.iter().flatten().any(|id| set.contains(id))
+}
+
+fn outputs_any(node: &Node, set: &HashSet<ValueId>) -> bool {
+    node.outputs.iter().flatten().any(|id| set.contains(id))
+}

@@ -1,0 +1,73 @@
+//! The adjoints of broadcasting: sum over the axes that were stretched, and stretch over the axes that were summed.
+
+use crate::error::{Error, Result};
+use crate::graph::{Builder, Dim, Shape, ValueId};
+
+/// Sums a cotangent over the axes along which a value of shape `to` was broadcast, so that it has that shape.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) when an axis of the batch would have to be summed: the
+/// gradients of different images would mix.
+pub(super) fn unbroadcast(builder: &mut Builder<'_>, cotangent: ValueId, to: &Shape) -> Result<ValueId> {
+    let from = builder.graph().shape(cotangent)?.clone();
+    let axes = stretched_axes(&from, to)?;
+    let summed = if axes.is_empty() { cotangent } else { sum(builder, cotangent, &axes)? };
+    reshape(builder, summed, to)
+}
+
+/// Axes of `from` that are longer than those of `to`, aligned at the last axis.
+fn stretched_axes(from: &Shape, to: &Shape) -> Result<Vec<i64>> {
+    let extra = from
+        .rank()
+        .checked_sub(to.rank())
+        .ok_or_else(|| Error::shape(format!("a cotangent of shape {from} for a value of shape {to}")))?;
+    let target = |axis: usize| axis.checked_sub(extra).map_or(Dim::Fixed(1), |axis| to.0[axis]);
+    let axes: Vec<usize> = (0..from.rank()).filter(|axis| from.0[*axis] != target(*axis)).collect();
+    if let Some(axis) = axes.iter().find(|axis| from.0[**axis].fixed().is_none()) {
+        return Err(Error::unsupported(format!(
+            "axis {axis} of {from} is the batch and is shared by all images: gradients of different images would mix"
+        )));
+    }
+    Ok(axes.into_iter().map(|axis| axis as i64).collect())
+}
+
+fn sum(builder: &mut Builder<'_>, value: ValueId, axes: &[i64]) -> Result<ValueId> {
+    let axes = builder.ints(axes);
+    builder.op_with("ReduceSum", &[value, axes], [("keepdims", 1.into())])
+}
+
+/// Repeats a value whose axes are `1` or full along the axes where it is `1`, so that it has shape `to`.
+///
+/// The target of the Expand holds a `1` for the batch, which the value has already: so `N` need not be known.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) when the batch itself would have to be repeated.
+pub(super) fn expand(builder: &mut Builder<'_>, value: ValueId, to: &Shape) -> Result<ValueId> {
+    let from = builder.graph().shape(value)?.clone();
+    if from == *to {
+        return Ok(value);
+    }
+    let repeats_batch = |(from, to): (&Dim, &Dim)| to.fixed().is_none() && from != to;
+    if from.rank() != to.rank() || from.0.iter().zip(&to.0).any(repeats_batch) {
+        return Err(Error::unsupported(format!("a gradient of shape {from} cannot be repeated to {to}")));
+    }
+    let target: Vec<i64> = to.0.iter().map(|dim| dim.fixed().map_or(1, |size| size as i64)).collect();
+    let target = builder.ints(&target);
+    builder.op("Expand", &[value, target])
+}
+
+/// Reshape to a shape with at most one batch dimension; a constant is reshaped now, an equal shape left alone.
+///
+/// # Errors
+/// As [`Shape::reshape_target`].
+pub(super) fn reshape(builder: &mut Builder<'_>, value: ValueId, to: &Shape) -> Result<ValueId> {
+    if builder.graph().shape(value)? == to {
+        return Ok(value);
+    }
+    if let (Some(constant), Some(dims)) = (builder.graph().constant(value), to.to_fixed()) {
+        let reshaped = constant.with_dims(dims)?;
+        return Ok(builder.constant(reshaped));
+    }
+    let target = builder.ints(&to.reshape_target()?);
+    builder.op("Reshape", &[value, target])
+}

@@ -1,0 +1,77 @@
+//! Reverse-mode automatic differentiation, `Graph → Graph`.
+//!
+//! [`differentiate`] copies a classifier's forward graph and appends nodes that compute the gradient of a scalar per
+//! image with respect to the images. The result is an ordinary ONNX graph: any runtime evaluates it, and one run
+//! costs one forward and one backward pass.
+//!
+//! In the order of the data:
+//! - [`heads`] appends a loss, or an input for a free cotangent, and says which cotangent the logits start with;
+//! - [`activity`] finds the values that carry gradient from the logits to the images, and explains a cut path;
+//! - [`sweep`] walks the nodes backwards and asks the rule of each operator ([`rules`]) for its contributions;
+//! - [`ledger`] keeps the contributions to each value and adds them up, or tiles them where they are slices;
+//! - [`step`] is what one rule sees; [`broadcast`] and [`weights`] are what rules share.
+//!
+//! Words: the *cotangent* of a value `v` is `∂L/∂v`, of the same shape as `v`. Gradients of constants are never computed.
+
+mod activity;
+mod broadcast;
+mod heads;
+mod ledger;
+mod rules;
+mod step;
+mod sweep;
+#[cfg(test)]
+mod testing;
+mod weights;
+
+pub use heads::LossHead;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::graph::{Builder, Graph, ValueId};
+
+/// Lowest opset whose operator forms the rules know: from 18 on every axis argument is an input.
+const LOWEST_OPSET: u32 = 18;
+
+/// The gradient graph of a classifier.
+///
+/// `forward` is in topological order, typed by [`crate::shape`], at opset 18 or newer, and has one input (the images,
+/// `[N, …]`) and one output (the logits, `[N, K]`). The result has inputs and outputs as [`LossHead`] says; `N` stays
+/// dynamic where it is.
+///
+/// # Errors
+/// - [`ErrorKind::NotAClassifier`] when inputs and outputs are not as above;
+/// - [`ErrorKind::Unsupported`] when an operator between images and logits has no rule, naming node and operator, or
+///   when every path from the images to the logits is cut, naming the nodes that cut it;
+/// - [`ErrorKind::Shape`] when a value on the way has no known shape.
+pub fn differentiate(forward: &Graph, head: LossHead) -> Result<Graph> {
+    if forward.opset < LOWEST_OPSET {
+        return Err(Error::unsupported(format!(
+            "opset {} cannot be differentiated directly: lift the graph to opset {LOWEST_OPSET} or newer first",
+            forward.opset
+        )));
+    }
+    let (images, logits) = (sole("input", forward.inputs())?, sole("output", forward.outputs())?);
+    let mut graph = forward.clone();
+    graph.rename(images, "images")?;
+    graph.rename(logits, "logits")?;
+    let (loss, seed) = heads::append(&mut graph, head, logits)?;
+    let gradient = sweep::pull_back(&mut graph, images, logits, seed)?;
+    let named = Builder::new(&mut graph, "gradient").op("Identity", &[gradient])?;
+    graph.rename(named, "images_gradient")?;
+    graph.set_outputs([Some(logits), loss, Some(named)].into_iter().flatten().collect());
+    graph.prune();
+    Ok(graph)
+}
+
+fn sole(what: &str, ids: &[ValueId]) -> Result<ValueId> {
+    match ids {
+        [id] => Ok(*id),
+        _ => Err(Error::new(
+            ErrorKind::NotAClassifier,
+            format!("the graph has {} {what}s, wanted one: images in, logits out", ids.len()),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,204 @@
+//! Gather: elements of one axis by constant index.
+//!
+//! `dx_i = Σ g_j` over all `j` whose index is `i`. Operator page: ONNX `Gather-13`.
+//! - Consecutive indices (a class token, one of q, k and v): a piece of the axis, so that siblings become one Concat.
+//! - Indices without repetition: Gather from `g` by the inverse map, whose absent elements point at a row of zeros.
+//! - Others: MatMul by the one-hot matrix of the indices.
+
+use crate::autodiff::broadcast::reshape;
+use crate::autodiff::ledger::{Piece, pad};
+use crate::autodiff::step::Step;
+use crate::error::{Error, Result};
+use crate::graph::{Builder, Dim, Shape, ValueId};
+use crate::tensor::Tensor;
+
+/// Largest one-hot matrix that we store, in elements.
+const LARGEST_ONE_HOT: usize = 1 << 22;
+
+/// `dx_i = Σ g_j` over all `j` whose index is `i`.
+pub(super) fn gather(step: &mut Step<'_, '_>) -> Result<()> {
+    if !step.wants(0) {
+        return Ok(());
+    }
+    let shape = step.shape(step.input(0)?)?;
+    let axis = shape.axis(step.node().attributes.int("axis", 0)?)?;
+    let size = shape.0[axis].fixed().ok_or_else(|| {
+        Error::unsupported(format!("it picks from axis {axis} of {shape}, which is the batch"))
+    })?;
+    let indices = indices(step, size)?;
+    let g = step.cotangent()?;
+    let mut flat = shape;
+    flat.0[axis] = Dim::Fixed(indices.len());
+    let g = reshape(step.builder(), g, &flat)?; // the index axes as one
+    if indices.windows(2).all(|pair| pair[0] + 1 == pair[1]) {
+        let piece = Piece { axis, start: indices[0], length: indices.len(), cotangent: g };
+        return step.send_piece(0, piece);
+    }
+    step.send(0, |builder| match inverse_map(&indices, size) {
+        Some(inverse) => by_inverse(builder, g, &flat, axis, &inverse),
+        None => by_one_hot(builder, g, &flat, axis, &indices, size),
+    })
+}
+
+/// The indices, counted from the begin.
+fn indices(step: &Step<'_, '_>, size: usize) -> Result<Vec<usize>> {
+    let indices = step.ints(1)?.unwrap_or_default();
+    if indices.is_empty() {
+        return Err(Error::unsupported("it picks no element"));
+    }
+    let from_begin = |index: i64| {
+        let counted = if index < 0 { index.checked_add(size as i64)? } else { index };
+        usize::try_from(counted).ok().filter(|counted| *counted < size)
+    };
+    indices
+        .into_iter()
+        .map(|index| {
+            from_begin(index)
+                .ok_or_else(|| Error::shape(format!("index {index} of an axis of {size} elements")))
+        })
+        .collect()
+}
+
+/// Where each element of the axis went, with `indices.len()` for "nowhere"; `None` if one went to several places.
+fn inverse_map(indices: &[usize], size: usize) -> Option<Vec<i64>> {
+    let mut inverse = vec![indices.len() as i64; size];
+    for (place, index) in indices.iter().enumerate() {
+        if inverse[*index] != indices.len() as i64 {
+            return None;
+        }
+        inverse[*index] = place as i64;
+    }
+    Some(inverse)
+}
+
+fn by_inverse(
+    builder: &mut Builder<'_>,
+    g: ValueId,
+    shape: &Shape,
+    axis: usize,
+    inverse: &[i64],
+) -> Result<ValueId> {
+    let with_zeros = pad(builder, g, shape.rank(), axis, [0, 1])?;
+    let inverse = builder.ints(inverse);
+    builder.op_with("Gather", &[with_zeros, inverse], [("axis", (axis as i64).into())])
+}
+
+fn by_one_hot(
+    builder: &mut Builder<'_>,
+    g: ValueId,
+    shape: &Shape,
+    axis: usize,
+    indices: &[usize],
+    size: usize,
+) -> Result<ValueId> {
+    let elements = indices.len().checked_mul(size).filter(|elements| *elements <= LARGEST_ONE_HOT);
+    let elements = elements.ok_or_else(|| {
+        Error::unsupported(format!("it picks {} elements of {size} with repetition: too many", indices.len()))
+    })?;
+    let mut one_hot = vec![0.0; elements];
+    for (place, index) in indices.iter().enumerate() {
+        one_hot[place * size + index] = 1.0;
+    }
+    let one_hot = builder.constant(Tensor::from_f32(&[indices.len(), size], &one_hot));
+    let last_first = swapped_with_last(builder, g, shape.rank(), axis)?;
+    let summed = builder.op("MatMul", &[last_first, one_hot])?;
+    swapped_with_last(builder, summed, shape.rank(), axis)
+}
+
+fn swapped_with_last(builder: &mut Builder<'_>, value: ValueId, rank: usize, axis: usize) -> Result<ValueId> {
+    if axis + 1 == rank {
+        return Ok(value);
+    }
+    let mut permutation: Vec<i64> = (0..rank as i64).collect();
+    permutation.swap(axis, rank - 1);
+    builder.op_with("Transpose", &[value], [("perm", permutation.into())])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::autodiff::testing::{Domain, adjoint, backward_text, batched, check, function};
+
+    fn gathered(builder: &mut Builder<'_>, x: ValueId, axis: i64, indices: Tensor) -> Result<ValueId> {
+        let indices = builder.constant(indices);
+        builder.op_with("Gather", &[x, indices], [("axis", axis.into())])
+    }
+
+    #[test]
+    fn gradients_match_central_differences() {
+        let cases = [
+            ("class token", 1, Tensor::from_i64(&[], &[0])),
+            ("last, as a vector", -1, Tensor::from_i64(&[1], &[-1])),
+            ("consecutive", 1, Tensor::from_i64(&[3], &[1, 2, 3])),
+            ("shuffled", 1, Tensor::from_i64(&[3], &[4, 0, 2])),
+            ("shuffled, last axis", 2, Tensor::from_i64(&[2], &[2, 0])),
+            ("repeated", 1, Tensor::from_i64(&[4], &[1, 3, 1, 0])),
+            ("repeated, last axis", 2, Tensor::from_i64(&[3], &[1, 1, -1])),
+            ("a matrix of indices", 1, Tensor::from_i64(&[2, 2], &[0, 4, 3, 0])),
+        ];
+        for (name, axis, indices) in cases {
+            check(name, Domain::Real, batched(&[5, 3]), |builder, x| {
+                let y = gathered(builder, x, axis, indices)?;
+                builder.op("Mul", &[y, y])
+            });
+        }
+    }
+
+    #[test]
+    fn an_index_outside_the_axis_is_refused() {
+        let graph =
+            function(batched(&[5]), |builder, x| gathered(builder, x, 1, Tensor::from_i64(&[1], &[5])));
+        let refused = graph.and_then(|graph| adjoint(&graph));
+        assert!(refused.is_err());
+    }
+
+    #[test]
+    fn query_key_and_value_become_one_concat() {
+        let graph = function(batched(&[3, 2]), |builder, x| {
+            let parts = [0, 1, 2].map(|index| gathered(builder, x, 1, Tensor::from_i64(&[], &[index])));
+            let [q, k, v] = parts;
+            let scores = builder.op("Mul", &[q?, k?])?;
+            builder.op("Mul", &[scores, v?])
+        });
+        insta::assert_snapshot!(backward_text(&graph.unwrap()), @r"
+            const %gradient/f/Gather_3/constant: i64[3] = [-1, 1, 2]
+            const %gradient/f/Gather_2/constant: i64[3] = [-1, 1, 2]
+            const %gradient/f/Gather/constant: i64[3] = [-1, 1, 2]
+            %gradient/f/Mul_2/Mul: f32[N, 2] = Mul(%g, %f/Gather_3)
+            %gradient/f/Mul_2/Mul_2: f32[N, 2] = Mul(%g, %f/Mul)
+            %gradient/f/Mul/Mul: f32[N, 2] = Mul(%gradient/f/Mul_2/Mul, %f/Gather_2)
+            %gradient/f/Mul/Mul_2: f32[N, 2] = Mul(%gradient/f/Mul_2/Mul, %f/Gather)
+            %gradient/f/Gather_3/Reshape: f32[N, 1, 2] = Reshape(%gradient/f/Mul_2/Mul_2, %gradient/f/Gather_3/constant)
+            %gradient/f/Gather_2/Reshape: f32[N, 1, 2] = Reshape(%gradient/f/Mul/Mul_2, %gradient/f/Gather_2/constant)
+            %gradient/f/Gather/Reshape: f32[N, 1, 2] = Reshape(%gradient/f/Mul/Mul, %gradient/f/Gather/constant)
+            %gradient/Concat: f32[N, 3, 2] = Concat(%gradient/f/Gather/Reshape, %gradient/f/Gather_2/Reshape, %gradient/f/Gather_3/Reshape) {axis = 1}
+            %dx/Identity: f32[N, 3, 2] = Identity(%gradient/Concat)
+        ");
+    }
+
+    #[test]
+    fn a_class_token_is_padded() {
+        let graph =
+            function(batched(&[5, 2]), |builder, x| gathered(builder, x, 1, Tensor::from_i64(&[], &[0])));
+        insta::assert_snapshot!(backward_text(&graph.unwrap()), @r"
+            const %gradient/f/Gather/constant: i64[3] = [-1, 1, 2]
+            const %gradient/constant: i64[6] = [0, 0, 0, 0, 4, 0]
+            %gradient/f/Gather/Reshape: f32[N, 1, 2] = Reshape(%g, %gradient/f/Gather/constant)
+            %gradient/Pad: f32[N, 5, 2] = Pad(%gradient/f/Gather/Reshape, %gradient/constant)
+            %dx/Identity: f32[N, 5, 2] = Identity(%gradient/Pad)
+        ");
+    }
+
+    #[test]
+    fn shuffled_elements_are_gathered_back() {
+        let graph =
+            function(batched(&[3]), |builder, x| gathered(builder, x, 1, Tensor::from_i64(&[2], &[2, 0])));
+        insta::assert_snapshot!(backward_text(&graph.unwrap()), @r"
+            const %gradient/f/Gather/constant: i64[4] = [0, 0, 0, 1]
+            const %gradient/f/Gather/constant_2: i64[3] = [1, 2, 0]
+            %gradient/f/Gather/Pad: f32[N, 3] = Pad(%g, %gradient/f/Gather/constant)
+            %gradient/f/Gather/Gather: f32[N, 3] = Gather(%gradient/f/Gather/Pad, %gradient/f/Gather/constant_2) {axis = 1}
+            %dx/Identity: f32[N, 3] = Identity(%gradient/f/Gather/Gather)
+        ");
+    }
+}

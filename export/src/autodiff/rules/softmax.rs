@@ -1,0 +1,76 @@
+//! Softmax and LogSoftmax over one axis.
+//!
+//! Softmax: `dx = (g − Σ g·y)·y`. LogSoftmax: `dx = g − exp(y)·Σ g`. The sums run over the axis of the operator.
+//! Operator pages: ONNX `Softmax-13`, `LogSoftmax-13` (older forms are rewritten before).
+
+use crate::autodiff::step::Step;
+use crate::error::Result;
+use crate::graph::{Builder, ValueId};
+
+/// `dx = (g − Σ g·y)·y`.
+pub(super) fn softmax(step: &mut Step<'_, '_>) -> Result<()> {
+    let (y, g) = (step.output()?, step.cotangent()?);
+    let axis = step.node().attributes.int("axis", -1)?;
+    step.send(0, |builder| {
+        let weighted = builder.op("Mul", &[g, y])?;
+        let mean = sum_on(builder, weighted, axis)?;
+        let centred = builder.op("Sub", &[g, mean])?;
+        builder.op("Mul", &[centred, y])
+    })
+}
+
+/// `dx = g − exp(y)·Σ g`.
+pub(super) fn log_softmax(step: &mut Step<'_, '_>) -> Result<()> {
+    let (y, g) = (step.output()?, step.cotangent()?);
+    let axis = step.node().attributes.int("axis", -1)?;
+    step.send(0, |builder| {
+        let total = sum_on(builder, g, axis)?;
+        let p = builder.op("Exp", &[y])?;
+        let share = builder.op("Mul", &[p, total])?;
+        builder.op("Sub", &[g, share])
+    })
+}
+
+/// Sum over one axis, which is kept.
+fn sum_on(builder: &mut Builder<'_>, value: ValueId, axis: i64) -> Result<ValueId> {
+    let axes = builder.ints(&[axis]);
+    builder.op_with("ReduceSum", &[value, axes], [("keepdims", 1.into())])
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::autodiff::testing::{Domain, backward_text, batched, check, function};
+
+    #[test]
+    fn gradients_match_central_differences_on_every_axis() {
+        for op_type in ["Softmax", "LogSoftmax"] {
+            for axis in [1, 2, -1, -2] {
+                check(&format!("{op_type} on {axis}"), Domain::Real, batched(&[3, 4]), |builder, x| {
+                    builder.op_with(op_type, &[x], [("axis", axis.into())])
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn the_subgraphs_reuse_the_output() {
+        let softmax = function(batched(&[3]), |builder, x| builder.op("Softmax", &[x]));
+        insta::assert_snapshot!(backward_text(&softmax.unwrap()), @r"
+            const %gradient/f/Softmax/constant: i64[1] = [-1]
+            %gradient/f/Softmax/Mul: f32[N, 3] = Mul(%g, %f/Softmax)
+            %gradient/f/Softmax/ReduceSum: f32[N, 1] = ReduceSum(%gradient/f/Softmax/Mul, %gradient/f/Softmax/constant) {keepdims = 1}
+            %gradient/f/Softmax/Sub: f32[N, 3] = Sub(%g, %gradient/f/Softmax/ReduceSum)
+            %gradient/f/Softmax/Mul_2: f32[N, 3] = Mul(%gradient/f/Softmax/Sub, %f/Softmax)
+            %dx/Identity: f32[N, 3] = Identity(%gradient/f/Softmax/Mul_2)
+        ");
+        let log_softmax = function(batched(&[3]), |builder, x| builder.op("LogSoftmax", &[x]));
+        insta::assert_snapshot!(backward_text(&log_softmax.unwrap()), @r"
+            const %gradient/f/LogSoftmax/constant: i64[1] = [-1]
+            %gradient/f/LogSoftmax/ReduceSum: f32[N, 1] = ReduceSum(%g, %gradient/f/LogSoftmax/constant) {keepdims = 1}
+            %gradient/f/LogSoftmax/Exp: f32[N, 3] = Exp(%f/LogSoftmax)
+            %gradient/f/LogSoftmax/Mul: f32[N, 3] = Mul(%gradient/f/LogSoftmax/Exp, %gradient/f/LogSoftmax/ReduceSum)
+            %gradient/f/LogSoftmax/Sub: f32[N, 3] = Sub(%g, %gradient/f/LogSoftmax/Mul)
+            %dx/Identity: f32[N, 3] = Identity(%gradient/f/LogSoftmax/Sub)
+        ");
+    }
+}

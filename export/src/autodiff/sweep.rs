@@ -1,0 +1,80 @@
+//! The reverse walk over the nodes.
+
+use std::collections::{BTreeSet, HashSet};
+
+use super::activity::active_values;
+use super::ledger::Ledger;
+use super::rules::{self, Rule};
+use super::step::Step;
+use crate::error::{Error, Result};
+use crate::graph::{Builder, Graph, Node, ValueId};
+
+/// Appends the nodes that pull `seed`, the cotangent of `output`, back to `input`, and returns `input`'s cotangent.
+///
+/// # Errors
+/// As [`super::differentiate`].
+pub(super) fn pull_back(
+    graph: &mut Graph,
+    input: ValueId,
+    output: ValueId,
+    seed: ValueId,
+) -> Result<ValueId> {
+    let active = active_values(graph, input, output)?;
+    let steps = plan(graph, &active)?;
+    let mut ledger = Ledger::default();
+    ledger.add_whole(output, seed);
+    let mut builder = Builder::new(graph, "gradient");
+    for (node, rule) in steps.iter().rev() {
+        builder.set_prefix(format!("gradient/{}", node.name));
+        apply(&mut builder, &mut ledger, &active, node, *rule).map_err(|error| error.at_node(node))?;
+    }
+    builder.set_prefix("gradient");
+    ledger
+        .settle(&mut builder, input)?
+        .ok_or_else(|| Error::unsupported("no gradient rule sent anything to the images"))
+}
+
+/// The nodes to walk, in forward order, each with its rule.
+fn plan(graph: &Graph, active: &HashSet<ValueId>) -> Result<Vec<(Node, Rule)>> {
+    let is_active = |ids: &[Option<ValueId>]| ids.iter().flatten().any(|id| active.contains(id));
+    let nodes: Vec<&Node> =
+        graph.nodes().iter().filter(|node| is_active(&node.inputs) && is_active(&node.outputs)).collect();
+    let missing: Vec<&Node> =
+        nodes.iter().copied().filter(|node| rules::find(&node.op_type).is_none()).collect();
+    if let Some(first) = missing.first() {
+        let operators: BTreeSet<&str> = missing.iter().map(|node| node.op_type.as_str()).collect();
+        return Err(missing_rule(graph.opset, &operators).at_node(first));
+    }
+    Ok(nodes.into_iter().filter_map(|node| Some((node.clone(), rules::find(&node.op_type)?))).collect())
+}
+
+fn missing_rule(opset: u32, operators: &BTreeSet<&str>) -> Error {
+    let operators: Vec<&str> = operators.iter().copied().collect();
+    Error::unsupported(format!(
+        "no gradient rule for {} (opset {opset}); export the model with one of the operators that have a rule ({}), \
+         or add a rule: docs/adding-an-operator.md",
+        operators.join(", "),
+        rules::supported().collect::<Vec<_>>().join(", ")
+    ))
+}
+
+/// Applies one rule to the settled cotangents of a node's outputs.
+fn apply(
+    builder: &mut Builder<'_>,
+    ledger: &mut Ledger,
+    active: &HashSet<ValueId>,
+    node: &Node,
+    rule: Rule,
+) -> Result<()> {
+    let mut cotangents = Vec::with_capacity(node.outputs.len());
+    for output in &node.outputs {
+        cotangents.push(match output {
+            Some(id) if active.contains(id) => ledger.settle(builder, *id)?,
+            _ => None,
+        });
+    }
+    if cotangents.iter().all(Option::is_none) {
+        return Ok(());
+    }
+    rule(&mut Step::new(builder, ledger, node, cotangents, active))
+}

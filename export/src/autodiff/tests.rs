@@ -1,0 +1,291 @@
+//! Whole graphs: both heads, composite networks, linearity, and what is refused.
+
+use mimir_runtime::session::{Data, Input};
+
+use super::testing::{self, Domain, Numbers, adjoint, batched, check_graph, float, function, run, session};
+use super::*;
+use crate::graph::Shape;
+use crate::graph::{Attribute, Attributes};
+use crate::tensor::{DataType, Tensor};
+use crate::vit::{VitConfig, vit};
+
+const SMALL_VIT: VitConfig = VitConfig {
+    image_size: 6,
+    patch_size: 3,
+    channels: 2,
+    dim: 8,
+    depth: 2,
+    heads: 2,
+    mlp_ratio: 2,
+    classes: 3,
+};
+
+/// Conv, BatchNormalization, Relu, a strided block with a projected shortcut, pooling, a linear head.
+fn residual_network() -> Graph {
+    let mut numbers = Numbers::new(5);
+    let build = |builder: &mut Builder<'_>, x: ValueId| {
+        let mut conv = |builder: &mut Builder<'_>, x, dims: [usize; 4], stride: i64, pad: i64| {
+            let deviation = 1.0 / ((dims[1] * dims[2] * dims[3]) as f32).sqrt();
+            let weight: Vec<f32> = numbers.draw(Domain::Real, dims.iter().product());
+            let weight: Vec<f32> = weight.into_iter().map(|value| deviation * value).collect();
+            let weight = builder.constant(Tensor::from_f32(&dims, &weight));
+            let attributes = [("pads", vec![pad; 4].into()), ("strides", vec![stride; 2].into())];
+            let y = builder.op_with("Conv", &[x, weight], attributes)?;
+            let [scale, bias, mean] = [(); 3].map(|()| builder.constant(numbers.tensor(&dims[..1])));
+            let variance = numbers.draw(Domain::Positive, dims[0]);
+            let variance = builder.constant(Tensor::from_f32(&dims[..1], &variance));
+            builder.op("BatchNormalization", &[y, scale, bias, mean, variance])
+        };
+        let stem = conv(builder, x, [4, 2, 3, 3], 1, 1)?;
+        let stem = builder.op("Relu", &[stem])?;
+        let inner = conv(builder, stem, [6, 4, 3, 3], 2, 1)?;
+        let inner = builder.op("Relu", &[inner])?;
+        let inner = conv(builder, inner, [6, 6, 3, 3], 1, 1)?;
+        let shortcut = conv(builder, stem, [6, 4, 1, 1], 2, 0)?;
+        let sum = builder.op("Add", &[inner, shortcut])?;
+        let block = builder.op("Relu", &[sum])?;
+        let pooled = builder.op("GlobalAveragePool", &[block])?;
+        let flat = builder.op("Flatten", &[pooled])?;
+        let weight = builder.constant(numbers.tensor(&[6, 3]));
+        builder.op("MatMul", &[flat, weight])
+    };
+    function(batched(&[2, 7, 7]), build).unwrap()
+}
+
+/// `z = x·W` for a fixed `W` `[2, 3]`, scaled.
+fn linear(scale: f32) -> Graph {
+    let weight: Vec<f32> = [1.0, 2.0, -1.0, 0.5, -0.25, 3.0].map(|value: f32| scale * value).to_vec();
+    function(batched(&[2]), |builder, x| {
+        let weight = builder.constant(Tensor::from_f32(&[2, 3], &weight));
+        builder.op("MatMul", &[x, weight])
+    })
+    .unwrap()
+}
+
+/// Outputs of the cross-entropy gradient graph: logits, loss, gradient.
+fn cross_entropy(forward: &Graph, dims: &[usize], x: &[f32], labels: &[i64]) -> [Vec<f32>; 3] {
+    let gradient = differentiate(forward, LossHead::CrossEntropy).unwrap();
+    let label_dims = [labels.len()];
+    let labels = Input { name: "labels", dims: &label_dims, data: Data::I64(labels) };
+    let outputs = session(&gradient).run(&[float("images", dims, x), labels]).unwrap();
+    let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
+    assert_eq!(names, ["logits", "loss", "images_gradient"]);
+    let data: Vec<Vec<f32>> = outputs.into_iter().map(|output| output.data).collect();
+    data.try_into().unwrap()
+}
+
+#[test]
+fn a_small_vision_transformer() {
+    check_graph("ViT", Domain::Real, &vit(SMALL_VIT, 11).unwrap());
+}
+
+#[test]
+fn a_small_residual_network() {
+    let mut smooth = residual_network();
+    // Kinks would disturb the differences; Relu itself is tested away from its kink.
+    for index in 0..smooth.nodes().len() {
+        let node = smooth.node_mut(crate::graph::NodeId(index as u32));
+        if node.op_type == "Relu" {
+            node.op_type = "Tanh".to_owned();
+        }
+    }
+    check_graph("residual network", Domain::Real, &smooth);
+}
+
+#[test]
+fn the_gradient_is_linear_in_the_cotangent() {
+    let mut adjoint = session(&adjoint(&residual_network()).unwrap());
+    let mut numbers = Numbers::new(9);
+    let x = numbers.draw(Domain::Real, 2 * 98);
+    let [u, v] = [(); 2].map(|()| numbers.draw(Domain::Real, 6));
+    let mut pulled = |g: &[f32]| run(&mut adjoint, &[float("x", &[2, 2, 7, 7], &x), float("g", &[2, 3], g)]);
+    let combined: Vec<f32> = u.iter().zip(&v).map(|(u, v)| 2.0 * u - 3.0 * v).collect();
+    let (of_u, of_v, of_both) = (pulled(&u), pulled(&v), pulled(&combined));
+    for ((u, v), both) in of_u.iter().zip(&of_v).zip(&of_both) {
+        let wanted = 2.0 * u - 3.0 * v;
+        assert!((wanted - both).abs() <= 1e-4 * (1.0 + wanted.abs()), "{wanted} and {both}");
+    }
+}
+
+#[test]
+fn cross_entropy_equals_the_cotangent_softmax_minus_one_hot() {
+    let forward = residual_network();
+    let dims = [2, 2, 7, 7];
+    let x = Numbers::new(4).draw(Domain::Real, 2 * 98);
+    let [logits, loss, gradient] = cross_entropy(&forward, &dims, &x, &[2, 0]);
+
+    let mut cotangent = Vec::new();
+    for ((row, label), loss) in logits.chunks(3).zip([2, 0]).zip(loss) {
+        let total: f64 = row.iter().map(|z| f64::from(*z).exp()).sum();
+        assert!((f64::from(loss) - (total.ln() - f64::from(row[label]))).abs() < 1e-4);
+        cotangent.extend(
+            (0..3).map(|k| (f64::from(row[k]).exp() / total) as f32 - f32::from(u8::from(k == label))),
+        );
+    }
+    let free = differentiate(&forward, LossHead::Cotangent).unwrap();
+    let outputs =
+        session(&free).run(&[float("images", &dims, &x), float("cotangent", &[2, 3], &cotangent)]).unwrap();
+    assert_eq!(outputs[0].name, "logits");
+    assert_eq!(outputs[1].name, "images_gradient");
+    let distance: f64 = outputs[1].data.iter().zip(&gradient).map(|(a, b)| f64::from(a - b).powi(2)).sum();
+    assert!(distance.sqrt() <= 1e-5 * testing::dot(&gradient, &gradient).sqrt());
+}
+
+#[test]
+fn cross_entropy_is_stable_where_exponentials_overflow() {
+    let [logits, loss, gradient] = cross_entropy(&linear(1e4), &[1, 2], &[1.0, 0.0], &[0]);
+    assert_eq!(logits, [1e4, 2e4, -1e4]);
+    assert_eq!(loss, [1e4]);
+    // softmax = (0, 1, 0): the gradient is W·(−1, 1, 0).
+    assert_eq!(gradient, [1e4, -7.5e3]);
+}
+
+#[test]
+fn images_of_a_batch_do_not_mix() {
+    let forward = vit(SMALL_VIT, 11).unwrap();
+    let x = Numbers::new(4).draw(Domain::Real, 3 * 72);
+    let together = cross_entropy(&forward, &[3, 2, 6, 6], &x, &[2, 0, 1]);
+    for (index, label) in [2, 0, 1].into_iter().enumerate() {
+        let alone = cross_entropy(&forward, &[1, 2, 6, 6], &x[index * 72..(index + 1) * 72], &[label]);
+        assert_eq!(alone[1], &together[1][index..=index]);
+        assert_eq!(alone[2], &together[2][index * 72..(index + 1) * 72]);
+    }
+}
+
+#[test]
+fn a_batch_fixed_at_one_works_too() {
+    let fixed = function(Shape::fixed(&[1, 2, 4, 4]), |builder, x| {
+        let weight = builder.constant(Numbers::new(1).tensor(&[3, 2, 3, 3]));
+        let y = builder.op_with("Conv", &[x, weight], [("strides", vec![2, 2].into())])?;
+        let y = builder.op("Tanh", &[y])?;
+        let y = builder.op("Flatten", &[y])?;
+        let bias = builder.constant(Numbers::new(2).tensor(&[1, 3]));
+        builder.op("Add", &[y, bias])
+    })
+    .unwrap();
+    let gradient = differentiate(&fixed, LossHead::CrossEntropy).unwrap();
+    let shapes: Vec<String> =
+        gradient.outputs().iter().map(|id| gradient.shape(*id).unwrap().to_string()).collect();
+    assert_eq!(shapes, ["[1, 3]", "[1]", "[1, 2, 4, 4]"]);
+    cross_entropy(&fixed, &[1, 2, 4, 4], &Numbers::new(3).draw(Domain::Real, 32), &[1]);
+}
+
+#[test]
+fn the_graph_with_the_cross_entropy_head() {
+    insta::assert_snapshot!(differentiate(&linear(1.0), LossHead::CrossEntropy).unwrap(), @r"
+        graph (opset 20)
+        input %images: f32[N, 2]
+        input %labels: i64[N]
+        const %f/constant: f32[2, 3] = [1.0, 2.0, -1.0, 0.5, -0.25, 3.0]
+        const %loss/constant: i64[1] = [3]
+        const %loss/constant_2: f32[2] = [0.0, 1.0]
+        const %loss/constant_3: i64[1] = [1]
+        const %gradient/f/MatMul/constant: f32[3, 2] = [1.0, 0.5, 2.0, -0.25, -1.0, 3.0]
+        %logits: f32[N, 3] = MatMul(%images, %f/constant)
+        %loss/OneHot: f32[N, 3] = OneHot(%labels, %loss/constant, %loss/constant_2)
+        %loss/LogSoftmax: f32[N, 3] = LogSoftmax(%logits) {axis = 1}
+        %loss/Mul: f32[N, 3] = Mul(%loss/LogSoftmax, %loss/OneHot)
+        %loss/ReduceSum: f32[N] = ReduceSum(%loss/Mul, %loss/constant_3) {keepdims = 0}
+        %loss: f32[N] = Neg(%loss/ReduceSum)
+        %loss/Exp: f32[N, 3] = Exp(%loss/LogSoftmax)
+        %loss/Sub: f32[N, 3] = Sub(%loss/Exp, %loss/OneHot)
+        %gradient/f/MatMul/MatMul: f32[N, 2] = MatMul(%loss/Sub, %gradient/f/MatMul/constant)
+        %images_gradient: f32[N, 2] = Identity(%gradient/f/MatMul/MatMul)
+        output %logits
+        output %loss
+        output %images_gradient
+    ");
+}
+
+#[test]
+fn a_missing_rule_names_operators_and_the_way_out() {
+    let graph = function(batched(&[2, 3]), |builder, x| {
+        let y = builder.op("Sin", &[x])?;
+        let y = builder.op("Cos", &[y])?;
+        builder.op("Flatten", &[y])
+    });
+    let error = differentiate(&graph.unwrap(), LossHead::Cotangent).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    let text = error.to_string();
+    assert!(text.starts_with("node `f/Sin` (Sin): no gradient rule for Cos, Sin (opset 20); "), "{text}");
+    assert!(text.ends_with("or add a rule: docs/adding-an-operator.md"), "{text}");
+}
+
+#[test]
+fn a_path_that_is_cut_is_an_error_and_not_a_zero() {
+    let rounded = function(batched(&[3]), |builder, x| {
+        let y = builder.op("Round", &[x])?;
+        builder.op("Exp", &[y])
+    });
+    let cast = function(batched(&[3]), |builder, x| {
+        let y = builder.cast(x, DataType::Int64)?;
+        builder.cast(y, DataType::Float32)
+    });
+    for (graph, node) in [(rounded, "`f/Round` (Round)"), (cast, "`f/Cast` (Cast)")] {
+        let error = differentiate(&graph.unwrap(), LossHead::Cotangent).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        let start = format!(
+            "tensor `logits`: no gradient reaches the images: it is zero almost everywhere after {node};"
+        );
+        assert!(error.to_string().starts_with(&start), "{error}");
+    }
+}
+
+#[test]
+fn a_detour_through_a_rounding_does_not_hide_the_direct_path() {
+    let graph = function(batched(&[3]), |builder, x| {
+        let rounded = builder.op("Round", &[x])?;
+        let square = builder.op("Mul", &[x, x])?;
+        builder.op("Add", &[square, rounded])
+    });
+    check_graph("x² + round x", Domain::AwayFromZero, &graph.unwrap());
+}
+
+#[test]
+fn graphs_that_are_no_classifiers_are_refused() {
+    let constant = function(batched(&[3]), |builder, _| {
+        let one = builder.constant(Tensor::from_f32(&[1, 3], &[1.0; 3]));
+        builder.op("Exp", &[one])
+    });
+    let images = function(batched(&[3, 4]), |builder, x| builder.op("Exp", &[x]));
+    let mut two_outputs = linear(1.0);
+    let logits = two_outputs.outputs()[0];
+    two_outputs.add_output(logits);
+    for (graph, message) in [
+        (constant.unwrap(), "tensor `logits`: the output does not depend on the images"),
+        (images.unwrap(), "tensor `logits`: has shape [N, 3, 4], wanted [N, K]"),
+        (two_outputs, "the graph has 2 outputs, wanted one: images in, logits out"),
+    ] {
+        let error = differentiate(&graph, LossHead::Cotangent).unwrap_err();
+        assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::NotAClassifier, message));
+    }
+}
+
+#[test]
+fn operator_forms_older_than_the_rules_are_refused() {
+    let mut old = linear(1.0);
+    old.opset = 17;
+    let error = differentiate(&old, LossHead::Cotangent).unwrap_err();
+    assert!(error.to_string().contains("lift the graph to opset 18"), "{error}");
+}
+
+#[test]
+fn a_gradient_through_a_second_output_is_refused() {
+    let graph = function(batched(&[3, 4]), |builder, x| {
+        let [scale, bias] = [1, 2].map(|seed| builder.constant(Numbers::new(seed).tensor(&[4])));
+        let inputs = [x, scale, bias].map(Some).to_vec();
+        let outputs = builder.node("LayerNormalization", inputs, Attributes::default(), 2)?;
+        builder.op("Add", &outputs)
+    });
+    let error = differentiate(&flat(graph.unwrap()), LossHead::Cotangent).unwrap_err();
+    assert!(error.to_string().contains("an output of it other than the first"), "{error}");
+}
+
+fn flat(mut graph: Graph) -> Graph {
+    let output = graph.outputs()[0];
+    let flat = Builder::new(&mut graph, "flat")
+        .op_with("Flatten", &[output], [("axis", Attribute::Int(1))])
+        .unwrap();
+    graph.set_outputs(vec![flat]);
+    graph
+}
