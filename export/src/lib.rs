@@ -8,7 +8,11 @@ pub mod graph;
 pub mod onnx;
 mod random;
 pub mod shape;
+pub mod simplify;
 mod tensor;
+#[cfg(test)]
+mod testing;
+pub mod upgrade;
 pub mod vit;
 
 pub use error::{Error, ErrorKind, Place, Result};

@@ -35,7 +35,7 @@ pub(super) fn where_(view: &NodeView) -> Result<Vec<TensorType>> {
 }
 
 /// The shape that both broadcast to.
-pub(super) fn broadcast(left: &Shape, right: &Shape) -> Result<Shape> {
+pub(crate) fn broadcast(left: &Shape, right: &Shape) -> Result<Shape> {
     let rank = left.rank().max(right.rank());
     let dim = |shape: &Shape, axis: usize| match (axis + shape.rank()).checked_sub(rank) {
         Some(own_axis) => shape.0[own_axis],

@@ -31,6 +31,7 @@ use crate::error::{Error, Result};
 use crate::evaluate;
 use crate::graph::{Graph, NodeId, TensorType, ValueId};
 
+pub(crate) use broadcast::broadcast;
 pub(crate) use constant::{constant_tensor, shape_slice};
 pub(crate) use join::split_sizes;
 pub(crate) use move_axes::permutation;
@@ -38,7 +39,7 @@ pub(crate) use slice::axis_ranges;
 pub(crate) use view::{Known, NodeView};
 
 /// Elements are followed through tensors of at most this size: shapes are short, position tables are not shapes.
-const LARGEST_FOLLOWED: usize = 1 << 14;
+pub(crate) const LARGEST_FOLLOWED: usize = 1 << 14;
 
 /// Infers the types of every value.
 ///

@@ -1,58 +1,8 @@
 //! One table per family: operator, inputs, attributes, and the types or the error that must come out.
 
 use super::{infer, infer_node};
-use crate::graph::{Attribute, Attributes, Dim, Graph, Node, Shape, TensorType, ValueId};
-use crate::tensor::{DataType, Tensor};
-
-/// `f32[N, 3]` for an input of that type, `=[1, 2]` or `=3` for an `int64` constant, empty for one left out.
-fn add(graph: &mut Graph, text: &str) -> Option<ValueId> {
-    if let Some(constant) = text.strip_prefix('=') {
-        let values = numbers(constant);
-        let dims = if constant.starts_with('[') { vec![values.len()] } else { Vec::new() };
-        return Some(graph.add_constant("constant", Tensor::from_i64(&dims, &values)));
-    }
-    (!text.is_empty()).then(|| {
-        let id = graph.add_fresh_value("input", Some(parse(text)));
-        graph.add_input(id);
-        id
-    })
-}
-
-fn numbers(text: &str) -> Vec<i64> {
-    let inner = text.trim_matches(['[', ']']);
-    inner.split(',').filter(|part| !part.is_empty()).map(|part| part.trim().parse().unwrap()).collect()
-}
-
-fn parse(text: &str) -> TensorType {
-    let (dtype, dims) = text.split_once('[').unwrap();
-    let dtype = match dtype {
-        "f32" => DataType::Float32,
-        "i64" => DataType::Int64,
-        "bool" => DataType::Bool,
-        other => panic!("{other}"),
-    };
-    let dim = |text: &str| match text.trim().strip_suffix('N') {
-        Some("") => Dim::N,
-        Some(k) => Dim::Batch(k.parse().unwrap()),
-        None => Dim::Fixed(text.trim().parse().unwrap()),
-    };
-    let dims = dims.trim_end_matches(']').split(',').filter(|part| !part.is_empty()).map(dim).collect();
-    TensorType { dtype, shape: Shape(dims) }
-}
-
-/// `axis=1 perm=[0, 2, 1] auto_pad=VALID`, separated by single spaces outside of brackets.
-fn attributes(text: &str) -> Attributes {
-    let pair = |pair: &str| {
-        let (name, value) = pair.split_once('=').unwrap();
-        let attribute = match value.parse::<i64>() {
-            Ok(int) => Attribute::Int(int),
-            Err(_) if value.starts_with('[') => Attribute::Ints(numbers(value)),
-            Err(_) => Attribute::from(value),
-        };
-        (name.to_owned(), attribute)
-    };
-    Attributes(text.split_whitespace().map(pair).collect())
-}
+use crate::graph::{Graph, Node, TensorType, ValueId};
+use crate::testing::{add, attributes, push};
 
 /// Types of all outputs joined by `; `, or the text of the error.
 fn inferred(op_type: &str, inputs: &[&str], attributes_text: &str, outputs: usize) -> String {
@@ -355,19 +305,6 @@ fn creation() {
         ("Constant", &[], "value_ints=[1,2,3]", "i64[3]"),
         ("Constant", &[], "", "error: holds no dense number"),
     ]);
-}
-
-/// Appends a node with one output.
-fn push(graph: &mut Graph, op_type: &str, inputs: &[ValueId], attributes_text: &str) -> ValueId {
-    let output = graph.add_fresh_value(op_type, None);
-    graph.push_node(Node {
-        name: format!("{op_type}_{}", graph.nodes().len()),
-        op_type: op_type.to_owned(),
-        inputs: inputs.iter().copied().map(Some).collect(),
-        outputs: vec![Some(output)],
-        attributes: attributes(attributes_text),
-    });
-    output
 }
 
 /// `Reshape(x [N, 48, 8, 8], Concat(Shape(x)[0], 48, Shape(x)[2]·Shape(x)[3]))` and the ids of its parts.

@@ -1,0 +1,185 @@
+//! Rewrites of small graphs: what remains, and that the numbers stay.
+
+use super::simplify;
+use crate::graph::{Graph, ValueId};
+use crate::testing::{add, assert_equal_results, push};
+use crate::upgrade::upgrade;
+
+/// The graph that `build` makes of an input of that type.
+fn graph(opset: u32, input: &str, build: impl FnOnce(&mut Graph, ValueId) -> ValueId) -> Graph {
+    let mut graph = Graph::new("test", opset);
+    let input = add(&mut graph, input).unwrap();
+    let output = build(&mut graph, input);
+    graph.add_output(output);
+    graph
+}
+
+/// Simplifies a copy, compares its results with the original's through ONNX Runtime, and returns it.
+fn simplified(file: &Graph) -> Graph {
+    let mut graph = upgrade(file).unwrap();
+    simplify(&mut graph).unwrap();
+    assert_equal_results(file, &graph, 1e-5);
+    graph
+}
+
+fn operators(graph: &Graph) -> Vec<&str> {
+    graph.nodes().iter().map(|node| node.op_type.as_str()).collect()
+}
+
+fn constant(graph: &mut Graph, text: &str) -> ValueId {
+    add(graph, text).unwrap()
+}
+
+#[test]
+fn shape_arithmetic_becomes_a_constant_target() {
+    let file = graph(13, "f32[N,6,4,4]", |graph, x| {
+        let shape = push(graph, "Shape", &[x], "");
+        let (zero, one) = (constant(graph, "=[0]"), constant(graph, "=[1]"));
+        let batch = push(graph, "Slice", &[shape, zero, one], "");
+        let rest = constant(graph, "=[96]");
+        let target = push(graph, "Concat", &[batch, rest], "axis=0");
+        push(graph, "Reshape", &[x, target], "")
+    });
+    let simple = simplified(&file);
+    assert_eq!(operators(&simple), ["Reshape"]);
+    let target = simple.nodes()[0].inputs[1].unwrap();
+    assert_eq!(simple.constant(target).unwrap().to_i64().unwrap(), [-1, 96]);
+}
+
+#[test]
+fn the_attention_scale_that_is_computed_from_shapes_becomes_a_constant() {
+    let file = graph(14, "f32[N,3,16]", |graph, x| {
+        let shape = push(graph, "Shape", &[x], "");
+        let last = constant(graph, "=-1");
+        let width = push(graph, "Gather", &[shape, last], "");
+        let width = push(graph, "Cast", &[width], "to=1");
+        let scale = push(graph, "Sqrt", &[width], "");
+        push(graph, "Div", &[x, scale], "")
+    });
+    assert_eq!(operators(&simplified(&file)), ["Div"]);
+}
+
+#[test]
+fn what_needs_the_batch_stays_and_is_right_for_every_batch() {
+    // A class token: zeros of [N, 1, 4] plus a constant, joined to the patches.
+    let file = graph(9, "f32[N,2,4]", |graph, x| {
+        let shape = push(graph, "Shape", &[x], "");
+        let zero = constant(graph, "=0");
+        let batch = push(graph, "Gather", &[shape, zero], "");
+        let batch = push(graph, "Unsqueeze", &[batch], "axes=[0]");
+        let sizes = constant(graph, "=[1,4]");
+        let target = push(graph, "Concat", &[batch, sizes], "axis=0");
+        let zeros = push(graph, "ConstantOfShape", &[target], "");
+        let token = constant(graph, "#[1,1,4]");
+        let token = push(graph, "Add", &[zeros, token], "");
+        push(graph, "Concat", &[token, x], "axis=1")
+    });
+    let simple = simplified(&file);
+    assert_eq!(
+        operators(&simple),
+        ["Shape", "Gather", "Unsqueeze", "Concat", "ConstantOfShape", "Add", "Concat"]
+    );
+}
+
+#[test]
+fn expansions_that_only_broadcast_vanish() {
+    let file = graph(13, "f32[N,2,4]", |graph, x| {
+        let shape = push(graph, "Shape", &[x], "");
+        let position = constant(graph, "#[1,2,4]");
+        let expanded = push(graph, "Expand", &[position, shape], "");
+        let zeros = push(graph, "ConstantOfShape", &[shape], "");
+        let sum = push(graph, "Add", &[x, expanded], "");
+        push(graph, "Add", &[sum, zeros], "")
+    });
+    assert_eq!(operators(&simplified(&file)), ["Add", "Add"]);
+}
+
+#[test]
+fn nodes_that_return_their_input_vanish() {
+    let file = graph(13, "f32[N,2,4]", |graph, x| {
+        let same = push(graph, "Identity", &[x], "");
+        let dropped = push(graph, "Dropout", &[same], "");
+        let cast = push(graph, "Cast", &[dropped], "to=1");
+        let target = constant(graph, "=[0,2,4]");
+        let reshaped = push(graph, "Reshape", &[cast, target], "");
+        let there = push(graph, "Transpose", &[reshaped], "perm=[2,0,1]");
+        let back = push(graph, "Transpose", &[there], "perm=[1,2,0]");
+        let (start, end) = (constant(graph, "=[0]"), constant(graph, "=[2]"));
+        let axes = constant(graph, "=[1]");
+        let all = push(graph, "Slice", &[back, start, end, axes], "");
+        let relu = push(graph, "Relu", &[all], "");
+        push(graph, "Identity", &[relu], "")
+    });
+    assert_eq!(operators(&simplified(&file)), ["Relu"]);
+}
+
+#[test]
+fn a_reversal_of_the_same_shape_stays() {
+    let file = graph(13, "f32[N,5]", |graph, x| {
+        let (start, end) = (constant(graph, "=[-1]"), constant(graph, "=[-9]"));
+        let (axes, steps) = (constant(graph, "=[1]"), constant(graph, "=[-1]"));
+        push(graph, "Slice", &[x, start, end, axes, steps], "")
+    });
+    assert_eq!(operators(&simplified(&file)), ["Slice"]);
+}
+
+#[test]
+fn a_graph_that_returns_its_input_keeps_one_node() {
+    let file = graph(13, "f32[N,5]", |graph, x| push(graph, "Identity", &[x], ""));
+    assert_eq!(operators(&simplified(&file)), ["Identity"]);
+}
+
+#[test]
+fn changes_of_shape_in_a_row_become_one() {
+    let file = graph(12, "f32[N,2,4]", |graph, x| {
+        let target = constant(graph, "=[-1,4,2,1]");
+        let reshaped = push(graph, "Reshape", &[x, target], "");
+        let squeezed = push(graph, "Squeeze", &[reshaped], "axes=[3]");
+        push(graph, "Flatten", &[squeezed], "")
+    });
+    let simple = simplified(&file);
+    assert_eq!(operators(&simple), ["Reshape"]);
+}
+
+/// `Mul` of the three factors of Gelu in one of the orders that exporters write.
+fn gelu(graph: &mut Graph, x: ValueId, order: &str) -> ValueId {
+    let (half, one) = (constant(graph, "#0.5"), constant(graph, "#1"));
+    let scaled = if order.contains("mul") {
+        let constant = constant(graph, "#0.70710678");
+        push(graph, "Mul", &[constant, x], "")
+    } else {
+        let constant = constant(graph, "#1.4142135");
+        push(graph, "Div", &[x, constant], "")
+    };
+    let erf = push(graph, "Erf", &[scaled], "");
+    let sum = push(graph, "Add", &[erf, one], "");
+    let (a, b, c) = match &order[..3] {
+        "x s" => (x, sum, half),
+        "x h" => (x, half, sum),
+        _ => (sum, half, x),
+    };
+    let inner = push(graph, "Mul", &[a, b], "");
+    push(graph, "Mul", &[c, inner], "")
+}
+
+#[test]
+fn gelu_is_recognised_in_every_order() {
+    for order in ["x s h", "x h s", "s h x", "x s h mul"] {
+        let file = graph(13, "f32[N,5]", |graph, x| gelu(graph, x, order));
+        assert_eq!(operators(&simplified(&file)), ["Gelu"], "{order}");
+    }
+}
+
+#[test]
+fn what_looks_like_gelu_but_is_not_stays() {
+    let file = graph(13, "f32[N,5]", |graph, x| {
+        let (third, one) = (constant(graph, "#0.3"), constant(graph, "#1"));
+        let root = constant(graph, "#1.4142135");
+        let scaled = push(graph, "Div", &[x, root], "");
+        let erf = push(graph, "Erf", &[scaled], "");
+        let sum = push(graph, "Add", &[erf, one], "");
+        let product = push(graph, "Mul", &[x, sum], "");
+        push(graph, "Mul", &[product, third], "")
+    });
+    assert_eq!(operators(&simplified(&file)), ["Div", "Erf", "Add", "Mul", "Mul"]);
+}

@@ -1,0 +1,69 @@
+//! Lifts a graph to the one opset that shape inference, simplification and the gradient rules know.
+//!
+//! Operators changed their form over the years: axes moved from attributes to inputs, Softmax stopped flattening,
+//! BatchNormalization lost and gained a mode. [`changes`] lists those changes with the opset that made each;
+//! every node of an older file passes through the ones that concern it. What the operators compute stays the same.
+
+mod changes;
+mod moves;
+mod normalisation;
+mod softmax;
+#[cfg(test)]
+mod tests;
+
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Node, NodeId};
+use crate::shape::{Known, LARGEST_FOLLOWED, infer_with};
+
+/// Files below this opset are lifted to it: the first opset that has Gelu as an operator.
+pub const WORKING_OPSET: u32 = 20;
+
+/// The oldest opset whose operators broadcast as NumPy does, which every rule relies on.
+const OLDEST_OPSET: u32 = 7;
+
+/// A copy of the graph at opset `max(file, 20)`, in topological order, with the types of all values.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for a file below opset 7 and for forms of an operator
+/// that no longer exist, naming the node; and the errors of [`shape::infer`](crate::shape::infer), because some changes
+/// depend on shapes.
+pub fn upgrade(graph: &Graph) -> Result<Graph> {
+    if graph.opset < OLDEST_OPSET {
+        return Err(Error::unsupported(format!(
+            "opset {} is older than {OLDEST_OPSET}; export the model again with a newer opset",
+            graph.opset
+        )));
+    }
+    let mut lifted = graph.clone();
+    lifted.sort()?;
+    lifted.clear_types();
+    let waiting = lifted.nodes().to_vec();
+    lifted.set_nodes(Vec::new());
+    lifted.opset = graph.opset.max(WORKING_OPSET);
+    let mut known = Known::new(LARGEST_FOLLOWED);
+    for node in waiting {
+        for node in lift(&mut lifted, node, graph.opset)? {
+            let id: NodeId = lifted.push_node(node);
+            infer_with(&mut lifted, id, &mut known)?;
+        }
+    }
+    Ok(lifted)
+}
+
+/// The nodes that do in the working opset what `node` does in opset `from`.
+fn lift(graph: &mut Graph, node: Node, from: u32) -> Result<Vec<Node>> {
+    let mut nodes = vec![node];
+    for change in changes::since(from) {
+        let mut changed = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            if change.op_types.contains(&node.op_type.as_str()) {
+                let place = node.clone();
+                changed.extend((change.apply)(graph, node).map_err(|error| error.at_node(&place))?);
+            } else {
+                changed.push(node);
+            }
+        }
+        nodes = changed;
+    }
+    Ok(nodes)
+}

@@ -1,0 +1,98 @@
+//! Each change against ONNX Runtime: the file in its own opset and the lifted copy give the same numbers.
+
+use super::{WORKING_OPSET, upgrade};
+use crate::error::ErrorKind;
+use crate::graph::Graph;
+use crate::testing::{add, assert_equal_results, push_all};
+
+/// One node of a file at `opset`, all of whose outputs are outputs of the graph.
+fn file(opset: u32, op_type: &str, inputs: &[&str], attributes: &str, outputs: usize) -> Graph {
+    let mut graph = Graph::new("test", opset);
+    let inputs: Vec<_> = inputs.iter().map(|text| add(&mut graph, text)).collect();
+    let outputs = push_all(&mut graph, op_type, &inputs, attributes, outputs);
+    graph.set_outputs(outputs);
+    graph
+}
+
+/// (opset, operator, inputs, attributes, number of outputs)
+type Case = (u32, &'static str, &'static [&'static str], &'static str, usize);
+
+const CASES: &[Case] = &[
+    (11, "Squeeze", &["f32[N,1,4,1]"], "axes=[1,-1]", 1),
+    (12, "Unsqueeze", &["f32[N,4]"], "axes=[0,3]", 1),
+    (7, "ReduceSum", &["f32[N,3,4]"], "axes=[1] keepdims=0", 1),
+    (12, "ReduceMean", &["f32[N,3,4]"], "axes=[-1]", 1),
+    (17, "ReduceMax", &["f32[N,3,4]"], "axes=[1,2] keepdims=0", 1),
+    (17, "ReduceL2", &["f32[N,3,4]"], "", 1),
+    (9, "Slice", &["f32[N,6,5]"], "starts=[1,0] ends=[-1,9223372036854775807] axes=[1,2]", 1),
+    (9, "Slice", &["f32[N,6,5]"], "starts=[0,1,2] ends=[2147483647,3,4]", 1),
+    (12, "Split", &["f32[N,6]"], "axis=1 split=[2,4]", 2),
+    (12, "Split", &["f32[N,6]"], "axis=-1", 3),
+    (17, "Split", &["f32[N,6]", "=[5,1]"], "axis=1", 2),
+    (17, "Split", &["f32[N,6]"], "axis=1", 2),
+    (7, "Clip", &["f32[N,6]"], "min=-0.25 max=0.5", 1),
+    (10, "Clip", &["f32[N,6]"], "max=0.5", 1),
+    (9, "Pad", &["f32[N,3,4]"], "pads=[0,0,1,0,0,2] value=0.75", 1),
+    (9, "Pad", &["f32[N,3,4]"], "pads=[0,0,1,0,0,2] mode=reflect", 1),
+    (7, "Dropout", &["f32[N,3]"], "ratio=0.75", 1),
+    (7, "BatchNormalization", &["f32[N,3,4,4]", "#[3]", "#[3]", "#[3]", "#[3]"], "epsilon=0.01", 1),
+    (9, "BatchNormalization", &["f32[N,3,4,4]", "#[3]", "#[3]", "#[3]", "#[3]"], "", 1),
+    (14, "BatchNormalization", &["f32[N,3,4,4]", "#[3]", "#[3]", "#[3]", "#[3]"], "", 1),
+    (7, "Softmax", &["f32[N,3]"], "", 1),
+    (9, "Softmax", &["f32[N,3,4]"], "axis=2", 1),
+    (9, "Softmax", &["f32[N,3,4]"], "", 1),
+    (12, "LogSoftmax", &["f32[N,3,4,5]"], "axis=-2", 1),
+    (12, "Softmax", &["f32[N,3,4]"], "axis=0", 1),
+    (13, "Softmax", &["f32[N,3,4]"], "axis=1", 1),
+    (9, "Gemm", &["f32[N,3]", "#[3,4]", "#[4]"], "alpha=0.5", 1),
+    (7, "Flatten", &["f32[N,3,4]"], "", 1),
+];
+
+#[test]
+fn lifted_graphs_give_the_same_numbers() {
+    for (opset, op_type, inputs, attributes, outputs) in CASES {
+        println!("{op_type}({inputs:?}) {{{attributes}}} of opset {opset}");
+        let file = file(*opset, op_type, inputs, attributes, *outputs);
+        let lifted = upgrade(&file).unwrap();
+        assert_eq!(lifted.opset, WORKING_OPSET);
+        assert_equal_results(&file, &lifted, 1e-6);
+    }
+}
+
+#[test]
+fn softmax_over_the_last_axis_stays_one_node() {
+    let lifted = upgrade(&file(9, "Softmax", &["f32[N,3,4]"], "axis=2", 1)).unwrap();
+    let operators: Vec<&str> = lifted.nodes().iter().map(|node| node.op_type.as_str()).collect();
+    assert_eq!(operators, ["Softmax"]);
+}
+
+#[test]
+fn the_count_of_the_top_becomes_an_input() {
+    // Its second output holds integers, which the session of the tests does not read.
+    let lifted = upgrade(&file(9, "TopK", &["f32[N,9]"], "k=4", 2)).unwrap();
+    let shapes: Vec<String> =
+        lifted.outputs().iter().map(|id| lifted.shape(*id).unwrap().to_string()).collect();
+    assert_eq!(shapes, ["[N, 4]", "[N, 4]"]);
+}
+
+#[test]
+fn newer_files_keep_their_opset() {
+    assert_eq!(upgrade(&file(22, "Relu", &["f32[N,3]"], "", 1)).unwrap().opset, 22);
+}
+
+#[test]
+fn forms_that_no_longer_exist_are_refused_by_name() {
+    let parameters: &[&str] = &["f32[N,3,4,4]", "#[3]", "#[3]", "#[3]", "#[3]"];
+    let cases = [
+        (file(7, "BatchNormalization", parameters, "spatial=0", 1), "spatial = 0"),
+        (file(9, "BatchNormalization", parameters, "", 5), "training mode"),
+        (file(9, "Upsample", &["f32[N,3,4,4]", "#[4]"], "", 1), "operator Upsample"),
+    ];
+    for (file, wanted) in cases {
+        let error = upgrade(&file).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().contains(wanted) && error.to_string().starts_with("node `"), "{error}");
+    }
+    let error = upgrade(&file(6, "Relu", &["f32[N,3]"], "", 1)).unwrap_err();
+    assert!(error.to_string().starts_with("opset 6 is older than 7"), "{error}");
+}
