@@ -2,7 +2,16 @@
 // Unsafe code is denied by the workspace, with one exception: asking ONNX Runtime for its version
 // (`session/onnx_runtime.rs`).
 
+pub mod attack;
+pub mod ball;
+mod engine;
+pub mod evaluate;
+pub mod linear;
+mod logits;
 pub mod model;
+mod monitor;
+pub mod random;
 pub mod report;
 pub mod session;
 pub mod statistics;
+pub mod verify;

@@ -18,7 +18,7 @@ pub struct ModelError {
 }
 
 /// Maps a full batch of images to logits.
-pub trait Classifier {
+pub trait Classifier: Send {
     /// Shape of one image.
     fn image_shape(&self) -> ImageShape;
 
@@ -74,7 +74,7 @@ impl GradientBatch {
 }
 
 /// Maps a full batch of images to losses and input gradients.
-pub trait Differentiable {
+pub trait Differentiable: Send {
     /// Number of rows, `B`, that every call takes: callers pad.
     fn batch(&self) -> usize;
 

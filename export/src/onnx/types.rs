@@ -75,12 +75,12 @@ fn element_type(proto: &TypeProto) -> Result<DataType> {
     let other = [
         ("sequence", proto.sequence_type.is_some()),
         ("map", proto.map_type.is_some()),
-        ("opaque value", proto.opaque_type.is_some()),
+        ("opaque", proto.opaque_type.is_some()),
         ("sparse tensor", proto.sparse_tensor_type.is_some()),
-        ("optional value", proto.optional_type.is_some()),
+        ("optional", proto.optional_type.is_some()),
     ];
     if let Some((found, _)) = other.iter().find(|(_, present)| *present) {
-        return Err(Error::unsupported(format!("this input is a {found}; wanted a tensor")));
+        return Err(Error::unsupported(format!("this input has the type {found}; wanted a tensor")));
     }
     let tensor = proto.tensor_type.as_ref().ok_or_else(|| Error::shape("this input declares no type"))?;
     DataType::from_onnx(tensor.elem_type())

@@ -1,0 +1,229 @@
+//! External data: what is read, and every way out of the folder.
+
+use std::fs;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::*;
+use crate::onnx::read_model;
+
+/// A float tensor `name: [4]` at `entries` of an external file.
+fn external(name: &str, entries: &[(&str, &str)]) -> TensorProto {
+    let entry = |(key, value): &(&str, &str)| StringStringEntryProto {
+        key: Some((*key).to_owned()),
+        value: Some((*value).to_owned()),
+    };
+    TensorProto {
+        name: Some(name.to_owned()),
+        raw_data: None,
+        data_location: Some(EXTERNAL),
+        external_data: entries.iter().map(entry).collect(),
+        ..weight(&[4], &[])
+    }
+}
+
+/// Writes a model with those initialisers and reads it from its path.
+fn read_in(folder: &Path, initializer: Vec<TensorProto>) -> Result<ModelFile> {
+    let model = model(GraphProto { initializer, ..relu_graph() });
+    fs::write(folder.join("model.onnx"), model.encode_to_vec()).unwrap();
+    read_model(&folder.join("model.onnx"), &Limits::default())
+}
+
+fn floats(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+#[test]
+fn external_tensors_are_read_and_digested_in_order_of_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (floats(&[9.0, 1.0, 2.0, 3.0, 4.0]), floats(&[5.0, 6.0, 7.0, 8.0]));
+    fs::create_dir(folder.path().join("weights")).unwrap();
+    fs::write(folder.path().join("weights/b.bin"), &b).unwrap();
+    fs::write(folder.path().join("a.bin"), &a).unwrap();
+    let tensors = vec![
+        external("second", &[("location", "./weights/b.bin"), ("length", "16"), ("checksum", "0123")]),
+        external("first", &[("location", "a.bin"), ("offset", "4")]),
+        external("again", &[("location", "weights/b.bin")]),
+    ];
+    let file = read_in(folder.path(), tensors).unwrap();
+    let value = |name| file.graph.constant(file.graph.find(name).unwrap()).unwrap().to_f32().unwrap();
+    assert_eq!(value("first"), [1.0, 2.0, 3.0, 4.0]);
+    assert_eq!(value("second"), [5.0, 6.0, 7.0, 8.0]);
+    assert_eq!(value("again"), value("second"));
+    let model = fs::read(folder.path().join("model.onnx")).unwrap();
+    let digest: String =
+        Sha256::digest([model, a, b].concat()).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(file.digest, digest);
+}
+
+#[test]
+fn external_data_that_does_not_fit_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("w.bin"), floats(&[0.0; 4])).unwrap();
+    fs::create_dir(folder.path().join("folder")).unwrap();
+    let at = |entries: &[(&str, &str)]| external("w", entries);
+    let cases = [
+        (
+            "past the end",
+            at(&[("location", "w.bin"), ("offset", "4096")]),
+            ErrorKind::Format,
+            "wants 16 bytes at offset 4096 of `w.bin`, which has 16",
+        ),
+        (
+            "across the end",
+            at(&[("location", "w.bin"), ("offset", "1")]),
+            ErrorKind::Format,
+            "wants 16 bytes at offset 1 of `w.bin`, which has 16",
+        ),
+        (
+            "an end that overflows",
+            at(&[("location", "w.bin"), ("offset", "18446744073709551615")]),
+            ErrorKind::Format,
+            "wants 16 bytes at offset 18446744073709551615 of `w.bin`, which has 16",
+        ),
+        (
+            "a negative offset",
+            at(&[("location", "w.bin"), ("offset", "-4")]),
+            ErrorKind::Format,
+            "external data offset `-4`; wanted a number of bytes, 0 or more",
+        ),
+        (
+            "another length",
+            at(&[("location", "w.bin"), ("length", "12")]),
+            ErrorKind::Format,
+            "12 bytes of external data, but its dimensions need 16",
+        ),
+        (
+            "dimensions that overflow",
+            TensorProto { dims: vec![1 << 62, 8], ..at(&[("location", "w.bin")]) },
+            ErrorKind::Format,
+            "dimensions [4611686018427387904, 8] of f32 overflow",
+        ),
+        ("no location", at(&[("offset", "0")]), ErrorKind::Format, "external data without a location"),
+        (
+            "two locations",
+            at(&[("location", "w.bin"), ("location", "v.bin")]),
+            ErrorKind::Format,
+            "external data key `location` appears twice",
+        ),
+        (
+            "an unknown key",
+            at(&[("location", "w.bin"), ("prepacked", "1")]),
+            ErrorKind::Unsupported,
+            "external data key `prepacked`; known are location, offset, length and checksum",
+        ),
+        (
+            "data in both places",
+            TensorProto { float_data: vec![0.0; 4], ..at(&[("location", "w.bin")]) },
+            ErrorKind::Format,
+            "has data both in the file and in an external one",
+        ),
+        (
+            "a folder",
+            at(&[("location", "folder")]),
+            ErrorKind::Format,
+            "its data is in `folder`, which is not a regular file",
+        ),
+        (
+            "a missing file",
+            at(&[("location", "gone.bin")]),
+            ErrorKind::Io,
+            "its data is in `gone.bin`, which cannot be read: No such file or directory (os error 2)",
+        ),
+    ];
+    for (case, tensor, kind, text) in cases {
+        eprintln!("{case}");
+        assert_refused(read_in(folder.path(), vec![tensor]), kind, &format!("tensor `w`: {text}"));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn external_data_stays_in_the_folder() {
+    use std::os::unix::fs::symlink;
+    let outer = tempfile::tempdir().unwrap();
+    let folder = outer.path().join("model");
+    fs::create_dir(&folder).unwrap();
+    for place in [outer.path(), &folder] {
+        fs::write(place.join("w.bin"), floats(&[0.0; 4])).unwrap();
+    }
+    symlink("../w.bin", folder.join("file_link")).unwrap();
+    symlink("..", folder.join("folder_link")).unwrap();
+    symlink("w.bin", folder.join("inner_link")).unwrap();
+    let absolute = folder.join("w.bin").display().to_string();
+    for location in [
+        "../w.bin",
+        "../model/w.bin",
+        "folder/../w.bin",
+        &absolute,
+        "file_link",
+        "folder_link/w.bin",
+        "folder_link/model/../w.bin",
+        "",
+        ".",
+    ] {
+        let error = read_in(&folder, vec![external("w", &[("location", location)])]).expect_err(location);
+        assert_eq!(error.kind(), ErrorKind::Format, "{location}: {error}");
+    }
+    assert_refused(
+        read_in(&folder, vec![external("w", &[("location", "../w.bin")])]),
+        ErrorKind::Format,
+        "tensor `w`: its data is in `../w.bin`, which is not inside the model's folder: put the file beside the model",
+    );
+    assert_refused(
+        read_in(&folder, vec![external("w", &[("location", "file_link")])]),
+        ErrorKind::Format,
+        "tensor `w`: its data is in `file_link`, which is not inside the model's folder: put the file beside the model",
+    );
+    read_in(&folder, vec![external("w", &[("location", "inner_link")])]).unwrap();
+}
+
+#[test]
+fn a_model_without_a_folder_has_no_external_data() {
+    assert_refused(
+        read(&model(graph_with(external("w", &[("location", "w.bin")])))),
+        ErrorKind::Unsupported,
+        "tensor `w`: its data is in the file `w.bin`, but the model came without a folder: read it from its path",
+    );
+}
+
+#[test]
+fn external_files_count_against_the_cap() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("w.bin"), vec![0; 100]).unwrap();
+    let model = model(graph_with(external("w", &[("location", "w.bin")])));
+    let limits = Limits { tensor_bytes: 99, ..Limits::default() };
+    assert_refused(
+        read_model_bytes(model.encode_to_vec().into(), Some(folder.path()), &limits),
+        ErrorKind::Limit,
+        "tensor `w`: more than 99 bytes of external data; raise `Limits::tensor_bytes` if you trust the file",
+    );
+}
+
+#[test]
+fn files_that_cannot_be_read_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.onnx");
+    let limits = Limits { file_bytes: 4, ..Limits::default() };
+    let place = path.display();
+    assert_refused(
+        read_model(&path, &limits),
+        ErrorKind::Io,
+        &format!("{place}: cannot be read: No such file or directory (os error 2)"),
+    );
+    fs::create_dir(&path).unwrap();
+    assert_refused(read_model(&path, &limits), ErrorKind::Io, &format!("{place}: is not a regular file"));
+    fs::remove_dir(&path).unwrap();
+    fs::write(&path, "hello").unwrap();
+    assert_refused(
+        read_model(&path, &limits),
+        ErrorKind::Limit,
+        &format!("{place}: more than 4 bytes; raise `Limits::file_bytes` if you trust the file"),
+    );
+    assert_refused(
+        read_model(&path, &Limits::default()),
+        ErrorKind::Format,
+        &format!("{place}: is not an ONNX file, or it is cut off: byte 2 has wire type 4"),
+    );
+}

@@ -1,0 +1,255 @@
+//! Functions that are inlined, and those that must not be.
+
+use super::*;
+use crate::graph::Attribute;
+
+const DOMAIN: &str = "test.functions";
+
+fn function(name: &str, input: &[&str], output: &[&str], node: Vec<NodeProto>) -> FunctionProto {
+    FunctionProto {
+        name: Some(name.to_owned()),
+        domain: Some(DOMAIN.to_owned()),
+        input: strings(input),
+        output: strings(output),
+        node,
+        opset_import: vec![opset("", 17), opset(DOMAIN, 1)],
+        ..FunctionProto::default()
+    }
+}
+
+fn call(name: &str, input: &[&str], output: &[&str]) -> NodeProto {
+    NodeProto { domain: Some(DOMAIN.to_owned()), ..node(name, input, output) }
+}
+
+fn model_with(functions: Vec<FunctionProto>, nodes: Vec<NodeProto>) -> ModelProto {
+    ModelProto { functions, ..model(graph(nodes)) }
+}
+
+#[test]
+fn a_call_becomes_its_body() {
+    let body = vec![node("Sigmoid", &["a"], &["gate"]), node("Mul", &["a", "gate"], &["b"])];
+    let swish = function("Swish", &["a"], &["b"], body);
+    let twice_body = vec![call("Swish", &["a"], &["gate"]), call("Swish", &["gate"], &["b"])];
+    let twice = function("Twice", &["a"], &["b"], twice_body);
+    let nodes = vec![call("Twice", &["x"], &["gate"]), call("Swish", &["gate"], &["y"])];
+    let file = read(&model_with(vec![swish, twice], nodes)).unwrap();
+    insta::assert_snapshot!(file.graph, @r"
+    graph (opset 17)
+    input %x: f32[N, 4]
+    %twice/swish/gate: ? = Sigmoid(%x)
+    %twice/gate: ? = Mul(%x, %twice/swish/gate)
+    %twice/swish/gate_2: ? = Sigmoid(%twice/gate)
+    %gate: ? = Mul(%twice/gate, %twice/swish/gate_2)
+    %swish/gate: ? = Sigmoid(%gate)
+    %y: ? = Mul(%gate, %swish/gate)
+    output %y
+    ");
+    let names: Vec<&str> = file.graph.nodes().iter().map(|node| node.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "twice/swish/sigmoid",
+            "twice/swish/mul",
+            "twice/swish/sigmoid_2",
+            "twice/swish/mul_2",
+            "swish/sigmoid",
+            "swish/mul"
+        ]
+    );
+}
+
+#[test]
+fn attributes_are_the_calls_the_defaults_or_absent() {
+    let refer = |name: &str| AttributeProto { ref_attr_name: Some(name.to_owned()), ..attribute("alpha", 1) };
+    let leaky = |name: &str, output: &str| NodeProto {
+        attribute: vec![refer(name)],
+        name: Some(name.to_owned()),
+        ..node("LeakyRelu", &["a"], &[output])
+    };
+    let body =
+        vec![leaky("given", "p"), leaky("overridden", "q"), leaky("default", "r"), leaky("absent", "b")];
+    let float =
+        |name: &str, value| AttributeProto { f: Some(value), ..attribute(name, attribute_type::FLOAT) };
+    let function = FunctionProto {
+        attribute: strings(&["given", "absent"]),
+        attribute_proto: vec![float("overridden", 0.1), float("default", 0.2)],
+        ..function("F", &["a"], &["b"], body)
+    };
+    let call = NodeProto {
+        attribute: vec![float("given", 0.3), float("overridden", 0.4)],
+        ..call("F", &["x"], &["y"])
+    };
+    let graph = read(&model_with(vec![function], vec![call])).unwrap().graph;
+    let alphas: Vec<_> = graph.nodes().iter().map(|node| node.attributes.get("alpha").cloned()).collect();
+    let float = |value| Some(Attribute::Float(value));
+    assert_eq!(alphas, [float(0.3), float(0.4), float(0.2), None]);
+}
+
+#[test]
+fn inputs_and_outputs_may_be_left_out_or_handed_through() {
+    let body = vec![node("Clip", &["a", "low", "high"], &["b"]), node("Relu", &["a"], &["unused"])];
+    let function = function("F", &["a", "low", "high"], &["b", "unused", "a"], body);
+    let call = call("F", &["x", "", "x"], &["p", "", "q"]);
+    let graph =
+        read(&model_with(vec![function], vec![call, node("Add", &["p", "q"], &["y"])])).unwrap().graph;
+    insta::assert_snapshot!(graph, @r"
+    graph (opset 17)
+    input %x: f32[N, 4]
+    %p: ? = Clip(%x, _, %x)
+    %f/unused: ? = Relu(%x)
+    %q: ? = Identity(%x)
+    %y: ? = Add(%p, %q)
+    output %y
+    ");
+}
+
+/// Functions `F0` to `F{levels}`, each of which calls the one before it twice.
+fn doubling(levels: usize, innermost: Vec<NodeProto>) -> ModelProto {
+    let mut functions = vec![function("F0", &["a"], &["b"], innermost)];
+    for level in 1..=levels {
+        let inner = format!("F{}", level - 1);
+        let body = vec![call(&inner, &["a"], &["c"]), call(&inner, &["c"], &["b"])];
+        functions.push(function(&format!("F{level}"), &["a"], &["b"], body));
+    }
+    model_with(functions, vec![call(&format!("F{levels}"), &["x"], &["y"])])
+}
+
+#[test]
+fn a_bomb_of_nested_functions_is_refused() {
+    let relu = vec![node("Relu", &["a"], &["b"])];
+    assert_eq!(read(&doubling(5, relu.clone())).unwrap().graph.nodes().len(), 32);
+    let cases = [("18 levels", 18, relu), ("30 levels of nothing", 30, Vec::new())];
+    for (case, levels, innermost) in cases {
+        let error = read(&doubling(levels, innermost)).expect_err(case);
+        assert_eq!(error.kind(), ErrorKind::Limit);
+        let text = error.to_string();
+        let wanted =
+            "more than 100000 nodes after inlining functions; raise `Limits::nodes` if you trust the file";
+        assert!(text.starts_with("node `") && text.ends_with(wanted), "{text}");
+    }
+}
+
+#[test]
+fn inlining_has_budgets() {
+    let text = |case: &str, budget: &str, key: &str| {
+        format!("node `{case}: more than {budget}; raise `Limits::{key}` if you trust the file")
+    };
+    let relu = vec![node("Relu", &["a"], &["b"])];
+    let nodes = Limits { nodes: 20, ..Limits::default() };
+    assert_refused(
+        read_under(&doubling(3, relu.clone()), &nodes),
+        ErrorKind::Limit,
+        &text("f3/f2/f1/f0/relu` (Relu)", "20 nodes after inlining functions", "nodes"),
+    );
+    let depth = Limits { nesting: 8, ..Limits::default() };
+    assert_refused(
+        read_under(&doubling(8, relu.clone()), &depth),
+        ErrorKind::Limit,
+        &text("f8/f7/f6/f5/f4/f3/f2/f1/f0` (F0)", "8 function calls inside each other", "nesting"),
+    );
+    let long = vec![NodeProto { name: Some("n".repeat(10_000)), ..relu[0].clone() }];
+    let bytes = Limits { attribute_bytes: 50_000, ..Limits::default() };
+    let error = read_under(&doubling(3, long), &bytes).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Limit);
+    let wanted = "more than 50000 bytes of nodes after inlining functions; raise `Limits::attribute_bytes` if you trust \
+                  the file";
+    assert!(error.to_string().ends_with(wanted), "{error}");
+}
+
+#[test]
+fn raw_tensors_are_shared_not_paid_per_call() {
+    let value = AttributeProto {
+        t: Some(Box::new(weight(&[1000], &[0.5; 1000]))),
+        ..attribute("value", attribute_type::TENSOR)
+    };
+    let constant = NodeProto { attribute: vec![value], ..node("Constant", &[], &["w"]) };
+    let bomb = doubling(5, vec![constant, node("Add", &["a", "w"], &["b"])]);
+    let limits = Limits { attribute_bytes: 30_000, ..Limits::default() };
+    assert_eq!(read_under(&bomb, &limits).unwrap().graph.constants().count(), 32);
+}
+
+#[test]
+fn functions_that_cannot_be_inlined_are_refused() {
+    let relu = || vec![node("Relu", &["a"], &["b"])];
+    let identity = || function("F", &["a"], &["b"], relu());
+    let calls = || vec![call("F", &["x"], &["y"])];
+    let cases = [
+        (
+            "itself",
+            model_with(vec![function("F", &["a"], &["b"], vec![call("F", &["a"], &["b"])])], calls()),
+            ErrorKind::Format,
+            "node `f/f` (F): the function that it calls contains this call: functions must not recurse",
+        ),
+        (
+            "each other",
+            model_with(
+                vec![
+                    function("F", &["a"], &["b"], vec![call("G", &["a"], &["b"])]),
+                    function("G", &["a"], &["b"], vec![call("F", &["a"], &["b"])]),
+                ],
+                calls(),
+            ),
+            ErrorKind::Format,
+            "node `f/g/f` (F): the function that it calls contains this call: functions must not recurse",
+        ),
+        (
+            "another opset",
+            model_with(vec![FunctionProto { opset_import: vec![opset("", 18)], ..identity() }], calls()),
+            ErrorKind::Unsupported,
+            "node `f` (F): the function that it calls is written in opset 18, the model in 17: export with one opset",
+        ),
+        (
+            "another overload",
+            model_with(vec![FunctionProto { overload: Some("half".to_owned()), ..identity() }], calls()),
+            ErrorKind::Unsupported,
+            "node `f` (F): is of domain `test.functions`; known are ONNX's own domain and functions that the model \
+             defines: export without fused or custom operators",
+        ),
+        (
+            "an operator of ONNX",
+            model_with(vec![FunctionProto { domain: None, ..identity() }], calls()),
+            ErrorKind::Unsupported,
+            "function `F` replaces an operator of ONNX's own domain: give it a domain of its own",
+        ),
+        (
+            "twice",
+            model_with(vec![identity(), identity()], calls()),
+            ErrorKind::Format,
+            "function `test.functions::F` is defined twice",
+        ),
+        (
+            "too many inputs",
+            model_with(vec![identity()], vec![call("F", &["x", "x"], &["y"])]),
+            ErrorKind::Format,
+            "node `f` (F): has 2 inputs, but the function that it calls declares 1",
+        ),
+        (
+            "too many outputs",
+            model_with(vec![identity()], vec![call("F", &["x"], &["y", "z"])]),
+            ErrorKind::Format,
+            "node `f` (F): has 2 outputs, but the function that it calls declares 1",
+        ),
+        (
+            "one name for two inputs",
+            model_with(vec![function("F", &["a", "a"], &["b"], relu())], calls()),
+            ErrorKind::Format,
+            "node `f` (F): the function that it calls declares the input `a` twice",
+        ),
+        (
+            "one name for two outputs",
+            model_with(vec![function("F", &["a"], &["b", "b"], relu())], calls()),
+            ErrorKind::Format,
+            "node `f` (F): the function that it calls declares the output `b` twice",
+        ),
+        (
+            "a name that its body does not define",
+            model_with(vec![function("F", &["a"], &["b"], vec![node("Add", &["a", "x"], &["b"])])], calls()),
+            ErrorKind::Format,
+            "node `f/add` (Add): its input `f/x` is not an input of the graph, an initialiser or the output of a node",
+        ),
+    ];
+    for (case, model, kind, text) in cases {
+        eprintln!("{case}");
+        assert_refused(read(&model), kind, text);
+    }
+}

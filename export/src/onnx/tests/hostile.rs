@@ -1,0 +1,287 @@
+//! Well-formed protobuf that is no model we could run.
+
+use super::*;
+
+/// What is wrong, the file, and the error it must give.
+type Case = (&'static str, ModelProto, ErrorKind, &'static str);
+
+#[track_caller]
+fn check(cases: impl IntoIterator<Item = Case>) {
+    for (case, model, kind, text) in cases {
+        eprintln!("{case}");
+        assert_refused(read(&model), kind, text);
+    }
+}
+
+#[test]
+fn unknown_versions_are_refused_by_number() {
+    let with_opset = |version| ModelProto { opset_import: vec![opset("", version)], ..model(relu_graph()) };
+    let with_ir = |version| ModelProto { ir_version: Some(version), ..model(relu_graph()) };
+    check([
+        (
+            "opset 6",
+            with_opset(6),
+            ErrorKind::Unsupported,
+            "imports opset 6 of the default domain; known are 7 to 23: export with `opset_version=7`, or convert with \
+             `onnx.version_converter`",
+        ),
+        (
+            "opset 24",
+            with_opset(24),
+            ErrorKind::Unsupported,
+            "imports opset 24 of the default domain; known are 7 to 23: export with `opset_version=23`, or convert \
+             with `onnx.version_converter`",
+        ),
+        (
+            "IR 15",
+            with_ir(15),
+            ErrorKind::Unsupported,
+            "IR version 15; known are 3 to 14: export with an older or newer release of the exporter, or save it \
+             again through `onnx` with `model.ir_version` in that range",
+        ),
+        (
+            "IR 2",
+            with_ir(2),
+            ErrorKind::Unsupported,
+            "IR version 2; known are 3 to 14: export with an older or newer release of the exporter, or save it again \
+             through `onnx` with `model.ir_version` in that range",
+        ),
+        (
+            "two opsets",
+            ModelProto { opset_import: vec![opset("", 17), opset("ai.onnx", 18)], ..model(relu_graph()) },
+            ErrorKind::Format,
+            "imports the default domain in two versions, 17 and 18",
+        ),
+        (
+            "no opset",
+            ModelProto { opset_import: vec![opset("com.microsoft", 1)], ..model(relu_graph()) },
+            ErrorKind::Format,
+            "imports no opset of the default domain: not an ONNX model, or it is cut off",
+        ),
+        (
+            "no graph",
+            ModelProto { graph: None, ..model(relu_graph()) },
+            ErrorKind::Format,
+            "has no graph: not an ONNX model",
+        ),
+        (
+            "training",
+            ModelProto { training_info: vec![TrainingInfoProto::default()], ..model(relu_graph()) },
+            ErrorKind::Unsupported,
+            "carries `training_info`: export the model for inference",
+        ),
+    ]);
+    for version in [7, 23] {
+        assert_eq!(i64::from(read(&with_opset(version)).unwrap().graph.opset), version);
+    }
+}
+
+#[test]
+fn graphs_that_do_not_hold_together_are_refused() {
+    let relu = |input, output| node("Relu", &[input], &[output]);
+    check([
+        (
+            "a cycle",
+            model(graph(vec![node("Add", &["x", "b"], &["a"]), relu("a", "b"), relu("b", "y")])),
+            ErrorKind::Format,
+            "node `add` (Add): waits for its own result: the graph has a cycle",
+        ),
+        (
+            "a missing initialiser",
+            model(graph(vec![node("Add", &["x", "w"], &["y"])])),
+            ErrorKind::Format,
+            "node `add` (Add): its input `w` is not an input of the graph, an initialiser or the output of a node",
+        ),
+        (
+            "a missing output",
+            model(graph(vec![relu("x", "z")])),
+            ErrorKind::Format,
+            "tensor `y`: is an output of the graph, but nothing produces it",
+        ),
+        (
+            "no outputs",
+            model(GraphProto { output: Vec::new(), ..relu_graph() }),
+            ErrorKind::Format,
+            "its graph has no outputs: not an ONNX model, or it is cut off",
+        ),
+        (
+            "two producers",
+            model(graph(vec![relu("x", "y"), relu("x", "y")])),
+            ErrorKind::Format,
+            "tensor `y`: is defined twice",
+        ),
+        (
+            "a node that writes the input",
+            model(graph(vec![relu("x", "x")])),
+            ErrorKind::Format,
+            "tensor `x`: is defined twice",
+        ),
+        (
+            "two initialisers",
+            model(GraphProto { initializer: vec![weight(&[1], &[0.0]); 2], ..relu_graph() }),
+            ErrorKind::Format,
+            "tensor `w`: is defined twice",
+        ),
+        (
+            "an initialiser without a name",
+            model(GraphProto {
+                initializer: vec![TensorProto { name: None, ..weight(&[1], &[0.0]) }],
+                ..relu_graph()
+            }),
+            ErrorKind::Format,
+            "an initialiser of the graph has no name",
+        ),
+        (
+            "a node without outputs",
+            model(graph(vec![relu("x", "y"), node("Relu", &["x"], &[""])])),
+            ErrorKind::Format,
+            "node `relu` (Relu): has no outputs",
+        ),
+        (
+            "a node without operator",
+            model(graph(vec![NodeProto { op_type: None, ..relu("x", "y") }])),
+            ErrorKind::Format,
+            "node `relu` (): has no operator type",
+        ),
+    ]);
+}
+
+#[test]
+fn nodes_that_we_do_not_know_are_named() {
+    let with_attribute = |attribute| {
+        model(graph(vec![NodeProto { attribute: vec![attribute], ..node("Relu", &["x"], &["y"]) }]))
+    };
+    let branch =
+        AttributeProto { g: Some(Box::new(relu_graph())), ..attribute("then_branch", attribute_type::GRAPH) };
+    check([
+        (
+            "another domain",
+            model(graph(vec![NodeProto {
+                domain: Some("com.microsoft".to_owned()),
+                name: None,
+                ..node("FusedConv", &["x"], &["y"])
+            }])),
+            ErrorKind::Unsupported,
+            "node `y` (FusedConv): is of domain `com.microsoft`; known are ONNX's own domain and functions that the \
+             model defines: export without fused or custom operators",
+        ),
+        (
+            "a subgraph",
+            with_attribute(branch),
+            ErrorKind::Unsupported,
+            "node `relu` (Relu): attribute `then_branch` is a subgraph, and control flow (If, Loop, Scan) is not \
+             supported: export with a fixed path, or fold the condition with a simplifier",
+        ),
+        (
+            "a sparse attribute",
+            with_attribute(attribute("value", 11)),
+            ErrorKind::Unsupported,
+            "node `relu` (Relu): attribute `value` has type number 11; known are FLOAT, INT, STRING, TENSOR and lists \
+             of the first three",
+        ),
+        (
+            "a function's attribute outside of one",
+            with_attribute(AttributeProto { ref_attr_name: Some("a".to_owned()), ..attribute("alpha", 1) }),
+            ErrorKind::Format,
+            "node `relu` (Relu): attribute `alpha` refers to a function's, outside of a function",
+        ),
+        (
+            "a tensor attribute without tensor",
+            with_attribute(attribute("value", attribute_type::TENSOR)),
+            ErrorKind::Format,
+            "node `relu` (Relu): attribute `value` is a tensor without content",
+        ),
+        (
+            "a text that is none",
+            with_attribute(AttributeProto {
+                s: Some(Bytes::from_static(&[0xff])),
+                ..attribute("mode", attribute_type::STRING)
+            }),
+            ErrorKind::Format,
+            "node `relu` (Relu): attribute `mode` is not UTF-8",
+        ),
+        (
+            "an attribute twice",
+            model(graph(vec![NodeProto {
+                attribute: vec![attribute("axis", attribute_type::INT); 2],
+                ..node("Softmax", &["x"], &["y"])
+            }])),
+            ErrorKind::Format,
+            "node `softmax` (Softmax): has the attribute `axis` twice",
+        ),
+    ]);
+}
+
+#[test]
+fn inputs_vary_in_the_batch_only() {
+    let with_input = |input| model(GraphProto { input: vec![input], ..relu_graph() });
+    let with_dims = |dims| with_input(input("x", dims));
+    let of_type = |r#type| {
+        with_input(ValueInfoProto {
+            name: Some("x".to_owned()),
+            r#type: Some(r#type),
+            ..ValueInfoProto::default()
+        })
+    };
+    check([
+        (
+            "a named height",
+            with_dims(vec![named_dim("batch"), fixed_dim(3), named_dim("height")]),
+            ErrorKind::Shape,
+            "tensor `x`: dimension 2 of this input is `height`, but only the batch may vary: export with a fixed image \
+             size",
+        ),
+        (
+            "an unknown height",
+            with_dims(vec![named_dim("batch"), DimensionProto::default()]),
+            ErrorKind::Shape,
+            "tensor `x`: dimension 1 of this input is `unknown`, but only the batch may vary: export with a fixed \
+             image size",
+        ),
+        (
+            "a negative height",
+            with_dims(vec![named_dim("batch"), fixed_dim(-5)]),
+            ErrorKind::Shape,
+            "tensor `x`: dimension 1 of this input is `-5`, but only the batch may vary: export with a fixed image size",
+        ),
+        (
+            "two truths",
+            with_dims(vec![DimensionProto { dim_value: Some(1), ..named_dim("batch") }]),
+            ErrorKind::Format,
+            "tensor `x`: dimension 0 is both a number and a name",
+        ),
+        (
+            "no type",
+            of_type(TypeProto::default()),
+            ErrorKind::Shape,
+            "tensor `x`: this input declares no type",
+        ),
+        (
+            "no shape",
+            of_type(TypeProto {
+                tensor_type: Some(TensorTypeProto { elem_type: Some(1), shape: None }),
+                ..TypeProto::default()
+            }),
+            ErrorKind::Shape,
+            "tensor `x`: this input declares no shape: export it with one",
+        ),
+        (
+            "a text",
+            of_type(TypeProto {
+                tensor_type: Some(TensorTypeProto {
+                    elem_type: Some(8),
+                    shape: Some(TensorShapeProto::default()),
+                }),
+                ..TypeProto::default()
+            }),
+            ErrorKind::Unsupported,
+            "tensor `x`: element type number 8; known are plain integers, bool and floating point",
+        ),
+        (
+            "an optional",
+            of_type(TypeProto { optional_type: Some(Box::default()), ..TypeProto::default() }),
+            ErrorKind::Unsupported,
+            "tensor `x`: this input has the type optional; wanted a tensor",
+        ),
+    ]);
+}

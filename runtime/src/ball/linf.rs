@@ -1,0 +1,40 @@
+//! L∞: every pixel moves by at most ε, on its own. Ball and box together are one interval a pixel.
+
+use super::{Ascent, at_least, at_most};
+
+/// Largest absolute value.
+pub(super) fn length(values: &[f32]) -> f32 {
+    values.iter().fold(0.0, |largest, value| at_least(value.abs(), largest))
+}
+
+pub(super) fn project(epsilon: f32, centre: &[f32], point: &mut [f32]) {
+    for (value, clean) in point.iter_mut().zip(centre) {
+        *value = clamp(*value, epsilon, *clean);
+    }
+}
+
+pub(super) fn advance(epsilon: f32, ascent: Ascent, previous: &mut [f32]) {
+    let Ascent { centre, point, gradient, step_size, momentum } = ascent;
+    // Equal lengths, stated once, take the bounds checks out of the loop.
+    let length = previous.len();
+    let (centre, point, gradient) = (&centre[..length], &point[..length], &gradient[..length]);
+    for index in 0..length {
+        let here = point[index];
+        let stepped = clamp(here + step_size * sign(gradient[index]), epsilon, centre[index]);
+        let last_move = here - previous[index];
+        let mixed = here + (stepped - here) * momentum + last_move * (1.0 - momentum);
+        previous[index] = clamp(mixed, epsilon, centre[index]);
+    }
+}
+
+/// First to `[clean - ε, clean + ε]`, then to the box: one interval, because `clean` is in the box.
+fn clamp(value: f32, epsilon: f32, clean: f32) -> f32 {
+    let low = at_least(clean - epsilon, 0.0);
+    let high = at_most(clean + epsilon, 1.0);
+    at_most(at_least(value, low), high)
+}
+
+/// -1, 0 or 1; 0 for both zeros.
+fn sign(value: f32) -> f32 {
+    f32::from(i8::from(value > 0.0) - i8::from(value < 0.0))
+}

@@ -1,0 +1,113 @@
+//! Checks counterexamples without any attack code: the original model, the stored images, the threat model.
+
+use mimir_bundle::ThreatModel;
+
+use crate::ball::{Ball, RadiusError};
+use crate::engine::Batches;
+use crate::evaluate::EvaluationSet;
+use crate::logits::{all_finite, prediction};
+use crate::model::{Classifier, ModelError};
+
+/// An image that is said to break the model.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Counterexample<'a> {
+    /// Position of the clean image in the evaluation set.
+    pub image: usize,
+    /// `C·H·W` pixels.
+    pub pixels: &'a [f32],
+}
+
+/// Why a counterexample does not hold.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// The set has no such image, or the image has another size.
+    #[error("counterexample of image {image}: the evaluation set has no such image, or of another size")]
+    NoSuchImage {
+        /// Position that it names.
+        image: usize,
+    },
+    /// It leaves the threat model.
+    #[error(
+        "counterexample of image {image}: it lies {distance} from the clean image, or has a pixel outside [0, 1]; \
+         the threat model allows {epsilon}"
+    )]
+    OutsideThreatModel {
+        /// Position in the evaluation set.
+        image: usize,
+        /// Distance in the norm of the threat model.
+        distance: f64,
+        /// Radius of the threat model.
+        epsilon: f64,
+    },
+    /// The original model classifies it correctly.
+    #[error("counterexample of image {image}: the model classifies it correctly, as {label}")]
+    NotMisclassified {
+        /// Position in the evaluation set.
+        image: usize,
+        /// True class.
+        label: usize,
+    },
+    /// The original model returns NaN or an infinity.
+    #[error("counterexample of image {image}: the model's logits are not finite")]
+    NonFinite {
+        /// Position in the evaluation set.
+        image: usize,
+    },
+    /// The threat model has no ball.
+    #[error(transparent)]
+    Radius(#[from] RadiusError),
+    /// The engine failed.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}
+
+/// Asks the original model about every counterexample and measures its distance from the clean image.
+///
+/// # Errors
+/// Names the first that is classified correctly, that lies outside the ball (by more than
+/// [`crate::ball::TOLERANCE`]) or the box, that belongs to no image, or whose logits are not finite.
+pub fn verify(
+    classifier: &mut dyn Classifier,
+    set: &EvaluationSet,
+    counterexamples: &[Counterexample],
+    threat_model: &ThreatModel,
+) -> Result<(), VerifyError> {
+    let ball = Ball::new(threat_model)?;
+    for counterexample in counterexamples {
+        inside(&ball, set, counterexample)?;
+    }
+    let mut batches = Batches::new(classifier);
+    for chunk in counterexamples.chunks(batches.size()) {
+        let rows = chunk.iter().map(|counterexample| counterexample.pixels);
+        let logits = batches.logits(classifier, rows)?;
+        for (counterexample, row) in chunk.iter().zip(logits.rows()) {
+            misclassified(set, counterexample.image, row.as_slice().unwrap_or_default())?;
+        }
+    }
+    Ok(())
+}
+
+fn inside(ball: &Ball, set: &EvaluationSet, counterexample: &Counterexample) -> Result<(), VerifyError> {
+    let Counterexample { image, pixels } = *counterexample;
+    if image >= set.count() || pixels.len() != set.pixels_per_image() {
+        return Err(VerifyError::NoSuchImage { image });
+    }
+    let clean = set.pixels(image);
+    if ball.contains(clean, pixels) {
+        return Ok(());
+    }
+    let distance = ball.distance(clean, pixels);
+    Err(VerifyError::OutsideThreatModel { image, distance, epsilon: f64::from(ball.epsilon()) })
+}
+
+fn misclassified(set: &EvaluationSet, image: usize, logits: &[f32]) -> Result<(), VerifyError> {
+    let label = set.labels()[image];
+    if !all_finite(logits) {
+        return Err(VerifyError::NonFinite { image });
+    }
+    match prediction(logits) == label {
+        true => Err(VerifyError::NotMisclassified { image, label }),
+        false => Ok(()),
+    }
+}
