@@ -62,8 +62,8 @@ pub struct Tool {
 pub struct EvaluationData {
     /// Kind and place, as the user named it: `cifar10:PATH`.
     pub source: String,
-    /// The part of the data set: `test` or `train`.
-    pub split: String,
+    /// The part of the data set, `test` or `train`, where it has parts.
+    pub split: Option<String>,
     /// Only the first so many images, in file order; all where absent.
     pub first: Option<usize>,
     /// [`of_tensor`](crate::digest::of_tensor) of the decoded images `[N, C, H, W]` in `[0, 1]`.
@@ -97,14 +97,29 @@ pub struct AttackRecord {
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum AttackParameters {
     /// Auto-PGD (Croce and Hein 2020) on the cross entropy of the true class.
-    ApgdCe {
-        /// Gradient steps for each restart.
-        steps: usize,
-        /// Random starts.
-        restarts: usize,
-        /// Share of rising steps below which the step size is halved, `ρ`.
-        rho: f64,
-    },
+    ApgdCe(ApgdParameters),
+}
+
+/// Parameters of Auto-PGD.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApgdParameters {
+    /// Gradient steps of one run, `N`.
+    pub steps: usize,
+    /// Runs from independent random starts.
+    pub restarts: usize,
+    /// Share of rising steps below which the step size is halved, `ρ`.
+    pub rho: f64,
+    /// Weight of the gradient step against the last movement.
+    pub momentum: f64,
+    /// First step size, in units of the radius.
+    pub initial_step: f64,
+    /// Steps before the first checkpoint, in units of `N`.
+    pub first_period: f64,
+    /// By how much each period is shorter than the one before, in units of `N`.
+    pub period_decrement: f64,
+    /// The shortest period, in units of `N`.
+    pub shortest_period: f64,
 }
 
 /// How the model was executed. Another engine, version or machine may round differently.

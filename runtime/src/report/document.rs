@@ -1,12 +1,13 @@
 //! `report.json`: every field of it. Fractions are in `[0, 1]`, lengths in pixels of `[0, 1]`.
 
-use mimir_bundle::certificate::{AttackRecord, Counts, EvaluationData, Execution, Tool};
+use mimir_bundle::certificate::{Counts, EvaluationData, Execution, Tool};
 use mimir_bundle::{Manifest, ThreatModel};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{GateReport, Warning};
-use crate::statistics::Interval;
+use crate::evaluate::{AttackResult, ImageOutcome};
+use crate::statistics::{Interval, fraction};
 
 /// The version of the format that this crate writes.
 pub const REPORT_VERSION: u32 = 1;
@@ -52,7 +53,7 @@ pub struct Report {
     /// The program that evaluated.
     pub tool: Tool,
     /// One entry for each image, in the order of the data.
-    pub outcomes: Vec<ImageReport>,
+    pub outcomes: Vec<ImageOutcome>,
 }
 
 /// One attack.
@@ -78,17 +79,17 @@ pub struct AttackSummary {
 }
 
 impl AttackSummary {
-    /// The summary of an attack that ran on a part of `images` images.
-    pub fn new(record: &AttackRecord, images: usize, seconds: f64) -> Self {
+    /// The summary of an attack in an evaluation of `images` images.
+    pub(super) fn new(attack: &AttackResult, images: usize) -> Self {
         Self {
-            name: record.name.clone(),
-            robust_accuracy: crate::statistics::fraction(record.still_robust, images),
-            seconds,
-            forwards: record.forwards,
-            backwards: record.backwards,
-            attacked: record.attacked,
-            broken: record.broken,
-            still_robust: record.still_robust,
+            name: attack.name.clone(),
+            robust_accuracy: fraction(attack.still_robust, images),
+            seconds: attack.seconds,
+            forwards: attack.forwards,
+            backwards: attack.backwards,
+            attacked: attack.attacked,
+            broken: attack.broken,
+            still_robust: attack.still_robust,
         }
     }
 }
@@ -117,37 +118,4 @@ impl From<Warning> for Notice {
     fn from(warning: Warning) -> Self {
         Self { message: warning.to_string(), warning }
     }
-}
-
-/// What became of one image.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ImageReport {
-    /// Its index in the evaluated images.
-    pub image: usize,
-    /// Its class.
-    pub label: usize,
-    /// What became of it.
-    pub outcome: ImageVerdict,
-}
-
-/// What became of an image.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "verdict", rename_all = "snake_case", deny_unknown_fields)]
-pub enum ImageVerdict {
-    /// Classified wrongly as it is.
-    Misclassified,
-    /// Broken by a counterexample that the original model confirmed.
-    Broken {
-        /// The attack that found it.
-        attack: String,
-        /// The step of the attack.
-        step: usize,
-        /// The class that the model answers.
-        prediction: usize,
-        /// Distance from the image, in the norm of the threat model.
-        distance: f64,
-    },
-    /// No attack found a counterexample.
-    StillRobust,
 }

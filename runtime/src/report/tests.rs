@@ -1,49 +1,29 @@
-use mimir_bundle::certificate::{AttackParameters, AttackRecord, Counts, EvaluationData, Execution, Tool};
+use mimir_bundle::certificate::{Counterexamples, EvaluationData, Execution, Tool};
 use mimir_bundle::{BatchMode, ImageShape, Layout, Manifest, Norm, OutputKind, ThreatModel};
 
 use super::*;
-use crate::statistics::clopper_pearson;
+use crate::evaluate::{ApgdSpec, AttackResult, AttackSpec, Evaluation, ImageOutcome, PassCounts, Verdict};
 
-fn report() -> Report {
-    let counts = Counts { images: 4, clean_correct: 3, broken: 1, still_robust: 2 };
-    Report {
-        schema_version: REPORT_VERSION,
-        clean_accuracy: 0.75,
-        attacked_accuracy: 0.5,
-        attacked_accuracy_interval: clopper_pearson(counts.still_robust, counts.images),
-        images: 4,
-        counts,
-        gate: GateReport::decide(MinAttackedAccuracy::new(0.4), 0.5),
-        attacks: vec![AttackSummary::new(&attack(), 4, 1.25)],
-        meaning: MEANING.into(),
-        warnings: vec![Warning::Rebatched.into()],
-        threat_model: ThreatModel { norm: Norm::Linf, epsilon: 2.0 / 255.0 },
-        model: ModelSummary { file: "model.onnx".into(), manifest: manifest() },
+fn setting() -> Setting {
+    Setting {
+        model_file: "model.onnx".into(),
+        manifest: manifest(),
         data: EvaluationData {
             source: "npz:images.npz".into(),
-            split: "test".into(),
+            split: None,
             first: None,
             images_digest: "b".repeat(64),
             labels_digest: "c".repeat(64),
         },
+        threat_model: ThreatModel { norm: Norm::Linf, epsilon: 2.0 / 255.0 },
         seed: 7,
         execution: execution(),
+        gate: MinAttackedAccuracy::new(0.4),
+        warnings: vec![Warning::Rebatched],
         seconds: 1.5,
         created_at: "2026-11-23T21:30:00Z".into(),
         tool: Tool { name: "mimir-certify".into(), version: "0.1.0".into() },
-        outcomes: outcomes(),
-    }
-}
-
-fn attack() -> AttackRecord {
-    AttackRecord {
-        name: "apgd-ce".into(),
-        parameters: AttackParameters::ApgdCe { steps: 100, restarts: 1, rho: 0.75 },
-        attacked: 3,
-        broken: 1,
-        still_robust: 2,
-        forwards: 212,
-        backwards: 210,
+        counterexamples: Some(Counterexamples { file: "adversarial.npz".into(), digest: "d".repeat(64) }),
     }
 }
 
@@ -56,7 +36,7 @@ fn manifest() -> Manifest {
         image: ImageShape { channels: 1, height: 2, width: 2 },
         layout: Layout::Nchw,
         normalisation: None,
-        classes: 3,
+        classes: 10,
         batch: BatchMode::Rebatched,
         output: OutputKind::Logits,
     }
@@ -75,13 +55,83 @@ fn execution() -> Execution {
     }
 }
 
-fn outcomes() -> Vec<ImageReport> {
-    let broken =
-        ImageVerdict::Broken { attack: "apgd-ce".into(), step: 17, prediction: 2, distance: 0.007_843 };
-    let verdicts =
-        [ImageVerdict::Misclassified, broken, ImageVerdict::StillRobust, ImageVerdict::StillRobust];
-    let images = verdicts.into_iter().enumerate();
-    images.map(|(image, outcome)| ImageReport { image, label: image % 3, outcome }).collect()
+/// Four images: one misclassified, one broken, two still robust.
+fn evaluation() -> Evaluation {
+    let broken = Verdict::Broken { attack: "apgd-ce".into(), step: 17, prediction: 2, distance: 0.007_843 };
+    let verdicts = [Verdict::Misclassified, broken, Verdict::StillRobust, Verdict::StillRobust];
+    let outcome = |(image, verdict)| ImageOutcome {
+        image,
+        label: image % 3,
+        clean_prediction: if verdict == Verdict::Misclassified { 9 } else { image % 3 },
+        verdict,
+    };
+    Evaluation {
+        outcomes: verdicts.into_iter().enumerate().map(outcome).collect(),
+        attacks: vec![AttackResult {
+            name: "apgd-ce".into(),
+            spec: AttackSpec::ApgdCe(ApgdSpec::default()),
+            attacked: 3,
+            broken: 1,
+            still_robust: 2,
+            seconds: 1.25,
+            forwards: 212,
+            backwards: 210,
+            steps: 210,
+        }],
+        clean: PassCounts { forwards: 4, backwards: 0 },
+        adversarial: vec![None, Some([0.1, 0.2, 0.3, 0.4].into()), None, None],
+    }
+}
+
+fn report() -> Report {
+    Findings::new(&setting(), &evaluation()).report()
+}
+
+#[test]
+fn certificate_agrees_with_the_report() {
+    let certificate = Findings::new(&setting(), &evaluation()).certificate();
+    certificate.check().unwrap();
+    let report = report();
+    assert_eq!((certificate.counts, certificate.data), (report.counts, report.data));
+    assert_eq!((certificate.model, certificate.execution), (report.model.manifest, report.execution));
+    insta::assert_json_snapshot!(certificate.attacks, @r#"
+    [
+      {
+        "name": "apgd-ce",
+        "parameters": {
+          "kind": "apgd-ce",
+          "steps": 100,
+          "restarts": 1,
+          "rho": 0.75,
+          "momentum": 0.75,
+          "initial_step": 2.0,
+          "first_period": 0.22,
+          "period_decrement": 0.03,
+          "shortest_period": 0.06
+        },
+        "attacked": 3,
+        "broken": 1,
+        "still_robust": 2,
+        "forwards": 212,
+        "backwards": 210
+      }
+    ]
+    "#);
+}
+
+#[test]
+fn clean_accuracy_gives_cause_for_warnings() {
+    let with = |clean_correct: usize| {
+        let mut evaluation = evaluation();
+        for outcome in &mut evaluation.outcomes[clean_correct..] {
+            outcome.verdict = Verdict::Misclassified;
+        }
+        let report = Findings::new(&setting(), &evaluation).report();
+        report.warnings.into_iter().map(|notice| notice.warning).collect::<Vec<_>>()
+    };
+    assert_eq!(with(4), [Warning::Rebatched]);
+    assert_eq!(with(2), [Warning::Rebatched, Warning::NearChance { clean_accuracy: 0.25, classes: 10 }]);
+    assert_eq!(with(0), [Warning::Rebatched, Warning::NothingToAttack]);
 }
 
 #[test]
@@ -93,6 +143,7 @@ fn round_trips_through_json() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one line for each field of the document")]
 fn json_form() {
     insta::assert_json_snapshot!(report(), {
         ".meaning" => "[meaning]",
@@ -162,14 +213,14 @@ fn json_form() {
           },
           "layout": "nchw",
           "normalisation": null,
-          "classes": 3,
+          "classes": 10,
           "batch": "rebatched",
           "output": "logits"
         }
       },
       "data": {
         "source": "npz:images.npz",
-        "split": "test",
+        "split": null,
         "first": null,
         "images_digest": "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
         "labels_digest": "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
@@ -195,15 +246,17 @@ fn json_form() {
         {
           "image": 0,
           "label": 0,
-          "outcome": {
-            "verdict": "misclassified"
+          "clean_prediction": 9,
+          "verdict": {
+            "outcome": "misclassified"
           }
         },
         {
           "image": 1,
           "label": 1,
-          "outcome": {
-            "verdict": "broken",
+          "clean_prediction": 1,
+          "verdict": {
+            "outcome": "broken",
             "attack": "apgd-ce",
             "step": 17,
             "prediction": 2,
@@ -213,15 +266,17 @@ fn json_form() {
         {
           "image": 2,
           "label": 2,
-          "outcome": {
-            "verdict": "still_robust"
+          "clean_prediction": 2,
+          "verdict": {
+            "outcome": "still_robust"
           }
         },
         {
           "image": 3,
           "label": 0,
-          "outcome": {
-            "verdict": "still_robust"
+          "clean_prediction": 0,
+          "verdict": {
+            "outcome": "still_robust"
           }
         }
       ]
@@ -235,7 +290,7 @@ fn text_form() {
     PASS  attacked accuracy 50 % is at least the required 40 %
 
     model              model.onnx (sha256 aaaaaaaaaaaa…)
-    images             4 of npz:images.npz, test
+    images             4 of npz:images.npz
     threat model       Linf, epsilon 2/255 = 0.00784 in pixels of [0, 1]
     clean accuracy     75 %     3 of 4
       after apgd-ce    50 %     broke 1 of 3 in 1.2 s (212 forwards, 210 backwards)

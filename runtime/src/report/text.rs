@@ -39,7 +39,8 @@ impl Report {
         let digest = &self.model.manifest.model_digest;
         let digest = digest.get(..12).unwrap_or(digest);
         writeln!(f, "model              {} (sha256 {digest}…)", self.model.file)?;
-        writeln!(f, "images             {} of {}, {}", self.images, self.data.source, self.data.split)?;
+        let split = self.data.split.as_deref().map_or_else(String::new, |split| format!(", {split} split"));
+        writeln!(f, "images             {} of {}{split}", self.images, self.data.source)?;
         writeln!(f, "threat model       {}", described(&self.threat_model))
     }
 

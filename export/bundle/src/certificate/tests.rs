@@ -10,7 +10,7 @@ fn certificate() -> Certificate {
         model: manifest(),
         data: EvaluationData {
             source: "cifar10:data".into(),
-            split: "test".into(),
+            split: Some("test".into()),
             first: Some(10),
             images_digest: "b".repeat(64),
             labels_digest: "c".repeat(64),
@@ -51,12 +51,25 @@ fn manifest() -> Manifest {
 fn attack(attacked: usize, broken: usize) -> AttackRecord {
     AttackRecord {
         name: "apgd-ce".into(),
-        parameters: AttackParameters::ApgdCe { steps: 100, restarts: 1, rho: 0.75 },
+        parameters: AttackParameters::ApgdCe(apgd()),
         attacked,
         broken,
         still_robust: attacked - broken,
         forwards: 811,
         backwards: 800,
+    }
+}
+
+fn apgd() -> ApgdParameters {
+    ApgdParameters {
+        steps: 100,
+        restarts: 1,
+        rho: 0.75,
+        momentum: 0.75,
+        initial_step: 2.0,
+        first_period: 0.22,
+        period_decrement: 0.03,
+        shortest_period: 0.06,
     }
 }
 
