@@ -282,3 +282,6 @@ impl Checkpoint {
         Self { period, steps: 0, best_loss, halved }
     }
 }
+
+#[cfg(test)]
+mod tests;
