@@ -105,6 +105,11 @@ fn a_halving_returns_to_the_best_point_and_its_gradient_with_the_old_momentum() 
 }
 
 #[test]
+fn the_first_of_equal_losses_stays_the_best_point() {
+    drive(&spec(10), &[1.0; 11], |_, run| assert_eq!(run.best.point, [0.5]));
+}
+
+#[test]
 fn parameters_out_of_range_are_named() {
     let ball = ball(Norm::Linf, 0.5);
     let cases = [

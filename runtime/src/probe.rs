@@ -1,0 +1,146 @@
+//! Questions about a model that only running it answers, asked of the first images of the set.
+
+use mimir_bundle::OutputKind;
+
+use crate::engine::Batches;
+use crate::evaluate::{EvaluateError, EvaluationSet, NonFinite, Quantity};
+use crate::logits::{all_finite, prediction};
+use crate::model::{Classifier, ModelError};
+
+/// Slack of "is a probability", as in AutoAttack's own check.
+const PROBABILITY_SLACK: f32 = 1e-5;
+
+/// How far logits of a re-batched model may be from those of the file, relative to the largest logit of the image.
+/// Rounding gives about 10⁻⁶; images that mix give far more.
+const SAME_LOGITS: f32 = 1e-4;
+
+/// Whether the model returns probabilities: every row of the first batch lies in `[0, 1]` and sums to one.
+///
+/// # Errors
+/// When the engine fails or a logit is not finite.
+pub fn output_kind(
+    classifier: &mut dyn Classifier,
+    set: &EvaluationSet,
+) -> Result<OutputKind, EvaluateError> {
+    let mut batches = Batches::new(classifier);
+    let images = 0..set.count().min(batches.size());
+    let logits = batches.logits(classifier, images.map(|image| set.pixels(image)))?;
+    let mut all_probabilities = true;
+    for (image, row) in logits.rows().into_iter().enumerate() {
+        let row = row.as_slice().unwrap_or_default();
+        if !all_finite(row) {
+            return Err(NonFinite { image, quantity: Quantity::Logits }.into());
+        }
+        all_probabilities &= is_distribution(row);
+    }
+    Ok(if all_probabilities { OutputKind::Probabilities } else { OutputKind::Logits })
+}
+
+fn is_distribution(row: &[f32]) -> bool {
+    let range = -PROBABILITY_SLACK..=1.0 + PROBABILITY_SLACK;
+    let sum: f32 = row.iter().sum();
+    row.iter().all(|value| range.contains(value)) && (sum - 1.0).abs() <= PROBABILITY_SLACK
+}
+
+/// Whether a re-batched model says about each image of its first batch what the model of the file, which takes one
+/// image, says about it alone: the same class, and logits equal up to rounding.
+///
+/// # Errors
+/// When the engine fails.
+///
+/// # Panics
+/// When the two have another number of classes.
+pub fn same_logits(
+    one_by_one: &mut dyn Classifier,
+    rebatched: &mut dyn Classifier,
+    set: &EvaluationSet,
+) -> Result<bool, ModelError> {
+    assert_eq!(one_by_one.classes(), rebatched.classes());
+    let (mut singles, mut batches) = (Batches::new(one_by_one), Batches::new(rebatched));
+    let images = 0..set.count().min(batches.size());
+    let together = batches.logits(rebatched, images.clone().map(|image| set.pixels(image)))?;
+    for (image, row) in images.zip(together.rows()) {
+        let alone = singles.logits(one_by_one, std::iter::once(set.pixels(image)))?;
+        let (alone, row) = (alone.row(0), row.as_slice().unwrap_or_default());
+        if !agree(alone.as_slice().unwrap_or_default(), row) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// NaN agrees with nothing.
+fn agree(left: &[f32], right: &[f32]) -> bool {
+    let scale = left.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+    let close = left.iter().zip(right).all(|(left, right)| (left - right).abs() <= SAME_LOGITS * scale);
+    close && prediction(left) == prediction(right)
+}
+
+#[cfg(test)]
+mod tests {
+    use mimir_bundle::ImageShape;
+    use ndarray::{Array2, ArrayView2, Axis, array};
+
+    use super::*;
+
+    /// Returns its images as logits, each row plus a share of the row above.
+    struct Echo {
+        batch: usize,
+        leak: f32,
+        logits: Array2<f32>,
+    }
+
+    impl Echo {
+        fn new(batch: usize, leak: f32) -> Self {
+            Self { batch, leak, logits: Array2::zeros((batch, 2)) }
+        }
+    }
+
+    impl Classifier for Echo {
+        fn image_shape(&self) -> ImageShape {
+            ImageShape { channels: 1, height: 1, width: 2 }
+        }
+
+        fn classes(&self) -> usize {
+            2
+        }
+
+        fn batch(&self) -> usize {
+            self.batch
+        }
+
+        fn logits(&mut self, images: ArrayView2<f32>) -> Result<&Array2<f32>, ModelError> {
+            self.logits.assign(&images);
+            for row in 1..self.batch {
+                let above = &images.index_axis(Axis(0), row - 1) * self.leak;
+                let mut row = self.logits.row_mut(row);
+                row += &above;
+            }
+            Ok(&self.logits)
+        }
+    }
+
+    fn kind(images: &Array2<f32>) -> OutputKind {
+        let labels = vec![0; images.nrows()];
+        let set = EvaluationSet::new(images, &labels).unwrap();
+        output_kind(&mut Echo::new(2, 0.0), &set).unwrap()
+    }
+
+    #[test]
+    fn rows_that_sum_to_one_are_probabilities() {
+        assert_eq!(kind(&array![[0.25, 0.75], [1.0, 0.0]]), OutputKind::Probabilities);
+        assert_eq!(kind(&array![[0.25, 0.75], [0.5, 0.75]]), OutputKind::Logits);
+        // Padding is not looked at.
+        assert_eq!(kind(&array![[0.25, 0.75]]), OutputKind::Probabilities);
+    }
+
+    #[test]
+    fn images_that_mix_are_seen() {
+        let images = array![[0.25_f32, 0.75], [0.5, 0.25], [0.1, 0.9]];
+        let set = EvaluationSet::new(&images, &[0, 0, 0]).unwrap();
+        for (leak, same) in [(0.0, true), (1e-6, true), (0.01, false)] {
+            let mut rebatched = Echo::new(2, leak);
+            assert_eq!(same_logits(&mut Echo::new(1, 0.0), &mut rebatched, &set), Ok(same), "{leak}");
+        }
+    }
+}
