@@ -1,5 +1,7 @@
 //! Whole graphs: both heads, composite networks, linearity, and what is refused.
 
+mod files;
+
 use mimir_runtime::session::{Data, Input};
 
 use super::testing::{self, Domain, Numbers, adjoint, batched, check_graph, float, function, run, session};
