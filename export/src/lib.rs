@@ -2,11 +2,13 @@
 #![forbid(unsafe_code)]
 
 pub mod autodiff;
+mod classifier;
 mod error;
 mod evaluate;
 pub mod graph;
 pub mod onnx;
 mod random;
+mod rebatch;
 pub mod shape;
 pub mod simplify;
 mod tensor;
@@ -15,5 +17,6 @@ mod testing;
 pub mod upgrade;
 pub mod vit;
 
+pub use classifier::{ImageClassifier, InputSpec};
 pub use error::{Error, ErrorKind, Place, Result};
 pub use tensor::{DataType, Tensor, checked_elements};

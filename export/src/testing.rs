@@ -3,7 +3,7 @@
 use mimir_runtime::session::{Data, Engine, Input, RawSession, SessionOptions};
 
 use crate::graph::{Attribute, Attributes, Dim, Graph, Node, Shape, TensorType, ValueId};
-use crate::onnx::write_model;
+use crate::onnx::{Limits, read_model_bytes, write_model};
 use crate::tensor::{DataType, Tensor};
 
 /// `f32[N, 3]` for an input of that type, `=[1, 2]` or `=3` for an `int64` constant, `#[2, 3]` for a `float` constant of
@@ -102,13 +102,9 @@ pub(crate) fn push(graph: &mut Graph, op_type: &str, inputs: &[ValueId], attribu
 
 /// Feeds `batch` images of pseudo-random numbers in `[-1, 1]` and returns dimensions and elements of each output.
 pub(crate) fn run(graph: &Graph, batch: usize) -> Vec<(Vec<usize>, Vec<f32>)> {
-    run_bytes(graph, &write_model(graph).unwrap(), batch)
-}
-
-/// The same for a written graph that has the inputs of `graph`.
-pub(crate) fn run_bytes(graph: &Graph, bytes: &[u8], batch: usize) -> Vec<(Vec<usize>, Vec<f32>)> {
     let engine = Engine::load(None).unwrap();
-    let mut session = RawSession::new(&engine, bytes, SessionOptions::default()).unwrap();
+    let mut session =
+        RawSession::new(&engine, &write_model(graph).unwrap(), SessionOptions::default()).unwrap();
     let mut feeds = Vec::new();
     for id in graph.inputs() {
         let dims: Vec<usize> = graph.shape(*id).unwrap().0.iter().map(|dim| dim.at_batch(batch)).collect();
@@ -119,6 +115,11 @@ pub(crate) fn run_bytes(graph: &Graph, bytes: &[u8], batch: usize) -> Vec<(Vec<u
     let inputs: Vec<Input> =
         feeds.iter().map(|(name, dims, values)| Input { name, dims, data: Data::F32(values) }).collect();
     session.run(&inputs).unwrap().into_iter().map(|output| (output.dims, output.data)).collect()
+}
+
+/// The same for a file of ours.
+pub(crate) fn run_file(bytes: &[u8], batch: usize) -> Vec<(Vec<usize>, Vec<f32>)> {
+    run(&read_model_bytes(bytes.to_vec().into(), None, &Limits::default()).unwrap().graph, batch)
 }
 
 /// Fails unless both graphs give the same outputs, up to `tolerance`, for batches of one and of three.

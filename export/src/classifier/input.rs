@@ -1,0 +1,132 @@
+//! How the file lays out its images.
+
+use mimir_bundle::{ImageShape, Layout};
+
+use super::InputSpec;
+use crate::error::{Error, ErrorKind, Result};
+use crate::graph::{Dim, Graph, Shape, ValueId};
+use crate::tensor::{DataType, checked_elements};
+
+/// Numbers of channels by which a layout is recognised.
+const CHANNELS: [usize; 2] = [1, 3];
+
+/// Pixel values of one image; sizes beyond it are not those of a photograph, and products of them would overflow.
+const LARGEST_IMAGE: usize = 1 << 30;
+
+/// The image input of a file.
+#[derive(Debug)]
+pub(super) struct ImageInput {
+    /// The value in the file's graph.
+    pub(super) id: ValueId,
+    /// Its shape in the file, batch included.
+    pub(super) shape: Shape,
+    /// What its axes mean.
+    pub(super) layout: Layout,
+    /// The images.
+    pub(super) image: ImageShape,
+}
+
+impl ImageInput {
+    /// The one input of the graph, read as `spec` says or as its shape shows.
+    pub(super) fn find(graph: &Graph, spec: &InputSpec) -> Result<Self> {
+        let &[id] = graph.inputs() else {
+            let names: Vec<&str> = graph.inputs().iter().map(|id| graph.value(*id).name.as_str()).collect();
+            return Err(refused(format!(
+                "the model has {} inputs ({}), wanted one: images",
+                names.len(),
+                names.join(", ")
+            )));
+        };
+        let name = &graph.value(id).name;
+        let input_type = graph.tensor_type(id)?;
+        check_float32(input_type.dtype).map_err(|error| error.at_tensor(name))?;
+        let shape = input_type.shape.clone();
+        let (layout, image) = layout_and_image(&shape, spec).map_err(|error| error.at_tensor(name))?;
+        Ok(Self { id, shape, layout, image })
+    }
+}
+
+/// Refuses any other element type.
+pub(super) fn check_float32(found: DataType) -> Result<()> {
+    match found {
+        DataType::Float32 => Ok(()),
+        other => Err(Error::unsupported(format!(
+            "is {other}, and only float32 models can be evaluated: export the model in float32"
+        ))),
+    }
+}
+
+fn layout_and_image(shape: &Shape, spec: &InputSpec) -> Result<(Layout, ImageShape)> {
+    let sizes = image_sizes(shape)?;
+    let layout = match spec.layout {
+        Some(told) => told,
+        None => recognised(shape, &sizes)?,
+    };
+    let image = match (layout, &*sizes) {
+        (Layout::Nchw, &[channels, height, width]) | (Layout::Nhwc, &[height, width, channels]) => {
+            ImageShape { channels, height, width }
+        }
+        (Layout::Flat, sizes) => flat(shape, sizes, spec)?,
+        _ => {
+            return Err(refused(format!("the input is {shape}, but the layout that was told has four axes")));
+        }
+    };
+    Ok((layout, image))
+}
+
+/// All dimensions but the batch, which must be `N` or 1.
+fn image_sizes(shape: &Shape) -> Result<Vec<usize>> {
+    let (batch, rest) =
+        shape.0.split_first().ok_or_else(|| refused("the input is a scalar, wanted images".to_owned()))?;
+    if !matches!(batch, Dim::Batch(1) | Dim::Fixed(1)) {
+        return Err(refused(format!(
+            "the input is {shape}, with a batch of {batch}: export the model with a dynamic batch, or with a batch of 1"
+        )));
+    }
+    let sizes = rest.iter().map(|dim| dim.fixed().filter(|size| *size > 0));
+    let sizes: Option<Vec<usize>> = sizes.collect();
+    let sizes = sizes.filter(|sizes| checked_elements(sizes).is_some_and(|pixels| pixels <= LARGEST_IMAGE));
+    sizes.ok_or_else(|| {
+        refused(format!(
+            "the input is {shape}: export the model with a fixed image size of at most {LARGEST_IMAGE} values"
+        ))
+    })
+}
+
+fn recognised(shape: &Shape, sizes: &[usize]) -> Result<Layout> {
+    if sizes.iter().filter(|size| **size != 1).count() <= 1 {
+        return Ok(Layout::Flat);
+    }
+    let &[first, _, last] = sizes else {
+        return Err(refused(format!(
+            "the input is {shape}, wanted [N, C, H, W], [N, H, W, C] or one row of pixels; --layout flat takes the \
+             pixels of an image in whatever shape"
+        )));
+    };
+    match (CHANNELS.contains(&first), CHANNELS.contains(&last)) {
+        (true, false) => Ok(Layout::Nchw),
+        (false, true) => Ok(Layout::Nhwc),
+        _ => Err(refused(format!(
+            "the input is {shape}, which does not show where the channels are: say --layout nchw or --layout nhwc"
+        ))),
+    }
+}
+
+fn flat(shape: &Shape, sizes: &[usize], spec: &InputSpec) -> Result<ImageShape> {
+    let pixels = checked_elements(sizes);
+    match spec.image {
+        None => Err(refused(format!(
+            "the input is {shape}, which does not show the size of an image: it must be told"
+        ))),
+        Some(image) if Some(image.pixels()) == pixels => Ok(image),
+        Some(ImageShape { channels, height, width }) => Err(refused(format!(
+            "the input is {shape}, but an image of {channels} × {height} × {width} has {} values",
+            channels.saturating_mul(height).saturating_mul(width)
+        ))),
+    }
+}
+
+/// Shorthand for [`ErrorKind::NotAClassifier`].
+pub(super) fn refused(message: String) -> Error {
+    Error::new(ErrorKind::NotAClassifier, message)
+}

@@ -1,0 +1,85 @@
+//! What the file returns: `[N, K]`, logits or probabilities.
+
+use mimir_bundle::OutputKind;
+
+use super::input::{check_float32, refused};
+use super::prefix::claim_name;
+use crate::error::Result;
+use crate::graph::{Builder, Dim, Graph, NodeId, ValueId};
+
+/// The smallest probability whose logarithm is taken: the smallest normal number.
+const SMALLEST_PROBABILITY: f32 = f32::MIN_POSITIVE;
+
+/// The class count `K` of a typed graph whose one output is `[batch, K]`.
+pub(super) fn classes(graph: &Graph, batch: Dim) -> Result<usize> {
+    let id = sole_output(graph)?;
+    let name = &graph.value(id).name;
+    let output = graph.tensor_type(id)?;
+    check_float32(output.dtype).map_err(|error| error.at_tensor(name))?;
+    match output.shape.0[..] {
+        [found, Dim::Fixed(classes)] if found == batch && classes >= 2 => Ok(classes),
+        _ => Err(refused(format!(
+            "the output is {}, wanted [{batch}, K] with one score for each of K ≥ 2 classes",
+            output.shape
+        ))
+        .at_tensor(name)),
+    }
+}
+
+/// The one output of the graph.
+pub(super) fn sole_output(graph: &Graph) -> Result<ValueId> {
+    match graph.outputs() {
+        [id] => Ok(*id),
+        several => {
+            let names: Vec<&str> = several.iter().map(|id| graph.value(*id).name.as_str()).collect();
+            Err(refused(format!(
+                "the model has {} outputs ({}), wanted one: the scores of the classes",
+                names.len(),
+                names.join(", ")
+            )))
+        }
+    }
+}
+
+/// What the numbers are, as far as the operators show.
+pub(super) fn kind(graph: &Graph) -> Result<OutputKind> {
+    let probabilities = last_softmax(graph)?.is_some();
+    Ok(if probabilities { OutputKind::Probabilities } else { OutputKind::Logits })
+}
+
+/// Makes a typed graph that returns probabilities return their logarithms.
+pub(super) fn take_logarithm(graph: &mut Graph) -> Result<()> {
+    if let Some(softmax) = last_softmax(graph)? {
+        graph.node_mut(softmax).op_type = "LogSoftmax".to_owned();
+        return Ok(());
+    }
+    let probabilities = sole_output(graph)?;
+    claim_name(graph, probabilities, "probabilities")?;
+    let mut builder = Builder::new(graph, "log_probabilities");
+    let smallest = builder.scalar(SMALLEST_PROBABILITY);
+    let clipped = builder.op("Clip", &[probabilities, smallest])?;
+    let logarithms = builder.op("Log", &[clipped])?;
+    graph.set_outputs(vec![logarithms]);
+    Ok(())
+}
+
+/// The Softmax over the classes that produces the output, seen through operators that only change its shape.
+fn last_softmax(graph: &Graph) -> Result<Option<NodeId>> {
+    let mut id = sole_output(graph)?;
+    let classes = graph.shape(id)?.0.last().copied();
+    let producers = graph.producers();
+    while let Some(producer) = producers.get(&id) {
+        let node = graph.node(*producer);
+        let input = node.input(0)?;
+        match node.op_type.as_str() {
+            "Identity" | "Reshape" | "Flatten" | "Squeeze" => id = input,
+            "Softmax" => {
+                let shape = graph.shape(input)?;
+                let axis = shape.axis(node.attributes.int("axis", -1)?)?;
+                return Ok((Some(shape.0[axis]) == classes).then_some(*producer));
+            }
+            _ => break,
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,373 @@
+//! Files of every layout, batch and output, evaluated through ONNX Runtime.
+
+use mimir_bundle::{BatchMode, ImageShape, Layout, Normalisation, OutputKind};
+
+use super::{ImageClassifier, InputSpec};
+use crate::autodiff::LossHead;
+use crate::error::{ErrorKind, Result};
+use crate::graph::{Graph, ValueId};
+use crate::onnx::ModelFile;
+use crate::testing::{add, push, push_all, run, run_file};
+
+const IMAGE: ImageShape = ImageShape { channels: 3, height: 4, width: 2 };
+
+/// A graph from one input of that type to what `build` makes of it.
+fn graph(opset: u32, input: &str, build: impl FnOnce(&mut Graph, ValueId) -> ValueId) -> Graph {
+    let mut graph = Graph::new("test", opset);
+    let input = add(&mut graph, input).unwrap();
+    let output = build(&mut graph, input);
+    graph.add_output(output);
+    graph
+}
+
+/// `Flatten → Gemm` to five classes.
+fn head(graph: &mut Graph, features: ValueId) -> ValueId {
+    let flat = push(graph, "Flatten", &[features], "");
+    let (weights, bias) = (add(graph, "#[24,5]").unwrap(), add(graph, "#[5]").unwrap());
+    push(graph, "Gemm", &[flat, weights, bias], "")
+}
+
+fn file(graph: Graph) -> ModelFile {
+    ModelFile { graph, ir_version: 8, producer: "test 1".to_owned(), digest: "00".repeat(32) }
+}
+
+fn classifier(graph: Graph, spec: &InputSpec) -> Result<ImageClassifier> {
+    ImageClassifier::new(file(graph), spec)
+}
+
+fn with_image() -> InputSpec {
+    InputSpec { image: Some(IMAGE), ..InputSpec::default() }
+}
+
+fn assert_close(found: &[f32], wanted: &[f32]) {
+    assert_eq!(found.len(), wanted.len());
+    for (found, wanted) in found.iter().zip(wanted) {
+        assert!((found - wanted).abs() <= 1e-5 * wanted.abs().max(1.0), "{found} is not {wanted}");
+    }
+}
+
+#[test]
+fn an_nchw_file_is_itself_under_the_names_of_the_contract() {
+    let file = graph(9, "f32[N,3,4,2]", head);
+    let classifier = classifier(file.clone(), &InputSpec::default()).unwrap();
+    let manifest = classifier.manifest();
+    assert_eq!((manifest.image, manifest.layout, manifest.classes), (IMAGE, Layout::Nchw, 5));
+    assert_eq!(
+        (manifest.batch, manifest.output, manifest.opset),
+        (BatchMode::Dynamic, OutputKind::Logits, 9)
+    );
+    assert_eq!(run_file(&classifier.original_onnx().unwrap(), 3), run(&file, 3));
+    let names = |ids: &[ValueId]| classifier.original.value(ids[0]).name.clone();
+    assert_eq!(names(classifier.original.inputs()), "images");
+    assert_eq!(names(classifier.original.outputs()), "logits");
+    assert!(classifier.fixed_batch_onnx().is_none());
+}
+
+#[test]
+fn normalisation_runs_on_pixels_in_front_of_every_layout() {
+    let normalisation = Normalisation { mean: vec![0.5, 0.25, 0.125], std: vec![0.5, 2.0, 4.0] };
+    let normalised = |graph: &mut Graph, x: ValueId| {
+        let mean = graph.add_constant("mean", crate::Tensor::from_f32(&[1, 3, 1, 1], &normalisation.mean));
+        let std = graph.add_constant("std", crate::Tensor::from_f32(&[1, 3, 1, 1], &normalisation.std));
+        let centred = push(graph, "Sub", &[x, mean], "");
+        push(graph, "Div", &[centred, std], "")
+    };
+    let by_hand = |rearrange: fn(&mut Graph, ValueId) -> ValueId| {
+        graph(9, "f32[N,3,4,2]", |graph, x| {
+            let x = normalised(graph, x);
+            let x = rearrange(graph, x);
+            head(graph, x)
+        })
+    };
+    let spec = InputSpec { normalisation: Some(normalisation.clone()), ..with_image() };
+    let cases: [(&str, Layout, fn(&mut Graph, ValueId) -> ValueId); 3] = [
+        ("f32[N,3,4,2]", Layout::Nchw, |_, x| x),
+        ("f32[N,4,2,3]", Layout::Nhwc, |graph, x| push(graph, "Transpose", &[x], "perm=[0,2,3,1]")),
+        ("f32[N,1,24]", Layout::Flat, |_, x| x),
+    ];
+    for (input, layout, rearrange) in cases {
+        let classifier = classifier(graph(9, input, head), &spec).unwrap();
+        assert_eq!(classifier.manifest().layout, layout);
+        assert_eq!(classifier.manifest().image, IMAGE);
+        let found = run_file(&classifier.original_onnx().unwrap(), 2);
+        assert_eq!(found, run(&by_hand(rearrange), 2), "{layout:?}");
+    }
+}
+
+#[test]
+fn a_batch_of_one_is_opened_where_the_graph_allows_it() {
+    // Flat, and with a Reshape that spells the batch out.
+    let file = graph(9, "f32[1,24,1]", |graph, x| {
+        let target = add(graph, "=[1,6,4]").unwrap();
+        let x = push(graph, "Reshape", &[x, target], "");
+        head(graph, x)
+    });
+    let mut classifier = classifier(file, &with_image()).unwrap();
+    assert_eq!(classifier.manifest().batch, BatchMode::Rebatched);
+    let one = run_file(&classifier.fixed_batch_onnx().unwrap().unwrap(), 1);
+    assert_eq!(run_file(&classifier.original_onnx().unwrap(), 1), one);
+    let (dims, logits) = &run_file(&classifier.original_onnx().unwrap(), 3)[0];
+    assert_eq!(dims, &[3, 5]);
+    assert_close(&logits[..5], &one[0].1);
+
+    classifier.keep_fixed_batch();
+    assert_eq!(classifier.manifest().batch, BatchMode::One);
+    assert_eq!(run_file(&classifier.original_onnx().unwrap(), 1), one);
+    assert!(classifier.fixed_batch_onnx().is_none());
+}
+
+#[test]
+fn a_batch_of_one_stays_where_the_graph_needs_it() {
+    let file = graph(9, "f32[1,3,4,2]", |graph, x| {
+        let token = add(graph, "#[1,3,4,1]").unwrap();
+        let x = push(graph, "Concat", &[token, x], "axis=3");
+        let flat = push(graph, "Flatten", &[x], "");
+        let weights = add(graph, "#[36,5]").unwrap();
+        push(graph, "MatMul", &[flat, weights], "")
+    });
+    let classifier = classifier(file.clone(), &InputSpec::default()).unwrap();
+    assert_eq!(classifier.manifest().batch, BatchMode::One);
+    assert_eq!(run_file(&classifier.original_onnx().unwrap(), 1), run(&file, 1));
+    let outputs = run_file(&classifier.gradient_onnx(LossHead::Cotangent).unwrap(), 1);
+    assert_eq!(outputs[1].0, [1, 3, 4, 2]);
+}
+
+/// Logits of `head`, and the outputs of the gradient graph of a file that returns `last` of them.
+fn logits_and_gradient(
+    last: impl Fn(&mut Graph, ValueId) -> ValueId,
+    kind: OutputKind,
+) -> [Vec<Vec<f32>>; 2] {
+    let build = |graph: &mut Graph, x: ValueId| {
+        let logits = head(graph, x);
+        last(graph, logits)
+    };
+    let mut with_last = classifier(graph(9, "f32[N,3,4,2]", build), &InputSpec::default()).unwrap();
+    with_last.set_output_kind(kind);
+    let by_hand = graph(9, "f32[N,3,4,2]", |graph, x| {
+        let logits = head(graph, x);
+        push(graph, "LogSoftmax", &[logits], "")
+    });
+    let by_hand = classifier(by_hand, &InputSpec::default()).unwrap();
+    [with_last, by_hand].map(|classifier| {
+        let outputs = run_file(&classifier.gradient_onnx(LossHead::Cotangent).unwrap(), 2);
+        outputs.into_iter().map(|(_, values)| values).collect()
+    })
+}
+
+#[test]
+fn the_gradient_of_probabilities_is_that_of_their_logarithm() {
+    let softmax = |graph: &mut Graph, logits: ValueId| {
+        let probabilities = push(graph, "Softmax", &[logits], "");
+        push(graph, "Identity", &[probabilities], "")
+    };
+    // Probabilities that no Softmax announces: exp(z) / Σ exp(z).
+    let quotient = |graph: &mut Graph, logits: ValueId| {
+        let exponentials = push(graph, "Exp", &[logits], "");
+        let sum = push(graph, "ReduceSum", &[exponentials], "axes=[1]");
+        push(graph, "Div", &[exponentials, sum], "")
+    };
+    let cases = [
+        logits_and_gradient(softmax, OutputKind::Probabilities),
+        logits_and_gradient(quotient, OutputKind::Probabilities),
+    ];
+    for [found, wanted] in cases {
+        assert_close(&found[0], &wanted[0]);
+        assert_close(&found[1], &wanted[1]);
+    }
+}
+
+#[test]
+fn a_softmax_over_the_classes_is_found() {
+    let kind = |build: &dyn Fn(&mut Graph, ValueId) -> ValueId| {
+        let file = graph(12, "f32[N,3,4,2]", |graph, x| {
+            let logits = head(graph, x);
+            build(graph, logits)
+        });
+        classifier(file, &InputSpec::default()).unwrap().manifest().output
+    };
+    assert_eq!(kind(&|_, logits| logits), OutputKind::Logits);
+    assert_eq!(kind(&|graph, logits| push(graph, "Softmax", &[logits], "")), OutputKind::Probabilities);
+    assert_eq!(kind(&|graph, logits| push(graph, "LogSoftmax", &[logits], "")), OutputKind::Logits);
+    let inside = |graph: &mut Graph, logits: ValueId| {
+        let gate = push(graph, "Softmax", &[logits], "");
+        push(graph, "Mul", &[gate, logits], "")
+    };
+    assert_eq!(kind(&inside), OutputKind::Logits);
+    let through_axes = |graph: &mut Graph, logits: ValueId| {
+        let images = push(graph, "Unsqueeze", &[logits], "axes=[2,3]");
+        let probabilities = push(graph, "Softmax", &[images], "axis=1");
+        push(graph, "Flatten", &[probabilities], "")
+    };
+    assert_eq!(kind(&through_axes), OutputKind::Probabilities);
+}
+
+#[test]
+fn tensors_of_the_file_give_way_to_the_names_of_the_contract() {
+    let mut file = graph(9, "f32[N,3,4,2]", |graph, x| {
+        let relu = push(graph, "Relu", &[x], "");
+        head(graph, relu)
+    });
+    for (index, name) in ["logits", "images", "loss"].iter().enumerate() {
+        let id = file.nodes()[index].outputs[0].unwrap();
+        file.rename(id, name).unwrap();
+    }
+    let classifier = classifier(file.clone(), &InputSpec::default()).unwrap();
+    assert_eq!(run_file(&classifier.original_onnx().unwrap(), 2), run(&file, 2));
+    let outputs = run_file(&classifier.gradient_onnx(LossHead::Cotangent).unwrap(), 2);
+    assert_close(&outputs[0].1, &run(&file, 2)[0].1);
+}
+
+#[test]
+fn what_is_not_a_classifier_is_refused_with_the_way_out() {
+    let plain = |input: &str| graph(9, input, head);
+    let to = |last: &'static str, attributes: &'static str| {
+        graph(9, "f32[N,3,4,2]", move |graph, x| {
+            let logits = head(graph, x);
+            push(graph, last, &[logits], attributes)
+        })
+    };
+    let two_inputs = {
+        let mut graph = plain("f32[N,3,4,2]");
+        add(&mut graph, "f32[N,3]");
+        graph
+    };
+    let two_outputs = {
+        let mut graph = plain("f32[N,3,4,2]");
+        let other = graph.nodes()[0].outputs[0].unwrap();
+        graph.add_output(other);
+        graph
+    };
+    let cases: Vec<(Graph, &str)> = vec![
+        (plain("f32[N,3,8,1]"), "say --layout nchw or --layout nhwc"),
+        (plain("f32[N,2,4,3,1]"), "--layout flat"),
+        (plain("f32[4,3,4,2]"), "with a batch of 4: export the model with a dynamic batch"),
+        (plain("f32[N,24]"), "it must be told"),
+        (plain("f32[N,3,2N,2]"), "export the model with a fixed image size"),
+        (two_inputs, "the model has 2 inputs (input, input_2), wanted one"),
+        (two_outputs, "the model has 2 outputs"),
+        (to("Unsqueeze", "axes=[1]"), "the output is [N, 1, 5], wanted [N, K]"),
+        (to("ReduceSum", "axes=[1]"), "the output is [N, 1], wanted [N, K]"),
+        (to("ReduceSum", "axes=[0]"), "the output is [1, 5], wanted [N, K]"),
+    ];
+    for (file, wanted) in cases {
+        let error = classifier(file, &InputSpec::default()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotAClassifier, "{error}");
+        assert!(error.to_string().contains(wanted), "{error}, wanted {wanted}");
+    }
+}
+
+#[test]
+fn other_types_and_random_operators_are_unsupported() {
+    let random = |op_type: &'static str, outputs: usize, mode: &'static str| {
+        graph(13, "f32[N,3,4,2]", move |graph, x| {
+            let ratio = add(graph, "#0.5");
+            let mode = mode.parse().ok().map(|mode: bool| {
+                let bytes = vec![u8::from(mode)];
+                graph.add_constant(
+                    "mode",
+                    crate::Tensor::new(crate::DataType::Bool, vec![], bytes.into()).unwrap(),
+                )
+            });
+            let inputs = if op_type == "Dropout" { vec![Some(x), ratio, mode] } else { vec![Some(x)] };
+            let noisy = push_all(graph, op_type, &inputs, "", outputs)[0];
+            head(graph, noisy)
+        })
+    };
+    let cases = [
+        (graph(9, "f64[N,3,4,2]", head), "tensor `input`: is f64, and only float32 models"),
+        (random("Bernoulli", 1, ""), "node `Bernoulli_0` (Bernoulli): gives another result each time"),
+        (random("Dropout", 1, "true"), "node `Dropout_0` (Dropout): gives another result each time"),
+    ];
+    for (file, wanted) in cases {
+        let error = classifier(file, &InputSpec::default()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        assert!(error.to_string().starts_with(wanted), "{error}, wanted {wanted}");
+    }
+    assert!(classifier(random("Dropout", 1, "false"), &InputSpec::default()).is_ok());
+}
+
+#[test]
+fn normalisations_that_do_not_fit_are_refused() {
+    let cases: [(&[f32], &[f32], &str); 4] = [
+        (&[0.5, 0.5], &[1.0], "--mean has 2 values, but the images have 3 channels"),
+        (&[0.5], &[1.0, 1.0, 0.0], "--std holds 0"),
+        (&[f32::NAN], &[1.0], "--mean holds NaN"),
+        (&[0.5], &[], "--std has 0 values"),
+    ];
+    for (mean, std, wanted) in cases {
+        let normalisation = Some(Normalisation { mean: mean.to_vec(), std: std.to_vec() });
+        let spec = InputSpec { normalisation, ..InputSpec::default() };
+        let error = classifier(graph(9, "f32[N,3,4,2]", head), &spec).unwrap_err();
+        assert!(error.to_string().contains(wanted), "{error}, wanted {wanted}");
+    }
+}
+
+#[test]
+fn a_told_layout_beats_the_shape() {
+    let told = |layout| InputSpec { layout: Some(layout), ..with_image() };
+    let image = |input: &str, layout| {
+        let classifier = classifier(graph(9, input, head), &told(layout));
+        classifier.map(|classifier| classifier.manifest().image).map_err(|error| error.to_string())
+    };
+    let square = ImageShape { channels: 1, height: 3, width: 8 };
+    assert_eq!(image("f32[N,3,8,1]", Layout::Nhwc), Ok(square));
+    assert_eq!(image("f32[N,8,3]", Layout::Flat), Ok(IMAGE));
+    assert!(image("f32[N,8,3]", Layout::Nchw).unwrap_err().contains("has four axes"));
+    let wrong = InputSpec { image: Some(square), ..InputSpec::default() };
+    let error = classifier(graph(9, "f32[N,12,1]", head), &wrong).unwrap_err();
+    assert!(error.to_string().contains("an image of 1 × 3 × 8 has 24 values"), "{error}");
+}
+
+/// Models that nobody here made, where the checkout has them.
+mod shared {
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+    use crate::onnx::{Limits, read_model};
+
+    fn model(name: &str) -> Option<PathBuf> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/models").join(name);
+        let found = path.exists();
+        if !found {
+            println!("skipped: {} is absent", path.display());
+        }
+        found.then_some(path)
+    }
+
+    fn read(name: &str, spec: &InputSpec) -> Option<ImageClassifier> {
+        let file = read_model(&model(name)?, &Limits::default()).unwrap();
+        Some(ImageClassifier::new(file, spec).unwrap())
+    }
+
+    /// Logits of the gradient graph are those of the original, and one batch of three is three batches.
+    fn check(classifier: &ImageClassifier, batch: BatchMode) {
+        assert_eq!((classifier.manifest().batch, classifier.manifest().classes), (batch, 10));
+        let gradient = classifier.gradient_onnx(LossHead::Cotangent).unwrap();
+        let original = run_file(&classifier.original_onnx().unwrap(), 3);
+        assert_eq!(original[0].0, [3, 10]);
+        assert_close(&run_file(&gradient, 3)[0].1, &original[0].1);
+        let first = run_file(&classifier.original_onnx().unwrap(), 1);
+        assert_close(&original[0].1[..10], &first[0].1);
+    }
+
+    #[test]
+    fn vit() {
+        let Some(classifier) = read("vit_pgd_2_3_16.onnx", &InputSpec::default()) else { return };
+        check(&classifier, BatchMode::Dynamic);
+    }
+
+    #[test]
+    fn resnet() {
+        let Some(classifier) = read("resnet_2b.onnx", &InputSpec::default()) else { return };
+        check(&classifier, BatchMode::Rebatched);
+    }
+
+    #[test]
+    fn fully_connected() {
+        let image = Some(ImageShape { channels: 1, height: 28, width: 28 });
+        let spec = InputSpec { image, ..InputSpec::default() };
+        let Some(classifier) = read("mnist_fc_256x2.onnx", &spec) else { return };
+        assert_eq!(classifier.manifest().layout, Layout::Flat);
+        check(&classifier, BatchMode::Rebatched);
+    }
+}
