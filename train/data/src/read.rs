@@ -1,7 +1,6 @@
 //! The way in: one function over all formats.
 
 use std::fmt;
-use std::str::FromStr;
 
 use crate::error::DataError;
 use crate::image_set::ImageSet;
@@ -23,18 +22,6 @@ impl fmt::Display for Split {
             Self::Train => "train",
             Self::Test => "test",
         })
-    }
-}
-
-impl FromStr for Split {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "train" => Ok(Self::Train),
-            "test" => Ok(Self::Test),
-            _ => Err(format!("split `{text}`: wanted train or test")),
-        }
     }
 }
 
