@@ -38,8 +38,10 @@ fn arrows_are_those_of_the_table() {
     let allowed: BTreeMap<&str, &[&str]> = MAY_DEPEND_ON.into_iter().collect();
     for package in &metadata().packages {
         let name = package.name.as_str();
-        let ours: BTreeSet<&str> =
-            normal_dependencies(package).into_iter().filter(|dependency| dependency.starts_with("mimir-")).collect();
+        let ours: BTreeSet<&str> = normal_dependencies(package)
+            .into_iter()
+            .filter(|dependency| dependency.starts_with("mimir-"))
+            .collect();
         match allowed.get(name) {
             _ if OBSERVERS.contains(&name) => {}
             Some(allowed) => {
@@ -57,10 +59,15 @@ fn arrows_are_those_of_the_table() {
 fn the_table_is_the_one_in_the_documentation() {
     let text = std::fs::read_to_string(root().join("docs/architecture.md")).unwrap();
     for (name, allowed) in MAY_DEPEND_ON {
-        let short: Vec<&str> = allowed.iter().filter_map(|dependency| dependency.strip_prefix("mimir-")).collect();
+        let short: Vec<&str> =
+            allowed.iter().filter_map(|dependency| dependency.strip_prefix("mimir-")).collect();
         let cell = if short.is_empty() { "–".to_owned() } else { short.join(", ") };
         let line = text.lines().find(|line| line.starts_with(&format!("| `{name}` |"))).unwrap_or_default();
-        assert_eq!(line.split('|').nth(3).map(str::trim), Some(cell.as_str()), "docs/architecture.md: {name}: {line}");
+        assert_eq!(
+            line.split('|').nth(3).map(str::trim),
+            Some(cell.as_str()),
+            "docs/architecture.md: {name}: {line}"
+        );
     }
 }
 
