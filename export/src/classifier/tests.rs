@@ -2,6 +2,8 @@
 
 use mimir_bundle::{BatchMode, ImageShape, Layout, Normalisation, OutputKind};
 
+use mimir_runtime::session::{Data, Engine, Input, RawSession, SessionOptions};
+
 use super::{ImageClassifier, InputSpec};
 use crate::autodiff::LossHead;
 use crate::error::{ErrorKind, Result};
@@ -63,6 +65,9 @@ fn an_nchw_file_is_itself_under_the_names_of_the_contract() {
     assert!(classifier.fixed_batch_onnx().is_none());
 }
 
+/// From `[N, C, H, W]` to what a file takes.
+type Rearrange = fn(&mut Graph, ValueId) -> ValueId;
+
 #[test]
 fn normalisation_runs_on_pixels_in_front_of_every_layout() {
     let normalisation = Normalisation { mean: vec![0.5, 0.25, 0.125], std: vec![0.5, 2.0, 4.0] };
@@ -72,7 +77,7 @@ fn normalisation_runs_on_pixels_in_front_of_every_layout() {
         let centred = push(graph, "Sub", &[x, mean], "");
         push(graph, "Div", &[centred, std], "")
     };
-    let by_hand = |rearrange: fn(&mut Graph, ValueId) -> ValueId| {
+    let by_hand = |rearrange: Rearrange| {
         graph(9, "f32[N,3,4,2]", |graph, x| {
             let x = normalised(graph, x);
             let x = rearrange(graph, x);
@@ -80,7 +85,7 @@ fn normalisation_runs_on_pixels_in_front_of_every_layout() {
         })
     };
     let spec = InputSpec { normalisation: Some(normalisation.clone()), ..with_image() };
-    let cases: [(&str, Layout, fn(&mut Graph, ValueId) -> ValueId); 3] = [
+    let cases: [(&str, Layout, Rearrange); 3] = [
         ("f32[N,3,4,2]", Layout::Nchw, |_, x| x),
         ("f32[N,4,2,3]", Layout::Nhwc, |graph, x| push(graph, "Transpose", &[x], "perm=[0,2,3,1]")),
         ("f32[N,1,24]", Layout::Flat, |_, x| x),
@@ -316,6 +321,51 @@ fn a_told_layout_beats_the_shape() {
     let wrong = InputSpec { image: Some(square), ..InputSpec::default() };
     let error = classifier(graph(9, "f32[N,12,1]", head), &wrong).unwrap_err();
     assert!(error.to_string().contains("an image of 1 × 3 × 8 has 24 values"), "{error}");
+}
+
+/// Images, and a cotangent of the logits, as `run` feeds them.
+fn waves(count: usize) -> Vec<f32> {
+    (0..count).map(|index| (index as f32 * 12.9898).sin()).collect()
+}
+
+/// `Σ cotangent · logits` of one image, from the original graph.
+fn projected(original: &mut RawSession, cotangent: &[f32], image: &[f32]) -> f64 {
+    let input = Input { name: "images", dims: &[1, 3, 4, 2], data: Data::F32(image) };
+    let logits = &original.run(&[input]).unwrap()[0].data;
+    logits.iter().zip(cotangent).map(|(logit, weight)| f64::from(*logit) * f64::from(*weight)).sum()
+}
+
+#[test]
+fn gradients_are_with_respect_to_pixels_of_the_contract() {
+    // Whatever the file's layout and scale, differences of the original's logits per pixel agree with the gradient.
+    let spec = InputSpec {
+        normalisation: Some(Normalisation { mean: vec![0.5, 0.25, 0.125], std: vec![0.5, 2.0, 4.0] }),
+        ..with_image()
+    };
+    let smooth = |graph: &mut Graph, x: ValueId| {
+        let x = push(graph, "Sigmoid", &[x], "");
+        head(graph, x)
+    };
+    for input in ["f32[N,3,4,2]", "f32[N,4,2,3]", "f32[1,24,1]"] {
+        let classifier = classifier(graph(9, input, smooth), &spec).unwrap();
+        let gradient = &run_file(&classifier.gradient_onnx(LossHead::Cotangent).unwrap(), 1)[1].1;
+        let (image, cotangent) = (waves(24), waves(5));
+        let engine = Engine::load(None).unwrap();
+        let bytes = classifier.original_onnx().unwrap();
+        let mut original = RawSession::new(&engine, &bytes, SessionOptions::default()).unwrap();
+        for (pixel, found) in gradient.iter().enumerate() {
+            let mut at = |step: f32| {
+                let mut moved = image.clone();
+                moved[pixel] += step;
+                projected(&mut original, &cotangent, &moved)
+            };
+            let wanted = (at(0.01) - at(-0.01)) / 0.02;
+            assert!(
+                (f64::from(*found) - wanted).abs() < 1e-3,
+                "{input}, pixel {pixel}: {found}, wanted {wanted}"
+            );
+        }
+    }
 }
 
 /// Models that nobody here made, where the checkout has them.

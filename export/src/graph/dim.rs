@@ -44,9 +44,8 @@ impl Dim {
     pub fn divided_by(self, other: Dim) -> Option<Dim> {
         let exact = |a: usize, b: usize| (b != 0 && a.is_multiple_of(b)).then(|| a / b);
         match (self, other) {
-            (Dim::Fixed(a), Dim::Fixed(b)) => exact(a, b).map(Dim::Fixed),
+            (Dim::Fixed(a), Dim::Fixed(b)) | (Dim::Batch(a), Dim::Batch(b)) => exact(a, b).map(Dim::Fixed),
             (Dim::Batch(a), Dim::Fixed(b)) => exact(a, b).map(Dim::Batch),
-            (Dim::Batch(a), Dim::Batch(b)) => exact(a, b).map(Dim::Fixed),
             (Dim::Fixed(_), Dim::Batch(_)) => None,
         }
     }

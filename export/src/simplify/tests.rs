@@ -183,3 +183,88 @@ fn what_looks_like_gelu_but_is_not_stays() {
     });
     assert_eq!(operators(&simplified(&file)), ["Div", "Erf", "Add", "Mul", "Mul"]);
 }
+
+/// `Shape(x)[axis]` as a vector of one element.
+fn dimension(graph: &mut Graph, x: ValueId, axis: &str) -> ValueId {
+    let shape = push(graph, "Shape", &[x], "");
+    let axis = constant(graph, axis);
+    let dimension = push(graph, "Gather", &[shape, axis], "");
+    push(graph, "Unsqueeze", &[dimension], "axes=[0]")
+}
+
+/// Reshape to `[N, rest…]`, the target computed as TorchScript does.
+fn reshape_behind_batch(graph: &mut Graph, x: ValueId, rest: &str) -> ValueId {
+    let (batch, rest) = (dimension(graph, x, "=0"), constant(graph, rest));
+    let target = push(graph, "Concat", &[batch, rest], "axis=0");
+    push(graph, "Reshape", &[x, target], "")
+}
+
+/// LayerNormalization before it was an operator.
+fn layer_normalisation(graph: &mut Graph, x: ValueId) -> ValueId {
+    let mean = push(graph, "ReduceMean", &[x], "axes=[-1]");
+    let centred = push(graph, "Sub", &[x, mean], "");
+    let two = constant(graph, "#2");
+    let squared = push(graph, "Pow", &[centred, two], "");
+    let variance = push(graph, "ReduceMean", &[squared], "axes=[-1]");
+    let epsilon = constant(graph, "#0.001");
+    let variance = push(graph, "Add", &[variance, epsilon], "");
+    let deviation = push(graph, "Sqrt", &[variance], "");
+    let normalised = push(graph, "Div", &[centred, deviation], "");
+    let (scale, bias) = (constant(graph, "#[8]"), constant(graph, "#[8]"));
+    let scaled = push(graph, "Mul", &[normalised, scale], "");
+    push(graph, "Add", &[scaled, bias], "")
+}
+
+/// Two heads of four, with a scale that is computed from the width of a head.
+fn attention(graph: &mut Graph, x: ValueId) -> ValueId {
+    let [query, key, value] = ["perm=[0,2,1,3]", "perm=[0,2,3,1]", "perm=[0,2,1,3]"].map(|perm| {
+        let weights = constant(graph, "#[8,8]");
+        let projected = push(graph, "MatMul", &[x, weights], "");
+        let heads = reshape_behind_batch(graph, projected, "=[5,2,4]");
+        push(graph, "Transpose", &[heads], perm)
+    });
+    let scores = push(graph, "MatMul", &[query, key], "");
+    let width = dimension(graph, query, "=3");
+    let width = push(graph, "Cast", &[width], "to=1");
+    let scale = push(graph, "Sqrt", &[width], "");
+    let scores = push(graph, "Div", &[scores, scale], "");
+    let weights = push(graph, "Softmax", &[scores], "axis=3");
+    let mixed = push(graph, "MatMul", &[weights, value], "");
+    let tokens = push(graph, "Transpose", &[mixed], "perm=[0,2,1,3]");
+    reshape_behind_batch(graph, tokens, "=[5,8]")
+}
+
+/// One block of a Vision Transformer as TorchScript wrote it for opset 9.
+fn vision_transformer() -> Graph {
+    graph(9, "f32[N,3,4,4]", |graph, images| {
+        let weights = constant(graph, "#[8,3,2,2]");
+        let patches = push(graph, "Conv", &[images, weights], "kernel_shape=[2,2] strides=[2,2]");
+        let patches = reshape_behind_batch(graph, patches, "=[8,4]");
+        let patches = push(graph, "Transpose", &[patches], "perm=[0,2,1]");
+        let (batch, rest) = (dimension(graph, images, "=0"), constant(graph, "=[1,8]"));
+        let sizes = push(graph, "Concat", &[batch, rest], "axis=0");
+        let token = constant(graph, "#[1,1,8]");
+        let token = push(graph, "Expand", &[token, sizes], "");
+        let tokens = push(graph, "Concat", &[token, patches], "axis=1");
+        let positions = constant(graph, "#[1,5,8]");
+        let tokens = push(graph, "Add", &[tokens, positions], "");
+        let normalised = layer_normalisation(graph, tokens);
+        let attended = attention(graph, normalised);
+        let tokens = push(graph, "Add", &[tokens, attended], "");
+        let weights = constant(graph, "#[8,8]");
+        let hidden = push(graph, "MatMul", &[tokens, weights], "");
+        let hidden = gelu(graph, hidden, "x s h");
+        let tokens = push(graph, "Add", &[tokens, hidden], "");
+        let first = constant(graph, "=0");
+        let class_token = push(graph, "Gather", &[tokens, first], "axis=1");
+        let (weights, bias) = (constant(graph, "#[8,3]"), constant(graph, "#[3]"));
+        push(graph, "Gemm", &[class_token, weights, bias], "")
+    })
+}
+
+#[test]
+fn a_vision_transformer_of_opset_9() {
+    let file = vision_transformer();
+    insta::assert_snapshot!("vision_transformer_before", file);
+    insta::assert_snapshot!("vision_transformer_after", simplified(&file));
+}
