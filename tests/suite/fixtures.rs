@@ -119,11 +119,11 @@ fn assert_gradients(ours: &Array2<f32>, wanted: &Array2<f64>) {
     assert_eq!(ours.dim(), wanted.dim());
     for (image, (ours, wanted)) in ours.rows().into_iter().zip(wanted.rows()).enumerate() {
         let difference = &ours.mapv(f64::from) - &wanted;
-        let error = length(difference.view()) / length(wanted);
+        let error = length(&difference.view()) / length(&wanted);
         assert!(error <= LARGEST_ERROR, "image {image}: relative error {error:e}");
     }
 }
 
-fn length(vector: ArrayView1<f64>) -> f64 {
-    vector.dot(&vector).sqrt()
+fn length(vector: &ArrayView1<f64>) -> f64 {
+    vector.dot(vector).sqrt()
 }
