@@ -85,11 +85,11 @@ fn deep_nesting_is_refused() {
             ValueInfoProto { name: Some("x".to_owned()), r#type: Some(r#type), ..ValueInfoProto::default() };
         model(GraphProto { input: vec![deep], ..relu_graph() })
     };
-    assert_refused(
-        read(&with_input_of(nested(200))),
-        ErrorKind::Limit,
-        "more than 32 messages inside each other; raise `Limits::nesting` if you trust the file",
-    );
+    // Each level is two messages, and model, graph, input and its type are four.
+    for levels in [15, 200] {
+        let text = "more than 32 messages inside each other; raise `Limits::nesting` if you trust the file";
+        assert_refused(read(&with_input_of(nested(levels))), ErrorKind::Limit, text);
+    }
     assert_refused(
         read(&with_input_of(nested(14))),
         ErrorKind::Unsupported,
