@@ -206,8 +206,13 @@ impl Certificate {
     /// # Errors
     /// When counts do not add up, a digest is not one, or the radius is not a positive number.
     pub fn check(&self) -> Result<(), CertificateError> {
-        let first_error =
-            [self.check_counts(), self.check_attacks(), self.check_digests(), self.check_ball()];
+        let first_error = [
+            self.check_counts(),
+            self.check_attacks(),
+            self.check_digests(),
+            self.check_ball(),
+            self.check_execution(),
+        ];
         match first_error.into_iter().flatten().next() {
             Some(what) => Err(CertificateError::Contradiction(what)),
             None => Ok(()),
@@ -254,6 +259,15 @@ impl Certificate {
         let ThreatModel { norm, epsilon } = self.threat_model;
         let valid = epsilon.is_finite() && epsilon > 0.0 && (norm != Norm::Linf || epsilon <= 1.0);
         (!valid).then(|| format!("a radius of {epsilon} in pixels of [0, 1]"))
+    }
+
+    /// Whoever repeats the evaluation allocates by these numbers.
+    fn check_execution(&self) -> Option<String> {
+        const MOST: usize = 1 << 16;
+        let Execution { batch, workers, threads, .. } = self.execution;
+        let numbers = [("batch", batch), ("workers", workers), ("threads", threads)];
+        let (name, value) = numbers.into_iter().find(|(_, value)| !(1..=MOST).contains(value))?;
+        Some(format!("{name} is {value}, not 1 to {MOST}"))
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the adversary may do: move an image within a ball, inside the box of valid pixels.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -21,4 +23,43 @@ pub struct ThreatModel {
     pub norm: Norm,
     /// Radius of the ball, in pixels of `[0, 1]` (`8/255`, not `8`).
     pub epsilon: f64,
+}
+
+impl fmt::Display for Norm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Linf => "Linf",
+            Self::L2 => "L2",
+        })
+    }
+}
+
+impl fmt::Display for ThreatModel {
+    /// `Linf, epsilon 2/255 = 0.00784 in pixels of [0, 1]`: in levels where the radius is a whole number of them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { norm, epsilon } = *self;
+        let levels = 255.0 * epsilon;
+        if (levels - levels.round()).abs() < 1e-9 {
+            write!(f, "{norm}, epsilon {levels:.0}/255 = {epsilon:.5} in pixels of [0, 1]")
+        } else {
+            write!(f, "{norm}, epsilon {epsilon} in pixels of [0, 1]")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn radii_are_shown_as_they_are_spoken_of() {
+        let cases = [
+            (Norm::Linf, 8.0 / 255.0, "Linf, epsilon 8/255 = 0.03137 in pixels of [0, 1]"),
+            (Norm::Linf, 0.1, "Linf, epsilon 0.1 in pixels of [0, 1]"),
+            (Norm::L2, 0.5, "L2, epsilon 0.5 in pixels of [0, 1]"),
+        ];
+        for (norm, epsilon, expected) in cases {
+            assert_eq!(ThreatModel { norm, epsilon }.to_string(), expected);
+        }
+    }
 }

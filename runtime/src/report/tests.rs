@@ -313,7 +313,7 @@ fn warnings_name_the_way_out() {
     let warnings = [
         Warning::ProbabilityOutput,
         Warning::BatchOfOne,
-        Warning::RebatchingChangesLogits { difference: 0.25 },
+        Warning::RebatchingChangesLogits,
         Warning::NothingToAttack,
         Warning::NearChance { clean_accuracy: 0.102, classes: 10 },
     ];

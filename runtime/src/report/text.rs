@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use mimir_bundle::{Norm, ThreatModel};
-
 use super::{AttackSummary, Report};
 
 /// What an attacked accuracy means.
@@ -41,7 +39,7 @@ impl Report {
         writeln!(f, "model              {} (sha256 {digest}…)", self.model.file)?;
         let split = self.data.split.as_deref().map_or_else(String::new, |split| format!(", {split} split"));
         writeln!(f, "images             {} of {}{split}", self.images, self.data.source)?;
-        writeln!(f, "threat model       {}", described(&self.threat_model))
+        writeln!(f, "threat model       {}", self.threat_model)
     }
 
     fn fmt_numbers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,20 +73,6 @@ fn fmt_attack(attack: &AttackSummary, f: &mut fmt::Formatter<'_>) -> fmt::Result
         attack.forwards,
         attack.backwards,
     )
-}
-
-fn described(threat_model: &ThreatModel) -> String {
-    let ThreatModel { norm, epsilon } = *threat_model;
-    let norm = match norm {
-        Norm::Linf => "Linf",
-        Norm::L2 => "L2",
-    };
-    let levels = 255.0 * epsilon;
-    if (levels - levels.round()).abs() < 1e-9 {
-        format!("{norm}, epsilon {levels:.0}/255 = {epsilon:.5} in pixels of [0, 1]")
-    } else {
-        format!("{norm}, epsilon {epsilon} in pixels of [0, 1]")
-    }
 }
 
 /// `text` in lines of at most 100 characters, each after `indent`.

@@ -16,10 +16,7 @@ pub enum Warning {
     /// The file takes one image a call and was evaluated so.
     BatchOfOne,
     /// The file takes one image a call, could be changed, but its logits did not stay the same.
-    RebatchingChangesLogits {
-        /// Largest difference of a logit.
-        difference: f64,
-    },
+    RebatchingChangesLogits,
     /// The model classifies no image correctly: there was nothing to attack.
     NothingToAttack,
     /// The model is hardly better than chance on the images as they are.
@@ -47,10 +44,9 @@ impl fmt::Display for Warning {
                 "the file takes one image a call and its batch dimension could not be changed: evaluated one image \
                  at a time, which is slow. Export the model with a dynamic batch",
             ),
-            Self::RebatchingChangesLogits { difference } => write!(
-                f,
-                "the file takes one image a call, and changing its batch dimension changes the logits by up to \
-                 {difference:.3e}: evaluated one image at a time, which is slow. Export the model with a dynamic batch",
+            Self::RebatchingChangesLogits => f.write_str(
+                "the file takes one image a call, and with another batch dimension it gives other logits: evaluated \
+                 one image at a time, which is slow. Export the model with a dynamic batch",
             ),
             Self::NothingToAttack => f.write_str(
                 "the model classifies no image correctly, so there was nothing to attack. Check normalisation \

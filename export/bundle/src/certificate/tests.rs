@@ -110,7 +110,7 @@ fn refuses_what_it_does_not_know() {
 #[test]
 fn refuses_fields_that_cannot_all_be_true() {
     type Change = fn(&mut Certificate);
-    let cases: [(Change, &str); 10] = [
+    let cases: [(Change, &str); 12] = [
         (|c| c.counts.images = 0, "no images"),
         (|c| c.counts.images = 7, "of 8 correct of 7 images"),
         (|c| c.counts.broken = 4, "4 broken and 5 still robust"),
@@ -121,6 +121,8 @@ fn refuses_fields_that_cannot_all_be_true() {
         (|c| c.counterexamples.as_mut().unwrap().digest.clear(), "not a SHA-256"),
         (|c| c.threat_model.epsilon = 8.0, "radius of 8"),
         (|c| c.threat_model.epsilon = 0.0, "radius of 0"),
+        (|c| c.execution.batch = usize::MAX, "batch is"),
+        (|c| c.execution.threads = 0, "threads is 0"),
     ];
     for (change, expected) in cases {
         let mut changed = certificate();

@@ -1,0 +1,139 @@
+//! What was typed. Meaning is given to it in [`crate::options`].
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::settings::Settings;
+
+const EXAMPLES: &str = "\
+Examples:
+  mimir-certify model.onnx --data cifar10:data/cifar-10-batches-bin --first 500 \\
+      --mean .4914,.4822,.4465 --std .2023,.1994,.2010 --norm linf --epsilon 2/255 --report out/
+  mimir-certify model.onnx --min-attacked-accuracy 0.40    # a gate: settings in mimir-certify.toml beside the model
+  mimir-certify replay out/ model.onnx                     # re-check the stored counterexamples
+
+Exit codes:
+   0  done; with --min-attacked-accuracy: it holds
+  10  it does not hold, or a replayed counterexample was not confirmed
+   2  usage: flags, settings, or a report folder that cannot be written
+   3  the model is not valid or not supported
+   4  the images or labels cannot be used
+  70  internal error, or ONNX Runtime is missing";
+
+/// Attacks an ONNX image classifier white-box and reports its attacked accuracy, an upper bound of its robust
+/// accuracy.
+///
+/// `mimir-certify MODEL …` is short for `mimir-certify run MODEL …`. Every setting may stand in a TOML file under the
+/// name of its flag: `--config FILE`, or `mimir-certify.toml` beside the model. A flag beats the file.
+#[derive(Debug, Parser)]
+#[command(
+    name = "mimir-certify",
+    version,
+    after_help = EXAMPLES,
+    arg_required_else_help = true,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    max_term_width = 110
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Attack a model and report
+    Run(Box<RunArgs>),
+    /// Re-check the counterexamples of a report, without any attack
+    Replay(ReplayArgs),
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The ONNX model
+    // Clap requires it, except where another command is given.
+    #[arg(required = true)]
+    pub(crate) model: Option<PathBuf>,
+    /// Settings file; without it `mimir-certify.toml` beside the model, where there is one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print the settings in effect as TOML, and do nothing else
+    #[arg(long)]
+    pub(crate) print_config: bool,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+/// Arguments of `replay`.
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// Folder with certificate.json and adversarial.npz
+    pub(crate) report: PathBuf,
+    /// The ONNX model that they speak about
+    pub(crate) model: PathBuf,
+    /// Where the original images are now; without it the place that the certificate names
+    #[arg(long, value_name = "SOURCE")]
+    pub(crate) data: Option<String>,
+    /// The ONNX Runtime library
+    #[arg(long, value_name = "PATH")]
+    pub(crate) onnxruntime: Option<PathBuf>,
+}
+
+impl Cli {
+    /// The command; without a name it is `run`.
+    pub(crate) fn into_command(self) -> Command {
+        self.command.unwrap_or_else(|| Command::Run(Box::new(self.run)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+
+    #[test]
+    fn definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_short_form_is_run() {
+        for words in [
+            &["mimir-certify", "m.onnx", "--first", "3"][..],
+            &["mimir-certify", "run", "--first", "3", "m.onnx"],
+        ] {
+            let Command::Run(run) = Cli::parse_from(words).into_command() else { panic!("{words:?}") };
+            assert_eq!(
+                (run.model, run.settings.first),
+                (Some(PathBuf::from("m.onnx")), Some(3)),
+                "{words:?}"
+            );
+        }
+        let replay = Cli::parse_from(["mimir-certify", "replay", "out", "m.onnx"]).into_command();
+        let Command::Replay(replay) = replay else { panic!("replay") };
+        assert_eq!((replay.report, replay.model), (PathBuf::from("out"), PathBuf::from("m.onnx")));
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_refused() {
+        let cases: [(&[&str], &str); 7] = [
+            (&["mimir-certify", "m.onnx", "--workers", "0"], "--workers"),
+            (&["mimir-certify", "--first", "3"], "<MODEL>"),
+            (&["mimir-certify", "m.onnx", "--epsilom", "1"], "--epsilon"),
+            (&["mimir-certify", "m.onnx", "--attacks", "apgd-cf"], "did you mean \"apgd-ce\"?"),
+            (&["mimir-certify", "m.onnx", "--norm", "linff"], "linf"),
+            (&["mimir-certify", "m.onnx", "--epsilon", "2/0"], "2/255"),
+            (&["mimir-certify", "replay", "out"], "<MODEL>"),
+        ];
+        for (words, expected) in cases {
+            let error = Cli::try_parse_from(words).unwrap_err().to_string();
+            assert!(error.contains(expected), "{words:?}: {error}");
+        }
+    }
+}

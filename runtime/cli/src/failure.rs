@@ -1,0 +1,58 @@
+//! Why the program could not answer, and the exit code that says so.
+
+use std::fmt;
+
+/// Whose fault it is: decides the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Blame {
+    /// Flags, settings, or a report folder that cannot be written.
+    Usage,
+    /// The model is not valid or not supported.
+    Model,
+    /// The images or labels cannot be used.
+    Data,
+    /// We failed, or the engine is missing.
+    Internal,
+}
+
+impl Blame {
+    /// The exit code. 0 and 10 belong to [`mimir_runtime::report::Conclusion`].
+    pub(crate) fn exit_code(self) -> u8 {
+        match self {
+            Self::Usage => 2,
+            Self::Model => 3,
+            Self::Data => 4,
+            Self::Internal => 70,
+        }
+    }
+}
+
+/// An error with its exit code. `Display` is one sentence with its causes.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) blame: Blame,
+    error: anyhow::Error,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", self.error)
+    }
+}
+
+/// Says whose fault an error is.
+pub(crate) trait OrBlame<T> {
+    /// The value, or a failure with that blame.
+    fn or_blame(self, blame: Blame) -> Result<T, Failure>;
+}
+
+impl<T, E: Into<anyhow::Error>> OrBlame<T> for Result<T, E> {
+    fn or_blame(self, blame: Blame) -> Result<T, Failure> {
+        self.map_err(|error| Failure { blame, error: error.into() })
+    }
+}
+
+/// A failure with a sentence.
+pub(crate) fn failure(blame: Blame, message: impl fmt::Display) -> Failure {
+    Failure { blame, error: anyhow::Error::msg(message.to_string()) }
+}

@@ -1,0 +1,146 @@
+//! The model: read from its file, asked what it is, and given its sessions.
+
+use mimir_bundle::{BatchMode, ImageShape, Manifest, OutputKind};
+use mimir_export::autodiff::LossHead;
+use mimir_export::onnx::{Limits, read_model};
+use mimir_export::{ImageClassifier, InputSpec};
+use mimir_runtime::evaluate::{AttackSpec, EvaluateError, EvaluationSet};
+use mimir_runtime::model::{Loss, ModelSource};
+use mimir_runtime::probe;
+use mimir_runtime::report::Warning;
+use mimir_runtime::session::{Engine, OnnxModels, SessionPlan};
+use mimir_runtime::tune::{Overrides, session_plan};
+
+use crate::failure::{Blame, Failure, OrBlame, failure};
+use crate::options::Options;
+
+/// A classifier, how it is to be executed, and what is unusual about it.
+#[derive(Debug)]
+pub(crate) struct Model {
+    classifier: ImageClassifier,
+    pub(crate) plan: SessionPlan,
+    pub(crate) warnings: Vec<Warning>,
+}
+
+/// Reads the model's file. `image` is the shape of the images: a flat input does not show it.
+pub(crate) fn read(options: &Options, image: ImageShape) -> Result<ImageClassifier, Failure> {
+    let file = read_model(&options.model, &Limits::default()).or_blame(Blame::Model)?;
+    let spec = InputSpec {
+        normalisation: options.normalisation.clone(),
+        layout: options.layout,
+        image: Some(image),
+    };
+    ImageClassifier::new(file, &spec).or_blame(Blame::Model)
+}
+
+impl Model {
+    /// Asks the model, by running it on the first images, what its file does not show, and chooses how to run it.
+    pub(crate) fn probe(
+        engine: &Engine,
+        mut classifier: ImageClassifier,
+        set: &EvaluationSet,
+        overrides: Overrides,
+    ) -> Result<Self, Failure> {
+        let (plan, warning) = settle_batch(engine, &mut classifier, set, overrides)?;
+        let warnings = warning.into_iter().collect();
+        let mut model = Self { classifier, plan, warnings };
+        model.probe_output(engine, set)?;
+        Ok(model)
+    }
+
+    fn probe_output(&mut self, engine: &Engine, set: &EvaluationSet) -> Result<(), Failure> {
+        let original = original(engine, &self.classifier, self.plan)?;
+        let mut session = original.classifier().or_blame(Blame::Model)?;
+        let kind = probe::output_kind(session.as_mut(), set).map_err(of_evaluation)?;
+        if kind == OutputKind::Probabilities {
+            self.classifier.set_output_kind(kind);
+        }
+        if self.manifest().output == OutputKind::Probabilities {
+            self.warnings.push(Warning::ProbabilityOutput);
+        }
+        Ok(())
+    }
+
+    /// The facts of the model.
+    pub(crate) fn manifest(&self) -> &Manifest {
+        self.classifier.manifest()
+    }
+
+    /// Sessions over the original model, and over the gradient graphs that the attacks ask for.
+    pub(crate) fn sessions(&self, engine: &Engine, attacks: &[AttackSpec]) -> Result<OnnxModels, Failure> {
+        let mut models = original(engine, &self.classifier, self.plan)?;
+        for attack in attacks {
+            let (loss, head) = match attack {
+                AttackSpec::ApgdCe(_) => (Loss::CrossEntropy, LossHead::CrossEntropy),
+            };
+            let graph = self.classifier.gradient_onnx(head).or_blame(Blame::Model)?;
+            models = models.with_gradient(loss, graph);
+        }
+        Ok(models)
+    }
+}
+
+/// Chooses how to run the model. A re-batched one that gives other logits goes back to one image at a time.
+fn settle_batch(
+    engine: &Engine,
+    classifier: &mut ImageClassifier,
+    set: &EvaluationSet,
+    overrides: Overrides,
+) -> Result<(SessionPlan, Option<Warning>), Failure> {
+    let chosen = plan(engine, classifier, overrides);
+    match (classifier.manifest().batch, chosen) {
+        (BatchMode::Dynamic, chosen) => Ok((chosen?, None)),
+        (BatchMode::One, chosen) => Ok((chosen?, Some(Warning::BatchOfOne))),
+        (BatchMode::Rebatched, Ok(plan)) if is_rebatched_the_same(engine, classifier, set, plan)? => {
+            Ok((plan, Some(Warning::Rebatched)))
+        }
+        (BatchMode::Rebatched, _) => {
+            classifier.keep_fixed_batch();
+            Ok((plan(engine, classifier, overrides)?, Some(Warning::RebatchingChangesLogits)))
+        }
+    }
+}
+
+fn plan(engine: &Engine, classifier: &ImageClassifier, overrides: Overrides) -> Result<SessionPlan, Failure> {
+    let manifest = classifier.manifest();
+    if let (BatchMode::One, Some(batch)) = (manifest.batch, overrides.batch.filter(|batch| batch.get() > 1)) {
+        let message = format!("--batch {batch}: the model takes one image at a time; leave the flag away");
+        return Err(failure(Blame::Usage, message));
+    }
+    let original = classifier.original_onnx().or_blame(Blame::Model)?;
+    session_plan(engine, manifest, &original, overrides).or_blame(Blame::Model)
+}
+
+fn original(engine: &Engine, classifier: &ImageClassifier, plan: SessionPlan) -> Result<OnnxModels, Failure> {
+    let bytes = classifier.original_onnx().or_blame(Blame::Model)?;
+    OnnxModels::new(engine, classifier.manifest(), bytes, plan).or_blame(Blame::Model)
+}
+
+fn is_rebatched_the_same(
+    engine: &Engine,
+    classifier: &ImageClassifier,
+    set: &EvaluationSet,
+    plan: SessionPlan,
+) -> Result<bool, Failure> {
+    let Some(single) = classifier.fixed_batch_onnx() else { return Ok(true) };
+    let single = single.or_blame(Blame::Model)?;
+    let one = Manifest { batch: BatchMode::One, ..classifier.manifest().clone() };
+    let one_by_one =
+        OnnxModels::new(engine, &one, single, SessionPlan { batch: 1, ..plan }).or_blame(Blame::Model)?;
+    let mut one_by_one = one_by_one.classifier().or_blame(Blame::Model)?;
+    // ONNX Runtime may refuse what shape inference accepted: then the file's own graph is the one to use.
+    let Ok(mut rebatched) = original(engine, classifier, plan)?.classifier() else { return Ok(false) };
+    Ok(probe::same_logits(one_by_one.as_mut(), rebatched.as_mut(), set).unwrap_or(false))
+}
+
+/// Whose fault it is that an evaluation stopped.
+pub(crate) fn of_evaluation(error: EvaluateError) -> Failure {
+    let blame = match error {
+        EvaluateError::NonFinite(_) => Blame::Model,
+        EvaluateError::Set(_) => Blame::Data,
+        EvaluateError::Plan(_) => Blame::Usage,
+        // The original model ran in the probe: what fails now is ours.
+        _ => Blame::Internal,
+    };
+    failure(blame, error)
+}

@@ -1,0 +1,288 @@
+//! What the program needs, made from what was typed: every choice is made here, once.
+
+use std::path::{Path, PathBuf};
+
+use mimir_bundle::{Layout, Norm, Normalisation, ThreatModel};
+use mimir_data::{DataSource, ReadOptions, Split};
+use mimir_runtime::evaluate::AttackSpec;
+use mimir_runtime::report::MinAttackedAccuracy;
+use mimir_runtime::tune::Overrides;
+
+use crate::failure::{Blame, Failure, OrBlame, failure};
+use crate::settings::{AttackName, LayoutName, NormName, Settings, SplitName};
+
+/// Everything that `run` needs to know.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Options {
+    pub(crate) model: PathBuf,
+    pub(crate) images: Images,
+    pub(crate) normalisation: Option<Normalisation>,
+    pub(crate) layout: Option<Layout>,
+    pub(crate) threat_model: ThreatModel,
+    pub(crate) attacks: Vec<AttackSpec>,
+    pub(crate) seed: u64,
+    pub(crate) report: Option<ReportOptions>,
+    pub(crate) gate: Option<MinAttackedAccuracy>,
+    pub(crate) verbosity: Verbosity,
+    pub(crate) engine: EngineOptions,
+}
+
+/// Which images.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Images {
+    pub(crate) source: DataSource,
+    pub(crate) read: ReadOptions,
+}
+
+/// Where the report goes, and what goes with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ReportOptions {
+    pub(crate) folder: PathBuf,
+    pub(crate) counterexamples: StoreCounterexamples,
+}
+
+/// Whether counterexamples are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StoreCounterexamples {
+    Yes,
+    No,
+}
+
+/// Whether progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verbosity {
+    Progress,
+    Quiet,
+}
+
+/// How the model is executed; what is absent is measured or found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct EngineOptions {
+    pub(crate) library: Option<PathBuf>,
+    pub(crate) overrides: Overrides,
+}
+
+impl Options {
+    /// Gives the settings of a run their meaning.
+    ///
+    /// # Errors
+    /// When something required is absent, out of its range, or without effect.
+    pub(crate) fn new(model: &Path, settings: Settings) -> Result<Self, Failure> {
+        Ok(Self {
+            model: model.to_owned(),
+            images: images(&settings)?,
+            normalisation: normalisation(&settings)?,
+            layout: settings.layout.map(layout),
+            threat_model: threat_model(&settings)?,
+            attacks: attacks(&settings)?,
+            seed: settings.seed.unwrap_or_default(),
+            report: report(&settings)?,
+            gate: gate(&settings)?,
+            verbosity: if settings.quiet == Some(true) { Verbosity::Quiet } else { Verbosity::Progress },
+            engine: engine(settings),
+        })
+    }
+}
+
+fn usage(message: impl std::fmt::Display) -> Failure {
+    failure(Blame::Usage, message)
+}
+
+fn images(settings: &Settings) -> Result<Images, Failure> {
+    let Some(source) = &settings.data else {
+        return Err(usage(
+            "no images: name them with --data, e.g. --data cifar10:FOLDER or --data npz:FILE, or with the key `data` \
+             in mimir-certify.toml beside the model",
+        ));
+    };
+    let split = match settings.split {
+        Some(SplitName::Train) => Split::Train,
+        Some(SplitName::Test) | None => Split::Test,
+    };
+    if settings.first == Some(0) {
+        return Err(usage("--first 0 leaves no images: wanted at least 1"));
+    }
+    let source = source.parse().or_blame(Blame::Usage)?;
+    Ok(Images { source, read: ReadOptions { split, first: settings.first } })
+}
+
+fn normalisation(settings: &Settings) -> Result<Option<Normalisation>, Failure> {
+    let (mean, std) = match (&settings.mean, &settings.std) {
+        (None, None) => return Ok(None),
+        (Some(mean), Some(std)) => (mean, std),
+        (Some(_), None) => return Err(usage("--mean without --std: give both, or --std 1 to subtract only")),
+        (None, Some(_)) => return Err(usage("--std without --mean: give both, or --mean 0 to divide only")),
+    };
+    if mean.len() != std.len() {
+        return Err(usage(format!(
+            "--mean has {} values and --std {}: give one a channel, or one",
+            mean.len(),
+            std.len()
+        )));
+    }
+    if let Some(value) = std.iter().find(|value| !(value.is_finite() && **value > 0.0)) {
+        return Err(usage(format!("--std {value}: wanted positive numbers, for pixels in [0, 1]")));
+    }
+    if let Some(value) = mean.iter().find(|value| !value.is_finite()) {
+        return Err(usage(format!("--mean {value}: wanted numbers, for pixels in [0, 1]")));
+    }
+    let single = |values: &[f64]| values.iter().map(|&value| value as f32).collect();
+    Ok(Some(Normalisation { mean: single(mean), std: single(std) }))
+}
+
+fn layout(name: LayoutName) -> Layout {
+    match name {
+        LayoutName::Nchw => Layout::Nchw,
+        LayoutName::Nhwc => Layout::Nhwc,
+        LayoutName::Flat => Layout::Flat,
+    }
+}
+
+fn threat_model(settings: &Settings) -> Result<ThreatModel, Failure> {
+    let Some(epsilon) = &settings.epsilon else {
+        return Err(usage("no radius: give --epsilon, for pixels in [0, 1], e.g. --epsilon 8/255"));
+    };
+    let norm = match settings.norm {
+        Some(NormName::L2) => Norm::L2,
+        Some(NormName::Linf) | None => Norm::Linf,
+    };
+    if norm == Norm::Linf && epsilon.value() > 1.0 {
+        return Err(usage(format!(
+            "--epsilon {epsilon} is larger than any change of a pixel in [0, 1]: for levels of 0 to 255 write \
+             --epsilon {epsilon}/255"
+        )));
+    }
+    Ok(ThreatModel { norm, epsilon: epsilon.value() })
+}
+
+fn attacks(settings: &Settings) -> Result<Vec<AttackSpec>, Failure> {
+    let default = [AttackName::default_attack()];
+    let names = settings.attacks.as_deref().unwrap_or(&default);
+    if names.is_empty() {
+        return Err(usage("--attacks is empty: name at least one"));
+    }
+    if settings.steps == Some(0) {
+        return Err(usage("--steps 0: wanted at least 1"));
+    }
+    if let Some(twice) = names.iter().enumerate().find(|(index, name)| names[..*index].contains(name)) {
+        return Err(usage(format!("--attacks names {} twice", twice.1)));
+    }
+    names.iter().map(|name| attack(name, settings.steps)).collect()
+}
+
+fn attack(name: &AttackName, steps: Option<usize>) -> Result<AttackSpec, Failure> {
+    let mut attack: AttackSpec = name.to_string().parse().or_blame(Blame::Usage)?;
+    match &mut attack {
+        AttackSpec::ApgdCe(apgd) => apgd.steps = steps.unwrap_or(apgd.steps),
+    }
+    Ok(attack)
+}
+
+fn report(settings: &Settings) -> Result<Option<ReportOptions>, Failure> {
+    let counterexamples = match settings.save_adversarial {
+        Some(true) => StoreCounterexamples::Yes,
+        Some(false) | None => StoreCounterexamples::No,
+    };
+    match (&settings.report, counterexamples) {
+        (None, StoreCounterexamples::Yes) => {
+            Err(usage("--save-adversarial has no effect without --report: name the folder"))
+        }
+        (folder, _) => Ok(folder.clone().map(|folder| ReportOptions { folder, counterexamples })),
+    }
+}
+
+fn gate(settings: &Settings) -> Result<Option<MinAttackedAccuracy>, Failure> {
+    let Some(fraction) = settings.min_attacked_accuracy else { return Ok(None) };
+    match MinAttackedAccuracy::new(fraction) {
+        Some(requirement) => Ok(Some(requirement)),
+        None => Err(usage(format!(
+            "--min-attacked-accuracy {fraction}: wanted a fraction in [0, 1], 40 % is 0.40"
+        ))),
+    }
+}
+
+fn engine(settings: Settings) -> EngineOptions {
+    let Settings { workers, threads, batch, onnxruntime, .. } = settings;
+    EngineOptions { library: onnxruntime, overrides: Overrides { batch, workers, threads } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The least that a run needs.
+    fn settings() -> Settings {
+        Settings {
+            data: Some("npz:images.npz".into()),
+            epsilon: Some("2/255".parse().unwrap()),
+            ..Settings::default()
+        }
+    }
+
+    fn changed(change: impl FnOnce(&mut Settings)) -> Result<Options, Failure> {
+        let mut settings = settings();
+        change(&mut settings);
+        Options::new(Path::new("model.onnx"), settings)
+    }
+
+    #[test]
+    fn the_least_that_a_run_needs() {
+        let options = changed(|_| {}).unwrap();
+        assert_eq!(options.threat_model, ThreatModel { norm: Norm::Linf, epsilon: 2.0 / 255.0 });
+        assert_eq!(options.images.read, ReadOptions { split: Split::Test, first: None });
+        assert_eq!(options.attacks, ["apgd-ce".parse().unwrap()]);
+        assert_eq!((options.report, options.gate, options.normalisation), (None, None, None));
+        assert_eq!(options.engine, EngineOptions::default());
+    }
+
+    #[test]
+    fn settings_arrive() {
+        let options = changed(|settings| {
+            settings.mean = Some(vec![0.5]);
+            settings.std = Some(vec![0.25]);
+            settings.layout = Some(LayoutName::Nhwc);
+            settings.norm = Some(NormName::L2);
+            settings.epsilon = Some("8".parse().unwrap());
+            settings.steps = Some(7);
+            settings.report = Some("out".into());
+            settings.save_adversarial = Some(true);
+            settings.quiet = Some(true);
+        })
+        .unwrap();
+        assert_eq!(options.normalisation, Some(Normalisation { mean: vec![0.5], std: vec![0.25] }));
+        assert_eq!(options.layout, Some(Layout::Nhwc));
+        assert_eq!(options.threat_model, ThreatModel { norm: Norm::L2, epsilon: 8.0 });
+        let AttackSpec::ApgdCe(apgd) = &options.attacks[0];
+        assert_eq!(apgd.steps, 7);
+        let report = ReportOptions { folder: "out".into(), counterexamples: StoreCounterexamples::Yes };
+        assert_eq!((options.report, options.verbosity), (Some(report), Verbosity::Quiet));
+    }
+
+    #[test]
+    fn mistakes_are_usage_errors_that_name_the_way_out() {
+        type Change = fn(&mut Settings);
+        let cases: [(Change, &str); 16] = [
+            (|s| s.data = None, "--data cifar10:FOLDER"),
+            (|s| s.data = Some("cifar:x".into()), "cifar10, mnist, idx, folder, npz"),
+            (|s| s.epsilon = None, "--epsilon 8/255"),
+            (|s| s.epsilon = Some("8".parse().unwrap()), "--epsilon 8/255"),
+            (|s| s.first = Some(0), "--first 0"),
+            (|s| s.mean = Some(vec![0.5]), "--std 1"),
+            (|s| s.std = Some(vec![0.5]), "--mean 0"),
+            (|s| (s.mean, s.std) = (Some(vec![0.5; 3]), Some(vec![0.5])), "3 values and --std 1"),
+            (|s| (s.mean, s.std) = (Some(vec![0.5]), Some(vec![0.0])), "--std 0"),
+            (|s| (s.mean, s.std) = (Some(vec![f64::NAN]), Some(vec![1.0])), "--mean NaN"),
+            (|s| s.attacks = Some(vec![]), "--attacks is empty"),
+            (|s| s.attacks = Some(vec![AttackName::default_attack(); 2]), "apgd-ce twice"),
+            (|s| s.steps = Some(0), "--steps 0"),
+            (|s| s.save_adversarial = Some(true), "without --report"),
+            (|s| s.min_attacked_accuracy = Some(40.0), "40 % is 0.40"),
+            (|s| s.min_attacked_accuracy = Some(f64::NAN), "in [0, 1]"),
+        ];
+        for (change, expected) in cases {
+            let failure = changed(change).unwrap_err();
+            assert!(failure.to_string().contains(expected), "{expected}: {failure}");
+            assert_eq!(failure.blame.exit_code(), 2, "{failure}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Every setting, once: the same struct is the flags and the settings file, so that neither can have a key more.
+
+mod attack_name;
+mod epsilon;
+mod file;
+mod spelling;
+
+use std::num::NonZero;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+pub(crate) use attack_name::AttackName;
+pub(crate) use epsilon::Epsilon;
+pub(crate) use file::of_run;
+
+/// Settings as somebody wrote them, on the command line or in a file; absent where nobody did.
+#[derive(Debug, Default, Clone, PartialEq, Args, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// Images and labels: cifar10:FOLDER, mnist:FOLDER (IDX files), folder:FOLDER (PNG or JPEG by class), npz:FILE
+    #[arg(long, value_name = "SOURCE", help_heading = "Data")]
+    pub(crate) data: Option<String>,
+    /// Part of the data set [default: test]
+    #[arg(long, help_heading = "Data", hide_default_value = true)]
+    pub(crate) split: Option<SplitName>,
+    /// Only the first N images, in file order
+    #[arg(long, value_name = "N", help_heading = "Data")]
+    pub(crate) first: Option<usize>,
+
+    /// Mean that the model expects to be subtracted from pixels in [0, 1]: one value, or one a channel
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        allow_hyphen_values = true,
+        help_heading = "Model input"
+    )]
+    pub(crate) mean: Option<Vec<f64>>,
+    /// Standard deviation that the difference is divided by
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Model input")]
+    pub(crate) std: Option<Vec<f64>>,
+    /// Layout of the model's input; read from the graph where that is clear
+    #[arg(long, help_heading = "Model input")]
+    pub(crate) layout: Option<LayoutName>,
+
+    /// Norm of the perturbation [default: linf]
+    #[arg(long, help_heading = "Threat model")]
+    pub(crate) norm: Option<NormName>,
+    /// Largest norm of the perturbation, for pixels in [0, 1]: 2/255 or 0.0078
+    #[arg(long, help_heading = "Threat model")]
+    pub(crate) epsilon: Option<Epsilon>,
+
+    /// Attacks, in order [default: apgd-ce]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Attacks")]
+    pub(crate) attacks: Option<Vec<AttackName>>,
+    /// Gradient steps of each attack [default: 100]
+    #[arg(long, value_name = "N", help_heading = "Attacks")]
+    pub(crate) steps: Option<usize>,
+    /// Key of all randomness [default: 0]
+    #[arg(long, value_name = "N", help_heading = "Attacks")]
+    pub(crate) seed: Option<u64>,
+
+    /// Folder for report.json and certificate.json
+    #[arg(long, value_name = "FOLDER", help_heading = "Report and gate")]
+    pub(crate) report: Option<PathBuf>,
+    /// Write the counterexamples as adversarial.npz beside the report
+    #[arg(
+        long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        hide_possible_values = true, help_heading = "Report and gate"
+    )]
+    pub(crate) save_adversarial: Option<bool>,
+    /// Exit with 10 unless the attacked accuracy (the point estimate) is at least this fraction
+    #[arg(long, value_name = "FRACTION", help_heading = "Report and gate")]
+    pub(crate) min_attacked_accuracy: Option<f64>,
+    /// No progress; the summary stays
+    #[arg(
+        long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        hide_possible_values = true, help_heading = "Report and gate"
+    )]
+    pub(crate) quiet: Option<bool>,
+
+    /// Sessions side by side; measured where not given. Results do not depend on it
+    #[arg(long, value_name = "N", help_heading = "Engine")]
+    pub(crate) workers: Option<NonZero<usize>>,
+    /// Threads inside each session; measured where not given
+    #[arg(long, value_name = "N", help_heading = "Engine")]
+    pub(crate) threads: Option<NonZero<usize>>,
+    /// Images in each call; chosen where not given
+    #[arg(long, value_name = "N", help_heading = "Engine")]
+    pub(crate) batch: Option<NonZero<usize>>,
+    /// The ONNX Runtime library [default: found in the checkout, beside the program, or by the system]
+    #[arg(long, value_name = "PATH", help_heading = "Engine")]
+    pub(crate) onnxruntime: Option<PathBuf>,
+}
+
+/// Part of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SplitName {
+    Test,
+    Train,
+}
+
+/// Layout of the model's input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LayoutName {
+    Nchw,
+    Nhwc,
+    Flat,
+}
+
+/// Norm of the perturbation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum NormName {
+    Linf,
+    L2,
+}
+
+impl Settings {
+    /// These settings, and `other`'s where these say nothing.
+    fn or(self, other: Self) -> Self {
+        Self {
+            data: self.data.or(other.data),
+            split: self.split.or(other.split),
+            first: self.first.or(other.first),
+            mean: self.mean.or(other.mean),
+            std: self.std.or(other.std),
+            layout: self.layout.or(other.layout),
+            norm: self.norm.or(other.norm),
+            epsilon: self.epsilon.or(other.epsilon),
+            attacks: self.attacks.or(other.attacks),
+            steps: self.steps.or(other.steps),
+            seed: self.seed.or(other.seed),
+            report: self.report.or(other.report),
+            save_adversarial: self.save_adversarial.or(other.save_adversarial),
+            min_attacked_accuracy: self.min_attacked_accuracy.or(other.min_attacked_accuracy),
+            quiet: self.quiet.or(other.quiet),
+            workers: self.workers.or(other.workers),
+            threads: self.threads.or(other.threads),
+            batch: self.batch.or(other.batch),
+            onnxruntime: self.onnxruntime.or(other.onnxruntime),
+        }
+    }
+
+    /// What holds where nobody says anything. What is measured or required has no default.
+    fn defaults() -> Self {
+        Self {
+            split: Some(SplitName::Test),
+            norm: Some(NormName::Linf),
+            attacks: Some(vec![AttackName::default_attack()]),
+            steps: Some(100),
+            seed: Some(0),
+            save_adversarial: Some(false),
+            quiet: Some(false),
+            ..Self::default()
+        }
+    }
+}
