@@ -5,7 +5,8 @@
 
 use crate::autodiff::step::Step;
 use crate::error::Result;
-use crate::graph::{Builder, ValueId};
+use crate::graph::{Builder, Dim, ValueId};
+use crate::tensor::Tensor;
 
 /// `dx = (g − Σ g·y)·y`.
 pub(super) fn softmax(step: &mut Step<'_, '_>) -> Result<()> {
@@ -32,7 +33,17 @@ pub(super) fn log_softmax(step: &mut Step<'_, '_>) -> Result<()> {
 }
 
 /// Sum over one axis, which is kept.
+///
+/// The last axis is summed by a product with ones. ONNX Runtime's ReduceSum adds a row of, say, 65 values in an order
+/// that follows from the row's memory address, so that the gradient of an image would depend, in the last bit, on its
+/// position in the batch; the product adds every row alike.
 fn sum_on(builder: &mut Builder<'_>, value: ValueId, axis: i64) -> Result<ValueId> {
+    let shape = builder.graph().shape(value)?;
+    let is_last = axis == -1 || axis + 1 == shape.0.len() as i64;
+    if let (true, Some(Dim::Fixed(length))) = (is_last, shape.0.last().copied()) {
+        let ones = builder.constant(Tensor::from_f32(&[length, 1], &vec![1.0; length]));
+        return builder.op("MatMul", &[value, ones]);
+    }
     let axes = builder.ints(&[axis]);
     builder.op_with("ReduceSum", &[value, axes], [("keepdims", 1.into())])
 }
@@ -56,19 +67,19 @@ mod tests {
     fn the_subgraphs_reuse_the_output() {
         let softmax = function(batched(&[3]), |builder, x| builder.op("Softmax", &[x]));
         insta::assert_snapshot!(backward_text(&softmax.unwrap()), @r"
-            const %gradient/f/Softmax/constant: i64[1] = [-1]
+            const %gradient/f/Softmax/constant: f32[3, 1] = [1.0, 1.0, 1.0]
             %gradient/f/Softmax/Mul: f32[N, 3] = Mul(%g, %f/Softmax)
-            %gradient/f/Softmax/ReduceSum: f32[N, 1] = ReduceSum(%gradient/f/Softmax/Mul, %gradient/f/Softmax/constant) {keepdims = 1}
-            %gradient/f/Softmax/Sub: f32[N, 3] = Sub(%g, %gradient/f/Softmax/ReduceSum)
+            %gradient/f/Softmax/MatMul: f32[N, 1] = MatMul(%gradient/f/Softmax/Mul, %gradient/f/Softmax/constant)
+            %gradient/f/Softmax/Sub: f32[N, 3] = Sub(%g, %gradient/f/Softmax/MatMul)
             %gradient/f/Softmax/Mul_2: f32[N, 3] = Mul(%gradient/f/Softmax/Sub, %f/Softmax)
             %dx/Identity: f32[N, 3] = Identity(%gradient/f/Softmax/Mul_2)
         ");
         let log_softmax = function(batched(&[3]), |builder, x| builder.op("LogSoftmax", &[x]));
         insta::assert_snapshot!(backward_text(&log_softmax.unwrap()), @r"
-            const %gradient/f/LogSoftmax/constant: i64[1] = [-1]
-            %gradient/f/LogSoftmax/ReduceSum: f32[N, 1] = ReduceSum(%g, %gradient/f/LogSoftmax/constant) {keepdims = 1}
+            const %gradient/f/LogSoftmax/constant: f32[3, 1] = [1.0, 1.0, 1.0]
+            %gradient/f/LogSoftmax/MatMul: f32[N, 1] = MatMul(%g, %gradient/f/LogSoftmax/constant)
             %gradient/f/LogSoftmax/Exp: f32[N, 3] = Exp(%f/LogSoftmax)
-            %gradient/f/LogSoftmax/Mul: f32[N, 3] = Mul(%gradient/f/LogSoftmax/Exp, %gradient/f/LogSoftmax/ReduceSum)
+            %gradient/f/LogSoftmax/Mul: f32[N, 3] = Mul(%gradient/f/LogSoftmax/Exp, %gradient/f/LogSoftmax/MatMul)
             %gradient/f/LogSoftmax/Sub: f32[N, 3] = Sub(%g, %gradient/f/LogSoftmax/Mul)
             %dx/Identity: f32[N, 3] = Identity(%gradient/f/LogSoftmax/Sub)
         ");
