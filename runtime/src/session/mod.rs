@@ -10,3 +10,6 @@ mod onnx_runtime;
 
 pub use onnx_models::{OnnxModels, SessionPlan};
 pub use onnx_runtime::{Data, Engine, EngineError, Input, Optimisation, Output, RawSession, SessionOptions};
+
+#[cfg(test)]
+mod tests;

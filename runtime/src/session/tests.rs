@@ -1,0 +1,193 @@
+//! The engine on real sessions: a small Vision Transformer with random weights and its gradient graph.
+
+use std::sync::OnceLock;
+
+use mimir_bundle::{BatchMode, ImageShape, Layout, Manifest, Norm, OutputKind, ThreatModel};
+use mimir_export::Tensor;
+use mimir_export::autodiff::{LossHead, differentiate};
+use mimir_export::graph::{Builder, Graph};
+use mimir_export::onnx::write_model;
+use mimir_export::vit::{VitConfig, vit};
+use ndarray::{Array2, s};
+
+use super::*;
+use crate::evaluate::{Evaluation, EvaluationSet, Plan, Silent, evaluate};
+use crate::logits::prediction;
+use crate::model::{Goal, Loss, ModelSource};
+use crate::random::{Key, Stream};
+
+const VIT: VitConfig = VitConfig {
+    image_size: 8,
+    patch_size: 4,
+    channels: 3,
+    dim: 24,
+    depth: 2,
+    heads: 3,
+    mlp_ratio: 2,
+    classes: 5,
+};
+
+const IMAGES: usize = 40;
+
+fn manifest(batch: BatchMode) -> Manifest {
+    Manifest {
+        model_digest: String::new(),
+        opset: 20,
+        ir_version: 9,
+        producer: "mimir".to_owned(),
+        image: ImageShape { channels: 3, height: 8, width: 8 },
+        layout: Layout::Nchw,
+        normalisation: None,
+        classes: VIT.classes,
+        batch,
+        output: OutputKind::Logits,
+    }
+}
+
+fn models(batch: usize, threads: usize) -> OnnxModels {
+    static GRAPHS: OnceLock<[Vec<u8>; 2]> = OnceLock::new();
+    let [original, gradient] = GRAPHS.get_or_init(|| {
+        let forward = balanced_vit();
+        let gradient = differentiate(&forward, LossHead::CrossEntropy).unwrap();
+        [write_model(&forward).unwrap(), write_model(&gradient).unwrap()]
+    });
+    let plan = SessionPlan { batch, workers: 1, threads };
+    OnnxModels::new(&Engine::load(None).unwrap(), &manifest(BatchMode::Dynamic), original.clone(), plan)
+        .unwrap()
+        .with_gradient(Loss::CrossEntropy, gradient.clone())
+}
+
+/// With random weights one class wins everywhere; less the logits of the grey image, every class wins somewhere.
+fn balanced_vit() -> Graph {
+    let mut graph = vit(VIT, 3).unwrap();
+    let bytes = write_model(&graph).unwrap();
+    let mut session =
+        RawSession::new(&Engine::load(None).unwrap(), &bytes, SessionOptions::default()).unwrap();
+    let grey = session.run(&[pixels("images", &[1, 3, 8, 8], &[0.5; 192])]).unwrap().remove(0);
+    let raw = graph.outputs()[0];
+    graph.rename(raw, "raw").unwrap();
+    let mut builder = Builder::new(&mut graph, "balance");
+    let grey = builder.constant(Tensor::from_f32(&[VIT.classes], &grey.data));
+    let logits = builder.op("Sub", &[raw, grey]).unwrap();
+    graph.rename(logits, "logits").unwrap();
+    graph.set_outputs(vec![logits]);
+    graph
+}
+
+fn images() -> Array2<f32> {
+    let mut images = Array2::zeros((IMAGES, 192));
+    let key = Key { seed: 5, image: 0, attack: "images", target: None, restart: 0 };
+    Stream::new(&key).fill_uniform(images.as_slice_mut().unwrap());
+    images * 0.5 + 0.5
+}
+
+/// The predictions of the model, so that every image is attacked.
+fn labels(images: &Array2<f32>) -> Vec<usize> {
+    let mut classifier = models(IMAGES, 1).classifier().unwrap();
+    let logits = classifier.logits(images.view()).unwrap();
+    logits.rows().into_iter().map(|row| prediction(row.as_slice().unwrap())).collect()
+}
+
+fn run(
+    source: &dyn ModelSource,
+    images: &Array2<f32>,
+    labels: &[usize],
+    norm: Norm,
+    workers: usize,
+) -> Evaluation {
+    let epsilon = match norm {
+        Norm::Linf => 0.03,
+        Norm::L2 => 0.3,
+    };
+    let attacks = vec!["apgd-ce".parse().unwrap()];
+    let plan = Plan { threat_model: ThreatModel { norm, epsilon }, attacks, seed: 0, workers };
+    evaluate(source, &EvaluationSet::new(images, labels).unwrap(), &plan, &Silent).unwrap()
+}
+
+#[test]
+fn results_do_not_depend_on_batch_workers_or_threads() {
+    let images = images();
+    let labels = labels(&images);
+    for norm in [Norm::Linf, Norm::L2] {
+        let reference = run(&models(32, 1), &images, &labels, norm, 1);
+        let broken = reference.adversarial.iter().flatten().count();
+        assert!((5..IMAGES - 5).contains(&broken), "{norm:?}: {broken} of {IMAGES}");
+        for (batch, workers, threads) in [(2, 2, 1), (7, 1, 2), (7, 2, 1), (32, 2, 1)] {
+            let other = run(&models(batch, threads), &images, &labels, norm, workers);
+            assert_eq!(other.outcomes, reference.outcomes, "{norm:?} {batch} {workers} {threads}");
+            assert_eq!(other.adversarial, reference.adversarial, "{norm:?} {batch} {workers} {threads}");
+        }
+    }
+}
+
+/// An image keeps its verdict when others leave the set, as long as its position, which keys its noise, stays.
+#[test]
+fn results_do_not_depend_on_the_images_that_follow() {
+    let images = images();
+    let labels = labels(&images);
+    let all = run(&models(7, 1), &images, &labels, Norm::Linf, 1);
+    let some = images.slice(s![..11, ..]).to_owned();
+    let first = run(&models(7, 1), &some, &labels[..11], Norm::Linf, 1);
+    assert_eq!(first.outcomes, all.outcomes[..11]);
+    assert_eq!(first.adversarial, all.adversarial[..11]);
+}
+
+#[test]
+fn the_gradient_session_agrees_with_central_differences_of_the_loss() {
+    let images = images().slice_move(s![..2, ..]);
+    let goals = [Goal { label: 1, target: None }, Goal { label: 4, target: None }];
+    let mut graph = models(2, 1).differentiable(Loss::CrossEntropy).unwrap();
+    let answers = graph.loss_gradient(images.view(), &goals).unwrap().clone();
+    // Along the gradient itself the derivative is its squared length.
+    let rate = 1e-2 / answers.gradient.map(|value| value * value).sum().sqrt();
+    let mut loss_at = |side: f32| {
+        let moved = &images + &(&answers.gradient * (side * rate));
+        graph.loss_gradient(moved.view(), &goals).unwrap().loss.sum()
+    };
+    let slope = (loss_at(1.0) - loss_at(-1.0)) / (2.0 * rate);
+    let want = answers.gradient.map(|value| value * value).sum();
+    assert!((slope - want).abs() < 0.02 * want, "{slope}, want {want}");
+}
+
+#[test]
+fn what_does_not_fit_is_an_error_that_says_so() {
+    let engine = Engine::load(None).unwrap();
+    let plan = SessionPlan { batch: 4, workers: 1, threads: 1 };
+    let fixed = OnnxModels::new(&engine, &manifest(BatchMode::One), Vec::new(), plan).unwrap_err();
+    assert!(fixed.to_string().contains("cannot be run in batches of 4"), "{fixed}");
+
+    let original = write_model(&vit(VIT, 3).unwrap()).unwrap();
+    let forward_only =
+        OnnxModels::new(&engine, &manifest(BatchMode::Dynamic), original.clone(), plan).unwrap();
+    let error = forward_only.differentiable(Loss::CrossEntropy).err().unwrap();
+    assert_eq!(error.to_string(), "gradient graph: there is none for the loss CrossEntropy");
+
+    let wrong_classes = Manifest { classes: 6, ..manifest(BatchMode::Dynamic) };
+    let models = OnnxModels::new(&engine, &wrong_classes, original, plan).unwrap();
+    let mut classifier = models.classifier().unwrap();
+    let error = classifier.logits(Array2::zeros((4, 192)).view()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "original model: did not return the outputs logits (24 values) in their sizes"
+    );
+    let error = classifier.logits(Array2::zeros((3, 192)).view()).unwrap_err();
+    assert!(error.to_string().contains("was given images [3, 192]"), "{error}");
+}
+
+#[test]
+fn a_session_runs_named_tensors() {
+    let engine = Engine::load(None).unwrap();
+    let model = write_model(&vit(VIT, 3).unwrap()).unwrap();
+    let mut session = RawSession::new(&engine, &model, SessionOptions::default()).unwrap();
+    let image = vec![0.5; 192];
+    let outputs = session.run(&[pixels("images", &[1, 3, 8, 8], &image)]).unwrap();
+    assert_eq!((outputs[0].name.as_str(), outputs[0].dims.as_slice()), ("logits", [1, 5].as_slice()));
+    for (name, dims) in [("pictures", [1, 3, 8, 8]), ("images", [1, 3, 4, 16]), ("images", [2, 3, 8, 8])] {
+        let error = session.run(&[pixels(name, &dims, &image)]).unwrap_err();
+        assert!(matches!(error, EngineError::Failed(_)), "{error}");
+    }
+}
+
+fn pixels<'a>(name: &'a str, dims: &'a [usize], values: &'a [f32]) -> Input<'a> {
+    Input { name, dims, data: Data::F32(values) }
+}
