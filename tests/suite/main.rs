@@ -3,4 +3,5 @@
 #![cfg(test)]
 
 mod architecture;
+mod cli;
 mod fixtures;

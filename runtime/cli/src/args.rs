@@ -6,12 +6,15 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::settings::Settings;
 
-const EXAMPLES: &str = "\
+const AFTER_HELP: &str = "\
+`mimir-certify MODEL ...` is short for `mimir-certify run MODEL ...`. Every setting may stand in a TOML file under
+the name of its flag: `--config FILE`, or `mimir-certify.toml` beside the model. A flag beats the file.
+
 Examples:
   mimir-certify model.onnx --data cifar10:data/cifar-10-batches-bin --first 500 \\
       --mean .4914,.4822,.4465 --std .2023,.1994,.2010 --norm linf --epsilon 2/255 --report out/
-  mimir-certify model.onnx --min-attacked-accuracy 0.40    # a gate: settings in mimir-certify.toml beside the model
-  mimir-certify replay out/ model.onnx                     # re-check the stored counterexamples
+  mimir-certify model.onnx --min-attacked-accuracy 0.40   # a gate
+  mimir-certify replay out/ model.onnx                      # re-check the counterexamples
 
 Exit codes:
    0  done; with --min-attacked-accuracy: it holds
@@ -23,14 +26,12 @@ Exit codes:
 
 /// Attacks an ONNX image classifier white-box and reports its attacked accuracy, an upper bound of its robust
 /// accuracy.
-///
-/// `mimir-certify MODEL …` is short for `mimir-certify run MODEL …`. Every setting may stand in a TOML file under the
-/// name of its flag: `--config FILE`, or `mimir-certify.toml` beside the model. A flag beats the file.
 #[derive(Debug, Parser)]
 #[command(
     name = "mimir-certify",
+    bin_name = "mimir-certify",
     version,
-    after_help = EXAMPLES,
+    after_help = AFTER_HELP,
     arg_required_else_help = true,
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,

@@ -1,0 +1,169 @@
+//! The program from the outside: what it prints, writes and returns.
+
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use assert_cmd::assert::Assert;
+use mimir_bundle::certificate::Certificate;
+use mimir_runtime::report::{Conclusion, Report, Warning};
+use predicates::prelude::PredicateBooleanExt as _;
+use predicates::str::{contains, starts_with};
+use tempfile::TempDir;
+
+mod bad_input;
+mod models;
+mod replay;
+
+/// The program.
+fn certify() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mimir-certify-under-test"));
+    command.current_dir(root());
+    command
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// A folder, and in it a copy of the demo's model, without the settings that stand beside the original.
+struct Demo {
+    folder: TempDir,
+}
+
+impl Demo {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::copy(root().join("examples/demo/model.onnx"), folder.path().join("model.onnx")).unwrap();
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A run on few images with few steps, its report in `out`. A flag of `flags` beats one of these.
+    fn run(&self, flags: &[&str]) -> Assert {
+        let images = format!("npz:{}", root().join("examples/demo/images.npz").display());
+        let report = self.path("out").display().to_string();
+        let usual = [
+            ("--data", images.as_str()),
+            ("--first", "24"),
+            ("--mean", "0.5,0.5,0.5"),
+            ("--std", "0.25,0.25,0.25"),
+            ("--epsilon", "8/255"),
+            ("--steps", "10"),
+            ("--report", report.as_str()),
+        ];
+        let mut command = certify();
+        command.arg(self.path("model.onnx")).args(flags);
+        for (flag, value) in usual.into_iter().filter(|(flag, _)| !flags.contains(flag)) {
+            command.args([flag, value]);
+        }
+        command.assert()
+    }
+
+    fn report(&self) -> Report {
+        serde_json::from_str(&std::fs::read_to_string(self.path("out/report.json")).unwrap()).unwrap()
+    }
+
+    fn certificate(&self) -> Certificate {
+        Certificate::from_json(&std::fs::read_to_string(self.path("out/certificate.json")).unwrap()).unwrap()
+    }
+}
+
+#[test]
+fn a_run_prints_a_summary_and_writes_report_and_certificate() {
+    let demo = Demo::new();
+    let summary = contains("upper bound").and(contains("never a proof")).and(contains("95 % interval"));
+    demo.run(&[]).success().stdout(starts_with("DONE  attacked accuracy").and(summary));
+    let (report, certificate) = (demo.report(), demo.certificate());
+    assert_eq!((report.images, report.outcomes.len(), report.attacks.len()), (24, 24, 1));
+    assert_eq!((report.counts, &report.data), (certificate.counts, &certificate.data));
+    assert_eq!(report.attacks[0].robust_accuracy, report.attacked_accuracy);
+    assert!(report.counts.broken > 0, "{:?}: 8/255 breaks some of 24 images", report.counts);
+    assert!(report.attacks[0].backwards > 0 && report.attacks[0].forwards > report.attacks[0].backwards);
+    assert_eq!(certificate.execution.onnxruntime.split('.').count(), 3);
+    assert_eq!(certificate.counterexamples, None);
+}
+
+#[test]
+fn results_do_not_depend_on_workers_threads_or_batch() {
+    let demo = Demo::new();
+    demo.run(&["--workers", "1", "--threads", "1", "--batch", "32"]).success();
+    let alone = demo.report();
+    demo.run(&["--workers", "2", "--threads", "1", "--batch", "4"]).success();
+    assert_eq!(demo.report().outcomes, alone.outcomes);
+    assert_eq!(demo.certificate().execution.batch, 4);
+}
+
+#[test]
+fn the_gate_answers_in_text_json_and_exit_code() {
+    let demo = Demo::new();
+    let cases = [("0", 0, "PASS", Conclusion::Holds), ("1", 10, "FAIL", Conclusion::DoesNotHold)];
+    for (least, exit_code, word, conclusion) in cases {
+        demo.run(&["--min-attacked-accuracy", least]).code(exit_code).stdout(starts_with(word));
+        let gate = demo.report().gate;
+        assert_eq!((gate.conclusion, i32::from(gate.exit_code)), (conclusion, exit_code));
+    }
+}
+
+#[test]
+fn the_settings_file_beside_the_model_is_enough() {
+    let demo = Demo::new();
+    std::fs::copy(root().join("examples/demo/images.npz"), demo.path("images.npz")).unwrap();
+    let settings = "data = \"npz:images.npz\"\nepsilon = \"1/255\"\nfirst = 8\nsteps = 5\nreport = \"out\"\n";
+    std::fs::write(demo.path("mimir-certify.toml"), settings).unwrap();
+    certify().arg(demo.path("model.onnx")).assert().success();
+    assert_eq!((demo.report().images, demo.report().threat_model.epsilon), (8, 1.0 / 255.0));
+    certify().arg("run").arg(demo.path("model.onnx")).args(["--epsilon", "2/255"]).assert().success();
+    assert_eq!(demo.report().threat_model.epsilon, 2.0 / 255.0);
+    let printed =
+        certify().arg(demo.path("model.onnx")).args(["--print-config", "--seed", "7"]).assert().success();
+    printed.stdout(contains("seed = 7").and(contains("steps = 5")).and(contains("norm = \"linf\"")));
+}
+
+#[test]
+fn progress_is_plain_lines_on_standard_error_and_can_be_silenced() {
+    let demo = Demo::new();
+    demo.run(&[]).success().stderr(starts_with("clean: 24 images\n").and(contains("still robust")));
+    demo.run(&["--quiet"]).success().stderr("").stdout(contains("attacked accuracy"));
+}
+
+#[test]
+fn a_softmax_at_the_end_is_seen_and_reported() {
+    let demo = Demo::new();
+    demo.run(&[]).success();
+    let logits = demo.report();
+    models::with_softmax(&demo.path("model.onnx"));
+    demo.run(&[]).success().stdout(contains("warning: the model returns probabilities"));
+    let probabilities = demo.report();
+    assert_eq!(probabilities.warnings[0].warning, Warning::ProbabilityOutput);
+    assert_eq!(probabilities.clean_accuracy, logits.clean_accuracy);
+    // Without the logarithm cross entropy saturates, and the attack finds much less.
+    assert!(
+        probabilities.counts.broken >= logits.counts.broken,
+        "{:?} {:?}",
+        probabilities.counts,
+        logits.counts
+    );
+}
+
+#[test]
+fn a_batch_of_one_is_opened_and_reported() {
+    let demo = Demo::new();
+    std::fs::copy(root().join("tests/fixtures/resnet_batch1.onnx"), demo.path("model.onnx")).unwrap();
+    std::fs::copy(root().join("tests/fixtures/resnet_batch1.npz"), demo.path("images.npz")).unwrap();
+    let data = format!("npz:{}", demo.path("images.npz").display());
+    let run = demo.run(&["--data", &data, "--first", "2"]);
+    run.success().stdout(contains("warning: the file takes one image a call"));
+    assert_eq!(demo.report().warnings[0].warning, Warning::Rebatched);
+}
+
+#[test]
+fn help_shows_an_example_and_the_exit_codes() {
+    certify()
+        .arg("--help")
+        .assert()
+        .success()
+        .stdout(contains("--epsilon 2/255").and(contains("70  internal error")));
+}
