@@ -11,7 +11,7 @@ mod dim;
 mod dump;
 mod order;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 pub use attribute::{Attribute, Attributes};
 pub use builder::Builder;
@@ -253,8 +253,9 @@ impl Graph {
 
     /// Forgets every type that does not come from an input or a constant, before inference is run again.
     pub fn clear_types(&mut self) {
+        let inputs: HashSet<ValueId> = self.inputs.iter().copied().collect();
         for id in self.value_ids() {
-            if !self.inputs.contains(&id) && !self.constants.contains_key(&id) {
+            if !inputs.contains(&id) && !self.constants.contains_key(&id) {
                 self.values[id.index()].tensor_type = None;
             }
         }

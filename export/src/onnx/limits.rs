@@ -19,8 +19,7 @@ pub struct Limits {
     pub nesting: usize,
     /// Bytes of all tensors, and bytes of all external files. Default: 8 GiB.
     pub tensor_bytes: u64,
-    /// Bytes of all nodes after functions are inlined: names, attributes and tensors that are not stored as raw
-    /// bytes. Default: 256 MiB.
+    /// Bytes of the names and attributes that inlining functions writes, raw tensor data not counted. Default: 256 MiB.
     pub attribute_bytes: u64,
 }
 

@@ -1,130 +1,198 @@
 //! The names and attributes inside one call of a function.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use bytes::Bytes;
+use prost::Message;
+
+use super::limits::{Allowance, Limits};
 use super::names::Names;
-use super::proto::{AttributeProto, FunctionProto, NodeProto};
+use super::proto::{AttributeProto, FunctionProto, GraphProto, NodeProto};
 use crate::error::{Error, Result};
+
+/// What a name or attribute costs besides its own bytes.
+const OVERHEAD: usize = 64;
+
+/// Where inlining gets its names and copies from. All of them are paid, because one long name or attribute of a call can
+/// be used by any number of nodes in the function.
+#[derive(Debug)]
+pub(super) struct Supply {
+    names: Names,
+    bytes: Allowance,
+}
+
+impl Supply {
+    /// A supply of names that the graph does not use.
+    pub(super) fn new(graph: &GraphProto, limits: &Limits) -> Self {
+        let mut names = Names::default();
+        graph.input.iter().for_each(|input| names.take(input.name()));
+        graph.output.iter().for_each(|output| names.take(output.name()));
+        graph.initializer.iter().for_each(|tensor| names.take(tensor.name()));
+        let of_nodes = graph.node.iter().flat_map(|node| node.input.iter().chain(&node.output));
+        of_nodes.for_each(|name| names.take(name));
+        let what = "bytes of names and attributes in inlined functions";
+        Self { names, bytes: Allowance::new(limits.attribute_bytes, what, "attribute_bytes") }
+    }
+
+    fn spend(&mut self, bytes: usize) -> Result<()> {
+        self.bytes.spend(bytes.saturating_add(OVERHEAD))
+    }
+
+    fn copy(&mut self, text: &str) -> Result<String> {
+        self.spend(text.len())?;
+        Ok(text.to_owned())
+    }
+
+    fn joined(&mut self, prefix: &str, name: &str) -> Result<String> {
+        self.spend(prefix.len() + name.len())?;
+        Ok(format!("{prefix}/{name}"))
+    }
+
+    fn fresh(&mut self, prefix: &str, name: &str) -> Result<String> {
+        self.joined(prefix, name).map(|base| self.names.fresh(&base))
+    }
+
+    /// Raw tensor bytes are shared, not copied, so they cost nothing.
+    fn copy_attribute(&mut self, attribute: &AttributeProto, name: Option<&str>) -> Result<AttributeProto> {
+        let raw = attribute.t.as_ref().and_then(|tensor| tensor.raw_data.as_ref()).map_or(0, Bytes::len);
+        self.spend(attribute.encoded_len() - raw)?;
+        let name = name.map(|name| self.copy(name)).transpose()?;
+        Ok(AttributeProto { name, ..attribute.clone() })
+    }
+}
 
 /// Renames the nodes of a function's body for one call of it.
 #[derive(Debug)]
-pub(super) struct Scope<'m> {
-    /// What names of the caller and operators inside start with.
-    prefix: String,
-    values: HashMap<&'m str, String>,
-    attributes: HashMap<&'m str, AttributeProto>,
-    /// Outputs that are inputs handed through: (input, output) in the caller's names.
-    handed_through: Vec<(String, String)>,
+pub(super) struct Scope<'c> {
+    /// What names of values and nodes inside start with.
+    prefix: &'c str,
+    values: HashMap<&'c str, String>,
+    attributes: HashMap<&'c str, &'c AttributeProto>,
+    /// Nodes that copy an input to an output, for outputs that the body does not compute.
+    identities: Vec<NodeProto>,
 }
 
-impl<'m> Scope<'m> {
+impl<'c> Scope<'c> {
     /// The scope of `call`, whose names are already the final ones.
     ///
     /// # Errors
     /// [`ErrorKind::Format`](crate::ErrorKind::Format) when the call has more inputs or outputs than the function, or
-    /// the function declares a name twice.
-    pub(super) fn new(function: &'m FunctionProto, call: &NodeProto, names: &mut Names) -> Result<Self> {
+    /// the function declares a name twice; [`ErrorKind::Limit`](crate::ErrorKind::Limit) when the supply is used up.
+    pub(super) fn new(function: &'c FunctionProto, call: &'c NodeProto, supply: &mut Supply) -> Result<Self> {
         check_count("inputs", call.input.len(), function.input.len())?;
         check_count("outputs", call.output.len(), function.output.len())?;
         let prefix = if call.name().is_empty() { function.name() } else { call.name() };
-        let mut scope = Self {
-            prefix: prefix.to_owned(),
-            values: HashMap::new(),
-            attributes: attributes(function, call),
-            handed_through: Vec::new(),
-        };
+        let attributes = attributes(function, call, supply)?;
+        let mut scope = Self { prefix, values: HashMap::new(), attributes, identities: Vec::new() };
         for (index, formal) in function.input.iter().enumerate() {
-            let actual = call.input.get(index).cloned().unwrap_or_default();
+            let actual = supply.copy(call.input.get(index).map(String::as_str).unwrap_or_default())?;
             if scope.values.insert(formal, actual).is_some() {
-                return Err(Error::format(format!(
-                    "the function that it calls declares the input `{formal}` twice"
-                )));
+                return Err(declared_twice("input", formal));
             }
         }
+        let inputs: HashSet<&str> = scope.values.keys().copied().collect();
         for (index, formal) in function.output.iter().enumerate() {
-            scope.add_output(function, formal, call.output.get(index).map(String::as_str), names)?;
+            let actual = call.output.get(index).map(String::as_str).filter(|name| !name.is_empty());
+            match inputs.contains(formal.as_str()) {
+                true => scope.hand_through(formal, actual, supply)?,
+                false => scope.add_output(formal, actual, supply)?,
+            }
         }
         Ok(scope)
     }
 
-    fn add_output(
-        &mut self,
-        function: &FunctionProto,
-        formal: &'m str,
-        actual: Option<&str>,
-        names: &mut Names,
-    ) -> Result<()> {
-        let actual = actual.filter(|name| !name.is_empty());
-        if function.input.iter().any(|input| input == formal) {
-            let handed_through = actual.map(|actual| (self.values[formal].clone(), actual.to_owned()));
-            self.handed_through.extend(handed_through);
-            return Ok(());
-        }
-        let actual = actual.map_or_else(|| names.fresh(&format!("{}/{formal}", self.prefix)), str::to_owned);
+    fn add_output(&mut self, formal: &'c str, actual: Option<&str>, supply: &mut Supply) -> Result<()> {
+        let actual = match actual {
+            Some(actual) => supply.copy(actual)?,
+            None => supply.fresh(self.prefix, formal)?,
+        };
         match self.values.insert(formal, actual) {
-            Some(_) => {
-                Err(Error::format(format!("the function that it calls declares the output `{formal}` twice")))
-            }
+            Some(_) => Err(declared_twice("output", formal)),
             None => Ok(()),
         }
     }
 
-    /// A node of the body as it stands in the caller.
-    pub(super) fn node(&mut self, inner: &'m NodeProto, names: &mut Names) -> NodeProto {
-        let input = inner.input.iter().map(|name| self.value(name, names)).collect();
-        let output = inner.output.iter().map(|name| self.value(name, names)).collect();
-        let attribute = inner.attribute.iter().filter_map(|attribute| self.attribute(attribute)).collect();
-        let name = if inner.name().is_empty() { inner.op_type() } else { inner.name() };
-        NodeProto {
-            input,
-            output,
-            name: Some(format!("{}/{name}", self.prefix)),
-            op_type: inner.op_type.clone(),
-            domain: inner.domain.clone(),
-            overload: inner.overload.clone(),
-            attribute,
-            ..NodeProto::default()
-        }
-    }
-
-    /// Nodes that copy an input to an output, for outputs that the body does not compute.
-    pub(super) fn identities(&self) -> Vec<NodeProto> {
-        let identity = |(input, output): &(String, String)| NodeProto {
-            input: vec![input.clone()],
-            output: vec![output.clone()],
-            name: Some(format!("{}/Identity", self.prefix)),
+    fn hand_through(&mut self, formal: &'c str, actual: Option<&str>, supply: &mut Supply) -> Result<()> {
+        let Some(actual) = actual else { return Ok(()) };
+        let input = self.value(formal, supply)?;
+        self.identities.push(NodeProto {
+            input: vec![input],
+            output: vec![supply.copy(actual)?],
+            name: Some(supply.joined(self.prefix, "Identity")?),
             op_type: Some("Identity".to_owned()),
             ..NodeProto::default()
-        };
-        self.handed_through.iter().map(identity).collect()
+        });
+        Ok(())
     }
 
-    fn value(&mut self, name: &'m str, names: &mut Names) -> String {
+    /// A node of the body as it stands in the caller.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`](crate::ErrorKind::Limit) when the supply is used up.
+    pub(super) fn node(&mut self, inner: &'c NodeProto, supply: &mut Supply) -> Result<NodeProto> {
+        let name = if inner.name().is_empty() { inner.op_type() } else { inner.name() };
+        Ok(NodeProto {
+            input: inner.input.iter().map(|name| self.value(name, supply)).collect::<Result<_>>()?,
+            output: inner.output.iter().map(|name| self.value(name, supply)).collect::<Result<_>>()?,
+            name: Some(supply.joined(self.prefix, name)?),
+            op_type: Some(supply.copy(inner.op_type())?),
+            domain: Some(supply.copy(inner.domain())?),
+            overload: Some(supply.copy(inner.overload())?),
+            attribute: self.node_attributes(inner, supply)?,
+            ..NodeProto::default()
+        })
+    }
+
+    /// The identities that stand after the body.
+    pub(super) fn into_identities(self) -> Vec<NodeProto> {
+        self.identities
+    }
+
+    fn value(&mut self, name: &'c str, supply: &mut Supply) -> Result<String> {
         if name.is_empty() {
-            return String::new();
+            return Ok(String::new());
         }
-        let prefix = &self.prefix;
-        self.values.entry(name).or_insert_with(|| names.fresh(&format!("{prefix}/{name}"))).clone()
+        if let Some(value) = self.values.get(name) {
+            return supply.copy(value);
+        }
+        let value = supply.fresh(self.prefix, name)?;
+        self.values.insert(name, supply.copy(&value)?);
+        Ok(value)
     }
 
-    /// The attribute itself, or the call's (or the function's default) that it refers to; none where that is absent.
-    fn attribute(&self, inner: &AttributeProto) -> Option<AttributeProto> {
-        if inner.ref_attr_name().is_empty() {
-            return Some(inner.clone());
+    /// The node's attributes; one that refers to an attribute of the call, or to the function's default for it, becomes
+    /// that, and is left out where both are absent.
+    fn node_attributes(&self, inner: &NodeProto, supply: &mut Supply) -> Result<Vec<AttributeProto>> {
+        let mut attributes = Vec::new();
+        for attribute in &inner.attribute {
+            let value = match attribute.ref_attr_name() {
+                "" => Some(attribute),
+                referred => self.attributes.get(referred).copied(),
+            };
+            if let Some(value) = value {
+                attributes.push(supply.copy_attribute(value, attribute.name.as_deref())?);
+            }
         }
-        let referred = self.attributes.get(inner.ref_attr_name())?;
-        Some(AttributeProto { name: inner.name.clone(), ..referred.clone() })
+        Ok(attributes)
     }
 }
 
-fn attributes<'m>(function: &'m FunctionProto, call: &NodeProto) -> HashMap<&'m str, AttributeProto> {
-    let given = |name: &str| call.attribute.iter().find(|attribute| attribute.name() == name).cloned();
-    let required = function.attribute.iter().filter_map(|name| Some((name.as_str(), given(name)?)));
-    let optional = function
-        .attribute_proto
-        .iter()
-        .map(|default| (default.name(), given(default.name()).unwrap_or_else(|| default.clone())));
-    required.chain(optional).collect()
+/// The function's attributes, as the call gives them or by default.
+fn attributes<'c>(
+    function: &'c FunctionProto,
+    call: &'c NodeProto,
+    supply: &mut Supply,
+) -> Result<HashMap<&'c str, &'c AttributeProto>> {
+    supply.spend(OVERHEAD * (function.attribute.len() + function.attribute_proto.len()))?;
+    let given: HashMap<&str, _> =
+        call.attribute.iter().map(|attribute| (attribute.name(), attribute)).collect();
+    let required =
+        function.attribute.iter().filter_map(|name| Some((name.as_str(), *given.get(name.as_str())?)));
+    let optional = function.attribute_proto.iter().map(|default| {
+        let name = default.name();
+        (name, given.get(name).copied().unwrap_or(default))
+    });
+    Ok(required.chain(optional).collect())
 }
 
 fn check_count(what: &str, given: usize, declared: usize) -> Result<()> {
@@ -134,4 +202,8 @@ fn check_count(what: &str, given: usize, declared: usize) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+fn declared_twice(what: &str, name: &str) -> Error {
+    Error::format(format!("the function that it calls declares the {what} `{name}` twice"))
 }

@@ -147,13 +147,41 @@ fn inlining_has_budgets() {
         ErrorKind::Limit,
         &text("f8/f7/f6/f5/f4/f3/f2/f1/f0` (F0)", "8 function calls inside each other", "nesting"),
     );
-    let long = vec![NodeProto { name: Some("n".repeat(10_000)), ..relu[0].clone() }];
-    let bytes = Limits { attribute_bytes: 50_000, ..Limits::default() };
-    let error = read_under(&doubling(3, long), &bytes).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Limit);
-    let wanted = "more than 50000 bytes of nodes after inlining functions; raise `Limits::attribute_bytes` if you trust \
-                  the file";
-    assert!(error.to_string().ends_with(wanted), "{error}");
+}
+
+/// What a call gives can be written any number of times, so it is paid before it is written.
+#[test]
+fn long_names_and_attributes_are_paid_per_use() {
+    let long = "n".repeat(10_000);
+    let relu = || node("Relu", &["a"], &["b"]);
+    let many_inputs = function("F", &["a"], &["b"], vec![node("Sum", &["a"; 1000], &["b"])]);
+    let refer = |index| AttributeProto {
+        ref_attr_name: Some("given".to_owned()),
+        ..attribute(&format!("copy{index}"), attribute_type::INTS)
+    };
+    let copies = NodeProto { attribute: (0..1000).map(refer).collect(), ..relu() };
+    let many_copies =
+        FunctionProto { attribute: strings(&["given"]), ..function("F", &["a"], &["b"], vec![copies]) };
+    let given = AttributeProto { ints: vec![1; 5_000], ..attribute("given", attribute_type::INTS) };
+    let declared: Vec<String> = (0..1000).map(|index| format!("input{index}")).collect();
+    let many_declared = FunctionProto { input: declared, ..function("F", &[], &["b"], vec![]) };
+    let cases = [
+        (many_inputs, vec![relu(), call("F", &[&long], &["y"])]),
+        (many_copies, vec![NodeProto { attribute: vec![given], ..call("F", &["x"], &["y"]) }]),
+        (
+            function("F", &["a"], &["b"], vec![relu(); 1000]),
+            vec![NodeProto { name: Some(long.clone()), ..call("F", &["x"], &["y"]) }],
+        ),
+        (many_declared, vec![call("F", &[], &["y"]); 100]),
+    ];
+    let limits = Limits { attribute_bytes: 1_000_000, ..Limits::default() };
+    for (function, nodes) in cases {
+        let error = read_under(&model_with(vec![function], nodes), &limits).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Limit, "{error}");
+        let wanted = "(F): more than 1000000 bytes of names and attributes in inlined functions; raise \
+                      `Limits::attribute_bytes` if you trust the file";
+        assert!(error.to_string().ends_with(wanted), "{error}");
+    }
 }
 
 #[test]
@@ -164,7 +192,7 @@ fn raw_tensors_are_shared_not_paid_per_call() {
     };
     let constant = NodeProto { attribute: vec![value], ..node("Constant", &[], &["w"]) };
     let bomb = doubling(5, vec![constant, node("Add", &["a", "w"], &["b"])]);
-    let limits = Limits { attribute_bytes: 30_000, ..Limits::default() };
+    let limits = Limits { attribute_bytes: 100_000, ..Limits::default() };
     assert_eq!(read_under(&bomb, &limits).unwrap().graph.constants().count(), 32);
 }
 
