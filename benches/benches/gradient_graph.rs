@@ -101,8 +101,7 @@ fn median(times: &[Duration]) -> Duration {
 
 /// The trained ViT of `../shared`, which carries no licence and so is not a part of the project.
 fn trained_vit() -> Option<Pair> {
-    let path: PathBuf =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/models/vit_pgd_2_3_16.onnx");
+    let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/models/vit_pgd_2_3_16.onnx");
     if !path.exists() {
         println!("skipped: {} is not there", path.display());
         return None;

@@ -111,3 +111,46 @@ fn misclassified(set: &EvaluationSet, image: usize, logits: &[f32]) -> Result<()
         false => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mimir_bundle::{ImageShape, Norm};
+    use ndarray::array;
+
+    use super::*;
+    use crate::linear::LinearClassifier;
+
+    /// Class 1 where the pixel is above one half; batches of two.
+    fn threshold() -> LinearClassifier {
+        let shape = ImageShape { channels: 1, height: 1, width: 1 };
+        LinearClassifier::new(array![[-1.0], [1.0]], array![1.0, 0.0], shape, 2)
+    }
+
+    fn check(counterexamples: &[(usize, &[f32])]) -> Result<(), VerifyError> {
+        let images = array![[0.45_f32], [0.55], [0.40]];
+        let set = EvaluationSet::new(&images, &[0, 1, 0]).unwrap();
+        let counterexamples: Vec<Counterexample> =
+            counterexamples.iter().map(|(image, pixels)| Counterexample { image: *image, pixels }).collect();
+        verify(&mut threshold(), &set, &counterexamples, &ThreatModel { norm: Norm::Linf, epsilon: 0.1 })
+    }
+
+    #[test]
+    fn true_counterexamples_pass_in_any_number() {
+        assert_eq!(check(&[]), Ok(()));
+        // 0.4 + 0.1 as a float, with the rounding that the tolerance is for, and over: more than a batch of two.
+        assert_eq!(check(&[(0, &[0.55]), (1, &[0.45]), (2, &[0.500_000_1])]), Ok(()));
+    }
+
+    #[test]
+    fn false_ones_are_errors_that_name_the_image() {
+        let right = &[0.46];
+        assert_eq!(
+            check(&[(1, &[0.45]), (0, right)]),
+            Err(VerifyError::NotMisclassified { image: 0, label: 0 })
+        );
+        assert!(matches!(check(&[(0, &[0.56])]), Err(VerifyError::OutsideThreatModel { image: 0, .. })));
+        assert!(matches!(check(&[(0, &[f32::NAN])]), Err(VerifyError::OutsideThreatModel { image: 0, .. })));
+        assert_eq!(check(&[(3, &[0.55])]), Err(VerifyError::NoSuchImage { image: 3 }));
+        assert_eq!(check(&[(0, &[0.55, 0.55])]), Err(VerifyError::NoSuchImage { image: 0 }));
+    }
+}

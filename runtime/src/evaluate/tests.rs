@@ -1,5 +1,7 @@
+use std::sync::Mutex;
+
 use mimir_bundle::{ImageShape, Norm};
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, Axis, s};
 
 use super::*;
 use crate::linear::LinearClassifier;
@@ -29,10 +31,9 @@ fn images() -> Array2<f32> {
 }
 
 /// The model's own predictions, every seventh made wrong.
-fn labels(model: &LinearClassifier, images: &Array2<f32>) -> Vec<usize> {
-    let mut one = model.clone();
-    let logits = one.logits(images.view()).unwrap().to_owned();
-    let classes = logits.ncols();
+fn labels(classes: usize, images: &Array2<f32>) -> Vec<usize> {
+    let mut model = linear(classes, IMAGES);
+    let logits = model.logits(images.view()).unwrap();
     let rows = logits.rows().into_iter().enumerate();
     rows.map(|(image, row)| {
         let predicted = crate::logits::prediction(row.as_slice().unwrap());
@@ -54,7 +55,7 @@ fn run(source: &dyn ModelSource, images: &Array2<f32>, labels: &[usize], plan: &
 #[test]
 fn two_linear_classes_are_broken_exactly_where_the_closed_form_says() {
     let (model, images) = (linear(2, IMAGES), images());
-    let labels = labels(&model, &images);
+    let labels = labels(2, &images);
     for (norm, epsilon, slack) in [(Norm::Linf, 0.01, 1e-5), (Norm::L2, 0.05, 1e-4)] {
         let plan = plan(norm, epsilon);
         let evaluation = run(&model, &images, &labels, &plan);
@@ -81,7 +82,7 @@ fn two_linear_classes_are_broken_exactly_where_the_closed_form_says() {
 #[test]
 fn results_are_the_same_for_any_batch_order_and_workers() {
     let images = images();
-    let labels = labels(&linear(5, IMAGES), &images);
+    let labels = labels(5, &images);
     for (norm, epsilon) in [(Norm::Linf, 0.005), (Norm::L2, 0.03)] {
         let reference = run(&linear(5, 1), &images, &labels, &plan(norm, epsilon));
         let broken = reference.adversarial.iter().flatten().count();
@@ -100,4 +101,133 @@ fn results_are_the_same_for_any_batch_order_and_workers() {
             }
         }
     }
+}
+
+#[test]
+fn results_do_not_depend_on_the_images_that_follow() {
+    let images = images();
+    let labels = labels(5, &images);
+    let all = run(&linear(5, 7), &images, &labels, &plan(Norm::Linf, 0.005));
+    // The second half left out: the others keep their positions, and so their noise.
+    let half = images.slice(s![..IMAGES / 2, ..]).to_owned();
+    let some = run(&linear(5, 1), &half, &labels[..IMAGES / 2], &plan(Norm::Linf, 0.005));
+    assert_eq!(some.outcomes, all.outcomes[..IMAGES / 2]);
+    assert_eq!(some.adversarial, all.adversarial[..IMAGES / 2]);
+}
+
+#[test]
+fn counterexamples_belong_to_broken_images_and_lie_in_the_ball() {
+    let (model, images) = (linear(5, 7), images());
+    let labels = labels(5, &images);
+    for (norm, epsilon) in [(Norm::Linf, 0.005), (Norm::L2, 0.03)] {
+        let evaluation = run(&model, &images, &labels, &plan(norm, epsilon));
+        let ball = Ball::new(&ThreatModel { norm, epsilon }).unwrap();
+        for (outcome, pixels) in evaluation.outcomes.iter().zip(&evaluation.adversarial) {
+            match (&outcome.verdict, pixels) {
+                (Verdict::Broken { distance, prediction, .. }, Some(pixels)) => {
+                    let clean = images.row(outcome.image);
+                    assert!(ball.contains(clean.as_slice().unwrap(), pixels));
+                    assert_eq!(*distance, ball.distance(clean.as_slice().unwrap(), pixels));
+                    assert_ne!(*prediction, outcome.label);
+                }
+                (Verdict::Misclassified | Verdict::StillRobust, None) => {}
+                other => panic!("image {}: {other:?}", outcome.image),
+            }
+        }
+        let attack = &evaluation.attacks[0];
+        assert_eq!(attack.attacked, evaluation.clean_correct());
+        assert_eq!(attack.still_robust, evaluation.still_robust());
+        assert_eq!(attack.broken, attack.attacked - attack.still_robust);
+    }
+}
+
+#[test]
+fn a_ball_without_extent_breaks_nothing() {
+    let (model, images) = (linear(5, 7), images());
+    let labels = labels(5, &images);
+    for norm in [Norm::Linf, Norm::L2] {
+        let evaluation = run(&model, &images, &labels, &plan(norm, 0.0));
+        assert_eq!(evaluation.still_robust(), evaluation.clean_correct());
+        assert!(evaluation.clean_correct() > 40);
+    }
+}
+
+#[test]
+fn without_attacks_clean_accuracy_is_all() {
+    let (model, images) = (linear(5, 7), images());
+    let labels = labels(5, &images);
+    let evaluation = run(&model, &images, &labels, &Plan { attacks: Vec::new(), ..plan(Norm::L2, 0.1) });
+    assert_eq!(evaluation.clean, PassCounts { forwards: IMAGES as u64, backwards: 0 });
+    assert_eq!(evaluation.still_robust(), IMAGES - IMAGES.div_ceil(7));
+}
+
+#[test]
+fn what_cannot_be_evaluated_is_an_error_that_names_it() {
+    let (model, images) = (linear(2, 7), images());
+    let labels = vec![0; IMAGES];
+    let attempt = |plan: &Plan, labels: &[usize]| {
+        let set = EvaluationSet::new(&images, labels).unwrap();
+        evaluate(&model, &set, plan, &Silent).unwrap_err().to_string()
+    };
+    let twice = Plan { attacks: vec!["apgd-ce".parse().unwrap(); 2], ..plan(Norm::L2, 0.1) };
+    assert!(attempt(&twice, &labels).contains("apgd-ce is listed twice"));
+    assert!(attempt(&plan(Norm::L2, f64::NAN), &labels).contains("epsilon is NaN"));
+    assert!(attempt(&plan(Norm::L2, -0.1), &labels).contains("epsilon is -0.1"));
+    assert!(attempt(&Plan { workers: 0, ..plan(Norm::L2, 0.1) }, &labels).contains("workers is 0"));
+    let no_steps = AttackSpec::ApgdCe(ApgdSpec { steps: 0, ..ApgdSpec::default() });
+    let no_steps = Plan { attacks: vec![no_steps], ..plan(Norm::L2, 0.1) };
+    assert!(attempt(&no_steps, &labels).contains("steps is 0"));
+    let mut labels = labels;
+    labels[17] = 2;
+    assert_eq!(
+        attempt(&plan(Norm::L2, 0.1), &labels),
+        "image 17: label 2, but the model has 2 classes, 0 to 1"
+    );
+}
+
+#[test]
+fn sets_that_make_no_sense_are_errors() {
+    let refuse =
+        |images: &Array2<f32>, labels: &[usize]| EvaluationSet::new(images, labels).unwrap_err().to_string();
+    let mut images = images();
+    assert_eq!(refuse(&images, &[0]), "60 images but 1 labels");
+    assert_eq!(refuse(&Array2::zeros((0, 3)), &[]), "there are no images");
+    for bad in [f32::NAN, -0.01, 1.01, 255.0] {
+        images[[5, 3]] = bad;
+        assert!(refuse(&images, &[0; IMAGES]).starts_with("image 5: pixel value"), "{bad}");
+    }
+    let turned = self::images().reversed_axes();
+    assert!(refuse(&turned, &[0; 40]).contains("not contiguous"));
+    let labels = [0; IMAGES];
+    let images = self::images();
+    let set = EvaluationSet::new(&images, &labels).unwrap();
+    assert_eq!(set.fits(41, 2).unwrap_err().to_string(), "images have 40 pixel values, the model takes 41");
+}
+
+/// Records every call.
+#[derive(Default)]
+struct Recorder(Mutex<Vec<Progress>>);
+
+impl Observer for Recorder {
+    fn progress(&self, progress: &Progress) {
+        self.0.lock().unwrap().push(*progress);
+    }
+}
+
+#[test]
+fn observers_see_the_stages_in_order_and_the_final_counts() {
+    let (model, images) = (linear(5, 7), images());
+    let labels = labels(5, &images);
+    let set = EvaluationSet::new(&images, &labels).unwrap();
+    let recorder = Recorder::default();
+    let evaluation = evaluate(&model, &set, &plan(Norm::Linf, 0.005), &recorder).unwrap();
+    let seen = recorder.0.into_inner().unwrap();
+    let mut stages: Vec<Stage> = seen.iter().map(|progress| progress.stage).collect();
+    stages.dedup();
+    assert_eq!(stages, [Stage::Clean, Stage::Attack("apgd-ce"), Stage::Verify]);
+    let last = seen.last().unwrap();
+    assert_eq!(last.clean_correct, evaluation.clean_correct());
+    assert_eq!(last.still_robust, evaluation.still_robust());
+    let attack = seen.iter().rfind(|progress| progress.stage == Stage::Attack("apgd-ce")).unwrap();
+    assert_eq!(attack.steps, evaluation.attacks[0].steps);
 }
