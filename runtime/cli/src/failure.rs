@@ -56,3 +56,26 @@ impl<T, E: Into<anyhow::Error>> OrBlame<T> for Result<T, E> {
 pub(crate) fn failure(blame: Blame, message: impl fmt::Display) -> Failure {
     Failure { blame, error: anyhow::Error::msg(message.to_string()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use mimir_runtime::report::Conclusion;
+
+    use super::*;
+
+    /// The table of `--help` and `docs/report.md`.
+    #[test]
+    fn exit_codes() {
+        let blames = [Blame::Usage, Blame::Model, Blame::Data, Blame::Internal].map(Blame::exit_code);
+        assert_eq!(blames, [2, 3, 4, 70]);
+        let conclusions = [Conclusion::NoRequirement, Conclusion::Holds, Conclusion::DoesNotHold];
+        assert_eq!(conclusions.map(Conclusion::exit_code), [0, 0, 10]);
+    }
+
+    #[test]
+    fn causes_are_in_the_sentence() {
+        let error = anyhow::anyhow!("no such file").context("settings file x.toml");
+        let failed = Err::<(), _>(error).or_blame(Blame::Usage).unwrap_err();
+        assert_eq!(failed.to_string(), "settings file x.toml: no such file");
+    }
+}

@@ -3,6 +3,7 @@
 //! No attack is on this path, and nothing is believed that can be checked: the certificate must be bound to the model
 //! and to the images by their digests, and each counterexample is measured and shown to the original model.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
@@ -143,27 +144,45 @@ fn check(
     stored: &CounterexampleSet,
     certificate: &Certificate,
 ) -> Result<Replay, Failure> {
-    let mut replay = Replay {
+    let rows = stored.indices.iter().zip(stored.images.rows());
+    let counterexamples: Vec<Counterexample> = rows
+        .map(|(&image, row)| Counterexample { image, pixels: row.to_slice().unwrap_or_default() })
+        .collect();
+    let mut refuted = repeated(&stored.indices);
+    // All in full batches; only where one does not hold, each alone, to name them all.
+    if verify(classifier, set, &counterexamples, &certificate.threat_model).is_err() {
+        for counterexample in &counterexamples {
+            refuted.extend(refutation(classifier, set, counterexample, &certificate.threat_model)?);
+        }
+    }
+    Ok(Replay {
         model_digest: certificate.model.model_digest.clone(),
         threat_model: certificate.threat_model,
         counted: certificate.counts.broken,
-        confirmed: 0,
-        refuted: Vec::new(),
-    };
-    let mut seen = vec![false; set.count()];
-    for (&image, pixels) in stored.indices.iter().zip(stored.images.rows()) {
-        let again = seen.get_mut(image).is_some_and(|seen| std::mem::replace(seen, true));
-        let pixels = pixels.to_slice().unwrap_or_default();
-        match verify(classifier, set, &[Counterexample { image, pixels }], &certificate.threat_model) {
-            Ok(()) if again => replay.refuted.push(format!("image {image} stands in the file twice")),
-            Ok(()) => replay.confirmed += 1,
-            Err(error @ (VerifyError::Model(_) | VerifyError::Radius(_))) => {
-                return Err(error).or_blame(Blame::Internal);
-            }
-            Err(error) => replay.refuted.push(error.to_string()),
-        }
+        confirmed: counterexamples.len().saturating_sub(refuted.len()),
+        refuted,
+    })
+}
+
+/// Why a counterexample does not hold, where it does not.
+fn refutation(
+    classifier: &mut dyn Classifier,
+    set: &EvaluationSet,
+    counterexample: &Counterexample,
+    threat_model: &ThreatModel,
+) -> Result<Option<String>, Failure> {
+    match verify(classifier, set, &[*counterexample], threat_model) {
+        Ok(()) => Ok(None),
+        Err(error @ (VerifyError::Model(_) | VerifyError::Radius(_))) => Err(error).or_blame(Blame::Internal),
+        Err(error) => Ok(Some(error.to_string())),
     }
-    Ok(replay)
+}
+
+/// Images that stand in the file more than once: one counterexample must not be counted twice.
+fn repeated(indices: &[usize]) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let again = indices.iter().filter(|&&image| !seen.insert(image));
+    again.map(|image| format!("image {image} stands in the file twice")).collect()
 }
 
 impl Replay {
