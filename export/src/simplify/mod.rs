@@ -2,8 +2,9 @@
 //!
 //! Exporters write the size of everything as arithmetic that runs with the model. [`simplify`] computes all of it that
 //! does not depend on the images now: what remains needs the batch size or the pixels. Every rewrite keeps the
-//! results of the graph for every batch size; only [`gelu`] changes the last bits.
+//! results of the graph for every batch size; only [`gelu`] and [`affine`] change the last bits.
 
+mod affine;
 mod fold;
 mod gelu;
 mod noop;
@@ -30,6 +31,9 @@ pub fn simplify(graph: &mut Graph) -> Result<()> {
     pairs::merge(graph);
     noop::remove(graph);
     gelu::recognise(graph);
+    affine::normalise_in_place(graph);
+    affine::fold_into_weights(graph);
+    affine::merge_biases(graph);
     graph.prune();
     shape::infer(graph)
 }

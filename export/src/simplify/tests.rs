@@ -268,3 +268,37 @@ fn a_vision_transformer_of_opset_9() {
     insta::assert_snapshot!("vision_transformer_before", file);
     insta::assert_snapshot!("vision_transformer_after", simplified(&file));
 }
+
+/// `Transpose → BatchNormalization → Transpose` over five tokens of eight channels.
+fn normalised_tokens(graph: &mut Graph, x: ValueId, perm: &str) -> ValueId {
+    let there = push(graph, "Transpose", &[x], perm);
+    let parameters: Vec<ValueId> = (0..4).map(|_| constant(graph, "#[8]")).collect();
+    let normalised = push(graph, "BatchNormalization", &[&[there], &parameters[..]].concat(), "epsilon=0.5");
+    push(graph, "Transpose", &[normalised], perm)
+}
+
+#[test]
+fn a_normalisation_moves_into_the_weights_that_read_it() {
+    let file = graph(9, "f32[N,5,8]", |graph, x| {
+        let normalised = normalised_tokens(graph, x, "perm=[0,2,1]");
+        let (weights, bias) = (constant(graph, "#[8,3]"), constant(graph, "#[3]"));
+        let product = push(graph, "MatMul", &[normalised, weights], "");
+        push(graph, "Add", &[bias, product], "")
+    });
+    assert_eq!(operators(&simplified(&file)), ["MatMul", "Add"]);
+}
+
+#[test]
+fn a_normalisation_that_others_read_loses_its_transpositions() {
+    let file = graph(9, "f32[N,5,8]", |graph, x| {
+        let normalised = normalised_tokens(graph, x, "perm=[0,2,1]");
+        push(graph, "Relu", &[normalised], "")
+    });
+    assert_eq!(operators(&simplified(&file)), ["Mul", "Add", "Relu"]);
+}
+
+#[test]
+fn a_normalisation_over_another_axis_stays() {
+    let file = graph(9, "f32[N,8,5,2]", |graph, x| normalised_tokens(graph, x, "perm=[0,1,3,2]"));
+    assert_eq!(operators(&simplified(&file)), ["Transpose", "BatchNormalization", "Transpose"]);
+}
