@@ -47,27 +47,29 @@ pub(super) fn split(view: &NodeView) -> Result<Vec<TensorType>> {
 pub(crate) fn split_sizes(view: &NodeView, axis: usize) -> Result<Vec<usize>> {
     let shape = view.shape(0)?;
     let total = fixed(shape.0[axis], "the axis that is split")?;
+    let outputs = view.node.outputs.len();
     let sizes: Vec<usize> = match view.optional_ints(1)? {
         Some(stated) => stated.iter().filter_map(|size| usize::try_from(*size).ok()).collect(),
         None => {
-            let parts = view.int("num_outputs", view.node.outputs.len() as i64)?;
-            equal_parts(total, parts)
-                .ok_or_else(|| Error::shape(format!("{total} elements do not make {parts} parts")))?
+            let parts = view.int("num_outputs", outputs as i64)?;
+            // More parts than outputs are refused before they are listed: a file may state any number.
+            let parts_are_outputs = usize::try_from(parts) == Ok(outputs);
+            let sizes = if parts_are_outputs { equal_parts(total, outputs) } else { None };
+            sizes.ok_or_else(|| Error::shape(format!("{total} elements do not make {parts} parts")))?
         }
     };
-    if sizes.len() != view.node.outputs.len()
+    if sizes.len() != outputs
         || sizes.iter().try_fold(0_usize, |sum, size| sum.checked_add(*size)) != Some(total)
     {
-        return Err(Error::shape(format!(
-            "{} parts of sizes {sizes:?} for axis {axis} of {shape}",
-            view.node.outputs.len()
-        )));
+        return Err(Error::shape(format!("{outputs} parts of sizes {sizes:?} for axis {axis} of {shape}")));
     }
     Ok(sizes)
 }
 
-fn equal_parts(total: usize, parts: i64) -> Option<Vec<usize>> {
-    let parts = usize::try_from(parts).ok().filter(|parts| (1..=total.max(1)).contains(parts))?;
+fn equal_parts(total: usize, parts: usize) -> Option<Vec<usize>> {
+    if parts == 0 || parts > total.max(1) {
+        return None;
+    }
     let size = total.div_ceil(parts);
     (0..parts).map(|part| total.checked_sub(part * size).map(|rest| rest.min(size))).collect()
 }

@@ -27,9 +27,11 @@ mod tests;
 mod view;
 mod window;
 
+use std::collections::HashSet;
+
 use crate::error::{Error, Result};
 use crate::evaluate;
-use crate::graph::{Graph, NodeId, TensorType, ValueId};
+use crate::graph::{Graph, Node, NodeId, TensorType, ValueId};
 
 pub(crate) use broadcast::broadcast;
 pub(crate) use constant::{constant_tensor, shape_slice};
@@ -40,6 +42,9 @@ pub(crate) use view::{Known, NodeView};
 
 /// Elements are followed through tensors of at most this size: shapes are short, position tables are not shapes.
 pub(crate) const LARGEST_FOLLOWED: usize = 1 << 14;
+
+/// A single node looks back through at most this many nodes of shape arithmetic.
+const LONGEST_CHAIN: usize = 256;
 
 /// Infers the types of every value.
 ///
@@ -62,9 +67,7 @@ pub fn infer(graph: &mut Graph) -> Result<()> {
 /// As [`infer`].
 pub fn infer_node(graph: &mut Graph, id: NodeId) -> Result<()> {
     let mut known = Known::new(LARGEST_FOLLOWED);
-    for input in graph.node(id).inputs.iter().flatten() {
-        follow(graph, *input, id.index(), &mut known);
-    }
+    follow(graph, id.index(), &mut known);
     infer_with(graph, id, &mut known)
 }
 
@@ -90,23 +93,37 @@ pub(crate) fn infer_with(graph: &mut Graph, id: NodeId, known: &mut Known) -> Re
     Ok(())
 }
 
-/// Finds the elements of `id` by going back through the producers before node number `before`.
-fn follow(graph: &Graph, id: ValueId, before: usize, known: &mut Known) {
-    let is_integer = |tensor_type: &TensorType| !tensor_type.dtype.is_float();
-    if known.content(graph, id).is_some() || !graph.tensor_type(id).is_ok_and(is_integer) {
-        return;
+/// Finds the elements of node number `before`'s integer inputs by going back through their producers.
+fn follow(graph: &Graph, before: usize, known: &mut Known) {
+    let is_open = |id: &ValueId, known: &Known| {
+        let is_integer = graph.tensor_type(*id).is_ok_and(|tensor_type| !tensor_type.dtype.is_float());
+        is_integer && known.content(graph, *id).is_none()
+    };
+    let open_inputs = |node: &Node, known: &Known| -> Vec<ValueId> {
+        node.inputs.iter().flatten().copied().filter(|id| is_open(id, known)).collect()
+    };
+    let mut open: HashSet<ValueId> = open_inputs(&graph.nodes()[before], known).into_iter().collect();
+    let mut chain = Vec::new();
+    for node in graph.nodes()[..before].iter().rev() {
+        if open.is_empty() || chain.len() == LONGEST_CHAIN {
+            break;
+        }
+        let produces = node.outputs.iter().flatten().filter(|output| open.remove(output)).count() > 0;
+        if produces {
+            open.extend(open_inputs(node, known));
+            chain.push(node);
+        }
     }
-    let earlier = &graph.nodes()[..before];
-    let Some(producer) = earlier.iter().rposition(|node| node.outputs.contains(&Some(id))) else { return };
-    let node = &earlier[producer];
-    for input in node.inputs.iter().flatten() {
-        follow(graph, *input, producer, known);
-    }
+    chain.into_iter().rev().for_each(|node| evaluate_typed(graph, node, known));
+}
+
+/// Adds the elements of a node whose outputs have types.
+fn evaluate_typed(graph: &Graph, node: &Node, known: &mut Known) {
     let types: Result<Vec<TensorType>> =
         node.outputs.iter().flatten().map(|output| graph.tensor_type(*output).cloned()).collect();
     let contents = types.ok().and_then(|types| evaluate::evaluate(&NodeView { graph, node, known }, &types));
-    for (output, content) in node.outputs.iter().zip(contents.unwrap_or_default()) {
-        output.iter().for_each(|output| known.insert(*output, content.clone()));
+    for (output, content) in node.outputs.iter().flatten().zip(contents.unwrap_or_default()) {
+        known.insert(*output, content);
     }
 }
 

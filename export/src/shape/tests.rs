@@ -84,7 +84,7 @@ fn broadcasting() {
 }
 
 #[test]
-fn convolutions_and_pools() {
+fn convolutions() {
     check(&[
         ("Conv", &["f32[N,3,32,32]", "f32[8,3,3,3]"], "strides=[2,2] pads=[1,1,1,1]", "f32[N, 8, 16, 16]"),
         ("Conv", &["f32[N,8,32,32]", "f32[8,1,7,7]"], "group=8 pads=[3,3,3,3]", "f32[N, 8, 32, 32]"),
@@ -117,6 +117,18 @@ fn convolutions_and_pools() {
             "strides=[2,2] pads=[1,1,1,1] output_padding=[1,1]",
             "f32[N, 3, 32, 32]",
         ),
+        (
+            "Conv",
+            &["f32[N,3,9,9]", "f32[8,3,3,3]"],
+            "pads=[0,0,0,9223372036854775807]",
+            "error: attribute `pads` has 9223",
+        ),
+        (
+            "Conv",
+            &["f32[N,3,9,4611686018427387904]", "f32[8,3,3,3]"],
+            "",
+            "error: does not fit into 4611686018427387904",
+        ),
         ("ConvTranspose", &["f32[N,8,4,4]", "f32[8,2,2,2]"], "group=4 strides=[2,2]", "f32[N, 8, 8, 8]"),
         (
             "MaxPool",
@@ -124,6 +136,12 @@ fn convolutions_and_pools() {
             "kernel_shape=[2,2] strides=[2,2]",
             "f32[N, 8, 3, 3]; i64[N, 8, 3, 3]",
         ),
+    ]);
+}
+
+#[test]
+fn pools() {
+    check(&[
         ("MaxPool", &["f32[N,8,7,7]"], "kernel_shape=[2,2] strides=[2,2] ceil_mode=1", "f32[N, 8, 4, 4]"),
         // The last window would start in the padding.
         (
@@ -247,6 +265,12 @@ fn moves() {
         ("Concat", &["f32[N,2]", "f32[1,2]"], "axis=0", "error: shapes [N, 2] and [1, 2] do not join"),
         ("Split", &["f32[N,6]", "=[2,4]"], "axis=1", "f32[N, 2]; f32[N, 4]"),
         ("Split", &["f32[N,7]"], "axis=1 num_outputs=3", "f32[N, 3]; f32[N, 3]; f32[N, 1]"),
+        (
+            "Split",
+            &["f32[N,4611686018427387904]"],
+            "axis=1 num_outputs=4611686018427387904",
+            "error: do not make",
+        ),
         ("Split", &["f32[N,7]", "=[2]"], "axis=1", "error: 1 parts of sizes [2] for axis 1 of [N, 7]"),
     ]);
 }
@@ -340,6 +364,19 @@ fn single_nodes_look_back_through_the_shape_arithmetic() {
         infer_node(&mut graph, crate::graph::NodeId(index as u32)).unwrap();
     }
     assert_eq!(graph.shape(reshaped).unwrap().to_string(), "[N, 48, 64]");
+}
+
+#[test]
+fn a_node_looks_back_a_bounded_way() {
+    // Each sum has two paths to the one before: going back along all of them would never end.
+    let mut graph = Graph::new("test", 20);
+    let labels = add(&mut graph, "i64[N]").unwrap();
+    let mut sum = labels;
+    for index in 0..400 {
+        sum = push(&mut graph, "Add", &[sum, sum], "");
+        infer_node(&mut graph, crate::graph::NodeId(index)).unwrap();
+    }
+    assert_eq!(graph.shape(sum).unwrap().to_string(), "[N]");
 }
 
 #[test]

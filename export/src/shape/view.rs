@@ -32,6 +32,11 @@ impl Known {
         self.contents.insert(id, content);
     }
 
+    /// Forgets the elements of a tensor that has become a constant of the graph.
+    pub(crate) fn remove(&mut self, id: ValueId) {
+        self.contents.remove(&id);
+    }
+
     /// The elements of a tensor, where they are known.
     pub(crate) fn content<'a>(&'a self, graph: &Graph, id: ValueId) -> Option<Cow<'a, Content>> {
         match self.contents.get(&id) {

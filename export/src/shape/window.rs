@@ -4,6 +4,9 @@ use super::view::{NodeView, fixed};
 use crate::error::{Error, Result};
 use crate::graph::Dim;
 
+/// Sizes, pads, strides and dilations beyond this are not those of an image, and sums of them could overflow.
+const LARGEST: u64 = 1 << 30;
+
 /// What happens where the last window does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rounding {
@@ -55,6 +58,9 @@ impl Windows {
                 pads.len(),
                 2 * axes
             )));
+        }
+        if let Some(pad) = pads.iter().find(|pad| pad.unsigned_abs() > LARGEST) {
+            return Err(Error::format(format!("attribute `pads` has {pad}, wanted at most {LARGEST}")));
         }
         if kernel.contains(&0) {
             return Err(Error::format(format!("the window {kernel:?} has a size of 0")));
@@ -112,7 +118,10 @@ impl Windows {
         }
         let sized = |(axis, dim): (usize, &Dim)| {
             let input = fixed(*dim, "a spatial size")?;
-            let output = i64::try_from(input).ok().and_then(|input| size(axis, input));
+            let output = i64::try_from(input)
+                .ok()
+                .filter(|input| *input <= LARGEST as i64)
+                .and_then(|input| size(axis, input));
             let output = output.and_then(|output| usize::try_from(output).ok()).filter(|output| *output > 0);
             output.map(Dim::Fixed).ok_or_else(|| {
                 Error::shape(format!(
@@ -130,7 +139,7 @@ fn positive(view: &NodeView, name: &str, axes: usize) -> Result<Vec<usize>> {
     let Some(values) = view.node.attributes.ints(name)? else { return Ok(vec![1; axes]) };
     let sizes: Option<Vec<usize>> = values
         .iter()
-        .map(|value| usize::try_from(*value).ok().filter(|size| (1..=1 << 30).contains(size)))
+        .map(|value| usize::try_from(*value).ok().filter(|size| (1..=LARGEST as usize).contains(size)))
         .collect();
     sizes.filter(|sizes| sizes.len() == axes).ok_or_else(|| {
         Error::format(format!("attribute `{name}` is {values:?}, wanted {axes} positive numbers"))

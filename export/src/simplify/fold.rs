@@ -20,7 +20,10 @@ pub(super) fn constants(graph: &mut Graph) -> Result<()> {
         infer_with(graph, id, &mut known)?;
         if let Some(tensors) = results(graph, graph.node(id), &known) {
             *folded = true;
-            tensors.into_iter().for_each(|(output, tensor)| graph.set_constant(output, tensor));
+            for (output, tensor) in tensors {
+                graph.set_constant(output, tensor);
+                known.remove(output);
+            }
         }
     }
     let nodes = graph.nodes().iter().zip(folded).filter(|(_, folded)| !folded).map(|(node, _)| node.clone());
