@@ -77,7 +77,8 @@ fn dense(builder: &mut Builder<'_>, g: ValueId, range: &Range) -> Result<(ValueI
     } else {
         (reversed(builder, g, range.axis)?, range.start - reach)
     };
-    if stride == 1 {
+    // One element has no gaps, however long the step.
+    if stride == 1 || range.length == 1 {
         return Ok((g, start, range.length));
     }
     let shape = builder.graph().shape(g)?.clone();
@@ -120,7 +121,7 @@ mod tests {
 
     #[test]
     fn gradients_match_central_differences() {
-        let cases: [Arguments<'_>; 9] = [
+        let cases: [Arguments<'_>; 10] = [
             [&[1], &[3], &[1], &[1]],
             [&[-2], &[i64::MAX], &[-1], &[1]],
             [&[0], &[100], &[1], &[2]],
@@ -128,6 +129,7 @@ mod tests {
             [&[1], &[6], &[1], &[4]],
             [&[-1], &[i64::MIN + 1], &[1], &[-1]],
             [&[5], &[0], &[1], &[-2]],
+            [&[2], &[7], &[1], &[i64::MAX]],
             [&[1, 2], &[4, 5], &[1, 2], &[1, 2]],
             [&[0, 1], &[i64::MAX, 2], &[0, 1], &[1, 1]],
         ];
