@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn a_wrong_inverse_is_moved_outward() {
         let end = outward(0.5, |p| p <= 0.3);
-        assert!(end <= 0.3 && end >= 0.0, "{end}");
+        assert!((0.0..=0.3).contains(&end), "{end}");
         assert!(outward(f64::NAN, |p| p <= 0.3) <= 0.3);
         assert_eq!(outward(0.25, |p| p <= 0.3), 0.25);
     }

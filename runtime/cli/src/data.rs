@@ -2,11 +2,11 @@
 
 use mimir_bundle::certificate::EvaluationData;
 use mimir_bundle::{ImageShape, Manifest, digest};
-use mimir_data::{DataSource, ImageDims, ImageSet};
+use mimir_data::{ImageDims, ImageSet};
 use mimir_runtime::evaluate::EvaluationSet;
 
 use crate::failure::{Blame, Failure, OrBlame, failure};
-use crate::options::Images;
+use crate::options::{Images, has_splits};
 
 /// Reads the images.
 pub(crate) fn read(images: &Images) -> Result<ImageSet, Failure> {
@@ -37,14 +37,10 @@ pub(crate) fn for_model<'a>(set: &'a ImageSet, manifest: &Manifest) -> Result<Ev
 
 /// Where the images came from, and the digests that bind them.
 pub(crate) fn record(images: &Images, set: &ImageSet, image: ImageShape) -> EvaluationData {
-    let has_parts = match images.source {
-        DataSource::Cifar10(_) | DataSource::Mnist(_) => true,
-        DataSource::ImageFolder(_) | DataSource::Npz(_) => false,
-    };
     let shape = [set.labels.len(), image.channels, image.height, image.width];
     EvaluationData {
         source: images.source.to_string(),
-        split: has_parts.then(|| images.read.split.to_string()),
+        split: has_splits(&images.source).then(|| images.read.split.to_string()),
         first: images.read.first,
         images_digest: digest::of_tensor(&shape, &set.images),
         labels_digest: digest::of_labels(&set.labels),

@@ -24,6 +24,7 @@ pub(crate) struct Model {
 
 /// Reads the model's file. `image` is the shape of the images: a flat input does not show it.
 pub(crate) fn read(options: &Options, image: ImageShape) -> Result<ImageClassifier, Failure> {
+    check_normalisation(options, image)?;
     let file = read_model(&options.model, &Limits::default()).or_blame(Blame::Model)?;
     let spec = InputSpec {
         normalisation: options.normalisation.clone(),
@@ -31,6 +32,18 @@ pub(crate) fn read(options: &Options, image: ImageShape) -> Result<ImageClassifi
         image: Some(image),
     };
     ImageClassifier::new(file, &spec).or_blame(Blame::Model)
+}
+
+fn check_normalisation(options: &Options, image: ImageShape) -> Result<(), Failure> {
+    let values = options.normalisation.as_ref().map_or(1, |normalisation| normalisation.mean.len());
+    if values == 1 || values == image.channels {
+        return Ok(());
+    }
+    let channels = image.channels;
+    let message = format!(
+        "--mean and --std have {values} values, the images {channels} channels: give one each, or one"
+    );
+    Err(failure(Blame::Usage, message))
 }
 
 impl Model {

@@ -102,8 +102,21 @@ fn images(settings: &Settings) -> Result<Images, Failure> {
     if settings.first == Some(0) {
         return Err(usage("--first 0 leaves no images: wanted at least 1"));
     }
-    let source = source.parse().or_blame(Blame::Usage)?;
+    let source: DataSource = source.parse().or_blame(Blame::Usage)?;
+    if split == Split::Train && !has_splits(&source) {
+        return Err(usage(format!(
+            "--split train has no effect on {source}: name the training images by their path"
+        )));
+    }
     Ok(Images { source, read: ReadOptions { split, first: settings.first } })
+}
+
+/// Whether a source has a training and a test part.
+pub(crate) fn has_splits(source: &DataSource) -> bool {
+    match source {
+        DataSource::Cifar10(_) | DataSource::Mnist(_) => true,
+        DataSource::ImageFolder(_) | DataSource::Npz(_) => false,
+    }
 }
 
 fn normalisation(settings: &Settings) -> Result<Option<Normalisation>, Failure> {
@@ -261,12 +274,13 @@ mod tests {
     #[test]
     fn mistakes_are_usage_errors_that_name_the_way_out() {
         type Change = fn(&mut Settings);
-        let cases: [(Change, &str); 16] = [
+        let cases: [(Change, &str); 17] = [
             (|s| s.data = None, "--data cifar10:FOLDER"),
             (|s| s.data = Some("cifar:x".into()), "cifar10, mnist, idx, folder, npz"),
             (|s| s.epsilon = None, "--epsilon 8/255"),
             (|s| s.epsilon = Some("8".parse().unwrap()), "--epsilon 8/255"),
             (|s| s.first = Some(0), "--first 0"),
+            (|s| s.split = Some(SplitName::Train), "--split train has no effect on npz:"),
             (|s| s.mean = Some(vec![0.5]), "--std 1"),
             (|s| s.std = Some(vec![0.5]), "--mean 0"),
             (|s| (s.mean, s.std) = (Some(vec![0.5; 3]), Some(vec![0.5])), "3 values and --std 1"),

@@ -60,8 +60,9 @@ impl Observer for ProgressDisplay {
         match &self.surface {
             Surface::Bar(bar) => {
                 bar.set_length(progress.attacked as u64);
-                bar.set_position(progress.finished as u64);
+                // Drawn by the position, so that bar and words are of one moment.
                 bar.set_message(sentence(progress, pace.in_stage(progress)));
+                bar.set_position(progress.finished as u64);
             }
             Surface::Lines if begun || pace.line_is_due(progress) => {
                 pace.last_line = progress.elapsed;

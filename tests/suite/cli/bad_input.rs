@@ -13,7 +13,7 @@ use super::{Demo, certify, models};
 #[test]
 fn usage_errors_are_2() {
     let demo = Demo::new();
-    let cases: [(&[&str], &str); 7] = [
+    let cases: [(&[&str], &str); 8] = [
         (&["--epsilon", "8"], "write --epsilon 8/255"),
         (&["--attacks", "apgd-cf"], "did you mean \"apgd-ce\"?"),
         (&["--epsilom", "1"], "--epsilon"),
@@ -21,11 +21,20 @@ fn usage_errors_are_2() {
         (&["--data", "cifar:x"], "cifar10, mnist, idx, folder, npz"),
         (&["--config", "/nonexistent.toml"], "/nonexistent.toml"),
         (&["--first", "0"], "--first 0"),
+        (&["--split", "train"], "--split train has no effect"),
     ];
     for (flags, expected) in cases {
         demo.run(flags).code(2).stderr(contains(expected)).stdout("");
     }
     assert!(!demo.path("out").exists(), "nothing was begun");
+}
+
+#[test]
+fn normalisation_of_other_channels_is_2() {
+    let demo = Demo::new();
+    demo.run(&["--mean", "0.5,0.5", "--std", "0.2,0.2"])
+        .code(2)
+        .stderr(contains("2 values, the images 3 channels"));
 }
 
 #[test]
@@ -89,8 +98,13 @@ fn images_that_do_not_fit_are_4() {
             archive.finish().unwrap();
         }
         let data = format!("npz:{}", path.display());
-        let output =
-            demo.run(&["--data", &data, "--first", "2"]).code(4).stdout("").get_output().stderr.clone();
+        let output = demo
+            .run(&["--data", &data, "--first", "2", "--mean", "0.5", "--std", "0.25"])
+            .code(4)
+            .stdout("")
+            .get_output()
+            .stderr
+            .clone();
         let message = String::from_utf8(output).unwrap();
         assert!(message.contains(expected), "{name}: {message}");
     }
