@@ -1,7 +1,8 @@
 //! Tensor data in files beside the model.
 //!
-//! Readers that followed any path a model names have handed out `/etc/passwd` (CVE-2022-25882, CVE-2024-27318). So a location is
-//! a relative path without `..` whose real place, symbolic links resolved, is a regular file inside the model's folder.
+//! Readers that followed any path a model names have handed out `/etc/passwd` (CVE-2022-25882, CVE-2024-27318). So a
+//! location is a relative path without `..` whose real place, symbolic links resolved, is a regular file inside the
+//! model's folder.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

@@ -5,6 +5,25 @@
 //! from the model's own folder, and whatever we do not support is an error that names the node or tensor.
 //! [`write_model`] writes a graph as a self-contained file, deterministically; ONNX Runtime only ever sees its output.
 //! What is accepted and refused, in one page: `docs/onnx-files.md`.
+//!
+//! ```
+//! use mimir_export::graph::{Attributes, Dim, Graph, Node, Shape, TensorType};
+//! use mimir_export::onnx::{Limits, read_model_bytes, write_model};
+//! use mimir_export::DataType;
+//!
+//! let mut graph = Graph::new("relu", 17);
+//! let images = TensorType { dtype: DataType::Float32, shape: Shape(vec![Dim::N, Dim::Fixed(4)]) };
+//! let (x, y) = (graph.add_value("x", Some(images))?, graph.add_value("y", None)?);
+//! let (inputs, outputs) = (vec![Some(x)], vec![Some(y)]);
+//! let attributes = Attributes::default();
+//! graph.push_node(Node { name: "relu".into(), op_type: "Relu".into(), inputs, outputs, attributes });
+//! graph.add_input(x);
+//! graph.add_output(y);
+//!
+//! let file = read_model_bytes(write_model(&graph)?.into(), None, &Limits::default())?;
+//! assert_eq!(file.graph, graph);
+//! # Ok::<(), mimir_export::Error>(())
+//! ```
 
 mod build;
 mod digest;

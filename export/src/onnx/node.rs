@@ -84,7 +84,8 @@ fn value(proto: &AttributeProto, tensors: &mut TensorReader<'_>) -> Result<Attri
              path, or fold the condition with a simplifier"
         ))),
         other => Err(Error::unsupported(format!(
-            "attribute `{name}` has type number {other}; known are FLOAT, INT, STRING, TENSOR and lists of the first three"
+            "attribute `{name}` has type number {other}; known are FLOAT, INT, STRING, TENSOR and lists of the first \
+             three"
         ))),
     }
 }

@@ -1,8 +1,8 @@
 //! Counts what a file holds before anything is allocated for it.
 //!
-//! Two bytes of protobuf can become a structure of some hundred bytes, and a message inside a message costs stack. This scan
-//! walks the wire format once, allocates nothing, and refuses files over the caps of [`Limits`] as well as bytes
-//! that are no protobuf. Decoding then starts from a file of known size and depth.
+//! Two bytes of protobuf can become a structure of some hundred bytes, and a message inside a message costs stack.
+//! This scan walks the wire format once, allocates nothing, and refuses files over the caps of [`Limits`] as well as
+//! bytes that are no protobuf. Decoding then starts from a file of known size and depth.
 
 use super::limits::{Allowance, Limits, exceeded};
 use crate::error::{Error, Result};
@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 /// Walks over the whole file.
 ///
 /// # Errors
-/// [`ErrorKind::Format`](crate::ErrorKind::Format) where the bytes are no protobuf, [`ErrorKind::Limit`](crate::ErrorKind::Limit)
-/// over a cap.
+/// [`ErrorKind::Format`](crate::ErrorKind::Format) where the bytes are no protobuf,
+/// [`ErrorKind::Limit`](crate::ErrorKind::Limit) over a cap.
 pub(super) fn scan(bytes: &[u8], limits: &Limits) -> Result<()> {
     if bytes.is_empty() {
         return Err(Error::format("the file is empty: wanted an ONNX model"));
