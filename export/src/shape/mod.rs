@@ -2,7 +2,7 @@
 //!
 //! A rule per operator family computes the types of a node's outputs from the types of its inputs, its attributes,
 //! and those input *elements* that decide shapes (the target of a Reshape, the axes of a reduction). Elements are
-//! known where they are constants or where [`evaluate`](crate::evaluate) can follow the arithmetic from a `Shape`
+//! known where they are constants or where `evaluate` can follow the arithmetic from a `Shape`
 //! operator on: `Shape → Gather → Mul → Concat → Reshape` ends in dimensions such as `65·N`.
 //!
 //! The graph must be at the working opset ([`upgrade`](crate::upgrade)), so that every operator has one form.

@@ -2,7 +2,7 @@
 //!
 //! Exporters write the size of everything as arithmetic that runs with the model. [`simplify`] computes all of it that
 //! does not depend on the images now: what remains needs the batch size or the pixels. Every rewrite keeps the
-//! results of the graph for every batch size; only [`gelu`] and [`affine`] change the last bits.
+//! results of the graph for every batch size; only `gelu` and `affine` change the last bits.
 
 mod affine;
 mod fold;

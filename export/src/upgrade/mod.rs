@@ -1,7 +1,7 @@
 //! Lifts a graph to the one opset that shape inference, simplification and the gradient rules know.
 //!
 //! Operators changed their form over the years: axes moved from attributes to inputs, Softmax stopped flattening,
-//! BatchNormalization lost and gained a mode. [`changes`] lists those changes with the opset that made each;
+//! BatchNormalization lost and gained a mode. `changes` lists those changes with the opset that made each;
 //! every node of an older file passes through the ones that concern it. What the operators compute stays the same.
 
 mod changes;
