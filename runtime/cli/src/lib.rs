@@ -1,6 +1,6 @@
 //! The command `mimir-certify`: attack an ONNX classifier, write what was found, be a gate.
 //!
-//! [`run`](mod@run) and [`replay`] tell the two stories. Before them, `args` is what was typed, `settings` puts the
+//! `run` and `replay` tell the two stories. Before them, `args` is what was typed, `settings` puts the
 //! settings file beneath the flags, and `options` is what the program needs; nothing after that knows clap or TOML.
 //! Exit codes come from two places: [`Conclusion`](mimir_runtime::report::Conclusion) where there is an answer,
 //! `failure` where there is none.
