@@ -127,9 +127,9 @@ def attack_with_mimir(name, std, folder):
         ]
         subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
         document = json.loads((pathlib.Path(report) / "report.json").read_text())
-    verdicts = [outcome["outcome"] for outcome in document["outcomes"]]
-    clean = np.array([verdict["verdict"] != "misclassified" for verdict in verdicts])
-    robust = np.array([verdict["verdict"] == "still_robust" for verdict in verdicts])
+    outcomes = document["outcomes"]
+    clean = np.array([outcome["clean_prediction"] == outcome["label"] for outcome in outcomes])
+    robust = np.array([outcome["verdict"]["outcome"] == "still_robust" for outcome in outcomes])
     return {"seconds": document["attacks"][0]["seconds"], "clean": clean, "robust": robust}
 
 
