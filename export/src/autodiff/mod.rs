@@ -5,11 +5,11 @@
 //! costs one forward and one backward pass.
 //!
 //! In the order of the data:
-//! - [`heads`] appends a loss, or an input for a free cotangent, and says which cotangent the logits start with;
-//! - [`activity`] finds the values that carry gradient from the logits to the images, and explains a cut path;
-//! - [`sweep`] walks the nodes backwards and asks the rule of each operator ([`rules`]) for its contributions;
-//! - [`ledger`] keeps the contributions to each value and adds them up, or tiles them where they are slices;
-//! - [`step`] is what one rule sees; [`broadcast`] and [`weights`] are what rules share.
+//! - `heads` appends a loss, or an input for a free cotangent, and says which cotangent the logits start with;
+//! - `activity` finds the values that carry gradient from the logits to the images, and explains a cut path;
+//! - `sweep` walks the nodes backwards and asks the rule of each operator (`rules`) for its contributions;
+//! - `ledger` keeps the contributions to each value and adds them up, or tiles them where they are slices;
+//! - `step` is what one rule sees; `broadcast` and `weights` are what rules share.
 //!
 //! Words: the *cotangent* of a value `v` is `∂L/∂v`, of the same shape as `v`. Gradients of constants are never computed.
 
