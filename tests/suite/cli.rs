@@ -72,6 +72,20 @@ impl Demo {
 }
 
 #[test]
+fn the_program_of_a_checkout_finds_onnx_runtime_without_a_variable() {
+    let demo = Demo::new();
+    let program = demo.path("checkout/target/release/mimir-certify");
+    std::fs::create_dir_all(program.parent().unwrap()).unwrap();
+    std::fs::copy(env!("CARGO_BIN_EXE_mimir-certify-under-test"), &program).unwrap();
+    std::os::unix::fs::symlink(root().join(".mimir"), demo.path("checkout/.mimir")).unwrap();
+    let images = format!("npz:{}", root().join("examples/demo/images.npz").display());
+    let mut command = Command::new(program);
+    command.current_dir(demo.folder.path()).env_remove("MIMIR_ORT_DYLIB").env_remove("ORT_DYLIB_PATH");
+    command.arg("model.onnx").args(["--data", &images, "--first", "8", "--epsilon", "0", "--steps", "1"]);
+    command.assert().success().stdout(starts_with("DONE"));
+}
+
+#[test]
 fn a_run_prints_a_summary_and_writes_report_and_certificate() {
     let demo = Demo::new();
     let summary = contains("upper bound").and(contains("never a proof")).and(contains("95 % interval"));

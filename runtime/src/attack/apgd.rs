@@ -4,7 +4,7 @@
 //!
 //! Numbers and order of operations are those of the reference implementation, including two accidents of it that
 //! results depend on: at the first checkpoint the oldest comparison reads the last row of the loss history, still
-//! zero ([`Run::increases`]); and the flag "halved at the last checkpoint" starts as true, so that the second
+//! zero (`Run::increases`); and the flag "halved at the last checkpoint" starts as true, so that the second
 //! condition cannot fire at the first checkpoint.
 
 use schemars::JsonSchema;

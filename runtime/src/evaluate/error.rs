@@ -33,7 +33,7 @@ pub enum EvaluateError {
 /// A model that returned NaN or an infinity: nothing can be said about the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "image {image}: the model's {quantity} is not finite; the image can count neither as robust nor as broken"
+    "image {image}: the model returned a {quantity} that is not finite; the image can count neither as robust nor as broken"
 )]
 pub struct NonFinite {
     /// Position in the evaluation set.
@@ -56,9 +56,9 @@ pub enum Quantity {
 impl std::fmt::Display for Quantity {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(match self {
-            Self::Logits => "logits",
+            Self::Logits => "logit",
             Self::Loss => "loss",
-            Self::Gradient => "gradient",
+            Self::Gradient => "gradient entry",
         })
     }
 }

@@ -40,11 +40,12 @@ impl Surroundings {
         if let Some(path) = self.explicit.clone().or(named) {
             return vec![self.absolute(path)];
         }
+        // Never around the current folder: a folder that came with a foreign model could bring a library along.
         let mut found: Vec<PathBuf> = Vec::new();
-        for start in [&self.program_folder, &self.current_folder].into_iter().flatten() {
-            found.extend(start.ancestors().flat_map(checkout_copies));
+        if let Some(folder) = &self.program_folder {
+            found.extend(folder.ancestors().flat_map(checkout_copies));
+            found.extend(libraries_in(folder));
         }
-        found.extend(self.program_folder.iter().flat_map(|folder| libraries_in(folder)));
         // A bare name: the loader searches its own path.
         found.push(PathBuf::from("libonnxruntime.so.1"));
         found
@@ -140,6 +141,16 @@ mod tests {
         let candidates = surroundings.candidates();
         assert_eq!(candidates[..2], [library("1.32.0"), library("1.9.0")]);
         assert_eq!(candidates.last(), Some(&PathBuf::from("libonnxruntime.so.1")));
+    }
+
+    #[test]
+    fn the_current_folder_cannot_bring_a_library_along() {
+        let folder = tempfile::tempdir().unwrap();
+        touch(&folder.path().join(".mimir/onnxruntime-9.9.9/libonnxruntime.so.9.9.9"));
+        touch(&folder.path().join("libonnxruntime.so.1"));
+        let surroundings =
+            Surroundings { current_folder: Some(folder.path().to_path_buf()), ..Surroundings::default() };
+        assert_eq!(surroundings.candidates(), [PathBuf::from("libonnxruntime.so.1")]);
     }
 
     #[test]

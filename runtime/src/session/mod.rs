@@ -1,6 +1,6 @@
 //! ONNX Runtime: where the library is found, and sessions over models that we serialised ourselves.
 //!
-//! Only [`onnx_runtime`] names `ort`; everything else sees the types of this module. [`Engine::load`] finds and loads
+//! Only `onnx_runtime.rs` names `ort`; everything else sees the types of this module. [`Engine::load`] finds and loads
 //! the library once a process. [`RawSession`] runs any model with named inputs. [`OnnxModels`] makes the two sessions
 //! of an attack worker: the original model, and its gradient graph.
 

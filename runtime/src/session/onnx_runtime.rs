@@ -78,8 +78,8 @@ impl Engine {
     /// Loads ONNX Runtime, or returns the one that is loaded.
     ///
     /// Looked for, in this order: `explicit`; the variables `MIMIR_ORT_DYLIB` and `ORT_DYLIB_PATH`;
-    /// `.mimir/onnxruntime-*/` in a folder around the program or the current folder (where `make setup` puts it);
-    /// beside the program; the system's loader.
+    /// `.mimir/onnxruntime-*/` in a folder around the program (where `make setup` puts it); beside the program; the
+    /// system's loader.
     ///
     /// # Errors
     /// When there is none, when it is older than 1.24, or when another one is loaded than the `explicit` one.

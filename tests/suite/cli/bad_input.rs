@@ -63,7 +63,7 @@ fn models_that_are_not_classifiers_are_3() {
         ("absent", |path| fs::remove_file(path).unwrap(), "model.onnx"),
         ("not [N, K]", models::with_one_number_an_image, "[N, K]"),
         ("NaN weight", models::with_nan, "scaled/constant"),
-        ("infinite logits", models::with_infinite_logits, "image 0: the model's logits"),
+        ("infinite logits", models::with_infinite_logits, "image 0: the model returned a logit"),
     ];
     for (name, change, expected) in cases {
         let demo = Demo::new();
