@@ -81,7 +81,7 @@ fn the_program_of_a_checkout_finds_onnx_runtime_without_a_variable() {
     let images = format!("npz:{}", root().join("examples/demo/images.npz").display());
     let mut command = Command::new(program);
     command.current_dir(demo.folder.path()).env_remove("MIMIR_ORT_DYLIB").env_remove("ORT_DYLIB_PATH");
-    command.arg("model.onnx").args(["--data", &images, "--first", "8", "--epsilon", "0", "--steps", "1"]);
+    command.arg("model.onnx").args(["--data", &images, "--first", "8", "--epsilon", "1/255", "--steps", "1"]);
     command.assert().success().stdout(starts_with("DONE"));
 }
 
