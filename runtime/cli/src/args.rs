@@ -7,8 +7,9 @@ use clap::{Args, Parser, Subcommand};
 use crate::settings::Settings;
 
 const AFTER_HELP: &str = "\
-`mimir-certify MODEL ...` is short for `mimir-certify run MODEL ...`. Every setting may stand in a TOML file under
-the name of its flag: `--config FILE`, or `mimir-certify.toml` beside the model. A flag beats the file.
+`mimir-certify MODEL ...` is short for `mimir-certify run MODEL ...`. Every setting may stand in
+a TOML file under the name of its flag: `--config FILE`, or `mimir-certify.toml` beside the model.
+A flag beats the file.
 
 Examples:
   mimir-certify model.onnx --data cifar10:data/cifar-10-batches-bin --first 500 \\

@@ -1,5 +1,6 @@
 //! What the program needs, made from what was typed: every choice is made here, once.
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use mimir_bundle::{Layout, Norm, Normalisation, ThreatModel};
@@ -79,7 +80,7 @@ impl Options {
             report: report(&settings)?,
             gate: gate(&settings)?,
             verbosity: if settings.quiet == Some(true) { Verbosity::Quiet } else { Verbosity::Progress },
-            engine: engine(settings),
+            engine: engine(settings)?,
         })
     }
 }
@@ -214,14 +215,45 @@ fn gate(settings: &Settings) -> Result<Option<MinAttackedAccuracy>, Failure> {
     }
 }
 
-fn engine(settings: Settings) -> EngineOptions {
+fn engine(settings: Settings) -> Result<EngineOptions, Failure> {
     let Settings { workers, threads, batch, onnxruntime, .. } = settings;
-    EngineOptions { library: onnxruntime, overrides: Overrides { batch, workers, threads } }
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    check_cores(cores, workers, threads)?;
+    Ok(EngineOptions { library: onnxruntime, overrides: Overrides { batch, workers, threads } })
+}
+
+/// More busy threads than cores only wait for each other.
+fn check_cores(
+    cores: usize,
+    workers: Option<NonZero<usize>>,
+    threads: Option<NonZero<usize>>,
+) -> Result<(), Failure> {
+    let (workers, threads) = (workers.map_or(1, NonZero::get), threads.map_or(1, NonZero::get));
+    if workers.saturating_mul(threads) <= cores {
+        return Ok(());
+    }
+    Err(usage(format!(
+        "{workers} workers with {threads} threads each are more than the {cores} cores of this machine; leave \
+         --workers and --threads away to have them chosen: results do not depend on them"
+    )))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn more_busy_threads_than_cores_are_refused() {
+        let number = NonZero::new;
+        for (workers, threads, fits) in
+            [(0, 0, true), (2, 2, true), (4, 0, true), (0, 5, false), (3, 2, false), (usize::MAX, 2, false)]
+        {
+            assert_eq!(check_cores(4, number(workers), number(threads)).is_ok(), fits, "{workers} {threads}");
+        }
+        let error = check_cores(4, number(3), number(2)).unwrap_err();
+        assert_eq!(error.blame, Blame::Usage);
+        assert!(error.to_string().contains("the 4 cores"), "{error}");
+    }
 
     /// The least that a run needs.
     fn settings() -> Settings {

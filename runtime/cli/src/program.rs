@@ -7,8 +7,9 @@ use clap::Parser;
 
 use crate::args::{Cli, Command, ReplayArgs, RunArgs};
 use crate::failure::{Blame, Failure, OrBlame, failure};
-use crate::options::Options;
+use crate::options::{Options, StoreCounterexamples};
 use crate::replay::replay;
+use crate::report_folder::{ADVERSARIAL, CERTIFICATE, REPORT};
 use crate::run::run;
 use crate::settings;
 
@@ -46,8 +47,20 @@ fn answer_run(args: RunArgs) -> Result<Answer, Failure> {
         let text = toml::to_string(&settings).or_blame(Blame::Internal)?;
         return Ok(Answer { text, exit_code: 0 });
     }
-    let report = run(&Options::new(&model, settings)?)?;
-    Ok(Answer { text: report.to_string(), exit_code: report.gate.exit_code })
+    let options = Options::new(&model, settings)?;
+    let report = run(&options)?;
+    let text = format!("{report}{}", written(&options));
+    Ok(Answer { text, exit_code: report.gate.exit_code })
+}
+
+/// Where the report is now; nothing where none was asked for.
+fn written(options: &Options) -> String {
+    let Some(report) = &options.report else { return String::new() };
+    let files = match report.counterexamples {
+        StoreCounterexamples::Yes => [REPORT, CERTIFICATE, ADVERSARIAL].join(", "),
+        StoreCounterexamples::No => [REPORT, CERTIFICATE].join(", "),
+    };
+    format!("\nwritten to {}: {files}\n", report.folder.display())
 }
 
 fn answer_replay(args: &ReplayArgs) -> Result<Answer, Failure> {

@@ -158,22 +158,22 @@ mod tests {
         let cases = [
             (
                 sentence(&attack, Duration::from_secs(2)),
-                "apgd-ce: 100 of 301 images, clean 60.2 %, 260 (52 %) still robust, 4500 steps/s, 4 s left",
+                "apgd-ce: 100 of 301 images, clean 60.20 %, 260 (52.00 %) still robust, 4500 steps/s, 4 s left",
             ),
             (
                 sentence(&Progress { finished: 1, ..attack }, Duration::from_secs(2)),
-                "apgd-ce: 1 of 301 images, clean 60.2 %, 260 (52 %) still robust, 4500 steps/s, 10 min left",
+                "apgd-ce: 1 of 301 images, clean 60.20 %, 260 (52.00 %) still robust, 4500 steps/s, 10 min left",
             ),
             (
                 sentence(&Progress { finished: 0, steps: 0, ..attack }, Duration::ZERO),
-                "apgd-ce: 0 of 301 images, clean 60.2 %, 260 (52 %) still robust, 0 steps/s",
+                "apgd-ce: 0 of 301 images, clean 60.20 %, 260 (52.00 %) still robust, 0 steps/s",
             ),
             (
                 sentence(
                     &Progress { attacked: 500, clean_correct: 64, ..progress(Stage::Clean, 128, 0) },
                     Duration::ZERO,
                 ),
-                "clean: 128 of 500 images, 50 % correct, 0 s left",
+                "clean: 128 of 500 images, 50.00 % correct, 0 s left",
             ),
             (sentence(&progress(Stage::Clean, 0, 0), Duration::ZERO), "clean: 301 images"),
             (

@@ -141,6 +141,6 @@ mod tests {
     #[test]
     fn a_near_miss_does_not_look_like_a_pass() {
         let gate = GateReport::decide(MinAttackedAccuracy::new(0.4), 0.3999);
-        assert_eq!(gate.to_string(), "FAIL  attacked accuracy 39.99 % is below the required 40 %");
+        assert_eq!(gate.to_string(), "FAIL  attacked accuracy 39.99 % is below the required 40.00 %");
     }
 }

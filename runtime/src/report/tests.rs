@@ -287,15 +287,15 @@ fn json_form() {
 #[test]
 fn text_form() {
     insta::assert_snapshot!(report(), @r#"
-    PASS  attacked accuracy 50 % is at least the required 40 %
+    PASS  attacked accuracy 50.00 % is at least the required 40.00 %
 
     model              model.onnx (sha256 aaaaaaaaaaaa…)
     images             4 of npz:images.npz
     threat model       Linf, epsilon 2/255 = 0.00784 in pixels of [0, 1]
-    clean accuracy     75 %     3 of 4
-      after apgd-ce    50 %     broke 1 of 3 in 1.2 s (212 forwards, 210 backwards)
-    attacked accuracy  50 %     2 of 4
-                                95 % interval 6.8 to 93.2 % (Clopper–Pearson)
+    clean accuracy     75.00 %  3 of 4
+      after apgd-ce    50.00 %  broke 1 of 3 in 1.2 s (212 forwards, 210 backwards)
+    attacked accuracy  50.00 %  2 of 4
+                                95 % interval 6.75 % to 93.24 % (Clopper–Pearson)
 
     The attacked accuracy is an upper bound of the robust accuracy on these images: each broken image
     has a confirmed counterexample, but an image that these attacks left alone may fall to another. It

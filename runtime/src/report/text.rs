@@ -10,13 +10,13 @@ pub const MEANING: &str = "The attacked accuracy is an upper bound of the robust
     It is never a proof of robustness. The interval speaks about the population that the images are a random \
     sample of.";
 
-/// A fraction in per cent, with at most two decimals and no trailing zeros: `48 %`, `59.78 %`.
+/// A fraction in per cent with two decimals, as the field writes accuracies: `48.00 %`, `59.78 %`.
 ///
 /// Rounded towards zero, so that a number just below a requirement is never shown as the requirement.
 pub fn percent(fraction: f64) -> String {
     // Far below the last decimal, and enough to undo the rounding of 0.58 · 10⁴.
     let hundredths = (fraction * 1e4 + 1e-6).floor();
-    format!("{} %", hundredths / 1e2)
+    format!("{:.2} %", hundredths / 1e2)
 }
 
 impl fmt::Display for Report {
@@ -53,10 +53,10 @@ impl Report {
         writeln!(f, "attacked accuracy  {accuracy:<8} {} of {}", counts.still_robust, counts.images)?;
         writeln!(
             f,
-            "                            {:.0} % interval {:.1} to {:.1} % (Clopper–Pearson)",
+            "                            {:.0} % interval {} to {} (Clopper–Pearson)",
             100.0 * interval.confidence,
-            100.0 * interval.lower,
-            100.0 * interval.upper,
+            percent(interval.lower),
+            percent(interval.upper),
         )
     }
 }
@@ -100,11 +100,11 @@ mod tests {
     #[test]
     fn percentages_round_towards_zero() {
         let cases = [
-            (0.0, "0 %"),
-            (1.0, "100 %"),
-            (0.48, "48 %"),
-            (0.58, "58 %"),
-            (0.602, "60.2 %"),
+            (0.0, "0.00 %"),
+            (1.0, "100.00 %"),
+            (0.48, "48.00 %"),
+            (0.58, "58.00 %"),
+            (0.602, "60.20 %"),
             (0.5978, "59.78 %"),
             (0.299_999, "29.99 %"),
             (2.0 / 3.0, "66.66 %"),
