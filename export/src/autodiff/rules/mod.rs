@@ -17,6 +17,7 @@ mod gemm;
 mod identity;
 mod layer_normalization;
 mod matmul;
+mod patches;
 mod pointwise;
 mod reduce;
 mod relu;
