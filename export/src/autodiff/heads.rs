@@ -16,7 +16,8 @@ pub enum LossHead {
     Cotangent,
     /// Cross-entropy `log Σ_k exp z_k − z_y` of logits `z` and label `y`, computed stably.
     ///
-    /// Labels must lie in `[0, K)`, which the caller checks: the graph takes any other label for "no class".
+    /// Labels must lie in `[0, K)`, which the caller checks: the graph counts `-K..0` from the last class, as OneHot
+    /// does, and takes any other label for "no class".
     CrossEntropy,
 }
 

@@ -1,6 +1,7 @@
 //! From the process's arguments to its output and exit code.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -60,7 +61,14 @@ fn written(options: &Options) -> String {
         StoreCounterexamples::Yes => [REPORT, CERTIFICATE, ADVERSARIAL].join(", "),
         StoreCounterexamples::No => [REPORT, CERTIFICATE].join(", "),
     };
-    format!("\nwritten to {}: {files}\n", report.folder.display())
+    format!("\nwritten to {}: {files}\n", seen_from_here(&report.folder).display())
+}
+
+/// A folder as a person would name it: without `..`, and relative where it is inside the current folder.
+fn seen_from_here(folder: &Path) -> PathBuf {
+    let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let here = std::env::current_dir().and_then(|here| here.canonicalize());
+    here.ok().and_then(|here| real.strip_prefix(here).ok().map(Path::to_owned)).unwrap_or(real)
 }
 
 fn answer_replay(args: &ReplayArgs) -> Result<Answer, Failure> {
