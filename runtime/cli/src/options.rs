@@ -219,7 +219,19 @@ fn engine(settings: Settings) -> Result<EngineOptions, Failure> {
     let Settings { workers, threads, batch, onnxruntime, .. } = settings;
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     check_cores(cores, workers, threads)?;
+    check_batch(batch)?;
     Ok(EngineOptions { library: onnxruntime, overrides: Overrides { batch, workers, threads } })
+}
+
+/// Memory grows with the batch, and beyond some dozens of images time per image does too.
+fn check_batch(batch: Option<NonZero<usize>>) -> Result<(), Failure> {
+    const MOST: usize = 4096;
+    match batch {
+        Some(batch) if batch.get() > MOST => Err(usage(format!(
+            "--batch {batch}: wanted 1 to {MOST} images; leave the flag away to have it chosen"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// More busy threads than cores only wait for each other.

@@ -13,10 +13,11 @@ use super::{Demo, certify, models};
 #[test]
 fn usage_errors_are_2() {
     let demo = Demo::new();
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str); 9] = [
         (&["--epsilon", "8"], "write --epsilon 8/255"),
         (&["--attacks", "apgd-cf"], "did you mean \"apgd-ce\"?"),
         (&["--epsilom", "1"], "--epsilon"),
+        (&["--batch", "100000000000"], "1 to 4096"),
         (&["--min-attacked-accuracy", "40"], "40 % is 0.40"),
         (&["--data", "cifar:x"], "cifar10, mnist, idx, folder, npz"),
         (&["--config", "/nonexistent.toml"], "/nonexistent.toml"),
