@@ -41,7 +41,8 @@ pub struct Plan {
 /// Attacks every image that the model classifies correctly, until it is broken or every attack is spent.
 ///
 /// Results depend on the model, the set, the threat model, the attacks and the seed; not on the batch size, the number
-/// of workers, or which other images are in the set.
+/// of workers, or which other images are in the set. This rests on an engine that computes a row of a batch without
+/// regard to its place: `docs/architecture.md`, "Determinism", has the one exception that we know.
 ///
 /// # Errors
 /// When the set does not fit the model, the plan cannot be carried out, the engine fails, or a model returns a number
