@@ -95,6 +95,13 @@ fn deep_nesting_is_refused() {
         ErrorKind::Unsupported,
         "tensor `x`: this input has the type sequence; wanted a tensor",
     );
+    // One message too many.
+    let limits = Limits { nesting: 31, ..Limits::default() };
+    assert_refused(
+        read_under(&with_input_of(nested(14)), &limits),
+        ErrorKind::Limit,
+        "more than 31 messages inside each other; raise `Limits::nesting` if you trust the file",
+    );
 }
 
 #[test]
