@@ -8,6 +8,7 @@ mod engine;
 pub mod evaluate;
 pub mod linear;
 mod logits;
+pub mod loss;
 pub mod model;
 mod monitor;
 pub mod probe;

@@ -7,6 +7,7 @@
 use mimir_bundle::{ImageShape, Norm, ThreatModel};
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
+use crate::loss::at_logits;
 use crate::model::{Classifier, Differentiable, Goal, GradientBatch, Loss, ModelError, ModelSource};
 
 /// `logits = W·x + b`.
@@ -16,6 +17,7 @@ pub struct LinearClassifier {
     bias: Array1<f32>,
     shape: ImageShape,
     batch: usize,
+    loss: Loss,
     logits: Array2<f32>,
     answers: GradientBatch,
 }
@@ -30,12 +32,12 @@ impl LinearClassifier {
         assert!(classes >= 2 && bias.len() == classes && pixels == shape.pixels() && batch > 0);
         let logits = Array2::zeros((batch, classes));
         let answers = GradientBatch::zeros(batch, classes, pixels);
-        Self { weights, bias, shape, batch, logits, answers }
+        Self { weights, bias, shape, batch, loss: Loss::CrossEntropy, logits, answers }
     }
 
     /// `z_label - z_other` at the worst point of the threat model around `image`.
     ///
-    /// Exact for L∞. Exact for L2 where the worst point lies inside the box, a lower bound otherwise.
+    /// Exact for L∞. Exact for L2 and L1 where the worst point lies inside the box, a lower bound otherwise.
     pub fn worst_margin(&self, threat_model: &ThreatModel, image: &[f32], label: usize, other: usize) -> f64 {
         let weight =
             |pixel: usize| f64::from(self.weights[[label, pixel]]) - f64::from(self.weights[[other, pixel]]);
@@ -46,6 +48,7 @@ impl LinearClassifier {
         let loss: f64 = match threat_model.norm {
             Norm::Linf => values().map(|(pixel, value)| reach(weight(pixel), value, epsilon)).sum(),
             Norm::L2 => epsilon * values().map(|(pixel, _)| weight(pixel).powi(2)).sum::<f64>().sqrt(),
+            Norm::L1 => epsilon * values().map(|(pixel, _)| weight(pixel).abs()).fold(0.0, f64::max),
         };
         clean - loss
     }
@@ -92,7 +95,7 @@ impl Differentiable for LinearClassifier {
         self.batch
     }
 
-    /// Cross entropy: the gradient is `Wᵀ (softmax(z) - onehot(label))`.
+    /// The gradient is `Wᵀ` times the derivative of the loss by the logits.
     fn loss_gradient(
         &mut self,
         images: ArrayView2<f32>,
@@ -100,14 +103,10 @@ impl Differentiable for LinearClassifier {
     ) -> Result<&GradientBatch, ModelError> {
         let mut logits = std::mem::take(&mut self.answers.logits);
         self.forward(&images, &mut logits);
+        let mut cotangent = vec![0.0; self.bias.len()];
         for (row, goal) in goals.iter().enumerate() {
-            let logits = logits.row(row);
-            let largest = logits.fold(f32::NEG_INFINITY, |largest, logit| largest.max(*logit));
-            let mut cotangent = logits.mapv(|logit| libm::expf(logit - largest));
-            let total = cotangent.sum();
-            cotangent /= total;
-            self.answers.loss[row] = libm::logf(total) - (logits[goal.label] - largest);
-            cotangent[goal.label] -= 1.0;
+            let logits = logits.row(row).to_vec();
+            self.answers.loss[row] = at_logits(self.loss, &logits, *goal, &mut cotangent);
             let mut gradient = self.answers.gradient.row_mut(row);
             gradient.fill(0.0);
             for (weights, scale) in self.weights.axis_iter(Axis(0)).zip(&cotangent) {
@@ -124,10 +123,12 @@ impl ModelSource for LinearClassifier {
         Ok(Box::new(self.clone()))
     }
 
+    fn search_classifier(&self) -> Result<Box<dyn Classifier>, ModelError> {
+        self.classifier()
+    }
+
     fn differentiable(&self, loss: Loss) -> Result<Box<dyn Differentiable>, ModelError> {
-        match loss {
-            Loss::CrossEntropy => Ok(Box::new(self.clone())),
-        }
+        Ok(Box::new(Self { loss, ..self.clone() }))
     }
 }
 

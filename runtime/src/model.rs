@@ -17,7 +17,7 @@ pub struct ModelError {
     pub message: String,
 }
 
-/// Maps a full batch of images to logits.
+/// Maps a batch of images to logits.
 pub trait Classifier: Send {
     /// Shape of one image.
     fn image_shape(&self) -> ImageShape;
@@ -38,16 +38,24 @@ pub trait Classifier: Send {
 /// A loss that gradient graphs are made for. Attacks maximise it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Loss {
-    /// `-log softmax(logits)[label]`.
+    /// `-log softmax(z)[y]` of logits `z` and label `y`.
     CrossEntropy,
+    /// Difference of logits ratio: `-(z_y - max_{j≠y} z_j) / (z_(1) - z_(3))`, with `z_(r)` the r-th largest. Needs three
+    /// classes.
+    Dlr,
+    /// Targeted difference of logits ratio: `-(z_y - z_t) / (z_(1) - (z_(3) + z_(4)) / 2)`. Needs a target and four
+    /// classes.
+    TargetedDlr,
+    /// `z_t - z_y`. Needs a target.
+    Margin,
 }
 
 /// What the loss of one image refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Goal {
-    /// The true class.
+    /// The true class, `y`.
     pub label: usize,
-    /// The class that a targeted loss draws towards; untargeted losses have none.
+    /// The class that a targeted loss draws towards, `t`; untargeted losses have none.
     pub target: Option<usize>,
 }
 
@@ -96,6 +104,13 @@ pub trait ModelSource: Sync {
     /// # Errors
     /// When the engine refuses the model.
     fn classifier(&self) -> Result<Box<dyn Classifier>, ModelError>;
+
+    /// The fastest form of the model, forward only: logits equal to the original's up to rounding. It answers the
+    /// queries of attacks without gradients.
+    ///
+    /// # Errors
+    /// When the engine refuses the model.
+    fn search_classifier(&self) -> Result<Box<dyn Classifier>, ModelError>;
 
     /// The gradient graph with that loss.
     ///

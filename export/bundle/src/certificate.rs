@@ -5,7 +5,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Manifest, Norm, ThreatModel};
+use crate::{AttackSpec, Manifest, Norm, ThreatModel};
 
 /// The version of the format that this crate writes, and the only one that it reads.
 pub const CERTIFICATE_VERSION: u32 = 1;
@@ -79,7 +79,7 @@ pub struct AttackRecord {
     /// Its name, e.g. `apgd-ce`.
     pub name: String,
     /// Everything that decides what it does.
-    pub parameters: AttackParameters,
+    pub parameters: AttackSpec,
     /// Images that it was run on.
     pub attacked: usize,
     /// Images of those that it broke.
@@ -90,36 +90,6 @@ pub struct AttackRecord {
     pub forwards: u64,
     /// Backward passes, counted in images.
     pub backwards: u64,
-}
-
-/// Everything that decides what an attack does, by its kind.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum AttackParameters {
-    /// Auto-PGD (Croce and Hein 2020) on the cross entropy of the true class.
-    ApgdCe(ApgdParameters),
-}
-
-/// Parameters of Auto-PGD.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ApgdParameters {
-    /// Gradient steps of one run, `N`.
-    pub steps: usize,
-    /// Runs from independent random starts.
-    pub restarts: usize,
-    /// Share of rising steps below which the step size is halved, `ρ`.
-    pub rho: f64,
-    /// Weight of the gradient step against the last movement.
-    pub momentum: f64,
-    /// First step size, in units of the radius.
-    pub initial_step: f64,
-    /// Steps before the first checkpoint, in units of `N`.
-    pub first_period: f64,
-    /// By how much each period is shorter than the one before, in units of `N`.
-    pub period_decrement: f64,
-    /// The shortest period, in units of `N`.
-    pub shortest_period: f64,
 }
 
 /// How the model was executed. Another engine, version or machine may round differently.

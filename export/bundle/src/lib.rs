@@ -1,11 +1,13 @@
 //! What producers and users of a model must agree on. No engine, no graph, no I/O beyond digests.
 #![forbid(unsafe_code)]
 
+pub mod attack;
 pub mod certificate;
 pub mod digest;
 mod manifest;
 mod threat_model;
 
+pub use attack::AttackSpec;
 pub use certificate::Certificate;
 pub use manifest::{BatchMode, ImageShape, Layout, Manifest, Normalisation, OutputKind};
 pub use threat_model::{Norm, ThreatModel};

@@ -13,6 +13,8 @@ pub enum Norm {
     Linf,
     /// Euclidean length of the change.
     L2,
+    /// Sum of the absolute changes.
+    L1,
 }
 
 /// A ball around each image, intersected with the box `[0, 1]` of valid pixels.
@@ -30,6 +32,7 @@ impl fmt::Display for Norm {
         f.write_str(match self {
             Self::Linf => "Linf",
             Self::L2 => "L2",
+            Self::L1 => "L1",
         })
     }
 }
@@ -39,7 +42,7 @@ impl fmt::Display for ThreatModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { norm, epsilon } = *self;
         let levels = 255.0 * epsilon;
-        if (levels - levels.round()).abs() < 1e-9 {
+        if norm == Norm::Linf && (levels - levels.round()).abs() < 1e-9 {
             write!(f, "{norm}, epsilon {levels:.0}/255 = {epsilon:.5} in pixels of [0, 1]")
         } else {
             write!(f, "{norm}, epsilon {epsilon} in pixels of [0, 1]")
@@ -57,6 +60,7 @@ mod tests {
             (Norm::Linf, 8.0 / 255.0, "Linf, epsilon 8/255 = 0.03137 in pixels of [0, 1]"),
             (Norm::Linf, 0.1, "Linf, epsilon 0.1 in pixels of [0, 1]"),
             (Norm::L2, 0.5, "L2, epsilon 0.5 in pixels of [0, 1]"),
+            (Norm::L1, 12.0, "L1, epsilon 12 in pixels of [0, 1]"),
         ];
         for (norm, epsilon, expected) in cases {
             assert_eq!(ThreatModel { norm, epsilon }.to_string(), expected);

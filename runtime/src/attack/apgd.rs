@@ -7,75 +7,12 @@
 //! zero (`Run::increases`); and the flag "halved at the last checkpoint" starts as true, so that the second
 //! condition cannot fire at the first checkpoint.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use mimir_bundle::attack::ApgdSpec;
 
-use super::{Answer, Attack, Query, Search, SpecError, Step, Subject};
+use super::{Answer, Attack, Query, Search, Setting, Step, Subject};
 use crate::ball::{Ascent, Ball};
 use crate::model::{Goal, Loss};
 use crate::random::{Key, Stream};
-
-/// Parameters of APGD. The defaults are those of AutoAttack's standard evaluation.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct ApgdSpec {
-    /// Steps of one run, `N ≥ 1`; a run asks for `N + 1` gradients, one of them at its random start.
-    pub steps: usize,
-    /// Runs from independent random starts, at least 1.
-    pub restarts: usize,
-    /// Share ρ of the steps since the last checkpoint that must have raised the loss, in `[0, 1]`.
-    pub rho: f64,
-    /// Weight `a` of the gradient step against the last movement, in `[0, 1]`; the very first step has weight 1.
-    pub momentum: f64,
-    /// First step size in units of ε.
-    pub initial_step: f64,
-    /// Steps before the first checkpoint, in units of `N`.
-    pub first_period: f64,
-    /// By how much each period is shorter than the one before, in units of `N`.
-    pub period_decrement: f64,
-    /// The shortest period, in units of `N`.
-    pub shortest_period: f64,
-}
-
-impl Default for ApgdSpec {
-    fn default() -> Self {
-        Self {
-            steps: 100,
-            restarts: 1,
-            rho: 0.75,
-            momentum: 0.75,
-            initial_step: 2.0,
-            first_period: 0.22,
-            period_decrement: 0.03,
-            shortest_period: 0.06,
-        }
-    }
-}
-
-impl ApgdSpec {
-    fn check(&self, attack: &'static str) -> Result<(), SpecError> {
-        let share = 0.0..=1.0;
-        let parameters = [
-            ("steps", self.steps as f64, (1..=1_000_000).contains(&self.steps), "1 to 1000000"),
-            ("restarts", self.restarts as f64, (1..=1_000_000).contains(&self.restarts), "1 to 1000000"),
-            ("rho", self.rho, share.contains(&self.rho), "0 to 1"),
-            ("momentum", self.momentum, share.contains(&self.momentum), "0 to 1"),
-            ("initial_step", self.initial_step, self.initial_step > 0.0, "more than 0"),
-            ("first_period", self.first_period, share.contains(&self.first_period), "0 to 1"),
-            ("period_decrement", self.period_decrement, share.contains(&self.period_decrement), "0 to 1"),
-            ("shortest_period", self.shortest_period, share.contains(&self.shortest_period), "0 to 1"),
-        ];
-        match parameters.into_iter().find(|(_, _, fits, _)| !fits) {
-            None => Ok(()),
-            Some((parameter, found, _, wanted)) => Err(SpecError { attack, parameter, found, wanted }),
-        }
-    }
-
-    /// A share of the steps: rounded down, at least one.
-    fn share_of_steps(&self, share: f64) -> usize {
-        ((share * self.steps as f64) as usize).max(1)
-    }
-}
 
 /// APGD with its ball and seed.
 #[derive(Debug)]
@@ -88,61 +25,60 @@ pub struct Apgd {
 
 impl Apgd {
     /// APGD under that name, which keys its noise.
-    ///
-    /// # Errors
-    /// Names the parameter that is out of its range.
-    pub fn new(name: &'static str, spec: ApgdSpec, ball: Ball, seed: u64) -> Result<Self, SpecError> {
-        spec.check(name)?;
-        Ok(Self { name, spec, ball, seed })
+    pub(super) fn new(name: &'static str, spec: &ApgdSpec, setting: &Setting) -> Self {
+        Self { name, spec: spec.clone(), ball: setting.ball, seed: setting.seed }
     }
 
-    fn start(&self, subject: Subject, restart: usize, out: &mut [f32]) {
+    fn start(&self, subject: &Subject, restart: usize, out: &mut [f32]) {
         let key = Key { seed: self.seed, image: subject.image, attack: self.name, target: None, restart };
-        self.ball.random_start(subject.pixels, &mut Stream::new(&key), out);
+        self.ball.random_start(&subject.pixels, &mut Stream::new(&key), out);
     }
 }
 
+/// A share of the steps: rounded down, at least one.
+fn share_of_steps(steps: usize, share: f64) -> usize {
+    ((share * steps as f64) as usize).max(1)
+}
+
 impl Attack for Apgd {
-    fn query(&self) -> Query {
-        Query::Gradient(Loss::CrossEntropy)
+    fn queries(&self) -> Vec<Query> {
+        vec![Query::Gradient(Loss::CrossEntropy)]
     }
 
-    fn search<'a>(&'a self, subject: Subject<'a>) -> Box<dyn Search + 'a> {
+    fn units(&self) -> usize {
+        self.spec.restarts
+    }
+
+    fn search(&self, subject: &Subject, unit: usize) -> Box<dyn Search + '_> {
         let mut run = Run::new(&self.spec, self.ball.epsilon(), subject.pixels.len());
-        self.start(subject, 0, &mut run.point);
-        Box::new(ApgdSearch { attack: self, subject, restart: 0, run })
+        self.start(subject, unit, &mut run.point);
+        Box::new(ApgdSearch { attack: self, subject: subject.clone(), run })
     }
 }
 
 /// APGD on one image.
 struct ApgdSearch<'a> {
     attack: &'a Apgd,
-    subject: Subject<'a>,
-    restart: usize,
+    subject: Subject,
     run: Run,
 }
 
 impl Search for ApgdSearch<'_> {
+    fn query(&self) -> Query {
+        Query::Gradient(Loss::CrossEntropy)
+    }
+
     fn goal(&self) -> Goal {
         Goal { label: self.subject.label, target: None }
     }
 
-    fn propose(&self, out: &mut [f32]) {
+    fn propose(&mut self, out: &mut [f32]) {
         out.copy_from_slice(&self.run.point);
     }
 
     fn observe(&mut self, answer: &Answer) -> Step {
         let Apgd { spec, ball, .. } = self.attack;
-        if self.run.observe(spec, *ball, self.subject.pixels, answer) == Step::Continue {
-            return Step::Continue;
-        }
-        self.restart += 1;
-        if self.restart == spec.restarts {
-            return Step::Done;
-        }
-        self.run = Run::new(spec, ball.epsilon(), self.subject.pixels.len());
-        self.attack.start(self.subject, self.restart, &mut self.run.point);
-        Step::Continue
+        self.run.observe(spec, *ball, &self.subject.pixels, answer)
     }
 }
 
@@ -191,7 +127,7 @@ impl Run {
             best: Best { point: vec![0.0; pixels], gradient: vec![0.0; pixels], loss: 0.0 },
             history: vec![0.0; spec.steps],
             checkpoint: Checkpoint {
-                period: spec.share_of_steps(spec.first_period),
+                period: share_of_steps(spec.steps, spec.first_period),
                 steps: 0,
                 best_loss: 0.0,
                 halved: true,
@@ -277,8 +213,8 @@ impl Best {
 
 impl Checkpoint {
     fn next(&self, spec: &ApgdSpec, best_loss: f32, halved: bool) -> Self {
-        let shorter = self.period.saturating_sub(spec.share_of_steps(spec.period_decrement));
-        let period = shorter.max(spec.share_of_steps(spec.shortest_period));
+        let shorter = self.period.saturating_sub(share_of_steps(spec.steps, spec.period_decrement));
+        let period = shorter.max(share_of_steps(spec.steps, spec.shortest_period));
         Self { period, steps: 0, best_loss, halved }
     }
 }

@@ -1,46 +1,49 @@
-//! Attacks: for one image each, a state machine that proposes iterates and learns from the model's answers.
+//! Attacks: state machines that propose iterates for one image and learn from the model's answers.
 //!
-//! An [`Attack`] holds the parameters; [`Attack::search`] makes the [`Search`] for one image. The
+//! An [`Attack`] holds the parameters. Its work on one image falls into *units*, which are independent of each other: one
+//! for each target class and restart. [`Attack::search`] makes the [`Search`] of one unit. The
 //! [engine](crate::engine) owns the models: it gathers one proposal from each of many searches into a batch, asks the
 //! model once, and hands each search its own row of the answer. A search therefore knows nothing of batches, sessions
 //! or other images, and its outcome cannot depend on them. It also does not decide that an image is broken: the
-//! engine looks at the logits of every proposal, asks the original model where they look broken, and drops the search
-//! when the original model agrees.
+//! engine looks at the logits of every proposal, asks the original model where they look broken, and drops all searches
+//! of the image when the original model agrees.
 //!
-//! Restarts and targets are part of a search: it runs them one after the other and says [`Step::Done`] after the last.
 //! `docs/adding-an-attack.md` has the steps to a new one; [`apgd`] is the file to copy.
 
 pub mod apgd;
-mod spec;
+mod build;
+#[cfg(test)]
+pub(crate) mod testing;
 
-pub use apgd::ApgdSpec;
-pub use spec::{AttackSpec, SpecError, UnknownAttack};
+pub use build::{Distances, Setting, attack};
+
+use std::sync::Arc;
 
 use crate::model::{Goal, Loss};
 
-/// What an attack asks the model at each step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a search asks the model about its next proposal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Query {
-    /// Logits of the original model only; [`Answer::loss`] is 0 and [`Answer::gradient`] empty.
-    Logits,
+    /// Logits only; [`Answer::loss`] is 0 and [`Answer::gradient`] empty.
+    Forward,
     /// Logits, loss and input gradient.
     Gradient(Loss),
 }
 
-/// One image to attack.
-#[derive(Debug, Clone, Copy)]
-pub struct Subject<'a> {
+/// One image to attack. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Subject {
     /// Position in the evaluation set.
     pub image: usize,
     /// `C·H·W` clean pixels, in `[0, 1]`.
-    pub pixels: &'a [f32],
-    /// True class.
+    pub pixels: Arc<[f32]>,
+    /// True class, which the model predicts for the clean image.
     pub label: usize,
-    /// `K` logits of the original model on the clean image; targets are ranked by them.
-    pub clean_logits: &'a [f32],
+    /// Wrong classes by falling logit of the clean image, as many as attacks may target.
+    pub targets: Arc<[usize]>,
 }
 
-/// What the model said about one proposal. Every number is finite: the engine stops the run otherwise.
+/// What the model said about one proposal. Every number is finite: the engine ends the search otherwise.
 #[derive(Debug, Clone, Copy)]
 pub struct Answer<'a> {
     /// `K` logits.
@@ -62,21 +65,37 @@ pub enum Step {
 
 /// An attack with its parameters.
 pub trait Attack: Sync {
-    /// What it asks at every step.
-    fn query(&self) -> Query;
+    /// Every query that its searches may make.
+    fn queries(&self) -> Vec<Query>;
 
-    /// The search for an adversarial version of one image.
-    fn search<'a>(&'a self, subject: Subject<'a>) -> Box<dyn Search + 'a>;
+    /// Searches on one image, at least 1. The first one that breaks an image is the one that counts.
+    fn units(&self) -> usize;
+
+    /// The search of one unit, below [`Attack::units`], for an adversarial version of one image.
+    fn search(&self, subject: &Subject, unit: usize) -> Box<dyn Search + '_>;
 }
 
-/// The state of an attack on one image.
+/// The state of an attack on one image. The engine calls, in turn: `query` and `goal`, `propose`, `observe`.
 pub trait Search: Send {
+    /// What the next proposal needs.
+    fn query(&self) -> Query;
+
     /// What the loss of the next proposal refers to.
     fn goal(&self) -> Goal;
 
-    /// Writes the next proposal: `C·H·W` pixels, inside the ball and the box.
-    fn propose(&self, out: &mut [f32]);
+    /// Writes the next proposal: `C·H·W` pixels inside the box. Outside the ball it cannot break the image.
+    fn propose(&mut self, out: &mut [f32]);
+
+    /// Whether the proposal may break the image: not so where only a last iterate counts.
+    fn counts(&self) -> bool {
+        true
+    }
 
     /// Learns the answer to the last proposal.
     fn observe(&mut self, answer: &Answer) -> Step;
+
+    /// Of an attack that minimises the distance, after its last step: the closest misclassified point that it saw.
+    fn closest(&self) -> Option<&[f32]> {
+        None
+    }
 }

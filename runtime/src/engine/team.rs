@@ -31,7 +31,7 @@ impl<'s> Worker<'s> {
     /// The models for attacks that ask that; a gradient graph is built when it is first needed.
     pub(crate) fn models(&mut self, query: Query) -> Result<Models<'_>, ModelError> {
         let gradient = match query {
-            Query::Logits => None,
+            Query::Forward => None,
             Query::Gradient(loss) => {
                 if !self.gradients.contains_key(&loss) {
                     self.gradients.insert(loss, self.source.differentiable(loss)?);

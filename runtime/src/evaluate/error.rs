@@ -1,7 +1,8 @@
 //! Why an evaluation stopped. None of these may be read as "robust".
 
 use super::set::SetError;
-use crate::attack::SpecError;
+use mimir_bundle::attack::SpecError;
+
 use crate::ball::RadiusError;
 use crate::model::ModelError;
 use crate::verify::VerifyError;

@@ -12,13 +12,13 @@ use std::time::Instant;
 
 use mimir_bundle::ThreatModel;
 
-pub use crate::attack::{ApgdSpec, AttackSpec, UnknownAttack};
 pub use error::{EvaluateError, NonFinite, PlanError, Quantity};
+pub use mimir_bundle::attack::{ApgdSpec, AttackSpec};
 pub use observer::{Observer, Progress, Silent, Stage};
 pub use outcome::{AttackResult, Evaluation, ImageOutcome, PassCounts, Verdict};
 pub use set::{EvaluationSet, SetError};
 
-use crate::attack::Attack;
+use crate::attack::{Attack, Distances, Setting, attack};
 use crate::ball::Ball;
 use crate::engine::{self, Found, Job, Worker};
 use crate::model::ModelSource;
@@ -53,11 +53,18 @@ pub fn evaluate(
     plan: &Plan,
     observer: &dyn Observer,
 ) -> Result<Evaluation, EvaluateError> {
-    let attacks = plan.attacks()?;
     let ball = Ball::new(&plan.threat_model).map_err(PlanError::from)?;
     let mut workers = Worker::team(source, plan.workers)?;
     let first = workers[0].classifier();
     set.fits(first.image_shape().pixels(), first.classes())?;
+    let setting = Setting {
+        ball,
+        seed: plan.seed,
+        image: first.image_shape(),
+        classes: first.classes(),
+        distances: Distances::WithinBall,
+    };
+    let attacks = plan.attacks(&setting)?;
     let monitor = Monitor::new(observer, set.count());
     let clean = clean::classify(&mut workers, set, &monitor)?;
     let mut evaluation = clean.evaluation(set);
@@ -72,7 +79,7 @@ pub fn evaluate(
 
 impl Plan {
     /// The attacks of the plan, ready to run.
-    fn attacks(&self) -> Result<Vec<Box<dyn Attack>>, PlanError> {
+    fn attacks(&self, setting: &Setting) -> Result<Vec<Box<dyn Attack>>, PlanError> {
         if self.workers == 0 {
             return Err(PlanError::NoWorkers);
         }
@@ -82,8 +89,7 @@ impl Plan {
                 return Err(PlanError::Duplicate(spec.name()));
             }
         }
-        let ball = Ball::new(&self.threat_model)?;
-        self.attacks.iter().map(|spec| Ok(spec.attack(ball, self.seed)?)).collect()
+        self.attacks.iter().map(|spec| Ok(attack(spec, setting)?)).collect()
     }
 }
 

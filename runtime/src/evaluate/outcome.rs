@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::attack::AttackSpec;
+use mimir_bundle::attack::AttackSpec;
 
 /// Images that models were asked about. Padding is not counted; confirmations are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]

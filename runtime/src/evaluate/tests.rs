@@ -43,7 +43,7 @@ fn labels(classes: usize, images: &Array2<f32>) -> Vec<usize> {
 }
 
 fn plan(norm: Norm, epsilon: f64) -> Plan {
-    let attacks = vec!["apgd-ce".parse().unwrap()];
+    let attacks = vec![AttackSpec::named("apgd-ce").unwrap()];
     Plan { threat_model: ThreatModel { norm, epsilon }, attacks, seed: 0, workers: 1 }
 }
 
@@ -169,7 +169,7 @@ fn what_cannot_be_evaluated_is_an_error_that_names_it() {
         let set = EvaluationSet::new(&images, labels).unwrap();
         evaluate(&model, &set, plan, &Silent).unwrap_err().to_string()
     };
-    let twice = Plan { attacks: vec!["apgd-ce".parse().unwrap(); 2], ..plan(Norm::L2, 0.1) };
+    let twice = Plan { attacks: vec![AttackSpec::named("apgd-ce").unwrap(); 2], ..plan(Norm::L2, 0.1) };
     assert!(attempt(&twice, &labels).contains("apgd-ce is listed twice"));
     assert!(attempt(&plan(Norm::L2, f64::NAN), &labels).contains("epsilon is NaN"));
     assert!(attempt(&plan(Norm::L2, -0.1), &labels).contains("epsilon is -0.1"));

@@ -1,15 +1,15 @@
 //! From an evaluation to its report and its certificate: both are views of the same findings.
 
 use mimir_bundle::certificate::{
-    ApgdParameters, AttackParameters, AttackRecord, CERTIFICATE_VERSION, Certificate, Counterexamples,
-    Counts, EvaluationData, Execution, STATEMENT, Tool,
+    AttackRecord, CERTIFICATE_VERSION, Certificate, Counterexamples, Counts, EvaluationData, Execution,
+    STATEMENT, Tool,
 };
 use mimir_bundle::{Manifest, ThreatModel};
 
 use super::{
     AttackSummary, GateReport, MEANING, MinAttackedAccuracy, ModelSummary, REPORT_VERSION, Report, Warning,
 };
-use crate::evaluate::{ApgdSpec, AttackResult, AttackSpec, Evaluation};
+use crate::evaluate::{AttackResult, Evaluation};
 use crate::statistics::{accuracies, clopper_pearson, fraction};
 
 /// What was evaluated and how: all that an evaluation itself does not know.
@@ -134,36 +134,11 @@ impl<'a> Findings<'a> {
 fn record(attack: &AttackResult) -> AttackRecord {
     AttackRecord {
         name: attack.name.clone(),
-        parameters: parameters(&attack.spec),
+        parameters: attack.spec.clone(),
         attacked: attack.attacked,
         broken: attack.broken,
         still_robust: attack.still_robust,
         forwards: attack.forwards,
         backwards: attack.backwards,
-    }
-}
-
-/// Every parameter: a new one does not compile before it is recorded.
-fn parameters(spec: &AttackSpec) -> AttackParameters {
-    match *spec {
-        AttackSpec::ApgdCe(ApgdSpec {
-            steps,
-            restarts,
-            rho,
-            momentum,
-            initial_step,
-            first_period,
-            period_decrement,
-            shortest_period,
-        }) => AttackParameters::ApgdCe(ApgdParameters {
-            steps,
-            restarts,
-            rho,
-            momentum,
-            initial_step,
-            first_period,
-            period_decrement,
-            shortest_period,
-        }),
     }
 }

@@ -83,6 +83,10 @@ impl ModelSource for OnnxModels {
         Ok(Box::new(OnnxClassifier { session, facts: self.facts, logits }))
     }
 
+    fn search_classifier(&self) -> Result<Box<dyn Classifier>, ModelError> {
+        self.classifier()
+    }
+
     fn differentiable(&self, loss: Loss) -> Result<Box<dyn Differentiable>, ModelError> {
         let Some(bytes) = self.gradients.get(&loss) else {
             let message = format!("there is none for the loss {loss:?}");

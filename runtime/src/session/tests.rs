@@ -98,8 +98,9 @@ fn run(
     let epsilon = match norm {
         Norm::Linf => 0.03,
         Norm::L2 => 0.3,
+        Norm::L1 => 3.0,
     };
-    let attacks = vec!["apgd-ce".parse().unwrap()];
+    let attacks = vec![mimir_bundle::AttackSpec::named("apgd-ce").unwrap()];
     let plan = Plan { threat_model: ThreatModel { norm, epsilon }, attacks, seed: 0, workers };
     evaluate(source, &EvaluationSet::new(images, labels).unwrap(), &plan, &Silent).unwrap()
 }

@@ -51,25 +51,12 @@ fn manifest() -> Manifest {
 fn attack(attacked: usize, broken: usize) -> AttackRecord {
     AttackRecord {
         name: "apgd-ce".into(),
-        parameters: AttackParameters::ApgdCe(apgd()),
+        parameters: AttackSpec::named("apgd-ce").unwrap(),
         attacked,
         broken,
         still_robust: attacked - broken,
         forwards: 811,
         backwards: 800,
-    }
-}
-
-fn apgd() -> ApgdParameters {
-    ApgdParameters {
-        steps: 100,
-        restarts: 1,
-        rho: 0.75,
-        momentum: 0.75,
-        initial_step: 2.0,
-        first_period: 0.22,
-        period_decrement: 0.03,
-        shortest_period: 0.06,
     }
 }
 

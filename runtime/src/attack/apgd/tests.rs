@@ -1,6 +1,7 @@
-use mimir_bundle::{Norm, ThreatModel};
+use mimir_bundle::{ImageShape, Norm, ThreatModel};
 
 use super::*;
+use crate::attack::Distances;
 
 fn ball(norm: Norm, epsilon: f64) -> Ball {
     Ball::new(&ThreatModel { norm, epsilon }).unwrap()
@@ -110,40 +111,33 @@ fn the_first_of_equal_losses_stays_the_best_point() {
 }
 
 #[test]
-fn parameters_out_of_range_are_named() {
-    let ball = ball(Norm::Linf, 0.5);
-    let cases = [
-        ("steps", ApgdSpec { steps: 0, ..ApgdSpec::default() }),
-        ("restarts", ApgdSpec { restarts: 0, ..ApgdSpec::default() }),
-        ("rho", ApgdSpec { rho: 1.5, ..ApgdSpec::default() }),
-        ("momentum", ApgdSpec { momentum: f64::NAN, ..ApgdSpec::default() }),
-        ("initial_step", ApgdSpec { initial_step: -1.0, ..ApgdSpec::default() }),
-        ("shortest_period", ApgdSpec { shortest_period: 2.0, ..ApgdSpec::default() }),
-    ];
-    for (parameter, spec) in cases {
-        assert_eq!(Apgd::new("apgd-ce", spec, ball, 0).unwrap_err().parameter, parameter);
-    }
-}
-
-#[test]
-fn restarts_run_one_after_the_other_from_different_points() {
+fn restarts_are_units_from_different_points() {
     let spec = ApgdSpec { steps: 3, restarts: 2, ..ApgdSpec::default() };
-    let apgd = Apgd::new("apgd-ce", spec, ball(Norm::L2, 0.1), 0).unwrap();
-    let subject = Subject { image: 0, pixels: &[0.5; 8], label: 0, clean_logits: &[] };
-    let mut search = apgd.search(subject);
-    let mut proposals = Vec::new();
-    loop {
-        let mut proposal = [0.0; 8];
-        search.propose(&mut proposal);
-        proposals.push(proposal);
-        if search.observe(&Answer { logits: &[], loss: 1.0, gradient: &[0.0; 8] }) == Step::Done {
-            break;
+    let setting = Setting {
+        ball: ball(Norm::L2, 0.1),
+        seed: 0,
+        image: ImageShape { channels: 1, height: 2, width: 4 },
+        classes: 10,
+        distances: Distances::WithinBall,
+    };
+    let apgd = Apgd::new("apgd-ce", &spec, &setting);
+    assert_eq!(apgd.units(), 2);
+    let subject = Subject { image: 0, pixels: [0.5; 8].into(), label: 0, targets: [].into() };
+    let proposals = |unit: usize| {
+        let mut search = apgd.search(&subject, unit);
+        let mut proposals = vec![[0.0; 8]];
+        search.propose(&mut proposals[0]);
+        while search.observe(&Answer { logits: &[], loss: 1.0, gradient: &[0.0; 8] }) == Step::Continue {
+            proposals.push([0.0; 8]);
+            search.propose(proposals.last_mut().unwrap());
         }
-    }
-    // Start and three steps, twice; a zero gradient never moves.
-    assert_eq!(proposals.len(), 8);
-    assert_ne!(proposals[0], proposals[4]);
-    assert!(ball(Norm::L2, 0.1).distance(&proposals[0], &proposals[3]) < 1e-6);
+        proposals
+    };
+    // A start and three steps; a zero gradient never moves.
+    let (first, second) = (proposals(0), proposals(1));
+    assert_eq!((first.len(), second.len()), (4, 4));
+    assert_ne!(first[0], second[0]);
+    assert!(ball(Norm::L2, 0.1).distance(&first[0], &first[3]) < 1e-6);
 }
 
 /// The algorithm once more, written from its description in double precision and without any regard for speed, to be
@@ -173,6 +167,7 @@ impl Literal {
         let inside = change.iter().zip(&self.clean).map(|(d, x)| match self.norm {
             Norm::Linf => x + d.clamp(-self.epsilon, self.epsilon),
             Norm::L2 => x + d / (length + 1e-12) * length.min(self.epsilon),
+            Norm::L1 => unreachable!("L1 has another step"),
         });
         inside.map(|v| v.clamp(0.0, 1.0)).collect()
     }
@@ -183,6 +178,7 @@ impl Literal {
         match self.norm {
             Norm::Linf => self.gradient.iter().map(sign).collect(),
             Norm::L2 => self.gradient.iter().map(|g| g / (length + 1e-12)).collect(),
+            Norm::L1 => unreachable!("L1 has another step"),
         }
     }
 

@@ -1,0 +1,65 @@
+use super::*;
+
+#[test]
+fn every_name_gives_the_attack_of_that_name() {
+    for name in AttackSpec::NAMES {
+        let spec = AttackSpec::named(name).unwrap();
+        assert_eq!(spec.name(), *name);
+        assert_eq!(spec.check(), Ok(()));
+        let json = serde_json::to_string(&spec).unwrap();
+        assert_eq!(serde_json::from_str::<AttackSpec>(&json).unwrap(), spec, "{json}");
+        assert!(json.starts_with(&format!("{{\"attack\":\"{name}\"")), "{json}");
+    }
+    assert_eq!(AttackSpec::named("apgd"), None);
+}
+
+/// Certificates of earlier releases are read by these names.
+#[test]
+fn the_written_form_is_pinned() {
+    let form = |name: &&str| serde_json::to_string(&AttackSpec::named(name)).unwrap();
+    let forms: Vec<String> = AttackSpec::NAMES.iter().map(form).collect();
+    let apgd = concat!(
+        r#""steps":100,"restarts":1,"eot":1,"radius_schedule":"fixed","rho":0.75,"momentum":0.75,"#,
+        r#""initial_step":2.0,"first_period":0.22,"period_decrement":0.03,"shortest_period":0.06"#
+    );
+    let fab = r#""steps":100,"restarts":1,"alpha_max":0.1,"overshoot":1.05,"backward":0.9"#;
+    let expected = [
+        format!(r#"{{"attack":"apgd-ce",{apgd}}}"#),
+        format!(r#"{{"attack":"apgd-dlr",{apgd}}}"#),
+        format!(r#"{{"attack":"apgd-t","targets":9,"apgd":{{{apgd}}}}}"#),
+        format!(r#"{{"attack":"fab",{fab}}}"#),
+        format!(r#"{{"attack":"fab-t","targets":9,"fab":{{{fab}}}}}"#),
+        r#"{"attack":"square","queries":5000,"restarts":1,"p_init":0.8}"#.to_owned(),
+        r#"{"attack":"pgd","steps":20,"restarts":1,"step_size":0.25,"point":"best","eot":1}"#.to_owned(),
+        r#"{"attack":"fgsm"}"#.to_owned(),
+        r#"{"attack":"noise","samples":100}"#.to_owned(),
+    ];
+    assert_eq!(forms, expected);
+}
+
+#[test]
+fn parameters_out_of_range_are_named() {
+    let apgd = |change: fn(&mut ApgdSpec)| {
+        let mut spec = ApgdSpec::default();
+        change(&mut spec);
+        spec
+    };
+    let cases = [
+        (AttackSpec::ApgdCe(apgd(|s| s.steps = 0)), "apgd-ce: steps is 0, must be 1 to 1000000"),
+        (AttackSpec::ApgdDlr(apgd(|s| s.rho = 1.5)), "apgd-dlr: rho is 1.5, must be 0 to 1"),
+        (AttackSpec::ApgdCe(apgd(|s| s.momentum = f64::NAN)), "momentum is NaN"),
+        (AttackSpec::ApgdCe(apgd(|s| s.initial_step = f64::INFINITY)), "initial_step is inf"),
+        (AttackSpec::ApgdT(TargetedApgdSpec { targets: 0, ..Default::default() }), "apgd-t: targets is 0"),
+        (AttackSpec::FabT(TargetedFabSpec { targets: 0, ..Default::default() }), "fab-t: targets is 0"),
+        (AttackSpec::Fab(FabSpec { overshoot: 0.0, ..Default::default() }), "fab: overshoot is 0"),
+        (AttackSpec::Square(SquareSpec { p_init: -0.1, ..Default::default() }), "square: p_init is -0.1"),
+        (AttackSpec::Pgd(PgdSpec { step_size: 0.0, ..Default::default() }), "pgd: step_size is 0"),
+        (AttackSpec::Noise(NoiseSpec { samples: 0 }), "noise: samples is 0"),
+    ];
+    for (spec, expected) in cases {
+        let error = spec.check().unwrap_err().to_string();
+        assert!(error.contains(expected), "{expected}: {error}");
+    }
+    assert!(serde_json::from_str::<AttackSpec>(r#"{"attack":"square","querys":1}"#).is_err());
+    assert!(serde_json::from_str::<AttackSpec>(r#"{"attack":"squre"}"#).is_err());
+}

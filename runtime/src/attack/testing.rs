@@ -1,0 +1,81 @@
+//! Runs one search against models in memory, without the engine: what tests of attacks share.
+
+use ndarray::ArrayView2;
+
+use super::{Answer, Attack, Query, Setting, Step, Subject};
+use crate::logits::prediction;
+use crate::model::{Classifier, ModelSource};
+
+/// What one unit of an attack did on one image.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Run {
+    /// Every proposal, in order.
+    pub(crate) proposals: Vec<Vec<f32>>,
+    /// Position of the first proposal that counts, lies in the ball, and is misclassified.
+    pub(crate) broken: Option<usize>,
+    /// The closest misclassified point that the search kept.
+    pub(crate) closest: Option<Vec<f32>>,
+    /// Forward passes, those of gradients included.
+    pub(crate) forwards: usize,
+    /// Backward passes.
+    pub(crate) backwards: usize,
+}
+
+/// Runs one unit to its end, also beyond the point where the engine would stop it.
+pub(crate) fn run(
+    source: &dyn ModelSource,
+    attack: &dyn Attack,
+    setting: &Setting,
+    subject: &Subject,
+    unit: usize,
+) -> Run {
+    let mut classifier = source.classifier().unwrap();
+    let mut search = attack.search(subject, unit);
+    let mut run = Run { proposals: vec![], broken: None, closest: None, forwards: 0, backwards: 0 };
+    loop {
+        let (query, goal) = (search.query(), search.goal());
+        assert!(attack.queries().contains(&query), "{query:?} was not announced");
+        let mut proposal = vec![f32::NAN; subject.pixels.len()];
+        search.propose(&mut proposal);
+        let counts = search.counts();
+        let images = ArrayView2::from_shape((1, proposal.len()), &proposal).unwrap();
+        run.forwards += 1;
+        let (logits, step) = match query {
+            Query::Forward => {
+                let logits = classifier.logits(images).unwrap().row(0).to_vec();
+                let step = search.observe(&Answer { logits: &logits, loss: 0.0, gradient: &[] });
+                (logits, step)
+            }
+            Query::Gradient(loss) => {
+                run.backwards += 1;
+                let mut graph = source.differentiable(loss).unwrap();
+                let batch = graph.loss_gradient(images, &[goal]).unwrap();
+                let (logits, gradient) = (batch.logits.row(0).to_vec(), batch.gradient.row(0).to_vec());
+                let answer = Answer { logits: &logits, loss: batch.loss[0], gradient: &gradient };
+                let step = search.observe(&answer);
+                (logits, step)
+            }
+        };
+        let breaks = counts
+            && prediction(&logits) != subject.label
+            && setting.ball.contains(&subject.pixels, &proposal);
+        if breaks && run.broken.is_none() {
+            run.broken = Some(run.proposals.len());
+        }
+        run.proposals.push(proposal);
+        if step == Step::Done {
+            run.closest = search.closest().map(<[f32]>::to_vec);
+            return run;
+        }
+    }
+}
+
+/// The image with its targets in the order that the engine gives them: wrong classes by falling clean logit.
+pub(crate) fn subject(classifier: &mut dyn Classifier, image: usize, pixels: &[f32]) -> Subject {
+    let view = ArrayView2::from_shape((1, pixels.len()), pixels).unwrap();
+    let logits = classifier.logits(view).unwrap().row(0).to_vec();
+    let label = prediction(&logits);
+    let mut targets: Vec<usize> = (0..logits.len()).filter(|class| *class != label).collect();
+    targets.sort_by(|left, right| logits[*right].total_cmp(&logits[*left]));
+    Subject { image, pixels: pixels.into(), label, targets: targets.into() }
+}
