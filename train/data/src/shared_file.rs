@@ -112,6 +112,7 @@ mod seeking {
 mod tests {
     use super::*;
     use crate::input::open_file;
+    use std::path::Path;
     use std::time::{Duration, SystemTime};
 
     /// Longer than the buffer, of a period that no buffer divides.
@@ -126,9 +127,9 @@ mod tests {
         (folder, path)
     }
 
-    fn shared(path: &PathBuf) -> SharedFile {
+    fn shared(path: &Path) -> SharedFile {
         let (file, stamp) = open_file(path).unwrap();
-        SharedFile::new(path.clone(), file, stamp)
+        SharedFile::new(path.to_owned(), file, stamp)
     }
 
     #[test]
