@@ -6,6 +6,7 @@ pub mod attack;
 pub mod ball;
 mod engine;
 pub mod evaluate;
+pub mod journal;
 pub mod linear;
 mod logits;
 pub mod loss;

@@ -15,15 +15,74 @@ pub fn of_bytes(bytes: &[u8]) -> String {
 ///
 /// The caller's `values` are as many as the product of `shape`.
 pub fn of_tensor<'a>(shape: &[usize], values: impl IntoIterator<Item = &'a f32>) -> String {
-    let mut hasher = Sha256::new();
-    hasher.update(length(shape.len()));
-    for &dimension in shape {
-        hasher.update(length(dimension));
+    let mut digest = TensorDigest::new(shape);
+    digest.update(values);
+    hex(digest.hasher.finalize().as_slice())
+}
+
+/// The digest of [`of_tensor`] for a tensor that is never in memory as a whole.
+///
+/// ```
+/// use mimir_bundle::digest::{TensorDigest, of_tensor};
+///
+/// let mut digest = TensorDigest::new(&[2, 2]);
+/// digest.update(&[0.0, 0.25]);
+/// digest.update(&[0.5, 1.0]);
+/// assert_eq!(digest.finish()?, of_tensor(&[2, 2], &[0.0, 0.25, 0.5, 1.0]));
+/// # Ok::<(), mimir_bundle::digest::WrongCount>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct TensorDigest {
+    hasher: Sha256,
+    /// Values given so far.
+    found: u128,
+    /// The product of the shape.
+    wanted: u128,
+}
+
+/// A tensor was given more or fewer values than its shape holds.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("tensor: found {found} values, wanted {wanted}")]
+pub struct WrongCount {
+    /// Values given.
+    pub found: u128,
+    /// Values in the shape, or the most that the type holds.
+    pub wanted: u128,
+}
+
+impl TensorDigest {
+    /// The digest of a tensor of this shape, before any of its values.
+    pub fn new(shape: &[usize]) -> Self {
+        let mut hasher = Sha256::new();
+        hasher.update(length(shape.len()));
+        for &dimension in shape {
+            hasher.update(length(dimension));
+        }
+        let wanted =
+            shape.iter().fold(1, |product: u128, &dimension| product.saturating_mul(dimension as u128));
+        Self { hasher, found: 0, wanted }
     }
-    for value in values {
-        hasher.update(value.to_le_bytes());
+
+    /// The values that come next in row-major order, as many as there are at hand.
+    pub fn update<'a>(&mut self, values: impl IntoIterator<Item = &'a f32>) {
+        for value in values {
+            self.hasher.update(value.to_le_bytes());
+            self.found += 1;
+        }
     }
-    hex(hasher.finalize().as_slice())
+
+    /// The digest, in lowercase hexadecimal.
+    ///
+    /// # Errors
+    /// When the values were not as many as the shape holds.
+    pub fn finish(self) -> Result<String, WrongCount> {
+        let Self { hasher, found, wanted } = self;
+        if found == wanted {
+            Ok(hex(hasher.finalize().as_slice()))
+        } else {
+            Err(WrongCount { found, wanted })
+        }
+    }
 }
 
 /// Digest of class labels: their number, then each of them.
@@ -63,6 +122,31 @@ mod tests {
 
     const TENSOR: &str = "ae7c7c650754ad266c5a2e8802d6838e0b998f28c2798160cf892927b4aa8bcc";
     const LABELS: &str = "b72d7583a6b2445acc63ccbcd2d5a0f644e0e9453f8c1f47766e29bab15d0206";
+
+    #[test]
+    fn parts_give_the_digest_of_the_whole() {
+        let values: Vec<f32> = (0..60).map(|index| index as f32 / 60.0).collect();
+        let shape = [5, 3, 2, 2];
+        for part in [1, 7, 12, 60] {
+            let mut digest = TensorDigest::new(&shape);
+            values.chunks(part).for_each(|part| digest.update(part));
+            assert_eq!(digest.finish().unwrap(), of_tensor(&shape, &values), "parts of {part}");
+        }
+        assert_eq!(TensorDigest::new(&[0, 3]).finish().unwrap(), of_tensor(&[0, 3], &[]));
+    }
+
+    #[test]
+    fn a_wrong_number_of_values_has_no_digest() {
+        for (found, values) in [(0, &[][..]), (3, &[0.0; 3]), (5, &[0.0; 5])] {
+            let mut digest = TensorDigest::new(&[2, 2]);
+            digest.update(values);
+            let error = digest.finish().unwrap_err();
+            assert_eq!(error, WrongCount { found, wanted: 4 });
+            assert_eq!(error.to_string(), format!("tensor: found {found} values, wanted 4"));
+        }
+        let error = TensorDigest::new(&[usize::MAX; 3]).finish().unwrap_err();
+        assert_eq!(error.wanted, u128::MAX);
+    }
 
     #[test]
     fn tell_shapes_and_signs_apart() {

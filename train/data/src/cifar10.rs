@@ -2,14 +2,15 @@
 //! plane of 32x32 pixels, row by row.
 
 use std::fs::File;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use ndarray::Array2;
-
 use crate::error::{DataError, Part};
-use crate::image_set::{ImageDims, ImageSet};
-use crate::input::{open, pixel, read_exactly, take_count};
-use crate::read::{ReadOptions, Split};
+use crate::image_set::{ImageDims, ImageSet, Pixels};
+use crate::input::{Stamp, open_file, take_count};
+use crate::open::{ReadOptions, Split};
+use crate::records::{RecordFile, Records};
+use crate::shared_file::SharedFile;
 
 const DIMS: ImageDims = ImageDims { channels: 3, height: 32, width: 32 };
 const PIXELS: usize = 3 * 32 * 32;
@@ -17,22 +18,31 @@ const RECORD: usize = 1 + PIXELS;
 const NAMES: [&str; 10] =
     ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
-/// Reads `test_batch.bin`, or `data_batch_1.bin` to `data_batch_5.bin` one after the other.
-pub(crate) fn read(folder: &Path, options: &ReadOptions) -> Result<ImageSet, DataError> {
+/// Opens `test_batch.bin`, or `data_batch_1.bin` to `data_batch_5.bin` one after the other.
+pub(crate) fn open(folder: &Path, options: &ReadOptions) -> Result<ImageSet, DataError> {
     let files = files(folder, options.split)?;
     let found = files.iter().map(|file| file.records).sum();
     let count = take_count(folder, found, options.first)?;
-    let mut set = Records { pixels: Vec::with_capacity(count * PIXELS), labels: Vec::with_capacity(count) };
+    let mut labels = Vec::with_capacity(count);
+    let mut records = Vec::with_capacity(files.len());
     for file in files {
-        let records = file.records.min(count - set.labels.len());
-        set.append(file, records)?;
+        let taken = file.records.min(count - labels.len());
+        labels.extend(file.labels(taken)?);
+        records.push(file.into_records(taken));
     }
-    Ok(set.into_image_set())
+    Ok(ImageSet {
+        dims: DIMS,
+        labels,
+        names: Some(NAMES.map(str::to_owned).to_vec()),
+        pixels_per_image: PIXELS,
+        pixels: Pixels::Records(Records { files: records }),
+    })
 }
 
 struct BatchFile {
     path: PathBuf,
     file: File,
+    stamp: Stamp,
     records: usize,
 }
 
@@ -53,50 +63,44 @@ fn files(folder: &Path, split: Split) -> Result<Vec<BatchFile>, DataError> {
 fn batch_file(path: PathBuf) -> Result<BatchFile, DataError> {
     /// As many as every official file has.
     const MAX_RECORDS: u64 = 10_000;
-    let (file, bytes) = open(&path)?;
+    let (file, stamp) = open_file(&path)?;
+    let bytes = stamp.length;
     let records = bytes / RECORD as u64;
     if bytes % RECORD as u64 != 0 || records > MAX_RECORDS {
         let wanted = format!("at most {MAX_RECORDS} whole records of {RECORD} bytes");
         return Err(DataError::format(path, Part::Whole, format!("{bytes} bytes"), wanted));
     }
-    Ok(BatchFile { path, file, records: records as usize })
+    Ok(BatchFile { path, file, stamp, records: records as usize })
 }
 
-struct Records {
-    pixels: Vec<f32>,
-    labels: Vec<usize>,
-}
-
-impl Records {
-    /// Reads the first records of a file.
-    fn append(&mut self, mut file: BatchFile, records: usize) -> Result<(), DataError> {
-        let bytes = read_exactly(&mut file.file, records * RECORD, &file.path, Part::Whole)?;
-        for (index, record) in bytes.as_chunks::<RECORD>().0.iter().enumerate() {
-            let [label, pixels @ ..] = record;
-            if usize::from(*label) >= NAMES.len() {
+impl BatchFile {
+    /// The labels of the first records.
+    fn labels(&self, records: usize) -> Result<Vec<usize>, DataError> {
+        let mut reader = BufReader::with_capacity(64 * RECORD, &self.file);
+        let mut record = [0; RECORD];
+        let label = |index| {
+            reader.read_exact(&mut record).map_err(|source| DataError::io(&self.path, source))?;
+            let label = usize::from(record[0]);
+            if label >= NAMES.len() {
                 let part = Part::Record(index);
-                return Err(DataError::format(file.path, part, format!("label {label}"), "0 to 9"));
+                return Err(DataError::format(&self.path, part, format!("label {label}"), "0 to 9"));
             }
-            self.labels.push(usize::from(*label));
-            self.pixels.extend(pixels.iter().copied().map(pixel));
-        }
-        Ok(())
+            Ok(label)
+        };
+        (0..records).map(label).collect()
     }
 
-    fn into_image_set(self) -> ImageSet {
-        let shape = (self.labels.len(), PIXELS);
-        ImageSet {
-            dims: DIMS,
-            images: Array2::from_shape_vec(shape, self.pixels).expect("append adds one row per label"),
-            labels: self.labels,
-            names: Some(NAMES.map(str::to_owned).to_vec()),
-        }
+    /// The first records, to be read when they are asked for.
+    fn into_records(self, count: usize) -> RecordFile {
+        let file = SharedFile::new(self.path, self.file, self.stamp);
+        RecordFile { file, start: 1, stride: RECORD as u64, count }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::input::pixel;
 
     /// Records whose label is their index and whose planes are filled with three consecutive bytes.
     fn records(labels: &[u8]) -> Vec<u8> {
@@ -117,17 +121,18 @@ mod tests {
 
     fn test_split(bytes: Vec<u8>, first: Option<usize>) -> Result<ImageSet, DataError> {
         let folder = folder(&[("test_batch.bin", bytes)]);
-        read(folder.path(), &ReadOptions { split: Split::Test, first })
+        open(folder.path(), &ReadOptions { split: Split::Test, first })
     }
 
     #[test]
     fn planes_stay_channel_major() {
         let set = test_split(records(&[3, 9]), None).unwrap();
-        assert_eq!((set.dims, set.images.dim()), (DIMS, (2, 3072)));
+        assert_eq!((set.dims, set.count(), set.pixels_per_image()), (DIMS, 2, 3072));
         assert_eq!(set.labels, [3, 9]);
-        assert_eq!(set.names.unwrap()[3], "cat");
+        assert_eq!(set.names.as_ref().unwrap()[3], "cat");
+        let row = set.row(1);
         for (index, byte) in [(0, 90), (1023, 90), (1024, 91), (2048, 92), (3071, 92)] {
-            assert_eq!(set.images[[1, index]], pixel(byte), "value {index}");
+            assert_eq!(row[index], pixel(byte), "value {index}");
         }
     }
 
@@ -137,9 +142,53 @@ mod tests {
         let files: Vec<_> =
             names.iter().enumerate().map(|(i, name)| (name.as_str(), records(&[i as u8, 9]))).collect();
         let folder = folder(&files);
-        let read = |first| read(folder.path(), &ReadOptions { split: Split::Train, first }).unwrap().labels;
-        assert_eq!(read(None), [0, 9, 1, 9, 2, 9, 3, 9, 4, 9]);
-        assert_eq!(read(Some(3)), [0, 9, 1]);
+        let open = |first| open(folder.path(), &ReadOptions { split: Split::Train, first }).unwrap();
+        let all = open(None);
+        assert_eq!(all.labels, [0, 9, 1, 9, 2, 9, 3, 9, 4, 9]);
+        for (image, label) in all.labels.iter().enumerate().rev() {
+            assert_eq!(all.row(image)[0], pixel(10 * *label as u8), "image {image}");
+        }
+        let first = open(Some(3));
+        assert_eq!(first.labels, [0, 9, 1]);
+        let error = first.read(3, &mut [0.0; PIXELS]).unwrap_err();
+        assert!(matches!(error, DataError::NoSuchImage { image: 3, count: 3 }), "{error}");
+    }
+
+    /// Every image has pixels of its own.
+    fn numbered() -> Vec<u8> {
+        let record = |index: u32| {
+            let pixels = (0..PIXELS as u32).map(move |place| ((place * 7 + index * 31) % 256) as u8);
+            std::iter::once((index % 10) as u8).chain(pixels)
+        };
+        (0..40).flat_map(record).collect()
+    }
+
+    #[test]
+    fn threads_read_the_same_pixels_in_any_order() {
+        let bytes = numbered();
+        let set = test_split(bytes.clone(), None).unwrap();
+        let expect = |image: usize| {
+            let record = &bytes[image * RECORD..][..RECORD];
+            let wanted: Vec<f32> = record[1..].iter().copied().map(pixel).collect();
+            assert_eq!(set.row(image), wanted, "image {image}");
+        };
+        std::thread::scope(|scope| {
+            for step in [7, 33] {
+                scope.spawn(move || (0..400).for_each(|turn| expect(turn * step % 40)));
+            }
+        });
+    }
+
+    #[test]
+    fn a_file_cut_after_opening_is_an_error() {
+        let folder = folder(&[("test_batch.bin", numbered())]);
+        let set = open(folder.path(), &ReadOptions { split: Split::Test, first: None }).unwrap();
+        let file = File::options().write(true).open(folder.path().join("test_batch.bin")).unwrap();
+        file.set_len(20 * RECORD as u64).unwrap();
+        for image in [0, 19, 20, 39] {
+            let error = set.read(image, &mut [0.0; PIXELS]).unwrap_err().to_string();
+            assert!(error.contains("test_batch.bin: the file changed after it was opened"), "{error}");
+        }
     }
 
     #[test]
@@ -160,7 +209,7 @@ mod tests {
     #[test]
     fn a_missing_file_is_named() {
         let error =
-            read(Path::new("/nowhere"), &ReadOptions { split: Split::Test, first: None }).unwrap_err();
+            open(Path::new("/nowhere"), &ReadOptions { split: Split::Test, first: None }).unwrap_err();
         assert!(error.to_string().starts_with("/nowhere/test_batch.bin: "), "{error}");
     }
 }

@@ -62,6 +62,31 @@ pub enum DataError {
         /// Images asked for.
         wanted: usize,
     },
+    /// A file is not the one that was opened.
+    #[error(
+        "{}: the file changed after it was opened: leave the images alone until the evaluation ends, and start again",
+        path.display()
+    )]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// An image was asked for that the set does not have.
+    #[error("found a request for image {image}, wanted 0 to {} of {count} images", count.saturating_sub(1))]
+    NoSuchImage {
+        /// The image asked for, counted from 0.
+        image: usize,
+        /// Images in the set.
+        count: usize,
+    },
+    /// The caller's memory does not fit an image.
+    #[error("found memory for {found} pixel values, wanted {wanted} for one image")]
+    WrongLength {
+        /// Values that the caller's slice holds.
+        found: usize,
+        /// Values in an image, `C·H·W`.
+        wanted: usize,
+    },
 }
 
 /// The part of a file that an error is about.

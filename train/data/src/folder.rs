@@ -3,49 +3,82 @@
 //! Classes are the folders, sorted by the bytes of their names; their position is the label. Within a class, files are
 //! sorted by the path of their folder, then by their name, again as bytes. Every image becomes 8-bit RGB: grey is
 //! repeated over the three channels, an alpha channel is dropped. Nothing is resized and no orientation tag is applied.
+//!
+//! Opening reads every header, so that a file of another size is found before anything is computed, and decodes nothing.
+//! Damage behind a header is found when that image is read.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use image::{ColorType, DynamicImage, ImageDecoder, ImageReader};
-use ndarray::Array2;
-
 use crate::error::{DataError, Part};
-use crate::image_set::{ImageDims, ImageSet};
-use crate::input::{open, pixel, take_count, value_count};
+use crate::image_set::{ImageDims, ImageSet, Pixels};
+use crate::input::{Stamp, image_len, open_file, pixel, take_count};
+use crate::memory::Order;
+use image::{ColorType, DynamicImage, ImageDecoder, ImageReader};
 
 /// Folders inside a class folder; more is a mistake or a loop.
 const MAX_DEPTH: usize = 8;
 /// Bytes that decoding one image may take.
 const MAX_DECODED: u64 = 1 << 30;
 
-/// Reads the first images of a folder of class folders.
-pub(crate) fn read(root: &Path, first: Option<usize>) -> Result<ImageSet, DataError> {
+/// Opens the first images of a folder of class folders.
+pub(crate) fn open(root: &Path, first: Option<usize>) -> Result<ImageSet, DataError> {
     let Listing { names, mut files } = list(root)?;
     files.truncate(take_count(root, files.len(), first)?);
-    let Some((head, _)) = files.first() else {
+    let (paths, labels): (Vec<PathBuf>, Vec<usize>) = files.into_iter().unzip();
+    let Some(head) = paths.first().cloned() else {
         return Err(DataError::format(root, Part::Whole, "no images", "at least one image"));
     };
-    let (dims, _) = decode(head)?;
-    let values = value_count(root, files.len(), dims)?;
-    let mut pixels = Vec::with_capacity(values);
-    for (file, _) in &files {
-        let (other_dims, rgb) = decode(file)?;
+    let (dims, _) = header(&head)?;
+    let pixels_per_image = image_len(&head, dims)?;
+    let file = |path: PathBuf| {
+        let (other_dims, stamp) = header(&path)?;
         if other_dims != dims {
-            let (first, other) = (head.clone(), file.clone());
-            return Err(DataError::MixedSizes { first, first_dims: dims, other, other_dims });
+            let first = head.clone();
+            return Err(DataError::MixedSizes { first, first_dims: dims, other: path, other_dims });
         }
-        pixels.extend(planes(&rgb));
+        Ok(ImageFile { path, stamp })
+    };
+    let files = paths.into_iter().map(file).collect::<Result<_, _>>()?;
+    let pixels = Pixels::ImageFiles(ImageFiles { dims, files });
+    Ok(ImageSet { dims, labels, names: Some(names), pixels_per_image, pixels })
+}
+
+/// Files of one image each, all of one size.
+#[derive(Debug)]
+pub(crate) struct ImageFiles {
+    dims: ImageDims,
+    files: Vec<ImageFile>,
+}
+
+#[derive(Debug)]
+struct ImageFile {
+    path: PathBuf,
+    stamp: Stamp,
+}
+
+impl ImageFiles {
+    /// Decodes one image into `out`, which holds as many values as an image.
+    pub(crate) fn read(&self, image: usize, out: &mut [f32]) -> Result<(), DataError> {
+        let count = self.files.len();
+        let ImageFile { path, stamp } =
+            self.files.get(image).ok_or(DataError::NoSuchImage { image, count })?;
+        let changed = || DataError::Changed { path: path.clone() };
+        let (file, found_stamp) = open_file(path)?;
+        if found_stamp != *stamp {
+            return Err(changed());
+        }
+        let rgb = DynamicImage::from_decoder(decoder(path, file)?)
+            .map_err(|error| refuse(path, error.to_string()))?
+            .into_rgb8();
+        if dims(rgb.dimensions()) != self.dims {
+            return Err(changed());
+        }
+        Order::Interleaved { channels: 3 }.write(rgb.as_raw(), pixel, out);
+        Ok(())
     }
-    Ok(ImageSet {
-        dims,
-        images: Array2::from_shape_vec((files.len(), values / files.len()), pixels)
-            .expect("images have one size"),
-        labels: files.iter().map(|(_, label)| *label).collect(),
-        names: Some(names),
-    })
 }
 
 /// What a root holds.
@@ -125,10 +158,15 @@ fn is_image(path: &Path) -> Result<bool, DataError> {
     }
 }
 
-/// Dimensions and interleaved RGB bytes. The format is told by the content, not by the name.
-fn decode(path: &Path) -> Result<(ImageDims, Vec<u8>), DataError> {
-    let (file, _) = open(path)?;
-    let refuse = |found: String| DataError::format(path, Part::Whole, found, "an 8-bit PNG or JPEG image");
+/// Dimensions of an image, without its pixels.
+fn header(path: &Path) -> Result<(ImageDims, Stamp), DataError> {
+    let (file, stamp) = open_file(path)?;
+    Ok((dims(decoder(path, file)?.dimensions()), stamp))
+}
+
+/// A decoder that has read the header. The format is told by the content, not by the name.
+fn decoder(path: &Path, file: File) -> Result<impl ImageDecoder + use<>, DataError> {
+    let refuse = |found: String| refuse(path, found);
     let mut reader = ImageReader::new(BufReader::new(file))
         .with_guessed_format()
         .map_err(|error| refuse(error.to_string()))?;
@@ -140,14 +178,21 @@ fn decode(path: &Path) -> Result<(ImageDims, Vec<u8>), DataError> {
     if !matches!(color, ColorType::L8 | ColorType::La8 | ColorType::Rgb8 | ColorType::Rgba8) {
         return Err(refuse(format!("{color:?} pixels")));
     }
-    let rgb = DynamicImage::from_decoder(decoder).map_err(|error| refuse(error.to_string()))?.into_rgb8();
-    let dims = ImageDims { channels: 3, height: rgb.height() as usize, width: rgb.width() as usize };
-    Ok((dims, rgb.into_raw()))
+    // The limits above hold inside the decoder, not for the image that it fills.
+    if decoder.total_bytes() > MAX_DECODED {
+        let (width, height) = decoder.dimensions();
+        return Err(refuse(format!("{width} x {height} pixels, more than {MAX_DECODED} bytes")));
+    }
+    Ok(decoder)
 }
 
-/// Interleaved RGB bytes as pixels, plane after plane.
-fn planes(rgb: &[u8]) -> impl Iterator<Item = f32> {
-    (0..3).flat_map(move |channel| rgb.iter().skip(channel).step_by(3).copied().map(pixel))
+fn refuse(path: &Path, found: String) -> DataError {
+    DataError::format(path, Part::Whole, found, "an 8-bit PNG or JPEG image")
+}
+
+/// As RGB.
+fn dims((width, height): (u32, u32)) -> ImageDims {
+    ImageDims { channels: 3, height: height as usize, width: width as usize }
 }
 
 #[cfg(test)]
@@ -204,18 +249,18 @@ mod tests {
         for (name, image, [red, green, blue]) in images {
             let root = tempfile::tempdir().unwrap();
             save(root.path(), &format!("class/{name}"), &image);
-            let set = read(root.path(), None).unwrap();
+            let set = open(root.path(), None).unwrap();
             assert_eq!(set.dims, ImageDims { channels: 3, height: 1, width: 2 }, "{name}");
-            assert_eq!(set.images.row(0).to_vec(), [red, red, green, green, blue, blue], "{name}");
+            assert_eq!(set.row(0), [red, red, green, green, blue, blue], "{name}");
         }
     }
 
     #[test]
     fn the_first_images_keep_all_class_names() {
         let root = root(&["a/0.png", "b/0.png"]);
-        let set = read(root.path(), Some(1)).unwrap();
+        let set = open(root.path(), Some(1)).unwrap();
         assert_eq!((set.labels, set.names), (vec![0], Some(vec!["a".to_owned(), "b".to_owned()])));
-        let error = read(root.path(), Some(3)).unwrap_err().to_string();
+        let error = open(root.path(), Some(3)).unwrap_err().to_string();
         assert!(error.ends_with("found 2 images, but the first 3 were asked for"), "{error}");
     }
 
@@ -223,7 +268,7 @@ mod tests {
     fn two_sizes_are_an_error_that_names_both_files() {
         let root = root(&["a/0.png"]);
         save(root.path(), "a/1.png", &rgb(2, 2).into());
-        let error = read(root.path(), None).unwrap_err().to_string();
+        let error = open(root.path(), None).unwrap_err().to_string();
         for part in ["a/0.png is 3x2x3", "a/1.png is 3x2x2"] {
             assert!(error.contains(part), "{error}");
         }
@@ -247,11 +292,11 @@ mod tests {
                 Some(image) => save(root.path(), path, &image),
                 None => fs::write(root.path().join(path), "no image").unwrap(),
             }
-            let error = read(root.path(), None).unwrap_err().to_string();
+            let error = open(root.path(), None).unwrap_err().to_string();
             assert!(error.contains(wanted), "{error}");
         }
         let empty = tempfile::tempdir().unwrap();
-        assert!(read(empty.path(), None).unwrap_err().to_string().contains("one folder of images per class"));
+        assert!(open(empty.path(), None).unwrap_err().to_string().contains("one folder of images per class"));
     }
 
     #[test]
@@ -262,7 +307,87 @@ mod tests {
         for length in 0..bytes.len() - 12 {
             // The last 12 bytes are the IEND chunk, which decoders may forgive.
             fs::write(&path, &bytes[..length]).unwrap();
-            assert!(read(root.path(), None).is_err(), "cut to {length} of {} bytes", bytes.len());
+            let read = open(root.path(), None).and_then(|set| set.read(0, &mut [0.0; 18]));
+            assert!(read.is_err(), "cut to {length} of {} bytes", bytes.len());
         }
+    }
+
+    #[test]
+    fn damage_behind_a_header_is_named_when_it_is_read() {
+        let paths = ["a/0.png", "a/1.png", "b/2.png", "b/3.png"];
+        let root = root(&paths);
+        let damaged = root.path().join(paths[2]);
+        let mut bytes = fs::read(&damaged).unwrap();
+        let data = bytes.windows(4).position(|window| window == b"IDAT").unwrap() + 4;
+        bytes[data..data + 4].fill(0xff);
+        fs::write(&damaged, bytes).unwrap();
+        let set = open(root.path(), None).unwrap();
+        let mut out = [0.0; 18];
+        for image in [0, 1, 3] {
+            set.read(image, &mut out).unwrap();
+        }
+        let error = set.read(2, &mut out).unwrap_err().to_string();
+        assert!(error.contains("b/2.png: found "), "{error}");
+        assert!(error.ends_with("wanted an 8-bit PNG or JPEG image"), "{error}");
+        let error = set.read(4, &mut out).unwrap_err();
+        assert!(matches!(error, DataError::NoSuchImage { image: 4, count: 4 }), "{error}");
+    }
+
+    #[test]
+    fn files_that_change_after_opening_are_errors() {
+        let changes: [fn(&Path); 3] = [
+            |path| File::options().write(true).open(path).unwrap().set_len(50).unwrap(),
+            |path| rgb(2, 2).save(path).unwrap(),
+            |path| fs::remove_file(path).unwrap(),
+        ];
+        let wanted = ["a/1.png: the file changed", "a/1.png: the file changed", "a/1.png: "];
+        for (change, wanted) in changes.into_iter().zip(wanted) {
+            let root = root(&["a/0.png", "a/1.png"]);
+            let set = open(root.path(), None).unwrap();
+            change(&root.path().join("a/1.png"));
+            set.read(0, &mut [0.0; 18]).unwrap();
+            let error = set.read(1, &mut [0.0; 18]).unwrap_err().to_string();
+            assert!(error.contains(wanted), "{error}");
+        }
+    }
+
+    #[test]
+    fn threads_decode_the_same_pixels_in_any_order() {
+        let root = tempfile::tempdir().unwrap();
+        let red = |image: usize| 20 * image as u8;
+        for image in 0..10 {
+            let image_file = RgbImage::from_pixel(3, 2, Rgb([red(image), 0, 255]));
+            save(root.path(), &format!("a/{image}.png"), &image_file.into());
+        }
+        let set = open(root.path(), None).unwrap();
+        let expect = |image: usize| {
+            let wanted = [[pixel(red(image)); 6], [0.0; 6], [1.0; 6]].concat();
+            assert_eq!(set.row(image), wanted, "image {image}");
+        };
+        std::thread::scope(|scope| {
+            for step in [3, 7] {
+                scope.spawn(move || (0..40).for_each(|turn| expect(turn * step % 10)));
+            }
+        });
+    }
+
+    #[test]
+    fn a_header_cannot_ask_for_the_machine() {
+        let root = root(&["a/0.png"]);
+        let path = root.path().join("a/0.png");
+        let mut bytes = fs::read(&path).unwrap();
+        // IHDR: 8 bytes of signature, 4 of length, 4 of name, then width and height; its checksum is at 29.
+        bytes[16..24].copy_from_slice(&[0, 1, 0, 0, 0, 1, 0, 0]);
+        let checksum = crc32(&bytes[12..29]);
+        bytes[29..33].copy_from_slice(&checksum.to_be_bytes());
+        fs::write(&path, bytes).unwrap();
+        let error = open(root.path(), None).unwrap_err().to_string();
+        assert!(error.contains("found 65536 x 65536 pixels, more than 1073741824 bytes"), "{error}");
+    }
+
+    /// The checksum of PNG (ISO 3309), bit by bit.
+    fn crc32(bytes: &[u8]) -> u32 {
+        let shift = |crc: u32, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
+        !bytes.iter().fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), shift))
     }
 }

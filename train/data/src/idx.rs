@@ -4,20 +4,20 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use ndarray::Array2;
-
 use crate::error::{DataError, Part};
-use crate::image_set::{ImageDims, ImageSet};
-use crate::input::{open, pixel, read_exactly, take_count, value_count};
-use crate::read::{ReadOptions, Split};
+use crate::image_set::{ImageDims, ImageSet, Pixels};
+use crate::input::{Stamp, image_len, open_file, read_exactly, take_count};
+use crate::open::{ReadOptions, Split};
+use crate::records::{RecordFile, Records};
+use crate::shared_file::SharedFile;
 
-/// Reads `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte` (or `train-…`), with `-` or `.` before `idx`.
-pub(crate) fn read(folder: &Path, options: &ReadOptions) -> Result<ImageSet, DataError> {
+/// Opens `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte` (or `train-…`), with `-` or `.` before `idx`.
+pub(crate) fn open(folder: &Path, options: &ReadOptions) -> Result<ImageSet, DataError> {
     let prefix = match options.split {
         Split::Train => "train",
         Split::Test => "t10k",
     };
-    let mut images: Idx<3> = Idx::open(existing(folder, &format!("{prefix}-images"), "idx3-ubyte"))?;
+    let images: Idx<3> = Idx::open(existing(folder, &format!("{prefix}-images"), "idx3-ubyte"))?;
     let mut labels: Idx<1> = Idx::open(existing(folder, &format!("{prefix}-labels"), "idx1-ubyte"))?;
     let [found, height, width] = images.dims;
     if labels.dims != [found] {
@@ -26,13 +26,13 @@ pub(crate) fn read(folder: &Path, options: &ReadOptions) -> Result<ImageSet, Dat
     }
     let count = take_count(&images.path, found, options.first)?;
     let dims = ImageDims { channels: 1, height, width };
-    let values = value_count(&images.path, count, dims)?;
-    let pixels = images.first_bytes(values)?.into_iter().map(pixel).collect();
+    let pixels_per_image = image_len(&images.path, dims)?;
     Ok(ImageSet {
         dims,
-        images: Array2::from_shape_vec((count, height * width), pixels).expect("values fill the rows"),
         labels: labels.first_bytes(count)?.into_iter().map(usize::from).collect(),
         names: None,
+        pixels_per_image,
+        pixels: Pixels::Records(Records { files: vec![images.into_records(pixels_per_image, count)] }),
     })
 }
 
@@ -46,13 +46,17 @@ fn existing(folder: &Path, stem: &str, suffix: &str) -> PathBuf {
 struct Idx<const NDIM: usize> {
     path: PathBuf,
     file: File,
+    stamp: Stamp,
     dims: [usize; NDIM],
 }
 
 impl<const NDIM: usize> Idx<NDIM> {
+    /// Bytes of the magic number and the dimensions.
+    const HEADER: usize = 4 * (1 + NDIM);
+
     fn open(path: PathBuf) -> Result<Self, DataError> {
-        let (mut file, length) = open(&path)?;
-        let header = read_exactly(&mut file, 4 * (1 + NDIM), &path, Part::Header)?;
+        let (mut file, stamp) = open_file(&path)?;
+        let header = read_exactly(&mut file, Self::HEADER, &path, Part::Header)?;
         let mut words = header.as_chunks::<4>().0.iter().map(|word| u32::from_be_bytes(*word));
         let magic = words.next().unwrap_or_default();
         // Type 0x08 is unsigned byte.
@@ -66,12 +70,18 @@ impl<const NDIM: usize> Idx<NDIM> {
         for (dim, word) in dims.iter_mut().zip(words) {
             *dim = word as usize;
         }
-        check_length(&path, length, header.len(), &dims)?;
-        Ok(Self { path, file, dims })
+        check_length(&path, stamp.length, Self::HEADER, &dims)?;
+        Ok(Self { path, file, stamp, dims })
     }
 
     fn first_bytes(&mut self, count: usize) -> Result<Vec<u8>, DataError> {
         read_exactly(&mut self.file, count, &self.path, Part::Whole)
+    }
+
+    /// The first `count` records of `len` bytes, to be read when they are asked for.
+    fn into_records(self, len: usize, count: usize) -> RecordFile {
+        let file = SharedFile::new(self.path, self.file, self.stamp);
+        RecordFile { file, start: Self::HEADER as u64, stride: len as u64, count }
     }
 }
 
@@ -100,7 +110,7 @@ mod tests {
         header.chain(data.iter().copied()).collect()
     }
 
-    fn read_files(
+    fn open_files(
         names: [&str; 2],
         images: &[u8],
         labels: &[u8],
@@ -109,7 +119,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(names[0]), images).unwrap();
         std::fs::write(folder.path().join(names[1]), labels).unwrap();
-        read(folder.path(), &ReadOptions { split: Split::Test, first })
+        open(folder.path(), &ReadOptions { split: Split::Test, first })
     }
 
     const DASHED: [&str; 2] = ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
@@ -119,13 +129,15 @@ mod tests {
         let images = idx(0x803, &[2, 1, 3], &[0, 51, 102, 153, 204, 255]);
         let labels = idx(0x801, &[2], &[7, 200]);
         for names in [DASHED, ["t10k-images.idx3-ubyte", "t10k-labels.idx1-ubyte"]] {
-            let set = read_files(names, &images, &labels, None).unwrap();
+            let set = open_files(names, &images, &labels, None).unwrap();
             assert_eq!(set.dims, ImageDims { channels: 1, height: 1, width: 3 });
             assert_eq!(set.labels, [7, 200]);
-            assert_eq!(set.images, ndarray::array![[0.0, 0.2, 0.4], [0.6, 0.8, 1.0]]);
+            assert_eq!([set.row(1), set.row(0)], [[0.6, 0.8, 1.0], [0.0, 0.2, 0.4]]);
         }
-        let first = read_files(DASHED, &images, &labels, Some(1)).unwrap();
-        assert_eq!((first.labels, first.images.dim()), (vec![7], (1, 3)));
+        let first = open_files(DASHED, &images, &labels, Some(1)).unwrap();
+        assert_eq!((&first.labels, first.count(), first.pixels_per_image()), (&vec![7], 1, 3));
+        let error = first.read(1, &mut [0.0; 3]).unwrap_err();
+        assert!(matches!(error, DataError::NoSuchImage { image: 1, count: 1 }), "{error}");
     }
 
     #[test]
@@ -150,7 +162,7 @@ mod tests {
             (images, idx(0x801, &[1], &[0]), "labels-idx1-ubyte, header: found 1 labels, wanted 2"),
         ];
         for (images, labels, wanted) in cases {
-            let error = read_files(DASHED, &images, &labels, None).unwrap_err().to_string();
+            let error = open_files(DASHED, &images, &labels, None).unwrap_err().to_string();
             assert!(error.contains(wanted), "{error}");
         }
     }
@@ -160,7 +172,7 @@ mod tests {
         fn hostile_headers_never_panic_or_allocate(dims in any::<[u32; 3]>(), data in any::<Vec<u8>>()) {
             let images = idx(0x803, &dims, &data);
             let labels = idx(0x801, &dims[..1], &data);
-            let result = read_files(DASHED, &images, &labels, None);
+            let result = open_files(DASHED, &images, &labels, None);
             let product = dims.iter().map(|dim| u128::from(*dim)).product::<u128>();
             if product != data.len() as u128 {
                 prop_assert!(result.is_err());

@@ -1,25 +1,41 @@
 //! What all readers share: files of a known size, the first N, bytes as pixels.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::Path;
+use std::time::SystemTime;
 
 use crate::error::{DataError, Part};
 use crate::image_set::ImageDims;
 
-/// Most pixel values that a set may hold (8 GiB of `f32`), so that a header of a few bytes cannot ask for more memory
-/// than a machine has.
+/// Most pixel values that an image may have, and a set that is held in memory (8 GiB of `f32`), so that a header of a
+/// few bytes cannot ask for more memory than a machine has.
 pub(crate) const MAX_VALUES: usize = 1 << 31;
 
-/// A file with its length.
-pub(crate) fn open(path: &Path) -> Result<(File, u64), DataError> {
+/// What tells whether a file is still the one that was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    /// Bytes in the file.
+    pub(crate) length: u64,
+    /// When it was last written, on systems that say so.
+    modified: Option<SystemTime>,
+}
+
+impl Stamp {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        Self { length: metadata.len(), modified: metadata.modified().ok() }
+    }
+}
+
+/// A file with its length and age.
+pub(crate) fn open_file(path: &Path) -> Result<(File, Stamp), DataError> {
     let open = || {
         let file = File::open(path)?;
         let metadata = file.metadata()?;
         if metadata.is_dir() {
             return Err(io::Error::from(io::ErrorKind::IsADirectory));
         }
-        Ok((file, metadata.len()))
+        Ok((file, Stamp::of(&metadata)))
     };
     open().map_err(|source| DataError::io(path, source))
 }
@@ -53,21 +69,24 @@ pub(crate) fn take_count(path: &Path, found: usize, first: Option<usize>) -> Res
     Ok(wanted)
 }
 
-/// Values in `count` images, within [`MAX_VALUES`].
-pub(crate) fn value_count(path: &Path, count: usize, dims: ImageDims) -> Result<usize, DataError> {
-    let total = dims.checked_len().and_then(|len| len.checked_mul(count));
-    match total {
-        Some(0) => {
-            Err(DataError::format(path, Part::Header, format!("images of {dims}"), "no empty dimension"))
-        }
-        Some(total) if total <= MAX_VALUES => Ok(total),
-        _ => Err(DataError::format(
-            path,
-            Part::Header,
-            format!("{count} images of {dims}"),
-            format!("at most {MAX_VALUES} pixel values in memory; ask for fewer images"),
-        )),
+/// Values in one image, from 1 to [`MAX_VALUES`].
+pub(crate) fn image_len(path: &Path, dims: ImageDims) -> Result<usize, DataError> {
+    let refuse =
+        |wanted: String| Err(DataError::format(path, Part::Header, format!("images of {dims}"), wanted));
+    match dims.checked_len() {
+        Some(0) => refuse("no empty dimension".to_owned()),
+        Some(len) if len <= MAX_VALUES => Ok(len),
+        _ => refuse(format!("at most {MAX_VALUES} pixel values in an image")),
     }
+}
+
+/// Values in `count` images of `len` values that are held in memory, within [`MAX_VALUES`].
+pub(crate) fn len_in_memory(path: &Path, count: usize, len: usize) -> Result<usize, DataError> {
+    count.checked_mul(len).filter(|total| *total <= MAX_VALUES).ok_or_else(|| {
+        let found = format!("{count} images of {len} pixel values");
+        let wanted = format!("at most {MAX_VALUES} pixel values in memory; ask for fewer images");
+        DataError::format(path, Part::Header, found, wanted)
+    })
 }
 
 /// A byte as a pixel in `[0, 1]`: one `f32` division, as torchvision's `ToTensor` does.
@@ -107,21 +126,26 @@ mod tests {
     #[test]
     fn sizes_are_capped_without_overflow() {
         let path = Path::new("set");
-        assert_eq!(value_count(path, 10, DIMS).unwrap(), 120);
-        for (count, dims) in [
-            (MAX_VALUES, DIMS),
-            (usize::MAX, DIMS),
-            (1, ImageDims { channels: usize::MAX, ..DIMS }),
-            (1, ImageDims { height: 0, ..DIMS }),
+        assert_eq!(image_len(path, DIMS).unwrap(), 12);
+        let widest = ImageDims { channels: 1, height: 1, width: MAX_VALUES };
+        assert_eq!(image_len(path, widest).unwrap(), MAX_VALUES);
+        for dims in [
+            ImageDims { channels: usize::MAX, ..DIMS },
+            ImageDims { height: 0, ..DIMS },
+            ImageDims { width: MAX_VALUES + 1, ..widest },
         ] {
-            assert!(value_count(path, count, dims).is_err(), "{count} images of {dims}");
+            assert!(image_len(path, dims).is_err(), "{dims}");
+        }
+        assert_eq!(len_in_memory(path, 10, 12).unwrap(), 120);
+        for (count, len) in [(MAX_VALUES, 12), (usize::MAX, 12), (MAX_VALUES + 1, 1)] {
+            assert!(len_in_memory(path, count, len).is_err(), "{count} images of {len}");
         }
     }
 
     #[test]
     fn a_folder_is_not_a_file() {
         let folder = tempfile::tempdir().unwrap();
-        let error = open(folder.path()).unwrap_err().to_string();
+        let error = open_file(folder.path()).unwrap_err().to_string();
         assert!(error.contains("directory"), "{error}");
     }
 }

@@ -1,17 +1,34 @@
 //! Labelled image sets as they are evaluated: which files, in which order, decoded how, in which range.
 //!
-//! A certificate speaks about the tensors that this crate returns, so their definition lives in one place, away from
-//! training and from inference. [`read`] takes a [`DataSource`] and gives an [`ImageSet`]: rows of pixels in `[0, 1]`,
-//! channel-major, with labels. Bytes become `byte / 255` in `f32`, the value that torchvision's `ToTensor` gives.
+//! A certificate speaks about the pixels that this crate returns, so their definition lives in one place, away from
+//! training and from inference. [`open`] takes a [`DataSource`] and gives an [`ImageSet`]: labels in memory, and
+//! [`ImageSet::read`] for the pixels of one image, in `[0, 1]`, channel-major. Bytes become `byte / 255` in `f32`, the
+//! value that torchvision's `ToTensor` gives.
 //!
 //! ```no_run
-//! use mimir_data::{ReadOptions, Split, read};
+//! use mimir_data::{ReadOptions, Split, open};
 //!
 //! let source = "cifar10:data/cifar-10-batches-bin".parse()?;
-//! let set = read(&source, &ReadOptions { split: Split::Test, first: Some(500) })?;
-//! assert_eq!(set.images.dim(), (500, 3 * 32 * 32));
+//! let set = open(&source, &ReadOptions { split: Split::Test, first: Some(500) })?;
+//! let mut pixels = vec![0.0; set.pixels_per_image()]; // [C·H·W]
+//! for (image, label) in set.labels.iter().enumerate() {
+//!     set.read(image, &mut pixels)?;
+//!     println!("image {image} of class {label} starts with {}", pixels[0]);
+//! }
 //! # Ok::<(), mimir_data::DataError>(())
 //! ```
+//!
+//! Memory does not grow with the number of pixels, except for NPZ, whose arrays are packed:
+//!
+//! | source | at opening | for each image | held |
+//! | --- | --- | --- | --- |
+//! | CIFAR-10, MNIST | sizes and labels | its bytes, from its place in the open file | labels |
+//! | ImageFolder | every header | its file, decoded | labels and paths |
+//! | NPZ of `u8` | everything | copied | labels and one byte per value |
+//! | NPZ of `f32` | everything | copied | labels and four bytes per value |
+//!
+//! Files must stay as they are while a set is open. Where the length or the time of change of one says that it did not,
+//! reading is an error rather than a result about two sets of images.
 //!
 //! Nothing is resized, cropped or shuffled, and a file that is not exactly what its format says is an error that names
 //! the file, the record, what was found and what was wanted.
@@ -23,12 +40,15 @@ mod folder;
 mod idx;
 mod image_set;
 mod input;
+mod memory;
 mod npy;
 mod npz;
-mod read;
+mod open;
+mod records;
+mod shared_file;
 mod source;
 
 pub use error::{DataError, Part};
 pub use image_set::{ImageDims, ImageSet};
-pub use read::{ReadOptions, Split, read};
+pub use open::{ReadOptions, Split, open};
 pub use source::DataSource;

@@ -6,26 +6,29 @@
 //! | `labels` | any integer type | `[N]` |
 //!
 //! In four dimensions the channels are the axis of 1 or 3, second or last; where both could be, the file is refused.
+//!
+//! The images are unpacked once and stay in memory in the type of the file: one byte per value of `u8`, four per value of
+//! `f32`. Sets that should not be in memory are `folder:` or `cifar10:`.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use ndarray::Array2;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
 use crate::error::{DataError, Part};
-use crate::image_set::{ImageDims, ImageSet};
-use crate::input::{open, pixel, read_exactly, take_count, value_count};
+use crate::image_set::{ImageDims, ImageSet, Pixels};
+use crate::input::{image_len, len_in_memory, open_file, read_exactly, take_count};
+use crate::memory::{InMemory, Order};
 use crate::npy::Header;
 
 const IMAGES: &str = "images";
 const LABELS: &str = "labels";
 
-/// Reads the first images of a NPZ file.
-pub(crate) fn read(path: &Path, first: Option<usize>) -> Result<ImageSet, DataError> {
-    let (file, _) = open(path)?;
+/// Opens the first images of a NPZ file.
+pub(crate) fn open(path: &Path, first: Option<usize>) -> Result<ImageSet, DataError> {
+    let (file, _) = open_file(path)?;
     let archive = |error: ZipError| {
         DataError::format(
             path,
@@ -35,102 +38,59 @@ pub(crate) fn read(path: &Path, first: Option<usize>) -> Result<ImageSet, DataEr
         )
     };
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(archive)?;
-    let (dims, images) = read_images(&mut archive, path, first)?;
+    let images = read_images(&mut archive, path, first)?;
     let labels = read_labels(&mut archive, path, images.total, images.count)?;
-    let shape = (images.count, images.pixels.len() / images.count);
-    Ok(ImageSet {
-        dims,
-        images: Array2::from_shape_vec(shape, images.pixels).expect("pixels fill the rows"),
-        labels,
-        names: None,
-    })
+    let Images { dims, pixels_per_image, pixels, .. } = images;
+    Ok(ImageSet { dims, labels, names: None, pixels_per_image, pixels: Pixels::InMemory(pixels) })
 }
 
 type Archive = ZipArchive<BufReader<File>>;
 
 struct Images {
+    dims: ImageDims,
     /// Images in the file.
     total: usize,
     /// Images taken.
     count: usize,
-    /// Channel-major pixels of the images taken.
-    pixels: Vec<f32>,
+    pixels_per_image: usize,
+    pixels: InMemory,
 }
 
-fn read_images(
-    archive: &mut Archive,
-    path: &Path,
-    first: Option<usize>,
-) -> Result<(ImageDims, Images), DataError> {
+fn read_images(archive: &mut Archive, path: &Path, first: Option<usize>) -> Result<Images, DataError> {
     let part = Part::Array(IMAGES);
     let mut array = ArrayReader::open(archive, path, IMAGES)?;
     let shape = array.header.shape.clone();
-    let (dims, layout) = layout(&shape)
+    let (dims, order) = layout(&shape)
         .map_err(|wanted| DataError::format(path, part.clone(), format!("shape {shape:?}"), wanted))?;
     let total = shape.first().copied().unwrap_or_default();
     let count = take_count(path, total, first)?;
-    let values = value_count(path, count, dims)?;
+    let pixels_per_image = image_len(path, dims)?;
+    let values = len_in_memory(path, count, pixels_per_image)?;
     let pixels = match array.header.descr.as_str() {
-        "|u1" => array.first_bytes(values)?.into_iter().map(pixel).collect(),
-        "<f4" => unit_floats(&array.first_bytes(values * 4)?, values / count, path)?,
+        "|u1" => InMemory::of_bytes(array.first_bytes(values)?, order),
+        "<f4" => InMemory::of_floats(array.first_unit_floats(values, pixels_per_image)?, order),
         other => {
             let wanted = "u8 or little-endian f32: save array.astype('float32')";
             return Err(DataError::format(path, part, format!("element type {other}"), wanted));
         }
     };
-    Ok((dims, Images { total, count, pixels: layout.to_channel_major(pixels, dims) }))
+    Ok(Images { dims, total, count, pixels_per_image, pixels })
 }
 
-/// Where the channels of an array of images are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Layout {
-    ChannelsFirst,
-    ChannelsLast,
-}
-
-impl Layout {
-    fn to_channel_major(self, pixels: Vec<f32>, dims: ImageDims) -> Vec<f32> {
-        if self == Self::ChannelsFirst || dims.channels == 1 {
-            return pixels;
-        }
-        let plane = dims.height * dims.width;
-        let planes = |image: &[f32]| {
-            (0..dims.channels * plane)
-                .map(|index| image[index % plane * dims.channels + index / plane]) // [C, H·W] from [H·W, C]
-                .collect::<Vec<f32>>()
-        };
-        pixels.chunks_exact(dims.channels * plane).flat_map(planes).collect()
-    }
-}
-
-/// Dimensions and layout of an array of images, or what was wanted instead.
-fn layout(shape: &[usize]) -> Result<(ImageDims, Layout), &'static str> {
+/// Dimensions and order of an array of images, or what was wanted instead.
+fn layout(shape: &[usize]) -> Result<(ImageDims, Order), &'static str> {
     let colour = |dim: usize| matches!(dim, 1 | 3);
     let dims = |channels, height, width| ImageDims { channels, height, width };
     match *shape {
         [_, a, b, c] => match (colour(a), colour(c)) {
-            (true, false) => Ok((dims(a, b, c), Layout::ChannelsFirst)),
-            (false, true) => Ok((dims(c, a, b), Layout::ChannelsLast)),
+            (true, false) => Ok((dims(a, b, c), Order::Planes)),
+            (false, true) => Ok((dims(c, a, b), Order::Interleaved { channels: c })),
             (true, true) => Err("channels (1 or 3) second or last, but not both: save the images as [N, D]"),
             (false, false) => Err("1 or 3 channels second or last, or images saved as [N, D]"),
         },
-        [_, height, width] => Ok((dims(1, height, width), Layout::ChannelsFirst)),
-        [_, values] => Ok((dims(1, 1, values), Layout::ChannelsFirst)),
+        [_, height, width] => Ok((dims(1, height, width), Order::Planes)),
+        [_, values] => Ok((dims(1, 1, values), Order::Planes)),
         _ => Err("[N, C, H, W], [N, H, W, C], [N, H, W] or [N, D]"),
-    }
-}
-
-/// Little-endian `f32` in `[0, 1]`; `row` values make an image.
-fn unit_floats(bytes: &[u8], row: usize, path: &Path) -> Result<Vec<f32>, DataError> {
-    let values: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|word| f32::from_le_bytes(*word)).collect();
-    match values.iter().position(|value| !(0.0..=1.0).contains(value)) {
-        None => Ok(values),
-        Some(position) => Err(DataError::format(
-            path,
-            Part::Record(position / row),
-            format!("pixel value {}", values[position]),
-            "values in [0, 1] before normalisation, which --mean and --std put into the model",
-        )),
     }
 }
 
@@ -215,17 +175,48 @@ impl<'a> ArrayReader<'a> {
         Ok(Self { entry, header, path, part, data })
     }
 
-    /// The first bytes of the data; reading all of them checks the archive's checksum too.
+    /// The first bytes of the data.
     fn first_bytes(&mut self, wanted: usize) -> Result<Vec<u8>, DataError> {
-        let bytes = read_exactly(&mut self.entry, wanted, self.path, self.part.clone())?;
-        if wanted as u64 == self.data {
+        let bytes = self.next_bytes(wanted)?;
+        self.finish(wanted)?;
+        Ok(bytes)
+    }
+
+    /// The first little-endian `f32`, all in `[0, 1]`; `row` values make an image.
+    fn first_unit_floats(&mut self, wanted: usize, row: usize) -> Result<Vec<f32>, DataError> {
+        /// Values read at once, so that the bytes of all of them are never in memory beside them.
+        const CHUNK: usize = 1 << 14;
+        let mut values = Vec::new();
+        while values.len() < wanted {
+            let bytes = self.next_bytes(4 * CHUNK.min(wanted - values.len()))?;
+            values.extend(bytes.as_chunks::<4>().0.iter().map(|word| f32::from_le_bytes(*word)));
+        }
+        self.finish(4 * wanted)?;
+        match values.iter().position(|value| !(0.0..=1.0).contains(value)) {
+            None => Ok(values),
+            Some(position) => Err(DataError::format(
+                self.path,
+                Part::Record(position / row),
+                format!("pixel value {}", values[position]),
+                "values in [0, 1] before normalisation, which --mean and --std put into the model",
+            )),
+        }
+    }
+
+    fn next_bytes(&mut self, wanted: usize) -> Result<Vec<u8>, DataError> {
+        read_exactly(&mut self.entry, wanted, self.path, self.part.clone())
+    }
+
+    /// After `read` bytes: where they are all the data, reaches its end, which checks the archive's checksum.
+    fn finish(&mut self, read: usize) -> Result<(), DataError> {
+        if read as u64 == self.data {
             let end = self.entry.read(&mut [0]).map_err(|source| DataError::io(self.path, source))?;
             if end != 0 {
                 let part = self.part.clone();
-                return Err(DataError::format(self.path, part, "more data", format!("{wanted} bytes")));
+                return Err(DataError::format(self.path, part, "more data", format!("{read} bytes")));
             }
         }
-        Ok(bytes)
+        Ok(())
     }
 }
 

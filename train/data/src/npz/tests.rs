@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use zip::write::SimpleFileOptions;
 
 use super::*;
+use crate::input::pixel;
 
 /// Writes both arrays with an independent writer.
 fn npz<A: WritableElement, L: WritableElement, D: Dimension>(
@@ -18,15 +19,15 @@ fn npz<A: WritableElement, L: WritableElement, D: Dimension>(
     writer.finish().unwrap().into_inner()
 }
 
-fn read_bytes(bytes: &[u8], first: Option<usize>) -> Result<ImageSet, DataError> {
+fn open_bytes(bytes: &[u8], first: Option<usize>) -> Result<ImageSet, DataError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("set.npz");
     std::fs::write(&path, bytes).unwrap();
-    read(&path, first)
+    open(&path, first)
 }
 
 fn error(bytes: &[u8]) -> String {
-    read_bytes(bytes, None).unwrap_err().to_string()
+    open_bytes(bytes, None).unwrap_err().to_string()
 }
 
 /// Element `i` is `i`.
@@ -47,9 +48,9 @@ fn every_layout_becomes_channel_major() {
         (vec![2, 7], dims(1, 1, 7), [0, 1, 2, 3]),
     ];
     for (shape, dims, first_values) in cases {
-        let set = read_bytes(&npz(&counting(&shape), &array![0_i64, 1]), None).unwrap();
+        let set = open_bytes(&npz(&counting(&shape), &array![0_i64, 1]), None).unwrap();
         assert_eq!(set.dims, dims, "{shape:?}");
-        assert_eq!(set.images.row(0).to_vec()[..4], first_values.map(pixel), "{shape:?}");
+        assert_eq!(set.row(0)[..4], first_values.map(pixel), "{shape:?}");
     }
 }
 
@@ -58,25 +59,45 @@ fn channels_last_moves_every_value() {
     let last = counting(&[2, 4, 5, 3]);
     let first = last.clone().permuted_axes(IxDyn(&[0, 3, 1, 2])).as_standard_layout().into_owned();
     let labels = array![0_u8, 1];
-    assert_eq!(
-        read_bytes(&npz(&last, &labels), None).unwrap(),
-        read_bytes(&npz(&first, &labels), None).unwrap()
-    );
+    let as_bytes = [&last, &first].map(|images| open_bytes(&npz(images, &labels), None).unwrap());
+    let as_floats =
+        [&last, &first].map(|images| open_bytes(&npz(&images.mapv(pixel), &labels), None).unwrap());
+    for image in [1, 0] {
+        let wanted: Vec<f32> = first.index_axis(ndarray::Axis(0), image).iter().copied().map(pixel).collect();
+        for set in as_bytes.iter().chain(&as_floats) {
+            assert_eq!(set.row(image), wanted, "image {image}");
+        }
+    }
 }
 
 #[test]
 fn floats_pass_through_unchanged() {
     let images = array![[0.0_f32, 1.0, 0.1], [0.5, 1e-30, 0.999_999_94]];
-    let set = read_bytes(&npz(&images, &array![5_u16, 0]), None).unwrap();
-    assert_eq!((set.images, set.labels), (images, vec![5, 0]));
+    let set = open_bytes(&npz(&images, &array![5_u16, 0]), None).unwrap();
+    assert_eq!(set.labels, [5, 0]);
+    for (image, row) in images.rows().into_iter().enumerate() {
+        assert_eq!(set.row(image), row.to_vec(), "image {image}");
+    }
+}
+
+/// More values than are read at once.
+#[test]
+fn long_arrays_of_floats_stay_in_order() {
+    let images = Array2::from_shape_fn((3, 10_001), |(image, place)| pixel((image * 7 + place % 251) as u8));
+    let set = open_bytes(&npz(&images, &array![0_i64, 1, 2]), None).unwrap();
+    for image in [2, 0, 1] {
+        assert_eq!(set.row(image), images.row(image).to_vec(), "image {image}");
+    }
 }
 
 #[test]
 fn the_first_images_are_taken() {
     let bytes = npz(&Array3::<u8>::zeros((4, 2, 2)), &array![3_i32, 2, -1, 0]);
-    let set = read_bytes(&bytes, Some(2)).unwrap();
-    assert_eq!((set.images.dim(), set.labels), ((2, 4), vec![3, 2]));
-    let message = read_bytes(&bytes, Some(5)).unwrap_err().to_string();
+    let set = open_bytes(&bytes, Some(2)).unwrap();
+    assert_eq!((&set.labels, set.count(), set.pixels_per_image()), (&vec![3, 2], 2, 4));
+    let error = set.read(2, &mut [0.0; 4]).unwrap_err();
+    assert!(matches!(error, DataError::NoSuchImage { image: 2, count: 2 }), "{error}");
+    let message = open_bytes(&bytes, Some(5)).unwrap_err().to_string();
     assert!(message.ends_with("set.npz: found 4 images, but the first 5 were asked for"), "{message}");
 }
 
@@ -94,9 +115,9 @@ fn every_integer_type_is_a_label() {
         npz(&images, &array![7_i64]),
     ];
     for bytes in files {
-        assert_eq!(read_bytes(&bytes, None).unwrap().labels, [7]);
+        assert_eq!(open_bytes(&bytes, None).unwrap().labels, [7]);
     }
-    let huge = read_bytes(&npz(&images, &array![u64::MAX]), None).unwrap();
+    let huge = open_bytes(&npz(&images, &array![u64::MAX]), None).unwrap();
     assert_eq!(huge.labels, [usize::MAX]);
 }
 
@@ -171,7 +192,7 @@ fn damage_is_found_by_the_checksum() {
 fn truncated_files_are_errors() {
     let bytes = npz(&Array2::<u8>::ones((2, 4)), &array![0_i64, 1]);
     for length in 0..bytes.len() {
-        assert!(read_bytes(&bytes[..length], None).is_err(), "cut to {length} of {} bytes", bytes.len());
+        assert!(open_bytes(&bytes[..length], None).is_err(), "cut to {length} of {} bytes", bytes.len());
     }
 }
 
@@ -181,7 +202,7 @@ proptest! {
         let text = format!("({})", shape.iter().map(|dim| format!("{dim},")).collect::<String>());
         let images = npy("|u1", &text, &data);
         let labels = npy("|u1", "(1,)", &[0]);
-        let result = read_bytes(&zip_of(&[("images.npy", &images), ("labels.npy", &labels)]), None);
+        let result = open_bytes(&zip_of(&[("images.npy", &images), ("labels.npy", &labels)]), None);
         let product = shape.iter().fold(1_u128, |product, dim| product.saturating_mul(*dim as u128));
         if product != data.len() as u128 {
             prop_assert!(result.is_err());

@@ -34,15 +34,16 @@ pub struct ReadOptions {
     pub first: Option<usize>,
 }
 
-/// Reads labelled images in file order.
+/// Opens labelled images in file order: everything is checked that can be without reading the pixels, and the labels
+/// are read.
 ///
 /// # Errors
 /// When a file is missing, is not what its format says, or holds fewer images than asked for.
-pub fn read(source: &DataSource, options: &ReadOptions) -> Result<ImageSet, DataError> {
+pub fn open(source: &DataSource, options: &ReadOptions) -> Result<ImageSet, DataError> {
     match source {
-        DataSource::Cifar10(path) => cifar10::read(path, options),
-        DataSource::Mnist(path) => idx::read(path, options),
-        DataSource::ImageFolder(path) => folder::read(path, options.first),
-        DataSource::Npz(path) => npz::read(path, options.first),
+        DataSource::Cifar10(path) => cifar10::open(path, options),
+        DataSource::Mnist(path) => idx::open(path, options),
+        DataSource::ImageFolder(path) => folder::open(path, options.first),
+        DataSource::Npz(path) => npz::open(path, options.first),
     }
 }

@@ -1,0 +1,325 @@
+//! One finished unit of work, and its bytes.
+//!
+//! | bytes | content, little-endian |
+//! | --- | --- |
+//! | 0 | outcome: 0 spent, 1 broken, 2 not finite |
+//! | 1 | flags: 1 the first gradient was zero, 2 `closest` is there, 4 `slot` is there; no others |
+//! | 2–3 | attack |
+//! | 4–7 | image |
+//! | 8–11 | unit |
+//! | 12–15 | forward passes |
+//! | 16–19 | backward passes |
+//! | 8 where flagged | closest, f64 |
+//! | broken: 16, 24 where flagged | step u32, prediction u32, distance f64, slot u64 |
+//! | not finite: 5 | step u32, quantity u8: 0 logits, 1 loss, 2 gradient |
+
+/// One finished unit of work.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// Position in the evaluation set.
+    pub image: u32,
+    /// Position in the plan.
+    pub attack: u16,
+    /// Number of the restart and target among those of the attack on this image.
+    pub unit: u32,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Forward passes that it took.
+    pub forwards: u32,
+    /// Backward passes that it took.
+    pub backwards: u32,
+    /// Whether the first gradient was exactly zero.
+    pub zero_gradient: bool,
+    /// Smallest distance at which a minimum-norm attack found a misclassified point that the original model
+    /// confirmed, in the norm of the threat model.
+    pub closest: Option<f64>,
+}
+
+/// What came of a unit of work.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Outcome {
+    /// The budget is used up, nothing was found.
+    Spent,
+    /// A counterexample that the original model confirmed.
+    Broken {
+        /// The step that found it, from 0.
+        step: u32,
+        /// The class that the original model predicts.
+        prediction: u32,
+        /// Its distance from the clean image, in the norm of the threat model.
+        distance: f64,
+        /// Where its pixels are in the [`CounterexampleStore`](super::CounterexampleStore), if they are stored.
+        slot: Option<u64>,
+    },
+    /// The model returned a number that is not finite.
+    NonFinite {
+        /// The step that met it, from 0.
+        step: u32,
+        /// Which of its answers.
+        quantity: Quantity,
+    },
+}
+
+/// An answer of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quantity {
+    /// A logit.
+    Logits,
+    /// The loss.
+    Loss,
+    /// A derivative of the loss.
+    Gradient,
+}
+
+impl Quantity {
+    fn code(self) -> u8 {
+        match self {
+            Self::Logits => 0,
+            Self::Loss => 1,
+            Self::Gradient => 2,
+        }
+    }
+
+    fn from_code(code: u8) -> Option<Self> {
+        [Self::Logits, Self::Loss, Self::Gradient].into_iter().find(|quantity| quantity.code() == code)
+    }
+}
+
+/// How many slots of a [`CounterexampleStore`](super::CounterexampleStore) the records need: one more than the last
+/// that they name.
+pub fn slots_in_use(records: &[Record]) -> u64 {
+    let slots = records.iter().filter_map(|record| match record.outcome {
+        Outcome::Broken { slot, .. } => slot,
+        Outcome::Spent | Outcome::NonFinite { .. } => None,
+    });
+    slots.max().map_or(0, |last| last.saturating_add(1))
+}
+
+const SPENT: u8 = 0;
+const BROKEN: u8 = 1;
+const NON_FINITE: u8 = 2;
+
+const ZERO_GRADIENT: u8 = 1;
+const CLOSEST: u8 = 2;
+const SLOT: u8 = 4;
+
+impl Record {
+    /// Shortest encoding, in bytes.
+    pub(super) const SHORTEST: usize = 20;
+    /// Longest encoding, in bytes.
+    pub(super) const LONGEST: usize = Self::SHORTEST + 8 + 24;
+
+    /// The bytes of the table above.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(Self::LONGEST);
+        bytes.extend([self.kind(), self.flags()]);
+        bytes.extend(self.attack.to_le_bytes());
+        for number in [self.image, self.unit, self.forwards, self.backwards] {
+            bytes.extend(number.to_le_bytes());
+        }
+        bytes.extend(self.closest.iter().flat_map(|closest| closest.to_le_bytes()));
+        match self.outcome {
+            Outcome::Spent => {}
+            Outcome::Broken { step, prediction, distance, slot } => {
+                bytes.extend(step.to_le_bytes());
+                bytes.extend(prediction.to_le_bytes());
+                bytes.extend(distance.to_le_bytes());
+                bytes.extend(slot.iter().flat_map(|slot| slot.to_le_bytes()));
+            }
+            Outcome::NonFinite { step, quantity } => {
+                bytes.extend(step.to_le_bytes());
+                bytes.push(quantity.code());
+            }
+        }
+        bytes
+    }
+
+    /// The record of these bytes, or `None` where no record has them.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut fields = Fields(bytes);
+        let [kind, flags] = fields.take()?;
+        let has_slot = flags & SLOT != 0;
+        if flags & !(ZERO_GRADIENT | CLOSEST | SLOT) != 0 || (has_slot && kind != BROKEN) {
+            return None;
+        }
+        let attack = u16::from_le_bytes(fields.take()?);
+        let (image, unit) = (fields.u32()?, fields.u32()?);
+        let (forwards, backwards) = (fields.u32()?, fields.u32()?);
+        let closest = if flags & CLOSEST == 0 { None } else { Some(fields.f64()?) };
+        let outcome = fields.outcome(kind, has_slot)?;
+        let zero_gradient = flags & ZERO_GRADIENT != 0;
+        let record = Self { image, attack, unit, outcome, forwards, backwards, zero_gradient, closest };
+        fields.0.is_empty().then_some(record)
+    }
+
+    fn kind(&self) -> u8 {
+        match self.outcome {
+            Outcome::Spent => SPENT,
+            Outcome::Broken { .. } => BROKEN,
+            Outcome::NonFinite { .. } => NON_FINITE,
+        }
+    }
+
+    fn flags(&self) -> u8 {
+        let has_slot = matches!(self.outcome, Outcome::Broken { slot: Some(_), .. });
+        let flag = |set, bit| if set { bit } else { 0 };
+        flag(self.zero_gradient, ZERO_GRADIENT) | flag(self.closest.is_some(), CLOSEST) | flag(has_slot, SLOT)
+    }
+}
+
+/// Bytes that are not yet read.
+struct Fields<'a>(&'a [u8]);
+
+impl Fields<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (field, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*field)
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        self.take().map(u32::from_le_bytes)
+    }
+
+    fn f64(&mut self) -> Option<f64> {
+        self.take().map(f64::from_le_bytes)
+    }
+
+    fn outcome(&mut self, kind: u8, has_slot: bool) -> Option<Outcome> {
+        match kind {
+            SPENT => Some(Outcome::Spent),
+            BROKEN => {
+                let (step, prediction, distance) = (self.u32()?, self.u32()?, self.f64()?);
+                let slot = if has_slot { Some(u64::from_le_bytes(self.take()?)) } else { None };
+                Some(Outcome::Broken { step, prediction, distance, slot })
+            }
+            NON_FINITE => {
+                let step = self.u32()?;
+                let [code] = self.take()?;
+                Some(Outcome::NonFinite { step, quantity: Quantity::from_code(code)? })
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Any record. Floats are any 64 bits: a journal that holds one that is odd must still be read.
+    pub(in super::super) fn any_record() -> impl Strategy<Value = Record> {
+        let float = || any::<u64>().prop_map(f64::from_bits);
+        let broken =
+            (any::<(u32, u32, Option<u64>)>(), float()).prop_map(|((step, prediction, slot), distance)| {
+                Outcome::Broken { step, prediction, distance, slot }
+            });
+        let quantity = prop::sample::select(vec![Quantity::Logits, Quantity::Loss, Quantity::Gradient]);
+        let non_finite =
+            (any::<u32>(), quantity).prop_map(|(step, quantity)| Outcome::NonFinite { step, quantity });
+        let outcome = prop_oneof![Just(Outcome::Spent), broken, non_finite];
+        let fixed = any::<(u32, u16, u32, u32, u32, bool)>();
+        (fixed, outcome, prop::option::of(float())).prop_map(|(fixed, outcome, closest)| {
+            let (image, attack, unit, forwards, backwards, zero_gradient) = fixed;
+            Record { image, attack, unit, outcome, forwards, backwards, zero_gradient, closest }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_record_is_read_back(record in any_record()) {
+            let bytes = record.encode();
+            prop_assert!((Record::SHORTEST..=Record::LONGEST).contains(&bytes.len()));
+            let read = Record::decode(&bytes).unwrap();
+            // By bits, as NaN differs from itself; then every field that is not a float by value.
+            prop_assert_eq!(read.encode(), &bytes[..]);
+            prop_assert_eq!((read.image, read.attack, read.unit), (record.image, record.attack, record.unit));
+            prop_assert_eq!((read.forwards, read.backwards), (record.forwards, record.backwards));
+            prop_assert_eq!(format!("{read:?}"), format!("{record:?}"));
+        }
+
+        /// One record has one encoding: whatever decodes encodes to the same bytes.
+        #[test]
+        fn any_bytes_are_refused_or_canonical(
+            kind in 0_u8..4,
+            flags in 0_u8..16,
+            rest in prop::collection::vec(any::<u8>(), 0..60),
+        ) {
+            let bytes = [&[kind, flags], rest.as_slice()].concat();
+            if let Some(record) = Record::decode(&bytes) {
+                prop_assert_eq!(record.encode(), bytes);
+            }
+        }
+    }
+
+    const RECORD: Record = Record {
+        image: 0x0403_0201,
+        attack: 0x0605,
+        unit: 0x0a09_0807,
+        outcome: Outcome::Spent,
+        forwards: 101,
+        backwards: 100,
+        zero_gradient: true,
+        closest: None,
+    };
+
+    /// The table of docs/journal.md, byte by byte: a journal is read by later builds of the same version.
+    #[test]
+    fn the_bytes_are_pinned() {
+        let common = [5, 6, 1, 2, 3, 4, 7, 8, 9, 10, 101, 0, 0, 0, 100, 0, 0, 0];
+        let one = [0, 0, 0, 0, 0, 0, 0xf0, 0x3f];
+        let broken = Outcome::Broken { step: 2, prediction: 3, distance: 1.0, slot: Some(4) };
+        let non_finite = Outcome::NonFinite { step: 2, quantity: Quantity::Gradient };
+        let table = [
+            (RECORD, [&[0, 1], &common[..]].concat()),
+            (
+                Record { outcome: broken, closest: Some(1.0), ..RECORD },
+                [&[1, 7], &common[..], &one, &[2, 0, 0, 0, 3, 0, 0, 0], &one, &[4, 0, 0, 0, 0, 0, 0, 0]]
+                    .concat(),
+            ),
+            (
+                Record { outcome: non_finite, zero_gradient: false, ..RECORD },
+                [&[2, 0], &common[..], &[2, 0, 0, 0, 2]].concat(),
+            ),
+        ];
+        for (record, bytes) in table {
+            assert_eq!(record.encode(), bytes);
+            assert_eq!(Record::decode(&bytes), Some(record));
+        }
+    }
+
+    #[test]
+    fn bytes_of_no_record_are_refused() {
+        let good = RECORD.encode();
+        let with = |index: usize, byte: u8| {
+            let mut bytes = good.clone();
+            bytes[index] = byte;
+            bytes
+        };
+        let table = [
+            ("an unknown outcome", with(0, 3)),
+            ("an unknown flag", with(1, 8)),
+            ("a slot without a counterexample", with(1, SLOT)),
+            ("a flag without its field", with(1, CLOSEST)),
+            ("a byte too many", [&good[..], &[0]].concat()),
+            ("an unknown quantity", [&with(0, NON_FINITE)[..], &[0, 0, 0, 0, 3]].concat()),
+        ];
+        for (what, bytes) in table {
+            assert_eq!(Record::decode(&bytes), None, "{what}");
+        }
+    }
+
+    #[test]
+    fn slots_are_counted_to_the_last() {
+        let broken = |slot| Record {
+            outcome: Outcome::Broken { step: 0, prediction: 0, distance: 0.0, slot },
+            ..RECORD
+        };
+        assert_eq!(slots_in_use(&[RECORD, broken(None)]), 0);
+        assert_eq!(slots_in_use(&[broken(Some(0))]), 1);
+        assert_eq!(slots_in_use(&[broken(Some(5)), RECORD, broken(Some(2))]), 6);
+        assert_eq!(slots_in_use(&[broken(Some(u64::MAX))]), u64::MAX);
+    }
+}
