@@ -2,6 +2,7 @@
 // Unsafe code is denied by the workspace, with one exception: asking ONNX Runtime for its version
 // (`session/onnx_runtime.rs`).
 
+mod archive;
 pub mod attack;
 pub mod ball;
 mod engine;
@@ -19,3 +20,5 @@ pub mod session;
 pub mod statistics;
 pub mod tune;
 pub mod verify;
+
+pub use archive::{Archive, ArchiveError};

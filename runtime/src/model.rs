@@ -25,10 +25,12 @@ pub trait Classifier: Send {
     /// Number of classes, `K ≥ 2`.
     fn classes(&self) -> usize;
 
-    /// Number of rows, `B`, that every call takes: callers pad.
+    /// Most rows that a call takes, `B ≥ 1`.
     fn batch(&self) -> usize;
 
-    /// Logits `[B, K]` of images `[B, C·H·W]`.
+    /// Logits `[B, K]` of images `[R, C·H·W]`, `1 ≤ R ≤ B`: the first `R` rows are theirs, the others mean nothing.
+    ///
+    /// A row comes out the same to the last bit for every `R ≥ 2`; for `R = 1` only where `B = 1`.
     ///
     /// # Errors
     /// When the engine fails; non-finite logits are not an error here, the caller knows the image.
@@ -83,10 +85,10 @@ impl GradientBatch {
 
 /// Maps a full batch of images to losses and input gradients.
 pub trait Differentiable: Send {
-    /// Number of rows, `B`, that every call takes: callers pad.
+    /// Most rows that a call takes, `B ≥ 1`.
     fn batch(&self) -> usize;
 
-    /// Logits, loss and input gradient of images `[B, C·H·W]` with goals `[B]`.
+    /// Logits, loss and input gradient of images `[R, C·H·W]` with goals `[R]`, `1 ≤ R ≤ B`, in the first `R` rows.
     ///
     /// # Errors
     /// When the engine fails; non-finite values are not an error here, the caller knows the image.

@@ -3,9 +3,9 @@
 use mimir_bundle::OutputKind;
 
 use crate::engine::Batches;
-use crate::evaluate::{EvaluateError, EvaluationSet, NonFinite, Quantity};
+use crate::evaluate::{EvaluateError, EvaluationSet, SetError};
 use crate::logits::{all_finite, prediction};
-use crate::model::{Classifier, ModelError};
+use crate::model::Classifier;
 
 /// Slack of "is a probability", as in AutoAttack's own check.
 const PROBABILITY_SLACK: f32 = 1e-5;
@@ -14,26 +14,32 @@ const PROBABILITY_SLACK: f32 = 1e-5;
 /// Rounding gives about 10⁻⁶; images that mix give far more.
 const SAME_LOGITS: f32 = 1e-4;
 
-/// Whether the model returns probabilities: every row of the first batch lies in `[0, 1]` and sums to one.
+/// Whether the model returns probabilities: every finite row of the first batch lies in `[0, 1]` and sums to one.
 ///
 /// # Errors
-/// When the engine fails or a logit is not finite.
+/// When the engine fails or an image cannot be read.
 pub fn output_kind(
     classifier: &mut dyn Classifier,
     set: &EvaluationSet,
 ) -> Result<OutputKind, EvaluateError> {
-    let mut batches = Batches::new(classifier);
-    let images = 0..set.count().min(batches.size());
-    let logits = batches.logits(classifier, images.map(|image| set.pixels(image)))?;
-    let mut all_probabilities = true;
-    for (image, row) in logits.rows().into_iter().enumerate() {
-        let row = row.as_slice().unwrap_or_default();
-        if !all_finite(row) {
-            return Err(NonFinite { image, quantity: Quantity::Logits }.into());
-        }
-        all_probabilities &= is_distribution(row);
-    }
+    let mut batches = Batches::of(classifier);
+    let images = first_images(set, batches.size())?;
+    let logits = batches.logits(classifier, images.iter().map(Vec::as_slice))?;
+    let mut rows = logits.rows().into_iter().map(|row| row.to_slice().unwrap_or_default());
+    // A row that is not finite says nothing; the evaluation reports its image.
+    let mut finite = rows.by_ref().filter(|row| all_finite(row)).peekable();
+    let is_known = finite.peek().is_some();
+    let all_probabilities = is_known && finite.all(is_distribution);
     Ok(if all_probabilities { OutputKind::Probabilities } else { OutputKind::Logits })
+}
+
+/// The pixels of the first images of the set, at most so many.
+fn first_images(set: &EvaluationSet, most: usize) -> Result<Vec<Vec<f32>>, SetError> {
+    let read = |image| {
+        let mut pixels = vec![0.0; set.pixels_per_image()];
+        set.read(image, &mut pixels).map(|()| pixels)
+    };
+    (0..set.count().min(most)).map(read).collect()
 }
 
 fn is_distribution(row: &[f32]) -> bool {
@@ -46,7 +52,7 @@ fn is_distribution(row: &[f32]) -> bool {
 /// image, says about it alone: the same class, and logits equal up to rounding.
 ///
 /// # Errors
-/// When the engine fails.
+/// When the engine fails or an image cannot be read.
 ///
 /// # Panics
 /// When the two have another number of classes.
@@ -54,13 +60,13 @@ pub fn same_logits(
     one_by_one: &mut dyn Classifier,
     rebatched: &mut dyn Classifier,
     set: &EvaluationSet,
-) -> Result<bool, ModelError> {
+) -> Result<bool, EvaluateError> {
     assert_eq!(one_by_one.classes(), rebatched.classes());
-    let (mut singles, mut batches) = (Batches::new(one_by_one), Batches::new(rebatched));
-    let images = 0..set.count().min(batches.size());
-    let together = batches.logits(rebatched, images.clone().map(|image| set.pixels(image)))?;
-    for (image, row) in images.zip(together.rows()) {
-        let alone = singles.logits(one_by_one, std::iter::once(set.pixels(image)))?;
+    let (mut singles, mut batches) = (Batches::of(one_by_one), Batches::of(rebatched));
+    let images = first_images(set, batches.size())?;
+    let together = batches.logits(rebatched, images.iter().map(Vec::as_slice))?;
+    for (image, row) in images.iter().zip(together.rows()) {
+        let alone = singles.logits(one_by_one, std::iter::once(image.as_slice()))?;
         let (alone, row) = (alone.row(0), row.as_slice().unwrap_or_default());
         if !agree(alone.as_slice().unwrap_or_default(), row) {
             return Ok(false);

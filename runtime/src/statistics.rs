@@ -51,7 +51,7 @@ pub fn clopper_pearson(successes: usize, trials: usize) -> Interval {
 
 /// Shares of the images, as they are reported: clean and attacked accuracy.
 pub fn accuracies(counts: &Counts) -> (f64, f64) {
-    (fraction(counts.clean_correct, counts.images), fraction(counts.still_robust, counts.images))
+    (fraction(counts.clean_correct, counts.images), fraction(counts.not_broken(), counts.images))
 }
 
 /// `part / whole`, and 0 of nothing: never NaN.

@@ -4,7 +4,8 @@ use mimir_bundle::ThreatModel;
 
 use crate::ball::{Ball, RadiusError};
 use crate::engine::Batches;
-use crate::evaluate::EvaluationSet;
+use crate::evaluate::{EvaluationSet, SetError};
+use crate::journal::{CounterexampleStore, StoreError};
 use crate::logits::{all_finite, prediction};
 use crate::model::{Classifier, ModelError};
 
@@ -60,6 +61,12 @@ pub enum VerifyError {
     /// The engine failed.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// The clean image cannot be read.
+    #[error(transparent)]
+    Set(#[from] SetError),
+    /// The stored counterexample cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// Asks the original model about every counterexample and measures its distance from the clean image.
@@ -77,7 +84,7 @@ pub fn verify(
     for counterexample in counterexamples {
         inside(&ball, set, counterexample)?;
     }
-    let mut batches = Batches::new(classifier);
+    let mut batches = Batches::of(classifier);
     for chunk in counterexamples.chunks(batches.size()) {
         let rows = chunk.iter().map(|counterexample| counterexample.pixels);
         let logits = batches.logits(classifier, rows)?;
@@ -88,16 +95,42 @@ pub fn verify(
     Ok(())
 }
 
+/// Checks the stored counterexamples, a batch at a time: `slots` has the place of each image's, where it has one.
+///
+/// # Errors
+/// As [`verify`], and when one cannot be read back.
+pub(crate) fn verify_stored(
+    classifier: &mut dyn Classifier,
+    set: &EvaluationSet,
+    slots: &[Option<u64>],
+    store: &CounterexampleStore,
+    threat_model: &ThreatModel,
+) -> Result<(), VerifyError> {
+    let stored = slots.iter().enumerate().filter_map(|(image, slot)| slot.map(|slot| (image, slot)));
+    let stored: Vec<(usize, u64)> = stored.collect();
+    for chunk in stored.chunks(classifier.batch()) {
+        let mut rows = vec![vec![0.0; set.pixels_per_image()]; chunk.len()];
+        for (row, (_, slot)) in rows.iter_mut().zip(chunk) {
+            store.read(*slot, row)?;
+        }
+        let pairs = chunk.iter().zip(&rows);
+        let counterexamples: Vec<Counterexample> =
+            pairs.map(|((image, _), pixels)| Counterexample { image: *image, pixels }).collect();
+        verify(classifier, set, &counterexamples, threat_model)?;
+    }
+    Ok(())
+}
+
 fn inside(ball: &Ball, set: &EvaluationSet, counterexample: &Counterexample) -> Result<(), VerifyError> {
     let Counterexample { image, pixels } = *counterexample;
     if image >= set.count() || pixels.len() != set.pixels_per_image() {
         return Err(VerifyError::NoSuchImage { image });
     }
-    let clean = set.pixels(image);
-    if ball.contains(clean, pixels) {
+    let clean = set.image(image)?;
+    if ball.contains(&clean, pixels) {
         return Ok(());
     }
-    let distance = ball.distance(clean, pixels);
+    let distance = ball.distance(&clean, pixels);
     Err(VerifyError::OutsideThreatModel { image, distance, epsilon: f64::from(ball.epsilon()) })
 }
 

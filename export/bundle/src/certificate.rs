@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{AttackSpec, Manifest, Norm, ThreatModel};
 
 /// The version of the format that this crate writes, and the only one that it reads.
-pub const CERTIFICATE_VERSION: u32 = 1;
+pub const CERTIFICATE_VERSION: u32 = 2;
 
 /// What every certificate says about itself.
 pub const STATEMENT: &str = "This is a record of an evaluation, not a proof. For each image counted as broken, a \
@@ -38,12 +38,25 @@ pub struct Certificate {
     pub seed: u64,
     /// The attacks in the order in which they ran, each on the images that were still robust.
     pub attacks: Vec<AttackRecord>,
+    /// How much of the evaluation was done.
+    pub extent: Extent,
     /// How the model was executed.
     pub execution: Execution,
     /// What came out.
     pub counts: Counts,
     /// The stored counterexamples, where they were asked for.
     pub counterexamples: Option<Counterexamples>,
+}
+
+/// How much of an evaluation was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Extent {
+    /// Every attack was done with every image.
+    Complete,
+    /// It stopped when the answer of a gate was certain: the attacked accuracy is an upper bound of what all attacks
+    /// would have left.
+    GateDecided,
 }
 
 /// The program that made a record.
@@ -84,8 +97,12 @@ pub struct AttackRecord {
     pub attacked: usize,
     /// Images of those that it broke.
     pub broken: usize,
-    /// Images of those that stayed robust: `attacked - broken`.
+    /// Images of those for which the model's logits were not finite.
+    pub non_finite: usize,
+    /// Images of those that stayed robust: `attacked - broken - non_finite`.
     pub still_robust: usize,
+    /// Images of those that it was not done with when the evaluation stopped.
+    pub unfinished: usize,
     /// Forward passes, counted in images, those that confirm counterexamples included.
     pub forwards: u64,
     /// Backward passes, counted in images.
@@ -124,8 +141,19 @@ pub struct Counts {
     pub clean_correct: usize,
     /// Images of those that a confirmed counterexample breaks.
     pub broken: usize,
-    /// Images of those for which the attacks found none.
+    /// Images of those for which all attacks found none.
     pub still_robust: usize,
+    /// Images for which the model returned a number that is not finite, and nothing else is known: not robust.
+    pub non_finite: usize,
+    /// Images for which none was found before the evaluation stopped.
+    pub unfinished: usize,
+}
+
+impl Counts {
+    /// Images that are not known to be broken: what the attacked accuracy counts.
+    pub fn not_broken(&self) -> usize {
+        self.still_robust + self.unfinished
+    }
 }
 
 /// Where the counterexamples are.
@@ -190,14 +218,26 @@ impl Certificate {
     }
 
     fn check_counts(&self) -> Option<String> {
-        let Counts { images, clean_correct, broken, still_robust } = self.counts;
+        let Counts { images, clean_correct, broken, still_robust, non_finite, unfinished } = self.counts;
         if images == 0 {
             return Some("no images".into());
         }
-        if clean_correct > images || broken.checked_add(still_robust) != Some(clean_correct) {
+        let sum = |parts: &[usize]| parts.iter().try_fold(0_usize, |sum, part| sum.checked_add(*part));
+        // An image that is not finite may have been classified correctly at first, or not.
+        let known = sum(&[broken, still_robust, unfinished]);
+        let most = sum(&[broken, still_robust, unfinished, non_finite]);
+        let fits = known.is_some_and(|known| known <= clean_correct)
+            && most.is_some_and(|most| clean_correct <= most)
+            && clean_correct <= images
+            && non_finite <= images;
+        if !fits {
             return Some(format!(
-                "{broken} broken and {still_robust} still robust of {clean_correct} correct of {images} images"
+                "{broken} broken, {still_robust} still robust, {unfinished} unfinished and {non_finite} not finite of \
+                 {clean_correct} correct of {images} images"
             ));
+        }
+        if unfinished > 0 && self.extent == Extent::Complete {
+            return Some(format!("{unfinished} images are unfinished in a complete evaluation"));
         }
         None
     }
@@ -205,17 +245,22 @@ impl Certificate {
     fn check_attacks(&self) -> Option<String> {
         let mut remaining = self.counts.clean_correct;
         for attack in &self.attacks {
-            let AttackRecord { name, attacked, broken, still_robust, .. } = attack;
-            if *attacked != remaining || broken.checked_add(*still_robust) != Some(*attacked) {
+            let AttackRecord { name, attacked, broken, non_finite, still_robust, unfinished, .. } = attack;
+            let sum = broken.checked_add(*non_finite).and_then(|sum| sum.checked_add(*still_robust));
+            if *attacked != remaining || sum != Some(*attacked) || unfinished > still_robust {
                 return Some(format!(
-                    "{name} attacked {attacked}, broke {broken} and left {still_robust} of {remaining} images"
+                    "{name} attacked {attacked}, broke {broken}, found {non_finite} not finite and left \
+                     {still_robust} of {remaining} images"
                 ));
             }
             remaining = *still_robust;
         }
-        (remaining != self.counts.still_robust).then(|| {
-            format!("the attacks left {remaining} images, the counts say {}", self.counts.still_robust)
-        })
+        let not_broken = self.counts.still_robust.checked_add(self.counts.unfinished);
+        // An attack that met a gradient that is not finite leaves the image to the next.
+        let fits = not_broken.is_some_and(|not_broken| {
+            not_broken <= remaining && remaining - not_broken <= self.counts.non_finite
+        });
+        (!fits).then(|| format!("the attacks left {remaining} images, the counts say otherwise"))
     }
 
     fn check_digests(&self) -> Option<String> {

@@ -12,6 +12,8 @@
 
 pub mod apgd;
 mod build;
+mod shim;
+pub(crate) use shim::*;
 #[cfg(test)]
 pub(crate) mod testing;
 

@@ -1,10 +1,14 @@
-//! Any number of images as full, padded batches of one fixed size.
+//! Any number of images as batches of at most one fixed size.
 
 use ndarray::{Array2, ArrayView2, s};
 
 use crate::model::{Classifier, ModelError};
 
-/// The input buffer of a classifier.
+/// The smallest batch that is run where larger ones are possible: ONNX Runtime may compute a single row by other kernels,
+/// in another order of additions, than the same row among others.
+const SMALLEST: usize = 2;
+
+/// The input buffer of a model.
 #[derive(Debug)]
 pub(crate) struct Batches {
     /// `[B, C·H·W]`; rows that are not used keep what they held.
@@ -12,14 +16,34 @@ pub(crate) struct Batches {
 }
 
 impl Batches {
-    /// A buffer for that classifier.
-    pub(crate) fn new(classifier: &dyn Classifier) -> Self {
-        Self { images: Array2::zeros((classifier.batch(), classifier.image_shape().pixels())) }
+    /// Room for `rows` images, at least one, of that many pixels.
+    pub(crate) fn new(rows: usize, pixels: usize) -> Self {
+        Self { images: Array2::zeros((rows, pixels)) }
     }
 
-    /// Rows of a batch, `B`.
+    /// Room for a full batch of that classifier.
+    pub(crate) fn of(classifier: &dyn Classifier) -> Self {
+        Self::new(classifier.batch(), classifier.image_shape().pixels())
+    }
+
+    /// Rows of a full batch, `B`.
     pub(crate) fn size(&self) -> usize {
         self.images.nrows()
+    }
+
+    /// The pixels of one row.
+    pub(crate) fn row(&self, row: usize) -> &[f32] {
+        self.images.row(row).to_slice().expect("a row is contiguous")
+    }
+
+    /// The pixels of one row, to be written.
+    pub(crate) fn row_mut(&mut self, row: usize) -> &mut [f32] {
+        self.images.row_mut(row).into_slice().expect("a row is contiguous")
+    }
+
+    /// The first `count` rows, and as many more as a batch must have.
+    pub(crate) fn filled(&self, count: usize) -> ArrayView2<'_, f32> {
+        self.images.slice(s![..count.max(SMALLEST).min(self.size()), ..])
     }
 
     /// Logits `[rows, K]` of at most `B` images of `C·H·W` pixels.
@@ -33,6 +57,6 @@ impl Batches {
             row.assign(&ndarray::ArrayView1::from(pixels));
             count += 1;
         }
-        Ok(classifier.logits(self.images.view())?.slice(s![..count, ..]))
+        Ok(classifier.logits(self.filled(count))?.slice(s![..count, ..]))
     }
 }

@@ -1,41 +1,37 @@
 //! What one worker asks: the original model, and whatever an attack needs at each step.
 
-use ndarray::Array2;
+use std::time::{Duration, Instant};
 
-use crate::attack::Answer;
-use crate::model::{Classifier, Differentiable, Goal, GradientBatch, ModelError};
+use ndarray::{Array2, ArrayView2};
 
-/// The models of one worker, lent for one attack.
-pub(crate) struct Models<'w> {
-    /// The original model: decides what is broken.
-    pub(crate) classifier: &'w mut dyn Classifier,
-    /// The gradient graph that answers proposals; without one, the original model answers them too.
-    pub(crate) gradient: Option<&'w mut dyn Differentiable>,
-}
+use super::team::Worker;
+use crate::attack::{Answer, Query};
+use crate::model::{Goal, GradientBatch, ModelError};
 
 /// The answers about one batch.
 pub(crate) enum Answers<'m> {
-    /// From the original model.
+    /// Logits only.
     Logits(&'m Array2<f32>),
     /// From a gradient graph.
     Gradient(&'m GradientBatch),
 }
 
-impl Models<'_> {
-    /// Rows of a batch of proposals.
-    pub(crate) fn batch(&self) -> usize {
-        match &self.gradient {
-            Some(graph) => graph.batch(),
-            None => self.classifier.batch(),
-        }
-    }
-
-    /// Asks about a full batch of proposals.
-    pub(crate) fn ask(&mut self, images: &Array2<f32>, goals: &[Goal]) -> Result<Answers<'_>, ModelError> {
-        match &mut self.gradient {
-            Some(graph) => graph.loss_gradient(images.view(), goals).map(Answers::Gradient),
-            None => self.classifier.logits(images.view()).map(Answers::Logits),
-        }
+impl Worker<'_> {
+    /// Asks about a batch of proposals, and adds the time that the model took to `spent`.
+    pub(crate) fn ask(
+        &mut self,
+        query: Query,
+        images: ArrayView2<f32>,
+        goals: &[Goal],
+        spent: &mut Duration,
+    ) -> Result<Answers<'_>, ModelError> {
+        let started = Instant::now();
+        let answers = match query {
+            Query::Forward => self.search_classifier()?.logits(images).map(Answers::Logits),
+            Query::Gradient(loss) => self.gradient(loss)?.loss_gradient(images, goals).map(Answers::Gradient),
+        };
+        *spent += started.elapsed();
+        answers
     }
 }
 

@@ -3,56 +3,54 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::models::Models;
-use super::queue::Queue;
-use crate::attack::Query;
+use super::halt::Halt;
 use crate::evaluate::EvaluateError;
 use crate::model::{Classifier, Differentiable, Loss, ModelError, ModelSource};
 
-/// One thread's models. They live as long as the evaluation, so that sessions are built once.
+/// One thread's models. They live as long as the evaluation, so that sessions are built once, when first needed.
 pub(crate) struct Worker<'s> {
     source: &'s dyn ModelSource,
-    classifier: Box<dyn Classifier>,
+    original: Box<dyn Classifier>,
+    search: Option<Box<dyn Classifier>>,
     gradients: BTreeMap<Loss, Box<dyn Differentiable>>,
 }
 
 impl<'s> Worker<'s> {
     /// That many workers, at least one.
     pub(crate) fn team(source: &'s dyn ModelSource, count: usize) -> Result<Vec<Self>, ModelError> {
-        let worker = || Ok(Self { source, classifier: source.classifier()?, gradients: BTreeMap::new() });
+        let worker =
+            || Ok(Self { source, original: source.classifier()?, search: None, gradients: BTreeMap::new() });
         (0..count.max(1)).map(|_| worker()).collect()
     }
 
-    /// The original model.
-    pub(crate) fn classifier(&mut self) -> &mut dyn Classifier {
-        self.classifier.as_mut()
+    /// The original model: it decides what is broken.
+    pub(crate) fn original(&mut self) -> &mut dyn Classifier {
+        self.original.as_mut()
     }
 
-    /// The models for attacks that ask that; a gradient graph is built when it is first needed.
-    pub(crate) fn models(&mut self, query: Query) -> Result<Models<'_>, ModelError> {
-        let gradient = match query {
-            Query::Forward => None,
-            Query::Gradient(loss) => {
-                if !self.gradients.contains_key(&loss) {
-                    self.gradients.insert(loss, self.source.differentiable(loss)?);
-                }
-                self.gradients.get_mut(&loss)
-            }
-        };
-        let classifier = self.classifier.as_mut();
-        Ok(match gradient {
-            Some(graph) => Models { classifier, gradient: Some(graph.as_mut()) },
-            None => Models { classifier, gradient: None },
-        })
+    /// The model that answers queries without gradient.
+    pub(super) fn search_classifier(&mut self) -> Result<&mut dyn Classifier, ModelError> {
+        if self.search.is_none() {
+            self.search = Some(self.source.search_classifier()?);
+        }
+        Ok(self.search.as_mut().expect("just made").as_mut())
+    }
+
+    /// The gradient graph of that loss.
+    pub(super) fn gradient(&mut self, loss: Loss) -> Result<&mut dyn Differentiable, ModelError> {
+        if !self.gradients.contains_key(&loss) {
+            self.gradients.insert(loss, self.source.differentiable(loss)?);
+        }
+        Ok(self.gradients.get_mut(&loss).expect("just made").as_mut())
     }
 }
 
-/// Lets every worker do the same work at the same time; the first that fails or panics stops the queue for all.
+/// Lets every worker do the same work at the same time; the first that fails or panics stops all.
 ///
 /// The result lists what they return in the order of the workers. Of several errors, the first worker's is returned.
 pub(crate) fn side_by_side<'s, Output: Send>(
     workers: &mut [Worker<'s>],
-    queue: &Queue,
+    halt: &Halt,
     work: impl Fn(&mut Worker<'s>) -> Result<Output, EvaluateError> + Sync,
 ) -> Result<Vec<Output>, EvaluateError> {
     let guarded = |worker: &mut Worker<'s>| {
@@ -60,7 +58,7 @@ pub(crate) fn side_by_side<'s, Output: Send>(
         let result = catch_unwind(AssertUnwindSafe(|| work(worker)))
             .unwrap_or_else(|panic| Err(EvaluateError::WorkerPanicked(panic_message(panic.as_ref()))));
         if result.is_err() {
-            queue.stop();
+            halt.fail();
         }
         result
     };

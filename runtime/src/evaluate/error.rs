@@ -3,6 +3,7 @@
 use super::set::SetError;
 use mimir_bundle::attack::SpecError;
 
+use crate::archive::ArchiveError;
 use crate::ball::RadiusError;
 use crate::model::ModelError;
 use crate::verify::VerifyError;
@@ -14,9 +15,17 @@ pub enum EvaluateError {
     /// The engine failed.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// A number that is not finite.
+    /// The logits of every clean image have a number that is not finite.
+    #[error(
+        "the model returns a logit that is not finite for every one of the {0} images: nothing can be evaluated"
+    )]
+    NonFinite(usize),
+    /// What was finished could not be kept.
     #[error(transparent)]
-    NonFinite(#[from] NonFinite),
+    Archive(#[from] ArchiveError),
+    /// A signal came before anything was known.
+    #[error("interrupted before the clean images were classified")]
+    Interrupted,
     /// The images or labels cannot be evaluated.
     #[error(transparent)]
     Set(#[from] SetError),
@@ -29,39 +38,6 @@ pub enum EvaluateError {
     /// A worker panicked: a defect of this program.
     #[error("internal error: a worker panicked: {0}")]
     WorkerPanicked(String),
-}
-
-/// A model that returned NaN or an infinity: nothing can be said about the image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "image {image}: the model returned a {quantity} that is not finite; the image can count neither as robust nor as broken"
-)]
-pub struct NonFinite {
-    /// Position in the evaluation set.
-    pub image: usize,
-    /// Which of its answers.
-    pub quantity: Quantity,
-}
-
-/// An answer of a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Quantity {
-    /// A logit.
-    Logits,
-    /// The loss.
-    Loss,
-    /// A derivative of the loss.
-    Gradient,
-}
-
-impl std::fmt::Display for Quantity {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(match self {
-            Self::Logits => "logit",
-            Self::Loss => "loss",
-            Self::Gradient => "gradient entry",
-        })
-    }
 }
 
 /// Why a plan cannot be carried out.

@@ -2,147 +2,179 @@
 //!
 //! The accuracy that is left is an upper bound of the robust accuracy: an attack that finds nothing proves nothing.
 
-mod clean;
 mod error;
+mod ledger;
 mod observer;
 mod outcome;
+mod plan;
 mod set;
 
 use std::time::Instant;
 
-use mimir_bundle::ThreatModel;
-
-pub use error::{EvaluateError, NonFinite, PlanError, Quantity};
-pub use mimir_bundle::attack::{ApgdSpec, AttackSpec};
+pub use crate::journal::Quantity;
+pub use error::{EvaluateError, PlanError};
+pub use mimir_bundle::AttackSpec;
 pub use observer::{Observer, Progress, Silent, Stage};
-pub use outcome::{AttackResult, Evaluation, ImageOutcome, PassCounts, Verdict};
-pub use set::{EvaluationSet, SetError};
+pub use outcome::{AttackResult, Ending, Evaluation, ImageOutcome, PassCounts, Verdict};
+pub use plan::{Control, Curve, Plan};
+pub use set::{EvaluationSet, Images, SetError};
 
-use crate::attack::{Attack, Distances, Setting, attack};
+use crate::attack::{Attack, Distances, Setting, WarmStart, WarmStarts};
 use crate::ball::Ball;
-use crate::engine::{self, Found, Job, Worker};
+use crate::engine::{self, CleanImage, Gate, Halt, Job, Phase, Votes, Worker};
 use crate::model::ModelSource;
 use crate::monitor::Monitor;
-use crate::verify::{Counterexample, verify};
-
-/// What to evaluate against.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
-    /// The ball around each image.
-    pub threat_model: ThreatModel,
-    /// Attacks, in order; each sees the images that the earlier ones left. Without any, clean accuracy is all.
-    pub attacks: Vec<AttackSpec>,
-    /// Keys all noise.
-    pub seed: u64,
-    /// Threads, each with its own sessions. Results do not depend on it.
-    pub workers: usize,
-}
+use crate::verify::verify_stored;
+use ledger::Ledger;
 
 /// Attacks every image that the model classifies correctly, until it is broken or every attack is spent.
 ///
 /// Results depend on the model, the set, the threat model, the attacks and the seed; not on the batch size, the number
-/// of workers, or which other images are in the set. This rests on an engine that computes a row of a batch without
-/// regard to its place: `docs/architecture.md`, "Determinism", has the one exception that we know.
+/// of workers, which other images are in the set, or which attacks ran before. This rests on an engine that computes a
+/// row of a batch without regard to its place: `docs/architecture.md`, "Determinism", has the one exception that we know.
 ///
 /// # Errors
-/// When the set does not fit the model, the plan cannot be carried out, the engine fails, or a model returns a number
-/// that is not finite. No verdict survives an error.
+/// When the set does not fit the model, the plan cannot be carried out, the engine fails, what is finished cannot be
+/// kept, or the model returns no finite logits at all. No verdict survives an error, but the archive does.
 pub fn evaluate(
     source: &dyn ModelSource,
     set: &EvaluationSet,
     plan: &Plan,
-    observer: &dyn Observer,
+    control: &Control,
 ) -> Result<Evaluation, EvaluateError> {
-    let ball = Ball::new(&plan.threat_model).map_err(PlanError::from)?;
     let mut workers = Worker::team(source, plan.workers)?;
-    let first = workers[0].classifier();
-    set.fits(first.image_shape().pixels(), first.classes())?;
-    let setting = Setting {
-        ball,
-        seed: plan.seed,
-        image: first.image_shape(),
-        classes: first.classes(),
-        distances: Distances::WithinBall,
-    };
-    let attacks = plan.attacks(&setting)?;
-    let monitor = Monitor::new(observer, set.count());
-    let clean = clean::classify(&mut workers, set, &monitor)?;
-    let mut evaluation = clean.evaluation(set);
-    for (spec, attack) in plan.attacks.iter().zip(&attacks) {
-        let job = Job { attack: attack.as_ref(), ball, set, clean_logits: &clean.logits };
-        run_attack(&mut workers, &job, spec, &monitor, &mut evaluation)?;
+    let setting = setting(&mut workers[0], plan)?;
+    set.fits(setting.image.pixels(), setting.classes)?;
+    let attacks = plan.build(&setting)?;
+    let halt = Halt::new(control.interrupted);
+    let monitor = Monitor::new(control.observer, set.count());
+    let clean = classify(&mut workers, set, plan, setting.classes, &halt, &monitor)?;
+
+    let mut ledger = Ledger::new(set, &clean);
+    let gate = gate(plan, set.count(), ledger.remaining().len(), &halt);
+    let course =
+        Course { set, plan, setting, clean: &clean, gate: gate.as_ref(), control, monitor: &monitor };
+    for (index, (spec, attack)) in plan.attacks.iter().zip(&attacks).enumerate() {
+        if halt.is_set() {
+            break;
+        }
+        course.attack(&mut workers, index, spec, attack.as_ref(), &halt, &mut ledger)?;
     }
-    monitor.start(Stage::Verify, evaluation.adversarial.iter().flatten().count());
-    verify(workers[0].classifier(), set, &evaluation.counterexamples(), &plan.threat_model)?;
+    if plan.curve == Curve::Yes && !halt.is_set() {
+        course.find_distances(&mut workers, &halt, &mut ledger)?;
+    }
+
+    let evaluation = ledger.close(attacks.len(), &halt);
+    if let (Some(store), 1) = (control.archive.counterexamples(), plan.votes) {
+        monitor.start(Stage::Verify, evaluation.slots.iter().flatten().count());
+        verify_stored(workers[0].original(), set, &evaluation.slots, store, &plan.threat_model)?;
+    }
     Ok(evaluation)
 }
 
-impl Plan {
-    /// The attacks of the plan, ready to run.
-    fn attacks(&self, setting: &Setting) -> Result<Vec<Box<dyn Attack>>, PlanError> {
-        if self.workers == 0 {
-            return Err(PlanError::NoWorkers);
-        }
-        let names: Vec<&str> = self.attacks.iter().map(AttackSpec::name).collect();
-        for (index, spec) in self.attacks.iter().enumerate() {
-            if names[..index].contains(&spec.name()) {
-                return Err(PlanError::Duplicate(spec.name()));
-            }
-        }
-        self.attacks.iter().map(|spec| Ok(attack(spec, setting)?)).collect()
-    }
-}
-
-/// Runs one attack on every image that is still robust, and books what it found.
-fn run_attack(
+fn classify(
     workers: &mut [Worker],
-    job: &Job,
-    spec: &AttackSpec,
+    set: &EvaluationSet,
+    plan: &Plan,
+    classes: usize,
+    halt: &Halt,
     monitor: &Monitor,
-    evaluation: &mut Evaluation,
-) -> Result<(), EvaluateError> {
-    let started = Instant::now();
-    let targets: Vec<usize> = evaluation.robust_images().collect();
-    monitor.start(Stage::Attack(spec.name()), targets.len());
-    let report = engine::run(workers, job, &targets, monitor)?;
-    let broken = report.found.len();
-    for found in report.found {
-        evaluation.book(spec.name(), job.ball.distance(job.set.pixels(found.image), &found.pixels), found);
+) -> Result<Vec<CleanImage>, EvaluateError> {
+    monitor.start(Stage::Clean, set.count());
+    let targets = plan.most_targets(classes);
+    let clean = engine::classify(workers, set, Votes(plan.votes), targets, halt, monitor)?;
+    match clean.iter().all(|image| image.prediction.is_none()) {
+        true => Err(EvaluateError::NonFinite(set.count())),
+        false => Ok(clean),
     }
-    evaluation.attacks.push(AttackResult {
-        name: spec.name().to_owned(),
-        spec: spec.clone(),
-        attacked: targets.len(),
-        broken,
-        still_robust: targets.len() - broken,
-        seconds: started.elapsed().as_secs_f64(),
-        forwards: report.passes.forwards,
-        backwards: report.passes.backwards,
-        steps: report.steps,
-    });
-    Ok(())
 }
 
-impl Evaluation {
-    fn robust_images(&self) -> impl Iterator<Item = usize> {
-        let robust = self.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::StillRobust);
-        robust.map(|outcome| outcome.image)
+/// Counts towards the requirement, where the evaluation may stop for it.
+fn gate(plan: &Plan, images: usize, possible: usize, halt: &Halt) -> Option<Gate> {
+    let gate = Gate::new(plan.stop_when_decided?.robust_images_needed(images), possible);
+    gate.check(halt);
+    Some(gate)
+}
+
+/// What all attacks of an evaluation share.
+struct Course<'a> {
+    set: &'a EvaluationSet<'a>,
+    plan: &'a Plan,
+    setting: Setting,
+    clean: &'a [CleanImage],
+    gate: Option<&'a Gate>,
+    control: &'a Control<'a>,
+    monitor: &'a Monitor<'a>,
+}
+
+impl Course<'_> {
+    fn job<'b>(&'b self, index: usize, attack: &'b dyn Attack) -> Job<'b> {
+        Job {
+            attack,
+            index: index as u16,
+            phase: if index + 1 == self.plan.attacks.len() { Phase::Last } else { Phase::Earlier },
+            ball: self.setting.ball,
+            distances: Distances::WithinBall,
+            set: self.set,
+            clean: self.clean,
+            votes: Votes(self.plan.votes),
+            archive: self.control.archive,
+            gate: self.gate,
+            monitor: self.monitor,
+        }
     }
 
-    fn book(&mut self, attack: &str, distance: f64, found: Found) {
-        let Found { image, step, prediction, pixels } = found;
-        self.outcomes[image].verdict =
-            Verdict::Broken { attack: attack.to_owned(), step, prediction, distance };
-        self.adversarial[image] = Some(pixels);
+    /// Runs one attack on every image that is left, and books what it found.
+    fn attack(
+        &self,
+        workers: &mut [Worker],
+        index: usize,
+        spec: &AttackSpec,
+        attack: &dyn Attack,
+        halt: &Halt,
+        ledger: &mut Ledger,
+    ) -> Result<(), EvaluateError> {
+        let mut images = ledger.remaining();
+        if self.gate.is_some() {
+            // Those that are likely to fall decide a gate soonest.
+            let margin = |image: &usize| self.clean[*image].margin;
+            images.sort_by(|left, right| margin(left).total_cmp(&margin(right)));
+        }
+        self.monitor.start(Stage::Attack(spec.name()), images.len());
+        let started = Instant::now();
+        let report = engine::run(workers, &self.job(index, attack), &images, halt)?;
+        ledger.book(spec, self.setting.classes, attack.units(), &images, &report, started.elapsed());
+        Ok(())
     }
 
-    /// What [`verify`] has to check.
-    fn counterexamples(&self) -> Vec<Counterexample<'_>> {
-        let found = self.adversarial.iter().enumerate();
-        found
-            .filter_map(|(image, pixels)| pixels.as_deref().map(|pixels| Counterexample { image, pixels }))
-            .collect()
+    /// Searches the smallest distance of every image that is broken, from its counterexample.
+    fn find_distances(
+        &self,
+        workers: &mut [Worker],
+        halt: &Halt,
+        ledger: &mut Ledger,
+    ) -> Result<(), EvaluateError> {
+        let starts: Vec<WarmStart> = ledger.warm_starts().collect();
+        let Some(store) = self.control.archive.counterexamples() else { return Ok(()) };
+        let images: Vec<usize> = starts.iter().map(|start| start.image).collect();
+        let attack = WarmStarts::new(&starts, store, &self.setting);
+        self.monitor.start(Stage::Curve, images.len());
+        let job = self.job(self.plan.attacks.len(), &attack);
+        let job = Job { distances: Distances::Smallest, gate: None, ..job };
+        ledger.book_distances(&engine::run(workers, &job, &images, halt)?);
+        Ok(())
     }
+}
+
+fn setting(worker: &mut Worker, plan: &Plan) -> Result<Setting, EvaluateError> {
+    let original = worker.original();
+    Ok(Setting {
+        ball: Ball::new(&plan.threat_model).map_err(PlanError::from)?,
+        seed: plan.seed,
+        image: original.image_shape(),
+        classes: original.classes(),
+        distances: Distances::WithinBall,
+    })
 }
 
 #[cfg(test)]

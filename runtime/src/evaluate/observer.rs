@@ -9,6 +9,8 @@ pub enum Stage {
     Clean,
     /// Running the attack of that name.
     Attack(&'static str),
+    /// Searching the smallest distance of every image that is broken.
+    Curve,
     /// Asking the original model about every counterexample once more.
     Verify,
 }

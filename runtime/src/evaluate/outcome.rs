@@ -1,9 +1,10 @@
 //! What an evaluation found, image by image and attack by attack.
 
+use mimir_bundle::AttackSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use mimir_bundle::attack::AttackSpec;
+use crate::journal::Quantity;
 
 /// Images that models were asked about. Padding is not counted; confirmations are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -13,6 +14,15 @@ pub struct PassCounts {
     pub forwards: u64,
     /// Backward passes.
     pub backwards: u64,
+}
+
+impl std::ops::Add for PassCounts {
+    type Output = Self;
+
+    fn add(mut self, other: Self) -> Self {
+        self += other;
+        self
+    }
 }
 
 impl std::ops::AddAssign for PassCounts {
@@ -28,11 +38,15 @@ impl std::ops::AddAssign for PassCounts {
 pub enum Verdict {
     /// The clean image is misclassified: it is not attacked, and counts as not robust.
     Misclassified,
-    /// An attack found a misclassified image inside the threat model; it was verified.
+    /// An attack found a misclassified image inside the threat model, and the original model confirmed it.
     Broken {
         /// Name of the attack.
         attack: String,
-        /// Iterate of the attack on this image, counted from 0, its start, on through its restarts.
+        /// Target class of a targeted attack.
+        target: Option<usize>,
+        /// Restart, from 0.
+        restart: usize,
+        /// Iterate of that search, counted from 0, its start.
         step: usize,
         /// Class that the original model predicts there.
         prediction: usize,
@@ -41,6 +55,16 @@ pub enum Verdict {
     },
     /// No attack broke it. That is no proof: a stronger attack might.
     StillRobust,
+    /// The model returned a number that is not finite, and nothing broke the image: it counts as not robust, because
+    /// nothing can be said about it.
+    NonFinite {
+        /// Name of the attack; none where the clean image does it.
+        attack: Option<String>,
+        /// Which of the model's answers.
+        quantity: Quantity,
+    },
+    /// Nothing broke it before the evaluation stopped, and not every attack was done with it.
+    Unfinished,
 }
 
 /// One image of the evaluation set.
@@ -51,34 +75,56 @@ pub struct ImageOutcome {
     pub image: usize,
     /// True class.
     pub label: usize,
-    /// Class that the original model predicts for the clean image.
-    pub clean_prediction: usize,
+    /// Class that the original model predicts for the clean image; none where its logits are not finite.
+    pub clean_prediction: Option<usize>,
     /// What became of it.
     pub verdict: Verdict,
+    /// The smallest distance at which a misclassified point was found and confirmed, where one was.
+    pub closest: Option<f64>,
+    /// Passes that the attacks spent on it.
+    pub passes: PassCounts,
 }
 
-/// One attack of the plan. `attacked = broken + still_robust`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+/// One attack of the plan. `attacked = broken + non_finite + still_robust`.
+#[derive(Debug, Clone, PartialEq)]
 pub struct AttackResult {
     /// Its name.
     pub name: String,
     /// Its parameters.
     pub spec: AttackSpec,
+    /// Whether it used the difference of two logits in place of the ratio, which needs more classes.
+    pub uses_margin: bool,
     /// Images that were still robust before it.
     pub attacked: usize,
     /// Images that it broke.
     pub broken: usize,
+    /// Images for which the model's logits were not finite.
+    pub non_finite: usize,
     /// Images that are still robust after it.
     pub still_robust: usize,
-    /// Wall time.
+    /// Of those, images that it was not done with when the evaluation stopped.
+    pub unfinished: usize,
+    /// Images whose first gradient was zero in every entry.
+    pub zero_gradients: usize,
+    /// Wall time of this run.
     pub seconds: f64,
-    /// Images put through a forward pass; confirmations by the original model included.
-    pub forwards: u64,
-    /// Images put through a backward pass.
-    pub backwards: u64,
-    /// Iterates that the model was asked about, over all images.
-    pub steps: u64,
+    /// Time inside the models in this run, summed over the workers.
+    pub model_seconds: f64,
+    /// Passes of all searches that count, those of an earlier run included: the units of an image up to the one that
+    /// broke it. Confirmations by the original model are forward passes too.
+    pub passes: PassCounts,
+}
+
+/// How an evaluation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// Every attack was done with every image.
+    Complete,
+    /// The rest could not change the gate's answer.
+    GateDecided,
+    /// A signal.
+    Interrupted,
 }
 
 /// Everything that an evaluation found.
@@ -86,26 +132,29 @@ pub struct AttackResult {
 pub struct Evaluation {
     /// One entry an image, in the order of the set.
     pub outcomes: Vec<ImageOutcome>,
-    /// One entry an attack, in the order of the plan.
+    /// One entry an attack that was begun, in the order of the plan.
     pub attacks: Vec<AttackResult>,
+    /// How it ended.
+    pub ending: Ending,
     /// Passes spent on the clean images.
     pub clean: PassCounts,
-    /// One entry an image: the verified counterexample of a broken one, `C·H·W` pixels.
-    pub adversarial: Vec<Option<Box<[f32]>>>,
+    /// One entry an image: where its counterexample is in the archive's store, for broken images whose pixels are kept.
+    pub slots: Vec<Option<u64>>,
 }
 
 impl Evaluation {
     /// Images whose clean version is classified correctly.
     pub fn clean_correct(&self) -> usize {
-        self.count(|verdict| *verdict != Verdict::Misclassified)
+        self.outcomes.iter().filter(|outcome| outcome.clean_prediction == Some(outcome.label)).count()
     }
 
-    /// Images that no attack broke, of those classified correctly.
+    /// Images that every attack left alone, of those classified correctly.
     pub fn still_robust(&self) -> usize {
         self.count(|verdict| *verdict == Verdict::StillRobust)
     }
 
-    fn count(&self, holds: impl Fn(&Verdict) -> bool) -> usize {
+    /// Images with such a verdict.
+    pub fn count(&self, holds: impl Fn(&Verdict) -> bool) -> usize {
         self.outcomes.iter().filter(|outcome| holds(&outcome.verdict)).count()
     }
 }

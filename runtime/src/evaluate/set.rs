@@ -1,14 +1,46 @@
-//! The images to evaluate, checked before anything is computed.
+//! The images to evaluate: read one by one, when they are needed, so that memory does not grow with their number.
 
-use ndarray::ArrayView2;
+use std::sync::Arc;
+
+use ndarray::Array2;
+
+/// Images in a fixed order. Read by several workers at once.
+pub trait Images: Sync {
+    /// Number of images, `N`.
+    fn count(&self) -> usize;
+
+    /// Values of one image, `C·H·W`.
+    fn pixels(&self) -> usize;
+
+    /// Writes the `C·H·W` pixels of an image below [`Images::count`], channel-major, in `[0, 1]`.
+    ///
+    /// # Errors
+    /// When the image cannot be read: what happened, in words.
+    fn read(&self, image: usize, out: &mut [f32]) -> Result<(), String>;
+}
+
+/// Rows `[N, C·H·W]` in memory.
+impl Images for Array2<f32> {
+    fn count(&self) -> usize {
+        self.nrows()
+    }
+
+    fn pixels(&self) -> usize {
+        self.ncols()
+    }
+
+    fn read(&self, image: usize, out: &mut [f32]) -> Result<(), String> {
+        for (value, pixel) in out.iter_mut().zip(self.row(image)) {
+            *value = *pixel;
+        }
+        Ok(())
+    }
+}
 
 /// Images and labels, borrowed; see [`EvaluationSet::new`].
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct EvaluationSet<'a> {
-    /// `[N, C·H·W]`, row-major. A slice, because array views tie together lifetimes that the engine keeps apart.
-    values: &'a [f32],
-    /// `C·H·W`
-    pixels: usize,
+    images: &'a dyn Images,
     labels: &'a [usize],
 }
 
@@ -19,26 +51,31 @@ pub enum SetError {
     /// Another number of labels than images.
     #[error("{images} images but {labels} labels")]
     Count {
-        /// Rows of the images.
+        /// Number of images.
         images: usize,
-        /// Labels.
+        /// Number of labels.
         labels: usize,
     },
     /// No images.
     #[error("there are no images")]
     Empty,
-    /// Rows that are not one block of memory.
-    #[error("the images are not contiguous in memory, row after row")]
-    Layout,
+    /// An image that could be opened but not read.
+    #[error("image {image}: {message}")]
+    Read {
+        /// Position in the set.
+        image: usize,
+        /// What happened.
+        message: String,
+    },
     /// A pixel that is not in the box.
     #[error(
         "image {image}: pixel value {value} at {position} is outside [0, 1]; images are given before \
          normalisation, which belongs to the model (--mean, --std)"
     )]
     Pixel {
-        /// Row.
+        /// Position in the set.
         image: usize,
-        /// Column: index in `C·H·W`.
+        /// Index in `C·H·W`.
         position: usize,
         /// The value.
         value: f32,
@@ -54,7 +91,7 @@ pub enum SetError {
     /// A class that the model does not have.
     #[error("image {image}: label {label}, but the model has {classes} classes, 0 to {}", classes - 1)]
     Label {
-        /// Row.
+        /// Position in the set.
         image: usize,
         /// The label.
         label: usize,
@@ -64,25 +101,18 @@ pub enum SetError {
 }
 
 impl<'a> EvaluationSet<'a> {
-    /// `[N, C·H·W]` pixels in `[0, 1]`, row-major, and `N` labels.
+    /// `N ≥ 1` images and their labels.
     ///
     /// # Errors
-    /// When there are none, the counts differ, or a pixel is outside `[0, 1]` or NaN: the image is named.
-    pub fn new(images: impl Into<ArrayView2<'a, f32>>, labels: &'a [usize]) -> Result<Self, SetError> {
-        let images = images.into();
-        if images.nrows() != labels.len() {
-            return Err(SetError::Count { images: images.nrows(), labels: labels.len() });
+    /// When there are none, or the counts differ. Pixels are checked when they are read.
+    pub fn new(images: &'a dyn Images, labels: &'a [usize]) -> Result<Self, SetError> {
+        if images.count() != labels.len() {
+            return Err(SetError::Count { images: images.count(), labels: labels.len() });
         }
-        if images.is_empty() {
+        if labels.is_empty() || images.pixels() == 0 {
             return Err(SetError::Empty);
         }
-        let pixels = images.ncols();
-        let Some(values) = images.to_slice() else { return Err(SetError::Layout) };
-        if let Some(index) = values.iter().position(|value| !(0.0..=1.0).contains(value)) {
-            let (image, position) = (index / pixels, index % pixels);
-            return Err(SetError::Pixel { image, position, value: values[index] });
-        }
-        Ok(Self { values, pixels, labels })
+        Ok(Self { images, labels })
     }
 
     /// Whether a model of that size can take the images and labels.
@@ -90,8 +120,8 @@ impl<'a> EvaluationSet<'a> {
     /// # Errors
     /// Names the sizes, or the first image whose label the model does not have.
     pub fn fits(&self, pixels: usize, classes: usize) -> Result<(), SetError> {
-        if self.pixels != pixels {
-            return Err(SetError::Size { found: self.pixels, wanted: pixels });
+        if self.images.pixels() != pixels {
+            return Err(SetError::Size { found: self.images.pixels(), wanted: pixels });
         }
         match self.labels.iter().position(|label| *label >= classes) {
             Some(image) => Err(SetError::Label { image, label: self.labels[image], classes }),
@@ -106,7 +136,7 @@ impl<'a> EvaluationSet<'a> {
 
     /// `C·H·W`, pixel values of one image.
     pub fn pixels_per_image(&self) -> usize {
-        self.pixels
+        self.images.pixels()
     }
 
     /// All labels, `[N]`.
@@ -114,11 +144,25 @@ impl<'a> EvaluationSet<'a> {
         self.labels
     }
 
-    /// The `C·H·W` pixels of one image.
+    /// Writes the `C·H·W` pixels of an image below [`EvaluationSet::count`].
     ///
-    /// # Panics
-    /// When there is no such image.
-    pub fn pixels(&self, image: usize) -> &'a [f32] {
-        &self.values[image * self.pixels..][..self.pixels]
+    /// # Errors
+    /// When it cannot be read, or a pixel is outside `[0, 1]` or NaN.
+    pub fn read(&self, image: usize, out: &mut [f32]) -> Result<(), SetError> {
+        self.images.read(image, out).map_err(|message| SetError::Read { image, message })?;
+        match out.iter().position(|value| !(0.0..=1.0).contains(value)) {
+            Some(position) => Err(SetError::Pixel { image, position, value: out[position] }),
+            None => Ok(()),
+        }
+    }
+
+    /// The `C·H·W` pixels of an image, shared by all that work on it.
+    ///
+    /// # Errors
+    /// As [`EvaluationSet::read`].
+    pub fn image(&self, image: usize) -> Result<Arc<[f32]>, SetError> {
+        let mut pixels = vec![0.0; self.pixels_per_image()];
+        self.read(image, &mut pixels)?;
+        Ok(pixels.into())
     }
 }

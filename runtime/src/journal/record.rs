@@ -13,6 +13,9 @@
 //! | broken: 16, 24 where flagged | step u32, prediction u32, distance f64, slot u64 |
 //! | not finite: 5 | step u32, quantity u8: 0 logits, 1 loss, 2 gradient |
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 /// One finished unit of work.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
@@ -61,7 +64,8 @@ pub enum Outcome {
 }
 
 /// An answer of a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Quantity {
     /// A logit.
     Logits,

@@ -1,16 +1,16 @@
 //! `report.json`: every field of it. Fractions are in `[0, 1]`, lengths in pixels of `[0, 1]`.
 
 use mimir_bundle::certificate::{Counts, EvaluationData, Execution, Tool};
-use mimir_bundle::{Manifest, ThreatModel};
+use mimir_bundle::{AttackSpec, Manifest, ThreatModel};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{GateReport, Warning};
-use crate::evaluate::{AttackResult, ImageOutcome};
+use crate::evaluate::{AttackResult, Ending, ImageOutcome, PassCounts};
 use crate::statistics::{Interval, fraction};
 
 /// The version of the format that this crate writes.
-pub const REPORT_VERSION: u32 = 1;
+pub const REPORT_VERSION: u32 = 2;
 
 /// What an evaluation found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -20,7 +20,8 @@ pub struct Report {
     pub schema_version: u32,
     /// Share of images that the model classifies correctly as they are.
     pub clean_accuracy: f64,
-    /// Share of images that it still classifies correctly after all attacks: an upper bound of robust accuracy.
+    /// Share of images that no attack broke, those included that it was not done with: an upper bound of robust
+    /// accuracy.
     pub attacked_accuracy: f64,
     /// What the attacked accuracy says about the population that the images are a random sample of.
     pub attacked_accuracy_interval: Interval,
@@ -28,10 +29,15 @@ pub struct Report {
     pub images: usize,
     /// What became of them.
     pub counts: Counts,
+    /// How the evaluation ended. Unless it is complete, the attacked accuracy is an upper bound of what all attacks would
+    /// leave.
+    pub ending: Ending,
     /// The gate's answer.
     pub gate: GateReport,
     /// The attacks in the order in which they ran.
     pub attacks: Vec<AttackSummary>,
+    /// Attacked accuracy over radii, where it was asked for.
+    pub curve: Option<Vec<CurvePoint>>,
     /// What the numbers mean, in words.
     pub meaning: String,
     /// What a reader must know beside the numbers.
@@ -56,40 +62,76 @@ pub struct Report {
     pub outcomes: Vec<ImageOutcome>,
 }
 
+/// A point of the accuracy-versus-epsilon curve.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CurvePoint {
+    /// Radius, in pixels of `[0, 1]`.
+    pub epsilon: f64,
+    /// Share of images for which no misclassified point within that radius is known: an upper bound of robust accuracy.
+    pub attacked_accuracy: f64,
+}
+
 /// One attack.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AttackSummary {
     /// Its name.
     pub name: String,
+    /// Its parameters.
+    pub parameters: AttackSpec,
+    /// Whether it used the difference of two logits in place of the ratio, which needs more classes.
+    pub uses_margin: bool,
     /// Share of all images still robust after this attack and those before it.
     pub robust_accuracy: f64,
-    /// Wall time in seconds.
-    pub seconds: f64,
-    /// Forward passes, counted in images.
-    pub forwards: u64,
-    /// Backward passes, counted in images.
-    pub backwards: u64,
     /// Images that it was run on.
     pub attacked: usize,
     /// Images of those that it broke.
     pub broken: usize,
+    /// Images of those for which the model's logits were not finite.
+    pub non_finite: usize,
     /// Images of those that stayed robust.
     pub still_robust: usize,
+    /// Images of those that it was not done with.
+    pub unfinished: usize,
+    /// Images whose first gradient was zero in every entry.
+    pub zero_gradients: usize,
+    /// Forward passes, counted in images, those that ask the original model included.
+    pub forwards: u64,
+    /// Backward passes, counted in images.
+    pub backwards: u64,
+    /// Forward passes for each image that it was run on, on average.
+    pub forwards_per_image: f64,
+    /// Backward passes for each image that it was run on, on average.
+    pub backwards_per_image: f64,
+    /// Wall time of this run in seconds.
+    pub seconds: f64,
+    /// Time inside the models in this run, in seconds, summed over the workers.
+    pub model_seconds: f64,
 }
 
 impl AttackSummary {
     /// The summary of an attack in an evaluation of `images` images.
     pub(super) fn new(attack: &AttackResult, images: usize) -> Self {
+        let each = |passes: u64| passes as f64 / attack.attacked.max(1) as f64;
+        let PassCounts { forwards, backwards } = attack.passes;
         Self {
             name: attack.name.clone(),
+            parameters: attack.spec.clone(),
+            uses_margin: attack.uses_margin,
             robust_accuracy: fraction(attack.still_robust, images),
-            seconds: attack.seconds,
-            forwards: attack.forwards,
-            backwards: attack.backwards,
             attacked: attack.attacked,
             broken: attack.broken,
+            non_finite: attack.non_finite,
             still_robust: attack.still_robust,
+            unfinished: attack.unfinished,
+            zero_gradients: attack.zero_gradients,
+            forwards,
+            backwards,
+            forwards_per_image: each(forwards),
+            backwards_per_image: each(backwards),
+            seconds: attack.seconds,
+            model_seconds: attack.model_seconds,
         }
     }
 }

@@ -2,14 +2,16 @@
 
 use mimir_bundle::certificate::{
     AttackRecord, CERTIFICATE_VERSION, Certificate, Counterexamples, Counts, EvaluationData, Execution,
-    STATEMENT, Tool,
+    Extent, STATEMENT, Tool,
 };
 use mimir_bundle::{Manifest, ThreatModel};
 
 use super::{
-    AttackSummary, GateReport, MEANING, MinAttackedAccuracy, ModelSummary, REPORT_VERSION, Report, Warning,
+    AttackSummary, CurvePoint, GateReport, MEANING, MinAttackedAccuracy, ModelSummary, REPORT_VERSION,
+    Report, Warning, diagnosis,
 };
-use crate::evaluate::{AttackResult, Evaluation};
+use crate::ball::TOLERANCE;
+use crate::evaluate::{AttackResult, Ending, Evaluation, ImageOutcome, Verdict};
 use crate::statistics::{accuracies, clopper_pearson, fraction};
 
 /// What was evaluated and how: all that an evaluation itself does not know.
@@ -27,6 +29,8 @@ pub struct Setting {
     pub seed: u64,
     /// How the model was executed.
     pub execution: Execution,
+    /// Whether the curve over radii is reported.
+    pub curve: bool,
     /// What is required of the attacked accuracy, if anything.
     pub gate: Option<MinAttackedAccuracy>,
     /// What was unusual about the model.
@@ -59,15 +63,18 @@ impl<'a> Findings<'a> {
         let Setting { manifest, gate, seconds, model_file, .. } = self.setting;
         let counts = self.counts();
         let (clean_accuracy, attacked_accuracy) = accuracies(&counts);
+        let certain = fraction(counts.still_robust, counts.images);
         Report {
             schema_version: REPORT_VERSION,
             clean_accuracy,
             attacked_accuracy,
-            attacked_accuracy_interval: clopper_pearson(counts.still_robust, counts.images),
+            attacked_accuracy_interval: clopper_pearson(counts.not_broken(), counts.images),
             images: counts.images,
             counts,
-            gate: GateReport::decide(*gate, attacked_accuracy),
+            ending: self.evaluation.ending,
+            gate: GateReport::decide(*gate, certain, attacked_accuracy, self.evaluation.ending),
             attacks: self.summaries(),
+            curve: self.setting.curve.then(|| curve(self.evaluation, self.setting.threat_model.epsilon)),
             meaning: MEANING.to_owned(),
             warnings: self.warnings().into_iter().map(Into::into).collect(),
             threat_model: self.setting.threat_model,
@@ -82,10 +89,16 @@ impl<'a> Findings<'a> {
         }
     }
 
-    /// `certificate.json`.
-    pub fn certificate(&self) -> Certificate {
+    /// `certificate.json`; an interrupted evaluation has none.
+    pub fn certificate(&self) -> Option<Certificate> {
         let setting = self.setting.clone();
-        Certificate {
+        let extent = match self.evaluation.ending {
+            Ending::Complete => Extent::Complete,
+            Ending::GateDecided => Extent::GateDecided,
+            Ending::Interrupted => return None,
+        };
+        Some(Certificate {
+            extent,
             schema_version: CERTIFICATE_VERSION,
             statement: STATEMENT.to_owned(),
             created_at: setting.created_at,
@@ -98,17 +111,18 @@ impl<'a> Findings<'a> {
             execution: setting.execution,
             counts: self.counts(),
             counterexamples: setting.counterexamples,
-        }
+        })
     }
 
     fn counts(&self) -> Counts {
-        let clean_correct = self.evaluation.clean_correct();
-        let still_robust = self.evaluation.still_robust();
+        let evaluation = self.evaluation;
         Counts {
-            images: self.evaluation.outcomes.len(),
-            clean_correct,
-            broken: clean_correct - still_robust,
-            still_robust,
+            images: evaluation.outcomes.len(),
+            clean_correct: evaluation.clean_correct(),
+            broken: evaluation.count(|verdict| matches!(verdict, Verdict::Broken { .. })),
+            still_robust: evaluation.still_robust(),
+            non_finite: evaluation.count(|verdict| matches!(verdict, Verdict::NonFinite { .. })),
+            unfinished: evaluation.count(|verdict| *verdict == Verdict::Unfinished),
         }
     }
 
@@ -127,6 +141,7 @@ impl<'a> Findings<'a> {
         } else if clopper_pearson(clean_correct, images).lower <= fraction(1, classes) {
             warnings.push(Warning::NearChance { clean_accuracy: fraction(clean_correct, images), classes });
         }
+        warnings.extend(diagnosis::of(self.evaluation, classes));
         warnings
     }
 }
@@ -137,8 +152,35 @@ fn record(attack: &AttackResult) -> AttackRecord {
         parameters: attack.spec.clone(),
         attacked: attack.attacked,
         broken: attack.broken,
+        non_finite: attack.non_finite,
         still_robust: attack.still_robust,
-        forwards: attack.forwards,
-        backwards: attack.backwards,
+        unfinished: attack.unfinished,
+        forwards: attack.passes.forwards,
+        backwards: attack.passes.backwards,
     }
+}
+
+/// Points of the curve between the clean images and the radius.
+const POINTS: usize = 16;
+
+/// The attacked accuracy at each sixteenth of the radius, and beyond it where a minimum-norm attack looked there: up to
+/// twice the radius, where the distance of every image that is still robust is known.
+///
+/// It is an upper bound of the robust accuracy at every radius, never too low: it counts points that were found.
+fn curve(evaluation: &Evaluation, epsilon: f64) -> Vec<CurvePoint> {
+    let robust = |outcome: &&ImageOutcome| outcome.verdict == Verdict::StillRobust;
+    let reaches_beyond = evaluation.outcomes.iter().filter(robust).all(|outcome| outcome.closest.is_some());
+    let points = if reaches_beyond { 2 * POINTS } else { POINTS };
+    let holds = |outcome: &&ImageOutcome, radius: f64| {
+        let attacked = !matches!(outcome.verdict, Verdict::Misclassified | Verdict::NonFinite { .. });
+        attacked && outcome.closest.is_none_or(|distance| distance > radius)
+    };
+    let point = |step: usize| {
+        // At the radius itself the verdicts count: a distance may exceed it by the rounding of a pixel.
+        let radius = epsilon * step as f64 / POINTS as f64;
+        let within = if step == POINTS { radius + TOLERANCE } else { radius };
+        let robust = evaluation.outcomes.iter().filter(|outcome| holds(outcome, within)).count();
+        CurvePoint { epsilon: radius, attacked_accuracy: fraction(robust, evaluation.outcomes.len()) }
+    };
+    (0..=points).map(point).collect()
 }

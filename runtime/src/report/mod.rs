@@ -4,13 +4,14 @@
 //! [`Findings`] puts an evaluation into its setting. [`Report`] is the document, [`Conclusion`] the gate's answer, [`Warning`] what a reader must know beside the
 //! numbers. `docs/report.md` describes every field for users.
 
+mod diagnosis;
 mod document;
 mod findings;
 mod gate;
 mod text;
 mod warning;
 
-pub use document::{AttackSummary, ModelSummary, Notice, REPORT_VERSION, Report};
+pub use document::{AttackSummary, CurvePoint, ModelSummary, Notice, REPORT_VERSION, Report};
 pub use findings::{Findings, Setting};
 pub use gate::{Comparison, Conclusion, GateReport, MinAttackedAccuracy};
 pub use text::{MEANING, percent};

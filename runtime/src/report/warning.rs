@@ -17,6 +17,41 @@ pub enum Warning {
     BatchOfOne,
     /// The file takes one image a call, could be changed, but its logits did not stay the same.
     RebatchingChangesLogits,
+    /// The model has random operators: its class is what most of so many evaluations say.
+    Random {
+        /// Evaluations for each verdict.
+        votes: usize,
+        /// The nodes.
+        nodes: Vec<String>,
+    },
+    /// An attack used `z_t - z_y` because the ratio needs more classes.
+    MarginForRatio {
+        /// Its name.
+        attack: String,
+        /// Number of classes.
+        classes: usize,
+    },
+    /// The first gradient of images was zero in every entry.
+    ZeroGradients {
+        /// Name of the attack.
+        attack: String,
+        /// Number of such images.
+        images: usize,
+        /// Images that the attack was run on.
+        attacked: usize,
+    },
+    /// Random search broke images that attacks with gradients had left.
+    SquareBeatsGradients {
+        /// Number of such images.
+        images: usize,
+    },
+    /// The model returned numbers that are not finite.
+    NonFinite {
+        /// Number of images that nothing can be said about.
+        count: usize,
+        /// The first of them.
+        images: Vec<usize>,
+    },
     /// The model classifies no image correctly: there was nothing to attack.
     NothingToAttack,
     /// The model is hardly better than chance on the images as they are.
@@ -48,6 +83,38 @@ impl fmt::Display for Warning {
                 "the file takes one image a call, and with another batch dimension it gives other logits: evaluated \
                  one image at a time, which is slow. Export the model with a dynamic batch",
             ),
+            Self::Random { votes, nodes } => write!(
+                f,
+                "the model has random operators ({}): the class that most of {votes} evaluations name counts, and \
+                 another run can differ",
+                nodes.join(", "),
+            ),
+            Self::MarginForRatio { attack, classes } => write!(
+                f,
+                "{attack} used the difference of two logits as its loss: the difference of logits ratio needs more \
+                 than {classes} classes",
+            ),
+            Self::ZeroGradients { attack, images, attacked } => write!(
+                f,
+                "the first gradient of {attack} was exactly zero for {images} of {attacked} images: a saturated loss \
+                 or masked gradients, which weaken every attack that follows them. apgd-dlr, apgd-t and square do not \
+                 depend on the scale of the logits; an operator that cuts the gradient needs an adaptive attack",
+            ),
+            Self::SquareBeatsGradients { images } => write!(
+                f,
+                "square, which uses no gradients, broke {images} images that attacks with gradients had left: a sign of \
+                 masked gradients. Raise --queries and --restarts, or attack the model adaptively",
+            ),
+            Self::NonFinite { count, images } => {
+                let names: Vec<String> = images.iter().map(ToString::to_string).collect();
+                let more = if *count > images.len() { ", …" } else { "" };
+                write!(
+                    f,
+                    "the model returned numbers that are not finite for {count} images ({}{more}): they count as not \
+                     robust, and the attacked accuracy is no upper bound for them",
+                    names.join(", "),
+                )
+            }
             Self::NothingToAttack => f.write_str(
                 "the model classifies no image correctly, so there was nothing to attack. Check normalisation \
                  (--mean, --std), --layout and the labels",

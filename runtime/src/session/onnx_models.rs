@@ -9,6 +9,7 @@ use super::{Data, Engine, EngineError, Input, RawSession, SessionOptions};
 use crate::model::{Classifier, Differentiable, Goal, GradientBatch, Loss, ModelError, ModelSource};
 
 const ORIGINAL: &str = "original model";
+const SEARCH: &str = "simplified model";
 const GRADIENT: &str = "gradient graph";
 
 /// How many images a session takes at once, and how cores are shared. Results do not depend on it.
@@ -28,6 +29,7 @@ pub struct OnnxModels {
     engine: Engine,
     facts: Facts,
     original: Vec<u8>,
+    search: Option<Vec<u8>>,
     gradients: BTreeMap<Loss, Vec<u8>>,
     options: SessionOptions,
 }
@@ -59,16 +61,30 @@ impl OnnxModels {
             engine: engine.clone(),
             facts: Facts { image: manifest.image, classes: manifest.classes, batch: plan.batch },
             original,
+            search: None,
             gradients: BTreeMap::new(),
             options: SessionOptions { threads: plan.threads, ..SessionOptions::default() },
         })
     }
 
-    /// Adds the gradient graph of one loss.
+    /// Adds a faster form of the model, whose logits are equal up to rounding, for attacks without gradients.
+    #[must_use]
+    pub fn with_search(mut self, graph: Vec<u8>) -> Self {
+        self.search = Some(graph);
+        self
+    }
+
+    /// Adds the gradient graph of one loss; of [`Loss::Margin`], the graph with a free cotangent.
     #[must_use]
     pub fn with_gradient(mut self, loss: Loss, graph: Vec<u8>) -> Self {
         self.gradients.insert(loss, graph);
         self
+    }
+
+    fn forward(&self, model: &'static str, bytes: &[u8]) -> Result<Box<dyn Classifier>, ModelError> {
+        let session = self.session(model, bytes)?;
+        let logits = Array2::zeros((self.facts.batch, self.facts.classes));
+        Ok(Box::new(OnnxClassifier { model, session, facts: self.facts, logits }))
     }
 
     fn session(&self, model: &str, bytes: &[u8]) -> Result<RawSession, ModelError> {
@@ -78,13 +94,14 @@ impl OnnxModels {
 
 impl ModelSource for OnnxModels {
     fn classifier(&self) -> Result<Box<dyn Classifier>, ModelError> {
-        let session = self.session(ORIGINAL, &self.original)?;
-        let logits = Array2::zeros((self.facts.batch, self.facts.classes));
-        Ok(Box::new(OnnxClassifier { session, facts: self.facts, logits }))
+        self.forward(ORIGINAL, &self.original)
     }
 
     fn search_classifier(&self) -> Result<Box<dyn Classifier>, ModelError> {
-        self.classifier()
+        match &self.search {
+            Some(graph) => self.forward(SEARCH, graph),
+            None => self.classifier(),
+        }
     }
 
     fn differentiable(&self, loss: Loss) -> Result<Box<dyn Differentiable>, ModelError> {
@@ -96,7 +113,10 @@ impl ModelSource for OnnxModels {
         Ok(Box::new(OnnxGradient {
             session: self.session(GRADIENT, bytes)?,
             facts: self.facts,
+            loss,
             labels: Vec::with_capacity(batch),
+            targets: Vec::with_capacity(batch),
+            cotangent: vec![0.0; batch * classes],
             answers: GradientBatch::zeros(batch, classes, image.pixels()),
         }))
     }
@@ -107,31 +127,36 @@ fn model_error(model: &str, error: &EngineError) -> ModelError {
 }
 
 impl Facts {
-    fn image_dims(&self) -> [usize; 4] {
-        [self.batch, self.image.channels, self.image.height, self.image.width]
+    fn image_dims(&self, rows: usize) -> [usize; 4] {
+        [rows, self.image.channels, self.image.height, self.image.width]
     }
 
-    /// The pixels of a full batch, as one slice.
+    /// The pixels of at most a full batch, as one slice.
     fn pixels<'a>(&self, model: &str, images: &'a ArrayView2<f32>) -> Result<&'a [f32], ModelError> {
-        let want = [self.batch, self.image.pixels()];
+        let (rows, columns) = images.dim();
         match images.as_slice() {
-            Some(pixels) if images.shape() == want => Ok(pixels),
+            Some(pixels) if (1..=self.batch).contains(&rows) && columns == self.image.pixels() => Ok(pixels),
             _ => Err(ModelError {
                 model: model.to_owned(),
-                message: format!("was given images {:?}, takes contiguous {want:?}", images.shape()),
+                message: format!(
+                    "was given images {:?}, takes up to {} contiguous rows of {}",
+                    images.shape(),
+                    self.batch,
+                    self.image.pixels()
+                ),
             }),
         }
     }
 }
 
 /// Copies outputs into the buffers that expect them, and finds out whether each came, in its size.
-struct Collector<'a> {
-    buffers: Vec<(&'static str, &'a mut [f32])>,
+struct Collector<'a, const COUNT: usize> {
+    buffers: [(&'static str, &'a mut [f32]); COUNT],
     received: usize,
 }
 
-impl<'a> Collector<'a> {
-    fn new(buffers: Vec<(&'static str, &'a mut [f32])>) -> Self {
+impl<'a, const COUNT: usize> Collector<'a, COUNT> {
+    fn new(buffers: [(&'static str, &'a mut [f32]); COUNT]) -> Self {
         Self { buffers, received: 0 }
     }
 
@@ -156,6 +181,7 @@ impl<'a> Collector<'a> {
 }
 
 struct OnnxClassifier {
+    model: &'static str,
     session: RawSession,
     facts: Facts,
     logits: Array2<f32>,
@@ -175,13 +201,14 @@ impl Classifier for OnnxClassifier {
     }
 
     fn logits(&mut self, images: ArrayView2<f32>) -> Result<&Array2<f32>, ModelError> {
-        let data = Data::F32(self.facts.pixels(ORIGINAL, &images)?);
-        let inputs = [Input { name: "images", dims: &self.facts.image_dims(), data }];
-        let mut collector = Collector::new(vec![("logits", flat(&mut self.logits))]);
-        self.session
+        let Self { model, session, facts, logits } = self;
+        let (rows, data) = (images.nrows(), Data::F32(facts.pixels(model, &images)?));
+        let inputs = [Input { name: "images", dims: &facts.image_dims(rows), data }];
+        let mut collector = Collector::new([("logits", head(logits, rows))]);
+        session
             .run_with(&inputs, |name, _, data| collector.take(name, data))
-            .map_err(|error| model_error(ORIGINAL, &error))?;
-        collector.finish(ORIGINAL)?;
+            .map_err(|error| model_error(model, &error))?;
+        collector.finish(model)?;
         Ok(&self.logits)
     }
 }
@@ -189,7 +216,11 @@ impl Classifier for OnnxClassifier {
 struct OnnxGradient {
     session: RawSession,
     facts: Facts,
+    loss: Loss,
     labels: Vec<i64>,
+    targets: Vec<i64>,
+    /// `[B, K]`, for the loss whose cotangent we feed.
+    cotangent: Vec<f32>,
     answers: GradientBatch,
 }
 
@@ -203,25 +234,76 @@ impl Differentiable for OnnxGradient {
         images: ArrayView2<f32>,
         goals: &[Goal],
     ) -> Result<&GradientBatch, ModelError> {
-        let data = Data::F32(self.facts.pixels(GRADIENT, &images)?);
-        self.labels.clear();
-        self.labels.extend(goals.iter().map(|goal| goal.label as i64));
-        let inputs = [
-            Input { name: "images", dims: &self.facts.image_dims(), data },
-            Input { name: "labels", dims: &[goals.len()], data: Data::I64(&self.labels) },
-        ];
-        let GradientBatch { logits, loss, gradient } = &mut self.answers;
-        let loss = loss.as_slice_mut().expect("one dimension in standard layout");
-        let buffers = vec![("logits", flat(logits)), ("loss", loss), ("images_gradient", flat(gradient))];
-        let mut collector = Collector::new(buffers);
-        self.session
-            .run_with(&inputs, |name, _, data| collector.take(name, data))
-            .map_err(|error| model_error(GRADIENT, &error))?;
-        collector.finish(GRADIENT)?;
+        let rows = images.nrows();
+        match self.loss {
+            Loss::Margin => self.pull_back(&images, &goals[..rows])?,
+            Loss::CrossEntropy | Loss::Dlr | Loss::TargetedDlr => self.run(&images, &goals[..rows])?,
+        }
         Ok(&self.answers)
     }
 }
 
-fn flat(array: &mut Array2<f32>) -> &mut [f32] {
-    array.as_slice_mut().expect("made by zeros, in standard layout")
+impl OnnxGradient {
+    /// The graph computes the loss and where its derivative starts.
+    fn run(&mut self, images: &ArrayView2<f32>, goals: &[Goal]) -> Result<(), ModelError> {
+        let Self { session, facts, loss, labels, targets, answers, .. } = self;
+        let rows = goals.len();
+        labels.clear();
+        labels.extend(goals.iter().map(|goal| goal.label as i64));
+        targets.clear();
+        targets.extend(goals.iter().map(|goal| goal.target.unwrap_or(goal.label) as i64));
+        let dims = facts.image_dims(rows);
+        let inputs = [
+            Input { name: "images", dims: &dims, data: Data::F32(facts.pixels(GRADIENT, images)?) },
+            Input { name: "labels", dims: &[rows], data: Data::I64(labels) },
+            Input { name: "targets", dims: &[rows], data: Data::I64(targets) },
+        ];
+        let inputs = if *loss == Loss::TargetedDlr { &inputs[..] } else { &inputs[..2] };
+        let GradientBatch { logits, loss, gradient } = answers;
+        let loss = &mut loss.as_slice_mut().expect("one dimension in standard layout")[..rows];
+        let mut collector = Collector::new([
+            ("logits", head(logits, rows)),
+            ("loss", loss),
+            ("images_gradient", head(gradient, rows)),
+        ]);
+        session
+            .run_with(inputs, |name, _, data| collector.take(name, data))
+            .map_err(|error| model_error(GRADIENT, &error))?;
+        collector.finish(GRADIENT)
+    }
+
+    /// The derivative of `z_t - z_y` by the logits does not depend on them: it is fed, and the loss is ours.
+    fn pull_back(&mut self, images: &ArrayView2<f32>, goals: &[Goal]) -> Result<(), ModelError> {
+        let Self { session, facts, cotangent, answers, .. } = self;
+        let (rows, classes) = (goals.len(), facts.classes);
+        let cotangent = &mut cotangent[..rows * classes];
+        cotangent.fill(0.0);
+        for (row, goal) in cotangent.chunks_mut(classes).zip(goals) {
+            // Rows that pad a batch may have no target.
+            row[goal.target.unwrap_or(goal.label)] += 1.0;
+            row[goal.label] -= 1.0;
+        }
+        let dims = facts.image_dims(rows);
+        let inputs = [
+            Input { name: "images", dims: &dims, data: Data::F32(facts.pixels(GRADIENT, images)?) },
+            Input { name: "cotangent", dims: &[rows, classes], data: Data::F32(cotangent) },
+        ];
+        let GradientBatch { logits, loss, gradient } = answers;
+        let mut collector =
+            Collector::new([("logits", head(logits, rows)), ("images_gradient", head(gradient, rows))]);
+        session
+            .run_with(&inputs, |name, _, data| collector.take(name, data))
+            .map_err(|error| model_error(GRADIENT, &error))?;
+        collector.finish(GRADIENT)?;
+        for ((value, logits), goal) in loss.iter_mut().zip(logits.rows()).zip(goals) {
+            *value = logits[goal.target.unwrap_or(goal.label)] - logits[goal.label];
+        }
+        Ok(())
+    }
+}
+
+/// The first rows of an array.
+fn head(array: &mut Array2<f32>, rows: usize) -> &mut [f32] {
+    let columns = array.ncols();
+    &mut array.as_slice_mut().expect("made by zeros, in standard layout")[..rows * columns]
 }

@@ -78,6 +78,28 @@ impl AttackSpec {
         })
     }
 
+    /// Independent runs on each image and target.
+    pub fn restarts(&self) -> usize {
+        match self {
+            Self::ApgdCe(spec) | Self::ApgdDlr(spec) => spec.restarts,
+            Self::ApgdT(spec) => spec.apgd.restarts,
+            Self::Fab(spec) => spec.restarts,
+            Self::FabT(spec) => spec.fab.restarts,
+            Self::Square(spec) => spec.restarts,
+            Self::Pgd(spec) => spec.restarts,
+            Self::Fgsm(_) | Self::Noise(_) => 1,
+        }
+    }
+
+    /// Target classes that it aims at, one after the other; `None` for attacks without targets.
+    pub fn targets(&self) -> Option<usize> {
+        match self {
+            Self::ApgdT(spec) => Some(spec.targets),
+            Self::FabT(spec) => Some(spec.targets),
+            _ => None,
+        }
+    }
+
     /// Checks every parameter against its range.
     ///
     /// # Errors

@@ -1,0 +1,205 @@
+//! The units of one attack: which are to be done, and which no longer matter.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
+
+use crate::journal::{Outcome, Quantity, Record};
+
+/// No unit has broken the image.
+const NONE: u32 = u32::MAX;
+
+/// One search: a unit of an attack on one image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Item {
+    /// Position in [`Board::images`].
+    position: usize,
+    /// Position in the evaluation set.
+    pub(super) image: usize,
+    pub(super) unit: u32,
+}
+
+/// What the end of a unit means for its image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Other units of it are open, or it was known to be out.
+    Unchanged,
+    /// It is out, and was not before.
+    Out,
+    /// Its last unit has ended, and none broke it.
+    Survived,
+    /// Its last unit has ended, but one of them could not be finished.
+    Undecided,
+}
+
+/// Units of all images, taken in the order unit by unit: the first of every image, then the second of those still in.
+///
+/// An image is out by the *lowest* unit that broke it. Higher units of it are dropped; lower ones that are under way go on,
+/// so that what is reported never depends on which of them was faster.
+#[derive(Debug)]
+pub(super) struct Board<'a> {
+    images: &'a [usize],
+    units: u32,
+    next: AtomicUsize,
+    /// What an earlier run has finished.
+    finished: HashSet<(usize, u32)>,
+    states: Vec<State>,
+}
+
+/// One image.
+#[derive(Debug)]
+struct State {
+    /// The lowest unit that took it out, or [`NONE`].
+    out_by: AtomicU32,
+    /// Units that have not ended.
+    open: AtomicU32,
+    /// Whether a unit ended early on a number that is not finite.
+    spoilt: AtomicBool,
+}
+
+impl<'a> Board<'a> {
+    /// The units `0..units` of those images, without what the records say is done.
+    pub(super) fn new(images: &'a [usize], units: usize, finished: &[&Record]) -> Self {
+        let units = units as u32;
+        let state = || State {
+            out_by: AtomicU32::new(NONE),
+            open: AtomicU32::new(units),
+            spoilt: AtomicBool::new(false),
+        };
+        let mut board = Self {
+            images,
+            units,
+            next: AtomicUsize::new(0),
+            finished: HashSet::new(),
+            states: images.iter().map(|_| state()).collect(),
+        };
+        let positions: std::collections::HashMap<usize, usize> =
+            images.iter().enumerate().map(|(position, image)| (*image, position)).collect();
+        for record in finished {
+            let image = record.image as usize;
+            if let Some(position) = positions.get(&image).copied() {
+                if board.finished.insert((image, record.unit)) {
+                    board.end(Item { position, image, unit: record.unit }, &record.outcome);
+                }
+            }
+        }
+        board
+    }
+
+    /// The next unit to search; `None` when all are given out.
+    pub(super) fn take(&self) -> Option<Item> {
+        let count = self.images.len();
+        loop {
+            let index = self.next.fetch_add(1, Relaxed);
+            if index >= count * self.units as usize {
+                return None;
+            }
+            let (unit, position) = ((index / count) as u32, index % count);
+            let item = Item { position, image: self.images[position], unit };
+            if !self.is_dropped(item) && !self.finished.contains(&(item.image, unit)) {
+                return Some(item);
+            }
+        }
+    }
+
+    /// Whether the outcome of a unit no longer matters.
+    pub(super) fn is_dropped(&self, item: Item) -> bool {
+        self.states[item.position].out_by.load(Relaxed) < item.unit
+    }
+
+    /// Books the end of a unit.
+    pub(super) fn end(&self, item: Item, outcome: &Outcome) -> Fate {
+        let state = &self.states[item.position];
+        let last = state.open.fetch_sub(1, Relaxed) == 1;
+        match outcome {
+            Outcome::Broken { .. } | Outcome::NonFinite { quantity: Quantity::Logits, .. } => {
+                let before = state.out_by.fetch_min(item.unit, Relaxed);
+                return if before == NONE { Fate::Out } else { Fate::Unchanged };
+            }
+            Outcome::NonFinite { .. } => state.spoilt.store(true, Relaxed),
+            Outcome::Spent => {}
+        }
+        match () {
+            () if !last || state.out_by.load(Relaxed) != NONE => Fate::Unchanged,
+            () if state.spoilt.load(Relaxed) => Fate::Undecided,
+            () => Fate::Survived,
+        }
+    }
+
+    /// Images that are out, and images that all units have left alone.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        let out = |state: &&State| state.out_by.load(Relaxed) != NONE;
+        let survived =
+            |state: &&State| !out(state) && state.open.load(Relaxed) == 0 && !state.spoilt.load(Relaxed);
+        (self.states.iter().filter(out).count(), self.states.iter().filter(survived).count())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BROKEN: Outcome = Outcome::Broken { step: 3, prediction: 1, distance: 0.1, slot: None };
+
+    fn record(image: u32, unit: u32, outcome: Outcome) -> Record {
+        Record {
+            image,
+            attack: 0,
+            unit,
+            outcome,
+            forwards: 1,
+            backwards: 1,
+            zero_gradient: false,
+            closest: None,
+        }
+    }
+
+    fn taken(board: &Board) -> Vec<(usize, u32)> {
+        std::iter::from_fn(|| board.take()).map(|item| (item.image, item.unit)).collect()
+    }
+
+    #[test]
+    fn units_come_one_after_the_other_and_stop_for_images_that_are_out() {
+        let board = Board::new(&[4, 7], 3, &[]);
+        let first = board.take().unwrap();
+        assert_eq!((first.image, first.unit), (4, 0));
+        assert_eq!(board.end(first, &BROKEN), Fate::Out);
+        assert_eq!(taken(&board), [(7, 0), (7, 1), (7, 2)]);
+        assert_eq!(board.counts(), (1, 0));
+    }
+
+    #[test]
+    fn the_lowest_unit_counts_whichever_is_faster() {
+        let board = Board::new(&[4], 3, &[]);
+        let items: Vec<Item> = std::iter::from_fn(|| board.take()).collect();
+        assert_eq!(board.end(items[1], &BROKEN), Fate::Out);
+        assert!(board.is_dropped(items[2]) && !board.is_dropped(items[1]) && !board.is_dropped(items[0]));
+        assert_eq!(board.end(items[0], &BROKEN), Fate::Unchanged);
+        assert!(board.is_dropped(items[1]));
+    }
+
+    #[test]
+    fn the_last_unit_decides_what_became_of_an_image() {
+        let spoilt = Outcome::NonFinite { step: 0, quantity: Quantity::Gradient };
+        for (outcomes, want) in [
+            ([Outcome::Spent, Outcome::Spent], Fate::Survived),
+            ([spoilt, Outcome::Spent], Fate::Undecided),
+            ([BROKEN, Outcome::Spent], Fate::Unchanged),
+            ([Outcome::NonFinite { step: 0, quantity: Quantity::Logits }, Outcome::Spent], Fate::Unchanged),
+        ] {
+            let board = Board::new(&[4], 2, &[]);
+            let items: Vec<Item> = std::iter::from_fn(|| board.take()).collect();
+            board.end(items[0], &outcomes[0]);
+            assert_eq!(board.end(items[1], &outcomes[1]), want, "{outcomes:?}");
+        }
+    }
+
+    /// A lower unit than the one that broke the image may have been under way when the earlier run was killed.
+    #[test]
+    fn what_an_earlier_run_finished_is_not_given_out_again() {
+        let records = [record(4, 1, BROKEN), record(7, 0, Outcome::Spent), record(7, 1, Outcome::Spent)];
+        let finished: Vec<&Record> = records.iter().collect();
+        let board = Board::new(&[4, 7], 3, &finished);
+        assert_eq!(taken(&board), [(4, 0), (7, 2)]);
+        assert_eq!(board.counts(), (1, 0));
+    }
+}

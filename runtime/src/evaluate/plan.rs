@@ -1,0 +1,104 @@
+//! What to evaluate against.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::AtomicBool;
+
+use mimir_bundle::{AttackSpec, ImageShape, ThreatModel};
+
+use super::{Observer, PlanError};
+use crate::archive::Archive;
+use crate::attack::{Attack, Distances, Query, Setting, attack};
+use crate::ball::Ball;
+use crate::model::Loss;
+use crate::report::MinAttackedAccuracy;
+
+/// What to evaluate against.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The ball around each image.
+    pub threat_model: ThreatModel,
+    /// Attacks, in order; each sees the images that the earlier ones left. Without any, clean accuracy is all.
+    pub attacks: Vec<AttackSpec>,
+    /// Keys all noise.
+    pub seed: u64,
+    /// Threads, each with its own sessions. Results do not depend on it.
+    pub workers: usize,
+    /// Stops as soon as this requirement is certain to hold or not to hold; without one, everything is done.
+    pub stop_when_decided: Option<MinAttackedAccuracy>,
+    /// Whether the smallest distances of broken images are searched for, after all attacks.
+    pub curve: Curve,
+    /// Evaluations of the original model that decide by majority what it predicts: 1 for deterministic models.
+    pub votes: usize,
+}
+
+/// Whether an accuracy-versus-epsilon curve is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Curve {
+    /// Only the radius of the threat model.
+    No,
+    /// From minimum-norm searches, warm-started at the counterexamples that were found.
+    Yes,
+}
+
+/// What surrounds an evaluation while it runs.
+#[derive(Clone, Copy)]
+pub struct Control<'a> {
+    /// Is told what happens.
+    pub observer: &'a dyn Observer,
+    /// Keeps what is finished.
+    pub archive: &'a Archive,
+    /// Set by whoever wants the evaluation to end in order, soon.
+    pub interrupted: &'a AtomicBool,
+}
+
+/// Nobody interrupts.
+static NEVER: AtomicBool = AtomicBool::new(false);
+
+impl<'a> Control<'a> {
+    /// Runs to the end.
+    pub fn new(observer: &'a dyn Observer, archive: &'a Archive) -> Self {
+        Self { observer, archive, interrupted: &NEVER }
+    }
+}
+
+impl Plan {
+    /// Everything that the attacks will ask of a model with such images and so many classes: which graphs it needs.
+    ///
+    /// # Errors
+    /// When the plan cannot be carried out.
+    pub fn queries(&self, image: ImageShape, classes: usize) -> Result<BTreeSet<Query>, PlanError> {
+        let ball = Ball::new(&self.threat_model)?;
+        let setting = Setting { ball, seed: self.seed, image, classes, distances: Distances::WithinBall };
+        let attacks = self.build(&setting)?;
+        let mut queries: BTreeSet<Query> = attacks.iter().flat_map(|attack| attack.queries()).collect();
+        if self.curve == Curve::Yes {
+            queries.extend([Query::Forward, Query::Gradient(Loss::Margin)]);
+        }
+        Ok(queries)
+    }
+
+    /// The attacks of the plan, ready to run.
+    pub(super) fn build(&self, setting: &Setting) -> Result<Vec<Box<dyn Attack>>, PlanError> {
+        if self.workers == 0 {
+            return Err(PlanError::NoWorkers);
+        }
+        let names: Vec<&str> = self.attacks.iter().map(AttackSpec::name).collect();
+        for (index, spec) in self.attacks.iter().enumerate() {
+            if names[..index].contains(&spec.name()) {
+                return Err(PlanError::Duplicate(spec.name()));
+            }
+        }
+        self.attacks.iter().map(|spec| Ok(attack(spec, setting)?)).collect()
+    }
+
+    /// Most classes that an attack of the plan aims at, of a model with so many.
+    pub(super) fn most_targets(&self, classes: usize) -> usize {
+        let targets = self.attacks.iter().map(|spec| match spec {
+            AttackSpec::ApgdT(spec) => spec.targets,
+            AttackSpec::FabT(spec) => spec.targets,
+            AttackSpec::Fab(_) => classes - 1,
+            _ => 1,
+        });
+        targets.max().unwrap_or(0).min(classes - 1)
+    }
+}
