@@ -27,7 +27,7 @@ use input::ImageInput;
 const LOGITS: &str = "logits";
 
 /// Further names of the gradient graphs, which a file may have given to tensors of its own.
-const ADDED_BY_DIFFERENTIATION: [&str; 4] = ["labels", "cotangent", "loss", "images_gradient"];
+const ADDED_BY_DIFFERENTIATION: [&str; 5] = ["labels", "targets", "cotangent", "loss", "images_gradient"];
 
 /// What the user says about the input of a model.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -1,5 +1,7 @@
 //! The journal as a file: whole, torn, damaged, foreign, locked, and on a disk that fills up.
 
+mod killed;
+
 use std::fs;
 use std::io::{self, Write};
 
