@@ -3,11 +3,15 @@
 //! Every `match` on a norm is in this file; the attacks do not know which one they run in. All functions work on the
 //! pixels of one image, allocate nothing, and are plain loops over slices of one length that LLVM vectorises.
 
+mod direction;
 mod l1;
 mod l2;
 mod linf;
+mod plane;
 
 use mimir_bundle::{Norm, ThreatModel};
+
+pub use plane::Slopes;
 
 use crate::random::Stream;
 
