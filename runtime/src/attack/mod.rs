@@ -12,8 +12,6 @@
 
 pub mod apgd;
 mod build;
-mod shim;
-pub(crate) use shim::*;
 #[cfg(test)]
 pub(crate) mod testing;
 
