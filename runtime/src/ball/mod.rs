@@ -1,6 +1,6 @@
 //! The set that an adversarial image must stay in: a ball around the clean image, intersected with the box `[0, 1]`.
 //!
-//! Every `match` on a norm is in this file; the attacks do not know which one they run in. All functions work on the
+//! Every `match` on a norm is in this folder; the attacks do not know which one they run in. All functions work on the
 //! pixels of one image, allocate nothing, and are plain loops over slices of one length that LLVM vectorises.
 
 mod direction;
@@ -8,10 +8,12 @@ mod l1;
 mod l2;
 mod linf;
 mod plane;
+mod window;
 
 use mimir_bundle::{Norm, ThreatModel};
 
 pub use plane::Slopes;
+pub use window::Windows;
 
 use crate::random::Stream;
 
