@@ -39,7 +39,9 @@ pub enum Distances {
 pub fn attack(spec: &AttackSpec, setting: &Setting) -> Result<Box<dyn Attack>, SpecError> {
     spec.check()?;
     Ok(match spec {
-        AttackSpec::ApgdCe(apgd) => Box::new(Apgd::new("apgd-ce", apgd, setting)),
+        AttackSpec::ApgdCe(apgd) => Box::new(Apgd::cross_entropy(apgd, setting)),
+        AttackSpec::ApgdDlr(apgd) => Box::new(Apgd::dlr(apgd, setting)),
+        AttackSpec::ApgdT(targeted) => Box::new(Apgd::targeted(targeted, setting)),
         AttackSpec::Square(square) => Box::new(Square::new(square, setting)),
         other => unreachable!("{} is not there yet", other.name()),
     })

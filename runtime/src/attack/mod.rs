@@ -12,6 +12,7 @@
 
 pub mod apgd;
 mod build;
+mod expectation;
 pub mod square;
 #[cfg(test)]
 pub(crate) mod testing;
