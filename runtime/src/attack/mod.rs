@@ -12,12 +12,16 @@
 
 pub mod apgd;
 mod build;
+mod curve;
 mod expectation;
 pub mod square;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use apgd::uses_margin;
 pub use build::{Distances, Setting, attack};
+
+pub(crate) use curve::{WarmStart, WarmStarts};
 
 use std::sync::Arc;
 
