@@ -5,6 +5,7 @@ use mimir_bundle::attack::{AttackSpec, SpecError};
 
 use super::Attack;
 use super::apgd::Apgd;
+use super::fab::Fab;
 use crate::ball::Ball;
 
 /// What attacks must know of the evaluation that they are part of.
@@ -39,6 +40,8 @@ pub fn attack(spec: &AttackSpec, setting: &Setting) -> Result<Box<dyn Attack>, S
     spec.check()?;
     Ok(match spec {
         AttackSpec::ApgdCe(apgd) => Box::new(Apgd::new("apgd-ce", apgd, setting)),
+        AttackSpec::Fab(fab) => Box::new(Fab::untargeted("fab", fab, setting)),
+        AttackSpec::FabT(fab) => Box::new(Fab::targeted("fab-t", fab, setting)),
         other => unreachable!("{} is not there yet", other.name()),
     })
 }

@@ -12,6 +12,7 @@
 
 pub mod apgd;
 mod build;
+pub mod fab;
 #[cfg(test)]
 pub(crate) mod testing;
 
