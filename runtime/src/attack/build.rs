@@ -6,6 +6,7 @@ use mimir_bundle::attack::{AttackSpec, SpecError};
 use super::Attack;
 use super::apgd::Apgd;
 use super::square::Square;
+use super::fab::Fab;
 use crate::ball::Ball;
 
 /// What attacks must know of the evaluation that they are part of.
@@ -43,6 +44,8 @@ pub fn attack(spec: &AttackSpec, setting: &Setting) -> Result<Box<dyn Attack>, S
         AttackSpec::ApgdDlr(apgd) => Box::new(Apgd::dlr(apgd, setting)),
         AttackSpec::ApgdT(targeted) => Box::new(Apgd::targeted(targeted, setting)),
         AttackSpec::Square(square) => Box::new(Square::new(square, setting)),
+        AttackSpec::Fab(fab) => Box::new(Fab::untargeted("fab", fab, setting)),
+        AttackSpec::FabT(fab) => Box::new(Fab::targeted("fab-t", fab, setting)),
         other => unreachable!("{} is not there yet", other.name()),
     })
 }

@@ -15,6 +15,7 @@ mod build;
 mod curve;
 mod expectation;
 pub mod square;
+pub mod fab;
 #[cfg(test)]
 pub(crate) mod testing;
 

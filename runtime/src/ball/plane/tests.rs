@@ -236,7 +236,7 @@ proptest! {
             let lost: f64 = slopes.iter().zip(&out).map(|(slope, change)| f64::from(slope * change)).sum();
             let want = (-height).clamp(-capacity(&turned, &point), capacity(&turned, &point));
             prop_assert!((lost - want).abs() <= 1e-5, "{norm:?}: {lost}, want {want}");
-            prop_assert!((f64::from(length) - ball(norm).distance(&vec![0.0; 37], &out)).abs() <= 1e-6 * f64::from(length));
+            prop_assert!((f64::from(length) - ball(norm).distance(&[0.0; 37], &out)).abs() <= 1e-6 * f64::from(length));
             for (value, change) in point.iter().zip(&out) {
                 prop_assert!((-6e-8..=1.0 + 1.2e-7).contains(&(value + change)), "{norm:?}: {value} {change}");
             }
