@@ -5,8 +5,8 @@ use mimir_bundle::attack::{AttackSpec, SpecError};
 
 use super::Attack;
 use super::apgd::Apgd;
-use super::square::Square;
 use super::fab::Fab;
+use super::square::Square;
 use crate::ball::Ball;
 
 /// What attacks must know of the evaluation that they are part of.

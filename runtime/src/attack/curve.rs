@@ -48,7 +48,7 @@ impl Attack for WarmStarts<'_> {
         let mut start = vec![0.0; subject.pixels.len()];
         match self.starts.get(&subject.image) {
             Some(WarmStart { target, slot, .. }) if self.store.read(*slot, &mut start).is_ok() => {
-                Box::new(self.fab.search_from(subject, Some(*target), &start))
+                self.fab.search_from(subject, Some(*target), &start)
             }
             // What cannot be read back is searched for from the clean image.
             _ => self.fab.search(subject, 0),

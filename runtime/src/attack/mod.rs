@@ -14,8 +14,8 @@ pub mod apgd;
 mod build;
 mod curve;
 mod expectation;
-pub mod square;
 pub mod fab;
+pub mod square;
 #[cfg(test)]
 pub(crate) mod testing;
 

@@ -279,8 +279,9 @@ fn what_cannot_be_evaluated_is_an_error_that_names_it() {
 
 #[test]
 fn sets_that_make_no_sense_are_errors() {
-    let refuse =
-        |images: &Array2<f32>, labels: &[usize]| EvaluationSet::new(images, labels).err().unwrap().to_string();
+    let refuse = |images: &Array2<f32>, labels: &[usize]| {
+        EvaluationSet::new(images, labels).err().unwrap().to_string()
+    };
     let mut images = images();
     assert_eq!(refuse(&images, &[0]), "60 images but 1 labels");
     assert_eq!(refuse(&Array2::zeros((0, 3)), &[]), "there are no images");
