@@ -255,13 +255,31 @@ fn what_is_not_a_classifier_is_refused_with_the_way_out() {
         (two_inputs, "the model has 2 inputs (input, input_2), wanted one"),
         (two_outputs, "the model has 2 outputs"),
         (to("Unsqueeze", "axes=[1]"), "the output is [N, 1, 5], wanted [N, K]"),
-        (to("ReduceSum", "axes=[1]"), "the output is [N, 1], wanted [N, K]"),
         (to("ReduceSum", "axes=[0]"), "the output is [1, 5], wanted [N, K]"),
     ];
     for (file, wanted) in cases {
         let error = classifier(file, &InputSpec::default()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotAClassifier, "{error}");
         assert!(error.to_string().contains(wanted), "{error}, wanted {wanted}");
+    }
+}
+
+#[test]
+fn one_class_is_an_error_that_says_how_to_export_two() {
+    for (input, attributes, shape) in [
+        ("f32[N,3,4,2]", "axes=[1]", "[N, 1]"),
+        ("f32[N,3,4,2]", "axes=[1] keepdims=0", "[N]"),
+        ("f32[1,3,4,2]", "axes=[1]", "[1, 1]"),
+    ] {
+        let file = graph(9, input, |graph, x| {
+            let logits = head(graph, x);
+            push(graph, "ReduceSum", &[logits], attributes)
+        });
+        let error = classifier(file, &InputSpec::default()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotAClassifier, "{error}");
+        let start = format!("tensor `logits`: the output is {shape}, which is 1 class, wanted [N, K]");
+        assert!(error.to_string().starts_with(&start), "{error}");
+        assert!(error.to_string().contains("export two logits, [-z/2, z/2]"), "{error}");
     }
 }
 
