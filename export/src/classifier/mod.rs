@@ -47,6 +47,7 @@ pub struct ImageClassifier {
     original: Graph,
     /// The file's own graph for one image, where `original` is the re-batched one.
     fixed_batch: Option<Graph>,
+    random_operators: Vec<String>,
 }
 
 impl ImageClassifier {
@@ -54,10 +55,9 @@ impl ImageClassifier {
     ///
     /// # Errors
     /// [`NotAClassifier`](crate::ErrorKind::NotAClassifier) when inputs, outputs or the layout are not those of one,
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) for other element types, unknown and random operators, and the
-    /// errors of [`upgrade`]; all name the tensor or node and the way out.
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) for other element types and unknown operators, and the errors of
+    /// [`upgrade`]; all name the tensor or node and the way out.
     pub fn new(file: ModelFile, spec: &InputSpec) -> Result<Self> {
-        random::refuse(&file.graph)?;
         let input = ImageInput::find(&file.graph, spec)?;
         if let Some(normalisation) = &spec.normalisation {
             prefix::check(normalisation, input.image)?;
@@ -75,12 +75,22 @@ impl ImageClassifier {
             batch: prepared.batch,
             output: prepared.output,
         };
-        Ok(Self { manifest, original: prepared.graph, fixed_batch: prepared.fixed_batch })
+        let (original, fixed_batch) = (prepared.graph, prepared.fixed_batch);
+        Ok(Self { manifest, original, fixed_batch, random_operators: random::list(&file.graph) })
     }
 
     /// The facts of the prepared model.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// The operators that make the model give another answer each time, such as `node "noise" (RandomNormalLike)`;
+    /// empty for almost every model.
+    ///
+    /// A gradient of such a model is that of one draw, and so is a verdict: the caller must refuse the model, or attack
+    /// its expectation. Nor do two runs agree, so that comparing graphs by their results says nothing.
+    pub fn random_operators(&self) -> &[String] {
+        &self.random_operators
     }
 
     /// Says what the outputs are, where running the model showed what its operators do not.
@@ -158,6 +168,9 @@ impl Prepared {
 
     fn checked(graph: Graph, batch: Dim, mode: BatchMode) -> Result<Self> {
         let typed = upgrade(&graph)?;
+        if mode == BatchMode::Rebatched {
+            random::check_drawn_per_image(&typed)?;
+        }
         let (classes, output) = (output::classes(&typed, batch)?, output::kind(&typed)?);
         Ok(Self { graph, fixed_batch: None, batch: mode, classes, output })
     }
