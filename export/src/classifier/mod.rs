@@ -3,7 +3,8 @@
 //! [`ImageClassifier::new`] finds out what the file takes and returns, opens a batch that is fixed at one, and puts
 //! normalisation and layout in front, so that everything after it sees pixels in `[0, 1]` as `[N, C, H, W]`.
 //! [`ImageClassifier::original_onnx`] is that graph in the file's own opset and operators;
-//! [`ImageClassifier::gradient_onnx`] lifts a copy to one opset, simplifies and differentiates it.
+//! [`ImageClassifier::forward_onnx`] lifts a copy to one opset and simplifies it, and
+//! [`ImageClassifier::gradient_onnx`] differentiates that.
 
 mod input;
 mod output;
@@ -120,12 +121,31 @@ impl ImageClassifier {
         }
     }
 
-    /// The graph of logits, loss and input gradient that `head` asks for. Where the model returns probabilities, its
-    /// `logits` are their logarithms.
+    /// The model as fast as we can make it: `images` to `logits`, lifted to one opset and simplified, so that it differs
+    /// from [`original_onnx`](Self::original_onnx) in the last bits. Where the model returns probabilities, its `logits`
+    /// are their logarithms.
+    ///
+    /// # Errors
+    /// As [`upgrade`], [`simplify`] and [`write_model`].
+    pub fn forward_onnx(&self) -> Result<Vec<u8>> {
+        write_model(&self.simplified()?)
+    }
+
+    /// The graph of logits, loss and input gradient that `head` asks for. Its `logits` are those of
+    /// [`forward_onnx`](Self::forward_onnx).
     ///
     /// # Errors
     /// As [`upgrade`], [`simplify`] and [`differentiate`]: above all an operator without a gradient rule.
     pub fn gradient_onnx(&self, head: LossHead) -> Result<Vec<u8>> {
+        let mut graph = self.simplified()?;
+        for name in ADDED_BY_DIFFERENTIATION {
+            prefix::free_name(&mut graph, name)?;
+        }
+        write_model(&differentiate(&graph, head)?)
+    }
+
+    /// A lifted and simplified copy that returns logits, or the logarithms of probabilities, under that name.
+    fn simplified(&self) -> Result<Graph> {
         let mut graph = upgrade(&self.original)?;
         simplify(&mut graph)?;
         if self.manifest.output == OutputKind::Probabilities {
@@ -134,10 +154,7 @@ impl ImageClassifier {
         // Simplification may have taken away the very node that bore the name.
         let logits = output::sole_output(&graph)?;
         prefix::claim_name(&mut graph, logits, LOGITS)?;
-        for name in ADDED_BY_DIFFERENTIATION {
-            prefix::free_name(&mut graph, name)?;
-        }
-        write_model(&differentiate(&graph, head)?)
+        Ok(graph)
     }
 }
 

@@ -446,3 +446,28 @@ mod shared {
         check(&classifier, BatchMode::Rebatched);
     }
 }
+
+#[test]
+fn the_fast_graph_gives_the_logits_of_the_file_or_the_logarithms_of_its_probabilities() {
+    let normalisation = Normalisation { mean: vec![0.5, 0.25, 0.125], std: vec![0.5, 2.0, 4.0] };
+    let spec = InputSpec { normalisation: Some(normalisation), ..InputSpec::default() };
+    let logits = classifier(graph(9, "f32[N,3,4,2]", head), &spec).unwrap();
+    let wanted = &run_file(&logits.original_onnx().unwrap(), 3)[0];
+    let found = &run_file(&logits.forward_onnx().unwrap(), 3)[0];
+    assert_eq!(found.0, wanted.0);
+    assert_close(&found.1, &wanted.1);
+
+    let softmax = graph(13, "f32[N,3,4,2]", |graph, x| {
+        let logits = head(graph, x);
+        let small = push(graph, "Mul", &[logits, logits], "");
+        push(graph, "Softmax", &[small], "axis=1")
+    });
+    let probabilities = classifier(softmax, &InputSpec::default()).unwrap();
+    let wanted: Vec<f32> =
+        run_file(&probabilities.original_onnx().unwrap(), 3)[0].1.iter().map(|p| p.ln()).collect();
+    let found = &run_file(&probabilities.forward_onnx().unwrap(), 3)[0].1;
+    // Below, the logarithm of a probability that was rounded to zero says nothing.
+    for (found, wanted) in found.iter().zip(wanted).filter(|(_, wanted)| *wanted > -80.0) {
+        assert!((found - wanted).abs() <= 1e-4, "{found} is not {wanted}");
+    }
+}
