@@ -15,9 +15,9 @@ pub(super) trait Speed {
     fn loss<T: Real>(lambda: T, slope: T, room: T) -> (T, T);
 }
 
-/// Passes of each precision before bisection takes over. A line is skipped with almost every pass; only rooms that grow like
-/// a geometric series, slopes of which shrink as fast, need more.
-const PASSES: usize = 24;
+/// Passes of each precision before bisection takes over: far more than images need. Only slopes and rooms that form geometric
+/// series have as many lines of which each hides the next.
+const PASSES: usize = 16;
 
 /// Share of `λ` up to which a step of Newton's method is the last: a few roundings of `f32`. As `f` is concave, the height
 /// that is still missing is at most the same share.
