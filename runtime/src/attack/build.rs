@@ -5,6 +5,9 @@ use mimir_bundle::attack::{AttackSpec, SpecError};
 
 use super::Attack;
 use super::apgd::Apgd;
+use super::fgsm::Fgsm;
+use super::noise::Noise;
+use super::pgd::Pgd;
 use crate::ball::Ball;
 
 /// What attacks must know of the evaluation that they are part of.
@@ -41,6 +44,9 @@ pub fn attack(spec: &AttackSpec, setting: &Setting) -> Result<Box<dyn Attack>, S
         AttackSpec::ApgdCe(apgd) => Box::new(Apgd::cross_entropy(apgd, setting)),
         AttackSpec::ApgdDlr(apgd) => Box::new(Apgd::dlr(apgd, setting)),
         AttackSpec::ApgdT(targeted) => Box::new(Apgd::targeted(targeted, setting)),
+        AttackSpec::Pgd(pgd) => Box::new(Pgd::new(pgd, setting)),
+        AttackSpec::Fgsm(_) => Box::new(Fgsm::new(setting)),
+        AttackSpec::Noise(noise) => Box::new(Noise::new(noise, setting)),
         other => unreachable!("{} is not there yet", other.name()),
     })
 }

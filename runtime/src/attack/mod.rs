@@ -13,10 +13,16 @@
 pub mod apgd;
 mod build;
 mod expectation;
+pub mod fgsm;
+pub mod noise;
+pub mod pgd;
+mod preset;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use apgd::uses_margin;
 pub use build::{Distances, Setting, attack};
+pub use preset::{Preset, UnknownAttack, attacks_named};
 
 use std::sync::Arc;
 
