@@ -7,6 +7,9 @@ use super::Attack;
 use super::apgd::Apgd;
 use super::fab::Fab;
 use super::square::Square;
+use super::fgsm::Fgsm;
+use super::noise::Noise;
+use super::pgd::Pgd;
 use crate::ball::Ball;
 
 /// What attacks must know of the evaluation that they are part of.
@@ -46,6 +49,9 @@ pub fn attack(spec: &AttackSpec, setting: &Setting) -> Result<Box<dyn Attack>, S
         AttackSpec::Square(square) => Box::new(Square::new(square, setting)),
         AttackSpec::Fab(fab) => Box::new(Fab::untargeted("fab", fab, setting)),
         AttackSpec::FabT(fab) => Box::new(Fab::targeted("fab-t", fab, setting)),
+        AttackSpec::Pgd(pgd) => Box::new(Pgd::new(pgd, setting)),
+        AttackSpec::Fgsm(_) => Box::new(Fgsm::new(setting)),
+        AttackSpec::Noise(noise) => Box::new(Noise::new(noise, setting)),
         other => unreachable!("{} is not there yet", other.name()),
     })
 }

@@ -16,11 +16,16 @@ mod curve;
 mod expectation;
 pub mod fab;
 pub mod square;
+pub mod fgsm;
+pub mod noise;
+pub mod pgd;
+mod preset;
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub use apgd::uses_margin;
 pub use build::{Distances, Setting, attack};
+pub use preset::{Preset, UnknownAttack, attacks_named};
 
 pub(crate) use curve::{WarmStart, WarmStarts};
 
