@@ -15,11 +15,11 @@ mod build;
 mod curve;
 mod expectation;
 pub mod fab;
-pub mod square;
 pub mod fgsm;
 pub mod noise;
 pub mod pgd;
 mod preset;
+pub mod square;
 #[cfg(test)]
 pub(crate) mod testing;
 
