@@ -10,57 +10,97 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use mimir_bundle::{Norm, ThreatModel};
-use mimir_runtime::attack::apgd::Apgd;
-use mimir_runtime::attack::{Answer, ApgdSpec, Attack, Step, Subject};
-use mimir_runtime::ball::{Ascent, Ball};
+use mimir_bundle::attack::AttackSpec;
+use mimir_bundle::{ImageShape, Norm, ThreatModel};
+use mimir_runtime::attack::{Answer, Distances, Setting, Step, Subject, attack};
+use mimir_runtime::ball::{Ascent, Ball, Climb, Scratch};
 use mimir_runtime::random::{Key, Stream};
 
-const PIXELS: usize = 3072;
+const SHAPE: ImageShape = ImageShape { channels: 3, height: 32, width: 32 };
 
 fn noise(image: usize) -> Vec<f32> {
-    let mut values = vec![0.0; PIXELS];
+    let mut values = vec![0.0; SHAPE.pixels()];
     Stream::new(&Key { seed: 0, image, attack: "bench", target: None, restart: 0 }).fill_uniform(&mut values);
     values
 }
 
 fn attack_step(criterion: &mut Criterion) {
     let clean: Vec<f32> = noise(0).iter().map(|value| 0.5 + 0.5 * value).collect();
-    let gradient = noise(1);
-    for (norm, epsilon) in [(Norm::Linf, 2.0 / 255.0), (Norm::L2, 0.5)] {
+    for (norm, epsilon) in [(Norm::Linf, 2.0 / 255.0), (Norm::L2, 0.5), (Norm::L1, 12.0)] {
         let ball = Ball::new(&ThreatModel { norm, epsilon }).expect("a valid radius");
-        criterion.bench_function(&format!("{norm:?}/advance"), |bencher| {
-            let (mut point, mut previous) = (clean.clone(), clean.clone());
-            bencher.iter(|| {
-                let ascent = Ascent {
-                    centre: &clean,
-                    point: &point,
-                    gradient: &gradient,
-                    step_size: ball.epsilon(),
-                    momentum: 0.75,
-                };
-                ball.advance(ascent, &mut previous);
-                std::mem::swap(&mut point, &mut previous);
-            });
-            black_box(point);
-        });
-        criterion.bench_function(&format!("{norm:?}/propose and observe"), |bencher| {
-            let spec = ApgdSpec { steps: 1_000_000, ..ApgdSpec::default() };
-            let apgd = Apgd::new("apgd-ce", spec, ball, 0).expect("valid parameters");
-            let subject = Subject { image: 0, pixels: &clean, label: 0, clean_logits: &[] };
-            let mut search = apgd.search(subject);
-            let (mut proposal, mut loss) = (vec![0.0; PIXELS], 1.0);
-            bencher.iter(|| {
-                search.propose(&mut proposal);
-                loss += 1.0;
-                if search.observe(&Answer { logits: &[], loss, gradient: &gradient }) == Step::Done {
-                    search = apgd.search(subject);
-                    loss = 1.0;
-                }
-            });
-            black_box(proposal);
-        });
+        advance(criterion, norm, ball, &clean);
+        climb(criterion, norm, ball, &clean);
+        start(criterion, norm, ball, &clean);
+        apgd(criterion, norm, ball, &clean);
     }
+}
+
+fn advance(criterion: &mut Criterion, norm: Norm, ball: Ball, clean: &[f32]) {
+    let gradient = noise(1);
+    criterion.bench_function(&format!("{norm:?}/advance"), |bencher| {
+        let [mut point, mut previous, mut next] = [clean.to_vec(), clean.to_vec(), clean.to_vec()];
+        bencher.iter(|| {
+            let ascent = Ascent {
+                centre: clean,
+                point: &point,
+                previous: &previous,
+                gradient: &gradient,
+                step_size: ball.epsilon(),
+                momentum: 0.75,
+            };
+            ball.advance(ascent, &mut next);
+            std::mem::swap(&mut previous, &mut next);
+            std::mem::swap(&mut point, &mut previous);
+        });
+        black_box(point);
+    });
+}
+
+fn climb(criterion: &mut Criterion, norm: Norm, ball: Ball, clean: &[f32]) {
+    let gradient = noise(1);
+    criterion.bench_function(&format!("{norm:?}/climb"), |bencher| {
+        let (mut point, mut next) = (clean.to_vec(), clean.to_vec());
+        let mut scratch = Scratch::default();
+        bencher.iter(|| {
+            let step_size = ball.epsilon();
+            let climb = Climb { centre: clean, point: &point, gradient: &gradient, step_size, density: 0.2 };
+            ball.climb(climb, &mut scratch, &mut next);
+            std::mem::swap(&mut point, &mut next);
+        });
+        black_box(point);
+    });
+}
+
+fn start(criterion: &mut Criterion, norm: Norm, ball: Ball, clean: &[f32]) {
+    let mut point = vec![0.0; clean.len()];
+    criterion.bench_function(&format!("{norm:?}/random start"), |bencher| {
+        let key = Key { seed: 0, image: 2, attack: "bench", target: None, restart: 0 };
+        bencher.iter(|| ball.random_start(clean, &mut Stream::new(&key), black_box(&mut point)));
+    });
+}
+
+fn apgd(criterion: &mut Criterion, norm: Norm, ball: Ball, clean: &[f32]) {
+    let gradient = noise(1);
+    criterion.bench_function(&format!("{norm:?}/propose and observe"), |bencher| {
+        let mut spec = AttackSpec::named("apgd-ce").expect("a known attack");
+        if let AttackSpec::ApgdCe(apgd) = &mut spec {
+            apgd.steps = 1_000_000;
+        }
+        let setting = Setting { ball, seed: 0, image: SHAPE, classes: 10, distances: Distances::WithinBall };
+        let apgd = attack(&spec, &setting).expect("valid parameters");
+        let subject = Subject { image: 0, pixels: clean.into(), label: 0, targets: [].into() };
+        let mut search = apgd.search(&subject, 0);
+        let (mut proposal, mut loss) = (vec![0.0; SHAPE.pixels()], 1.0);
+        bencher.iter(|| {
+            search.propose(&mut proposal);
+            loss += 1.0;
+            if search.observe(&Answer { logits: &[], loss, gradient: &gradient }) == Step::Done {
+                search = apgd.search(&subject, 0);
+                loss = 1.0;
+            }
+        });
+        black_box(proposal);
+    });
 }
 
 criterion_group!(benches, attack_step);

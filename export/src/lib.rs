@@ -8,6 +8,7 @@ mod evaluate;
 pub mod graph;
 pub mod onnx;
 mod random;
+mod random_operators;
 mod rebatch;
 pub mod shape;
 pub mod simplify;

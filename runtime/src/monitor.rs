@@ -67,7 +67,8 @@ impl<'a> Monitor<'a> {
         self.still_robust.fetch_sub(1, Relaxed);
     }
 
-    fn show(&self) {
+    /// Tells the observer how things stand.
+    pub(crate) fn show(&self) {
         let (stage, attacked) = *self.stage.lock().unwrap_or_else(PoisonError::into_inner);
         self.observer.progress(&Progress {
             stage,

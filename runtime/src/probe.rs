@@ -88,6 +88,7 @@ mod tests {
     use ndarray::{Array2, ArrayView2, Axis, array};
 
     use super::*;
+    use crate::model::ModelError;
 
     /// Returns its images as logits, each row plus a share of the row above.
     struct Echo {

@@ -76,6 +76,17 @@ impl Stream {
         }
     }
 
+    /// Uniform in `0..count`, and 0 for a count of 0. Takes one output whatever the count; an integer is more likely than
+    /// another by at most `count / 2³²`.
+    pub fn below(&mut self, count: usize) -> usize {
+        ((u64::from(self.0.next_u32()) * count as u64) >> 32) as usize
+    }
+
+    /// -1 or 1, one output each.
+    pub fn sign(&mut self) -> f32 {
+        if self.0.next_u32() >> 31 == 0 { 1.0 } else { -1.0 }
+    }
+
     /// Uniform in `[0, 1)`: the upper 24 bits, which a float holds exactly.
     fn unit(&mut self) -> f32 {
         const SCALE: f32 = 1.0 / (1 << 24) as f32;
@@ -120,6 +131,25 @@ mod tests {
         let mut normal = [0.0; 4];
         Stream::new(&KEY).fill_normal(&mut normal);
         assert_eq!(normal.map(f32::to_bits), [1_062_273_730, 1_009_016_527, 3_207_226_291, 1_063_312_197]);
+    }
+
+    #[test]
+    fn integers_and_signs_are_pinned_and_even() {
+        let mut stream = Stream::new(&KEY);
+        let pinned: Vec<usize> = (0..8).map(|_| stream.below(10)).collect();
+        let signs: Vec<f32> = (0..8).map(|_| stream.sign()).collect();
+        assert_eq!(pinned, [2, 0, 4, 3, 8, 7, 5, 5]);
+        assert_eq!(signs, [-1.0, 1.0, 1.0, -1.0, -1.0, -1.0, -1.0, 1.0]);
+        assert_eq!(stream.below(0), 0);
+        let mut counts = [0_usize; 7];
+        let mut positive = 0_usize;
+        for _ in 0..70_000 {
+            counts[stream.below(7)] += 1;
+            positive += usize::from(stream.sign() > 0.0);
+        }
+        // Six standard deviations: 6 √(70000 · 1/7 · 6/7) = 556 and 6 √(70000 / 4) = 794.
+        assert!(counts.iter().all(|count| count.abs_diff(10_000) < 556), "{counts:?}");
+        assert!(positive.abs_diff(35_000) < 794, "{positive}");
     }
 
     #[test]

@@ -40,11 +40,16 @@ fn convolutions_over_channels_last() {
 
 fn check(name: &str, batch: BatchMode) {
     let reference = Reference::read(name);
-    let models = prepare(name, &reference, batch);
+    let prepared = prepare(name, &reference, batch);
+    let (original, fast) = (prepared.original_onnx().unwrap(), prepared.forward_onnx().unwrap());
+    for (onnx, what) in [(original, "logits of the original"), (fast, "logits of the fast graph")] {
+        let mut classifier = sessions(&prepared, &reference, onnx).classifier().unwrap();
+        let logits = classifier.logits(reference.set.images.view()).unwrap();
+        assert_close(logits, &reference.logits, what);
+    }
 
-    let mut classifier = models.classifier().unwrap();
-    let logits = classifier.logits(reference.set.images.view()).unwrap();
-    assert_close(logits, &reference.logits, "logits of the original");
+    let models = sessions(&prepared, &reference, prepared.original_onnx().unwrap())
+        .with_gradient(Loss::CrossEntropy, prepared.gradient_onnx(LossHead::CrossEntropy).unwrap());
 
     let mut gradients = models.differentiable(Loss::CrossEntropy).unwrap();
     let goal = |label: &usize| Goal { label: *label, target: None };
@@ -55,16 +60,19 @@ fn check(name: &str, batch: BatchMode) {
     assert_gradients(&answers.gradient, &reference.gradient);
 }
 
-fn prepare(name: &str, reference: &Reference, batch: BatchMode) -> OnnxModels {
+fn prepare(name: &str, reference: &Reference, batch: BatchMode) -> ImageClassifier {
     let file = read_model(&fixture(name, "onnx"), &Limits::default()).unwrap();
     let spec = InputSpec { normalisation: Some(reference.normalisation.clone()), ..InputSpec::default() };
     let prepared = ImageClassifier::new(file, &spec).unwrap();
     assert_eq!(prepared.manifest().batch, batch);
+    prepared
+}
+
+/// Sessions over that forward graph.
+fn sessions(prepared: &ImageClassifier, reference: &Reference, onnx: Vec<u8>) -> OnnxModels {
     let engine = Engine::load(None).unwrap();
     let plan = SessionPlan { batch: reference.set.labels.len(), workers: 1, threads: 1 };
-    OnnxModels::new(&engine, prepared.manifest(), prepared.original_onnx().unwrap(), plan)
-        .unwrap()
-        .with_gradient(Loss::CrossEntropy, prepared.gradient_onnx(LossHead::CrossEntropy).unwrap())
+    OnnxModels::new(&engine, prepared.manifest(), onnx, plan).unwrap()
 }
 
 /// What PyTorch computes in float64, and for which images.

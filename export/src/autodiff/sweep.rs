@@ -19,6 +19,8 @@ pub(super) fn pull_back(
     output: ValueId,
     seed: ValueId,
 ) -> Result<ValueId> {
+    // A rule sees its node as it is, so that an output which only the gradient needs must be there before.
+    rules::dropout::add_masks(graph);
     let active = active_values(graph, input, output)?;
     let steps = plan(graph, &active)?;
     let mut ledger = Ledger::default();

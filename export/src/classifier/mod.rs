@@ -3,7 +3,8 @@
 //! [`ImageClassifier::new`] finds out what the file takes and returns, opens a batch that is fixed at one, and puts
 //! normalisation and layout in front, so that everything after it sees pixels in `[0, 1]` as `[N, C, H, W]`.
 //! [`ImageClassifier::original_onnx`] is that graph in the file's own opset and operators;
-//! [`ImageClassifier::gradient_onnx`] lifts a copy to one opset, simplifies and differentiates it.
+//! [`ImageClassifier::forward_onnx`] lifts a copy to one opset and simplifies it, and
+//! [`ImageClassifier::gradient_onnx`] differentiates that.
 
 mod input;
 mod output;
@@ -47,6 +48,7 @@ pub struct ImageClassifier {
     original: Graph,
     /// The file's own graph for one image, where `original` is the re-batched one.
     fixed_batch: Option<Graph>,
+    random_operators: Vec<String>,
 }
 
 impl ImageClassifier {
@@ -54,10 +56,9 @@ impl ImageClassifier {
     ///
     /// # Errors
     /// [`NotAClassifier`](crate::ErrorKind::NotAClassifier) when inputs, outputs or the layout are not those of one,
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) for other element types, unknown and random operators, and the
-    /// errors of [`upgrade`]; all name the tensor or node and the way out.
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) for other element types and unknown operators, and the errors of
+    /// [`upgrade`]; all name the tensor or node and the way out.
     pub fn new(file: ModelFile, spec: &InputSpec) -> Result<Self> {
-        random::refuse(&file.graph)?;
         let input = ImageInput::find(&file.graph, spec)?;
         if let Some(normalisation) = &spec.normalisation {
             prefix::check(normalisation, input.image)?;
@@ -75,12 +76,22 @@ impl ImageClassifier {
             batch: prepared.batch,
             output: prepared.output,
         };
-        Ok(Self { manifest, original: prepared.graph, fixed_batch: prepared.fixed_batch })
+        let (original, fixed_batch) = (prepared.graph, prepared.fixed_batch);
+        Ok(Self { manifest, original, fixed_batch, random_operators: random::list(&file.graph) })
     }
 
     /// The facts of the prepared model.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// The operators that make the model give another answer each time, such as `node "noise" (RandomNormalLike)`;
+    /// empty for almost every model.
+    ///
+    /// A gradient of such a model is that of one draw, and so is a verdict: the caller must refuse the model, or attack
+    /// its expectation. Nor do two runs agree, so that comparing graphs by their results says nothing.
+    pub fn random_operators(&self) -> &[String] {
+        &self.random_operators
     }
 
     /// Says what the outputs are, where running the model showed what its operators do not.
@@ -110,12 +121,31 @@ impl ImageClassifier {
         }
     }
 
-    /// The graph of logits, loss and input gradient that `head` asks for. Where the model returns probabilities, its
-    /// `logits` are their logarithms.
+    /// The model as fast as we can make it: `images` to `logits`, lifted to one opset and simplified, so that it differs
+    /// from [`original_onnx`](Self::original_onnx) in the last bits. Where the model returns probabilities, its `logits`
+    /// are their logarithms.
+    ///
+    /// # Errors
+    /// As [`upgrade`], [`simplify`] and [`write_model`].
+    pub fn forward_onnx(&self) -> Result<Vec<u8>> {
+        write_model(&self.simplified()?)
+    }
+
+    /// The graph of logits, loss and input gradient that `head` asks for. Its `logits` are those of
+    /// [`forward_onnx`](Self::forward_onnx).
     ///
     /// # Errors
     /// As [`upgrade`], [`simplify`] and [`differentiate`]: above all an operator without a gradient rule.
     pub fn gradient_onnx(&self, head: LossHead) -> Result<Vec<u8>> {
+        let mut graph = self.simplified()?;
+        for name in ADDED_BY_DIFFERENTIATION {
+            prefix::free_name(&mut graph, name)?;
+        }
+        write_model(&differentiate(&graph, head)?)
+    }
+
+    /// A lifted and simplified copy that returns logits, or the logarithms of probabilities, under that name.
+    fn simplified(&self) -> Result<Graph> {
         let mut graph = upgrade(&self.original)?;
         simplify(&mut graph)?;
         if self.manifest.output == OutputKind::Probabilities {
@@ -124,10 +154,7 @@ impl ImageClassifier {
         // Simplification may have taken away the very node that bore the name.
         let logits = output::sole_output(&graph)?;
         prefix::claim_name(&mut graph, logits, LOGITS)?;
-        for name in ADDED_BY_DIFFERENTIATION {
-            prefix::free_name(&mut graph, name)?;
-        }
-        write_model(&differentiate(&graph, head)?)
+        Ok(graph)
     }
 }
 
@@ -158,6 +185,9 @@ impl Prepared {
 
     fn checked(graph: Graph, batch: Dim, mode: BatchMode) -> Result<Self> {
         let typed = upgrade(&graph)?;
+        if mode == BatchMode::Rebatched {
+            random::check_drawn_per_image(&typed)?;
+        }
         let (classes, output) = (output::classes(&typed, batch)?, output::kind(&typed)?);
         Ok(Self { graph, fixed_batch: None, batch: mode, classes, output })
     }

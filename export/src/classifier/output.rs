@@ -4,8 +4,8 @@ use mimir_bundle::OutputKind;
 
 use super::input::{check_float32, refused};
 use super::prefix::claim_name;
-use crate::error::Result;
-use crate::graph::{Builder, Dim, Graph, NodeId, ValueId};
+use crate::error::{Error, Result};
+use crate::graph::{Builder, Dim, Graph, NodeId, Shape, ValueId};
 
 /// The smallest probability whose logarithm is taken: the smallest normal number.
 const SMALLEST_PROBABILITY: f32 = f32::MIN_POSITIVE;
@@ -18,12 +18,21 @@ pub(super) fn classes(graph: &Graph, batch: Dim) -> Result<usize> {
     check_float32(output.dtype).map_err(|error| error.at_tensor(name))?;
     match output.shape.0[..] {
         [found, Dim::Fixed(classes)] if found == batch && classes >= 2 => Ok(classes),
+        [found] | [found, Dim::Fixed(1)] if found == batch => Err(one_class(&output.shape).at_tensor(name)),
         _ => Err(refused(format!(
             "the output is {}, wanted [{batch}, K] with one score for each of K ≥ 2 classes",
             output.shape
         ))
         .at_tensor(name)),
     }
+}
+
+/// The score of a binary classifier decides by its sign, or by a threshold that the file does not tell.
+fn one_class(shape: &Shape) -> Error {
+    refused(format!(
+        "the output is {shape}, which is 1 class, wanted [N, K] with one score for each of K ≥ 2 classes: of a binary \
+         classifier with the logit z export two logits, [-z/2, z/2], and with the probability p two, [1 - p, p]"
+    ))
 }
 
 /// The one output of the graph.

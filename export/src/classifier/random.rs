@@ -1,29 +1,28 @@
-//! Operators that give another answer each time.
+//! Models that give another answer each time.
 
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Node};
+use crate::graph::{Dim, Graph, Node};
+use crate::random_operators::is_random;
 
-const RANDOM: [&str; 6] =
-    ["Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"];
+/// The random operators that the output depends on, each in words.
+pub(super) fn list(graph: &Graph) -> Vec<String> {
+    needed(graph).iter().map(|node| format!("node \"{}\" ({})", node.name, node.op_type)).collect()
+}
 
-/// Refuses a graph with a random operator, naming its node.
-pub(super) fn refuse(graph: &Graph) -> Result<()> {
-    match graph.nodes().iter().find(|node| is_random(graph, node)) {
-        Some(node) => Err(Error::unsupported(
-            "gives another result each time; a defence by randomness needs an attack on its expectation, which does \
-             not exist yet: export the model in inference mode",
-        )
-        .at_node(node)),
-        None => Ok(()),
+/// Refuses a typed graph in which the images of a batch share a random value: each image needs its own.
+pub(super) fn check_drawn_per_image(graph: &Graph) -> Result<()> {
+    for node in needed(graph) {
+        let shape = graph.shape(node.output(0)?)?;
+        if !shape.0.iter().any(|dim| matches!(dim, Dim::Batch(_))) {
+            return Err(Error::unsupported(format!("draws {shape}, the same for all images of a batch"))
+                .at_node(&node));
+        }
     }
+    Ok(())
 }
 
-fn is_random(graph: &Graph, node: &Node) -> bool {
-    RANDOM.contains(&node.op_type.as_str()) || drops(graph, node)
-}
-
-/// A Dropout whose `training_mode` is anything but a constant `false`.
-fn drops(graph: &Graph, node: &Node) -> bool {
-    let mode = node.optional_input(2).filter(|_| node.op_type == "Dropout");
-    mode.is_some_and(|mode| graph.constant(mode).is_none_or(|mode| mode.data().iter().any(|byte| *byte != 0)))
+fn needed(graph: &Graph) -> Vec<Node> {
+    let mut graph = graph.clone();
+    graph.prune();
+    graph.nodes().iter().filter(|node| is_random(&graph, node)).cloned().collect()
 }

@@ -1,5 +1,7 @@
 //! Files of every layout, batch and output, evaluated through ONNX Runtime.
 
+mod random;
+
 use mimir_bundle::{BatchMode, ImageShape, Layout, Normalisation, OutputKind};
 
 use mimir_runtime::session::{Data, Engine, Input, RawSession, SessionOptions};
@@ -9,7 +11,7 @@ use crate::autodiff::LossHead;
 use crate::error::{ErrorKind, Result};
 use crate::graph::{Graph, ValueId};
 use crate::onnx::ModelFile;
-use crate::testing::{add, push, push_all, run, run_file};
+use crate::testing::{add, push, run, run_file};
 
 const IMAGE: ImageShape = ImageShape { channels: 3, height: 4, width: 2 };
 
@@ -210,9 +212,10 @@ fn a_softmax_over_the_classes_is_found() {
 fn tensors_of_the_file_give_way_to_the_names_of_the_contract() {
     let mut file = graph(9, "f32[N,3,4,2]", |graph, x| {
         let relu = push(graph, "Relu", &[x], "");
-        head(graph, relu)
+        let bounded = push(graph, "Tanh", &[relu], "");
+        head(graph, bounded)
     });
-    for (index, name) in ["logits", "images", "loss"].iter().enumerate() {
+    for (index, name) in ["logits", "images", "loss", "targets"].iter().enumerate() {
         let id = file.nodes()[index].outputs[0].unwrap();
         file.rename(id, name).unwrap();
     }
@@ -220,6 +223,7 @@ fn tensors_of_the_file_give_way_to_the_names_of_the_contract() {
     assert_eq!(run_file(&classifier.original_onnx().unwrap(), 2), run(&file, 2));
     let outputs = run_file(&classifier.gradient_onnx(LossHead::Cotangent).unwrap(), 2);
     assert_close(&outputs[0].1, &run(&file, 2)[0].1);
+    assert!(classifier.gradient_onnx(LossHead::TargetedDlr).is_ok());
 }
 
 #[test]
@@ -251,7 +255,6 @@ fn what_is_not_a_classifier_is_refused_with_the_way_out() {
         (two_inputs, "the model has 2 inputs (input, input_2), wanted one"),
         (two_outputs, "the model has 2 outputs"),
         (to("Unsqueeze", "axes=[1]"), "the output is [N, 1, 5], wanted [N, K]"),
-        (to("ReduceSum", "axes=[1]"), "the output is [N, 1], wanted [N, K]"),
         (to("ReduceSum", "axes=[0]"), "the output is [1, 5], wanted [N, K]"),
     ];
     for (file, wanted) in cases {
@@ -262,33 +265,55 @@ fn what_is_not_a_classifier_is_refused_with_the_way_out() {
 }
 
 #[test]
-fn other_types_and_random_operators_are_unsupported() {
-    let random = |op_type: &'static str, outputs: usize, mode: &'static str| {
-        graph(13, "f32[N,3,4,2]", move |graph, x| {
-            let ratio = add(graph, "#0.5");
-            let mode = mode.parse().ok().map(|mode: bool| {
-                let bytes = vec![u8::from(mode)];
-                graph.add_constant(
-                    "mode",
-                    crate::Tensor::new(crate::DataType::Bool, vec![], bytes.into()).unwrap(),
-                )
-            });
-            let inputs = if op_type == "Dropout" { vec![Some(x), ratio, mode] } else { vec![Some(x)] };
-            let noisy = push_all(graph, op_type, &inputs, "", outputs)[0];
-            head(graph, noisy)
-        })
-    };
-    let cases = [
-        (graph(9, "f64[N,3,4,2]", head), "tensor `input`: is f64, and only float32 models"),
-        (random("Bernoulli", 1, ""), "node `Bernoulli_0` (Bernoulli): gives another result each time"),
-        (random("Dropout", 1, "true"), "node `Dropout_0` (Dropout): gives another result each time"),
-    ];
-    for (file, wanted) in cases {
+fn one_class_is_an_error_that_says_how_to_export_two() {
+    for (input, attributes, shape) in [
+        ("f32[N,3,4,2]", "axes=[1]", "[N, 1]"),
+        ("f32[N,3,4,2]", "axes=[1] keepdims=0", "[N]"),
+        ("f32[1,3,4,2]", "axes=[1]", "[1, 1]"),
+    ] {
+        let file = graph(9, input, |graph, x| {
+            let logits = head(graph, x);
+            push(graph, "ReduceSum", &[logits], attributes)
+        });
         let error = classifier(file, &InputSpec::default()).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
-        assert!(error.to_string().starts_with(wanted), "{error}, wanted {wanted}");
+        assert_eq!(error.kind(), ErrorKind::NotAClassifier, "{error}");
+        let start = format!("tensor `logits`: the output is {shape}, which is 1 class, wanted [N, K]");
+        assert!(error.to_string().starts_with(&start), "{error}");
+        assert!(error.to_string().contains("export two logits, [-z/2, z/2]"), "{error}");
     }
-    assert!(classifier(random("Dropout", 1, "false"), &InputSpec::default()).is_ok());
+}
+
+/// Logits, loss and gradient of the difference of logits ratio for two images of labels 1 and 3.
+fn dlr(classifier: &ImageClassifier) -> Vec<Vec<f32>> {
+    let engine = Engine::load(None).unwrap();
+    let bytes = classifier.gradient_onnx(LossHead::Dlr).unwrap();
+    let mut session = RawSession::new(&engine, &bytes, SessionOptions::default()).unwrap();
+    let images = Input { name: "images", dims: &[2, 3, 4, 2], data: Data::F32(&waves(48)) };
+    let labels = Input { name: "labels", dims: &[2], data: Data::I64(&[1, 3]) };
+    session.run(&[images, labels]).unwrap().into_iter().map(|output| output.data).collect()
+}
+
+#[test]
+fn a_loss_head_of_probabilities_sees_their_logarithm() {
+    let with_last = |last: &str| {
+        let file = graph(9, "f32[N,3,4,2]", |graph, x| {
+            let logits = head(graph, x);
+            push(graph, last, &[logits], "")
+        });
+        classifier(file, &InputSpec::default()).unwrap()
+    };
+    let (softmax, log_softmax) = (with_last("Softmax"), with_last("LogSoftmax"));
+    assert_eq!(softmax.manifest().output, OutputKind::Probabilities);
+    for (found, wanted) in dlr(&softmax).iter().zip(dlr(&log_softmax)) {
+        assert_close(found, &wanted);
+    }
+}
+
+#[test]
+fn other_types_are_unsupported() {
+    let error = classifier(graph(9, "f64[N,3,4,2]", head), &InputSpec::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    assert!(error.to_string().starts_with("tensor `input`: is f64, and only float32 models"), "{error}");
 }
 
 #[test]
@@ -419,5 +444,30 @@ mod shared {
         let Some(classifier) = read("mnist_fc_256x2.onnx", &spec) else { return };
         assert_eq!(classifier.manifest().layout, Layout::Flat);
         check(&classifier, BatchMode::Rebatched);
+    }
+}
+
+#[test]
+fn the_fast_graph_gives_the_logits_of_the_file_or_the_logarithms_of_its_probabilities() {
+    let normalisation = Normalisation { mean: vec![0.5, 0.25, 0.125], std: vec![0.5, 2.0, 4.0] };
+    let spec = InputSpec { normalisation: Some(normalisation), ..InputSpec::default() };
+    let logits = classifier(graph(9, "f32[N,3,4,2]", head), &spec).unwrap();
+    let wanted = &run_file(&logits.original_onnx().unwrap(), 3)[0];
+    let found = &run_file(&logits.forward_onnx().unwrap(), 3)[0];
+    assert_eq!(found.0, wanted.0);
+    assert_close(&found.1, &wanted.1);
+
+    let softmax = graph(13, "f32[N,3,4,2]", |graph, x| {
+        let logits = head(graph, x);
+        let small = push(graph, "Mul", &[logits, logits], "");
+        push(graph, "Softmax", &[small], "axis=1")
+    });
+    let probabilities = classifier(softmax, &InputSpec::default()).unwrap();
+    let wanted: Vec<f32> =
+        run_file(&probabilities.original_onnx().unwrap(), 3)[0].1.iter().map(|p| p.ln()).collect();
+    let found = &run_file(&probabilities.forward_onnx().unwrap(), 3)[0].1;
+    // Below, the logarithm of a probability that was rounded to zero says nothing.
+    for (found, wanted) in found.iter().zip(wanted).filter(|(_, wanted)| *wanted > -80.0) {
+        assert!((found - wanted).abs() <= 1e-4, "{found} is not {wanted}");
     }
 }

@@ -17,6 +17,7 @@ pub(crate) use content::Content;
 pub(crate) use symbol::Symbol;
 
 use crate::graph::{Dim, TensorType};
+use crate::random_operators::drops;
 use crate::shape::NodeView;
 
 /// The elements of a node's outputs, given their types; `None` where any is not known or the operator is not one of
@@ -41,7 +42,8 @@ fn single(view: &NodeView, output: &TensorType) -> Option<Content> {
         "Size" => create::size(view),
         "ConstantOfShape" => create::constant_of_shape(view, &dims),
         "Range" => create::range(view, &dims),
-        "Identity" | "Dropout" => Some(view.content(0)?.into_owned()),
+        "Identity" => Some(view.content(0)?.into_owned()),
+        "Dropout" if drops(view.graph, view.node) == Some(false) => Some(view.content(0)?.into_owned()),
         "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => movement::reshape(view, &dims),
         "Transpose" => movement::transpose(view, &dims),
         "Expand" => movement::expand(view, &dims),

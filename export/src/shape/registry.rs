@@ -2,8 +2,8 @@
 
 use super::view::NodeView;
 use super::{
-    broadcast, constant, convolution, elementwise, gather, join, matmul, move_axes, normalise, pool, reduce,
-    reshape, select, slice,
+    broadcast, constant, convolution, elementwise, gather, join, matmul, move_axes, normalise, pool, random,
+    reduce, reshape, select, slice,
 };
 use crate::error::Result;
 use crate::graph::TensorType;
@@ -12,6 +12,7 @@ use crate::graph::TensorType;
 pub(super) type Rule = fn(&NodeView) -> Result<Vec<TensorType>>;
 
 /// The rule of that operator of the default domain.
+#[expect(clippy::too_many_lines, reason = "a list of operators")]
 pub(super) fn rule(op_type: &str) -> Option<Rule> {
     Some(match op_type {
         "Abs" | "Acos" | "Asin" | "Atan" | "Ceil" | "Celu" | "Cos" | "CumSum" | "Elu" | "Erf" | "Exp"
@@ -68,6 +69,9 @@ pub(super) fn rule(op_type: &str) -> Option<Rule> {
         "Range" => constant::range,
         "Shape" => constant::shape,
         "Size" => constant::size,
+        "RandomNormal" | "RandomUniform" => random::of_shape,
+        "RandomNormalLike" | "RandomUniformLike" | "Bernoulli" => random::like,
+        "Multinomial" => random::multinomial,
         "OneHot" => select::one_hot,
         "TopK" => select::top_k,
         _ => return None,

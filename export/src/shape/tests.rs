@@ -50,6 +50,25 @@ fn check(cases: &[Case]) {
 }
 
 #[test]
+fn random() {
+    check(&[
+        ("RandomNormal", &[], "shape=[2,3]", "f32[2, 3]"),
+        ("RandomUniform", &[], "shape=[2] dtype=11", "f64[2]"),
+        ("RandomNormal", &[], "", "error: attribute `shape` is missing"),
+        ("RandomUniform", &[], "shape=[2,-1]", "error: holds a negative number"),
+        ("RandomNormalLike", &["f32[N,3]"], "", "f32[N, 3]"),
+        ("RandomUniformLike", &["i64[N,3]"], "dtype=1", "f32[N, 3]"),
+        ("RandomNormalLike", &["f32[N,3]"], "dtype=8", "error: element type number 8"),
+        ("Bernoulli", &["f32[N,3]"], "", "f32[N, 3]"),
+        ("Bernoulli", &["f32[N,3]"], "dtype=9", "bool[N, 3]"),
+        ("Multinomial", &["f32[N,3]"], "", "i32[N, 1]"),
+        ("Multinomial", &["f32[N,3]"], "sample_size=4 dtype=7", "i64[N, 4]"),
+        ("Multinomial", &["f32[N,3]"], "sample_size=-1", "error: attribute `sample_size` is -1"),
+        ("Multinomial", &["f32[N,3,2]"], "", "error: wanted 2 dimensions"),
+    ]);
+}
+
+#[test]
 fn elementwise() {
     check(&[
         ("Relu", &["f32[N,3]"], "", "f32[N, 3]"),

@@ -12,9 +12,21 @@ use crate::shape::{Known, NodeView, permutation};
 use crate::tensor::Tensor;
 
 /// `x·scale + shift`, one number a channel.
-struct Affine {
-    scale: Vec<f64>,
-    shift: Vec<f64>,
+pub(super) struct Affine {
+    pub(super) scale: Vec<f64>,
+    pub(super) shift: Vec<f64>,
+}
+
+impl Affine {
+    /// `self` of what `first` makes of `x`.
+    pub(super) fn after(&self, first: &Self) -> Self {
+        let product = |(a, b): (&f64, &f64)| a * b;
+        let shifted = self.scale.iter().zip(&first.shift).map(product);
+        Self {
+            scale: self.scale.iter().zip(&first.scale).map(product).collect(),
+            shift: shifted.zip(&self.shift).map(|(shifted, shift)| shifted + shift).collect(),
+        }
+    }
 }
 
 /// Rewrites `Transpose → BatchNormalization → Transpose` back to the first layout, if the channels are last in it, as
@@ -53,7 +65,7 @@ fn channels_are_last(graph: &Graph, [there, batch, back]: [NodeId; 3]) -> bool {
 }
 
 /// `scale = γ/√(σ² + ε)` and `shift = β − μ·scale` of a BatchNormalization with constant parameters.
-fn affine(graph: &Graph, node: &Node) -> Option<Affine> {
+pub(super) fn affine(graph: &Graph, node: &Node) -> Option<Affine> {
     let parameter = |index: usize| graph.constant(node.optional_input(index)?)?.to_f32();
     let (gamma, beta, mean, variance) = (parameter(1)?, parameter(2)?, parameter(3)?, parameter(4)?);
     let epsilon = f64::from(node.attributes.float("epsilon", 1e-5).ok()?);
@@ -75,7 +87,7 @@ fn become_binary(graph: &mut Graph, id: NodeId, op_type: &str, input: Option<Val
     node.attributes = Attributes::default();
 }
 
-fn rounded(dims: &[usize], values: &[f64]) -> Tensor {
+pub(super) fn rounded(dims: &[usize], values: &[f64]) -> Tensor {
     let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
     Tensor::from_f32(dims, &values)
 }
@@ -83,13 +95,15 @@ fn rounded(dims: &[usize], values: &[f64]) -> Tensor {
 /// Moves `x·scale + shift` into every MatMul with constant weights that reads it.
 pub(super) fn fold_into_weights(graph: &mut Graph) {
     let mut nodes = Vec::with_capacity(graph.nodes().len());
-    let producers = graph.producers();
+    let (uses, producers) = (uses(graph), graph.producers());
     for index in 0..graph.nodes().len() {
         let node = graph.node(NodeId(index as u32)).clone();
         let read = node.optional_input(0).filter(|_| node.op_type == "MatMul");
-        let found = read
-            .and_then(|id| producers.get(&id))
-            .and_then(|add| scaled_and_shifted(graph, &producers, *add));
+        let found = read.and_then(|id| {
+            let add = *producers.get(&id)?;
+            let read_once = uses.get(&id) == Some(&1);
+            scaled_and_shifted(graph, &producers, add).or_else(|| shifted(graph, add).filter(|_| read_once))
+        });
         let folded = found.and_then(|(input, affine)| folded(graph, &node, input, &affine));
         match folded {
             Some(pair) => nodes.extend(pair),
@@ -108,6 +122,12 @@ fn scaled_and_shifted(
     let (scaled, shift) = with_vector(graph, graph.node(add), "Add")?;
     let (input, scale) = with_vector(graph, graph.node(*producers.get(&scaled)?), "Mul")?;
     (scale.len() == shift.len()).then_some((input, Affine { scale, shift }))
+}
+
+/// `x` and the numbers of `Add(x, shift)` with a constant vector.
+fn shifted(graph: &Graph, add: NodeId) -> Option<(ValueId, Affine)> {
+    let (input, shift) = addends(graph, graph.node(add))?;
+    Some((input, Affine { scale: vec![1.0; shift.len()], shift }))
 }
 
 /// The two operands of `op_type(value, constant vector)`.
@@ -164,7 +184,7 @@ pub(super) fn merge_biases(graph: &mut Graph) {
 }
 
 /// The operands of an Add of a constant vector on either side.
-fn addends(graph: &Graph, node: &Node) -> Option<(ValueId, Vec<f64>)> {
+pub(super) fn addends(graph: &Graph, node: &Node) -> Option<(ValueId, Vec<f64>)> {
     let mut turned = node.clone();
     turned.inputs.reverse();
     with_vector(graph, node, "Add").or_else(|| with_vector(graph, &turned, "Add"))

@@ -4,11 +4,17 @@
 //! does not depend on the images now: what remains needs the batch size or the pixels. Every rewrite keeps the
 //! results of the graph for every batch size; only `gelu` and `affine` change the last bits.
 
+mod absorb;
 mod affine;
 mod fold;
 mod gelu;
+mod heads;
+mod layer;
 mod noop;
 mod pairs;
+mod parts;
+mod rows;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod unexpand;
@@ -16,8 +22,9 @@ mod unexpand;
 use std::collections::HashMap;
 
 use crate::error::Result;
-use crate::graph::{Graph, ValueId};
+use crate::graph::{Attributes, Graph, Node, Shape, TensorType, ValueId};
 use crate::shape;
+use crate::tensor::Tensor;
 
 /// Rewrites a graph at the working opset (see [`upgrade`](crate::upgrade)); its types are inferred anew.
 ///
@@ -31,11 +38,43 @@ pub fn simplify(graph: &mut Graph) -> Result<()> {
     pairs::merge(graph);
     noop::remove(graph);
     gelu::recognise(graph);
+    sources::look_through(graph);
+    absorb::flatten_first(graph);
+    absorb::in_front(graph);
+    absorb::behind(graph);
     affine::normalise_in_place(graph);
     affine::fold_into_weights(graph);
     affine::merge_biases(graph);
     graph.prune();
+    shape::infer(graph)?;
+    parts::separate(graph);
+    heads::in_front(graph)?;
+    affine::fold_into_weights(graph);
+    affine::merge_biases(graph);
+    graph.prune();
+    shape::infer(graph)?;
+    rows::as_gemm(graph);
+    rows::activate_first(graph);
+    pairs::merge(graph);
+    noop::remove(graph);
     shape::infer(graph)
+}
+
+/// A Reshape of `input` to `shape`; its output is a new value of that type. `None` for an empty shape, or one with two
+/// multiples of the batch.
+fn reshape_node(graph: &mut Graph, name: &str, input: ValueId, shape: &Shape) -> Option<Node> {
+    let dtype = graph.tensor_type(input).ok()?.dtype;
+    let empty = shape.0.iter().any(|dim| dim.fixed() == Some(0));
+    let target = shape.reshape_target().ok().filter(|_| !empty)?;
+    let target = graph.add_constant(&format!("{name}/target"), Tensor::vector_i64(&target));
+    let output = graph.add_fresh_value(name, Some(TensorType { dtype, shape: shape.clone() }));
+    Some(Node {
+        name: graph.value(output).name.clone(),
+        op_type: "Reshape".to_owned(),
+        inputs: vec![Some(input), Some(target)],
+        outputs: vec![Some(output)],
+        attributes: Attributes::default(),
+    })
 }
 
 /// How often each value is used, by nodes and as an output of the graph.

@@ -1,4 +1,4 @@
-//! BatchNormalization and Dropout, whose training forms are refused and whose other attributes say nothing.
+//! BatchNormalization, whose training form is refused, and Dropout, which has none before opset 12.
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node};

@@ -1,58 +1,160 @@
 //! Auto-PGD (Croce and Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse
-//! parameter-free attacks", ICML 2020, algorithm 1): projected gradient ascent with momentum, whose step is halved
-//! and which returns to its best point whenever a checkpoint finds no progress.
+//! parameter-free attacks", ICML 2020, algorithm 1): projected gradient ascent that adapts its step to its progress and
+//! returns to its best point. For L∞ and L2 by the rule of [`momentum`], for L1 by that of [`sparse`].
 //!
 //! Numbers and order of operations are those of the reference implementation, including two accidents of it that
 //! results depend on: at the first checkpoint the oldest comparison reads the last row of the loss history, still
-//! zero (`Run::increases`); and the flag "halved at the last checkpoint" starts as true, so that the second
+//! zero (`Momentum::increases`); and the flag "halved at the last checkpoint" starts as true, so that the second
 //! condition cannot fire at the first checkpoint.
+//!
+//! One unit is one run for one target class and restart: all restarts of the first target, then those of the second.
 
-use mimir_bundle::attack::ApgdSpec;
+mod momentum;
+mod sparse;
+mod track;
 
+use mimir_bundle::attack::{ApgdSpec, AttackSpec, RadiusSchedule, TargetedApgdSpec};
+
+use self::momentum::Momentum;
+use self::sparse::Sparse;
+use self::track::Track;
+use super::expectation::Expectation;
 use super::{Answer, Attack, Query, Search, Setting, Step, Subject};
-use crate::ball::{Ascent, Ball};
+use crate::ball::{AscentRule, Ball};
 use crate::model::{Goal, Loss};
 use crate::random::{Key, Stream};
 
-/// APGD with its ball and seed.
+/// Fewest classes that have an untargeted difference of logits ratio.
+const CLASSES_OF_DLR: usize = 3;
+/// Fewest classes that have a targeted difference of logits ratio.
+const CLASSES_OF_TARGETED_DLR: usize = 4;
+
+/// Whether an attack on a model of so many classes maximises the margin, because its own loss needs more classes. A report
+/// must say so.
+pub fn uses_margin(spec: &AttackSpec, classes: usize) -> bool {
+    match spec {
+        AttackSpec::ApgdDlr(_) => classes < CLASSES_OF_DLR,
+        AttackSpec::ApgdT(_) => classes < CLASSES_OF_TARGETED_DLR,
+        _ => false,
+    }
+}
+
+/// APGD with its loss, targets, balls and seed.
 #[derive(Debug)]
 pub struct Apgd {
     name: &'static str,
     spec: ApgdSpec,
-    ball: Ball,
+    loss: Loss,
+    aim: Aim,
+    /// The parts of a run, at least one.
+    phases: Vec<Phase>,
     seed: u64,
 }
 
+/// Which classes the losses refer to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Aim {
+    /// To the label alone.
+    Untargeted,
+    /// To the only other class of two.
+    OtherClass,
+    /// To so many targets, one after the other.
+    Targets(usize),
+}
+
+/// A part of a run, which starts with a state of its own from the best point of the part before.
+#[derive(Debug, Clone, Copy)]
+struct Phase {
+    ball: Ball,
+    steps: usize,
+}
+
 impl Apgd {
-    /// APGD under that name, which keys its noise.
-    pub(super) fn new(name: &'static str, spec: &ApgdSpec, setting: &Setting) -> Self {
-        Self { name, spec: spec.clone(), ball: setting.ball, seed: setting.seed }
+    /// On the cross entropy.
+    pub fn cross_entropy(spec: &ApgdSpec, setting: &Setting) -> Self {
+        Self::new("apgd-ce", spec, Loss::CrossEntropy, Aim::Untargeted, setting)
     }
 
-    fn start(&self, subject: &Subject, restart: usize, out: &mut [f32]) {
-        let key = Key { seed: self.seed, image: subject.image, attack: self.name, target: None, restart };
-        self.ball.random_start(&subject.pixels, &mut Stream::new(&key), out);
+    /// On the difference of logits ratio; with two classes on the margin to the other.
+    pub fn dlr(spec: &ApgdSpec, setting: &Setting) -> Self {
+        let (loss, aim) = match setting.classes {
+            CLASSES_OF_DLR.. => (Loss::Dlr, Aim::Untargeted),
+            _ => (Loss::Margin, Aim::OtherClass),
+        };
+        Self::new("apgd-dlr", spec, loss, aim, setting)
+    }
+
+    /// On the targeted difference of logits ratio; with two or three classes on the margin to the target.
+    pub fn targeted(spec: &TargetedApgdSpec, setting: &Setting) -> Self {
+        let loss = match setting.classes {
+            CLASSES_OF_TARGETED_DLR.. => Loss::TargetedDlr,
+            _ => Loss::Margin,
+        };
+        let targets = spec.targets.min(setting.classes - 1);
+        Self::new("apgd-t", &spec.apgd, loss, Aim::Targets(targets), setting)
+    }
+
+    fn new(name: &'static str, spec: &ApgdSpec, loss: Loss, aim: Aim, setting: &Setting) -> Self {
+        let phases = phases(spec, setting.ball);
+        Self { name, spec: spec.clone(), loss, aim, phases, seed: setting.seed }
+    }
+
+    /// The goal of one unit, and its restart.
+    fn goal(&self, subject: &Subject, unit: usize) -> (Goal, usize) {
+        let (position, restart) = (unit / self.spec.restarts, unit % self.spec.restarts);
+        let target = match self.aim {
+            Aim::Untargeted => None,
+            Aim::OtherClass => Some(1 - subject.label),
+            Aim::Targets(_) => Some(subject.targets[position]),
+        };
+        (Goal { label: subject.label, target }, restart)
+    }
+
+    fn start(&self, subject: &Subject, goal: Goal, restart: usize) -> Vec<f32> {
+        let target = match self.aim {
+            Aim::Targets(_) => goal.target,
+            Aim::Untargeted | Aim::OtherClass => None,
+        };
+        let key = Key { seed: self.seed, image: subject.image, attack: self.name, target, restart };
+        let mut start = vec![0.0; subject.pixels.len()];
+        self.phases[0].ball.random_start(&subject.pixels, &mut Stream::new(&key), &mut start);
+        start
     }
 }
 
-/// A share of the steps: rounded down, at least one.
-fn share_of_steps(steps: usize, share: f64) -> usize {
-    ((share * steps as f64) as usize).max(1)
+/// The phases of a run.
+fn phases(spec: &ApgdSpec, ball: Ball) -> Vec<Phase> {
+    match spec.radius_schedule {
+        RadiusSchedule::Fixed => vec![Phase { ball, steps: spec.steps }],
+        RadiusSchedule::Shrinking => {
+            let share = (0.3 * spec.steps as f64).ceil() as usize;
+            let second = share.min(spec.steps - share);
+            let last = spec.steps - share - second;
+            let parts = [(3.0, share), (2.0, second), (1.0, last)];
+            parts.map(|(factor, steps)| Phase { ball: ball.scaled(factor), steps }).to_vec()
+        }
+    }
 }
 
 impl Attack for Apgd {
     fn queries(&self) -> Vec<Query> {
-        vec![Query::Gradient(Loss::CrossEntropy)]
+        vec![Query::Gradient(self.loss)]
     }
 
     fn units(&self) -> usize {
-        self.spec.restarts
+        let targets = match self.aim {
+            Aim::Untargeted | Aim::OtherClass => 1,
+            Aim::Targets(targets) => targets,
+        };
+        targets * self.spec.restarts
     }
 
     fn search(&self, subject: &Subject, unit: usize) -> Box<dyn Search + '_> {
-        let mut run = Run::new(&self.spec, self.ball.epsilon(), subject.pixels.len());
-        self.start(subject, unit, &mut run.point);
-        Box::new(ApgdSearch { attack: self, subject: subject.clone(), run })
+        let (goal, restart) = self.goal(subject, unit);
+        let track = Track::new(self.start(subject, goal, restart));
+        let run = Run::new(&self.spec, self.phases[0], &subject.pixels, track);
+        let expectation = Expectation::new(self.spec.eot, subject.pixels.len());
+        Box::new(ApgdSearch { attack: self, subject: subject.clone(), goal, phase: 0, run, expectation })
     }
 }
 
@@ -60,162 +162,134 @@ impl Attack for Apgd {
 struct ApgdSearch<'a> {
     attack: &'a Apgd,
     subject: Subject,
+    goal: Goal,
+    /// Position of the present phase.
+    phase: usize,
     run: Run,
+    expectation: Expectation,
 }
 
 impl Search for ApgdSearch<'_> {
     fn query(&self) -> Query {
-        Query::Gradient(Loss::CrossEntropy)
+        Query::Gradient(self.attack.loss)
     }
 
     fn goal(&self) -> Goal {
-        Goal { label: self.subject.label, target: None }
+        self.goal
     }
 
     fn propose(&mut self, out: &mut [f32]) {
-        out.copy_from_slice(&self.run.point);
+        out.copy_from_slice(self.run.track.point());
+    }
+
+    /// Iterates of earlier phases may lie outside the ball.
+    fn counts(&self) -> bool {
+        self.phase + 1 == self.attack.phases.len()
     }
 
     fn observe(&mut self, answer: &Answer) -> Step {
-        let Apgd { spec, ball, .. } = self.attack;
-        self.run.observe(spec, *ball, &self.subject.pixels, answer)
+        let Some(answer) = self.expectation.gather(answer) else { return Step::Continue };
+        let Apgd { spec, phases, .. } = self.attack;
+        let centre = &self.subject.pixels;
+        if self.run.observe(spec, centre, &answer) == Step::Continue {
+            return Step::Continue;
+        }
+        self.phase += 1;
+        let Some(phase) = phases.get(self.phase) else { return Step::Done };
+        self.run.restart(spec, *phase, centre);
+        Step::Continue
     }
 }
 
-/// One run: from a random start through `N` steps.
+/// One run through one phase: from its start through `N` steps.
 #[derive(Debug)]
 struct Run {
-    /// The iterate that the model is asked about.
-    point: Vec<f32>,
-    /// The iterate before it, for the momentum.
-    previous: Vec<f32>,
-    /// Iterates seen so far, the random start included.
+    phase: Phase,
+    /// Iterates seen so far, the start included.
     seen: usize,
-    step_size: f32,
-    best: Best,
-    /// Losses after each step, `[N]`; zero where none has been taken.
-    history: Vec<f32>,
-    checkpoint: Checkpoint,
+    track: Track,
+    rule: Rule,
 }
 
-/// The iterate of highest loss.
+/// How a run ascends.
 #[derive(Debug)]
-struct Best {
-    point: Vec<f32>,
-    gradient: Vec<f32>,
-    loss: f32,
+enum Rule {
+    Momentum(Momentum),
+    Sparse(Sparse),
 }
 
-/// What the last checkpoint left behind.
-#[derive(Debug)]
-struct Checkpoint {
-    /// Steps from the last checkpoint to the next.
-    period: usize,
-    /// Steps since.
-    steps: usize,
-    best_loss: f32,
-    halved: bool,
+/// Where a step goes.
+#[derive(Debug, Clone, Copy)]
+struct Move<'a> {
+    ball: Ball,
+    /// The clean image.
+    centre: &'a [f32],
+    /// Gradient at the present point; `None` where the run has returned to its best.
+    gradient: Option<&'a [f32]>,
 }
 
 impl Run {
-    fn new(spec: &ApgdSpec, epsilon: f32, pixels: usize) -> Self {
-        Self {
-            point: vec![0.0; pixels],
-            previous: vec![0.0; pixels],
-            seen: 0,
-            step_size: spec.initial_step as f32 * epsilon,
-            best: Best { point: vec![0.0; pixels], gradient: vec![0.0; pixels], loss: 0.0 },
-            history: vec![0.0; spec.steps],
-            checkpoint: Checkpoint {
-                period: share_of_steps(spec.steps, spec.first_period),
-                steps: 0,
-                best_loss: 0.0,
-                halved: true,
-            },
-        }
+    fn new(spec: &ApgdSpec, phase: Phase, centre: &[f32], track: Track) -> Self {
+        let Phase { ball, steps } = phase;
+        let rule = match (ball.ascent_rule(), spec.radius_schedule) {
+            (AscentRule::Momentum, _) => Rule::Momentum(Momentum::new(spec, steps, ball.epsilon())),
+            (AscentRule::Sparse, RadiusSchedule::Fixed) => {
+                Rule::Sparse(Sparse::new(steps, ball.epsilon(), centre.len()))
+            }
+            // The reference gives the start of every phase, the first one's too, from outside.
+            (AscentRule::Sparse, RadiusSchedule::Shrinking) => {
+                Rule::Sparse(Sparse::from_start(steps, ball.epsilon(), centre, track.point()))
+            }
+        };
+        Self { phase, seen: 0, track, rule }
     }
 
-    /// Learns what the model said about `point` and moves on.
-    fn observe(&mut self, spec: &ApgdSpec, ball: Ball, centre: &[f32], answer: &Answer) -> Step {
+    /// Starts again in the next phase, from the best point.
+    fn restart(&mut self, spec: &ApgdSpec, phase: Phase, centre: &[f32]) {
+        let mut track = std::mem::replace(&mut self.track, Track::new(Vec::new()));
+        track.restart(|point| phase.ball.project(centre, point));
+        *self = Self::new(spec, phase, centre, track);
+    }
+
+    /// Learns what the model said about the present point and moves on.
+    fn observe(&mut self, spec: &ApgdSpec, centre: &[f32], answer: &Answer) -> Step {
         let returned = match self.seen {
-            0 => {
-                self.begin(answer);
-                false
-            }
-            seen => self.record(spec, seen - 1, answer),
+            0 => self.begin(answer),
+            seen => self.record(spec, centre, seen - 1, answer),
         };
+        let step = self.seen;
         self.seen += 1;
-        if self.seen > spec.steps {
+        if self.seen > self.phase.steps {
             return Step::Done;
         }
-        let gradient = if returned { &self.best.gradient } else { answer.gradient };
-        // The first step has no movement behind it.
-        let momentum = if self.seen == 1 { 1.0 } else { spec.momentum as f32 };
-        let ascent = Ascent { centre, point: &self.point, gradient, step_size: self.step_size, momentum };
-        ball.advance(ascent, &mut self.previous);
-        std::mem::swap(&mut self.point, &mut self.previous);
+        if returned {
+            self.track.return_to_best();
+        }
+        let gradient = if returned { None } else { Some(answer.gradient) };
+        let to = Move { ball: self.phase.ball, centre, gradient };
+        match &mut self.rule {
+            Rule::Momentum(momentum) => momentum.advance(spec, step, &to, &mut self.track),
+            Rule::Sparse(sparse) => sparse.advance(&to, &mut self.track),
+        }
         Step::Continue
     }
 
-    /// The random start is the best point so far.
-    fn begin(&mut self, answer: &Answer) {
-        self.previous.copy_from_slice(&self.point);
-        self.checkpoint.best_loss = answer.loss;
-        self.best.improve(&self.point, answer);
-    }
-
-    /// Books step `step`, counted from 0. True where the run has returned to its best point.
-    fn record(&mut self, spec: &ApgdSpec, step: usize, answer: &Answer) -> bool {
-        self.history[step] = answer.loss;
-        if answer.loss > self.best.loss {
-            self.best.improve(&self.point, answer);
+    /// The start is the best point so far.
+    fn begin(&mut self, answer: &Answer) -> bool {
+        self.track.begin(answer);
+        if let Rule::Momentum(momentum) = &mut self.rule {
+            momentum.begin(answer.loss);
         }
-        self.checkpoint.steps += 1;
-        if self.checkpoint.steps < self.checkpoint.period {
-            return false;
+        false
+    }
+
+    /// Books step `step`, counted from 0. True where the run must return to its best point.
+    fn record(&mut self, spec: &ApgdSpec, centre: &[f32], step: usize, answer: &Answer) -> bool {
+        self.track.record(answer);
+        match &mut self.rule {
+            Rule::Momentum(momentum) => momentum.record(spec, step, answer.loss, self.track.best_loss()),
+            Rule::Sparse(sparse) => sparse.record(step, self.phase.ball.epsilon(), centre, self.track.best()),
         }
-        let halve = self.has_stalled(spec.rho, step);
-        if halve {
-            self.step_size /= 2.0;
-            self.point.copy_from_slice(&self.best.point);
-        }
-        self.checkpoint = self.checkpoint.next(spec, self.best.loss, halve);
-        halve
-    }
-
-    /// Whether too few of the steps since the last checkpoint raised the loss, or the best loss has not changed since
-    /// a checkpoint that left the step as it was.
-    fn has_stalled(&self, rho: f64, step: usize) -> bool {
-        let Checkpoint { period, best_loss, halved, .. } = self.checkpoint;
-        let oscillates = self.increases(step, period) as f64 <= rho * period as f64;
-        let no_improvement = !halved && best_loss >= self.best.loss;
-        oscillates || no_improvement
-    }
-
-    /// How many of the last `period` steps raised the loss.
-    ///
-    /// Before step 0 stands the last entry of the history, as in the reference: still zero at the first checkpoint, so
-    /// that a positive first loss counts as an increase.
-    fn increases(&self, step: usize, period: usize) -> usize {
-        let count = self.history.len();
-        let raised = |current: &usize| self.history[*current] > self.history[(current + count - 1) % count];
-        (step + 1 - period..=step).filter(raised).count()
-    }
-}
-
-impl Best {
-    fn improve(&mut self, point: &[f32], answer: &Answer) {
-        self.point.copy_from_slice(point);
-        self.gradient.copy_from_slice(answer.gradient);
-        self.loss = answer.loss;
-    }
-}
-
-impl Checkpoint {
-    fn next(&self, spec: &ApgdSpec, best_loss: f32, halved: bool) -> Self {
-        let shorter = self.period.saturating_sub(share_of_steps(spec.steps, spec.period_decrement));
-        let period = shorter.max(share_of_steps(spec.steps, spec.shortest_period));
-        Self { period, steps: 0, best_loss, halved }
     }
 }
 

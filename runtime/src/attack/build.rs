@@ -5,6 +5,8 @@ use mimir_bundle::attack::{AttackSpec, SpecError};
 
 use super::Attack;
 use super::apgd::Apgd;
+use super::fab::Fab;
+use super::square::Square;
 use crate::ball::Ball;
 
 /// What attacks must know of the evaluation that they are part of.
@@ -38,7 +40,12 @@ pub enum Distances {
 pub fn attack(spec: &AttackSpec, setting: &Setting) -> Result<Box<dyn Attack>, SpecError> {
     spec.check()?;
     Ok(match spec {
-        AttackSpec::ApgdCe(apgd) => Box::new(Apgd::new("apgd-ce", apgd, setting)),
+        AttackSpec::ApgdCe(apgd) => Box::new(Apgd::cross_entropy(apgd, setting)),
+        AttackSpec::ApgdDlr(apgd) => Box::new(Apgd::dlr(apgd, setting)),
+        AttackSpec::ApgdT(targeted) => Box::new(Apgd::targeted(targeted, setting)),
+        AttackSpec::Square(square) => Box::new(Square::new(square, setting)),
+        AttackSpec::Fab(fab) => Box::new(Fab::untargeted("fab", fab, setting)),
+        AttackSpec::FabT(fab) => Box::new(Fab::targeted("fab-t", fab, setting)),
         other => unreachable!("{} is not there yet", other.name()),
     })
 }

@@ -12,12 +12,17 @@
 
 pub mod apgd;
 mod build;
-mod shim;
-pub(crate) use shim::*;
+mod curve;
+mod expectation;
+pub mod fab;
+pub mod square;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use apgd::uses_margin;
 pub use build::{Distances, Setting, attack};
+
+pub(crate) use curve::{WarmStart, WarmStarts};
 
 use std::sync::Arc;
 

@@ -1,42 +1,159 @@
 //! L1: the sum of all absolute changes is at most ε.
 
-use super::{Ascent, at_least, at_most};
+use multiversion::multiversion;
+
+use super::{Ascent, Climb, LANES, Scratch, at_least, at_most, unit_box};
+
+/// Keeps a step without any direction from dividing by zero, as in the reference.
+const TINY: f32 = 1e-10;
+
+/// Passes over the pixels that a projection may take; it takes about eight, and at most two for each bit of `λ`.
+const PASSES: usize = 128;
+
+/// How much of the budget a projection may leave unused, as a share.
+const SLACK: f64 = 1e-6;
 
 /// Euclidean projection on the intersection of the ball and the box.
 ///
-/// With `d = point - centre`, each coordinate moves towards the centre by the same amount `λ` after it was cut to the
-/// room `r` that the box leaves on its side: `sign(d) · clamp(|d| - λ, 0, r)`. `λ` is bisected to the last bit.
+/// With `d = point - centre`, each coordinate moves towards the centre by the same amount `λ` and is then cut to the room
+/// `r` that the box leaves on its side: `sign(d) · clamp(|d| - λ, 0, r)`. What is left of all changes together falls with
+/// `λ` and is linear between the points where a coordinate reaches 0 or `r`, so Newton's method finds the exact `λ` once
+/// it is on the right piece. The bracket around it halves at least at every second pass. What is left is measured on
+/// the rounded result, so the budget is never exceeded.
+#[multiversion(targets("x86_64+avx2"))]
 pub(super) fn project(epsilon: f32, centre: &[f32], point: &mut [f32]) {
-    let length = |lambda: f32| -> f64 {
-        let changes = centre.iter().zip(point.iter());
-        changes.map(|(clean, value)| f64::from(kept(*value - clean, *clean, lambda))).sum()
-    };
-    let mut lambda = 0.0;
-    if length(0.0) > f64::from(epsilon) {
-        let (mut low, mut high) = (0_u32, f32::MAX.to_bits());
-        while high - low > 1 {
-            let middle = low + (high - low) / 2;
-            if length(f32::from_bits(middle)) > f64::from(epsilon) { low = middle } else { high = middle }
-        }
-        lambda = f32::from_bits(high);
-    }
+    let centre = &centre[..point.len()];
+    let lambda = threshold(f64::from(epsilon), centre, point);
     for (value, clean) in point.iter_mut().zip(centre) {
-        let change = *value - clean;
-        *value = clean + kept(change, *clean, lambda).copysign(change);
+        *value = shrunk(*value, *clean, lambda);
     }
 }
 
-/// How much of a change is left after `lambda` is taken away and the box is respected.
-fn kept(change: f32, clean: f32, lambda: f32) -> f32 {
-    let room = if change > 0.0 { 1.0 - clean } else { clean };
-    at_most(at_least(change.abs() - lambda, 0.0), room)
+/// The smallest `λ` that leaves at most `budget`, found to within [`SLACK`] of the budget.
+#[inline(always)]
+fn threshold(budget: f64, centre: &[f32], point: &[f32]) -> f32 {
+    let mut low = 0.0;
+    let mut left = remains(low, centre, point);
+    if left.sum <= budget {
+        return low;
+    }
+    // Leaves nothing.
+    let mut high =
+        centre.iter().zip(point).fold(0.0, |most, (clean, value)| at_least((value - clean).abs(), most));
+    // In the middle of what is good enough, so that rounding rarely takes it out.
+    let goal = budget * (1.0 - SLACK / 2.0);
+    let mut halved = true;
+    for _ in 0..PASSES {
+        let newton = (f64::from(left.at) + (left.sum - goal) / left.moving) as f32;
+        let middle = low + (high - low) / 2.0;
+        let next = if halved && low < newton && newton < high { newton } else { middle };
+        if next <= low || high <= next {
+            break;
+        }
+        let width = high - low;
+        left = remains(next, centre, point);
+        if left.sum > budget {
+            low = next;
+        } else {
+            high = next;
+            if left.sum >= budget * (1.0 - SLACK) {
+                break;
+            }
+        }
+        halved = high - low <= width / 2.0;
+    }
+    high
 }
 
-pub(super) fn advance(epsilon: f32, ascent: Ascent, previous: &mut [f32]) {
-    let Ascent { centre, point, gradient, step_size, .. } = ascent;
-    let largest = gradient.iter().fold(0.0_f32, |largest, value| at_least(value.abs(), largest));
-    for ((next, here), slope) in previous.iter_mut().zip(point).zip(gradient) {
-        *next = here + if slope.abs() == largest { step_size.copysign(*slope) } else { 0.0 };
+/// What a `λ` leaves of a change.
+#[derive(Debug, Clone, Copy)]
+struct Remains {
+    /// The `λ`.
+    at: f32,
+    /// Sum of the absolute changes.
+    sum: f64,
+    /// Coordinates between 0 and their room: how fast the sum falls with `λ`.
+    moving: f64,
+}
+
+#[inline(always)]
+fn remains(lambda: f32, centre: &[f32], point: &[f32]) -> Remains {
+    let mut sums = [0.0_f64; LANES];
+    let mut moving = [0.0_f32; LANES];
+    let mut add = |lane: usize, clean: f32, value: f32| {
+        let left = (value - clean).abs() - lambda;
+        let inside = left > 0.0 && left < room(value, clean);
+        moving[lane] += if inside { 1.0 } else { 0.0 };
+        sums[lane] += (f64::from(shrunk(value, clean, lambda)) - f64::from(clean)).abs();
+    };
+    let (centres, rest_of_centre) = centre.as_chunks::<LANES>();
+    let (points, rest_of_point) = point.as_chunks::<LANES>();
+    for (centre, point) in centres.iter().zip(points) {
+        for lane in 0..LANES {
+            add(lane, centre[lane], point[lane]);
+        }
     }
-    project(epsilon, centre, previous);
+    for (clean, value) in rest_of_centre.iter().zip(rest_of_point) {
+        add(0, *clean, *value);
+    }
+    Remains { at: lambda, sum: sums.iter().sum(), moving: moving.iter().map(|count| f64::from(*count)).sum() }
+}
+
+/// The pixel after its change was shortened by `lambda` and cut to the box.
+#[inline(always)]
+fn shrunk(value: f32, clean: f32, lambda: f32) -> f32 {
+    let change = value - clean;
+    let kept = at_most(at_least(change.abs() - lambda, 0.0), room(value, clean));
+    unit_box(clean + kept.copysign(change))
+}
+
+/// How far the pixel may move towards `value` before it leaves the box.
+#[inline(always)]
+fn room(value: f32, clean: f32) -> f32 {
+    if value > clean { 1.0 - clean } else { clean }
+}
+
+/// The steepest direction of length one changes the pixel of the largest slope alone.
+pub(super) fn advance(epsilon: f32, ascent: Ascent<'_>, next: &mut [f32]) {
+    let Ascent { centre, point, previous, gradient, step_size, momentum } = ascent;
+    next.copy_from_slice(point);
+    let steepest =
+        (0..gradient.len()).max_by(|left, right| gradient[*left].abs().total_cmp(&gradient[*right].abs()));
+    if let Some(pixel) = steepest.filter(|pixel| gradient[*pixel] != 0.0) {
+        next[pixel] += step_size.copysign(gradient[pixel]);
+    }
+    project(epsilon, centre, next);
+    for ((target, here), before) in next.iter_mut().zip(point).zip(previous) {
+        *target = here + (*target - here) * momentum + (here - before) * (1.0 - momentum);
+    }
+    project(epsilon, centre, next);
+}
+
+/// A step along the signs of the largest slopes. Slopes that tie with the smallest of them move too.
+pub(super) fn climb(epsilon: f32, climb: Climb<'_>, scratch: &mut Scratch, next: &mut [f32]) {
+    let Climb { centre, point, gradient, step_size, density } = climb;
+    let least = smallest_kept(density, gradient, scratch);
+    step(point, gradient, step_size, least, next);
+    project(epsilon, centre, next);
+}
+
+/// Absolute value at position `(1 - density) · D`, rounded down, of the absolute slopes in ascending order.
+fn smallest_kept(density: f32, gradient: &[f32], scratch: &mut Scratch) -> f32 {
+    let magnitudes = &mut scratch.0;
+    magnitudes.clear();
+    // Bits of numbers that are not negative are in the order of the numbers, and integers compare faster.
+    magnitudes.extend(gradient.iter().map(|slope| slope.abs().to_bits()));
+    let Some(last) = magnitudes.len().checked_sub(1) else { return 0.0 };
+    let position = ((1.0 - density) * magnitudes.len() as f32) as usize;
+    f32::from_bits(*magnitudes.select_nth_unstable(position.min(last)).1)
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn step(point: &[f32], gradient: &[f32], step_size: f32, least: f32, next: &mut [f32]) {
+    let moves = |slope: f32| slope.abs() >= least && slope != 0.0;
+    let moved = gradient.iter().filter(|slope| moves(**slope)).count();
+    let length = step_size / (moved as f32 + TINY);
+    for ((next, here), slope) in next.iter_mut().zip(point).zip(gradient) {
+        *next = here + if moves(*slope) { length.copysign(*slope) } else { 0.0 };
+    }
 }

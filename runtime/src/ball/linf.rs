@@ -1,33 +1,57 @@
 //! L∞: every pixel moves by at most ε, on its own. Ball and box together are one interval a pixel.
 
-use super::{Ascent, at_least, at_most};
+use multiversion::multiversion;
+
+use super::{Ascent, Climb, at_least, at_most, unit_box};
 
 /// Largest absolute value.
+#[multiversion(targets("x86_64+avx2"))]
 pub(super) fn length(values: &[f32]) -> f32 {
     values.iter().fold(0.0, |largest, value| at_least(value.abs(), largest))
 }
 
+#[multiversion(targets("x86_64+avx2"))]
 pub(super) fn project(epsilon: f32, centre: &[f32], point: &mut [f32]) {
     for (value, clean) in point.iter_mut().zip(centre) {
         *value = clamp(*value, epsilon, *clean);
     }
 }
 
-pub(super) fn advance(epsilon: f32, ascent: Ascent, previous: &mut [f32]) {
-    let Ascent { centre, point, gradient, step_size, momentum } = ascent;
+#[multiversion(targets("x86_64+avx2"))]
+pub(super) fn advance(epsilon: f32, ascent: Ascent<'_>, next: &mut [f32]) {
+    let Ascent { centre, point, previous, gradient, step_size, momentum } = ascent;
     // Equal lengths, stated once, take the bounds checks out of the loop.
-    let length = previous.len();
-    let (centre, point, gradient) = (&centre[..length], &point[..length], &gradient[..length]);
-    for index in 0..length {
+    let count = next.len();
+    let (centre, point) = (&centre[..count], &point[..count]);
+    let (previous, gradient) = (&previous[..count], &gradient[..count]);
+    for index in 0..count {
         let here = point[index];
         let stepped = clamp(here + step_size * sign(gradient[index]), epsilon, centre[index]);
         let last_move = here - previous[index];
         let mixed = here + (stepped - here) * momentum + last_move * (1.0 - momentum);
-        previous[index] = clamp(mixed, epsilon, centre[index]);
+        next[index] = clamp(mixed, epsilon, centre[index]);
+    }
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+pub(super) fn climb(epsilon: f32, climb: Climb<'_>, next: &mut [f32]) {
+    let Climb { centre, point, gradient, step_size, .. } = climb;
+    let count = next.len();
+    let (centre, point, gradient) = (&centre[..count], &point[..count], &gradient[..count]);
+    for index in 0..count {
+        next[index] = clamp(point[index] + step_size * sign(gradient[index]), epsilon, centre[index]);
+    }
+}
+
+/// Takes `out` from uniform noise of `[-1, 1)` to a uniform point.
+pub(super) fn place(epsilon: f32, centre: &[f32], out: &mut [f32]) {
+    for (value, clean) in out.iter_mut().zip(centre) {
+        *value = unit_box(clean + epsilon * *value);
     }
 }
 
 /// First to `[clean - ε, clean + ε]`, then to the box: one interval, because `clean` is in the box.
+#[inline(always)]
 fn clamp(value: f32, epsilon: f32, clean: f32) -> f32 {
     let low = at_least(clean - epsilon, 0.0);
     let high = at_most(clean + epsilon, 1.0);
@@ -35,6 +59,7 @@ fn clamp(value: f32, epsilon: f32, clean: f32) -> f32 {
 }
 
 /// -1, 0 or 1; 0 for both zeros. Written as a copied sign bit and a mask, a third faster than a difference of comparisons.
+#[inline(always)]
 fn sign(value: f32) -> f32 {
     if value == 0.0 { 0.0 } else { 1.0_f32.copysign(value) }
 }

@@ -1,21 +1,34 @@
 //! The set that an adversarial image must stay in: a ball around the clean image, intersected with the box `[0, 1]`.
 //!
-//! Every `match` on a norm is in this file; the attacks do not know which one they run in. All functions work on the
+//! Every `match` on a norm is in this folder; the attacks do not know which one they run in. All functions work on the
 //! pixels of one image, allocate nothing, and are plain loops over slices of one length that LLVM vectorises.
 
+mod direction;
 mod l1;
 mod l2;
 mod linf;
+mod plane;
+mod window;
 
 use mimir_bundle::{Norm, ThreatModel};
+
+pub use plane::Slopes;
+pub use window::Windows;
 
 use crate::random::Stream;
 
 /// Rounding that [`Ball::contains`] forgives, in pixels of `[0, 1]`: `x + ε` of float32 is off by up to 6·10⁻⁸.
 pub const TOLERANCE: f64 = 1e-6;
 
+/// Share of the gradient's entries that an L1 step of [`Ball::climb`] customarily moves (Tramèr and Boneh, "Adversarial
+/// training and robustness for multiple perturbations", NeurIPS 2019).
+pub const CUSTOMARY_DENSITY: f32 = 0.01;
+
 /// Keeps a norm of zero from dividing by zero; far below any norm of an image.
 const TINY: f32 = 1e-12;
+
+/// Partial sums that run side by side: enough for two vectors of `f64` in flight on any machine.
+const LANES: usize = 8;
 
 /// A radius that no ball has.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
@@ -36,12 +49,43 @@ pub struct Ascent<'a> {
     pub centre: &'a [f32],
     /// The current iterate, inside the ball.
     pub point: &'a [f32],
+    /// The iterate before it.
+    pub previous: &'a [f32],
     /// Gradient of the loss at `point`.
     pub gradient: &'a [f32],
     /// Length of the gradient step in the ball's norm, in pixels.
     pub step_size: f32,
     /// Weight `a` of the gradient step; `1 - a` weighs the last movement. 1 is a step without momentum.
     pub momentum: f32,
+}
+
+/// One plain ascent step, from an iterate and a gradient to the next iterate.
+#[derive(Debug, Clone, Copy)]
+pub struct Climb<'a> {
+    /// The clean image.
+    pub centre: &'a [f32],
+    /// The current iterate.
+    pub point: &'a [f32],
+    /// Gradient of the loss at `point`.
+    pub gradient: &'a [f32],
+    /// Length of the step in the ball's norm, in pixels.
+    pub step_size: f32,
+    /// Share of the gradient's entries that a step of L1 moves, in `[0, 1]`: at least one. Other norms move all.
+    pub density: f32,
+}
+
+/// Room for the order of a gradient's entries, which steps of L1 need. Empty until then; one for each run.
+#[derive(Debug, Clone, Default)]
+pub struct Scratch(Vec<u32>);
+
+/// By which rule Auto-PGD ascends in a ball.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AscentRule {
+    /// [`Ball::advance`] with momentum and a step that is halved (Croce and Hein, ICML 2020).
+    Momentum,
+    /// [`Ball::climb`] with an adaptive density and step (Croce and Hein, "Mind the box: `l1`-APGD for sparse adversarial
+    /// attacks on image classifiers", ICML 2021).
+    Sparse,
 }
 
 impl Ball {
@@ -62,9 +106,37 @@ impl Ball {
         self.epsilon
     }
 
-    /// Writes a random point whose distance is the radius before it is cut to the box.
+    /// The ball of `factor ≥ 0` times the radius.
+    #[must_use]
+    pub fn scaled(&self, factor: f32) -> Self {
+        Self { norm: self.norm, epsilon: at_most(factor * self.epsilon, f32::MAX) }
+    }
+
+    /// The rule of Auto-PGD in this ball.
+    pub fn ascent_rule(&self) -> AscentRule {
+        match self.norm {
+            Norm::Linf | Norm::L2 => AscentRule::Momentum,
+            Norm::L1 => AscentRule::Sparse,
+        }
+    }
+
+    /// Writes a random point of the ball and the box.
     ///
-    /// L∞: uniform noise, scaled so that its largest entry touches the sphere. L2: uniform on the sphere.
+    /// L∞: uniform in the ball, then cut to the box. L2 and L1: as [`Ball::random_start`].
+    pub fn random_point(&self, centre: &[f32], noise: &mut Stream, out: &mut [f32]) {
+        match self.norm {
+            Norm::Linf => {
+                noise.fill_uniform(out);
+                linf::place(self.epsilon, centre, out);
+            }
+            Norm::L2 | Norm::L1 => self.random_start(centre, noise, out),
+        }
+    }
+
+    /// Writes a random point at the edge of the ball, where Auto-PGD starts.
+    ///
+    /// L∞: uniform noise, scaled so that its largest entry touches the sphere. L2: uniform on the sphere. Both are then
+    /// cut to the box. L1: the clean image with standard normal noise, projected.
     pub fn random_start(&self, centre: &[f32], noise: &mut Stream, out: &mut [f32]) {
         let length = match self.norm {
             Norm::Linf => {
@@ -89,7 +161,7 @@ impl Ball {
         }
     }
 
-    /// Replaces `point` by its projection: on the ball, then on the box.
+    /// Replaces `point` by its projection: L∞ and L2 on the ball, then on the box; L1 on their intersection.
     pub fn project(&self, centre: &[f32], point: &mut [f32]) {
         match self.norm {
             Norm::Linf => linf::project(self.epsilon, centre, point),
@@ -98,16 +170,28 @@ impl Ball {
         }
     }
 
-    /// Replaces `previous`, the iterate before `ascent.point`, by the iterate after it.
+    /// Writes the iterate after `ascent.point`, with momentum.
     ///
     /// With `P` the projection, `x` the point and `x⁻` the previous one: `z = P(x + s·d)`, then
     /// `P(x + a·(z - x) + (1 - a)·(x - x⁻))`, where `d` is the steepest direction of length one: the sign of the
-    /// gradient for L∞, the gradient over its length for L2. A zero gradient moves nothing.
-    pub fn advance(&self, ascent: Ascent, previous: &mut [f32]) {
+    /// gradient for L∞, the gradient over its length for L2, its largest entry alone for L1. A zero gradient moves nothing.
+    pub fn advance(&self, ascent: Ascent, next: &mut [f32]) {
         match self.norm {
-            Norm::Linf => linf::advance(self.epsilon, ascent, previous),
-            Norm::L2 => l2::advance(self.epsilon, ascent, previous),
-            Norm::L1 => l1::advance(self.epsilon, ascent, previous),
+            Norm::Linf => linf::advance(self.epsilon, ascent, next),
+            Norm::L2 => l2::advance(self.epsilon, ascent, next),
+            Norm::L1 => l1::advance(self.epsilon, ascent, next),
+        }
+    }
+
+    /// Writes the iterate after `climb.point`: a step of the given length along `d`, projected.
+    ///
+    /// `d` has length one: the sign of the gradient for L∞, the gradient over its length for L2, and for L1 the signs of
+    /// its largest entries over their number. A zero gradient moves nothing.
+    pub fn climb(&self, climb: Climb, scratch: &mut Scratch, next: &mut [f32]) {
+        match self.norm {
+            Norm::Linf => linf::climb(self.epsilon, climb, next),
+            Norm::L2 => l2::climb(self.epsilon, climb, next),
+            Norm::L1 => l1::climb(self.epsilon, climb, scratch, next),
         }
     }
 
@@ -130,16 +214,19 @@ impl Ball {
 }
 
 /// `v` cut to `[0, 1]`.
+#[inline(always)]
 fn unit_box(value: f32) -> f32 {
     at_most(at_least(value, 0.0), 1.0)
 }
 
 /// Larger of two numbers: one instruction, where `f32::max` also has rules for NaN.
+#[inline(always)]
 fn at_least(value: f32, bound: f32) -> f32 {
     if value > bound { value } else { bound }
 }
 
 /// Smaller of two numbers: one instruction, where `f32::min` also has rules for NaN.
+#[inline(always)]
 fn at_most(value: f32, bound: f32) -> f32 {
     if value < bound { value } else { bound }
 }

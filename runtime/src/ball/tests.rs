@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::random::Key;
 
-const NORMS: [Norm; 2] = [Norm::Linf, Norm::L2];
+const NORMS: [Norm; 3] = [Norm::Linf, Norm::L2, Norm::L1];
 
 fn ball(norm: Norm, epsilon: f64) -> Ball {
     Ball::new(&ThreatModel { norm, epsilon }).unwrap()
@@ -38,6 +38,15 @@ fn projections_by_hand() {
         Case { norm: Norm::L2, epsilon: 0.5, centre: [0.5, 0.5], point: [0.5, 0.75], want: [0.5, 0.75] },
         // Shrunk to (1.1, 0.5), then cut to the box.
         Case { norm: Norm::L2, epsilon: 0.25, centre: [0.85, 0.5], point: [1.85, 0.5], want: [1.0, 0.5] },
+        // (0.4, 0.1) loses 0.125 of each part, of which the second has less.
+        Case { norm: Norm::L1, epsilon: 0.275, centre: [0.5, 0.5], point: [0.9, 0.4], want: [0.775, 0.5] },
+        // (0.3, 0.2) loses 0.1 of each part.
+        Case { norm: Norm::L1, epsilon: 0.3, centre: [0.5, 0.5], point: [0.2, 0.7], want: [0.3, 0.6] },
+        // The box leaves 0.1 of the first part; the second keeps 0.2 of the budget.
+        Case { norm: Norm::L1, epsilon: 0.3, centre: [0.9, 0.5], point: [1.9, 1.0], want: [1.0, 0.7] },
+        Case { norm: Norm::L1, epsilon: 1.0, centre: [0.5, 0.5], point: [0.8, 0.1], want: [0.8, 0.1] },
+        Case { norm: Norm::L1, epsilon: 1.0, centre: [0.1, 0.5], point: [-0.8, 0.1], want: [0.0, 0.1] },
+        Case { norm: Norm::L1, epsilon: 0.0, centre: [0.5, 0.5], point: [0.9, 0.1], want: [0.5, 0.5] },
         Case { norm: Norm::Linf, epsilon: 0.0, centre: [0.5, 0.5], point: [0.9, 0.1], want: [0.5, 0.5] },
         Case { norm: Norm::L2, epsilon: 0.0, centre: [0.5, 0.5], point: [0.9, 0.1], want: [0.5, 0.5] },
     ];
@@ -60,6 +69,15 @@ fn steps_by_hand() {
     }
     // Centre and point are (0.5, 0.5), the radius is 0.25, the step size 0.1.
     let cases = [
+        // 0.75 of the step (0, -0.1) and 0.25 of the last move (0.08, -0.04).
+        Case {
+            norm: Norm::L1,
+            previous: [0.42, 0.54],
+            gradient: [1.0, -2.0],
+            momentum: 0.75,
+            want: [0.52, 0.415],
+        },
+        Case { norm: Norm::L1, previous: [0.5, 0.5], gradient: [0.0, 0.0], momentum: 1.0, want: [0.5, 0.5] },
         Case {
             norm: Norm::Linf,
             previous: [0.5, 0.5],
@@ -99,25 +117,103 @@ fn steps_by_hand() {
             want: [0.595, 0.49],
         },
     ];
-    for Case { norm, mut previous, gradient, momentum, want } in cases {
-        let centre = &[0.5, 0.5];
-        let ascent = Ascent { centre, point: centre, gradient: &gradient, step_size: 0.1, momentum };
-        ball(norm, 0.25).advance(ascent, &mut previous);
-        for (got, want) in previous.iter().zip(want) {
-            assert!((got - want).abs() < 1e-6, "{norm:?} {gradient:?}: {previous:?}, want {want:?}");
+    for Case { norm, previous, gradient, momentum, want } in cases {
+        let (centre, mut next) = (&[0.5, 0.5], [f32::NAN; 2]);
+        let ascent = Ascent {
+            centre,
+            point: centre,
+            previous: &previous,
+            gradient: &gradient,
+            step_size: 0.1,
+            momentum,
+        };
+        ball(norm, 0.25).advance(ascent, &mut next);
+        for (got, want) in next.iter().zip(want) {
+            assert!((got - want).abs() < 1e-6, "{norm:?} {gradient:?}: {next:?}, want {want:?}");
         }
     }
+}
+
+#[test]
+fn plain_steps_by_hand() {
+    struct Case {
+        norm: Norm,
+        gradient: [f32; 4],
+        density: f32,
+        want: [f32; 4],
+    }
+    // Centre and point are 0.5, the radius is 0.25, the step size 0.12.
+    let cases = [
+        Case {
+            norm: Norm::Linf,
+            gradient: [3.0, -2.0, 0.0, -0.0],
+            density: 0.0,
+            want: [0.62, 0.38, 0.5, 0.5],
+        },
+        Case {
+            norm: Norm::L2,
+            gradient: [3.0, 0.0, -4.0, 0.0],
+            density: 0.0,
+            want: [0.572, 0.5, 0.404, 0.5],
+        },
+        Case { norm: Norm::L1, gradient: [3.0, -2.0, -4.0, 1.0], density: 0.0, want: [0.5, 0.5, 0.38, 0.5] },
+        Case {
+            norm: Norm::L1,
+            gradient: [3.0, -2.0, -4.0, 1.0],
+            density: 0.26,
+            want: [0.56, 0.5, 0.44, 0.5],
+        },
+        Case {
+            norm: Norm::L1,
+            gradient: [3.0, -2.0, -4.0, 1.0],
+            density: 1.0,
+            want: [0.53, 0.47, 0.47, 0.53],
+        },
+        // Those that tie with the last one move too; zeros are none.
+        Case { norm: Norm::L1, gradient: [1.0, -1.0, 1.0, 0.0], density: 0.0, want: [0.54, 0.46, 0.54, 0.5] },
+        Case { norm: Norm::L1, gradient: [0.0, -1.0, 0.0, 0.0], density: 1.0, want: [0.5, 0.38, 0.5, 0.5] },
+        Case { norm: Norm::L1, gradient: [0.0; 4], density: 1.0, want: [0.5; 4] },
+    ];
+    for Case { norm, gradient, density, want } in cases {
+        let (centre, mut next) = (&[0.5; 4], [f32::NAN; 4]);
+        let climb = Climb { centre, point: centre, gradient: &gradient, step_size: 0.12, density };
+        ball(norm, 0.25).climb(climb, &mut Scratch::default(), &mut next);
+        for (got, want) in next.iter().zip(want) {
+            assert!((got - want).abs() < 1e-6, "{norm:?} {gradient:?} {density}: {next:?}, want {want:?}");
+        }
+    }
+}
+
+#[test]
+fn a_scaled_ball_is_that_much_larger_and_stays_finite() {
+    assert_eq!(ball(Norm::L1, 2.0).scaled(3.0), ball(Norm::L1, 6.0));
+    assert_eq!(ball(Norm::L2, 2e38).scaled(3.0).epsilon(), f32::MAX);
 }
 
 #[test]
 fn a_random_start_touches_the_sphere() {
     let centre = vec![0.5; 3072];
     let mut start = vec![0.0; 3072];
-    for norm in NORMS {
+    for (norm, tolerance) in [(Norm::Linf, 1e-6), (Norm::L2, 1e-6), (Norm::L1, 1e-5)] {
         let ball = ball(norm, 0.1);
         ball.random_start(&centre, &mut stream(), &mut start);
-        assert!((ball.distance(&centre, &start) - 0.1).abs() < 1e-6, "{norm:?}");
+        assert!((ball.distance(&centre, &start) - 0.1).abs() < tolerance, "{norm:?}");
     }
+}
+
+#[test]
+fn random_points_of_linf_are_uniform_in_ball_and_box() {
+    let centre = [vec![0.5; 2000], vec![1.0; 2000]].concat();
+    let mut point = vec![0.0; 4000];
+    ball(Norm::Linf, 0.1).random_point(&centre, &mut stream(), &mut point);
+    let mut changes: Vec<f32> = point[..2000].iter().map(|value| value - 0.5).collect();
+    changes.sort_by(f32::total_cmp);
+    // Quantiles of 2000 uniform numbers lie within 1.63 / sqrt(2000) of their places with 99 % (Kolmogorov).
+    for (rank, change) in changes.iter().enumerate() {
+        assert!((change - (rank as f32 / 10_000.0 - 0.1)).abs() < 0.2 * 0.0365, "{rank}: {change}");
+    }
+    let edge = point[2000..].iter().filter(|value| **value == 1.0).count();
+    assert!((900..1100).contains(&edge), "{edge}");
 }
 
 #[test]
@@ -136,6 +232,93 @@ fn pixels(count: usize) -> impl Strategy<Value = Vec<f32>> {
     proptest::collection::vec(0.0_f32..=1.0, count)
 }
 
+/// Pixels of which many lie on the edge of the box.
+fn edgy_pixels(count: usize) -> impl Strategy<Value = Vec<f32>> {
+    let pixel = prop_oneof![Just(0.0_f32), Just(1.0_f32), 0.0_f32..=1.0];
+    proptest::collection::vec(pixel, count)
+}
+
+/// The slice loops once more without another instruction set: their results must be the same to the last bit.
+mod baseline {
+    use super::super::{Ascent, unit_box};
+
+    fn interval(value: f32, epsilon: f32, clean: f32) -> f32 {
+        let (low, high) = ((clean - epsilon).max(0.0), (clean + epsilon).min(1.0));
+        value.max(low).min(high)
+    }
+
+    pub(super) fn linf(epsilon: f32, ascent: Ascent) -> Vec<f32> {
+        let Ascent { centre, point, previous, gradient, step_size, momentum } = ascent;
+        let next = |pixel: usize| {
+            let (here, clean) = (point[pixel], centre[pixel]);
+            let sign = if gradient[pixel] == 0.0 { 0.0 } else { gradient[pixel].signum() };
+            let target = interval(here + step_size * sign, epsilon, clean);
+            let mixed = here + (target - here) * momentum + (here - previous[pixel]) * (1.0 - momentum);
+            interval(mixed, epsilon, clean)
+        };
+        (0..centre.len()).map(next).collect()
+    }
+
+    /// Eight partial sums, each over every eighth element; what is left over goes to the first.
+    fn length(values: &[f32]) -> f32 {
+        let mut sums = [0.0_f64; 8];
+        for (index, value) in values.iter().enumerate() {
+            let lane = if index < values.len() / 8 * 8 { index % 8 } else { 0 };
+            sums[lane] += f64::from(*value) * f64::from(*value);
+        }
+        sums.iter().sum::<f64>().sqrt() as f32
+    }
+
+    fn pull(epsilon: f32, centre: &[f32], point: &[f32]) -> Vec<f32> {
+        let change: Vec<f32> = point.iter().zip(centre).map(|(value, clean)| value - clean).collect();
+        let scale = epsilon.min(length(&change)) / (length(&change) + 1e-12);
+        change.iter().zip(centre).map(|(change, clean)| unit_box(clean + change * scale)).collect()
+    }
+
+    pub(super) fn l2(epsilon: f32, ascent: Ascent) -> Vec<f32> {
+        let Ascent { centre, point, previous, gradient, step_size, momentum } = ascent;
+        let rate = step_size / (length(gradient) + 1e-12);
+        let stepped: Vec<f32> = point.iter().zip(gradient).map(|(here, slope)| here + slope * rate).collect();
+        let target = pull(epsilon, centre, &stepped);
+        let mix = |pixel: usize| {
+            let here = point[pixel];
+            here + (target[pixel] - here) * momentum + (here - previous[pixel]) * (1.0 - momentum)
+        };
+        let mixed: Vec<f32> = (0..centre.len()).map(mix).collect();
+        pull(epsilon, centre, &mixed)
+    }
+}
+
+#[test]
+fn every_instruction_set_gives_the_same_bits() {
+    let draw = |image: usize, count: usize| {
+        let mut values = vec![0.0_f32; count];
+        Stream::new(&Key { seed: 1, image, attack: "test", target: None, restart: 0 })
+            .fill_uniform(&mut values);
+        values
+    };
+    for count in [1, 7, 8, 37, 3072, 3073] {
+        let centre: Vec<f32> = draw(0, count).iter().map(|value| (0.5 + value).clamp(0.0, 1.0)).collect();
+        let gradient: Vec<f32> =
+            draw(1, count).iter().map(|v| if v.abs() < 0.2 { 0.0 } else { *v }).collect();
+        for (norm, epsilon) in [(Norm::Linf, 0.1_f32), (Norm::L2, 0.5)] {
+            let ball = ball(norm, f64::from(epsilon));
+            let (mut point, mut previous, mut next) = (draw(2, count), draw(3, count), vec![0.0; count]);
+            ball.project(&centre, &mut point);
+            ball.project(&centre, &mut previous);
+            let (centre, point, previous, gradient) = (&centre, &point, &previous, &gradient);
+            let ascent = Ascent { centre, point, previous, gradient, step_size: 0.07, momentum: 0.75 };
+            ball.advance(ascent, &mut next);
+            let want = match norm {
+                Norm::Linf => baseline::linf(epsilon, ascent),
+                _ => baseline::l2(epsilon, ascent),
+            };
+            let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&next), bits(&want), "{norm:?}, {count} pixels");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn every_step_stays_in_ball_and_box(
@@ -146,18 +329,49 @@ proptest! {
         epsilon in 0.0_f64..2.0,
         step_size in 0.0_f32..4.0,
     ) {
+        let centre = &centre;
         for norm in NORMS {
             let ball = ball(norm, epsilon);
-            let (mut point, mut next) = (first.clone(), second.clone());
-            ball.project(&centre, &mut point);
-            ball.project(&centre, &mut next);
+            let (mut point, mut previous, mut next) = (first.clone(), second.clone(), second.clone());
+            ball.project(centre, &mut point);
+            ball.project(centre, &mut previous);
             for momentum in [1.0, 0.75] {
-                let ascent =
-                    Ascent { centre: &centre, point: &point, gradient: &gradient, step_size, momentum };
+                let (previous, gradient) = (&previous, &gradient);
+                let ascent = Ascent { centre, point: &point, previous, gradient, step_size, momentum };
                 ball.advance(ascent, &mut next);
-                prop_assert!(ball.contains(&centre, &next), "{norm:?} {}", ball.distance(&centre, &next));
+                prop_assert!(ball.contains(centre, &next), "{norm:?} {}", ball.distance(centre, &next));
+            }
+            for density in [0.0, 0.3, 1.0] {
+                let climb = Climb { centre, point: &point, gradient: &gradient, step_size, density };
+                ball.climb(climb, &mut Scratch::default(), &mut next);
+                prop_assert!(ball.contains(centre, &next), "{norm:?} {}", ball.distance(centre, &next));
             }
         }
+    }
+
+    /// Of all points of both sets the projection is the closest: moving from it towards any other never lowers the
+    /// distance to what was projected.
+    #[test]
+    fn the_l1_projection_is_the_closest_point(
+        centre in edgy_pixels(37),
+        point in proptest::collection::vec(-1.0_f32..2.0, 37),
+        other in pixels(37),
+        epsilon in 0.0_f64..8.0,
+    ) {
+        let ball = ball(Norm::L1, epsilon);
+        let (mut projected, mut other) = (point.clone(), other);
+        ball.project(&centre, &mut projected);
+        ball.project(&centre, &mut other);
+        prop_assert!(ball.distance(&centre, &projected) <= epsilon * (1.0 + 1e-6));
+        prop_assert!(projected.iter().all(|value| (0.0..=1.0).contains(value)));
+        let slope: f64 = (0..37)
+            .map(|pixel| {
+                let (from, to) = (f64::from(projected[pixel]), f64::from(other[pixel]));
+                (from - f64::from(point[pixel])) * (to - from)
+            })
+            .sum();
+        // Each of 37 terms may be off by a rounding of 1e-7 times a distance of up to 2, and the budget by 1e-6 of itself.
+        prop_assert!(slope > -1e-4, "{slope}");
     }
 
     #[test]

@@ -4,8 +4,12 @@ use mimir_bundle::{ImageShape, Norm, ThreatModel};
 use ndarray::{Array2, ArrayView2};
 
 use super::*;
-use crate::attack::{Answer, AttackSpec, Query, Search, Step, Subject};
-use crate::evaluate::{NonFinite, Quantity, Silent};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crate::attack::{Answer, Query, Search, Setting, Step, Subject};
+use crate::evaluate::{Quantity, Silent};
+use crate::journal::Outcome;
 use crate::model::{Classifier, Differentiable, Goal, GradientBatch, Loss, ModelError, ModelSource};
 
 const SHAPE: ImageShape = ImageShape { channels: 1, height: 1, width: 2 };
@@ -16,8 +20,10 @@ enum Fault {
     None,
     /// The gradient graph sees logits `(0.5, 0.5 - 1e-6)`: every iterate looks broken.
     CriesWolf,
-    /// NaN where `p > 0.8`.
+    /// NaN where `p > 0.8`, in the gradient graph only.
     Nan(Quantity),
+    /// NaN where `p > 0.8`, also from the original model.
+    NanForReal,
     /// Panics where `p > 0.8`.
     Panics,
 }
@@ -52,7 +58,8 @@ impl Classifier for Model {
 
     fn logits(&mut self, images: ArrayView2<f32>) -> Result<&Array2<f32>, ModelError> {
         for (row, image) in images.rows().into_iter().enumerate() {
-            self.logits[[row, 0]] = 1.0 - image[1];
+            let spoilt = image[0] > 0.8 && matches!(self.fault, Fault::NanForReal);
+            self.logits[[row, 0]] = if spoilt { f32::NAN } else { 1.0 - image[1] };
             self.logits[[row, 1]] = image[1];
         }
         Ok(&self.logits)
@@ -70,7 +77,12 @@ impl Differentiable for Model {
             let bad = image[0] > 0.8;
             assert!(!(bad && matches!(self.fault, Fault::Panics)), "image {row} is cursed");
             let spoil = |quantity| {
-                if bad && matches!(self.fault, Fault::Nan(q) if q == quantity) { f32::NAN } else { 0.0 }
+                let spoilt = match self.fault {
+                    Fault::Nan(spoilt) => spoilt == quantity,
+                    Fault::NanForReal => quantity == Quantity::Logits,
+                    _ => false,
+                };
+                if bad && spoilt { f32::NAN } else { 0.0 }
             };
             let (first, second) = match self.fault {
                 Fault::CriesWolf => (0.5, 0.5 - 1e-6),
@@ -91,6 +103,10 @@ impl ModelSource for Model {
         Ok(Box::new(self.clone()))
     }
 
+    fn search_classifier(&self) -> Result<Box<dyn Classifier>, ModelError> {
+        self.classifier()
+    }
+
     fn differentiable(&self, _: Loss) -> Result<Box<dyn Differentiable>, ModelError> {
         Ok(Box::new(self.clone()))
     }
@@ -98,14 +114,37 @@ impl ModelSource for Model {
 
 /// Attacks images `(0.1, q)` of class 0 with L∞ 0.1; one is `(1, 0.3)`, so that a fault has something to act on.
 fn attack(model: &Model, attack: &dyn Attack, workers: usize) -> Result<Report, EvaluateError> {
+    run_with(model, attack, workers, &Archive::none())
+}
+
+fn run_with(
+    model: &Model,
+    attack: &dyn Attack,
+    workers: usize,
+    archive: &Archive,
+) -> Result<Report, EvaluateError> {
     let images = images();
     let labels = vec![0; images.nrows()];
     let set = EvaluationSet::new(&images, &labels).unwrap();
-    let clean_logits = Model::new(Fault::None, images.nrows()).logits(images.view()).unwrap().to_owned();
-    let job = Job { attack, ball: ball(), set: &set, clean_logits: &clean_logits };
-    let targets: Vec<usize> = (0..images.nrows()).collect();
+    let clean = CleanImage { prediction: Some(0), margin: 0.1, targets: Arc::new([1]) };
+    let clean = vec![clean; images.nrows()];
+    let (interrupted, monitor) = (AtomicBool::new(false), Monitor::new(&Silent, images.nrows()));
+    let job = Job {
+        attack,
+        index: 0,
+        phase: Phase::Last,
+        ball: ball(),
+        distances: Distances::WithinBall,
+        set: &set,
+        clean: &clean,
+        votes: Votes(1),
+        archive,
+        gate: None,
+        monitor: &monitor,
+    };
+    let all: Vec<usize> = (0..images.nrows()).collect();
     let mut workers = Worker::team(model, workers).unwrap();
-    run(&mut workers, &job, &targets, &Monitor::new(&Silent, images.nrows()))
+    run(&mut workers, &job, &all, &Halt::new(&interrupted))
 }
 
 /// `q` is 0.301, 0.303, … 0.499: those above 0.4 can be broken, which is every image from 50 on.
@@ -120,22 +159,35 @@ fn ball() -> Ball {
 }
 
 fn apgd() -> Box<dyn Attack> {
-    "apgd-ce".parse::<AttackSpec>().unwrap().attack(ball(), 0).unwrap()
+    named("apgd-ce")
+}
+
+fn named(name: &str) -> Box<dyn Attack> {
+    let spec = mimir_bundle::AttackSpec::named(name).unwrap();
+    let setting =
+        Setting { ball: ball(), seed: 0, image: SHAPE, classes: 2, distances: Distances::WithinBall };
+    crate::attack::attack(&spec, &setting).unwrap()
 }
 
 fn broken(report: &Report) -> Vec<usize> {
-    report.found.iter().map(|found| found.image).collect()
+    let broken = report.records.iter().filter(|record| matches!(record.outcome, Outcome::Broken { .. }));
+    broken.map(|record| record.image as usize).collect()
+}
+
+fn passes(report: &Report) -> (u64, u64) {
+    let sum = |count: fn(&Record) -> u32| report.records.iter().map(|record| u64::from(count(record))).sum();
+    (sum(|record| record.forwards), sum(|record| record.backwards))
 }
 
 #[test]
 fn broken_images_leave_early_and_the_rest_spend_their_budget() {
     let report = attack(&Model::new(Fault::None, 100), apgd().as_ref(), 1).unwrap();
     assert_eq!(broken(&report), (50..100).collect::<Vec<_>>());
+    let (forwards, backwards) = passes(&report);
     let robust_steps = 50 * 101;
-    assert!((robust_steps + 50..robust_steps + 50 * 10).contains(&report.steps), "{}", report.steps);
+    assert!((robust_steps + 50..robust_steps + 50 * 10).contains(&backwards), "{backwards}");
     // Each broken image costs one confirmation.
-    assert_eq!(report.passes.forwards, report.steps + 50);
-    assert_eq!(report.passes.backwards, report.steps);
+    assert_eq!(forwards, backwards + 50);
 }
 
 /// The gradient graph alone never breaks an image: the searches go on, and what is found is what the original says.
@@ -145,22 +197,57 @@ fn a_refuted_search_goes_on_where_it_was() {
         for workers in [1, 2] {
             let honest = attack(&Model::new(Fault::None, batch), apgd().as_ref(), workers).unwrap();
             let wolf = attack(&Model::new(Fault::CriesWolf, batch), apgd().as_ref(), workers).unwrap();
-            assert_eq!(wolf.found, honest.found, "batch {batch}, {workers} workers");
-            assert_eq!(wolf.steps, honest.steps);
+            let outcomes = |report: &Report| {
+                let outcomes = report.records.iter().map(|record| (record.image, record.outcome));
+                outcomes.collect::<Vec<_>>()
+            };
+            assert_eq!(outcomes(&wolf), outcomes(&honest), "batch {batch}, {workers} workers");
+            let (forwards, backwards) = passes(&wolf);
             // Every iterate was confirmed or refuted.
-            assert_eq!(wolf.passes.forwards, 2 * wolf.steps);
+            assert_eq!((forwards, backwards), (2 * backwards, passes(&honest).1));
+        }
+    }
+}
+
+/// The others are attacked as if nothing was.
+#[test]
+fn a_number_that_is_not_finite_ends_the_search_of_its_image_only() {
+    let honest = attack(&Model::new(Fault::None, 7), apgd().as_ref(), 1).unwrap();
+    let cases = [
+        // Only the gradient graph: the original model says that its own logits are finite.
+        (Fault::Nan(Quantity::Logits), Quantity::Gradient),
+        (Fault::Nan(Quantity::Loss), Quantity::Loss),
+        (Fault::Nan(Quantity::Gradient), Quantity::Gradient),
+        (Fault::NanForReal, Quantity::Logits),
+    ];
+    for (fault, quantity) in cases {
+        for workers in [1, 2] {
+            let report = attack(&Model::new(fault, 7), apgd().as_ref(), workers).unwrap();
+            for (record, other) in report.records.iter().zip(&honest.records) {
+                if record.image == 7 {
+                    assert_eq!(record.outcome, Outcome::NonFinite { step: 0, quantity }, "{fault:?}");
+                } else {
+                    assert_eq!(record, other, "{fault:?}");
+                }
+            }
         }
     }
 }
 
 #[test]
-fn a_number_that_is_not_finite_stops_the_run_with_its_image() {
-    for quantity in [Quantity::Logits, Quantity::Loss, Quantity::Gradient] {
-        for workers in [1, 2] {
-            let error = attack(&Model::new(Fault::Nan(quantity), 7), apgd().as_ref(), workers).unwrap_err();
-            assert_eq!(error, EvaluateError::NonFinite(NonFinite { image: 7, quantity }));
-        }
-    }
+fn what_an_earlier_run_has_finished_is_not_searched_again() {
+    let whole = attack(&Model::new(Fault::None, 7), apgd().as_ref(), 1).unwrap();
+    let (journal, finished) = (tempfile::tempdir().unwrap(), whole.records[..60].to_vec());
+    let journal = journal.path().join("journal");
+    let header = crate::journal::Header::new();
+    let open = crate::journal::Journal::create(&journal, &header).unwrap();
+    let archive = Archive::none().with_journal(open, finished);
+    let resumed = run_with(&Model::new(Fault::None, 32), apgd().as_ref(), 2, &archive).unwrap();
+    assert_eq!(resumed.records, whole.records);
+    drop(archive);
+    // Only what was missing was appended.
+    let (_, appended) = crate::journal::Journal::resume(&journal, &header).unwrap();
+    assert_eq!(appended.len(), 40);
 }
 
 #[test]
@@ -171,32 +258,45 @@ fn a_panic_in_a_worker_ends_the_run_with_an_error() {
     }
 }
 
-/// Walks up the second pixel in tenths of the ball, without gradients.
-struct Ladder;
+/// Walks up the second pixel in tenths of the ball, without gradients, as often as it has units.
+struct Ladder {
+    units: usize,
+}
 
-struct Climb<'a> {
-    subject: Subject<'a>,
-    rung: usize,
+struct Climb {
+    subject: Subject,
+    /// Rungs before it moves: higher units wait longer, and so are slower.
+    rung: isize,
 }
 
 impl Attack for Ladder {
-    fn query(&self) -> Query {
-        Query::Logits
+    fn queries(&self) -> Vec<Query> {
+        vec![Query::Forward]
     }
 
-    fn search<'a>(&'a self, subject: Subject<'a>) -> Box<dyn Search + 'a> {
-        Box::new(Climb { subject, rung: 0 })
+    fn units(&self) -> usize {
+        self.units
+    }
+
+    /// The lowest unit is the slowest.
+    fn search(&self, subject: &Subject, unit: usize) -> Box<dyn Search + '_> {
+        let rung = -((self.units - 1 - unit) as isize) * 10;
+        Box::new(Climb { subject: subject.clone(), rung })
     }
 }
 
-impl Search for Climb<'_> {
+impl Search for Climb {
+    fn query(&self) -> Query {
+        Query::Forward
+    }
+
     fn goal(&self) -> Goal {
         Goal { label: self.subject.label, target: None }
     }
 
-    fn propose(&self, out: &mut [f32]) {
-        out.copy_from_slice(self.subject.pixels);
-        out[1] += 0.01 * self.rung as f32;
+    fn propose(&mut self, out: &mut [f32]) {
+        out.copy_from_slice(&self.subject.pixels);
+        out[1] += 0.01 * self.rung.max(0) as f32;
     }
 
     fn observe(&mut self, answer: &Answer) -> Step {
@@ -208,10 +308,57 @@ impl Search for Climb<'_> {
 
 #[test]
 fn an_attack_without_gradients_needs_no_gradient_graph() {
-    let report = attack(&Model::new(Fault::None, 7), &Ladder, 2).unwrap();
+    let report = attack(&Model::new(Fault::None, 7), &Ladder { units: 1 }, 2).unwrap();
     assert_eq!(broken(&report), (50..100).collect::<Vec<_>>());
-    assert_eq!(report.passes.backwards, 0);
-    let last = report.found.last().unwrap();
+    assert_eq!(passes(&report).1, 0);
     // 0.499 + 0.01 is the first rung above one half.
-    assert_eq!((last.step, last.prediction), (1, 1));
+    let last = report.records.last().unwrap();
+    assert!(matches!(last.outcome, Outcome::Broken { step: 1, prediction: 1, .. }), "{last:?}");
+}
+
+/// All units of the last images run side by side; a higher one that is faster does not change what is reported.
+#[test]
+fn the_lowest_unit_breaks_the_image_whatever_the_batch() {
+    let ladder = Ladder { units: 3 };
+    let lowest = |batch: usize, workers: usize| {
+        let report = attack(&Model::new(Fault::None, batch), &ladder, workers).unwrap();
+        let mut records = report.records;
+        records.dedup_by_key(|record| record.image);
+        records
+    };
+    let reference = lowest(1, 1);
+    assert_eq!(reference.len(), 100);
+    assert!(reference.iter().all(|record| record.unit == 0));
+    for (batch, workers) in [(7, 1), (100, 1), (100, 3), (300, 1)] {
+        assert_eq!(lowest(batch, workers), reference, "batch {batch}, {workers} workers");
+    }
+}
+
+#[test]
+fn an_interrupted_run_stops_with_what_it_has() {
+    let images = images();
+    let labels = vec![0; images.nrows()];
+    let set = EvaluationSet::new(&images, &labels).unwrap();
+    let clean = CleanImage { prediction: Some(0), margin: 0.1, targets: Arc::new([1]) };
+    let clean = vec![clean; images.nrows()];
+    let (interrupted, monitor) = (AtomicBool::new(true), Monitor::new(&Silent, images.nrows()));
+    let (archive, attack) = (Archive::none(), apgd());
+    let job = Job {
+        attack: attack.as_ref(),
+        index: 0,
+        phase: Phase::Last,
+        ball: ball(),
+        distances: Distances::WithinBall,
+        set: &set,
+        clean: &clean,
+        votes: Votes(1),
+        archive: &archive,
+        gate: None,
+        monitor: &monitor,
+    };
+    let model = Model::new(Fault::None, 7);
+    let mut workers = Worker::team(&model, 2).unwrap();
+    let halt = Halt::new(&interrupted);
+    let report = run(&mut workers, &job, &[1, 2, 3], &halt).unwrap();
+    assert!(report.records.is_empty() && halt.is_interrupted());
 }

@@ -143,6 +143,7 @@ impl Course<'_> {
         self.monitor.start(Stage::Attack(spec.name()), images.len());
         let started = Instant::now();
         let report = engine::run(workers, &self.job(index, attack), &images, halt)?;
+        self.monitor.show();
         ledger.book(spec, self.setting.classes, attack.units(), &images, &report, started.elapsed());
         Ok(())
     }

@@ -1,12 +1,18 @@
 use std::sync::Mutex;
 
+use mimir_bundle::ThreatModel;
+use mimir_bundle::attack::ApgdSpec;
 use mimir_bundle::{ImageShape, Norm};
 use ndarray::{Array2, Axis, s};
 
 use super::*;
+use crate::archive::Archive;
+use crate::ball::Ball;
+use crate::journal::{CounterexampleStore, Header, Journal};
 use crate::linear::LinearClassifier;
 use crate::model::Classifier;
 use crate::random::{Key, Stream};
+use crate::report::MinAttackedAccuracy;
 
 const SHAPE: ImageShape = ImageShape { channels: 1, height: 5, width: 8 };
 const IMAGES: usize = 60;
@@ -44,12 +50,40 @@ fn labels(classes: usize, images: &Array2<f32>) -> Vec<usize> {
 
 fn plan(norm: Norm, epsilon: f64) -> Plan {
     let attacks = vec![AttackSpec::named("apgd-ce").unwrap()];
-    Plan { threat_model: ThreatModel { norm, epsilon }, attacks, seed: 0, workers: 1 }
+    Plan {
+        threat_model: ThreatModel { norm, epsilon },
+        attacks,
+        seed: 0,
+        workers: 1,
+        stop_when_decided: None,
+        curve: Curve::No,
+        votes: 1,
+    }
 }
 
 fn run(source: &dyn ModelSource, images: &Array2<f32>, labels: &[usize], plan: &Plan) -> Evaluation {
     let set = EvaluationSet::new(images, labels).unwrap();
-    evaluate(source, &set, plan, &Silent).unwrap()
+    evaluate(source, &set, plan, &Control::new(&Silent, &Archive::none())).unwrap()
+}
+
+/// With the pixels of the counterexamples, by image.
+fn run_and_keep(
+    source: &dyn ModelSource,
+    images: &Array2<f32>,
+    labels: &[usize],
+    plan: &Plan,
+) -> (Evaluation, Vec<Option<Vec<f32>>>) {
+    let set = EvaluationSet::new(images, labels).unwrap();
+    let store = CounterexampleStore::anonymous(images.ncols()).unwrap();
+    let archive = Archive::none().with_counterexamples(store);
+    let evaluation = evaluate(source, &set, plan, &Control::new(&Silent, &archive)).unwrap();
+    let store = archive.counterexamples().unwrap();
+    let pixels = |slot: &Option<u64>| {
+        let mut pixels = vec![0.0; images.ncols()];
+        slot.map(|slot| store.read(slot, &mut pixels).map(|()| pixels).unwrap())
+    };
+    let pixels = evaluation.slots.iter().map(pixels).collect();
+    (evaluation, pixels)
 }
 
 #[test]
@@ -73,6 +107,7 @@ fn two_linear_classes_are_broken_exactly_where_the_closed_form_says() {
                     assert!(margin > -slack, "{norm:?} image {} was left at {margin}", outcome.image);
                     seen[2] += 1;
                 }
+                ref other => panic!("{other:?}"),
             }
         }
         assert!(seen.iter().all(|count| *count > 5), "{norm:?}: one kind of verdict is missing: {seen:?}");
@@ -84,18 +119,18 @@ fn results_are_the_same_for_any_batch_order_and_workers() {
     let images = images();
     let labels = labels(5, &images);
     for (norm, epsilon) in [(Norm::Linf, 0.005), (Norm::L2, 0.03)] {
-        let reference = run(&linear(5, 1), &images, &labels, &plan(norm, epsilon));
-        let broken = reference.adversarial.iter().flatten().count();
+        let (reference, pixels) = run_and_keep(&linear(5, 1), &images, &labels, &plan(norm, epsilon));
+        let broken = reference.count(|verdict| matches!(verdict, Verdict::Broken { .. }));
         assert!((10..50).contains(&broken), "{norm:?}: {broken}");
         for batch in [2, 7, 32] {
             for workers in [1, 2, 3] {
                 let plan = Plan { workers, ..plan(norm, epsilon) };
-                let other = run(&linear(5, batch), &images, &labels, &plan);
+                let (other, found) = run_and_keep(&linear(5, batch), &images, &labels, &plan);
                 assert_eq!(other.outcomes, reference.outcomes, "batch {batch}, {workers} workers");
-                assert_eq!(other.adversarial, reference.adversarial, "batch {batch}, {workers} workers");
+                assert_eq!(found, pixels, "batch {batch}, {workers} workers");
                 let counts = |evaluation: &Evaluation| {
                     let attack = &evaluation.attacks[0];
-                    (attack.forwards, attack.backwards, attack.steps, attack.broken)
+                    (attack.passes, attack.broken, attack.zero_gradients)
                 };
                 assert_eq!(counts(&other), counts(&reference), "batch {batch}, {workers} workers");
             }
@@ -112,7 +147,6 @@ fn results_do_not_depend_on_the_images_that_follow() {
     let half = images.slice(s![..IMAGES / 2, ..]).to_owned();
     let some = run(&linear(5, 1), &half, &labels[..IMAGES / 2], &plan(Norm::Linf, 0.005));
     assert_eq!(some.outcomes, all.outcomes[..IMAGES / 2]);
-    assert_eq!(some.adversarial, all.adversarial[..IMAGES / 2]);
 }
 
 #[test]
@@ -120,14 +154,15 @@ fn counterexamples_belong_to_broken_images_and_lie_in_the_ball() {
     let (model, images) = (linear(5, 7), images());
     let labels = labels(5, &images);
     for (norm, epsilon) in [(Norm::Linf, 0.005), (Norm::L2, 0.03)] {
-        let evaluation = run(&model, &images, &labels, &plan(norm, epsilon));
+        let (evaluation, pixels) = run_and_keep(&model, &images, &labels, &plan(norm, epsilon));
         let ball = Ball::new(&ThreatModel { norm, epsilon }).unwrap();
-        for (outcome, pixels) in evaluation.outcomes.iter().zip(&evaluation.adversarial) {
+        for (outcome, pixels) in evaluation.outcomes.iter().zip(&pixels) {
             match (&outcome.verdict, pixels) {
                 (Verdict::Broken { distance, prediction, .. }, Some(pixels)) => {
                     let clean = images.row(outcome.image);
                     assert!(ball.contains(clean.as_slice().unwrap(), pixels));
                     assert_eq!(*distance, ball.distance(clean.as_slice().unwrap(), pixels));
+                    assert_eq!(outcome.closest, Some(*distance));
                     assert_ne!(*prediction, outcome.label);
                 }
                 (Verdict::Misclassified | Verdict::StillRobust, None) => {}
@@ -138,6 +173,63 @@ fn counterexamples_belong_to_broken_images_and_lie_in_the_ball() {
         assert_eq!(attack.attacked, evaluation.clean_correct());
         assert_eq!(attack.still_robust, evaluation.still_robust());
         assert_eq!(attack.broken, attack.attacked - attack.still_robust);
+        assert_eq!(evaluation.ending, Ending::Complete);
+    }
+}
+
+/// Breaking 20 of 51 images decides a gate of 32 that must stay; leaving 31 decides one of 31.
+#[test]
+fn a_gate_stops_when_its_answer_is_certain() {
+    let (model, images) = (linear(5, 7), images());
+    let labels = labels(5, &images);
+    let full = run(&model, &images, &labels, &plan(Norm::Linf, 0.005));
+    let robust = full.still_robust();
+    for (needed, holds) in [(robust + 1, false), (robust, true), (1, true), (IMAGES, false)] {
+        let required = MinAttackedAccuracy::new(needed as f64 / IMAGES as f64).unwrap();
+        let plan = Plan { stop_when_decided: Some(required), ..plan(Norm::Linf, 0.005) };
+        let evaluation = run(&model, &images, &labels, &plan);
+        let unfinished = evaluation.count(|verdict| *verdict == Verdict::Unfinished);
+        match holds {
+            true => assert!(evaluation.still_robust() >= needed, "{needed}"),
+            false => assert!(evaluation.still_robust() + unfinished < needed, "{needed}"),
+        }
+        let passes =
+            |evaluation: &Evaluation| evaluation.attacks.first().map_or(0, |attack| attack.passes.forwards);
+        assert!(passes(&evaluation) <= passes(&full), "{needed}");
+        if needed == 1 || needed == IMAGES {
+            assert_eq!(evaluation.ending, Ending::GateDecided, "{needed}");
+            assert!(passes(&evaluation) < passes(&full) / 2 && unfinished > 0, "{needed}");
+        }
+        for (early, late) in evaluation.outcomes.iter().zip(&full.outcomes) {
+            if early.verdict != Verdict::Unfinished {
+                assert_eq!(early.verdict, late.verdict);
+            }
+        }
+    }
+}
+
+/// A run that was cut off anywhere goes on to the same end.
+#[test]
+fn a_resumed_evaluation_ends_as_if_it_had_not_been_cut_off() {
+    let images = images();
+    let labels = labels(5, &images);
+    let folder = tempfile::tempdir().unwrap();
+    let (path, header) = (folder.path().join("journal"), Header::new());
+    let set = EvaluationSet::new(&images, &labels).unwrap();
+    let plan = plan(Norm::Linf, 0.005);
+    let whole = {
+        let archive = Archive::none().with_journal(Journal::create(&path, &header).unwrap(), vec![]);
+        evaluate(&linear(5, 7), &set, &plan, &Control::new(&Silent, &archive)).unwrap()
+    };
+    let bytes = std::fs::read(&path).unwrap();
+    for cut in [bytes.len() / 3, bytes.len() / 2 + 1, bytes.len() - 1] {
+        std::fs::write(&path, &bytes[..cut]).unwrap();
+        let (journal, finished) = Journal::resume(&path, &header).unwrap();
+        let archive = Archive::none().with_journal(journal, finished);
+        let control = Control::new(&Silent, &archive);
+        let resumed = evaluate(&linear(5, 2), &set, &Plan { workers: 2, ..plan.clone() }, &control).unwrap();
+        assert_eq!(resumed.outcomes, whole.outcomes, "cut at {cut}");
+        assert_eq!(resumed.attacks[0].passes, whole.attacks[0].passes, "cut at {cut}");
     }
 }
 
@@ -167,7 +259,7 @@ fn what_cannot_be_evaluated_is_an_error_that_names_it() {
     let labels = vec![0; IMAGES];
     let attempt = |plan: &Plan, labels: &[usize]| {
         let set = EvaluationSet::new(&images, labels).unwrap();
-        evaluate(&model, &set, plan, &Silent).unwrap_err().to_string()
+        evaluate(&model, &set, plan, &Control::new(&Silent, &Archive::none())).unwrap_err().to_string()
     };
     let twice = Plan { attacks: vec![AttackSpec::named("apgd-ce").unwrap(); 2], ..plan(Norm::L2, 0.1) };
     assert!(attempt(&twice, &labels).contains("apgd-ce is listed twice"));
@@ -187,17 +279,19 @@ fn what_cannot_be_evaluated_is_an_error_that_names_it() {
 
 #[test]
 fn sets_that_make_no_sense_are_errors() {
-    let refuse =
-        |images: &Array2<f32>, labels: &[usize]| EvaluationSet::new(images, labels).unwrap_err().to_string();
+    let refuse = |images: &Array2<f32>, labels: &[usize]| {
+        EvaluationSet::new(images, labels).err().unwrap().to_string()
+    };
     let mut images = images();
     assert_eq!(refuse(&images, &[0]), "60 images but 1 labels");
     assert_eq!(refuse(&Array2::zeros((0, 3)), &[]), "there are no images");
     for bad in [f32::NAN, -0.01, 1.01, 255.0] {
         images[[5, 3]] = bad;
-        assert!(refuse(&images, &[0; IMAGES]).starts_with("image 5: pixel value"), "{bad}");
+        let set = EvaluationSet::new(&images, &[0; IMAGES]).unwrap();
+        let error = set.image(5).unwrap_err().to_string();
+        assert!(error.starts_with("image 5: pixel value"), "{bad}: {error}");
+        assert!(set.image(4).is_ok());
     }
-    let turned = self::images().reversed_axes();
-    assert!(refuse(&turned, &[0; 40]).contains("not contiguous"));
     let labels = [0; IMAGES];
     let images = self::images();
     let set = EvaluationSet::new(&images, &labels).unwrap();
@@ -220,14 +314,15 @@ fn observers_see_the_stages_in_order_and_the_final_counts() {
     let labels = labels(5, &images);
     let set = EvaluationSet::new(&images, &labels).unwrap();
     let recorder = Recorder::default();
-    let evaluation = evaluate(&model, &set, &plan(Norm::Linf, 0.005), &recorder).unwrap();
+    let evaluation =
+        evaluate(&model, &set, &plan(Norm::Linf, 0.005), &Control::new(&recorder, &Archive::none())).unwrap();
     let seen = recorder.0.into_inner().unwrap();
     let mut stages: Vec<Stage> = seen.iter().map(|progress| progress.stage).collect();
     stages.dedup();
-    assert_eq!(stages, [Stage::Clean, Stage::Attack("apgd-ce"), Stage::Verify]);
+    assert_eq!(stages, [Stage::Clean, Stage::Attack("apgd-ce")]);
     let last = seen.last().unwrap();
     assert_eq!(last.clean_correct, evaluation.clean_correct());
     assert_eq!(last.still_robust, evaluation.still_robust());
     let attack = seen.iter().rfind(|progress| progress.stage == Stage::Attack("apgd-ce")).unwrap();
-    assert_eq!(attack.steps, evaluation.attacks[0].steps);
+    assert_eq!(attack.steps, evaluation.attacks[0].passes.backwards);
 }

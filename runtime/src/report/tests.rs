@@ -2,7 +2,9 @@ use mimir_bundle::certificate::{Counterexamples, EvaluationData, Execution, Tool
 use mimir_bundle::{BatchMode, ImageShape, Layout, Manifest, Norm, OutputKind, ThreatModel};
 
 use super::*;
-use crate::evaluate::{ApgdSpec, AttackResult, AttackSpec, Evaluation, ImageOutcome, PassCounts, Verdict};
+use crate::evaluate::{
+    AttackResult, AttackSpec, Ending, Evaluation, ImageOutcome, PassCounts, Quantity, Verdict,
+};
 
 fn setting() -> Setting {
     Setting {
@@ -18,6 +20,7 @@ fn setting() -> Setting {
         threat_model: ThreatModel { norm: Norm::Linf, epsilon: 2.0 / 255.0 },
         seed: 7,
         execution: execution(),
+        curve: false,
         gate: MinAttackedAccuracy::new(0.4),
         warnings: vec![Warning::Rebatched],
         seconds: 1.5,
@@ -57,29 +60,46 @@ fn execution() -> Execution {
 
 /// Four images: one misclassified, one broken, two still robust.
 fn evaluation() -> Evaluation {
-    let broken = Verdict::Broken { attack: "apgd-ce".into(), step: 17, prediction: 2, distance: 0.007_843 };
+    let broken = Verdict::Broken {
+        attack: "apgd-ce".into(),
+        target: None,
+        restart: 0,
+        step: 17,
+        prediction: 2,
+        distance: 0.007_843,
+    };
     let verdicts = [Verdict::Misclassified, broken, Verdict::StillRobust, Verdict::StillRobust];
     let outcome = |(image, verdict)| ImageOutcome {
         image,
         label: image % 3,
-        clean_prediction: if verdict == Verdict::Misclassified { 9 } else { image % 3 },
+        clean_prediction: Some(if verdict == Verdict::Misclassified { 9 } else { image % 3 }),
+        closest: matches!(verdict, Verdict::Broken { .. }).then_some(0.007_843),
+        passes: match verdict {
+            Verdict::Misclassified => PassCounts::default(),
+            Verdict::Broken { .. } => PassCounts { forwards: 19, backwards: 18 },
+            _ => PassCounts { forwards: 101, backwards: 101 },
+        },
         verdict,
     };
     Evaluation {
         outcomes: verdicts.into_iter().enumerate().map(outcome).collect(),
         attacks: vec![AttackResult {
             name: "apgd-ce".into(),
-            spec: AttackSpec::ApgdCe(ApgdSpec::default()),
+            spec: AttackSpec::named("apgd-ce").unwrap(),
+            uses_margin: false,
             attacked: 3,
             broken: 1,
+            non_finite: 0,
             still_robust: 2,
+            unfinished: 0,
+            zero_gradients: 0,
             seconds: 1.25,
-            forwards: 212,
-            backwards: 210,
-            steps: 210,
+            model_seconds: 2.25,
+            passes: PassCounts { forwards: 221, backwards: 220 },
         }],
+        ending: Ending::Complete,
         clean: PassCounts { forwards: 4, backwards: 0 },
-        adversarial: vec![None, Some([0.1, 0.2, 0.3, 0.4].into()), None, None],
+        slots: vec![None, Some(0), None, None],
     }
 }
 
@@ -89,7 +109,7 @@ fn report() -> Report {
 
 #[test]
 fn certificate_agrees_with_the_report() {
-    let certificate = Findings::new(&setting(), &evaluation()).certificate();
+    let certificate = Findings::new(&setting(), &evaluation()).certificate().unwrap();
     certificate.check().unwrap();
     let report = report();
     assert_eq!((certificate.counts, certificate.data), (report.counts, report.data));
@@ -99,9 +119,11 @@ fn certificate_agrees_with_the_report() {
       {
         "name": "apgd-ce",
         "parameters": {
-          "kind": "apgd-ce",
+          "attack": "apgd-ce",
           "steps": 100,
           "restarts": 1,
+          "eot": 1,
+          "radius_schedule": "fixed",
           "rho": 0.75,
           "momentum": 0.75,
           "initial_step": 2.0,
@@ -124,7 +146,7 @@ fn clean_accuracy_gives_cause_for_warnings() {
     let with = |clean_correct: usize| {
         let mut evaluation = evaluation();
         for outcome in &mut evaluation.outcomes[clean_correct..] {
-            outcome.verdict = Verdict::Misclassified;
+            (outcome.verdict, outcome.clean_prediction) = (Verdict::Misclassified, Some(9));
         }
         let report = Findings::new(&setting(), &evaluation).report();
         report.warnings.into_iter().map(|notice| notice.warning).collect::<Vec<_>>()
@@ -151,7 +173,7 @@ fn json_form() {
         ".attacked_accuracy_interval.*" => insta::rounded_redaction(6),
     }, @r#"
     {
-      "schema_version": 1,
+      "schema_version": 2,
       "clean_accuracy": 0.75,
       "attacked_accuracy": 0.5,
       "attacked_accuracy_interval": {
@@ -165,27 +187,52 @@ fn json_form() {
         "images": 4,
         "clean_correct": 3,
         "broken": 1,
-        "still_robust": 2
+        "still_robust": 2,
+        "non_finite": 0,
+        "unfinished": 0
       },
+      "ending": "complete",
       "gate": {
         "conclusion": "holds",
         "min_attacked_accuracy": 0.4,
         "attacked_accuracy": 0.5,
+        "certain_accuracy": 0.5,
         "compared": "point_estimate",
         "exit_code": 0
       },
       "attacks": [
         {
           "name": "apgd-ce",
+          "parameters": {
+            "attack": "apgd-ce",
+            "steps": 100,
+            "restarts": 1,
+            "eot": 1,
+            "radius_schedule": "fixed",
+            "rho": 0.75,
+            "momentum": 0.75,
+            "initial_step": 2.0,
+            "first_period": 0.22,
+            "period_decrement": 0.03,
+            "shortest_period": 0.06
+          },
+          "uses_margin": false,
           "robust_accuracy": 0.5,
-          "seconds": 1.25,
-          "forwards": 212,
-          "backwards": 210,
           "attacked": 3,
           "broken": 1,
-          "still_robust": 2
+          "non_finite": 0,
+          "still_robust": 2,
+          "unfinished": 0,
+          "zero_gradients": 0,
+          "forwards": 221,
+          "backwards": 220,
+          "forwards_per_image": 73.66666666666667,
+          "backwards_per_image": 73.33333333333333,
+          "seconds": 1.25,
+          "model_seconds": 2.25
         }
       ],
+      "curve": null,
       "meaning": "[meaning]",
       "warnings": [
         {
@@ -249,6 +296,11 @@ fn json_form() {
           "clean_prediction": 9,
           "verdict": {
             "outcome": "misclassified"
+          },
+          "closest": null,
+          "passes": {
+            "forwards": 0,
+            "backwards": 0
           }
         },
         {
@@ -258,9 +310,16 @@ fn json_form() {
           "verdict": {
             "outcome": "broken",
             "attack": "apgd-ce",
+            "target": null,
+            "restart": 0,
             "step": 17,
             "prediction": 2,
             "distance": 0.007843
+          },
+          "closest": 0.007843,
+          "passes": {
+            "forwards": 19,
+            "backwards": 18
           }
         },
         {
@@ -269,6 +328,11 @@ fn json_form() {
           "clean_prediction": 2,
           "verdict": {
             "outcome": "still_robust"
+          },
+          "closest": null,
+          "passes": {
+            "forwards": 101,
+            "backwards": 101
           }
         },
         {
@@ -277,6 +341,11 @@ fn json_form() {
           "clean_prediction": 0,
           "verdict": {
             "outcome": "still_robust"
+          },
+          "closest": null,
+          "passes": {
+            "forwards": 101,
+            "backwards": 101
           }
         }
       ]
@@ -287,13 +356,13 @@ fn json_form() {
 #[test]
 fn text_form() {
     insta::assert_snapshot!(report(), @r#"
-    PASS  attacked accuracy 50.00 % is at least the required 40.00 %
+    PASS  attacked accuracy 50.00 % is not below the required 40.00 %
 
     model              model.onnx (sha256 aaaaaaaaaaaa…)
     images             4 of npz:images.npz
     threat model       Linf, epsilon 2/255 = 0.00784 in pixels of [0, 1]
     clean accuracy     75.00 %  3 of 4
-      after apgd-ce    50.00 %  broke 1 of 3 in 1.2 s (212 forwards, 210 backwards)
+      after apgd-ce    50.00 %  broke 1 of 3 in 1.2 s (221 forwards, 220 backwards)
     attacked accuracy  50.00 %  2 of 4
                                 95 % interval 6.75 % to 93.24 % (Clopper–Pearson)
 
@@ -307,6 +376,85 @@ fn text_form() {
     "#);
 }
 
+/// Each kind of trouble in the course of the attacks has its warning.
+#[test]
+fn the_course_of_the_attacks_gives_cause_for_warnings() {
+    let with = |change: fn(&mut Evaluation)| {
+        let mut evaluation = evaluation();
+        change(&mut evaluation);
+        let report = Findings::new(&setting(), &evaluation).report();
+        report.warnings.into_iter().map(|notice| notice.warning).collect::<Vec<_>>()
+    };
+    let square = |broken: usize| AttackResult {
+        name: "square".into(),
+        spec: AttackSpec::named("square").unwrap(),
+        broken,
+        passes: PassCounts { forwards: 5001, backwards: 0 },
+        ..evaluation().attacks[0].clone()
+    };
+    assert_eq!(with(|_| {}), [Warning::Rebatched]);
+    let zero = Warning::ZeroGradients { attack: "apgd-ce".into(), images: 2, attacked: 3 };
+    assert_eq!(with(|evaluation| evaluation.attacks[0].zero_gradients = 2), [Warning::Rebatched, zero]);
+    let margin = Warning::MarginForRatio { attack: "apgd-ce".into(), classes: 10 };
+    assert_eq!(with(|evaluation| evaluation.attacks[0].uses_margin = true), [Warning::Rebatched, margin]);
+    let spoilt = Warning::NonFinite { count: 1, images: vec![2] };
+    let spoil = |evaluation: &mut Evaluation| {
+        evaluation.outcomes[2].verdict = Verdict::NonFinite { attack: None, quantity: Quantity::Logits };
+    };
+    assert_eq!(with(spoil), [Warning::Rebatched, spoilt]);
+
+    let mut evaluation = evaluation();
+    for (broken, suspicious) in [(0, false), (1, true)] {
+        evaluation.attacks.truncate(1);
+        evaluation.attacks.push(square(broken));
+        let report = Findings::new(&setting(), &evaluation).report();
+        let found = report
+            .warnings
+            .iter()
+            .any(|notice| notice.warning == Warning::SquareBeatsGradients { images: broken });
+        assert_eq!(found, suspicious, "{broken}");
+    }
+}
+
+/// Distances 0.007843 at a radius of 2/255: the image falls in the last of sixteen steps.
+#[test]
+fn the_curve_falls_from_clean_to_attacked_accuracy() {
+    let curve = |evaluation: &Evaluation| {
+        Findings::new(&Setting { curve: true, ..setting() }, evaluation).report().curve.unwrap()
+    };
+    let points = curve(&evaluation());
+    assert_eq!(points.len(), 17);
+    assert_eq!((points[0].epsilon, points[0].attacked_accuracy), (0.0, 0.75));
+    assert_eq!(points[15].attacked_accuracy, 0.75);
+    assert_eq!((points[16].epsilon, points[16].attacked_accuracy), (2.0 / 255.0, 0.5));
+    // Where the distance of every image is known the curve goes on.
+    let mut known = evaluation();
+    known.outcomes[2].closest = Some(0.009);
+    known.outcomes[3].closest = Some(0.1);
+    let points = curve(&known);
+    assert_eq!(points.len(), 33);
+    let at = |step: usize| points[step].attacked_accuracy;
+    assert_eq!((at(16), at(18), at(19), at(32)), (0.5, 0.5, 0.25, 0.25));
+}
+
+#[test]
+fn an_interrupted_evaluation_has_a_report_that_says_so_and_no_certificate() {
+    let mut evaluation = evaluation();
+    evaluation.ending = Ending::Interrupted;
+    evaluation.outcomes[3].verdict = Verdict::Unfinished;
+    evaluation.attacks[0].unfinished = 1;
+    let (setting, report) = (setting(), Findings::new(&setting(), &evaluation).report());
+    assert!(Findings::new(&setting, &evaluation).certificate().is_none());
+    assert_eq!((report.counts.unfinished, report.attacked_accuracy), (1, 0.5));
+    assert_eq!((report.gate.conclusion, report.gate.exit_code), (Conclusion::Open, 75));
+    let text = report.to_string();
+    assert!(text.contains("PARTIAL"), "{text}");
+    evaluation.ending = Ending::GateDecided;
+    let certificate = Findings::new(&setting, &evaluation).certificate().unwrap();
+    certificate.check().unwrap();
+    assert_eq!(certificate.counts.unfinished, 1);
+}
+
 /// Every kind of warning, as a reader sees it.
 #[test]
 fn warnings_name_the_way_out() {
@@ -316,10 +464,24 @@ fn warnings_name_the_way_out() {
         Warning::RebatchingChangesLogits,
         Warning::NothingToAttack,
         Warning::NearChance { clean_accuracy: 0.102, classes: 10 },
+        Warning::Random { votes: 20, nodes: vec!["node \"noise\" (RandomNormalLike)".into()] },
+        Warning::MarginForRatio { attack: "apgd-t".into(), classes: 3 },
+        Warning::ZeroGradients { attack: "apgd-ce".into(), images: 3, attacked: 5 },
+        Warning::SquareBeatsGradients { images: 7 },
+        Warning::NonFinite { count: 12, images: vec![3, 5] },
+    ];
+    let ways_out = [
+        "Export the model",
+        "Check normalisation",
+        "20 evaluations",
+        "more than 3 classes",
+        "apgd-dlr, apgd-t and square do not",
+        "Raise --queries",
+        "12 images (3, 5, …)",
     ];
     for warning in warnings {
         let text = warning.to_string();
-        assert!(text.contains("Export the model") || text.contains("Check normalisation"), "{text}");
+        assert!(ways_out.iter().any(|way| text.contains(way)), "{text}");
         let json = serde_json::to_value(&warning).unwrap();
         assert_eq!(serde_json::from_value::<Warning>(json).unwrap(), warning);
     }

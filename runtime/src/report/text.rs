@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{AttackSummary, Report};
+use crate::evaluate::Ending;
 
 /// What an attacked accuracy means.
 pub const MEANING: &str = "The attacked accuracy is an upper bound of the robust accuracy on these images: each \
@@ -50,21 +51,59 @@ impl Report {
             fmt_attack(attack, f)?;
         }
         let accuracy = percent(self.attacked_accuracy);
-        writeln!(f, "attacked accuracy  {accuracy:<8} {} of {}", counts.still_robust, counts.images)?;
+        writeln!(f, "attacked accuracy  {accuracy:<8} {} of {}", counts.not_broken(), counts.images)?;
         writeln!(
             f,
             "                            {:.0} % interval {} to {} (Clopper–Pearson)",
             100.0 * interval.confidence,
             percent(interval.lower),
             percent(interval.upper),
-        )
+        )?;
+        self.fmt_ending(f)?;
+        self.fmt_curve(f)
+    }
+
+    fn fmt_ending(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unfinished = self.counts.unfinished;
+        match self.ending {
+            Ending::Complete => Ok(()),
+            Ending::GateDecided => writeln!(
+                f,
+                "stopped early      the rest cannot change the answer: {unfinished} images are unfinished (--full \
+                 goes on)"
+            ),
+            Ending::Interrupted => writeln!(
+                f,
+                "PARTIAL            interrupted: {unfinished} images are unfinished (--resume goes on)"
+            ),
+        }
+    }
+
+    /// The curve at every fourth point, in units of the radius.
+    fn fmt_curve(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(curve) = &self.curve else { return Ok(()) };
+        let radius = self.threat_model.epsilon;
+        let points = curve
+            .iter()
+            .step_by(4)
+            .map(|point| format!("{:.2}: {}", point.epsilon / radius, percent(point.attacked_accuracy)));
+        let points: Vec<String> = points.collect();
+        writeln!(f, "curve              attacked accuracy at multiples of epsilon")?;
+        for line in points.chunks(5) {
+            writeln!(f, "                   {}", line.join("   "))?;
+        }
+        Ok(())
     }
 }
 
 fn fmt_attack(attack: &AttackSummary, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let unfinished = match attack.unfinished {
+        0 => String::new(),
+        unfinished => format!(", {unfinished} unfinished"),
+    };
     writeln!(
         f,
-        "  after {:<10} {:<8} broke {} of {} in {:.1} s ({} forwards, {} backwards)",
+        "  after {:<10} {:<8} broke {} of {} in {:.1} s ({} forwards, {} backwards{unfinished})",
         attack.name,
         percent(attack.robust_accuracy),
         attack.broken,

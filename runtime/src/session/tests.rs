@@ -11,7 +11,9 @@ use mimir_export::vit::{VitConfig, vit};
 use ndarray::{Array2, s};
 
 use super::*;
-use crate::evaluate::{Evaluation, EvaluationSet, Plan, Silent, evaluate};
+use crate::archive::Archive;
+use crate::evaluate::{Control, Curve, Evaluation, EvaluationSet, Plan, Silent, evaluate};
+use crate::journal::CounterexampleStore;
 use crate::logits::prediction;
 use crate::model::{Goal, Loss, ModelSource};
 use crate::random::{Key, Stream};
@@ -94,15 +96,33 @@ fn run(
     labels: &[usize],
     norm: Norm,
     workers: usize,
-) -> Evaluation {
+) -> (Evaluation, Vec<Option<Vec<f32>>>) {
     let epsilon = match norm {
         Norm::Linf => 0.03,
         Norm::L2 => 0.3,
         Norm::L1 => 3.0,
     };
     let attacks = vec![mimir_bundle::AttackSpec::named("apgd-ce").unwrap()];
-    let plan = Plan { threat_model: ThreatModel { norm, epsilon }, attacks, seed: 0, workers };
-    evaluate(source, &EvaluationSet::new(images, labels).unwrap(), &plan, &Silent).unwrap()
+    let plan = Plan {
+        threat_model: ThreatModel { norm, epsilon },
+        attacks,
+        seed: 0,
+        workers,
+        stop_when_decided: None,
+        curve: Curve::No,
+        votes: 1,
+    };
+    let store = CounterexampleStore::anonymous(images.ncols()).unwrap();
+    let archive = Archive::none().with_counterexamples(store);
+    let set = EvaluationSet::new(images, labels).unwrap();
+    let evaluation = evaluate(source, &set, &plan, &Control::new(&Silent, &archive)).unwrap();
+    let store = archive.counterexamples().unwrap();
+    let pixels = |slot: &Option<u64>| {
+        let mut pixels = vec![0.0; images.ncols()];
+        slot.map(|slot| store.read(slot, &mut pixels).map(|()| pixels).unwrap())
+    };
+    let pixels = evaluation.slots.iter().map(pixels).collect();
+    (evaluation, pixels)
 }
 
 #[test]
@@ -110,13 +130,13 @@ fn results_do_not_depend_on_batch_workers_or_threads() {
     let images = images();
     let labels = labels(&images);
     for norm in [Norm::Linf, Norm::L2] {
-        let reference = run(&models(32, 1), &images, &labels, norm, 1);
-        let broken = reference.adversarial.iter().flatten().count();
+        let (reference, pixels) = run(&models(32, 1), &images, &labels, norm, 1);
+        let broken = pixels.iter().flatten().count();
         assert!((5..IMAGES - 5).contains(&broken), "{norm:?}: {broken} of {IMAGES}");
         for (batch, workers, threads) in [(2, 2, 1), (7, 1, 2), (7, 2, 1), (32, 2, 1)] {
-            let other = run(&models(batch, threads), &images, &labels, norm, workers);
+            let (other, found) = run(&models(batch, threads), &images, &labels, norm, workers);
             assert_eq!(other.outcomes, reference.outcomes, "{norm:?} {batch} {workers} {threads}");
-            assert_eq!(other.adversarial, reference.adversarial, "{norm:?} {batch} {workers} {threads}");
+            assert_eq!(found, pixels, "{norm:?} {batch} {workers} {threads}");
         }
     }
 }
@@ -126,11 +146,11 @@ fn results_do_not_depend_on_batch_workers_or_threads() {
 fn results_do_not_depend_on_the_images_that_follow() {
     let images = images();
     let labels = labels(&images);
-    let all = run(&models(7, 1), &images, &labels, Norm::Linf, 1);
+    let (all, pixels) = run(&models(7, 1), &images, &labels, Norm::Linf, 1);
     let some = images.slice(s![..11, ..]).to_owned();
-    let first = run(&models(7, 1), &some, &labels[..11], Norm::Linf, 1);
+    let (first, found) = run(&models(7, 1), &some, &labels[..11], Norm::Linf, 1);
     assert_eq!(first.outcomes, all.outcomes[..11]);
-    assert_eq!(first.adversarial, all.adversarial[..11]);
+    assert_eq!(found, pixels[..11]);
 }
 
 #[test]
@@ -171,8 +191,10 @@ fn what_does_not_fit_is_an_error_that_says_so() {
         error.to_string(),
         "original model: did not return the outputs logits (24 values) in their sizes"
     );
-    let error = classifier.logits(Array2::zeros((3, 192)).view()).unwrap_err();
-    assert!(error.to_string().contains("was given images [3, 192]"), "{error}");
+    for (rows, columns) in [(5, 192), (0, 192), (4, 191)] {
+        let error = classifier.logits(Array2::zeros((rows, columns)).view()).unwrap_err();
+        assert!(error.to_string().contains(&format!("was given images [{rows}, {columns}]")), "{error}");
+    }
 }
 
 #[test]

@@ -4,13 +4,14 @@
 //! `dY = dA·B + A·dB` read against `⟨g, dY⟩ = tr(gᵀ·dY)`.
 //!
 //! The transpose of a constant operand is stored as a constant, so the backward pass of a linear layer is one MatMul.
+//! A stack of constant matrices that multiply the same rows is pulled back by one product.
 //! An operand of rank one is a row (left) or a column (right), as in the operator.
 
 use crate::autodiff::broadcast::{reshape, unbroadcast};
 use crate::autodiff::step::Step;
 use crate::autodiff::weights::transpose_last_two;
-use crate::error::Result;
-use crate::graph::{Dim, Shape};
+use crate::error::{Error, Result};
+use crate::graph::{Builder, Dim, Shape, ValueId};
 
 /// `dA = Σ g·Bᵀ`, `dB = Σ Aᵀ·g`.
 pub(super) fn matmul(step: &mut Step<'_, '_>) -> Result<()> {
@@ -18,7 +19,11 @@ pub(super) fn matmul(step: &mut Step<'_, '_>) -> Result<()> {
     let (a_shape, b_shape, g_shape) = (step.shape(a)?, step.shape(b)?, step.shape(g)?);
     let (a_matrix, b_matrix) = (as_matrix(&a_shape, Side::Left), as_matrix(&b_shape, Side::Right));
     let g = reshape(step.builder(), g, &with_vector_axes(g_shape, &a_shape, &b_shape))?; // [.., m, n]
+    let stacks = a_shape.rank() == 2 && b_shape.rank() == 3 && step.constant(b).is_some();
     step.send(0, |builder| {
+        if stacks {
+            return from_stack(builder, g, b);
+        }
         let b = reshape(builder, b, &b_matrix)?;
         let b_transposed = transpose_last_two(builder, b)?;
         let product = builder.op("MatMul", &[g, b_transposed])?; // [.., m, k]
@@ -32,6 +37,21 @@ pub(super) fn matmul(step: &mut Step<'_, '_>) -> Result<()> {
         let summed = unbroadcast(builder, product, &b_matrix)?;
         reshape(builder, summed, &b_shape)
     })
+}
+
+/// `dA = Σₛ gₛ·Bₛᵀ` `[m, k]` for one `A` times a stack of constant matrices, `g` `[s, m, n]` and `B` `[s, k, n]`: one
+/// product, `[m, s·n] · [s·n, k]`.
+fn from_stack(builder: &mut Builder<'_>, g: ValueId, b: ValueId) -> Result<ValueId> {
+    let [stack, rows, columns] = builder.graph().shape(g)?.0[..] else {
+        return Err(Error::shape("the cotangent of a stack of products has three axes"));
+    };
+    let joined = stack.times(columns).ok_or_else(|| Error::shape("a stack that depends on the batch"))?;
+    let inner = builder.graph().shape(b)?.0[1];
+    let side_by_side = builder.op_with("Transpose", &[g], [("perm", vec![1, 0, 2].into())])?; // [m, s, n]
+    let side_by_side = reshape(builder, side_by_side, &Shape(vec![rows, joined]))?;
+    let transposed = transpose_last_two(builder, b)?; // [s, n, k]
+    let transposed = reshape(builder, transposed, &Shape(vec![joined, inner]))?;
+    builder.op("MatMul", &[side_by_side, transposed])
 }
 
 /// Which operand: a vector is a row on the left and a column on the right.
@@ -73,7 +93,8 @@ mod tests {
 
     #[test]
     fn a_constant_operand() {
-        let cases: [(&str, Shape, &[usize], Side); 8] = [
+        let cases: [(&str, Shape, &[usize], Side); 9] = [
+            ("stack that reads the same rows", batched(&[3]), &[2, 3, 4], LEFT),
             ("linear layer", batched(&[3]), &[3, 4], LEFT),
             ("linear layer on tokens", batched(&[5, 3]), &[3, 4], LEFT),
             ("vector on the right", batched(&[5, 3]), &[3], LEFT),

@@ -10,6 +10,7 @@ mod batch_normalization;
 mod clip;
 mod concat;
 mod conv;
+pub(super) mod dropout;
 mod expand;
 mod gather;
 mod gelu;
@@ -43,7 +44,7 @@ const RULES: &[(&str, Rule)] = &[
     ("Concat", concat::concat),
     ("Conv", conv::conv),
     ("Div", arithmetic::div),
-    ("Dropout", identity::dropout),
+    ("Dropout", dropout::dropout),
     ("Erf", pointwise::erf),
     ("Exp", pointwise::exp),
     ("Expand", expand::expand),
@@ -77,9 +78,22 @@ const RULES: &[(&str, Rule)] = &[
     ("Where", select::where_),
 ];
 
-/// Operators with float outputs whose derivative is zero wherever it exists. Those with other outputs need no entry.
-const ZERO_DERIVATIVE: &[&str] =
-    &["Ceil", "ConstantOfShape", "EyeLike", "Floor", "Hardmax", "OneHot", "Range", "Round", "Sign"];
+/// Operators with float outputs whose derivative is zero wherever it exists: a draw does not move with the input that
+/// gives its shape or its probability. Those with other outputs need no entry.
+const ZERO_DERIVATIVE: &[&str] = &[
+    "Bernoulli",
+    "Ceil",
+    "ConstantOfShape",
+    "EyeLike",
+    "Floor",
+    "Hardmax",
+    "OneHot",
+    "RandomNormalLike",
+    "RandomUniformLike",
+    "Range",
+    "Round",
+    "Sign",
+];
 
 /// The rule of an operator.
 pub(super) fn find(op_type: &str) -> Option<Rule> {

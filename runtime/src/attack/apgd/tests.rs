@@ -3,284 +3,168 @@ use mimir_bundle::{ImageShape, Norm, ThreatModel};
 use super::*;
 use crate::attack::Distances;
 
-fn ball(norm: Norm, epsilon: f64) -> Ball {
-    Ball::new(&ThreatModel { norm, epsilon }).unwrap()
-}
+const PIXELS: usize = 8;
 
-fn spec(steps: usize) -> ApgdSpec {
-    ApgdSpec { steps, ..ApgdSpec::default() }
-}
-
-/// Drives one run over one pixel with those losses (of the random start, then after each step) and a gradient of 1.
-/// Returns the run after each observation.
-fn drive(spec: &ApgdSpec, losses: &[f32], mut look: impl FnMut(usize, &Run)) {
-    let ball = ball(Norm::Linf, 0.5);
-    let mut run = Run::new(spec, ball.epsilon(), 1);
-    run.point[0] = 0.5;
-    for (seen, loss) in losses.iter().enumerate() {
-        run.observe(spec, ball, &[0.5], &Answer { logits: &[], loss: *loss, gradient: &[1.0] });
-        look(seen, &run);
+fn setting(norm: Norm, epsilon: f64, classes: usize) -> Setting {
+    Setting {
+        ball: Ball::new(&ThreatModel { norm, epsilon }).unwrap(),
+        seed: 0,
+        image: ImageShape { channels: 1, height: 2, width: PIXELS / 2 },
+        classes,
+        distances: Distances::WithinBall,
     }
 }
 
-#[test]
-fn checkpoints_are_those_of_the_paper() {
-    let last_tenths = |from: usize, to: usize| (from..=to).collect::<Vec<_>>();
-    let cases = [
-        (100, vec![22, 41, 57, 70, 80, 87, 93, 99]),
-        (50, vec![11, 21, 30, 38, 45]),
-        (20, [vec![4, 7], last_tenths(9, 20)].concat()),
-        (10, last_tenths(2, 10)),
-        (1000, vec![220, 410, 570, 700, 800, 870, 930, 990]),
-    ];
-    for (steps, want) in cases {
-        let mut checkpoints = Vec::new();
-        drive(&spec(steps), &vec![1.0; steps + 1], |seen, run| {
-            if seen > 0 && run.checkpoint.steps == 0 {
-                checkpoints.push(seen);
-            }
-        });
-        assert_eq!(checkpoints, want, "{steps} steps");
-    }
+fn subject(label: usize, targets: &[usize]) -> Subject {
+    Subject { image: 0, pixels: [0.5; PIXELS].into(), label, targets: targets.into() }
 }
 
-/// Ten steps have checkpoints after steps 2, 3, 4, … 10, each later period being 1.
-#[test]
-fn step_halvings_by_hand() {
-    struct Case {
-        name: &'static str,
-        losses: [f32; 6],
-        /// Step size in units of ε after each observation.
-        want: [f32; 6],
+/// All proposals of one unit, with whether each counts. The losses rise; the gradients are those given, in turn.
+fn proposals(apgd: &Apgd, subject: &Subject, unit: usize, gradients: &[f32]) -> Vec<([f32; PIXELS], bool)> {
+    let mut search = apgd.search(subject, unit);
+    let mut proposals = Vec::new();
+    loop {
+        let mut proposal = [f32::NAN; PIXELS];
+        search.propose(&mut proposal);
+        let (asked, counts) = (proposals.len(), search.counts());
+        proposals.push((proposal, counts));
+        let gradient = [gradients[asked % gradients.len()]; PIXELS];
+        if search.observe(&Answer { logits: &[], loss: asked as f32, gradient: &gradient }) == Step::Done {
+            return proposals;
+        }
     }
-    let cases = [
-        Case {
-            name: "every step raises the loss, the first counts as a rise from zero",
-            losses: [0.5, 1.0, 2.0, 3.0, 4.0, 5.0],
-            want: [2.0; 6],
-        },
-        Case {
-            // At the checkpoint after step 2: hist[0] > hist[-1] = 0 and hist[1] > hist[0]: 2 > 0.75 · 2.
-            name: "the wrapped comparison is with the zero of the last row, not with the start",
-            losses: [9.0, 1.0, 2.0, 3.0, 4.0, 5.0],
-            // No improvement on the start cannot fire at the first checkpoint; it does at the second, and then rests
-            // for one checkpoint because the step was just halved.
-            want: [2.0, 2.0, 2.0, 1.0, 1.0, 0.5],
-        },
-        Case {
-            // hist[0] = -2 > hist[-1] = 0 fails: 1 rise of 2.
-            name: "a negative first loss does not count as a rise",
-            losses: [-3.0, -2.0, -1.0, -0.5, -0.25, -0.125],
-            want: [2.0, 2.0, 1.0, 1.0, 1.0, 1.0],
-        },
-        Case { name: "equal losses are no rise", losses: [1.0; 6], want: [2.0, 2.0, 1.0, 0.5, 0.25, 0.125] },
-    ];
-    for Case { name, losses, want } in cases {
-        drive(&spec(10), &losses, |seen, run| {
-            assert_eq!(run.step_size, 0.5 * want[seen], "{name}: after observation {seen}");
-        });
-    }
-}
-
-#[test]
-fn a_halving_returns_to_the_best_point_and_its_gradient_with_the_old_momentum() {
-    let (spec, ball) = (spec(10), ball(Norm::Linf, 0.5));
-    let mut run = Run::new(&spec, 0.5, 1);
-    run.step_size = 0.1;
-    run.point[0] = 0.5;
-    let mut observe = |loss, gradient| {
-        run.observe(&spec, ball, &[0.5], &Answer { logits: &[], loss, gradient: &[gradient] });
-        (run.point[0], run.previous[0], run.step_size)
-    };
-    let close = |(point, previous, step_size): (f32, f32, f32), want: (f32, f32, f32)| {
-        let gap = (point - want.0).abs().max((previous - want.1).abs()).max((step_size - want.2).abs());
-        assert!(gap < 1e-6, "{point} {previous} {step_size}, want {want:?}");
-    };
-    // Start at 0.5: the first step has weight 1.
-    close(observe(1.0, 1.0), (0.6, 0.5, 0.1));
-    // Best so far, at 0.6 with gradient -1: 0.6 + 0.75 · (-0.1) + 0.25 · 0.1.
-    close(observe(2.0, -1.0), (0.55, 0.6, 0.1));
-    // Checkpoint: one rise too few, so back to 0.6 with gradient -1 and half the step. The last movement is counted from
-    // the iterate before 0.55, which is 0.6: none.
-    close(observe(1.5, 1.0), (0.6 - 0.75 * 0.05, 0.6, 0.05));
-}
-
-#[test]
-fn the_first_of_equal_losses_stays_the_best_point() {
-    drive(&spec(10), &[1.0; 11], |_, run| assert_eq!(run.best.point, [0.5]));
 }
 
 #[test]
 fn restarts_are_units_from_different_points() {
     let spec = ApgdSpec { steps: 3, restarts: 2, ..ApgdSpec::default() };
-    let setting = Setting {
-        ball: ball(Norm::L2, 0.1),
-        seed: 0,
-        image: ImageShape { channels: 1, height: 2, width: 4 },
-        classes: 10,
-        distances: Distances::WithinBall,
-    };
-    let apgd = Apgd::new("apgd-ce", &spec, &setting);
+    let apgd = Apgd::cross_entropy(&spec, &setting(Norm::L2, 0.1, 10));
     assert_eq!(apgd.units(), 2);
-    let subject = Subject { image: 0, pixels: [0.5; 8].into(), label: 0, targets: [].into() };
-    let proposals = |unit: usize| {
-        let mut search = apgd.search(&subject, unit);
-        let mut proposals = vec![[0.0; 8]];
-        search.propose(&mut proposals[0]);
-        while search.observe(&Answer { logits: &[], loss: 1.0, gradient: &[0.0; 8] }) == Step::Continue {
-            proposals.push([0.0; 8]);
-            search.propose(proposals.last_mut().unwrap());
-        }
-        proposals
-    };
+    let run = |unit| proposals(&apgd, &subject(0, &[]), unit, &[0.0]);
+    let (first, second) = (run(0), run(1));
     // A start and three steps; a zero gradient never moves.
-    let (first, second) = (proposals(0), proposals(1));
     assert_eq!((first.len(), second.len()), (4, 4));
     assert_ne!(first[0], second[0]);
-    assert!(ball(Norm::L2, 0.1).distance(&first[0], &first[3]) < 1e-6);
+    assert!(apgd.phases[0].ball.distance(&first[0].0, &first[3].0) < 1e-6);
+    assert!(first.iter().all(|(_, counts)| *counts));
 }
 
-/// The algorithm once more, written from its description in double precision and without any regard for speed, to be
-/// compared with on losses and gradients that are random.
-struct Literal {
-    norm: Norm,
-    epsilon: f64,
-    clean: Vec<f64>,
-    x: Vec<f64>,
-    x_old: Vec<f64>,
-    x_best: Vec<f64>,
-    gradient: Vec<f64>,
-    gradient_best: Vec<f64>,
-    loss_best: f32,
-    history: Vec<f32>,
-    step_size: f64,
-    k: usize,
-    counter: usize,
-    reduced_last: bool,
-    loss_best_last: f32,
-}
-
-impl Literal {
-    fn project(&self, v: &[f64]) -> Vec<f64> {
-        let change: Vec<f64> = v.iter().zip(&self.clean).map(|(v, x)| v - x).collect();
-        let length = change.iter().map(|d| d * d).sum::<f64>().sqrt();
-        let inside = change.iter().zip(&self.clean).map(|(d, x)| match self.norm {
-            Norm::Linf => x + d.clamp(-self.epsilon, self.epsilon),
-            Norm::L2 => x + d / (length + 1e-12) * length.min(self.epsilon),
-            Norm::L1 => unreachable!("L1 has another step"),
-        });
-        inside.map(|v| v.clamp(0.0, 1.0)).collect()
+#[test]
+fn targets_are_outer_units_and_restarts_inner_ones() {
+    let apgd = ApgdSpec { steps: 2, restarts: 2, ..ApgdSpec::default() };
+    let spec = TargetedApgdSpec { targets: 9, apgd };
+    // Five classes have four targets.
+    let attack = Apgd::targeted(&spec, &setting(Norm::Linf, 0.1, 5));
+    let subject = subject(2, &[4, 0, 3, 1]);
+    assert_eq!(attack.units(), 8);
+    let mut starts = Vec::new();
+    for (unit, target) in [4, 4, 0, 0, 3, 3, 1, 1].into_iter().enumerate() {
+        let goal = attack.search(&subject, unit).goal();
+        assert_eq!(goal, Goal { label: 2, target: Some(target) }, "unit {unit}");
+        starts.push(proposals(&attack, &subject, unit, &[0.0])[0].0);
     }
-
-    fn direction(&self) -> Vec<f64> {
-        let length = self.gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
-        let sign = |g: &f64| if *g == 0.0 { 0.0 } else { g.signum() };
-        match self.norm {
-            Norm::Linf => self.gradient.iter().map(sign).collect(),
-            Norm::L2 => self.gradient.iter().map(|g| g / (length + 1e-12)).collect(),
-            Norm::L1 => unreachable!("L1 has another step"),
-        }
-    }
-
-    fn step(&mut self, i: usize) {
-        let a = if i == 0 { 1.0 } else { 0.75 };
-        let movement: Vec<f64> = self.x.iter().zip(&self.x_old).map(|(x, old)| x - old).collect();
-        self.x_old = self.x.clone();
-        let moved: Vec<f64> =
-            self.x.iter().zip(self.direction()).map(|(x, d)| x + self.step_size * d).collect();
-        let z = self.project(&moved);
-        let mixed: Vec<f64> =
-            (0..z.len()).map(|p| self.x[p] + a * (z[p] - self.x[p]) + (1.0 - a) * movement[p]).collect();
-        self.x = self.project(&mixed);
-    }
-
-    fn book(&mut self, i: usize, steps: usize, loss: f32, gradient: &[f64]) {
-        self.gradient = gradient.to_vec();
-        self.history[i] = loss;
-        if loss > self.loss_best {
-            self.x_best = self.x.clone();
-            self.gradient_best = self.gradient.clone();
-            self.loss_best = loss;
-        }
-        self.counter += 1;
-        if self.counter == self.k {
-            let at = |index: i64| self.history[index.rem_euclid(steps as i64) as usize];
-            let rises = (0..self.k as i64).filter(|c| at(i as i64 - c) > at(i as i64 - c - 1)).count();
-            let oscillates = rises as f64 <= 0.75 * self.k as f64;
-            let no_improvement = !self.reduced_last && self.loss_best_last >= self.loss_best;
-            self.reduced_last = oscillates || no_improvement;
-            self.loss_best_last = self.loss_best;
-            if self.reduced_last {
-                self.step_size /= 2.0;
-                self.x = self.x_best.clone();
-                self.gradient = self.gradient_best.clone();
-            }
-            let decrement = ((0.03 * steps as f64) as usize).max(1);
-            let shortest = ((0.06 * steps as f64) as usize).max(1);
-            self.k = (self.k as i64 - decrement as i64).max(shortest as i64) as usize;
-            self.counter = 0;
-        }
+    for (unit, start) in starts.iter().enumerate() {
+        assert!(!starts[..unit].contains(start), "unit {unit} starts where another does");
     }
 }
 
 #[test]
-fn agrees_with_a_literal_transcription_on_random_losses() {
-    const PIXELS: usize = 11;
-    for case in 0..200 {
-        let steps = [7, 10, 33, 50, 100][case % 5];
-        let norm = [Norm::Linf, Norm::L2][case % 2];
-        let mut noise =
-            Stream::new(&Key { seed: case as u64, image: 0, attack: "test", target: None, restart: 0 });
-        let mut draw = |count: usize| {
-            let mut values = vec![0.0_f32; count];
-            noise.fill_uniform(&mut values);
-            values
-        };
-        let clean: Vec<f32> = draw(PIXELS).iter().map(|value| 0.5 + 0.5 * value).collect();
-        // Losses that drift upwards, stall or fall, of either sign.
-        let drift = draw(1)[0] * 0.2;
-        let losses: Vec<f32> =
-            draw(steps + 1).iter().enumerate().map(|(step, noise)| step as f32 * drift + noise).collect();
-        let gradients: Vec<Vec<f32>> = (0..=steps).map(|_| draw(PIXELS)).collect();
-        compare(norm, steps, &clean, &losses, &gradients);
+fn few_classes_have_the_margin_in_place_of_the_ratio() {
+    struct Case {
+        name: &'static str,
+        classes: usize,
+        loss: Loss,
+        target: Option<usize>,
+        margin: bool,
+    }
+    let cases = [
+        Case { name: "apgd-ce", classes: 2, loss: Loss::CrossEntropy, target: None, margin: false },
+        Case { name: "apgd-dlr", classes: 2, loss: Loss::Margin, target: Some(0), margin: true },
+        Case { name: "apgd-dlr", classes: 3, loss: Loss::Dlr, target: None, margin: false },
+        Case { name: "apgd-t", classes: 2, loss: Loss::Margin, target: Some(0), margin: true },
+        Case { name: "apgd-t", classes: 3, loss: Loss::Margin, target: Some(0), margin: true },
+        Case { name: "apgd-t", classes: 4, loss: Loss::TargetedDlr, target: Some(0), margin: false },
+    ];
+    for Case { name, classes, loss, target, margin } in cases {
+        let spec = AttackSpec::named(name).unwrap();
+        let attack = crate::attack::attack(&spec, &setting(Norm::Linf, 0.1, classes)).unwrap();
+        let search = attack.search(&subject(1, &[0, 2, 3][..classes - 1]), 0);
+        assert_eq!(attack.queries(), [Query::Gradient(loss)], "{name}, {classes}");
+        assert_eq!(search.query(), Query::Gradient(loss), "{name}, {classes}");
+        assert_eq!(search.goal(), Goal { label: 1, target }, "{name}, {classes}");
+        assert_eq!(uses_margin(&spec, classes), margin, "{name}, {classes}");
     }
 }
 
-fn compare(norm: Norm, steps: usize, clean: &[f32], losses: &[f32], gradients: &[Vec<f32>]) {
-    let wide = |values: &[f32]| values.iter().map(|value| f64::from(*value)).collect::<Vec<f64>>();
-    let (spec, ball) = (spec(steps), ball(norm, 0.25));
-    let mut run = Run::new(&spec, 0.25, clean.len());
-    run.point.copy_from_slice(clean);
-    let mut literal = Literal {
-        norm,
-        epsilon: 0.25,
-        clean: wide(clean),
-        x: wide(clean),
-        x_old: wide(clean),
-        x_best: wide(clean),
-        gradient: wide(&gradients[0]),
-        gradient_best: wide(&gradients[0]),
-        loss_best: losses[0],
-        history: vec![0.0; steps],
-        step_size: 0.5,
-        k: ((0.22 * steps as f64) as usize).max(1),
-        counter: 0,
-        reduced_last: true,
-        loss_best_last: losses[0],
-    };
-    for (seen, (loss, gradient)) in losses.iter().zip(gradients).enumerate() {
-        let answer = Answer { logits: &[], loss: *loss, gradient };
-        let step = run.observe(&spec, ball, clean, &answer);
-        if seen > 0 {
-            literal.book(seen - 1, steps, *loss, &wide(gradient));
-        }
-        assert_eq!(f64::from(run.step_size), literal.step_size, "{norm:?}, {steps} steps, after {seen}");
-        assert_eq!(step == Step::Done, seen == steps);
-        if seen < steps {
-            literal.step(seen);
-            for (fast, slow) in run.point.iter().zip(&literal.x) {
-                assert!((f64::from(*fast) - slow).abs() < 1e-5, "{norm:?}, {steps} steps, after {seen}");
+#[test]
+fn a_shrinking_radius_has_three_phases_and_only_the_last_counts() {
+    for (steps, want) in
+        [(100, [30, 30, 40]), (10, [3, 3, 4]), (11, [4, 4, 3]), (2, [1, 1, 0]), (1, [1, 0, 0])]
+    {
+        let spec = ApgdSpec { steps, radius_schedule: RadiusSchedule::Shrinking, ..ApgdSpec::default() };
+        for norm in [Norm::Linf, Norm::L2, Norm::L1] {
+            let setting = setting(norm, 0.1, 10);
+            let apgd = Apgd::cross_entropy(&spec, &setting);
+            let run = proposals(&apgd, &subject(0, &[]), 0, &[1.0, 0.5, -1.0]);
+            // Each phase asks about its start too.
+            assert_eq!(run.len(), steps + 3, "{norm:?}");
+            let mut proposals = run.iter();
+            for (phase, (steps, factor)) in want.into_iter().zip([3.0, 2.0, 1.0]).enumerate() {
+                let ball = setting.ball.scaled(factor);
+                let reach = proposals.by_ref().take(steps + 1).map(|(proposal, counts)| {
+                    assert_eq!(*counts, phase == 2, "{norm:?} {steps}");
+                    assert!(ball.contains(&[0.5; PIXELS], proposal), "{norm:?} {steps} phase {phase}");
+                    ball.distance(&[0.5; PIXELS], proposal)
+                });
+                let farthest = reach.fold(0.0, f64::max);
+                assert!(
+                    farthest > f64::from(ball.epsilon()) - 1e-5,
+                    "{norm:?} {steps} phase {phase} {farthest}"
+                );
             }
         }
+    }
+}
+
+/// The best point of a phase, not its last, is where the next begins.
+#[test]
+fn the_next_phase_begins_at_the_projected_best_point() {
+    let spec = ApgdSpec { steps: 10, radius_schedule: RadiusSchedule::Shrinking, ..ApgdSpec::default() };
+    for norm in [Norm::Linf, Norm::L2, Norm::L1] {
+        let setting = setting(norm, 0.1, 10);
+        let (apgd, subject) = (Apgd::cross_entropy(&spec, &setting), subject(0, &[]));
+        let mut search = apgd.search(&subject, 0);
+        let mut seen = Vec::new();
+        // The second of the four iterates of the first phase is the best.
+        for (loss, sign) in [(1.0, 1.0), (2.0, -1.0), (0.5, -1.0), (0.25, 1.0), (0.0, 1.0)] {
+            let mut proposal = [0.0; PIXELS];
+            search.propose(&mut proposal);
+            seen.push(proposal);
+            let gradient = [1.0, 0.5, -1.0, 0.1, 0.0, -2.0, 3.0, 0.3].map(|slope| sign * slope);
+            search.observe(&Answer { logits: &[], loss, gradient: &gradient });
+        }
+        let mut want = seen[1];
+        setting.ball.scaled(2.0).project(&[0.5; PIXELS], &mut want);
+        assert_eq!(seen[4], want, "{norm:?}");
+        assert_ne!(seen[3], seen[1], "{norm:?}: the last iterate is not the best");
+    }
+}
+
+#[test]
+fn repeated_evaluations_move_once_by_their_mean() {
+    let setting = setting(Norm::L2, 0.1, 10);
+    let run = |eot, gradients: &[f32]| {
+        let spec = ApgdSpec { steps: 1, eot, ..ApgdSpec::default() };
+        proposals(&Apgd::cross_entropy(&spec, &setting), &subject(0, &[]), 0, gradients)
+    };
+    // The mean of 1, 1 and -4 is negative, where the last alone and the first alone would not agree.
+    let (single, several) = (run(1, &[-2.0 / 3.0]), run(3, &[1.0, -4.0, 1.0]));
+    assert_eq!((single.len(), several.len()), (2, 6));
+    assert_eq!(several[0], several[2]);
+    assert_eq!(several[0], single[0]);
+    assert_eq!(several[3], several[5]);
+    assert_ne!(several[2], several[3]);
+    for (mean, single) in several[3].0.iter().zip(single[1].0) {
+        assert!((mean - single).abs() < 1e-6);
     }
 }

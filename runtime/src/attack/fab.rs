@@ -1,0 +1,397 @@
+//! FAB, the fast adaptive boundary attack (Croce and Hein, "Minimally distorted adversarial examples with a fast adaptive
+//! boundary attack", ICML 2020): looks for the closest misclassified point, whatever ε is.
+//!
+//! One iteration linearises the difference `z_t - z_y` of a wrong class and the label at the current point `x`, takes the
+//! shortest displacements from `x` and from the clean image `x₀` to where that is zero inside the box, goes a little further
+//! on both ways, and mixes the two ends with a bias towards `x`. A misclassified end is pulled back towards `x₀`. With
+//! target classes each search linearises one difference; without, all `K - 1`, and takes the closest plane.
+//!
+//! Numbers and order of operations are those of the reference implementation. There is no final search on the segment to
+//! the clean image, in either. What differs:
+//!
+//! - Every misclassified point that the model was asked about counts for the distance, those that were pulled back
+//!   included. The reference asks for their logits, too, but looks only at those of the points before.
+//! - The reference asks for the class of each new point (a forward pass), then for the gradient (a forward and a
+//!   backward pass) there or, after a misclassification, at the point that was pulled back. Here the gradient is asked
+//!   for at once where the class is likely to be the label still, which saves the forward pass; see [`Guess`]. The
+//!   search goes the same way whichever was asked. Without targets each of the `K - 1` gradients has its own forward
+//!   pass, as a gradient graph has one loss; only the first one's class is news.
+//! - No end of a run at ε: the engine ends it, once the original model has confirmed the misclassification.
+
+use mimir_bundle::attack::{FabSpec, TargetedFabSpec};
+
+use super::{Answer, Attack, Query, Search, Setting, Step, Subject};
+use crate::ball::{Ball, Slopes};
+use crate::logits::prediction;
+use crate::model::{Goal, Loss};
+use crate::random::{Key, Stream};
+
+/// Shortest displacement that the weights of the two ends are computed from.
+const SHORTEST: f32 = 1e-8;
+
+/// Keeps the distance of a plane without slopes finite, as in the reference.
+const TINY: f64 = 1e-12;
+
+/// Radius of random starts, as a share of ε.
+const START_RADIUS: f32 = 0.5;
+
+/// Halvings of the segment from the clean image to a point that a search starts from.
+const HALVINGS: usize = 8;
+
+/// FAB with its ball and seed.
+#[derive(Debug)]
+pub struct Fab {
+    name: &'static str,
+    spec: FabSpec,
+    /// Target classes, each with searches of its own. None: every search takes the closest of all classes.
+    targets: Option<usize>,
+    classes: usize,
+    ball: Ball,
+    seed: u64,
+}
+
+impl Fab {
+    /// FAB on the closest class, under that name, which keys its noise.
+    pub(super) fn untargeted(name: &'static str, spec: &FabSpec, setting: &Setting) -> Self {
+        let Setting { ball, seed, classes, .. } = *setting;
+        Self { name, spec: spec.clone(), targets: None, classes, ball, seed }
+    }
+
+    /// FAB on one class after the other: the wrong classes of highest clean logit, all of them where there are fewer.
+    pub(super) fn targeted(name: &'static str, spec: &TargetedFabSpec, setting: &Setting) -> Self {
+        let targets = Some(spec.targets.min(setting.classes - 1));
+        Self { targets, ..Self::untargeted(name, &spec.fab, setting) }
+    }
+
+    /// A search from a misclassified point in the box, `C·H·W` pixels, instead of the clean image. The segment to the clean
+    /// image is halved a few times first, from the last misclassified point of it, which costs forward passes beyond
+    /// the budget. A start that turns out to be classified correctly is dropped.
+    ///
+    /// With a target, only that class is linearised.
+    pub fn search_from(
+        &self,
+        subject: &Subject,
+        target: Option<usize>,
+        start: &[f32],
+    ) -> Box<dyn Search + '_> {
+        let mut search = self.begin(subject, target);
+        search.point.copy_from_slice(start);
+        search.phase = Phase::Halve(Halving { start: start.into(), correct: 0.0, wrong: 1.0, asked: 0 });
+        Box::new(search)
+    }
+
+    /// A search from the clean image.
+    fn begin(&self, subject: &Subject, target: Option<usize>) -> FabSearch<'_> {
+        let wrong = |class: &usize| *class != subject.label;
+        let rivals = target.map_or_else(|| (0..self.classes).filter(wrong).collect(), |target| vec![target]);
+        let pixels = subject.pixels.len();
+        FabSearch {
+            attack: self,
+            subject: subject.clone(),
+            rivals,
+            phase: Phase::Linearise(0),
+            moves: 0,
+            point: subject.pixels.to_vec(),
+            nearest: Nearest { slopes: vec![0.0; pixels], height: 0.0, distance: f64::INFINITY },
+            ways: [vec![0.0; pixels], vec![0.0; pixels]],
+            closest: Closest { pixels: vec![0.0; pixels], distance: f64::INFINITY },
+            guess: Guess::default(),
+        }
+    }
+
+    /// A random point around the clean image.
+    fn random_start(&self, subject: &Subject, target: Option<usize>, restart: usize, out: &mut [f32]) {
+        let key = Key { seed: self.seed, image: subject.image, attack: self.name, target, restart };
+        self.ball.random_direction(&mut Stream::new(&key), out);
+        let radius = START_RADIUS * self.ball.epsilon();
+        for (value, clean) in out.iter_mut().zip(subject.pixels.iter()) {
+            *value = (clean + radius * *value).clamp(0.0, 1.0);
+        }
+    }
+}
+
+impl Attack for Fab {
+    fn queries(&self) -> Vec<Query> {
+        vec![Query::Forward, Query::Gradient(Loss::Margin)]
+    }
+
+    fn units(&self) -> usize {
+        self.targets.unwrap_or(1) * self.spec.restarts
+    }
+
+    /// Units are all restarts of the first target, then those of the next.
+    fn search(&self, subject: &Subject, unit: usize) -> Box<dyn Search + '_> {
+        let (rank, restart) = (unit / self.spec.restarts, unit % self.spec.restarts);
+        let target = self.targets.map(|_| subject.targets[rank]);
+        let mut search = self.begin(subject, target);
+        if restart > 0 {
+            self.random_start(subject, target, restart, &mut search.point);
+        }
+        Box::new(search)
+    }
+}
+
+/// FAB on one image.
+struct FabSearch<'a> {
+    attack: &'a Fab,
+    subject: Subject,
+    /// Wrong classes whose difference to the label is linearised.
+    rivals: Vec<usize>,
+    phase: Phase,
+    /// Iterations so far.
+    moves: usize,
+    /// The point that the model is asked about, in the box.
+    point: Vec<f32>,
+    nearest: Nearest,
+    /// Displacements to the plane: from the point, from the clean image.
+    ways: [Vec<f32>; 2],
+    closest: Closest,
+    guess: Guess,
+}
+
+/// What the next answer is for.
+#[derive(Debug)]
+enum Phase {
+    /// The class of a point on the segment from the clean image to a misclassified one.
+    Halve(Halving),
+    /// The class of the point that the last iteration went to.
+    Classify,
+    /// The difference to one rival, that many having been linearised at this point.
+    Linearise(usize),
+}
+
+/// Halvings of the segment from the clean image, at 0, to a point, at 1.
+#[derive(Debug)]
+struct Halving {
+    start: Vec<f32>,
+    /// The furthest position known to be classified correctly.
+    correct: f32,
+    /// The closest position known to be misclassified.
+    wrong: f32,
+    /// Positions asked about so far: the first is the point itself.
+    asked: usize,
+}
+
+/// The plane nearest to the point, of the rivals seen so far.
+struct Nearest {
+    slopes: Vec<f32>,
+    /// Value of the difference at the point.
+    height: f32,
+    /// Of the plane from the point, in the ball's norm, the box left aside.
+    distance: f64,
+}
+
+/// The closest misclassified point; its distance is infinite before there is one.
+struct Closest {
+    pixels: Vec<f32>,
+    distance: f64,
+}
+
+/// Whether to ask for the gradient at a new point before its class is known.
+///
+/// A guess that the class will be the label, where right, saves a forward pass; where wrong, a backward pass is wasted,
+/// which costs about as much as two forward passes. Classes come in runs: all correct until the boundary is reached,
+/// mostly wrong afterwards. So the last class is the guess for the next, and wrong guesses must have been paid for: an
+/// iteration never costs more than two forward passes and one backward pass on average, but for the first wrong guess.
+#[derive(Debug, Default)]
+struct Guess {
+    last_was_wrong: bool,
+    saved_forwards: usize,
+    wasted_backwards: usize,
+}
+
+impl Guess {
+    fn is_correct(&self) -> bool {
+        !self.last_was_wrong && 2 * self.wasted_backwards <= self.saved_forwards
+    }
+
+    /// Books the class of a new point, `asked_gradient` being what was asked with it.
+    fn book(&mut self, misclassified: bool, asked_gradient: bool) {
+        self.last_was_wrong = misclassified;
+        match (asked_gradient, misclassified) {
+            (true, true) => self.wasted_backwards += 1,
+            (true, false) => self.saved_forwards += 1,
+            (false, _) => {}
+        }
+    }
+}
+
+impl Search for FabSearch<'_> {
+    fn query(&self) -> Query {
+        let gradient = match self.phase {
+            Phase::Halve(_) => false,
+            // Nothing follows the class of the last point.
+            Phase::Classify => self.moves < self.attack.spec.steps && self.guess.is_correct(),
+            Phase::Linearise(_) => true,
+        };
+        if gradient { Query::Gradient(Loss::Margin) } else { Query::Forward }
+    }
+
+    fn goal(&self) -> Goal {
+        let rival = if let Phase::Linearise(rival) = self.phase { rival } else { 0 };
+        Goal { label: self.subject.label, target: Some(self.rivals[rival]) }
+    }
+
+    fn propose(&mut self, out: &mut [f32]) {
+        out.copy_from_slice(&self.point);
+    }
+
+    fn observe(&mut self, answer: &Answer) -> Step {
+        let misclassified = prediction(answer.logits) != self.subject.label;
+        if misclassified {
+            self.closest.offer(self.attack.ball, &self.subject.pixels, &self.point);
+        }
+        match &mut self.phase {
+            Phase::Halve(halving) => {
+                if !halving.next(misclassified, &self.subject.pixels, &mut self.point) {
+                    self.leave_segment();
+                }
+                Step::Continue
+            }
+            Phase::Classify => self.classify(misclassified, answer),
+            Phase::Linearise(rival) => {
+                let rival = *rival;
+                self.linearise(rival, answer)
+            }
+        }
+    }
+
+    fn closest(&self) -> Option<&[f32]> {
+        self.closest.distance.is_finite().then_some(&self.closest.pixels)
+    }
+}
+
+impl FabSearch<'_> {
+    /// Starts where halving has left the misclassified end of the segment, pulled back.
+    fn leave_segment(&mut self) {
+        self.phase = Phase::Linearise(0);
+        match self.closest() {
+            Some(_) => self.point.copy_from_slice(&self.closest.pixels),
+            None => self.point.copy_from_slice(&self.subject.pixels),
+        }
+        self.pull_back();
+    }
+
+    fn classify(&mut self, misclassified: bool, answer: &Answer) -> Step {
+        let asked_gradient = !answer.gradient.is_empty();
+        self.guess.book(misclassified, asked_gradient);
+        self.phase = Phase::Linearise(0);
+        if misclassified {
+            self.pull_back();
+        }
+        if self.moves == self.attack.spec.steps {
+            Step::Done
+        } else if asked_gradient && !misclassified {
+            self.linearise(0, answer)
+        } else {
+            Step::Continue
+        }
+    }
+
+    fn pull_back(&mut self) {
+        let backward = self.attack.spec.backward as f32;
+        for (value, clean) in self.point.iter_mut().zip(self.subject.pixels.iter()) {
+            *value = clean + (*value - clean) * backward;
+        }
+    }
+
+    /// Takes in the difference to one rival, and moves after the last of them.
+    fn linearise(&mut self, rival: usize, answer: &Answer) -> Step {
+        let slopes = self.attack.ball.slopes(answer.gradient);
+        if let [_] = self.rivals[..] {
+            self.advance(slopes, answer.loss);
+            return Step::Continue;
+        }
+        self.nearest.offer(slopes, answer);
+        if rival + 1 < self.rivals.len() {
+            self.phase = Phase::Linearise(rival + 1);
+            return Step::Continue;
+        }
+        let nearest = std::mem::take(&mut self.nearest.slopes);
+        self.advance(self.attack.ball.slopes(&nearest), self.nearest.height);
+        self.nearest = Nearest { slopes: nearest, height: 0.0, distance: f64::INFINITY };
+        Step::Continue
+    }
+
+    /// One iteration, given the value and the slopes of a difference at the point.
+    fn advance(&mut self, slopes: Slopes, height: f32) {
+        let Fab { spec, ball, .. } = self.attack;
+        let (clean, [way, clean_way]) = (&self.subject.pixels, &mut self.ways);
+        let height = f64::from(height);
+        let clean_height = height + slopes.change(&self.point, clean);
+        let length = ball.displacement_to_zero(slopes, height, &self.point, way).max(SHORTEST);
+        let clean_length = ball.displacement_to_zero(slopes, clean_height, clean, clean_way).max(SHORTEST);
+        let weight = (length / (length + clean_length)).min(spec.alpha_max as f32);
+        mix(&mut self.point, way, clean, clean_way, Mix { overshoot: spec.overshoot as f32, weight });
+        self.moves += 1;
+        self.phase = Phase::Classify;
+    }
+}
+
+/// How the ends of two ways become the next point.
+#[derive(Clone, Copy)]
+struct Mix {
+    /// Factor on both ways.
+    overshoot: f32,
+    /// Weight of the clean image's end.
+    weight: f32,
+}
+
+/// `point ← (1 - weight)·(point + overshoot·way) + weight·(clean + overshoot·clean_way)`, cut to the box.
+fn mix(point: &mut [f32], way: &[f32], clean: &[f32], clean_way: &[f32], Mix { overshoot, weight }: Mix) {
+    let count = point.len();
+    let (way, clean, clean_way) = (&way[..count], &clean[..count], &clean_way[..count]);
+    for index in 0..count {
+        let end = point[index] + overshoot * way[index];
+        let clean_end = clean[index] + overshoot * clean_way[index];
+        point[index] = ((1.0 - weight) * end + weight * clean_end).clamp(0.0, 1.0);
+    }
+}
+
+impl Halving {
+    /// Learns the class of the last position and writes the next one; false where no more is needed.
+    fn next(&mut self, misclassified: bool, clean: &[f32], point: &mut [f32]) -> bool {
+        if self.asked == 0 && !misclassified {
+            return false;
+        }
+        let middle = f32::midpoint(self.correct, self.wrong);
+        match (self.asked, misclassified) {
+            (0, _) => {}
+            (_, true) => self.wrong = middle,
+            (_, false) => self.correct = middle,
+        }
+        if self.asked == HALVINGS {
+            return false;
+        }
+        self.asked += 1;
+        let middle = f32::midpoint(self.correct, self.wrong);
+        for ((value, clean), start) in point.iter_mut().zip(clean).zip(&self.start) {
+            *value = clean + (start - clean) * middle;
+        }
+        true
+    }
+}
+
+impl Nearest {
+    fn offer(&mut self, slopes: Slopes, answer: &Answer) {
+        let distance = f64::from(answer.loss.abs()) / (TINY + slopes.dual_length());
+        if distance < self.distance {
+            self.slopes.copy_from_slice(answer.gradient);
+            self.height = answer.loss;
+            self.distance = distance;
+        }
+    }
+}
+
+impl Closest {
+    fn offer(&mut self, ball: Ball, clean: &[f32], point: &[f32]) {
+        let distance = ball.distance(clean, point);
+        if distance < self.distance {
+            self.pixels.copy_from_slice(point);
+            self.distance = distance;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! Square (Andriushchenko, Croce, Flammarion and Hein, "Square Attack: a query-efficient black-box adversarial attack
+//! via random search", ECCV 2020), as AutoAttack runs it: random search that moves square windows of the image and
+//! keeps what lowers the margin. It never asks for a gradient.
+//!
+//! Differences from the reference, on purpose:
+//!
+//! - Windows and signs are drawn for each image, from its own stream; the reference shares them in a batch, and so its
+//!   results depend on the batch.
+//! - A candidate that is the current point again, pixel for pixel, counts as a query, but the model is not asked: the
+//!   answer cannot be better. The outcome is that of asking, with fewer passes.
+//! - The search does not end at a margin of zero or less. The engine ends it when the original model agrees; until then
+//!   the point is accepted and the search goes on, so that an exact tie does not pass for a success.
+
+use mimir_bundle::ImageShape;
+use mimir_bundle::attack::SquareSpec;
+
+use super::{Answer, Attack, Query, Search, Setting, Step, Subject};
+use crate::ball::{Ball, Windows};
+use crate::logits::margin;
+use crate::model::Goal;
+use crate::random::{Key, Stream};
+
+const NAME: &str = "square";
+
+/// Square with its ball and seed.
+#[derive(Debug)]
+pub struct Square {
+    spec: SquareSpec,
+    ball: Ball,
+    image: ImageShape,
+    seed: u64,
+}
+
+impl Square {
+    /// Square in that setting.
+    pub(super) fn new(spec: &SquareSpec, setting: &Setting) -> Self {
+        Self { spec: spec.clone(), ball: setting.ball, image: setting.image, seed: setting.seed }
+    }
+}
+
+/// The last query, counted from 0, with windows of each size: after each of these the share of the pixels is halved.
+const HALVINGS: [usize; 9] = [10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000];
+
+/// Share of the pixels that the window of a query covers. Not stretched to the number of queries, as in AutoAttack.
+fn share_of_pixels(p_init: f64, query: usize) -> f64 {
+    let halvings = HALVINGS.iter().filter(|last| query > **last).count();
+    p_init / f64::from(1_u32 << halvings)
+}
+
+impl Attack for Square {
+    fn queries(&self) -> Vec<Query> {
+        vec![Query::Forward]
+    }
+
+    fn units(&self) -> usize {
+        self.spec.restarts
+    }
+
+    fn search(&self, subject: &Subject, unit: usize) -> Box<dyn Search + '_> {
+        let key = Key { seed: self.seed, image: subject.image, attack: NAME, target: None, restart: unit };
+        let mut noise = Stream::new(&key);
+        let windows = Windows::new(self.ball, self.image, subject.pixels.clone(), &mut noise);
+        Box::new(SquareSearch {
+            spec: &self.spec,
+            label: subject.label,
+            noise,
+            windows,
+            spent: 0,
+            margin: f32::INFINITY,
+        })
+    }
+}
+
+/// Square on one image, from one start.
+struct SquareSearch<'a> {
+    spec: &'a SquareSpec,
+    label: usize,
+    noise: Stream,
+    windows: Windows,
+    /// Candidates drawn so far, the start not included.
+    spent: usize,
+    /// The smallest margin so far.
+    margin: f32,
+}
+
+impl Search for SquareSearch<'_> {
+    fn query(&self) -> Query {
+        Query::Forward
+    }
+
+    fn goal(&self) -> Goal {
+        Goal { label: self.label, target: None }
+    }
+
+    fn propose(&mut self, out: &mut [f32]) {
+        out.copy_from_slice(self.windows.candidate());
+    }
+
+    fn observe(&mut self, answer: &Answer) -> Step {
+        let margin = margin(answer.logits, self.label);
+        let improved = margin < self.margin;
+        if improved {
+            self.margin = margin;
+        }
+        if improved || margin <= 0.0 {
+            self.windows.accept();
+        }
+        self.draw()
+    }
+}
+
+impl SquareSearch<'_> {
+    /// Draws until a candidate is worth asking about.
+    fn draw(&mut self) -> Step {
+        while self.spent < self.spec.queries {
+            let share = share_of_pixels(self.spec.p_init, self.spent);
+            self.spent += 1;
+            if self.windows.draw(share, &mut self.noise) {
+                return Step::Continue;
+            }
+        }
+        Step::Done
+    }
+}
+
+#[cfg(test)]
+mod tests;
