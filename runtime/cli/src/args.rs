@@ -132,7 +132,7 @@ mod tests {
             (&["mimir-certify", "m.onnx", "--workers", "0"], "--workers"),
             (&["mimir-certify", "--first", "3"], "<MODEL>"),
             (&["mimir-certify", "m.onnx", "--epsilom", "1"], "--epsilon"),
-            (&["mimir-certify", "m.onnx", "--attacks", "apgd-cf"], "did you mean `apgd-ce`?"),
+            (&["mimir-certify", "m.onnx", "--attacks", "apgd-cf"], "did you mean \"apgd-ce\"?"),
             (&["mimir-certify", "m.onnx", "--norm", "linff"], "linf"),
             (&["mimir-certify", "m.onnx", "--precision", "float16"], "float32, mixed"),
             (&["mimir-certify", "m.onnx", "--epsilon", "2/0"], "2/255"),

@@ -6,6 +6,9 @@ use mimir_bundle::attack::{AttackSpec, SpecError};
 use super::Attack;
 use super::apgd::Apgd;
 use super::fab::Fab;
+use super::fgsm::Fgsm;
+use super::noise::Noise;
+use super::pgd::Pgd;
 use super::square::Square;
 use crate::ball::Ball;
 
@@ -46,6 +49,8 @@ pub fn attack(spec: &AttackSpec, setting: &Setting) -> Result<Box<dyn Attack>, S
         AttackSpec::Square(square) => Box::new(Square::new(square, setting)),
         AttackSpec::Fab(fab) => Box::new(Fab::untargeted("fab", fab, setting)),
         AttackSpec::FabT(fab) => Box::new(Fab::targeted("fab-t", fab, setting)),
-        other => unreachable!("{} is not there yet", other.name()),
+        AttackSpec::Pgd(pgd) => Box::new(Pgd::new(pgd, setting)),
+        AttackSpec::Fgsm(_) => Box::new(Fgsm::new(setting)),
+        AttackSpec::Noise(noise) => Box::new(Noise::new(noise, setting)),
     })
 }

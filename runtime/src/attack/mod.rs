@@ -15,12 +15,17 @@ mod build;
 mod curve;
 mod expectation;
 pub mod fab;
+pub mod fgsm;
+pub mod noise;
+pub mod pgd;
+mod preset;
 pub mod square;
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub use apgd::uses_margin;
 pub use build::{Distances, Setting, attack};
+pub use preset::{Preset, UnknownAttack, attacks_named};
 
 pub(crate) use curve::{WarmStart, WarmStarts};
 

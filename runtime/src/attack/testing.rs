@@ -1,8 +1,10 @@
 //! Runs one search against models in memory, without the engine: what tests of attacks share.
 
+use mimir_bundle::{ImageShape, Norm, ThreatModel};
 use ndarray::ArrayView2;
 
-use super::{Answer, Attack, Query, Setting, Step, Subject};
+use super::{Answer, Attack, Distances, Query, Setting, Step, Subject};
+use crate::ball::Ball;
 use crate::logits::prediction;
 use crate::model::{Classifier, ModelSource};
 
@@ -78,4 +80,15 @@ pub(crate) fn subject(classifier: &mut dyn Classifier, image: usize, pixels: &[f
     let mut targets: Vec<usize> = (0..logits.len()).filter(|class| *class != label).collect();
     targets.sort_by(|left, right| logits[*right].total_cmp(&logits[*left]));
     Subject { image, pixels: pixels.into(), label, targets: targets.into() }
+}
+
+/// A setting for images of one row of grey pixels, with seed 0.
+pub(crate) fn setting(norm: Norm, epsilon: f64, pixels: usize, classes: usize) -> Setting {
+    Setting {
+        ball: Ball::new(&ThreatModel { norm, epsilon }).unwrap(),
+        seed: 0,
+        image: ImageShape { channels: 1, height: 1, width: pixels },
+        classes,
+        distances: Distances::WithinBall,
+    }
 }

@@ -259,11 +259,11 @@ mod baseline {
         (0..centre.len()).map(next).collect()
     }
 
-    /// Eight partial sums, each over every eighth element; what is left over goes to the first.
+    /// Sixteen partial sums, each over every sixteenth element; what is left over goes to the first.
     fn length(values: &[f32]) -> f32 {
-        let mut sums = [0.0_f64; 8];
+        let mut sums = [0.0_f64; 16];
         for (index, value) in values.iter().enumerate() {
-            let lane = if index < values.len() / 8 * 8 { index % 8 } else { 0 };
+            let lane = if index < values.len() / 16 * 16 { index % 16 } else { 0 };
             sums[lane] += f64::from(*value) * f64::from(*value);
         }
         sums.iter().sum::<f64>().sqrt() as f32
@@ -297,7 +297,7 @@ fn every_instruction_set_gives_the_same_bits() {
             .fill_uniform(&mut values);
         values
     };
-    for count in [1, 7, 8, 37, 3072, 3073] {
+    for count in [1, 15, 16, 37, 3072, 3073] {
         let centre: Vec<f32> = draw(0, count).iter().map(|value| (0.5 + value).clamp(0.0, 1.0)).collect();
         let gradient: Vec<f32> =
             draw(1, count).iter().map(|v| if v.abs() < 0.2 { 0.0 } else { *v }).collect();

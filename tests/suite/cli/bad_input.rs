@@ -16,8 +16,8 @@ fn usage_errors_are_2() {
     let cases: [(&[&str], &str); 18] = [
         (&["--epsilon", "8"], "write --epsilon 8/255"),
         (&["--epsilon", "0"], "radius `0`: wanted a positive number"),
-        (&["--attacks", "apgd-cf"], "did you mean `apgd-ce`?"),
-        (&["--attacks", "standrad"], "did you mean `standard`?"),
+        (&["--attacks", "apgd-cf"], "did you mean \"apgd-ce\"?"),
+        (&["--attacks", "standrad"], "did you mean \"standard\"?"),
         (&["--attacks", "standard,pgd"], "standard is a preset"),
         (&["--attacks", "square", "--steps", "3"], "--steps has no effect on square"),
         (&["--queries", "3"], "--queries has no effect on apgd-ce: it is for square"),

@@ -2,7 +2,7 @@
 
 use mimir_bundle::attack::PgdPoint;
 use mimir_bundle::{AttackSpec, Norm};
-use mimir_runtime::attack::preset::{Preset, default_attack};
+use mimir_runtime::attack::{Preset, attacks_named};
 
 use super::usage;
 use crate::failure::{Blame, Failure, OrBlame};
@@ -25,18 +25,18 @@ fn named(names: &[AttackName], norm: Norm) -> Result<Vec<AttackSpec>, Failure> {
     if names.is_empty() {
         return Err(usage("--attacks is empty: name a preset, or at least one attack"));
     }
-    let presets = || names.iter().filter_map(|name| Some((name, Preset::named(name.as_str())?)));
-    match (presets().next(), names.len()) {
-        (Some((_, preset)), 1) => return Ok(preset.attacks(norm)),
-        (Some((name, _)), _) => {
-            return Err(usage(format!("--attacks: {name} is a preset, a list in itself: name it alone")));
-        }
-        (None, _) => {}
+    let preset = names.iter().find(|name| Preset::named(name.as_str()).is_some());
+    if let (Some(preset), true) = (preset, names.len() > 1) {
+        return Err(usage(format!("--attacks: {preset} is a preset, a list in itself: name it alone")));
     }
     if let Some(twice) = names.iter().enumerate().find(|(index, name)| names[..*index].contains(name)) {
         return Err(usage(format!("--attacks names {0} twice: raise --restarts instead", twice.1)));
     }
-    Ok(names.iter().filter_map(|name| default_attack(name.as_str(), norm)).collect())
+    let mut attacks = Vec::new();
+    for name in names {
+        attacks.extend(attacks_named(name.as_str(), norm).or_blame(Blame::Usage)?);
+    }
+    Ok(attacks)
 }
 
 /// Where an attack keeps a parameter; `None` for attacks without it.

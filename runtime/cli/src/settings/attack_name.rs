@@ -3,11 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use mimir_bundle::AttackSpec;
-use mimir_runtime::attack::preset::Preset;
+use mimir_bundle::Norm;
+use mimir_runtime::attack::{Preset, UnknownAttack, attacks_named};
 use serde::{Deserialize, Serialize};
-
-use super::spelling::{did_you_mean, listed};
 
 /// The name of an attack or a preset that exists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,7 +15,7 @@ pub(crate) struct AttackName(String);
 impl AttackName {
     /// What runs where nobody names anything.
     pub(crate) fn default_choice() -> Self {
-        Self("standard".to_owned())
+        Self(Preset::Standard.name().to_owned())
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -26,26 +24,18 @@ impl AttackName {
 }
 
 impl FromStr for AttackName {
-    type Err = String;
+    type Err = UnknownAttack;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        if AttackSpec::named(text).is_some() || Preset::named(text).is_some() {
-            return Ok(Self(text.to_owned()));
-        }
-        let known = [Preset::NAMES, AttackSpec::NAMES].concat();
-        let near = did_you_mean(text, &known);
-        Err(format!(
-            "no attack or preset `{text}`{near}; presets: {}; attacks: {}",
-            listed(Preset::NAMES),
-            listed(AttackSpec::NAMES)
-        ))
+    fn from_str(text: &str) -> Result<Self, UnknownAttack> {
+        // The same names exist for every norm.
+        attacks_named(text, Norm::Linf).map(|_| Self(text.to_owned()))
     }
 }
 
 impl TryFrom<String> for AttackName {
-    type Error = String;
+    type Error = UnknownAttack;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(text: String) -> Result<Self, UnknownAttack> {
         text.parse()
     }
 }
@@ -67,16 +57,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_name_is_proposed() {
-        for (text, expected) in [
-            ("agpd-ce", "did you mean `apgd-ce`?"),
-            ("standart", "did you mean `standard`?"),
-            ("sqare", "did you mean `square`?"),
-            ("xyz", "no attack or preset `xyz`; presets: `standard`"),
-        ] {
-            let error = text.parse::<AttackName>().unwrap_err();
-            assert!(error.contains(expected), "{text}: {error}");
+    fn attacks_and_presets_have_names() {
+        for text in ["standard", "rand", "apgd-ce", "noise"] {
+            assert_eq!(text.parse::<AttackName>().unwrap().as_str(), text);
         }
-        assert_eq!(AttackName::default_choice().as_str().parse(), Ok(AttackName::default_choice()));
+        let error = "sqare".parse::<AttackName>().unwrap_err().to_string();
+        assert!(error.contains("did you mean \"square\"?"), "{error}");
+        assert_eq!(AttackName::default_choice().as_str(), "standard");
     }
 }

@@ -152,7 +152,7 @@ mod tests {
             ("epsilom = 1", "unknown key `epsilom`, did you mean `epsilon`?"),
             ("min_attacked_accuracy = 1", "did you mean `min-attacked-accuracy`?"),
             ("[attack]\nsteps = 1", "did you mean `attacks`?"),
-            ("attacks = [\"agpd-ce\"]", "no attack or preset `agpd-ce`, did you mean `apgd-ce`?"),
+            ("attacks = [\"agpd-ce\"]", "no attack \"agpd-ce\"; did you mean \"apgd-ce\"?"),
             ("norm = \"l3\"", "unknown variant `l3`, expected one of `linf`, `l2`, `l1`"),
             ("epsilon = \"two\"", "radius `two`"),
             ("first = -1", "first = -1"),

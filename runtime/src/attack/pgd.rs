@@ -1,0 +1,168 @@
+//! PGD (Madry et al., "Towards deep learning models resistant to adversarial attacks", ICLR 2018): projected gradient
+//! ascent on the cross entropy with a fixed step, from a random point of the ball.
+//!
+//! For L∞ the start is uniform and the step the sign of the gradient. For L2 the start lies on the sphere and the step
+//! is the normalised gradient. For L1 the step follows the signs of the largest 1 % of the slopes (Tramèr and Boneh,
+//! NeurIPS 2019), from a projected normal start.
+
+use mimir_bundle::attack::{PgdPoint, PgdSpec};
+
+use super::expectation::Expectation;
+use super::{Answer, Attack, Query, Search, Setting, Step, Subject};
+use crate::ball::{Ball, CUSTOMARY_DENSITY, Climb, Scratch};
+use crate::model::{Goal, Loss};
+use crate::random::{Key, Stream};
+
+/// PGD with its ball and seed. One unit is one restart.
+#[derive(Debug)]
+pub struct Pgd {
+    spec: PgdSpec,
+    ball: Ball,
+    seed: u64,
+}
+
+impl Pgd {
+    /// Within the ball of that evaluation.
+    pub fn new(spec: &PgdSpec, setting: &Setting) -> Self {
+        Self { spec: spec.clone(), ball: setting.ball, seed: setting.seed }
+    }
+}
+
+impl Attack for Pgd {
+    fn queries(&self) -> Vec<Query> {
+        vec![Query::Gradient(Loss::CrossEntropy)]
+    }
+
+    fn units(&self) -> usize {
+        self.spec.restarts
+    }
+
+    fn search(&self, subject: &Subject, unit: usize) -> Box<dyn Search + '_> {
+        let pixels = subject.pixels.len();
+        let mut point = vec![0.0; pixels];
+        let key = Key { seed: self.seed, image: subject.image, attack: "pgd", target: None, restart: unit };
+        self.ball.random_point(&subject.pixels, &mut Stream::new(&key), &mut point);
+        Box::new(PgdSearch {
+            attack: self,
+            subject: subject.clone(),
+            point,
+            next: vec![0.0; pixels],
+            taken: 0,
+            scratch: Scratch::default(),
+            expectation: Expectation::new(self.spec.eot, pixels),
+        })
+    }
+}
+
+/// PGD on one image.
+struct PgdSearch<'a> {
+    attack: &'a Pgd,
+    subject: Subject,
+    /// The iterate that the model is asked about.
+    point: Vec<f32>,
+    /// Room for the one after it.
+    next: Vec<f32>,
+    /// Steps taken.
+    taken: usize,
+    scratch: Scratch,
+    expectation: Expectation,
+}
+
+impl Search for PgdSearch<'_> {
+    fn query(&self) -> Query {
+        Query::Gradient(Loss::CrossEntropy)
+    }
+
+    fn goal(&self) -> Goal {
+        Goal { label: self.subject.label, target: None }
+    }
+
+    fn propose(&mut self, out: &mut [f32]) {
+        out.copy_from_slice(&self.point);
+    }
+
+    fn counts(&self) -> bool {
+        match self.attack.spec.point {
+            PgdPoint::Best => true,
+            PgdPoint::Last => self.taken == self.attack.spec.steps,
+        }
+    }
+
+    fn observe(&mut self, answer: &Answer) -> Step {
+        let Some(answer) = self.expectation.gather(answer) else { return Step::Continue };
+        let Pgd { spec, ball, .. } = self.attack;
+        if self.taken == spec.steps {
+            return Step::Done;
+        }
+        let climb = Climb {
+            centre: &self.subject.pixels,
+            point: &self.point,
+            gradient: answer.gradient,
+            step_size: spec.step_size as f32 * ball.epsilon(),
+            density: CUSTOMARY_DENSITY,
+        };
+        ball.climb(climb, &mut self.scratch, &mut self.next);
+        std::mem::swap(&mut self.point, &mut self.next);
+        self.taken += 1;
+        Step::Continue
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mimir_bundle::Norm;
+
+    use super::*;
+    use crate::attack::testing::setting;
+
+    /// Proposals of one unit under a constant gradient, and which of them count.
+    fn run(spec: &PgdSpec, norm: Norm, unit: usize, gradient: &[f32]) -> (Vec<Vec<f32>>, Vec<bool>) {
+        let pgd = Pgd::new(spec, &setting(norm, 0.2, gradient.len(), 2));
+        let subject =
+            Subject { image: 0, pixels: vec![0.5; gradient.len()].into(), label: 0, targets: [].into() };
+        let (mut search, mut proposals, mut counts) = (pgd.search(&subject, unit), vec![], vec![]);
+        loop {
+            let mut proposal = vec![f32::NAN; gradient.len()];
+            search.propose(&mut proposal);
+            proposals.push(proposal);
+            counts.push(search.counts());
+            if search.observe(&Answer { logits: &[], loss: 0.0, gradient }) == Step::Done {
+                return (proposals, counts);
+            }
+        }
+    }
+
+    #[test]
+    fn every_step_has_the_same_length_and_stops_at_the_ball() {
+        let spec = PgdSpec { steps: 9, ..PgdSpec::default() };
+        let (proposals, _) = run(&spec, Norm::Linf, 0, &[1.0, -2.0, 0.0]);
+        assert_eq!(proposals.len(), 10);
+        for pair in proposals.windows(2) {
+            let want = [(pair[0][0] + 0.05).min(0.7), (pair[0][1] - 0.05).max(0.3), pair[0][2]];
+            for (got, want) in pair[1].iter().zip(want) {
+                assert!((got - want).abs() < 1e-6, "{pair:?}");
+            }
+        }
+        assert_eq!(proposals[9][..2], [0.7, 0.3]);
+    }
+
+    #[test]
+    fn restarts_begin_at_different_points_of_the_ball() {
+        for norm in [Norm::Linf, Norm::L2, Norm::L1] {
+            let spec = PgdSpec { restarts: 2, ..PgdSpec::default() };
+            let [first, second] = [0, 1].map(|unit| run(&spec, norm, unit, &[1.0; 4]).0[0].clone());
+            assert_ne!(first, second, "{norm:?}");
+            let ball = setting(norm, 0.2, 4, 2).ball;
+            assert!(ball.contains(&[0.5; 4], &first) && ball.contains(&[0.5; 4], &second), "{norm:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_point_alone_counts_where_that_is_asked_for() {
+        let spec = |point, eot| PgdSpec { steps: 2, point, eot, ..PgdSpec::default() };
+        let counts = |spec: &PgdSpec| run(spec, Norm::L2, 0, &[1.0; 4]).1;
+        assert_eq!(counts(&spec(PgdPoint::Best, 1)), [true; 3]);
+        assert_eq!(counts(&spec(PgdPoint::Last, 1)), [false, false, true]);
+        assert_eq!(counts(&spec(PgdPoint::Last, 2)), [false, false, false, false, true, true]);
+    }
+}

@@ -1,0 +1,207 @@
+//! Lists of attacks by name: AutoAttack's versions, in its order and with its numbers of restarts and targets.
+
+use mimir_bundle::Norm;
+use mimir_bundle::attack::{
+    ApgdSpec, AttackSpec, FabSpec, RadiusSchedule, SquareSpec, TargetedApgdSpec, TargetedFabSpec,
+};
+
+/// A version of AutoAttack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preset {
+    /// What published robust accuracies mean.
+    Standard,
+    /// More losses and restarts, for models that may mask gradients.
+    Plus,
+    /// For models with random operators: gradients averaged over 20 evaluations.
+    Rand,
+}
+
+/// Restarts where a preset has several.
+const RESTARTS: usize = 5;
+/// Targets of APGD in the standard evaluation for L1.
+const TARGETS_OF_L1: usize = 5;
+/// Gradients that [`Preset::Rand`] averages.
+const EOT: usize = 20;
+
+impl Preset {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Standard, Self::Plus, Self::Rand];
+
+    /// Their names.
+    pub const NAMES: &'static [&'static str] = &["standard", "plus", "rand"];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::Plus => "plus",
+            Self::Rand => "rand",
+        }
+    }
+
+    /// The preset of that name; `None` where there is none.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|preset| preset.name() == name)
+    }
+
+    /// Its attacks, in order, for threat models of that norm.
+    pub fn attacks(self, norm: Norm) -> Vec<AttackSpec> {
+        match self {
+            Self::Standard => standard(norm),
+            Self::Plus => plus(norm),
+            Self::Rand => {
+                let apgd = ApgdSpec { eot: EOT, ..ApgdSpec::default() };
+                vec![AttackSpec::ApgdCe(apgd.clone()), AttackSpec::ApgdDlr(apgd)]
+            }
+        }
+    }
+}
+
+fn standard(norm: Norm) -> Vec<AttackSpec> {
+    let apgd = ApgdSpec { radius_schedule: radius_schedule(norm), ..ApgdSpec::default() };
+    let targeted = TargetedApgdSpec { apgd: apgd.clone(), ..TargetedApgdSpec::default() };
+    let (first, targeted) = match norm {
+        Norm::Linf | Norm::L2 => (apgd, targeted),
+        Norm::L1 => {
+            let first = ApgdSpec { restarts: RESTARTS, ..apgd };
+            (first, TargetedApgdSpec { targets: TARGETS_OF_L1, ..targeted })
+        }
+    };
+    vec![
+        AttackSpec::ApgdCe(first),
+        AttackSpec::ApgdT(targeted),
+        AttackSpec::FabT(TargetedFabSpec::default()),
+        AttackSpec::Square(SquareSpec::default()),
+    ]
+}
+
+fn plus(norm: Norm) -> Vec<AttackSpec> {
+    let apgd = ApgdSpec { radius_schedule: radius_schedule(norm), ..ApgdSpec::default() };
+    let several = ApgdSpec { restarts: RESTARTS, ..apgd.clone() };
+    vec![
+        AttackSpec::ApgdCe(several.clone()),
+        AttackSpec::ApgdDlr(several),
+        AttackSpec::Fab(FabSpec { restarts: RESTARTS, ..FabSpec::default() }),
+        AttackSpec::Square(SquareSpec::default()),
+        AttackSpec::ApgdT(TargetedApgdSpec { apgd, ..TargetedApgdSpec::default() }),
+        AttackSpec::FabT(TargetedFabSpec::default()),
+    ]
+}
+
+fn radius_schedule(norm: Norm) -> RadiusSchedule {
+    match norm {
+        Norm::Linf | Norm::L2 => RadiusSchedule::Fixed,
+        Norm::L1 => RadiusSchedule::Shrinking,
+    }
+}
+
+/// A name that is neither an attack nor a preset.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "there is no attack {name:?}; did you mean {nearest:?}? (known: {}; all at once: {})",
+    AttackSpec::NAMES.join(", "),
+    Preset::NAMES.join(", ")
+)]
+pub struct UnknownAttack {
+    /// What was asked for.
+    pub name: String,
+    /// The closest name that exists.
+    pub nearest: &'static str,
+}
+
+/// The attacks of a name: those of a preset, or a single one with its default parameters.
+///
+/// # Errors
+/// When there is none of that name; the error has the nearest one.
+pub fn attacks_named(name: &str, norm: Norm) -> Result<Vec<AttackSpec>, UnknownAttack> {
+    let preset = Preset::named(name).map(|preset| preset.attacks(norm));
+    let known = preset.or_else(|| AttackSpec::named(name).map(|attack| vec![attack]));
+    known.ok_or_else(|| UnknownAttack { name: name.to_owned(), nearest: nearest(name) })
+}
+
+/// The known name of the fewest edits; the first of several.
+fn nearest(name: &str) -> &'static str {
+    let known = AttackSpec::NAMES.iter().chain(Preset::NAMES);
+    known.min_by_key(|known| strsim::levenshtein(name, known)).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NORMS: [Norm; 3] = [Norm::Linf, Norm::L2, Norm::L1];
+
+    /// `name restarts x targets`, with `~` where the radius shrinks and the number of averaged gradients.
+    fn summary(attack: &AttackSpec) -> String {
+        let apgd = |spec: &ApgdSpec| {
+            let shrinks = if spec.radius_schedule == RadiusSchedule::Shrinking { "~" } else { "" };
+            assert_eq!(spec.steps, 100);
+            format!("{}{shrinks} eot {}", spec.restarts, spec.eot)
+        };
+        let numbers = match attack {
+            AttackSpec::ApgdCe(spec) | AttackSpec::ApgdDlr(spec) => apgd(spec),
+            AttackSpec::ApgdT(spec) => format!("{} x {}", apgd(&spec.apgd), spec.targets),
+            AttackSpec::Fab(spec) => format!("{}", spec.restarts),
+            AttackSpec::FabT(spec) => format!("{} x {}", spec.fab.restarts, spec.targets),
+            AttackSpec::Square(spec) => format!("{} of {}", spec.restarts, spec.queries),
+            other => panic!("{} is in no preset", other.name()),
+        };
+        format!("{} {numbers}", attack.name())
+    }
+
+    #[test]
+    fn presets_are_those_of_the_reference() {
+        let standard = ["apgd-ce 1 eot 1", "apgd-t 1 eot 1 x 9", "fab-t 1 x 9", "square 1 of 5000"];
+        let standard_l1 = ["apgd-ce 5~ eot 1", "apgd-t 1~ eot 1 x 5", "fab-t 1 x 9", "square 1 of 5000"];
+        let plus =
+            "apgd-ce 5 eot 1, apgd-dlr 5 eot 1, fab 5, square 1 of 5000, apgd-t 1 eot 1 x 9, fab-t 1 x 9";
+        let plus_l1 =
+            "apgd-ce 5~ eot 1, apgd-dlr 5~ eot 1, fab 5, square 1 of 5000, apgd-t 1~ eot 1 x 9, fab-t 1 x 9";
+        let rand = "apgd-ce 1 eot 20, apgd-dlr 1 eot 20";
+        for norm in NORMS {
+            let list =
+                |preset: Preset| preset.attacks(norm).iter().map(summary).collect::<Vec<_>>().join(", ");
+            let is_l1 = norm == Norm::L1;
+            assert_eq!(list(Preset::Standard), if is_l1 { standard_l1 } else { standard }.join(", "));
+            assert_eq!(list(Preset::Plus), if is_l1 { plus_l1 } else { plus });
+            assert_eq!(list(Preset::Rand), rand);
+        }
+    }
+
+    #[test]
+    fn every_name_gives_valid_attacks() {
+        assert_eq!(Preset::ALL.map(Preset::name), Preset::NAMES);
+        for norm in NORMS {
+            for name in AttackSpec::NAMES.iter().chain(Preset::NAMES) {
+                let attacks = attacks_named(name, norm).unwrap();
+                assert!(!attacks.is_empty(), "{name}");
+                for attack in attacks {
+                    attack.check().unwrap();
+                }
+            }
+            for name in AttackSpec::NAMES {
+                assert_eq!(attacks_named(name, norm).unwrap(), [AttackSpec::named(name).unwrap()]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_wrong_name_is_an_error_with_the_nearest() {
+        let cases = [
+            ("apdg-ce", "apgd-ce"),
+            ("Standard", "standard"),
+            ("plsu", "plus"),
+            ("fgm", "fgsm"),
+            ("apgd-", "apgd-t"),
+        ];
+        for (name, nearest) in cases {
+            let error = attacks_named(name, Norm::Linf).unwrap_err();
+            assert_eq!(error, UnknownAttack { name: name.to_owned(), nearest });
+        }
+        assert_eq!(
+            attacks_named("apdg-ce", Norm::L1).unwrap_err().to_string(),
+            "there is no attack \"apdg-ce\"; did you mean \"apgd-ce\"? (known: apgd-ce, apgd-dlr, apgd-t, fab, fab-t, \
+             square, pgd, fgsm, noise; all at once: standard, plus, rand)"
+        );
+    }
+}
