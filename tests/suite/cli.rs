@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
 use mimir_bundle::certificate::Certificate;
-use mimir_runtime::report::{Conclusion, Report, Warning};
+use mimir_runtime::report::{Report, Warning};
 use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::{contains, starts_with};
 use tempfile::TempDir;

@@ -13,7 +13,7 @@ use super::{Demo, certify, models};
 #[test]
 fn usage_errors_are_2() {
     let demo = Demo::new();
-    let cases: [(&[&str], &str); 18] = [
+    let cases: [(&[&str], &str); 17] = [
         (&["--epsilon", "8"], "write --epsilon 8/255"),
         (&["--epsilon", "0"], "radius `0`: wanted a positive number"),
         (&["--attacks", "apgd-cf"], "did you mean \"apgd-ce\"?"),

@@ -12,11 +12,11 @@ use predicates::str::contains;
 use super::{Demo, models, root};
 
 /// The demo's images and labels, changed; as a source for `--data`.
-fn changed_images(demo: &Demo, change: impl FnOnce(&mut Array4<u8>, &mut Array1<u8>)) -> String {
+fn changed_images(demo: &Demo, change: impl FnOnce(&mut Array4<u8>, &mut Array1<i64>)) -> String {
     let original = File::open(root().join("examples/demo/images.npz")).unwrap();
     let mut original = NpzReader::new(original).unwrap();
     let mut images: Array4<u8> = original.by_name("images").unwrap();
-    let mut labels: Array1<u8> = original.by_name("labels").unwrap();
+    let mut labels: Array1<i64> = original.by_name("labels").unwrap();
     change(&mut images, &mut labels);
     let path = demo.path("changed.npz");
     let mut archive = NpzWriter::new(File::create(&path).unwrap());
@@ -112,7 +112,7 @@ fn where_all_images_are_misclassified_there_is_nothing_to_attack() {
         demo.report().outcomes.iter().map(|outcome| outcome.clean_prediction.unwrap()).collect();
     let data = changed_images(&demo, |_, labels| {
         for (label, prediction) in labels.iter_mut().zip(&predictions) {
-            *label = u8::try_from((prediction + 1) % 6).unwrap();
+            *label = ((prediction + 1) % 6) as i64;
         }
     });
     demo.run(&["--data", &data, "--attacks", "apgd-ce,square"]).success();
@@ -163,7 +163,8 @@ fn two_and_three_classes_work_and_the_report_says_how() {
 /// Images of the first classes only.
 fn first_classes(demo: &Demo, classes: u8) -> String {
     changed_images(demo, |images, labels| {
-        let kept: Vec<usize> = (0..labels.len()).filter(|image| labels[*image] < classes).collect();
+        let kept: Vec<usize> =
+            (0..labels.len()).filter(|image| labels[*image] < i64::from(classes)).collect();
         *images = images.select(Axis(0), &kept);
         *labels = labels.select(Axis(0), &kept);
     })
