@@ -6,7 +6,7 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use mimir_bundle::{BatchMode, Normalisation};
-use mimir_data::{DataSource, ImageSet, ReadOptions, Split};
+use mimir_data::{DataSource, ReadOptions, Split};
 use mimir_export::autodiff::LossHead;
 use mimir_export::onnx::{Limits, read_model};
 use mimir_export::{ImageClassifier, InputSpec};
@@ -44,7 +44,7 @@ fn check(name: &str, batch: BatchMode) {
     let (original, fast) = (prepared.original_onnx().unwrap(), prepared.forward_onnx().unwrap());
     for (onnx, what) in [(original, "logits of the original"), (fast, "logits of the fast graph")] {
         let mut classifier = sessions(&prepared, &reference, onnx).classifier().unwrap();
-        let logits = classifier.logits(reference.set.images.view()).unwrap();
+        let logits = classifier.logits(reference.images.view()).unwrap();
         assert_close(logits, &reference.logits, what);
     }
 
@@ -53,8 +53,8 @@ fn check(name: &str, batch: BatchMode) {
 
     let mut gradients = models.differentiable(Loss::CrossEntropy).unwrap();
     let goal = |label: &usize| Goal { label: *label, target: None };
-    let goals: Vec<Goal> = reference.set.labels.iter().map(goal).collect();
-    let answers = gradients.loss_gradient(reference.set.images.view(), &goals).unwrap();
+    let goals: Vec<Goal> = reference.labels.iter().map(goal).collect();
+    let answers = gradients.loss_gradient(reference.images.view(), &goals).unwrap();
     assert_close(&answers.logits, &reference.logits, "logits of the gradient graph");
     assert_close(&column(&answers.loss), &column(&reference.loss), "loss");
     assert_gradients(&answers.gradient, &reference.gradient);
@@ -71,13 +71,16 @@ fn prepare(name: &str, reference: &Reference, batch: BatchMode) -> ImageClassifi
 /// Sessions over that forward graph.
 fn sessions(prepared: &ImageClassifier, reference: &Reference, onnx: Vec<u8>) -> OnnxModels {
     let engine = Engine::load(None).unwrap();
-    let plan = SessionPlan { batch: reference.set.labels.len(), workers: 1, threads: 1 };
+    let plan = SessionPlan { batch: reference.labels.len(), workers: 1, threads: 1 };
     OnnxModels::new(&engine, prepared.manifest(), onnx, plan).unwrap()
 }
 
 /// What PyTorch computes in float64, and for which images.
 struct Reference {
-    set: ImageSet,
+    /// `[N, C·H·W]`
+    images: Array2<f32>,
+    /// `[N]`
+    labels: Vec<usize>,
     normalisation: Normalisation,
     /// `[N, K]`
     logits: Array2<f64>,
@@ -91,17 +94,22 @@ impl Reference {
     fn read(name: &str) -> Self {
         let path = fixture(name, "npz");
         let options = ReadOptions { split: Split::Test, first: None };
-        let set = mimir_data::read(&DataSource::Npz(path.clone()), &options).unwrap();
+        let set = mimir_data::open(&DataSource::Npz(path.clone()), &options).unwrap();
+        let mut images = Array2::zeros((set.count(), set.pixels_per_image()));
+        for (image, mut row) in images.rows_mut().into_iter().enumerate() {
+            set.read(image, row.as_slice_mut().unwrap()).unwrap();
+        }
         let mut npz = NpzReader::new(File::open(path).unwrap()).unwrap();
         let gradient: ArrayD<f64> = npz.by_name("gradient").unwrap();
         let [mean, std] = ["mean", "std"].map(|name| npz.by_name::<_, Ix1>(name).unwrap());
         let to_vec = |array: Array1<f32>| array.to_vec();
         Self {
-            gradient: gradient.into_shape_with_order(set.images.dim()).unwrap(),
+            gradient: gradient.into_shape_with_order(images.dim()).unwrap(),
             normalisation: Normalisation { mean: to_vec(mean), std: to_vec(std) },
             logits: npz.by_name("logits").unwrap(),
             loss: npz.by_name("loss").unwrap(),
-            set,
+            images,
+            labels: set.labels,
         }
     }
 }

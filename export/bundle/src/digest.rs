@@ -4,11 +4,30 @@
 //! pixels as little-endian `f32`, labels as little-endian `u64`. Shapes go first, so that two arrays of the same
 //! values and different shapes have different digests.
 
+use std::io::{self, Read};
+
 use sha2::{Digest, Sha256};
 
 /// Digest of a string of bytes.
 pub fn of_bytes(bytes: &[u8]) -> String {
     hex(Sha256::digest(bytes).as_slice())
+}
+
+/// The digest of [`of_bytes`] for everything that is left to read.
+///
+/// # Errors
+/// When reading fails.
+pub fn of_reader(mut reader: impl Read) -> io::Result<String> {
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok(hex(hasher.finalize().as_slice())),
+            Ok(read) => hasher.update(&buffer[..read]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Digest of a tensor: its rank, its dimensions, then its values in row-major order.
@@ -133,6 +152,13 @@ mod tests {
             assert_eq!(digest.finish().unwrap(), of_tensor(&shape, &values), "parts of {part}");
         }
         assert_eq!(TensorDigest::new(&[0, 3]).finish().unwrap(), of_tensor(&[0, 3], &[]));
+    }
+
+    #[test]
+    fn what_is_read_has_the_digest_of_its_bytes() {
+        let bytes: Vec<u8> = (0..200_000_u32).map(|index| (index % 251) as u8).collect();
+        assert_eq!(of_reader(&bytes[..]).unwrap(), of_bytes(&bytes));
+        assert_eq!(of_reader(&[][..]).unwrap(), of_bytes(b""));
     }
 
     #[test]

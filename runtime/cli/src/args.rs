@@ -15,6 +15,8 @@ Examples:
   mimir-certify model.onnx --data cifar10:data/cifar-10-batches-bin --first 500 \\
       --mean .4914,.4822,.4465 --std .2023,.1994,.2010 --norm linf --epsilon 2/255 --report out/
   mimir-certify model.onnx --min-attacked-accuracy 0.40   # a gate
+  mimir-certify model.onnx --attacks apgd-ce,square --steps 50 --queries 1000
+  mimir-certify model.onnx --report out/ --resume           # go on with a run that was cut off
   mimir-certify replay out/ model.onnx                      # re-check the counterexamples
 
 Exit codes:
@@ -23,7 +25,9 @@ Exit codes:
    2  usage: flags, settings, or a report folder that cannot be written
    3  the model is not valid or not supported
    4  the images or labels cannot be used
-  70  internal error, or ONNX Runtime is missing";
+  70  internal error, or ONNX Runtime is missing
+  74  something cannot be written, as on a full disk; what was finished is kept: --resume
+  75  interrupted (Ctrl-C, SIGTERM); what was finished is kept: --resume";
 
 /// Attacks an ONNX image classifier white-box and reports its attacked accuracy, an upper bound of its robust
 /// accuracy.
@@ -124,12 +128,13 @@ mod tests {
 
     #[test]
     fn what_cannot_be_understood_is_refused() {
-        let cases: [(&[&str], &str); 7] = [
+        let cases: [(&[&str], &str); 8] = [
             (&["mimir-certify", "m.onnx", "--workers", "0"], "--workers"),
             (&["mimir-certify", "--first", "3"], "<MODEL>"),
             (&["mimir-certify", "m.onnx", "--epsilom", "1"], "--epsilon"),
             (&["mimir-certify", "m.onnx", "--attacks", "apgd-cf"], "did you mean \"apgd-ce\"?"),
             (&["mimir-certify", "m.onnx", "--norm", "linff"], "linf"),
+            (&["mimir-certify", "m.onnx", "--precision", "float16"], "float32, mixed"),
             (&["mimir-certify", "m.onnx", "--epsilon", "2/0"], "2/255"),
             (&["mimir-certify", "replay", "out"], "<MODEL>"),
         ];

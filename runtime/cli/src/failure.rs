@@ -13,16 +13,22 @@ pub(crate) enum Blame {
     Data,
     /// We failed, or the engine is missing.
     Internal,
+    /// Something cannot be written, or read back: a full disk.
+    Storage,
+    /// A signal came before anything could be reported.
+    Interrupted,
 }
 
 impl Blame {
-    /// The exit code. 0 and 10 belong to [`mimir_runtime::report::Conclusion`].
+    /// The exit code. 0, 10, and 75 with a report belong to [`mimir_runtime::report::Conclusion`].
     pub(crate) fn exit_code(self) -> u8 {
         match self {
             Self::Usage => 2,
             Self::Model => 3,
             Self::Data => 4,
             Self::Internal => 70,
+            Self::Storage => 74,
+            Self::Interrupted => 75,
         }
     }
 }
@@ -32,6 +38,13 @@ impl Blame {
 pub(crate) struct Failure {
     pub(crate) blame: Blame,
     error: anyhow::Error,
+}
+
+impl Failure {
+    /// A failure with its cause.
+    pub(crate) fn new(blame: Blame, error: impl Into<anyhow::Error>) -> Self {
+        Self { blame, error: error.into() }
+    }
 }
 
 impl fmt::Display for Failure {
@@ -48,7 +61,7 @@ pub(crate) trait OrBlame<T> {
 
 impl<T, E: Into<anyhow::Error>> OrBlame<T> for Result<T, E> {
     fn or_blame(self, blame: Blame) -> Result<T, Failure> {
-        self.map_err(|error| Failure { blame, error: error.into() })
+        self.map_err(|error| Failure::new(blame, error))
     }
 }
 
@@ -66,10 +79,11 @@ mod tests {
     /// The table of `--help` and `docs/report.md`.
     #[test]
     fn exit_codes() {
-        let blames = [Blame::Usage, Blame::Model, Blame::Data, Blame::Internal].map(Blame::exit_code);
-        assert_eq!(blames, [2, 3, 4, 70]);
-        let conclusions = [Conclusion::NoRequirement, Conclusion::Holds, Conclusion::DoesNotHold];
-        assert_eq!(conclusions.map(Conclusion::exit_code), [0, 0, 10]);
+        use Blame::{Data, Internal, Interrupted, Model, Storage, Usage};
+        let blames = [Usage, Model, Data, Internal, Storage, Interrupted].map(Blame::exit_code);
+        assert_eq!(blames, [2, 3, 4, 70, 74, 75]);
+        use Conclusion::{DoesNotHold, Holds, NoRequirement, Open};
+        assert_eq!([NoRequirement, Holds, DoesNotHold, Open].map(Conclusion::exit_code), [0, 0, 10, 75]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod clock;
 mod counterexamples;
 mod data;
 mod failure;
+mod kept;
 mod model;
 mod options;
 mod program;
@@ -19,5 +20,7 @@ mod replay;
 mod report_folder;
 mod run;
 mod settings;
+mod signals;
+mod write;
 
 pub use program::main;

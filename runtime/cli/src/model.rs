@@ -1,24 +1,27 @@
 //! The model: read from its file, asked what it is, and given its sessions.
 
-use mimir_bundle::{BatchMode, ImageShape, Manifest, OutputKind};
+use mimir_bundle::{AttackSpec, BatchMode, ImageShape, Manifest, OutputKind};
 use mimir_export::autodiff::LossHead;
 use mimir_export::onnx::{Limits, read_model};
 use mimir_export::{ImageClassifier, InputSpec};
-use mimir_runtime::evaluate::{AttackSpec, EvaluateError, EvaluationSet};
+use mimir_runtime::attack::Query;
+use mimir_runtime::evaluate::{EvaluateError, EvaluationSet, Plan};
 use mimir_runtime::model::{Loss, ModelSource};
 use mimir_runtime::probe;
 use mimir_runtime::report::Warning;
-use mimir_runtime::session::{Engine, OnnxModels, SessionPlan};
+use mimir_runtime::session::{Engine, OnnxModels, Precision, SessionPlan};
 use mimir_runtime::tune::{Overrides, session_plan};
 
 use crate::failure::{Blame, Failure, OrBlame, failure};
-use crate::options::Options;
+use crate::options::{Options, eot_of};
 
 /// A classifier, how it is to be executed, and what is unusual about it.
 #[derive(Debug)]
 pub(crate) struct Model {
     classifier: ImageClassifier,
     pub(crate) plan: SessionPlan,
+    /// Evaluations of the model that decide by majority what it predicts.
+    pub(crate) votes: usize,
     pub(crate) warnings: Vec<Warning>,
 }
 
@@ -52,11 +55,13 @@ impl Model {
         engine: &Engine,
         mut classifier: ImageClassifier,
         set: &EvaluationSet,
-        overrides: Overrides,
+        options: &Options,
     ) -> Result<Self, Failure> {
+        let overrides = options.engine.overrides;
         let (plan, warning) = settle_batch(engine, &mut classifier, set, overrides)?;
-        let warnings = warning.into_iter().collect();
-        let mut model = Self { classifier, plan, warnings };
+        let (votes, random) = votes(&classifier, &options.attacks)?;
+        let warnings = warning.into_iter().chain(random).collect();
+        let mut model = Self { classifier, plan, votes, warnings };
         model.probe_output(engine, set)?;
         Ok(model)
     }
@@ -79,17 +84,56 @@ impl Model {
         self.classifier.manifest()
     }
 
-    /// Sessions over the original model, and over the gradient graphs that the attacks ask for.
-    pub(crate) fn sessions(&self, engine: &Engine, attacks: &[AttackSpec]) -> Result<OnnxModels, Failure> {
-        let mut models = original(engine, &self.classifier, self.plan)?;
-        for attack in attacks {
-            let (loss, head) = match attack {
-                AttackSpec::ApgdCe(_) => (Loss::CrossEntropy, LossHead::CrossEntropy),
+    /// Sessions over the original model, and over the graphs that the attacks of the plan ask for.
+    ///
+    /// # Errors
+    /// When the plan cannot be carried out, or an operator has no gradient rule.
+    pub(crate) fn sessions(
+        &self,
+        engine: &Engine,
+        plan: &Plan,
+        precision: Precision,
+    ) -> Result<OnnxModels, Failure> {
+        let Manifest { image, classes, .. } = *self.manifest();
+        let mut models = original(engine, &self.classifier, self.plan)?.with_precision(precision);
+        for query in plan.queries(image, classes).or_blame(Blame::Usage)? {
+            models = match query {
+                Query::Forward => models.with_search(self.classifier.forward_onnx().or_blame(Blame::Model)?),
+                Query::Gradient(loss) => {
+                    let graph = self.classifier.gradient_onnx(head(loss)).or_blame(Blame::Model)?;
+                    models.with_gradient(loss, graph)
+                }
             };
-            let graph = self.classifier.gradient_onnx(head).or_blame(Blame::Model)?;
-            models = models.with_gradient(loss, graph);
         }
         Ok(models)
+    }
+}
+
+/// Evaluations that decide what the model predicts: as many as the attacks average over, where it has random operators.
+fn votes(classifier: &ImageClassifier, attacks: &[AttackSpec]) -> Result<(usize, Option<Warning>), Failure> {
+    let nodes = classifier.random_operators();
+    let votes = attacks.iter().map(eot_of).max().unwrap_or(1);
+    match (nodes.is_empty(), votes) {
+        (true, _) => Ok((1, None)),
+        (false, 1) => Err(failure(
+            Blame::Model,
+            format!(
+                "the model has random operators ({}), and these attacks take it for a deterministic one: they would \
+                 report too high an accuracy; use --attacks rand, or give --eot",
+                nodes.join(", ")
+            ),
+        )),
+        (false, votes) => Ok((votes, Some(Warning::Random { votes, nodes: nodes.to_vec() }))),
+    }
+}
+
+/// Where the backward pass of a loss starts. The margin's derivative by the logits is fed.
+fn head(loss: Loss) -> LossHead {
+    match loss {
+        Loss::CrossEntropy => LossHead::CrossEntropy,
+        Loss::Dlr => LossHead::Dlr,
+        Loss::TargetedDlr => LossHead::TargetedDlr,
+        Loss::Margin => LossHead::Cotangent,
     }
 }
 
@@ -148,10 +192,12 @@ fn is_rebatched_the_same(
 
 /// Whose fault it is that an evaluation stopped.
 pub(crate) fn of_evaluation(error: EvaluateError) -> Failure {
-    let blame = match error {
+    let blame = match &error {
         EvaluateError::NonFinite(_) => Blame::Model,
         EvaluateError::Set(_) => Blame::Data,
         EvaluateError::Plan(_) => Blame::Usage,
+        EvaluateError::Archive(_) => Blame::Storage,
+        EvaluateError::Interrupted => Blame::Interrupted,
         // The original model ran in the probe: what fails now is ours.
         _ => Blame::Internal,
     };

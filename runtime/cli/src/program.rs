@@ -1,18 +1,20 @@
 //! From the process's arguments to its output and exit code.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
+use mimir_runtime::evaluate::Ending;
 
 use crate::args::{Cli, Command, ReplayArgs, RunArgs};
 use crate::failure::{Blame, Failure, OrBlame, failure};
-use crate::options::{Options, StoreCounterexamples};
+use crate::options::{Options, StoreCounterexamples, attacks, norm};
 use crate::replay::replay;
 use crate::report_folder::{ADVERSARIAL, CERTIFICATE, REPORT};
 use crate::run::run;
-use crate::settings;
+use crate::settings::{self, Settings};
 
 /// What the program prints on standard output, and its exit code.
 struct Answer {
@@ -45,23 +47,38 @@ fn answer_run(args: RunArgs) -> Result<Answer, Failure> {
     let Some(model) = args.model else { return Err(failure(Blame::Usage, "no model: name an ONNX file")) };
     let settings = settings::of_run(&model, args.config.as_deref(), args.settings).or_blame(Blame::Usage)?;
     if args.print_config {
-        let text = toml::to_string(&settings).or_blame(Blame::Internal)?;
-        return Ok(Answer { text, exit_code: 0 });
+        return Ok(Answer { text: in_effect(&settings)?, exit_code: 0 });
     }
     let options = Options::new(&model, settings)?;
     let report = run(&options)?;
-    let text = format!("{report}{}", written(&options));
+    let text = format!("{report}{}", written(&options, report.ending));
     Ok(Answer { text, exit_code: report.gate.exit_code })
 }
 
+/// The settings as a settings file, and each parameter of each attack in its comments.
+fn in_effect(settings: &Settings) -> Result<String, Failure> {
+    let text = toml::to_string(settings).or_blame(Blame::Internal)?;
+    let attacks = attacks(settings, norm(settings))?;
+    let table = BTreeMap::from([("parameters", attacks)]);
+    let table = toml::to_string(&table).or_blame(Blame::Internal)?;
+    let comment = |line: &str| format!("# {line}").trim_end().to_owned() + "\n";
+    let parameters: String = table.lines().map(comment).collect();
+    Ok(format!("{text}\n# The attacks with every parameter:\n{parameters}"))
+}
+
 /// Where the report is now; nothing where none was asked for.
-fn written(options: &Options) -> String {
+fn written(options: &Options, ending: Ending) -> String {
     let Some(report) = &options.report else { return String::new() };
-    let files = match report.counterexamples {
-        StoreCounterexamples::Yes => [REPORT, CERTIFICATE, ADVERSARIAL].join(", "),
-        StoreCounterexamples::No => [REPORT, CERTIFICATE].join(", "),
+    let folder = seen_from_here(&report.folder);
+    let files = match (ending, report.counterexamples) {
+        (Ending::Interrupted, _) => {
+            let (folder, go_on) = (folder.display(), "run the same command with --resume to go on");
+            return format!("\ninterrupted: {REPORT} in {folder} is partial; {go_on}\n");
+        }
+        (_, StoreCounterexamples::Yes) => [REPORT, CERTIFICATE, ADVERSARIAL].join(", "),
+        (_, StoreCounterexamples::No) => [REPORT, CERTIFICATE].join(", "),
     };
-    format!("\nwritten to {}: {files}\n", seen_from_here(&report.folder).display())
+    format!("\nwritten to {}: {files}\n", folder.display())
 }
 
 /// A folder as a person would name it: without `..`, and relative where it is inside the current folder.

@@ -122,6 +122,7 @@ fn sentence(progress: &Progress, in_stage: Duration) -> String {
                  {rate:.0} steps/s{time_left}"
             )
         }
+        Stage::Curve => format!("curve: {finished} of {attacked} broken images, {steps} steps{time_left}"),
         Stage::Verify => format!("verify: {attacked} counterexamples"),
     }
 }
@@ -176,6 +177,10 @@ mod tests {
                 "clean: 128 of 500 images, 50.00 % correct, 0 s left",
             ),
             (sentence(&progress(Stage::Clean, 0, 0), Duration::ZERO), "clean: 301 images"),
+            (
+                sentence(&progress(Stage::Curve, 100, 0), Duration::from_secs(2)),
+                "curve: 100 of 301 broken images, 9000 steps, 4 s left",
+            ),
             (
                 sentence(&progress(Stage::Verify, 301, 0), Duration::from_secs(1)),
                 "verify: 301 counterexamples",

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use mimir_bundle::certificate::Certificate;
 use mimir_bundle::{BatchMode, ThreatModel, digest};
-use mimir_data::{ImageSet, ReadOptions, Split};
+use mimir_data::{ReadOptions, Split};
 use mimir_export::onnx::{Limits, read_model};
 use mimir_export::{ImageClassifier, InputSpec};
 use mimir_runtime::evaluate::EvaluationSet;
@@ -20,7 +20,7 @@ use mimir_runtime::verify::{Counterexample, VerifyError, verify};
 
 use crate::args::ReplayArgs;
 use crate::counterexamples::CounterexampleSet;
-use crate::data;
+use crate::data::{self, OpenedImages};
 use crate::failure::{Blame, Failure, OrBlame, failure};
 use crate::options::Images;
 use crate::report_folder::CERTIFICATE;
@@ -44,9 +44,11 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<Replay, Failure> {
     let certificate = read_certificate(&args.report)?;
     let counterexamples = read_counterexamples(&args.report, &certificate)?;
     let engine = Engine::load(args.onnxruntime.as_deref()).or_blame(Blame::Internal)?;
-    let images = read_images(args, &certificate)?;
+    let named = named_images(args, &certificate)?;
+    let images = open_images(&named)?;
     let classifier = read_classifier(&args.model, &certificate)?;
-    let set = data::for_model(&images, classifier.manifest())?;
+    let set = images.for_model(classifier.manifest())?;
+    expect_images(&named, &set, &certificate)?;
     let mut session = session(&engine, &classifier, &certificate)?;
     check(session.as_mut(), &set, &counterexamples, &certificate)
 }
@@ -79,7 +81,8 @@ fn read_counterexamples(folder: &Path, certificate: &Certificate) -> Result<Coun
         .map_err(|error| data_error(&path, format!("{error:#}")))
 }
 
-fn read_images(args: &ReplayArgs, certificate: &Certificate) -> Result<ImageSet, Failure> {
+/// The images that the certificate speaks about, where they are now.
+fn named_images(args: &ReplayArgs, certificate: &Certificate) -> Result<Images, Failure> {
     let recorded = &certificate.data;
     let source = args.data.as_ref().unwrap_or(&recorded.source).parse().or_blame(Blame::Usage)?;
     let split = match recorded.split.as_deref() {
@@ -87,14 +90,19 @@ fn read_images(args: &ReplayArgs, certificate: &Certificate) -> Result<ImageSet,
         Some("train") => Split::Train,
         Some(other) => return Err(failure(Blame::Data, format!("certificate: there is no split `{other}`"))),
     };
-    let images = Images { source, read: ReadOptions { split, first: recorded.first } };
-    let set = data::read(&images).map_err(|failed| {
+    Ok(Images { source, read: ReadOptions { split, first: recorded.first } })
+}
+
+fn open_images(images: &Images) -> Result<OpenedImages, Failure> {
+    OpenedImages::open(images).map_err(|failed| {
         failure(failed.blame, format!("{failed}; say where the original images are with --data"))
-    })?;
-    let found = data::record(&images, &set, certificate.model.image);
+    })
+}
+
+fn expect_images(images: &Images, set: &EvaluationSet, certificate: &Certificate) -> Result<(), Failure> {
+    let (found, recorded) = (data::record(images, set, certificate.model.image)?, &certificate.data);
     expect_digest(&"images", &found.images_digest, &recorded.images_digest, Blame::Data)?;
-    expect_digest(&"labels", &found.labels_digest, &recorded.labels_digest, Blame::Data)?;
-    Ok(set)
+    expect_digest(&"labels", &found.labels_digest, &recorded.labels_digest, Blame::Data)
 }
 
 fn read_classifier(path: &Path, certificate: &Certificate) -> Result<ImageClassifier, Failure> {
@@ -107,6 +115,11 @@ fn read_classifier(path: &Path, certificate: &Certificate) -> Result<ImageClassi
         image: Some(recorded.image),
     };
     let mut classifier = ImageClassifier::new(file, &spec).or_blame(Blame::Model)?;
+    if let [first, ..] = classifier.random_operators() {
+        let message =
+            format!("{first} gives another answer each time: one forward pass neither confirms nor refutes");
+        return Err(failure(Blame::Model, message));
+    }
     if recorded.batch == BatchMode::One {
         classifier.keep_fixed_batch();
     }
@@ -201,7 +214,7 @@ impl fmt::Display for Replay {
         let Self { confirmed, counted, threat_model, .. } = self;
         let word = match self.conclusion() {
             Conclusion::Holds | Conclusion::NoRequirement => "PASS",
-            Conclusion::DoesNotHold => "FAIL",
+            Conclusion::DoesNotHold | Conclusion::Open => "FAIL",
         };
         writeln!(
             f,

@@ -1,5 +1,6 @@
 //! The folder of a report: known to be writable before the work, written so that a crash leaves no half file.
 
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,10 @@ pub(crate) const REPORT: &str = "report.json";
 pub(crate) const CERTIFICATE: &str = "certificate.json";
 /// The counterexamples, where they were asked for.
 pub(crate) const ADVERSARIAL: &str = "adversarial.npz";
+/// What is finished, while a run goes on.
+pub(crate) const JOURNAL: &str = "journal.bin";
+/// Pixels of counterexamples, while a run goes on.
+pub(crate) const STORE: &str = "counterexamples.bin";
 
 /// A folder in which a file was written once already.
 #[derive(Debug)]
@@ -30,7 +35,7 @@ impl ReportFolder {
         let folder = Self { path: path.to_owned() };
         let mut probe = folder.temporary().with_context(unwritable)?;
         probe.write_all(b"probe").with_context(unwritable)?;
-        for name in [REPORT, CERTIFICATE, ADVERSARIAL] {
+        for name in [REPORT, CERTIFICATE, ADVERSARIAL, JOURNAL, STORE] {
             anyhow::ensure!(
                 !path.join(name).is_dir(),
                 "report folder {}: {name} is a folder",
@@ -40,18 +45,31 @@ impl ReportFolder {
         Ok(folder)
     }
 
+    /// The path of a file in the folder.
+    pub(crate) fn path_of(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
     /// Writes a file as a whole or not at all: a sibling first, then a rename.
     ///
     /// # Errors
     /// When the folder is no longer writable, or the disk is full.
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        let path = self.path.join(name);
+        self.write_with(name, |file| Ok(file.write_all(bytes)?))
+    }
+
+    /// Writes a file as [`ReportFolder::write`] does, from a function that fills it; returns what that returns.
+    ///
+    /// # Errors
+    /// Those of the function too.
+    pub(crate) fn write_with<T>(&self, name: &str, fill: impl FnOnce(&mut File) -> Result<T>) -> Result<T> {
+        let path = self.path_of(name);
         let failed = || format!("cannot write {}", path.display());
         let mut file = self.temporary().with_context(failed)?;
-        file.write_all(bytes).with_context(failed)?;
+        let filled = fill(file.as_file_mut()).with_context(failed)?;
         file.as_file().sync_all().with_context(failed)?;
         file.persist(&path).with_context(failed)?;
-        Ok(())
+        Ok(filled)
     }
 
     /// Removes a file of an earlier run, where there is one.
@@ -59,7 +77,7 @@ impl ReportFolder {
     /// # Errors
     /// When it is there and stays.
     pub(crate) fn remove(&self, name: &str) -> Result<()> {
-        let path = self.path.join(name);
+        let path = self.path_of(name);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(error).with_context(|| format!("cannot remove {}", path.display()))
@@ -91,6 +109,12 @@ mod tests {
         folder.write(REPORT, b"second").unwrap();
         assert_eq!(std::fs::read(path.join(REPORT)).unwrap(), b"second");
         assert_eq!(std::fs::read_dir(&path).unwrap().count(), 1);
+        let failed: Result<()> = folder.write_with(REPORT, |file| {
+            file.write_all(b"half")?;
+            anyhow::bail!("no more")
+        });
+        assert!(format!("{:#}", failed.unwrap_err()).contains("report.json: no more"));
+        assert_eq!(std::fs::read(path.join(REPORT)).unwrap(), b"second");
         folder.remove(REPORT).unwrap();
         folder.remove(REPORT).unwrap();
         assert_eq!(std::fs::read_dir(&path).unwrap().count(), 0);

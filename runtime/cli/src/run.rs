@@ -1,40 +1,49 @@
 //! The story of `mimir-certify run`.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use mimir_bundle::certificate::{Counterexamples, Execution, Tool};
-use mimir_bundle::{ImageShape, digest};
-use mimir_data::ImageSet;
-use mimir_runtime::evaluate::{Evaluation, EvaluationSet, Plan, evaluate};
+use mimir_bundle::certificate::{EvaluationData, Execution, Tool};
+use mimir_runtime::evaluate::{Control, Curve, Evaluation, EvaluationSet, Plan, evaluate};
+use mimir_runtime::model::ModelSource;
 use mimir_runtime::report::{Findings, Report, Setting};
 use mimir_runtime::session::{Engine, SessionOptions, SessionPlan};
 
-use crate::counterexamples::CounterexampleSet;
+use crate::data::OpenedImages;
 use crate::failure::{Blame, Failure, OrBlame};
+use crate::kept::{Kept, header};
 use crate::model::{Model, of_evaluation};
-use crate::options::{Options, StoreCounterexamples};
+use crate::options::{Extent, Options};
 use crate::progress::ProgressDisplay;
-use crate::report_folder::{ADVERSARIAL, CERTIFICATE, REPORT, ReportFolder};
-use crate::{clock, data, model};
+use crate::report_folder::ReportFolder;
+use crate::{clock, data, model, signals, write};
 
 /// Attacks the model and writes what was found.
 ///
 /// # Errors
-/// With the blame that decides the exit code. A gate that does not hold is no error: the report says so.
+/// With the blame that decides the exit code. A gate that does not hold is no error, nor is a run that was interrupted
+/// when there was something to report: the report says so.
 pub(crate) fn run(options: &Options) -> Result<Report, Failure> {
+    let interrupted = signals::watch().or_blame(Blame::Internal)?;
     let folder = report_folder(options)?;
     let engine = Engine::load(options.engine.library.as_deref()).or_blame(Blame::Internal)?;
-    let images = data::read(&options.images)?;
-    let classifier = model::read(options, data::shape(&images))?;
-    let set = data::for_model(&images, classifier.manifest())?;
-    let model = Model::probe(&engine, classifier, &set, options.engine.overrides)?;
+    let images = OpenedImages::open(&options.images)?;
+    let classifier = model::read(options, images.shape())?;
+    let set = images.for_model(classifier.manifest())?;
+    let model = Model::probe(&engine, classifier, &set, options)?;
+    let data = data::record(&options.images, &set, model.manifest().image)?;
+    let plan = plan(options, &model);
+    let sessions = model.sessions(&engine, &plan, options.engine.precision)?;
+    let header = header(model.manifest(), &data, &plan, options, engine.version())?;
+    let kept = Kept::open(folder.as_ref(), options, &header, set.pixels_per_image())?;
 
     let start = Instant::now();
-    let evaluation = attack(&engine, &model, &set, options)?;
-    let setting = setting(options, &engine, &model, &images, start.elapsed().as_secs_f64());
+    let (evaluation, kept) = attack(&sessions, &set, &plan, options, kept, &interrupted)?;
+    let setting = setting(options, &engine, &model, data, start.elapsed().as_secs_f64());
 
     match folder {
-        Some(folder) => write(&folder, options, setting, &evaluation).or_blame(Blame::Internal),
+        Some(folder) => write::write(&folder, options, setting, &evaluation, &kept.archive),
         None => Ok(Findings::new(&setting, &evaluation).report()),
     }
 }
@@ -44,35 +53,50 @@ fn report_folder(options: &Options) -> Result<Option<ReportFolder>, Failure> {
     folder.transpose().or_blame(Blame::Usage)
 }
 
-fn attack(
-    engine: &Engine,
-    model: &Model,
-    set: &EvaluationSet,
-    options: &Options,
-) -> Result<Evaluation, Failure> {
-    let sessions = model.sessions(engine, &options.attacks)?;
-    let plan = Plan {
+fn plan(options: &Options, model: &Model) -> Plan {
+    let stop = options.gate.filter(|gate| gate.extent == Extent::UntilDecided);
+    Plan {
         threat_model: options.threat_model,
         attacks: options.attacks.clone(),
         seed: options.seed,
         workers: model.plan.workers,
-    };
-    let display = ProgressDisplay::new(options.verbosity);
-    let evaluation = evaluate(&sessions, set, &plan, &display);
-    display.finish();
-    evaluation.map_err(of_evaluation)
+        stop_when_decided: stop.map(|gate| gate.requirement),
+        curve: options.curve,
+        votes: model.votes,
+    }
 }
 
-fn setting(options: &Options, engine: &Engine, model: &Model, images: &ImageSet, seconds: f64) -> Setting {
-    let manifest = model.manifest().clone();
+fn attack(
+    sessions: &dyn ModelSource,
+    set: &EvaluationSet,
+    plan: &Plan,
+    options: &Options,
+    kept: Kept,
+    interrupted: &Arc<AtomicBool>,
+) -> Result<(Evaluation, Kept), Failure> {
+    let display = ProgressDisplay::new(options.verbosity);
+    let control = Control { observer: &display, archive: &kept.archive, interrupted };
+    let evaluation = evaluate(sessions, set, plan, &control);
+    display.finish();
+    match evaluation {
+        Ok(evaluation) => Ok((evaluation, kept)),
+        Err(error) => {
+            kept.forget_if_empty();
+            Err(of_evaluation(error))
+        }
+    }
+}
+
+fn setting(options: &Options, engine: &Engine, model: &Model, data: EvaluationData, seconds: f64) -> Setting {
     Setting {
         model_file: options.model.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        data: data::record(&options.images, images, manifest.image),
-        manifest,
+        data,
+        manifest: model.manifest().clone(),
         threat_model: options.threat_model,
         seed: options.seed,
         execution: execution(engine, model.plan),
-        gate: options.gate,
+        curve: options.curve == Curve::Yes,
+        gate: options.gate.map(|gate| gate.requirement),
         warnings: model.warnings.clone(),
         seconds,
         created_at: clock::now(),
@@ -92,39 +116,4 @@ fn execution(engine: &Engine, plan: SessionPlan) -> Execution {
         architecture: std::env::consts::ARCH.to_owned(),
         operating_system: std::env::consts::OS.to_owned(),
     }
-}
-
-/// Writes the folder. The certificate comes last: where it is, what it names is there too.
-fn write(
-    folder: &ReportFolder,
-    options: &Options,
-    mut setting: Setting,
-    evaluation: &Evaluation,
-) -> anyhow::Result<Report> {
-    folder.remove(CERTIFICATE)?;
-    folder.remove(ADVERSARIAL)?;
-    if options.report.as_ref().is_some_and(|report| report.counterexamples == StoreCounterexamples::Yes) {
-        setting.counterexamples = Some(store(folder, evaluation, setting.manifest.image)?);
-    }
-    let findings = Findings::new(&setting, evaluation);
-    let report = findings.report();
-    folder.write(REPORT, &json(&report)?)?;
-    folder.write(CERTIFICATE, &json(&findings.certificate())?)?;
-    Ok(report)
-}
-
-fn store(
-    folder: &ReportFolder,
-    evaluation: &Evaluation,
-    image: ImageShape,
-) -> anyhow::Result<Counterexamples> {
-    let bytes = CounterexampleSet::of(evaluation, image)?.to_npz(image)?;
-    folder.write(ADVERSARIAL, &bytes)?;
-    Ok(Counterexamples { file: ADVERSARIAL.into(), digest: digest::of_bytes(&bytes) })
-}
-
-fn json(value: &impl serde::Serialize) -> anyhow::Result<Vec<u8>> {
-    let mut text = serde_json::to_vec_pretty(value)?;
-    text.push(b'\n');
-    Ok(text)
 }

@@ -9,7 +9,9 @@ mod onnx_models;
 mod onnx_runtime;
 
 pub use onnx_models::{OnnxModels, SessionPlan};
-pub use onnx_runtime::{Data, Engine, EngineError, Input, Optimisation, Output, RawSession, SessionOptions};
+pub use onnx_runtime::{
+    Data, Engine, EngineError, Input, Optimisation, Output, Precision, RawSession, SessionOptions,
+};
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mimir_bundle::{BatchMode, ImageShape, Manifest};
 use ndarray::{Array2, ArrayView2};
 
-use super::{Data, Engine, EngineError, Input, RawSession, SessionOptions};
+use super::{Data, Engine, EngineError, Input, Precision, RawSession, SessionOptions};
 use crate::model::{Classifier, Differentiable, Goal, GradientBatch, Loss, ModelError, ModelSource};
 
 const ORIGINAL: &str = "original model";
@@ -31,7 +31,10 @@ pub struct OnnxModels {
     original: Vec<u8>,
     search: Option<Vec<u8>>,
     gradients: BTreeMap<Loss, Vec<u8>>,
+    /// Of the original model, which decides in 32-bit floats.
     options: SessionOptions,
+    /// Of everything else.
+    precision: Precision,
 }
 
 /// What the sessions need of the manifest and the plan.
@@ -64,7 +67,15 @@ impl OnnxModels {
             search: None,
             gradients: BTreeMap::new(),
             options: SessionOptions { threads: plan.threads, ..SessionOptions::default() },
+            precision: Precision::Float32,
         })
+    }
+
+    /// Lets the graphs that only search compute in that precision; the original model never does.
+    #[must_use]
+    pub fn with_precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self
     }
 
     /// Adds a faster form of the model, whose logits are equal up to rounding, for attacks without gradients.
@@ -88,7 +99,9 @@ impl OnnxModels {
     }
 
     fn session(&self, model: &str, bytes: &[u8]) -> Result<RawSession, ModelError> {
-        RawSession::new(&self.engine, bytes, self.options).map_err(|error| model_error(model, &error))
+        let precision = if model == ORIGINAL { self.options.precision } else { self.precision };
+        let options = SessionOptions { precision, ..self.options };
+        RawSession::new(&self.engine, bytes, options).map_err(|error| model_error(model, &error))
     }
 }
 

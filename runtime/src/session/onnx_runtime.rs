@@ -203,6 +203,37 @@ impl Optimisation {
     }
 }
 
+/// In which numbers the kernels of a session may compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// 32-bit floats.
+    #[default]
+    Float32,
+    /// Matrix products in bfloat16 where the processor has them; everything else in 32-bit floats.
+    Mixed,
+}
+
+impl Precision {
+    /// The processors for which ONNX Runtime has CPU kernels of reduced precision, by the name of their architecture.
+    pub const MIXED_ON: &'static str = "aarch64";
+
+    /// The word of the command line and of journals.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Float32 => "float32",
+            Self::Mixed => "mixed",
+        }
+    }
+
+    /// Configuration entry of a session, and its value (onnxruntime_session_options_config_keys.h).
+    fn entry(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Float32 => None,
+            Self::Mixed => Some(("mlas.enable_gemm_fastmath_arm64_bfloat16", "1")),
+        }
+    }
+}
+
 /// How a session runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionOptions {
@@ -210,11 +241,13 @@ pub struct SessionOptions {
     pub threads: usize,
     /// Graph rewriting.
     pub optimisation: Optimisation,
+    /// Numbers.
+    pub precision: Precision,
 }
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        Self { threads: 1, optimisation: Optimisation::default() }
+        Self { threads: 1, optimisation: Optimisation::default(), precision: Precision::default() }
     }
 }
 
@@ -282,6 +315,9 @@ impl RawSession {
         let builder = builder.with_deterministic_compute(true)?;
         let builder = builder.with_log_level(LogLevel::Error)?;
         let mut builder = builder.with_optimization_level(options.optimisation.level())?;
+        if let Some((key, value)) = options.precision.entry() {
+            builder = builder.with_config_entry(key, value)?;
+        }
         Ok(Self { session: builder.commit_from_memory(model)? })
     }
 
@@ -372,7 +408,10 @@ mod tests {
     #[test]
     fn bytes_that_are_no_model_are_an_error() {
         let engine = Engine::load(None).unwrap();
-        let error = RawSession::new(&engine, b"not a model", SessionOptions::default()).unwrap_err();
-        assert!(matches!(error, EngineError::Failed(_)), "{error}");
+        for precision in [Precision::Float32, Precision::Mixed] {
+            let options = SessionOptions { precision, ..SessionOptions::default() };
+            let error = RawSession::new(&engine, b"not a model", options).unwrap_err();
+            assert!(matches!(error, EngineError::Failed(_)), "{error}");
+        }
     }
 }

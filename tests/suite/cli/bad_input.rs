@@ -13,9 +13,17 @@ use super::{Demo, certify, models};
 #[test]
 fn usage_errors_are_2() {
     let demo = Demo::new();
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 17] = [
         (&["--epsilon", "8"], "write --epsilon 8/255"),
+        (&["--epsilon", "0"], "radius `0`: wanted a positive number"),
         (&["--attacks", "apgd-cf"], "did you mean \"apgd-ce\"?"),
+        (&["--attacks", "standrad"], "did you mean \"standard\"?"),
+        (&["--attacks", "standard,pgd"], "standard is a preset"),
+        (&["--attacks", "square", "--steps", "3"], "--steps has no effect on square"),
+        (&["--queries", "3"], "--queries has no effect on apgd-ce: it is for square"),
+        (&["--steps", "0"], "steps is 0"),
+        (&["--full"], "--full has no effect"),
+        (&["--curve", "--min-attacked-accuracy", "0.5"], "add --full"),
         (&["--epsilom", "1"], "--epsilon"),
         (&["--batch", "100000000000"], "1 to 4096"),
         (&["--min-attacked-accuracy", "40"], "40 % is 0.40"),
@@ -26,6 +34,12 @@ fn usage_errors_are_2() {
     ];
     for (flags, expected) in cases {
         demo.run(flags).code(2).stderr(contains(expected)).stdout("");
+    }
+    if cfg!(target_arch = "x86_64") {
+        demo.run(&["--precision", "mixed"])
+            .code(2)
+            .stderr(contains("no effect on this processor"))
+            .stdout("");
     }
     assert!(!demo.path("out").exists(), "nothing was begun");
 }
@@ -58,13 +72,15 @@ fn an_unwritable_report_folder_is_2_before_the_work() {
 #[test]
 fn models_that_are_not_classifiers_are_3() {
     type Change = fn(&std::path::Path);
-    let cases: [(&str, Change, &str); 6] = [
+    let cases: [(&str, Change, &str); 8] = [
         ("not an ONNX file", |path| fs::write(path, b"GIF89a").unwrap(), "model.onnx"),
         ("truncated", |path| fs::write(path, &fs::read(path).unwrap()[..1000]).unwrap(), "model.onnx"),
         ("absent", |path| fs::remove_file(path).unwrap(), "model.onnx"),
         ("not [N, K]", models::with_one_number_an_image, "[N, K]"),
         ("NaN weight", models::with_nan, "scaled/constant"),
-        ("infinite logits", models::with_infinite_logits, "image 0: the model returned a logit"),
+        ("infinite logits", models::with_infinite_logits, "not finite for every one of the 24 images"),
+        ("one class", models::with_one_class, "1 class"),
+        ("random", models::with_noise, "use --attacks rand"),
     ];
     for (name, change, expected) in cases {
         let demo = Demo::new();
@@ -73,6 +89,10 @@ fn models_that_are_not_classifiers_are_3() {
         let message = String::from_utf8(output).unwrap();
         assert!(message.contains(expected), "{name}: {message}");
         assert!(!demo.path("out/report.json").exists(), "{name}");
+        assert!(
+            !demo.path("out/journal.bin").exists(),
+            "{name}: an empty journal is in the way of the next run"
+        );
     }
 }
 

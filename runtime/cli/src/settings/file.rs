@@ -90,7 +90,7 @@ mod tests {
         assert_eq!(settings.epsilon, Some("4/255".parse().unwrap()));
         assert_eq!(settings.norm, Some(NormName::L2));
         assert_eq!((settings.first, settings.seed), (Some(10), Some(0)));
-        assert_eq!(settings.attacks, Some(vec![AttackName::default_attack()]));
+        assert_eq!(settings.attacks, Some(vec![AttackName::default_choice()]));
     }
 
     #[test]
@@ -118,14 +118,25 @@ mod tests {
             epsilon = 0.03
             attacks = ["apgd-ce"]
             steps = 20
+            restarts = 2
+            targets = 3
+            queries = 100
+            eot = 4
+            step-size = 0.5
+            pgd-point = "last"
+            samples = 9
             seed = 7
             report = "/out"
             save-adversarial = true
+            curve = true
+            resume = true
             min-attacked-accuracy = 0.4
+            full = true
             quiet = true
             workers = 2
             threads = 1
             batch = 16
+            precision = "mixed"
             onnxruntime = "/lib/libonnxruntime.so"
         "#;
         let settings = run_with(file, Settings::default()).unwrap();
@@ -142,7 +153,7 @@ mod tests {
             ("min_attacked_accuracy = 1", "did you mean `min-attacked-accuracy`?"),
             ("[attack]\nsteps = 1", "did you mean `attacks`?"),
             ("attacks = [\"agpd-ce\"]", "no attack \"agpd-ce\"; did you mean \"apgd-ce\"?"),
-            ("norm = \"l1\"", "unknown variant `l1`, expected `linf` or `l2`"),
+            ("norm = \"l3\"", "unknown variant `l3`, expected one of `linf`, `l2`, `l1`"),
             ("epsilon = \"two\"", "radius `two`"),
             ("first = -1", "first = -1"),
             ("data = \"cifar:x\"", "`cifar:x`"),

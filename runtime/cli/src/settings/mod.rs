@@ -52,12 +52,34 @@ pub(crate) struct Settings {
     #[arg(long, help_heading = "Threat model")]
     pub(crate) epsilon: Option<Epsilon>,
 
-    /// Attacks, in order [default: apgd-ce]
+    /// A preset (standard, plus, rand), or attacks in order: apgd-ce, apgd-dlr, apgd-t, fab, fab-t, square, pgd, fgsm,
+    /// noise [default: standard]
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Attacks")]
     pub(crate) attacks: Option<Vec<AttackName>>,
-    /// Gradient steps of each attack [default: 100]
+    /// Steps of each attack with gradients [default: each attack's own]
     #[arg(long, value_name = "N", help_heading = "Attacks")]
     pub(crate) steps: Option<usize>,
+    /// Independent runs of each attack on each image and target [default: each attack's own]
+    #[arg(long, value_name = "N", help_heading = "Attacks")]
+    pub(crate) restarts: Option<usize>,
+    /// Target classes of apgd-t and fab-t [default: 9]
+    #[arg(long, value_name = "N", help_heading = "Attacks")]
+    pub(crate) targets: Option<usize>,
+    /// Proposals of square [default: 5000]
+    #[arg(long, value_name = "N", help_heading = "Attacks")]
+    pub(crate) queries: Option<usize>,
+    /// Gradients that apgd-* and pgd average at each step, for models with random operators [default: 1; rand: 20]
+    #[arg(long, value_name = "N", help_heading = "Attacks")]
+    pub(crate) eot: Option<usize>,
+    /// Step of pgd, in units of epsilon [default: 0.25]
+    #[arg(long, value_name = "FRACTION", help_heading = "Attacks")]
+    pub(crate) step_size: Option<f64>,
+    /// Points of a pgd run that count: any of them, or only its last [default: best]
+    #[arg(long, help_heading = "Attacks")]
+    pub(crate) pgd_point: Option<PgdPointName>,
+    /// Random points of noise [default: 100]
+    #[arg(long, value_name = "N", help_heading = "Attacks")]
+    pub(crate) samples: Option<usize>,
     /// Key of all randomness [default: 0]
     #[arg(long, value_name = "N", help_heading = "Attacks")]
     pub(crate) seed: Option<u64>,
@@ -71,9 +93,28 @@ pub(crate) struct Settings {
         hide_possible_values = true, help_heading = "Report and gate"
     )]
     pub(crate) save_adversarial: Option<bool>,
-    /// Exit with 10 unless the attacked accuracy (the point estimate) is at least this fraction
+    /// Report the attacked accuracy at many radii, from searches of the smallest distance
+    #[arg(
+        long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        hide_possible_values = true, help_heading = "Report and gate"
+    )]
+    pub(crate) curve: Option<bool>,
+    /// Go on with the run whose journal is in the report folder; begin anew where there is none
+    #[arg(
+        long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        hide_possible_values = true, help_heading = "Report and gate"
+    )]
+    pub(crate) resume: Option<bool>,
+    /// Exit with 10 unless the attacked accuracy (the point estimate) is at least this fraction; the run ends as soon
+    /// as that is certain
     #[arg(long, value_name = "FRACTION", help_heading = "Report and gate")]
     pub(crate) min_attacked_accuracy: Option<f64>,
+    /// Run every attack to its end, even where the answer of the gate is certain before
+    #[arg(
+        long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        hide_possible_values = true, help_heading = "Report and gate"
+    )]
+    pub(crate) full: Option<bool>,
     /// No progress; the summary stays
     #[arg(
         long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
@@ -90,6 +131,9 @@ pub(crate) struct Settings {
     /// Images in each call; chosen where not given
     #[arg(long, value_name = "N", help_heading = "Engine")]
     pub(crate) batch: Option<NonZero<usize>>,
+    /// Numbers that searches compute in; what decides is always float32 [default: float32]
+    #[arg(long, help_heading = "Engine")]
+    pub(crate) precision: Option<PrecisionName>,
     /// The ONNX Runtime library [default: found in the checkout, beside the program, or by the system]
     #[arg(long, value_name = "PATH", help_heading = "Engine")]
     pub(crate) onnxruntime: Option<PathBuf>,
@@ -118,6 +162,23 @@ pub(crate) enum LayoutName {
 pub(crate) enum NormName {
     Linf,
     L2,
+    L1,
+}
+
+/// Points of a pgd run that count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum PgdPointName {
+    Best,
+    Last,
+}
+
+/// Numbers that searches compute in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum PrecisionName {
+    Float32,
+    Mixed,
 }
 
 impl Settings {
@@ -134,14 +195,25 @@ impl Settings {
             epsilon: self.epsilon.or(other.epsilon),
             attacks: self.attacks.or(other.attacks),
             steps: self.steps.or(other.steps),
+            restarts: self.restarts.or(other.restarts),
+            targets: self.targets.or(other.targets),
+            queries: self.queries.or(other.queries),
+            eot: self.eot.or(other.eot),
+            step_size: self.step_size.or(other.step_size),
+            pgd_point: self.pgd_point.or(other.pgd_point),
+            samples: self.samples.or(other.samples),
             seed: self.seed.or(other.seed),
             report: self.report.or(other.report),
             save_adversarial: self.save_adversarial.or(other.save_adversarial),
+            curve: self.curve.or(other.curve),
+            resume: self.resume.or(other.resume),
             min_attacked_accuracy: self.min_attacked_accuracy.or(other.min_attacked_accuracy),
+            full: self.full.or(other.full),
             quiet: self.quiet.or(other.quiet),
             workers: self.workers.or(other.workers),
             threads: self.threads.or(other.threads),
             batch: self.batch.or(other.batch),
+            precision: self.precision.or(other.precision),
             onnxruntime: self.onnxruntime.or(other.onnxruntime),
         }
     }
@@ -151,10 +223,13 @@ impl Settings {
         Self {
             split: Some(SplitName::Test),
             norm: Some(NormName::Linf),
-            attacks: Some(vec![AttackName::default_attack()]),
-            steps: Some(100),
+            attacks: Some(vec![AttackName::default_choice()]),
             seed: Some(0),
             save_adversarial: Some(false),
+            curve: Some(false),
+            resume: Some(false),
+            full: Some(false),
+            precision: Some(PrecisionName::Float32),
             quiet: Some(false),
             ..Self::default()
         }

@@ -1,16 +1,21 @@
 //! What the program needs, made from what was typed: every choice is made here, once.
 
+mod attacks;
+
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
-use mimir_bundle::{Layout, Norm, Normalisation, ThreatModel};
+use mimir_bundle::{AttackSpec, Layout, Norm, Normalisation, ThreatModel};
 use mimir_data::{DataSource, ReadOptions, Split};
-use mimir_runtime::evaluate::AttackSpec;
+use mimir_runtime::evaluate::Curve;
 use mimir_runtime::report::MinAttackedAccuracy;
+use mimir_runtime::session::Precision;
 use mimir_runtime::tune::Overrides;
 
+pub(crate) use attacks::{attacks, eot_of};
+
 use crate::failure::{Blame, Failure, OrBlame, failure};
-use crate::settings::{AttackName, LayoutName, NormName, Settings, SplitName};
+use crate::settings::{LayoutName, NormName, PrecisionName, Settings, SplitName};
 
 /// Everything that `run` needs to know.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,7 +28,8 @@ pub(crate) struct Options {
     pub(crate) attacks: Vec<AttackSpec>,
     pub(crate) seed: u64,
     pub(crate) report: Option<ReportOptions>,
-    pub(crate) gate: Option<MinAttackedAccuracy>,
+    pub(crate) gate: Option<Gate>,
+    pub(crate) curve: Curve,
     pub(crate) verbosity: Verbosity,
     pub(crate) engine: EngineOptions,
 }
@@ -40,6 +46,32 @@ pub(crate) struct Images {
 pub(crate) struct ReportOptions {
     pub(crate) folder: PathBuf,
     pub(crate) counterexamples: StoreCounterexamples,
+    pub(crate) begin: Begin,
+}
+
+/// What happens to a journal that is in the report folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// It is an error.
+    Anew,
+    /// Its run goes on.
+    Resume,
+}
+
+/// A requirement, and when the run may end.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Gate {
+    pub(crate) requirement: MinAttackedAccuracy,
+    pub(crate) extent: Extent,
+}
+
+/// How much is done where a gate is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// What its answer needs.
+    UntilDecided,
+    /// Everything.
+    Full,
 }
 
 /// Whether counterexamples are written.
@@ -61,6 +93,7 @@ pub(crate) enum Verbosity {
 pub(crate) struct EngineOptions {
     pub(crate) library: Option<PathBuf>,
     pub(crate) overrides: Overrides,
+    pub(crate) precision: Precision,
 }
 
 impl Options {
@@ -69,16 +102,18 @@ impl Options {
     /// # Errors
     /// When something required is absent, out of its range, or without effect.
     pub(crate) fn new(model: &Path, settings: Settings) -> Result<Self, Failure> {
+        let threat_model = threat_model(&settings)?;
         Ok(Self {
             model: model.to_owned(),
             images: images(&settings)?,
             normalisation: normalisation(&settings)?,
             layout: settings.layout.map(layout),
-            threat_model: threat_model(&settings)?,
-            attacks: attacks(&settings)?,
+            threat_model,
+            attacks: attacks(&settings, threat_model.norm)?,
             seed: settings.seed.unwrap_or_default(),
             report: report(&settings)?,
             gate: gate(&settings)?,
+            curve: curve(&settings)?,
             verbosity: if settings.quiet == Some(true) { Verbosity::Quiet } else { Verbosity::Progress },
             engine: engine(settings)?,
         })
@@ -152,14 +187,20 @@ fn layout(name: LayoutName) -> Layout {
     }
 }
 
+/// The norm of the perturbation.
+pub(crate) fn norm(settings: &Settings) -> Norm {
+    match settings.norm {
+        Some(NormName::L1) => Norm::L1,
+        Some(NormName::L2) => Norm::L2,
+        Some(NormName::Linf) | None => Norm::Linf,
+    }
+}
+
 fn threat_model(settings: &Settings) -> Result<ThreatModel, Failure> {
     let Some(epsilon) = &settings.epsilon else {
         return Err(usage("no radius: give --epsilon, for pixels in [0, 1], e.g. --epsilon 8/255"));
     };
-    let norm = match settings.norm {
-        Some(NormName::L2) => Norm::L2,
-        Some(NormName::Linf) | None => Norm::Linf,
-    };
+    let norm = norm(settings);
     if norm == Norm::Linf && epsilon.value() > 1.0 {
         return Err(usage(format!(
             "--epsilon {epsilon} is larger than any change of a pixel in [0, 1]: for levels of 0 to 255 write \
@@ -169,58 +210,74 @@ fn threat_model(settings: &Settings) -> Result<ThreatModel, Failure> {
     Ok(ThreatModel { norm, epsilon: epsilon.value() })
 }
 
-fn attacks(settings: &Settings) -> Result<Vec<AttackSpec>, Failure> {
-    let default = [AttackName::default_attack()];
-    let names = settings.attacks.as_deref().unwrap_or(&default);
-    if names.is_empty() {
-        return Err(usage("--attacks is empty: name at least one"));
-    }
-    if settings.steps == Some(0) {
-        return Err(usage("--steps 0: wanted at least 1"));
-    }
-    if let Some(twice) = names.iter().enumerate().find(|(index, name)| names[..*index].contains(name)) {
-        return Err(usage(format!("--attacks names {} twice", twice.1)));
-    }
-    names.iter().map(|name| attack(name, settings.steps)).collect()
-}
-
-fn attack(name: &AttackName, steps: Option<usize>) -> Result<AttackSpec, Failure> {
-    let mut attack: AttackSpec = name.to_string().parse().or_blame(Blame::Usage)?;
-    match &mut attack {
-        AttackSpec::ApgdCe(apgd) => apgd.steps = steps.unwrap_or(apgd.steps),
-    }
-    Ok(attack)
-}
-
 fn report(settings: &Settings) -> Result<Option<ReportOptions>, Failure> {
-    let counterexamples = match settings.save_adversarial {
-        Some(true) => StoreCounterexamples::Yes,
-        Some(false) | None => StoreCounterexamples::No,
+    let (save, resume) = (settings.save_adversarial == Some(true), settings.resume == Some(true));
+    let Some(folder) = &settings.report else {
+        return match (save, resume) {
+            (true, _) => Err(usage("--save-adversarial has no effect without --report: name the folder")),
+            (_, true) => {
+                Err(usage("--resume has no effect without --report: name the folder of the journal"))
+            }
+            (false, false) => Ok(None),
+        };
     };
-    match (&settings.report, counterexamples) {
-        (None, StoreCounterexamples::Yes) => {
-            Err(usage("--save-adversarial has no effect without --report: name the folder"))
-        }
-        (folder, _) => Ok(folder.clone().map(|folder| ReportOptions { folder, counterexamples })),
-    }
+    Ok(Some(ReportOptions {
+        folder: folder.clone(),
+        counterexamples: if save { StoreCounterexamples::Yes } else { StoreCounterexamples::No },
+        begin: if resume { Begin::Resume } else { Begin::Anew },
+    }))
 }
 
-fn gate(settings: &Settings) -> Result<Option<MinAttackedAccuracy>, Failure> {
-    let Some(fraction) = settings.min_attacked_accuracy else { return Ok(None) };
-    match MinAttackedAccuracy::new(fraction) {
-        Some(requirement) => Ok(Some(requirement)),
-        None => Err(usage(format!(
+fn gate(settings: &Settings) -> Result<Option<Gate>, Failure> {
+    let full = settings.full == Some(true);
+    let Some(fraction) = settings.min_attacked_accuracy else {
+        return match full {
+            true => Err(usage(
+                "--full has no effect without --min-attacked-accuracy: every attack runs to its end anyway",
+            )),
+            false => Ok(None),
+        };
+    };
+    let Some(requirement) = MinAttackedAccuracy::new(fraction) else {
+        return Err(usage(format!(
             "--min-attacked-accuracy {fraction}: wanted a fraction in [0, 1], 40 % is 0.40"
-        ))),
+        )));
+    };
+    let extent = if full { Extent::Full } else { Extent::UntilDecided };
+    Ok(Some(Gate { requirement, extent }))
+}
+
+fn curve(settings: &Settings) -> Result<Curve, Failure> {
+    if settings.curve != Some(true) {
+        return Ok(Curve::No);
     }
+    if settings.min_attacked_accuracy.is_some() && settings.full != Some(true) {
+        return Err(usage(
+            "--curve with --min-attacked-accuracy: a run that ends with the answer of the gate has no curve; add \
+             --full",
+        ));
+    }
+    Ok(Curve::Yes)
 }
 
 fn engine(settings: Settings) -> Result<EngineOptions, Failure> {
+    let precision = precision(settings.precision, std::env::consts::ARCH)?;
     let Settings { workers, threads, batch, onnxruntime, .. } = settings;
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     check_cores(cores, workers, threads)?;
     check_batch(batch)?;
-    Ok(EngineOptions { library: onnxruntime, overrides: Overrides { batch, workers, threads } })
+    Ok(EngineOptions { library: onnxruntime, overrides: Overrides { batch, workers, threads }, precision })
+}
+
+fn precision(name: Option<PrecisionName>, architecture: &str) -> Result<Precision, Failure> {
+    match name {
+        Some(PrecisionName::Mixed) if architecture == Precision::MIXED_ON => Ok(Precision::Mixed),
+        Some(PrecisionName::Mixed) => Err(usage(
+            "--precision mixed has no effect on this processor: ONNX Runtime's CPU kernels compute float32 there; \
+             leave it away",
+        )),
+        Some(PrecisionName::Float32) | None => Ok(Precision::Float32),
+    }
 }
 
 /// Memory grows with the batch, and beyond some dozens of images time per image does too.
@@ -255,6 +312,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn reduced_precision_is_refused_where_there_is_none() {
+        let mixed = Some(PrecisionName::Mixed);
+        assert_eq!(precision(mixed, "aarch64").unwrap(), Precision::Mixed);
+        assert_eq!(precision(Some(PrecisionName::Float32), "x86_64").unwrap(), Precision::Float32);
+        let error = precision(mixed, "x86_64").unwrap_err();
+        assert!(error.to_string().contains("no effect on this processor"), "{error}");
+        assert_eq!(error.blame, Blame::Usage);
+    }
+
+    #[test]
     fn more_busy_threads_than_cores_are_refused() {
         let number = NonZero::new;
         for (workers, threads, fits) in
@@ -287,7 +354,6 @@ mod tests {
         let options = changed(|_| {}).unwrap();
         assert_eq!(options.threat_model, ThreatModel { norm: Norm::Linf, epsilon: 2.0 / 255.0 });
         assert_eq!(options.images.read, ReadOptions { split: Split::Test, first: None });
-        assert_eq!(options.attacks, ["apgd-ce".parse().unwrap()]);
         assert_eq!((options.report, options.gate, options.normalisation), (None, None, None));
         assert_eq!(options.engine, EngineOptions::default());
     }
@@ -303,22 +369,33 @@ mod tests {
             settings.steps = Some(7);
             settings.report = Some("out".into());
             settings.save_adversarial = Some(true);
+            settings.resume = Some(true);
+            settings.min_attacked_accuracy = Some(0.5);
+            settings.full = Some(true);
+            settings.curve = Some(true);
             settings.quiet = Some(true);
         })
         .unwrap();
         assert_eq!(options.normalisation, Some(Normalisation { mean: vec![0.5], std: vec![0.25] }));
         assert_eq!(options.layout, Some(Layout::Nhwc));
         assert_eq!(options.threat_model, ThreatModel { norm: Norm::L2, epsilon: 8.0 });
-        let AttackSpec::ApgdCe(apgd) = &options.attacks[0];
+        let AttackSpec::ApgdCe(apgd) = &options.attacks[0] else { panic!("{:?}", options.attacks) };
         assert_eq!(apgd.steps, 7);
-        let report = ReportOptions { folder: "out".into(), counterexamples: StoreCounterexamples::Yes };
+        let report = ReportOptions {
+            folder: "out".into(),
+            counterexamples: StoreCounterexamples::Yes,
+            begin: Begin::Resume,
+        };
+        let requirement = MinAttackedAccuracy::new(0.5).unwrap();
+        assert_eq!(options.gate, Some(Gate { requirement, extent: Extent::Full }));
+        assert_eq!(options.curve, Curve::Yes);
         assert_eq!((options.report, options.verbosity), (Some(report), Verbosity::Quiet));
     }
 
     #[test]
     fn mistakes_are_usage_errors_that_name_the_way_out() {
         type Change = fn(&mut Settings);
-        let cases: [(Change, &str); 17] = [
+        let cases: [(Change, &str); 18] = [
             (|s| s.data = None, "--data cifar10:FOLDER"),
             (|s| s.data = Some("cifar:x".into()), "cifar10, mnist, idx, folder, npz"),
             (|s| s.epsilon = None, "--epsilon 8/255"),
@@ -330,10 +407,11 @@ mod tests {
             (|s| (s.mean, s.std) = (Some(vec![0.5; 3]), Some(vec![0.5])), "3 values and --std 1"),
             (|s| (s.mean, s.std) = (Some(vec![0.5]), Some(vec![0.0])), "--std 0"),
             (|s| (s.mean, s.std) = (Some(vec![f64::NAN]), Some(vec![1.0])), "--mean NaN"),
-            (|s| s.attacks = Some(vec![]), "--attacks is empty"),
-            (|s| s.attacks = Some(vec![AttackName::default_attack(); 2]), "apgd-ce twice"),
-            (|s| s.steps = Some(0), "--steps 0"),
-            (|s| s.save_adversarial = Some(true), "without --report"),
+            (|s| s.save_adversarial = Some(true), "--save-adversarial has no effect without --report"),
+            (|s| s.resume = Some(true), "--resume has no effect without --report"),
+            (|s| s.full = Some(true), "--full has no effect"),
+            (|s| (s.curve, s.min_attacked_accuracy) = (Some(true), Some(0.5)), "add --full"),
+            (|s| s.samples = Some(1), "--samples has no effect"),
             (|s| s.min_attacked_accuracy = Some(40.0), "40 % is 0.40"),
             (|s| s.min_attacked_accuracy = Some(f64::NAN), "in [0, 1]"),
         ];

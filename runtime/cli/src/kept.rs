@@ -1,0 +1,141 @@
+//! What a run keeps on disk while it goes on: the journal and the counterexamples.
+
+use std::path::PathBuf;
+
+use mimir_bundle::Manifest;
+use mimir_bundle::certificate::EvaluationData;
+use mimir_runtime::Archive;
+use mimir_runtime::evaluate::{Curve, Plan};
+use mimir_runtime::journal::{CounterexampleStore, Header, Journal, JournalError, StoreError, slots_in_use};
+use serde::Serialize;
+
+use crate::failure::{Blame, Failure, OrBlame};
+use crate::options::{Begin, Options, ReportOptions, StoreCounterexamples};
+use crate::report_folder::{JOURNAL, ReportFolder, STORE};
+
+/// What a run keeps while it goes on, and where.
+pub(crate) struct Kept {
+    pub(crate) archive: Archive,
+    /// A journal that had no records when the run began, and its length then.
+    empty: Option<(PathBuf, u64)>,
+}
+
+/// Everything that decides the result of a run, by name, in the order in which differences are reported.
+///
+/// # Errors
+/// When a value cannot be written as JSON: a defect of this program.
+pub(crate) fn header(
+    manifest: &Manifest,
+    data: &EvaluationData,
+    plan: &Plan,
+    options: &Options,
+    onnxruntime: &str,
+) -> Result<Header, Failure> {
+    Ok(Header::new()
+        .with("model_digest", manifest.model_digest.as_str())
+        .with("images_digest", data.images_digest.as_str())
+        .with("labels_digest", data.labels_digest.as_str())
+        .with("threat_model", json(&plan.threat_model)?)
+        .with("normalisation", json(&manifest.normalisation)?)
+        .with("layout", json(&manifest.layout)?)
+        .with("attacks", json(&plan.attacks)?)
+        .with("seed", plan.seed)
+        .with("votes", plan.votes)
+        .with("curve", plan.curve == Curve::Yes)
+        .with("counterexamples", keeps_counterexamples(options))
+        .with("precision", options.engine.precision.name())
+        .with("batch", json(&manifest.batch)?)
+        .with("output", json(&manifest.output)?)
+        .with("onnxruntime", onnxruntime)
+        .with("tool", env!("CARGO_PKG_VERSION")))
+}
+
+fn json(value: &impl Serialize) -> Result<serde_json::Value, Failure> {
+    serde_json::to_value(value).or_blame(Blame::Internal)
+}
+
+/// A curve starts its searches at them.
+fn keeps_counterexamples(options: &Options) -> bool {
+    let stored = |report: &ReportOptions| report.counterexamples == StoreCounterexamples::Yes;
+    options.curve == Curve::Yes || options.report.as_ref().is_some_and(stored)
+}
+
+impl Kept {
+    /// The journal and the store of a run: in its report folder, where it has one. `pixels` is `C·H·W`.
+    ///
+    /// # Errors
+    /// When the folder has the journal of another run, or one that was not to be resumed; when a file cannot be
+    /// written.
+    pub(crate) fn open(
+        folder: Option<&ReportFolder>,
+        options: &Options,
+        header: &Header,
+        pixels: usize,
+    ) -> Result<Self, Failure> {
+        match (folder, &options.report) {
+            (Some(folder), Some(report)) => {
+                Self::in_folder(folder, report.begin, keeps_counterexamples(options), header, pixels)
+            }
+            _ if keeps_counterexamples(options) => {
+                let store = CounterexampleStore::anonymous(pixels).map_err(of_store)?;
+                Ok(Self { archive: Archive::none().with_counterexamples(store), empty: None })
+            }
+            _ => Ok(Self { archive: Archive::none(), empty: None }),
+        }
+    }
+
+    fn in_folder(
+        folder: &ReportFolder,
+        begin: Begin,
+        with_store: bool,
+        header: &Header,
+        pixels: usize,
+    ) -> Result<Self, Failure> {
+        let path = folder.path_of(JOURNAL);
+        let begun = match begin {
+            Begin::Anew => Journal::create(&path, header).map(|journal| (journal, Vec::new())),
+            Begin::Resume => match Journal::resume(&path, header) {
+                Err(JournalError::Missing { .. }) => {
+                    Journal::create(&path, header).map(|journal| (journal, Vec::new()))
+                }
+                resumed => resumed,
+            },
+        };
+        let (journal, finished) = begun.map_err(of_journal)?;
+        let length = path.metadata().map_or(0, |file| file.len());
+        let store = with_store
+            .then(|| CounterexampleStore::resume(&folder.path_of(STORE), pixels, slots_in_use(&finished)));
+        let empty = finished.is_empty().then_some((path, length));
+        let archive = Archive::none().with_journal(journal, finished);
+        let archive = match store.transpose().map_err(of_store)? {
+            Some(store) => archive.with_counterexamples(store),
+            None => archive,
+        };
+        Ok(Self { archive, empty })
+    }
+
+    /// After a run that ended without a report: a journal that has nothing in it would only be in the way of the next.
+    pub(crate) fn forget_if_empty(self) {
+        let Some((path, length)) = self.empty else { return };
+        if path.metadata().is_ok_and(|file| file.len() == length) {
+            // Where it stays, the next run says what to do.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+fn of_journal(error: JournalError) -> Failure {
+    let blame = match error {
+        JournalError::Write { .. } => Blame::Storage,
+        _ => Blame::Usage,
+    };
+    Failure::new(blame, error)
+}
+
+fn of_store(error: StoreError) -> Failure {
+    let blame = match error {
+        StoreError::Write { .. } | StoreError::Read { .. } => Blame::Storage,
+        _ => Blame::Usage,
+    };
+    Failure::new(blame, error)
+}

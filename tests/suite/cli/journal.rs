@@ -1,0 +1,163 @@
+//! The journal: a full disk, and what is refused.
+
+use std::fs;
+
+use assert_cmd::Command;
+use assert_cmd::assert::Assert;
+use predicates::prelude::PredicateBooleanExt as _;
+use predicates::str::contains;
+
+use super::{Demo, models};
+
+/// More than a hundred units of work on one engine.
+const WORK: [&str; 12] = [
+    "--attacks",
+    "apgd-ce,apgd-t",
+    "--steps",
+    "5",
+    "--first",
+    "64",
+    "--workers",
+    "1",
+    "--threads",
+    "1",
+    "--save-adversarial",
+    "--quiet",
+];
+
+/// A run whose files cannot grow beyond so many KiB: what a full disk is, without filling one.
+fn with_file_limit(demo: &Demo, kibibytes: usize, flags: &[&str]) -> Assert {
+    let mut command = Command::new("bash");
+    command.arg("-c").arg(format!("ulimit -f {kibibytes}; exec \"$@\"")).arg("bash");
+    command.arg(env!("CARGO_BIN_EXE_mimir-certify-under-test")).current_dir(super::root());
+    command.args(demo.arguments(flags)).assert()
+}
+
+/// Few KiB, but enough for some records: a counterexample takes 7, a record a twentieth.
+fn limit(flags: &[&str]) -> usize {
+    if flags.contains(&"--save-adversarial") { 24 } else { 4 }
+}
+
+/// A folder with the journal of a run that met a full disk.
+fn cut_off(flags: &[&str]) -> Demo {
+    let demo = Demo::new();
+    let way_out = contains("cannot write").and(contains("free some space and run again with --resume"));
+    with_file_limit(&demo, limit(flags), flags).code(74).stderr(way_out).stdout("");
+    assert!(demo.path("out/journal.bin").exists());
+    assert!(!demo.path("out/certificate.json").exists());
+    demo
+}
+
+fn resume(demo: &Demo, flags: &[&str]) -> Assert {
+    demo.run(&[flags, &["--resume"]].concat())
+}
+
+#[test]
+fn a_full_disk_is_74_and_the_run_goes_on_when_there_is_space() {
+    let whole = Demo::new();
+    whole.run(&WORK).success();
+    // Where the first to hit the limit is the journal, and where it is the store.
+    let without_store: Vec<&str> = WORK.into_iter().filter(|flag| *flag != "--save-adversarial").collect();
+    for flags in [&WORK[..], &without_store] {
+        let demo = cut_off(flags);
+        let named = if flags.len() == WORK.len() { "counterexamples.bin" } else { "journal.bin" };
+        with_file_limit(&demo, limit(flags), &[flags, &["--resume"]].concat())
+            .code(74)
+            .stderr(contains(named));
+        resume(&demo, flags).success();
+        assert_eq!(demo.timeless_report(), whole.timeless_report());
+        for file in ["journal.bin", "counterexamples.bin"] {
+            assert!(!demo.path("out").join(file).exists(), "{file} is left behind");
+        }
+        if flags.len() == WORK.len() {
+            let read = |demo: &Demo| fs::read(demo.path("out/adversarial.npz")).unwrap();
+            assert!(read(&demo) == read(&whole), "other counterexamples");
+        }
+    }
+}
+
+#[test]
+fn the_journal_of_an_earlier_run_is_never_overwritten() {
+    let demo = cut_off(&WORK);
+    let journal = fs::read(demo.path("out/journal.bin")).unwrap();
+    demo.run(&WORK).code(2).stderr(contains("go on with it (--resume), or delete it"));
+    assert_eq!(fs::read(demo.path("out/journal.bin")).unwrap(), journal);
+}
+
+#[test]
+fn the_journal_of_another_run_is_refused_and_the_field_named() {
+    let demo = cut_off(&WORK);
+    let replaced = |flag: &'static str, value: &'static str| -> Vec<&str> {
+        let mut flags = WORK.to_vec();
+        match flags.iter().position(|known| *known == flag) {
+            Some(position) => flags[position + 1] = value,
+            None => flags.extend([flag, value]),
+        }
+        flags
+    };
+    let epsilon: Vec<&str> = replaced("--epsilon", "4/255");
+    let cases = [
+        (replaced("--first", "63"), "images_digest is"),
+        (epsilon, "threat_model.epsilon is"),
+        (replaced("--norm", "l2"), "threat_model.norm is \"linf\" in the journal and \"l2\" now"),
+        (replaced("--mean", "0.5,0.5,0.25"), "normalisation.mean[2] is 0.5 in the journal and 0.25 now"),
+        (replaced("--steps", "6"), "attacks[0].steps is 5 in the journal and 6 now"),
+        (replaced("--attacks", "apgd-ce"), "attacks[1] is"),
+        (replaced("--seed", "1"), "seed is 0 in the journal and 1 now"),
+        ([&WORK[..], &["--curve"]].concat(), "curve is false in the journal and true now"),
+        (WORK.into_iter().filter(|flag| *flag != "--save-adversarial").collect(), "counterexamples is true"),
+    ];
+    for (flags, expected) in cases {
+        resume(&demo, &flags).code(2).stderr(contains("belongs to another run").and(contains(expected)));
+    }
+    models::scaled(&demo.path("model.onnx"), 2.0);
+    resume(&demo, &WORK).code(2).stderr(contains("model_digest is"));
+}
+
+/// What cannot change a result may differ.
+#[test]
+fn another_batch_and_another_requirement_can_resume() {
+    let demo = cut_off(&WORK);
+    let other = ["--batch", "8", "--min-attacked-accuracy", "0", "--full"];
+    resume(&demo, &[&WORK[..], &other].concat()).success();
+    let resumed = demo.report();
+    let whole = Demo::new();
+    whole.run(&WORK).success();
+    assert_eq!(resumed.outcomes, whole.report().outcomes);
+}
+
+#[test]
+fn journals_that_cannot_be_read_are_refused_and_left_alone() {
+    let cases: [(&[u8], &str); 3] = [
+        (b"MIMIRJNL\x02\0\0\0 whatever follows", "format version 2"),
+        (b"MIMIRJNL\x01\0\0\0 no header", "the header of the journal"),
+        (b"another file", "is not a journal"),
+    ];
+    for (bytes, expected) in cases {
+        let demo = Demo::new();
+        fs::create_dir(demo.path("out")).unwrap();
+        fs::write(demo.path("out/journal.bin"), bytes).unwrap();
+        for flags in [&["--resume"][..], &[]] {
+            let expected =
+                if flags.is_empty() && bytes.starts_with(b"MIMIRJNL") { "--resume" } else { expected };
+            demo.run(flags).code(2).stderr(contains(expected)).stdout("");
+        }
+        assert_eq!(fs::read(demo.path("out/journal.bin")).unwrap(), bytes);
+    }
+    let newer = Demo::new();
+    fs::create_dir(newer.path("out")).unwrap();
+    fs::write(newer.path("out/journal.bin"), cases[0].0).unwrap();
+    newer.run(&["--resume"]).code(2).stderr(contains("resume it with the newer program"));
+}
+
+#[test]
+fn without_a_journal_resume_begins_anew() {
+    let demo = Demo::new();
+    demo.run(&["--resume"]).success();
+    let first = demo.timeless_report();
+    // And so does a run after one that has ended.
+    demo.run(&["--resume"]).success();
+    assert_eq!(demo.timeless_report(), first);
+    demo.run(&[]).success();
+    assert_eq!(demo.timeless_report(), first);
+}
