@@ -1,5 +1,7 @@
 //! Small questions about the numbers that a model returns for one image.
 
+use multiversion::multiversion;
+
 /// The predicted class: the first of the largest logits, as `argmax` has it everywhere.
 pub(crate) fn prediction(logits: &[f32]) -> usize {
     let largest = |best: usize, class: usize| if logits[class] > logits[best] { class } else { best };
@@ -23,6 +25,7 @@ pub(crate) fn looks_broken(logits: &[f32], label: usize) -> bool {
 }
 
 /// Whether every number is finite. No early exit: the loop over a gradient vectorises.
+#[multiversion(targets("x86_64+avx2"))]
 pub(crate) fn all_finite(values: &[f32]) -> bool {
     values.iter().fold(true, |finite, value| finite & value.is_finite())
 }

@@ -51,13 +51,14 @@ fn ratio(logits: &[f32], label: usize, other: usize, scale: &[(usize, f64)], cot
     let z = |class: usize| f64::from(logits[class]);
     let denominator = scale.iter().map(|(class, weight)| weight * z(*class)).sum::<f64>() + TINY;
     let value = (z(other) - z(label)) / denominator;
-    let mut add = |class: usize, derivative: f64| {
-        cotangent[class] = (f64::from(cotangent[class]) + derivative / denominator) as f32;
+    // Terms of one class may cancel: they are added before they are narrowed.
+    let terms = || {
+        let scale = scale.iter().map(|(class, weight)| (*class, -value * weight));
+        [(other, 1.0), (label, -1.0)].into_iter().chain(scale)
     };
-    add(other, 1.0);
-    add(label, -1.0);
-    for (class, weight) in scale {
-        add(*class, -value * weight);
+    for (class, _) in terms() {
+        let same = terms().filter(|(other, _)| *other == class);
+        cotangent[class] = (same.map(|(_, derivative)| derivative).sum::<f64>() / denominator) as f32;
     }
     value as f32
 }

@@ -19,6 +19,7 @@
 //! - No end of a run at ε: the engine ends it, once the original model has confirmed the misclassification.
 
 use mimir_bundle::attack::{FabSpec, TargetedFabSpec};
+use multiversion::multiversion;
 
 use super::{Answer, Attack, Query, Search, Setting, Step, Subject};
 use crate::ball::{Ball, Slopes};
@@ -289,10 +290,7 @@ impl FabSearch<'_> {
     }
 
     fn pull_back(&mut self) {
-        let backward = self.attack.spec.backward as f32;
-        for (value, clean) in self.point.iter_mut().zip(self.subject.pixels.iter()) {
-            *value = clean + (*value - clean) * backward;
-        }
+        pull_back(&mut self.point, &self.subject.pixels, self.attack.spec.backward as f32);
     }
 
     /// Takes in the difference to one rival, and moves after the last of them.
@@ -337,8 +335,18 @@ struct Mix {
     weight: f32,
 }
 
+/// `point ← clean + backward·(point - clean)`.
+#[multiversion(targets("x86_64+avx2"))]
+fn pull_back(point: &mut [f32], clean: &[f32], backward: f32) {
+    for (value, clean) in point.iter_mut().zip(clean) {
+        *value = clean + (*value - clean) * backward;
+    }
+}
+
 /// `point ← (1 - weight)·(point + overshoot·way) + weight·(clean + overshoot·clean_way)`, cut to the box.
-fn mix(point: &mut [f32], way: &[f32], clean: &[f32], clean_way: &[f32], Mix { overshoot, weight }: Mix) {
+#[multiversion(targets("x86_64+avx2"))]
+fn mix(point: &mut [f32], way: &[f32], clean: &[f32], clean_way: &[f32], mix: Mix) {
+    let Mix { overshoot, weight } = mix;
     let count = point.len();
     let (way, clean, clean_way) = (&way[..count], &clean[..count], &clean_way[..count]);
     for index in 0..count {

@@ -4,6 +4,7 @@
 //! pixels of one image, allocate nothing, and are plain loops over slices of one length that LLVM vectorises.
 
 mod direction;
+mod distance;
 mod l1;
 mod l2;
 mod linf;
@@ -198,19 +199,18 @@ impl Ball {
 
     /// Distance of a point from the centre, in pixels, computed in `f64`.
     pub fn distance(&self, centre: &[f32], point: &[f32]) -> f64 {
-        let differences =
-            centre.iter().zip(point).map(|(clean, value)| f64::from(*value) - f64::from(*clean));
         match self.norm {
-            Norm::Linf => differences.fold(0.0, |largest, difference| difference.abs().max(largest)),
-            Norm::L2 => differences.map(|difference| difference * difference).sum::<f64>().sqrt(),
-            Norm::L1 => differences.map(f64::abs).sum(),
+            Norm::Linf => distance::linf(point, centre),
+            Norm::L2 => distance::l2(point, centre),
+            Norm::L1 => distance::l1(point, centre),
         }
     }
 
-    /// Whether a point lies in the box, exactly, and in the ball, within [`TOLERANCE`]. NaN lies in neither.
+    /// Whether a point lies in the box, exactly, and in the ball, within [`TOLERANCE`] times the larger of 1 and ε. NaN lies
+    /// in neither.
     pub fn contains(&self, centre: &[f32], point: &[f32]) -> bool {
-        let inside_box = point.iter().all(|value| (0.0..=1.0).contains(value));
-        inside_box && self.distance(centre, point) <= f64::from(self.epsilon) + TOLERANCE
+        let epsilon = f64::from(self.epsilon);
+        distance::is_in_box(point) && self.distance(centre, point) <= epsilon + TOLERANCE * epsilon.max(1.0)
     }
 }
 

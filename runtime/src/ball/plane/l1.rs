@@ -4,7 +4,9 @@
 //! pixels move, then by bits, which bounds the passes at about 40 whatever the slopes are. As soon as few candidates for
 //! the last pixel are left, those are put in order by themselves.
 
-use super::lanes::{Side, dot, speed_and_room, sum};
+use multiversion::multiversion;
+
+use super::lanes::{Side, dot, largest, speed_and_room, sum};
 
 /// Candidates that are put in order.
 const FEW: usize = 64;
@@ -20,7 +22,8 @@ struct Bracket {
     above: [f64; 2],
 }
 
-pub(super) fn displacement(side: Side, height: f64, out: &mut [f32]) -> f32 {
+#[multiversion(targets("x86_64+avx2"))]
+pub(super) fn displacement(side: Side<'_>, height: f64, out: &mut [f32]) -> f32 {
     let (capacity, count) = above(side, 0.0);
     if capacity <= height {
         side.write(out, |slope, room| if slope > 0.0 { room } else { 0.0 });
@@ -41,11 +44,13 @@ pub(super) fn displacement(side: Side, height: f64, out: &mut [f32]) -> f32 {
 }
 
 /// Height that the slopes above a threshold lose when they go to the edge, and how many they are.
+#[inline(always)]
 fn above(side: Side, threshold: f32) -> (f64, f64) {
     side.sums::<f32>(|slope, room| if slope > threshold { (slope * room, 1.0) } else { (0.0, 0.0) })
 }
 
 /// Narrows the range of the last slope until it holds few pixels or one value.
+#[inline(always)]
 fn bracket(side: Side, height: f64, count: f64) -> Bracket {
     // The largest slope is one, give or take a rounding.
     let mut bracket = Bracket { low: 0.0, high: 1.0 + 2.0 * f32::EPSILON, above: [count, 0.0] };
@@ -67,6 +72,7 @@ fn bracket(side: Side, height: f64, count: f64) -> Bracket {
 }
 
 /// Moves the pixels that the bracket holds.
+#[inline(always)]
 fn finish(side: Side, bracket: &Bracket, missing: f64, out: &mut [f32]) {
     let Bracket { low, high, above } = *bracket;
     if above[0] - above[1] > FEW as f64 {
@@ -114,4 +120,10 @@ impl Side<'_> {
         *change = distance.copysign(-slope as f32);
         slope.abs() * f64::from(distance)
     }
+}
+
+/// Largest absolute value: the norm that gradients are measured in.
+#[multiversion(targets("x86_64+avx2"))]
+pub(super) fn dual_length(slopes: &[f32]) -> f64 {
+    f64::from(largest(slopes))
 }

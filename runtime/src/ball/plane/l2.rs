@@ -1,5 +1,7 @@
 //! L2: pixels move in proportion to their slopes.
 
+use multiversion::multiversion;
+
 use super::lanes::{Real, Side, sum};
 use super::newton::{Speed, solve};
 use crate::ball::at_most;
@@ -10,14 +12,22 @@ impl Speed for Proportional {
     /// Slopes below the reciprocal of this, beside a dual length of one, count for nothing.
     const LIMIT: f32 = 1e38;
 
+    #[inline(always)]
     fn loss<T: Real>(lambda: T, slope: T, room: T) -> (T, T) {
         let distance = lambda * slope;
         if distance < room { (slope * distance, slope * slope) } else { (slope * room, T::default()) }
     }
 }
 
-pub(super) fn displacement(side: Side, height: f64, out: &mut [f32]) -> f32 {
+#[multiversion(targets("x86_64+avx2"))]
+pub(super) fn displacement(side: Side<'_>, height: f64, out: &mut [f32]) -> f32 {
     let lambda = solve::<Proportional>(side, height);
     side.write(out, |slope, room| at_most(lambda * slope, room));
     libm::sqrt(sum(out, |change| change * change)) as f32
+}
+
+/// Euclidean length: the norm that gradients are measured in.
+#[multiversion(targets("x86_64+avx2"))]
+pub(super) fn dual_length(slopes: &[f32]) -> f64 {
+    libm::sqrt(sum(slopes, |value| f64::from(value) * f64::from(value)))
 }

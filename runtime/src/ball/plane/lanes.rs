@@ -2,6 +2,8 @@
 
 use std::ops::{Add, Mul};
 
+use multiversion::multiversion;
+
 use crate::ball::at_least;
 
 /// Partial sums that run side by side.
@@ -54,6 +56,7 @@ pub(super) struct Side<'a> {
 
 impl Side<'_> {
     /// Two sums over all coordinates of what `term` makes of speed `|w|` and room `r`.
+    #[inline(always)]
     pub(super) fn sums<T: Real>(self, term: impl Fn(T, T) -> (T, T)) -> (f64, f64) {
         let Self { slopes, point, scale } = self;
         let scale = T::from(scale);
@@ -75,6 +78,7 @@ impl Side<'_> {
     }
 
     /// Writes to each coordinate, against its slope, the distance that `distance` makes of its speed and room.
+    #[inline(always)]
     pub(super) fn write(self, out: &mut [f32], distance: impl Fn(f32, f32) -> f32) {
         let count = out.len();
         let (slopes, point) = (&self.slopes[..count], &self.point[..count]);
@@ -87,12 +91,13 @@ impl Side<'_> {
 }
 
 /// `|w|` and how far the box lets a pixel go against `w`.
+#[inline(always)]
 pub(super) fn speed_and_room(slope: f32, value: f32) -> (f32, f32) {
     (slope.abs(), if slope > 0.0 { value } else { 1.0 - value })
 }
 
 /// Two sums in each lane.
-#[inline]
+#[inline(always)]
 fn run_sums<T: Real>(
     slopes: &[f32],
     values: &[f32],
@@ -119,22 +124,25 @@ fn run_sums<T: Real>(
 }
 
 /// Sum of what `term` makes of each value.
+#[inline(always)]
 pub(super) fn sum<T: Real>(values: &[f32], term: impl Fn(f32) -> T) -> f64 {
     sum_of(values, values, values, |value, _, _| term(value))
 }
 
 /// `<w, to - from>`.
+#[multiversion(targets("x86_64+avx2"))]
 pub(super) fn change(slopes: &[f32], from: &[f32], to: &[f32]) -> f64 {
     sum_of(slopes, from, to, |slope, from, to| slope * (to - from))
 }
 
 /// `<w, v>`, products exact.
+#[inline(always)]
 pub(super) fn dot(slopes: &[f32], values: &[f32]) -> f64 {
     sum_of(slopes, values, values, |slope, value, _| f64::from(slope) * f64::from(value))
 }
 
 /// Sum of what `term` makes of the elements of three slices.
-#[inline]
+#[inline(always)]
 fn sum_of<T: Real>(first: &[f32], second: &[f32], third: &[f32], term: impl Fn(f32, f32, f32) -> T) -> f64 {
     let mut totals = [0.0; LANES];
     for ((first, second), third) in first.chunks(RUN).zip(second.chunks(RUN)).zip(third.chunks(RUN)) {
@@ -159,6 +167,7 @@ fn sum_of<T: Real>(first: &[f32], second: &[f32], third: &[f32], term: impl Fn(f
 }
 
 /// Largest absolute value.
+#[inline(always)]
 pub(super) fn largest(values: &[f32]) -> f32 {
     let mut lanes = [0.0_f32; LANES];
     let (blocks, rest) = values.as_chunks::<LANES>();

@@ -49,9 +49,9 @@ impl Ball {
     /// Slopes `[D]`, all finite, measured in the dual of the ball's norm: L1 for L∞, L2 for L2, L∞ for L1.
     pub fn slopes<'a>(&self, values: &'a [f32]) -> Slopes<'a> {
         let dual_length = match self.norm {
-            Norm::Linf => lanes::sum(values, f32::abs),
-            Norm::L2 => libm::sqrt(lanes::sum(values, |value| f64::from(value) * f64::from(value))),
-            Norm::L1 => f64::from(lanes::largest(values)),
+            Norm::Linf => linf::dual_length(values),
+            Norm::L2 => l2::dual_length(values),
+            Norm::L1 => l1::dual_length(values),
         };
         Slopes { values, dual_length }
     }

@@ -29,6 +29,7 @@ const WELL_CONDITIONED: f64 = 0.25;
 
 /// The `λ` with `f(λ) = height`, or the limit where `f` stays below. `height` is positive and the slopes have a dual length
 /// of one, so that it is also the solution without the box, left of the solution with it.
+#[inline(always)]
 pub(super) fn solve<S: Speed>(side: Side, height: f64) -> f32 {
     let limit = f64::from(S::LIMIT);
     let near = newton::<S, f32>(side, height, height.min(limit));
@@ -53,6 +54,7 @@ struct Found {
 }
 
 /// Newton's method with terms in one precision. Ends without convergence where every pixel has met the box.
+#[inline(always)]
 fn newton<S: Speed, T: Real>(side: Side, height: f64, start: f64) -> Found {
     let mut found = Found { lambda: start, lost: 0.0, rate: 0.0, converged: false };
     for _ in 0..PASSES {
@@ -72,6 +74,7 @@ fn newton<S: Speed, T: Real>(side: Side, height: f64, start: f64) -> Found {
 }
 
 /// To the last bit: at most 31 passes.
+#[inline(always)]
 fn bisect<S: Speed>(side: Side, height: f64) -> f32 {
     let (mut low, mut high) = (0, S::LIMIT.to_bits());
     while high - low > 1 {
