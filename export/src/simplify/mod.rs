@@ -58,9 +58,15 @@ pub fn simplify(graph: &mut Graph) -> Result<()> {
     shape::infer(graph)?;
     rows::as_gemm(graph);
     rows::activate_first(graph);
+    pairs::channels_last(graph);
+    tidy(graph);
+    shape::infer(graph)
+}
+
+/// Merges transpositions, and changes of shape, that follow each other. Typed graphs stay typed.
+pub(crate) fn tidy(graph: &mut Graph) {
     pairs::merge(graph);
     noop::remove(graph);
-    shape::infer(graph)
 }
 
 /// A Reshape of `input` to `shape`; its output is a new value of that type. `None` for an empty shape, or one with two

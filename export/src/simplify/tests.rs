@@ -514,7 +514,8 @@ const ATTENTION_TOLERANCE: f32 = 1e-4;
 
 #[test]
 fn attention_has_its_heads_in_front() {
-    let stack = ["Reshape", "MatMul", "Split", "Add", "Reshape", "Reshape", "Reshape", "Transpose"];
+    let stack =
+        ["Reshape", "MatMul", "Split", "Reshape", "Add", "Reshape", "Reshape", "Reshape", "Transpose"];
     let rest = ["MatMul", "Softmax", "MatMul", "Transpose", "Reshape", "Gemm", "Reshape"];
     for projections in [Projections::Apart, Projections::Joint] {
         let file = graph(14, "f32[N,5,8]", |graph, x| {
@@ -656,4 +657,27 @@ fn what_mixes_tokens_is_computed_for_all() {
         let simple = simplified_within(&file, ATTENTION_TOLERANCE);
         assert_eq!(shapes_of(&simple, "Gemm"), ["[5N, 8]"], "{op_type}");
     }
+}
+
+#[test]
+fn channels_are_brought_last_before_rows_are_joined() {
+    let file = graph(13, "f32[N,2,4,6]", |graph, x| {
+        let patches = convolved(graph, x, "#[3,2,2,2]", "#[3]", "strides=[2,2]");
+        let target = constant(graph, "=[0,3,-1]");
+        let flat = push(graph, "Reshape", &[patches, target], "");
+        push(graph, "Transpose", &[flat], "perm=[0,2,1]")
+    });
+    let simple = simplified(&file);
+    assert_eq!(operators(&simple), ["Conv", "Transpose", "Reshape"]);
+    assert_eq!(shapes_of(&simple, "Transpose"), ["[N, 2, 3, 3]"]);
+}
+
+#[test]
+fn joined_channels_are_not_brought_last() {
+    let file = graph(13, "f32[N,2,4,6]", |graph, x| {
+        let target = constant(graph, "=[0,8,6]");
+        let flat = push(graph, "Reshape", &[x, target], "");
+        push(graph, "Transpose", &[flat], "perm=[0,2,1]")
+    });
+    assert_eq!(operators(&simplified(&file)), ["Reshape", "Transpose"]);
 }
