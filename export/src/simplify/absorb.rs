@@ -18,11 +18,12 @@ pub(super) fn in_front(graph: &mut Graph) {
     let mut nodes = Vec::with_capacity(graph.nodes().len());
     for index in 0..graph.nodes().len() {
         let node = graph.node(NodeId(index as u32)).clone();
-        let found = node.optional_input(0).and_then(|read| chain(graph, &producers, read));
-        let layer = Layer::of(graph, &node);
+        let read = node.optional_input(0).filter(|_| matches!(&*node.op_type, "Conv" | "Gemm"));
+        let found = read.and_then(|read| chain(graph, &producers, read));
+        let layer = found.as_ref().and_then(|_| Layer::of(graph, &node));
         let rewritten = match (found, layer) {
             (Some((input, map)), Some(layer)) if layer.inputs() == map.scale.len() => {
-                let read_once = node.optional_input(0).and_then(|id| uses.get(&id)) == Some(&1);
+                let read_once = read.and_then(|id| uses.get(&id)) == Some(&1);
                 absorb(graph, &node, layer, input, &map, read_once)
             }
             _ => None,
