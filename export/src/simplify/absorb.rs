@@ -12,6 +12,9 @@ use super::uses;
 use crate::graph::{Attributes, Graph, Node, NodeId, ValueId};
 use crate::tensor::Tensor;
 
+/// Of more channels, or flat pixels, nothing is moved: a file can state any number, and each has two numbers here.
+const MOST_CHANNELS: usize = 1 << 20;
+
 /// Moves what stands in front of a Conv or Gemm into its weights.
 pub(super) fn in_front(graph: &mut Graph) {
     let (producers, uses) = (graph.producers(), uses(graph));
@@ -127,7 +130,7 @@ fn flattened(graph: &mut Graph, producers: &HashMap<ValueId, NodeId>, node: &Nod
         return None;
     };
     let (pixels, channels) = (pixels.fixed()?, channels.fixed()?);
-    if *first != batch || channels == 0 || from.rank() < 3 {
+    if *first != batch || channels == 0 || from.rank() < 3 || pixels > MOST_CHANNELS {
         return None;
     }
     let (input, map) = chain(graph, producers, image)?;
@@ -184,7 +187,7 @@ fn per_channel(graph: &Graph, node: &Node) -> Option<(ValueId, Affine)> {
 fn channel_values(graph: &Graph, node: &Node, value: ValueId, constant: &Tensor) -> Option<Vec<f64>> {
     let shape = graph.shape(value).ok()?;
     let same_shape = graph.shape(node.optional_output(0)?).ok()? == shape;
-    let channels = shape.0.get(1)?.fixed()?;
+    let channels = shape.0.get(1)?.fixed().filter(|channels| *channels <= MOST_CHANNELS)?;
     let before = shape.rank().checked_sub(constant.dims().len()).filter(|_| same_shape)?;
     let varies = |(axis, size): (usize, &usize)| *size != 1 && axis + before != 1;
     if constant.dims().iter().enumerate().any(varies) {

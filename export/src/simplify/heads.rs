@@ -24,6 +24,9 @@ const FORWARD: [usize; 4] = [0, 2, 1, 3];
 /// `[N, T, H, d] → [N, H, d, T]`.
 const FORWARD_TRANSPOSED: [usize; 4] = [0, 2, 3, 1];
 
+/// A bias that is repeated for all tokens has at most so many elements; loops are long enough beyond.
+const LARGEST_BIAS: usize = 1 << 18;
+
 /// Rewrites every attention that is recognised.
 ///
 /// # Errors
@@ -248,12 +251,19 @@ fn with_bias(builder: &mut Builder<'_>, x: ValueId, of: &Projection, batch: Dim)
     if of.bias.iter().all(|bias| *bias == 0.0) {
         return Ok(x);
     }
-    let width = of.tokens * of.width;
+    let elements = of.bias.len().saturating_mul(of.tokens);
+    let (tokens, rows) = match elements <= LARGEST_BIAS {
+        true => {
+            let dims = vec![Dim::Fixed(of.heads), batch, Dim::Fixed(of.tokens * of.width)];
+            (of.tokens, reshape(builder, x, dims)?) // [H, N, T·d]
+        }
+        false => (1, x), // [H, N·T, d]
+    };
+    let width = tokens * of.width;
     let repeated = of.bias.chunks_exact(of.width).flat_map(|head| head.iter().cycle().take(width).copied());
     let repeated: Vec<f64> = repeated.collect();
-    let images = reshape(builder, x, vec![Dim::Fixed(of.heads), batch, Dim::Fixed(width)])?; // [H, N, T·d]
     let bias = builder.constant(rounded(&[of.heads, 1, width], &repeated));
-    builder.op("Add", &[images, bias])
+    builder.op("Add", &[rows, bias])
 }
 
 /// The three products, one MatMul for all that read the same tokens.

@@ -7,7 +7,7 @@
 //! In the order in which they are applied:
 //! - shapes: `fold` what is known, `unexpand`, `noop`, `pairs`, and `sources` of sizes;
 //! - layers: `gelu` recognised, `absorb` and `affine` move normalisation into weights (`layer`);
-//! - transformers: `parts` separates projections, `tokens` computes what a token needs, `heads` brings heads to the
+//! - transformers: `unbind` and `parts` separate projections, `tokens` computes what a token needs, `heads` brings heads to the
 //!   front, `rows` makes linear layers Gemm.
 
 mod absorb;
@@ -24,6 +24,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod unbind;
 mod unexpand;
 
 use std::collections::HashMap;
@@ -63,6 +64,11 @@ fn layers(graph: &mut Graph) -> Result<()> {
 
 /// Computes less for tokens that few look at, and arranges products as the runtime likes them.
 fn transformers(graph: &mut Graph) -> Result<()> {
+    unbind::as_split(graph)?;
+    tidy(graph);
+    pairs::within_stacks(graph);
+    graph.prune();
+    tidy(graph);
     parts::separate(graph);
     tokens::pull_up(graph);
     shape::infer(graph)?;

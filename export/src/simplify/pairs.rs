@@ -37,6 +37,47 @@ pub(super) fn channels_last(graph: &mut Graph) {
     }
 }
 
+/// Rewrites `Reshape → Transpose → Reshape`, where the first joins leading axes, the second exchanges the last two, and
+/// the third takes the leading axes apart again, as the Transpose that it is.
+pub(super) fn within_stacks(graph: &mut Graph) {
+    let (producers, uses) = (graph.producers(), uses(graph));
+    for index in 0..graph.nodes().len() {
+        let id = NodeId(index as u32);
+        let read_once = |node: &Node| {
+            let read = node.optional_input(0).filter(|read| uses.get(read) == Some(&1))?;
+            producers.get(&read).map(|id| graph.node(*id))
+        };
+        let apart = graph.node(id);
+        let Some(transpose) = read_once(apart).filter(|_| keeps_order(apart)) else { continue };
+        let Some(join) = read_once(transpose).filter(|node| keeps_order(node)) else { continue };
+        if let Some(node) = stack_transpose(graph, join, transpose, apart) {
+            *graph.node_mut(id) = node;
+        }
+    }
+}
+
+fn stack_transpose(graph: &Graph, join: &Node, transpose: &Node, apart: &Node) -> Option<Node> {
+    let known = Known::new(0);
+    let axes = permutation(&NodeView { graph, node: transpose, known: &known }).ok()?;
+    let stack = &graph.shape(join.optional_input(0)?).ok()?.0;
+    let (leading, matrix) = stack.split_at_checked(stack.len().checked_sub(2)?)?;
+    let joined = &graph.shape(transpose.optional_input(0)?).ok()?.0;
+    let result = &graph.shape(apart.optional_output(0)?).ok()?.0;
+    let wanted = [leading, &[matrix[1], matrix[0]]].concat();
+    if transpose.op_type != "Transpose" || axes != [0, 2, 1] || joined[1..] != *matrix || *result != wanted {
+        return None;
+    }
+    let mut perm: Vec<i64> = (0..stack.len() as i64).collect();
+    let last = perm.len() - 1;
+    perm.swap(last - 1, last);
+    Some(Node {
+        op_type: "Transpose".to_owned(),
+        inputs: vec![join.optional_input(0)],
+        attributes: Attributes::from_pairs([("perm", perm.into())]),
+        ..apart.clone()
+    })
+}
+
 fn swapped(graph: &mut Graph, mut reshape: Node, mut transpose: Node) -> Option<[Node; 2]> {
     let known = Known::new(0);
     let axes = permutation(&NodeView { graph, node: &transpose, known: &known }).ok()?;
