@@ -20,7 +20,7 @@ use crate::error::Result;
 use crate::graph::{Dim, Graph};
 use crate::onnx::{ModelFile, write_model};
 use crate::rebatch::open_batch;
-use crate::simplify::simplify;
+use crate::simplify::{simplify, tidy};
 use crate::upgrade::upgrade;
 use input::ImageInput;
 
@@ -141,7 +141,14 @@ impl ImageClassifier {
         for name in ADDED_BY_DIFFERENTIATION {
             prefix::free_name(&mut graph, name)?;
         }
-        write_model(&differentiate(&graph, head)?)
+        let mut gradient = differentiate(&graph, head)?;
+        let names: Vec<String> =
+            gradient.outputs().iter().map(|id| gradient.value(*id).name.clone()).collect();
+        tidy(&mut gradient);
+        for (output, name) in gradient.outputs().to_vec().into_iter().zip(names) {
+            prefix::claim_name(&mut gradient, output, &name)?;
+        }
+        write_model(&gradient)
     }
 
     /// A lifted and simplified copy that returns logits, or the logarithms of probabilities, under that name.

@@ -12,17 +12,21 @@ use super::uses;
 use crate::graph::{Attributes, Graph, Node, NodeId, ValueId};
 use crate::tensor::Tensor;
 
+/// Of more channels, or flat pixels, nothing is moved: a file can state any number, and each has two numbers here.
+const MOST_CHANNELS: usize = 1 << 20;
+
 /// Moves what stands in front of a Conv or Gemm into its weights.
 pub(super) fn in_front(graph: &mut Graph) {
     let (producers, uses) = (graph.producers(), uses(graph));
     let mut nodes = Vec::with_capacity(graph.nodes().len());
     for index in 0..graph.nodes().len() {
         let node = graph.node(NodeId(index as u32)).clone();
-        let found = node.optional_input(0).and_then(|read| chain(graph, &producers, read));
-        let layer = Layer::of(graph, &node);
+        let read = node.optional_input(0).filter(|_| matches!(&*node.op_type, "Conv" | "Gemm"));
+        let found = read.and_then(|read| chain(graph, &producers, read));
+        let layer = found.as_ref().and_then(|_| Layer::of(graph, &node));
         let rewritten = match (found, layer) {
             (Some((input, map)), Some(layer)) if layer.inputs() == map.scale.len() => {
-                let read_once = node.optional_input(0).and_then(|id| uses.get(&id)) == Some(&1);
+                let read_once = read.and_then(|id| uses.get(&id)) == Some(&1);
                 absorb(graph, &node, layer, input, &map, read_once)
             }
             _ => None,
@@ -126,7 +130,7 @@ fn flattened(graph: &mut Graph, producers: &HashMap<ValueId, NodeId>, node: &Nod
         return None;
     };
     let (pixels, channels) = (pixels.fixed()?, channels.fixed()?);
-    if *first != batch || channels == 0 || from.rank() < 3 {
+    if *first != batch || channels == 0 || from.rank() < 3 || pixels > MOST_CHANNELS {
         return None;
     }
     let (input, map) = chain(graph, producers, image)?;
@@ -183,7 +187,7 @@ fn per_channel(graph: &Graph, node: &Node) -> Option<(ValueId, Affine)> {
 fn channel_values(graph: &Graph, node: &Node, value: ValueId, constant: &Tensor) -> Option<Vec<f64>> {
     let shape = graph.shape(value).ok()?;
     let same_shape = graph.shape(node.optional_output(0)?).ok()? == shape;
-    let channels = shape.0.get(1)?.fixed()?;
+    let channels = shape.0.get(1)?.fixed().filter(|channels| *channels <= MOST_CHANNELS)?;
     let before = shape.rank().checked_sub(constant.dims().len()).filter(|_| same_shape)?;
     let varies = |(axis, size): (usize, &usize)| *size != 1 && axis + before != 1;
     if constant.dims().iter().enumerate().any(varies) {

@@ -24,6 +24,9 @@ const FORWARD: [usize; 4] = [0, 2, 1, 3];
 /// `[N, T, H, d] → [N, H, d, T]`.
 const FORWARD_TRANSPOSED: [usize; 4] = [0, 2, 3, 1];
 
+/// A bias that is repeated for all tokens has at most so many elements; loops are long enough beyond.
+const LARGEST_BIAS: usize = 1 << 18;
+
 /// Rewrites every attention that is recognised.
 ///
 /// # Errors
@@ -223,18 +226,12 @@ fn rewritten(graph: &mut Graph, attention: &Attention) -> Result<ValueId> {
     let mut builder = Builder::new(graph, format!("{}/heads", attention.name));
     let Attention { query, key, value, .. } = attention;
     let [q, k, v] = projections(&mut builder, [query, key, value])?; // [H, N·T, d]
-    let q = match query.bias.iter().any(|bias| *bias != 0.0) {
-        true => {
-            let bias = builder.constant(rounded(&[query.heads, 1, query.width], &query.bias));
-            builder.op("Add", &[q, bias])?
-        }
-        false => q,
-    };
-    let mut by_image = |x: ValueId, of: &Projection| {
+    let q = with_bias(&mut builder, q, query, batch)?;
+    let [q, k, v] = [(q, query), (k, key), (v, value)].map(|(x, of)| {
         let dims = [Dim::Fixed(of.heads), batch, Dim::Fixed(of.tokens), Dim::Fixed(of.width)];
         reshape(&mut builder, x, dims.to_vec()) // [H, N, T, d]
-    };
-    let (q, k, v) = (by_image(q, query)?, by_image(k, key)?, by_image(v, value)?);
+    });
+    let (q, k, v) = (q?, k?, v?);
     let k = builder.op_with("Transpose", &[k], [("perm", vec![0, 1, 3, 2].into())])?;
     let scores = builder.op("MatMul", &[q, k])?; // [H, N, T, T]
     let shares = builder.op_with("Softmax", &[scores], [("axis", (-1).into())])?;
@@ -247,6 +244,26 @@ fn rewritten(graph: &mut Graph, attention: &Attention) -> Result<ValueId> {
     }
     let bias = builder.constant(rounded(&[width], &value.bias));
     builder.op("Add", &[averages, bias])
+}
+
+/// Adds the bias to all tokens of an image at once: ONNX Runtime has one loop for each repetition of a bias.
+fn with_bias(builder: &mut Builder<'_>, x: ValueId, of: &Projection, batch: Dim) -> Result<ValueId> {
+    if of.bias.iter().all(|bias| *bias == 0.0) {
+        return Ok(x);
+    }
+    let elements = of.bias.len().saturating_mul(of.tokens);
+    let (tokens, rows) = match elements <= LARGEST_BIAS {
+        true => {
+            let dims = vec![Dim::Fixed(of.heads), batch, Dim::Fixed(of.tokens * of.width)];
+            (of.tokens, reshape(builder, x, dims)?) // [H, N, T·d]
+        }
+        false => (1, x), // [H, N·T, d]
+    };
+    let width = tokens * of.width;
+    let repeated = of.bias.chunks_exact(of.width).flat_map(|head| head.iter().cycle().take(width).copied());
+    let repeated: Vec<f64> = repeated.collect();
+    let bias = builder.constant(rounded(&[of.heads, 1, width], &repeated));
+    builder.op("Add", &[rows, bias])
 }
 
 /// The three products, one MatMul for all that read the same tokens.
@@ -274,6 +291,9 @@ fn stacked(builder: &mut Builder<'_>, members: &[&Projection]) -> Result<Vec<Val
     let inputs = first.weights.len() / (first.heads * first.width);
     let target = builder.ints(&[-1, inputs as i64]);
     let rows = builder.op("Reshape", &[first.x, target])?; // [N·T, D]
+    if first.tokens == 1 {
+        return members.iter().map(|member| of_one_token(builder, rows, member)).collect();
+    }
     let counts: Vec<i64> = members.iter().map(|member| member.heads as i64).collect();
     let weights: Vec<f64> = members.iter().flat_map(|member| member.stack()).collect();
     let heads = members.iter().map(|member| member.heads).sum();
@@ -285,6 +305,19 @@ fn stacked(builder: &mut Builder<'_>, members: &[&Projection]) -> Result<Vec<Val
     let counts = builder.ints(&counts);
     let axis = Attributes::from_pairs([("axis", 0.into())]);
     builder.node("Split", vec![Some(product), Some(counts)], axis, members.len())
+}
+
+/// `[H, N, d]` from one token an image.
+///
+/// ONNX Runtime multiplies a stack by a single row, which is what a batch of one image has here, in another way than by
+/// several rows, and rounds otherwise; by one matrix it does not. Results must not depend on the batch size.
+fn of_one_token(builder: &mut Builder<'_>, rows: ValueId, of: &Projection) -> Result<ValueId> {
+    let columns = of.heads * of.width;
+    let weights = builder.constant(rounded(&[of.weights.len() / columns, columns], &of.weights));
+    let product = builder.op("MatMul", &[rows, weights])?; // [N, H·d]
+    let batch = builder.graph().shape(product)?.0[0];
+    let heads = reshape(builder, product, vec![batch, Dim::Fixed(of.heads), Dim::Fixed(of.width)])?;
+    builder.op_with("Transpose", &[heads], [("perm", vec![1, 0, 2].into())])
 }
 
 fn reshape(builder: &mut Builder<'_>, value: ValueId, dims: Vec<Dim>) -> Result<ValueId> {

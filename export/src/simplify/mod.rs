@@ -2,7 +2,13 @@
 //!
 //! Exporters write the size of everything as arithmetic that runs with the model. [`simplify`] computes all of it that
 //! does not depend on the images now: what remains needs the batch size or the pixels. Every rewrite keeps the
-//! results of the graph for every batch size; only `gelu` and `affine` change the last bits.
+//! results of the graph for every batch size; those of layers change the last bits.
+//!
+//! In the order in which they are applied:
+//! - shapes: `fold` what is known, `unexpand`, `noop`, `pairs`, and `sources` of sizes;
+//! - layers: `gelu` recognised, `absorb` and `affine` move normalisation into weights (`layer`);
+//! - transformers: `unbind` and `parts` separate projections, `tokens` computes what a token needs, `heads` brings heads to the
+//!   front, `rows` makes linear layers Gemm.
 
 mod absorb;
 mod affine;
@@ -18,6 +24,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod unbind;
 mod unexpand;
 
 use std::collections::HashMap;
@@ -36,31 +43,53 @@ pub fn simplify(graph: &mut Graph) -> Result<()> {
     fold::reshape_targets(graph);
     unexpand::skip_expansions(graph);
     noop::remove(graph);
-    pairs::merge(graph);
-    noop::remove(graph);
+    tidy(graph);
+    layers(graph)?;
+    transformers(graph)?;
+    pairs::channels_last(graph);
+    tidy(graph);
+    shape::infer(graph)
+}
+
+/// Moves what is constant into the weights of layers.
+fn layers(graph: &mut Graph) -> Result<()> {
     gelu::recognise(graph);
     sources::look_through(graph);
     absorb::flatten_first(graph);
     absorb::in_front(graph);
     absorb::behind(graph);
     affine::normalise_in_place(graph);
-    affine::fold_into_weights(graph);
-    affine::merge_biases(graph);
+    fold_affine(graph)
+}
+
+/// Computes less for tokens that few look at, and arranges products as the runtime likes them.
+fn transformers(graph: &mut Graph) -> Result<()> {
+    unbind::as_split(graph)?;
+    tidy(graph);
+    pairs::within_stacks(graph);
     graph.prune();
-    shape::infer(graph)?;
+    tidy(graph);
     parts::separate(graph);
     tokens::pull_up(graph);
     shape::infer(graph)?;
     heads::in_front(graph)?;
+    fold_affine(graph)?;
+    rows::as_gemm(graph);
+    rows::activate_first(graph);
+    Ok(())
+}
+
+fn fold_affine(graph: &mut Graph) -> Result<()> {
     affine::fold_into_weights(graph);
     affine::merge_biases(graph);
     graph.prune();
-    shape::infer(graph)?;
-    rows::as_gemm(graph);
-    rows::activate_first(graph);
+    shape::infer(graph)
+}
+
+/// Merges transpositions, and changes of shape, that follow each other. Typed graphs stay typed.
+pub(crate) fn tidy(graph: &mut Graph) {
     pairs::merge(graph);
     noop::remove(graph);
-    shape::infer(graph)
 }
 
 /// A Reshape of `input` to `shape`; its output is a new value of that type. `None` for an empty shape, or one with two

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::{reshape_node, uses};
 use crate::graph::{Attribute, Attributes, Graph, Node, NodeId, ValueId};
 use crate::shape::{Known, NodeView, permutation};
 use crate::tensor::Tensor;
@@ -16,6 +17,91 @@ pub(super) fn merge(graph: &mut Graph) {
             *graph.node_mut(id) = node;
         }
     }
+}
+
+/// Lets channels be brought last while pixels still have rows: `Transpose → Reshape` in place of
+/// `Reshape [N, C, h, w] → [N, C, h·w]` and a Transpose to `[N, h·w, C]`.
+///
+/// ONNX Runtime's Conv has to bring its result into one order anyway, and takes this one.
+pub(super) fn channels_last(graph: &mut Graph) {
+    let (producers, uses) = (graph.producers(), uses(graph));
+    for index in 0..graph.nodes().len() {
+        let id = NodeId(index as u32);
+        let read_once = graph.node(id).optional_input(0).filter(|read| uses.get(read) == Some(&1));
+        let Some(first) = read_once.and_then(|read| producers.get(&read).copied()) else { continue };
+        if let Some([transpose, reshape]) = swapped(graph, graph.node(first).clone(), graph.node(id).clone())
+        {
+            *graph.node_mut(first) = transpose;
+            *graph.node_mut(id) = reshape;
+        }
+    }
+}
+
+/// Rewrites `Reshape → Transpose → Reshape`, where the first joins leading axes, the second exchanges the last two, and
+/// the third takes the leading axes apart again, as the Transpose that it is.
+pub(super) fn within_stacks(graph: &mut Graph) {
+    let (producers, uses) = (graph.producers(), uses(graph));
+    for index in 0..graph.nodes().len() {
+        let id = NodeId(index as u32);
+        let read_once = |node: &Node| {
+            let read = node.optional_input(0).filter(|read| uses.get(read) == Some(&1))?;
+            producers.get(&read).map(|id| graph.node(*id))
+        };
+        let apart = graph.node(id);
+        let Some(transpose) = read_once(apart).filter(|_| keeps_order(apart)) else { continue };
+        let Some(join) = read_once(transpose).filter(|node| keeps_order(node)) else { continue };
+        if let Some(node) = stack_transpose(graph, join, transpose, apart) {
+            *graph.node_mut(id) = node;
+        }
+    }
+}
+
+fn stack_transpose(graph: &Graph, join: &Node, transpose: &Node, apart: &Node) -> Option<Node> {
+    let known = Known::new(0);
+    let axes = permutation(&NodeView { graph, node: transpose, known: &known }).ok()?;
+    let stack = &graph.shape(join.optional_input(0)?).ok()?.0;
+    let (leading, matrix) = stack.split_at_checked(stack.len().checked_sub(2)?)?;
+    let joined = &graph.shape(transpose.optional_input(0)?).ok()?.0;
+    let result = &graph.shape(apart.optional_output(0)?).ok()?.0;
+    let wanted = [leading, &[matrix[1], matrix[0]]].concat();
+    if transpose.op_type != "Transpose" || axes != [0, 2, 1] || joined[1..] != *matrix || *result != wanted {
+        return None;
+    }
+    let mut perm: Vec<i64> = (0..stack.len() as i64).collect();
+    let last = perm.len() - 1;
+    perm.swap(last - 1, last);
+    Some(Node {
+        op_type: "Transpose".to_owned(),
+        inputs: vec![join.optional_input(0)],
+        attributes: Attributes::from_pairs([("perm", perm.into())]),
+        ..apart.clone()
+    })
+}
+
+fn swapped(graph: &mut Graph, mut reshape: Node, mut transpose: Node) -> Option<[Node; 2]> {
+    let known = Known::new(0);
+    let axes = permutation(&NodeView { graph, node: &transpose, known: &known }).ok()?;
+    if !keeps_order(&reshape) || transpose.op_type != "Transpose" || axes != [0, 2, 1] {
+        return None;
+    }
+    let (image, flat) = (reshape.optional_input(0)?, transpose.optional_input(0)?);
+    let mut tensor_type = graph.tensor_type(image).ok()?.clone();
+    let dims = &mut tensor_type.shape.0;
+    if dims.len() < 4 || dims[..2] != graph.shape(flat).ok()?.0[..2] {
+        return None;
+    }
+    dims[1..].rotate_left(1);
+    let perm = [0].into_iter().chain(2..dims.len() as i64).chain([1]).collect();
+    let output = transpose.optional_output(0)?;
+    let last = graph.add_fresh_value(&format!("{}/channels_last", transpose.name), Some(tensor_type));
+    let shape = graph.shape(output).ok()?.clone();
+    let (name, outputs) = (reshape.name.clone(), transpose.outputs.clone());
+    reshape = reshape_node(graph, &name, last, &shape)?;
+    reshape.outputs = outputs;
+    transpose.inputs = vec![Some(image)];
+    transpose.outputs = vec![Some(last)];
+    transpose.attributes.0.insert("perm".to_owned(), Attribute::Ints(perm));
+    Some([transpose, reshape])
 }
 
 fn first_of_pair<'g>(

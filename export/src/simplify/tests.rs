@@ -514,7 +514,8 @@ const ATTENTION_TOLERANCE: f32 = 1e-4;
 
 #[test]
 fn attention_has_its_heads_in_front() {
-    let stack = ["Reshape", "MatMul", "Split", "Add", "Reshape", "Reshape", "Reshape", "Transpose"];
+    let stack =
+        ["Reshape", "MatMul", "Split", "Reshape", "Add", "Reshape", "Reshape", "Reshape", "Transpose"];
     let rest = ["MatMul", "Softmax", "MatMul", "Transpose", "Reshape", "Gemm", "Reshape"];
     for projections in [Projections::Apart, Projections::Joint] {
         let file = graph(14, "f32[N,5,8]", |graph, x| {
@@ -655,5 +656,80 @@ fn what_mixes_tokens_is_computed_for_all() {
         });
         let simple = simplified_within(&file, ATTENTION_TOLERANCE);
         assert_eq!(shapes_of(&simple, "Gemm"), ["[5N, 8]"], "{op_type}");
+    }
+}
+
+#[test]
+fn channels_are_brought_last_before_rows_are_joined() {
+    let file = graph(13, "f32[N,2,4,6]", |graph, x| {
+        let patches = convolved(graph, x, "#[3,2,2,2]", "#[3]", "strides=[2,2]");
+        let target = constant(graph, "=[0,3,-1]");
+        let flat = push(graph, "Reshape", &[patches, target], "");
+        push(graph, "Transpose", &[flat], "perm=[0,2,1]")
+    });
+    let simple = simplified(&file);
+    assert_eq!(operators(&simple), ["Conv", "Transpose", "Reshape"]);
+    assert_eq!(shapes_of(&simple, "Transpose"), ["[N, 2, 3, 3]"]);
+}
+
+#[test]
+fn joined_channels_are_not_brought_last() {
+    let file = graph(13, "f32[N,2,4,6]", |graph, x| {
+        let target = constant(graph, "=[0,8,6]");
+        let flat = push(graph, "Reshape", &[x, target], "");
+        push(graph, "Transpose", &[flat], "perm=[0,2,1]")
+    });
+    assert_eq!(operators(&simplified(&file)), ["Reshape", "Transpose"]);
+}
+
+/// Attention as timm writes it: query, key and value on an axis of their own, picked by that operator.
+fn unbound_attention(graph: &mut Graph, x: ValueId, picked_by: &str) -> ValueId {
+    let projected = linear(graph, x, "#[8,24]", "#[24]");
+    let target = constant(graph, "=[0,5,3,2,4]");
+    let cut = push(graph, "Reshape", &[projected, target], "");
+    let whole = push(graph, "Transpose", &[cut], "perm=[2,0,3,1,4]");
+    let axis = constant(graph, "=[0]");
+    let [query, key, value]: [ValueId; 3] = match picked_by {
+        "Split" => {
+            let parts = push_all(graph, "Split", &[Some(whole)], "axis=0 num_outputs=3", 3);
+            [0, 1, 2].map(|index| push(graph, "Squeeze", &[parts[index], axis], ""))
+        }
+        "Slice" => ["=[0]", "=[1]", "=[2]", "=[3]"]
+            .windows(2)
+            .map(|bounds| {
+                let (start, end) = (constant(graph, bounds[0]), constant(graph, bounds[1]));
+                let part = push(graph, "Slice", &[whole, start, end, axis], "");
+                push(graph, "Squeeze", &[part, axis], "")
+            })
+            .collect::<Vec<_>>()
+            .try_into()
+            .unwrap(),
+        _ => ["=0", "=1", "=2"].map(|index| {
+            let index = constant(graph, index);
+            push(graph, "Gather", &[whole, index], "axis=0")
+        }),
+    };
+    // The key transposed as PyTorch's dynamo exporter does it.
+    let (joined, apart) = (constant(graph, "=[-1,5,4]"), constant(graph, "=[-1,2,4,5]"));
+    let key = push(graph, "Reshape", &[key, joined], "");
+    let key = push(graph, "Transpose", &[key], "perm=[0,2,1]");
+    let key = push(graph, "Reshape", &[key, apart], "");
+    let scale = constant(graph, "#0.07");
+    let (query, key) = (push(graph, "Mul", &[query, scale], ""), push(graph, "Mul", &[key, scale], ""));
+    let scores = push(graph, "MatMul", &[query, key], "");
+    let shares = push(graph, "Softmax", &[scores], "axis=-1");
+    let mixed = push(graph, "MatMul", &[shares, value], "");
+    let tokens = push(graph, "Transpose", &[mixed], "perm=[0,2,1,3]");
+    let target = constant(graph, "=[0,5,8]");
+    push(graph, "Reshape", &[tokens, target], "")
+}
+
+#[test]
+fn projections_on_an_axis_of_their_own_are_projections_all_the_same() {
+    for picked_by in ["Split", "Slice", "Gather"] {
+        let file = graph(18, "f32[N,5,8]", |graph, x| unbound_attention(graph, x, picked_by));
+        let simple = simplified_within(&file, ATTENTION_TOLERANCE);
+        assert_eq!(shapes_of(&simple, "Split"), ["[2, 5N, 4]"], "{picked_by}");
+        assert_eq!(shapes_of(&simple, "Transpose"), ["[2, N, 4, 5]", "[N, 5, 2, 4]"], "{picked_by}");
     }
 }
