@@ -65,7 +65,7 @@ impl Demo {
         ];
         // Not every attack has steps.
         let speaks_of_steps = flags.contains(&"--attacks");
-        let is_wanted = |flag: &str| !flags.contains(&flag) && !(flag == "--steps" && speaks_of_steps);
+        let is_wanted = |flag: &str| !(flags.contains(&flag) || flag == "--steps" && speaks_of_steps);
         let mut arguments = vec![self.path("model.onnx").display().to_string()];
         arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
         for (flag, value) in usual.into_iter().filter(|(flag, _)| is_wanted(flag)) {
