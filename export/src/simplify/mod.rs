@@ -17,6 +17,7 @@ mod rows;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod unexpand;
 
 use std::collections::HashMap;
@@ -48,6 +49,8 @@ pub fn simplify(graph: &mut Graph) -> Result<()> {
     graph.prune();
     shape::infer(graph)?;
     parts::separate(graph);
+    tokens::pull_up(graph);
+    shape::infer(graph)?;
     heads::in_front(graph)?;
     affine::fold_into_weights(graph);
     affine::merge_biases(graph);

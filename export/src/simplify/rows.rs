@@ -11,7 +11,7 @@ use super::{reshape_node, uses};
 use crate::graph::{Attributes, Dim, Graph, Node, NodeId, Shape, ValueId};
 
 /// Functions of one element, which may as well see the rows.
-const ELEMENTWISE: [&str; 12] = [
+pub(super) const ELEMENTWISE: [&str; 12] = [
     "Relu",
     "Gelu",
     "Sigmoid",

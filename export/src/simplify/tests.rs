@@ -559,3 +559,101 @@ fn attention_whose_shares_others_read_stays() {
     let simple = simplified_within(&read, ATTENTION_TOLERANCE);
     assert!(!operators(&simple).contains(&"Split"), "{simple}");
 }
+
+/// The shapes of what nodes of that operator compute.
+fn shapes_of(graph: &Graph, op_type: &str) -> Vec<String> {
+    let nodes = graph.nodes().iter().filter(|node| node.op_type == op_type);
+    nodes.map(|node| graph.shape(node.outputs[0].unwrap()).unwrap().to_string()).collect()
+}
+
+/// `x + W₂·gelu(W₁·norm(x))` over five tokens of eight channels.
+fn perceptron(graph: &mut Graph, x: ValueId) -> ValueId {
+    let (scale, bias) = (constant(graph, "#[8]"), constant(graph, "#[8]"));
+    let normalised = push(graph, "LayerNormalization", &[x, scale, bias], "epsilon=0.01");
+    let hidden = linear(graph, normalised, "#[8,6]", "#[6]");
+    let hidden = push(graph, "Sigmoid", &[hidden], "");
+    let output = linear(graph, hidden, "#[6,8]", "#[8]");
+    push(graph, "Add", &[x, output], "")
+}
+
+fn token(graph: &mut Graph, x: ValueId, index: &str) -> ValueId {
+    let index = constant(graph, index);
+    push(graph, "Gather", &[x, index], "axis=1")
+}
+
+#[test]
+fn what_acts_on_each_token_is_computed_for_the_chosen_one() {
+    for index in ["=0", "=[-2]"] {
+        let file = graph(17, "f32[N,5,8]", |graph, x| {
+            let tokens = perceptron(graph, x);
+            let positions = constant(graph, "#[1,5,8]");
+            let tokens = push(graph, "Mul", &[tokens, positions], "");
+            token(graph, tokens, index)
+        });
+        let simple = simplified_within(&file, ATTENTION_TOLERANCE);
+        assert_eq!(shapes_of(&simple, "Gemm"), ["[N, 6]", "[N, 8]"]);
+        assert_eq!(shapes_of(&simple, "LayerNormalization"), ["[N, 1, 8]"]);
+    }
+}
+
+#[test]
+fn attention_for_one_token_still_sees_all_keys_and_values() {
+    let file = graph(17, "f32[N,5,8]", |graph, x| {
+        let [_, averages] = shares_and_averages(graph, x, Projections::Joint);
+        let tokens = linear(graph, averages, "#[8,8]", "#[8]");
+        let tokens = push(graph, "Add", &[x, tokens], "");
+        token(graph, tokens, "=3")
+    });
+    let simple = simplified_within(&file, ATTENTION_TOLERANCE);
+    assert_eq!(shapes_of(&simple, "Softmax"), ["[2, N, 1, 5]"]);
+    assert_eq!(shapes_of(&simple, "Split"), ["[2, 5N, 4]"]);
+    assert_eq!(shapes_of(&simple, "Gemm"), ["[N, 8]"]);
+}
+
+#[test]
+fn a_mean_comes_before_the_layer_whose_result_it_is_of() {
+    let file = graph(17, "f32[N,5,8]", |graph, x| {
+        let tokens = perceptron(graph, x);
+        push(graph, "ReduceMean", &[tokens], "axes=[1] keepdims=0")
+    });
+    let simple = simplified_within(&file, ATTENTION_TOLERANCE);
+    assert_eq!(shapes_of(&simple, "Gemm"), ["[5N, 6]", "[N, 8]"]);
+    assert_eq!(shapes_of(&simple, "ReduceMean"), ["[N, 1, 6]", "[N, 1, 8]"]);
+}
+
+#[test]
+fn tokens_of_which_others_are_read_are_all_computed() {
+    let two = graph(17, "f32[N,5,8]", |graph, x| {
+        let tokens = perceptron(graph, x);
+        let (first, second) = (token(graph, tokens, "=0"), token(graph, tokens, "=1"));
+        push(graph, "Sub", &[first, second], "")
+    });
+    let all = graph(17, "f32[N,5,8]", |graph, x| {
+        let tokens = perceptron(graph, x);
+        let first = token(graph, tokens, "=[0]");
+        push(graph, "Sub", &[tokens, first], "")
+    });
+    for file in [two, all] {
+        let simple = simplified_within(&file, ATTENTION_TOLERANCE);
+        assert_eq!(shapes_of(&simple, "Gemm"), ["[5N, 6]", "[5N, 8]"]);
+    }
+}
+
+#[test]
+fn what_mixes_tokens_is_computed_for_all() {
+    for (op_type, attributes) in [("Softmax", "axis=1"), ("LayerNormalization", "axis=1")] {
+        let file = graph(17, "f32[N,5,8]", |graph, x| {
+            let tokens = linear(graph, x, "#[8,8]", "#[8]");
+            let mixed = match op_type {
+                "Softmax" => push(graph, op_type, &[tokens], attributes),
+                _ => {
+                    let (scale, bias) = (constant(graph, "#[5,8]"), constant(graph, "#[5,8]"));
+                    push(graph, op_type, &[tokens, scale, bias], attributes)
+                }
+            };
+            token(graph, mixed, "=2")
+        });
+        let simple = simplified_within(&file, ATTENTION_TOLERANCE);
+        assert_eq!(shapes_of(&simple, "Gemm"), ["[5N, 8]"], "{op_type}");
+    }
+}

@@ -201,7 +201,7 @@ struct Guess {
 }
 
 impl Guess {
-    fn is_correct(&self) -> bool {
+    fn expects_label(&self) -> bool {
         !self.last_was_wrong && 2 * self.wasted_backwards <= self.saved_forwards
     }
 
@@ -221,7 +221,7 @@ impl Search for FabSearch<'_> {
         let gradient = match self.phase {
             Phase::Halve(_) => false,
             // Nothing follows the class of the last point.
-            Phase::Classify => self.moves < self.attack.spec.steps && self.guess.is_correct(),
+            Phase::Classify => self.moves < self.attack.spec.steps && self.guess.expects_label(),
             Phase::Linearise(_) => true,
         };
         if gradient { Query::Gradient(Loss::Margin) } else { Query::Forward }

@@ -133,9 +133,11 @@ fn certificate_agrees_with_the_report() {
         },
         "attacked": 3,
         "broken": 1,
+        "non_finite": 0,
         "still_robust": 2,
-        "forwards": 212,
-        "backwards": 210
+        "unfinished": 0,
+        "forwards": 221,
+        "backwards": 220
       }
     ]
     "#);

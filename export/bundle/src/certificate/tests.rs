@@ -18,6 +18,7 @@ fn certificate() -> Certificate {
         threat_model: ThreatModel { norm: Norm::Linf, epsilon: 2.0 / 255.0 },
         seed: 0,
         attacks: vec![attack(8, 3)],
+        extent: Extent::Complete,
         execution: Execution {
             onnxruntime: "1.32.0".into(),
             execution_provider: "CPUExecutionProvider".into(),
@@ -28,7 +29,14 @@ fn certificate() -> Certificate {
             architecture: "x86_64".into(),
             operating_system: "linux".into(),
         },
-        counts: Counts { images: 10, clean_correct: 8, broken: 3, still_robust: 5 },
+        counts: Counts {
+            images: 10,
+            clean_correct: 8,
+            broken: 3,
+            still_robust: 5,
+            non_finite: 0,
+            unfinished: 0,
+        },
         counterexamples: Some(Counterexamples { file: "adversarial.npz".into(), digest: "d".repeat(64) }),
     }
 }
@@ -54,7 +62,9 @@ fn attack(attacked: usize, broken: usize) -> AttackRecord {
         parameters: AttackSpec::named("apgd-ce").unwrap(),
         attacked,
         broken,
+        non_finite: 0,
         still_robust: attacked - broken,
+        unfinished: 0,
         forwards: 811,
         backwards: 800,
     }
@@ -83,8 +93,8 @@ fn refuses_what_it_does_not_know() {
             |json| drop(json.as_object_mut().unwrap().remove("seed")),
             "missing field `seed`",
         ),
-        ("an unknown attack", |json| json["attacks"][0]["parameters"]["kind"] = "magic".into(), "`magic`"),
-        ("a later version", |json| json["schema_version"] = 2.into(), "schema version 2"),
+        ("an unknown attack", |json| json["attacks"][0]["parameters"]["attack"] = "magic".into(), "`magic`"),
+        ("a later version", |json| json["schema_version"] = 3.into(), "schema version 3"),
     ];
     for (name, change, expected) in cases {
         let mut changed = json.clone();
@@ -97,13 +107,18 @@ fn refuses_what_it_does_not_know() {
 #[test]
 fn refuses_fields_that_cannot_all_be_true() {
     type Change = fn(&mut Certificate);
-    let cases: [(Change, &str); 12] = [
+    let cases: [(Change, &str); 17] = [
         (|c| c.counts.images = 0, "no images"),
         (|c| c.counts.images = 7, "of 8 correct of 7 images"),
-        (|c| c.counts.broken = 4, "4 broken and 5 still robust"),
-        (|c| c.counts.broken = usize::MAX, "still robust of 8"),
+        (|c| c.counts.broken = 4, "4 broken, 5 still robust"),
+        (|c| c.counts.broken = usize::MAX, "of 8 correct"),
         (|c| c.attacks[0].attacked = 9, "attacked 9"),
-        (|c| c.attacks.clear(), "left 8 images, the counts say 5"),
+        (|c| c.attacks.clear(), "left 8 images"),
+        (|c| (c.counts.still_robust, c.counts.unfinished) = (4, 1), "1 images are unfinished in a complete"),
+        (|c| c.counts.non_finite = 11, "11 not finite"),
+        (|c| c.counts.unfinished = usize::MAX, "unfinished"),
+        (|c| c.attacks[0].non_finite = 1, "found 1 not finite"),
+        (|c| c.attacks[0].unfinished = 6, "left 5 of 8"),
         (|c| c.model.model_digest = "A".repeat(64), "not a SHA-256"),
         (|c| c.counterexamples.as_mut().unwrap().digest.clear(), "not a SHA-256"),
         (|c| c.threat_model.epsilon = 8.0, "radius of 8"),
@@ -118,6 +133,23 @@ fn refuses_fields_that_cannot_all_be_true() {
         assert!(error.contains(expected), "{expected}: {error}");
     }
     certificate().check().unwrap();
+}
+
+#[test]
+fn what_was_not_done_and_what_was_not_finite_add_up() {
+    let mut stopped = certificate();
+    stopped.extent = Extent::GateDecided;
+    (stopped.counts.still_robust, stopped.counts.unfinished) = (0, 5);
+    stopped.attacks[0].unfinished = 5;
+    stopped.check().unwrap();
+    assert_eq!(stopped.counts.not_broken(), 5);
+
+    // One clean image was not finite; one lost its logits to an attack; one its gradient, which the attack leaves.
+    let mut spoilt = certificate();
+    spoilt.counts = Counts { broken: 2, still_robust: 4, non_finite: 3, ..spoilt.counts };
+    spoilt.attacks[0].broken = 2;
+    spoilt.attacks[0].non_finite = 1;
+    spoilt.check().unwrap();
 }
 
 /// Consumers validate against the committed schema: it changes only together with `CERTIFICATE_VERSION`, or by

@@ -507,17 +507,31 @@ fn a_start_that_is_classified_correctly_is_dropped() {
 #[test]
 fn wrong_guesses_must_have_been_paid_for() {
     let mut guess = Guess::default();
-    assert!(guess.is_correct());
+    assert!(guess.expects_label());
     guess.book(true, true);
-    assert!(!guess.is_correct());
+    assert!(!guess.expects_label());
     // One wasted backward pass, nothing saved yet: no more guesses.
     guess.book(false, false);
-    assert!(!guess.is_correct());
+    assert!(!guess.expects_label());
     let mut guess = Guess::default();
     guess.book(false, true);
     guess.book(false, true);
     guess.book(true, true);
-    assert!(!guess.is_correct(), "the last class was wrong");
+    assert!(!guess.expects_label(), "the last class was wrong");
     guess.book(false, false);
-    assert!(guess.is_correct(), "two saved, one wasted");
+    assert!(guess.expects_label(), "two saved, one wasted");
+}
+
+#[test]
+fn the_first_of_equals_stays() {
+    let ball = setting(Norm::Linf, 3).ball;
+    let mut closest = Closest { pixels: vec![0.0; 2], distance: f64::INFINITY };
+    closest.offer(ball, &[0.5, 0.5], &[0.75, 0.5]);
+    closest.offer(ball, &[0.5, 0.5], &[0.5, 0.75]);
+    assert_eq!((closest.pixels, closest.distance), (vec![0.75, 0.5], 0.25));
+    let mut nearest = Nearest { slopes: vec![0.0; 2], height: 0.0, distance: f64::INFINITY };
+    for (loss, gradient) in [(-1.0, [2.0, 0.0]), (1.0, [0.0, 2.0]), (-3.0, [4.0, 0.0])] {
+        nearest.offer(ball.slopes(&gradient), &Answer { logits: &[], loss, gradient: &gradient });
+    }
+    assert_eq!((nearest.slopes, nearest.height), (vec![2.0, 0.0], -1.0));
 }

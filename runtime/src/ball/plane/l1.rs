@@ -7,7 +7,7 @@
 use super::lanes::{Side, dot, speed_and_room, sum};
 
 /// Candidates that are put in order.
-const FEW: usize = 32;
+const FEW: usize = 64;
 
 /// Passes that halve the range of slopes, before passes that halve its bits.
 const BY_VALUE: usize = 12;
@@ -25,15 +25,17 @@ pub(super) fn displacement(side: Side, height: f64, out: &mut [f32]) -> f32 {
     if capacity <= height {
         side.write(out, |slope, room| if slope > 0.0 { room } else { 0.0 });
     } else {
-        let Bracket { low, high, above } = bracket(side, height, count);
-        side.write(out, |slope, room| if slope > high { room } else { 0.0 });
-        let moved: &[f32] = &out[..side.slopes.len()];
-        let lost = -f64::from(side.scale) * dot(side.slopes, |index| moved[index]);
-        if above[0] - above[1] > FEW as f64 {
-            finish_in_order(side, high, height - lost, out);
+        let mut bracket = bracket(side, height, count);
+        let mut missing = height;
+        if bracket.above[0] <= FEW as f64 {
+            // Few pixels move at all: those that need no order join the others.
+            bracket.high = f32::MAX;
+            out.fill(0.0);
         } else {
-            finish_few(side, low, high, height - lost, out);
+            side.write(out, |slope, room| if slope > bracket.high { room } else { 0.0 });
+            missing += f64::from(side.scale) * dot(side.slopes, out);
         }
+        finish(side, &bracket, missing, out);
     }
     sum(out, f32::abs) as f32
 }
@@ -62,6 +64,16 @@ fn bracket(side: Side, height: f64, count: f64) -> Bracket {
         }
     }
     bracket
+}
+
+/// Moves the pixels that the bracket holds.
+fn finish(side: Side, bracket: &Bracket, missing: f64, out: &mut [f32]) {
+    let Bracket { low, high, above } = *bracket;
+    if above[0] - above[1] > FEW as f64 {
+        finish_in_order(side, high, missing, out);
+    } else {
+        finish_few(side, low, high, missing, out);
+    }
 }
 
 /// Moves pixels of one slope, in their own order, until nothing is missing.

@@ -2,17 +2,44 @@
 
 use std::ops::{Add, Mul};
 
+use crate::ball::at_least;
+
 /// Partial sums that run side by side.
 const LANES: usize = 16;
+
+/// Pixels whose partial sums are kept in the terms' own precision; those go on in `f64`. Eight terms a lane lose no more
+/// than the terms themselves have lost.
+const RUN: usize = 8 * LANES;
 
 /// `f32` for passes that only have to come close, `f64` for the last ones.
 pub(super) trait Real:
     Copy + Default + PartialOrd + Add<Output = Self> + Mul<Output = Self> + From<f32> + Into<f64>
 {
+    /// Rounded.
+    fn from_f64(value: f64) -> Self;
+
+    fn abs(self) -> Self;
 }
 
-impl Real for f32 {}
-impl Real for f64 {}
+impl Real for f32 {
+    fn from_f64(value: f64) -> Self {
+        value as Self
+    }
+
+    fn abs(self) -> Self {
+        self.abs()
+    }
+}
+
+impl Real for f64 {
+    fn from_f64(value: f64) -> Self {
+        value
+    }
+
+    fn abs(self) -> Self {
+        self.abs()
+    }
+}
 
 /// A point seen from one side of a plane: against the slopes is towards it.
 #[derive(Debug, Clone, Copy)]
@@ -29,27 +56,22 @@ impl Side<'_> {
     /// Two sums over all coordinates of what `term` makes of speed `|w|` and room `r`.
     pub(super) fn sums<T: Real>(self, term: impl Fn(T, T) -> (T, T)) -> (f64, f64) {
         let Self { slopes, point, scale } = self;
-        let mut lanes = [(T::default(), T::default()); LANES];
-        // The product of two f32 is exact in f64.
-        let (size, positive) = (T::from(scale.abs()), scale > 0.0);
-        let add = |(first, second): (T, T), slope: f32, value: f32| {
-            let room = if (slope > 0.0) == positive { value } else { 1.0 - value };
-            let (more, other) = term(T::from(slope.abs()) * size, T::from(room));
-            (first + more, second + other)
+        let scale = T::from(scale);
+        let terms = |slope: f32, value: f32| {
+            // In f64 the product is exact.
+            let slope = T::from(slope) * scale;
+            let room = if slope > T::default() { value } else { 1.0 - value };
+            term(slope.abs(), T::from(room))
         };
-        let (slope_blocks, slope_rest) = slopes.as_chunks::<LANES>();
-        let (value_blocks, value_rest) = point.as_chunks::<LANES>();
-        for (slopes, values) in slope_blocks.iter().zip(value_blocks) {
+        let (mut firsts, mut seconds) = ([0.0; LANES], [0.0; LANES]);
+        for (slopes, values) in slopes.chunks(RUN).zip(point.chunks(RUN)) {
+            let (first, second) = run_sums(slopes, values, terms);
             for lane in 0..LANES {
-                lanes[lane] = add(lanes[lane], slopes[lane], values[lane]);
+                firsts[lane] += first[lane].into();
+                seconds[lane] += second[lane].into();
             }
         }
-        for (lane, (slope, value)) in slope_rest.iter().zip(value_rest).enumerate() {
-            lanes[lane] = add(lanes[lane], *slope, *value);
-        }
-        let total =
-            |(first, second): (f64, f64), (more, other): (T, T)| (first + more.into(), second + other.into());
-        lanes.into_iter().fold((0.0, 0.0), total)
+        (firsts.iter().sum(), seconds.iter().sum())
     }
 
     /// Writes to each coordinate, against its slope, the distance that `distance` makes of its speed and room.
@@ -69,32 +91,81 @@ pub(super) fn speed_and_room(slope: f32, value: f32) -> (f32, f32) {
     (slope.abs(), if slope > 0.0 { value } else { 1.0 - value })
 }
 
+/// Two sums in each lane.
+#[inline]
+fn run_sums<T: Real>(
+    slopes: &[f32],
+    values: &[f32],
+    terms: impl Fn(f32, f32) -> (T, T),
+) -> ([T; LANES], [T; LANES]) {
+    let (mut firsts, mut seconds) = ([T::default(); LANES], [T::default(); LANES]);
+    let (slope_blocks, slope_rest) = slopes.as_chunks::<LANES>();
+    let (value_blocks, value_rest) = values.as_chunks::<LANES>();
+    for (slopes, values) in slope_blocks.iter().zip(value_blocks) {
+        for lane in 0..LANES {
+            let (first, second) = terms(slopes[lane], values[lane]);
+            firsts[lane] = firsts[lane] + first;
+            seconds[lane] = seconds[lane] + second;
+        }
+    }
+    // Copies, as lanes that are indexed by a variable cannot stay in registers.
+    let (mut all_firsts, mut all_seconds) = (firsts, seconds);
+    for (lane, (slope, value)) in slope_rest.iter().zip(value_rest).enumerate() {
+        let (first, second) = terms(*slope, *value);
+        all_firsts[lane] = all_firsts[lane] + first;
+        all_seconds[lane] = all_seconds[lane] + second;
+    }
+    (all_firsts, all_seconds)
+}
+
 /// Sum of what `term` makes of each value.
 pub(super) fn sum<T: Real>(values: &[f32], term: impl Fn(f32) -> T) -> f64 {
-    let mut lanes = [T::default(); LANES];
+    sum_of(values, values, values, |value, _, _| term(value))
+}
+
+/// `<w, to - from>`.
+pub(super) fn change(slopes: &[f32], from: &[f32], to: &[f32]) -> f64 {
+    sum_of(slopes, from, to, |slope, from, to| slope * (to - from))
+}
+
+/// `<w, v>`, products exact.
+pub(super) fn dot(slopes: &[f32], values: &[f32]) -> f64 {
+    sum_of(slopes, values, values, |slope, value, _| f64::from(slope) * f64::from(value))
+}
+
+/// Sum of what `term` makes of the elements of three slices.
+#[inline]
+fn sum_of<T: Real>(first: &[f32], second: &[f32], third: &[f32], term: impl Fn(f32, f32, f32) -> T) -> f64 {
+    let mut totals = [0.0; LANES];
+    for ((first, second), third) in first.chunks(RUN).zip(second.chunks(RUN)).zip(third.chunks(RUN)) {
+        let mut lanes = [T::default(); LANES];
+        let ((first, first_rest), (second, second_rest)) =
+            (first.as_chunks::<LANES>(), second.as_chunks::<LANES>());
+        let (third, third_rest) = third.as_chunks::<LANES>();
+        for ((first, second), third) in first.iter().zip(second).zip(third) {
+            for lane in 0..LANES {
+                lanes[lane] = lanes[lane] + term(first[lane], second[lane], third[lane]);
+            }
+        }
+        for lane in 0..LANES {
+            totals[lane] += lanes[lane].into();
+        }
+        for (lane, ((first, second), third)) in first_rest.iter().zip(second_rest).zip(third_rest).enumerate()
+        {
+            totals[lane] += term(*first, *second, *third).into();
+        }
+    }
+    totals.iter().sum()
+}
+
+/// Largest absolute value.
+pub(super) fn largest(values: &[f32]) -> f32 {
+    let mut lanes = [0.0_f32; LANES];
     let (blocks, rest) = values.as_chunks::<LANES>();
     for block in blocks {
         for lane in 0..LANES {
-            lanes[lane] = lanes[lane] + term(block[lane]);
+            lanes[lane] = at_least(block[lane].abs(), lanes[lane]);
         }
     }
-    for (lane, value) in rest.iter().enumerate() {
-        lanes[lane] = lanes[lane] + term(*value);
-    }
-    lanes.into_iter().map(T::into).sum()
-}
-
-/// `<w, v>`, with `v` given by its coordinates.
-pub(super) fn dot(slopes: &[f32], value: impl Fn(usize) -> f32) -> f64 {
-    let mut lanes = [0.0_f64; LANES];
-    let (blocks, rest) = slopes.as_chunks::<LANES>();
-    for (block, slopes) in blocks.iter().enumerate() {
-        for lane in 0..LANES {
-            lanes[lane] += f64::from(slopes[lane]) * f64::from(value(block * LANES + lane));
-        }
-    }
-    for (lane, slope) in rest.iter().enumerate() {
-        lanes[lane] += f64::from(*slope) * f64::from(value(blocks.len() * LANES + lane));
-    }
-    lanes.iter().sum()
+    rest.iter().chain(&lanes).fold(0.0, |largest, value| at_least(value.abs(), largest))
 }

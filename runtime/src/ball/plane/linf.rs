@@ -1,8 +1,8 @@
 //! L∞: all pixels that can help move by the same amount.
 
-use super::lanes::{Real, Side};
+use super::lanes::{Real, Side, largest};
 use super::newton::{Speed, solve};
-use crate::ball::{at_most, linf};
+use crate::ball::at_most;
 
 struct Even;
 
@@ -17,5 +17,5 @@ impl Speed for Even {
 pub(super) fn displacement(side: Side, height: f64, out: &mut [f32]) -> f32 {
     let lambda = solve::<Even>(side, height);
     side.write(out, |slope, room| if slope == 0.0 { 0.0 } else { at_most(lambda, room) });
-    linf::length(out)
+    largest(out)
 }

@@ -41,8 +41,7 @@ impl Slopes<'_> {
 
     /// `<w, to - from>`: how much the function changes on that way.
     pub fn change(&self, from: &[f32], to: &[f32]) -> f64 {
-        let (from, to) = (&from[..self.values.len()], &to[..self.values.len()]);
-        lanes::dot(self.values, |index| to[index] - from[index])
+        lanes::change(self.values, from, to)
     }
 }
 
@@ -50,9 +49,9 @@ impl Ball {
     /// Slopes `[D]`, all finite, measured in the dual of the ball's norm: L1 for L∞, L2 for L2, L∞ for L1.
     pub fn slopes<'a>(&self, values: &'a [f32]) -> Slopes<'a> {
         let dual_length = match self.norm {
-            Norm::Linf => lanes::sum(values, |value| f64::from(value.abs())),
+            Norm::Linf => lanes::sum(values, f32::abs),
             Norm::L2 => libm::sqrt(lanes::sum(values, |value| f64::from(value) * f64::from(value))),
-            Norm::L1 => f64::from(super::linf::length(values)),
+            Norm::L1 => f64::from(lanes::largest(values)),
         };
         Slopes { values, dual_length }
     }

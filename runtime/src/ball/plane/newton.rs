@@ -15,55 +15,65 @@ pub(super) trait Speed {
     fn loss<T: Real>(lambda: T, slope: T, room: T) -> (T, T);
 }
 
-/// Passes of each kind before bisection takes over. A line is skipped with almost every pass; only rooms that grow like
-/// a geometric series, slopes of which shrink as fast, need more.
-const PASSES: usize = 24;
-
-/// Share of the height that passes in `f32` leave open: above what their sums can lose on any image.
-const NEAR: f64 = 1e-4;
+/// Passes of each precision before bisection takes over: far more than images need. Only slopes and rooms that form geometric
+/// series have as many lines of which each hides the next.
+const PASSES: usize = 16;
 
 /// Share of `λ` up to which a step of Newton's method is the last: a few roundings of `f32`. As `f` is concave, the height
 /// that is still missing is at most the same share.
-const CLOSE: f64 = 2.5e-7;
+const CLOSE: f64 = 4e-7;
+
+/// Least share of the height that pixels on their way must account for where `f32` is to find `λ` as precisely: the loss of
+/// the others is lost from it.
+const WELL_CONDITIONED: f64 = 0.25;
 
 /// The `λ` with `f(λ) = height`, or the limit where `f` stays below. `height` is positive and the slopes have a dual length
 /// of one, so that it is also the solution without the box, left of the solution with it.
 pub(super) fn solve<S: Speed>(side: Side, height: f64) -> f32 {
     let limit = f64::from(S::LIMIT);
-    let mut lambda = approach::<S>(side, height);
-    for _ in 0..PASSES {
-        let (lost, rate) = side.sums::<f64>(|slope, room| S::loss(lambda, slope, room));
-        if rate == 0.0 {
-            // Every pixel has met the box: some of them too early, unless the plane is still away.
-            return if lost < height { S::LIMIT } else { bisect::<S>(side, height, 0.0, lambda as f32) };
-        }
-        let next = (lambda + (height - lost) / rate).clamp(0.0, limit);
-        if (next - lambda).abs() <= CLOSE * lambda {
-            return next as f32;
-        }
-        lambda = next;
+    let near = newton::<S, f32>(side, height, height.min(limit));
+    if near.converged && near.rate * near.lambda >= WELL_CONDITIONED * height {
+        return near.lambda as f32;
     }
-    bisect::<S>(side, height, 0.0, S::LIMIT)
+    let found = newton::<S, f64>(side, height, near.lambda);
+    match () {
+        () if found.converged => found.lambda as f32,
+        () if found.rate == 0.0 && found.lost < height => S::LIMIT,
+        () => bisect::<S>(side, height),
+    }
 }
 
-/// Close to the solution, in passes at half the price.
-fn approach<S: Speed>(side: Side, height: f64) -> f64 {
-    let limit = f64::from(S::LIMIT);
-    let mut lambda = height.min(limit);
+/// Where Newton's method ended.
+struct Found {
+    lambda: f64,
+    /// Height lost, and its rate, at the last pass.
+    lost: f64,
+    rate: f64,
+    converged: bool,
+}
+
+/// Newton's method with terms in one precision. Ends without convergence where every pixel has met the box.
+fn newton<S: Speed, T: Real>(side: Side, height: f64, start: f64) -> Found {
+    let mut found = Found { lambda: start, lost: 0.0, rate: 0.0, converged: false };
     for _ in 0..PASSES {
-        let at = lambda as f32;
-        let (lost, rate) = side.sums::<f32>(|slope, room| S::loss(at, slope, room));
-        if height - lost <= NEAR * height || rate == 0.0 {
+        let lambda = T::from_f64(found.lambda);
+        (found.lost, found.rate) = side.sums::<T>(|slope, room| S::loss(lambda, slope, room));
+        if found.rate == 0.0 {
             break;
         }
-        lambda = (lambda + (height - lost) / rate).min(limit);
+        let last = found.lambda;
+        found.lambda = (last + (height - found.lost) / found.rate).clamp(0.0, f64::from(S::LIMIT));
+        found.converged = (found.lambda - last).abs() <= CLOSE * last;
+        if found.converged {
+            break;
+        }
     }
-    lambda
+    found
 }
 
 /// To the last bit: at most 31 passes.
-fn bisect<S: Speed>(side: Side, height: f64, low: f32, high: f32) -> f32 {
-    let (mut low, mut high) = (low.to_bits(), high.to_bits());
+fn bisect<S: Speed>(side: Side, height: f64) -> f32 {
+    let (mut low, mut high) = (0, S::LIMIT.to_bits());
     while high - low > 1 {
         let middle = low + (high - low) / 2;
         let lambda = f64::from(f32::from_bits(middle));

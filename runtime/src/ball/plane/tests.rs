@@ -158,6 +158,20 @@ fn a_geometric_series_of_lines_ends() {
     }
 }
 
+/// The first pixel cannot move and its part is small, so that the second step of Newton's method is short; on it the second
+/// pixel meets the box and leaves the rest of the way to the slow third one.
+#[test]
+fn a_short_step_may_not_be_the_last() {
+    let parts = [0.0009, 0.9, 0.0991];
+    for (norm, slopes, stop) in
+        [(Norm::Linf, parts, 0.1), (Norm::L2, parts.map(f32::sqrt), 0.1 * 0.9_f32.sqrt())]
+    {
+        let (point, height) = ([0.0, stop, 0.5], 0.09996);
+        let got = displacement(norm, &slopes, height, &point);
+        assert_agrees(norm, &got, &literal(norm, &slopes, height, &point), "short step");
+    }
+}
+
 #[test]
 fn what_has_no_direction_moves_nothing() {
     for norm in NORMS {

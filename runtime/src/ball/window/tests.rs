@@ -171,7 +171,9 @@ fn moves_are_those_of_the_formula() {
         let mut candidate = vec![f32::NAN; case.best.len()];
         bumps.apply(&scene, shift, &case.best, total, &mut candidate);
         for (pixel, (got, want)) in candidate.iter().zip(&case.candidate).enumerate() {
-            assert!((got - want).abs() < 1e-6, "move {number}, pixel {pixel}: {got}, want {want}");
+            // The projection on the L1 ball uses its radius up to a millionth.
+            let tolerance = 1e-6 * (1.0 + case.epsilon as f32);
+            assert!((got - want).abs() < tolerance, "move {number}, pixel {pixel}: {got}, want {want}");
         }
     }
 }
