@@ -126,7 +126,14 @@ fn a_run_prints_a_summary_and_writes_report_and_certificate() {
 #[test]
 fn results_do_not_depend_on_workers_threads_or_batch() {
     let demo = Demo::new();
-    let attacks = ["--attacks", "apgd-ce,apgd-dlr,apgd-t,fab-t,square", "--steps", "6", "--queries", "60"];
+    let attacks = [
+        "--attacks",
+        "pgd,noise,fgsm,apgd-ce,apgd-dlr,apgd-t,fab,fab-t,square",
+        "--steps",
+        "4",
+        "--queries",
+        "60",
+    ];
     let run = |engine: &[&str]| {
         demo.run(&[&attacks[..], engine, &["--threads", "1", "--save-adversarial"]].concat()).success();
         (demo.report(), std::fs::read(demo.path("out/adversarial.npz")).unwrap())
