@@ -11,6 +11,8 @@
 //! `docs/adding-an-attack.md` has the steps to a new one; [`apgd`] is the file to copy.
 
 pub mod apgd;
+#[cfg(test)]
+mod ascent_tests;
 mod build;
 mod curve;
 mod expectation;

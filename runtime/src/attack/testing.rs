@@ -92,3 +92,9 @@ pub(crate) fn setting(norm: Norm, epsilon: f64, pixels: usize, classes: usize) -
         distances: Distances::WithinBall,
     }
 }
+
+/// A file of `tests/fixtures/attack`, which a script of `scripts/reference` makes from the formulae in float64.
+pub(crate) fn fixture(name: &str) -> serde_json::Value {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/attack");
+    serde_json::from_str(&std::fs::read_to_string(folder.join(name)).unwrap()).unwrap()
+}
