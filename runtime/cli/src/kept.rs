@@ -114,12 +114,14 @@ impl Kept {
         Ok(Self { archive, empty })
     }
 
-    /// After a run that ended without a report: a journal that has nothing in it would only be in the way of the next.
+    /// After a run that ended without a report: a journal that has nothing in it would only be in the way of the next,
+    /// and the store beside it.
     pub(crate) fn forget_if_empty(self) {
         let Some((path, length)) = self.empty else { return };
         if path.metadata().is_ok_and(|file| file.len() == length) {
-            // Where it stays, the next run says what to do.
-            let _ = std::fs::remove_file(path);
+            // Where one stays, the next run says what to do.
+            let _ = std::fs::remove_file(&path);
+            let _ = std::fs::remove_file(path.with_file_name(STORE));
         }
     }
 }

@@ -126,7 +126,18 @@ fn where_all_images_are_misclassified_there_is_nothing_to_attack() {
 fn a_random_model_is_attacked_in_expectation() {
     let demo = Demo::new();
     models::with_noise(&demo.path("model.onnx"));
-    let flags = ["--attacks", "apgd-ce", "--eot", "3", "--steps", "5", "--first", "12", "--save-adversarial"];
+    let flags = [
+        "--attacks",
+        "apgd-ce",
+        "--eot",
+        "3",
+        "--steps",
+        "5",
+        "--first",
+        "12",
+        "--save-adversarial",
+        "--curve",
+    ];
     demo.run(&flags).success().stdout(contains("random operators"));
     let report = demo.report();
     let Some(Warning::Random { votes: 3, nodes }) = kinds(&report).into_iter().next() else {
@@ -176,8 +187,10 @@ fn every_norm_runs_to_the_end() {
     for (norm, epsilon) in [("linf", "4/255"), ("l2", "0.5"), ("l1", "4")] {
         let flags =
             ["--norm", norm, "--epsilon", epsilon, "--steps", "5", "--queries", "30", "--first", "12"];
-        demo.run(&[&flags[..], &["--attacks", "apgd-ce,apgd-dlr,apgd-t,fab,fab-t,square"]].concat())
-            .success();
+        demo.run(
+            &[&flags[..], &["--attacks", "apgd-ce,apgd-dlr,apgd-t,fab,fab-t,square,pgd,fgsm,noise"]].concat(),
+        )
+        .success();
         let report = demo.report();
         assert_eq!((report.counts.non_finite, report.counts.unfinished), (0, 0), "{norm}");
         for outcome in &report.outcomes {

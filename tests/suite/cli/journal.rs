@@ -76,6 +76,25 @@ fn a_full_disk_is_74_and_the_run_goes_on_when_there_is_space() {
     }
 }
 
+/// The report is longer than the journal: what is lost to the full disk is the report alone.
+#[test]
+fn a_report_that_cannot_be_written_costs_no_attack() {
+    let flags: Vec<&str> = WORK.into_iter().filter(|flag| *flag != "--save-adversarial").collect();
+    let whole = Demo::new();
+    whole.run(&flags).success();
+    let report = fs::metadata(whole.path("out/report.json")).unwrap().len();
+
+    let demo = Demo::new();
+    let kibibytes = usize::try_from(report / 1024).unwrap();
+    let kept = contains("what was finished is kept").and(contains("report.json"));
+    with_file_limit(&demo, kibibytes, &flags).code(74).stderr(kept).stdout("");
+    resume(&demo, &flags).success();
+    assert_eq!(demo.timeless_report(), whole.timeless_report());
+    let times: Vec<f64> = demo.report().attacks.iter().map(|attack| attack.model_seconds).collect();
+    assert_eq!(times, [0.0, 0.0], "the attacks asked the model again");
+    assert!(whole.report().attacks.iter().all(|attack| attack.model_seconds > 0.0));
+}
+
 #[test]
 fn the_journal_of_an_earlier_run_is_never_overwritten() {
     let demo = cut_off(&WORK);
