@@ -31,6 +31,12 @@ pub(super) fn l1(left: &[f32], right: &[f32]) -> f64 {
     fold(left, right, |sum, difference| sum + difference.abs()).into_iter().sum()
 }
 
+/// Whether no difference is larger than `bound`. Ends with the first pixels that are: most points that a minimum-norm
+/// attack passes are far outside.
+pub(super) fn is_within_linf(left: &[f32], right: &[f32], bound: f64) -> bool {
+    left.chunks(16 * LANES).zip(right.chunks(16 * LANES)).all(|(left, right)| linf(left, right) <= bound)
+}
+
 /// Whether every value lies in `[0, 1]`. Without an early exit: the loop vectorises.
 #[multiversion(targets("x86_64+avx2"))]
 pub(super) fn is_in_box(values: &[f32]) -> bool {

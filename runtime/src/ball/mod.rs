@@ -210,7 +210,12 @@ impl Ball {
     /// in neither.
     pub fn contains(&self, centre: &[f32], point: &[f32]) -> bool {
         let epsilon = f64::from(self.epsilon);
-        distance::is_in_box(point) && self.distance(centre, point) <= epsilon + TOLERANCE * epsilon.max(1.0)
+        let bound = epsilon + TOLERANCE * epsilon.max(1.0);
+        let is_near = match self.norm {
+            Norm::Linf => distance::is_within_linf(point, centre, bound),
+            Norm::L2 | Norm::L1 => self.distance(centre, point) <= bound,
+        };
+        is_near && distance::is_in_box(point)
     }
 }
 
