@@ -112,9 +112,14 @@ impl Model {
 /// Evaluations that decide what the model predicts: as many as the attacks average over, where it has random operators.
 fn votes(classifier: &ImageClassifier, attacks: &[AttackSpec]) -> Result<(usize, Option<Warning>), Failure> {
     let nodes = classifier.random_operators();
-    let votes = attacks.iter().map(eot_of).max().unwrap_or(1);
+    let most = attacks.iter().max_by_key(|attack| eot_of(attack));
+    let votes = most.map_or(1, eot_of);
     match (nodes.is_empty(), votes) {
-        (true, _) => Ok((1, None)),
+        (true, 1) => Ok((1, None)),
+        (true, eot) => {
+            let attack = most.map_or("", AttackSpec::name).to_owned();
+            Ok((1, Some(Warning::NeedlessExpectation { attack, eot })))
+        }
         (false, 1) => Err(failure(
             Blame::Model,
             format!(
@@ -144,6 +149,10 @@ fn settle_batch(
     set: &EvaluationSet,
     overrides: Overrides,
 ) -> Result<(SessionPlan, Option<Warning>), Failure> {
+    if !classifier.random_operators().is_empty() && classifier.manifest().batch == BatchMode::Rebatched {
+        // Logits that differ each time cannot be compared: the file's own graph is the one to trust.
+        classifier.keep_fixed_batch();
+    }
     let chosen = plan(engine, classifier, overrides);
     match (classifier.manifest().batch, chosen) {
         (BatchMode::Dynamic, chosen) => Ok((chosen?, None)),

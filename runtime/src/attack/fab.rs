@@ -194,11 +194,18 @@ struct Closest {
 /// which costs about as much as two forward passes. Classes come in runs: all correct until the boundary is reached,
 /// mostly wrong afterwards. So the last class is the guess for the next, and wrong guesses must have been paid for: an
 /// iteration never costs more than two forward passes and one backward pass on average, but for the first wrong guess.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Guess {
     last_was_wrong: bool,
     saved_forwards: usize,
     wasted_backwards: usize,
+}
+
+impl Default for Guess {
+    /// The first end of a run goes beyond the plane, by the overshoot: it is misclassified more often than not.
+    fn default() -> Self {
+        Self { last_was_wrong: true, saved_forwards: 0, wasted_backwards: 0 }
+    }
 }
 
 impl Guess {

@@ -76,10 +76,10 @@ impl<'a> Board<'a> {
             images.iter().enumerate().map(|(position, image)| (*image, position)).collect();
         for record in finished {
             let image = record.image as usize;
-            if let Some(position) = positions.get(&image).copied() {
-                if board.finished.insert((image, record.unit)) {
-                    board.end(Item { position, image, unit: record.unit }, &record.outcome);
-                }
+            if let Some(position) = positions.get(&image).copied()
+                && board.finished.insert((image, record.unit))
+            {
+                board.end(Item { position, image, unit: record.unit }, &record.outcome);
             }
         }
         board

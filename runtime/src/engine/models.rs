@@ -21,14 +21,16 @@ impl Worker<'_> {
     pub(crate) fn ask(
         &mut self,
         query: Query,
-        images: ArrayView2<f32>,
+        images: &ArrayView2<f32>,
         goals: &[Goal],
         spent: &mut Duration,
     ) -> Result<Answers<'_>, ModelError> {
         let started = Instant::now();
         let answers = match query {
-            Query::Forward => self.search_classifier()?.logits(images).map(Answers::Logits),
-            Query::Gradient(loss) => self.gradient(loss)?.loss_gradient(images, goals).map(Answers::Gradient),
+            Query::Forward => self.search_classifier()?.logits(images.view()).map(Answers::Logits),
+            Query::Gradient(loss) => {
+                self.gradient(loss)?.loss_gradient(images.view(), goals).map(Answers::Gradient)
+            }
         };
         *spent += started.elapsed();
         answers

@@ -145,7 +145,7 @@ impl<'a, 'w, 's> Shift<'a, 'w, 's> {
         }
         let images = self.proposals.filled(self.round.len());
         let goals = &self.goals[..images.nrows()];
-        let answers = self.worker.ask(query, images, goals, &mut self.report.model_time)?;
+        let answers = self.worker.ask(query, &images, goals, &mut self.report.model_time)?;
         let active = self.round.len();
         let mut ended = Vec::new();
         for (row, mut running) in self.round.drain(..).enumerate() {

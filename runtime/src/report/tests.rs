@@ -471,6 +471,7 @@ fn warnings_name_the_way_out() {
         Warning::ZeroGradients { attack: "apgd-ce".into(), images: 3, attacked: 5 },
         Warning::SquareBeatsGradients { images: 7 },
         Warning::NonFinite { count: 12, images: vec![3, 5] },
+        Warning::NeedlessExpectation { attack: "apgd-ce".into(), eot: 20 },
     ];
     let ways_out = [
         "Export the model",
@@ -480,6 +481,7 @@ fn warnings_name_the_way_out() {
         "apgd-dlr, apgd-t and square do not",
         "Raise --queries",
         "12 images (3, 5, …)",
+        "Leave --eot away",
     ];
     for warning in warnings {
         let text = warning.to_string();

@@ -45,6 +45,13 @@ pub enum Warning {
         /// Number of such images.
         images: usize,
     },
+    /// Gradients of a model without random operators were averaged.
+    NeedlessExpectation {
+        /// Name of the attack.
+        attack: String,
+        /// Gradients at each point.
+        eot: usize,
+    },
     /// The model returned numbers that are not finite.
     NonFinite {
         /// Number of images that nothing can be said about.
@@ -89,6 +96,29 @@ impl fmt::Display for Warning {
                  another run can differ",
                 nodes.join(", "),
             ),
+            Self::NothingToAttack => f.write_str(
+                "the model classifies no image correctly, so there was nothing to attack. Check normalisation \
+                 (--mean, --std), --layout and the labels",
+            ),
+            Self::NearChance { clean_accuracy, classes } => write!(
+                f,
+                "the clean accuracy of {:.1} % is hardly above chance for {classes} classes. Check normalisation \
+                 (--mean, --std), --layout and the labels",
+                100.0 * clean_accuracy,
+            ),
+            Self::MarginForRatio { .. }
+            | Self::ZeroGradients { .. }
+            | Self::SquareBeatsGradients { .. }
+            | Self::NeedlessExpectation { .. }
+            | Self::NonFinite { .. } => self.fmt_course(f),
+        }
+    }
+}
+
+impl Warning {
+    /// Warnings about the course of the attacks.
+    fn fmt_course(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::MarginForRatio { attack, classes } => write!(
                 f,
                 "{attack} used the difference of two logits as its loss: the difference of logits ratio needs more \
@@ -105,26 +135,26 @@ impl fmt::Display for Warning {
                 "square, which uses no gradients, broke {images} images that attacks with gradients had left: a sign of \
                  masked gradients. Raise --queries and --restarts, or attack the model adaptively",
             ),
-            Self::NonFinite { count, images } => {
-                let names: Vec<String> = images.iter().map(ToString::to_string).collect();
-                let more = if *count > images.len() { ", …" } else { "" };
-                write!(
-                    f,
-                    "the model returned numbers that are not finite for {count} images ({}{more}): they count as not \
-                     robust, and the attacked accuracy is no upper bound for them",
-                    names.join(", "),
-                )
-            }
-            Self::NothingToAttack => f.write_str(
-                "the model classifies no image correctly, so there was nothing to attack. Check normalisation \
-                 (--mean, --std), --layout and the labels",
-            ),
-            Self::NearChance { clean_accuracy, classes } => write!(
+            Self::NonFinite { count, images } => write!(
                 f,
-                "the clean accuracy of {:.1} % is hardly above chance for {classes} classes. Check normalisation \
-                 (--mean, --std), --layout and the labels",
-                100.0 * clean_accuracy,
+                "the model returned numbers that are not finite for {count} images ({}): they count as not robust, and \
+                 the attacked accuracy is no upper bound for them",
+                listed(images, *count),
             ),
+            Self::NeedlessExpectation { attack, eot } => write!(
+                f,
+                "{attack} averaged {eot} gradients at each point, but the model has no random operators: they are all \
+                 the same. Leave --eot away, or take --attacks standard",
+            ),
+            // `fmt` has the others.
+            _ => Ok(()),
         }
     }
+}
+
+/// `3, 5, …` where there are more than those.
+fn listed(images: &[usize], count: usize) -> String {
+    let names = images.iter().map(ToString::to_string);
+    let more = (count > images.len()).then(|| "…".to_owned());
+    names.chain(more).collect::<Vec<_>>().join(", ")
 }

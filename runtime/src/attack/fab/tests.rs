@@ -305,8 +305,8 @@ fn passes_never_exceed_the_cost_model() {
             let image = image(index);
             let on_plane = subject(&mut *model.classifier().unwrap(), index, &image);
             let run_on_plane = run(&model, &attack, &setting, &on_plane, 0);
-            // Beyond the plane after each step: one wrong guess, then a forward pass before each gradient.
-            assert_eq!((run_on_plane.forwards, run_on_plane.backwards), (2 * STEPS, STEPS + 1), "{norm:?}");
+            // Beyond the plane after each step: a forward pass before each gradient.
+            assert_eq!((run_on_plane.forwards, run_on_plane.backwards), (2 * STEPS, STEPS), "{norm:?}");
             let model = waves(4);
             let on_waves = subject(&mut *model.classifier().unwrap(), index, &image);
             let Run { forwards, backwards, .. } = run(&model, &attack, &setting, &on_waves, 0);
@@ -315,7 +315,8 @@ fn passes_never_exceed_the_cost_model() {
     }
 }
 
-/// The logits are equal everywhere, so that class 0 is predicted and no boundary is near: one pass each for every point.
+/// The logits are equal everywhere, so that class 0 is predicted and no boundary is near: one pass each for every point,
+/// once the first guess was wrong.
 #[test]
 fn constant_logits_cost_one_forward_and_one_backward_an_iteration() {
     let model = LinearClassifier::new(Array2::zeros((3, 40)), Array1::zeros(3), SHAPE, 1);
@@ -323,10 +324,10 @@ fn constant_logits_cost_one_forward_and_one_backward_an_iteration() {
         let setting = setting(norm, 3);
         let subject = subject(&mut *model.classifier().unwrap(), 0, &image(1));
         let found = run(&model, &targeted(20, 1, &setting), &setting, &subject, 0);
-        assert_eq!((found.forwards, found.backwards), (21, 20));
+        assert_eq!((found.forwards, found.backwards), (22, 20));
         assert_eq!(found.closest, None);
         let found = run(&model, &untargeted(20, 1, &setting), &setting, &subject, 0);
-        assert_eq!((found.forwards, found.backwards), (41, 40));
+        assert_eq!((found.forwards, found.backwards), (42, 40));
         // The mean of two equal images, rounded twenty times.
         let moved = |proposal: &Vec<f32>| setting.ball.distance(&subject.pixels, proposal);
         assert!(found.proposals.iter().all(|proposal| moved(proposal) < 20.0 * 40.0 * 6e-8));
