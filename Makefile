@@ -7,7 +7,7 @@ CARGO ?= cargo
 CERTIFY := target/release/mimir-certify
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-vit test check bench compare
+.PHONY: help setup build demo demo-vit test check bench compare kill-test
 
 help: ## This list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-10s %s\n", $$1, $$2 }'
@@ -32,6 +32,9 @@ check: ## Format, lints, build, tests, documentation, licences: what CI asks of 
 
 bench: setup ## The benchmarks.
 	$(CARGO) bench --locked --workspace
+
+kill-test: setup build ## Kill and resume a hundred runs: nothing may be lost, and all reports must be equal.
+	@scripts/kill-test $(CERTIFY)
 
 compare: setup build ## Time and verdicts beside a PyTorch attack, where ../shared exists. Needs a Python with torch.
 	@scripts/compare

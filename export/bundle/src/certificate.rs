@@ -119,7 +119,10 @@ pub struct Execution {
     pub execution_provider: String,
     /// Graph optimisation level of the sessions.
     pub optimisation: String,
-    /// Images in each call; the last call is padded.
+    /// What the searches compute in: `float32`, or `mixed` where the processor may use less. What breaks an image is
+    /// always decided in float32.
+    pub precision: String,
+    /// Images in a call, at most.
     pub batch: usize,
     /// Sessions side by side.
     pub workers: usize,

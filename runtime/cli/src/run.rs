@@ -8,7 +8,7 @@ use mimir_bundle::certificate::{EvaluationData, Execution, Tool};
 use mimir_runtime::evaluate::{Control, Curve, Evaluation, EvaluationSet, Plan, evaluate};
 use mimir_runtime::model::ModelSource;
 use mimir_runtime::report::{Findings, Report, Setting};
-use mimir_runtime::session::{Engine, SessionOptions, SessionPlan};
+use mimir_runtime::session::{Engine, Precision, SessionOptions, SessionPlan};
 
 use crate::data::OpenedImages;
 use crate::failure::{Blame, Failure, OrBlame};
@@ -94,7 +94,7 @@ fn setting(options: &Options, engine: &Engine, model: &Model, data: EvaluationDa
         manifest: model.manifest().clone(),
         threat_model: options.threat_model,
         seed: options.seed,
-        execution: execution(engine, model.plan),
+        execution: execution(engine, model.plan, options.engine.precision),
         curve: options.curve == Curve::Yes,
         gate: options.gate.map(|gate| gate.requirement),
         warnings: model.warnings.clone(),
@@ -105,11 +105,12 @@ fn setting(options: &Options, engine: &Engine, model: &Model, data: EvaluationDa
     }
 }
 
-fn execution(engine: &Engine, plan: SessionPlan) -> Execution {
+fn execution(engine: &Engine, plan: SessionPlan, precision: Precision) -> Execution {
     Execution {
         onnxruntime: engine.version().to_owned(),
         execution_provider: "CPUExecutionProvider".into(),
         optimisation: SessionOptions::default().optimisation.name().to_owned(),
+        precision: precision.name().to_owned(),
         batch: plan.batch,
         workers: plan.workers,
         threads: plan.threads,

@@ -8,6 +8,9 @@ use crate::journal::{Outcome, Quantity, Record};
 /// No unit has broken the image.
 const NONE: u32 = u32::MAX;
 
+/// Units that a worker takes even where others have fewer.
+const FEWEST: usize = 2;
+
 /// One search: a unit of an attack on one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Item {
@@ -40,6 +43,8 @@ pub(super) struct Board<'a> {
     images: &'a [usize],
     units: u32,
     next: AtomicUsize,
+    /// Units that are given out and have not ended or been dropped.
+    under_way: AtomicUsize,
     /// What an earlier run has finished.
     finished: HashSet<(usize, u32)>,
     states: Vec<State>,
@@ -69,6 +74,7 @@ impl<'a> Board<'a> {
             images,
             units,
             next: AtomicUsize::new(0),
+            under_way: AtomicUsize::new(0),
             finished: HashSet::new(),
             states: images.iter().map(|_| state()).collect(),
         };
@@ -96,9 +102,23 @@ impl<'a> Board<'a> {
             let (unit, position) = ((index / count) as u32, index % count);
             let item = Item { position, image: self.images[position], unit };
             if !self.is_dropped(item) && !self.finished.contains(&(item.image, unit)) {
+                self.under_way.fetch_add(1, Relaxed);
                 return Some(item);
             }
         }
+    }
+
+    /// A unit that was taken is no longer under way.
+    pub(super) fn put_down(&self) {
+        self.under_way.fetch_sub(1, Relaxed);
+    }
+
+    /// How many units each of so many workers should have under way, so that none is left without while another has
+    /// many. At least [`FEWEST`]: a smaller batch would be padded.
+    pub(super) fn fair_share(&self, workers: usize) -> usize {
+        let all = self.images.len() * self.units as usize;
+        let left = all.saturating_sub(self.next.load(Relaxed)) + self.under_way.load(Relaxed);
+        left.div_ceil(workers).max(FEWEST)
     }
 
     /// Whether the outcome of a unit no longer matters.
@@ -191,6 +211,16 @@ mod tests {
             board.end(items[0], &outcomes[0]);
             assert_eq!(board.end(items[1], &outcomes[1]), want, "{outcomes:?}");
         }
+    }
+
+    #[test]
+    fn workers_share_what_is_left() {
+        let board = Board::new(&[4, 7, 9], 3, &[]);
+        assert_eq!((board.fair_share(1), board.fair_share(2), board.fair_share(9)), (9, 5, 2));
+        let taken: Vec<Item> = std::iter::from_fn(|| board.take()).collect();
+        assert_eq!(board.fair_share(2), 5);
+        taken.iter().for_each(|_| board.put_down());
+        assert_eq!(board.fair_share(2), 2);
     }
 
     /// A lower unit than the one that broke the image may have been under way when the earlier run was killed.

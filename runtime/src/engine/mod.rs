@@ -74,6 +74,8 @@ pub(crate) struct Job<'a> {
     pub(crate) archive: &'a Archive,
     pub(crate) gate: Option<&'a Gate>,
     pub(crate) monitor: &'a Monitor<'a>,
+    /// Workers that share the units.
+    pub(crate) workers: usize,
 }
 
 /// What an attack did.

@@ -111,11 +111,11 @@ impl<'a, 'w, 's> Shift<'a, 'w, 's> {
         Ok(self.report)
     }
 
-    /// Begins searches until some queue must have a full batch.
+    /// Begins searches until some queue must have a full batch, or this worker has its share of what is left.
     fn refill(&mut self) -> Result<(), EvaluateError> {
         let capacity = self.proposals.size() * self.waiting.len();
         let mut waiting: usize = self.waiting.iter().map(|(_, queue)| queue.len()).sum();
-        while waiting < capacity {
+        while waiting < capacity && waiting + self.suspects.len() < self.board.fair_share(self.job.workers) {
             let Some(item) = self.board.take() else { break };
             let running = self.job.begin(item)?;
             self.enqueue(running);
@@ -184,6 +184,7 @@ impl<'a, 'w, 's> Shift<'a, 'w, 's> {
         while self.round.len() < self.proposals.size() {
             let Some(mut running) = queue.pop_front() else { break };
             if self.board.is_dropped(running.item) {
+                self.board.put_down();
                 continue;
             }
             let row = self.round.len();
@@ -209,7 +210,13 @@ impl<'a, 'w, 's> Shift<'a, 'w, 's> {
 
     /// Asks the original model about a batch of suspects.
     fn confirm(&mut self) -> Result<(), EvaluateError> {
-        self.suspects.retain(|suspect| !self.board.is_dropped(suspect.running.item));
+        self.suspects.retain(|suspect| {
+            let dropped = self.board.is_dropped(suspect.running.item);
+            if dropped {
+                self.board.put_down();
+            }
+            !dropped
+        });
         let count = self.suspects.len().min(self.confirmations.size());
         let suspects: Vec<Suspect> = self.suspects.drain(..count).collect();
         let rows = suspects.iter().map(|suspect| suspect.pixels.as_ref());
@@ -269,6 +276,7 @@ impl<'a, 'w, 's> Shift<'a, 'w, 's> {
         };
         self.job.archive.append(&record)?;
         self.report.records.push(record);
+        self.board.put_down();
         match self.board.end(running.item, &outcome) {
             Fate::Unchanged => {}
             Fate::Out => self.job.lost(self.halt),

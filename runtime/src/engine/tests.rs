@@ -141,6 +141,7 @@ fn run_with(
         archive,
         gate: None,
         monitor: &monitor,
+        workers: workers,
     };
     let all: Vec<usize> = (0..images.nrows()).collect();
     let mut workers = Worker::team(model, workers).unwrap();
@@ -355,6 +356,7 @@ fn an_interrupted_run_stops_with_what_it_has() {
         archive: &archive,
         gate: None,
         monitor: &monitor,
+        workers: 2,
     };
     let model = Model::new(Fault::None, 7);
     let mut workers = Worker::team(&model, 2).unwrap();

@@ -121,6 +121,7 @@ impl Course<'_> {
             archive: self.control.archive,
             gate: self.gate,
             monitor: self.monitor,
+            workers: self.plan.workers,
         }
     }
 

@@ -23,6 +23,7 @@ fn certificate() -> Certificate {
             onnxruntime: "1.32.0".into(),
             execution_provider: "CPUExecutionProvider".into(),
             optimisation: "all".into(),
+            precision: "float32".into(),
             batch: 32,
             workers: 2,
             threads: 1,

@@ -508,6 +508,8 @@ fn a_start_that_is_classified_correctly_is_dropped() {
 #[test]
 fn wrong_guesses_must_have_been_paid_for() {
     let mut guess = Guess::default();
+    assert!(!guess.expects_label(), "the first end is beyond the plane");
+    guess.book(false, false);
     assert!(guess.expects_label());
     guess.book(true, true);
     assert!(!guess.expects_label());
