@@ -33,5 +33,5 @@ check: ## Format, lints, build, tests, documentation, licences: what CI asks of 
 bench: setup ## The benchmarks.
 	$(CARGO) bench --locked --workspace
 
-compare: setup build ## Time and verdicts beside a PyTorch attack, where ../shared exists. Needs a Python with torch.
-	@scripts/compare
+compare: setup build ## Time and verdicts beside PyTorch, where ../shared exists. ARGS go to scripts/compare.
+	@scripts/compare $(ARGS)

@@ -1,15 +1,15 @@
 """The standard evaluation in PyTorch and in mimir-certify, on the same images, in one run. Called by scripts/compare.
 
-Three parties: the attacks in PyTorch (compare_torch.py says which and how), mimir-certify with `--attacks standard`, and,
-where there are some, the verdicts of the reference AutoAttack in ../shared/fixtures, made elsewhere. Both sides use every
-core and attack the images that the earlier attacks left. The PyTorch seconds are those of each attack with its final
-check, after a warm-up; ours are `attacks[].seconds` of report.json. With `--runs` the sides take turns; seconds are
-medians, and verdicts those of the first run.
+Three parties: the attacks in PyTorch (compare_torch.py says which and how), mimir-certify with `--attacks standard`,
+and, where there are some, the verdicts of the reference AutoAttack in ../shared/fixtures, made elsewhere. Both sides
+use every core and attack the images that the earlier attacks left. The PyTorch seconds are those of each attack with
+its final check, after a warm-up; ours are `attacks[].seconds` of report.json. With `--runs` the sides take turns;
+seconds are medians, and verdicts those of the first run.
 
-Columns. robust: share of all images left after the attack, PyTorch / ours / reference. ours = ref and torch = ref: images
-on which the verdicts after the attack agree with the fixtures. forwards and backwards: images through the network per
-image that the attack was run on, PyTorch / ours / what the cost model of ../shared/reference/attacks.md 5.2 says for an
-image that stays robust. network: share of our time that the workers spend inside the network,
+Columns. robust: share of all images left after the attack, PyTorch / ours / reference. ours = ref, torch = ref, ours =
+torch: images on which the verdicts after the attack agree. forwards and backwards: images through the network per image
+that the attack was run on, PyTorch / ours / what the cost model of ../shared/reference/attacks.md 5.2 says for an image
+that stays robust. network: share of our time that the workers spend inside the network,
 `model_seconds / (workers × seconds)`.
 
 Run it on a quiet machine: the load is printed, as the threads of PyTorch wait for each other in busy loops and a second
@@ -25,7 +25,6 @@ import pathlib
 import statistics
 import subprocess
 import tempfile
-from fractions import Fraction
 
 import numpy as np
 
@@ -34,7 +33,7 @@ import compare_models
 CERTIFY = os.environ.get("MIMIR_CERTIFY", "target/release/mimir-certify")
 MODELS = ["vit_pgd_2_3_16", "resnet_2b"]
 EPSILONS = {"linf": "2/255", "l2": "0.5", "l1": "12"}
-COST_MODEL = {"apgd-ce": (101, 101), "apgd-t": (909, 909), "fab-t": (9 * 203, 900), "square": (5002, 0)}
+COST_MODEL = {"apgd-ce": (101, 101), "apgd-t": (909, 909), "fab-t": (9 * 203, 900)}
 COLUMNS = [
     "attack", "PyTorch s", "ours s", "ratio", "robust", "ours = ref", "torch = ref", "ours = torch",
     "forwards", "backwards", "network",
@@ -54,12 +53,14 @@ def parse():
     parser = argparse.ArgumentParser(prog="scripts/compare", description=__doc__.split("\n")[0])
     parser.add_argument("folder", help=argparse.SUPPRESS)
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
-    parser.add_argument("--vit-tiny", action="store_true", help="instead, a ViT-T with random weights on its own predictions")
-    parser.add_argument("--vit-file", type=pathlib.Path, metavar="ONNX", help="what the example vit_tiny wrote, not to build it")
+    parser.add_argument("--vit-tiny", action="store_true", help="instead, a random ViT-T on its own predictions")
+    parser.add_argument("--vit-file", metavar="ONNX", help="what the example vit_tiny wrote, not to build it")
     parser.add_argument("--images", type=int, default=500, help="the first so many CIFAR-10 test images [500]")
     parser.add_argument("--runs", type=int, default=1, help="medians of so many runs [1]")
     parser.add_argument("--norm", choices=EPSILONS, default="linf")
     parser.add_argument("--epsilon", help="[linf 2/255, l2 0.5, l1 12]")
+    parser.add_argument("--attacks", default="standard", help="some of standard in order, as apgd-ce,apgd-t")
+    parser.add_argument("--queries", type=int, default=5000, help="of square [5000]")
     parser.add_argument("--only-ours", action="store_true", help="without the PyTorch side")
     options = parser.parse_args()
     options.epsilon = options.epsilon or EPSILONS[options.norm]
@@ -74,7 +75,7 @@ def cases_of(options, work):
 
 
 def print_setting(options):
-    print(f"CIFAR-10 test images 0..{options.images - 1}, {options.norm} {options.epsilon}, standard; "
+    print(f"CIFAR-10 test images 0..{options.images - 1}, {options.norm} {options.epsilon}, {options.attacks}; "
           f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; median of {options.runs}")  # fmt: skip
     if options.only_ours:
         return
@@ -86,11 +87,11 @@ def print_setting(options):
     torch.set_num_threads(os.cpu_count())
     print(f"torch {torch.__version__} with {torch.get_num_threads()} threads, torchattacks {torchattacks.__version__}")
     for name in sorted(LACKING.get(options.norm, [])):
-        print(f"torchattacks has no {name} for {options.norm}: the next PyTorch attack goes on from the images that ours left")
+        print(f"torchattacks has no {name} for {options.norm}: the next PyTorch attack takes the images that ours left")
 
 
 def compare(case, options):
-    epsilon = float(Fraction(options.epsilon))
+    epsilon = radius(options.epsilon)
     ours, theirs = [], []
     if not options.only_ours:
         import compare_torch
@@ -99,7 +100,7 @@ def compare(case, options):
     for _ in range(options.runs):
         ours.append(attack_with_mimir(case, options))
         if not options.only_ours:
-            theirs.append(compare_torch.evaluate(case, options.norm, epsilon, ours[0]))
+            theirs.append(compare_torch.evaluate(case, options, epsilon, ours[0]))
     if theirs:
         differ = np.flatnonzero(theirs[0]["clean"] != ours[0]["clean"])
         assert not len(differ), f"{case.name}: the sides differ on the unattacked images {differ}"
@@ -110,11 +111,20 @@ def attack_with_mimir(case, options):
     with tempfile.TemporaryDirectory() as report:
         command = [
             CERTIFY, case.path, *case.data, "--mean", comma(compare_models.MEAN), "--std", comma(case.std),
-            "--norm", options.norm, "--epsilon", options.epsilon, "--attacks", "standard", "--report", report, "--quiet",
+            "--norm", options.norm, "--epsilon", options.epsilon, "--attacks", options.attacks,
+            "--report", report, "--quiet",
         ]  # fmt: skip
+        if "square" in options.attacks or options.attacks == "standard":
+            command += ["--queries", options.queries]
         subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
         document = json.loads((pathlib.Path(report) / "report.json").read_text())
     return read_report(document)
+
+
+def radius(text):
+    """`2/255` or `0.5`, as mimir-certify takes it."""
+    numerator, _, denominator = text.partition("/")
+    return float(numerator) / float(denominator or 1)
 
 
 def comma(values):
@@ -128,7 +138,7 @@ def read_report(document):
     unknown = set(ends) - {"misclassified", "broken", "still_robust"}
     assert not unknown, f"images without a verdict: {unknown}"
     robust = np.array([end != "misclassified" for end in ends])
-    attacks, result = {}, {"clean": robust}
+    clean, attacks = robust, {}
     for attack in document["attacks"]:
         fallen = [outcome["verdict"].get("attack") == attack["name"] for outcome in outcomes]
         robust = robust & ~np.array(fallen)
@@ -137,13 +147,14 @@ def read_report(document):
         attacks[attack["name"]] = {**counts, "flags": robust, "network": network}
     kept = [outcome["passes"] for outcome, end in zip(outcomes, ends) if end == "still_robust"]
     passes = {key: np.mean([p[key] for p in kept]) if kept else 0 for key in ("forwards", "backwards")}
-    return {**result, "attacks": attacks, "passes": passes, "seconds": document["seconds"], "execution": document["execution"]}
+    whole = {key: document[key] for key in ("seconds", "execution")}
+    return {"clean": clean, "attacks": attacks, "passes": passes, **whole}
 
 
 def reference(case, options):
     """Per attack, which of the images are left, by the reference AutoAttack; empty where nobody has run it."""
     path = compare_models.SHARED / f"fixtures/autoattack-{case.name}-linf-2of255-first500.json"
-    same = (options.norm, Fraction(options.epsilon)) == ("linf", Fraction(2, 255))
+    same = (options.norm, radius(options.epsilon)) == ("linf", 2 / 255)
     if not same or not path.exists() or options.images > 500:
         return {}
     attacks = json.loads(path.read_text())["attacks"]
@@ -162,10 +173,18 @@ def print_table(case, options, ours, theirs, fixtures):
     engine = ours[0]["execution"]
     print(f"\nours, whole run from report.json: {statistics.median(runs):.2f} s; {engine['workers']} workers × "
           f"{engine['threads']} threads, batch {engine['batch']}")  # fmt: skip
-    forwards, backwards = (sum(cost[side] for cost in COST_MODEL.values()) for side in (0, 1))
+    costs = [cost_of(name, options) for name in ours[0]["attacks"]]
+    forwards, backwards = (None if None in side else sum(side) for side in zip(*costs))
     passes = ours[0]["passes"]
     print(f"ours, an image that stays robust: {passes['forwards']:.0f} forwards, {passes['backwards']:.0f} backwards "
-          f"(cost model of Linf and L2: {forwards}, {backwards})")  # fmt: skip
+          f"(cost model: {number(forwards, 'd')}, {number(backwards, 'd')})")  # fmt: skip
+
+
+def cost_of(name, options):
+    """Forwards and backwards of one robust image; none for L1, whose standard has more restarts and fewer targets."""
+    if options.norm == "l1":
+        return None, None
+    return (options.queries + 2, 0) if name == "square" else COST_MODEL[name]
 
 
 def predicted(case):
@@ -176,7 +195,7 @@ def predicted(case):
 def row(name, options, theirs, ours, flags):
     their_seconds, our_seconds = (median_seconds(runs) for runs in (theirs, ours))
     them, us = (runs[0] if runs else None for runs in (theirs, ours))
-    cost = COST_MODEL[name] if options.norm != "l1" else (None, None)
+    cost = cost_of(name, options)
     cells = [
         name,
         number(their_seconds, ".2f"),

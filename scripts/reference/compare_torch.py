@@ -1,24 +1,27 @@
 """The standard evaluation in PyTorch: the attacks of torchattacks 3.5.1, set and driven as AutoAttack does.
 
-AutoAttack itself is on no package index. torchattacks has ports of its four attacks; its own `AutoAttack` runs ten steps
-of each and is not used. Here: APGD on cross-entropy, 100 steps; APGD on the targeted DLR, 100 steps, 9 targets; FAB, 100
-steps, 9 targets; Square, 5000 queries. One restart each, seed 0, in batches of at most 250 of the images that are left,
-each attack from the clean image; an image is broken when a forward pass of what the attack returns says so. That last
-pass is part of the time.
+AutoAttack itself is on no package index. torchattacks has ports of its four attacks; its own `AutoAttack` runs ten
+steps of each and is not used. Here: APGD on cross-entropy, 100 steps; APGD on the targeted DLR, 100 steps, 9 targets;
+FAB, 100 steps, 9 targets; Square, 5000 queries. One restart each, seed 0, in batches of at most 250 of the images that
+are left, each attack from the clean image; an image is broken when a forward pass of what the attack returns says so.
+That last pass is part of the time.
 
 What was found in the source of torchattacks:
-- Every call seeds the global generators of torch with `seed`, so row j of every batch gets the same noise. The reference
-  does too.
-- `FAB` runs untargeted unless `multi_targeted`; `targeted` of its documentation does not exist. Its attacks are those of
-  the reference, final check of the distance included. For L1 its `perturb` has no distance and fails, though the search
-  itself knows L1: `FabL1` is that loop with the distance.
-- `APGD` and `APGDT` know Linf and L2, `Square` too. At L2 `APGDT` takes the step of the first image of a batch for all of
-  them (`step_size[0]`): weaker than the reference, as one image's schedule decides for 249 others.
+- Every call seeds the global generators of torch with `seed`, so row j of every batch gets the same noise. The
+  reference does too.
+- Every default of `steps` is 10.
+- `FAB` runs untargeted unless `multi_targeted`; the `targeted` of its documentation does not exist. The rest is as the
+  reference, the final check of the distance included. For L1 its `perturb` computes no distance and fails, though the
+  search itself knows L1: `FabL1` is that loop with the distance.
+- `APGD`, `APGDT` and `Square` know Linf and L2 only. At L2 `APGDT` takes the step of the first image of a batch for all
+  of them (`step_size[0]`), so that one image's schedule decides for 249 others.
 - `APGD` divides the noise by its maximum without the reference's 1e-12, which is less than float32 resolves.
-- `Square` rescales its schedule by default; the reference's standard does not, nor do we here. It does not cap the window
-  at the image, which changes nothing at 32 pixels. It returns the clean image unless broken; so do all of them.
-- `eps` is a Python float and compared as float32, as in the reference.
-- The reference accumulates gradients of the weights in FAB where its user has not frozen them; here they are frozen.
+- `Square` rescales its schedule by default; the reference's standard does not, nor do we here. It does not cap the
+  window at the image, which changes nothing at 32 pixels.
+- Each attack returns the clean image where it found nothing.
+- `eps` is a Python float; comparisons with it are made in float32, as in the reference.
+- The reference and torchattacks compute gradients of the weights in FAB (`backward` on a scalar) unless the user has
+  frozen them. They are frozen here, which makes PyTorch faster.
 """
 
 import time
@@ -71,16 +74,17 @@ def warm_up(case, norm, epsilon):
         attack_named(name, case.model(), norm, epsilon, steps=2, queries=2)(case.images[:64], case.labels[:64])
 
 
-def evaluate(case, norm, epsilon, ours):
+def evaluate(case, options, epsilon, ours):
     """All attacks in order; after one that torchattacks lacks, those images are left that `ours` left."""
     model = case.model()
     robust = (predictions(model, case.images) == case.labels).numpy()
     result = {"clean": robust.copy(), "attacks": {}}
     for name, our_attack in ours["attacks"].items():
-        if name in LACKING.get(norm, set()):
+        if name in LACKING.get(options.norm, set()):
             robust = our_attack["flags"].copy()
             continue
-        record = run_attack(attack_named(name, model, norm, epsilon), model, case, robust)
+        attack = attack_named(name, model, options.norm, epsilon, queries=options.queries)
+        record = run_attack(attack, model, case, robust)
         result["attacks"][name] = record
         robust = record["flags"].copy()
     return result
