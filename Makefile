@@ -36,5 +36,5 @@ bench: setup ## The benchmarks.
 kill-test: setup build ## Kill and resume a hundred runs: nothing may be lost, and all reports must be equal.
 	@scripts/kill-test $(CERTIFY)
 
-compare: setup build ## Time and verdicts beside a PyTorch attack, where ../shared exists. Needs a Python with torch.
-	@scripts/compare
+compare: setup build ## Time and verdicts beside PyTorch, where ../shared exists. ARGS go to scripts/compare.
+	@scripts/compare $(ARGS)

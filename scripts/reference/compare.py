@@ -1,140 +1,246 @@
-"""APGD-CE in PyTorch and in mimir-certify on the same images and machine. Called by scripts/compare.
+"""The standard evaluation in PyTorch and in mimir-certify, on the same images, in one run. Called by scripts/compare.
 
-The PyTorch side is the APGD of torchattacks (a port of the reference, which no package index carries), on models that
-onnx2torch converts. Its seconds are those of the attack alone, after a warm-up; ours are `attacks[0].seconds` of
-report.json. Both sides use every core. The third party are the verdicts of the reference AutoAttack in
-../shared/fixtures, made elsewhere.
+Three parties: the attacks in PyTorch (compare_torch.py says which and how), mimir-certify with `--attacks standard`,
+and, where there are some, the verdicts of the reference AutoAttack in ../shared/fixtures, made elsewhere. Both sides
+use every core and attack the images that the earlier attacks left. The PyTorch seconds are those of each attack with
+its final check, after a warm-up; ours are `attacks[].seconds` of report.json. With `--runs` the sides take turns;
+seconds are medians, and verdicts those of the first run.
+
+Columns. robust: share of all images left after the attack, PyTorch / ours / reference. ours = ref, torch = ref, ours =
+torch: images on which the verdicts after the attack agree. forwards and backwards: images through the network per image
+that the attack was run on, PyTorch / ours / what the cost model of ../shared/reference/attacks.md 5.2 says for an image
+that stays robust. network: share of our time that the workers spend inside the network,
+`model_seconds / (workers × seconds)`.
+
+Run it on a quiet machine: the load is printed, as the threads of PyTorch wait for each other in busy loops and a second
+program on the same cores makes that side many times slower.
+
+Environment: MIMIR_CERTIFY names the program, target/release/mimir-certify otherwise.
 """
 
+import argparse
 import json
 import os
 import pathlib
 import statistics
 import subprocess
-import sys
 import tempfile
-import time
 
 import numpy as np
-import onnx
-import onnx2torch
-import onnxruntime
-import torch
-import torchattacks
-from onnx import TensorProto, helper, version_converter
 
-SHARED = pathlib.Path("../shared")
-CERTIFY = pathlib.Path("target/release/mimir-certify")
-IMAGES, RUNS = 500, 3
-MEAN = [0.4914, 0.4822, 0.4465]
-STD = {"vit_pgd_2_3_16": [0.2023, 0.1994, 0.2010], "resnet_2b": [0.2471, 0.2435, 0.2616]}
+import compare_models
+
+CERTIFY = os.environ.get("MIMIR_CERTIFY", "target/release/mimir-certify")
+MODELS = ["vit_pgd_2_3_16", "resnet_2b"]
+EPSILONS = {"linf": "2/255", "l2": "0.5", "l1": "12"}
+COST_MODEL = {"apgd-ce": (101, 101), "apgd-t": (909, 909), "fab-t": (9 * 203, 900)}
+COLUMNS = [
+    "attack", "PyTorch s", "ours s", "ratio", "robust", "ours = ref", "torch = ref", "ours = torch",
+    "forwards", "backwards", "network",
+]  # fmt: skip
 
 
 def main():
-    folder = sys.argv[1]
+    options = parse()
+    with tempfile.TemporaryDirectory() as work:
+        cases = cases_of(options, pathlib.Path(work))
+        print_setting(options)
+        for case in cases:
+            compare(case, options)
+
+
+def parse():
+    parser = argparse.ArgumentParser(prog="scripts/compare", description=__doc__.split("\n")[0])
+    parser.add_argument("folder", help=argparse.SUPPRESS)
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
+    parser.add_argument("--vit-tiny", action="store_true", help="instead, a random ViT-T on its own predictions")
+    parser.add_argument("--vit-file", metavar="ONNX", help="what the example vit_tiny wrote, not to build it")
+    parser.add_argument("--images", type=int, default=500, help="the first so many CIFAR-10 test images [500]")
+    parser.add_argument("--runs", type=int, default=1, help="medians of so many runs [1]")
+    parser.add_argument("--norm", choices=EPSILONS, default="linf")
+    parser.add_argument("--epsilon", help="[linf 2/255, l2 0.5, l1 12]")
+    parser.add_argument("--attacks", default="standard", help="some of standard in order, as apgd-ce,apgd-t")
+    parser.add_argument("--queries", type=int, default=5000, help="of square [5000]")
+    parser.add_argument("--only-ours", action="store_true", help="without the PyTorch side")
+    options = parser.parse_args()
+    options.epsilon = options.epsilon or EPSILONS[options.norm]
+    return options
+
+
+def cases_of(options, work):
+    if options.vit_tiny:
+        return [compare_models.vit_tiny_case(options.vit_file, options.folder, options.images, work)]
+    with_torch = not options.only_ours
+    return [compare_models.shared_case(name, options.folder, options.images, with_torch) for name in options.models]
+
+
+def print_setting(options):
+    print(f"CIFAR-10 test images 0..{options.images - 1}, {options.norm} {options.epsilon}, {options.attacks}; "
+          f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; median of {options.runs}")  # fmt: skip
+    if options.only_ours:
+        return
+    import torch
+    import torchattacks
+
+    from compare_torch import LACKING
+
     torch.set_num_threads(os.cpu_count())
-    images, labels = read_cifar10(folder)
-    print(f"CIFAR-10 test images 0..{IMAGES - 1}, Linf 2/255, APGD-CE, 100 steps; {os.cpu_count()} cores; median of {RUNS}")
-    print(f"torch {torch.__version__}, torchattacks {torchattacks.__version__}\n")
-    print("| model | PyTorch s | ours s | ratio | clean | PyTorch attacked | ours attacked | agree | ours = fixtures |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
-    for name, std in STD.items():
-        theirs = [attack_with_torch(name, std, images, labels) for _ in range(RUNS)]
-        ours = [attack_with_mimir(name, std, folder) for _ in range(RUNS)]
-        print(row(name, theirs, ours))
+    print(f"torch {torch.__version__} with {torch.get_num_threads()} threads, torchattacks {torchattacks.__version__}")
+    for name in sorted(LACKING.get(options.norm, [])):
+        print(f"torchattacks has no {name} for {options.norm}: the next PyTorch attack takes the images that ours left")
 
 
-def row(name, theirs, ours):
-    their_seconds, our_seconds = (statistics.median(run["seconds"] for run in runs) for runs in (theirs, ours))
-    (their_clean, their_robust), (clean, robust) = ((run["clean"], run["robust"]) for run in (theirs[0], ours[0]))
-    fixture = json.loads((SHARED / f"fixtures/autoattack-{name}-linf-2of255-first500.json").read_text())
-    flags = np.array(fixture["attacks"]["apgd-ce"]["flags"], bool)
-    assert (their_clean == clean).all(), f"{name}: the two sides differ on unattacked images"
-    cells = [
-        name,
-        f"{their_seconds:.2f}",
-        f"{our_seconds:.2f}",
-        f"{their_seconds / our_seconds:.1f}",
-        f"{clean.mean():.1%}",
-        f"{their_robust.mean():.1%}",
-        f"{robust.mean():.1%}",
-        f"{(their_robust == robust).sum()}/{IMAGES}",
-        f"{(flags == robust).sum()}/{IMAGES}",
-    ]
-    return "| " + " | ".join(cells) + " |"
+def compare(case, options):
+    epsilon = radius(options.epsilon)
+    ours, theirs = [], []
+    if not options.only_ours:
+        import compare_torch
+
+        compare_torch.warm_up(case, options.norm, epsilon)
+    for _ in range(options.runs):
+        ours.append(attack_with_mimir(case, options))
+        if not options.only_ours:
+            theirs.append(compare_torch.evaluate(case, options, epsilon, ours[0]))
+    if theirs:
+        differ = np.flatnonzero(theirs[0]["clean"] != ours[0]["clean"])
+        assert not len(differ), f"{case.name}: the sides differ on the unattacked images {differ}"
+    print_table(case, options, ours, theirs, reference(case, options))
 
 
-def read_cifar10(folder):
-    records = np.fromfile(pathlib.Path(folder) / "test_batch.bin", np.uint8).reshape(-1, 3073)[:IMAGES]
-    images = torch.from_numpy(records[:, 1:].reshape(-1, 3, 32, 32).copy()).float() / 255
-    return images, torch.from_numpy(records[:, 0].astype(np.int64))
-
-
-def attack_with_torch(name, std, images, labels):
-    model = Normalised(to_torch(SHARED / f"models/{name}.onnx"), std).eval()
-    attack = torchattacks.APGD(model, norm="Linf", eps=2 / 255, steps=100, loss="ce", seed=0)
-    torchattacks.APGD(model, norm="Linf", eps=2 / 255, steps=2, loss="ce", seed=0)(images[:64], labels[:64])
-    start = time.perf_counter()
-    adversarial = attack(images, labels)
-    seconds = time.perf_counter() - start
-    with torch.no_grad():
-        clean, robust = ((model(batch).argmax(1) == labels).numpy() for batch in (images, adversarial))
-    return {"seconds": seconds, "clean": clean, "robust": robust & clean}
-
-
-class Normalised(torch.nn.Module):
-    """The model behind (x - mean) / std; weights take no gradient, as when only images are attacked."""
-
-    def __init__(self, model, std):
-        super().__init__()
-        self.model = model.requires_grad_(False)
-        self.mean = torch.nn.Parameter(torch.tensor(MEAN)[:, None, None], requires_grad=False)
-        self.std = torch.tensor(std)[:, None, None]
-
-    def forward(self, images):
-        return self.model((images - self.mean) / self.std)
-
-
-def to_torch(path):
-    """onnx2torch knows opset 13 better than 9, and must be told the rank of what BatchNormalization takes."""
-    model = version_converter.convert_version(onnx.load(path), 13)
-    values = [node.input[0] for node in model.graph.node if node.op_type == "BatchNormalization"]
-    if values:
-        shapes = zip(values, shapes_of(model, values))
-        infos = [helper.make_tensor_value_info(value, TensorProto.FLOAT, [None, *shape[1:]]) for value, shape in shapes]
-        del model.graph.value_info[:]
-        model.graph.value_info.extend(infos)
-    return onnx2torch.convert(model)
-
-
-def shapes_of(model, values):
-    """Shapes of inner values for one image, by running the model."""
-    probe = onnx.ModelProto()
-    probe.CopyFrom(model)
-    del probe.graph.output[:]
-    probe.graph.output.extend(helper.make_tensor_value_info(value, TensorProto.FLOAT, None) for value in values)
-    session = onnxruntime.InferenceSession(probe.SerializeToString(), providers=["CPUExecutionProvider"])
-    image = np.zeros((1, 3, 32, 32), np.float32)
-    return [output.shape for output in session.run(values, {session.get_inputs()[0].name: image})]
-
-
-def attack_with_mimir(name, std, folder):
+def attack_with_mimir(case, options):
     with tempfile.TemporaryDirectory() as report:
         command = [
-            CERTIFY, SHARED / f"models/{name}.onnx", "--data", f"cifar10:{folder}", "--split", "test",
-            "--first", IMAGES, "--mean", comma(MEAN), "--std", comma(std), "--norm", "linf", "--epsilon", "2/255",
-            "--attacks", "apgd-ce", "--report", report, "--quiet",
-        ]
+            CERTIFY, case.path, *case.data, "--mean", comma(compare_models.MEAN), "--std", comma(case.std),
+            "--norm", options.norm, "--epsilon", options.epsilon, "--attacks", options.attacks,
+            "--report", report, "--quiet",
+        ]  # fmt: skip
+        if "square" in options.attacks or options.attacks == "standard":
+            command += ["--queries", options.queries]
         subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
         document = json.loads((pathlib.Path(report) / "report.json").read_text())
-    outcomes = document["outcomes"]
-    clean = np.array([outcome["clean_prediction"] == outcome["label"] for outcome in outcomes])
-    robust = np.array([outcome["verdict"]["outcome"] == "still_robust" for outcome in outcomes])
-    return {"seconds": document["attacks"][0]["seconds"], "clean": clean, "robust": robust}
+    return read_report(document)
+
+
+def radius(text):
+    """`2/255` or `0.5`, as mimir-certify takes it."""
+    numerator, _, denominator = text.partition("/")
+    return float(numerator) / float(denominator or 1)
 
 
 def comma(values):
     return ",".join(map(str, values))
+
+
+def read_report(document):
+    """What `compare_torch.evaluate` returns, from report.json."""
+    outcomes = document["outcomes"]
+    ends = [outcome["verdict"]["outcome"] for outcome in outcomes]
+    unknown = set(ends) - {"misclassified", "broken", "still_robust"}
+    assert not unknown, f"images without a verdict: {unknown}"
+    robust = np.array([end != "misclassified" for end in ends])
+    clean, attacks = robust, {}
+    for attack in document["attacks"]:
+        fallen = [outcome["verdict"].get("attack") == attack["name"] for outcome in outcomes]
+        robust = robust & ~np.array(fallen)
+        network = attack["model_seconds"] / (document["execution"]["workers"] * max(attack["seconds"], 1e-9))
+        counts = {key: attack[key] for key in ("seconds", "attacked", "forwards", "backwards")}
+        attacks[attack["name"]] = {**counts, "flags": robust, "network": network}
+    kept = [outcome["passes"] for outcome, end in zip(outcomes, ends) if end == "still_robust"]
+    passes = {key: np.mean([p[key] for p in kept]) if kept else 0 for key in ("forwards", "backwards")}
+    whole = {key: document[key] for key in ("seconds", "execution")}
+    return {"clean": clean, "attacks": attacks, "passes": passes, **whole}
+
+
+def reference(case, options):
+    """Per attack, which of the images are left, by the reference AutoAttack; empty where nobody has run it."""
+    path = compare_models.SHARED / f"fixtures/autoattack-{case.name}-linf-2of255-first500.json"
+    same = (options.norm, radius(options.epsilon)) == ("linf", 2 / 255)
+    if not same or not path.exists() or options.images > 500:
+        return {}
+    attacks = json.loads(path.read_text())["attacks"]
+    return {name: np.array(attack["flags"][: options.images], bool) for name, attack in attacks.items()}
+
+
+def print_table(case, options, ours, theirs, fixtures):
+    clean = ours[0]["clean"]
+    print(f"\n## {case.name}\n\nclean {clean.mean():.1%}; predictions {predicted(case)}\n")
+    print("| " + " | ".join(COLUMNS) + " |\n|" + " --- |" * len(COLUMNS))
+    for name in ours[0]["attacks"]:
+        pick = [[run["attacks"].get(name) for run in runs] for runs in (theirs, ours)]
+        print(row(name, options, *pick, fixtures.get(name)))
+    print(total(ours, theirs))
+    runs = [run["seconds"] for run in ours]
+    engine = ours[0]["execution"]
+    print(f"\nours, whole run from report.json: {statistics.median(runs):.2f} s; {engine['workers']} workers × "
+          f"{engine['threads']} threads, batch {engine['batch']}")  # fmt: skip
+    costs = [cost_of(name, options) for name in ours[0]["attacks"]]
+    forwards, backwards = (None if None in side else sum(side) for side in zip(*costs))
+    passes = ours[0]["passes"]
+    print(f"ours, an image that stays robust: {passes['forwards']:.0f} forwards, {passes['backwards']:.0f} backwards "
+          f"(cost model: {number(forwards, 'd')}, {number(backwards, 'd')})")  # fmt: skip
+
+
+def cost_of(name, options):
+    """Forwards and backwards of one robust image; none for L1, whose standard has more restarts and fewer targets."""
+    if options.norm == "l1":
+        return None, None
+    return (options.queries + 2, 0) if name == "square" else COST_MODEL[name]
+
+
+def predicted(case):
+    """How many images have each label, to show that no class takes all."""
+    return "/".join(map(str, np.bincount(case.labels.numpy(), minlength=10)))
+
+
+def row(name, options, theirs, ours, flags):
+    their_seconds, our_seconds = (median_seconds(runs) for runs in (theirs, ours))
+    them, us = (runs[0] if runs else None for runs in (theirs, ours))
+    cost = cost_of(name, options)
+    cells = [
+        name,
+        number(their_seconds, ".2f"),
+        number(our_seconds, ".2f"),
+        number(their_seconds and their_seconds / our_seconds, ".1f"),
+        " / ".join(share(party) for party in (them and them["flags"], us["flags"], flags)),
+        agreement(us["flags"], flags),
+        agreement(them and them["flags"], flags),
+        agreement(us["flags"], them and them["flags"]),
+        " / ".join([per_image(them, "forwards"), per_image(us, "forwards"), number(cost[0], "d")]),
+        " / ".join([per_image(them, "backwards"), per_image(us, "backwards"), number(cost[1], "d")]),
+        number(statistics.median(run["network"] for run in ours), ".0%"),
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def total(ours, theirs):
+    """The sum over the attacks that both sides ran."""
+    common = [name for name in ours[0]["attacks"] if not theirs or name in theirs[0]["attacks"]]
+    sums = [[sum(run["attacks"][name]["seconds"] for name in common) for run in runs] for runs in (theirs, ours)]
+    their_seconds, our_seconds = (statistics.median(runs) if runs else None for runs in sums)
+    ratio = number(their_seconds and their_seconds / our_seconds, ".1f")
+    name = "all" if len(common) == len(ours[0]["attacks"]) else " + ".join(common)
+    cells = [name, number(their_seconds, ".2f"), number(our_seconds, ".2f"), ratio]
+    return "| " + " | ".join(cells + [""] * (len(COLUMNS) - len(cells))) + " |"
+
+
+def median_seconds(runs):
+    return statistics.median(run["seconds"] for run in runs) if runs and runs[0] else None
+
+
+def number(value, form):
+    return "–" if value is None else format(value, form)
+
+
+def share(flags):
+    return "–" if flags is None else f"{flags.mean():.1%}"
+
+
+def agreement(one, other):
+    return "–" if one is None or other is None else f"{(one == other).sum()}/{len(one)}"
+
+
+def per_image(attack, passes):
+    return "–" if not attack or not attack["attacked"] else f"{attack[passes] / attack['attacked']:.0f}"
 
 
 if __name__ == "__main__":

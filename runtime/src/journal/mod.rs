@@ -43,7 +43,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use error::JournalError;
 pub use header::{Header, HeaderDifference};
@@ -56,6 +56,10 @@ use sink::{Appender, Sink};
 
 /// Longest journal that is read, in bytes: some 35 million records. A longer file is no work of ours.
 const LONGEST_JOURNAL: u64 = 1 << 31;
+
+/// How often a lock that somebody holds is tried, and the time between.
+const LOCK_ATTEMPTS: usize = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// An open journal. It is locked: no second run can append to it until this value is dropped. Workers share it by
 /// reference.
@@ -174,11 +178,16 @@ fn open_locked(path: &Path, create: bool) -> Result<File, JournalError> {
         ErrorKind::NotFound if !create => JournalError::Missing { path: path.to_owned() },
         _ => JournalError::open(path, &cause),
     })?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(JournalError::Locked { path: path.to_owned() }),
-        Err(TryLockError::Error(cause)) => Err(JournalError::open(path, &cause)),
+    // A program that is just being started from this process holds copies of its files for a moment, locks included.
+    for attempt in 0..LOCK_ATTEMPTS {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if attempt + 1 < LOCK_ATTEMPTS => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(cause)) => return Err(JournalError::open(path, &cause)),
+        }
     }
+    Err(JournalError::Locked { path: path.to_owned() })
 }
 
 /// Whether the file is a journal (`true`) or empty (`false`); any other file is an error.
