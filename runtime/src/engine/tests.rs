@@ -141,7 +141,7 @@ fn run_with(
         archive,
         gate: None,
         monitor: &monitor,
-        workers: workers,
+        workers,
     };
     let all: Vec<usize> = (0..images.nrows()).collect();
     let mut workers = Worker::team(model, workers).unwrap();
