@@ -36,6 +36,9 @@ const TINY: f64 = 1e-12;
 /// Radius of random starts, as a share of ε.
 const START_RADIUS: f32 = 0.5;
 
+/// Correct points in a row before the next is guessed to be correct, too.
+const RUN: usize = 2;
+
 /// Halvings of the segment from the clean image to a point that a search starts from.
 const HALVINGS: usize = 8;
 
@@ -192,30 +195,24 @@ struct Closest {
 ///
 /// A guess that the class will be the label, where right, saves a forward pass; where wrong, a backward pass is wasted,
 /// which costs about as much as two forward passes. Classes come in runs: all correct until the boundary is reached,
-/// mostly wrong afterwards. So the last class is the guess for the next, and wrong guesses must have been paid for: an
-/// iteration never costs more than two forward passes and one backward pass on average, but for the first wrong guess.
-#[derive(Debug)]
+/// mostly wrong afterwards, with single ones between. So some correct points in a row are taken for the next to be correct
+/// too, and wrong guesses must have been paid for: an iteration never costs more than two forward passes and one backward pass on average, but for the first wrong guess.
+#[derive(Debug, Default)]
 struct Guess {
-    last_was_wrong: bool,
+    /// Points since the last misclassified one.
+    correct_in_a_row: usize,
     saved_forwards: usize,
     wasted_backwards: usize,
 }
 
-impl Default for Guess {
-    /// The first end of a run goes beyond the plane, by the overshoot: it is misclassified more often than not.
-    fn default() -> Self {
-        Self { last_was_wrong: true, saved_forwards: 0, wasted_backwards: 0 }
-    }
-}
-
 impl Guess {
     fn expects_label(&self) -> bool {
-        !self.last_was_wrong && 2 * self.wasted_backwards <= self.saved_forwards
+        self.correct_in_a_row >= RUN && 2 * self.wasted_backwards <= self.saved_forwards
     }
 
     /// Books the class of a new point, `asked_gradient` being what was asked with it.
     fn book(&mut self, misclassified: bool, asked_gradient: bool) {
-        self.last_was_wrong = misclassified;
+        self.correct_in_a_row = if misclassified { 0 } else { self.correct_in_a_row + 1 };
         match (asked_gradient, misclassified) {
             (true, true) => self.wasted_backwards += 1,
             (true, false) => self.saved_forwards += 1,

@@ -316,7 +316,7 @@ fn passes_never_exceed_the_cost_model() {
 }
 
 /// The logits are equal everywhere, so that class 0 is predicted and no boundary is near: one pass each for every point,
-/// once the first guess was wrong.
+/// once two points were correct.
 #[test]
 fn constant_logits_cost_one_forward_and_one_backward_an_iteration() {
     let model = LinearClassifier::new(Array2::zeros((3, 40)), Array1::zeros(3), SHAPE, 1);
@@ -324,10 +324,10 @@ fn constant_logits_cost_one_forward_and_one_backward_an_iteration() {
         let setting = setting(norm, 3);
         let subject = subject(&mut *model.classifier().unwrap(), 0, &image(1));
         let found = run(&model, &targeted(20, 1, &setting), &setting, &subject, 0);
-        assert_eq!((found.forwards, found.backwards), (22, 20));
+        assert_eq!((found.forwards, found.backwards), (23, 20));
         assert_eq!(found.closest, None);
         let found = run(&model, &untargeted(20, 1, &setting), &setting, &subject, 0);
-        assert_eq!((found.forwards, found.backwards), (42, 40));
+        assert_eq!((found.forwards, found.backwards), (43, 40));
         // The mean of two equal images, rounded twenty times.
         let moved = |proposal: &Vec<f32>| setting.ball.distance(&subject.pixels, proposal);
         assert!(found.proposals.iter().all(|proposal| moved(proposal) < 20.0 * 40.0 * 6e-8));
@@ -510,10 +510,13 @@ fn wrong_guesses_must_have_been_paid_for() {
     let mut guess = Guess::default();
     assert!(!guess.expects_label(), "the first end is beyond the plane");
     guess.book(false, false);
+    assert!(!guess.expects_label(), "one correct point is no run");
+    guess.book(false, false);
     assert!(guess.expects_label());
     guess.book(true, true);
     assert!(!guess.expects_label());
     // One wasted backward pass, nothing saved yet: no more guesses.
+    guess.book(false, false);
     guess.book(false, false);
     assert!(!guess.expects_label());
     let mut guess = Guess::default();
@@ -521,6 +524,7 @@ fn wrong_guesses_must_have_been_paid_for() {
     guess.book(false, true);
     guess.book(true, true);
     assert!(!guess.expects_label(), "the last class was wrong");
+    guess.book(false, false);
     guess.book(false, false);
     assert!(guess.expects_label(), "two saved, one wasted");
 }
