@@ -4,8 +4,8 @@
 //! core gets its own single-threaded session. Large models scale by threads inside an operator, and one session holds
 //! the weights once. Which of the two a model is, a measurement of a few batches tells.
 //!
-//! The largest batch follows from the size of an image; where that allows 32, half of it is tried too, because what
-//! attacks keep of fewer images stays in the cache. Both are timed, and neither can change a result: a row of a batch of two or more is
+//! The largest batch follows from the size of an image; smaller ones are tried too, because what attacks keep of fewer
+//! images stays in the cache. Both choices are timed, and neither can change a result: a row of a batch of two or more is
 //! computed in the same order whatever the other rows are, workers share nothing but a queue, and ONNX Runtime divides
 //! its operators by output elements, whatever the number of threads.
 
@@ -27,7 +27,10 @@ const LARGEST_INPUT: usize = 1_250_000;
 /// A batch that takes less than this on one thread is too small to be worth splitting.
 const SMALL: Duration = Duration::from_millis(15);
 
-/// How much slower an image may be in half a batch for that to be chosen: what attacks keep of half as many images stays
+/// Batches are not halved below this.
+const SMALLEST_BATCH: usize = 8;
+
+/// How much slower an image may be in half a batch for that to be chosen: what attacks keep of fewer images stays
 /// in the processor's cache.
 const HALVING_COST: f64 = 1.04;
 
@@ -88,20 +91,21 @@ fn batch_size(manifest: &Manifest) -> usize {
     1 << fits.ilog2()
 }
 
-/// The batch, or half of it where images then take hardly more time each.
+/// The batch, halved as long as images then take hardly more time each.
 fn halved(
     largest: usize,
     mut time: impl FnMut(usize) -> Result<Duration, ModelError>,
 ) -> Result<usize, ModelError> {
-    if largest < LARGEST_BATCH {
-        return Ok(largest);
+    let mut each = |batch: usize| time(batch).map(|time| time.as_secs_f64() / batch as f64);
+    let mut batch = largest;
+    if batch > SMALLEST_BATCH {
+        // The first measurement also wakes the processor up: it counts for nothing.
+        each(batch)?;
     }
-    let half = largest / 2;
-    // The first measurement also wakes the processor up: it is made twice.
-    let first = time(largest)?;
-    let halves = 2.0 * time(half)?.as_secs_f64();
-    let whole = time(largest)?.min(first).as_secs_f64();
-    Ok(if halves < HALVING_COST * whole { half } else { largest })
+    while batch > SMALLEST_BATCH && each(batch / 2)? < HALVING_COST * each(batch)? {
+        batch /= 2;
+    }
+    Ok(batch)
 }
 
 /// Workers and threads, from the time of a batch with a number of threads.
@@ -173,12 +177,18 @@ mod tests {
     }
 
     #[test]
-    fn half_a_batch_is_taken_where_images_are_hardly_slower_in_it() {
-        for (largest, half, whole, want) in
-            [(32, 100, 220, 16), (32, 103, 200, 16), (32, 105, 200, 32), (8, 1, 9, 8)]
-        {
-            let time = |batch| Ok(Duration::from_micros(if batch == largest { whole } else { half }));
-            assert_eq!(halved(largest, time), Ok(want), "{half} {whole}");
+    fn batches_are_halved_while_images_are_hardly_slower() {
+        // Microseconds of batches of 8, 16 and 32.
+        for (largest, times, want) in [
+            (32, [100, 140, 260], 32),
+            (32, [100, 140, 280], 16),
+            (32, [70, 140, 280], 8),
+            (16, [72, 140, 0], 8),
+            (8, [0, 0, 0], 8),
+            (1, [0, 0, 0], 1),
+        ] {
+            let time = |batch: usize| Ok(Duration::from_micros(times[batch.ilog2() as usize - 3]));
+            assert_eq!(halved(largest, time), Ok(want), "{times:?}");
         }
     }
 
