@@ -25,7 +25,7 @@ pub(crate) fn looks_broken(logits: &[f32], label: usize) -> bool {
 }
 
 /// Whether every number is finite. No early exit: the loop over a gradient vectorises.
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
 pub(crate) fn all_finite(values: &[f32]) -> bool {
     values.iter().fold(true, |finite, value| finite & value.is_finite())
 }

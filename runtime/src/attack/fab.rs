@@ -340,7 +340,7 @@ struct Mix {
 }
 
 /// `point ← clean + backward·(point - clean)`.
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
 fn pull_back(point: &mut [f32], clean: &[f32], backward: f32) {
     for (value, clean) in point.iter_mut().zip(clean) {
         *value = clean + (*value - clean) * backward;
@@ -348,7 +348,7 @@ fn pull_back(point: &mut [f32], clean: &[f32], backward: f32) {
 }
 
 /// `point ← (1 - weight)·(point + overshoot·way) + weight·(clean + overshoot·clean_way)`, cut to the box.
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
 fn mix(point: &mut [f32], way: &[f32], clean: &[f32], clean_way: &[f32], mix: Mix) {
     let Mix { overshoot, weight } = mix;
     let count = point.len();

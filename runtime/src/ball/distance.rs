@@ -6,7 +6,7 @@ use multiversion::multiversion;
 use super::LANES;
 
 /// Largest absolute difference of numbers.
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
 pub(super) fn linf(left: &[f32], right: &[f32]) -> f64 {
     let lanes = fold(
         left,
@@ -19,14 +19,14 @@ pub(super) fn linf(left: &[f32], right: &[f32]) -> f64 {
 }
 
 /// Euclidean length of the difference.
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
 pub(super) fn l2(left: &[f32], right: &[f32]) -> f64 {
     let lanes = fold(left, right, |sum, difference| sum + difference * difference);
     libm::sqrt(lanes.into_iter().sum())
 }
 
 /// Sum of the absolute differences.
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
 pub(super) fn l1(left: &[f32], right: &[f32]) -> f64 {
     fold(left, right, |sum, difference| sum + difference.abs()).into_iter().sum()
 }
@@ -38,7 +38,7 @@ pub(super) fn is_within_linf(left: &[f32], right: &[f32], bound: f64) -> bool {
 }
 
 /// Whether every value lies in `[0, 1]`. Without an early exit: the loop vectorises.
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
 pub(super) fn is_in_box(values: &[f32]) -> bool {
     values.iter().fold(true, |inside, value| inside & (*value >= 0.0) & (*value <= 1.0))
 }

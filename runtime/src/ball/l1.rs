@@ -20,7 +20,7 @@ const SLACK: f64 = 1e-6;
 /// `λ` and is linear between the points where a coordinate reaches 0 or `r`, so Newton's method finds the exact `λ` once
 /// it is on the right piece. Where a step of it does not halve the error, the next halves the bracket. What is left is
 /// measured on the rounded result, so the budget is not exceeded but by the rounding of that sum.
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
 pub(super) fn project(epsilon: f32, centre: &[f32], point: &mut [f32]) {
     let centre = &centre[..point.len()];
     let lambda = threshold(f64::from(epsilon), centre, point);
@@ -153,7 +153,7 @@ fn smallest_kept(density: f32, gradient: &[f32], scratch: &mut Scratch) -> f32 {
     f32::from_bits(*magnitudes.select_nth_unstable(position.min(last)).1)
 }
 
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
 fn step(point: &[f32], gradient: &[f32], step_size: f32, least: f32, next: &mut [f32]) {
     let moves = |slope: f32| slope.abs() >= least && slope != 0.0;
     let moved = gradient.iter().filter(|slope| moves(**slope)).count();

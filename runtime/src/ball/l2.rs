@@ -6,12 +6,12 @@ use multiversion::multiversion;
 use super::{Ascent, Climb, LANES, TINY, at_most, unit_box};
 
 /// Euclidean length.
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
 pub(super) fn length(values: &[f32]) -> f32 {
     length_of(values)
 }
 
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
 pub(super) fn project(epsilon: f32, centre: &[f32], point: &mut [f32]) {
     for (value, clean) in point.iter_mut().zip(centre) {
         *value -= clean;
@@ -19,7 +19,7 @@ pub(super) fn project(epsilon: f32, centre: &[f32], point: &mut [f32]) {
     pull(epsilon, centre, point);
 }
 
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
 pub(super) fn advance(epsilon: f32, ascent: Ascent<'_>, next: &mut [f32]) {
     let Ascent { centre, point, previous, gradient, step_size, momentum } = ascent;
     let count = next.len();
@@ -40,7 +40,7 @@ pub(super) fn advance(epsilon: f32, ascent: Ascent<'_>, next: &mut [f32]) {
     pull(epsilon, centre, next);
 }
 
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
 pub(super) fn climb(epsilon: f32, climb: Climb<'_>, next: &mut [f32]) {
     let Climb { centre, point, gradient, step_size, .. } = climb;
     let count = next.len();

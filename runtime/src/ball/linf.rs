@@ -5,19 +5,19 @@ use multiversion::multiversion;
 use super::{Ascent, Climb, at_least, at_most, unit_box};
 
 /// Largest absolute value.
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
 pub(super) fn length(values: &[f32]) -> f32 {
     values.iter().fold(0.0, |largest, value| at_least(value.abs(), largest))
 }
 
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
 pub(super) fn project(epsilon: f32, centre: &[f32], point: &mut [f32]) {
     for (value, clean) in point.iter_mut().zip(centre) {
         *value = clamp(*value, epsilon, *clean);
     }
 }
 
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
 pub(super) fn advance(epsilon: f32, ascent: Ascent<'_>, next: &mut [f32]) {
     let Ascent { centre, point, previous, gradient, step_size, momentum } = ascent;
     // Equal lengths, stated once, take the bounds checks out of the loop.
@@ -33,7 +33,7 @@ pub(super) fn advance(epsilon: f32, ascent: Ascent<'_>, next: &mut [f32]) {
     }
 }
 
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
 pub(super) fn climb(epsilon: f32, climb: Climb<'_>, next: &mut [f32]) {
     let Climb { centre, point, gradient, step_size, .. } = climb;
     let count = next.len();

@@ -22,7 +22,7 @@ struct Bracket {
     above: [f64; 2],
 }
 
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
 pub(super) fn displacement(side: Side<'_>, height: f64, out: &mut [f32]) -> f32 {
     let (capacity, count) = above(side, 0.0);
     if capacity <= height {
@@ -123,7 +123,7 @@ impl Side<'_> {
 }
 
 /// Largest absolute value: the norm that gradients are measured in.
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
 pub(super) fn dual_length(slopes: &[f32]) -> f64 {
     f64::from(largest(slopes))
 }

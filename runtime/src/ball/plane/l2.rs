@@ -19,7 +19,7 @@ impl Speed for Proportional {
     }
 }
 
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
 pub(super) fn displacement(side: Side<'_>, height: f64, out: &mut [f32]) -> f32 {
     let lambda = solve::<Proportional>(side, height);
     side.write(out, |slope, room| at_most(lambda * slope, room));
@@ -27,7 +27,7 @@ pub(super) fn displacement(side: Side<'_>, height: f64, out: &mut [f32]) -> f32 
 }
 
 /// Euclidean length: the norm that gradients are measured in.
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
 pub(super) fn dual_length(slopes: &[f32]) -> f64 {
     libm::sqrt(sum(slopes, |value| f64::from(value) * f64::from(value)))
 }

@@ -130,7 +130,7 @@ pub(super) fn sum<T: Real>(values: &[f32], term: impl Fn(f32) -> T) -> f64 {
 }
 
 /// `<w, to - from>`.
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
 pub(super) fn change(slopes: &[f32], from: &[f32], to: &[f32]) -> f64 {
     sum_of(slopes, from, to, |slope, from, to| slope * (to - from))
 }

@@ -17,7 +17,7 @@ impl Speed for Even {
     }
 }
 
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
 pub(super) fn displacement(side: Side<'_>, height: f64, out: &mut [f32]) -> f32 {
     let lambda = solve::<Even>(side, height);
     side.write(out, |slope, room| if slope == 0.0 { 0.0 } else { at_most(lambda, room) });
@@ -25,7 +25,7 @@ pub(super) fn displacement(side: Side<'_>, height: f64, out: &mut [f32]) -> f32 
 }
 
 /// Sum of the absolute values: the norm that gradients are measured in.
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
 pub(super) fn dual_length(slopes: &[f32]) -> f64 {
     sum(slopes, f32::abs)
 }
