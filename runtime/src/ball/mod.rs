@@ -140,26 +140,20 @@ impl Ball {
     /// L∞: uniform noise, scaled so that its largest entry touches the sphere. L2: uniform on the sphere. Both are then
     /// cut to the box. L1: the clean image with standard normal noise, projected.
     pub fn random_start(&self, centre: &[f32], noise: &mut Stream, out: &mut [f32]) {
-        let length = match self.norm {
-            Norm::Linf => {
-                noise.fill_uniform(out);
-                linf::length(out)
-            }
-            Norm::L2 => {
-                noise.fill_normal(out);
-                l2::length(out)
+        match self.norm {
+            Norm::Linf | Norm::L2 => {
+                self.random_direction(noise, out);
+                for (value, clean) in out.iter_mut().zip(centre) {
+                    *value = unit_box(clean + self.epsilon * *value);
+                }
             }
             Norm::L1 => {
                 noise.fill_normal(out);
                 for (value, clean) in out.iter_mut().zip(centre) {
                     *value += clean;
                 }
-                return self.project(centre, out);
+                self.project(centre, out);
             }
-        };
-        let divisor = length + TINY;
-        for (value, clean) in out.iter_mut().zip(centre) {
-            *value = unit_box(clean + self.epsilon * (*value / divisor));
         }
     }
 
