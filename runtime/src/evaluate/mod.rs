@@ -64,7 +64,11 @@ pub fn evaluate(
         course.find_distances(&mut workers, &halt, &mut ledger)?;
     }
 
-    let evaluation = ledger.close(attacks.len(), &halt);
+    let mut evaluation = ledger.close(attacks.len(), &halt);
+    if plan.curve == Curve::Yes && halt.is_interrupted() {
+        // Every verdict may be known, but not every distance.
+        evaluation.ending = Ending::Interrupted;
+    }
     if let (Some(store), 1) = (control.archive.counterexamples(), plan.votes) {
         monitor.start(Stage::Verify, evaluation.slots.iter().flatten().count());
         verify_stored(workers[0].original(), set, &evaluation.slots, store, &plan.threat_model)?;

@@ -1,4 +1,5 @@
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use mimir_bundle::ThreatModel;
 use mimir_bundle::attack::ApgdSpec;
@@ -325,4 +326,38 @@ fn observers_see_the_stages_in_order_and_the_final_counts() {
     assert_eq!(last.still_robust, evaluation.still_robust());
     let attack = seen.iter().rfind(|progress| progress.stage == Stage::Attack("apgd-ce")).unwrap();
     assert_eq!(attack.steps, evaluation.attacks[0].passes.backwards);
+}
+
+/// Interrupts the evaluation in that stage.
+struct Interrupter<'a> {
+    stage: Stage,
+    interrupted: &'a AtomicBool,
+}
+
+impl Observer for Interrupter<'_> {
+    fn progress(&self, progress: &Progress) {
+        self.interrupted.fetch_or(progress.stage == self.stage, Relaxed);
+    }
+}
+
+/// Also where every verdict is known and only distances are missing.
+#[test]
+fn an_interrupted_evaluation_is_never_called_complete() {
+    let (model, images) = (linear(5, 7), images());
+    let labels = labels(5, &images);
+    let set = EvaluationSet::new(&images, &labels).unwrap();
+    let plan = Plan { curve: Curve::Yes, ..plan(Norm::Linf, 0.005) };
+    for (stage, ending) in [
+        (Stage::Attack("apgd-ce"), Ending::Interrupted),
+        (Stage::Curve, Ending::Interrupted),
+        (Stage::Verify, Ending::Complete),
+    ] {
+        let interrupted = AtomicBool::new(false);
+        let observer = Interrupter { stage, interrupted: &interrupted };
+        let store = CounterexampleStore::anonymous(images.ncols()).unwrap();
+        let archive = Archive::none().with_counterexamples(store);
+        let control = Control { interrupted: &interrupted, ..Control::new(&observer, &archive) };
+        assert_eq!(evaluate(&model, &set, &plan, &control).unwrap().ending, ending, "{stage:?}");
+        assert!(interrupted.into_inner(), "{stage:?} was not reached");
+    }
 }
