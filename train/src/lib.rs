@@ -1,1 +1,12 @@
-//! x
+//! MIMIR pre-training and adversarial fine-tuning of vision transformers on libtorch.
+//!
+//! Equation, section and table numbers are those of the MIMIR paper (arXiv 2312.04960).
+
+pub mod bounds;
+pub mod model;
+pub mod optim;
+pub mod parameters;
+pub mod penalty;
+pub mod plot;
+pub mod random;
+pub mod run;

@@ -1,1 +1,5 @@
-fn main(){ let t = tch::Tensor::rand([64,64], (tch::Kind::Float, tch::Device::Cpu)); println!("{:?}", t.matmul(&t).sum(tch::Kind::Float)); }
+//! mimir-train
+
+fn main() {
+    println!("{}", mimir_train::random::for_name(0, "x").get_word_pos());
+}

@@ -1,0 +1,169 @@
+//! Which network, in numbers.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// A kind of encoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Family {
+    /// Vision transformer with a patch convolution.
+    Vit,
+    /// Vision transformer behind four strided convolutions.
+    VitConvStem,
+    /// ConViT: gated positional self-attention in all blocks but the last two.
+    Convit,
+    /// CaiT: talking heads, LayerScale, two class-attention layers at the end.
+    Cait,
+}
+
+/// The shape of a network: its family and its sizes. Three colour channels, MLP ratio 4, pre-norm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Architecture {
+    /// Kind of encoder.
+    pub family: Family,
+    /// Width D of a token.
+    pub width: i64,
+    /// Number of blocks (self-attention blocks for CaiT).
+    pub depth: i64,
+    /// Attention heads; they divide the width.
+    pub heads: i64,
+    /// Side of the square input image in pixels.
+    pub image_size: i64,
+    /// Side of a square patch in pixels; it divides the image.
+    pub patch_size: i64,
+}
+
+/// Why a network of these sizes cannot be built.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ArchitectureError {
+    /// A size is 0 or negative.
+    #[error("{name} is {found}; wanted at least 1")]
+    Empty {
+        /// The key.
+        name: &'static str,
+        /// Its value.
+        found: i64,
+    },
+    /// Patches do not tile the image.
+    #[error(
+        "patch_size {patch_size} does not divide image_size {image_size}; patches that fit: {}",
+        divisors(*image_size)
+    )]
+    Patch {
+        /// Side of a patch.
+        patch_size: i64,
+        /// Side of the image.
+        image_size: i64,
+    },
+    /// Heads do not divide the width.
+    #[error("heads {heads} does not divide width {width}; heads that fit: {}", divisors(*width))]
+    Heads {
+        /// Number of heads.
+        heads: i64,
+        /// Width of a token.
+        width: i64,
+    },
+    /// The sine and cosine positions need a width that is a multiple of 4.
+    #[error("width {width} is not a multiple of 4, which sine-cosine positions need")]
+    Positions {
+        /// Width of a token.
+        width: i64,
+    },
+    /// The convolutional stem halves the image four times.
+    #[error(
+        "the convolutional stem needs patch_size 16 and found {patch_size}; use family vit for other patches"
+    )]
+    Stem {
+        /// Side of a patch.
+        patch_size: i64,
+    },
+    /// ConViT has plain attention in its last two blocks.
+    #[error("a ConViT of depth {depth} has no positional block; wanted at least 3")]
+    TooShallow {
+        /// Number of blocks.
+        depth: i64,
+    },
+}
+
+fn divisors(number: i64) -> String {
+    let fitting: Vec<_> = (1..=number).filter(|d| number % d == 0).map(|d| d.to_string()).collect();
+    fitting.join(", ")
+}
+
+impl Architecture {
+    /// Checks what every family asks of its sizes.
+    ///
+    /// # Errors
+    /// Names the key, what was found and what would fit.
+    pub fn check(&self) -> Result<(), ArchitectureError> {
+        let sizes = [
+            ("width", self.width),
+            ("depth", self.depth),
+            ("heads", self.heads),
+            ("image_size", self.image_size),
+            ("patch_size", self.patch_size),
+        ];
+        if let Some(&(name, found)) = sizes.iter().find(|(_, size)| *size < 1) {
+            return Err(ArchitectureError::Empty { name, found });
+        }
+        let &Self { width, heads, image_size, patch_size, depth, .. } = self;
+        if image_size % patch_size != 0 {
+            return Err(ArchitectureError::Patch { patch_size, image_size });
+        }
+        if width % heads != 0 {
+            return Err(ArchitectureError::Heads { heads, width });
+        }
+        if width % 4 != 0 {
+            return Err(ArchitectureError::Positions { width });
+        }
+        if self.family == Family::VitConvStem && patch_size != 16 {
+            return Err(ArchitectureError::Stem { patch_size });
+        }
+        if self.family == Family::Convit && depth < 3 {
+            return Err(ArchitectureError::TooShallow { depth });
+        }
+        Ok(())
+    }
+
+    /// Patches along one side.
+    pub fn side(&self) -> i64 {
+        self.image_size / self.patch_size
+    }
+
+    /// Number of patches L.
+    pub fn patches(&self) -> i64 {
+        self.side() * self.side()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_that_do_not_fit_are_named_with_those_that_do() {
+        let fits = Architecture {
+            family: Family::Vit,
+            width: 192,
+            depth: 12,
+            heads: 3,
+            image_size: 32,
+            patch_size: 4,
+        };
+        assert_eq!(fits.check(), Ok(()));
+        let cases = [
+            (Architecture { patch_size: 5, ..fits }, "patches that fit: 1, 2, 4, 8, 16, 32"),
+            (Architecture { heads: 5, ..fits }, "heads 5 does not divide width 192"),
+            (Architecture { width: 90, heads: 3, ..fits }, "multiple of 4"),
+            (Architecture { depth: 0, ..fits }, "depth is 0"),
+            (Architecture { family: Family::VitConvStem, ..fits }, "patch_size 16"),
+            (Architecture { family: Family::Convit, depth: 2, ..fits }, "at least 3"),
+        ];
+        for (architecture, wanted) in cases {
+            let error = architecture.check().unwrap_err().to_string();
+            assert!(error.contains(wanted), "{error} lacks {wanted}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! A classifier: an encoder, pooling and a linear head.
+
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use crate::model::encoder::{self, Encoder, Positions};
+use crate::model::layers::{LayerNorm, Linear};
+use crate::model::{Architecture, DropPath};
+use crate::parameters::{Init, Scope};
+
+/// What the head reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pooling {
+    /// The mean of the patch tokens, then `fc_norm`; the encoder's own final `norm` is not used.
+    Mean,
+    /// The class token after the encoder's final `norm`.
+    ClassToken,
+}
+
+/// Encoder, pooling and head.
+#[derive(Debug)]
+pub struct Classifier {
+    encoder: Box<dyn Encoder>,
+    pooling: Pooling,
+    norm: LayerNorm,
+    head: Linear,
+}
+
+impl Classifier {
+    /// Under timm's names, with learned positions. `head_std` is the standard deviation of the head's start.
+    pub fn new(
+        scope: &mut Scope<'_>,
+        architecture: &Architecture,
+        pooling: Pooling,
+        classes: i64,
+        head_std: f64,
+        compute: Kind,
+    ) -> Self {
+        let encoder = encoder::build(scope, architecture, Positions::Learned, compute);
+        let norm_name = match pooling {
+            Pooling::Mean => "fc_norm",
+            Pooling::ClassToken => "norm",
+        };
+        let norm = LayerNorm::new(scope.child(norm_name), architecture.width);
+        let init = Init::TruncatedNormal(head_std);
+        let head = Linear::new(scope.child("head"), architecture.width, classes, init, compute);
+        Self { encoder, pooling, norm, head }
+    }
+
+    /// Logits `[N, K]` float32 of images `[N, 3, H, W]` in `[0, 1]`.
+    pub fn logits(&self, images: &Tensor, drop_path: Option<&DropPath>) -> Tensor {
+        let tokens = self.encoder.encode(&self.encoder.embed(images, None), None, drop_path);
+        let pooled = match self.pooling {
+            Pooling::Mean => tokens.narrow(1, 1, tokens.size()[1] - 1).mean_dim(1, false, Kind::Float),
+            Pooling::ClassToken => tokens.select(1, 0),
+        };
+        self.head.forward(&self.norm.forward(&pooled)).to_kind(Kind::Float)
+    }
+}

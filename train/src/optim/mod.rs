@@ -1,0 +1,1 @@
+//! Optimiser, schedule and weight average.

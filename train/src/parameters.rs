@@ -1,0 +1,209 @@
+//! The named tensors of a network, with timm's names, and how they start.
+//!
+//! A network is built against a [`Scope`], which adds a prefix to the names and records every tensor in
+//! [`Parameters`]; the layers keep shallow clones that share the memory. Optimiser, checkpoint and weight average work on
+//! the record alone and never know which network it is.
+
+use rand_chacha::ChaCha8Rng;
+use tch::{Device, Kind, Tensor};
+
+use crate::random;
+
+/// One named tensor, float32 on the device of the run.
+#[derive(Debug)]
+pub struct Parameter {
+    /// Name as timm or MAE spells it, for example `blocks.0.attn.qkv.weight`.
+    pub name: String,
+    /// The value; a leaf that requires a gradient where `trainable`.
+    pub tensor: Tensor,
+    /// False for tables such as fixed positions, which are saved but never updated.
+    pub trainable: bool,
+}
+
+/// All tensors of a network, in the order in which its layers were built.
+#[derive(Debug)]
+pub struct Parameters {
+    entries: Vec<Parameter>,
+    seed: u64,
+    device: Device,
+}
+
+impl Parameters {
+    /// An empty record. Initial values are keyed by `seed` and the name of the parameter.
+    pub fn new(seed: u64, device: Device) -> Self {
+        Self { entries: Vec::new(), seed, device }
+    }
+
+    /// The scope without a prefix.
+    pub fn root(&mut self) -> Scope<'_> {
+        Scope { parameters: self, prefix: String::new() }
+    }
+
+    /// All tensors, in the order of building.
+    pub fn iter(&self) -> impl Iterator<Item = &Parameter> {
+        self.entries.iter()
+    }
+
+    /// Those that are trained.
+    pub fn trainable(&self) -> impl Iterator<Item = &Parameter> {
+        self.entries.iter().filter(|parameter| parameter.trainable)
+    }
+
+    /// The tensor of that name.
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        self.entries.iter().find(|parameter| parameter.name == name).map(|parameter| &parameter.tensor)
+    }
+
+    /// Number of scalars, tables included.
+    pub fn count(&self) -> usize {
+        self.entries.iter().map(|parameter| parameter.tensor.numel()).sum()
+    }
+
+    /// Where the tensors live.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+}
+
+/// A place in the tree of names.
+#[derive(Debug)]
+pub struct Scope<'a> {
+    parameters: &'a mut Parameters,
+    prefix: String,
+}
+
+impl Scope<'_> {
+    /// The scope one level down: `scope.child("blocks").child(0)` names `blocks.0.…`.
+    pub fn child(&mut self, name: impl std::fmt::Display) -> Scope<'_> {
+        let prefix = format!("{}{name}.", self.prefix);
+        Scope { parameters: self.parameters, prefix }
+    }
+
+    /// A trained tensor.
+    pub fn parameter(&mut self, name: &str, shape: &[i64], init: Init) -> Tensor {
+        self.add(name, shape, init, true)
+    }
+
+    /// A table that is saved with the network and never updated.
+    pub fn table(&mut self, name: &str, value: &Tensor) -> Tensor {
+        self.add(name, &value.size(), Init::Value(value.shallow_clone()), false)
+    }
+
+    /// Where the tensors live.
+    pub fn device(&self) -> Device {
+        self.parameters.device
+    }
+
+    fn add(&mut self, name: &str, shape: &[i64], init: Init, trainable: bool) -> Tensor {
+        let name = format!("{}{name}", self.prefix);
+        debug_assert!(self.parameters.get(&name).is_none(), "{name} is made twice");
+        let value = init.sample(&mut random::for_name(self.parameters.seed, &name), shape);
+        let tensor = value.to_device(self.parameters.device).set_requires_grad(trainable);
+        let shared = tensor.shallow_clone();
+        self.parameters.entries.push(Parameter { name, tensor, trainable });
+        shared
+    }
+}
+
+/// How a tensor starts.
+#[derive(Debug)]
+pub enum Init {
+    /// All 0.
+    Zeros,
+    /// All 1.
+    Ones,
+    /// Normal with mean 0 and that standard deviation.
+    Normal(f64),
+    /// The same, redrawn until it lies in [-2, 2] (timm's `trunc_normal_`: bounds in units of the value, not of σ).
+    TruncatedNormal(f64),
+    /// Uniform in ±√(6 / (fan_in + fan_out)); the fans are the first axis and the product of the others (MAE's rule for
+    /// every Linear, a fused qkv counted as one matrix, and for the patch convolution as a matrix).
+    XavierUniform,
+    /// Uniform in ±1/√fan_in, fan_in the product of all axes but the first: PyTorch's default for convolutions. Biases
+    /// name their fan_in themselves.
+    Uniform {
+        /// Half width of the interval.
+        bound: f64,
+    },
+    /// That value, in float32.
+    Value(Tensor),
+}
+
+impl Init {
+    fn sample(self, stream: &mut ChaCha8Rng, shape: &[i64]) -> Tensor {
+        let float = (Kind::Float, Device::Cpu);
+        match self {
+            Self::Zeros => Tensor::zeros(shape, float),
+            Self::Ones => Tensor::ones(shape, float),
+            Self::Normal(std) => normal(stream, shape) * std,
+            Self::TruncatedNormal(std) => truncated_normal(stream, shape, std),
+            Self::XavierUniform => {
+                let fan_out = shape[0];
+                let fan_in: i64 = shape[1..].iter().product();
+                uniform(stream, shape, (6.0 / (fan_in + fan_out) as f64).sqrt())
+            }
+            Self::Uniform { bound } => uniform(stream, shape, bound),
+            // A copy: parameters are changed in place.
+            Self::Value(value) => value.to_kind(Kind::Float).copy(),
+        }
+    }
+}
+
+fn uniform(stream: &mut ChaCha8Rng, shape: &[i64], bound: f64) -> Tensor {
+    let mut numbers = vec![0.0; shape.iter().product::<i64>() as usize];
+    random::fill_uniform(stream, &mut numbers);
+    (Tensor::from_slice(&numbers).reshape(shape) * 2.0 - 1.0) * bound
+}
+
+fn normal(stream: &mut ChaCha8Rng, shape: &[i64]) -> Tensor {
+    let mut numbers = vec![0.0; shape.iter().product::<i64>() as usize];
+    random::fill_normal(stream, &mut numbers);
+    Tensor::from_slice(&numbers).reshape(shape)
+}
+
+fn truncated_normal(stream: &mut ChaCha8Rng, shape: &[i64], std: f64) -> Tensor {
+    let mut numbers = vec![0.0f32; shape.iter().product::<i64>() as usize];
+    random::fill_normal(stream, &mut numbers);
+    for number in &mut numbers {
+        while (f64::from(*number) * std).abs() > 2.0 {
+            random::fill_normal(stream, std::slice::from_mut(number));
+        }
+    }
+    Tensor::from_slice(&numbers).reshape(shape) * std
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_depends_on_seed_and_name_only() {
+        let make = |seed, before: bool| {
+            let mut parameters = Parameters::new(seed, Device::Cpu);
+            if before {
+                parameters.root().parameter("other", &[3], Init::Normal(1.0));
+            }
+            parameters.root().child("fc").parameter("weight", &[4, 5], Init::XavierUniform)
+        };
+        assert_eq!(make(1, false), make(1, true));
+        assert_ne!(make(1, false), make(2, false));
+    }
+
+    #[test]
+    fn xavier_stays_inside_its_bound_and_reaches_for_it() {
+        let mut parameters = Parameters::new(0, Device::Cpu);
+        let weight = parameters.root().parameter("w", &[64, 32], Init::XavierUniform);
+        let largest = weight.abs().max().double_value(&[]);
+        let bound = (6.0f64 / 96.0).sqrt();
+        assert!(largest <= bound && largest > 0.99 * bound, "{largest} {bound}");
+    }
+
+    #[test]
+    fn tables_are_saved_and_not_trained() {
+        let mut parameters = Parameters::new(0, Device::Cpu);
+        let table = Tensor::ones([1, 2], (Kind::Float, Device::Cpu));
+        assert!(!parameters.root().table("pos_embed", &table).requires_grad());
+        assert_eq!(parameters.count(), 2);
+        assert_eq!(parameters.trainable().count(), 0);
+    }
+}

@@ -1,0 +1,1 @@
+//! Estimators of the mutual-information penalty I(x + δ; z).
