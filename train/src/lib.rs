@@ -3,6 +3,7 @@
 //! Equation, section and table numbers are those of the MIMIR paper (arXiv 2312.04960).
 
 pub mod bounds;
+pub mod checkpoint;
 pub mod model;
 pub mod optim;
 pub mod parameters;
