@@ -1,1 +1,62 @@
 //! Files of weights and of the state of a run.
+//!
+//! A checkpoint is a safetensors file of float32 tensors under timm's names. Its metadata has `format: pt`, which
+//! other readers expect, and `mimir`: one JSON object that says what the weights are. Every file here is written beside
+//! its place and then renamed, so that whatever happens, the file that was there before survives whole.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`load()`] | weights into a network, strictly, or an encoder into a classifier |
+//! | [`state`] | everything that a run needs to go on |
+//! | [`parts`] | a large file in parts with digests, and back |
+
+mod atomic;
+mod error;
+mod format;
+mod load;
+pub mod parts;
+pub mod state;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+pub use error::CheckpointError;
+pub use load::{Floats, Load, LoadReport, Mismatch};
+
+pub(crate) use atomic::write_atomically;
+
+use crate::parameters::Parameters;
+
+/// Writes all tensors of a network to `path`. `about` says what they are: architecture, configuration, results.
+///
+/// # Errors
+/// [`CheckpointError::Write`]; the file that was there before is then untouched.
+pub fn save(path: &Path, parameters: &Parameters, about: &serde_json::Value) -> Result<(), CheckpointError> {
+    let tensors = parameters.iter().map(|parameter| (parameter.name.clone(), parameter.tensor.detach()));
+    format::save(path, tensors.collect(), about)
+}
+
+/// Copies the tensors of the file at `path` into those of a network. Nothing is copied unless everything fits.
+///
+/// # Errors
+/// [`CheckpointError::Read`], [`CheckpointError::Format`], [`CheckpointError::Mismatch`] with every difference.
+pub fn load(
+    path: &Path,
+    parameters: &Parameters,
+    load: Load,
+    floats: Floats,
+) -> Result<LoadReport, CheckpointError> {
+    let file = format::Contents::read(path)?;
+    let targets =
+        parameters.iter().map(|parameter| (parameter.name.clone(), parameter.tensor.shallow_clone()));
+    load::into_tensors(&file, &targets.collect::<Vec<_>>(), load, floats)
+}
+
+/// What [`save`] was told about the weights; null for a file that somebody else made.
+///
+/// # Errors
+/// [`CheckpointError::Read`], [`CheckpointError::Format`].
+pub fn about(path: &Path) -> Result<serde_json::Value, CheckpointError> {
+    format::Contents::read(path)?.about()
+}

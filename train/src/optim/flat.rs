@@ -118,12 +118,7 @@ fn lay_out(grouped: &[(&Parameter, Group)]) -> (Vec<Slot>, Vec<Piece>, i64) {
     for &(parameter, group) in grouped {
         let length = parameter.tensor.numel() as i64;
         let padded = (length + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-        slots.push(Slot {
-            name: parameter.name.clone(),
-            shape: parameter.tensor.size(),
-            start: end,
-            length,
-        });
+        slots.push(Slot { name: parameter.name.clone(), shape: parameter.tensor.size(), start: end, length });
         match ranges.last_mut() {
             Some(range) if range.group == group => range.length += padded,
             _ => ranges.push(Piece { start: end, length: padded, group }),
@@ -208,9 +203,9 @@ mod tests {
     #[test]
     fn pieces_cover_everything_once_in_groups_of_their_own() {
         let mut parameters = Parameters::new(0, Device::Cpu);
-        parameters.root().parameter("large", &[300, 500], Init::Ones);
-        parameters.root().parameter("bias", &[7], Init::Ones);
-        parameters.root().parameter("small", &[3, 5], Init::Ones);
+        let _ = parameters.root().parameter("large", &[300, 500], Init::Ones);
+        let _ = parameters.root().parameter("bias", &[7], Init::Ones);
+        let _ = parameters.root().parameter("small", &[3, 5], Init::Ones);
         let flat = FlatParameters::bind(&parameters, &groups());
         let mut end = 0;
         for piece in flat.pieces() {
@@ -222,9 +217,10 @@ mod tests {
         let of = |decay| flat.pieces().iter().filter(move |piece| piece.group.weight_decay == decay);
         assert_eq!(of(0.0).map(|piece| piece.length).sum::<i64>(), 64);
         assert_eq!(of(0.1).count(), 3);
-        assert_eq!(flat.windows(flat.values()).map(|(name, _)| name).collect::<Vec<_>>(), [
-            "bias", "large", "small"
-        ]);
+        assert_eq!(
+            flat.windows(flat.values()).map(|(name, _)| name).collect::<Vec<_>>(),
+            ["bias", "large", "small"]
+        );
     }
 
     #[test]

@@ -1,0 +1,196 @@
+//! Tensors of a file into those of a network: compared first, copied only if everything fits.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use safetensors::Dtype;
+use safetensors::tensor::SafeTensors;
+use tch::Tensor;
+
+use super::CheckpointError;
+use super::format::{self, Contents};
+
+/// Lines of one kind of difference that a message shows.
+const LINES: usize = 20;
+
+/// How much of a file must fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Load {
+    /// File and network have the same tensors.
+    Strict,
+    /// The encoder of a pre-training into a classifier. Of the file, the decoder (`decoder_…`, `mask_token`), a head
+    /// (`head.…`, `fc_norm.…`) and, where the classifier has none, the final `norm.…` are dropped; the head of the classifier
+    /// stays as it started. Everything else must fit.
+    Encoder,
+}
+
+/// Which types of numbers are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Floats {
+    /// float32 only.
+    Float32,
+    /// bfloat16 and float16 too: they become float32.
+    AlsoHalf,
+}
+
+/// What a load did, each list in the order of names.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LoadReport {
+    /// Copied from the file.
+    pub used: Vec<String>,
+    /// In the file and not wanted.
+    pub dropped: Vec<String>,
+    /// In the network and not touched.
+    pub fresh: Vec<String>,
+}
+
+impl fmt::Display for LoadReport {
+    /// One line; names are counted by their first part, for example `dropped 30: decoder_blocks (24), …`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "used {} tensors of the file", self.used.len())?;
+        for (what, names) in [("dropped", &self.dropped), ("left fresh", &self.fresh)] {
+            if !names.is_empty() {
+                write!(f, "; {what} {}: {}", names.len(), by_first_part(names))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn by_first_part(names: &[String]) -> String {
+    let mut counts = BTreeMap::new();
+    for name in names {
+        *counts.entry(name.split('.').next().unwrap_or(name)).or_insert(0) += 1;
+    }
+    let counted: Vec<_> = counts.iter().map(|(part, count)| format!("{part} ({count})")).collect();
+    counted.join(", ")
+}
+
+/// Every difference between a file and a network, each list in the order of names.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Mismatch {
+    /// Tensors of the network that the file lacks.
+    pub missing: Vec<String>,
+    /// Tensors of the file that the network lacks.
+    pub unexpected: Vec<String>,
+    /// Tensors of another shape: name and both shapes.
+    pub shapes: Vec<String>,
+    /// Tensors of another type of numbers: name and type.
+    pub types: Vec<String>,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kinds = [
+            ("missing from the file", &self.missing),
+            ("not in the network", &self.unexpected),
+            ("of another shape", &self.shapes),
+            ("of another type", &self.types),
+        ];
+        let present = kinds.iter().filter(|(_, lines)| !lines.is_empty());
+        let blocks: Vec<String> = present.map(|(title, lines)| block(title, lines)).collect();
+        f.write_str(&blocks.join("\n"))
+    }
+}
+
+fn block(title: &str, lines: &[String]) -> String {
+    let mut text = format!("{title} ({}):", lines.len());
+    for line in lines.iter().take(LINES) {
+        text.push_str("\n  ");
+        text.push_str(line);
+    }
+    if lines.len() > LINES {
+        text.push_str(&format!("\n  and {} more", lines.len() - LINES));
+    }
+    text
+}
+
+impl Mismatch {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Compares, then copies into `targets` in place.
+pub(super) fn into_tensors(
+    file: &Contents,
+    targets: &[(String, Tensor)],
+    load: Load,
+    floats: Floats,
+) -> Result<LoadReport, CheckpointError> {
+    let tensors = file.tensors()?;
+    let (report, mismatch) = compare(&tensors, targets, load, floats);
+    if !mismatch.is_empty() {
+        return Err(CheckpointError::Mismatch { path: file.path().to_owned(), mismatch: Box::new(mismatch) });
+    }
+    let wanted: BTreeMap<&str, &Tensor> =
+        targets.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+    for name in &report.used {
+        let from = tensors.tensor(name).ok().and_then(|view| format::tensor(&view));
+        let from = from.ok_or_else(|| file.broken(&format!("`{name}`, which cannot be read")))?;
+        tch::no_grad(|| wanted[name.as_str()].shallow_clone().f_copy_(&from))
+            .map_err(|error| file.broken(&format!("`{name}`: {error}")))?;
+    }
+    Ok(report)
+}
+
+fn compare(
+    file: &SafeTensors<'_>,
+    targets: &[(String, Tensor)],
+    load: Load,
+    floats: Floats,
+) -> (LoadReport, Mismatch) {
+    let (mut report, mut mismatch) = (LoadReport::default(), Mismatch::default());
+    let wanted: BTreeMap<&str, &Tensor> =
+        targets.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+    let found: BTreeSet<&str> = file.names().into_iter().collect();
+    let has_norm = wanted.keys().any(|name| name.starts_with("norm."));
+    let is_head = |name: &str| name.starts_with("head.") || name.starts_with("fc_norm.");
+    let is_dropped = |name: &str| {
+        is_head(name)
+            || name.starts_with("decoder_")
+            || name == "mask_token"
+            || (name.starts_with("norm.") && !has_norm)
+    };
+    for &name in &found {
+        if load == Load::Encoder && is_dropped(name) {
+            report.dropped.push(name.to_owned());
+        } else if let Some(tensor) = wanted.get(name) {
+            mismatch.check(file, name, tensor, floats);
+            report.used.push(name.to_owned());
+        } else {
+            mismatch.unexpected.push(name.to_owned());
+        }
+    }
+    for &name in wanted.keys() {
+        if load == Load::Encoder && is_head(name) {
+            report.fresh.push(name.to_owned());
+        } else if !found.contains(name) {
+            mismatch.missing.push(name.to_owned());
+        }
+    }
+    (report, mismatch)
+}
+
+impl Mismatch {
+    fn check(&mut self, file: &SafeTensors<'_>, name: &str, wanted: &Tensor, floats: Floats) {
+        let Ok(view) = file.tensor(name) else { return };
+        let shape: Vec<i64> = view.shape().iter().map(|&length| length as i64).collect();
+        if shape != wanted.size() {
+            let way_out = if name.ends_with("pos_embed") {
+                "; made for another number of patches: use the image_size and patch_size of the file"
+            } else {
+                ""
+            };
+            self.shapes.push(format!("{name}: {shape:?} in the file, {:?} wanted{way_out}", wanted.size()));
+        }
+        match (view.dtype(), floats) {
+            (Dtype::F32, _) | (Dtype::BF16 | Dtype::F16, Floats::AlsoHalf) => {}
+            (Dtype::BF16 | Dtype::F16, Floats::Float32) => {
+                self.types
+                    .push(format!("{name}: {} in the file; half precision was not asked for", view.dtype()));
+            }
+            (other, _) => self.types.push(format!("{name}: {other} in the file, F32 wanted")),
+        }
+    }
+}

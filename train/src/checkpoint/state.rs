@@ -1,0 +1,197 @@
+//! Everything that a run needs to go on where it was: `state.safetensors`.
+//!
+//! | tensors | type | what |
+//! | --- | --- | --- |
+//! | `parameters.NAME` | F32 | all tensors of the network |
+//! | `exp_avg.NAME`, `exp_avg_sq.NAME` | F32, compact BF16 | moments of the optimiser |
+//! | `average.NAME` | F32 | weight average, where there is one |
+//! | `average_change.NAME` | BF16 | compact: the average less the parameters |
+//!
+//! Counters are in the metadata. Every random number of a run is keyed by seed, epoch and sample
+//! ([`random`](crate::random)), so that no state of a generator has to be kept.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use super::format::{self, Contents};
+use super::load::into_tensors;
+use super::{CheckpointError, Floats, Load};
+use crate::optim::{AdamW, FlatParameters, WeightAverage};
+use crate::parameters::Parameters;
+
+/// Version of the layout above.
+const VERSION: u32 = 1;
+
+/// Where a run stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Position {
+    /// Steps of the optimiser that are done.
+    pub step: u64,
+    /// Epoch of the next step, from 0.
+    pub epoch: u64,
+    /// The best epoch so far by the held-out split.
+    pub best: Option<Best>,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Digest of the effective configuration ([`config_digest`](crate::run::config_digest)).
+    pub config_digest: String,
+}
+
+/// The best epoch by the held-out split.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Best {
+    /// Its metric, finite.
+    pub metric: f64,
+    /// The epoch, from 0.
+    pub epoch: u64,
+}
+
+/// How exactly moments and average are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// In float32: a resumed run computes the same numbers as one that was never stopped.
+    Exact,
+    /// Moments, and the average's distance from the parameters, in bfloat16: 8 bytes for each scalar of the network, 10 with
+    /// an average, instead of 12 and 16. A resumed run differs in the last digits: relative 2⁻⁸ of each moment.
+    Compact,
+}
+
+/// The parts of a run that a state file holds.
+#[derive(Debug)]
+pub struct Training<'a> {
+    /// All tensors of the network.
+    pub parameters: &'a Parameters,
+    /// The trained ones.
+    pub flat: &'a FlatParameters,
+    /// Moments and count of steps.
+    pub optimizer: &'a mut AdamW,
+    /// The weight average, where the run has one.
+    pub average: Option<&'a mut WeightAverage>,
+}
+
+/// The metadata of a state file.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct About {
+    state_version: u32,
+    precision: Precision,
+    optimizer_steps: u64,
+    average_updates: Option<u64>,
+    position: Position,
+}
+
+/// Writes the state to `path`.
+///
+/// # Errors
+/// [`CheckpointError::Write`]; the file that was there before is then untouched.
+pub fn save(
+    path: &Path,
+    training: &Training<'_>,
+    position: &Position,
+    precision: Precision,
+) -> Result<(), CheckpointError> {
+    let about = About {
+        state_version: VERSION,
+        precision,
+        optimizer_steps: training.optimizer.steps(),
+        average_updates: training.average.as_ref().map(|average| average.updates()),
+        position: position.clone(),
+    };
+    let about = serde_json::to_value(about).map_err(|error| CheckpointError::write(path, error.into()))?;
+    let tensors = tch::no_grad(|| training.tensors_to_save(precision));
+    format::save(path, tensors, &about)
+}
+
+/// Puts the state at `path` into network, optimiser and average, which must have the shape that they had. Nothing is
+/// changed unless everything fits.
+///
+/// # Errors
+/// [`CheckpointError::Read`], [`CheckpointError::Format`], [`CheckpointError::Mismatch`] with every difference; an
+/// average on one side only shows as missing or unexpected tensors.
+pub fn load(path: &Path, training: &mut Training<'_>) -> Result<Position, CheckpointError> {
+    let file = Contents::read(path)?;
+    let about: About = serde_json::from_value(file.about()?)
+        .map_err(|error| CheckpointError::format(path, error, "the state of a run of this version"))?;
+    if about.state_version != VERSION {
+        let found = format!("state version {}", about.state_version);
+        return Err(CheckpointError::format(path, found, "version 1"));
+    }
+    tch::no_grad(|| training.restore(&file, about.precision))?;
+    training.optimizer.set_steps(about.optimizer_steps);
+    if let (Some(average), Some(updates)) = (&mut training.average, about.average_updates) {
+        average.set_updates(updates);
+    }
+    Ok(about.position)
+}
+
+/// Where the run whose state is at `path` stands, without a network.
+///
+/// # Errors
+/// [`CheckpointError::Read`], [`CheckpointError::Format`].
+pub fn position(path: &Path) -> Result<Position, CheckpointError> {
+    let about: About = serde_json::from_value(Contents::read(path)?.about()?)
+        .map_err(|error| CheckpointError::format(path, error, "the state of a run of this version"))?;
+    Ok(about.position)
+}
+
+impl Training<'_> {
+    fn tensors_to_save(&self, precision: Precision) -> Vec<(String, Tensor)> {
+        let mut tensors = self.parameter_tensors();
+        let kind = match precision {
+            Precision::Exact => Kind::Float,
+            Precision::Compact => Kind::BFloat16,
+        };
+        for (name, moment) in self.optimizer.moments() {
+            tensors.extend(self.named(name, &moment.to_kind(kind)));
+        }
+        if let Some(average) = &self.average {
+            let (name, tensor) = match precision {
+                Precision::Exact => ("average", average.average().shallow_clone()),
+                Precision::Compact => {
+                    ("average_change", (average.average() - self.flat.values()).to_kind(kind))
+                }
+            };
+            tensors.extend(self.named(name, &tensor));
+        }
+        tensors
+    }
+
+    fn restore(&self, file: &Contents, precision: Precision) -> Result<(), CheckpointError> {
+        let mut targets = self.parameter_tensors();
+        for (name, moment) in self.optimizer.moments() {
+            targets.extend(self.named(name, moment));
+        }
+        let Some(average) = &self.average else {
+            into_tensors(file, &targets, Load::Strict, Floats::AlsoHalf)?;
+            return Ok(());
+        };
+        let name = match precision {
+            Precision::Exact => "average",
+            Precision::Compact => "average_change",
+        };
+        let read = average.average().zeros_like();
+        targets.extend(self.named(name, &read));
+        into_tensors(file, &targets, Load::Strict, Floats::AlsoHalf)?;
+        let read = match precision {
+            Precision::Exact => read,
+            Precision::Compact => read + self.flat.values(),
+        };
+        average.average().shallow_clone().copy_(&read);
+        Ok(())
+    }
+
+    fn parameter_tensors(&self) -> Vec<(String, Tensor)> {
+        let all = self.parameters.iter();
+        all.map(|parameter| (format!("parameters.{}", parameter.name), parameter.tensor.detach())).collect()
+    }
+
+    /// The windows of a flat tensor under `kind.NAME`.
+    fn named(&self, kind: &str, flat: &Tensor) -> Vec<(String, Tensor)> {
+        self.flat.windows(flat).map(|(name, window)| (format!("{kind}.{name}"), window)).collect()
+    }
+}
