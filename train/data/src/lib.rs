@@ -34,6 +34,7 @@
 //! the file, the record, what was found and what was wanted.
 #![forbid(unsafe_code)]
 
+pub mod augment;
 mod cifar10;
 mod error;
 mod folder;
@@ -44,6 +45,8 @@ mod memory;
 mod npy;
 mod npz;
 mod open;
+mod picture;
+pub mod random;
 mod records;
 mod shared_file;
 mod source;
@@ -51,4 +54,5 @@ mod source;
 pub use error::{DataError, Part};
 pub use image_set::{ImageDims, ImageSet};
 pub use open::{ReadOptions, Split, open};
+pub use picture::Picture;
 pub use source::DataSource;
