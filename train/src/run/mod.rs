@@ -1,1 +1,26 @@
-//! The run folder: configuration, log, checkpoints.
+//! The run folder: what a run writes while it goes, and how it ends and goes on.
+//!
+//! | file | what | owner |
+//! | --- | --- | --- |
+//! | `config.toml` | the effective configuration | [`RunFolder`] |
+//! | `log.jsonl` | one JSON object for each event | [`Log`] |
+//! | `events.out.tfevents.…` | the same numbers for TensorBoard | [`Events`] |
+//! | `state.safetensors` | everything needed to go on | [`checkpoint::state`](crate::checkpoint::state) |
+//! | `last.safetensors`, `best.safetensors` | weights | [`checkpoint`](crate::checkpoint) |
+//! | `lock` | held while a process works in the folder | [`RunFolder`] |
+
+mod config;
+mod error;
+mod events;
+mod folder;
+mod log;
+mod progress;
+mod stop;
+
+pub use config::config_digest;
+pub use error::RunError;
+pub use events::Events;
+pub use folder::RunFolder;
+pub use log::Log;
+pub use progress::{Progress, Report};
+pub use stop::{EXIT_STOPPED, Reason, Stop};

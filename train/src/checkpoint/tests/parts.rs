@@ -108,7 +108,7 @@ fn an_index_that_was_changed_is_refused() {
     let divided = Divided::new();
     let text = fs::read_to_string(&divided.index).unwrap();
     let mut index: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let mut write = |change: &dyn Fn(&mut serde_json::Value)| {
+    let write = |change: &dyn Fn(&mut serde_json::Value)| {
         let mut changed = index.clone();
         change(&mut changed);
         fs::write(&divided.index, changed.to_string()).unwrap();

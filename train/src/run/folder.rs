@@ -1,0 +1,167 @@
+//! One folder for each run, used by one process at a time.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::config::differences;
+use super::{Log, RunError};
+use crate::checkpoint::write_atomically;
+
+const CONFIG: &str = "config.toml";
+const LOCK: &str = "lock";
+
+/// The folder of a run, locked until this value is dropped.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    // Never read: closing it ends the lock, as does the death of the process.
+    _lock: File,
+}
+
+impl RunFolder {
+    /// The folder of a new run, made if it is not there, with its effective configuration as `config.toml`.
+    ///
+    /// # Errors
+    /// [`RunError::NotEmpty`], [`RunError::Locked`], [`RunError::Io`].
+    pub fn create(path: &Path, config: &str) -> Result<Self, RunError> {
+        fs::create_dir_all(path).map_err(RunError::at(path))?;
+        // Before the lock, so that nothing is left in a folder that is somebody's; and once we alone can write.
+        expect_empty(path)?;
+        let folder = Self { path: path.to_owned(), _lock: lock(path)? };
+        expect_empty(path)?;
+        let file = path.join(CONFIG);
+        write_atomically(&file, RunError::at(&file), |sink| {
+            sink.write_all(config.as_bytes()).map_err(RunError::at(&file))
+        })?;
+        Ok(folder)
+    }
+
+    /// The folder of a run that was started before. Its configuration must be the same but for the dotted keys of
+    /// `may_differ`, which are where the run is, not what it is: paths, device, threads.
+    ///
+    /// A run that died before it saved anything has a folder and no state ([`has_state`](Self::has_state)); it begins
+    /// anew there.
+    ///
+    /// # Errors
+    /// [`RunError::NothingToResume`], [`RunError::Different`] with the keys that differ, [`RunError::Locked`],
+    /// [`RunError::Config`], [`RunError::Io`].
+    pub fn resume(path: &Path, config: &str, may_differ: &[&str]) -> Result<Self, RunError> {
+        let file = path.join(CONFIG);
+        let before = match fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(RunError::NothingToResume { path: path.to_owned() });
+            }
+            Err(error) => return Err(RunError::at(&file)(error)),
+        };
+        let differences = differences(&before, config, may_differ)?;
+        if !differences.is_empty() {
+            return Err(RunError::Different { path: path.to_owned(), differences });
+        }
+        Ok(Self { path: path.to_owned(), _lock: lock(path)? })
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the resumable state is.
+    pub fn state(&self) -> PathBuf {
+        self.path.join("state.safetensors")
+    }
+
+    /// Whether a state has been saved.
+    pub fn has_state(&self) -> bool {
+        self.state().exists()
+    }
+
+    /// Where the weights after the last epoch are.
+    pub fn last(&self) -> PathBuf {
+        self.path.join("last.safetensors")
+    }
+
+    /// Where the weights of the best epoch by the held-out split are.
+    pub fn best(&self) -> PathBuf {
+        self.path.join("best.safetensors")
+    }
+
+    /// The log, to be appended to.
+    ///
+    /// # Errors
+    /// [`RunError::Io`].
+    pub fn log(&self) -> Result<Log, RunError> {
+        Log::open(self.path.join("log.jsonl"))
+    }
+}
+
+fn expect_empty(path: &Path) -> Result<(), RunError> {
+    for entry in fs::read_dir(path).map_err(RunError::at(path))? {
+        if entry.map_err(RunError::at(path))?.file_name() != LOCK {
+            return Err(RunError::NotEmpty { path: path.to_owned() });
+        }
+    }
+    Ok(())
+}
+
+fn lock(path: &Path) -> Result<File, RunError> {
+    let name = path.join(LOCK);
+    let options = OpenOptions::new().create(true).truncate(false).write(true).open(&name);
+    let file = options.map_err(RunError::at(&name))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(RunError::Locked { path: path.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(RunError::at(&name)(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG_TEXT: &str = "epochs = 50\n[data]\npath = \"a\"\n";
+
+    #[test]
+    fn a_new_run_needs_a_folder_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("runs").join("first");
+        let run = RunFolder::create(&path, CONFIG_TEXT).unwrap();
+        assert_eq!(fs::read_to_string(path.join("config.toml")).unwrap(), CONFIG_TEXT);
+        assert!(!run.has_state());
+        drop(run);
+        let error = RunFolder::create(&path, CONFIG_TEXT).unwrap_err().to_string();
+        assert!(error.contains("is not empty: give --resume"), "{error}");
+
+        let foreign = folder.path().join("foreign");
+        fs::create_dir(&foreign).unwrap();
+        fs::write(foreign.join("thesis.tex"), "").unwrap();
+        RunFolder::create(&foreign, CONFIG_TEXT).unwrap_err();
+        assert_eq!(fs::read_dir(&foreign).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_run_goes_on_with_its_own_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        let missing = RunFolder::resume(&path, CONFIG_TEXT, &[]).unwrap_err();
+        assert!(matches!(missing, RunError::NothingToResume { .. }), "{missing}");
+        drop(RunFolder::create(&path, CONFIG_TEXT).unwrap());
+        drop(RunFolder::resume(&path, CONFIG_TEXT, &[]).unwrap());
+        let elsewhere = "epochs = 50\n[data]\npath = \"b\"\n";
+        drop(RunFolder::resume(&path, elsewhere, &["data.path"]).unwrap());
+        let error = RunFolder::resume(&path, &elsewhere.replace("50", "60"), &[]).unwrap_err().to_string();
+        assert!(error.contains("\n  data.path: \"a\" then, \"b\" now\n  epochs: 50 then, 60 now"), "{error}");
+    }
+
+    #[test]
+    fn two_processes_do_not_share_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        let first = RunFolder::create(&path, CONFIG_TEXT).unwrap();
+        let second = RunFolder::resume(&path, CONFIG_TEXT, &[]).unwrap_err();
+        assert!(matches!(second, RunError::Locked { .. }), "{second}");
+        drop(first);
+        RunFolder::resume(&path, CONFIG_TEXT, &[]).unwrap();
+    }
+}
