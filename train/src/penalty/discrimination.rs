@@ -35,7 +35,7 @@ fn images(name: &str) -> Tensor {
 /// Latents `[M, COLUMNS]` of images `[M, 3072]`.
 fn latents(images: &Tensor) -> Tensor {
     let map = normal("map", &[3072, COLUMNS]);
-    (images - 0.5).matmul(&map).layer_norm(&[COLUMNS], None::<&Tensor>, None::<&Tensor>, 1e-6, true)
+    (images - 0.5).matmul(&map).layer_norm([COLUMNS], None::<&Tensor>, None::<&Tensor>, 1e-6, true)
 }
 
 fn penalty(estimator: Estimator) -> Penalty {
