@@ -57,7 +57,8 @@ mod tests {
         let sum = |matrix: &Tensor| matrix.sum(Kind::Double).double_value(&[]);
         let product = k.matmul(&l);
         let trace = product.trace().double_value(&[]);
-        (trace + sum(&k) * sum(&l) / ((m - 1.0) * (m - 2.0)) - 2.0 / (m - 2.0) * sum(&product)) / (m * (m - 3.0))
+        (trace + sum(&k) * sum(&l) / ((m - 1.0) * (m - 2.0)) - 2.0 / (m - 2.0) * sum(&product))
+            / (m * (m - 3.0))
     }
 
     #[test]

@@ -152,7 +152,8 @@ mod tests {
     #[test]
     fn the_effective_table_is_read_back_and_passes() {
         for estimator in ["nhsic", "hsic", "renyi", "cka_unbiased"] {
-            let config = parse(&format!("estimator = '{estimator}'\nlatent = 'mean_pool'\nimage = 'visible'"));
+            let config =
+                parse(&format!("estimator = '{estimator}'\nlatent = 'mean_pool'\nimage = 'visible'"));
             assert_eq!(config.estimator.name(), estimator);
             let effective = config.effective();
             assert_eq!(effective.check(), Ok(()));
@@ -163,10 +164,19 @@ mod tests {
     #[test]
     fn bad_tables_are_refused() {
         for (text, wanted) in [
-            ("epsilon = 1e-5\nestimator = 'hsic'", "penalty.epsilon has no effect with estimator = \"hsic\": leave it out"),
-            ("epsilon = 1e-5\nestimator = 'renyi'", "penalty.epsilon has no effect with estimator = \"renyi\""),
+            (
+                "epsilon = 1e-5\nestimator = 'hsic'",
+                "penalty.epsilon has no effect with estimator = \"hsic\": leave it out",
+            ),
+            (
+                "epsilon = 1e-5\nestimator = 'renyi'",
+                "penalty.epsilon has no effect with estimator = \"renyi\"",
+            ),
             ("epsilon = 1e-5\nestimator = 'cka_unbiased'", "penalty.epsilon has no effect"),
-            ("lambda = 0.0", "penalty.lambda = 0: wanted a finite number above 0; without a penalty, leave out"),
+            (
+                "lambda = 0.0",
+                "penalty.lambda = 0: wanted a finite number above 0; without a penalty, leave out",
+            ),
             ("lambda = nan", "penalty.lambda = NaN"),
             ("sigma = -1.0", "penalty.sigma = -1: wanted a finite number above 0"),
             ("sigma = inf", "penalty.sigma = inf"),

@@ -69,10 +69,25 @@ mod tests {
     }
 
     #[test]
-    fn equal_rows_have_distance_zero() {
-        let row = normal("row", &[1, 500]) * 3.7;
-        let rows = Rows::new(&row.expand([9, 500], false));
+    fn equal_rows_are_zero_after_centring() {
+        let (m, d) = (131, 500);
+        let row = normal("row", &[1, d]) * 3.7;
+        let rows = Rows::new(&row.expand([m, d], false));
+        assert_eq!(largest(&rows.centred.abs()), 0.0);
         assert_eq!(largest(&rows.squared_distances()), 0.0);
+    }
+
+    /// The first row, from which all are measured, may lie far off.
+    #[test]
+    fn a_distant_first_row_costs_the_others_few_digits() {
+        let (m, d) = (32, 3072);
+        let rows = (normal("others", &[m, d]) * 1024.0).round() / 1024.0;
+        let far = Tensor::cat(&[rows.narrow(0, 0, 1) + 1024.0, rows.narrow(0, 1, m - 1)], 0);
+        let error = (Rows::new(&far).squared_distances() - differences(&far)).abs();
+        let others = error.narrow(0, 1, m - 1).narrow(1, 1, m - 1);
+        // The mean lies 1024/32 from the others, so their norms are about 33²·d; from the first row they would be 1024²·d.
+        let bound = f64::from(f32::EPSILON) * (d as f64).sqrt() * 2.0 * 33.0 * 33.0 * d as f64;
+        assert!(largest(&others) < bound, "{} {bound}", largest(&others));
     }
 
     #[test]

@@ -19,9 +19,7 @@ mod tests {
     #[test]
     fn values_are_those_of_equation_25() {
         let (x, z) = vectors();
-        let value = |rate_x, rate_z| {
-            hsic(&kernel(&x, rate_x), &kernel(&z, rate_z)).value.double_value(&[])
-        };
+        let value = |rate_x, rate_z| hsic(&kernel(&x, rate_x), &kernel(&z, rate_z)).value.double_value(&[]);
         // σ = 5 per coordinate, then exp(−d²/2).
         assert!((value(0.02 / 3.0, 0.01) - 6.795_475_5e-5).abs() < 5e-13);
         assert!((value(0.5, 0.5) - 0.080_729_901_9).abs() < 5e-11);

@@ -32,8 +32,7 @@ impl Smoother {
         let centred = centre(kernel);
         let m = centred.size()[0];
         let regular = &centred + Tensor::eye(m, (Kind::Double, kernel.device())) * ridge;
-        let (factor, info) =
-            regular.f_linalg_cholesky_ex(false, false).map_err(|_| Skip::Factorisation)?;
+        let (factor, info) = regular.f_linalg_cholesky_ex(false, false).map_err(|_| Skip::Factorisation)?;
         if info.int64_value(&[]) != 0 {
             return Err(Skip::Factorisation);
         }

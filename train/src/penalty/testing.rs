@@ -51,4 +51,3 @@ pub(super) fn check_slope(statistic: impl Fn(&Tensor, &Tensor) -> Slope) {
         assert!((difference - closed).abs() < 1e-6 * closed.abs().max(1.0), "{i} {j}: {difference} {closed}");
     }
 }
-
