@@ -39,6 +39,14 @@ fn hidden_pixels_do_not_reach_visible_tokens() {
 }
 
 #[test]
+fn tokens_lie_in_memory_one_after_the_other() {
+    for family in FAMILIES {
+        let architecture = small(family);
+        assert!(build(&architecture).embed(&images(&architecture), None).is_contiguous(), "{family:?}");
+    }
+}
+
+#[test]
 fn visible_tokens_send_no_gradient_to_hidden_pixels() {
     let architecture = Architecture { image_size: 64, ..small(Family::VitConvStem) };
     let (encoder, mask) = (build(&architecture), mask(&architecture));
