@@ -198,7 +198,7 @@ mod tests {
         let make = |seed, before: bool| {
             let mut parameters = Parameters::new(seed, Device::Cpu);
             if before {
-                parameters.root().parameter("other", &[3], Init::Normal(1.0));
+                let _ = parameters.root().parameter("other", &[3], Init::Normal(1.0));
             }
             parameters.root().child("fc").parameter("weight", &[4, 5], Init::XavierUniform)
         };
@@ -222,5 +222,13 @@ mod tests {
         assert!(!parameters.root().table("pos_embed", &table).requires_grad());
         assert_eq!(parameters.count(), 2);
         assert_eq!(parameters.trainable().count(), 0);
+    }
+
+    #[test]
+    fn an_outline_has_shapes_and_no_memory() {
+        let mut parameters = Parameters::outline();
+        let weight = parameters.root().parameter("w", &[1 << 20, 1 << 20], Init::Normal(1.0));
+        assert_eq!(weight.size(), [1 << 20, 1 << 20]);
+        assert_eq!(parameters.count(), 1 << 40);
     }
 }

@@ -61,7 +61,7 @@ pub(super) fn layer_scale_start(depth: i64) -> f32 {
 
 impl Encoder for Cait {
     fn embed(&self, images: &Tensor, mask: Option<&Mask>) -> Tensor {
-        self.patch_embed.forward(images, mask) + &self.positions
+        &self.positions + self.patch_embed.forward(images, mask)
     }
 
     // Stochastic depth is for the blocks over patches; the class-attention blocks are always kept (timm).
@@ -173,9 +173,9 @@ impl TalkingHeads {
     fn forward(&self, x: &Tensor) -> Tensor {
         let (n, t, d) = (x.size()[0], x.size()[1], x.size()[2]);
         let qkv = split_heads(&self.qkv.forward(x), 3, self.heads);
-        let query = &qkv[0] * ((d / self.heads) as f64).powf(-0.5);
-        let scores = self.scores.forward(&query.matmul(&qkv[1].transpose(2, 3))); // [N, heads, T, T]
-        let weights = self.weights.forward(&scores.softmax(-1, Kind::Float).to_kind(scores.kind()));
+        let scale = ((d / self.heads) as f64).powf(-0.5);
+        let scores = self.scores.forward(&qkv[0].matmul(&qkv[1].transpose(2, 3)), scale); // [N, heads, T, T]
+        let weights = self.weights.forward(&scores.softmax(-1, Kind::Float).to_kind(scores.kind()), 1.0);
         self.proj.forward(&weights.matmul(&qkv[2]).transpose(1, 2).reshape([n, t, d]))
     }
 }
@@ -194,12 +194,12 @@ impl HeadMix {
         Self { weight, bias }
     }
 
-    /// `[N, heads, T, T]` to the same shape. As a product with `[heads, T·T]`, which needs no transposed copy.
-    fn forward(&self, x: &Tensor) -> Tensor {
+    /// `scale` times `[N, heads, T, T]` to the same shape. As a product with `[heads, T·T]`, which needs no transposed copy.
+    fn forward(&self, x: &Tensor, scale: f64) -> Tensor {
         let (n, heads) = (x.size()[0], x.size()[1]);
         let weight = self.weight.to_kind(x.kind()).expand([n, heads, heads], false);
         let bias = self.bias.to_kind(x.kind()).unsqueeze(1);
-        bias.baddbmm(&weight, &x.flatten(2, 3), 1, 1).reshape(x.size())
+        bias.baddbmm(&weight, &x.flatten(2, 3), 1.0, scale).reshape(x.size())
     }
 }
 

@@ -1,9 +1,9 @@
 //! The convolutional stem of Singh et al. (arXiv 2303.01870), under the names of their code: `patch_embed.proj.stem.N`,
 //! N counting convolutions, normalisations and activations alike.
 //!
-//! Its receptive field of 31 pixels is wider than a patch of 16. In pre-training that would let visible tokens read
-//! hidden pixels, so under a mask the hidden part of the image and of every stage's output is set to 0: what crosses the
-//! border of a hidden patch is the same 0 whatever the patch shows.
+//! Its receptive field of 31 pixels is wider than a patch of 16, so in pre-training visible tokens would read hidden
+//! pixels (as they do in the authors' code). Under a mask the hidden pixels are therefore set to 0, and so is the hidden
+//! part of every stage's output: to its neighbours a hidden patch looks like what lies outside of the image.
 
 use tch::{Kind, Tensor};
 

@@ -68,7 +68,7 @@ fn plain_block(scope: Scope<'_>, width: i64, heads: i64, compute: Kind) -> Block
 
 impl Encoder for Convit {
     fn embed(&self, images: &Tensor, mask: Option<&Mask>) -> Tensor {
-        self.patch_embed.forward(images, mask) + &self.positions
+        &self.positions + self.patch_embed.forward(images, mask)
     }
 
     fn encode(&self, tokens: &Tensor, ids: Option<&Tensor>, drop_path: Option<&DropPath>) -> Tensor {

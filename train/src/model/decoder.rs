@@ -156,3 +156,23 @@ impl Blocks {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_that_do_not_fit_are_named() {
+        let fits = DecoderShape::default();
+        assert_eq!(fits.check(), Ok(()));
+        let cases = [
+            (DecoderShape { depth: 0, ..fits }, "decoder depth is 0"),
+            (DecoderShape { heads: 3, ..fits }, "heads 3 does not divide width 128"),
+            (DecoderShape { width: 126, heads: 1, ..fits }, "width 126 is not a multiple of 4"),
+        ];
+        for (shape, wanted) in cases {
+            let error = shape.check().unwrap_err().to_string();
+            assert!(error.contains(wanted), "{error} lacks {wanted}");
+        }
+    }
+}

@@ -48,7 +48,7 @@ fn position_table(scope: &mut Scope<'_>, architecture: &Architecture, positions:
 
 impl Encoder for Vit {
     fn embed(&self, images: &Tensor, mask: Option<&Mask>) -> Tensor {
-        self.patch_embed.forward(images, mask) + self.positions.narrow(1, 1, self.positions.size()[1] - 1)
+        self.positions.narrow(1, 1, self.positions.size()[1] - 1) + self.patch_embed.forward(images, mask)
     }
 
     fn encode(&self, tokens: &Tensor, _ids: Option<&Tensor>, drop_path: Option<&DropPath>) -> Tensor {

@@ -4,6 +4,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::{FAMILIES, fill, images, mask, relative_difference, small, values};
 use crate::model::encoder::{self, Encoder, Positions};
+use crate::model::patch_embed::PatchEmbed;
 use crate::model::{Architecture, Family, Mask};
 use crate::parameters::Parameters;
 
@@ -38,6 +39,14 @@ fn hidden_pixels_do_not_reach_visible_tokens() {
 }
 
 #[test]
+fn tokens_lie_in_memory_one_after_the_other() {
+    for family in FAMILIES {
+        let architecture = small(family);
+        assert!(build(&architecture).embed(&images(&architecture), None).is_contiguous(), "{family:?}");
+    }
+}
+
+#[test]
 fn visible_tokens_send_no_gradient_to_hidden_pixels() {
     let architecture = Architecture { image_size: 64, ..small(Family::VitConvStem) };
     let (encoder, mask) = (build(&architecture), mask(&architecture));
@@ -47,6 +56,28 @@ fn visible_tokens_send_no_gradient_to_hidden_pixels() {
     let visible = mask.visible_pixels(4, 4, 16);
     assert_eq!((&gradient * (1.0f64 - &visible)).abs().max().double_value(&[]), 0.0);
     assert!((&gradient * &visible).abs().max().double_value(&[]) > 0.0);
+}
+
+#[test]
+fn to_the_stem_a_hidden_patch_looks_like_the_outside_of_the_image() {
+    let corner = small(Family::VitConvStem);
+    let whole = Architecture { image_size: 64, ..corner };
+    let images = images(&whole);
+    // The four patches of the lower right corner stay visible; convolutions of stride 2 read across upper and left borders.
+    let noise: Vec<f32> = (0..32).map(|i| if i % 4 >= 2 && i % 16 >= 8 { 0.0 } else { 1.0 }).collect();
+    let mask = Mask::from_noise(&Tensor::from_slice(&noise).reshape([2, 16]), 0.75);
+    let stem = |architecture: &Architecture| {
+        let mut parameters = Parameters::new(0, Device::Cpu);
+        let stem = PatchEmbed::new(&mut parameters.root(), architecture, Kind::Float);
+        fill(&parameters);
+        stem
+    };
+    let visible = stem(&whole).forward(&images, Some(&mask)).reshape([2, 4, 4, -1]);
+    let visible = visible.narrow(1, 2, 2).narrow(2, 2, 2).flatten(1, 2);
+    let cut = stem(&corner).forward(&images.narrow(2, 32, 32).narrow(3, 32, 32), None);
+    // The same sums of at most 9·192 terms, perhaps by another algorithm: √1728·2⁻²⁴ after each of five convolutions.
+    let difference = relative_difference(&visible, &cut);
+    assert!(difference < 1.3e-5, "{difference}");
 }
 
 #[test]
