@@ -36,23 +36,36 @@
 
 pub mod augment;
 mod cifar10;
+mod cifar100;
+mod decode;
 mod error;
 mod folder;
 mod idx;
 mod image_set;
+mod imagenet;
 mod input;
+pub mod loader;
 mod memory;
 mod npy;
 mod npz;
 mod open;
 mod picture;
+mod pictures;
 pub mod random;
 mod records;
+mod sampler;
 mod shared_file;
 mod source;
+mod tiny_imagenet;
+mod training_set;
+mod webdataset;
 
 pub use error::{DataError, Part};
 pub use image_set::{ImageDims, ImageSet};
-pub use open::{ReadOptions, Split, open};
+pub use loader::{Batch, Batches, Broken, Loader, LoaderOptions, Skipped};
+pub use open::{ReadOptions, Split, open, open_pictures};
 pub use picture::Picture;
+pub use pictures::PictureSet;
+pub use sampler::{Order, Sampler};
 pub use source::DataSource;
+pub use training_set::{TrainingSet, split_held_out};

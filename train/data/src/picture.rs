@@ -85,6 +85,10 @@ impl Picture {
         &self.bytes[row * length..][..length]
     }
 
+    pub(crate) fn dims(&self) -> ImageDims {
+        ImageDims { channels: self.channels, height: self.height, width: self.width }
+    }
+
     /// `(W, H, C)`.
     pub(crate) fn shape(&self) -> (usize, usize, usize) {
         (self.width, self.height, self.channels)
