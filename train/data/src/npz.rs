@@ -81,11 +81,10 @@ fn read_images(
     let total = shape.first().copied().unwrap_or_default();
     let count = take_count(path, total, first)?;
     let pixels_per_image = image_len(path, dims)?;
-    if array.header.descr == "|u1" && count.saturating_mul(pixels_per_image) > most {
-        if let Some(start) = array.stored_at() {
-            let pixels = records(path, start, count, dims, order)?;
-            return Ok(Images { dims, total, count, pixels_per_image, pixels });
-        }
+    let is_large = array.header.descr == "|u1" && count.saturating_mul(pixels_per_image) > most;
+    if let Some(start) = array.stored_at().filter(|_| is_large) {
+        let pixels = records(path, start, count, dims, order)?;
+        return Ok(Images { dims, total, count, pixels_per_image, pixels });
     }
     let values = len_in_memory(path, count, pixels_per_image)?;
     let pixels = match array.header.descr.as_str() {

@@ -30,6 +30,7 @@ impl Picture {
     }
 
     /// Every value made from its place: row, column, channel.
+    #[cfg(test)]
     pub(crate) fn from_fn(
         (width, height, channels): (usize, usize, usize),
         mut value: impl FnMut(usize, usize, usize) -> u8,
