@@ -12,8 +12,8 @@ use crate::image_set::ImageDims;
 pub enum DataError {
     /// The text does not name a data source.
     #[error(
-        "data source `{given}`: wanted SCHEME:PATH, with SCHEME one of cifar10, cifar100, mnist, idx, tiny-imagenet, \
-         imagenet, folder, webdataset, npz"
+        "data source `{given}`: wanted SCHEME:PATH, with SCHEME one of cifar10, mnist, idx, folder, npz, cifar100, \
+         tiny-imagenet, imagenet, webdataset"
     )]
     UnknownSource {
         /// What was typed.
@@ -133,6 +133,8 @@ pub enum Part {
     Record(usize),
     /// One named array.
     Array(&'static str),
+    /// One named file of an archive.
+    Entry(String),
 }
 
 impl fmt::Display for Part {
@@ -143,6 +145,7 @@ impl fmt::Display for Part {
             Self::Header => f.write_str(", header"),
             Self::Record(index) => write!(f, ", image {index}"),
             Self::Array(name) => write!(f, ", array `{name}`"),
+            Self::Entry(name) => write!(f, ", entry `{name}`"),
         }
     }
 }

@@ -30,6 +30,7 @@ impl Picture {
     }
 
     /// Every value made from its place: row, column, channel.
+    #[cfg(test)]
     pub(crate) fn from_fn(
         (width, height, channels): (usize, usize, usize),
         mut value: impl FnMut(usize, usize, usize) -> u8,
@@ -83,6 +84,10 @@ impl Picture {
     pub(crate) fn row(&self, row: usize) -> &[u8] {
         let length = self.width * self.channels;
         &self.bytes[row * length..][..length]
+    }
+
+    pub(crate) fn dims(&self) -> ImageDims {
+        ImageDims { channels: self.channels, height: self.height, width: self.width }
     }
 
     /// `(W, H, C)`.

@@ -125,7 +125,8 @@ mod tests {
     }
 
     const PINNED_ORDER: [u32; 10] = [3, 4, 1, 8, 9, 5, 6, 7, 0, 2];
-    const PINNED_BITS: [u64; 3] = [0; 3];
+    const PINNED_BITS: [u64; 3] =
+        [4_599_245_213_365_555_446, 13_829_351_057_209_211_687, 4_607_270_827_667_669_006];
 
     #[test]
     fn moments_are_those_of_the_distributions() {

@@ -61,7 +61,7 @@ impl Erasing {
         require(
             "min_aspect",
             self.min_aspect > 0.0 && self.min_aspect <= 1.0,
-            self.min_aspect,
+            &self.min_aspect,
             "above 0, up to 1",
         )
     }

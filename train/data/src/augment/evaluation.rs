@@ -25,8 +25,8 @@ impl Evaluation {
     /// Where a side is out of range.
     pub fn check(&self) -> Result<(), DataError> {
         let most = self.resize.unwrap_or(16384);
-        require("resize", (1..=16384).contains(&most), most, "1 to 16384 pixels")?;
-        require("crop", (1..=most).contains(&self.crop), self.crop, &format!("1 to {most} pixels"))
+        require("resize", (1..=16384).contains(&most), &most, "1 to 16384 pixels")?;
+        require("crop", (1..=most).contains(&self.crop), &self.crop, &format!("1 to {most} pixels"))
     }
 
     /// A square of [`Self::crop`] pixels.

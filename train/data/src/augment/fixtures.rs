@@ -24,7 +24,7 @@ impl Fixtures {
             if name.starts_with("level ") {
                 levels.push((name.clone(), file.by_name(&name).unwrap()));
             } else {
-                pictures.push((name.clone(), picture(file.by_name(&name).unwrap())));
+                pictures.push((name.clone(), picture(&file.by_name(&name).unwrap())));
             }
         }
         Self { pictures, levels }
@@ -52,7 +52,7 @@ impl Fixtures {
     }
 }
 
-fn picture(array: Array3<u8>) -> Picture {
+fn picture(array: &Array3<u8>) -> Picture {
     let (height, width, channels) = array.dim();
     let bytes = array.as_standard_layout().iter().copied().collect();
     Picture::new(width, height, channels, bytes).unwrap()

@@ -19,7 +19,7 @@ impl PadCrop {
     /// # Errors
     /// Where the padding is out of range.
     pub fn check(&self) -> Result<(), DataError> {
-        require("padding", self.padding <= 1024, self.padding, "0 to 1024 pixels")
+        require("padding", self.padding <= 1024, &self.padding, "0 to 1024 pixels")
     }
 
     /// A crop of `size x size` pixels.

@@ -62,32 +62,49 @@ fn to_byte(sum: i32) -> u8 {
     (sum >> BITS).clamp(0, 255) as u8
 }
 
-/// What one output pixel takes from the input.
+/// What each output pixel takes from the input.
 struct Taps {
-    first: usize,
+    /// First input pixel and number of weights, by output pixel.
+    spans: Vec<(usize, usize)>,
+    /// One after the other.
     weights: Vec<i32>,
 }
 
-/// Pillow's `precompute_coeffs` and `normalize_coeffs_8bpc` for a line of `input` pixels that becomes `output` pixels.
-fn taps(input: usize, output: usize) -> Vec<Taps> {
-    /// Half the width of the bicubic kernel.
-    const SUPPORT: f64 = 2.0;
-    let scale = input as f64 / output as f64;
-    let stretch = scale.max(1.0);
-    let support = SUPPORT * stretch;
-    let tap = |place: usize| {
-        let centre = (place as f64 + 0.5) * scale;
-        // Casts truncate towards zero, and negative numbers become 0.
-        let first = (centre - support + 0.5) as usize;
-        let end = ((centre + support + 0.5) as usize).min(input);
-        let inverse = 1.0 / stretch;
-        let weights: Vec<f64> =
-            (0..end - first).map(|x| bicubic(((x + first) as f64 - centre + 0.5) * inverse)).collect();
-        let sum: f64 = weights.iter().sum();
-        let normal = |weight: &f64| if sum == 0.0 { *weight } else { weight / sum };
-        Taps { first, weights: weights.iter().map(normal).map(fixed_point).collect() }
-    };
-    (0..output).map(tap).collect()
+impl Taps {
+    /// Pillow's `precompute_coeffs` and `normalize_coeffs_8bpc` for a line of `input` pixels that becomes `output`
+    /// pixels.
+    fn new(input: usize, output: usize) -> Self {
+        /// Half the width of the bicubic kernel.
+        const SUPPORT: f64 = 2.0;
+        let scale = input as f64 / output as f64;
+        let stretch = scale.max(1.0);
+        let (support, inverse) = (SUPPORT * stretch, 1.0 / stretch);
+        let mut taps = Self { spans: Vec::with_capacity(output), weights: Vec::new() };
+        let mut weights: Vec<f64> = Vec::new();
+        for place in 0..output {
+            let centre = (place as f64 + 0.5) * scale;
+            // Casts truncate towards zero, and negative numbers become 0.
+            let first = (centre - support + 0.5) as usize;
+            let end = ((centre + support + 0.5) as usize).min(input);
+            weights.clear();
+            weights.extend((first..end).map(|x| bicubic((x as f64 - centre + 0.5) * inverse)));
+            let sum: f64 = weights.iter().sum();
+            let normal = |weight: &f64| if sum == 0.0 { *weight } else { weight / sum };
+            taps.weights.extend(weights.iter().map(normal).map(fixed_point));
+            taps.spans.push((first, weights.len()));
+        }
+        taps
+    }
+
+    /// First input pixel and weights, by output pixel.
+    fn iter(&self) -> impl Iterator<Item = (usize, &[i32])> {
+        let mut rest = self.weights.as_slice();
+        self.spans.iter().map(move |(first, count)| {
+            let (weights, after) = rest.split_at(*count);
+            rest = after;
+            (*first, weights)
+        })
+    }
 }
 
 fn fixed_point(weight: f64) -> i32 {
@@ -110,18 +127,18 @@ fn bicubic(x: f64) -> f64 {
 
 /// The rows of a region, each with `width` pixels: `[region.height, width, C]`.
 fn along_rows<const C: usize>(picture: &Picture, region: Region, width: usize) -> Vec<u8> {
-    let taps = if width == region.width { Vec::new() } else { taps(region.width, width) };
+    let taps = (width != region.width).then(|| Taps::new(region.width, width));
     let mut out = Vec::with_capacity(region.height * width * C);
     for row in region.top..region.top + region.height {
         let line = &picture.row(row)[region.left * C..][..region.width * C];
-        if taps.is_empty() {
+        let Some(taps) = &taps else {
             out.extend_from_slice(line);
             continue;
-        }
+        };
         let (pixels, _) = line.as_chunks::<C>();
-        for Taps { first, weights } in &taps {
+        for (first, weights) in taps.iter() {
             let mut sums = [HALF; C];
-            for (weight, pixel) in weights.iter().zip(&pixels[*first..]) {
+            for (weight, pixel) in weights.iter().zip(&pixels[first..]) {
                 for (sum, byte) in sums.iter_mut().zip(pixel) {
                     *sum += weight * i32::from(*byte);
                 }
@@ -136,7 +153,7 @@ fn along_rows<const C: usize>(picture: &Picture, region: Region, width: usize) -
 fn along_columns(bytes: &[u8], length: usize, rows: usize, height: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(height * length);
     let mut sums = vec![0; length];
-    for Taps { first, weights } in taps(rows, height) {
+    for (first, weights) in Taps::new(rows, height).iter() {
         sums.fill(HALF);
         for (weight, row) in weights.iter().zip(bytes[first * length..].chunks_exact(length)) {
             for (sum, byte) in sums.iter_mut().zip(row) {

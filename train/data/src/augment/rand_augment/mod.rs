@@ -44,9 +44,9 @@ impl RandAugment {
     /// Where a setting is out of range.
     pub fn check(&self) -> Result<(), DataError> {
         let within = |value: f64, most: f64| (0.0..=most).contains(&value);
-        require("magnitude", within(self.magnitude, 10.0), self.magnitude, "0 to 10")?;
-        require("magnitude_std", within(self.magnitude_std, 100.0), self.magnitude_std, "0 to 100")?;
-        require("layers", (1..=16).contains(&self.layers), self.layers, "1 to 16")?;
+        require("magnitude", within(self.magnitude, 10.0), &self.magnitude, "0 to 10")?;
+        require("magnitude_std", within(self.magnitude_std, 100.0), &self.magnitude_std, "0 to 100")?;
+        require("layers", (1..=16).contains(&self.layers), &self.layers, "1 to 16")?;
         probability("probability", self.probability)
     }
 
