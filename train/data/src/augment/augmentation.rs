@@ -29,14 +29,14 @@ pub struct Augmentation {
 
 /// How a picture becomes a square of the network's size.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Crop {
     /// It has that size already.
     #[default]
     None,
-    /// `{ kind = "pad-crop", padding = 4 }`
+    /// `{ kind = "pad_crop", padding = 4 }`
     PadCrop(PadCrop),
-    /// `{ kind = "random-resized-crop", scale = [0.2, 1.0] }`
+    /// `{ kind = "random_resized_crop", scale = [0.2, 1.0] }`
     RandomResizedCrop(RandomResizedCrop),
 }
 
@@ -168,12 +168,12 @@ mod tests {
             let text = serde_json::to_string(&augmentation).unwrap();
             assert_eq!(serde_json::from_str::<Augmentation>(&text).unwrap(), augmentation);
         }
-        let defaults = r#"{"crop": {"kind": "random-resized-crop", "scale": [0.2, 1.0]}, "flip": 0.5}"#;
+        let defaults = r#"{"crop": {"kind": "random_resized_crop", "scale": [0.2, 1.0]}, "flip": 0.5}"#;
         let read: Augmentation = serde_json::from_str(defaults).unwrap();
         assert_eq!(read, Augmentation::random_resized_crop_flip());
         for text in [
             r#"{"flipp": 0.5}"#,
-            r#"{"crop": {"kind": "pad-crop", "padding": 4, "scale": [0.2, 1]}}"#,
+            r#"{"crop": {"kind": "pad_crop", "padding": 4, "scale": [0.2, 1]}}"#,
             r#"{"rand_augment": {"magnitud": 3}}"#,
         ] {
             assert!(serde_json::from_str::<Augmentation>(text).is_err(), "{text}");

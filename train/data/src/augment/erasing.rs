@@ -29,7 +29,7 @@ pub struct Erasing {
 /// timm draws standard normal noise on pixels that ImageNet's mean and standard deviation have normalised. Pixels are
 /// not normalised here, so the noise gets that mean and deviation; it is rounded and cut to a byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
 pub enum ErasingFill {
     /// Noise for every pixel and channel: timm's `pixel`.
     #[default]

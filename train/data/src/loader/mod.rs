@@ -86,7 +86,7 @@ impl LoaderOptions {
 /// What happens where an image cannot be decoded. A file that is missing, that changed or that the system cannot read
 /// always stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
 pub enum Broken {
     /// The batch is an error that names the file.
     #[default]
