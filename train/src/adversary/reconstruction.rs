@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn an_attack_leaves_no_gradient_in_the_parameters() {
         let bench = Bench::new();
-        bench.attack(Variant::Paper, 1);
+        let _ = bench.attack(Variant::Paper, 1);
         assert!(bench.parameters.trainable().all(|parameter| !parameter.tensor.grad().defined()));
     }
 

@@ -26,6 +26,10 @@ pub(super) fn report(error: &Error) -> ExitCode {
 }
 
 fn code(error: &Error) -> u8 {
+    // A setting of `[data]` that the images do not allow is the configuration's fault, not the images'.
+    if let Some(DataError::Setting { .. }) = error.chain().find_map(|e| e.downcast_ref::<DataError>()) {
+        return USAGE;
+    }
     let is = |test: fn(&(dyn std::error::Error + 'static)) -> bool| error.chain().any(test);
     if is(|e| e.is::<DataError>()) {
         DATA

@@ -2,12 +2,14 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::args::{JoinArguments, SplitArguments};
 use crate::checkpoint::parts;
 
 pub(super) fn split(arguments: &SplitArguments) -> Result<ExitCode> {
+    let folder = &arguments.folder;
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let index = parts::split(&arguments.state, &arguments.folder, arguments.mib << 20)?;
     println!("{}", index.display());
     Ok(ExitCode::SUCCESS)

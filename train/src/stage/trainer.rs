@@ -110,7 +110,6 @@ struct Run<'a> {
     log: Log,
     events: Events,
     progress: Progress,
-    epoch_loss: Mean,
     since_log: Window,
 }
 
@@ -126,6 +125,8 @@ impl<'a> Run<'a> {
         let mut position = Position {
             step: 0,
             epoch: 0,
+            epoch_loss: 0.0,
+            skipped: 0,
             best: None,
             seed: trainer.seed,
             config_digest: trainer.config_digest.clone(),
@@ -160,7 +161,6 @@ impl<'a> Run<'a> {
             log,
             events,
             progress,
-            epoch_loss: Mean::default(),
             since_log: Window::start(),
             trainer,
         })
@@ -174,7 +174,9 @@ impl<'a> Run<'a> {
             if let Some(reason) = self.trainer.stop.requested() {
                 return Ok(Some(reason));
             }
-            self.step(&batch?, steps)?;
+            let batch = batch?;
+            self.name_skipped(&batch)?;
+            self.step(&batch, steps)?;
             if self
                 .trainer
                 .training
@@ -185,6 +187,20 @@ impl<'a> Run<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// Images that could not be decoded, where the configuration says to go on without them.
+    fn name_skipped(&mut self, batch: &Batch) -> Result<()> {
+        for skipped in &batch.skipped {
+            self.position.skipped += 1;
+            self.progress.say(&format!("skipped {}: {}", skipped.place, skipped.reason));
+            let (file, reason) = (&skipped.place, &skipped.reason);
+            self.log.write(
+                "skipped",
+                &json!({ "step": self.position.step + 1, "file": file, "reason": reason }),
+            )?;
+        }
+        Ok(())
     }
 
     fn step(&mut self, batch: &Batch, steps_per_epoch: u64) -> Result<()> {
@@ -200,7 +216,7 @@ impl<'a> Run<'a> {
             average.update(&self.flat);
         }
         self.position.step += 1;
-        self.epoch_loss.add(sums.loss);
+        self.position.epoch_loss += sums.loss;
         self.report(batch.labels.len(), &sums, rate, norm)
     }
 
@@ -269,15 +285,13 @@ impl<'a> Run<'a> {
 
     /// Held-out images, log, checkpoints.
     fn finish_epoch(&mut self) -> Result<()> {
-        let epoch = self.position.epoch;
+        let (epoch, steps) = (self.position.epoch, self.trainer.images.steps_per_epoch());
         self.position.epoch += 1;
         let mut fields = Map::from_iter([
             ("epoch".to_string(), json!(self.position.epoch)),
             ("step".to_string(), json!(self.position.step)),
+            ("train_loss".to_string(), json!(std::mem::take(&mut self.position.epoch_loss) / steps as f64)),
         ]);
-        if let Some(loss) = std::mem::take(&mut self.epoch_loss).value() {
-            fields.insert("train_loss".into(), json!(loss));
-        }
         let best = self.select(epoch, &mut fields)?;
         self.scalars(&fields)?;
         self.events.flush()?;
@@ -342,7 +356,14 @@ impl<'a> Run<'a> {
     }
 
     fn done(mut self) -> Result<Ending> {
-        self.log.write("end", &json!({ "step": self.position.step, "best": self.position.best }))?;
+        self.log.write(
+            "end",
+            &json!({
+                "step": self.position.step,
+                "best": self.position.best,
+                "skipped_images": self.position.skipped,
+            }),
+        )?;
         self.events.flush()?;
         self.progress.finish();
         Ok(Ending::Done { best: self.position.best })

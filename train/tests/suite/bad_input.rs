@@ -73,3 +73,51 @@ fn a_checkpoint_of_another_network_lists_the_differences() {
         assert!(error.contains(text), "{error} lacks {text}");
     }
 }
+
+#[test]
+fn a_class_folder_without_images_is_named() {
+    let workshop = Workshop::of_files();
+    std::fs::create_dir(workshop.path("images/green")).unwrap();
+    let error = stderr_of(&mut workshop.stage("pretrain", "out", &[]), 4);
+    assert!(error.contains("green"), "{error}");
+}
+
+#[test]
+fn a_corrupt_image_stops_the_run_or_is_skipped_and_counted() {
+    let workshop = Workshop::of_files();
+    let path = workshop.path("images/red/07.png");
+    let bytes = std::fs::read(&path).unwrap();
+    // A whole header and half of the pixels.
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let error = stderr_of(&mut workshop.stage("pretrain", "out", &[]), 4);
+    assert!(error.contains("red/07.png"), "{error}");
+
+    workshop.edit("held_out = 0", "held_out = 0\nbroken_images = \"skip\"");
+    workshop.stage("pretrain", "skipping", &[]).assert().success();
+    let skipped = workshop.log("skipping/pretrain", "skipped");
+    assert!(
+        !skipped.is_empty() && skipped.iter().all(|line| line["file"].as_str().unwrap().ends_with("07.png"))
+    );
+    assert_eq!(workshop.log("skipping/pretrain", "end")[0]["skipped_images"], skipped.len());
+}
+
+#[test]
+fn a_full_disk_leaves_the_checkpoint_before_it() {
+    let workshop = Workshop::new();
+    workshop.edit("epochs = 2", "epochs = 1");
+    workshop.stage("pretrain", "out", &[]).assert().success();
+    let before = workshop.bytes("out/pretrain/state.safetensors");
+    workshop.edit("epochs = 1", "epochs = 2");
+    // The file size that a process may write stands for a disk: the state does not fit, the log does.
+    let script = "ulimit -f 20; exec \"$0\" pretrain experiment.toml --run full --threads 1";
+    let output = std::process::Command::new("bash")
+        .current_dir(workshop.path(""))
+        .args(["-c", script, env!("CARGO_BIN_EXE_mimir-train")])
+        .output()
+        .unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("safetensors"), "{error}");
+    assert!(!workshop.path("full/pretrain/state.safetensors").exists(), "half a state is none");
+    assert!(workshop.bytes("out/pretrain/state.safetensors") == before);
+}

@@ -25,6 +25,26 @@ impl Workshop {
         workshop
     }
 
+    /// With the same training images as files of a class folder each, `images/red/0.png` and so on, in place of records.
+    pub fn of_files() -> Self {
+        let workshop = Self::new();
+        for (class, salt) in [("red", 0), ("blue", 1)] {
+            let folder = workshop.path("images").join(class);
+            std::fs::create_dir_all(&folder).unwrap();
+            for image in 0..24 {
+                let record = &records(2, image)[3073 * salt..][1..3073];
+                let pixel = |x: u32, y: u32| {
+                    let at = (y * 32 + x) as usize;
+                    image::Rgb([record[at], record[at + 1024], record[at + 2048]])
+                };
+                image::RgbImage::from_fn(32, 32, pixel).save(folder.join(format!("{image:02}.png"))).unwrap();
+            }
+        }
+        workshop.edit("cifar10:cifar", "folder:images");
+        workshop.edit("held_out = 16", "held_out = 0");
+        workshop
+    }
+
     /// A path inside.
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.folder.path().join(name)
