@@ -90,6 +90,34 @@ impl PictureSet {
         Ok(())
     }
 
+    /// Reads these images as they are evaluated: `[N, C, S, S]` in `[0, 1]`, in their order. That many threads share the
+    /// work; no result depends on it.
+    ///
+    /// # Errors
+    /// As [`Self::read_evaluated`], of the first image that has one.
+    pub fn read_batch(
+        &self,
+        images: &[usize],
+        evaluation: &Evaluation,
+        threads: usize,
+    ) -> Result<Vec<f32>, DataError> {
+        let len = self.channels * evaluation.crop * evaluation.crop;
+        let mut pixels = vec![0.0; images.len() * len];
+        let share = images.len().div_ceil(threads.max(1)).max(1);
+        let read = |images: &[usize], out: &mut [f32]| {
+            let mut places = images.iter().zip(out.chunks_exact_mut(len.max(1)));
+            places.try_for_each(|(image, out)| self.read_evaluated(*image, evaluation, out))
+        };
+        std::thread::scope(|scope| {
+            let parts = images.chunks(share).zip(pixels.chunks_mut((share * len).max(1)));
+            let threads: Vec<_> = parts.map(|(images, out)| scope.spawn(move || read(images, out))).collect();
+            let panicked =
+                || DataError::format("images", Part::Whole, "a panic", "pixels; this is a bug in Mimir");
+            threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|_| Err(panicked())))
+        })?;
+        Ok(pixels)
+    }
+
     /// That every label is below `classes`.
     ///
     /// # Errors
@@ -185,6 +213,22 @@ mod tests {
         assert_eq!(pictures.labels, set.labels);
         let error = pictures.read_rgb(10).unwrap_err();
         assert!(matches!(error, DataError::NoSuchImage { image: 10, count: 10 }), "{error}");
+    }
+
+    #[test]
+    fn a_batch_is_its_images_whatever_the_threads() {
+        let folder = tempfile::tempdir().unwrap();
+        let (source, options) = cifar(folder.path());
+        let (set, pictures) = (open(&source, &options).unwrap(), open_pictures(&source, &options).unwrap());
+        let evaluation = Evaluation { resize: None, crop: 32 };
+        let images = [7, 0, 3, 3, 9];
+        let wanted: Vec<f32> = images.iter().flat_map(|image| set.row(*image)).collect();
+        for threads in [0, 1, 2, 5, 9] {
+            assert!(pictures.read_batch(&images, &evaluation, threads).unwrap() == wanted, "{threads}");
+            assert!(pictures.read_batch(&[], &evaluation, threads).unwrap().is_empty());
+            let error = pictures.read_batch(&[1, 12, 11], &evaluation, threads).unwrap_err();
+            assert!(matches!(error, DataError::NoSuchImage { image: 12, .. }), "{error}");
+        }
     }
 
     #[test]

@@ -34,6 +34,18 @@ impl DataSource {
         self.parts().1
     }
 
+    /// Whether it has a training and a test part, so that a [`Split`](crate::Split) has an effect.
+    pub fn has_splits(&self) -> bool {
+        match self {
+            Self::Cifar10(_)
+            | Self::Cifar100(_)
+            | Self::Mnist(_)
+            | Self::TinyImageNet(_)
+            | Self::ImageNet(_) => true,
+            Self::ImageFolder(_) | Self::WebDataset(_) | Self::Npz(_) => false,
+        }
+    }
+
     fn scheme(&self) -> &'static str {
         self.parts().0
     }

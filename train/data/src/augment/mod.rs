@@ -1,5 +1,5 @@
 //! What happens to a picture between the file and the network. One operation a file; all randomness is the caller's
-//! [`Stream`], and every operation maps bytes to bytes.
+//! [`Stream`](crate::random::Stream), and every operation maps bytes to bytes.
 //!
 //! | operation | equal to | checked against |
 //! | --- | --- | --- |
