@@ -1,5 +1,5 @@
 # make demo   everything from nothing: ONNX Runtime, the command, an attack on the model in examples/demo
-# make test   everything from nothing: ONNX Runtime, then every test
+# make test   everything from nothing: ONNX Runtime, libtorch, then every test
 # make help   the other targets
 
 SHELL := /bin/bash
@@ -7,16 +7,22 @@ CARGO ?= cargo
 CERTIFY := target/release/mimir-certify
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-vit test check bench compare kill-test
+.PHONY: help setup setup-train build build-train demo demo-vit train-quick test check bench compare compare-train kill-test
 
 help: ## This list.
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-10s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-14s %s\n", $$1, $$2 }'
 
 setup: ## Fetch ONNX Runtime (pinned version and digest) into .mimir/. Does nothing the second time.
 	@scripts/setup
 
+setup-train: ## Fetch a CPU libtorch (pinned digests) into .mimir/, unless LIBTORCH or LIBTORCH_USE_PYTORCH=1 names another.
+	@scripts/setup-train
+
 build: ## The command, optimised: target/release/mimir-certify.
 	$(CARGO) build --release --locked -p mimir-certify --target-dir target
+
+build-train: setup-train ## The training command, optimised: target/release/mimir-train.
+	$(CARGO) build --release --locked -p mimir-train --target-dir target
 
 demo: setup build ## Attack the small classifier that ships in examples/demo.
 	$(CERTIFY) examples/demo/model.onnx
@@ -24,13 +30,16 @@ demo: setup build ## Attack the small classifier that ships in examples/demo.
 demo-vit: setup build ## Attack a Vision Transformer on CIFAR-10, where ../shared has both.
 	@scripts/demo/vit $(CERTIFY)
 
-test: setup ## Every test.
+train-quick: build-train ## Does pre-training help? Three seeds of a small ViT on CIFAR-10, where ../shared has it.
+	@scripts/train-quick
+
+test: setup setup-train ## Every test, those of training included.
 	$(CARGO) test --locked --workspace
 
 check: ## Format, lints, build, tests, documentation, licences: what CI asks of a change.
 	@scripts/check
 
-bench: setup ## The benchmarks.
+bench: setup setup-train ## The benchmarks.
 	$(CARGO) bench --locked --workspace
 
 kill-test: setup build ## Kill and resume a hundred runs: nothing may be lost, and all reports must be equal.
@@ -38,3 +47,6 @@ kill-test: setup build ## Kill and resume a hundred runs: nothing may be lost, a
 
 compare: setup build ## Time and verdicts beside PyTorch, where ../shared exists. ARGS go to scripts/compare.
 	@scripts/compare $(ARGS)
+
+compare-train: setup-train ## Time a training step beside PyTorch. ARGS go to scripts/compare-train.
+	@scripts/compare-train $(ARGS)

@@ -81,6 +81,7 @@ pub struct Evaluated {
     positions: Vec<usize>,
     transform: Evaluation,
     batch: usize,
+    threads: usize,
     seed: u64,
 }
 
@@ -99,7 +100,8 @@ impl Evaluated {
     fn new(pictures: Arc<PictureSet>, positions: Vec<usize>, experiment: &Experiment, batch: usize) -> Self {
         let crop = side(experiment.model.image_size);
         let transform = experiment.evaluate.transform.unwrap_or(Evaluation { resize: None, crop });
-        Self { pictures, positions, transform, batch, seed: experiment.seed }
+        let threads = experiment.data.threads;
+        Self { pictures, positions, transform, batch, threads, seed: experiment.seed }
     }
 
     /// Number of images.
@@ -113,12 +115,9 @@ impl Evaluated {
     }
 
     fn batch(&self, positions: &[usize], device: Device) -> Result<DeviceBatch, DataError> {
-        let side = self.transform.crop;
-        let mut pixels = vec![0.0; positions.len() * 3 * side * side];
-        for (&position, image) in positions.iter().zip(pixels.chunks_exact_mut(3 * side * side)) {
-            self.pictures.read_evaluated(position, &self.transform, image)?;
-        }
-        let images = Tensor::from_slice(&pixels).reshape([-1, 3, side as i64, side as i64]);
+        let pixels = self.pictures.read_batch(positions, &self.transform, self.threads)?;
+        let side = self.transform.crop as i64;
+        let images = Tensor::from_slice(&pixels).reshape([-1, 3, side, side]);
         let labels = positions.iter().map(|&position| self.pictures.labels[position] as i64).collect();
         let sample_ids = positions.iter().map(|&position| position as u64).collect();
         Ok(DeviceBatch::new(images.to_device(device), labels, sample_ids, self.seed))

@@ -19,7 +19,8 @@ pub(crate) use file::of_run;
 #[derive(Debug, Default, Clone, PartialEq, Args, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Settings {
-    /// Images and labels: cifar10:FOLDER, mnist:FOLDER (IDX files), folder:FOLDER (PNG or JPEG by class), npz:FILE
+    /// Images and labels: cifar10:FOLDER, cifar100:FOLDER, mnist:FOLDER (IDX files), folder:FOLDER (PNG or JPEG by class), npz:FILE,
+    /// tiny-imagenet:FOLDER, imagenet:FOLDER, webdataset:TARS
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     pub(crate) data: Option<String>,
     /// Part of the data set [default: test]
