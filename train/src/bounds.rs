@@ -1,1 +1,257 @@
-//! Bounds on I(x + δ; z) (propositions 3.2 and 3.3; figure 2).
+//! Bounds on I(x + δ; z) by the error p_e = P(ỹ ≠ ŷ), in bits (propositions 3.2 and 3.3; figure 2).
+//!
+//! ỹ is the label predicted for the adversarial image, ŷ that for its reconstruction. Both bounds fall as p_e grows:
+//! where the reconstruction is seen as the natural image and the adversarial image is not, the latent carries little of
+//! the attack.
+
+use crate::plot::{Axis, Dash, Figure, Panel, Series};
+
+/// Points of a curve of [`chart`].
+const CURVE_POINTS: usize = 201;
+
+/// The predicted labels ỹ: how many there are and how uncertain they are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Labels {
+    classes: u32,
+    entropy: f64,
+}
+
+/// Numbers for which there is no bound.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+pub enum BoundsError {
+    /// Fewer than two classes.
+    #[error("{found} classes: a bound needs at least 2")]
+    Classes {
+        /// Number of classes.
+        found: u32,
+    },
+    /// Labels cannot have that entropy.
+    #[error("an entropy of {found} bits: {classes} classes have 0 to {largest:.3}")]
+    Entropy {
+        /// Entropy in bits.
+        found: f64,
+        /// Number of classes.
+        classes: u32,
+        /// Largest entropy in bits.
+        largest: f64,
+    },
+    /// Not a probability.
+    #[error("p_e = {found}: wanted a number of [0, 1]")]
+    Probability {
+        /// The number.
+        found: f64,
+    },
+    /// A table of fewer than two rows.
+    #[error("a table of {found} points: wanted at least 2, for p_e = 0 and p_e = 1")]
+    Points {
+        /// Number of rows.
+        found: usize,
+    },
+}
+
+impl Labels {
+    /// `classes` ≥ 2 labels of equal probability.
+    pub fn uniform(classes: u32) -> Result<Self, BoundsError> {
+        if classes < 2 {
+            return Err(BoundsError::Classes { found: classes });
+        }
+        Ok(Self { classes, entropy: f64::from(classes).log2() })
+    }
+
+    /// `classes` ≥ 2 labels with H(ỹ) = `entropy` bits, of [0, log2 `classes`].
+    pub fn with_entropy(classes: u32, entropy: f64) -> Result<Self, BoundsError> {
+        let largest = Self::uniform(classes)?.entropy;
+        if !(0.0..=largest).contains(&entropy) {
+            return Err(BoundsError::Entropy { found: entropy, classes, largest });
+        }
+        Ok(Self { classes, entropy })
+    }
+
+    /// I(x + δ; z) ≥ H(ỹ) − H_b(p_e) − p_e·log2(|𝒴| − 1) bits (proposition 3.2, equation 11; Fano). It falls up to
+    /// p_e = 1 − 1/|𝒴| and rises again behind. Below 0, which happens only for labels that are not uniform, it says
+    /// nothing.
+    pub fn lower(&self, p_e: f64) -> Result<f64, BoundsError> {
+        check_probability(p_e)?;
+        let spread = p_e * f64::from(self.classes - 1).log2();
+        Ok(self.entropy - binary_entropy(p_e) - spread)
+    }
+
+    /// I(x + δ; z) ⪅ H(ỹ) − 2·p_e bits where nothing is lost between x + δ and the labels (proposition 3.3, equation 15;
+    /// Hellman and Raviv). `None` behind p_e = 1 − 1/|𝒴|: the inequality is one for the best guess of ỹ from ŷ, which is
+    /// never wrong more often.
+    pub fn upper(&self, p_e: f64) -> Result<Option<f64>, BoundsError> {
+        check_probability(p_e)?;
+        Ok((p_e <= self.largest_error()).then_some(self.entropy - 2.0 * p_e))
+    }
+
+    /// Error of a guess among equally likely labels.
+    fn largest_error(&self) -> f64 {
+        1.0 - 1.0 / f64::from(self.classes)
+    }
+}
+
+fn check_probability(p_e: f64) -> Result<(), BoundsError> {
+    if (0.0..=1.0).contains(&p_e) { Ok(()) } else { Err(BoundsError::Probability { found: p_e }) }
+}
+
+/// H_b(p) in bits.
+fn binary_entropy(p: f64) -> f64 {
+    // 0·log 0 is 0.
+    let term = |p: f64| if p > 0.0 { -p * p.log2() } else { 0.0 };
+    term(p) + term(1.0 - p)
+}
+
+/// Both bounds for `classes` equally likely labels at `points` values of p_e, evenly from 0 to 1. Columns `p_e`, `lower` and
+/// `upper`, in bits; `-` where there is no upper bound.
+pub fn table(classes: u32, points: usize) -> Result<String, BoundsError> {
+    let labels = Labels::uniform(classes)?;
+    if points < 2 {
+        return Err(BoundsError::Points { found: points });
+    }
+    let mut text = format!("{:>6}  {:>7}  {:>7}\n", "p_e", "lower", "upper");
+    for p_e in evenly(points) {
+        let upper = labels.upper(p_e)?.map_or_else(|| "-".to_owned(), digits);
+        text.push_str(&format!("{p_e:>6.3}  {:>7}  {upper:>7}\n", digits(labels.lower(p_e)?)));
+    }
+    Ok(text)
+}
+
+/// `points` ≥ 2 numbers from 0 to 1.
+fn evenly(points: usize) -> impl Iterator<Item = f64> {
+    (0..points).map(move |index| index as f64 / (points - 1) as f64)
+}
+
+/// Three decimals, without the sign of a rounded zero.
+fn digits(bits: f64) -> String {
+    format!("{:.3}", (bits * 1000.0).round() / 1000.0 + 0.0)
+}
+
+/// Figure 2 for `classes` equally likely labels, as an SVG file.
+pub fn chart(classes: u32) -> Result<String, BoundsError> {
+    let labels = Labels::uniform(classes)?;
+    let (mut lower, mut upper) = (Vec::with_capacity(CURVE_POINTS), Vec::new());
+    for p_e in evenly(CURVE_POINTS) {
+        lower.push((p_e, labels.lower(p_e)?));
+        upper.extend(labels.upper(p_e)?.map(|bits| (p_e, bits)));
+    }
+    // Its end, between two points.
+    let end = labels.largest_error();
+    upper.push((end, labels.entropy - 2.0 * end));
+    let series = |name: &str, points, colour, dash| Series { name: name.to_owned(), points, colour, dash };
+    let panel = Panel {
+        title: String::new(),
+        x: Axis::linear("p_e, probability that the label of the reconstruction differs"),
+        y: Axis::linear("I(x + δ; z), bits"),
+        series: vec![
+            series("upper bound, proposition 3.3", upper, 1, Dash::Dashed),
+            series("lower bound, proposition 3.2", lower, 0, Dash::Solid),
+        ],
+    };
+    let figure = Figure {
+        title: format!("Bounds on I(x + δ; z), {classes} classes"),
+        description: format!(
+            "Lower and upper bound on the mutual information of adversarial image and latent in bits, by the probability \
+             that adversarial image and reconstruction are given different labels, for {classes} equally likely labels. \
+             Both fall up to a probability of {end:.3}."
+        ),
+        panels: vec![panel],
+    };
+    Ok(figure.svg())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_figure_2() {
+        let labels = Labels::uniform(10).unwrap();
+        let lower = [3.322, 2.536, 1.966, 1.490, 1.083, 0.737, 0.449, 0.222, 0.064, 0.000, 0.152];
+        for (tenth, wanted) in lower.into_iter().enumerate() {
+            let p_e = tenth as f64 / 10.0;
+            let found = labels.lower(p_e).unwrap();
+            assert!((found - wanted).abs() <= 5.01e-4, "{p_e}: {found}");
+            let upper = labels.upper(p_e).unwrap();
+            match tenth {
+                10 => assert_eq!(upper, None),
+                _ => assert!((upper.unwrap() - (3.322 - 0.2 * tenth as f64)).abs() <= 5.01e-4, "{p_e}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_table_in_full() {
+        insta::assert_snapshot!(table(10, 11).unwrap(), @r"
+          p_e    lower    upper
+        0.000    3.322    3.322
+        0.100    2.536    3.122
+        0.200    1.966    2.922
+        0.300    1.490    2.722
+        0.400    1.083    2.522
+        0.500    0.737    2.322
+        0.600    0.449    2.122
+        0.700    0.222    1.922
+        0.800    0.064    1.722
+        0.900    0.000    1.522
+        1.000    0.152        -
+        ");
+        assert_eq!(table(2, 3).unwrap().lines().nth(3), Some(" 1.000    1.000        -"));
+    }
+
+    #[test]
+    fn the_lower_bound_is_below_the_upper_and_falls() {
+        for classes in [2, 3, 10, 200, 1000, u32::MAX] {
+            let labels = Labels::uniform(classes).unwrap();
+            let mut before = f64::INFINITY;
+            for p_e in evenly(1001) {
+                let lower = labels.lower(p_e).unwrap();
+                if let Some(upper) = labels.upper(p_e).unwrap() {
+                    assert!(lower <= upper + 1e-12, "{classes} {p_e}: {lower} {upper}");
+                    assert!(lower < before, "{classes} {p_e}");
+                    before = lower;
+                }
+                // Fano's bound on uniform labels is an information, so never negative.
+                assert!(lower > -1e-12, "{classes} {p_e}: {lower}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_given_entropy_shifts_both() {
+        let (uniform, skewed) = (Labels::uniform(4).unwrap(), Labels::with_entropy(4, 1.5).unwrap());
+        for p_e in [0.0, 0.25, 0.5] {
+            assert!((uniform.lower(p_e).unwrap() - skewed.lower(p_e).unwrap() - 0.5).abs() < 1e-12);
+            let upper = |labels: Labels| labels.upper(p_e).unwrap().unwrap();
+            assert!((upper(uniform) - upper(skewed) - 0.5).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn what_has_no_bound_is_an_error() {
+        let labels = Labels::uniform(10).unwrap();
+        for (error, wanted) in [
+            (Labels::uniform(1).unwrap_err(), "1 classes: a bound needs at least 2"),
+            (Labels::with_entropy(4, 2.5).unwrap_err(), "an entropy of 2.5 bits: 4 classes have 0 to 2.000"),
+            (
+                Labels::with_entropy(4, f64::NAN).unwrap_err(),
+                "an entropy of NaN bits: 4 classes have 0 to 2.000",
+            ),
+            (labels.lower(1.5).unwrap_err(), "p_e = 1.5: wanted a number of [0, 1]"),
+            (labels.upper(-0.1).unwrap_err(), "p_e = -0.1: wanted a number of [0, 1]"),
+            (labels.lower(f64::NAN).unwrap_err(), "p_e = NaN: wanted a number of [0, 1]"),
+            (table(10, 1).unwrap_err(), "a table of 1 points: wanted at least 2, for p_e = 0 and p_e = 1"),
+            (chart(0).unwrap_err(), "0 classes: a bound needs at least 2"),
+        ] {
+            assert_eq!(error.to_string(), wanted);
+        }
+    }
+
+    #[test]
+    fn the_chart_has_both_curves() {
+        let svg = chart(10).unwrap();
+        for name in ["upper bound, proposition 3.3", "lower bound, proposition 3.2"] {
+            assert!(svg.contains(&format!("<title>{name}</title>")), "{name}");
+        }
+        assert_eq!(svg.matches("<path ").count(), 2);
+    }
+}

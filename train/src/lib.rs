@@ -2,8 +2,16 @@
 //!
 //! Equation, section and table numbers are those of the MIMIR paper (arXiv 2312.04960).
 
+pub mod adversary;
+mod args;
 pub mod bounds;
 pub mod checkpoint;
+mod command;
+pub mod config;
+pub mod device;
+pub mod images;
+pub mod loss;
+pub mod measure;
 pub mod model;
 pub mod optim;
 pub mod parameters;
@@ -11,3 +19,6 @@ pub mod penalty;
 pub mod plot;
 pub mod random;
 pub mod run;
+pub mod stage;
+
+pub use command::main;

@@ -1,5 +1,5 @@
-//! mimir-train
+//! The command `mimir-train`; everything is in the library, so that tests can reach it.
 
-fn main() {
-    println!("{}", mimir_train::random::for_name(0, "x").get_word_pos());
+fn main() -> std::process::ExitCode {
+    mimir_train::main()
 }

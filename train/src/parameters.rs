@@ -24,14 +24,28 @@ pub struct Parameter {
 #[derive(Debug)]
 pub struct Parameters {
     entries: Vec<Parameter>,
-    seed: u64,
+    start: Start,
     device: Device,
+}
+
+/// Where initial values come from.
+#[derive(Debug, Clone, Copy)]
+enum Start {
+    /// Drawn by their [`Init`] under that seed.
+    Drawn(u64),
+    /// One zero that all scalars of a tensor share.
+    Outline,
 }
 
 impl Parameters {
     /// An empty record. Initial values are keyed by `seed` and the name of the parameter.
     pub fn new(seed: u64, device: Device) -> Self {
-        Self { entries: Vec::new(), seed, device }
+        Self { entries: Vec::new(), start: Start::Drawn(seed), device }
+    }
+
+    /// An empty record for names and shapes alone: nothing is drawn and a tensor of any size takes four bytes.
+    pub fn outline() -> Self {
+        Self { entries: Vec::new(), start: Start::Outline, device: Device::Cpu }
     }
 
     /// The scope without a prefix.
@@ -97,7 +111,10 @@ impl Scope<'_> {
     fn add(&mut self, name: &str, shape: &[i64], init: Init, trainable: bool) -> Tensor {
         let name = format!("{}{name}", self.prefix);
         debug_assert!(self.parameters.get(&name).is_none(), "{name} is made twice");
-        let value = init.sample(&mut random::for_name(self.parameters.seed, &name), shape);
+        let value = match self.parameters.start {
+            Start::Drawn(seed) => init.sample(&mut random::for_name(seed, &name), shape),
+            Start::Outline => Tensor::zeros([1], (Kind::Float, Device::Cpu)).expand(shape, false),
+        };
         let tensor = value.to_device(self.parameters.device).set_requires_grad(trainable);
         let shared = tensor.shallow_clone();
         self.parameters.entries.push(Parameter { name, tensor, trainable });
@@ -181,7 +198,7 @@ mod tests {
         let make = |seed, before: bool| {
             let mut parameters = Parameters::new(seed, Device::Cpu);
             if before {
-                parameters.root().parameter("other", &[3], Init::Normal(1.0));
+                let _ = parameters.root().parameter("other", &[3], Init::Normal(1.0));
             }
             parameters.root().child("fc").parameter("weight", &[4, 5], Init::XavierUniform)
         };
@@ -205,5 +222,13 @@ mod tests {
         assert!(!parameters.root().table("pos_embed", &table).requires_grad());
         assert_eq!(parameters.count(), 2);
         assert_eq!(parameters.trainable().count(), 0);
+    }
+
+    #[test]
+    fn an_outline_has_shapes_and_no_memory() {
+        let mut parameters = Parameters::outline();
+        let weight = parameters.root().parameter("w", &[1 << 20, 1 << 20], Init::Normal(1.0));
+        assert_eq!(weight.size(), [1 << 20, 1 << 20]);
+        assert_eq!(parameters.count(), 1 << 40);
     }
 }

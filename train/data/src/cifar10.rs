@@ -1,5 +1,5 @@
 //! The binary version of CIFAR-10 (Krizhevsky 2009): per image one label byte and 3,072 bytes, the red, green and blue
-//! plane of 32x32 pixels, row by row.
+//! plane of 32x32 pixels, row by row. [`Version`] tells it from CIFAR-100, whose records have another label in front.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -8,46 +8,31 @@ use std::path::{Path, PathBuf};
 use crate::error::{DataError, Part};
 use crate::image_set::{ImageDims, ImageSet, Pixels};
 use crate::input::{Stamp, open_file, take_count};
+use crate::memory::Order;
 use crate::open::{ReadOptions, Split};
 use crate::records::{RecordFile, Records};
 use crate::shared_file::SharedFile;
 
 const DIMS: ImageDims = ImageDims { channels: 3, height: 32, width: 32 };
 const PIXELS: usize = 3 * 32 * 32;
-const RECORD: usize = 1 + PIXELS;
 const NAMES: [&str; 10] =
     ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+const VERSION: Version = Version { labels: 1, names: &NAMES, max_records: 10_000 };
+
+/// What tells the data sets of this family apart.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Version {
+    /// Label bytes in front of the pixels; the last one counts.
+    pub(crate) labels: usize,
+    /// Class names by label.
+    pub(crate) names: &'static [&'static str],
+    /// As many as every official file has at most.
+    pub(crate) max_records: u64,
+}
 
 /// Opens `test_batch.bin`, or `data_batch_1.bin` to `data_batch_5.bin` one after the other.
 pub(crate) fn open(folder: &Path, options: &ReadOptions) -> Result<ImageSet, DataError> {
-    let files = files(folder, options.split)?;
-    let found = files.iter().map(|file| file.records).sum();
-    let count = take_count(folder, found, options.first)?;
-    let mut labels = Vec::with_capacity(count);
-    let mut records = Vec::with_capacity(files.len());
-    for file in files {
-        let taken = file.records.min(count - labels.len());
-        labels.extend(file.labels(taken)?);
-        records.push(file.into_records(taken));
-    }
-    Ok(ImageSet {
-        dims: DIMS,
-        labels,
-        names: Some(NAMES.map(str::to_owned).to_vec()),
-        pixels_per_image: PIXELS,
-        pixels: Pixels::Records(Records { files: records }),
-    })
-}
-
-struct BatchFile {
-    path: PathBuf,
-    file: File,
-    stamp: Stamp,
-    records: usize,
-}
-
-fn files(folder: &Path, split: Split) -> Result<Vec<BatchFile>, DataError> {
-    let names: &[&str] = match split {
+    let names: &[&str] = match options.split {
         Split::Train => &[
             "data_batch_1.bin",
             "data_batch_2.bin",
@@ -57,33 +42,72 @@ fn files(folder: &Path, split: Split) -> Result<Vec<BatchFile>, DataError> {
         ],
         Split::Test => &["test_batch.bin"],
     };
-    names.iter().map(|name| batch_file(folder.join(name))).collect()
+    VERSION.open(folder, names, options.first)
 }
 
-fn batch_file(path: PathBuf) -> Result<BatchFile, DataError> {
-    /// As many as every official file has.
-    const MAX_RECORDS: u64 = 10_000;
-    let (file, stamp) = open_file(&path)?;
-    let bytes = stamp.length;
-    let records = bytes / RECORD as u64;
-    if bytes % RECORD as u64 != 0 || records > MAX_RECORDS {
-        let wanted = format!("at most {MAX_RECORDS} whole records of {RECORD} bytes");
-        return Err(DataError::format(path, Part::Whole, format!("{bytes} bytes"), wanted));
+impl Version {
+    /// The first images of these files, one after the other.
+    pub(crate) fn open(
+        self,
+        folder: &Path,
+        names: &[&str],
+        first: Option<usize>,
+    ) -> Result<ImageSet, DataError> {
+        let files = names.iter().map(|name| self.file(folder.join(name))).collect::<Result<Vec<_>, _>>()?;
+        let found = files.iter().map(|file| file.records).sum();
+        let count = take_count(folder, found, first)?;
+        let mut labels = Vec::with_capacity(count);
+        let mut records = Vec::with_capacity(files.len());
+        for file in files {
+            let taken = file.records.min(count - labels.len());
+            labels.extend(file.labels(taken)?);
+            records.push(file.into_records(taken));
+        }
+        Ok(ImageSet {
+            dims: DIMS,
+            labels,
+            names: Some(self.names.iter().map(|name| (*name).to_owned()).collect()),
+            pixels_per_image: PIXELS,
+            pixels: Pixels::Records(Records { files: records, dims: DIMS, order: Order::Planes }),
+        })
     }
-    Ok(BatchFile { path, file, stamp, records: records as usize })
+
+    fn file(self, path: PathBuf) -> Result<BatchFile, DataError> {
+        let (file, stamp) = open_file(&path)?;
+        let (bytes, record) = (stamp.length, self.labels + PIXELS);
+        let records = bytes / record as u64;
+        if bytes % record as u64 != 0 || records > self.max_records {
+            let wanted = format!("at most {} whole records of {record} bytes", self.max_records);
+            return Err(DataError::format(path, Part::Whole, format!("{bytes} bytes"), wanted));
+        }
+        Ok(BatchFile { version: self, path, file, stamp, records: records as usize })
+    }
+}
+
+struct BatchFile {
+    version: Version,
+    path: PathBuf,
+    file: File,
+    stamp: Stamp,
+    records: usize,
 }
 
 impl BatchFile {
+    fn record(&self) -> usize {
+        self.version.labels + PIXELS
+    }
+
     /// The labels of the first records.
     fn labels(&self, records: usize) -> Result<Vec<usize>, DataError> {
-        let mut reader = BufReader::with_capacity(64 * RECORD, &self.file);
-        let mut record = [0; RECORD];
+        let mut record = vec![0; self.record()];
+        let mut reader = BufReader::with_capacity(64 * record.len(), &self.file);
+        let classes = self.version.names.len();
         let label = |index| {
             reader.read_exact(&mut record).map_err(|source| DataError::io(&self.path, source))?;
-            let label = usize::from(record[0]);
-            if label >= NAMES.len() {
-                let part = Part::Record(index);
-                return Err(DataError::format(&self.path, part, format!("label {label}"), "0 to 9"));
+            let label = usize::from(record[self.version.labels - 1]);
+            if label >= classes {
+                let (part, wanted) = (Part::Record(index), format!("0 to {}", classes - 1));
+                return Err(DataError::format(&self.path, part, format!("label {label}"), wanted));
             }
             Ok(label)
         };
@@ -92,8 +116,9 @@ impl BatchFile {
 
     /// The first records, to be read when they are asked for.
     fn into_records(self, count: usize) -> RecordFile {
+        let (start, stride) = (self.version.labels as u64, self.record() as u64);
         let file = SharedFile::new(self.path, self.file, self.stamp);
-        RecordFile { file, start: 1, stride: RECORD as u64, count }
+        RecordFile { file, start, stride, count }
     }
 }
 
@@ -101,6 +126,8 @@ impl BatchFile {
 mod tests {
     use super::*;
     use crate::input::pixel;
+
+    const RECORD: usize = 1 + PIXELS;
 
     /// Records whose label is their index and whose planes are filled with three consecutive bytes.
     fn records(labels: &[u8]) -> Vec<u8> {

@@ -11,7 +11,10 @@ use crate::image_set::ImageDims;
 #[non_exhaustive]
 pub enum DataError {
     /// The text does not name a data source.
-    #[error("data source `{given}`: wanted SCHEME:PATH, with SCHEME one of cifar10, mnist, idx, folder, npz")]
+    #[error(
+        "data source `{given}`: wanted SCHEME:PATH, with SCHEME one of cifar10, mnist, idx, folder, npz, cifar100, \
+         tiny-imagenet, imagenet, webdataset"
+    )]
     UnknownSource {
         /// What was typed.
         given: String,
@@ -79,6 +82,36 @@ pub enum DataError {
         /// Images in the set.
         count: usize,
     },
+    /// A picture has a size that an operation cannot take.
+    #[error("found a picture of {width} x {height} pixels, wanted {wanted}")]
+    PictureSize {
+        /// Columns.
+        width: usize,
+        /// Rows.
+        height: usize,
+        /// What should be there.
+        wanted: String,
+    },
+    /// A setting is out of range.
+    #[error("setting `{name}`: found {found}, wanted {wanted}")]
+    Setting {
+        /// Its name.
+        name: &'static str,
+        /// The value given.
+        found: String,
+        /// The range.
+        wanted: String,
+    },
+    /// One sample of a training set could not be used.
+    #[error("sample {id} ({place}): {source}")]
+    Sample {
+        /// Its id.
+        id: u64,
+        /// The file it comes from.
+        place: String,
+        /// Why.
+        source: Box<DataError>,
+    },
     /// The caller's memory does not fit an image.
     #[error("found memory for {found} pixel values, wanted {wanted} for one image")]
     WrongLength {
@@ -100,6 +133,8 @@ pub enum Part {
     Record(usize),
     /// One named array.
     Array(&'static str),
+    /// One named file of an archive.
+    Entry(String),
 }
 
 impl fmt::Display for Part {
@@ -110,6 +145,7 @@ impl fmt::Display for Part {
             Self::Header => f.write_str(", header"),
             Self::Record(index) => write!(f, ", image {index}"),
             Self::Array(name) => write!(f, ", array `{name}`"),
+            Self::Entry(name) => write!(f, ", entry `{name}`"),
         }
     }
 }

@@ -1,99 +1,105 @@
 //! One folder of PNG or JPEG files per class, as torchvision's `ImageFolder` reads it.
 //!
 //! Classes are the folders, sorted by the bytes of their names; their position is the label. Within a class, files are
-//! sorted by the path of their folder, then by their name, again as bytes. Every image becomes 8-bit RGB: grey is
-//! repeated over the three channels, an alpha channel is dropped. Nothing is resized and no orientation tag is applied.
+//! sorted by the path of their folder, then by their name, again as bytes. Every image becomes 8-bit RGB as [`decode`]
+//! says. Nothing is resized.
 //!
-//! Opening reads every header, so that a file of another size is found before anything is computed, and decodes nothing.
-//! Damage behind a header is found when that image is read.
+//! Opening as an [`ImageSet`](crate::ImageSet) reads every header, so that a file of another size is found before
+//! anything is computed, and decodes nothing; opening as a [`PictureSet`] reads none. Damage behind a header is found
+//! when that image is read.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::BufReader;
+use std::fs;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use crate::decode::{self, Origin, is_image};
 use crate::error::{DataError, Part};
-use crate::image_set::{ImageDims, ImageSet, Pixels};
-use crate::input::{Stamp, image_len, open_file, pixel, take_count};
-use crate::memory::Order;
-use image::{ColorType, DynamicImage, ImageDecoder, ImageReader};
+use crate::image_set::{ImageDims, Pixels};
+use crate::input::{Stamp, open_file, take_count};
+use crate::picture::Picture;
+use crate::pictures::PictureSet;
 
 /// Folders inside a class folder; more is a mistake or a loop.
 const MAX_DEPTH: usize = 8;
-/// Bytes that decoding one image may take.
-const MAX_DECODED: u64 = 1 << 30;
 
-/// Opens the first images of a folder of class folders.
-pub(crate) fn open(root: &Path, first: Option<usize>) -> Result<ImageSet, DataError> {
-    let Listing { names, mut files } = list(root)?;
-    files.truncate(take_count(root, files.len(), first)?);
-    let (paths, labels): (Vec<PathBuf>, Vec<usize>) = files.into_iter().unzip();
-    let Some(head) = paths.first().cloned() else {
-        return Err(DataError::format(root, Part::Whole, "no images", "at least one image"));
-    };
-    let (dims, _) = header(&head)?;
-    let pixels_per_image = image_len(&head, dims)?;
-    let file = |path: PathBuf| {
-        let (other_dims, stamp) = header(&path)?;
-        if other_dims != dims {
-            let first = head.clone();
-            return Err(DataError::MixedSizes { first, first_dims: dims, other: path, other_dims });
-        }
-        Ok(ImageFile { path, stamp })
-    };
-    let files = paths.into_iter().map(file).collect::<Result<_, _>>()?;
-    let pixels = Pixels::ImageFiles(ImageFiles { dims, files });
-    Ok(ImageSet { dims, labels, names: Some(names), pixels_per_image, pixels })
+/// Opens the first images of a folder of class folders, of any sizes.
+pub(crate) fn pictures(root: &Path, first: Option<usize>) -> Result<PictureSet, DataError> {
+    let Listing { names, files } = list(root)?;
+    of_files(root, names, files, first)
 }
 
-/// Files of one image each, all of one size.
+/// The first of these images, in their order.
+pub(crate) fn of_files(
+    root: &Path,
+    names: Vec<String>,
+    mut files: Vec<(PathBuf, usize)>,
+    first: Option<usize>,
+) -> Result<PictureSet, DataError> {
+    files.truncate(take_count(root, files.len(), first)?);
+    let (files, labels) =
+        files.into_iter().map(|(path, label)| (ImageFile { path, stamp: None }, label)).unzip();
+    Ok(PictureSet {
+        labels,
+        names: Some(names),
+        channels: 3,
+        pixels: Pixels::ImageFiles(ImageFiles { files }),
+    })
+}
+
+/// Files of one image each.
 #[derive(Debug)]
 pub(crate) struct ImageFiles {
-    dims: ImageDims,
     files: Vec<ImageFile>,
 }
 
 #[derive(Debug)]
 struct ImageFile {
     path: PathBuf,
-    stamp: Stamp,
+    /// Where the header was read before.
+    stamp: Option<Stamp>,
 }
 
 impl ImageFiles {
-    /// Decodes one image into `out`, which holds as many values as an image.
-    pub(crate) fn read(&self, image: usize, out: &mut [f32]) -> Result<(), DataError> {
+    /// Reads a header, and remembers the state of the file.
+    pub(crate) fn stamp(&mut self, image: usize) -> Result<ImageDims, DataError> {
+        let count = self.files.len();
+        let file = self.files.get_mut(image).ok_or(DataError::NoSuchImage { image, count })?;
+        let (open, stamp) = open_file(&file.path)?;
+        file.stamp = Some(stamp);
+        decode::dims(BufReader::new(open), Origin { path: &file.path, entry: None })
+    }
+
+    pub(crate) fn path(&self, image: usize) -> Option<&Path> {
+        self.files.get(image).map(|file| file.path.as_path())
+    }
+
+    /// Decodes one image.
+    pub(crate) fn picture(&self, image: usize) -> Result<Picture, DataError> {
         let count = self.files.len();
         let ImageFile { path, stamp } =
             self.files.get(image).ok_or(DataError::NoSuchImage { image, count })?;
-        let changed = || DataError::Changed { path: path.clone() };
-        let (file, found_stamp) = open_file(path)?;
-        if found_stamp != *stamp {
-            return Err(changed());
+        let (mut file, found) = open_file(path)?;
+        if stamp.is_some_and(|stamp| stamp != found) {
+            return Err(DataError::Changed { path: path.clone() });
         }
-        let rgb = DynamicImage::from_decoder(decoder(path, file)?)
-            .map_err(|error| refuse(path, error.to_string()))?
-            .into_rgb8();
-        if dims(rgb.dimensions()) != self.dims {
-            return Err(changed());
-        }
-        Order::Interleaved { channels: 3 }.write(rgb.as_raw(), pixel, out);
-        Ok(())
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(|source| DataError::io(path, source))?;
+        decode::picture(&bytes, Origin { path, entry: None })
     }
 }
 
 /// What a root holds.
-struct Listing {
+pub(crate) struct Listing {
     /// Class names by label.
-    names: Vec<String>,
+    pub(crate) names: Vec<String>,
     /// Every image with its label, in file order.
-    files: Vec<(PathBuf, usize)>,
+    pub(crate) files: Vec<(PathBuf, usize)>,
 }
 
-fn list(root: &Path) -> Result<Listing, DataError> {
-    let classes: Vec<PathBuf> = entries(root)?.into_iter().filter(|path| path.is_dir()).collect();
-    if classes.is_empty() {
-        return Err(DataError::format(root, Part::Whole, "no folders", "one folder of images per class"));
-    }
+/// Every image of every class.
+pub(crate) fn list(root: &Path) -> Result<Listing, DataError> {
+    let classes = classes(root)?;
     let mut files = Vec::new();
     for (label, class) in classes.iter().enumerate() {
         let mut of_class = Vec::new();
@@ -109,8 +115,25 @@ fn list(root: &Path) -> Result<Listing, DataError> {
         of_class.sort_by_key(|path| sort_key(path));
         files.extend(of_class.into_iter().map(|path| (path, label)));
     }
-    let name = |class: &PathBuf| class.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(Listing { names: classes.iter().map(name).collect(), files })
+    Ok(Listing { names: classes.iter().map(|class| name(class)).collect(), files })
+}
+
+/// The folders of a root, sorted by the bytes of their names.
+fn classes(root: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let classes: Vec<PathBuf> = entries(root)?.into_iter().filter(|path| path.is_dir()).collect();
+    if classes.is_empty() {
+        return Err(DataError::format(root, Part::Whole, "no folders", "one folder of images per class"));
+    }
+    Ok(classes)
+}
+
+/// The names of the class folders, by label.
+pub(crate) fn class_names(root: &Path) -> Result<Vec<String>, DataError> {
+    Ok(classes(root)?.iter().map(|class| name(class)).collect())
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn sort_key(path: &Path) -> (Vec<u8>, Vec<u8>) {
@@ -146,59 +169,17 @@ fn collect_images(folder: &Path, depth: usize, images: &mut Vec<PathBuf>) -> Res
     Ok(())
 }
 
-/// Whether the name ends like a PNG or JPEG; other image formats are refused rather than left out.
-fn is_image(path: &Path) -> Result<bool, DataError> {
-    let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-    match extension.as_str() {
-        "png" | "jpg" | "jpeg" => Ok(true),
-        "bmp" | "gif" | "webp" | "tif" | "tiff" | "ppm" | "pgm" | "avif" => {
-            Err(DataError::format(path, Part::Whole, format!("a .{extension} image"), "PNG or JPEG"))
-        }
-        _ => Ok(false),
-    }
-}
-
-/// Dimensions of an image, without its pixels.
-fn header(path: &Path) -> Result<(ImageDims, Stamp), DataError> {
-    let (file, stamp) = open_file(path)?;
-    Ok((dims(decoder(path, file)?.dimensions()), stamp))
-}
-
-/// A decoder that has read the header. The format is told by the content, not by the name.
-fn decoder(path: &Path, file: File) -> Result<impl ImageDecoder + use<>, DataError> {
-    let refuse = |found: String| refuse(path, found);
-    let mut reader = ImageReader::new(BufReader::new(file))
-        .with_guessed_format()
-        .map_err(|error| refuse(error.to_string()))?;
-    let mut limits = image::Limits::default();
-    limits.max_alloc = Some(MAX_DECODED);
-    reader.limits(limits);
-    let decoder = reader.into_decoder().map_err(|error| refuse(error.to_string()))?;
-    let color = decoder.color_type();
-    if !matches!(color, ColorType::L8 | ColorType::La8 | ColorType::Rgb8 | ColorType::Rgba8) {
-        return Err(refuse(format!("{color:?} pixels")));
-    }
-    // The limits above hold inside the decoder, not for the image that it fills.
-    if decoder.total_bytes() > MAX_DECODED {
-        let (width, height) = decoder.dimensions();
-        return Err(refuse(format!("{width} x {height} pixels, more than {MAX_DECODED} bytes")));
-    }
-    Ok(decoder)
-}
-
-fn refuse(path: &Path, found: String) -> DataError {
-    DataError::format(path, Part::Whole, found, "an 8-bit PNG or JPEG image")
-}
-
-/// As RGB.
-fn dims((width, height): (u32, u32)) -> ImageDims {
-    ImageDims { channels: 3, height: height as usize, width: width as usize }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage, Rgba, RgbaImage};
+    use crate::image_set::ImageSet;
+    use crate::input::pixel;
+    use image::{DynamicImage, GrayImage, ImageBuffer, Luma, Rgb, RgbImage, Rgba, RgbaImage};
+    use std::fs::File;
+
+    fn open(root: &Path, first: Option<usize>) -> Result<ImageSet, DataError> {
+        pictures(root, first)?.one_size()
+    }
 
     const RED: Rgb<u8> = Rgb([255, 51, 0]);
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{DataError, Part};
 use crate::image_set::{ImageDims, ImageSet, Pixels};
 use crate::input::{Stamp, image_len, open_file, read_exactly, take_count};
+use crate::memory::Order;
 use crate::open::{ReadOptions, Split};
 use crate::records::{RecordFile, Records};
 use crate::shared_file::SharedFile;
@@ -32,7 +33,11 @@ pub(crate) fn open(folder: &Path, options: &ReadOptions) -> Result<ImageSet, Dat
         labels: labels.first_bytes(count)?.into_iter().map(usize::from).collect(),
         names: None,
         pixels_per_image,
-        pixels: Pixels::Records(Records { files: vec![images.into_records(pixels_per_image, count)] }),
+        pixels: Pixels::Records(Records {
+            files: vec![images.into_records(pixels_per_image, count)],
+            dims,
+            order: Order::Planes,
+        }),
     })
 }
 

@@ -5,7 +5,9 @@ use std::fmt;
 use crate::error::DataError;
 use crate::folder::ImageFiles;
 use crate::memory::InMemory;
+use crate::picture::Picture;
 use crate::records::Records;
+use crate::webdataset::Entries;
 
 /// Dimensions of one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,8 +55,22 @@ pub(crate) enum Pixels {
     Records(Records),
     /// One file per image.
     ImageFiles(ImageFiles),
+    /// Entries of tar files.
+    Entries(Entries),
     /// An array that had to be unpacked.
     InMemory(InMemory),
+}
+
+impl Pixels {
+    /// One image as bytes.
+    pub(crate) fn picture(&self, image: usize) -> Result<Picture, DataError> {
+        match self {
+            Self::Records(records) => records.picture(image),
+            Self::ImageFiles(files) => files.picture(image),
+            Self::Entries(entries) => entries.picture(image),
+            Self::InMemory(array) => array.picture(image),
+        }
+    }
 }
 
 impl ImageSet {
@@ -82,9 +98,25 @@ impl ImageSet {
         }
         match &self.pixels {
             Pixels::Records(records) => records.read(image, out),
-            Pixels::ImageFiles(files) => files.read(image, out),
             Pixels::InMemory(array) => array.read(image, out),
+            Pixels::ImageFiles(_) | Pixels::Entries(_) => {
+                let picture = self.pixels.picture(image)?;
+                if picture.dims() != self.dims {
+                    let (width, height, _) = picture.shape();
+                    return Err(DataError::PictureSize { width, height, wanted: self.dims.to_string() });
+                }
+                picture.write_planes(out);
+                Ok(())
+            }
         }
+    }
+
+    /// Reads one image, counted from 0, as bytes: what augmentation takes.
+    ///
+    /// # Errors
+    /// As [`Self::read`], and where the pixels are not bytes: an NPZ of `f32`.
+    pub fn read_rgb(&self, image: usize) -> Result<Picture, DataError> {
+        self.pixels.picture(image)
     }
 }
 
@@ -116,12 +148,13 @@ mod tests {
 
     /// Two images of two values.
     fn set() -> ImageSet {
+        let dims = ImageDims { channels: 1, height: 1, width: 2 };
         ImageSet {
-            dims: ImageDims { channels: 1, height: 1, width: 2 },
+            dims,
             labels: vec![0, 1],
             names: None,
             pixels_per_image: 2,
-            pixels: Pixels::InMemory(InMemory::of_floats(vec![0.0, 0.25, 0.5, 1.0], Order::Planes)),
+            pixels: Pixels::InMemory(InMemory::of_floats(vec![0.0, 0.25, 0.5, 1.0], dims, Order::Planes)),
         }
     }
 

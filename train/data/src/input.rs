@@ -90,8 +90,8 @@ pub(crate) fn len_in_memory(path: &Path, count: usize, len: usize) -> Result<usi
 }
 
 /// A byte as a pixel in `[0, 1]`: one `f32` division, as torchvision's `ToTensor` does.
-pub(crate) fn pixel(byte: u8) -> f32 {
-    f32::from(byte) / 255.0
+pub(crate) const fn pixel(byte: u8) -> f32 {
+    byte as f32 / 255.0
 }
 
 #[cfg(test)]

@@ -1,4 +1,7 @@
-//! Labelled image sets as they are evaluated: which files, in which order, decoded how, in which range.
+//! Labelled image sets as they are evaluated and as they are trained on: which files, in which order, decoded how, in
+//! which range, augmented how.
+//!
+//! # Evaluation
 //!
 //! A certificate speaks about the pixels that this crate returns, so their definition lives in one place, away from
 //! training and from inference. [`open`] takes a [`DataSource`] and gives an [`ImageSet`]: labels in memory, and
@@ -22,33 +25,68 @@
 //!
 //! | source | at opening | for each image | held |
 //! | --- | --- | --- | --- |
-//! | CIFAR-10, MNIST | sizes and labels | its bytes, from its place in the open file | labels |
-//! | ImageFolder | every header | its file, decoded | labels and paths |
+//! | CIFAR-10, CIFAR-100, MNIST | sizes and labels | its bytes, from its place in the open file | labels |
+//! | ImageFolder, ImageNet, Tiny-ImageNet | every header | its file, decoded | labels and paths |
+//! | WebDataset | every header of the tar files and of the images | its entry, decoded | labels and places |
 //! | NPZ of `u8` | everything | copied | labels and one byte per value |
 //! | NPZ of `f32` | everything | copied | labels and four bytes per value |
+//! | NPZ of `u8`, unpacked, of more than 2^31 values | labels | its bytes, from its place | labels |
 //!
 //! Files must stay as they are while a set is open. Where the length or the time of change of one says that it did not,
-//! reading is an error rather than a result about two sets of images.
+//! reading is an error rather than a result about two sets of images. Nothing is resized, cropped or shuffled, and a
+//! file that is not exactly what its format says is an error that names the file, the record, what was found and what
+//! was wanted.
 //!
-//! Nothing is resized, cropped or shuffled, and a file that is not exactly what its format says is an error that names
-//! the file, the record, what was found and what was wanted.
+//! # Training
+//!
+//! [`open_pictures`] opens the same sources without asking for one size: a [`PictureSet`] gives bytes, each image in its
+//! own size. Headers of PNG and JPEG files are not read beforehand, and CIFAR-10 and CIFAR-100 are read into memory. From there:
+//!
+//! ```text
+//! PictureSet ─ split_held_out ─▶ TrainingSet ─▶ Loader ─▶ Batch   ids, labels, pixels [N, C, S, S] in [0, 1]
+//! generated PictureSet ──────────────┘            │
+//!                           Sampler (order), augment (crop, flip, RandAugment, erasing), threads
+//! ```
+//!
+//! Every random number depends on seed, epoch and sample id alone ([`random`]). Batches are therefore the same for any
+//! number of threads, and a run that is resumed at a step sees what it would have seen. [`loader`] has the example.
+//!
+//! A grey image is repeated over three channels where it is a PNG or JPEG file; a set of records or an array that is
+//! grey stays grey and cannot be mixed with RGB.
 #![forbid(unsafe_code)]
 
+pub mod augment;
 mod cifar10;
+mod cifar100;
+mod decode;
 mod error;
 mod folder;
 mod idx;
 mod image_set;
+mod imagenet;
 mod input;
+pub mod loader;
 mod memory;
 mod npy;
 mod npz;
 mod open;
+mod picture;
+mod pictures;
+pub mod random;
 mod records;
+mod sampler;
 mod shared_file;
 mod source;
+mod tiny_imagenet;
+mod training_set;
+mod webdataset;
 
 pub use error::{DataError, Part};
 pub use image_set::{ImageDims, ImageSet};
-pub use open::{ReadOptions, Split, open};
+pub use loader::{Batch, Batches, Broken, Loader, LoaderOptions, Skipped};
+pub use open::{ReadOptions, Split, open, open_pictures};
+pub use picture::Picture;
+pub use pictures::PictureSet;
+pub use sampler::{Order, Sampler};
 pub use source::DataSource;
+pub use training_set::{TrainingSet, split_held_out};

@@ -1,7 +1,9 @@
 //! Images that are held in memory: arrays of an archive, where nothing can be read without unpacking what is before it.
 
-use crate::error::DataError;
+use crate::error::{DataError, Part};
+use crate::image_set::ImageDims;
 use crate::input::pixel;
+use crate::picture::Picture;
 
 /// The order of the values of one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,11 +31,34 @@ impl Order {
             }
         }
     }
+
+    /// The bytes of an image as `[H, W, C]`.
+    pub(crate) fn picture(self, image: &[u8], dims: ImageDims) -> Result<Picture, DataError> {
+        let ImageDims { channels, height, width } = dims;
+        let bytes = match self {
+            Self::Planes if channels == 3 => interleaved(image),
+            Self::Planes | Self::Interleaved { .. } => image.to_vec(),
+        };
+        Picture::new(width, height, channels, bytes)
+    }
+}
+
+/// Three planes as `[H·W, 3]`.
+fn interleaved(image: &[u8]) -> Vec<u8> {
+    let (red, rest) = image.split_at(image.len() / 3);
+    let (green, blue) = rest.split_at(red.len());
+    let mut bytes = vec![0; image.len()];
+    let pixels = bytes.as_chunks_mut::<3>().0;
+    for (pixel, ((red, green), blue)) in pixels.iter_mut().zip(red.iter().zip(green).zip(blue)) {
+        *pixel = [*red, *green, *blue];
+    }
+    bytes
 }
 
 /// Images one after the other, in the type and order of their file.
 pub(crate) struct InMemory {
     values: Values,
+    dims: ImageDims,
     order: Order,
 }
 
@@ -45,13 +70,13 @@ enum Values {
 }
 
 impl InMemory {
-    pub(crate) fn of_bytes(bytes: Vec<u8>, order: Order) -> Self {
-        Self { values: Values::Bytes(bytes), order }
+    pub(crate) fn of_bytes(bytes: Vec<u8>, dims: ImageDims, order: Order) -> Self {
+        Self { values: Values::Bytes(bytes), dims, order }
     }
 
     /// Every value is in `[0, 1]`.
-    pub(crate) fn of_floats(floats: Vec<f32>, order: Order) -> Self {
-        Self { values: Values::Floats(floats), order }
+    pub(crate) fn of_floats(floats: Vec<f32>, dims: ImageDims, order: Order) -> Self {
+        Self { values: Values::Floats(floats), dims, order }
     }
 
     /// Reads one image into `out`, which holds as many values as an image.
@@ -63,6 +88,22 @@ impl InMemory {
             }
         }
         Ok(())
+    }
+
+    /// One image as bytes, which floats are not.
+    pub(crate) fn picture(&self, image: usize) -> Result<Picture, DataError> {
+        let len = self.dims.channels * self.dims.height * self.dims.width;
+        match &self.values {
+            Values::Bytes(bytes) => self.order.picture(row(bytes, image, len)?, self.dims),
+            Values::Floats(_) => {
+                Err(DataError::format("array", Part::Array("images"), "pixels of f32", "u8 for training"))
+            }
+        }
+    }
+
+    /// Whether values are bytes.
+    pub(crate) fn has_bytes(&self) -> bool {
+        matches!(self.values, Values::Bytes(_))
     }
 }
 
@@ -93,5 +134,16 @@ mod tests {
         assert_eq!(out, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
         Order::Planes.write(&image, f32::from, &mut out);
         assert_eq!(out, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    }
+
+    #[test]
+    fn pictures_are_interleaved_whatever_the_file_is() {
+        let dims = ImageDims { channels: 3, height: 1, width: 2 };
+        let planes = Order::Planes.picture(&[1, 4, 2, 5, 3, 6], dims).unwrap();
+        assert_eq!(planes.bytes(), [1, 2, 3, 4, 5, 6]);
+        let interleaved = Order::Interleaved { channels: 3 }.picture(&[1, 2, 3, 4, 5, 6], dims).unwrap();
+        assert!(planes == interleaved);
+        let grey = ImageDims { channels: 1, height: 2, width: 2 };
+        assert_eq!(Order::Planes.picture(&[1, 2, 3, 4], grey).unwrap().bytes(), [1, 2, 3, 4]);
     }
 }

@@ -1,4 +1,4 @@
-//! NPZ: a zip of the arrays `images` and `labels`, as `numpy.savez` and `numpy.savez_compressed` write it.
+//! NPZ: a zip of the arrays `images` and `labels` (or `image` and `label`, as generated CIFAR-10 images come), as `numpy.savez` and `numpy.savez_compressed` write it.
 //!
 //! | array | type | shape |
 //! | --- | --- | --- |
@@ -8,7 +8,8 @@
 //! In four dimensions the channels are the axis of 1 or 3, second or last; where both could be, the file is refused.
 //!
 //! The images are unpacked once and stay in memory in the type of the file: one byte per value of `u8`, four per value of
-//! `f32`. Sets that should not be in memory are `folder:` or `cifar10:`.
+//! `f32`. Where that would be more than 2^31 values, and `numpy.savez` wrote them as `u8`, they are read from their places
+//! in the file instead, and their checksum is not verified.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -19,15 +20,22 @@ use zip::result::ZipError;
 
 use crate::error::{DataError, Part};
 use crate::image_set::{ImageDims, ImageSet, Pixels};
-use crate::input::{image_len, len_in_memory, open_file, read_exactly, take_count};
+use crate::input::{MAX_VALUES, image_len, len_in_memory, open_file, read_exactly, take_count};
 use crate::memory::{InMemory, Order};
 use crate::npy::Header;
+use crate::records::{RecordFile, Records};
+use crate::shared_file::SharedFile;
 
-const IMAGES: &str = "images";
-const LABELS: &str = "labels";
+/// The names of both arrays.
+const NAMES: [[&str; 2]; 2] = [["images", "labels"], ["image", "label"]];
 
 /// Opens the first images of a NPZ file.
 pub(crate) fn open(path: &Path, first: Option<usize>) -> Result<ImageSet, DataError> {
+    open_within(path, first, MAX_VALUES)
+}
+
+/// Holds at most so many values in memory.
+fn open_within(path: &Path, first: Option<usize>, most: usize) -> Result<ImageSet, DataError> {
     let (file, _) = open_file(path)?;
     let archive = |error: ZipError| {
         DataError::format(
@@ -38,10 +46,12 @@ pub(crate) fn open(path: &Path, first: Option<usize>) -> Result<ImageSet, DataEr
         )
     };
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(archive)?;
-    let images = read_images(&mut archive, path, first)?;
-    let labels = read_labels(&mut archive, path, images.total, images.count)?;
+    let has = |name: &str| archive.index_for_name(&format!("{name}.npy")).is_some();
+    let [images, labels] = NAMES.into_iter().find(|[images, _]| has(images)).unwrap_or(NAMES[0]);
+    let images = read_images(&mut archive, path, images, first, most)?;
+    let labels = read_labels(&mut archive, path, labels, images.total, images.count)?;
     let Images { dims, pixels_per_image, pixels, .. } = images;
-    Ok(ImageSet { dims, labels, names: None, pixels_per_image, pixels: Pixels::InMemory(pixels) })
+    Ok(ImageSet { dims, labels, names: None, pixels_per_image, pixels })
 }
 
 type Archive = ZipArchive<BufReader<File>>;
@@ -53,28 +63,59 @@ struct Images {
     /// Images taken.
     count: usize,
     pixels_per_image: usize,
-    pixels: InMemory,
+    pixels: Pixels,
 }
 
-fn read_images(archive: &mut Archive, path: &Path, first: Option<usize>) -> Result<Images, DataError> {
-    let part = Part::Array(IMAGES);
-    let mut array = ArrayReader::open(archive, path, IMAGES)?;
+fn read_images(
+    archive: &mut Archive,
+    path: &Path,
+    name: &'static str,
+    first: Option<usize>,
+    most: usize,
+) -> Result<Images, DataError> {
+    let part = Part::Array(name);
+    let mut array = ArrayReader::open(archive, path, name)?;
     let shape = array.header.shape.clone();
     let (dims, order) = layout(&shape)
         .map_err(|wanted| DataError::format(path, part.clone(), format!("shape {shape:?}"), wanted))?;
     let total = shape.first().copied().unwrap_or_default();
     let count = take_count(path, total, first)?;
     let pixels_per_image = image_len(path, dims)?;
+    let is_large = array.header.descr == "|u1" && count.saturating_mul(pixels_per_image) > most;
+    if let Some(start) = array.stored_at().filter(|_| is_large) {
+        let pixels = records(path, start, count, dims, order)?;
+        return Ok(Images { dims, total, count, pixels_per_image, pixels });
+    }
     let values = len_in_memory(path, count, pixels_per_image)?;
     let pixels = match array.header.descr.as_str() {
-        "|u1" => InMemory::of_bytes(array.first_bytes(values)?, order),
-        "<f4" => InMemory::of_floats(array.first_unit_floats(values, pixels_per_image)?, order),
+        "|u1" => InMemory::of_bytes(array.first_bytes(values)?, dims, order),
+        "<f4" => InMemory::of_floats(array.first_unit_floats(values, pixels_per_image)?, dims, order),
         other => {
             let wanted = "u8 or little-endian f32: save array.astype('float32')";
             return Err(DataError::format(path, part, format!("element type {other}"), wanted));
         }
     };
-    Ok(Images { dims, total, count, pixels_per_image, pixels })
+    Ok(Images { dims, total, count, pixels_per_image, pixels: Pixels::InMemory(pixels) })
+}
+
+/// Images that stay in the file.
+fn records(
+    path: &Path,
+    start: u64,
+    count: usize,
+    dims: ImageDims,
+    order: Order,
+) -> Result<Pixels, DataError> {
+    let (file, stamp) = open_file(path)?;
+    let stride = image_len(path, dims)? as u64;
+    let end = stride.checked_mul(count as u64).and_then(|length| length.checked_add(start));
+    if end.is_none_or(|end| end > stamp.length) {
+        let found = format!("{} bytes", stamp.length);
+        return Err(DataError::format(path, Part::Whole, found, format!("{count} images of {stride} bytes")));
+    }
+    let file = SharedFile::new(path.to_owned(), file, stamp);
+    let files = vec![RecordFile { file, start, stride, count }];
+    Ok(Pixels::Records(Records { files, dims, order }))
 }
 
 /// Dimensions and order of an array of images, or what was wanted instead.
@@ -98,11 +139,12 @@ fn layout(shape: &[usize]) -> Result<(ImageDims, Order), &'static str> {
 fn read_labels(
     archive: &mut Archive,
     path: &Path,
+    name: &'static str,
     total: usize,
     count: usize,
 ) -> Result<Vec<usize>, DataError> {
-    let part = Part::Array(LABELS);
-    let mut array = ArrayReader::open(archive, path, LABELS)?;
+    let part = Part::Array(name);
+    let mut array = ArrayReader::open(archive, path, name)?;
     if array.header.shape != [total] {
         let found = format!("shape {:?}", array.header.shape);
         return Err(DataError::format(path, part, found, format!("[{total}], one for each image")));
@@ -173,6 +215,13 @@ impl<'a> ArrayReader<'a> {
             return Err(DataError::format(path, part, format!("{data} bytes of data"), wanted));
         }
         Ok(Self { entry, header, path, part, data })
+    }
+
+    /// Where the data is in the file, if it is there as it is.
+    fn stored_at(&self) -> Option<u64> {
+        let start = self.entry.data_start();
+        let stored = self.entry.compression() == zip::CompressionMethod::Stored && !self.entry.encrypted();
+        stored.then(|| start.checked_add(self.header.length as u64)).flatten()
     }
 
     /// The first bytes of the data.

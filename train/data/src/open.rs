@@ -4,10 +4,11 @@ use std::fmt;
 
 use crate::error::DataError;
 use crate::image_set::ImageSet;
+use crate::pictures::PictureSet;
 use crate::source::DataSource;
-use crate::{cifar10, folder, idx, npz};
+use crate::{cifar10, cifar100, folder, idx, imagenet, npz, tiny_imagenet, webdataset};
 
-/// Which part of a source. Formats without parts (ImageFolder, NPZ) ignore it: their path names the part already.
+/// Which part of a source. Formats without parts (ImageFolder, WebDataset, NPZ) ignore it: their path names the part already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Split {
     /// Images that models are trained on.
@@ -43,7 +44,29 @@ pub fn open(source: &DataSource, options: &ReadOptions) -> Result<ImageSet, Data
     match source {
         DataSource::Cifar10(path) => cifar10::open(path, options),
         DataSource::Mnist(path) => idx::open(path, options),
-        DataSource::ImageFolder(path) => folder::open(path, options.first),
         DataSource::Npz(path) => npz::open(path, options.first),
+        DataSource::Cifar100(path) => cifar100::open(path, options),
+        DataSource::ImageFolder(_)
+        | DataSource::TinyImageNet(_)
+        | DataSource::ImageNet(_)
+        | DataSource::WebDataset(_) => open_pictures(source, options)?.one_size(),
+    }
+}
+
+/// Opens labelled images of any sizes, in file order, for training: as [`open`], but the headers of PNG and JPEG files
+/// are read with their pixels, not before.
+///
+/// # Errors
+/// As [`open`]; an NPZ of `f32` is refused, because augmentation works on bytes.
+pub fn open_pictures(source: &DataSource, options: &ReadOptions) -> Result<PictureSet, DataError> {
+    let ReadOptions { split, first } = *options;
+    match source {
+        DataSource::ImageFolder(path) => folder::pictures(path, first),
+        DataSource::TinyImageNet(path) => tiny_imagenet::pictures(path, split, first),
+        DataSource::ImageNet(path) => imagenet::pictures(path, split, first),
+        DataSource::WebDataset(path) => webdataset::pictures(path, first),
+        DataSource::Cifar10(_) | DataSource::Cifar100(_) | DataSource::Mnist(_) | DataSource::Npz(_) => {
+            PictureSet::of_image_set(open(source, options)?, source.path())
+        }
     }
 }

@@ -1,15 +1,22 @@
 //! Images as bytes at fixed places of a file that stays open, so that any of them can be read at any time.
 
 use crate::error::DataError;
+use crate::image_set::ImageDims;
+use crate::input::pixel;
+use crate::memory::Order;
+use crate::picture::Picture;
 use crate::shared_file::SharedFile;
 
 /// Files of records, one after the other.
 #[derive(Debug)]
 pub(crate) struct Records {
     pub(crate) files: Vec<RecordFile>,
+    /// Of every image.
+    pub(crate) dims: ImageDims,
+    pub(crate) order: Order,
 }
 
-/// A file of records of one size, each with the channel-major bytes of an image.
+/// A file of records of one size, each with the bytes of an image.
 #[derive(Debug)]
 pub(crate) struct RecordFile {
     pub(crate) file: SharedFile,
@@ -24,13 +31,47 @@ pub(crate) struct RecordFile {
 impl Records {
     /// Reads one image into `out`, which holds as many values as an image.
     pub(crate) fn read(&self, image: usize, out: &mut [f32]) -> Result<(), DataError> {
+        let (file, offset) = self.place(image)?;
+        match self.order {
+            Order::Planes => file.file.read_pixels(offset, out),
+            Order::Interleaved { .. } => {
+                let mut bytes = vec![0; out.len()];
+                file.file.read_bytes(offset, &mut bytes)?;
+                self.order.write(&bytes, pixel, out);
+                Ok(())
+            }
+        }
+    }
+
+    /// Reads one image as bytes.
+    pub(crate) fn picture(&self, image: usize) -> Result<Picture, DataError> {
+        let (file, offset) = self.place(image)?;
+        let mut bytes = vec![0; self.dims.channels * self.dims.height * self.dims.width];
+        file.file.read_bytes(offset, &mut bytes)?;
+        self.order.picture(&bytes, self.dims)
+    }
+
+    /// The file of an image, and where its pixels start.
+    fn place(&self, image: usize) -> Result<(&RecordFile, u64), DataError> {
         let mut index = image;
         for file in &self.files {
             if index < file.count {
-                return file.file.read_pixels(file.start + file.stride * index as u64, out);
+                return Ok((file, file.start + file.stride * index as u64));
             }
             index -= file.count;
         }
         Err(DataError::NoSuchImage { image, count: image - index })
+    }
+
+    /// The file of an image and its record.
+    pub(crate) fn name(&self, image: usize) -> String {
+        let mut index = image;
+        for file in &self.files {
+            if index < file.count {
+                return format!("{}, image {index}", file.file.path().display());
+            }
+            index -= file.count;
+        }
+        format!("image {image}")
     }
 }

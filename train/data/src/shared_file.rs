@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
 use crate::input::{Stamp, pixel};
@@ -26,9 +26,21 @@ impl SharedFile {
         Self { path, stamp, file: Shared::new(file) }
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Reads as many bytes as `out` holds values, and makes pixels of them.
     pub(crate) fn read_pixels(&self, offset: u64, out: &mut [f32]) -> Result<(), DataError> {
-        let read = self.fill(offset, out);
+        self.unless_changed(self.fill(offset, out))
+    }
+
+    /// Fills `out`.
+    pub(crate) fn read_bytes(&self, offset: u64, out: &mut [u8]) -> Result<(), DataError> {
+        self.unless_changed(self.file.read_exact_at(out, offset))
+    }
+
+    fn unless_changed(&self, read: io::Result<()>) -> Result<(), DataError> {
         // Asked afterwards, so that no change before the read goes unseen; asked even if the read failed, because a
         // truncated file says more than an unexpected end.
         let metadata = self.file.get().metadata().map_err(|source| DataError::io(&self.path, source))?;
@@ -112,7 +124,6 @@ mod seeking {
 mod tests {
     use super::*;
     use crate::input::open_file;
-    use std::path::Path;
     use std::time::{Duration, SystemTime};
 
     /// Longer than the buffer, of a period that no buffer divides.
@@ -178,8 +189,13 @@ mod tests {
             let file = shared(&path);
             change(&File::options().write(true).open(&path).unwrap());
             for offset in [0, 5_000] {
-                let error = file.read_pixels(offset, &mut [0.0; 10]).unwrap_err();
-                assert!(matches!(error, DataError::Changed { .. }), "change {index}: {error}");
+                let errors = [
+                    file.read_pixels(offset, &mut [0.0; 10]).unwrap_err(),
+                    file.read_bytes(offset, &mut [0; 10]).unwrap_err(),
+                ];
+                for error in errors {
+                    assert!(matches!(error, DataError::Changed { .. }), "change {index}: {error}");
+                }
             }
         }
     }

@@ -32,6 +32,10 @@ pub struct Position {
     pub step: u64,
     /// Epoch of the next step, from 0.
     pub epoch: u64,
+    /// Sum of the losses of the steps of this epoch that are done, for its mean in the log.
+    pub epoch_loss: f64,
+    /// Images left out so far because they could not be decoded, once for each time.
+    pub skipped: u64,
     /// The best epoch so far by the held-out split.
     pub best: Option<Best>,
     /// Seed of the run.

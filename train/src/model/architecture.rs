@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::model::Pooling;
+
 /// A kind of encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -15,6 +17,16 @@ pub enum Family {
     Convit,
     /// CaiT: talking heads, LayerScale, two class-attention layers at the end.
     Cait,
+}
+
+impl Family {
+    /// What the head of a classifier reads (section 3.1 of the facts; `finetune.py`).
+    pub fn pooling(self) -> Pooling {
+        match self {
+            Self::Vit | Self::VitConvStem => Pooling::Mean,
+            Self::Convit | Self::Cait => Pooling::ClassToken,
+        }
+    }
 }
 
 /// The shape of a network: its family and its sizes. Three colour channels, MLP ratio 4, pre-norm.
@@ -87,6 +99,22 @@ pub enum ArchitectureError {
     },
 }
 
+/// All at least 1.
+pub(super) fn check_sizes(sizes: &[(&'static str, i64)]) -> Result<(), ArchitectureError> {
+    match sizes.iter().find(|(_, size)| *size < 1) {
+        Some(&(name, found)) => Err(ArchitectureError::Empty { name, found }),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn check_heads(heads: i64, width: i64) -> Result<(), ArchitectureError> {
+    if width % heads != 0 { Err(ArchitectureError::Heads { heads, width }) } else { Ok(()) }
+}
+
+pub(super) fn check_positions(width: i64) -> Result<(), ArchitectureError> {
+    if width % 4 != 0 { Err(ArchitectureError::Positions { width }) } else { Ok(()) }
+}
+
 fn divisors(number: i64) -> String {
     let fitting: Vec<_> = (1..=number).filter(|d| number % d == 0).map(|d| d.to_string()).collect();
     fitting.join(", ")
@@ -105,19 +133,13 @@ impl Architecture {
             ("image_size", self.image_size),
             ("patch_size", self.patch_size),
         ];
-        if let Some(&(name, found)) = sizes.iter().find(|(_, size)| *size < 1) {
-            return Err(ArchitectureError::Empty { name, found });
-        }
+        check_sizes(&sizes)?;
         let &Self { width, heads, image_size, patch_size, depth, .. } = self;
         if image_size % patch_size != 0 {
             return Err(ArchitectureError::Patch { patch_size, image_size });
         }
-        if width % heads != 0 {
-            return Err(ArchitectureError::Heads { heads, width });
-        }
-        if width % 4 != 0 {
-            return Err(ArchitectureError::Positions { width });
-        }
+        check_heads(heads, width)?;
+        check_positions(width)?;
         if self.family == Family::VitConvStem && patch_size != 16 {
             return Err(ArchitectureError::Stem { patch_size });
         }
@@ -125,6 +147,29 @@ impl Architecture {
             return Err(ArchitectureError::TooShallow { depth });
         }
         Ok(())
+    }
+
+    /// Depth of the parameter of that name, for layer-wise learning rates: 0 for patches, positions and class token, i + 1
+    /// for block i, one more than the last block for normalisation and head.
+    ///
+    /// CaiT's class-attention blocks share the last block's number, so that all others keep the one they have in the
+    /// authors' code (which takes these for the first blocks, section 6). ConViT's class token joins late and still has 0.
+    pub fn layer_of(&self, name: &str) -> usize {
+        let depth = self.depth as usize;
+        if let Some(block) = name.strip_prefix("blocks.").and_then(|rest| rest.split('.').next()) {
+            return block.parse().map_or(depth, |block: usize| (block + 1).min(depth));
+        }
+        match name {
+            "cls_token" | "pos_embed" => 0,
+            _ if name.starts_with("patch_embed.") => 0,
+            _ if name.starts_with("blocks_token_only.") => depth,
+            _ => depth + 1,
+        }
+    }
+
+    /// How many different depths [`layer_of`](Self::layer_of) knows: those of the blocks and two more.
+    pub fn layer_count(&self) -> usize {
+        self.depth as usize + 2
     }
 
     /// Patches along one side.
@@ -165,5 +210,35 @@ mod tests {
             let error = architecture.check().unwrap_err().to_string();
             assert!(error.contains(wanted), "{error} lacks {wanted}");
         }
+    }
+
+    #[test]
+    fn depths_run_from_the_patches_to_the_head() {
+        let vit = Architecture {
+            family: Family::Vit,
+            width: 192,
+            depth: 12,
+            heads: 3,
+            image_size: 32,
+            patch_size: 4,
+        };
+        let cait = Architecture { family: Family::Cait, depth: 24, heads: 4, ..vit };
+        let cases = [
+            (vit, "cls_token", 0),
+            (vit, "pos_embed", 0),
+            (vit, "patch_embed.proj.weight", 0),
+            (vit, "blocks.0.attn.qkv.weight", 1),
+            (vit, "blocks.11.mlp.fc2.bias", 12),
+            (vit, "fc_norm.weight", 13),
+            (vit, "head.bias", 13),
+            (cait, "blocks.1.gamma_1", 2),
+            (cait, "blocks_token_only.0.attn.q.weight", 24),
+            (cait, "blocks_token_only.1.attn.q.weight", 24),
+            (cait, "norm.weight", 25),
+        ];
+        for (architecture, name, layer) in cases {
+            assert_eq!(architecture.layer_of(name), layer, "{name}");
+        }
+        assert_eq!((vit.layer_count(), cait.layer_count()), (14, 26));
     }
 }

@@ -41,7 +41,13 @@ fn rate_of(block: usize, depth: i64, rate: f64) -> f64 {
 }
 
 /// `x + branch`, the branch scaled where there is stochastic depth.
-pub fn add(x: &Tensor, branch: &Tensor, drop_path: Option<&DropPath>, block: usize, place: usize) -> Tensor {
+pub(super) fn add(
+    x: &Tensor,
+    branch: &Tensor,
+    drop_path: Option<&DropPath>,
+    block: usize,
+    place: usize,
+) -> Tensor {
     match drop_path {
         None => x + branch,
         Some(drop_path) => x + branch * drop_path.scale(block, place),

@@ -2,11 +2,14 @@
 
 use tch::{Kind, Tensor};
 
+use crate::model::cait::Cait;
+use crate::model::convit::Convit;
 use crate::model::mask::Mask;
 use crate::model::{Architecture, DropPath, Family, Vit};
 use crate::parameters::Scope;
 
-/// Whether positions are a fixed table (pre-training) or trained (fine-tuning).
+/// Whether a ViT's positions are a fixed table (pre-training) or trained (fine-tuning). ConViT and CaiT train theirs in
+/// any case, as the authors do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Positions {
     /// The sine-cosine table, never updated.
@@ -35,7 +38,8 @@ pub fn build(
     compute: Kind,
 ) -> Box<dyn Encoder> {
     match architecture.family {
-        Family::Vit => Box::new(Vit::new(scope, architecture, positions, compute)),
-        Family::VitConvStem | Family::Convit | Family::Cait => unimplemented!(),
+        Family::Vit | Family::VitConvStem => Box::new(Vit::new(scope, architecture, positions, compute)),
+        Family::Convit => Box::new(Convit::new(scope, architecture, compute)),
+        Family::Cait => Box::new(Cait::new(scope, architecture, compute)),
     }
 }

@@ -10,7 +10,7 @@ use crate::parameters::{Init, Scope};
 
 /// `x · weightᵀ + bias` over the last axis.
 #[derive(Debug)]
-pub struct Linear {
+pub(super) struct Linear {
     weight: Tensor,
     bias: Option<Tensor>,
     compute: Kind,
@@ -18,19 +18,25 @@ pub struct Linear {
 
 impl Linear {
     /// With weight `[output, input]` from `init` and a bias of zeros.
-    pub fn new(mut scope: Scope<'_>, input: i64, output: i64, init: Init, compute: Kind) -> Self {
+    pub(super) fn new(mut scope: Scope<'_>, input: i64, output: i64, init: Init, compute: Kind) -> Self {
         let weight = scope.parameter("weight", &[output, input], init);
         let bias = Some(scope.parameter("bias", &[output], Init::Zeros));
         Self { weight, bias, compute }
     }
 
     /// Without a bias.
-    pub fn without_bias(mut scope: Scope<'_>, input: i64, output: i64, init: Init, compute: Kind) -> Self {
+    pub(super) fn without_bias(
+        mut scope: Scope<'_>,
+        input: i64,
+        output: i64,
+        init: Init,
+        compute: Kind,
+    ) -> Self {
         Self { weight: scope.parameter("weight", &[output, input], init), bias: None, compute }
     }
 
     /// `[…, input]` to `[…, output]`.
-    pub fn forward(&self, x: &Tensor) -> Tensor {
+    pub(super) fn forward(&self, x: &Tensor) -> Tensor {
         let bias = self.bias.as_ref().map(|bias| bias.to_kind(self.compute));
         x.to_kind(self.compute).linear(&self.weight.to_kind(self.compute), bias.as_ref())
     }
@@ -38,7 +44,7 @@ impl Linear {
 
 /// Convolution with a bias.
 #[derive(Debug)]
-pub struct Conv2d {
+pub(super) struct Conv2d {
     weight: Tensor,
     bias: Tensor,
     stride: i64,
@@ -48,24 +54,24 @@ pub struct Conv2d {
 
 /// Side length, stride and zero padding of a convolution.
 #[derive(Debug, Clone, Copy)]
-pub struct Window {
+pub(super) struct Window {
     /// Side length of the kernel.
-    pub kernel: i64,
+    pub(super) kernel: i64,
     /// Distance between windows.
-    pub stride: i64,
+    pub(super) stride: i64,
     /// Zeros on every side.
-    pub padding: i64,
+    pub(super) padding: i64,
 }
 
 impl Conv2d {
     /// The patch convolution of MAE: xavier-uniform on the flattened kernel, bias 0.
-    pub fn patches(scope: Scope<'_>, channels: i64, width: i64, patch: i64, compute: Kind) -> Self {
+    pub(super) fn patches(scope: Scope<'_>, channels: i64, width: i64, patch: i64, compute: Kind) -> Self {
         let window = Window { kernel: patch, stride: patch, padding: 0 };
         Self::new(scope, channels, width, window, Init::XavierUniform, Init::Zeros, compute)
     }
 
     /// With weight `[output, input, kernel, kernel]`.
-    pub fn new(
+    pub(super) fn new(
         mut scope: Scope<'_>,
         input: i64,
         output: i64,
@@ -80,7 +86,7 @@ impl Conv2d {
     }
 
     /// `[N, input, H, W]` to `[N, output, H', W']`.
-    pub fn forward(&self, x: &Tensor) -> Tensor {
+    pub(super) fn forward(&self, x: &Tensor) -> Tensor {
         let (weight, bias) = (self.weight.to_kind(self.compute), self.bias.to_kind(self.compute));
         let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
         x.to_kind(self.compute).conv2d(&weight, Some(&bias), stride, padding, [1, 1], 1)
@@ -89,21 +95,21 @@ impl Conv2d {
 
 /// Layer normalisation over the last axis, eps 1e-6, in float32.
 #[derive(Debug)]
-pub struct LayerNorm {
+pub(super) struct LayerNorm {
     weight: Tensor,
     bias: Tensor,
 }
 
 impl LayerNorm {
     /// Scale 1 and shift 0.
-    pub fn new(mut scope: Scope<'_>, width: i64) -> Self {
+    pub(super) fn new(mut scope: Scope<'_>, width: i64) -> Self {
         let weight = scope.parameter("weight", &[width], Init::Ones);
         let bias = scope.parameter("bias", &[width], Init::Zeros);
         Self { weight, bias }
     }
 
     /// Any shape that ends in `width`.
-    pub fn forward(&self, x: &Tensor) -> Tensor {
+    pub(super) fn forward(&self, x: &Tensor) -> Tensor {
         let width = self.weight.size();
         x.to_kind(Kind::Float).layer_norm(&width, Some(&self.weight), Some(&self.bias), 1e-6, true)
     }
@@ -111,21 +117,21 @@ impl LayerNorm {
 
 /// Two Linears with the exact (erf) GELU between them.
 #[derive(Debug)]
-pub struct Mlp {
+pub(super) struct Mlp {
     fc1: Linear,
     fc2: Linear,
 }
 
 impl Mlp {
     /// `width` to `hidden` and back, under `fc1` and `fc2`.
-    pub fn new(mut scope: Scope<'_>, width: i64, hidden: i64, compute: Kind) -> Self {
+    pub(super) fn new(mut scope: Scope<'_>, width: i64, hidden: i64, compute: Kind) -> Self {
         let fc1 = Linear::new(scope.child("fc1"), width, hidden, Init::XavierUniform, compute);
         let fc2 = Linear::new(scope.child("fc2"), hidden, width, Init::XavierUniform, compute);
         Self { fc1, fc2 }
     }
 
     /// `[N, T, D]` to the same shape.
-    pub fn forward(&self, x: &Tensor) -> Tensor {
+    pub(super) fn forward(&self, x: &Tensor) -> Tensor {
         self.fc2.forward(&self.fc1.forward(x).gelu("none"))
     }
 }

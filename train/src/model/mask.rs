@@ -34,6 +34,11 @@ impl Mask {
         Self { ids_keep: ids_shuffle.narrow(1, 0, keep), ids_restore, hidden }
     }
 
+    /// Share of the patches that are hidden.
+    pub fn ratio(&self) -> f64 {
+        1.0 - self.ids_keep.size()[1] as f64 / self.ids_restore.size()[1] as f64
+    }
+
     /// On another device.
     pub fn to_device(&self, device: tch::Device) -> Self {
         Self {

@@ -6,19 +6,32 @@
 mod architecture;
 mod attention;
 mod autoencoder;
+mod block;
+mod cait;
 mod classifier;
+mod conv_stem;
+mod convit;
+mod decoder;
 mod drop_path;
 pub mod encoder;
 mod layers;
 mod mask;
+mod patch_embed;
 mod patches;
 mod position;
+mod positional;
+mod preset;
 mod vit;
 
+#[cfg(test)]
+mod tests;
+
 pub use architecture::{Architecture, ArchitectureError, Family};
-pub use autoencoder::{DecoderShape, MaskedAutoencoder, reconstruction_loss};
+pub use autoencoder::{MaskedAutoencoder, reconstruction_loss};
 pub use classifier::{Classifier, Pooling};
+pub use decoder::DecoderShape;
 pub use drop_path::DropPath;
 pub use encoder::{Encoder, Positions};
 pub use mask::Mask;
+pub use preset::Preset;
 pub use vit::Vit;

@@ -4,7 +4,7 @@ use tch::Tensor;
 
 /// `[N, C, H, W]` to `[N, L, patch²·C]`: patches in raster order, values of a patch in the order row, column, channel
 /// (MAE, `patchify`).
-pub fn patchify(images: &Tensor, patch: i64) -> Tensor {
+pub(crate) fn patchify(images: &Tensor, patch: i64) -> Tensor {
     let size = images.size();
     let (n, channels, rows, columns) = (size[0], size[1], size[2] / patch, size[3] / patch);
     let x = images.reshape([n, channels, rows, patch, columns, patch]);

@@ -6,7 +6,7 @@ use tch::{Kind, Tensor};
 ///
 /// The first half of the width encodes the column, the second the row; inside a half come all sines and then all
 /// cosines, with frequencies 10000^(−i/(width/4)). `width` must be a multiple of 4.
-pub fn sin_cos(rows: i64, columns: i64, width: i64) -> Tensor {
+pub(super) fn sin_cos(rows: i64, columns: i64, width: i64) -> Tensor {
     let mut table = Vec::with_capacity((rows * columns * width) as usize);
     for row in 0..rows {
         for column in 0..columns {
@@ -18,7 +18,7 @@ pub fn sin_cos(rows: i64, columns: i64, width: i64) -> Tensor {
 }
 
 /// The same with a row of zeros in front for the class token, `[1, 1 + rows·columns, width]`.
-pub fn sin_cos_with_class_token(rows: i64, columns: i64, width: i64) -> Tensor {
+pub(super) fn sin_cos_with_class_token(rows: i64, columns: i64, width: i64) -> Tensor {
     let patches = sin_cos(rows, columns, width);
     Tensor::cat(&[&Tensor::zeros([1, 1, width], (Kind::Float, patches.device())), &patches], 1)
 }

@@ -149,10 +149,7 @@ fn images(settings: &Settings) -> Result<Images, Failure> {
 
 /// Whether a source has a training and a test part.
 pub(crate) fn has_splits(source: &DataSource) -> bool {
-    match source {
-        DataSource::Cifar10(_) | DataSource::Mnist(_) => true,
-        DataSource::ImageFolder(_) | DataSource::Npz(_) => false,
-    }
+    source.has_splits()
 }
 
 fn normalisation(settings: &Settings) -> Result<Option<Normalisation>, Failure> {

@@ -90,6 +90,33 @@ fn long_arrays_of_floats_stay_in_order() {
     }
 }
 
+/// As generated images come: other names, channels last, `numpy.savez` without compression.
+#[test]
+fn generated_images_are_read_from_memory_and_from_the_file() {
+    let images = counting(&[4, 2, 2, 3]);
+    let mut writer = NpzWriter::new(Cursor::new(Vec::new()));
+    writer.add_array("image", &images).unwrap();
+    writer.add_array("label", &array![3_i64, 1, 4, 1]).unwrap();
+    let bytes = writer.finish().unwrap().into_inner();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("edm.npz");
+    std::fs::write(&path, &bytes).unwrap();
+    for most in [48, 47] {
+        let set = open_within(&path, None, most).unwrap();
+        assert_eq!(matches!(set.pixels, Pixels::Records(_)), most == 47);
+        assert_eq!(set.labels, [3, 1, 4, 1]);
+        for image in [3, 0] {
+            let wanted = images.index_axis(ndarray::Axis(0), image);
+            let picture = set.read_rgb(image).unwrap();
+            assert!(picture.bytes().iter().eq(wanted.iter()), "image {image}");
+            assert_eq!(set.row(image)[1], pixel(wanted[[0, 1, 0]]));
+        }
+    }
+    // Compressed arrays have no places.
+    std::fs::write(&path, npz(&images, &array![3_i64, 1, 4, 1])).unwrap();
+    assert!(matches!(open_within(&path, None, 47).unwrap().pixels, Pixels::InMemory(_)));
+}
+
 #[test]
 fn the_first_images_are_taken() {
     let bytes = npz(&Array3::<u8>::zeros((4, 2, 2)), &array![3_i32, 2, -1, 0]);

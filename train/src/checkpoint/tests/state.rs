@@ -69,7 +69,15 @@ impl Run {
 
 fn position(step: u64) -> Position {
     let best = Some(Best { metric: 0.1 + 0.2, epoch: 1 });
-    Position { step, epoch: 2, best, seed: u64::MAX, config_digest: "abc".to_owned() }
+    Position {
+        step,
+        epoch: 2,
+        epoch_loss: 0.75,
+        skipped: 3,
+        best,
+        seed: u64::MAX,
+        config_digest: "abc".to_owned(),
+    }
 }
 
 #[test]

@@ -1,0 +1,33 @@
+//! What happens to a picture between the file and the network. One operation a file; all randomness is the caller's
+//! [`Stream`](crate::random::Stream), and every operation maps bytes to bytes.
+//!
+//! | operation | equal to | checked against |
+//! | --- | --- | --- |
+//! | [`resample`] | Pillow's `resize`, bicubic, 8 bit | Pillow's bytes |
+//! | [`Evaluation`] | torchvision's `Resize` and `CenterCrop` | torchvision's bytes |
+//! | [`PadCrop`], flip, [`RandomResizedCrop`] | torchvision's rule | its geometry and distribution |
+//! | [`RandAugment`] | timm's `rand-m9-mstd0.5-inc1` | timm's bytes for each operation and its arguments |
+//! | [`Erasing`] | timm's `RandomErasing` | its geometry |
+//!
+//! The distributions are those of the originals, the draws are our own.
+
+mod augmentation;
+mod crop;
+mod erasing;
+mod evaluation;
+mod pad_crop;
+mod rand_augment;
+mod random_resized_crop;
+pub(crate) mod resample;
+mod setting;
+
+#[cfg(test)]
+mod fixtures;
+
+pub use augmentation::{Augmentation, Crop};
+pub use erasing::{Erasing, ErasingFill};
+pub use evaluation::Evaluation;
+pub use pad_crop::PadCrop;
+pub use rand_augment::RandAugment;
+pub use random_resized_crop::RandomResizedCrop;
+pub use resample::{Region, resample};

@@ -1,0 +1,230 @@
+//! Bicubic resizing with antialiasing, equal to Pillow's for 8-bit images, byte for byte.
+//!
+//! Pillow (`Resample.c`) convolves along rows first and along columns second and rounds to bytes in between. Its weights
+//! are computed in `f64` and used as integers of 22 fractional bits, so that the result does not depend on the machine.
+//! A pass whose length does not change is left out.
+
+use crate::picture::Picture;
+
+/// A rectangle of a picture, in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Region {
+    /// First column.
+    pub left: usize,
+    /// First row.
+    pub top: usize,
+    /// Columns, at least 1.
+    pub width: usize,
+    /// Rows, at least 1.
+    pub height: usize,
+}
+
+impl Region {
+    /// All of a picture.
+    pub fn whole(picture: &Picture) -> Self {
+        Self { left: 0, top: 0, width: picture.width(), height: picture.height() }
+    }
+
+    /// Whether every pixel of it lies in the picture, and there is at least one.
+    pub fn fits(self, picture: &Picture) -> bool {
+        let within = |start: usize, length: usize, limit| {
+            length > 0 && start.checked_add(length).is_some_and(|end| end <= limit)
+        };
+        within(self.left, self.width, picture.width()) && within(self.top, self.height, picture.height())
+    }
+}
+
+/// A region of a picture, resized to `width x height`; `None` where it does not fit or a side is 0.
+///
+/// The pixels around the region play no part, as in `image.crop(region).resize(size, BICUBIC)`.
+pub fn resample(picture: &Picture, region: Region, (width, height): (usize, usize)) -> Option<Picture> {
+    if !region.fits(picture) || width == 0 || height == 0 {
+        return None;
+    }
+    let rows = match picture.channels() {
+        1 => along_rows::<1>(picture, region, width),
+        _ => along_rows::<3>(picture, region, width),
+    };
+    let channels = picture.channels();
+    let bytes = if height == region.height {
+        rows
+    } else {
+        along_columns(&rows, width * channels, region.height, height)
+    };
+    Some(Picture::of_rows(width, height, channels, bytes))
+}
+
+/// Fractional bits of the weights: 32, less 8 of a byte and 2 for sums outside of its range.
+const BITS: u32 = 32 - 8 - 2;
+const HALF: i32 = 1 << (BITS - 1);
+
+fn to_byte(sum: i32) -> u8 {
+    (sum >> BITS).clamp(0, 255) as u8
+}
+
+/// What each output pixel takes from the input.
+struct Taps {
+    /// First input pixel and number of weights, by output pixel.
+    spans: Vec<(usize, usize)>,
+    /// One after the other.
+    weights: Vec<i32>,
+}
+
+impl Taps {
+    /// Pillow's `precompute_coeffs` and `normalize_coeffs_8bpc` for a line of `input` pixels that becomes `output`
+    /// pixels.
+    fn new(input: usize, output: usize) -> Self {
+        /// Half the width of the bicubic kernel.
+        const SUPPORT: f64 = 2.0;
+        let scale = input as f64 / output as f64;
+        let stretch = scale.max(1.0);
+        let (support, inverse) = (SUPPORT * stretch, 1.0 / stretch);
+        let mut taps = Self { spans: Vec::with_capacity(output), weights: Vec::new() };
+        let mut weights: Vec<f64> = Vec::new();
+        for place in 0..output {
+            let centre = (place as f64 + 0.5) * scale;
+            // Casts truncate towards zero, and negative numbers become 0.
+            let first = (centre - support + 0.5) as usize;
+            let end = ((centre + support + 0.5) as usize).min(input);
+            weights.clear();
+            weights.extend((first..end).map(|x| bicubic((x as f64 - centre + 0.5) * inverse)));
+            let sum: f64 = weights.iter().sum();
+            let normal = |weight: &f64| if sum == 0.0 { *weight } else { weight / sum };
+            taps.weights.extend(weights.iter().map(normal).map(fixed_point));
+            taps.spans.push((first, weights.len()));
+        }
+        taps
+    }
+
+    /// First input pixel and weights, by output pixel.
+    fn iter(&self) -> impl Iterator<Item = (usize, &[i32])> {
+        let mut rest = self.weights.as_slice();
+        self.spans.iter().map(move |(first, count)| {
+            let (weights, after) = rest.split_at(*count);
+            rest = after;
+            (*first, weights)
+        })
+    }
+}
+
+fn fixed_point(weight: f64) -> i32 {
+    let scaled = weight * f64::from(1 << BITS);
+    if weight < 0.0 { (scaled - 0.5) as i32 } else { (scaled + 0.5) as i32 }
+}
+
+/// The cubic convolution kernel with `a = -1/2`.
+fn bicubic(x: f64) -> f64 {
+    const A: f64 = -0.5;
+    let x = x.abs();
+    if x < 1.0 {
+        ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0
+    } else if x < 2.0 {
+        (((x - 5.0) * x + 8.0) * x - 4.0) * A
+    } else {
+        0.0
+    }
+}
+
+/// The rows of a region, each with `width` pixels: `[region.height, width, C]`.
+fn along_rows<const C: usize>(picture: &Picture, region: Region, width: usize) -> Vec<u8> {
+    let taps = (width != region.width).then(|| Taps::new(region.width, width));
+    let mut out = Vec::with_capacity(region.height * width * C);
+    for row in region.top..region.top + region.height {
+        let line = &picture.row(row)[region.left * C..][..region.width * C];
+        let Some(taps) = &taps else {
+            out.extend_from_slice(line);
+            continue;
+        };
+        let (pixels, _) = line.as_chunks::<C>();
+        for (first, weights) in taps.iter() {
+            let mut sums = [HALF; C];
+            for (weight, pixel) in weights.iter().zip(&pixels[first..]) {
+                for (sum, byte) in sums.iter_mut().zip(pixel) {
+                    *sum += weight * i32::from(*byte);
+                }
+            }
+            out.extend(sums.map(to_byte));
+        }
+    }
+    out
+}
+
+/// `height` rows out of `rows` rows of `length` bytes.
+fn along_columns(bytes: &[u8], length: usize, rows: usize, height: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(height * length);
+    let mut sums = vec![0; length];
+    for (first, weights) in Taps::new(rows, height).iter() {
+        sums.fill(HALF);
+        for (weight, row) in weights.iter().zip(bytes[first * length..].chunks_exact(length)) {
+            for (sum, byte) in sums.iter_mut().zip(row) {
+                *sum += weight * i32::from(*byte);
+            }
+        }
+        out.extend(sums.iter().copied().map(to_byte));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::Fixtures;
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn sizes_up_and_down_are_pillows_bytes() {
+        let fixtures = Fixtures::read();
+        let mut cases = 0;
+        for (words, wanted) in fixtures.cases("resize") {
+            let [_, "bicubic", width, height, name] = words[..] else { panic!("{words:?}") };
+            let picture = fixtures.image(name);
+            let size = (width.parse().unwrap(), height.parse().unwrap());
+            let found = resample(&picture, Region::whole(&picture), size).unwrap();
+            assert!(found == wanted, "{words:?}: {:?}", differences(&found, &wanted));
+            cases += 1;
+        }
+        assert_eq!(cases, 10);
+    }
+
+    #[test]
+    fn regions_are_torchvisions_bytes() {
+        let fixtures = Fixtures::read();
+        let mut cases = 0;
+        for (words, wanted) in fixtures.cases("crop") {
+            let numbers: Vec<usize> = words[1..6].iter().map(|word| word.parse().unwrap()).collect();
+            let [left, top, width, height, size] = numbers[..] else { panic!("{words:?}") };
+            let found =
+                resample(&fixtures.image(words[6]), Region { left, top, width, height }, (size, size));
+            assert!(found.unwrap() == wanted, "{words:?}");
+            cases += 1;
+        }
+        assert_eq!(cases, 4);
+    }
+
+    fn differences(found: &Picture, wanted: &Picture) -> Vec<(u8, u8)> {
+        let pairs = found.bytes().iter().copied().zip(wanted.bytes().iter().copied());
+        pairs.filter(|(found, wanted)| found != wanted).take(5).collect()
+    }
+
+    proptest! {
+        /// Weights sum to one, up to the rounding of each.
+        #[test]
+        fn a_plain_picture_stays_plain(
+            value: u8, sides in (1_usize..40, 1_usize..40), size in (1_usize..40, 1_usize..40), grey: bool,
+        ) {
+            let channels = if grey { 1 } else { 3 };
+            let picture = Picture::from_fn((sides.0, sides.1, channels), |_, _, _| value);
+            let found = resample(&picture, Region::whole(&picture), size).unwrap();
+            prop_assert_eq!(found.shape(), (size.0, size.1, channels));
+            prop_assert!(found.bytes().iter().all(|byte| *byte == value));
+        }
+
+        #[test]
+        fn regions_outside_are_refused(left in 0_usize..8, width in 0_usize..8, size in 0_usize..3) {
+            let picture = Picture::from_fn((5, 4, 3), |row, _, _| row as u8);
+            let region = Region { left, top: 0, width, height: 4 };
+            let fits = width > 0 && left + width <= 5 && size > 0;
+            prop_assert_eq!(resample(&picture, region, (size, 2)).is_some(), fits);
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The threads that make batches, and the iterator that gives them out.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
+
+use super::queue::{Part, Parts, Queue, Task};
+use super::{Batch, Maker};
+use crate::error::{self, DataError};
+use crate::sampler::Order;
+
+/// Orders of epochs that are remembered: batches in work belong to the last epochs only.
+const ORDERS: usize = 2;
+
+/// Batches in order, without end. Dropping it ends its threads.
+pub struct Batches {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+    /// Why no thread could be started.
+    failed: Option<DataError>,
+}
+
+struct Shared {
+    maker: Arc<Maker>,
+    queue: Mutex<Queue>,
+    /// A batch was taken, or nothing more is wanted.
+    room: Condvar,
+    /// A batch is done.
+    ready: Condvar,
+    orders: Mutex<VecDeque<(u64, Arc<Order>)>>,
+}
+
+impl Batches {
+    pub(super) fn start(maker: Arc<Maker>, epoch: u64, step: usize) -> Self {
+        let steps = maker.sampler.steps_per_epoch() as u64;
+        let first = epoch.saturating_mul(steps).saturating_add(step as u64);
+        let queue = Queue::new(maker.sampler.batch(), maker.options.ahead, first);
+        let threads = maker.options.threads;
+        let shared = Arc::new(Shared {
+            maker,
+            queue: Mutex::new(queue),
+            room: Condvar::new(),
+            ready: Condvar::new(),
+            orders: Mutex::new(VecDeque::new()),
+        });
+        let mut batches = Self { shared, threads: Vec::new(), failed: None };
+        for _ in 0..threads {
+            let shared = Arc::clone(&batches.shared);
+            match Builder::new().name("mimir-loader".to_owned()).spawn(move || shared.work()) {
+                Ok(thread) => batches.threads.push(thread),
+                // Fewer threads give the same batches.
+                Err(_) if !batches.threads.is_empty() => break,
+                Err(error) => batches.failed = Some(DataError::io("loader thread", error)),
+            }
+        }
+        batches
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Result<Batch, DataError>;
+
+    /// The next batch. An error is that of its batch: the next call gives the batch after it.
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(error) = self.failed.take() {
+            return Some(Err(error));
+        }
+        if self.threads.is_empty() {
+            return None;
+        }
+        let mut queue = self.shared.queue();
+        loop {
+            if let Some(batch) = queue.take() {
+                self.shared.room.notify_all();
+                return Some(batch);
+            }
+            queue = self.shared.ready.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Drop for Batches {
+    fn drop(&mut self) {
+        self.shared.queue().stopped = true;
+        self.shared.room.notify_all();
+        for thread in self.threads.drain(..) {
+            // A panic was reported as the error of its batch.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for Batches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batches").field("threads", &self.threads.len()).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// The queue holds plain data that no panic leaves half changed.
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes parts of batches until nothing more is wanted.
+    fn work(&self) {
+        while let Some(task) = self.next_task() {
+            let part = unless_panic(|| self.part(&task));
+            let parts = self.queue().put(&task, part);
+            if let Some(parts) = parts {
+                let batch = unless_panic(|| self.join(task.number, parts));
+                self.queue().finish(task.number, batch);
+                self.ready.notify_all();
+            }
+        }
+    }
+
+    /// Waits for room; nothing once nothing more is wanted.
+    fn next_task(&self) -> Option<Task> {
+        let mut queue = self.queue();
+        loop {
+            if queue.stopped {
+                return None;
+            }
+            if let Some(task) = queue.next_task() {
+                return Some(task);
+            }
+            queue = self.room.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Epoch and step of a batch.
+    fn place(&self, number: u64) -> (u64, usize) {
+        let steps = self.maker.sampler.steps_per_epoch() as u64;
+        (number / steps, (number % steps) as usize)
+    }
+
+    fn part(&self, task: &Task) -> Part {
+        let (epoch, step) = self.place(task.number);
+        let order = self.order(epoch);
+        let mut skipped = Vec::new();
+        let row = |row| self.maker.row((epoch, &order), (step, row), &mut skipped);
+        let rows = task.rows.clone().map(row).collect::<Result<Vec<_>, _>>()?;
+        Ok((rows, skipped))
+    }
+
+    /// The order of an epoch, made by the first thread that needs it.
+    fn order(&self, epoch: u64) -> Arc<Order> {
+        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, order)) = orders.iter().find(|(known, _)| *known == epoch) {
+            return Arc::clone(order);
+        }
+        let order = Arc::new(self.maker.sampler.epoch(epoch));
+        orders.push_back((epoch, Arc::clone(&order)));
+        if orders.len() > ORDERS {
+            orders.pop_front();
+        }
+        order
+    }
+
+    fn join(&self, number: u64, parts: Parts) -> Result<Batch, DataError> {
+        let (rows, skipped) = parts.join()?;
+        let (epoch, step) = self.place(number);
+        let len = self.maker.image_len();
+        let mut pixels = vec![0.0; rows.len() * len]; // [N, C, S, S]
+        for (row, out) in rows.iter().zip(pixels.chunks_exact_mut(len)) {
+            row.picture.write_planes(out);
+        }
+        Ok(Batch {
+            epoch,
+            step,
+            sample_ids: rows.iter().map(|row| row.sample_id).collect(),
+            labels: rows.iter().map(|row| row.label).collect(),
+            pixels,
+            skipped,
+        })
+    }
+}
+
+/// A panic would leave the caller waiting for a batch for ever.
+fn unless_panic<T>(work: impl FnOnce() -> Result<T, DataError>) -> Result<T, DataError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(DataError::format(
+            "loader",
+            error::Part::Whole,
+            "a panic in a thread",
+            "a batch; this is a bug in Mimir",
+        ))
+    })
+}

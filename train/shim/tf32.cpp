@@ -1,0 +1,8 @@
+// The switch for TensorFloat-32 products, which tch does not wrap.
+
+#include <ATen/Context.h>
+
+extern "C" void mimir_allow_tf32(bool allow) {
+    at::globalContext().setAllowTF32CuBLAS(allow);
+    at::globalContext().setAllowTF32CuDNN(allow);
+}

@@ -1,0 +1,193 @@
+//! What was typed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::InitialWeights;
+use crate::device::DeviceChoice;
+
+/// Trains adversarially robust vision transformers with MIMIR.
+#[derive(Debug, Parser)]
+#[command(version, about, after_help = EXIT_CODES)]
+pub(crate) struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 the run failed, 2 usage or configuration, 4 images, 70 internal, \
+                          75 stopped in good order by a signal or --time-limit (go on with --resume).";
+
+/// The stages of an experiment, and what can be done with their results.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Pre-train a masked autoencoder: the [pretrain] section.
+    Pretrain(TrainArguments),
+    /// Train a classifier, by default from the weights of `pretrain`: the [finetune] section.
+    Finetune(FinetuneArguments),
+    /// Accuracy on the test set, clean and under PGD: the [evaluate] section.
+    Evaluate(EvaluateArguments),
+    /// Draw loss and accuracy of runs as SVG.
+    Plot(PlotArguments),
+    /// Print and draw the bounds on I(x + δ; z) of propositions 3.2 and 3.3 (figure 2).
+    Bounds(BoundsArguments),
+    /// Cut the state of a run into parts with digests, to carry it elsewhere.
+    Split(SplitArguments),
+    /// Put the parts of a state together again.
+    Join(JoinArguments),
+    /// What this program runs on: libtorch, devices, threads.
+    Doctor,
+}
+
+/// What every command about an experiment takes.
+#[derive(Debug, Args)]
+pub(crate) struct ExperimentArguments {
+    /// The experiment.
+    pub config: PathBuf,
+    /// Replaces `seed`.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Replaces `data.source`, for example cifar10:FOLDER.
+    #[arg(long, value_name = "KIND:PATH")]
+    pub data: Option<String>,
+    /// Folder of the experiment's runs; each stage has its own inside. Default: runs/NAME/seed-SEED.
+    #[arg(long, value_name = "FOLDER")]
+    pub run: Option<PathBuf>,
+    /// cpu, cuda or cuda:N.
+    #[arg(long, default_value = "cpu")]
+    pub device: DeviceChoice,
+    /// Threads of libtorch. Default: one for each core.
+    #[arg(long)]
+    pub threads: Option<usize>,
+}
+
+/// A training stage.
+#[derive(Debug, Args)]
+pub(crate) struct TrainArguments {
+    #[command(flatten)]
+    pub experiment: ExperimentArguments,
+    /// Go on where the run folder's state is.
+    #[arg(long)]
+    pub resume: bool,
+    /// Save and stop (exit 75) before this much time has passed: 45m, 1h30m, 90s.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub time_limit: Option<Duration>,
+    /// Store the optimiser's moments as bfloat16: half the size, and a resume that is not exact to the bit.
+    #[arg(long)]
+    pub compact_state: bool,
+    /// Print the effective configuration and stop.
+    #[arg(long)]
+    pub print_config: bool,
+}
+
+/// Fine-tuning.
+#[derive(Debug, Args)]
+pub(crate) struct FinetuneArguments {
+    #[command(flatten)]
+    pub train: TrainArguments,
+    /// Replaces `finetune.initial_weights`.
+    #[arg(long, value_enum)]
+    pub initial_weights: Option<InitialWeights>,
+}
+
+/// Evaluation.
+#[derive(Debug, Args)]
+pub(crate) struct EvaluateArguments {
+    #[command(flatten)]
+    pub experiment: ExperimentArguments,
+    /// The checkpoint. Default: the best one of the experiment's `finetune`, or the last where none was held out for choosing.
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
+    /// Replaces `evaluate.images`.
+    #[arg(long)]
+    pub images: Option<usize>,
+}
+
+/// Curves.
+#[derive(Debug, Args)]
+pub(crate) struct PlotArguments {
+    /// Run folders, each with a log.jsonl.
+    #[arg(required = true)]
+    pub runs: Vec<PathBuf>,
+    /// The picture.
+    #[arg(long, default_value = "curves.svg")]
+    pub out: PathBuf,
+}
+
+/// Figure 2.
+#[derive(Debug, Args)]
+pub(crate) struct BoundsArguments {
+    /// Number of classes |𝒴|.
+    #[arg(long, default_value_t = 10)]
+    pub classes: u32,
+    /// Also draw them.
+    #[arg(long, value_name = "FILE.svg")]
+    pub out: Option<PathBuf>,
+}
+
+/// Parts of a state.
+#[derive(Debug, Args)]
+pub(crate) struct SplitArguments {
+    /// The state of a run: state.safetensors.
+    pub state: PathBuf,
+    /// Where the parts and their index go.
+    pub folder: PathBuf,
+    /// Largest part.
+    #[arg(long, default_value_t = 15)]
+    pub mib: u64,
+}
+
+/// The whole of a state.
+#[derive(Debug, Args)]
+pub(crate) struct JoinArguments {
+    /// What `split` wrote: NAME.parts.json.
+    pub index: PathBuf,
+    /// The state to write.
+    pub out: PathBuf,
+}
+
+/// `1h30m`, `45m`, `90s`, `90`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no time; wanted 45m, 1h30m or 90s");
+    let (mut seconds, mut digits) = (0u64, String::new());
+    for letter in text.chars() {
+        let unit = match letter {
+            'h' => 3600,
+            'm' => 60,
+            's' => 1,
+            _ => {
+                digits.push(letter);
+                continue;
+            }
+        };
+        let count: u64 = std::mem::take(&mut digits).parse().map_err(|_| wrong())?;
+        seconds = count.checked_mul(unit).and_then(|more| seconds.checked_add(more)).ok_or_else(wrong)?;
+    }
+    if !digits.is_empty() {
+        seconds += digits.parse::<u64>().map_err(|_| wrong())?;
+    }
+    if seconds == 0 { Err(wrong()) } else { Ok(Duration::from_secs(seconds)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn times_are_read_as_written() {
+        for (text, seconds) in [("90", 90), ("90s", 90), ("45m", 2700), ("1h30m", 5400)] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "0", "m", "1x", "-5", "99999999999999999999h"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+}

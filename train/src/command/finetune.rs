@@ -1,0 +1,88 @@
+//! `mimir-train finetune`.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::args::FinetuneArguments;
+use crate::checkpoint::{self, Floats, Load};
+use crate::command::{options, stage};
+use crate::config::{ConfigError, Experiment, FinetuneConfig, InitialWeights};
+use crate::device;
+use crate::images::TrainingImages;
+use crate::model::Architecture;
+use crate::optim::LayerDecay;
+use crate::stage::{Finetuning, Task};
+
+pub(super) fn run(arguments: &FinetuneArguments) -> Result<ExitCode> {
+    let typed = &arguments.train.experiment;
+    let experiment = experiment(arguments)?;
+    let Some(config) = experiment.finetune.clone() else {
+        return Err(ConfigError::NoStage { path: typed.config.clone(), stage: "finetune" }.into());
+    };
+    if arguments.train.print_config {
+        print!("{}", experiment.to_toml());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let architecture = experiment.model.architecture()?;
+    let device = device::open(typed.device, config.training.precision)?;
+    let images = TrainingImages::open(&experiment, &config.augmentation, config.training.batch)?;
+    let runs = options::runs_folder(typed, &experiment);
+    let folder =
+        stage::folder(&arguments.train, &stage::stage_folder(&runs, folder_name(&config)), &experiment)?;
+    let task = Finetuning::new(&experiment, architecture, config.clone(), device);
+    if !arguments.train.resume {
+        load_initial_weights(&task, &config, &runs)?;
+    }
+    let section = stage::Section {
+        training: &config.training,
+        optimizer: &config.optimizer,
+        schedule: &config.schedule,
+        layer_decay: layer_decay(&config, architecture),
+        ema_decay: config.ema_decay,
+    };
+    stage::run(&arguments.train, &experiment, &task, section, &images, &folder)
+}
+
+/// The file with `--initial-weights` in place.
+fn experiment(arguments: &FinetuneArguments) -> Result<Experiment> {
+    let mut experiment = options::experiment(&arguments.train.experiment)?;
+    if let (Some(initial), Some(finetune)) = (arguments.initial_weights, &mut experiment.finetune) {
+        finetune.initial_weights = initial;
+        experiment.check()?;
+    }
+    Ok(experiment)
+}
+
+/// The run from nothing has a folder of its own, so that both can be compared.
+pub(super) fn folder_name(config: &FinetuneConfig) -> &'static str {
+    match config.initial_weights {
+        InitialWeights::Pretrained | InitialWeights::File => "finetune",
+        InitialWeights::Scratch => "finetune-scratch",
+    }
+}
+
+fn load_initial_weights(task: &Finetuning, config: &FinetuneConfig, runs: &Path) -> Result<()> {
+    let path = match (config.initial_weights, &config.weights) {
+        (InitialWeights::Scratch, _) => return Ok(()),
+        (InitialWeights::File, Some(path)) => {
+            stage::needed(path.clone(), "give finetune.weights a file that exists")?
+        }
+        _ => stage::needed(
+            stage::stage_folder(runs, "pretrain").join("last.safetensors"),
+            "run `mimir-train pretrain` with this configuration and seed first, or give --initial-weights scratch",
+        )?,
+    };
+    let report = checkpoint::load(&path, task.parameters(), Load::Encoder, Floats::AlsoHalf)?;
+    eprintln!("initial weights from {}\n{report}", path.display());
+    Ok(())
+}
+
+fn layer_decay(config: &FinetuneConfig, architecture: Architecture) -> Option<LayerDecay> {
+    (config.layer_decay < 1.0).then(|| LayerDecay {
+        decay: config.layer_decay,
+        last: architecture.layer_count() - 1,
+        layer_of: Box::new(move |name| architecture.layer_of(name)),
+    })
+}

@@ -1,0 +1,42 @@
+//! From what was typed to an exit code.
+
+mod bounds;
+mod doctor;
+mod error;
+mod evaluate;
+mod finetune;
+mod options;
+mod plot;
+mod pretrain;
+mod stage;
+mod state;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use crate::args::{Arguments, Command};
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match std::panic::catch_unwind(|| run(arguments)) {
+        Ok(Ok(code)) => code,
+        Ok(Err(error)) => error::report(&error),
+        Err(_) => error::panicked(),
+    }
+}
+
+fn run(arguments: Arguments) -> Result<ExitCode> {
+    match arguments.command {
+        Command::Pretrain(arguments) => pretrain::run(&arguments),
+        Command::Finetune(arguments) => finetune::run(&arguments),
+        Command::Evaluate(arguments) => evaluate::run(&arguments),
+        Command::Plot(arguments) => plot::run(&arguments),
+        Command::Bounds(arguments) => bounds::run(&arguments),
+        Command::Split(arguments) => state::split(&arguments),
+        Command::Join(arguments) => state::join(&arguments),
+        Command::Doctor => doctor::run(),
+    }
+}

@@ -1,0 +1,32 @@
+//! From arguments and file to one experiment, its folder and its device.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::args::ExperimentArguments;
+use crate::config::Experiment;
+
+/// The experiment with the command line's replacements, checked again.
+pub(super) fn experiment(arguments: &ExperimentArguments) -> Result<Experiment> {
+    let mut experiment = Experiment::read(&arguments.config)?;
+    if let Some(seed) = arguments.seed {
+        experiment.seed = seed;
+    }
+    if let Some(data) = &arguments.data {
+        experiment.data.source.clone_from(data);
+    }
+    experiment.check()?;
+    if let Some(threads) = arguments.threads {
+        tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(i32::MAX));
+    }
+    Ok(experiment)
+}
+
+/// `runs/NAME/seed-SEED`, or what `--run` says.
+pub(super) fn runs_folder(arguments: &ExperimentArguments, experiment: &Experiment) -> PathBuf {
+    arguments.run.clone().unwrap_or_else(|| {
+        let name = arguments.config.file_stem().unwrap_or_default();
+        Path::new("runs").join(name).join(format!("seed-{}", experiment.seed))
+    })
+}

@@ -1,0 +1,57 @@
+//! `[data]`: which images are trained on, and which are kept aside.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::ConfigError;
+
+/// Where the images come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// Kind and place, `cifar10:data/cifar-10-batches-bin`; `mimir-train --data` replaces it.
+    pub source: String,
+    /// Number of classes.
+    pub classes: i64,
+    /// Images of the training set that are never trained on and choose the best checkpoint; 0 chooses none. The test set
+    /// is for `evaluate` only.
+    #[serde(default = "default_held_out")]
+    pub held_out: usize,
+    /// Labelled generated images, mixed in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generated: Option<String>,
+    /// Share of generated images in each batch, in (0, 1].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generated_share: Option<f64>,
+    /// What to do with an image that cannot be decoded: `stop`, or `skip` it for the next one and name it in the log.
+    #[serde(default)]
+    pub broken_images: mimir_data::Broken,
+    /// Threads that decode and augment.
+    #[serde(default = "default_threads")]
+    pub threads: usize,
+}
+
+fn default_held_out() -> usize {
+    1000
+}
+
+fn default_threads() -> usize {
+    2
+}
+
+impl DataConfig {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        ConfigError::range("data.classes", self.classes as f64, self.classes >= 2, "at least 2")?;
+        ConfigError::range("data.threads", self.threads as f64, self.threads >= 1, "at least 1")?;
+        match (&self.generated, self.generated_share) {
+            (Some(_), Some(share)) => ConfigError::range(
+                "data.generated_share",
+                share,
+                share > 0.0 && share <= 1.0,
+                "a share in (0, 1]",
+            ),
+            (None, Some(_)) => Err(ConfigError::no_effect("data.generated_share", "without data.generated")),
+            (Some(_), None) => Err(ConfigError::missing("data.generated_share", "by data.generated")),
+            (None, None) => Ok(()),
+        }
+    }
+}

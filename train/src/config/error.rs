@@ -1,0 +1,88 @@
+//! Why a configuration cannot be run.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::model::ArchitectureError;
+
+/// A configuration that cannot be read or makes no sense.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Not TOML, an unknown key, or a value of the wrong kind; the text shows the line.
+    #[error("{}: {source}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+    /// The sizes of the network.
+    #[error("[model] {0}")]
+    Architecture(#[from] ArchitectureError),
+    /// The penalty.
+    #[error("pretrain.{0}")]
+    Penalty(#[from] crate::penalty::PenaltyConfigError),
+    /// A value outside its range.
+    #[error("{key} is {found}; wanted {wanted}")]
+    Range {
+        /// Full key, `pretrain.mask_ratio`.
+        key: String,
+        /// Its value.
+        found: String,
+        /// What it may be.
+        wanted: String,
+    },
+    /// A key that changes nothing beside the others.
+    #[error("{key} has no effect {because}; remove it")]
+    NoEffect {
+        /// Full key.
+        key: String,
+        /// Beside what, "with method mae".
+        because: String,
+    },
+    /// A key that the others need.
+    #[error("{key} is missing; it is needed {because}")]
+    Missing {
+        /// Full key.
+        key: String,
+        /// By what.
+        because: String,
+    },
+    /// The stage that was asked for is not in the file.
+    #[error("{}: there is no [{stage}] section; add one, or run another stage", path.display())]
+    NoStage {
+        /// The file.
+        path: PathBuf,
+        /// Name of the section.
+        stage: &'static str,
+    },
+}
+
+impl ConfigError {
+    /// Checks a number against its range; `wanted` says it in words.
+    pub(crate) fn range(key: &str, found: f64, fits: bool, wanted: &str) -> Result<(), Self> {
+        // A NaN fits nothing.
+        if fits && !found.is_nan() {
+            return Ok(());
+        }
+        Err(Self::Range { key: key.into(), found: found.to_string(), wanted: wanted.into() })
+    }
+
+    pub(crate) fn no_effect(key: impl Into<String>, because: impl Into<String>) -> Self {
+        Self::NoEffect { key: key.into(), because: because.into() }
+    }
+
+    pub(crate) fn missing(key: impl Into<String>, because: impl Into<String>) -> Self {
+        Self::Missing { key: key.into(), because: because.into() }
+    }
+}

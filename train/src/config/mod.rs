@@ -1,0 +1,24 @@
+//! What a run is told: one TOML file for one experiment, with a section for each stage.
+//!
+//! [`Experiment::read`] parses and checks; unknown keys and keys without effect are errors. The effective form, with
+//! every default filled in, is what [`Experiment::to_toml`] writes into the run folder.
+
+mod data;
+mod error;
+mod evaluate;
+mod experiment;
+mod finetune;
+mod model;
+mod pixels;
+mod pretrain;
+mod training;
+
+pub use data::DataConfig;
+pub use error::ConfigError;
+pub use evaluate::EvaluateConfig;
+pub use experiment::Experiment;
+pub use finetune::{FinetuneAttack, FinetuneConfig, InitialWeights, MixConfig, SelectionConfig};
+pub use model::ModelConfig;
+pub use pixels::Pixels;
+pub use pretrain::{Method, PretrainAdversary, PretrainConfig, Variant};
+pub use training::{OptimizerConfig, Precision, ScheduleConfig, TrainingConfig};

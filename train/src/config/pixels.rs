@@ -1,0 +1,101 @@
+//! Distances between pixels, written as people write them: `"8/255"` or `0.0314`.
+
+use serde::de::{Error, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A distance in pixel values, where 1 is the whole range.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Pixels(pub f64);
+
+impl Pixels {
+    /// `count / 255`.
+    pub fn of_255(count: f64) -> Self {
+        Self(count / 255.0)
+    }
+}
+
+impl std::str::FromStr for Pixels {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || {
+            format!("`{text}` is not a distance; wanted a number such as 0.03 or a fraction such as 8/255")
+        };
+        let number = |part: &str| part.trim().parse::<f64>().map_err(|_| wrong());
+        let value = match text.split_once('/') {
+            Some((above, below)) => number(above)? / number(below)?,
+            None => number(text)?,
+        };
+        if value.is_finite() && value >= 0.0 { Ok(Self(value)) } else { Err(wrong()) }
+    }
+}
+
+impl std::fmt::Display for Pixels {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let count = self.0 * 255.0;
+        // A fraction only where reading it back gives the same bits.
+        if Self::of_255(count.round()) == *self {
+            write!(f, "{}/255", count.round())
+        } else {
+            write!(f, "{}", self.0)
+        }
+    }
+}
+
+impl Serialize for Pixels {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Pixels {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PixelsVisitor)
+    }
+}
+
+struct PixelsVisitor;
+
+impl Visitor<'_> for PixelsVisitor {
+    type Value = Pixels;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a distance such as 0.03 or \"8/255\"")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Pixels, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Pixels, E> {
+        value.to_string().parse().map_err(|_| E::invalid_value(Unexpected::Float(value), &self))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Pixels, E> {
+        self.visit_f64(value as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fractions_and_numbers_are_read_and_written_back() {
+        for (text, value, written) in
+            [("8/255", 8.0 / 255.0, "8/255"), ("0.25", 0.25, "0.25"), ("0", 0.0, "0/255")]
+        {
+            let pixels: Pixels = text.parse().unwrap();
+            assert_eq!(pixels, Pixels(value));
+            assert_eq!(pixels.to_string(), written);
+            assert_eq!(pixels.to_string().parse::<Pixels>().unwrap(), pixels);
+        }
+    }
+
+    #[test]
+    fn what_is_no_distance_is_refused() {
+        for text in ["-1/255", "8/0", "eight", "nan", ""] {
+            assert!(text.parse::<Pixels>().unwrap_err().contains("8/255"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Where a run computes.
+
+use std::path::PathBuf;
+
+use tch::{Cuda, Device};
+use thiserror::Error;
+
+use crate::config::Precision;
+
+/// What was asked for: `cpu`, `cuda` or `cuda:N`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// That NVIDIA GPU.
+    Cuda(usize),
+}
+
+/// Why a device cannot be used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum DeviceError {
+    /// This libtorch has no CUDA half.
+    #[error(
+        "--device cuda: the libtorch of this program is a CPU build, and no CUDA half could be loaded ({reason}). Use \
+         --device cpu; or install PyTorch {} with CUDA and build with LIBTORCH_USE_PYTORCH=1; or put its lib folder into \
+         LD_LIBRARY_PATH",
+        TORCH_VERSION
+    )]
+    NoCudaBuild {
+        /// What the loader said.
+        reason: String,
+    },
+    /// No driver or no GPU.
+    #[error(
+        "--device cuda:{wanted}: libtorch sees {found} GPUs on this machine; use --device cpu or another number"
+    )]
+    NoGpu {
+        /// The number asked for.
+        wanted: usize,
+        /// How many there are.
+        found: i64,
+    },
+    /// Tensor cores on a processor.
+    #[error("precision = \"tf32\" has no effect on the CPU; remove it or use --device cuda")]
+    Tf32OnCpu,
+}
+
+/// The release of PyTorch that this crate is made for.
+pub const TORCH_VERSION: &str = "2.11.0";
+
+impl std::str::FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(':') {
+            None if text == "cpu" => Ok(Self::Cpu),
+            None if text == "cuda" => Ok(Self::Cuda(0)),
+            Some(("cuda", number)) if let Ok(number) = number.parse() => Ok(Self::Cuda(number)),
+            _ => Err(format!("`{text}` is no device; wanted cpu, cuda or cuda:N")),
+        }
+    }
+}
+
+/// Checks that the device is there and sets it up for `precision`.
+///
+/// # Errors
+/// [`DeviceError`]; never another device than the one asked for.
+pub fn open(choice: DeviceChoice, precision: Precision) -> Result<Device, DeviceError> {
+    match choice {
+        DeviceChoice::Cpu if precision == Precision::Tf32 => Err(DeviceError::Tf32OnCpu),
+        DeviceChoice::Cpu => Ok(Device::Cpu),
+        DeviceChoice::Cuda(number) => {
+            load_cuda_half()?;
+            let found = Cuda::device_count();
+            if !Cuda::is_available() || number as i64 >= found {
+                return Err(DeviceError::NoGpu { wanted: number, found });
+            }
+            tf32::allow(precision == Precision::Tf32);
+            Ok(Device::Cuda(number))
+        }
+    }
+}
+
+/// A program built against the CPU libraries becomes a CUDA one when the kernels of the same release are loaded: they
+/// register themselves.
+fn load_cuda_half() -> Result<(), DeviceError> {
+    if Cuda::is_available() {
+        return Ok(());
+    }
+    let flags = libloading::os::unix::RTLD_NOW | libloading::os::unix::RTLD_GLOBAL;
+    let mut reason = String::new();
+    for name in cuda_libraries() {
+        #[expect(unsafe_code, reason = "the only way to load a library whose kernels register themselves")]
+        // SAFETY: the initialisers of libtorch's own CUDA half; it checks itself against the libtorch that is loaded.
+        let loaded = unsafe { libloading::os::unix::Library::open(Some(&name), flags) };
+        match loaded {
+            Ok(library) => {
+                // Its kernels are in use until the program ends.
+                std::mem::forget(library);
+                return Ok(());
+            }
+            Err(error) => reason = error.to_string(),
+        }
+    }
+    Err(DeviceError::NoCudaBuild { reason })
+}
+
+/// Beside the libtorch that was linked, then wherever the loader looks.
+fn cuda_libraries() -> Vec<PathBuf> {
+    let name = "libtorch_cuda.so";
+    vec![PathBuf::from(env!("MIMIR_LIBTORCH_LIB")).join(name), PathBuf::from(name)]
+}
+
+mod tf32 {
+    //! The one switch that tch does not offer (`shim/tf32.cpp`).
+
+    #[expect(unsafe_code, reason = "a call into libtorch that tch does not wrap")]
+    unsafe extern "C" {
+        fn mimir_allow_tf32(allow: bool);
+    }
+
+    /// Whether matrix products and convolutions on CUDA may use TensorFloat-32.
+    pub(super) fn allow(allow: bool) {
+        #[expect(unsafe_code, reason = "a call into libtorch that tch does not wrap")]
+        // SAFETY: sets two flags of libtorch's global context; called before any work on the device.
+        unsafe {
+            mimir_allow_tf32(allow);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_read_as_written() {
+        assert_eq!("cpu".parse(), Ok(DeviceChoice::Cpu));
+        assert_eq!("cuda".parse(), Ok(DeviceChoice::Cuda(0)));
+        assert_eq!("cuda:3".parse(), Ok(DeviceChoice::Cuda(3)));
+        for wrong in ["gpu", "cuda:", "cuda:x", "cpu:0"] {
+            assert!(wrong.parse::<DeviceChoice>().unwrap_err().contains("cuda:N"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_absent_gpu_is_an_error_and_not_the_cpu() {
+        if Cuda::is_available() {
+            return;
+        }
+        let error = open(DeviceChoice::Cuda(0), Precision::Float32).unwrap_err();
+        assert!(error.to_string().contains("--device cpu"), "{error}");
+    }
+
+    #[test]
+    fn tf32_is_for_gpus() {
+        assert!(matches!(open(DeviceChoice::Cpu, Precision::Tf32), Err(DeviceError::Tf32OnCpu)));
+    }
+}

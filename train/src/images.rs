@@ -1,0 +1,172 @@
+//! Images as tensors: batches to train on, images held out, and the test set.
+
+use std::sync::Arc;
+
+use mimir_data::augment::{Augmentation, Evaluation};
+use mimir_data::{
+    Batch, DataError, DataSource, Loader, LoaderOptions, PictureSet, ReadOptions, Split, TrainingSet,
+    open_pictures, split_held_out,
+};
+use tch::{Device, Tensor};
+
+use crate::config::{DataConfig, Experiment};
+use crate::random::Draws;
+
+/// Images of a set that is evaluated, at once.
+const HELD_OUT_BATCH: usize = 128;
+
+/// The images of a training stage.
+#[derive(Debug)]
+pub struct TrainingImages {
+    loader: Loader,
+    held_out: Option<Evaluated>,
+    size: i64,
+}
+
+impl TrainingImages {
+    /// The training set of an experiment without its held-out images, in batches of `batch` squares of the network's size.
+    ///
+    /// # Errors
+    /// A set that cannot be read or does not fit the experiment.
+    pub fn open(
+        experiment: &Experiment,
+        augmentation: &Augmentation,
+        batch: usize,
+    ) -> Result<Self, DataError> {
+        let data = &experiment.data;
+        let pictures = read(data, &data.source, Split::Train, None)?;
+        let (chosen, held_out) = split_held_out(pictures.count(), data.held_out, experiment.seed)?;
+        let held_out = (!held_out.is_empty())
+            .then(|| Evaluated::new(Arc::clone(&pictures), held_out, experiment, HELD_OUT_BATCH));
+        let mut set = TrainingSet::of(pictures, &chosen)?;
+        if let (Some(generated), Some(share)) = (&data.generated, data.generated_share) {
+            set = set.with_generated(read(data, generated, Split::Train, None)?, share)?;
+        }
+        let size = experiment.model.image_size;
+        let options = LoaderOptions {
+            batch,
+            augmentation: *augmentation,
+            threads: data.threads,
+            broken: data.broken_images,
+            ..LoaderOptions::new(experiment.seed, side(size))
+        };
+        Ok(Self { loader: Loader::new(Arc::new(set), options)?, held_out, size })
+    }
+
+    /// Batches in an epoch.
+    pub fn steps_per_epoch(&self) -> usize {
+        self.loader.steps_per_epoch()
+    }
+
+    /// The images that choose the best checkpoint.
+    pub fn held_out(&self) -> Option<&Evaluated> {
+        self.held_out.as_ref()
+    }
+
+    /// Batches of an epoch from a step on, to its end.
+    pub fn batches(&self, epoch: u64, step: usize) -> impl Iterator<Item = Result<Batch, DataError>> {
+        self.loader.start(epoch, step).take(self.steps_per_epoch().saturating_sub(step))
+    }
+
+    /// The pixels of a batch, `[N, 3, S, S]` float32 on the CPU.
+    pub fn tensor(&self, batch: &Batch) -> Tensor {
+        Tensor::from_slice(&batch.pixels).reshape([-1, 3, self.size, self.size])
+    }
+}
+
+/// Images to evaluate on, as they are or resized and cropped by `evaluate.transform`.
+#[derive(Debug)]
+pub struct Evaluated {
+    pictures: Arc<PictureSet>,
+    positions: Vec<usize>,
+    transform: Evaluation,
+    batch: usize,
+    seed: u64,
+}
+
+impl Evaluated {
+    /// The test set of an experiment.
+    ///
+    /// # Errors
+    /// A set that cannot be read or does not fit the experiment.
+    pub fn test_set(experiment: &Experiment) -> Result<Self, DataError> {
+        let (data, evaluate) = (&experiment.data, &experiment.evaluate);
+        let pictures = read(data, &data.source, Split::Test, evaluate.images)?;
+        let positions = (0..pictures.count()).collect();
+        Ok(Self::new(pictures, positions, experiment, evaluate.batch))
+    }
+
+    fn new(pictures: Arc<PictureSet>, positions: Vec<usize>, experiment: &Experiment, batch: usize) -> Self {
+        let crop = side(experiment.model.image_size);
+        let transform = experiment.evaluate.transform.unwrap_or(Evaluation { resize: None, crop });
+        Self { pictures, positions, transform, batch, seed: experiment.seed }
+    }
+
+    /// Number of images.
+    pub fn count(&self) -> usize {
+        self.positions.len()
+    }
+
+    /// All images in order, on `device`.
+    pub fn batches(&self, device: Device) -> impl Iterator<Item = Result<DeviceBatch, DataError>> {
+        self.positions.chunks(self.batch).map(move |positions| self.batch(positions, device))
+    }
+
+    fn batch(&self, positions: &[usize], device: Device) -> Result<DeviceBatch, DataError> {
+        let side = self.transform.crop;
+        let mut pixels = vec![0.0; positions.len() * 3 * side * side];
+        for (&position, image) in positions.iter().zip(pixels.chunks_exact_mut(3 * side * side)) {
+            self.pictures.read_evaluated(position, &self.transform, image)?;
+        }
+        let images = Tensor::from_slice(&pixels).reshape([-1, 3, side as i64, side as i64]);
+        let labels = positions.iter().map(|&position| self.pictures.labels[position] as i64).collect();
+        let sample_ids = positions.iter().map(|&position| position as u64).collect();
+        Ok(DeviceBatch::new(images.to_device(device), labels, sample_ids, self.seed))
+    }
+}
+
+fn read(
+    data: &DataConfig,
+    source: &str,
+    split: Split,
+    first: Option<usize>,
+) -> Result<Arc<PictureSet>, DataError> {
+    let source: DataSource = source.parse()?;
+    let pictures = open_pictures(&source, &ReadOptions { split, first })?;
+    pictures.check_labels(usize::try_from(data.classes).unwrap_or(0))?;
+    if pictures.channels() != 3 {
+        let (found, wanted) = (pictures.channels().to_string(), "3: the networks take colour images".into());
+        return Err(DataError::Setting { name: "channels", found, wanted });
+    }
+    Ok(Arc::new(pictures))
+}
+
+fn side(image_size: i64) -> usize {
+    usize::try_from(image_size).unwrap_or(0)
+}
+
+/// Images to evaluate on, on the device.
+#[derive(Debug)]
+pub struct DeviceBatch {
+    /// `[N, 3, S, S]` float32 in `[0, 1]`.
+    pub images: Tensor,
+    /// `[N]` int64 on the same device.
+    pub label_tensor: Tensor,
+    /// The same as numbers.
+    pub labels: Vec<i64>,
+    sample_ids: Vec<u64>,
+    seed: u64,
+}
+
+impl DeviceBatch {
+    /// Images `[N, …]` with their labels and their places in their set.
+    pub fn new(images: Tensor, labels: Vec<i64>, sample_ids: Vec<u64>, seed: u64) -> Self {
+        let label_tensor = Tensor::from_slice(&labels).to_device(images.device());
+        Self { images, label_tensor, labels, sample_ids, seed }
+    }
+
+    /// Random numbers for these images; an evaluation has no epoch, so that two epochs are compared on equal terms.
+    pub fn draws(&self) -> Draws<'_> {
+        Draws { seed: self.seed, epoch: u64::MAX, sample_ids: &self.sample_ids }
+    }
+}

@@ -1,0 +1,70 @@
+//! The convolutional stem of Singh et al. (arXiv 2303.01870), under the names of their code: `patch_embed.proj.stem.N`,
+//! N counting convolutions, normalisations and activations alike.
+//!
+//! Its receptive field of 31 pixels is wider than a patch of 16, so in pre-training visible tokens would read hidden
+//! pixels (as they do in the authors' code). Under a mask the hidden pixels are therefore set to 0, and so is the hidden
+//! part of every stage's output: to its neighbours a hidden patch looks like what lies outside of the image.
+
+use tch::{Kind, Tensor};
+
+use crate::model::layers::{Conv2d, LayerNorm, Window};
+use crate::model::{Architecture, Mask};
+use crate::parameters::{Init, Scope};
+
+/// Output channels of the four stages, each of which halves the image.
+const CHANNELS: [i64; 4] = [48, 96, 192, 384];
+
+/// Four times convolution 3×3 of stride 2, normalisation over channels, GELU; then a convolution 1×1 to the width.
+#[derive(Debug)]
+pub(super) struct ConvStem {
+    stages: Vec<(Conv2d, LayerNorm)>,
+    project: Conv2d,
+    side: i64,
+    patch_size: i64,
+}
+
+impl ConvStem {
+    /// Starts as PyTorch starts convolutions: the authors put the stem in after MAE's initialisation has run.
+    pub(super) fn new(mut scope: Scope<'_>, architecture: &Architecture, compute: Kind) -> Self {
+        let mut scope = scope.child("stem");
+        let mut input = 3;
+        let mut stages = Vec::new();
+        for (stage, output) in CHANNELS.into_iter().enumerate() {
+            let window = Window { kernel: 3, stride: 2, padding: 1 };
+            let convolution = convolution(scope.child(3 * stage), input, output, window, compute);
+            stages.push((convolution, LayerNorm::new(scope.child(3 * stage + 1), output)));
+            input = output;
+        }
+        let window = Window { kernel: 1, stride: 1, padding: 0 };
+        let project =
+            convolution(scope.child(3 * CHANNELS.len()), input, architecture.width, window, compute);
+        Self { stages, project, side: architecture.side(), patch_size: architecture.patch_size }
+    }
+
+    /// Images `[N, 3, H, W]` to `[N, D, H / 16, W / 16]`.
+    pub(super) fn forward(&self, images: &Tensor, mask: Option<&Mask>) -> Tensor {
+        let mut patch = self.patch_size;
+        // The channels lie innermost in memory from here on: convolutions are as fast and normalisation needs no copy.
+        let mut x = self.hide(images, mask, patch).permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
+        for (convolution, norm) in &self.stages {
+            let pixels = convolution.forward(&x).permute([0, 2, 3, 1]); // [N, H', W', C]
+            x = norm.forward(&pixels).gelu("none").permute([0, 3, 1, 2]);
+            patch /= 2;
+            x = self.hide(&x, mask, patch);
+        }
+        self.project.forward(&x)
+    }
+
+    /// 0 where a patch of `patch` × `patch` values is hidden.
+    fn hide(&self, x: &Tensor, mask: Option<&Mask>, patch: i64) -> Tensor {
+        match mask {
+            None => x.shallow_clone(),
+            Some(mask) => x * mask.visible_pixels(self.side, self.side, patch),
+        }
+    }
+}
+
+fn convolution(scope: Scope<'_>, input: i64, output: i64, window: Window, compute: Kind) -> Conv2d {
+    let bound = 1.0 / ((input * window.kernel * window.kernel) as f64).sqrt();
+    Conv2d::new(scope, input, output, window, Init::Uniform { bound }, Init::Uniform { bound }, compute)
+}

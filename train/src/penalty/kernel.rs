@@ -1,0 +1,104 @@
+//! Gaussian kernel matrices and their widths.
+
+use tch::{Kind, Tensor};
+
+use super::distance::Rows;
+use super::{Argument, Skip};
+
+/// Neighbours that set a width (Yu et al., "Deep deterministic information bottleneck", 2021).
+const NEIGHBOURS: i64 = 10;
+
+/// How wide a Gaussian kernel is. A width taken from the data is a constant of the batch: no gradient passes through it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Width {
+    /// exp(−‖a − b‖² / (2σ²d)), d the number of columns: σ is a root mean squared difference of coordinates.
+    PerCoordinate(f64),
+    /// exp(−‖a − b‖² / s²).
+    Distance(f64),
+    /// exp(−‖a − b‖² / (2s²)), s² the median squared distance of different samples (the lower one of two).
+    Median,
+    /// exp(−‖a − b‖² / s²), s the mean distance of a sample to its ten nearest others, or to all where there are fewer,
+    /// averaged over the samples.
+    TenNearest,
+}
+
+/// The kernel matrix K of a batch.
+pub(super) struct Kernel {
+    /// K_ij = exp(−rate·‖a_i − a_j‖²), `[m, m]` float64, 1 on the diagonal.
+    pub(super) matrix: Tensor,
+    rate: f64,
+}
+
+impl Kernel {
+    /// The kernel of rows that differ; `argument` is for the reason where there is none. m ≥ 2.
+    pub(super) fn new(rows: &Rows, width: Width, argument: Argument) -> Result<Self, Skip> {
+        let distances = rows.squared_distances();
+        let farthest = distances.max().double_value(&[]);
+        if !farthest.is_finite() {
+            return Err(Skip::NonFiniteInput(argument));
+        }
+        if farthest == 0.0 {
+            return Err(Skip::EqualRows(argument));
+        }
+        let rate = match width {
+            Width::PerCoordinate(sigma) => 0.5 / (sigma * sigma * rows.columns() as f64),
+            Width::Distance(sigma) => 1.0 / (sigma * sigma),
+            Width::Median => 0.5 / median(&distances),
+            Width::TenNearest => 1.0 / ten_nearest(&distances).powi(2),
+        };
+        if !rate.is_finite() {
+            return Err(Skip::ZeroWidth(argument));
+        }
+        Ok(Self { matrix: (distances * -rate).exp(), rate })
+    }
+
+    /// From the derivative by K `[m, m]`, that by the squared distances.
+    pub(super) fn by_distance(&self, slope: &Tensor) -> Tensor {
+        slope * &self.matrix * -self.rate
+    }
+}
+
+/// The lower median off the diagonal.
+fn median(distances: &Tensor) -> f64 {
+    let m = distances.size()[0];
+    // Without the first entry, every (m + 1)th is on the diagonal.
+    let others = distances.reshape([-1]).narrow(0, 1, m * m - 1).reshape([m - 1, m + 1]).narrow(1, 0, m);
+    others.median().double_value(&[])
+}
+
+/// The mean distance to the ten nearest other samples.
+fn ten_nearest(distances: &Tensor) -> f64 {
+    let neighbours = NEIGHBOURS.min(distances.size()[0] - 1);
+    let (nearest, _) = distances.sqrt().topk(neighbours + 1, 1, false, true);
+    // The nearest is the sample itself, or one that equals it.
+    nearest.narrow(1, 1, neighbours).mean(Kind::Double).double_value(&[])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Squared distances of points on a line.
+    fn line(points: &[f64]) -> Tensor {
+        let points = Tensor::from_slice(points);
+        (points.unsqueeze(0) - points.unsqueeze(1)).square()
+    }
+
+    #[test]
+    fn the_median_leaves_out_the_diagonal() {
+        // Distances 1, 2, 3, 2, 4, 5 off the diagonal of 0, 1, 3 and 5: the squares 1 4 4 9 16 25, lower median 4.
+        assert_eq!(median(&line(&[0.0, 1.0, 3.0, 5.0])), 4.0);
+        // With the diagonal it would be 0.
+        assert_eq!(median(&line(&[0.0, 3.0])), 9.0);
+    }
+
+    #[test]
+    fn ten_nearest_takes_neighbours_not_samples() {
+        // Few samples: all others. 0, 1, 4: means 2.5, 2 and 3.5.
+        assert!((ten_nearest(&line(&[0.0, 1.0, 4.0])) - 8.0 / 3.0).abs() < 1e-12);
+        // Ten points at 0 and two at 100: nine zeros and a 100 for the former; a zero and nine 100s for the latter.
+        let mut points = [0.0; 12];
+        points[10..].fill(100.0);
+        assert!((ten_nearest(&line(&points)) - (10.0 * 10.0 + 2.0 * 90.0) / 12.0).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,14 @@
+//! The two training stages and the loop that they share.
+//!
+//! [`train`] is the loop: batch, loss, gradient, step, log, checkpoint. What differs between the stages is a [`Task`]:
+//! what the loss of a batch is, and how good the network is on held-out images.
+
+mod finetuning;
+mod pretraining;
+mod task;
+mod trainer;
+
+pub use finetuning::Finetuning;
+pub use pretraining::Pretraining;
+pub use task::{Part, PartLoss, Selection, Task};
+pub use trainer::{Ending, Failure, Trainer, train};

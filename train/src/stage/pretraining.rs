@@ -1,0 +1,130 @@
+//! MAE, adv-MAE and MIMIR.
+
+use anyhow::Result;
+use serde_json::{Map, Value, json};
+use tch::{Device, Tensor};
+
+use crate::adversary::attack_reconstruction;
+use crate::config::{Experiment, PretrainConfig};
+use crate::images::Evaluated;
+use crate::model::{Architecture, Mask, MaskedAutoencoder, reconstruction_loss};
+use crate::parameters::Parameters;
+use crate::penalty::{Outcome, Penalty, PenaltyConfig, PenaltyConfigError};
+use crate::random::Purpose;
+use crate::stage::{Part, PartLoss, Selection, Task};
+
+/// A masked autoencoder and what it is trained with.
+#[derive(Debug)]
+pub struct Pretraining {
+    parameters: Parameters,
+    model: MaskedAutoencoder,
+    architecture: Architecture,
+    config: PretrainConfig,
+    penalty: Option<(Penalty, PenaltyConfig)>,
+}
+
+impl Pretraining {
+    /// The network of a checked experiment, with its first weights.
+    ///
+    /// # Errors
+    /// A penalty that cannot be taken.
+    pub fn new(
+        experiment: &Experiment,
+        architecture: Architecture,
+        config: PretrainConfig,
+        device: Device,
+    ) -> Result<Self, PenaltyConfigError> {
+        let mut parameters = Parameters::new(experiment.seed, device);
+        let compute = config.training.precision.compute();
+        let model = MaskedAutoencoder::new(&mut parameters.root(), &architecture, config.decoder, compute);
+        let penalty = match config.penalty.clone() {
+            Some(penalty) => Some((Penalty::new(&penalty)?, penalty)),
+            None => None,
+        };
+        Ok(Self { parameters, model, architecture, config, penalty })
+    }
+
+    /// The images that are encoded: adversarial ones, or the clean ones of MAE.
+    fn inputs(&self, part: &Part<'_>, mask: &Mask) -> Tensor {
+        match &self.config.adversary {
+            None => part.images.shallow_clone(),
+            Some(adversary) => attack_reconstruction(
+                &self.model,
+                &self.architecture,
+                adversary,
+                &part.images,
+                mask,
+                part.draws,
+            ),
+        }
+    }
+
+    fn mask(&self, draws: crate::random::Draws<'_>) -> Mask {
+        Mask::random(draws, Purpose::Mask, self.architecture.patches(), self.config.mask_ratio)
+            .to_device(self.parameters.device())
+    }
+
+    /// Adds λ · I(x + δ; z) between the encoded images and the latent.
+    fn add_penalty(
+        &self,
+        reconstruction: Tensor,
+        inputs: &Tensor,
+        latent: &Tensor,
+        mask: &Mask,
+    ) -> Result<PartLoss> {
+        let Some((penalty, config)) = &self.penalty else {
+            return Ok(PartLoss { total: reconstruction, penalty: None });
+        };
+        let (side, patch) = (self.architecture.side(), self.architecture.patch_size);
+        let x = config.image.rows(inputs, &mask.visible_pixels(side, side, patch));
+        Ok(match penalty.loss(&x, &config.latent.rows(latent))? {
+            Outcome::Value(found) => PartLoss {
+                total: reconstruction + found.loss * config.lambda,
+                penalty: Some(Ok(found.value)),
+            },
+            Outcome::Skipped(reason) => PartLoss { total: reconstruction, penalty: Some(Err(reason)) },
+        })
+    }
+}
+
+impl Task for Pretraining {
+    fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// Eq. 5: the error of drawing the *clean* image from the adversarial one, plus λ · I(x + δ; z).
+    fn loss(&self, part: &Part<'_>) -> Result<PartLoss> {
+        let mask = self.mask(part.draws);
+        let inputs = self.inputs(part, &mask);
+        let latent = self.model.encode(&inputs, &mask);
+        let prediction = self.model.decode(&latent, &mask);
+        let reconstruction = reconstruction_loss(&prediction, &self.model.target(&part.images), &mask);
+        self.add_penalty(reconstruction, &inputs, &latent, &mask)
+    }
+
+    /// The loss of drawing clean held-out images, each under its own fixed mask.
+    fn select(&self, held_out: &Evaluated) -> Result<Selection> {
+        let (mut sum, mut count) = (0.0, 0);
+        for batch in held_out.batches(self.parameters.device()) {
+            let batch = batch?;
+            let mask = self.mask(batch.draws());
+            let loss = tch::no_grad(|| {
+                let prediction = self.model.decode(&self.model.encode(&batch.images, &mask), &mask);
+                reconstruction_loss(&prediction, &self.model.target(&batch.images), &mask).double_value(&[])
+            });
+            sum += loss * batch.labels.len() as f64;
+            count += batch.labels.len();
+        }
+        let loss = sum / count as f64;
+        let fields = Map::from_iter([("held_out_loss".to_string(), json!(loss))]);
+        Ok(Selection { metric: -loss, fields })
+    }
+
+    fn selects_after(&self, _epoch: u64, _epochs: u64) -> bool {
+        true
+    }
+
+    fn about(&self) -> Value {
+        json!({ "stage": "pretrain", "architecture": self.architecture, "decoder": self.config.decoder })
+    }
+}

@@ -1,0 +1,480 @@
+//! The loop: batch, loss, gradient, step, log, checkpoint.
+//!
+//! A run can be stopped at any step and goes on from there as if it had not been: the state holds weights, moments and
+//! the number of the step, and everything random is keyed by what it is for.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use mimir_data::Batch;
+use serde_json::{Map, Value, json};
+use tch::Tensor;
+
+use crate::checkpoint;
+use crate::checkpoint::state::{self, Best, Position, Training};
+use crate::config::{OptimizerConfig, ScheduleConfig, TrainingConfig};
+use crate::images::TrainingImages;
+use crate::optim::{
+    AdamW, AdamWOptions, Decay, FlatParameters, Groups, Schedule, Shape, WeightAverage, clip,
+};
+use crate::penalty::Skip;
+use crate::random::Draws;
+use crate::run::{Events, Log, Progress, Reason, Report, RunFolder, Stop};
+use crate::stage::{Part, Task};
+
+/// Everything about a run but the network.
+pub struct Trainer<'a> {
+    /// Batches, duration, clipping.
+    pub training: &'a TrainingConfig,
+    /// AdamW.
+    pub optimizer: &'a OptimizerConfig,
+    /// Learning rate.
+    pub schedule: &'a ScheduleConfig,
+    /// Which parameters decay, and how fast each layer learns.
+    pub groups: Groups,
+    /// Decay of the running average of the weights, if there is one.
+    pub ema_decay: Option<f64>,
+    /// Batches, and images held out.
+    pub images: &'a TrainingImages,
+    /// Where results go.
+    pub folder: &'a RunFolder,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Digest of the configuration, kept in the state.
+    pub config_digest: String,
+    /// How exactly a state is written.
+    pub state_precision: state::Precision,
+    /// Whether to go on from the folder's state.
+    pub resume: bool,
+    /// Signals and the time limit.
+    pub stop: &'a Stop,
+}
+
+/// How a run ended.
+#[derive(Debug, PartialEq)]
+pub enum Ending {
+    /// All epochs are done.
+    Done {
+        /// The best held-out result, if any was taken.
+        best: Option<Best>,
+    },
+    /// Stopped in good order; `--resume` goes on.
+    Stopped {
+        /// Why.
+        reason: Reason,
+        /// Steps that are done.
+        step: u64,
+    },
+}
+
+/// A loss or gradient that is not a number. The weights of the step before are saved.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the {what} of step {step} is {value}; the state before it is saved in {}. Try a lower base_learning_rate, \
+     training.clip_norm, or precision = \"float32\"", state.display()
+)]
+pub struct Failure {
+    /// Loss or gradient norm.
+    pub what: &'static str,
+    /// The step, from 0.
+    pub step: u64,
+    /// What it was.
+    pub value: f64,
+    /// The file.
+    pub state: std::path::PathBuf,
+}
+
+/// Trains until the last epoch, a signal or the time limit.
+///
+/// # Errors
+/// [`Failure`] for a loss that is not finite; images that cannot be read; files that cannot be written.
+pub fn train(task: &dyn Task, trainer: Trainer<'_>) -> Result<Ending> {
+    let mut run = Run::open(task, trainer)?;
+    while run.position.epoch < run.trainer.training.epochs {
+        if let Some(reason) = run.epoch()? {
+            return run.stopped(reason);
+        }
+        run.finish_epoch()?;
+    }
+    run.done()
+}
+
+struct Run<'a> {
+    task: &'a dyn Task,
+    trainer: Trainer<'a>,
+    flat: FlatParameters,
+    optimizer: AdamW,
+    average: Option<WeightAverage>,
+    schedule: Schedule,
+    position: Position,
+    log: Log,
+    events: Events,
+    progress: Progress,
+    since_log: Window,
+}
+
+impl<'a> Run<'a> {
+    fn open(task: &'a dyn Task, trainer: Trainer<'a>) -> Result<Self> {
+        let flat = FlatParameters::bind(task.parameters(), &trainer.groups);
+        let [beta1, beta2] = trainer.optimizer.betas;
+        let options = AdamWOptions { beta1, beta2, epsilon: trainer.optimizer.epsilon };
+        let mut optimizer = AdamW::new(&flat, options);
+        let mut average =
+            trainer.ema_decay.map(|rate| WeightAverage::new(&flat, Decay { rate, warm_up: true }));
+        let mut log = trainer.folder.log()?;
+        let mut position = Position {
+            step: 0,
+            epoch: 0,
+            epoch_loss: 0.0,
+            skipped: 0,
+            best: None,
+            seed: trainer.seed,
+            config_digest: trainer.config_digest.clone(),
+        };
+        if trainer.resume {
+            let mut training = Training {
+                parameters: task.parameters(),
+                flat: &flat,
+                optimizer: &mut optimizer,
+                average: average.as_mut(),
+            };
+            position = state::load(&trainer.folder.state(), &mut training).context("cannot resume")?;
+            ensure!(
+                position.config_digest == trainer.config_digest,
+                "{} is the state of another experiment than the folder's config.toml",
+                trainer.folder.state().display()
+            );
+            log.cut_after(position.step)?;
+            log.write("resume", &json!({ "step": position.step }))?;
+        }
+        let events = Events::open(trainer.folder.path(), position.step)?;
+        let total = trainer.training.epochs * trainer.images.steps_per_epoch() as u64;
+        let schedule = schedule(trainer.schedule, trainer.training);
+        let progress = Progress::new(total, position.step);
+        Ok(Self {
+            task,
+            flat,
+            optimizer,
+            average,
+            schedule,
+            position,
+            log,
+            events,
+            progress,
+            since_log: Window::start(),
+            trainer,
+        })
+    }
+
+    /// The rest of the current epoch; a reason where it was cut short.
+    fn epoch(&mut self) -> Result<Option<Reason>> {
+        let steps = self.trainer.images.steps_per_epoch() as u64;
+        let done = self.position.step - self.position.epoch * steps;
+        for batch in self.trainer.images.batches(self.position.epoch, done as usize) {
+            if let Some(reason) = self.trainer.stop.requested() {
+                return Ok(Some(reason));
+            }
+            let batch = batch?;
+            self.name_skipped(&batch)?;
+            self.step(&batch, steps)?;
+            if self
+                .trainer
+                .training
+                .checkpoint_every
+                .is_some_and(|every| self.position.step.is_multiple_of(every))
+            {
+                self.save_state()?;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Images that could not be decoded, where the configuration says to go on without them.
+    fn name_skipped(&mut self, batch: &Batch) -> Result<()> {
+        for skipped in &batch.skipped {
+            self.position.skipped += 1;
+            self.progress.say(&format!("skipped {}: {}", skipped.place, skipped.reason));
+            let (file, reason) = (&skipped.place, &skipped.reason);
+            self.log.write(
+                "skipped",
+                &json!({ "step": self.position.step + 1, "file": file, "reason": reason }),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, batch: &Batch, steps_per_epoch: u64) -> Result<()> {
+        let epoch = self.position.step as f64 / steps_per_epoch as f64;
+        self.flat.zero_gradients();
+        let sums = self.accumulate(batch, epoch)?;
+        self.require_finite("loss", sums.loss)?;
+        let norm = clip::clip_gradients(&self.flat, self.trainer.training.clip_norm);
+        self.require_finite("gradient norm", norm)?;
+        let rate = self.schedule.learning_rate(epoch);
+        self.optimizer.step(&self.flat, rate);
+        if let Some(average) = &mut self.average {
+            average.update(&self.flat);
+        }
+        self.position.step += 1;
+        self.position.epoch_loss += sums.loss;
+        self.report(batch.labels.len(), &sums, rate, norm)
+    }
+
+    /// Gradients of all parts of a batch, added up.
+    fn accumulate(&self, batch: &Batch, epoch: f64) -> Result<StepSums> {
+        let device = self.task.parameters().device();
+        let images = self.trainer.images.tensor(batch).to_device(device);
+        let labels = Tensor::from_slice(&batch.labels).to_device(device);
+        let (parts, rows) =
+            (self.trainer.training.accumulate, batch.labels.len() / self.trainer.training.accumulate);
+        let mut sums = StepSums::default();
+        for (i, ids) in batch.sample_ids.chunks_exact(rows).enumerate() {
+            let part = Part {
+                images: images.narrow(0, (i * rows) as i64, rows as i64),
+                labels: labels.narrow(0, (i * rows) as i64, rows as i64),
+                draws: Draws { seed: self.trainer.seed, epoch: self.position.epoch, sample_ids: ids },
+                epoch,
+            };
+            let found = self.task.loss(&part)?;
+            (&found.total / parts as f64).backward();
+            sums.add(found.total.double_value(&[]) / parts as f64, found.penalty);
+        }
+        Ok(sums)
+    }
+
+    fn require_finite(&mut self, what: &'static str, value: f64) -> Result<()> {
+        if value.is_finite() {
+            return Ok(());
+        }
+        self.save_state()?;
+        let failure = Failure { what, step: self.position.step, value, state: self.trainer.folder.state() };
+        self.log.write("error", &json!({ "step": self.position.step, "message": failure.to_string() }))?;
+        Err(failure.into())
+    }
+
+    fn report(&mut self, images: usize, sums: &StepSums, rate: f64, norm: f64) -> Result<()> {
+        self.since_log.add(images, sums);
+        let (step, epoch) = (self.position.step, self.position.epoch);
+        let speed = self.since_log.images_per_second();
+        let report = Report { step, epoch, loss: sums.loss, learning_rate: rate, images_per_second: speed };
+        self.progress.update(&report);
+        if !step.is_multiple_of(self.trainer.training.log_every) {
+            return Ok(());
+        }
+        let mut fields = self.since_log.fields();
+        fields.extend([
+            ("step".to_string(), json!(step)),
+            ("epoch".to_string(), json!(epoch)),
+            ("lr".to_string(), json!(rate)),
+            ("gradient_norm".to_string(), json!(norm)),
+        ]);
+        self.scalars(&fields)?;
+        self.log.write("step", &fields)?;
+        self.since_log = Window::start();
+        Ok(())
+    }
+
+    fn scalars(&mut self, fields: &Map<String, Value>) -> Result<()> {
+        for (name, value) in fields {
+            if let Some(value) = value.as_f64().filter(|_| name != "step" && name != "epoch") {
+                self.events.scalar(name, self.position.step, value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Held-out images, log, checkpoints.
+    fn finish_epoch(&mut self) -> Result<()> {
+        let (epoch, steps) = (self.position.epoch, self.trainer.images.steps_per_epoch());
+        self.position.epoch += 1;
+        let mut fields = Map::from_iter([
+            ("epoch".to_string(), json!(self.position.epoch)),
+            ("step".to_string(), json!(self.position.step)),
+            ("train_loss".to_string(), json!(std::mem::take(&mut self.position.epoch_loss) / steps as f64)),
+        ]);
+        let best = self.select(epoch, &mut fields)?;
+        self.scalars(&fields)?;
+        self.events.flush()?;
+        self.log.write("epoch", &fields)?;
+        self.progress.say(&summary(&fields));
+        self.save_weights(best)?;
+        self.save_state()
+    }
+
+    /// Whether the weights of now are the best so far.
+    fn select(&mut self, epoch: u64, fields: &mut Map<String, Value>) -> Result<bool> {
+        let Some(held_out) = self.trainer.images.held_out() else {
+            return Ok(false);
+        };
+        if !self.task.selects_after(epoch, self.trainer.training.epochs) {
+            return Ok(false);
+        }
+        let task = self.task;
+        let selection = with_kept_weights(&mut self.average, &self.flat, || task.select(held_out))?;
+        fields.extend(selection.fields);
+        let better = self.position.best.as_ref().is_none_or(|best| selection.metric > best.metric);
+        if better {
+            self.position.best = Some(Best { metric: selection.metric, epoch });
+        }
+        Ok(better)
+    }
+
+    fn save_weights(&mut self, best: bool) -> Result<()> {
+        let folder = self.trainer.folder;
+        let mut about = self.task.about();
+        about["epoch"] = json!(self.position.epoch);
+        about["step"] = json!(self.position.step);
+        about["seed"] = json!(self.trainer.seed);
+        let parameters = self.task.parameters();
+        with_kept_weights(&mut self.average, &self.flat, || {
+            checkpoint::save(&folder.last(), parameters, &about)?;
+            if best {
+                checkpoint::save(&folder.best(), parameters, &about)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn save_state(&mut self) -> Result<()> {
+        let training = Training {
+            parameters: self.task.parameters(),
+            flat: &self.flat,
+            optimizer: &mut self.optimizer,
+            average: self.average.as_mut(),
+        };
+        state::save(&self.trainer.folder.state(), &training, &self.position, self.trainer.state_precision)?;
+        Ok(())
+    }
+
+    fn stopped(mut self, reason: Reason) -> Result<Ending> {
+        self.save_state()?;
+        let step = self.position.step;
+        self.log.write("stopped", &json!({ "step": step, "reason": reason.to_string() }))?;
+        self.events.flush()?;
+        self.progress.finish();
+        Ok(Ending::Stopped { reason, step })
+    }
+
+    fn done(mut self) -> Result<Ending> {
+        self.log.write(
+            "end",
+            &json!({
+                "step": self.position.step,
+                "best": self.position.best,
+                "skipped_images": self.position.skipped,
+            }),
+        )?;
+        self.events.flush()?;
+        self.progress.finish();
+        Ok(Ending::Done { best: self.position.best })
+    }
+}
+
+/// With the weights that are evaluated and kept: the running average where there is one.
+fn with_kept_weights<R>(
+    average: &mut Option<WeightAverage>,
+    flat: &FlatParameters,
+    act: impl FnOnce() -> R,
+) -> R {
+    match average {
+        Some(average) => average.during(flat, act),
+        None => act(),
+    }
+}
+
+fn schedule(config: &ScheduleConfig, training: &TrainingConfig) -> Schedule {
+    Schedule {
+        peak: config.peak(training.batch),
+        start: config.start_learning_rate,
+        minimum: config.min_learning_rate,
+        warm_up_epochs: config.warmup_epochs,
+        epochs: training.epochs as f64,
+        shape: Shape::Cosine,
+    }
+}
+
+fn summary(fields: &Map<String, Value>) -> String {
+    let parts = fields.iter().filter(|(name, _)| *name != "step").map(|(name, value)| match value.as_f64() {
+        Some(number) if value.is_f64() => format!("{name} {number:.4}"),
+        _ => format!("{name} {value}"),
+    });
+    parts.collect::<Vec<_>>().join("  ")
+}
+
+/// What the parts of one step add up to.
+#[derive(Debug, Default)]
+struct StepSums {
+    loss: f64,
+    penalty: Mean,
+    skipped: u64,
+}
+
+impl StepSums {
+    fn add(&mut self, loss: f64, penalty: Option<Result<f64, Skip>>) {
+        self.loss += loss;
+        match penalty {
+            None => {}
+            Some(Ok(value)) => self.penalty.add(value),
+            Some(Err(_)) => self.skipped += 1,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Mean {
+    sum: f64,
+    count: u64,
+}
+
+impl Mean {
+    fn add(&mut self, value: f64) {
+        self.sum += value;
+        self.count += 1;
+    }
+
+    fn value(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.sum / self.count as f64)
+    }
+}
+
+/// The steps since the last line of the log.
+struct Window {
+    from: Instant,
+    images: usize,
+    loss: Mean,
+    penalty: Mean,
+    skipped: u64,
+}
+
+impl Window {
+    fn start() -> Self {
+        Self { from: Instant::now(), images: 0, loss: Mean::default(), penalty: Mean::default(), skipped: 0 }
+    }
+
+    fn add(&mut self, images: usize, sums: &StepSums) {
+        self.images += images;
+        self.loss.add(sums.loss);
+        if let Some(penalty) = sums.penalty.value() {
+            self.penalty.add(penalty);
+        }
+        self.skipped += sums.skipped;
+    }
+
+    fn images_per_second(&self) -> f64 {
+        self.images as f64 / self.from.elapsed().as_secs_f64().max(1e-9)
+    }
+
+    fn fields(&self) -> Map<String, Value> {
+        let mut fields = Map::from_iter([
+            ("loss".to_string(), json!(self.loss.value())),
+            ("images_per_second".to_string(), json!(self.images_per_second())),
+        ]);
+        if let Some(penalty) = self.penalty.value() {
+            fields.insert("penalty".into(), json!(penalty));
+        }
+        if self.skipped > 0 {
+            fields.insert("penalty_skipped".into(), json!(self.skipped));
+        }
+        fields
+    }
+}
