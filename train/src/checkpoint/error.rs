@@ -54,7 +54,7 @@ impl CheckpointError {
         Self::Read { path: path.to_owned(), source }
     }
 
-    pub(super) fn format(path: &Path, found: impl ToString, wanted: &'static str) -> Self {
+    pub(super) fn format(path: &Path, found: &str, wanted: &'static str) -> Self {
         Self::Format { path: path.to_owned(), found: found.to_string(), wanted }
     }
 }

@@ -119,12 +119,7 @@ pub fn save(
 /// average on one side only shows as missing or unexpected tensors.
 pub fn load(path: &Path, training: &mut Training<'_>) -> Result<Position, CheckpointError> {
     let file = Contents::read(path)?;
-    let about: About = serde_json::from_value(file.about()?)
-        .map_err(|error| CheckpointError::format(path, error, "the state of a run of this version"))?;
-    if about.state_version != VERSION {
-        let found = format!("state version {}", about.state_version);
-        return Err(CheckpointError::format(path, found, "version 1"));
-    }
+    let about = About::of(&file)?;
     tch::no_grad(|| training.restore(&file, about.precision))?;
     training.optimizer.set_steps(about.optimizer_steps);
     if let (Some(average), Some(updates)) = (&mut training.average, about.average_updates) {
@@ -138,9 +133,19 @@ pub fn load(path: &Path, training: &mut Training<'_>) -> Result<Position, Checkp
 /// # Errors
 /// [`CheckpointError::Read`], [`CheckpointError::Format`].
 pub fn position(path: &Path) -> Result<Position, CheckpointError> {
-    let about: About = serde_json::from_value(Contents::read(path)?.about()?)
-        .map_err(|error| CheckpointError::format(path, error, "the state of a run of this version"))?;
-    Ok(about.position)
+    Ok(About::of(&Contents::read(path)?)?.position)
+}
+
+impl About {
+    fn of(file: &Contents) -> Result<Self, CheckpointError> {
+        let wrong =
+            |found: &str| CheckpointError::format(file.path(), found, "the state of a run, version 1");
+        let about: Self = serde_json::from_value(file.about()?).map_err(|error| wrong(&error.to_string()))?;
+        if about.state_version != VERSION {
+            return Err(wrong(&format!("state version {}", about.state_version)));
+        }
+        Ok(about)
+    }
 }
 
 impl Training<'_> {

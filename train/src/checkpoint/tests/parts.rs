@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::super::parts::{PartsError, join, split};
 
+/// What happens to a part or an index, and what the message must say.
+type Damage<'a, T> = (&'a dyn Fn(&mut T), &'a str);
+
 struct Divided {
     folder: tempfile::TempDir,
     content: Vec<u8>,
@@ -76,7 +79,7 @@ fn a_part_that_is_not_there_is_named() {
 #[test]
 fn a_part_that_changed_is_named() {
     let divided = Divided::new();
-    let cases: [(&dyn Fn(&mut Vec<u8>), &str); 3] = [
+    let cases: [Damage<Vec<u8>>; 3] = [
         (&|bytes| bytes[17] ^= 1, "digest "),
         (&|bytes| bytes.truncate(999), "it has 999 bytes of 1000"),
         (&|bytes| bytes.push(0), "it is longer than 1000 bytes"),
@@ -114,7 +117,7 @@ fn an_index_that_was_changed_is_refused() {
         fs::write(&divided.index, changed.to_string()).unwrap();
         divided.fails().to_string()
     };
-    let cases: [(&dyn Fn(&mut serde_json::Value), &str); 5] = [
+    let cases: [Damage<serde_json::Value>; 5] = [
         (&|index| index["parts"].as_array_mut().unwrap().swap(0, 1), "the whole has digest"),
         (&|index| index["bytes"] = 7.into(), "not 7 bytes together"),
         (&|index| index["parts_version"] = 2.into(), "parts version 2, wanted 1"),
