@@ -1,4 +1,4 @@
-"""Makes train/tests/fixtures/model/reference.json: what timm and the formulae of MAE give for small networks, in float64.
+"""Makes train/tests/fixtures/model.json: what timm and the formulae of MAE give for small networks, in float64.
 
     python3 -m venv .venv && .venv/bin/pip install -r scripts/reference/requirements.txt
     .venv/bin/python scripts/reference/model_fixtures.py
@@ -20,7 +20,7 @@ from timm.models.vision_transformer import Block, VisionTransformer
 from torch import nn
 from torch.nn import functional
 
-FILE = pathlib.Path(__file__).resolve().parents[2] / "train" / "tests" / "fixtures" / "model" / "reference.json"
+FILE = pathlib.Path(__file__).resolve().parents[2] / "train" / "tests" / "fixtures" / "model.json"
 IMAGES, CLASSES, WIDTH, HEADS = 2, 5, 32, 4
 DECODER_WIDTH, DECODER_HEADS, DECODER_DEPTH = 16, 4, 2
 MASK_RATIO = 0.75

@@ -1,4 +1,4 @@
-"""Makes tests/fixtures/train/optim.json: traces of torch.optim.AdamW and clip_grad_norm_ in float64.
+"""Makes train/tests/fixtures/optim.json: traces of torch.optim.AdamW and clip_grad_norm_ in float64.
 
     python3 -m venv .venv && .venv/bin/pip install torch==2.11.0 numpy
     .venv/bin/python scripts/reference/optim_fixtures.py
@@ -14,7 +14,7 @@ import pathlib
 import numpy as np
 import torch
 
-FILE = pathlib.Path(__file__).resolve().parents[2] / "tests" / "fixtures" / "train" / "optim.json"
+FILE = pathlib.Path(__file__).resolve().parents[2] / "train" / "tests" / "fixtures" / "optim.json"
 PARAMETERS = [
     {"name": "blocks.0.mlp.fc1.weight", "shape": [3, 4], "scale": 0.65**2, "weight_decay": 0.05},
     {"name": "blocks.0.mlp.fc1.bias", "shape": [3], "scale": 0.65**2, "weight_decay": 0.0},

@@ -109,8 +109,7 @@ fn least_seconds(task: &dyn Task, batch: usize, repeats: usize) -> Result<f64> {
         let start = Instant::now();
         flat.zero_gradients();
         let draws = Draws { seed: 0, epoch: repeat as u64, sample_ids: &ids };
-        let part =
-            Part { images: images.shallow_clone(), labels: labels.shallow_clone(), draws, epoch: 0.5 };
+        let part = Part { images: images.shallow_clone(), labels: labels.shallow_clone(), draws, epoch: 0.5 };
         let loss = task.loss(&part)?.total;
         loss.backward();
         clip::clip_gradients(&flat, None);

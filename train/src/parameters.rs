@@ -4,7 +4,7 @@
 //! [`Parameters`]; the layers keep shallow clones that share the memory. Optimiser, checkpoint and weight average work on
 //! the record alone and never know which network it is.
 
-use rand_chacha::ChaCha8Rng;
+use mimir_data::random::Stream;
 use tch::{Device, Kind, Tensor};
 
 use crate::random;
@@ -147,7 +147,7 @@ pub enum Init {
 }
 
 impl Init {
-    fn sample(self, stream: &mut ChaCha8Rng, shape: &[i64]) -> Tensor {
+    fn sample(self, stream: &mut Stream, shape: &[i64]) -> Tensor {
         let float = (Kind::Float, Device::Cpu);
         match self {
             Self::Zeros => Tensor::zeros(shape, float),
@@ -166,27 +166,28 @@ impl Init {
     }
 }
 
-fn uniform(stream: &mut ChaCha8Rng, shape: &[i64], bound: f64) -> Tensor {
+fn uniform(stream: &mut Stream, shape: &[i64], bound: f64) -> Tensor {
     let mut numbers = vec![0.0; shape.iter().product::<i64>() as usize];
-    random::fill_uniform(stream, &mut numbers);
+    stream.fill_unit(&mut numbers);
     (Tensor::from_slice(&numbers).reshape(shape) * 2.0 - 1.0) * bound
 }
 
-fn normal(stream: &mut ChaCha8Rng, shape: &[i64]) -> Tensor {
-    let mut numbers = vec![0.0; shape.iter().product::<i64>() as usize];
-    random::fill_normal(stream, &mut numbers);
+fn normal(stream: &mut Stream, shape: &[i64]) -> Tensor {
+    let count = shape.iter().product::<i64>() as usize;
+    let numbers: Vec<f32> = (0..count).map(|_| stream.normal() as f32).collect();
     Tensor::from_slice(&numbers).reshape(shape)
 }
 
-fn truncated_normal(stream: &mut ChaCha8Rng, shape: &[i64], std: f64) -> Tensor {
-    let mut numbers = vec![0.0f32; shape.iter().product::<i64>() as usize];
-    random::fill_normal(stream, &mut numbers);
-    for number in &mut numbers {
-        while (f64::from(*number) * std).abs() > 2.0 {
-            random::fill_normal(stream, std::slice::from_mut(number));
+fn truncated_normal(stream: &mut Stream, shape: &[i64], std: f64) -> Tensor {
+    let count = shape.iter().product::<i64>() as usize;
+    let mut inside = || loop {
+        let number = stream.normal() * std;
+        if number.abs() <= 2.0 {
+            return number as f32;
         }
-    }
-    Tensor::from_slice(&numbers).reshape(shape) * std
+    };
+    let numbers: Vec<f32> = (0..count).map(|_| inside()).collect();
+    Tensor::from_slice(&numbers).reshape(shape)
 }
 
 #[cfg(test)]

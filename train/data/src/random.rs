@@ -47,7 +47,20 @@ pub struct Stream(ChaCha8Rng);
 impl Stream {
     /// From the first number of that key.
     pub fn new(key: &Key) -> Self {
-        Self(ChaCha8Rng::from_seed(key.bytes()))
+        Self::of_bytes(key.bytes())
+    }
+
+    /// From the first number of a key that spells its use in its own way.
+    pub fn of_bytes(key: [u8; 32]) -> Self {
+        Self(ChaCha8Rng::from_seed(key))
+    }
+
+    /// Fills with independent uniform numbers of `[0, 1)`, multiples of 2⁻²⁴.
+    pub fn fill_unit(&mut self, out: &mut [f32]) {
+        const SCALE: f32 = 1.0 / (1_u32 << 24) as f32;
+        for value in out {
+            *value = (self.0.next_u32() >> 8) as f32 * SCALE;
+        }
     }
 
     /// Uniform in `[0, 1)`, a multiple of 2⁻⁵³.

@@ -80,9 +80,5 @@ fn load_initial_weights(task: &Finetuning, config: &FinetuneConfig, runs: &Path)
 }
 
 fn layer_decay(config: &FinetuneConfig, architecture: Architecture) -> Option<LayerDecay> {
-    (config.layer_decay < 1.0).then(|| LayerDecay {
-        decay: config.layer_decay,
-        last: architecture.layer_count() - 1,
-        layer_of: Box::new(move |name| architecture.layer_of(name)),
-    })
+    (config.layer_decay < 1.0).then_some(LayerDecay { decay: config.layer_decay, architecture })
 }

@@ -1,10 +1,10 @@
 //! Mixup and cutmix, timm's batch mode.
 
-use rand_chacha::ChaCha8Rng;
+use mimir_data::random::Stream;
 use tch::Tensor;
 
 use crate::config::MixConfig;
-use crate::random::{Draws, Purpose, unit};
+use crate::random::{Draws, Purpose};
 
 /// How the images of one batch are mixed: row i with row N − 1 − i.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,11 +31,11 @@ impl Mixing {
     /// Draws for a batch of images of `size` × `size` pixels.
     pub fn draw(config: &MixConfig, draws: Draws<'_>, size: i64) -> Self {
         let mut stream = draws.batch_stream(Purpose::Mix);
-        if f64::from(unit(&mut stream)) >= config.probability {
+        if !stream.chance(config.probability) {
             return Self::None;
         }
         let cut = match (config.mixup > 0.0, config.cutmix > 0.0) {
-            (true, true) => f64::from(unit(&mut stream)) < config.switch,
+            (true, true) => stream.chance(config.switch),
             (_, cut) => cut,
         };
         if cut {
@@ -47,10 +47,10 @@ impl Mixing {
     }
 
     /// A box of (1 − share) of the area around a uniform centre, cut at the border; the share is corrected for the cut.
-    fn cut(stream: &mut ChaCha8Rng, share: f64, size: i64) -> Self {
+    fn cut(stream: &mut Stream, share: f64, size: i64) -> Self {
         let half = ((1.0 - share).sqrt() * size as f64) as i64 / 2;
         let mut interval = || {
-            let centre = (f64::from(unit(stream)) * size as f64) as i64;
+            let centre = (stream.unit() * size as f64) as i64;
             ((centre - half).max(0), (centre + half).min(size))
         };
         let ((top, bottom), (left, right)) = (interval(), interval());
@@ -84,26 +84,24 @@ impl Mixing {
 }
 
 /// A number of the symmetric Beta(α, α) distribution: the ratio of two Gamma(α) numbers.
-fn beta(stream: &mut ChaCha8Rng, alpha: f64) -> f64 {
+fn beta(stream: &mut Stream, alpha: f64) -> f64 {
     let (a, b) = (gamma(stream, alpha), gamma(stream, alpha));
     // Both can underflow for a tiny α, where the distribution is a coin.
-    if a + b > 0.0 { a / (a + b) } else { f64::from(unit(stream)).round() }
+    if a + b > 0.0 { a / (a + b) } else { stream.unit().round() }
 }
 
 /// Gamma(shape, 1) by Marsaglia and Tsang (2000); shapes below 1 by their boost.
-fn gamma(stream: &mut ChaCha8Rng, shape: f64) -> f64 {
+fn gamma(stream: &mut Stream, shape: f64) -> f64 {
     if shape < 1.0 {
-        let boost = (1.0 - f64::from(unit(stream))).powf(1.0 / shape);
+        let boost = (1.0 - stream.unit()).powf(1.0 / shape);
         return gamma(stream, shape + 1.0) * boost;
     }
     let d = shape - 1.0 / 3.0;
     let c = 1.0 / (9.0 * d).sqrt();
     loop {
-        let mut normal = [0.0f32];
-        crate::random::fill_normal(stream, &mut normal);
-        let x = f64::from(normal[0]);
+        let x = stream.normal();
         let v = (1.0 + c * x).powi(3);
-        let u = 1.0 - f64::from(unit(stream));
+        let u = 1.0 - stream.unit();
         if v > 0.0 && u.ln() < 0.5 * x * x + d - d * v + d * v.ln() {
             return d * v;
         }

@@ -1,5 +1,7 @@
 //! Which parameters decay, and how fast each layer learns.
 
+use crate::model::Architecture;
+
 /// The rules of a run, from its configuration.
 #[derive(Debug)]
 pub struct Groups {
@@ -14,19 +16,12 @@ pub struct Groups {
 
 /// Layer-wise learning rates: a parameter of layer `id` learns at `decay^(last − id)` times the schedule's rate
 /// (BEiT, MAE).
+#[derive(Debug, Clone, Copy)]
 pub struct LayerDecay {
     /// Factor from one layer to the one before, in (0, 1].
     pub decay: f64,
-    /// Layer of the head: depth + 1.
-    pub last: usize,
-    /// Layer of a name, 0 for the embeddings up to `last` for the head. [`layer_of`] fits all encoders here.
-    pub layer_of: Box<dyn Fn(&str) -> usize>,
-}
-
-impl std::fmt::Debug for LayerDecay {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LayerDecay").field("decay", &self.decay).field("last", &self.last).finish()
-    }
+    /// Says which layer a name belongs to ([`Architecture::layer_of`]).
+    pub architecture: Architecture,
 }
 
 /// What the optimiser does with one parameter.
@@ -50,36 +45,21 @@ impl Groups {
 
 impl LayerDecay {
     fn scale(&self, name: &str) -> f64 {
-        let below = self.last.saturating_sub((self.layer_of)(name));
+        let below = self.architecture.layer_count() - 1 - self.architecture.layer_of(name);
         libm::pow(self.decay, below as f64)
-    }
-}
-
-/// Layer of a parameter of an encoder with `depth` blocks: 0 for `patch_embed`, `pos_embed` and `cls_token`, i + 1 for
-/// `blocks.i`, depth + 1 for the rest. CaiT's class-attention layers (`blocks_token_only.i`) count as the last block; the
-/// authors' rule takes them for `blocks.i` and hardly trains them.
-pub fn layer_of(name: &str, depth: usize) -> usize {
-    let mut parts = name.split('.');
-    match parts.next() {
-        Some("patch_embed" | "pos_embed" | "cls_token") => 0,
-        Some("blocks") => match parts.next().map(str::parse::<usize>) {
-            Some(Ok(block)) => (block + 1).min(depth + 1),
-            _ => depth + 1,
-        },
-        Some("blocks_token_only") => depth,
-        _ => depth + 1,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Preset;
 
     fn fine_tuning(decay: f64) -> Groups {
         Groups {
             weight_decay: 0.05,
             no_decay: vec!["pos_embed".into(), "cls_token".into()],
-            layer_decay: Some(LayerDecay { decay, last: 13, layer_of: Box::new(|name| layer_of(name, 12)) }),
+            layer_decay: Some(LayerDecay { decay, architecture: Preset::VitTiny.architecture(32, 4) }),
         }
     }
 
@@ -98,25 +78,6 @@ mod tests {
             let found = groups.group(name, &[2, 2]).learning_rate_scale;
             // The table has four decimals.
             assert!((found - wanted).abs() <= 0.5e-4, "{name}: {found} for {wanted}");
-        }
-    }
-
-    #[test]
-    fn class_attention_learns_like_the_last_block() {
-        let cases = [
-            ("blocks_token_only.0.attn.q.weight", 24),
-            ("blocks_token_only.1.gamma_1", 24),
-            ("blocks.23.norm1.weight", 24),
-            ("blocks.0.norm1.weight", 1),
-            ("patch_embed.backbone.0.weight", 0),
-            ("cls_token", 0),
-            ("pos_embed", 0),
-            ("fc_norm.weight", 25),
-            ("norm.bias", 25),
-            ("head.bias", 25),
-        ];
-        for (name, layer) in cases {
-            assert_eq!(layer_of(name, 24), layer, "{name}");
         }
     }
 

@@ -4,9 +4,10 @@ use serde::Deserialize;
 use tch::{Device, Kind, Tensor};
 
 use super::*;
+use crate::model::{Architecture, Preset};
 use crate::parameters::{Init, Parameters};
 
-const FIXTURES: &str = include_str!("../../../tests/fixtures/train/optim.json");
+const FIXTURES: &str = include_str!("../../tests/fixtures/optim.json");
 const EPSILON: f64 = f32::EPSILON as f64;
 
 #[derive(Deserialize)]
@@ -63,20 +64,16 @@ fn groups(trace: &Trace) -> Groups {
     let decays = trace.parameters.iter().map(|p| p.weight_decay).fold(0.0, f64::max);
     let kept = trace.parameters.iter().filter(|p| p.weight_decay == 0.0);
     // 0.65^(3 - layer): class token 0, block 1, head 3.
-    let layer_of = |name: &str| layer(name);
+    let architecture = Architecture { depth: 2, ..Preset::VitTiny.architecture(32, 4) };
     for p in &trace.parameters {
-        let scale = 0.65f64.powi(3 - layer(&p.name) as i32);
+        let scale = 0.65f64.powi(3 - architecture.layer_of(&p.name) as i32);
         assert!((p.scale - scale).abs() < 1e-15, "{}", p.name);
     }
     Groups {
         weight_decay: decays,
         no_decay: kept.map(|p| p.name.clone()).collect(),
-        layer_decay: Some(LayerDecay { decay: 0.65, last: 3, layer_of: Box::new(layer_of) }),
+        layer_decay: Some(LayerDecay { decay: 0.65, architecture }),
     }
-}
-
-fn layer(name: &str) -> usize {
-    groups::layer_of(name, 2)
 }
 
 /// A loss whose gradient is the given one, for every parameter.

@@ -21,7 +21,8 @@ pub(super) fn kernel(rows: &Tensor, rate: f64) -> Tensor {
 /// Standard normal numbers, float32, the same for the same name.
 pub(super) fn normal(name: &str, shape: &[i64]) -> Tensor {
     let mut numbers = vec![0.0; shape.iter().product::<i64>() as usize];
-    random::fill_normal(&mut random::for_name(7, name), &mut numbers);
+    let mut stream = random::for_name(7, name);
+    numbers.fill_with(|| stream.normal() as f32);
     Tensor::from_slice(&numbers).reshape(shape)
 }
 

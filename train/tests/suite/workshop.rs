@@ -7,13 +7,13 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// A folder that is gone after the test.
-pub struct Workshop {
+pub(crate) struct Workshop {
     folder: TempDir,
 }
 
 impl Workshop {
     /// With 80 training and 40 test images of CIFAR-10's form, two classes that colour tells apart, and `experiment.toml`.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let workshop = Self { folder: TempDir::new().unwrap() };
         let images = workshop.path("cifar");
         std::fs::create_dir(&images).unwrap();
@@ -26,7 +26,7 @@ impl Workshop {
     }
 
     /// With the same training images as files of a class folder each, `images/red/0.png` and so on, in place of records.
-    pub fn of_files() -> Self {
+    pub(crate) fn of_files() -> Self {
         let workshop = Self::new();
         for (class, salt) in [("red", 0), ("blue", 1)] {
             let folder = workshop.path("images").join(class);
@@ -46,51 +46,51 @@ impl Workshop {
     }
 
     /// A path inside.
-    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+    pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Writes a text file.
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.path(name), text).unwrap();
     }
 
     /// Replaces text in the experiment; it must be there.
-    pub fn edit(&self, from: &str, to: &str) {
+    pub(crate) fn edit(&self, from: &str, to: &str) {
         let text = std::fs::read_to_string(self.path("experiment.toml")).unwrap();
         assert!(text.contains(from), "the experiment has no `{from}`");
         self.write("experiment.toml", &text.replacen(from, to, 1));
     }
 
     /// `mimir-train ARGUMENTS` in the folder, with one thread: tests run side by side.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::cargo_bin("mimir-train").unwrap();
         command.current_dir(self.folder.path()).env("OMP_NUM_THREADS", "1").args(arguments);
         command
     }
 
     /// A training stage in the folder `run`.
-    pub fn stage(&self, stage: &str, run: &str, more: &[&str]) -> Command {
+    pub(crate) fn stage(&self, stage: &str, run: &str, more: &[&str]) -> Command {
         let mut command = self.command(&[stage, "experiment.toml", "--run", run, "--threads", "1"]);
         command.args(more);
         command
     }
 
     /// The lines of a run's log of that kind.
-    pub fn log(&self, run: &str, kind: &str) -> Vec<Value> {
+    pub(crate) fn log(&self, run: &str, kind: &str) -> Vec<Value> {
         let text = std::fs::read_to_string(self.path(run).join("log.jsonl")).unwrap();
         let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         lines.filter(|line| line["kind"] == kind).collect()
     }
 
     /// The bytes of a file.
-    pub fn bytes(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn bytes(&self, name: &str) -> Vec<u8> {
         std::fs::read(self.path(name)).unwrap()
     }
 }
 
 /// What a failed command said.
-pub fn stderr_of(command: &mut Command, code: i32) -> String {
+pub(crate) fn stderr_of(command: &mut Command, code: i32) -> String {
     let output = command.assert().code(code).get_output().clone();
     String::from_utf8(output.stderr).unwrap()
 }

@@ -38,7 +38,7 @@ struct AutoencoderFixture {
 }
 
 fn fixtures() -> Fixtures {
-    serde_json::from_str(include_str!("../../../tests/fixtures/model/reference.json")).unwrap()
+    serde_json::from_str(include_str!("../../../tests/fixtures/model.json")).unwrap()
 }
 
 fn shapes(parameters: &Parameters) -> BTreeMap<String, Vec<i64>> {
