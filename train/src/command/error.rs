@@ -31,7 +31,7 @@ fn code(error: &Error) -> u8 {
         return USAGE;
     }
     let is = |test: fn(&(dyn std::error::Error + 'static)) -> bool| error.chain().any(test);
-    if is(|e| e.is::<DataError>()) {
+    if is(<dyn std::error::Error>::is::<DataError>) {
         DATA
     } else if is(|e| e.is::<ConfigError>() || e.is::<DeviceError>() || e.is::<Usage>() || e.is::<RunError>())
     {

@@ -13,51 +13,31 @@ use crate::config::{ConfigError, EvaluateConfig, Experiment, FinetuneConfig, Pre
 use crate::device;
 use crate::images::Evaluated;
 use crate::measure::{self, Accuracy, PgdAttack};
-use crate::model::Classifier;
-use crate::parameters::Parameters;
+use crate::stage::{Finetuning, Task};
 
 pub(super) fn run(arguments: &EvaluateArguments) -> Result<ExitCode> {
     let mut experiment = options::experiment(&arguments.experiment)?;
     experiment.evaluate.images = arguments.images.or(experiment.evaluate.images);
-    let Some(config) = experiment.finetune.clone() else {
+    let Some(mut config) = experiment.finetune.clone() else {
         let path = arguments.experiment.config.clone();
         return Err(ConfigError::NoStage { path, stage: "finetune" }.into());
     };
+    // In float32, whatever the training ran in.
+    config.training.precision = Precision::Float32;
     let weights = weights(arguments, &experiment, &config)?;
     let device = device::open(arguments.experiment.device, Precision::Float32)?;
-    let (parameters, model) = classifier(&experiment, &config, device)?;
-    checkpoint::load(&weights, &parameters, Load::Strict, Floats::AlsoHalf)?;
+    let task = Finetuning::new(&experiment, experiment.model.architecture()?, config, device);
+    checkpoint::load(&weights, task.parameters(), Load::Strict, Floats::AlsoHalf)?;
 
     let evaluate = &experiment.evaluate;
     let images = Evaluated::test_set(&experiment)?;
     let attack =
         PgdAttack { epsilon: evaluate.epsilon.0, step_size: evaluate.step_size.0, steps: evaluate.steps };
     let batches = images.batches(device);
-    let accuracy = measure::accuracy(|x| model.logits(x, None), batches, Some(&attack))?;
+    let accuracy = measure::accuracy(|x| task.classify(x), batches, Some(&attack))?;
     print(&weights, evaluate, &accuracy);
     write(&weights, &experiment, &accuracy)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// In float32, whatever the training ran in.
-fn classifier(
-    experiment: &Experiment,
-    config: &FinetuneConfig,
-    device: tch::Device,
-) -> Result<(Parameters, Classifier)> {
-    let architecture = experiment.model.architecture()?;
-    let mut parameters = Parameters::new(experiment.seed, device);
-    let pooling = config.pooling.unwrap_or(architecture.family.pooling());
-    let classes = experiment.data.classes;
-    let model = Classifier::new(
-        &mut parameters.root(),
-        &architecture,
-        pooling,
-        classes,
-        config.head_std,
-        tch::Kind::Float,
-    );
-    Ok((parameters, model))
 }
 
 fn weights(

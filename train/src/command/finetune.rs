@@ -1,6 +1,6 @@
 //! `mimir-train finetune`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -33,7 +33,7 @@ pub(super) fn run(arguments: &FinetuneArguments) -> Result<ExitCode> {
         stage::folder(&arguments.train, &stage::stage_folder(&runs, folder_name(&config)), &experiment)?;
     let task = Finetuning::new(&experiment, architecture, config.clone(), device);
     if !arguments.train.resume {
-        load_initial_weights(&task, &config, &runs)?;
+        load_initial_weights(&task, &config, &runs, experiment.seed)?;
     }
     let section = stage::Section {
         training: &config.training,
@@ -63,11 +63,11 @@ pub(super) fn folder_name(config: &FinetuneConfig) -> &'static str {
     }
 }
 
-fn load_initial_weights(task: &Finetuning, config: &FinetuneConfig, runs: &Path) -> Result<()> {
+fn load_initial_weights(task: &Finetuning, config: &FinetuneConfig, runs: &Path, seed: u64) -> Result<()> {
     let path = match (config.initial_weights, &config.weights) {
         (InitialWeights::Scratch, _) => return Ok(()),
         (InitialWeights::File, Some(path)) => {
-            stage::needed(path.clone(), "give finetune.weights a file that exists")?
+            stage::needed(with_seed(path, seed), "give finetune.weights a file that exists")?
         }
         _ => stage::needed(
             stage::stage_folder(runs, "pretrain").join("last.safetensors"),
@@ -79,6 +79,22 @@ fn load_initial_weights(task: &Finetuning, config: &FinetuneConfig, runs: &Path)
     Ok(())
 }
 
+/// `{seed}` in a path stands for the seed of the run: seed 1 starts from another experiment's seed 1.
+fn with_seed(path: &Path, seed: u64) -> PathBuf {
+    PathBuf::from(path.to_string_lossy().replace("{seed}", &seed.to_string()))
+}
+
 fn layer_decay(config: &FinetuneConfig, architecture: Architecture) -> Option<LayerDecay> {
     (config.layer_decay < 1.0).then_some(LayerDecay { decay: config.layer_decay, architecture })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_starts_from_the_same_seed_of_another_experiment() {
+        let path = Path::new("runs/mae/seed-{seed}/pretrain/last.safetensors");
+        assert_eq!(with_seed(path, 3), Path::new("runs/mae/seed-3/pretrain/last.safetensors"));
+    }
 }

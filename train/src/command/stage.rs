@@ -12,7 +12,7 @@ use crate::args::TrainArguments;
 use crate::checkpoint::state;
 use crate::command::error::Usage;
 use crate::config::{Experiment, OptimizerConfig, ScheduleConfig, TrainingConfig};
-use crate::images::TrainingImages;
+use crate::images::{Evaluated, TrainingImages};
 use crate::optim::{Groups, LayerDecay};
 use crate::run::{EXIT_STOPPED, RunFolder, Stop, config_digest};
 use crate::stage::{Ending, Task, Trainer, train};
@@ -31,6 +31,7 @@ const MAY_DIFFER: [&str; 6] = [
 ];
 
 /// The parts of a stage's section that the loop needs.
+#[derive(Clone, Copy)]
 pub(super) struct Section<'a> {
     pub training: &'a TrainingConfig,
     pub optimizer: &'a OptimizerConfig,
@@ -118,7 +119,7 @@ fn announce(
             "trained_parameters": trained,
             "steps_per_epoch": images.steps_per_epoch(),
             "peak_learning_rate": peak,
-            "held_out": images.held_out().map_or(0, |held_out| held_out.count()),
+            "held_out": images.held_out().map_or(0, Evaluated::count),
         }),
     )?;
     Ok(())

@@ -19,7 +19,7 @@ pub struct DataConfig {
     /// Labelled generated images, mixed in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generated: Option<String>,
-    /// Share of generated images in each batch, in (0, 1].
+    /// Share of generated images in each batch, above 0 and below 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generated_share: Option<f64>,
     /// What to do with an image that cannot be decoded: `stop`, or `skip` it for the next one and name it in the log.
@@ -40,14 +40,15 @@ fn default_threads() -> usize {
 
 impl DataConfig {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let _: mimir_data::DataSource = self.source.parse()?;
         ConfigError::range("data.classes", self.classes as f64, self.classes >= 2, "at least 2")?;
         ConfigError::range("data.threads", self.threads as f64, self.threads >= 1, "at least 1")?;
         match (&self.generated, self.generated_share) {
             (Some(_), Some(share)) => ConfigError::range(
                 "data.generated_share",
                 share,
-                share > 0.0 && share <= 1.0,
-                "a share in (0, 1]",
+                share > 0.0 && share < 1.0,
+                "above 0 and below 1",
             ),
             (None, Some(_)) => Err(ConfigError::no_effect("data.generated_share", "without data.generated")),
             (Some(_), None) => Err(ConfigError::missing("data.generated_share", "by data.generated")),

@@ -29,6 +29,9 @@ pub enum ConfigError {
     /// The sizes of the network.
     #[error("[model] {0}")]
     Architecture(#[from] ArchitectureError),
+    /// The images: a source or a transform.
+    #[error(transparent)]
+    Images(#[from] mimir_data::DataError),
     /// The penalty.
     #[error("pretrain.{0}")]
     Penalty(#[from] crate::penalty::PenaltyConfigError),

@@ -45,6 +45,9 @@ impl EvaluateConfig {
         ConfigError::range("evaluate.step_size", step, step > 0.0, "above 0")?;
         ConfigError::range("evaluate.steps", self.steps as f64, self.steps >= 1, "at least 1")?;
         ConfigError::range("evaluate.batch", self.batch as f64, self.batch >= 1, "at least 1")?;
+        if let Some(transform) = &self.transform {
+            transform.check()?;
+        }
         match self.images {
             Some(images) => ConfigError::range("evaluate.images", images as f64, images >= 1, "at least 1"),
             None => Ok(()),

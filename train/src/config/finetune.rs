@@ -15,7 +15,7 @@ pub struct FinetuneConfig {
     /// Where the encoder's weights come from.
     #[serde(default)]
     pub initial_weights: InitialWeights,
-    /// The file, for `initial_weights = "file"`.
+    /// The file, for `initial_weights = "file"`; `{seed}` in it stands for the seed of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weights: Option<PathBuf>,
     /// What the head reads; by default the mean of the patches for ViT, the class token for ConViT and CaiT.
@@ -170,6 +170,7 @@ impl FinetuneConfig {
         self.schedule.check("finetune", self.training.epochs)?;
         self.check_weights()?;
         self.check_regularisation()?;
+        self.augmentation.check()?;
         self.attack.check()?;
         let (warmup, none) = (self.epsilon_warmup_epochs, matches!(self.attack, FinetuneAttack::None {}));
         if none && warmup > 0.0 {

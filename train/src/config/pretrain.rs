@@ -88,6 +88,7 @@ impl PretrainConfig {
             (0.0..1.0).contains(&ratio) && ratio > 0.0,
             "in (0, 1)",
         )?;
+        self.augmentation.check()?;
         self.check_decoder()?;
         self.check_method()
     }

@@ -35,7 +35,7 @@ impl Finetuning {
     ) -> Self {
         let mut parameters = Parameters::new(experiment.seed, device);
         let (classes, compute) = (experiment.data.classes, config.training.precision.compute());
-        let pooling = config.pooling.unwrap_or(architecture.family.pooling());
+        let pooling = pooling(&config, &architecture);
         let model = Classifier::new(
             &mut parameters.root(),
             &architecture,
@@ -49,7 +49,7 @@ impl Finetuning {
 
     /// What the head reads.
     pub fn pooling(&self) -> Pooling {
-        self.config.pooling.unwrap_or(self.architecture.family.pooling())
+        pooling(&self.config, &self.architecture)
     }
 
     fn drop_path(&self, draws: Draws<'_>) -> Option<DropPath> {
@@ -80,7 +80,8 @@ impl Finetuning {
         schedule::epsilon(1.0, self.config.epsilon_warmup_epochs, part.epoch)
     }
 
-    fn classify(&self, x: &Tensor) -> Tensor {
+    /// Logits `[N, K]` of images `[N, 3, S, S]` in `[0, 1]`, without stochastic depth.
+    pub fn classify(&self, x: &Tensor) -> Tensor {
         self.model.logits(x, None)
     }
 
@@ -111,6 +112,10 @@ impl Finetuning {
             }
         }
     }
+}
+
+fn pooling(config: &FinetuneConfig, architecture: &Architecture) -> Pooling {
+    config.pooling.unwrap_or(architecture.family.pooling())
 }
 
 impl Task for Finetuning {

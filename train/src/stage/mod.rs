@@ -5,6 +5,7 @@
 
 mod finetuning;
 mod pretraining;
+mod tally;
 mod task;
 mod trainer;
 

@@ -3,8 +3,6 @@
 //! A run can be stopped at any step and goes on from there as if it had not been: the state holds weights, moments and
 //! the number of the step, and everything random is keyed by what it is for.
 
-use std::time::Instant;
-
 use anyhow::{Context, Result, ensure};
 use mimir_data::Batch;
 use serde_json::{Map, Value, json};
@@ -17,9 +15,9 @@ use crate::images::TrainingImages;
 use crate::optim::{
     AdamW, AdamWOptions, Decay, FlatParameters, Groups, Schedule, Shape, WeightAverage, clip,
 };
-use crate::penalty::Skip;
 use crate::random::Draws;
 use crate::run::{Events, Log, Progress, Reason, Report, RunFolder, Stop};
+use crate::stage::tally::{StepSums, Window};
 use crate::stage::{Part, Task};
 
 /// Everything about a run but the network.
@@ -399,82 +397,4 @@ fn summary(fields: &Map<String, Value>) -> String {
         _ => format!("{name} {value}"),
     });
     parts.collect::<Vec<_>>().join("  ")
-}
-
-/// What the parts of one step add up to.
-#[derive(Debug, Default)]
-struct StepSums {
-    loss: f64,
-    penalty: Mean,
-    skipped: u64,
-}
-
-impl StepSums {
-    fn add(&mut self, loss: f64, penalty: Option<Result<f64, Skip>>) {
-        self.loss += loss;
-        match penalty {
-            None => {}
-            Some(Ok(value)) => self.penalty.add(value),
-            Some(Err(_)) => self.skipped += 1,
-        }
-    }
-}
-
-#[derive(Debug, Default)]
-struct Mean {
-    sum: f64,
-    count: u64,
-}
-
-impl Mean {
-    fn add(&mut self, value: f64) {
-        self.sum += value;
-        self.count += 1;
-    }
-
-    fn value(&self) -> Option<f64> {
-        (self.count > 0).then(|| self.sum / self.count as f64)
-    }
-}
-
-/// The steps since the last line of the log.
-struct Window {
-    from: Instant,
-    images: usize,
-    loss: Mean,
-    penalty: Mean,
-    skipped: u64,
-}
-
-impl Window {
-    fn start() -> Self {
-        Self { from: Instant::now(), images: 0, loss: Mean::default(), penalty: Mean::default(), skipped: 0 }
-    }
-
-    fn add(&mut self, images: usize, sums: &StepSums) {
-        self.images += images;
-        self.loss.add(sums.loss);
-        if let Some(penalty) = sums.penalty.value() {
-            self.penalty.add(penalty);
-        }
-        self.skipped += sums.skipped;
-    }
-
-    fn images_per_second(&self) -> f64 {
-        self.images as f64 / self.from.elapsed().as_secs_f64().max(1e-9)
-    }
-
-    fn fields(&self) -> Map<String, Value> {
-        let mut fields = Map::from_iter([
-            ("loss".to_string(), json!(self.loss.value())),
-            ("images_per_second".to_string(), json!(self.images_per_second())),
-        ]);
-        if let Some(penalty) = self.penalty.value() {
-            fields.insert("penalty".into(), json!(penalty));
-        }
-        if self.skipped > 0 {
-            fields.insert("penalty_skipped".into(), json!(self.skipped));
-        }
-        fields
-    }
 }

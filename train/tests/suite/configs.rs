@@ -154,7 +154,7 @@ fn weights_of_another_experiment_fit_this_one() {
         };
         let Ok(inside) = weights.strip_prefix("runs") else { continue };
         let (other, rest) = inside.to_str().unwrap().split_once('/').unwrap();
-        assert_eq!(rest, "seed-0/pretrain/last.safetensors", "{name}");
+        assert_eq!(rest, "seed-{seed}/pretrain/last.safetensors", "{name}");
         let maker = read(&format!("paper/{other}.toml"));
         assert!(maker.pretrain.is_some(), "{name}: {other} does not pre-train");
         assert_eq!((&maker.model, &maker.data), (&experiment.model, &experiment.data), "{name}");

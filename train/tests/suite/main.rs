@@ -1,4 +1,6 @@
 //! The command `mimir-train` as its users run it, on tiny networks and made-up images.
+// Tells clippy that helpers of tests are tests too.
+#![cfg(test)]
 
 mod bad_input;
 mod configs;
