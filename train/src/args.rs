@@ -120,7 +120,7 @@ pub(crate) struct PlotArguments {
 #[derive(Debug, Args)]
 pub(crate) struct BoundsArguments {
     /// Number of classes |𝒴|.
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..))]
     pub classes: u32,
     /// Also draw them.
     #[arg(long, value_name = "FILE.svg")]

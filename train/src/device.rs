@@ -101,7 +101,10 @@ fn load_cuda_half() -> Result<(), DeviceError> {
                 std::mem::forget(library);
                 return Ok(());
             }
-            Err(error) => reason = error.to_string(),
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                reason = cause.unwrap_or_else(|| error.to_string());
+            }
         }
     }
     Err(DeviceError::NoCudaBuild { reason })

@@ -21,8 +21,21 @@ pub(super) struct Usage(pub String);
 
 /// Prints the error once; the code says what kind it is.
 pub(super) fn report(error: &Error) -> ExitCode {
-    eprintln!("error: {error:#}");
+    eprintln!("error: {}", sentence(error));
     ExitCode::from(code(error))
+}
+
+/// The error and its causes; a cause that the text before it has told already is left out.
+fn sentence(error: &Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 fn code(error: &Error) -> u8 {
@@ -48,4 +61,17 @@ pub(super) fn panicked() -> ExitCode {
          memory? Raise training.accumulate or lower training.batch"
     );
     ExitCode::from(INTERNAL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let plain = Error::msg("no such file").context("cannot read a.toml");
+        assert_eq!(sentence(&plain), "cannot read a.toml: no such file");
+        let told = Error::msg("no such file").context("a.toml: no such file");
+        assert_eq!(sentence(&told), "a.toml: no such file");
+    }
 }

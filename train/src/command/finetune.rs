@@ -29,12 +29,12 @@ pub(super) fn run(arguments: &FinetuneArguments) -> Result<ExitCode> {
     let device = device::open(typed.device, config.training.precision)?;
     let images = TrainingImages::open(&experiment, &config.augmentation, config.training.batch)?;
     let runs = options::runs_folder(typed, &experiment);
-    let folder =
-        stage::folder(&arguments.train, &stage::stage_folder(&runs, folder_name(&config)), &experiment)?;
     let task = Finetuning::new(&experiment, architecture, config.clone(), device);
-    if !arguments.train.resume {
+    let path = stage::stage_folder(&runs, folder_name(&config));
+    if !stage::goes_on(&arguments.train, &path) {
         load_initial_weights(&task, &config, &runs, experiment.seed)?;
     }
+    let folder = stage::folder(&arguments.train, &path, &experiment)?;
     let section = stage::Section {
         training: &config.training,
         optimizer: &config.optimizer,

@@ -26,8 +26,8 @@ pub(super) fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     let device = device::open(arguments.experiment.device, config.training.precision)?;
     let images = TrainingImages::open(&experiment, &config.augmentation, config.training.batch)?;
     let runs = options::runs_folder(&arguments.experiment, &experiment);
-    let folder = stage::folder(arguments, &stage::stage_folder(&runs, "pretrain"), &experiment)?;
     let task = Pretraining::new(&experiment, architecture, config.clone(), device)?;
+    let folder = stage::folder(arguments, &stage::stage_folder(&runs, "pretrain"), &experiment)?;
     let section = stage::Section {
         training: &config.training,
         optimizer: &config.optimizer,

@@ -51,6 +51,11 @@ pub(super) fn folder(arguments: &TrainArguments, path: &Path, experiment: &Exper
     Ok(folder)
 }
 
+/// Whether there is a state to go on from. A run that ended before it saved one starts again from the beginning.
+pub(super) fn goes_on(arguments: &TrainArguments, path: &Path) -> bool {
+    arguments.resume && path.join("state.safetensors").is_file()
+}
+
 /// Trains, and says how it ended.
 pub(super) fn run(
     arguments: &TrainArguments,
@@ -81,7 +86,7 @@ pub(super) fn run(
             seed: experiment.seed,
             config_digest: config_digest(&experiment.to_toml(), &MAY_DIFFER)?,
             state_precision: precision,
-            resume: arguments.resume,
+            resume: arguments.resume && folder.has_state(),
             stop: &stop,
         },
     )?;

@@ -142,7 +142,10 @@ impl<'a> Run<'a> {
                 "{} is the state of another experiment than the folder's config.toml",
                 trainer.folder.state().display()
             );
-            log.cut_after(position.step)?;
+        }
+        // Of a run that was killed, also before its first state: what it told of steps that will be told again.
+        log.cut_after(position.step)?;
+        if trainer.resume {
             log.write("resume", &json!({ "step": position.step }))?;
         }
         let events = Events::open(trainer.folder.path(), position.step)?;

@@ -118,3 +118,17 @@ fn a_state_travels_in_parts() {
     workshop.command(&["join", "parts/state.safetensors.parts.json", "joined"]).assert().success();
     assert!(workshop.bytes("joined") == workshop.bytes("out/pretrain/state.safetensors"));
 }
+
+#[test]
+fn a_run_that_was_killed_before_its_first_state_starts_again() {
+    let workshop = Workshop::new();
+    workshop.edit("epochs = 2", "epochs = 1");
+    workshop.stage("pretrain", "whole", &[]).assert().success();
+    workshop.stage("pretrain", "cut", &[]).assert().success();
+    for file in RESULTS {
+        std::fs::remove_file(workshop.path("cut/pretrain").join(file)).unwrap();
+    }
+    workshop.stage("pretrain", "cut", &["--resume"]).assert().success();
+    assert_same_results(&workshop, "whole/pretrain", "cut/pretrain");
+    assert_eq!(workshop.log("cut/pretrain", "step").len(), 8, "each step is told once");
+}

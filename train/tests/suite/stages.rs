@@ -81,4 +81,5 @@ fn fine_tuning_says_what_it_misses() {
     let workshop = Workshop::new();
     let error = stderr_of(&mut workshop.stage("finetune", "out", &[]), 2);
     assert!(error.contains("mimir-train pretrain") && error.contains("--initial-weights scratch"), "{error}");
+    assert!(!workshop.path("out").exists(), "what did not start leaves no folder");
 }
