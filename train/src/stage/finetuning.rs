@@ -169,3 +169,93 @@ impl Task for Finetuning {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXPERIMENT: &str = r#"
+[model]
+family = "vit"
+width = 8
+depth = 1
+heads = 2
+patch_size = 4
+image_size = 8
+[data]
+source = "cifar10:none"
+classes = 3
+[finetune.training]
+batch = 4
+epochs = 4
+[finetune.optimizer]
+betas = [0.9, 0.999]
+weight_decay = 0.05
+[finetune.schedule]
+base_learning_rate = 1e-3
+"#;
+
+    fn task(more: &str) -> Finetuning {
+        let experiment: Experiment = toml::from_str(&format!("{EXPERIMENT}{more}")).unwrap();
+        experiment.check().unwrap();
+        let (architecture, config) =
+            (experiment.model.architecture().unwrap(), experiment.finetune.clone().unwrap());
+        Finetuning::new(&experiment, architecture, config, Device::Cpu)
+    }
+
+    fn part(epoch: f64) -> Part<'static> {
+        let draws = Draws { seed: 0, epoch: 0, sample_ids: &[0, 1, 2, 3] };
+        let images = Tensor::from_slice(&draws.uniform(Purpose::Evaluation, 192)).reshape([4, 3, 8, 8]);
+        Part { images, labels: Tensor::from_slice(&[0i64, 1, 2, 0]), draws, epoch }
+    }
+
+    fn movement(task: &Finetuning, part: &Part<'_>) -> f64 {
+        let (images, targets) = task.mixed(part);
+        (task.attack(part, &images, &targets) - images).abs().max().double_value(&[])
+    }
+
+    #[test]
+    fn the_ball_grows_during_the_warm_up() {
+        let attack =
+            "[finetune.attack]\nkind = \"pgd\"\nepsilon = \"8/255\"\nstep_size = \"4/255\"\nsteps = 4\n";
+        let task = task(&format!("{attack}[finetune]\nepsilon_warmup_epochs = 2\n"));
+        for (epoch, share) in [(0.0, 0.0), (1.0, 0.5), (2.0, 1.0), (3.0, 1.0)] {
+            let moved = movement(&task, &part(epoch));
+            assert!((moved - share * 8.0 / 255.0).abs() < 1e-6, "epoch {epoch}: {moved}");
+        }
+    }
+
+    #[test]
+    fn an_attack_raises_the_loss() {
+        let clean = task("[finetune.attack]\nkind = \"none\"\n");
+        let loss = |task: &Finetuning| task.loss(&part(0.0)).unwrap().total.double_value(&[]);
+        for attack in [
+            "kind = \"fgsm\"\nepsilon = \"8/255\"\nstep_size = \"10/255\"",
+            "kind = \"pgd\"\nepsilon = \"8/255\"\nstep_size = \"4/255\"\nsteps = 4",
+            "kind = \"apgd\"\nepsilon = \"8/255\"\nsteps = 2",
+        ] {
+            let attacked = task(&format!("[finetune.attack]\n{attack}\n"));
+            assert!(loss(&attacked) > loss(&clean), "{attack}");
+        }
+    }
+
+    #[test]
+    fn the_loss_of_trades_is_linear_in_its_weight() {
+        let loss = |beta: u32| {
+            let attack = "kind = \"trades\"\nepsilon = \"8/255\"\nstep_size = \"4/255\"\nsteps = 4";
+            let task = task(&format!("[finetune.attack]\n{attack}\nbeta = {beta}\n"));
+            task.loss(&part(0.0)).unwrap().total.double_value(&[])
+        };
+        let (low, middle, high) = (loss(3), loss(6), loss(9));
+        assert!(middle > low);
+        assert!(((high - middle) - (middle - low)).abs() < 1e-5, "{low} {middle} {high}");
+    }
+
+    #[test]
+    fn smoothed_targets_are_trained_on_and_hard_ones_attacked() {
+        let task = task("[finetune]\nlabel_smoothing = 0.3\n[finetune.attack]\nkind = \"none\"\n");
+        let (_, targets) = task.mixed(&part(0.0));
+        assert!((targets.double_value(&[1, 1]) - 0.8).abs() < 1e-6);
+        assert_eq!(task.attack_targets(&part(0.0), &targets).double_value(&[1, 1]), 1.0);
+    }
+}
