@@ -128,3 +128,86 @@ impl Task for Pretraining {
         json!({ "stage": "pretrain", "architecture": self.architecture, "decoder": self.config.decoder })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Draws;
+
+    const EXPERIMENT: &str = r#"
+[model]
+family = "vit"
+width = 16
+depth = 1
+heads = 2
+patch_size = 4
+image_size = 16
+[data]
+source = "cifar10:none"
+classes = 2
+[pretrain]
+method = "METHOD"
+[pretrain.training]
+batch = 4
+epochs = 1
+[pretrain.optimizer]
+betas = [0.9, 0.95]
+weight_decay = 0.05
+[pretrain.schedule]
+base_learning_rate = 1e-3
+[pretrain.decoder]
+width = 16
+depth = 1
+heads = 2
+[pretrain.adversary]
+variant = "authors"
+epsilon = "8/255"
+step_size = "10/255"
+steps = 1
+"#;
+
+    fn task(method: &str, more: &str) -> Pretraining {
+        // The authors' attack moves hidden pixels too, so that it matters which image is drawn.
+        let text = EXPERIMENT.replace("METHOD", method) + more;
+        let experiment: Experiment = toml::from_str(&text).unwrap();
+        experiment.check().unwrap();
+        let (architecture, config) =
+            (experiment.model.architecture().unwrap(), experiment.pretrain.clone().unwrap());
+        Pretraining::new(&experiment, architecture, config, Device::Cpu).unwrap()
+    }
+
+    fn part() -> Part<'static> {
+        let draws = Draws { seed: 0, epoch: 0, sample_ids: &[0, 1, 2, 3] };
+        let images = Tensor::from_slice(&draws.uniform(Purpose::Evaluation, 768)).reshape([4, 3, 16, 16]);
+        Part { images, labels: Tensor::from_slice(&[0i64, 1, 0, 1]), draws, epoch: 0.0 }
+    }
+
+    #[test]
+    fn the_penalty_enters_the_loss_with_its_factor() {
+        let loss = |task: &Pretraining| {
+            let found = task.loss(&part()).unwrap();
+            (found.total.double_value(&[]), found.penalty)
+        };
+        let (without, none) = loss(&task("adv_mae", ""));
+        let (with, penalty) = loss(&task("mimir", "[pretrain.penalty]\nlambda = 0.5\n"));
+        assert_eq!(none, None);
+        let value = penalty.unwrap().unwrap();
+        assert!(value > 0.01);
+        assert!((with - without - 0.5 * value).abs() < 1e-5, "{with} {without} {value}");
+    }
+
+    #[test]
+    fn adversarial_images_are_encoded_and_clean_ones_drawn() {
+        let (task, part) = (task("adv_mae", ""), part());
+        let mask = task.mask(part.draws);
+        let inputs = task.inputs(&part, &mask);
+        assert!((&inputs - &part.images).abs().max().double_value(&[]) > 7.0 / 255.0);
+        let prediction = task.model.decode(&task.model.encode(&inputs, &mask), &mask);
+        let against = |images: &Tensor| {
+            reconstruction_loss(&prediction, &task.model.target(images), &mask).double_value(&[])
+        };
+        let found = task.loss(&part).unwrap().total.double_value(&[]);
+        assert!((found - against(&part.images)).abs() < 1e-6);
+        assert!((against(&inputs) - found).abs() > 1e-3);
+    }
+}
