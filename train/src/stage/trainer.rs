@@ -313,7 +313,7 @@ impl<'a> Run<'a> {
         let task = self.task;
         let selection = with_kept_weights(&mut self.average, &self.flat, || task.select(held_out))?;
         fields.extend(selection.fields);
-        let better = self.position.best.as_ref().is_none_or(|best| selection.metric > best.metric);
+        let better = is_better(selection.metric, self.position.best);
         if better {
             self.position.best = Some(Best { metric: selection.metric, epoch });
         }
@@ -371,6 +371,11 @@ impl<'a> Run<'a> {
     }
 }
 
+/// A metric that is not a number is never the best: it could not be kept in a state, and nothing would beat it.
+fn is_better(metric: f64, best: Option<Best>) -> bool {
+    metric.is_finite() && best.is_none_or(|best| metric > best.metric)
+}
+
 /// With the weights that are evaluated and kept: the running average where there is one.
 fn with_kept_weights<R>(
     average: &mut Option<WeightAverage>,
@@ -400,4 +405,17 @@ fn summary(fields: &Map<String, Value>) -> String {
         _ => format!("{name} {value}"),
     });
     parts.collect::<Vec<_>>().join("  ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_is_the_first_of_the_highest_and_always_a_number() {
+        let best = Some(Best { metric: 0.5, epoch: 0 });
+        assert!(is_better(0.1, None) && is_better(0.6, best));
+        assert!(!is_better(0.5, best) && !is_better(0.4, best));
+        assert!(!is_better(f64::NAN, None) && !is_better(f64::NEG_INFINITY, None));
+    }
 }
