@@ -15,6 +15,7 @@
 
 mod activity;
 mod broadcast;
+mod catalogue;
 mod heads;
 mod ledger;
 mod rules;
@@ -24,7 +25,9 @@ mod sweep;
 mod testing;
 mod weights;
 
+pub use catalogue::{Operator, operators};
 pub use heads::LossHead;
+pub use rules::GradientKind;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Builder, Graph, ValueId};

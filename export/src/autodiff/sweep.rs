@@ -56,7 +56,7 @@ fn missing_rule(opset: u32, operators: &BTreeSet<&str>) -> Error {
         "no gradient rule for {} (opset {opset}); export the model with one of the operators that have a rule ({}), \
          or add a rule: docs/adding-an-operator.md",
         operators.join(", "),
-        rules::supported().collect::<Vec<_>>().join(", ")
+        rules::supported().into_iter().collect::<Vec<_>>().join(", ")
     ))
 }
 

@@ -47,4 +47,5 @@ mod tests;
 
 pub use limits::Limits;
 pub use read::{ModelFile, read_model, read_model_bytes};
+pub use versions::OPSETS;
 pub use write::write_model;

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 const IR_VERSIONS: RangeInclusive<i64> = 3..=14;
 
 /// Opsets of the default domain that are understood.
-pub(super) const OPSETS: RangeInclusive<i64> = 7..=23;
+pub const OPSETS: RangeInclusive<i64> = 7..=23;
 
 /// The opset of the default domain, once the versions are known to us.
 ///

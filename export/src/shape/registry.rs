@@ -11,69 +11,145 @@ use crate::graph::TensorType;
 /// Computes the types of all outputs that the operator may have, in their order.
 pub(super) type Rule = fn(&NodeView) -> Result<Vec<TensorType>>;
 
+/// The operators of the default domain that are known, in alphabetical order.
+const RULES: &[(&str, Rule)] = &[
+    ("Abs", elementwise::unary),
+    ("Acos", elementwise::unary),
+    ("Add", broadcast::same_type),
+    ("And", broadcast::same_type),
+    ("ArgMax", reduce::arg),
+    ("ArgMin", reduce::arg),
+    ("Asin", elementwise::unary),
+    ("Atan", elementwise::unary),
+    ("AveragePool", pool::average_pool),
+    ("BatchNormalization", normalise::batch),
+    ("Bernoulli", random::like),
+    ("Cast", elementwise::cast),
+    ("Ceil", elementwise::unary),
+    ("Celu", elementwise::unary),
+    ("Clip", elementwise::clip),
+    ("Concat", join::concat),
+    ("Constant", constant::constant),
+    ("ConstantOfShape", constant::constant_of_shape),
+    ("Conv", convolution::conv),
+    ("ConvTranspose", convolution::conv_transpose),
+    ("Cos", elementwise::unary),
+    ("CumSum", elementwise::unary),
+    ("DepthToSpace", move_axes::depth_to_space),
+    ("Div", broadcast::same_type),
+    ("Dropout", elementwise::dropout),
+    ("Elu", elementwise::unary),
+    ("Equal", broadcast::comparison),
+    ("Erf", elementwise::unary),
+    ("Exp", elementwise::unary),
+    ("Expand", move_axes::expand),
+    ("EyeLike", constant::eye_like),
+    ("Flatten", reshape::flatten),
+    ("Floor", elementwise::unary),
+    ("Gather", gather::gather),
+    ("GatherElements", gather::gather_elements),
+    ("GatherND", gather::gather_nd),
+    ("Gelu", elementwise::unary),
+    ("Gemm", matmul::gemm),
+    ("GlobalAveragePool", pool::global),
+    ("GlobalMaxPool", pool::global),
+    ("Greater", broadcast::comparison),
+    ("GreaterOrEqual", broadcast::comparison),
+    ("HardSigmoid", elementwise::unary),
+    ("HardSwish", elementwise::unary),
+    ("Hardmax", elementwise::along_axis),
+    ("Identity", elementwise::unary),
+    ("InstanceNormalization", normalise::instance),
+    ("IsInf", elementwise::predicate),
+    ("IsNaN", elementwise::predicate),
+    ("LayerNormalization", normalise::layer),
+    ("LeakyRelu", elementwise::unary),
+    ("Less", broadcast::comparison),
+    ("LessOrEqual", broadcast::comparison),
+    ("Log", elementwise::unary),
+    ("LogSoftmax", elementwise::along_axis),
+    ("MatMul", matmul::matmul),
+    ("Max", broadcast::same_type),
+    ("MaxPool", pool::max_pool),
+    ("Mean", broadcast::same_type),
+    ("Min", broadcast::same_type),
+    ("Mish", elementwise::unary),
+    ("Mod", broadcast::same_type),
+    ("Mul", broadcast::same_type),
+    ("Multinomial", random::multinomial),
+    ("Neg", elementwise::unary),
+    ("Not", elementwise::unary),
+    ("OneHot", select::one_hot),
+    ("Or", broadcast::same_type),
+    ("PRelu", broadcast::type_of_the_first),
+    ("Pad", move_axes::pad),
+    ("Pow", broadcast::type_of_the_first),
+    ("RandomNormal", random::of_shape),
+    ("RandomNormalLike", random::like),
+    ("RandomUniform", random::of_shape),
+    ("RandomUniformLike", random::like),
+    ("Range", constant::range),
+    ("Reciprocal", elementwise::unary),
+    ("ReduceL1", reduce::reduce),
+    ("ReduceL2", reduce::reduce),
+    ("ReduceLogSum", reduce::reduce),
+    ("ReduceLogSumExp", reduce::reduce),
+    ("ReduceMax", reduce::reduce),
+    ("ReduceMean", reduce::reduce),
+    ("ReduceMin", reduce::reduce),
+    ("ReduceProd", reduce::reduce),
+    ("ReduceSum", reduce::reduce),
+    ("ReduceSumSquare", reduce::reduce),
+    ("Relu", elementwise::unary),
+    ("Reshape", reshape::reshape),
+    ("Round", elementwise::unary),
+    ("ScatterElements", gather::scatter_elements),
+    ("ScatterND", gather::scatter_nd),
+    ("Selu", elementwise::unary),
+    ("Shape", constant::shape),
+    ("Sigmoid", elementwise::unary),
+    ("Sign", elementwise::unary),
+    ("Sin", elementwise::unary),
+    ("Size", constant::size),
+    ("Slice", slice::slice),
+    ("Softmax", elementwise::along_axis),
+    ("Softplus", elementwise::unary),
+    ("Softsign", elementwise::unary),
+    ("SpaceToDepth", move_axes::space_to_depth),
+    ("Split", join::split),
+    ("Sqrt", elementwise::unary),
+    ("Squeeze", reshape::squeeze),
+    ("Sub", broadcast::same_type),
+    ("Sum", broadcast::same_type),
+    ("Tan", elementwise::unary),
+    ("Tanh", elementwise::unary),
+    ("ThresholdedRelu", elementwise::unary),
+    ("Tile", move_axes::tile),
+    ("TopK", select::top_k),
+    ("Transpose", move_axes::transpose),
+    ("Trilu", elementwise::unary),
+    ("Unsqueeze", reshape::unsqueeze),
+    ("Where", broadcast::where_),
+    ("Xor", broadcast::same_type),
+];
+
 /// The rule of that operator of the default domain.
-#[expect(clippy::too_many_lines, reason = "a list of operators")]
 pub(super) fn rule(op_type: &str) -> Option<Rule> {
-    Some(match op_type {
-        "Abs" | "Acos" | "Asin" | "Atan" | "Ceil" | "Celu" | "Cos" | "CumSum" | "Elu" | "Erf" | "Exp"
-        | "Floor" | "Gelu" | "HardSigmoid" | "HardSwish" | "Identity" | "LeakyRelu" | "Log" | "Mish"
-        | "Neg" | "Not" | "Reciprocal" | "Relu" | "Round" | "Selu" | "Sigmoid" | "Sign" | "Sin"
-        | "Softplus" | "Softsign" | "Sqrt" | "Tan" | "Tanh" | "ThresholdedRelu" | "Trilu" => {
-            elementwise::unary
-        }
-        "Clip" => elementwise::clip,
-        "Dropout" => elementwise::dropout,
-        "Softmax" | "LogSoftmax" | "Hardmax" => elementwise::along_axis,
-        "Cast" => elementwise::cast,
-        "IsNaN" | "IsInf" => elementwise::predicate,
-        "Add" | "Sub" | "Mul" | "Div" | "Mod" | "Min" | "Max" | "Sum" | "Mean" | "And" | "Or" | "Xor" => {
-            broadcast::same_type
-        }
-        "Pow" | "PRelu" => broadcast::type_of_the_first,
-        "Equal" | "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" => broadcast::comparison,
-        "Where" => broadcast::where_,
-        "Conv" => convolution::conv,
-        "ConvTranspose" => convolution::conv_transpose,
-        "MaxPool" => pool::max_pool,
-        "AveragePool" => pool::average_pool,
-        "GlobalAveragePool" | "GlobalMaxPool" => pool::global,
-        "MatMul" => matmul::matmul,
-        "Gemm" => matmul::gemm,
-        "BatchNormalization" => normalise::batch,
-        "LayerNormalization" => normalise::layer,
-        "InstanceNormalization" => normalise::instance,
-        "ReduceL1" | "ReduceL2" | "ReduceLogSum" | "ReduceLogSumExp" | "ReduceMax" | "ReduceMean"
-        | "ReduceMin" | "ReduceProd" | "ReduceSum" | "ReduceSumSquare" => reduce::reduce,
-        "ArgMax" | "ArgMin" => reduce::arg,
-        "Reshape" => reshape::reshape,
-        "Flatten" => reshape::flatten,
-        "Squeeze" => reshape::squeeze,
-        "Unsqueeze" => reshape::unsqueeze,
-        "Transpose" => move_axes::transpose,
-        "Expand" => move_axes::expand,
-        "Tile" => move_axes::tile,
-        "Pad" => move_axes::pad,
-        "DepthToSpace" => move_axes::depth_to_space,
-        "SpaceToDepth" => move_axes::space_to_depth,
-        "Concat" => join::concat,
-        "Split" => join::split,
-        "Slice" => slice::slice,
-        "Gather" => gather::gather,
-        "GatherElements" => gather::gather_elements,
-        "GatherND" => gather::gather_nd,
-        "ScatterElements" => gather::scatter_elements,
-        "ScatterND" => gather::scatter_nd,
-        "Constant" => constant::constant,
-        "ConstantOfShape" => constant::constant_of_shape,
-        "EyeLike" => constant::eye_like,
-        "Range" => constant::range,
-        "Shape" => constant::shape,
-        "Size" => constant::size,
-        "RandomNormal" | "RandomUniform" => random::of_shape,
-        "RandomNormalLike" | "RandomUniformLike" | "Bernoulli" => random::like,
-        "Multinomial" => random::multinomial,
-        "OneHot" => select::one_hot,
-        "TopK" => select::top_k,
-        _ => return None,
-    })
+    let place = RULES.binary_search_by_key(&op_type, |(name, _)| *name).ok()?;
+    Some(RULES[place].1)
+}
+
+/// The operators of the default domain that are known, in alphabetical order.
+pub(crate) fn known() -> impl Iterator<Item = &'static str> {
+    RULES.iter().map(|(name, _)| *name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_in_order_for_the_search() {
+        assert!(RULES.is_sorted_by(|(left, _), (right, _)| left < right));
+    }
 }

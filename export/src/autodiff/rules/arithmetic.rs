@@ -3,9 +3,18 @@
 //! `y = a + b: Σ g, Σ g`; `a − b: Σ g, Σ −g`; `a·b: Σ g·b, Σ g·a`; `a / b: Σ g/b, Σ −g·y/b`; `−x: −g`.
 //! Operator pages: ONNX `Add-14`, `Sub-14`, `Mul-14`, `Div-14`, `Neg-13`.
 
+use super::Entry;
 use crate::autodiff::step::Step;
 use crate::error::Result;
 use crate::tensor::Tensor;
+
+pub(super) const RULES: &[Entry] = &[
+    Entry::exact("Add", 1, add),
+    Entry::exact("Div", 1, div),
+    Entry::exact("Mul", 1, mul),
+    Entry::exact("Neg", 1, neg),
+    Entry::exact("Sub", 1, sub),
+];
 
 /// `da = Σ g`, `db = Σ g`.
 pub(super) fn add(step: &mut Step<'_, '_>) -> Result<()> {

@@ -2,8 +2,12 @@
 //!
 //! `dx = g·[x = y]`: the gradient passes inside and at the bounds, as in PyTorch. Operator page: ONNX `Clip-13`.
 
+use super::Entry;
 use crate::autodiff::step::Step;
 use crate::error::Result;
+
+pub(super) const RULES: &[Entry] =
+    &[Entry::kinked("Clip", 1, clip, "passes at both bounds; the bounds must not depend on the images")];
 
 /// `dx = g` where `x = y`, else zero.
 pub(super) fn clip(step: &mut Step<'_, '_>) -> Result<()> {

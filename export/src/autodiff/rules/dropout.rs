@@ -3,11 +3,14 @@
 //! `dx = g`, and `dx = g·m / (1 − ratio)` with the mask that the node itself returns: a mask drawn again would be
 //! another one. Operator page: ONNX `Dropout-13`.
 
+use super::Entry;
 use crate::autodiff::step::Step;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Graph, Node, NodeId, TensorType, ValueId};
 use crate::random_operators::{drops, ratio};
 use crate::tensor::DataType;
+
+pub(super) const RULES: &[Entry] = &[Entry::exact("Dropout", 1, dropout)];
 
 /// Position of the mask among the outputs.
 const MASK: usize = 1;

@@ -5,12 +5,15 @@
 //! - Indices without repetition: Gather from `g` by the inverse map, whose absent elements point at a row of zeros.
 //! - Others: MatMul by the one-hot matrix of the indices.
 
+use super::Entry;
 use crate::autodiff::broadcast::reshape;
 use crate::autodiff::ledger::{Piece, pad};
 use crate::autodiff::step::Step;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Dim, Shape, ValueId};
 use crate::tensor::Tensor;
+
+pub(super) const RULES: &[Entry] = &[Entry::exact("Gather", 1, gather)];
 
 /// Largest one-hot matrix that we store, in elements.
 const LARGEST_ONE_HOT: usize = 1 << 22;

@@ -7,9 +7,12 @@
 
 use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_PI, TAU};
 
+use super::Entry;
 use crate::autodiff::step::Step;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, ValueId};
+
+pub(super) const RULES: &[Entry] = &[Entry::exact("Gelu", 20, gelu)];
 
 /// The cubic coefficient of the tanh approximation.
 const CUBIC: f32 = 0.044_715;

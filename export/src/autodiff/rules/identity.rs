@@ -3,8 +3,12 @@
 //! `dx = g`. A Cast that carries gradient goes from `float` to `float`: others are refused or cut the path, see
 //! [`crate::autodiff::activity`]. Operator pages: ONNX `Identity-16`, `Cast-13`.
 
+use super::Entry;
 use crate::autodiff::step::Step;
 use crate::error::Result;
+
+pub(super) const RULES: &[Entry] =
+    &[Entry::exact("Cast", 1, identity), Entry::exact("Identity", 1, identity)];
 
 /// `dx = g`.
 pub(super) fn identity(step: &mut Step<'_, '_>) -> Result<()> {

@@ -7,11 +7,14 @@
 //! A stack of constant matrices that multiply the same rows is pulled back by one product.
 //! An operand of rank one is a row (left) or a column (right), as in the operator.
 
+use super::Entry;
 use crate::autodiff::broadcast::{reshape, unbroadcast};
 use crate::autodiff::step::Step;
 use crate::autodiff::weights::transpose_last_two;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Dim, Shape, ValueId};
+
+pub(super) const RULES: &[Entry] = &[Entry::exact("MatMul", 1, matmul)];
 
 /// `dA = Σ g·Bᵀ`, `dB = Σ Aᵀ·g`.
 pub(super) fn matmul(step: &mut Step<'_, '_>) -> Result<()> {

@@ -11,6 +11,7 @@ mod clip;
 mod concat;
 mod conv;
 pub(super) mod dropout;
+mod entry;
 mod expand;
 mod gather;
 mod gelu;
@@ -28,84 +29,79 @@ mod slice;
 mod softmax;
 mod split;
 mod transpose;
+mod zero;
+
+use std::collections::BTreeSet;
 
 use super::step::Step;
 use crate::error::Result;
+use entry::Entry;
+pub use entry::GradientKind;
 
 /// Sends the contribution of one node to the cotangents of its inputs.
 pub(super) type Rule = fn(&mut Step<'_, '_>) -> Result<()>;
 
-/// Operators with a rule, in alphabetical order.
-const RULES: &[(&str, Rule)] = &[
-    ("Add", arithmetic::add),
-    ("BatchNormalization", batch_normalization::batch_normalization),
-    ("Cast", identity::identity),
-    ("Clip", clip::clip),
-    ("Concat", concat::concat),
-    ("Conv", conv::conv),
-    ("Div", arithmetic::div),
-    ("Dropout", dropout::dropout),
-    ("Erf", pointwise::erf),
-    ("Exp", pointwise::exp),
-    ("Expand", expand::expand),
-    ("Flatten", reshape::reshape),
-    ("Gather", gather::gather),
-    ("Gelu", gelu::gelu),
-    ("Gemm", gemm::gemm),
-    ("GlobalAveragePool", reduce::global_average_pool),
-    ("Identity", identity::identity),
-    ("LayerNormalization", layer_normalization::layer_normalization),
-    ("Log", pointwise::log),
-    ("LogSoftmax", softmax::log_softmax),
-    ("MatMul", matmul::matmul),
-    ("Mul", arithmetic::mul),
-    ("Neg", arithmetic::neg),
-    ("Pow", pointwise::pow),
-    ("ReduceMean", reduce::reduce_mean),
-    ("ReduceSum", reduce::reduce_sum),
-    ("Relu", relu::relu),
-    ("Reshape", reshape::reshape),
-    ("Sigmoid", pointwise::sigmoid),
-    ("Slice", slice::slice),
-    ("Softmax", softmax::softmax),
-    ("Split", split::split),
-    ("Sqrt", pointwise::sqrt),
-    ("Squeeze", reshape::reshape),
-    ("Sub", arithmetic::sub),
-    ("Tanh", pointwise::tanh),
-    ("Transpose", transpose::transpose),
-    ("Unsqueeze", reshape::reshape),
-    ("Where", select::where_),
+/// What each family registers.
+const FAMILIES: &[&[Entry]] = &[
+    arithmetic::RULES,
+    batch_normalization::RULES,
+    clip::RULES,
+    concat::RULES,
+    conv::RULES,
+    dropout::RULES,
+    expand::RULES,
+    gather::RULES,
+    gelu::RULES,
+    gemm::RULES,
+    identity::RULES,
+    layer_normalization::RULES,
+    matmul::RULES,
+    pointwise::RULES,
+    reduce::RULES,
+    relu::RULES,
+    reshape::RULES,
+    select::RULES,
+    slice::RULES,
+    softmax::RULES,
+    split::RULES,
+    transpose::RULES,
+    zero::RULES,
 ];
 
-/// Operators with float outputs whose derivative is zero wherever it exists: a draw does not move with the input that
-/// gives its shape or its probability. Those with other outputs need no entry.
-const ZERO_DERIVATIVE: &[&str] = &[
-    "Bernoulli",
-    "Ceil",
-    "ConstantOfShape",
-    "EyeLike",
-    "Floor",
-    "Hardmax",
-    "OneHot",
-    "RandomNormalLike",
-    "RandomUniformLike",
-    "Range",
-    "Round",
-    "Sign",
-];
+/// What is registered of an operator.
+fn entry(op_type: &str) -> Option<&'static Entry> {
+    entries().find(|entry| entry.op_type == op_type)
+}
+
+/// All that is registered, by family.
+pub(super) fn entries() -> impl Iterator<Item = &'static Entry> {
+    FAMILIES.iter().copied().flatten()
+}
 
 /// The rule of an operator.
 pub(super) fn find(op_type: &str) -> Option<Rule> {
-    RULES.iter().find(|(name, _)| *name == op_type).map(|(_, rule)| *rule)
+    entry(op_type)?.rule
 }
 
 /// The operators that have a rule, in alphabetical order.
-pub(super) fn supported() -> impl Iterator<Item = &'static str> {
-    RULES.iter().map(|(name, _)| *name)
+pub(super) fn supported() -> BTreeSet<&'static str> {
+    entries().filter(|entry| entry.rule.is_some()).map(|entry| entry.op_type).collect()
 }
 
 /// Whether no gradient passes the operator, although it is a function of its inputs.
 pub(super) fn cuts(op_type: &str) -> bool {
-    ZERO_DERIVATIVE.contains(&op_type)
+    entry(op_type).is_some_and(|entry| entry.kind == GradientKind::Zero)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operator_is_registered_once() {
+        let mut seen = BTreeSet::new();
+        let twice: Vec<&str> =
+            entries().map(|entry| entry.op_type).filter(|op_type| !seen.insert(*op_type)).collect();
+        assert!(twice.is_empty(), "registered twice: {twice:?}");
+    }
 }

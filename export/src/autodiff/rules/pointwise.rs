@@ -5,9 +5,20 @@
 
 use std::f32::consts::FRAC_2_SQRT_PI;
 
+use super::Entry;
 use crate::autodiff::step::Step;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
+
+pub(super) const RULES: &[Entry] = &[
+    Entry::exact("Erf", 9, erf),
+    Entry::exact("Exp", 1, exp),
+    Entry::exact("Log", 1, log),
+    Entry::exact("Pow", 1, pow),
+    Entry::exact("Sigmoid", 1, sigmoid),
+    Entry::exact("Sqrt", 1, sqrt),
+    Entry::exact("Tanh", 1, tanh),
+];
 
 /// `dx = g·y`.
 pub(super) fn exp(step: &mut Step<'_, '_>) -> Result<()> {

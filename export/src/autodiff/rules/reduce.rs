@@ -4,10 +4,17 @@
 //! repetition, where `g` is `k` times smaller. Operator pages: ONNX `ReduceSum-13`, `ReduceMean-18`,
 //! `GlobalAveragePool-1`.
 
+use super::Entry;
 use crate::autodiff::broadcast::{expand, reshape};
 use crate::autodiff::step::Step;
 use crate::error::{Error, Result};
 use crate::graph::{Dim, Shape};
+
+pub(super) const RULES: &[Entry] = &[
+    Entry::exact("GlobalAveragePool", 1, global_average_pool),
+    Entry::exact("ReduceMean", 1, reduce_mean),
+    Entry::exact("ReduceSum", 1, reduce_sum),
+];
 
 /// `dx = g`, repeated.
 pub(super) fn reduce_sum(step: &mut Step<'_, '_>) -> Result<()> {

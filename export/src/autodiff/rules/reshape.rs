@@ -3,9 +3,17 @@
 //! `dx` is `g` under the dimensions of `x`. Operator pages: ONNX `Reshape-14`, `Flatten-13`, `Squeeze-13`,
 //! `Unsqueeze-13`.
 
+use super::Entry;
 use crate::autodiff::broadcast;
 use crate::autodiff::step::Step;
 use crate::error::Result;
+
+pub(super) const RULES: &[Entry] = &[
+    Entry::exact("Flatten", 1, reshape),
+    Entry::exact("Reshape", 1, reshape),
+    Entry::exact("Squeeze", 1, reshape),
+    Entry::exact("Unsqueeze", 1, reshape),
+];
 
 /// `dx = reshape(g, shape of x)`.
 pub(super) fn reshape(step: &mut Step<'_, '_>) -> Result<()> {

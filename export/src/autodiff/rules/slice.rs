@@ -3,11 +3,14 @@
 //! `dx` is `g` between zeros: a piece of the axis, so that sibling Slices become one Concat. Steps are undone by
 //! zeros between the elements. Operator page: ONNX `Slice-13`.
 
+use super::Entry;
 use crate::autodiff::broadcast::reshape;
 use crate::autodiff::ledger::{Piece, pad};
 use crate::autodiff::step::Step;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Dim, Shape, ValueId};
+
+pub(super) const RULES: &[Entry] = &[Entry::exact("Slice", 1, slice)];
 
 /// `dx[start + step·i] = g[i]` on each sliced axis, zero elsewhere.
 pub(super) fn slice(step: &mut Step<'_, '_>) -> Result<()> {

@@ -3,10 +3,14 @@
 //! Softmax: `dx = (g − Σ g·y)·y`. LogSoftmax: `dx = g − exp(y)·Σ g`. The sums run over the axis of the operator.
 //! Operator pages: ONNX `Softmax-13`, `LogSoftmax-13` (older forms are rewritten before).
 
+use super::Entry;
 use crate::autodiff::step::Step;
 use crate::error::Result;
 use crate::graph::{Builder, Dim, ValueId};
 use crate::tensor::Tensor;
+
+pub(super) const RULES: &[Entry] =
+    &[Entry::exact("LogSoftmax", 1, log_softmax), Entry::exact("Softmax", 1, softmax)];
 
 /// `dx = (g − Σ g·y)·y`.
 pub(super) fn softmax(step: &mut Step<'_, '_>) -> Result<()> {

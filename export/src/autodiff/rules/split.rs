@@ -2,9 +2,12 @@
 //!
 //! Each output's cotangent is a piece of `dx`; all of them together are one Concat. Operator page: ONNX `Split-18`.
 
+use super::Entry;
 use crate::autodiff::ledger::Piece;
 use crate::autodiff::step::Step;
 use crate::error::{Error, Result};
+
+pub(super) const RULES: &[Entry] = &[Entry::exact("Split", 1, split)];
 
 /// `dx = concat(g_0, g_1, …)`.
 pub(super) fn split(step: &mut Step<'_, '_>) -> Result<()> {

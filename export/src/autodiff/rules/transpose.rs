@@ -2,9 +2,12 @@
 //!
 //! `dx` is `g` with the inverse permutation. Operator page: ONNX `Transpose-13`.
 
+use super::Entry;
 use crate::autodiff::step::Step;
 use crate::error::Result;
 use crate::graph::normalise_axis;
+
+pub(super) const RULES: &[Entry] = &[Entry::exact("Transpose", 1, transpose)];
 
 /// `dx = transpose(g, perm⁻¹)`.
 pub(super) fn transpose(step: &mut Step<'_, '_>) -> Result<()> {

@@ -1,0 +1,82 @@
+//! What is known of every operator, for `docs/operators.md` and for whoever asks before exporting.
+
+use std::fmt;
+
+use super::rules::{self, GradientKind};
+use crate::shape::known_operators;
+
+/// One operator of the default domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Operator {
+    /// Its name, as `op_type` has it.
+    pub op_type: &'static str,
+    /// The first opset that has it, where a gradient is registered.
+    pub since: Option<u32>,
+    /// What its gradient is; `None` for one that may stand anywhere but between the images and the logits.
+    pub gradient: Option<GradientKind>,
+    /// What is refused, or what is chosen at a kink; empty where there is nothing to say.
+    pub limits: &'static str,
+}
+
+/// All operators that a model may have, in alphabetical order.
+pub fn operators() -> impl Iterator<Item = Operator> {
+    known_operators().map(|op_type| match rules::entries().find(|entry| entry.op_type == op_type) {
+        Some(entry) => {
+            Operator { op_type, since: Some(entry.since), gradient: Some(entry.kind), limits: entry.limits }
+        }
+        None => Operator { op_type, since: None, gradient: None, limits: "" },
+    })
+}
+
+impl fmt::Display for GradientKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Exact => "exact",
+            Self::Kinked => "exact away from kinks",
+            Self::StraightThrough => "straight-through",
+            Self::Zero => "zero: cuts the path",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::onnx::OPSETS;
+
+    /// The table of `docs/operators.md`, one line an operator.
+    fn table() -> String {
+        let line = |operator: Operator| {
+            let opsets = operator.since.map_or_else(String::new, |since| {
+                format!("{} – {}", since.max(*OPSETS.start() as u32), OPSETS.end())
+            });
+            let gradient = operator.gradient.map_or("none".to_owned(), |kind| kind.to_string());
+            format!("| {} | {opsets} | {gradient} | {} |\n", operator.op_type, operator.limits)
+        };
+        operators().map(line).collect()
+    }
+
+    /// `MIMIR_BLESS=1 cargo test -p mimir-export catalogue` writes the table anew.
+    #[test]
+    fn the_document_is_the_registry() {
+        const HEAD: &str = "| operator | opsets | gradient | limits |\n| --- | --- | --- | --- |\n";
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operators.md");
+        let document = std::fs::read_to_string(&path).unwrap();
+        let (words, written) = document.split_once(HEAD).expect("the document has the table");
+        if std::env::var_os("MIMIR_BLESS").is_some() {
+            std::fs::write(&path, format!("{words}{HEAD}{}", table())).unwrap();
+        } else {
+            assert_eq!(written, table(), "docs/operators.md is stale: run with MIMIR_BLESS=1");
+        }
+    }
+
+    #[test]
+    fn every_rule_is_of_an_operator_whose_shapes_are_known() {
+        let known: Vec<&str> = known_operators().collect();
+        for entry in rules::entries() {
+            assert!(known.contains(&entry.op_type), "{} has no shape rule", entry.op_type);
+        }
+    }
+}
