@@ -17,7 +17,7 @@ mod gather;
 mod gelu;
 mod gemm;
 mod identity;
-mod layer_normalization;
+pub(super) mod layer_normalization;
 mod matmul;
 mod patches;
 mod pointwise;
