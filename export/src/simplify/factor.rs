@@ -56,7 +56,8 @@ impl Sum {
             let place = right.iter().position(|other| other == factor);
             place.inspect(|place| common.push(right.swap_remove(*place))).is_none()
         });
-        (!common.is_empty() && !(left.is_empty() && right.is_empty())).then_some(Self { common, left, right })
+        let differs = !left.is_empty() || !right.is_empty();
+        (differs && !common.is_empty()).then_some(Self { common, left, right })
     }
 
     fn rewritten(&self, graph: &mut Graph, node: &Node) -> Option<Vec<Node>> {
