@@ -267,7 +267,7 @@ def check_types(model):
     for value in [*model.graph.input, *model.graph.output]:
         kind = value.type.WhichOneof("value")
         if kind != "tensor_type":
-            raise Skip(f"a {(kind or 'value without a').replace('_type', '')} type")
+            raise Skip(f"the type {(kind or 'unknown').replace('_type', '')}")
         dtype = value.type.tensor_type.elem_type
         if dtype in (TensorProto.STRING, TensorProto.COMPLEX64, TensorProto.COMPLEX128):
             raise Skip("strings or complex numbers")

@@ -21,6 +21,7 @@ pub(super) fn pull_back(
 ) -> Result<ValueId> {
     // A rule sees its node as it is, so that an output which only the gradient needs must be there before.
     rules::dropout::add_masks(graph);
+    rules::layer_normalization::add_statistics(graph);
     let active = active_values(graph, input, output)?;
     let mut cotangents = walk(graph, &active, &[input], &[(output, seed)])?;
     Ok(cotangents.remove(0))

@@ -6,10 +6,12 @@
 //! [`unbroadcast`](super::broadcast::unbroadcast).
 
 mod arithmetic;
+mod average_pool;
 mod batch_normalization;
 mod clip;
 mod concat;
 mod conv;
+mod conv_transpose;
 pub(super) mod dropout;
 mod entry;
 mod expand;
@@ -17,18 +19,23 @@ mod gather;
 mod gelu;
 mod gemm;
 mod identity;
-mod layer_normalization;
+pub(super) mod layer_normalization;
 mod matmul;
+mod max_pool;
+mod pad;
 mod patches;
+mod phases;
 mod pointwise;
 mod reduce;
 mod relu;
 mod reshape;
 mod select;
+mod separable;
 mod slice;
 mod softmax;
 mod split;
 mod transpose;
+mod window;
 mod zero;
 
 use std::collections::BTreeSet;
@@ -44,10 +51,12 @@ pub(super) type Rule = fn(&mut Step<'_, '_>) -> Result<()>;
 /// What each family registers.
 const FAMILIES: &[&[Entry]] = &[
     arithmetic::RULES,
+    average_pool::RULES,
     batch_normalization::RULES,
     clip::RULES,
     concat::RULES,
     conv::RULES,
+    conv_transpose::RULES,
     dropout::RULES,
     expand::RULES,
     gather::RULES,
@@ -56,6 +65,8 @@ const FAMILIES: &[&[Entry]] = &[
     identity::RULES,
     layer_normalization::RULES,
     matmul::RULES,
+    max_pool::RULES,
+    pad::RULES,
     pointwise::RULES,
     reduce::RULES,
     relu::RULES,

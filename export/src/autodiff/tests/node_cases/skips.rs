@@ -12,6 +12,7 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     ("test_onehot_with_axis", "a number of classes that is no integer"),
     ("test_onehot_with_negative_axis", "a number of classes that is no integer"),
+    ("test_resize_tf_crop_and_resize", "a crop within a Resize, from a region that is an input"),
     ("test_pow_types_float32_int32", "an exponent of integers"),
 ];
 
