@@ -1,5 +1,7 @@
 //! The one file that names `ort`: loading the library, and its sessions.
 
+mod operators;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -246,6 +248,9 @@ fn builder(
     let mut builder = builder.with_optimization_level(level(options.optimisation))?;
     if let Some((key, value)) = entry(options.precision) {
         builder = builder.with_config_entry(key, value)?;
+    }
+    if device == Device::Cpu {
+        builder = builder.with_operators(operators::domain()?)?;
     }
     if let Some(provider) = provider(device) {
         builder = builder.with_execution_providers([provider])?;
