@@ -14,12 +14,14 @@ mod onnx_models;
 mod onnx_runtime;
 mod options;
 mod rten;
+mod weights;
 
 pub use device::{Device, DeviceError};
 pub use engine::{Engine, EngineKind, RawSession};
 pub use error::EngineError;
 pub use onnx_models::{OnnxModels, SessionPlan};
 pub use options::{Data, HostNodes, Input, Optimisation, Output, Precision, SessionOptions};
+pub use weights::{LoadedGraph, WeightPool};
 
 #[cfg(test)]
 mod tests;

@@ -61,6 +61,7 @@ fn models(engine: &Engine, batch: usize, threads: usize) -> OnnxModels {
     OnnxModels::new(engine, &manifest(BatchMode::Dynamic), original.clone(), plan)
         .unwrap()
         .with_gradient(Loss::CrossEntropy, gradient.clone())
+        .unwrap()
 }
 
 /// With random weights one class wins everywhere; less the logits of the grey image, every class wins somewhere.
