@@ -71,6 +71,19 @@ impl Content {
         }
     }
 
+    /// Flat places of the elements that are not zero; `None` where one is not known.
+    pub(crate) fn non_zero(&self) -> Option<Vec<usize>> {
+        fn places<T: Clone>(array: &Array<T>, is_set: impl Fn(&T) -> Option<bool>) -> Option<Vec<usize>> {
+            let set: Vec<bool> = array.elements().iter().map(is_set).collect::<Option<_>>()?;
+            Some(set.iter().enumerate().filter(|(_, set)| **set).map(|(place, _)| place).collect())
+        }
+        match self {
+            Self::Int(array) => places(array, |symbol| symbol.int().map(|value| value != 0)),
+            Self::Float(array) => places(array, |value| Some(*value != 0.0)),
+            Self::Bool(array) => places(array, |value| Some(*value)),
+        }
+    }
+
     /// Rounds floating point to the precision of `dtype`.
     pub(crate) fn rounded(self, dtype: DataType) -> Self {
         match self {

@@ -8,6 +8,7 @@ mod array;
 mod content;
 mod create;
 mod movement;
+mod scatter;
 mod symbol;
 #[cfg(test)]
 mod tests;
@@ -50,6 +51,11 @@ fn single(view: &NodeView, output: &TensorType) -> Option<Content> {
         "Tile" => movement::tile(view, &dims),
         "Slice" => movement::slice(view, &dims),
         "Gather" => movement::gather(view, &dims),
+        "GatherElements" => scatter::gather_elements(view, &dims),
+        "GatherND" => scatter::gather_nd(view, &dims),
+        "NonZero" => scatter::non_zero(view),
+        "ScatterElements" => scatter::scatter_elements(view),
+        "ScatterND" => scatter::scatter_nd(view),
         "Concat" => movement::concat(view, &dims),
         "Where" => movement::where_(view, &dims),
         "Cast" => arithmetic::cast(view, output.dtype),

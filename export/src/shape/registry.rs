@@ -2,8 +2,8 @@
 
 use super::view::NodeView;
 use super::{
-    broadcast, constant, convolution, elementwise, gather, join, matmul, move_axes, normalise, pool, random,
-    reduce, reshape, resize, select, slice,
+    broadcast, constant, convolution, einsum, elementwise, gather, join, matmul, move_axes, normalise, pool,
+    random, reduce, reshape, resize, select, slice,
 };
 use crate::error::Result;
 use crate::graph::TensorType;
@@ -38,6 +38,7 @@ const RULES: &[(&str, Rule)] = &[
     ("DepthToSpace", move_axes::depth_to_space),
     ("Div", broadcast::same_type),
     ("Dropout", elementwise::dropout),
+    ("Einsum", einsum::einsum),
     ("Elu", elementwise::unary),
     ("Equal", broadcast::comparison),
     ("Erf", elementwise::unary),
@@ -52,6 +53,7 @@ const RULES: &[(&str, Rule)] = &[
     ("Gelu", elementwise::unary),
     ("Gemm", matmul::gemm),
     ("GlobalAveragePool", pool::global),
+    ("GlobalLpPool", pool::global),
     ("GlobalMaxPool", pool::global),
     ("Greater", broadcast::comparison),
     ("GreaterOrEqual", broadcast::comparison),
@@ -68,6 +70,7 @@ const RULES: &[(&str, Rule)] = &[
     ("LessOrEqual", broadcast::comparison),
     ("Log", elementwise::unary),
     ("LogSoftmax", elementwise::along_axis),
+    ("LpPool", pool::average_pool),
     ("MatMul", matmul::matmul),
     ("Max", broadcast::same_type),
     ("MaxPool", pool::max_pool),
@@ -78,6 +81,7 @@ const RULES: &[(&str, Rule)] = &[
     ("Mul", broadcast::same_type),
     ("Multinomial", random::multinomial),
     ("Neg", elementwise::unary),
+    ("NonZero", constant::non_zero),
     ("Not", elementwise::unary),
     ("OneHot", select::one_hot),
     ("Or", broadcast::same_type),

@@ -8,18 +8,22 @@
 mod arithmetic;
 mod average_pool;
 mod batch_normalization;
+mod blocks;
 mod clip;
 mod concat;
 mod conv;
 mod conv_transpose;
 pub(super) mod dropout;
+mod einsum;
 mod entry;
 mod expand;
 mod gather;
+mod gather_nd;
 mod gelu;
 mod gemm;
 mod identity;
 pub(super) mod layer_normalization;
+mod lp_pool;
 mod matmul;
 mod max_pool;
 mod pad;
@@ -29,11 +33,14 @@ mod pointwise;
 mod reduce;
 mod relu;
 mod reshape;
+mod resize;
+mod scatter;
 mod select;
 mod separable;
 mod slice;
 mod softmax;
 mod split;
+mod tile;
 mod transpose;
 mod window;
 mod zero;
@@ -53,17 +60,21 @@ const FAMILIES: &[&[Entry]] = &[
     arithmetic::RULES,
     average_pool::RULES,
     batch_normalization::RULES,
+    blocks::RULES,
     clip::RULES,
     concat::RULES,
     conv::RULES,
     conv_transpose::RULES,
     dropout::RULES,
+    einsum::RULES,
     expand::RULES,
     gather::RULES,
+    gather_nd::RULES,
     gelu::RULES,
     gemm::RULES,
     identity::RULES,
     layer_normalization::RULES,
+    lp_pool::RULES,
     matmul::RULES,
     max_pool::RULES,
     pad::RULES,
@@ -71,10 +82,13 @@ const FAMILIES: &[&[Entry]] = &[
     reduce::RULES,
     relu::RULES,
     reshape::RULES,
+    resize::RULES,
+    scatter::RULES,
     select::RULES,
     slice::RULES,
     softmax::RULES,
     split::RULES,
+    tile::RULES,
     transpose::RULES,
     zero::RULES,
 ];
