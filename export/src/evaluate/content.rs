@@ -71,17 +71,16 @@ impl Content {
         }
     }
 
-    /// Flat places of the elements that are not zero; `None` where one is not known.
+    /// Positions of the elements that are not zero, row-major; `None` where an element is not known.
     pub(crate) fn non_zero(&self) -> Option<Vec<usize>> {
-        fn places<T: Clone>(array: &Array<T>, is_set: impl Fn(&T) -> Option<bool>) -> Option<Vec<usize>> {
-            let set: Vec<bool> = array.elements().iter().map(is_set).collect::<Option<_>>()?;
-            Some(set.iter().enumerate().filter(|(_, set)| **set).map(|(place, _)| place).collect())
-        }
-        match self {
-            Self::Int(array) => places(array, |symbol| symbol.int().map(|value| value != 0)),
-            Self::Float(array) => places(array, |value| Some(*value != 0.0)),
-            Self::Bool(array) => places(array, |value| Some(*value)),
-        }
+        let holds: Vec<bool> = match self {
+            Self::Int(array) => {
+                array.elements().iter().map(|symbol| Some(symbol.int()? != 0)).collect::<Option<_>>()?
+            }
+            Self::Float(array) => array.elements().iter().map(|value| *value != 0.0).collect(),
+            Self::Bool(array) => array.elements().to_vec(),
+        };
+        Some(holds.iter().enumerate().filter(|(_, holds)| **holds).map(|(place, _)| place).collect())
     }
 
     /// Rounds floating point to the precision of `dtype`.

@@ -49,20 +49,6 @@ pub(super) fn scatter_nd(view: &NodeView) -> Option<Content> {
     for_both!(&*content, &*updates, (array, updates) => replaced(array, &places, length, updates))
 }
 
-/// `NonZero`: the coordinates of the elements that are not zero, `[rank, count]`.
-pub(super) fn non_zero(view: &NodeView) -> Option<Content> {
-    let content = view.content(0)?;
-    let places = content.non_zero()?;
-    let coordinate = |axis: usize, place: usize| {
-        let behind: usize = content.dims()[axis + 1..].iter().product();
-        Symbol::Int((place / behind % content.dims()[axis]) as i64)
-    };
-    let rank = content.dims().len();
-    let elements = (0..rank).flat_map(|axis| places.iter().map(move |place| (axis, *place)));
-    let elements = elements.map(|(axis, place)| coordinate(axis, place)).collect();
-    Array::new(vec![rank, places.len()], elements).map(Content::Int)
-}
-
 fn replaces(view: &NodeView) -> Option<()> {
     (view.node.attributes.text("reduction", "none").ok()? == "none").then_some(())
 }

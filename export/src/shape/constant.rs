@@ -104,11 +104,3 @@ pub(super) fn size(view: &NodeView) -> Result<Vec<TensorType>> {
     view.input(0)?;
     Ok(vec![typed(DataType::Int64, Vec::new())])
 }
-
-/// `NonZero`: as many columns as the input has elements that are not zero, which must be known.
-pub(super) fn non_zero(view: &NodeView) -> Result<Vec<TensorType>> {
-    let rank = view.shape(0)?.rank();
-    let count = view.content(0).and_then(|content| content.non_zero()).map(|places| places.len());
-    let count = count.ok_or_else(|| view.undetermined(0))?;
-    Ok(vec![typed(DataType::Int64, vec![Dim::Fixed(rank), Dim::Fixed(count)])])
-}

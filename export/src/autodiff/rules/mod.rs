@@ -13,35 +13,54 @@ mod clip;
 mod concat;
 mod conv;
 mod conv_transpose;
+mod cum_sum;
 pub(super) mod dropout;
 mod einsum;
+mod elu;
 mod entry;
 mod expand;
 mod gather;
 mod gather_nd;
 mod gelu;
 mod gemm;
+mod hard_sigmoid;
 mod identity;
+mod instance_normalization;
 pub(super) mod layer_normalization;
+mod lp_normalization;
 mod lp_pool;
+mod lrn;
 mod matmul;
 mod max_pool;
+mod mean_variance_normalization;
 mod pad;
 mod patches;
 mod phases;
+mod piecewise;
 mod pointwise;
 mod reduce;
+mod reduce_extrema;
+mod reduce_norm;
+mod reduce_prod;
+mod reduction;
 mod relu;
 mod reshape;
 mod resize;
+mod rms_normalization;
 mod scatter;
 mod select;
 mod separable;
 mod slice;
 mod softmax;
+mod softplus;
 mod split;
+mod standardise;
 mod tile;
+mod top_k;
 mod transpose;
+mod trigonometry;
+mod trilu;
+mod variadic;
 mod window;
 mod zero;
 
@@ -65,31 +84,48 @@ const FAMILIES: &[&[Entry]] = &[
     concat::RULES,
     conv::RULES,
     conv_transpose::RULES,
+    cum_sum::RULES,
     dropout::RULES,
     einsum::RULES,
+    elu::RULES,
     expand::RULES,
     gather::RULES,
     gather_nd::RULES,
     gelu::RULES,
     gemm::RULES,
+    hard_sigmoid::RULES,
     identity::RULES,
+    instance_normalization::RULES,
     layer_normalization::RULES,
+    lp_normalization::RULES,
     lp_pool::RULES,
+    lrn::RULES,
     matmul::RULES,
     max_pool::RULES,
+    mean_variance_normalization::RULES,
     pad::RULES,
+    piecewise::RULES,
     pointwise::RULES,
     reduce::RULES,
+    reduce_extrema::RULES,
+    reduce_norm::RULES,
+    reduce_prod::RULES,
     relu::RULES,
     reshape::RULES,
     resize::RULES,
+    rms_normalization::RULES,
     scatter::RULES,
     select::RULES,
     slice::RULES,
     softmax::RULES,
+    softplus::RULES,
     split::RULES,
     tile::RULES,
+    top_k::RULES,
     transpose::RULES,
+    trigonometry::RULES,
+    trilu::RULES,
+    variadic::RULES,
     zero::RULES,
 ];
 
