@@ -15,6 +15,7 @@ pub mod simplify;
 mod tensor;
 #[cfg(test)]
 mod testing;
+mod unfold;
 pub mod upgrade;
 pub mod vit;
 

@@ -21,6 +21,7 @@ pub(super) fn pull_back(
 ) -> Result<ValueId> {
     // A rule sees its node as it is, so that an output which only the gradient needs must be there before.
     rules::dropout::add_masks(graph);
+    rules::layer_normalization::add_statistics(graph);
     let active = active_values(graph, input, output)?;
     let steps = plan(graph, &active)?;
     let mut ledger = Ledger::default();

@@ -20,7 +20,7 @@ use crate::error::Result;
 use crate::graph::{Dim, Graph};
 use crate::onnx::{ModelFile, write_model};
 use crate::rebatch::open_batch;
-use crate::simplify::{simplify, tidy};
+use crate::simplify::{open_gelus, simplify, take_out_factors, tidy};
 use crate::upgrade::upgrade;
 use input::ImageInput;
 
@@ -141,7 +141,9 @@ impl ImageClassifier {
         for name in ADDED_BY_DIFFERENTIATION {
             prefix::free_name(&mut graph, name)?;
         }
+        open_gelus(&mut graph)?;
         let mut gradient = differentiate(&graph, head)?;
+        take_out_factors(&mut gradient);
         let names: Vec<String> =
             gradient.outputs().iter().map(|id| gradient.value(*id).name.clone()).collect();
         tidy(&mut gradient);

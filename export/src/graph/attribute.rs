@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::Subgraph;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 
-/// The value of one attribute. Subgraphs are not represented: the reader refuses them by node name.
+/// The value of one attribute.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Attribute {
     /// `INT`
@@ -22,6 +23,8 @@ pub enum Attribute {
     Floats(Vec<f32>),
     /// `STRINGS`, UTF-8
     Texts(Vec<String>),
+    /// `GRAPH`: a branch of an If, or the body of a Loop
+    Graph(Box<Subgraph>),
 }
 
 impl From<i64> for Attribute {
@@ -128,6 +131,18 @@ impl Attributes {
             Some(other) => Err(wrong_type(name, "a TENSOR", other)),
         }
     }
+
+    /// A `GRAPH`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Format`](crate::ErrorKind::Format) when it is absent or has another type.
+    pub fn graph(&self, name: &str) -> Result<&Subgraph> {
+        match self.get(name) {
+            None => Err(Error::format(format!("has no attribute `{name}`, wanted a GRAPH"))),
+            Some(Attribute::Graph(value)) => Ok(value),
+            Some(other) => Err(wrong_type(name, "a GRAPH", other)),
+        }
+    }
 }
 
 fn wrong_type(name: &str, wanted: &str, found: &Attribute) -> Error {
@@ -139,6 +154,7 @@ fn wrong_type(name: &str, wanted: &str, found: &Attribute) -> Error {
         Attribute::Ints(_) => "INTS",
         Attribute::Floats(_) => "FLOATS",
         Attribute::Texts(_) => "STRINGS",
+        Attribute::Graph(_) => "GRAPH",
     };
     Error::format(format!("attribute `{name}` is {kind}, wanted {wanted}"))
 }

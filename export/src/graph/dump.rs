@@ -70,6 +70,7 @@ fn attribute(value: &Attribute) -> String {
         Attribute::Ints(values) => format!("{values:?}"),
         Attribute::Floats(values) => format!("{values:?}"),
         Attribute::Texts(values) => format!("{values:?}"),
+        Attribute::Graph(body) => format!("{{\n{}}}", body.graph),
     }
 }
 

@@ -10,12 +10,14 @@ mod builder;
 mod dim;
 mod dump;
 mod order;
+mod subgraph;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 pub use attribute::{Attribute, Attributes};
 pub use builder::Builder;
 pub use dim::{Dim, Shape, normalise_axis};
+pub use subgraph::Subgraph;
 
 use crate::error::{Error, Result};
 use crate::tensor::{DataType, Tensor};
@@ -29,7 +31,7 @@ pub struct ValueId(pub(crate) u32);
 pub struct NodeId(pub(crate) u32);
 
 impl ValueId {
-    fn index(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         self.0 as usize
     }
 }
@@ -64,7 +66,8 @@ pub struct Value {
 pub struct Node {
     /// Unique name; the reader derives it from the first output where the file has none.
     pub name: String,
-    /// Operator of the default ONNX domain, e.g. `Conv`.
+    /// Operator of the default ONNX domain, e.g. `Conv`; of another domain with its name in front, e.g.
+    /// `com.microsoft::QLinearAdd`.
     pub op_type: String,
     /// Inputs; `None` where an optional one is left out.
     pub inputs: Vec<Option<ValueId>>,

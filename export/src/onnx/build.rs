@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
-use super::names::Names;
+use super::body::Frames;
 use super::node;
 use super::proto::{GraphProto, NodeProto, TensorProto};
 use super::tensor::TensorReader;
 use super::types::BatchSymbols;
 use crate::error::{Error, Result};
-use crate::graph::{Graph, ValueId};
+use crate::graph::Graph;
 
 /// Builds the graph from its declaration and the nodes that inlining left.
 ///
@@ -21,15 +21,11 @@ pub(super) fn graph(
 ) -> Result<Graph> {
     let mut graph = Graph::new(proto.name(), opset);
     add_inputs(&mut graph, proto)?;
-    add_initialisers(&mut graph, proto, tensors)?;
-    for node in nodes {
-        define_outputs(&mut graph, node, tensors)?;
-    }
-    let mut names = Names::default();
-    for node in nodes.iter().filter(|node| !node::is_constant(node)) {
-        link(&mut graph, node, &mut names, tensors)?;
-    }
-    add_outputs(&mut graph, proto)?;
+    define(&mut graph, proto, nodes, tensors)?;
+    let mut frames = Frames::new(graph);
+    link(&mut frames, nodes, tensors)?;
+    add_outputs(&mut frames, proto)?;
+    let mut graph = frames.into_graph();
     graph.sort()?;
     Ok(graph)
 }
@@ -47,6 +43,17 @@ fn add_inputs(graph: &mut Graph, proto: &GraphProto) -> Result<()> {
         graph.add_input(id);
     }
     Ok(())
+}
+
+/// Defines what the graph itself computes or holds, its inputs aside.
+pub(super) fn define(
+    graph: &mut Graph,
+    proto: &GraphProto,
+    nodes: &[NodeProto],
+    tensors: &mut TensorReader<'_>,
+) -> Result<()> {
+    add_initialisers(graph, proto, tensors)?;
+    nodes.iter().try_for_each(|node| define_outputs(graph, node, tensors))
 }
 
 fn add_initialisers(graph: &mut Graph, proto: &GraphProto, tensors: &mut TensorReader<'_>) -> Result<()> {
@@ -78,43 +85,28 @@ fn define_outputs(graph: &mut Graph, proto: &NodeProto, tensors: &mut TensorRead
     Ok(())
 }
 
-fn link(
-    graph: &mut Graph,
-    proto: &NodeProto,
-    names: &mut Names,
-    tensors: &mut TensorReader<'_>,
-) -> Result<()> {
-    let inputs = proto.input.iter().map(|name| find_or_define(graph, name)).collect::<Result<_>>()?;
-    let outputs = proto.output.iter().map(|name| find_or_define(graph, name)).collect::<Result<_>>()?;
-    let node = node::convert(proto, inputs, outputs, names, tensors)?;
-    graph.push_node(node);
+/// Links the nodes of the innermost graph.
+pub(super) fn link(frames: &mut Frames, nodes: &[NodeProto], tensors: &mut TensorReader<'_>) -> Result<()> {
+    for proto in nodes.iter().filter(|node| !node::is_constant(node)) {
+        let node = node::convert(proto, frames, tensors)?;
+        frames.graph().push_node(node);
+    }
     Ok(())
 }
 
-fn add_outputs(graph: &mut Graph, proto: &GraphProto) -> Result<()> {
+/// Declares the outputs of the innermost graph.
+pub(super) fn add_outputs(frames: &mut Frames, proto: &GraphProto) -> Result<()> {
     if proto.output.is_empty() {
         return Err(Error::format("its graph has no outputs: not an ONNX model, or it is cut off"));
     }
     for output in &proto.output {
-        if let Some(id) = find_or_define(graph, named(output.name(), "an output")?)? {
-            graph.add_output(id);
+        if let Some(id) = frames.find_or_define(named(output.name(), "an output")?)? {
+            frames.graph().add_output(id);
         }
     }
     Ok(())
 }
 
-/// The value of that name. A name that nothing defines becomes a value all the same: [`Graph::sort`] then says who
-/// misses it.
-fn find_or_define(graph: &mut Graph, name: &str) -> Result<Option<ValueId>> {
-    if name.is_empty() {
-        return Ok(None);
-    }
-    match graph.find(name) {
-        Some(id) => Ok(Some(id)),
-        None => graph.add_value(name, None).map(Some),
-    }
-}
-
-fn named<'n>(name: &'n str, what: &str) -> Result<&'n str> {
+pub(super) fn named<'n>(name: &'n str, what: &str) -> Result<&'n str> {
     if name.is_empty() { Err(Error::format(format!("{what} of the graph has no name"))) } else { Ok(name) }
 }

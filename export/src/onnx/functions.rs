@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::contrib;
 use super::limits::{Allowance, Limits, exceeded};
 use super::node;
 use super::proto::{FunctionProto, GraphProto, NodeProto};
@@ -82,11 +83,27 @@ struct Inliner<'m> {
 impl<'m> Inliner<'m> {
     fn expand(&mut self, node: NodeProto) -> Result<()> {
         self.nodes.spend(1).map_err(|error| error.at(node::place(&node)))?;
-        if is_default_domain(node.domain()) {
-            self.inlined.push(node);
-            return Ok(());
+        let key = (node.domain(), node.op_type(), node.overload());
+        let is_call = !is_default_domain(node.domain())
+            && (self.functions.contains_key(&key) || !contrib::is_known(node.domain(), node.op_type()));
+        if is_call {
+            return self.expand_call(&node);
         }
-        self.expand_call(&node)
+        let node = self.expand_bodies(node)?;
+        self.inlined.push(node);
+        Ok(())
+    }
+
+    /// Inlines the calls in the bodies of an If or a Loop.
+    fn expand_bodies(&mut self, mut node: NodeProto) -> Result<NodeProto> {
+        for body in node.attribute.iter_mut().filter_map(|attribute| attribute.g.as_mut()) {
+            let around = std::mem::take(&mut self.inlined);
+            for inner in std::mem::take(&mut body.node) {
+                self.expand(inner)?;
+            }
+            body.node = std::mem::replace(&mut self.inlined, around);
+        }
+        Ok(node)
     }
 
     fn expand_call(&mut self, call: &NodeProto) -> Result<()> {
@@ -128,8 +145,9 @@ impl<'m> Inliner<'m> {
 
 fn unknown_domain(node: &NodeProto) -> Error {
     Error::unsupported(format!(
-        "is of domain `{}`; known are ONNX's own domain and functions that the model defines: export without fused or \
-         custom operators",
+        "is of domain `{}`; known are ONNX's own domain, functions that the model defines, and the quantised operators \
+         of ONNX Runtime: export without fused or custom operators, or define this one as a function of the model \
+         (in PyTorch: `custom_translation_table` with standard operators)",
         node.domain()
     ))
 }

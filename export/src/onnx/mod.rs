@@ -25,7 +25,9 @@
 //! # Ok::<(), mimir_export::Error>(())
 //! ```
 
+mod body;
 mod build;
+mod contrib;
 mod digest;
 mod external;
 mod functions;

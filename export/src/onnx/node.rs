@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::names::Names;
-use super::proto::{AttributeProto, NodeProto, attribute_type};
+use super::body::{self, Frames};
+use super::proto::{AttributeProto, GraphProto, NodeProto, attribute_type};
 use super::tensor::{TensorReader, refuse_nan};
+use super::versions::is_default_domain;
 use crate::error::{Error, Place, Result};
 use crate::graph::{Attribute, Attributes, Node, ValueId};
 use crate::tensor::Tensor;
@@ -21,42 +22,87 @@ fn base_name(proto: &NodeProto) -> &str {
     if proto.name().is_empty() { first_output.unwrap_or_default() } else { proto.name() }
 }
 
-/// A node of the graph under a unique name.
+/// A node of the innermost graph under a unique name. What its bodies capture are its last inputs.
 ///
 /// # Errors
 /// Names the node, for attributes that we do not support and for nodes without operator or outputs.
 pub(super) fn convert(
     proto: &NodeProto,
-    inputs: Vec<Option<ValueId>>,
-    outputs: Vec<Option<ValueId>>,
-    names: &mut Names,
+    frames: &mut Frames,
     tensors: &mut TensorReader<'_>,
 ) -> Result<Node> {
-    let attributes = attributes(proto, tensors).map_err(|error| error.at(place(proto)))?;
+    let name = frames.names.fresh(base_name(proto));
+    let mut inputs: Vec<Option<ValueId>> =
+        proto.input.iter().map(|name| frames.find_or_define(name)).collect::<Result<_>>()?;
+    let outputs: Vec<Option<ValueId>> =
+        proto.output.iter().map(|name| frames.find_or_define(name)).collect::<Result<_>>()?;
+    let (mut attributes, bodies) = attributes(proto, tensors).map_err(|error| error.at(place(proto)))?;
+    if !bodies.is_empty() {
+        // Captures come after the trip count and the condition of a Loop, both of which may be left out.
+        let leading = if proto.op_type() == "Loop" { 2 } else { 1 };
+        inputs.resize(inputs.len().max(leading), None);
+        let captured = read_bodies(proto.op_type(), bodies, &mut attributes, frames, tensors)
+            .map_err(|error| error.at(place(proto)))?;
+        inputs.extend(captured.into_iter().map(Some));
+    }
     if proto.op_type().is_empty() {
         return Err(Error::format("has no operator type").at(place(proto)));
     }
     if outputs.iter().all(Option::is_none) {
         return Err(Error::format("has no outputs").at(place(proto)));
     }
-    Ok(Node {
-        name: names.fresh(base_name(proto)),
-        op_type: proto.op_type().to_owned(),
-        inputs,
-        outputs,
-        attributes,
-    })
+    let op_type = match proto.domain() {
+        domain if is_default_domain(domain) => proto.op_type().to_owned(),
+        domain => format!("{domain}::{}", proto.op_type()),
+    };
+    Ok(Node { name, op_type, inputs, outputs, attributes })
 }
 
-fn attributes(proto: &NodeProto, tensors: &mut TensorReader<'_>) -> Result<Attributes> {
-    let mut attributes = BTreeMap::new();
+/// Names and bodies of a node's attributes that are graphs.
+type Bodies<'p> = Vec<(&'p str, &'p GraphProto)>;
+
+fn attributes<'p>(proto: &'p NodeProto, tensors: &mut TensorReader<'_>) -> Result<(Attributes, Bodies<'p>)> {
+    let (mut attributes, mut bodies) = (BTreeMap::new(), Bodies::new());
     for attribute in &proto.attribute {
-        let value = value(attribute, tensors)?;
-        if attributes.insert(attribute.name().to_owned(), value).is_some() {
-            return Err(Error::format(format!("has the attribute `{}` twice", attribute.name())));
+        let name = attribute.name();
+        let is_new = match &attribute.g {
+            Some(body) if attribute.r#type() == attribute_type::GRAPH => {
+                if !matches!(proto.op_type(), "If" | "Loop") {
+                    return Err(body::refuse(proto.op_type(), name));
+                }
+                bodies.push((name, body));
+                bodies.iter().filter(|(other, _)| *other == name).count() == 1
+                    && !attributes.contains_key(name)
+            }
+            _ => attributes.insert(name.to_owned(), value(attribute, tensors)?).is_none(),
+        };
+        if !is_new {
+            return Err(Error::format(format!("has the attribute `{name}` twice")));
         }
     }
-    Ok(Attributes(attributes))
+    Ok((Attributes(attributes), bodies))
+}
+
+/// Reads the bodies of an If or a Loop into its attributes; what they capture is returned.
+fn read_bodies(
+    op_type: &str,
+    protos: Bodies<'_>,
+    attributes: &mut Attributes,
+    frames: &mut Frames,
+    tensors: &mut TensorReader<'_>,
+) -> Result<Vec<ValueId>> {
+    let wanted: &[&str] = if op_type == "If" { &["then_branch", "else_branch"] } else { &["body"] };
+    if let Some((other, _)) = protos.iter().find(|(name, _)| !wanted.contains(name)) {
+        return Err(body::refuse("", other));
+    }
+    let mut bodies =
+        protos.iter().map(|(_, proto)| frames.body(proto, tensors)).collect::<Result<Vec<_>>>()?;
+    bodies.iter_mut().filter(|_| op_type == "Loop").for_each(body::Body::type_leading);
+    let captured = body::share_captures(&mut bodies);
+    for ((name, _), body) in protos.into_iter().zip(bodies) {
+        attributes.0.insert(name.to_owned(), Attribute::Graph(Box::new(body.subgraph)));
+    }
+    Ok(captured)
 }
 
 fn value(proto: &AttributeProto, tensors: &mut TensorReader<'_>) -> Result<Attribute> {
@@ -79,13 +125,12 @@ fn value(proto: &AttributeProto, tensors: &mut TensorReader<'_>) -> Result<Attri
         attribute_type::STRINGS => {
             proto.strings.iter().map(|bytes| text(name, bytes)).collect::<Result<_>>().map(Attribute::Texts)
         }
-        attribute_type::GRAPH | attribute_type::GRAPHS => Err(Error::unsupported(format!(
-            "attribute `{name}` is a subgraph, and control flow (If, Loop, Scan) is not supported: export with a fixed \
-             path, or fold the condition with a simplifier"
-        ))),
+        attribute_type::GRAPH | attribute_type::GRAPHS => {
+            Err(Error::format(format!("attribute `{name}` is not one graph with content")))
+        }
         other => Err(Error::unsupported(format!(
-            "attribute `{name}` has type number {other}; known are FLOAT, INT, STRING, TENSOR and lists of the first \
-             three"
+            "attribute `{name}` has type number {other}; known are FLOAT, INT, STRING, TENSOR, lists of the first \
+             three, and GRAPH"
         ))),
     }
 }
@@ -107,7 +152,7 @@ pub(super) fn constant<'p>(
     proto: &'p NodeProto,
     tensors: &mut TensorReader<'_>,
 ) -> Result<(&'p str, Tensor)> {
-    let attributes = attributes(proto, tensors)?;
+    let (attributes, _) = attributes(proto, tensors)?;
     let [output] = proto.output.as_slice() else {
         return Err(Error::format(format!("has {} outputs, wanted one", proto.output.len())));
     };

@@ -7,7 +7,7 @@ use prost::Message;
 
 use super::limits::{Allowance, Limits};
 use super::names::Names;
-use super::proto::{AttributeProto, FunctionProto, GraphProto, NodeProto};
+use super::proto::{AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto, ValueInfoProto};
 use crate::error::{Error, Result};
 
 /// What a name or attribute costs besides its own bytes.
@@ -25,11 +25,7 @@ impl Supply {
     /// A supply of names that the graph does not use.
     pub(super) fn new(graph: &GraphProto, limits: &Limits) -> Self {
         let mut names = Names::default();
-        graph.input.iter().for_each(|input| names.take(input.name()));
-        graph.output.iter().for_each(|output| names.take(output.name()));
-        graph.initializer.iter().for_each(|tensor| names.take(tensor.name()));
-        let of_nodes = graph.node.iter().flat_map(|node| node.input.iter().chain(&node.output));
-        of_nodes.for_each(|name| names.take(name));
+        take_names(&mut names, graph);
         let what = "bytes of names and attributes in inlined functions";
         Self { names, bytes: Allowance::new(limits.attribute_bytes, what, "attribute_bytes") }
     }
@@ -58,6 +54,20 @@ impl Supply {
         self.spend(attribute.encoded_len() - raw)?;
         let name = name.map(|name| self.copy(name)).transpose()?;
         Ok(AttributeProto { name, ..attribute.clone() })
+    }
+}
+
+/// Marks the names of a graph and of the bodies in it as taken.
+fn take_names(names: &mut Names, graph: &GraphProto) {
+    graph.input.iter().for_each(|input| names.take(input.name()));
+    graph.output.iter().for_each(|output| names.take(output.name()));
+    graph.initializer.iter().for_each(|tensor| names.take(tensor.name()));
+    for node in &graph.node {
+        node.input.iter().chain(&node.output).for_each(|name| names.take(name));
+        node.attribute
+            .iter()
+            .filter_map(|attribute| attribute.g.as_ref())
+            .for_each(|body| take_names(names, body));
     }
 }
 
@@ -162,9 +172,20 @@ impl<'c> Scope<'c> {
 
     /// The node's attributes; one that refers to an attribute of the call, or to the function's default for it, becomes
     /// that, and is left out where both are absent.
-    fn node_attributes(&self, inner: &NodeProto, supply: &mut Supply) -> Result<Vec<AttributeProto>> {
+    fn node_attributes(&mut self, inner: &'c NodeProto, supply: &mut Supply) -> Result<Vec<AttributeProto>> {
         let mut attributes = Vec::new();
         for attribute in &inner.attribute {
+            if let Some(body) = &attribute.g {
+                let (g, name) =
+                    (Some(Box::new(self.body(body, supply)?)), Some(supply.copy(attribute.name())?));
+                attributes.push(AttributeProto {
+                    g,
+                    name,
+                    r#type: attribute.r#type,
+                    ..AttributeProto::default()
+                });
+                continue;
+            }
             let value = match attribute.ref_attr_name() {
                 "" => Some(attribute),
                 referred => self.attributes.get(referred).copied(),
@@ -174,6 +195,31 @@ impl<'c> Scope<'c> {
             }
         }
         Ok(attributes)
+    }
+}
+
+impl<'c> Scope<'c> {
+    /// The body of an If or a Loop of the function. Names are unique across bodies, so that one table serves all.
+    fn body(&mut self, body: &'c GraphProto, supply: &mut Supply) -> Result<GraphProto> {
+        let mut renamed = GraphProto { name: body.name.clone(), ..GraphProto::default() };
+        for input in &body.input {
+            let name = Some(self.value(input.name(), supply)?);
+            renamed.input.push(ValueInfoProto { name, ..ValueInfoProto::default() });
+        }
+        for tensor in &body.initializer {
+            let raw = tensor.raw_data.as_ref().map_or(0, Bytes::len);
+            supply.spend(tensor.encoded_len() - raw)?;
+            let name = Some(self.value(tensor.name(), supply)?);
+            renamed.initializer.push(TensorProto { name, ..tensor.clone() });
+        }
+        for node in &body.node {
+            renamed.node.push(self.node(node, supply)?);
+        }
+        for output in &body.output {
+            let name = Some(self.value(output.name(), supply)?);
+            renamed.output.push(ValueInfoProto { name, ..ValueInfoProto::default() });
+        }
+        Ok(renamed)
     }
 }
 

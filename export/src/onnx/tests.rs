@@ -2,6 +2,7 @@
 //! says in Rust what is wrong with it.
 #![allow(clippy::too_many_lines, reason = "tables of cases may be long")]
 
+mod bodies;
 mod external;
 mod functions;
 mod generated;

@@ -1,14 +1,17 @@
 //! Writes a graph as a self-contained file.
 
+use std::collections::{HashMap, HashSet};
+
 use prost::Message;
 
+use super::contrib;
 use super::proto::{
     AttributeProto, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
     TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto, attribute_type,
 };
 use super::versions::ir_version_for;
 use crate::error::{Error, ErrorKind, Result};
-use crate::graph::{Attribute, Dim, Graph, Node, Shape, TensorType, ValueId};
+use crate::graph::{Attribute, Dim, Graph, Node, Shape, Subgraph, TensorType, ValueId};
 use crate::tensor::Tensor;
 
 /// The most that protobuf, and so one ONNX file, can hold.
@@ -24,10 +27,7 @@ pub fn write_model(graph: &Graph) -> Result<Vec<u8>> {
         producer_name: Some("mimir".to_owned()),
         producer_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
         graph: Some(graph_proto(graph)),
-        opset_import: vec![OperatorSetIdProto {
-            domain: Some(String::new()),
-            version: Some(i64::from(graph.opset)),
-        }],
+        opset_import: imports(graph),
         ..ModelProto::default()
     };
     let bytes = model.encoded_len();
@@ -42,30 +42,124 @@ pub fn write_model(graph: &Graph) -> Result<Vec<u8>> {
     Ok(model.encode_to_vec())
 }
 
+/// The operator sets that the graph needs. Those of ONNX Runtime have one version.
+fn imports(graph: &Graph) -> Vec<OperatorSetIdProto> {
+    let import = |domain: &str, version| OperatorSetIdProto {
+        domain: Some(domain.to_owned()),
+        version: Some(i64::from(version)),
+    };
+    let mut imports = vec![import("", graph.opset)];
+    if contrib::is_used(graph) {
+        imports.push(import(contrib::DOMAIN, 1));
+    }
+    imports
+}
+
 fn graph_proto(graph: &Graph) -> GraphProto {
-    let name = |id: ValueId| graph.value(id).name.clone();
-    GraphProto {
-        node: graph.nodes().iter().map(|node| node_proto(graph, node)).collect(),
-        name: Some(graph.name.clone()),
-        initializer: graph.constants().map(|(id, tensor)| tensor_proto(Some(name(id)), tensor)).collect(),
-        input: graph.inputs().iter().map(|id| value_info(graph, *id)).collect(),
-        output: graph.outputs().iter().map(|id| value_info(graph, *id)).collect(),
-        ..GraphProto::default()
+    let names: Vec<String> = graph.value_ids().map(|id| graph.value(id).name.clone()).collect();
+    let mut taken = names.iter().cloned().collect();
+    Writer { graph, names, taken: &mut taken }.graph_proto(graph.inputs())
+}
+
+/// Writes one graph, or the body of a node.
+struct Writer<'g> {
+    graph: &'g Graph,
+    /// What each value is called in the file.
+    names: Vec<String>,
+    /// The names of all graphs that have been written: a body must not use one again.
+    taken: &'g mut HashSet<String>,
+}
+
+impl Writer<'_> {
+    fn graph_proto(&mut self, inputs: &[ValueId]) -> GraphProto {
+        let graph = self.graph;
+        GraphProto {
+            node: graph.nodes().iter().map(|node| self.node_proto(node)).collect(),
+            name: Some(graph.name.clone()),
+            initializer: graph
+                .constants()
+                .map(|(id, tensor)| tensor_proto(Some(self.name(id)), tensor))
+                .collect(),
+            input: inputs.iter().map(|id| self.value_info(*id)).collect(),
+            output: graph.outputs().iter().map(|id| self.value_info(*id)).collect(),
+            ..GraphProto::default()
+        }
+    }
+
+    fn name(&self, id: ValueId) -> String {
+        self.names[id.index()].clone()
+    }
+
+    fn node_proto(&mut self, node: &Node) -> NodeProto {
+        let names = |ids: &[Option<ValueId>]| -> Vec<String> {
+            ids.iter().map(|id| id.map_or_else(String::new, |id| self.name(id))).collect()
+        };
+        let mut input = names(&node.inputs);
+        let output = names(&node.outputs);
+        let captures = captures(node);
+        let captured = input.split_off(input.len().saturating_sub(captures));
+        let (domain, op_type) = contrib::split(&node.op_type);
+        let attributes = node.attributes.0.iter();
+        NodeProto {
+            input,
+            output,
+            name: Some(node.name.clone()),
+            op_type: Some(op_type.to_owned()),
+            domain: domain.map(str::to_owned),
+            attribute: attributes.map(|(name, value)| self.attribute_proto(name, value, &captured)).collect(),
+            ..NodeProto::default()
+        }
+    }
+
+    /// A body; `captured` are the names of the values around that stand behind its captures.
+    fn body_proto(&mut self, body: &Subgraph, captured: &[String]) -> GraphProto {
+        let graph = &body.graph;
+        let outer: HashMap<ValueId, &String> = body.captured().iter().copied().zip(captured).collect();
+        let mut names = Vec::new();
+        for id in graph.value_ids() {
+            names.push(match outer.get(&id) {
+                Some(name) => (*name).clone(),
+                None => fresh(self.taken, &graph.value(id).name),
+            });
+        }
+        Writer { graph, names, taken: self.taken }.graph_proto(body.parameters())
+    }
+
+    fn attribute_proto(&mut self, name: &str, value: &Attribute, captured: &[String]) -> AttributeProto {
+        let Attribute::Graph(body) = value else { return attribute_proto(name, value) };
+        AttributeProto {
+            name: Some(name.to_owned()),
+            g: Some(Box::new(self.body_proto(body, captured))),
+            r#type: Some(attribute_type::GRAPH),
+            ..AttributeProto::default()
+        }
+    }
+
+    fn value_info(&self, id: ValueId) -> ValueInfoProto {
+        ValueInfoProto {
+            name: Some(self.name(id)),
+            r#type: self.graph.value(id).tensor_type.as_ref().map(type_proto),
+            ..ValueInfoProto::default()
+        }
     }
 }
 
-fn node_proto(graph: &Graph, node: &Node) -> NodeProto {
-    let names = |ids: &[Option<ValueId>]| {
-        ids.iter().map(|id| id.map_or_else(String::new, |id| graph.value(id).name.clone())).collect()
-    };
-    NodeProto {
-        input: names(&node.inputs),
-        output: names(&node.outputs),
-        name: Some(node.name.clone()),
-        op_type: Some(node.op_type.clone()),
-        attribute: node.attributes.0.iter().map(|(name, value)| attribute_proto(name, value)).collect(),
-        ..NodeProto::default()
-    }
+/// How many of the last inputs of a node are captures of its bodies.
+fn captures(node: &Node) -> usize {
+    let bodies = node.attributes.0.values().filter_map(|attribute| match attribute {
+        Attribute::Graph(body) => Some(body.captures),
+        _ => None,
+    });
+    bodies.max().unwrap_or_default()
+}
+
+/// `base`, or with a number behind it where that is taken.
+fn fresh(taken: &mut HashSet<String>, base: &str) -> String {
+    let numbered = (2_usize..).map(|count| format!("{base}_{count}"));
+    let name = std::iter::once(base.to_owned()).chain(numbered).find(|name| !taken.contains(name));
+    let name = name.expect("the sequence of names has no end");
+    taken.insert(name.clone());
+    name
 }
 
 fn attribute_proto(name: &str, value: &Attribute) -> AttributeProto {
@@ -99,6 +193,8 @@ fn attribute_proto(name: &str, value: &Attribute) -> AttributeProto {
             proto.strings = values.iter().map(|value| value.clone().into()).collect();
             attribute_type::STRINGS
         }
+        // The writer of the graph around knows what it captures.
+        Attribute::Graph(_) => attribute_type::GRAPH,
     });
     proto
 }
@@ -110,15 +206,6 @@ fn tensor_proto(name: Option<String>, tensor: &Tensor) -> TensorProto {
         name,
         raw_data: Some(tensor.data().clone()),
         ..TensorProto::default()
-    }
-}
-
-fn value_info(graph: &Graph, id: ValueId) -> ValueInfoProto {
-    let value = graph.value(id);
-    ValueInfoProto {
-        name: Some(value.name.clone()),
-        r#type: value.tensor_type.as_ref().map(type_proto),
-        ..ValueInfoProto::default()
     }
 }
 

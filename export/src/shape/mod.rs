@@ -21,6 +21,7 @@ mod random;
 mod reduce;
 mod registry;
 mod reshape;
+mod resize;
 mod select;
 mod slice;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::view::NodeView;
 use super::{
     broadcast, constant, convolution, elementwise, gather, join, matmul, move_axes, normalise, pool, random,
-    reduce, reshape, select, slice,
+    reduce, reshape, resize, select, slice,
 };
 use crate::error::Result;
 use crate::graph::TensorType;
@@ -118,6 +118,7 @@ const RULES: &[(&str, Rule)] = &[
     ("ReduceSumSquare", reduce::reduce),
     ("Relu", elementwise::unary),
     ("Reshape", reshape::reshape),
+    ("Resize", resize::resize),
     ("Round", elementwise::unary),
     ("ScatterElements", gather::scatter_elements),
     ("ScatterND", gather::scatter_nd),

@@ -188,6 +188,43 @@ fn pools() {
 }
 
 #[test]
+fn resizing() {
+    check(&[
+        (
+            "Resize",
+            &["f32[N,3,4,5]", "", "", "=[1,3,8,10]"],
+            "",
+            "error: resizes axis 0 of [N, 3, 4, 5] from N to 1",
+        ),
+        ("Resize", &["f32[2,3,4,5]", "", "", "=[2,3,8,10]"], "mode=linear", "f32[2, 3, 8, 10]"),
+        ("Resize", &["f32[N,3,4,5]", "", "", "=[8,10]"], "axes=[2,-1]", "f32[N, 3, 8, 10]"),
+        ("Resize", &["f32[N,3,4,5]", "", "#0.5"], "axes=[2]", "f32[N, 3, 2, 5]"),
+        ("Resize", &["f32[N,3,4,5]", "", "#0.1"], "axes=[2]", "error: by 0.1, which gives no size"),
+        ("Resize", &["f32[N,3,4,5]", "", "#0.5"], "axes=[0]", "error: by 0.5, which gives no size"),
+        (
+            "Resize",
+            &["f32[N,3,4,5]", "", "", "=[7,6]"],
+            "axes=[2,3] keep_aspect_ratio_policy=not_larger",
+            "f32[N, 3, 5, 6]",
+        ),
+        (
+            "Resize",
+            &["f32[N,3,4,5]", "", "", "=[7,6]"],
+            "axes=[2,3] keep_aspect_ratio_policy=not_smaller",
+            "f32[N, 3, 7, 9]",
+        ),
+        ("Resize", &["f32[N,3,4,5]", "", "", "=[8]"], "axes=[2,3]", "error: 1 sizes for 2 axes"),
+        ("Resize", &["f32[N,3,4,5]", "", "#[4]", "=[8]"], "", "error: has both scales and sizes"),
+        (
+            "Resize",
+            &["f32[N,3,4,5]", "", "", "=[8]"],
+            "axes=[2] coordinate_transformation_mode=tf_crop_and_resize",
+            "error: crops while it resizes",
+        ),
+    ]);
+}
+
+#[test]
 fn products_and_batch_normalisation() {
     check(&[
         ("MatMul", &["f32[N,65,48]", "f32[48,96]"], "", "f32[N, 65, 96]"),

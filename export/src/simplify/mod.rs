@@ -6,17 +6,20 @@
 //!
 //! In the order in which they are applied:
 //! - shapes: `fold` what is known, `unexpand`, `noop`, `pairs`, and `sources` of sizes;
-//! - layers: `gelu` recognised, `absorb` and `affine` move normalisation into weights (`layer`);
+//! - layers: `gelu` recognised, `absorb`, `affine` and `layer_norm` move normalisation into weights (`layer`);
 //! - transformers: `unbind` and `parts` separate projections, `tokens` computes what a token needs, `heads` brings heads to the
 //!   front, `rows` makes linear layers Gemm.
 
 mod absorb;
 mod affine;
+mod factor;
 mod fold;
 mod gelu;
 mod heads;
 mod layer;
+mod layer_norm;
 mod noop;
+mod open_gelu;
 mod pairs;
 mod parts;
 mod rows;
@@ -33,6 +36,8 @@ use crate::error::Result;
 use crate::graph::{Attributes, Graph, Node, Shape, TensorType, ValueId};
 use crate::shape;
 use crate::tensor::Tensor;
+pub(crate) use factor::take_out as take_out_factors;
+pub(crate) use open_gelu::open_gelus;
 
 /// Rewrites a graph at the working opset (see [`upgrade`](crate::upgrade)); its types are inferred anew.
 ///
@@ -59,6 +64,7 @@ fn layers(graph: &mut Graph) -> Result<()> {
     absorb::in_front(graph);
     absorb::behind(graph);
     affine::normalise_in_place(graph);
+    layer_norm::fold_into_weights(graph);
     fold_affine(graph)
 }
 

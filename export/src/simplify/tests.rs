@@ -733,3 +733,116 @@ fn projections_on_an_axis_of_their_own_are_projections_all_the_same() {
         assert_eq!(shapes_of(&simple, "Transpose"), ["[2, N, 4, 5]", "[N, 5, 2, 4]"], "{picked_by}");
     }
 }
+
+/// Width of the normalised axis in the tests of LayerNormalization.
+fn normalised(graph: &mut Graph, x: ValueId) -> ValueId {
+    let (scale, shift) = (constant(graph, "#[8]"), constant(graph, "#[8]"));
+    push(graph, "LayerNormalization", &[x, scale, shift], "epsilon=0.001")
+}
+
+/// The constant that is input `index` of the first node with that operator.
+fn constant_input(graph: &Graph, op_type: &str, index: usize) -> Option<Vec<f32>> {
+    let node = graph.nodes().iter().find(|node| node.op_type == op_type)?;
+    graph.constant(node.optional_input(index)?)?.to_f32()
+}
+
+#[test]
+fn the_affine_part_and_the_centring_of_a_layer_norm_go_into_every_matrix_that_reads_it() {
+    let file = graph(17, "f32[N,5,8]", |graph, x| {
+        let normal = normalised(graph, x);
+        let (left, right) = (constant(graph, "#[8,3]"), constant(graph, "#[8,3]"));
+        let (left, right) =
+            (push(graph, "MatMul", &[normal, left], ""), push(graph, "MatMul", &[normal, right], ""));
+        push(graph, "Mul", &[left, right], "")
+    });
+    let simple = simplified_within(&file, 1e-3);
+    assert_eq!(constant_input(&simple, "LayerNormalization", 1), Some(vec![1.0; 8]));
+    assert_eq!(constant_input(&simple, "LayerNormalization", 2), None);
+    for node in simple.nodes().iter().filter(|node| node.op_type == "Gemm") {
+        let weights = simple.constant(node.inputs[1].unwrap()).unwrap().to_f32().unwrap();
+        for column in 0..3 {
+            let sum: f32 = weights[column..].iter().step_by(3).sum();
+            assert!(sum.abs() < 1e-6, "{weights:?}");
+        }
+    }
+    assert_eq!(operators(&simple).iter().filter(|op_type| **op_type == "Gemm").count(), 2);
+}
+
+#[test]
+fn a_layer_norm_that_others_read_too_keeps_its_affine_part() {
+    let file = graph(17, "f32[N,5,8]", |graph, x| {
+        let normal = normalised(graph, x);
+        let weights = constant(graph, "#[8,8]");
+        let product = push(graph, "MatMul", &[normal, weights], "");
+        push(graph, "Add", &[product, normal], "")
+    });
+    let simple = simplified_within(&file, 1e-4);
+    assert_eq!(constant_input(&simple, "LayerNormalization", 1).unwrap()[1], 0.5 + 37.0 / 64.0);
+    assert!(constant_input(&simple, "LayerNormalization", 2).is_some());
+}
+
+#[test]
+fn a_gelu_written_out_leaves_its_factors_in_the_layers_around() {
+    let file = graph(20, "f32[N,8]", |graph, x| {
+        let (inner, outer) = (constant(graph, "#[8,3]"), constant(graph, "#[3,8]"));
+        let hidden = push(graph, "Gemm", &[x, inner], "");
+        let active = push(graph, "Gelu", &[hidden], "");
+        push(graph, "Gemm", &[active, outer], "")
+    });
+    let mut simple = simplified(&file);
+    assert_eq!(operators(&simple), ["Gemm", "Gelu", "Gemm"]);
+    super::open_gelus(&mut simple).unwrap();
+    assert_eq!(operators(&simple), ["Gemm", "Erf", "Add", "Mul", "Gemm"]);
+    assert_equal_results(&file, &simple, 1e-5);
+}
+
+#[test]
+fn a_gelu_without_layers_around_keeps_its_factors_and_the_tanh_form_stays() {
+    let mut exact = simplified(&graph(20, "f32[N,8]", |graph, x| push(graph, "Gelu", &[x], "")));
+    super::open_gelus(&mut exact).unwrap();
+    assert_eq!(operators(&exact), ["Mul", "Erf", "Add", "Mul", "Mul"]);
+    assert_equal_results(&graph(20, "f32[N,8]", |graph, x| push(graph, "Gelu", &[x], "")), &exact, 1e-6);
+    let mut tanh =
+        simplified(&graph(20, "f32[N,8]", |graph, x| push(graph, "Gelu", &[x], "approximate=tanh")));
+    super::open_gelus(&mut tanh).unwrap();
+    assert_eq!(operators(&tanh), ["Gelu"]);
+}
+
+/// `x·sin x + x·y·z` of `x`, `y = x + 1`, `z = exp x`, simplified but for the common factor.
+fn sum_of_products(read_twice: bool) -> Graph {
+    graph(20, "f32[N,4]", |graph, x| {
+        let one = constant(graph, "#1");
+        let (sine, y, z) =
+            (push(graph, "Sin", &[x], ""), push(graph, "Add", &[x, one], ""), push(graph, "Exp", &[x], ""));
+        let left = push(graph, "Mul", &[sine, x], "");
+        let right = push(graph, "Mul", &[x, y], "");
+        let right = push(graph, "Mul", &[right, z], "");
+        let sum = push(graph, "Add", &[left, right], "");
+        if read_twice { push(graph, "Sub", &[sum, right], "") } else { sum }
+    })
+}
+
+#[test]
+fn a_common_factor_of_two_products_is_taken_out() {
+    let count = |graph: &Graph| operators(graph).iter().filter(|op_type| **op_type == "Mul").count();
+    for (read_twice, before, after) in [(false, 3, 2), (true, 3, 3)] {
+        let file = sum_of_products(read_twice);
+        let mut graph = upgrade(&file).unwrap();
+        super::take_out_factors(&mut graph);
+        assert_eq!((count(&file), count(&graph)), (before, after), "read twice: {read_twice}");
+        assert_equal_results(&file, &graph, 1e-5);
+    }
+}
+
+#[test]
+fn a_factor_that_is_the_whole_of_one_side_leaves_a_one() {
+    let file = graph(20, "f32[N,4]", |graph, x| {
+        let sine = push(graph, "Sin", &[x], "");
+        let product = push(graph, "Mul", &[x, sine], "");
+        push(graph, "Add", &[x, product], "")
+    });
+    let mut graph = upgrade(&file).unwrap();
+    super::take_out_factors(&mut graph);
+    assert_eq!(operators(&graph), ["Sin", "Add", "Mul"]);
+    assert_equal_results(&file, &graph, 1e-6);
+}

@@ -3,6 +3,8 @@
 //! Operators changed their form over the years: axes moved from attributes to inputs, Softmax stopped flattening,
 //! BatchNormalization lost and gained a mode. `changes` lists those changes with the opset that made each;
 //! every node of an older file passes through the ones that concern it. What the operators compute stays the same.
+//! On the way, `unfold` writes out If and Loop: their bodies are in the opset of the file, and whether a
+//! condition is constant is known only where the shapes before it are.
 
 mod changes;
 mod moves;
@@ -14,6 +16,7 @@ mod tests;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeId};
 use crate::shape::{Known, LARGEST_FOLLOWED, infer_with};
+use crate::unfold::Unfold;
 
 /// Files below this opset are lifted to it: the first opset that has Gelu as an operator.
 pub const WORKING_OPSET: u32 = 20;
@@ -21,7 +24,8 @@ pub const WORKING_OPSET: u32 = 20;
 /// The oldest opset whose operators broadcast as NumPy does, which every rule relies on.
 const OLDEST_OPSET: u32 = 7;
 
-/// A copy of the graph at opset `max(file, 20)`, in topological order, with the types of all values.
+/// A copy of the graph at opset `max(file, 20)`, in topological order, with the types of all values, and without If and
+/// Loop, which become the nodes that they run (`unfold`).
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for a file below opset 7 and for forms of an operator
@@ -41,7 +45,8 @@ pub fn upgrade(graph: &Graph) -> Result<Graph> {
     lifted.set_nodes(Vec::new());
     lifted.opset = graph.opset.max(WORKING_OPSET);
     let mut known = Known::new(LARGEST_FOLLOWED);
-    for node in waiting {
+    let mut waiting = Unfold::new(waiting);
+    while let Some(node) = waiting.next(&mut lifted, &known)? {
         for node in lift(&mut lifted, node, graph.opset)? {
             let id: NodeId = lifted.push_node(node);
             infer_with(&mut lifted, id, &mut known)?;

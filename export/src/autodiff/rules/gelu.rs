@@ -4,6 +4,9 @@
 //! Approximate, `y = x·(1 + t)/2` with `t = tanh u`, `u = √(2/π)·(x + c·x³)` and `c = 0.044715`:
 //! `dx = g·((1 + t)/2 + x·(1 − t²)/2·√(2/π)·(1 + 3c·x²))`.
 //! Operator page: ONNX `Gelu-20`; Hendrycks and Gimpel 2016, section 2.
+//!
+//! In a classifier the exact form does not reach this rule: [`simplify::open_gelus`](crate::simplify::open_gelus) has
+//! written it out, so that `erf` is computed once.
 
 use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_PI, TAU};
 

@@ -6,10 +6,12 @@
 //! [`unbroadcast`](super::broadcast::unbroadcast).
 
 mod arithmetic;
+mod average_pool;
 mod batch_normalization;
 mod clip;
 mod concat;
 mod conv;
+mod conv_transpose;
 mod cum_sum;
 pub(super) mod dropout;
 mod elu;
@@ -21,12 +23,15 @@ mod gemm;
 mod hard_sigmoid;
 mod identity;
 mod instance_normalization;
-mod layer_normalization;
+pub(super) mod layer_normalization;
 mod lp_normalization;
 mod lrn;
 mod matmul;
+mod max_pool;
 mod mean_variance_normalization;
+mod pad;
 mod patches;
+mod phases;
 mod piecewise;
 mod pointwise;
 mod reduce;
@@ -38,6 +43,7 @@ mod relu;
 mod reshape;
 mod rms_normalization;
 mod select;
+mod separable;
 mod slice;
 mod softmax;
 mod softplus;
@@ -48,6 +54,7 @@ mod transpose;
 mod trigonometry;
 mod trilu;
 mod variadic;
+mod window;
 mod zero;
 
 use std::collections::BTreeSet;
@@ -63,10 +70,12 @@ pub(super) type Rule = fn(&mut Step<'_, '_>) -> Result<()>;
 /// What each family registers.
 const FAMILIES: &[&[Entry]] = &[
     arithmetic::RULES,
+    average_pool::RULES,
     batch_normalization::RULES,
     clip::RULES,
     concat::RULES,
     conv::RULES,
+    conv_transpose::RULES,
     cum_sum::RULES,
     dropout::RULES,
     elu::RULES,
@@ -81,7 +90,9 @@ const FAMILIES: &[&[Entry]] = &[
     lp_normalization::RULES,
     lrn::RULES,
     matmul::RULES,
+    max_pool::RULES,
     mean_variance_normalization::RULES,
+    pad::RULES,
     piecewise::RULES,
     pointwise::RULES,
     reduce::RULES,

@@ -2,11 +2,15 @@
 //!
 //! Softmax: `dx = (g − Σ g·y)·y`. LogSoftmax: `dx = g − exp(y)·Σ g`. The sums run over the axis of the operator.
 //! Operator pages: ONNX `Softmax-13`, `LogSoftmax-13` (older forms are rewritten before).
+//!
+//! In attention, `o = y·V` with `g = do·Vᵀ`, the sum is taken over the width of a head instead of over all keys:
+//! `Σ_k g·y = Σ_d do·o` (Dao et al. 2022, appendix B.2), two passes over `[tokens, width]` in place of two over
+//! `[tokens, tokens]`.
 
 use super::Entry;
 use crate::autodiff::step::Step;
 use crate::error::Result;
-use crate::graph::{Builder, Dim, ValueId};
+use crate::graph::{Builder, Dim, Graph, Node, Shape, ValueId};
 use crate::tensor::Tensor;
 
 pub(super) const RULES: &[Entry] =
@@ -17,11 +21,48 @@ pub(super) fn softmax(step: &mut Step<'_, '_>) -> Result<()> {
     let (y, g) = (step.output()?, step.cotangent()?);
     let axis = step.node().attributes.int("axis", -1)?;
     step.send(0, |builder| {
-        let weighted = builder.op("Mul", &[g, y])?;
-        let mean = sum_on(builder, weighted, axis)?;
+        let mean = match attended(builder.graph(), y, g).filter(|_| is_last(builder.graph(), y, axis)) {
+            Some([output, cotangent]) => {
+                let weighted = builder.op("Mul", &[cotangent, output])?;
+                sum_on(builder, weighted, -1, y)?
+            }
+            None => {
+                let weighted = builder.op("Mul", &[g, y])?;
+                sum_on(builder, weighted, axis, y)?
+            }
+        };
         let centred = builder.op("Sub", &[g, mean])?;
         builder.op("Mul", &[centred, y])
     })
+}
+
+/// `o` and `do`, where `o = y·V` and `g = do·Vᵀ`, and a row of `o` is shorter than one of `y`.
+fn attended(graph: &Graph, y: ValueId, g: ValueId) -> Option<[ValueId; 2]> {
+    let producer = |id: ValueId| graph.nodes().iter().rev().find(|node| node.outputs.contains(&Some(id)));
+    let pulled_back = producer(g).filter(|node| node.op_type == "MatMul")?;
+    let (cotangent, transposed) = (pulled_back.optional_input(0)?, pulled_back.optional_input(1)?);
+    let values = producer(transposed).filter(|node| exchanges_last_two(graph, node))?.optional_input(0);
+    let attention = graph.nodes().iter().find(|node| {
+        node.op_type == "MatMul" && node.optional_input(0) == Some(y) && node.optional_input(1) == values
+    })?;
+    let output = attention.optional_output(0)?;
+    let shape = |id: ValueId| graph.shape(id).ok();
+    let width = |id: ValueId| shape(id)?.0.last()?.fixed();
+    let shorter = width(output)? < width(y)?;
+    // A product that was broadcast has summed its cotangent.
+    let unsummed = shape(cotangent)? == shape(output)? && shape(g)? == shape(y)?;
+    (shorter && unsummed).then_some([output, cotangent])
+}
+
+fn is_last(graph: &Graph, value: ValueId, axis: i64) -> bool {
+    axis == -1 || graph.shape(value).is_ok_and(|shape| axis + 1 == shape.rank() as i64)
+}
+
+fn exchanges_last_two(graph: &Graph, node: &Node) -> bool {
+    let permutation = node.attributes.ints("perm").ok().flatten().filter(|_| node.op_type == "Transpose");
+    let rank = node.optional_input(0).and_then(|id| graph.shape(id).ok()).map_or(0, Shape::rank) as i64;
+    let wanted = (0..rank - 2).chain([rank - 1, rank - 2]);
+    permutation.is_some_and(|found| rank >= 2 && found.iter().copied().eq(wanted))
 }
 
 /// `dx = g − exp(y)·Σ g`.
@@ -29,7 +70,7 @@ pub(super) fn log_softmax(step: &mut Step<'_, '_>) -> Result<()> {
     let (y, g) = (step.output()?, step.cotangent()?);
     let axis = step.node().attributes.int("axis", -1)?;
     step.send(0, |builder| {
-        let total = sum_on(builder, g, axis)?;
+        let total = sum_on(builder, g, axis, y)?;
         let p = builder.op("Exp", &[y])?;
         let share = builder.op("Mul", &[p, total])?;
         builder.op("Sub", &[g, share])
@@ -40,16 +81,17 @@ pub(super) fn log_softmax(step: &mut Step<'_, '_>) -> Result<()> {
 /// (0.2 µs an image for five tokens and three heads; ONNX Runtime 1.32, one thread).
 const SHORT_ROW: usize = 16;
 
-/// Sum over one axis, which is kept, with one element or all.
+/// Sum over one axis, which is kept, with one element or as many as `row` has.
 ///
 /// The last axis is summed by a product with ones. ONNX Runtime's ReduceSum adds a row of, say, 65 values in an order
 /// that follows from the row's memory address, so that the gradient of an image would depend, in the last bit, on its
 /// position in the batch; the product adds every row alike.
-fn sum_on(builder: &mut Builder<'_>, value: ValueId, axis: i64) -> Result<ValueId> {
+fn sum_on(builder: &mut Builder<'_>, value: ValueId, axis: i64, row: ValueId) -> Result<ValueId> {
     let shape = builder.graph().shape(value)?;
-    let is_last = axis == -1 || axis + 1 == shape.0.len() as i64;
-    if let (true, Some(Dim::Fixed(length))) = (is_last, shape.0.last().copied()) {
-        let columns = if length <= SHORT_ROW { length } else { 1 };
+    if let (true, Some(Dim::Fixed(length))) = (is_last(builder.graph(), value, axis), shape.0.last().copied())
+    {
+        let row = builder.graph().shape(row)?.0.last().and_then(|dim| dim.fixed());
+        let columns = row.filter(|length| *length <= SHORT_ROW).unwrap_or(1);
         let ones = builder.constant(Tensor::from_f32(&[length, columns], &vec![1.0; length * columns]));
         return builder.op("MatMul", &[value, ones]);
     }
@@ -59,7 +101,8 @@ fn sum_on(builder: &mut Builder<'_>, value: ValueId, axis: i64) -> Result<ValueI
 
 #[cfg(test)]
 mod tests {
-    use crate::autodiff::testing::{Domain, backward_text, batched, check, function};
+    use super::*;
+    use crate::autodiff::testing::{Domain, backward_text, batched, check, check_graph, function};
 
     #[test]
     fn gradients_match_central_differences_on_every_axis() {
@@ -102,5 +145,32 @@ mod tests {
             %gradient/f/LogSoftmax/Sub: f32[N, 3] = Sub(%g, %gradient/f/LogSoftmax/Mul)
             %dx/Identity: f32[N, 3] = Identity(%gradient/f/LogSoftmax/Sub)
         ");
+    }
+
+    /// `softmax(x·xᵀ)·x` over `tokens` of that width.
+    fn attention(tokens: usize, width: usize, axis: i64) -> Graph {
+        let graph = function(batched(&[tokens, width]), |builder, x| {
+            let transposed = builder.op_with("Transpose", &[x], [("perm", vec![0, 2, 1].into())])?;
+            let scores = builder.op("MatMul", &[x, transposed])?;
+            let shares = builder.op_with("Softmax", &[scores], [("axis", axis.into())])?;
+            builder.op("MatMul", &[shares, x])
+        });
+        graph.unwrap()
+    }
+
+    #[test]
+    fn attention_sums_over_the_width_where_that_is_shorter() {
+        for (tokens, width, axis, product) in [
+            (5, 2, -1, "f32[N, 5, 2] = Mul("),
+            (5, 2, 2, "f32[N, 5, 2] = Mul("),
+            (2, 5, -1, "f32[N, 2, 2] = Mul("),
+            (5, 2, 1, "f32[N, 5, 5] = Mul("),
+        ] {
+            let graph = attention(tokens, width, axis);
+            check_graph(&format!("{tokens} tokens, axis {axis}"), Domain::Real, &graph);
+            let text = backward_text(&graph);
+            let first = text.lines().find(|line| line.contains(" = Mul(")).unwrap();
+            assert!(first.contains(product), "{first}");
+        }
     }
 }

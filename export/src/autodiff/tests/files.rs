@@ -124,6 +124,7 @@ fn exported_models_agree_with_pytorch_in_float64() {
         ("vit_dynamo", Layout::Nchw),
         ("resnet_batch1", Layout::Nchw),
         ("conv_nhwc", Layout::Nhwc),
+        ("control_flow", Layout::Nchw),
     ] {
         let (loss, gradient) = distances(name, layout);
         assert!(loss < 1e-5 && gradient < 1e-5, "{name}: loss {loss:e}, gradient {gradient:e}");

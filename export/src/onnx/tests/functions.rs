@@ -236,8 +236,9 @@ fn functions_that_cannot_be_inlined_are_refused() {
             "another overload",
             model_with(vec![FunctionProto { overload: Some("half".to_owned()), ..identity() }], calls()),
             ErrorKind::Unsupported,
-            "node `f` (F): is of domain `test.functions`; known are ONNX's own domain and functions that the model \
-             defines: export without fused or custom operators",
+            "node `f` (F): is of domain `test.functions`; known are ONNX's own domain, functions that the model \
+             defines, and the quantised operators of ONNX Runtime: export without fused or custom operators, or define \
+             this one as a function of the model (in PyTorch: `custom_translation_table` with standard operators)",
         ),
         (
             "an operator of ONNX",

@@ -162,22 +162,23 @@ fn nodes_that_we_do_not_know_are_named() {
                 ..node("FusedConv", &["x"], &["y"])
             }])),
             ErrorKind::Unsupported,
-            "node `y` (FusedConv): is of domain `com.microsoft`; known are ONNX's own domain and functions that the \
-             model defines: export without fused or custom operators",
+            "node `y` (FusedConv): is of domain `com.microsoft`; known are ONNX's own domain, functions that the model \
+             defines, and the quantised operators of ONNX Runtime: export without fused or custom operators, or define \
+             this one as a function of the model (in PyTorch: `custom_translation_table` with standard operators)",
         ),
         (
             "a subgraph",
             with_attribute(branch),
             ErrorKind::Unsupported,
-            "node `relu` (Relu): attribute `then_branch` is a subgraph, and control flow (If, Loop, Scan) is not \
-             supported: export with a fixed path, or fold the condition with a simplifier",
+            "node `relu` (Relu): attribute `then_branch` is a subgraph, which only If and Loop may have: export without \
+             custom control flow",
         ),
         (
             "a sparse attribute",
             with_attribute(attribute("value", 11)),
             ErrorKind::Unsupported,
-            "node `relu` (Relu): attribute `value` has type number 11; known are FLOAT, INT, STRING, TENSOR and lists \
-             of the first three",
+            "node `relu` (Relu): attribute `value` has type number 11; known are FLOAT, INT, STRING, TENSOR, lists of \
+             the first three, and GRAPH",
         ),
         (
             "a function's attribute outside of one",

@@ -1,0 +1,49 @@
+//! Operators of ONNX Runtime's own domain that are read: those that its quantiser writes.
+//!
+//! The domain is a large attack surface of ONNX Runtime (its matrix products of packed weights have had reads past the
+//! end), so that the list is short, and each operator on it is checked by our own shapes before it runs.
+
+use crate::graph::{Attribute, Graph};
+
+/// Name of the domain.
+pub(super) const DOMAIN: &str = "com.microsoft";
+
+/// What `onnxruntime.quantization` 1.32 writes (its `registry.py` and `quant_utils.py`), in alphabetical order.
+const KNOWN: [&str; 12] = [
+    "DequantizeLinear",
+    "QGemm",
+    "QLinearAdd",
+    "QLinearAveragePool",
+    "QLinearConcat",
+    "QLinearGlobalAveragePool",
+    "QLinearLeakyRelu",
+    "QLinearMul",
+    "QLinearSigmoid",
+    "QLinearSoftmax",
+    "QLinearWhere",
+    "QuantizeLinear",
+];
+
+/// Whether an operator of another domain than ONNX's is read.
+pub(super) fn is_known(domain: &str, op_type: &str) -> bool {
+    domain == DOMAIN && KNOWN.contains(&op_type)
+}
+
+/// Domain and operator of a node's type.
+pub(super) fn split(op_type: &str) -> (Option<&str>, &str) {
+    match op_type.split_once("::") {
+        Some((domain, op_type)) => (Some(domain), op_type),
+        None => (None, op_type),
+    }
+}
+
+/// Whether a graph, or a body in it, has such an operator.
+pub(super) fn is_used(graph: &Graph) -> bool {
+    graph.nodes().iter().any(|node| {
+        split(&node.op_type).0.is_some()
+            || node.attributes.0.values().any(|attribute| match attribute {
+                Attribute::Graph(body) => is_used(&body.graph),
+                _ => false,
+            })
+    })
+}
