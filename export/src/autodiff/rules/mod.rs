@@ -22,7 +22,6 @@ mod expand;
 mod gather;
 mod gather_nd;
 pub(super) mod gelu;
-mod gelu;
 mod gemm;
 mod hard_sigmoid;
 mod identity;
