@@ -27,6 +27,9 @@ const REDUCTIONS: &[&str] = &[
     "ReduceSumSquare",
 ];
 
+/// In place of an opset: every file is concerned, because another operator says the same.
+const ANY: u32 = u32::MAX;
+
 /// In the order of the opsets.
 static CHANGES: &[Change] = &[
     Change { opset: 9, op_types: &["BatchNormalization"], apply: normalisation::drop_spatial },
@@ -42,6 +45,8 @@ static CHANGES: &[Change] = &[
     Change { opset: 14, op_types: &["BatchNormalization"], apply: normalisation::refuse_training },
     Change { opset: 18, op_types: REDUCTIONS, apply: moves::axes },
     Change { opset: 18, op_types: &["Split"], apply: moves::split_count },
+    Change { opset: ANY, op_types: &["BatchNormalization"], apply: normalisation::of_weights },
+    Change { opset: ANY, op_types: &["CastLike"], apply: moves::cast_like },
 ];
 
 /// The changes that a file of that opset has not seen.
