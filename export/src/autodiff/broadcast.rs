@@ -1,5 +1,6 @@
 //! The adjoints of broadcasting: sum over the axes that were stretched, and stretch over the axes that were summed.
 
+use super::sums;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Dim, Shape, ValueId};
 
@@ -11,12 +12,12 @@ use crate::graph::{Builder, Dim, Shape, ValueId};
 pub(super) fn unbroadcast(builder: &mut Builder<'_>, cotangent: ValueId, to: &Shape) -> Result<ValueId> {
     let from = builder.graph().shape(cotangent)?.clone();
     let axes = stretched_axes(&from, to)?;
-    let summed = if axes.is_empty() { cotangent } else { sum(builder, cotangent, &axes)? };
+    let summed = if axes.is_empty() { cotangent } else { sums::sum(builder, cotangent, &axes)? };
     reshape(builder, summed, to)
 }
 
 /// Axes of `from` that are longer than those of `to`, aligned at the last axis.
-fn stretched_axes(from: &Shape, to: &Shape) -> Result<Vec<i64>> {
+fn stretched_axes(from: &Shape, to: &Shape) -> Result<Vec<usize>> {
     let extra = from
         .rank()
         .checked_sub(to.rank())
@@ -28,12 +29,7 @@ fn stretched_axes(from: &Shape, to: &Shape) -> Result<Vec<i64>> {
             "axis {axis} of {from} is the batch and is shared by all images: gradients of different images would mix"
         )));
     }
-    Ok(axes.into_iter().map(|axis| axis as i64).collect())
-}
-
-fn sum(builder: &mut Builder<'_>, value: ValueId, axes: &[i64]) -> Result<ValueId> {
-    let axes = builder.ints(axes);
-    builder.op_with("ReduceSum", &[value, axes], [("keepdims", 1.into())])
+    Ok(axes)
 }
 
 /// Repeats a value whose axes are `1` or full along the axes where it is `1`, so that it has shape `to`.

@@ -9,7 +9,7 @@
 //! - `activity` finds the values that carry gradient from the logits to the images, and explains a cut path;
 //! - `sweep` walks the nodes backwards and asks the rule of each operator (`rules`) for its contributions;
 //! - `ledger` keeps the contributions to each value and adds them up, or tiles them where they are slices;
-//! - `step` is what one rule sees; `broadcast` and `weights` are what rules share.
+//! - `step` is what one rule sees; `broadcast`, `sums` and `weights` are what rules share.
 //!
 //! Words: the *cotangent* of a value `v` is `∂L/∂v`, of the same shape as `v`. Gradients of constants are never computed.
 
@@ -20,6 +20,7 @@ mod heads;
 mod ledger;
 mod rules;
 mod step;
+mod sums;
 mod sweep;
 #[cfg(test)]
 mod testing;

@@ -30,19 +30,38 @@ pub(super) enum Domain {
     Positive,
     /// In `±[0.2, 1]`: away from a kink at zero, further than the differences reach.
     AwayFromZero,
+    /// In `±[0, 0.8]`, for functions that end at one.
+    Unit,
+    /// In `[1.5, 3]`, for functions that begin at one.
+    AboveOne,
+    /// Odd multiples of an eighth, each once, in any order: away from ties and from zero, further than the differences
+    /// reach.
+    Distinct,
 }
 
 impl Numbers {
     pub(super) fn draw(&mut self, domain: Domain, count: usize) -> Vec<f32> {
-        (0..count)
-            .map(|_| match domain {
-                Domain::Real => self.normal(),
-                Domain::Positive => 0.5 + 1.5 * self.uniform(),
-                Domain::AwayFromZero => {
-                    (0.2 + 0.8 * self.uniform()) * if self.uniform() < 0.5 { -1.0 } else { 1.0 }
-                }
-            })
-            .collect()
+        match domain {
+            Domain::Real => (0..count).map(|_| self.normal()).collect(),
+            Domain::Positive => (0..count).map(|_| 0.5 + 1.5 * self.uniform()).collect(),
+            Domain::AwayFromZero => (0..count).map(|_| (0.2 + 0.8 * self.uniform()) * self.sign()).collect(),
+            Domain::Unit => (0..count).map(|_| 0.8 * self.uniform() * self.sign()).collect(),
+            Domain::AboveOne => (0..count).map(|_| 1.5 + 1.5 * self.uniform()).collect(),
+            Domain::Distinct => self.distinct(count),
+        }
+    }
+
+    fn sign(&mut self) -> f32 {
+        if self.uniform() < 0.5 { -1.0 } else { 1.0 }
+    }
+
+    fn distinct(&mut self, count: usize) -> Vec<f32> {
+        let eighths = |place: usize| (2 * place as i64 - 2 * (count as i64 / 2) + 1) as f32 / 8.0;
+        let mut values: Vec<f32> = (0..count).map(eighths).collect();
+        for last in (1..count).rev() {
+            values.swap(last, (self.uniform() * (last + 1) as f32) as usize);
+        }
+        values
     }
 
     /// A constant of standard normal numbers.
@@ -137,7 +156,7 @@ pub(super) fn check_graph(case: &str, domain: Domain, forward: &Graph) {
 }
 
 /// Derivative of `value` along `v`, exact for polynomials up to the fourth degree.
-fn slope(value: &mut impl FnMut(&[f32]) -> f64, x: &[f32], v: &[f32]) -> f64 {
+pub(super) fn slope(value: &mut impl FnMut(&[f32]) -> f64, x: &[f32], v: &[f32]) -> f64 {
     const STEP: f32 = 1e-2;
     let mut difference = |step: f32| {
         let moved = |sign: f32| x.iter().zip(v).map(|(x, v)| x + sign * step * v).collect::<Vec<f32>>();

@@ -8,7 +8,10 @@ use crate::tensor::DataType;
 
 /// Operators of one or two inputs that broadcast to `dims`.
 pub(super) fn elementwise(view: &NodeView, dims: &[usize]) -> Option<Content> {
-    let op_type = view.node.op_type.as_str();
+    let op_type = match view.node.op_type.as_str() {
+        "Mod" if view.int("fmod", 0) == Ok(1) => "Fmod",
+        op_type => op_type,
+    };
     match (&*view.content(0)?, view.content(1).as_deref()) {
         (Content::Int(left), Some(Content::Int(right))) => integers(op_type, left, right, dims),
         (Content::Float(left), Some(Content::Float(right))) => floats(op_type, left, right, dims),
@@ -76,6 +79,7 @@ fn integers(op_type: &str, left: &Array<Symbol>, right: &Array<Symbol>, dims: &[
         "Mul" => Symbol::times,
         "Div" => Symbol::divided_by,
         "Mod" => |a, b| known(a, b, |a, b| a.checked_rem_euclid(b).filter(|_| b > 0)),
+        "Fmod" => |a, b| known(a, b, i64::checked_rem),
         "Min" => |a, b| known(a, b, |a, b| Some(a.min(b))),
         "Max" => |a, b| known(a, b, |a, b| Some(a.max(b))),
         "Pow" => |a, b| known(a, b, |a, b| a.checked_pow(u32::try_from(b).ok()?)),
@@ -123,6 +127,9 @@ fn floats(op_type: &str, left: &Array<f64>, right: &Array<f64>, dims: &[usize]) 
         "Mul" => |a, b| a * b,
         "Div" => |a, b| a / b,
         "Pow" => f64::powf,
+        "Fmod" => |a, b| a % b,
+        "Min" => |a, b| if a.is_nan() || a < b { a } else { b },
+        "Max" => |a, b| if a.is_nan() || a > b { a } else { b },
         _ => return None,
     };
     left.zip(right, dims, |a, b| combine(*a, *b)).map(Content::Float)

@@ -71,6 +71,18 @@ impl Content {
         }
     }
 
+    /// Positions of the elements that are not zero, row-major; `None` where an element is not known.
+    pub(crate) fn non_zero(&self) -> Option<Vec<usize>> {
+        let holds: Vec<bool> = match self {
+            Self::Int(array) => {
+                array.elements().iter().map(|symbol| Some(symbol.int()? != 0)).collect::<Option<_>>()?
+            }
+            Self::Float(array) => array.elements().iter().map(|value| *value != 0.0).collect(),
+            Self::Bool(array) => array.elements().to_vec(),
+        };
+        Some(holds.iter().enumerate().filter(|(_, holds)| **holds).map(|(place, _)| place).collect())
+    }
+
     /// Rounds floating point to the precision of `dtype`.
     pub(crate) fn rounded(self, dtype: DataType) -> Self {
         match self {

@@ -50,3 +50,15 @@ pub(super) fn range(view: &NodeView, dims: &[usize]) -> Option<Content> {
         _ => None,
     }
 }
+
+/// `NonZero`: one row per axis, one column per element that is not zero.
+pub(super) fn non_zero(view: &NodeView, dims: &[usize]) -> Option<Content> {
+    let content = view.content(0)?;
+    let (positions, own) = (content.non_zero()?, content.dims());
+    let coordinate = |axis: usize, position: usize| {
+        let inner: usize = own[axis + 1..].iter().product();
+        Symbol::Int((position / inner % own[axis]) as i64)
+    };
+    let rows = (0..own.len()).flat_map(|axis| positions.iter().map(move |place| (axis, *place)));
+    Array::new(dims.to_vec(), rows.map(|(axis, place)| coordinate(axis, place)).collect()).map(Content::Int)
+}

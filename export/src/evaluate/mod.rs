@@ -8,6 +8,7 @@ mod array;
 mod content;
 mod create;
 mod movement;
+mod reduce;
 mod symbol;
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,7 @@ fn single(view: &NodeView, output: &TensorType) -> Option<Content> {
         "Size" => create::size(view),
         "ConstantOfShape" => create::constant_of_shape(view, &dims),
         "Range" => create::range(view, &dims),
+        "NonZero" => create::non_zero(view, &dims),
         "Identity" => Some(view.content(0)?.into_owned()),
         "Dropout" if drops(view.graph, view.node) == Some(false) => Some(view.content(0)?.into_owned()),
         "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => movement::reshape(view, &dims),
@@ -51,8 +53,9 @@ fn single(view: &NodeView, output: &TensorType) -> Option<Content> {
         "Slice" => movement::slice(view, &dims),
         "Gather" => movement::gather(view, &dims),
         "Concat" => movement::concat(view, &dims),
+        "ReduceSum" | "ReduceProd" => reduce::reduce(view, &dims),
         "Where" => movement::where_(view, &dims),
-        "Cast" => arithmetic::cast(view, output.dtype),
+        "Cast" | "CastLike" => arithmetic::cast(view, output.dtype),
         _ => arithmetic::elementwise(view, &dims),
     }
 }

@@ -90,10 +90,46 @@ fn arithmetic() {
         ("Mod", vec![ints(&[7, -7]), ints(&[3])], ints(&[1, 2])),
         ("Max", vec![ints(&[7, -7]), ints(&[3])], ints(&[7, 3])),
         ("Neg", vec![ints(&[7, -7])], ints(&[-7, 7])),
+        ("Max", vec![a.clone(), b.clone()], floats(&[2], &[6.0, 0.2])),
+        ("Min", vec![a.clone(), floats(&[], &[5.0])], floats(&[2], &[5.0, 0.1])),
     ];
     for (op_type, inputs, wanted) in cases {
         assert_eq!(evaluated(op_type, &inputs, &[]), Some(wanted), "{op_type}");
     }
+}
+
+#[test]
+fn the_sign_of_a_remainder_is_that_of_the_divisor_or_of_the_dividend() {
+    let fmod = [("fmod", Attribute::Int(1))];
+    let (a, b) = (ints(&[7, -7]), ints(&[3]));
+    assert_eq!(evaluated("Mod", &[a.clone(), b.clone()], &[]), Some(ints(&[1, 2])));
+    assert_eq!(evaluated("Mod", &[a, b], &fmod), Some(ints(&[1, -1])));
+    let (a, b) = (floats(&[2], &[5.5, -5.5]), floats(&[], &[2.0]));
+    assert_eq!(evaluated("Mod", &[a, b], &fmod), Some(floats(&[2], &[1.5, -1.5])));
+}
+
+#[test]
+fn sums_and_products_of_integers() {
+    let table = Tensor::from_i64(&[2, 3], &[1, 2, 3, 4, 5, 6]);
+    let keep = |keepdims: i64| [("keepdims", Attribute::Int(keepdims))];
+    let cases = [
+        ("ReduceSum", vec![table.clone(), ints(&[0])], 0, ints(&[5, 7, 9])),
+        ("ReduceSum", vec![table.clone(), ints(&[-1])], 1, Tensor::from_i64(&[2, 1], &[6, 15])),
+        ("ReduceProd", vec![table.clone(), ints(&[1])], 0, ints(&[6, 120])),
+        ("ReduceProd", vec![table.clone()], 0, Tensor::from_i64(&[], &[720])),
+        ("ReduceProd", vec![ints(&[])], 0, Tensor::from_i64(&[], &[1])),
+    ];
+    for (op_type, inputs, keepdims, wanted) in cases {
+        assert_eq!(evaluated(op_type, &inputs, &keep(keepdims)), Some(wanted), "{op_type}");
+    }
+    assert_eq!(evaluated("ReduceMax", &[table], &keep(0)), None);
+}
+
+#[test]
+fn positions_that_are_not_zero() {
+    let table = floats(&[2, 3], &[0.0, 2.0, 0.0, 4.0, 0.0, 6.0]);
+    let positions = Tensor::from_i64(&[2, 3], &[0, 1, 1, 1, 0, 2]);
+    assert_eq!(evaluated("NonZero", &[table], &[]), Some(positions));
 }
 
 #[test]

@@ -46,3 +46,17 @@ pub(super) fn cast(view: &NodeView) -> Result<Vec<TensorType>> {
 pub(super) fn predicate(view: &NodeView) -> Result<Vec<TensorType>> {
     Ok(vec![TensorType { dtype: DataType::Bool, shape: view.shape(0)?.clone() }])
 }
+
+/// `CastLike(x, y)`: the type of `y`.
+pub(super) fn cast_like(view: &NodeView) -> Result<Vec<TensorType>> {
+    Ok(vec![TensorType { dtype: view.dtype(1)?, shape: view.shape(0)?.clone() }])
+}
+
+/// `Trilu(x, k)`: the triangle of a matrix, or of each of a stack.
+pub(super) fn triangle(view: &NodeView) -> Result<Vec<TensorType>> {
+    let shape = view.shape(0)?;
+    if shape.rank() < 2 {
+        return Err(Error::shape(format!("the input is {shape}, wanted two dimensions or more")));
+    }
+    unary(view)
+}

@@ -39,6 +39,7 @@ pub(crate) use broadcast::broadcast;
 pub(crate) use constant::{constant_tensor, shape_slice};
 pub(crate) use join::split_sizes;
 pub(crate) use move_axes::permutation;
+pub(crate) use reduce::reduced_axes;
 pub(crate) use registry::known as known_operators;
 pub(crate) use slice::axis_ranges;
 pub(crate) use view::{Known, NodeView};

@@ -80,6 +80,19 @@ fn elementwise() {
         ("Clip", &["f32[N,3]", "f32[3]"], "", "error: input 1 is [3], wanted a scalar"),
         ("IsNaN", &["f32[N,3]"], "", "bool[N, 3]"),
         ("Dropout", &["f32[N,3]"], "", "f32[N, 3]; bool[N, 3]"),
+        ("CastLike", &["f32[N,3]", "i64[]"], "", "i64[N, 3]"),
+        ("BitwiseNot", &["i64[N]"], "", "i64[N]"),
+        ("BitShift", &["i64[N]", "=[3]"], "direction=LEFT", "i64[N]"),
+        ("Trilu", &["f32[N,3,3]", "=1"], "upper=0", "f32[N, 3, 3]"),
+        ("Trilu", &["f32[N]"], "", "error: the input is [N], wanted two dimensions or more"),
+        ("LpNormalization", &["f32[N,3]"], "axis=2", "error: axis 2 of a tensor with 2 dimensions"),
+        ("NonZero", &["=[3,0,5]"], "", "i64[1, 2]"),
+        (
+            "NonZero",
+            &["f32[N,3]"],
+            "",
+            "error: its values decide the shape of the result of node `node` (NonZero)",
+        ),
         ("NoSuchOperator", &["f32[N,3]"], "", "error: operator NoSuchOperator (opset 20) is not known"),
         ("Relu", &["f32[N,3]"], "", "f32[N, 3]"),
         ("Relu", &[""], "", "error: input 0 is missing"),
@@ -212,7 +225,7 @@ fn resizing() {
 }
 
 #[test]
-fn products_and_normalisations() {
+fn products_and_batch_normalisation() {
     check(&[
         ("MatMul", &["f32[N,65,48]", "f32[48,96]"], "", "f32[N, 65, 96]"),
         ("MatMul", &["f32[N,3,65,16]", "f32[N,3,16,65]"], "", "f32[N, 3, 65, 65]"),
@@ -234,6 +247,12 @@ fn products_and_normalisations() {
             "training_mode=1",
             "error: normalises with the statistics of the batch",
         ),
+    ]);
+}
+
+#[test]
+fn normalisations() {
+    check(&[
         (
             "InstanceNormalization",
             &["f32[N,8,4]", "f32[8]", "f32[7]"],
@@ -252,6 +271,32 @@ fn products_and_normalisations() {
             "",
             "error: input 1 is [47], which does not broadcast",
         ),
+        ("RMSNormalization", &["f32[N,65,48]", "f32[48]"], "axis=-1", "f32[N, 65, 48]"),
+        ("RMSNormalization", &["f32[N,65,48]", "f32[65,1]"], "axis=1", "f32[N, 65, 48]"),
+        (
+            "RMSNormalization",
+            &["f32[N,48]", "f32[47]"],
+            "",
+            "error: input 1 is [47], which does not broadcast",
+        ),
+        ("GroupNormalization", &["f32[N,8,4]", "f32[8]", "f32[8]"], "num_groups=2", "f32[N, 8, 4]"),
+        ("GroupNormalization", &["f32[N,8,4]", "f32[2]", "f32[2]"], "num_groups=2", "f32[N, 8, 4]"),
+        (
+            "GroupNormalization",
+            &["f32[N,8,4]", "f32[4]", "f32[4]"],
+            "num_groups=2",
+            "error: input 1 is [4], wanted [8] or [2]",
+        ),
+        (
+            "GroupNormalization",
+            &["f32[N,8,4]", "f32[3]", "f32[3]"],
+            "num_groups=3",
+            "error: attribute `num_groups` does not divide the 8 channels",
+        ),
+        ("LRN", &["f32[N,8,4,4]"], "size=5", "f32[N, 8, 4, 4]"),
+        ("LRN", &["f32[N]"], "size=5", "error: the input is [N], wanted [N, C, …]"),
+        ("MeanVarianceNormalization", &["f32[N,8,4,4]"], "", "f32[N, 8, 4, 4]"),
+        ("MeanVarianceNormalization", &["f32[N,8]"], "", "error: axis 2 of a tensor with 2 dimensions"),
     ]);
 }
 
@@ -269,6 +314,13 @@ fn reductions_and_selections() {
         ("TopK", &["f32[N,10]", "=[3]"], "", "f32[N, 3]; i64[N, 3]"),
         ("TopK", &["f32[N,10]", "=[11]"], "", "error: takes the top [11] of axis 1 of [N, 10]"),
         ("OneHot", &["i64[N]", "=10", "f32[2]"], "", "f32[N, 10]"),
+        ("OneHot", &["i64[N]", "#10.0", "f32[2]"], "", "f32[N, 10]"),
+        (
+            "OneHot",
+            &["i64[N]", "#-1.0", "f32[2]"],
+            "",
+            "error: the depth is [-1], wanted one positive number",
+        ),
         ("CumSum", &["f32[N,10]", "=1"], "", "f32[N, 10]"),
     ]);
 }

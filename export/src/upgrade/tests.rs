@@ -47,6 +47,27 @@ const CASES: &[Case] = &[
     (9, "Gemm", &["f32[N,3]", "#[3,4]", "#[4]"], "alpha=0.5", 1),
     (7, "Flatten", &["f32[N,3,4]"], "", 1),
     (17, "CastLike", &["f32[N,3]", "#[1]"], "", 1),
+    (7, "LeakyRelu", &["f32[N,3]"], "alpha=0.2", 1),
+    (7, "PRelu", &["f32[N,3,4]", "#[3,1]"], "", 1),
+    (7, "Elu", &["f32[N,3]"], "alpha=0.5", 1),
+    (7, "Selu", &["f32[N,3]"], "", 1),
+    (7, "HardSigmoid", &["f32[N,3]"], "", 1),
+    (7, "Sum", &["f32[N,3]", "f32[N,3]", "f32[N,3]"], "", 1),
+    (7, "Max", &["f32[N,3]", "f32[N,3]"], "", 1),
+    (8, "Mean", &["f32[N,3]", "#[3]"], "", 1),
+    (8, "Min", &["f32[N,3]", "#[1]"], "", 1),
+    (7, "Pow", &["f32[N,3]", "#2.0"], "", 1),
+    (7, "InstanceNormalization", &["f32[N,3,4]", "#[3]", "#[3]"], "", 1),
+    (7, "LRN", &["f32[N,5,2,2]"], "size=3 alpha=0.5", 1),
+    (7, "LpNormalization", &["f32[N,3]"], "axis=1 p=1", 1),
+    (7, "GlobalMaxPool", &["f32[N,3,4]"], "", 1),
+    (9, "MeanVarianceNormalization", &["f32[N,3,4]"], "axes=[1,2]", 1),
+    (10, "ThresholdedRelu", &["f32[N,3]"], "alpha=0.5", 1),
+    (10, "Mod", &["f32[N,3]", "#[3]"], "fmod=1", 1),
+    (11, "CumSum", &["f32[N,3]", "=1"], "exclusive=1", 1),
+    (17, "ReduceProd", &["f32[N,3,4]"], "axes=[-1] keepdims=0", 1),
+    (11, "ReduceLogSumExp", &["f32[N,3,4]"], "axes=[-1]", 1),
+    (18, "GroupNormalization", &["f32[N,4,3]", "#[2]", "#[2]"], "num_groups=2", 1),
 ];
 
 #[test]
@@ -74,6 +95,15 @@ fn the_count_of_the_top_becomes_an_input() {
     let shapes: Vec<String> =
         lifted.outputs().iter().map(|id| lifted.shape(*id).unwrap().to_string()).collect();
     assert_eq!(shapes, ["[N, 4]", "[N, 4]"]);
+}
+
+#[test]
+fn group_normalization_keeps_the_form_of_its_opset() {
+    // From opset 21 on the parameters are one per channel; a file of that opset is not brought down.
+    let file = file(21, "GroupNormalization", &["f32[N,4,3]", "#[4]", "#[4]"], "num_groups=2", 1);
+    let lifted = upgrade(&file).unwrap();
+    assert_eq!(lifted.opset, 21);
+    assert_equal_results(&file, &lifted, 1e-6);
 }
 
 #[test]

@@ -1,14 +1,20 @@
-//! Identity and Cast: `y = x`.
+//! Identity, Cast and CastLike: `y = x`.
 //!
-//! `dx = g`. A Cast that carries gradient goes from `float` to `float`: others are refused or cut the path, see
-//! [`crate::autodiff::activity`]. Operator pages: ONNX `Identity-16`, `Cast-13`.
+//! `dx = g`. A conversion that carries gradient goes from `float` to `float`: others are refused or cut the path, see
+//! [`crate::autodiff::activity`]. Operator pages: ONNX `Identity-16`, `Cast-13`, `CastLike-15`.
 
 use super::Entry;
 use crate::autodiff::step::Step;
 use crate::error::Result;
 
-pub(super) const RULES: &[Entry] =
-    &[Entry::exact("Cast", 1, identity), Entry::exact("Identity", 1, identity)];
+/// What conversions must keep.
+const LIMITS: &str = "from float to float; conversions to integers cut the path";
+
+pub(super) const RULES: &[Entry] = &[
+    Entry::exact("Cast", 1, identity).limited(LIMITS),
+    Entry::exact("CastLike", 15, identity).limited(LIMITS),
+    Entry::exact("Identity", 1, identity),
+];
 
 /// `dx = g`.
 pub(super) fn identity(step: &mut Step<'_, '_>) -> Result<()> {
@@ -26,6 +32,7 @@ mod tests {
         check("Identity and Cast", Domain::Real, batched(&[3]), |builder, x| {
             let same = builder.op("Identity", &[x])?;
             let cast = builder.cast(same, DataType::Float32)?;
+            let cast = builder.op("CastLike", &[cast, same])?;
             let weight = builder.constant(Numbers::new(1).tensor(&[3, 2]));
             builder.op("MatMul", &[cast, weight])
         });

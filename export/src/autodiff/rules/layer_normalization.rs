@@ -29,18 +29,18 @@ pub(in crate::autodiff) fn add_statistics(graph: &mut Graph) {
     for index in 0..graph.nodes().len() {
         let id = NodeId(index as u32);
         let node = graph.node(id);
-        if node.op_type == "LayerNormalization"
-            && node.outputs.iter().skip(1).all(Option::is_none)
-            && let Some(statistics) = statistics_type(graph, node)
-        {
-            let name = node.name.clone();
-            let mut added =
-                |what| Some(graph.add_fresh_value(&format!("{name}/{what}"), Some(statistics.clone())));
-            let (mean, deviation) = (added("mean"), added("inverse_deviation"));
-            let outputs = &mut graph.node_mut(id).outputs;
-            outputs.truncate(MEAN);
-            outputs.extend([mean, deviation]);
+        if node.op_type != "LayerNormalization" {
+            continue;
         }
+        let Some(statistics) = statistics_type(graph, node) else { continue };
+        let (name, mut outputs) = (node.name.clone(), node.outputs.clone());
+        outputs.resize(INVERSE_DEVIATION + 1, None);
+        for (place, what) in [(MEAN, "mean"), (INVERSE_DEVIATION, "inverse_deviation")] {
+            outputs[place].get_or_insert_with(|| {
+                graph.add_fresh_value(&format!("{name}/{what}"), Some(statistics.clone()))
+            });
+        }
+        graph.node_mut(id).outputs = outputs;
     }
 }
 
@@ -146,9 +146,11 @@ fn mean_over(builder: &mut Builder<'_>, value: ValueId, axes: &[i64]) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::autodiff::testing::{Domain, Numbers, backward_text, batched, check, check_graph, function};
+    use crate::autodiff::testing::{
+        Domain, Numbers, adjoint, backward_text, batched, check, check_graph, function,
+    };
     use crate::error::Result;
-    use crate::graph::{Attribute, Builder, ValueId};
+    use crate::graph::{Attribute, Attributes, Builder, ValueId};
 
     fn normalised(builder: &mut Builder<'_>, x: ValueId, axis: i64, dims: &[usize]) -> Result<ValueId> {
         let mut numbers = Numbers::new(1);
@@ -159,10 +161,34 @@ mod tests {
 
     #[test]
     fn gradients_match_central_differences() {
-        for (axis, dims) in [(-1, &[6][..]), (2, &[6]), (1, &[3, 6]), (-2, &[3, 6])] {
+        for (axis, dims) in [(-1, &[6][..]), (2, &[6]), (1, &[3, 6]), (-2, &[3, 6]), (-2, &[3, 1]), (1, &[])]
+        {
             check(&format!("axis {axis}"), Domain::Real, batched(&[3, 6]), |builder, x| {
                 normalised(builder, x, axis, dims)
             });
+        }
+        check("without a bias", Domain::Real, batched(&[8]), |builder, x| {
+            let scale = builder.constant(Numbers::new(1).tensor(&[8]));
+            builder.op("LayerNormalization", &[x, scale])
+        });
+    }
+
+    #[test]
+    fn the_statistics_may_be_outputs_but_not_on_the_way() {
+        for outputs in [2, 3] {
+            let with_statistics = |used: usize| {
+                function(batched(&[6]), |builder, x| {
+                    let scale = builder.constant(Numbers::new(1).tensor(&[6]));
+                    let inputs = vec![Some(x), Some(scale)];
+                    let outputs =
+                        builder.node("LayerNormalization", inputs, Attributes::default(), outputs)?;
+                    builder.op("Tanh", &[outputs[used]])
+                })
+                .unwrap()
+            };
+            check_graph("mean and deviation unused", Domain::Real, &with_statistics(0));
+            let error = adjoint(&with_statistics(outputs - 1)).unwrap_err().to_string();
+            assert!(error.contains("the logits depend on an output of it other than the first"), "{error}");
         }
     }
 

@@ -12,29 +12,48 @@ mod clip;
 mod concat;
 mod conv;
 mod conv_transpose;
+mod cum_sum;
 pub(super) mod dropout;
+mod elu;
 mod entry;
 mod expand;
 mod gather;
 mod gelu;
 mod gemm;
+mod hard_sigmoid;
 mod identity;
+mod instance_normalization;
 pub(super) mod layer_normalization;
+mod lp_normalization;
+mod lrn;
 mod matmul;
 mod max_pool;
+mod mean_variance_normalization;
 mod pad;
 mod patches;
 mod phases;
+mod piecewise;
 mod pointwise;
 mod reduce;
+mod reduce_extrema;
+mod reduce_norm;
+mod reduce_prod;
+mod reduction;
 mod relu;
 mod reshape;
+mod rms_normalization;
 mod select;
 mod separable;
 mod slice;
 mod softmax;
+mod softplus;
 mod split;
+mod standardise;
+mod top_k;
 mod transpose;
+mod trigonometry;
+mod trilu;
+mod variadic;
 mod window;
 mod zero;
 
@@ -57,25 +76,42 @@ const FAMILIES: &[&[Entry]] = &[
     concat::RULES,
     conv::RULES,
     conv_transpose::RULES,
+    cum_sum::RULES,
     dropout::RULES,
+    elu::RULES,
     expand::RULES,
     gather::RULES,
     gelu::RULES,
     gemm::RULES,
+    hard_sigmoid::RULES,
     identity::RULES,
+    instance_normalization::RULES,
     layer_normalization::RULES,
+    lp_normalization::RULES,
+    lrn::RULES,
     matmul::RULES,
     max_pool::RULES,
+    mean_variance_normalization::RULES,
     pad::RULES,
+    piecewise::RULES,
     pointwise::RULES,
     reduce::RULES,
+    reduce_extrema::RULES,
+    reduce_norm::RULES,
+    reduce_prod::RULES,
     relu::RULES,
     reshape::RULES,
+    rms_normalization::RULES,
     select::RULES,
     slice::RULES,
     softmax::RULES,
+    softplus::RULES,
     split::RULES,
+    top_k::RULES,
     transpose::RULES,
+    trigonometry::RULES,
+    trilu::RULES,
+    variadic::RULES,
     zero::RULES,
 ];
 

@@ -1,20 +1,22 @@
 //! Smooth functions of one variable, `dx = g·f'(x)`, with `f'` written in `y` where that is cheaper.
 //!
-//! `exp: y`; `log: 1/x`; `sqrt: 1/(2y)`; `xᵖ: p·xᵖ⁻¹`; `tanh: 1 − y²`; `σ: y·(1 − y)`; `erf: 2/√π·exp(−x²)`.
-//! Operator pages: ONNX `Exp-13`, `Log-13`, `Sqrt-13`, `Pow-15`, `Tanh-13`, `Sigmoid-13`, `Erf-13`.
+//! `exp: y`; `log: 1/x`; `sqrt: 1/(2y)`; `1/x: −y²`; `xᵖ: p·xᵖ⁻¹`; `tanh: 1 − y²`; `σ: y·(1 − y)`; `erf: 2/√π·exp(−x²)`.
+//! Operator pages: ONNX `Exp-13`, `Log-13`, `Sqrt-13`, `Reciprocal-13`, `Pow-15`, `Tanh-13`, `Sigmoid-13`, `Erf-13`.
 
 use std::f32::consts::FRAC_2_SQRT_PI;
 
 use super::Entry;
 use crate::autodiff::step::Step;
 use crate::error::{Error, Result};
+use crate::evaluate::Content;
 use crate::tensor::Tensor;
 
 pub(super) const RULES: &[Entry] = &[
     Entry::exact("Erf", 9, erf),
     Entry::exact("Exp", 1, exp),
     Entry::exact("Log", 1, log),
-    Entry::exact("Pow", 1, pow),
+    Entry::exact("Pow", 1, pow).limited("the exponent must be constant after folding"),
+    Entry::exact("Reciprocal", 1, reciprocal),
     Entry::exact("Sigmoid", 1, sigmoid),
     Entry::exact("Sqrt", 1, sqrt),
     Entry::exact("Tanh", 1, tanh),
@@ -39,6 +41,16 @@ pub(super) fn sqrt(step: &mut Step<'_, '_>) -> Result<()> {
         let two = builder.scalar(2.0);
         let double = builder.op("Mul", &[y, two])?;
         builder.op("Div", &[g, double])
+    })
+}
+
+/// `dx = −g·y²`.
+pub(super) fn reciprocal(step: &mut Step<'_, '_>) -> Result<()> {
+    let (y, g) = (step.output()?, step.cotangent()?);
+    step.send(0, |builder| {
+        let square = builder.op("Mul", &[y, y])?;
+        let product = builder.op("Mul", &[g, square])?;
+        builder.op("Neg", &[product])
     })
 }
 
@@ -106,11 +118,18 @@ struct Exponent {
 }
 
 impl Exponent {
-    /// `None` for a type that cannot be an exponent here; PyTorch exports floats and integers.
+    /// `None` for a type that cannot be an exponent here; exporters write floats and integers.
     fn of(tensor: &Tensor) -> Option<Self> {
-        let from_ints = || Some(tensor.to_i64()?.into_iter().map(|value| value as f32).collect());
-        let p: Vec<f32> = tensor.to_f32().or_else(from_ints)?;
-        let lowered: Vec<f32> = p.iter().map(|value| value - 1.0).collect();
+        let p: Vec<f32> = match Content::of(tensor)? {
+            Content::Int(array) => {
+                array.elements().iter().map(|symbol| Some(symbol.int()? as f32)).collect::<Option<_>>()?
+            }
+            Content::Float(array) => array.elements().iter().map(|value| *value as f32).collect(),
+            Content::Bool(_) => return None,
+        };
+        // A power of zero has no slope, not even at zero, where x⁻¹ is infinite.
+        let lower = |value: &f32| if *value == 0.0 { 0.0 } else { value - 1.0 };
+        let lowered: Vec<f32> = p.iter().map(lower).collect();
         let is_square = lowered.iter().all(|value| *value == 1.0);
         Some(Self {
             factor: Tensor::from_f32(tensor.dims(), &p),
@@ -122,7 +141,10 @@ impl Exponent {
 #[cfg(test)]
 mod tests {
     use crate::Tensor;
-    use crate::autodiff::testing::{Domain, Numbers, backward_text, batched, check, function};
+    use crate::autodiff::testing::{
+        Domain, Numbers, adjoint, backward_text, batched, check, float, function, run, session,
+    };
+    use crate::tensor::DataType;
 
     #[test]
     fn functions_of_one_variable() {
@@ -133,10 +155,32 @@ mod tests {
             ("Tanh", Domain::Real),
             ("Sigmoid", Domain::Real),
             ("Erf", Domain::Real),
+            ("Reciprocal", Domain::Positive),
         ];
         for (op_type, domain) in cases {
             check(op_type, domain, batched(&[2, 3]), |builder, x| builder.op(op_type, &[x]));
         }
+    }
+
+    fn double(dims: &[usize], values: &[f64]) -> Tensor {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Tensor::new(DataType::Float64, dims.to_vec(), bytes.into()).unwrap()
+    }
+
+    fn int32(dims: &[usize], values: &[i32]) -> Tensor {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Tensor::new(DataType::Int32, dims.to_vec(), bytes.into()).unwrap()
+    }
+
+    #[test]
+    fn a_power_of_zero_has_no_slope_at_zero() {
+        let graph = function(batched(&[4]), |builder, x| {
+            let exponent = builder.constant(Tensor::from_f32(&[4], &[0.0, 1.0, 2.0, 3.0]));
+            builder.op("Pow", &[x, exponent])
+        });
+        let inputs = [float("x", &[1, 4], &[0.0; 4]), float("g", &[1, 4], &[3.0; 4])];
+        let found = run(&mut session(&adjoint(&graph.unwrap()).unwrap()), &inputs);
+        assert_eq!(found, [0.0, 3.0, 0.0, 0.0]);
     }
 
     #[test]
@@ -145,6 +189,13 @@ mod tests {
             ("square", Domain::Real, Tensor::scalar_f32(2.0)),
             ("integer square", Domain::Real, Tensor::from_i64(&[], &[2])),
             ("cube", Domain::Real, Tensor::scalar_f32(3.0)),
+            ("cube of negative numbers, double", Domain::AwayFromZero, double(&[], &[3.0])),
+            ("integers of 32 bits", Domain::AwayFromZero, int32(&[3], &[3, 0, 2])),
+            (
+                "negative powers of negative numbers",
+                Domain::AwayFromZero,
+                Tensor::from_i64(&[3], &[-1, -2, 1]),
+            ),
             ("root", Domain::Positive, Tensor::scalar_f32(0.5)),
             ("inverse", Domain::Positive, Tensor::scalar_f32(-1.0)),
             ("one each", Domain::Positive, Tensor::from_f32(&[3], &[2.0, 0.5, -2.0])),
@@ -167,7 +218,7 @@ mod tests {
             let two = builder.scalar(2.0);
             builder.op("Pow", &[two, x])
         });
-        let error = crate::autodiff::testing::adjoint(&graph.unwrap()).unwrap_err();
+        let error = adjoint(&graph.unwrap()).unwrap_err();
         assert_eq!(
             error.to_string(),
             "node `f/Pow` (Pow): its exponent depends on the images; no gradient rule for that"

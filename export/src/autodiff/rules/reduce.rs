@@ -45,7 +45,7 @@ enum Scale {
 }
 
 /// The axes of the node: its second input, or all of them where that is left out or empty.
-fn reduced_axes(step: &Step<'_, '_>) -> Result<Vec<usize>> {
+pub(super) fn reduced_axes(step: &Step<'_, '_>) -> Result<Vec<usize>> {
     let shape = step.shape(step.input(0)?)?;
     let axes = step.ints(1)?.unwrap_or_default();
     if axes.is_empty() {
@@ -58,14 +58,7 @@ fn reduced_axes(step: &Step<'_, '_>) -> Result<Vec<usize>> {
 fn spread(step: &mut Step<'_, '_>, axes: &[usize], scale: Scale) -> Result<()> {
     let shape = step.shape(step.input(0)?)?;
     let g = step.cotangent()?;
-    let kept = Shape(
-        shape
-            .0
-            .iter()
-            .enumerate()
-            .map(|(axis, dim)| if axes.contains(&axis) { Dim::Fixed(1) } else { *dim })
-            .collect(),
-    );
+    let kept = kept(&shape, axes);
     let factor = match scale {
         Scale::Sum => None,
         Scale::Mean => Some(1.0 / count(&shape, axes)? as f32),
@@ -81,6 +74,12 @@ fn spread(step: &mut Step<'_, '_>, axes: &[usize], scale: Scale) -> Result<()> {
         };
         expand(builder, scaled, &shape)
     })
+}
+
+/// The shape with one element on each of the axes.
+pub(super) fn kept(shape: &Shape, axes: &[usize]) -> Shape {
+    let dims = shape.0.iter().enumerate();
+    Shape(dims.map(|(axis, dim)| if axes.contains(&axis) { Dim::Fixed(1) } else { *dim }).collect())
 }
 
 /// Number of elements that are reduced to one.
