@@ -46,7 +46,6 @@ static CHANGES: &[Change] = &[
     Change { opset: 18, op_types: REDUCTIONS, apply: moves::axes },
     Change { opset: 18, op_types: &["Split"], apply: moves::split_count },
     Change { opset: ANY, op_types: &["BatchNormalization"], apply: normalisation::of_weights },
-    Change { opset: ANY, op_types: &["CastLike"], apply: moves::cast_like },
 ];
 
 /// The changes that a file of that opset has not seen.

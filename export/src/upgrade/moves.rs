@@ -48,15 +48,6 @@ pub(super) fn rename_scatter(_: &mut Graph, mut node: Node) -> Result<Vec<Node>>
     Ok(vec![node])
 }
 
-/// CastLike is a Cast to the type of its second input.
-pub(super) fn cast_like(graph: &mut Graph, mut node: Node) -> Result<Vec<Node>> {
-    let dtype = graph.tensor_type(node.input(1)?)?.dtype;
-    node.op_type = "Cast".to_owned();
-    node.inputs.truncate(1);
-    node.attributes.0.insert("to".to_owned(), Attribute::Int(dtype as i64));
-    Ok(vec![node])
-}
-
 /// Makes each attribute that the node has a constant input at the stated place.
 fn moved(graph: &mut Graph, mut node: Node, places: &[(&str, usize)]) -> Result<Vec<Node>> {
     for (name, place) in places {
