@@ -29,6 +29,8 @@ const REDUCTIONS: &[&str] = &[
 
 /// Later than any opset: the operator is written out in files of every opset.
 const ALWAYS: u32 = u32::MAX;
+/// In place of an opset: every file is concerned, because another operator says the same.
+const ANY: u32 = u32::MAX;
 
 /// In the order of the opsets.
 static CHANGES: &[Change] = &[
@@ -51,6 +53,7 @@ static CHANGES: &[Change] = &[
     Change { opset: ALWAYS, op_types: &["Attention"], apply: attention::attention },
     Change { opset: ALWAYS, op_types: &["CenterCropPad"], apply: written::center_crop_pad },
     Change { opset: ALWAYS, op_types: &["RotaryEmbedding"], apply: attention::rotary_embedding },
+    Change { opset: ANY, op_types: &["BatchNormalization"], apply: normalisation::of_weights },
 ];
 
 /// The changes that a file of that opset has not seen.

@@ -248,3 +248,39 @@ fn forms_that_no_longer_exist_are_refused_by_name() {
     let error = upgrade(&file(6, "Relu", &["f32[N,3]"], "", 1)).unwrap_err();
     assert!(error.to_string().starts_with("opset 6 is older than 7"), "{error}");
 }
+
+/// `x + BatchNormalization(w)` in training mode, for `w` `[1, 3, 4]` a constant, or `x` itself.
+fn standardised(opset: u32, weights: bool) -> Graph {
+    let mut graph = Graph::new("test", opset);
+    let x = add(&mut graph, "f32[1,3,4]");
+    let [scale, bias, mean, variance] = [(); 4].map(|()| add(&mut graph, "#[3]"));
+    let data = if weights { add(&mut graph, "#[1,3,4]") } else { x };
+    let half = add(&mut graph, "#0.5");
+    let data = push_all(&mut graph, "Mul", &[data, half], "", 1);
+    let (attributes, outputs) = if opset < 14 { ("", 5) } else { ("training_mode=1 epsilon=0.01", 3) };
+    let inputs = [Some(data[0]), scale, bias, mean, variance];
+    let normal = push_all(&mut graph, "BatchNormalization", &inputs, attributes, outputs);
+    let sum = push_all(&mut graph, "Add", &[x, Some(normal[0])], "", 1);
+    graph.set_outputs(sum);
+    graph
+}
+
+#[test]
+fn weights_may_be_normalised_by_their_own_statistics() {
+    let file = standardised(17, true);
+    let lifted = upgrade(&file).unwrap();
+    assert_equal_results(&file, &lifted, 1e-6);
+    let operators: Vec<&str> = lifted.nodes().iter().map(|node| node.op_type.as_str()).collect();
+    assert_eq!(operators, ["Mul", "InstanceNormalization", "Add"]);
+    // ONNX Runtime has no training form of an older opset to compare with.
+    assert_eq!(upgrade(&standardised(11, true)).unwrap().nodes()[1].op_type, "InstanceNormalization");
+}
+
+#[test]
+fn images_must_not_be_normalised_by_the_statistics_of_a_batch() {
+    for opset in [11, 17] {
+        let error = upgrade(&standardised(opset, false)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().contains("statistics of the batch"), "{error}");
+    }
+}
