@@ -24,12 +24,9 @@ fn main() -> Result<()> {
     let [file, image, batch, threads] = &arguments[..] else {
         bail!("wanted FILE CHANNELS,HEIGHT,WIDTH BATCH THREADS");
     };
-    let (batch, threads): (usize, usize) =
-        (batch.parse().context("BATCH")?, threads.parse().context("THREADS")?);
-    let image: Vec<usize> = image
-        .split(',')
-        .map(|size| size.parse().context("an image is CHANNELS,HEIGHT,WIDTH"))
-        .collect::<Result<_>>()?;
+    let (batch, threads): (usize, usize) = (batch.parse().context("BATCH")?, threads.parse().context("THREADS")?);
+    let image: Vec<usize> =
+        image.split(',').map(|size| size.parse().context("an image is CHANNELS,HEIGHT,WIDTH")).collect::<Result<_>>()?;
     ensure!(image.len() == 3, "an image is CHANNELS,HEIGHT,WIDTH");
     let classifier = read(Path::new(file), &image)?;
     let gradient = build(&classifier, Path::new(file))?;
