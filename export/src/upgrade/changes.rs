@@ -27,10 +27,8 @@ const REDUCTIONS: &[&str] = &[
     "ReduceSumSquare",
 ];
 
-/// Later than any opset: the operator is written out in files of every opset.
+/// Later than any opset: files of every opset are concerned, because other operators say the same.
 const ALWAYS: u32 = u32::MAX;
-/// In place of an opset: every file is concerned, because another operator says the same.
-const ANY: u32 = u32::MAX;
 
 /// In the order of the opsets.
 static CHANGES: &[Change] = &[
@@ -53,7 +51,7 @@ static CHANGES: &[Change] = &[
     Change { opset: ALWAYS, op_types: &["Attention"], apply: attention::attention },
     Change { opset: ALWAYS, op_types: &["CenterCropPad"], apply: written::center_crop_pad },
     Change { opset: ALWAYS, op_types: &["RotaryEmbedding"], apply: attention::rotary_embedding },
-    Change { opset: ANY, op_types: &["BatchNormalization"], apply: normalisation::of_weights },
+    Change { opset: ALWAYS, op_types: &["BatchNormalization"], apply: normalisation::of_weights },
 ];
 
 /// The changes that a file of that opset has not seen.
