@@ -7,7 +7,7 @@ CARGO ?= cargo
 CERTIFY := target/release/mimir-certify
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train build build-train demo demo-vit train-quick test check bench compare compare-train kill-test
+.PHONY: help setup setup-train build build-train demo demo-vit train-quick test check bench compare compare-train kill-test node-tests networks
 
 help: ## This list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -50,3 +50,9 @@ compare: setup build ## Time and verdicts beside PyTorch, where ../shared exists
 
 compare-train: setup-train ## Time a training step beside PyTorch. ARGS go to scripts/compare-train.
 	@scripts/compare-train $(ARGS)
+
+node-tests: setup ## The onnx package's 1,884 node tests, forward and gradient. Needs Python once, for the store of cases.
+	@scripts/node-tests
+
+networks: setup ## Gradients of whole networks against PyTorch's in float64. Needs Python once, for the exports.
+	@scripts/networks $(ARGS)

@@ -1,10 +1,11 @@
-//! ONNX Runtime sessions, attacks, evaluation and certification.
+//! Engines and their sessions, attacks, evaluation and certification.
 // Unsafe code is denied by the workspace, with one exception: asking ONNX Runtime for its version
 // (`session/onnx_runtime.rs`).
 
 mod archive;
 pub mod attack;
 pub mod ball;
+pub mod cross_check;
 mod engine;
 pub mod evaluate;
 pub mod journal;

@@ -11,6 +11,7 @@ use predicates::str::{contains, starts_with};
 use tempfile::TempDir;
 
 mod bad_input;
+mod engines;
 mod gate;
 mod hard_models;
 mod interruption;
@@ -119,7 +120,9 @@ fn a_run_prints_a_summary_and_writes_report_and_certificate() {
     assert_eq!(report.attacks[0].robust_accuracy, report.attacked_accuracy);
     assert!(report.counts.broken > 0, "{:?}: 8/255 breaks some of 24 images", report.counts);
     assert!(report.attacks[0].backwards > 0 && report.attacks[0].forwards > report.attacks[0].backwards);
-    assert_eq!(certificate.execution.onnxruntime.split('.').count(), 3);
+    let execution = &certificate.execution;
+    assert_eq!((execution.engine.as_str(), execution.device.as_str()), ("onnxruntime", "cpu"));
+    assert_eq!(execution.engine_version.split('.').count(), 3);
     assert_eq!(certificate.counterexamples, None);
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{AttackSpec, Manifest, Norm, ThreatModel};
 
 /// The version of the format that this crate writes, and the only one that it reads.
-pub const CERTIFICATE_VERSION: u32 = 2;
+pub const CERTIFICATE_VERSION: u32 = 3;
 
 /// What every certificate says about itself.
 pub const STATEMENT: &str = "This is a record of an evaluation, not a proof. For each image counted as broken, a \
@@ -42,6 +42,8 @@ pub struct Certificate {
     pub extent: Extent,
     /// How the model was executed.
     pub execution: Execution,
+    /// What another engine says about the counterexamples, where it was asked.
+    pub cross_check: Option<CrossCheck>,
     /// What came out.
     pub counts: Counts,
     /// The stored counterexamples, where they were asked for.
@@ -113,10 +115,12 @@ pub struct AttackRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Execution {
-    /// Version of ONNX Runtime.
-    pub onnxruntime: String,
-    /// Execution provider, e.g. `CPUExecutionProvider`.
-    pub execution_provider: String,
+    /// The engine: `onnxruntime` or `rten`.
+    pub engine: String,
+    /// Its version.
+    pub engine_version: String,
+    /// What it ran on: `cpu`, `cuda:N` or `tensorrt:N`.
+    pub device: String,
     /// Graph optimisation level of the sessions.
     pub optimisation: String,
     /// What the searches compute in: `float32`, or `mixed` where the processor may use less. What breaks an image is
@@ -132,6 +136,48 @@ pub struct Execution {
     pub architecture: String,
     /// Operating system, e.g. `linux`.
     pub operating_system: String,
+}
+
+/// What another engine says about the counterexamples. It changes no verdict: the engine of [`Execution`] decides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CrossCheck {
+    /// The other engine: `onnxruntime` or `rten`, on the processor.
+    pub engine: String,
+    /// Its version.
+    pub engine_version: String,
+    /// Counterexamples that it was shown: those of all broken images.
+    pub counterexamples: usize,
+    /// Those that it misclassifies too.
+    pub confirmed: usize,
+    /// The same for each attack.
+    pub attacks: Vec<CrossCheckedAttack>,
+    /// The others, in the order of the images.
+    pub disagreements: Vec<Disagreement>,
+}
+
+/// One attack before another engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CrossCheckedAttack {
+    /// Its name.
+    pub name: String,
+    /// Images that it broke.
+    pub counterexamples: usize,
+    /// Those whose counterexample the other engine misclassifies too.
+    pub confirmed: usize,
+}
+
+/// A counterexample that another engine classifies correctly, or whose logits are not finite there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Disagreement {
+    /// Position of the image in the evaluation set.
+    pub image: usize,
+    /// The attack that found it.
+    pub attack: String,
+    /// Class that the other engine predicts; none where its logits are not finite.
+    pub prediction: Option<usize>,
 }
 
 /// How many images there were, and what became of them.
@@ -213,6 +259,7 @@ impl Certificate {
             self.check_digests(),
             self.check_ball(),
             self.check_execution(),
+            self.check_cross_check(),
         ];
         match first_error.into_iter().flatten().next() {
             Some(what) => Err(CertificateError::Contradiction(what)),
@@ -264,6 +311,22 @@ impl Certificate {
             not_broken <= remaining && remaining - not_broken <= self.counts.non_finite
         });
         (!fits).then(|| format!("the attacks left {remaining} images, the counts say otherwise"))
+    }
+
+    fn check_cross_check(&self) -> Option<String> {
+        let CrossCheck { counterexamples, confirmed, attacks, disagreements, .. } =
+            self.cross_check.as_ref()?;
+        let sum = |part: fn(&CrossCheckedAttack) -> usize| {
+            attacks.iter().map(part).try_fold(0_usize, usize::checked_add)
+        };
+        let fits = *counterexamples == self.counts.broken
+            && confirmed.checked_add(disagreements.len()) == Some(*counterexamples)
+            && sum(|attack| attack.counterexamples) == Some(*counterexamples)
+            && sum(|attack| attack.confirmed) == Some(*confirmed);
+        (!fits).then(|| {
+            let (broken, others) = (self.counts.broken, disagreements.len());
+            format!("{confirmed} confirmed and {others} disagreements of {counterexamples} of {broken} counterexamples")
+        })
     }
 
     fn check_digests(&self) -> Option<String> {

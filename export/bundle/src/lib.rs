@@ -5,9 +5,11 @@ pub mod attack;
 pub mod certificate;
 pub mod digest;
 mod manifest;
+mod prepared;
 mod threat_model;
 
 pub use attack::AttackSpec;
 pub use certificate::Certificate;
 pub use manifest::{BatchMode, ImageShape, Layout, Manifest, Normalisation, OutputKind};
+pub use prepared::{PreparedGraph, WEIGHTS_LOCATION, Weight};
 pub use threat_model::{Norm, ThreatModel};

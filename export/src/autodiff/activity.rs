@@ -18,18 +18,40 @@ const NAMED_CUTS: usize = 5;
 /// - [`ErrorKind::Unsupported`] when a value on the path is not `float`;
 /// - [`ErrorKind::NotAClassifier`] when `output` does not depend on `input` at all.
 pub(super) fn active_values(graph: &Graph, input: ValueId, output: ValueId) -> Result<HashSet<ValueId>> {
-    let carrying = reached_from(graph, input)?;
-    if !carrying.contains(&output) {
-        return Err(cut(graph, input, output, &carrying));
+    active_between(graph, &[input], &[output])
+}
+
+/// Values on a differentiable path from any of `inputs` to any of `outputs`, both included.
+///
+/// # Errors
+/// As [`active_values`], for an input from which no such path leads to any output.
+pub(super) fn active_between(
+    graph: &Graph,
+    inputs: &[ValueId],
+    outputs: &[ValueId],
+) -> Result<HashSet<ValueId>> {
+    let mut all = HashSet::new();
+    for input in inputs {
+        let carrying = reached_from(graph, *input)?;
+        let reached: Vec<ValueId> = outputs.iter().copied().filter(|id| carrying.contains(id)).collect();
+        if reached.is_empty() {
+            return Err(cut(graph, *input, outputs, &carrying));
+        }
+        all.extend(leading_to(graph, &reached, &carrying));
     }
-    let mut active = HashSet::from([output]);
+    check_float(graph, &all)?;
+    Ok(all)
+}
+
+/// Those of the `carrying` values that some output depends on.
+fn leading_to(graph: &Graph, outputs: &[ValueId], carrying: &HashSet<ValueId>) -> HashSet<ValueId> {
+    let mut active: HashSet<ValueId> = outputs.iter().copied().collect();
     for node in graph.nodes().iter().rev() {
         if !rules::cuts(&node.op_type) && outputs_any(node, &active) {
             active.extend(node.inputs.iter().flatten().filter(|id| carrying.contains(id)));
         }
     }
-    check_float(graph, &active)?;
-    Ok(active)
+    active
 }
 
 /// Floating-point values that depend on `input` through operators with a derivative.
@@ -60,8 +82,9 @@ fn check_float(graph: &Graph, active: &HashSet<ValueId>) -> Result<()> {
     Ok(())
 }
 
-fn cut(graph: &Graph, input: ValueId, output: ValueId, carrying: &HashSet<ValueId>) -> Error {
-    let mut needed = HashSet::from([output]);
+fn cut(graph: &Graph, input: ValueId, outputs: &[ValueId], carrying: &HashSet<ValueId>) -> Error {
+    let mut needed: HashSet<ValueId> = outputs.iter().copied().collect();
+    let place = outputs.first().copied().unwrap_or(input);
     for node in graph.nodes().iter().rev().filter(|node| !node.outputs.is_empty()) {
         if outputs_any(node, &needed) {
             needed.extend(node.inputs.iter().flatten());
@@ -69,7 +92,7 @@ fn cut(graph: &Graph, input: ValueId, output: ValueId, carrying: &HashSet<ValueI
     }
     if !needed.contains(&input) {
         return Error::new(ErrorKind::NotAClassifier, "the output does not depend on the images")
-            .at_tensor(&graph.value(output).name);
+            .at_tensor(&graph.value(place).name);
     }
     let cuts: Vec<String> = graph
         .nodes()
@@ -85,7 +108,7 @@ fn cut(graph: &Graph, input: ValueId, output: ValueId, carrying: &HashSet<ValueI
          gradient-free attacks, or a smooth substitute for these nodes",
         cuts[..cuts.len().min(NAMED_CUTS)].join(", ")
     ))
-    .at_tensor(&graph.value(output).name)
+    .at_tensor(&graph.value(place).name)
 }
 
 fn inputs_any(node: &Node, set: &HashSet<ValueId>) -> bool {

@@ -32,6 +32,7 @@ pub use rules::GradientKind;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Builder, Graph, ValueId};
+use crate::tensor::DataType;
 
 /// Lowest opset whose operator forms the rules know: from 18 on every axis argument is an input.
 const LOWEST_OPSET: u32 = 18;
@@ -48,12 +49,7 @@ const LOWEST_OPSET: u32 = 18;
 ///   when every path from the images to the logits is cut, naming the nodes that cut it;
 /// - [`ErrorKind::Shape`] when a value on the way has no known shape.
 pub fn differentiate(forward: &Graph, head: LossHead) -> Result<Graph> {
-    if forward.opset < LOWEST_OPSET {
-        return Err(Error::unsupported(format!(
-            "opset {} cannot be differentiated directly: lift the graph to opset {LOWEST_OPSET} or newer first",
-            forward.opset
-        )));
-    }
+    check_opset(forward)?;
     let (images, logits) = (sole("input", forward.inputs())?, sole("output", forward.outputs())?);
     let mut graph = forward.clone();
     graph.rename(images, "images")?;
@@ -65,6 +61,56 @@ pub fn differentiate(forward: &Graph, head: LossHead) -> Result<Graph> {
     graph.set_outputs([Some(logits), loss, Some(named)].into_iter().flatten().collect());
     graph.prune();
     Ok(graph)
+}
+
+/// The graph of products of vectors with the Jacobian matrices of any function, not only of classifiers.
+///
+/// `forward` is in topological order, typed by [`crate::shape`], at opset 18 or newer, with any number of inputs and
+/// outputs of any fixed or batched shapes. `wanted` are some of its inputs, of type `float`. The result has the inputs of
+/// `forward`, and for each `float` output `y` an input `cotangent_y` of its shape; its outputs are `gradient_x` for each
+/// wanted input `x`, in their order: `Σ_y (∂y/∂x)ᵀ · cotangent_y`, of the shape of `x`.
+///
+/// # Errors
+/// - [`ErrorKind::Unsupported`] when an operator between a wanted input and the outputs has no rule, naming node and
+///   operator, or when every path from a wanted input to the outputs is cut, naming the nodes that cut it;
+/// - [`ErrorKind::NotAClassifier`] when no output depends on a wanted input, or there is no `float` output;
+/// - [`ErrorKind::Shape`] when a value on the way has no known shape;
+/// - [`ErrorKind::Format`] when a name that the result needs is taken.
+pub fn vector_jacobian_product(forward: &Graph, wanted: &[ValueId]) -> Result<Graph> {
+    check_opset(forward)?;
+    let mut graph = forward.clone();
+    let mut seeds = Vec::with_capacity(forward.outputs().len());
+    for output in forward.outputs() {
+        let tensor_type = forward.tensor_type(*output)?.clone();
+        if tensor_type.dtype == DataType::Float32 {
+            let name = format!("cotangent_{}", forward.value(*output).name);
+            let seed = graph.add_value(&name, Some(tensor_type))?;
+            graph.add_input(seed);
+            seeds.push((*output, seed));
+        }
+    }
+    let cotangents = sweep::pull_back_all(&mut graph, wanted, &seeds)?;
+    let mut gradients = Vec::with_capacity(wanted.len());
+    for (input, cotangent) in wanted.iter().zip(cotangents) {
+        let name = format!("gradient_{}", forward.value(*input).name);
+        // An output must be produced by a node, and its name comes from the prefix.
+        let gradient = Builder::new(&mut graph, &name).op("Identity", &[cotangent])?;
+        graph.rename(gradient, &name)?;
+        gradients.push(gradient);
+    }
+    graph.set_outputs(gradients);
+    graph.prune();
+    Ok(graph)
+}
+
+fn check_opset(forward: &Graph) -> Result<()> {
+    if forward.opset < LOWEST_OPSET {
+        return Err(Error::unsupported(format!(
+            "opset {} cannot be differentiated directly: lift the graph to opset {LOWEST_OPSET} or newer first",
+            forward.opset
+        )));
+    }
+    Ok(())
 }
 
 fn sole(what: &str, ids: &[ValueId]) -> Result<ValueId> {

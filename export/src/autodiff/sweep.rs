@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::activity::active_values;
+use super::activity::{active_between, active_values};
 use super::ledger::Ledger;
 use super::rules::{self, Rule};
 use super::step::Step;
@@ -23,18 +23,52 @@ pub(super) fn pull_back(
     rules::dropout::add_masks(graph);
     rules::layer_normalization::add_statistics(graph);
     let active = active_values(graph, input, output)?;
-    let steps = plan(graph, &active)?;
+    let mut cotangents = walk(graph, &active, &[input], &[(output, seed)])?;
+    Ok(cotangents.remove(0))
+}
+
+/// As [`pull_back`], from several outputs, each with its seed, to several inputs at once.
+///
+/// # Errors
+/// As [`super::vector_jacobian_product`].
+pub(super) fn pull_back_all(
+    graph: &mut Graph,
+    inputs: &[ValueId],
+    seeds: &[(ValueId, ValueId)],
+) -> Result<Vec<ValueId>> {
+    rules::dropout::add_masks(graph);
+    let outputs: Vec<ValueId> = seeds.iter().map(|(output, _)| *output).collect();
+    let active = active_between(graph, inputs, &outputs)?;
+    walk(graph, &active, inputs, seeds)
+}
+
+/// The backward pass over active values: one cotangent an input, in their order.
+fn walk(
+    graph: &mut Graph,
+    active: &HashSet<ValueId>,
+    inputs: &[ValueId],
+    seeds: &[(ValueId, ValueId)],
+) -> Result<Vec<ValueId>> {
+    let steps = plan(graph, active)?;
     let mut ledger = Ledger::default();
-    ledger.add_whole(output, seed);
+    for (output, seed) in seeds {
+        ledger.add_whole(*output, *seed);
+    }
     let mut builder = Builder::new(graph, "gradient");
     for (node, rule) in steps.iter().rev() {
         builder.set_prefix(format!("gradient/{}", node.name));
-        apply(&mut builder, &mut ledger, &active, node, *rule).map_err(|error| error.at_node(node))?;
+        apply(&mut builder, &mut ledger, active, node, *rule).map_err(|error| error.at_node(node))?;
     }
     builder.set_prefix("gradient");
-    ledger
-        .settle(&mut builder, input)?
-        .ok_or_else(|| Error::unsupported("no gradient rule sent anything to the images"))
+    let mut cotangents = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        cotangents.push(ledger.settle(&mut builder, *input)?.ok_or_else(|| nothing_sent(&builder, *input))?);
+    }
+    Ok(cotangents)
+}
+
+fn nothing_sent(builder: &Builder<'_>, input: ValueId) -> Error {
+    Error::unsupported("no gradient rule sent anything to it").at_tensor(&builder.graph().value(input).name)
 }
 
 /// The nodes to walk, in forward order, each with its rule.

@@ -13,12 +13,12 @@ mod random;
 #[cfg(test)]
 mod tests;
 
-use mimir_bundle::{BatchMode, ImageShape, Layout, Manifest, Normalisation, OutputKind};
+use mimir_bundle::{BatchMode, ImageShape, Layout, Manifest, Normalisation, OutputKind, PreparedGraph};
 
 use crate::autodiff::{LossHead, differentiate};
 use crate::error::Result;
 use crate::graph::{Dim, Graph};
-use crate::onnx::{ModelFile, write_model};
+use crate::onnx::{ModelFile, SharedWeights, write_model, write_prepared};
 use crate::rebatch::open_batch;
 use crate::simplify::{open_gelus, simplify, take_out_factors, tidy};
 use crate::upgrade::upgrade;
@@ -132,17 +132,46 @@ impl ImageClassifier {
     }
 
     /// The graph of logits, loss and input gradient that `head` asks for. Its `logits` are those of
-    /// [`forward_onnx`](Self::forward_onnx).
+    /// [`forward_onnx`](Self::forward_onnx), up to rounding.
     ///
     /// # Errors
     /// As [`upgrade`], [`simplify`] and [`differentiate`]: above all an operator without a gradient rule.
     pub fn gradient_onnx(&self, head: LossHead) -> Result<Vec<u8>> {
+        write_model(&self.gradient(head)?)
+    }
+
+    /// [`original_onnx`](Self::original_onnx) with its weights beside it, shared with other graphs of the model.
+    ///
+    /// # Errors
+    /// As [`original_onnx`](Self::original_onnx).
+    pub fn prepared_original(&self, shared: &mut SharedWeights) -> Result<PreparedGraph> {
+        write_prepared(&self.original, shared)
+    }
+
+    /// [`forward_onnx`](Self::forward_onnx) with its weights beside it, shared with other graphs of the model.
+    ///
+    /// # Errors
+    /// As [`forward_onnx`](Self::forward_onnx).
+    pub fn prepared_forward(&self, shared: &mut SharedWeights) -> Result<PreparedGraph> {
+        write_prepared(&self.simplified()?, shared)
+    }
+
+    /// [`gradient_onnx`](Self::gradient_onnx) with its weights beside it, shared with other graphs of the model.
+    ///
+    /// # Errors
+    /// As [`gradient_onnx`](Self::gradient_onnx).
+    pub fn prepared_gradient(&self, head: LossHead, shared: &mut SharedWeights) -> Result<PreparedGraph> {
+        write_prepared(&self.gradient(head)?, shared)
+    }
+
+    fn gradient(&self, head: LossHead) -> Result<Graph> {
         let mut graph = self.simplified()?;
         for name in ADDED_BY_DIFFERENTIATION {
             prefix::free_name(&mut graph, name)?;
         }
         open_gelus(&mut graph)?;
         let mut gradient = differentiate(&graph, head)?;
+        drop(graph);
         take_out_factors(&mut gradient);
         let names: Vec<String> =
             gradient.outputs().iter().map(|id| gradient.value(*id).name.clone()).collect();
@@ -150,7 +179,7 @@ impl ImageClassifier {
         for (output, name) in gradient.outputs().to_vec().into_iter().zip(names) {
             prefix::claim_name(&mut gradient, output, &name)?;
         }
-        write_model(&gradient)
+        Ok(gradient)
     }
 
     /// A lifted and simplified copy that returns logits, or the logarithms of probabilities, under that name.

@@ -3,6 +3,8 @@
 //! The domain is a large attack surface of ONNX Runtime (its matrix products of packed weights have had reads past the
 //! end), so that the list is short, and each operator on it is checked by our own shapes before it runs.
 
+use std::collections::BTreeSet;
+
 use crate::graph::{Attribute, Graph};
 
 /// Name of the domain.
@@ -37,13 +39,16 @@ pub(super) fn split(op_type: &str) -> (Option<&str>, &str) {
     }
 }
 
-/// Whether a graph, or a body in it, has such an operator.
-pub(super) fn is_used(graph: &Graph) -> bool {
-    graph.nodes().iter().any(|node| {
-        split(&node.op_type).0.is_some()
-            || node.attributes.0.values().any(|attribute| match attribute {
-                Attribute::Graph(body) => is_used(&body.graph),
-                _ => false,
-            })
-    })
+/// The domains, other than ONNX's, of the operators of a graph and of the bodies in it.
+pub(super) fn domains(graph: &Graph) -> BTreeSet<&str> {
+    let mut domains = BTreeSet::new();
+    for node in graph.nodes() {
+        domains.extend(split(&node.op_type).0);
+        for attribute in node.attributes.0.values() {
+            if let Attribute::Graph(body) = attribute {
+                domains.extend(self::domains(&body.graph));
+            }
+        }
+    }
+    domains
 }

@@ -37,6 +37,7 @@ mod node;
 mod proto;
 mod read;
 mod scope;
+mod shared;
 mod storage;
 mod tensor;
 mod types;
@@ -49,5 +50,6 @@ mod tests;
 
 pub use limits::Limits;
 pub use read::{ModelFile, read_model, read_model_bytes};
+pub use shared::SharedWeights;
 pub use versions::OPSETS;
-pub use write::write_model;
+pub use write::{write_model, write_prepared};

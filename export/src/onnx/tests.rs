@@ -7,6 +7,7 @@ mod external;
 mod functions;
 mod generated;
 mod hostile;
+mod prepared;
 mod protobuf;
 mod round_trip;
 mod second_reader;

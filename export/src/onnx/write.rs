@@ -1,32 +1,76 @@
-//! Writes a graph as a self-contained file.
+//! Writes a graph as a self-contained file, or with its weights beside it.
 
 use std::collections::{HashMap, HashSet};
 
+use mimir_bundle::{PreparedGraph, WEIGHTS_LOCATION, Weight};
 use prost::Message;
 
 use super::contrib;
 use super::proto::{
-    AttributeProto, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
-    TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto, attribute_type,
+    AttributeProto, DimensionProto, EXTERNAL, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
+    StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
+    attribute_type,
 };
+use super::shared::SharedWeights;
 use super::versions::ir_version_for;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Attribute, Dim, Graph, Node, Shape, Subgraph, TensorType, ValueId};
-use crate::tensor::Tensor;
+use crate::tensor::{DataType, Tensor};
 
 /// The most that protobuf, and so one ONNX file, can hold.
 const MAX_BYTES: usize = (1 << 31) - 1;
+
+/// Constants of fewer bytes stay in the file: they may decide shapes, and sharing them gains nothing.
+const SMALLEST_SHARED: usize = 1024;
 
 /// The bytes of an ONNX file. Equal graphs give equal bytes.
 ///
 /// # Errors
 /// [`ErrorKind::Limit`] when the file would exceed 2 GiB.
 pub fn write_model(graph: &Graph) -> Result<Vec<u8>> {
+    encode(graph, graph_proto(graph))
+}
+
+/// The same graph with its large weights beside the file. Nothing of them is copied; those that `shared` holds already are
+/// those.
+///
+/// # Errors
+/// As [`write_model`].
+pub fn write_prepared(graph: &Graph, shared: &mut SharedWeights) -> Result<PreparedGraph> {
+    let mut proto = graph_proto(graph);
+    let mut weights = Vec::new();
+    for ((_, tensor), initializer) in graph.constants().zip(&mut proto.initializer) {
+        if tensor.dtype() != DataType::Float32 || tensor.data().len() < SMALLEST_SHARED {
+            continue;
+        }
+        make_external(initializer, tensor.data().len());
+        weights.push(Weight {
+            name: initializer.name.clone().unwrap_or_default(),
+            dims: tensor.dims().to_vec(),
+            data: shared.one_of(tensor.data()),
+        });
+    }
+    Ok(PreparedGraph { model: encode(graph, proto)?.into(), weights })
+}
+
+fn make_external(initializer: &mut TensorProto, length: usize) {
+    let entry =
+        |key: &str, value: String| StringStringEntryProto { key: Some(key.to_owned()), value: Some(value) };
+    initializer.raw_data = None;
+    initializer.data_location = Some(EXTERNAL);
+    initializer.external_data = vec![
+        entry("location", WEIGHTS_LOCATION.to_owned()),
+        entry("offset", "0".to_owned()),
+        entry("length", length.to_string()),
+    ];
+}
+
+fn encode(graph: &Graph, proto: GraphProto) -> Result<Vec<u8>> {
     let model = ModelProto {
         ir_version: Some(ir_version_for(graph.opset)),
         producer_name: Some("mimir".to_owned()),
         producer_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
-        graph: Some(graph_proto(graph)),
+        graph: Some(proto),
         opset_import: imports(graph),
         ..ModelProto::default()
     };
@@ -42,16 +86,14 @@ pub fn write_model(graph: &Graph) -> Result<Vec<u8>> {
     Ok(model.encode_to_vec())
 }
 
-/// The operator sets that the graph needs. Those of ONNX Runtime have one version.
+/// The operator sets that the graph needs. Those of other domains have one version.
 fn imports(graph: &Graph) -> Vec<OperatorSetIdProto> {
     let import = |domain: &str, version| OperatorSetIdProto {
         domain: Some(domain.to_owned()),
         version: Some(i64::from(version)),
     };
     let mut imports = vec![import("", graph.opset)];
-    if contrib::is_used(graph) {
-        imports.push(import(contrib::DOMAIN, 1));
-    }
+    imports.extend(contrib::domains(graph).into_iter().map(|domain| import(domain, 1)));
     imports
 }
 

@@ -31,7 +31,7 @@ pub(super) struct Iteration {
 
 impl Iteration {
     /// Before anything has run.
-    pub(super) fn first(graph: &Graph, known: &Known, node: Node) -> Result<Self> {
+    pub(super) fn first(graph: &Graph, known: &Known, node: &Node) -> Result<Self> {
         let start = |node: &Node| -> Result<Self> {
             let body = node.attributes.graph("body")?;
             let most = match node.optional_input(0) {
@@ -48,7 +48,7 @@ impl Iteration {
             let (condition, scanned) = (node.optional_input(1), vec![Vec::new(); scanned]);
             Ok(Self { node: node.clone(), index: 0, most, condition, carried, scanned })
         };
-        start(&node).map_err(|error| error.at_node(&node))
+        start(node).map_err(|error| error.at_node(node))
     }
 
     /// Whether the body runs once more.

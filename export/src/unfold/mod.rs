@@ -60,7 +60,7 @@ impl Unfold {
                     self.branch(graph, known, &node).map_err(|error| error.at_node(&node))?;
                 }
                 Work::Node(node) if node.op_type == "Loop" => {
-                    let first = Iteration::first(graph, known, node)?;
+                    let first = Iteration::first(graph, known, &node)?;
                     self.waiting.push(Work::Iteration(Box::new(first)));
                 }
                 Work::Node(node) => {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::settings::Settings;
+use crate::settings::{DeviceName, EngineName, Settings};
 
 const AFTER_HELP: &str = "\
 `mimir-certify MODEL ...` is short for `mimir-certify run MODEL ...`. Every setting may stand in
@@ -25,7 +25,7 @@ Exit codes:
    2  usage: flags, settings, or a report folder that cannot be written
    3  the model is not valid or not supported
    4  the images or labels cannot be used
-  70  internal error, or ONNX Runtime is missing
+  70  internal error, or the engine or the device is missing
   74  something cannot be written, as on a full disk; what was finished is kept: --resume
   75  interrupted (Ctrl-C, SIGTERM); what was finished is kept: --resume";
 
@@ -85,6 +85,12 @@ pub(crate) struct ReplayArgs {
     /// Where the original images are now; without it the place that the certificate names
     #[arg(long, value_name = "SOURCE")]
     pub(crate) data: Option<String>,
+    /// What runs the model [default: the engine that the certificate names]
+    #[arg(long)]
+    pub(crate) engine: Option<EngineName>,
+    /// Where it runs: cpu, cuda:N or tensorrt:N, also where the certificate names another
+    #[arg(long, value_name = "DEVICE", default_value_t)]
+    pub(crate) device: DeviceName,
     /// The ONNX Runtime library
     #[arg(long, value_name = "PATH")]
     pub(crate) onnxruntime: Option<PathBuf>,
@@ -128,7 +134,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_understood_is_refused() {
-        let cases: [(&[&str], &str); 8] = [
+        let cases: [(&[&str], &str); 10] = [
             (&["mimir-certify", "m.onnx", "--workers", "0"], "--workers"),
             (&["mimir-certify", "--first", "3"], "<MODEL>"),
             (&["mimir-certify", "m.onnx", "--epsilom", "1"], "--epsilon"),
@@ -137,6 +143,8 @@ mod tests {
             (&["mimir-certify", "m.onnx", "--precision", "float16"], "float32, mixed"),
             (&["mimir-certify", "m.onnx", "--epsilon", "2/0"], "2/255"),
             (&["mimir-certify", "replay", "out"], "<MODEL>"),
+            (&["mimir-certify", "m.onnx", "--engine", "tract"], "ort, rten"),
+            (&["mimir-certify", "m.onnx", "--device", "cuda"], "cuda:N"),
         ];
         for (words, expected) in cases {
             let error = Cli::try_parse_from(words).unwrap_err().to_string();

@@ -7,10 +7,12 @@ use mimir_bundle::certificate::EvaluationData;
 use mimir_runtime::Archive;
 use mimir_runtime::evaluate::{Curve, Plan};
 use mimir_runtime::journal::{CounterexampleStore, Header, Journal, JournalError, StoreError, slots_in_use};
+
+use mimir_runtime::session::Engine;
 use serde::Serialize;
 
 use crate::failure::{Blame, Failure, OrBlame};
-use crate::options::{Begin, Options, ReportOptions, StoreCounterexamples};
+use crate::options::{Begin, CrossChecking, Options, ReportOptions, StoreCounterexamples};
 use crate::report_folder::{JOURNAL, ReportFolder, STORE};
 
 /// What a run keeps while it goes on, and where.
@@ -29,7 +31,7 @@ pub(crate) fn header(
     data: &EvaluationData,
     plan: &Plan,
     options: &Options,
-    onnxruntime: &str,
+    engine: &Engine,
 ) -> Result<Header, Failure> {
     Ok(Header::new()
         .with("model_digest", manifest.model_digest.as_str())
@@ -46,7 +48,8 @@ pub(crate) fn header(
         .with("precision", options.engine.precision.name())
         .with("batch", json(&manifest.batch)?)
         .with("output", json(&manifest.output)?)
-        .with("onnxruntime", onnxruntime)
+        .with("engine", format!("{} {}", engine.kind().name(), engine.version()))
+        .with("device", engine.device().to_string())
         .with("tool", env!("CARGO_PKG_VERSION")))
 }
 
@@ -54,10 +57,11 @@ fn json(value: &impl Serialize) -> Result<serde_json::Value, Failure> {
     serde_json::to_value(value).or_blame(Blame::Internal)
 }
 
-/// A curve starts its searches at them.
+/// A curve starts its searches at them, and a cross-check shows them to the other engine.
 fn keeps_counterexamples(options: &Options) -> bool {
     let stored = |report: &ReportOptions| report.counterexamples == StoreCounterexamples::Yes;
-    options.curve == Curve::Yes || options.report.as_ref().is_some_and(stored)
+    let cross_checked = options.engine.cross_checking == CrossChecking::Yes;
+    options.curve == Curve::Yes || cross_checked || options.report.as_ref().is_some_and(stored)
 }
 
 impl Kept {

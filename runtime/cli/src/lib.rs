@@ -10,6 +10,7 @@ mod args;
 mod clock;
 mod counterexamples;
 mod data;
+mod engines;
 mod failure;
 mod kept;
 mod model;

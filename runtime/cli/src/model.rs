@@ -6,12 +6,13 @@ use mimir_export::onnx::{Limits, read_model};
 use mimir_export::{ImageClassifier, InputSpec};
 use mimir_runtime::attack::Query;
 use mimir_runtime::evaluate::{EvaluateError, EvaluationSet, Plan};
-use mimir_runtime::model::{Loss, ModelSource};
+use mimir_runtime::model::{Classifier, Loss, ModelSource};
 use mimir_runtime::probe;
 use mimir_runtime::report::Warning;
 use mimir_runtime::session::{Engine, OnnxModels, Precision, SessionPlan};
 use mimir_runtime::tune::{Overrides, session_plan};
 
+use crate::engines::Engines;
 use crate::failure::{Blame, Failure, OrBlame, failure};
 use crate::options::{Options, eot_of};
 
@@ -77,6 +78,21 @@ impl Model {
             self.warnings.push(Warning::ProbabilityOutput);
         }
         Ok(())
+    }
+
+    /// The original model on the engine that is asked too, where there is one: before the attacks, so that they are not
+    /// run for nothing.
+    pub(crate) fn other_session(&self, engines: &Engines) -> Result<Option<Box<dyn Classifier>>, Failure> {
+        let Some(other) = &engines.other else { return Ok(None) };
+        if let [first, ..] = self.classifier.random_operators() {
+            let message = format!(
+                "--cross-check: {first} gives another answer each time, so that two engines cannot be compared; leave \
+                 it away"
+            );
+            return Err(failure(Blame::Model, message));
+        }
+        let session = original(other, &self.classifier, self.plan)?.classifier();
+        session.map(Some).map_err(|error| failure(Blame::Model, format!("--cross-check: {error}")))
     }
 
     /// The facts of the model.
@@ -194,7 +210,7 @@ fn is_rebatched_the_same(
     let one_by_one =
         OnnxModels::new(engine, &one, single, SessionPlan { batch: 1, ..plan }).or_blame(Blame::Model)?;
     let mut one_by_one = one_by_one.classifier().or_blame(Blame::Model)?;
-    // ONNX Runtime may refuse what shape inference accepted: then the file's own graph is the one to use.
+    // An engine may refuse what shape inference accepted: then the file's own graph is the one to use.
     let Ok(mut rebatched) = original(engine, classifier, plan)?.classifier() else { return Ok(false) };
     Ok(probe::same_logits(one_by_one.as_mut(), rebatched.as_mut(), set).unwrap_or(false))
 }

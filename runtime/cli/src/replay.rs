@@ -15,14 +15,14 @@ use mimir_export::{ImageClassifier, InputSpec};
 use mimir_runtime::evaluate::EvaluationSet;
 use mimir_runtime::model::{Classifier, ModelSource};
 use mimir_runtime::report::Conclusion;
-use mimir_runtime::session::{Engine, OnnxModels, SessionPlan};
+use mimir_runtime::session::{Engine, EngineKind, OnnxModels, SessionPlan};
 use mimir_runtime::verify::{Counterexample, VerifyError, verify};
 
 use crate::args::ReplayArgs;
 use crate::counterexamples::CounterexampleSet;
 use crate::data::{self, OpenedImages};
 use crate::failure::{Blame, Failure, OrBlame, failure};
-use crate::options::Images;
+use crate::options::{EngineChoice, Images, engine_choice};
 use crate::report_folder::CERTIFICATE;
 
 /// What a replay found. `Display` is its summary.
@@ -30,6 +30,8 @@ use crate::report_folder::CERTIFICATE;
 pub(crate) struct Replay {
     model_digest: String,
     threat_model: ThreatModel,
+    /// Its name, version and device.
+    engine: String,
     /// Counterexamples that the certificate counts.
     counted: usize,
     confirmed: usize,
@@ -43,14 +45,34 @@ pub(crate) struct Replay {
 pub(crate) fn replay(args: &ReplayArgs) -> Result<Replay, Failure> {
     let certificate = read_certificate(&args.report)?;
     let counterexamples = read_counterexamples(&args.report, &certificate)?;
-    let engine = Engine::load(args.onnxruntime.as_deref()).or_blame(Blame::Internal)?;
+    let engine = engine(args, &certificate)?;
     let named = named_images(args, &certificate)?;
     let images = open_images(&named)?;
     let classifier = read_classifier(&args.model, &certificate)?;
     let set = images.for_model(classifier.manifest())?;
     expect_images(&named, &set, &certificate)?;
     let mut session = session(&engine, &classifier, &certificate)?;
-    check(session.as_mut(), &set, &counterexamples, &certificate)
+    check(session.as_mut(), &set, &counterexamples, &certificate, &engine)
+}
+
+/// The engine that was asked for, or that of the certificate: another may round differently.
+fn engine(args: &ReplayArgs, certificate: &Certificate) -> Result<Engine, Failure> {
+    let recorded = &certificate.execution.engine;
+    let kind = match args.engine.map(engine_choice) {
+        Some(EngineChoice::Rten) => EngineKind::Rten,
+        Some(EngineChoice::OnnxRuntime | EngineChoice::Found) => EngineKind::OnnxRuntime,
+        None => EngineKind::named(recorded).ok_or_else(|| {
+            failure(
+                Blame::Data,
+                format!("certificate: there is no engine `{recorded}`; name one with --engine"),
+            )
+        })?,
+    };
+    let engine = match kind {
+        EngineKind::OnnxRuntime => Engine::load(args.onnxruntime.as_deref()),
+        EngineKind::Rten => Ok(Engine::rten()),
+    };
+    engine.and_then(|engine| engine.on(args.device.0)).or_blame(Blame::Internal)
 }
 
 fn read_certificate(folder: &Path) -> Result<Certificate, Failure> {
@@ -137,7 +159,7 @@ fn session(
     classifier: &ImageClassifier,
     certificate: &Certificate,
 ) -> Result<Box<dyn Classifier>, Failure> {
-    // The same batch as in the evaluation: ONNX Runtime rounds differently in batches of another size.
+    // The same batch as in the evaluation: an engine rounds differently in batches of another size.
     let plan = SessionPlan { batch: certificate.execution.batch, workers: 1, threads: 1 };
     let original = classifier.original_onnx().or_blame(Blame::Model)?;
     let models = OnnxModels::new(engine, classifier.manifest(), original, plan).or_blame(Blame::Model)?;
@@ -156,6 +178,7 @@ fn check(
     set: &EvaluationSet,
     stored: &CounterexampleSet,
     certificate: &Certificate,
+    engine: &Engine,
 ) -> Result<Replay, Failure> {
     let rows = stored.indices.iter().zip(stored.images.rows());
     let counterexamples: Vec<Counterexample> = rows
@@ -171,6 +194,7 @@ fn check(
     Ok(Replay {
         model_digest: certificate.model.model_digest.clone(),
         threat_model: certificate.threat_model,
+        engine: format!("{} {} on {}", engine.kind().name(), engine.version(), engine.device()),
         counted: certificate.counts.broken,
         confirmed: counterexamples.len().saturating_sub(refuted.len()),
         refuted,
@@ -211,7 +235,7 @@ impl Replay {
 
 impl fmt::Display for Replay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { confirmed, counted, threat_model, .. } = self;
+        let Self { confirmed, counted, threat_model, engine, .. } = self;
         let word = match self.conclusion() {
             Conclusion::Holds | Conclusion::NoRequirement => "PASS",
             Conclusion::DoesNotHold | Conclusion::Open => "FAIL",
@@ -222,6 +246,7 @@ impl fmt::Display for Replay {
         )?;
         writeln!(f, "model         sha256 {}", self.model_digest)?;
         writeln!(f, "threat model  {threat_model}")?;
+        writeln!(f, "engine        {engine}")?;
         writeln!(
             f,
             "\nA confirmed counterexample lies within the threat model of its original image, and the model"
@@ -253,6 +278,7 @@ mod tests {
             let replay = Replay {
                 model_digest: "a".repeat(64),
                 threat_model: ThreatModel { norm: Norm::Linf, epsilon: 2.0 / 255.0 },
+                engine: "rten 0.27.0 on cpu".into(),
                 counted,
                 confirmed,
                 refuted: vec!["counterexample of image 3: no".into(); refuted],

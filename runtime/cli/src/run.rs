@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use mimir_bundle::certificate::{EvaluationData, Execution, Tool};
-use mimir_runtime::evaluate::{Control, Curve, Evaluation, EvaluationSet, Plan, evaluate};
-use mimir_runtime::model::ModelSource;
+use mimir_bundle::certificate::{CrossCheck, EvaluationData, Execution, Tool};
+use mimir_runtime::evaluate::{Control, Curve, Ending, Evaluation, EvaluationSet, Plan, evaluate};
+use mimir_runtime::model::{Classifier, ModelSource};
 use mimir_runtime::report::{Findings, Report, Setting};
 use mimir_runtime::session::{Engine, Precision, SessionOptions, SessionPlan};
 
 use crate::data::OpenedImages;
-use crate::failure::{Blame, Failure, OrBlame};
+use crate::engines::Engines;
+use crate::failure::{Blame, Failure, OrBlame, failure};
 use crate::kept::{Kept, header};
 use crate::model::{Model, of_evaluation};
 use crate::options::{Extent, Options};
@@ -27,20 +28,24 @@ use crate::{clock, data, model, signals, write};
 pub(crate) fn run(options: &Options) -> Result<Report, Failure> {
     let interrupted = signals::watch().or_blame(Blame::Internal)?;
     let folder = report_folder(options)?;
-    let engine = Engine::load(options.engine.library.as_deref()).or_blame(Blame::Internal)?;
+    let engines = Engines::load(&options.engine)?;
+    let engine = &engines.deciding;
     let images = OpenedImages::open(&options.images)?;
     let classifier = model::read(options, images.shape())?;
     let set = images.for_model(classifier.manifest())?;
-    let model = Model::probe(&engine, classifier, &set, options)?;
+    let model = Model::probe(engine, classifier, &set, options)?;
     let data = data::record(&options.images, &set, model.manifest().image)?;
     let plan = plan(options, &model);
-    let sessions = model.sessions(&engine, &plan, options.engine.precision)?;
-    let header = header(model.manifest(), &data, &plan, options, engine.version())?;
+    let sessions = model.sessions(engine, &plan, options.engine.precision)?;
+    let other = model.other_session(&engines)?;
+    let header = header(model.manifest(), &data, &plan, options, engine)?;
     let kept = Kept::open(folder.as_ref(), options, &header, set.pixels_per_image())?;
 
     let start = Instant::now();
     let (evaluation, kept) = attack(&sessions, &set, &plan, options, kept, &interrupted)?;
-    let setting = setting(options, &engine, &model, data, start.elapsed().as_secs_f64());
+    let cross_check = cross_check(&engines, other, &evaluation, &kept)?;
+    let mut setting = setting(options, &engines, &model, data, start.elapsed().as_secs_f64());
+    setting.cross_check = cross_check;
 
     match folder {
         Some(folder) => write::write(&folder, options, setting, &evaluation, &kept.archive),
@@ -87,17 +92,41 @@ fn attack(
     }
 }
 
-fn setting(options: &Options, engine: &Engine, model: &Model, data: EvaluationData, seconds: f64) -> Setting {
+/// What the other engine says about the counterexamples; of an interrupted run, nothing.
+fn cross_check(
+    engines: &Engines,
+    session: Option<Box<dyn Classifier>>,
+    evaluation: &Evaluation,
+    kept: &Kept,
+) -> Result<Option<CrossCheck>, Failure> {
+    let (Some(other), Some(mut session)) = (&engines.other, session) else { return Ok(None) };
+    if evaluation.ending == Ending::Interrupted {
+        return Ok(None);
+    }
+    let store = kept.archive.counterexamples();
+    let store = store.ok_or_else(|| failure(Blame::Internal, "counterexamples were not kept"))?;
+    let checked = mimir_runtime::cross_check::cross_check(other, session.as_mut(), evaluation, store);
+    checked.map(Some).or_blame(Blame::Internal)
+}
+
+fn setting(
+    options: &Options,
+    engines: &Engines,
+    model: &Model,
+    data: EvaluationData,
+    seconds: f64,
+) -> Setting {
     Setting {
         model_file: options.model.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         data,
         manifest: model.manifest().clone(),
         threat_model: options.threat_model,
         seed: options.seed,
-        execution: execution(engine, model.plan, options.engine.precision),
+        execution: execution(&engines.deciding, model.plan, options.engine.precision),
+        cross_check: None,
         curve: options.curve == Curve::Yes,
         gate: options.gate.map(|gate| gate.requirement),
-        warnings: model.warnings.clone(),
+        warnings: engines.warning.iter().chain(&model.warnings).cloned().collect(),
         seconds,
         created_at: clock::now(),
         tool: Tool { name: env!("CARGO_PKG_NAME").into(), version: env!("CARGO_PKG_VERSION").into() },
@@ -107,8 +136,9 @@ fn setting(options: &Options, engine: &Engine, model: &Model, data: EvaluationDa
 
 fn execution(engine: &Engine, plan: SessionPlan, precision: Precision) -> Execution {
     Execution {
-        onnxruntime: engine.version().to_owned(),
-        execution_provider: "CPUExecutionProvider".into(),
+        engine: engine.kind().name().to_owned(),
+        engine_version: engine.version().to_owned(),
+        device: engine.device().to_string(),
         optimisation: SessionOptions::default().optimisation.name().to_owned(),
         precision: precision.name().to_owned(),
         batch: plan.batch,

@@ -1,6 +1,6 @@
 //! `report.json`: every field of it. Fractions are in `[0, 1]`, lengths in pixels of `[0, 1]`.
 
-use mimir_bundle::certificate::{Counts, EvaluationData, Execution, Tool};
+use mimir_bundle::certificate::{Counts, CrossCheck, EvaluationData, Execution, Tool};
 use mimir_bundle::{AttackSpec, Manifest, ThreatModel};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use crate::evaluate::{AttackResult, Ending, ImageOutcome, PassCounts};
 use crate::statistics::{Interval, fraction};
 
 /// The version of the format that this crate writes.
-pub const REPORT_VERSION: u32 = 2;
+pub const REPORT_VERSION: u32 = 3;
 
 /// What an evaluation found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -52,6 +52,8 @@ pub struct Report {
     pub seed: u64,
     /// How the model was executed.
     pub execution: Execution,
+    /// What another engine says about the counterexamples, where it was asked. It changes no verdict.
+    pub cross_check: Option<CrossCheck>,
     /// Wall time of the evaluation, verification included, in seconds.
     pub seconds: f64,
     /// When it ended, RFC 3339 in UTC.

@@ -1,8 +1,8 @@
 //! From an evaluation to its report and its certificate: both are views of the same findings.
 
 use mimir_bundle::certificate::{
-    AttackRecord, CERTIFICATE_VERSION, Certificate, Counterexamples, Counts, EvaluationData, Execution,
-    Extent, STATEMENT, Tool,
+    AttackRecord, CERTIFICATE_VERSION, Certificate, Counterexamples, Counts, CrossCheck, EvaluationData,
+    Execution, Extent, STATEMENT, Tool,
 };
 use mimir_bundle::{Manifest, ThreatModel};
 
@@ -29,6 +29,8 @@ pub struct Setting {
     pub seed: u64,
     /// How the model was executed.
     pub execution: Execution,
+    /// What another engine says about the counterexamples, where it was asked.
+    pub cross_check: Option<CrossCheck>,
     /// Whether the curve over radii is reported.
     pub curve: bool,
     /// What is required of the attacked accuracy, if anything.
@@ -82,6 +84,7 @@ impl<'a> Findings<'a> {
             data: self.setting.data.clone(),
             seed: self.setting.seed,
             execution: self.setting.execution.clone(),
+            cross_check: self.setting.cross_check.clone(),
             seconds: *seconds,
             created_at: self.setting.created_at.clone(),
             tool: self.setting.tool.clone(),
@@ -109,6 +112,7 @@ impl<'a> Findings<'a> {
             seed: setting.seed,
             attacks: self.evaluation.attacks.iter().map(record).collect(),
             execution: setting.execution,
+            cross_check: setting.cross_check,
             counts: self.counts(),
             counterexamples: setting.counterexamples,
         })
@@ -131,7 +135,7 @@ impl<'a> Findings<'a> {
         self.evaluation.attacks.iter().map(|attack| AttackSummary::new(attack, images)).collect()
     }
 
-    /// The setting's warnings, and what the clean accuracy gives cause for.
+    /// The setting's warnings, and what the clean accuracy, the attacks and the cross-check give cause for.
     fn warnings(&self) -> Vec<Warning> {
         let Counts { images, clean_correct, .. } = self.counts();
         let classes = self.setting.manifest.classes;
@@ -142,8 +146,18 @@ impl<'a> Findings<'a> {
             warnings.push(Warning::NearChance { clean_accuracy: fraction(clean_correct, images), classes });
         }
         warnings.extend(diagnosis::of(self.evaluation, classes));
+        warnings.extend(self.setting.cross_check.as_ref().and_then(disagreement));
         warnings
     }
+}
+
+fn disagreement(cross_check: &CrossCheck) -> Option<Warning> {
+    let CrossCheck { engine, engine_version, counterexamples, disagreements, .. } = cross_check;
+    (!disagreements.is_empty()).then(|| Warning::EnginesDisagree {
+        engine: format!("{engine} {engine_version}"),
+        counterexamples: *counterexamples,
+        images: disagreements.iter().map(|disagreement| disagreement.image).collect(),
+    })
 }
 
 fn record(attack: &AttackResult) -> AttackRecord {

@@ -1,4 +1,6 @@
-use mimir_bundle::certificate::{Counterexamples, EvaluationData, Execution, Tool};
+use mimir_bundle::certificate::{
+    Counterexamples, CrossCheck, CrossCheckedAttack, Disagreement, EvaluationData, Execution, Tool,
+};
 use mimir_bundle::{BatchMode, ImageShape, Layout, Manifest, Norm, OutputKind, ThreatModel};
 
 use super::*;
@@ -20,6 +22,7 @@ fn setting() -> Setting {
         threat_model: ThreatModel { norm: Norm::Linf, epsilon: 2.0 / 255.0 },
         seed: 7,
         execution: execution(),
+        cross_check: None,
         curve: false,
         gate: MinAttackedAccuracy::new(0.4),
         warnings: vec![Warning::Rebatched],
@@ -47,8 +50,9 @@ fn manifest() -> Manifest {
 
 fn execution() -> Execution {
     Execution {
-        onnxruntime: "1.32.0".into(),
-        execution_provider: "CPUExecutionProvider".into(),
+        engine: "onnxruntime".into(),
+        engine_version: "1.32.0".into(),
+        device: "cpu".into(),
         optimisation: "all".into(),
         precision: "float32".into(),
         batch: 32,
@@ -176,7 +180,7 @@ fn json_form() {
         ".attacked_accuracy_interval.*" => insta::rounded_redaction(6),
     }, @r#"
     {
-      "schema_version": 2,
+      "schema_version": 3,
       "clean_accuracy": 0.75,
       "attacked_accuracy": 0.5,
       "attacked_accuracy_interval": {
@@ -277,8 +281,9 @@ fn json_form() {
       },
       "seed": 7,
       "execution": {
-        "onnxruntime": "1.32.0",
-        "execution_provider": "CPUExecutionProvider",
+        "engine": "onnxruntime",
+        "engine_version": "1.32.0",
+        "device": "cpu",
         "optimisation": "all",
         "precision": "float32",
         "batch": 32,
@@ -287,6 +292,7 @@ fn json_form() {
         "architecture": "x86_64",
         "operating_system": "linux"
       },
+      "cross_check": null,
       "seconds": 1.5,
       "created_at": "2026-11-23T21:30:00Z",
       "tool": {
@@ -365,6 +371,7 @@ fn text_form() {
     model              model.onnx (sha256 aaaaaaaaaaaa…)
     images             4 of npz:images.npz
     threat model       Linf, epsilon 2/255 = 0.00784 in pixels of [0, 1]
+    engine             onnxruntime 1.32.0 on cpu
     clean accuracy     75.00 %  3 of 4
       after apgd-ce    50.00 %  broke 1 of 3 in 1.2 s (221 forwards, 220 backwards)
     attacked accuracy  50.00 %  2 of 4
@@ -459,6 +466,36 @@ fn an_interrupted_evaluation_has_a_report_that_says_so_and_no_certificate() {
     assert_eq!(certificate.counts.unfinished, 1);
 }
 
+/// What another engine says is in the report, its text and the certificate, and changes no verdict.
+#[test]
+fn a_cross_check_is_reported_and_decides_nothing() {
+    let with = |confirmed: usize, disagreements: Vec<Disagreement>| CrossCheck {
+        engine: "rten".into(),
+        engine_version: "0.27.0".into(),
+        counterexamples: 1,
+        confirmed,
+        attacks: vec![CrossCheckedAttack { name: "apgd-ce".into(), counterexamples: 1, confirmed }],
+        disagreements,
+    };
+    let other = Disagreement { image: 1, attack: "apgd-ce".into(), prediction: Some(1) };
+    for (cross_check, warned) in [(with(1, Vec::new()), false), (with(0, vec![other]), true)] {
+        let setting = Setting { cross_check: Some(cross_check.clone()), ..setting() };
+        let evaluation = evaluation();
+        let findings = Findings::new(&setting, &evaluation);
+        let seen = findings.report();
+        assert_eq!((seen.counts, seen.gate.exit_code), (report().counts, report().gate.exit_code));
+        assert_eq!(seen.warnings.len(), if warned { 2 } else { 1 });
+        let line = format!("rten 0.27.0 confirms {} of 1 counterexamples", cross_check.confirmed);
+        assert!(seen.to_string().contains(&line), "{seen}");
+        let certificate = findings.certificate().unwrap();
+        certificate.check().unwrap();
+        assert_eq!(
+            (seen.cross_check.as_ref(), certificate.cross_check),
+            (Some(&cross_check), Some(cross_check.clone()))
+        );
+    }
+}
+
 /// Every kind of warning, as a reader sees it.
 #[test]
 fn warnings_name_the_way_out() {
@@ -474,6 +511,8 @@ fn warnings_name_the_way_out() {
         Warning::SquareBeatsGradients { images: 7 },
         Warning::NonFinite { count: 12, images: vec![3, 5] },
         Warning::NeedlessExpectation { attack: "apgd-ce".into(), eot: 20 },
+        Warning::NoOnnxRuntime { reason: "ONNX Runtime was not found; run `make setup`".into() },
+        Warning::EnginesDisagree { engine: "rten 0.27.0".into(), counterexamples: 9, images: vec![4] },
     ];
     let ways_out = [
         "Export the model",
@@ -484,6 +523,8 @@ fn warnings_name_the_way_out() {
         "Raise --queries",
         "12 images (3, 5, …)",
         "Leave --eot away",
+        "--engine rten",
+        "1 of the 9 counterexamples (images 4)",
     ];
     for warning in warnings {
         let text = warning.to_string();

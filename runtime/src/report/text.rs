@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use mimir_bundle::certificate::{CrossCheck, CrossCheckedAttack, Execution};
+
 use super::{AttackSummary, Report};
 use crate::evaluate::Ending;
 
@@ -40,7 +42,9 @@ impl Report {
         writeln!(f, "model              {} (sha256 {digest}…)", self.model.file)?;
         let split = self.data.split.as_deref().map_or_else(String::new, |split| format!(", {split} split"));
         writeln!(f, "images             {} of {}{split}", self.images, self.data.source)?;
-        writeln!(f, "threat model       {}", self.threat_model)
+        writeln!(f, "threat model       {}", self.threat_model)?;
+        let Execution { engine, engine_version, device, .. } = &self.execution;
+        writeln!(f, "engine             {engine} {engine_version} on {device}")
     }
 
     fn fmt_numbers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -60,6 +64,7 @@ impl Report {
             percent(interval.upper),
         )?;
         self.fmt_ending(f)?;
+        self.fmt_cross_check(f)?;
         self.fmt_curve(f)
     }
 
@@ -77,6 +82,23 @@ impl Report {
                 "PARTIAL            interrupted: {unfinished} images are unfinished (--resume goes on)"
             ),
         }
+    }
+
+    fn fmt_cross_check(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(CrossCheck { engine, engine_version, counterexamples, confirmed, attacks, .. }) =
+            &self.cross_check
+        else {
+            return Ok(());
+        };
+        writeln!(
+            f,
+            "cross-check        {engine} {engine_version} confirms {confirmed} of {counterexamples} counterexamples"
+        )?;
+        for attack in attacks {
+            let CrossCheckedAttack { name, counterexamples, confirmed } = attack;
+            writeln!(f, "  of {name:<13} {confirmed} of {counterexamples}")?;
+        }
+        Ok(())
     }
 
     /// The curve at every fourth point, in units of the radius.

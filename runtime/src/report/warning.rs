@@ -59,6 +59,20 @@ pub enum Warning {
         /// The first of them.
         images: Vec<usize>,
     },
+    /// No ONNX Runtime was found, and none was asked for: rten ran the model.
+    NoOnnxRuntime {
+        /// Why there was none.
+        reason: String,
+    },
+    /// Another engine does not misclassify every counterexample.
+    EnginesDisagree {
+        /// The other engine and its version.
+        engine: String,
+        /// Counterexamples that it was shown.
+        counterexamples: usize,
+        /// The images whose counterexample it does not misclassify.
+        images: Vec<usize>,
+    },
     /// The model classifies no image correctly: there was nothing to attack.
     NothingToAttack,
     /// The model is hardly better than chance on the images as they are.
@@ -110,13 +124,15 @@ impl fmt::Display for Warning {
             | Self::ZeroGradients { .. }
             | Self::SquareBeatsGradients { .. }
             | Self::NeedlessExpectation { .. }
-            | Self::NonFinite { .. } => self.fmt_course(f),
+            | Self::NonFinite { .. }
+            | Self::NoOnnxRuntime { .. }
+            | Self::EnginesDisagree { .. } => self.fmt_course(f),
         }
     }
 }
 
 impl Warning {
-    /// Warnings about the course of the attacks.
+    /// Warnings about the engines and the course of the attacks.
     fn fmt_course(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::MarginForRatio { attack, classes } => write!(
@@ -146,11 +162,27 @@ impl Warning {
                 "{attack} averaged {eot} gradients at each point, but the model has no random operators: they are all \
                  the same. Leave --eot away, or take --attacks standard",
             ),
+            Self::NoOnnxRuntime { reason } => write!(
+                f,
+                "rten ran the model, the engine that is a part of this program: {reason}. ONNX Runtime is the faster one \
+                 and knows more operators; --engine rten takes rten without this warning",
+            ),
+            Self::EnginesDisagree { engine, counterexamples, images } => write!(
+                f,
+                "{engine} does not misclassify {} of the {counterexamples} counterexamples (images {}): close to the \
+                 decision the rounding of an engine decides, and elsewhere one of them is wrong. The verdicts are those of \
+                 the engine that ran the attacks",
+                images.len(),
+                listed(&images[..images.len().min(LISTED)], images.len()),
+            ),
             // `fmt` has the others.
             _ => Ok(()),
         }
     }
 }
+
+/// Images that a sentence names, at most; the report has them all.
+const LISTED: usize = 10;
 
 /// `3, 5, …` where there are more than those.
 fn listed(images: &[usize], count: usize) -> String {

@@ -35,9 +35,7 @@ impl Surroundings {
     ///
     /// What somebody asked for by name is the only candidate: a wrong path must not be papered over by another copy.
     pub(super) fn candidates(&self) -> Vec<PathBuf> {
-        let variables = [&self.mimir_variable, &self.ort_variable];
-        let named = variables.into_iter().flatten().find(|value| !value.is_empty()).map(PathBuf::from);
-        if let Some(path) = self.explicit.clone().or(named) {
+        if let Some(path) = self.named() {
             return vec![self.absolute(path)];
         }
         // Never around the current folder: a folder that came with a foreign model could bring a library along.
@@ -49,6 +47,17 @@ impl Surroundings {
         // A bare name: the loader searches its own path.
         found.push(PathBuf::from("libonnxruntime.so.1"));
         found
+    }
+
+    /// Whether somebody asked for a library by name.
+    pub(super) fn names_a_library(&self) -> bool {
+        self.named().is_some()
+    }
+
+    fn named(&self) -> Option<PathBuf> {
+        let variables = [&self.mimir_variable, &self.ort_variable];
+        let variable = variables.into_iter().flatten().find(|value| !value.is_empty()).map(PathBuf::from);
+        self.explicit.clone().or(variable)
     }
 
     /// Relative to the current folder; `ort` would take it relative to the program.
@@ -122,6 +131,7 @@ mod tests {
                 current_folder: Some(PathBuf::from("/here")),
             };
             assert_eq!(surroundings.candidates(), [PathBuf::from(case.want)]);
+            assert_eq!(surroundings.names_a_library(), case.want != "libonnxruntime.so.1");
         }
     }
 

@@ -1,17 +1,24 @@
-//! ONNX Runtime: where the library is found, and sessions over models that we serialised ourselves.
+//! The engines, and sessions over models that we serialised ourselves.
 //!
-//! Only `onnx_runtime.rs` names `ort`; everything else sees the types of this module. [`Engine::load`] finds and loads
-//! the library once a process. [`RawSession`] runs any model with named inputs. [`OnnxModels`] makes the two sessions
-//! of an attack worker: the original model, and its gradient graph.
+//! [`Engine`] is ONNX Runtime, found and loaded once a process, or rten, which is linked in. [`RawSession`] runs any
+//! model with named inputs on either. [`OnnxModels`] makes the two sessions of an attack worker: the original model,
+//! and its gradient graph. Only `onnx_runtime.rs` names `ort`, only `rten.rs` and `rten/` name `rten`; everything else
+//! sees the types of this module.
 
+mod device;
+mod engine;
+mod error;
 mod locate;
 mod onnx_models;
 mod onnx_runtime;
+mod options;
+mod rten;
 
+pub use device::{Device, DeviceError};
+pub use engine::{Engine, EngineKind, RawSession};
+pub use error::EngineError;
 pub use onnx_models::{OnnxModels, SessionPlan};
-pub use onnx_runtime::{
-    Data, Engine, EngineError, Input, Optimisation, Output, Precision, RawSession, SessionOptions,
-};
+pub use options::{Data, HostNodes, Input, Optimisation, Output, Precision, SessionOptions};
 
 #[cfg(test)]
 mod tests;

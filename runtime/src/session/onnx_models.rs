@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mimir_bundle::{BatchMode, ImageShape, Manifest};
 use ndarray::{Array2, ArrayView2};
 
-use super::{Data, Engine, EngineError, Input, Precision, RawSession, SessionOptions};
+use super::{Data, Engine, EngineError, HostNodes, Input, Precision, RawSession, SessionOptions};
 use crate::model::{Classifier, Differentiable, Goal, GradientBatch, Loss, ModelError, ModelSource};
 
 const ORIGINAL: &str = "original model";
@@ -99,8 +99,11 @@ impl OnnxModels {
     }
 
     fn session(&self, model: &str, bytes: &[u8]) -> Result<RawSession, ModelError> {
-        let precision = if model == ORIGINAL { self.options.precision } else { self.precision };
-        let options = SessionOptions { precision, ..self.options };
+        let options = match model {
+            // What exporters write computes shapes too, and those are the processor's.
+            ORIGINAL => SessionOptions { host_nodes: HostNodes::Allowed, ..self.options },
+            _ => SessionOptions { precision: self.precision, ..self.options },
+        };
         RawSession::new(&self.engine, bytes, options).map_err(|error| model_error(model, &error))
     }
 }

@@ -1,101 +1,52 @@
-//! The one file that names `ort`: loading the library, and sessions with named inputs and outputs.
+//! The one file that names `ort`: loading the library, and its sessions.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ort::environment::Environment;
+use ort::ep::cuda::ConvAlgorithmSearch;
+use ort::ep::{CUDA, ExecutionProvider, ExecutionProviderDispatch, TensorRT};
 use ort::logging::LogLevel;
-use ort::session::builder::GraphOptimizationLevel;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{Session, SessionInputValue};
 use ort::value::TensorRef;
 
+use super::error::OLDEST_MINOR_VERSION;
 use super::locate::Surroundings;
-
-/// The first release that refuses external data outside the model's folder; older ones read any file of the machine.
-const OLDEST_MINOR_VERSION: u32 = 24;
-
-/// An error from ONNX Runtime or from finding it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum EngineError {
-    /// No library where one was looked for.
-    #[error(
-        "ONNX Runtime was not found (tried {tried}); run `make setup` in the checkout, or name a libonnxruntime \
-         of version 1.{OLDEST_MINOR_VERSION} or newer with --onnxruntime PATH or the variable MIMIR_ORT_DYLIB{last}"
-    )]
-    NotFound {
-        /// The files that were tried, separated by commas.
-        tried: String,
-        /// What the loader said about the last one that exists.
-        last: String,
-    },
-    /// A library that is too old.
-    #[error(
-        "ONNX Runtime {version} ({}) is too old: 1.{OLDEST_MINOR_VERSION} or newer is needed, because older ones \
-         read files outside the model's folder; run `make setup`, or name another with MIMIR_ORT_DYLIB",
-        library.display()
-    )]
-    TooOld {
-        /// What it says it is.
-        version: String,
-        /// Where it is.
-        library: PathBuf,
-    },
-    /// A process can hold one library.
-    #[error("ONNX Runtime is already loaded from {}, cannot load {} too", loaded.display(), asked.display())]
-    AlreadyLoaded {
-        /// The one in use.
-        loaded: PathBuf,
-        /// The one that was asked for.
-        asked: PathBuf,
-    },
-    /// ONNX Runtime refused a model or failed to run it.
-    #[error("ONNX Runtime: {0}")]
-    Failed(String),
-    /// An output that is not a tensor of 32-bit floats.
-    #[error("output {0} of the model is not a tensor of 32-bit floats")]
-    OutputType(String),
-}
+use super::{Data, Device, EngineError, HostNodes, Input, Optimisation, Precision, SessionOptions};
 
 impl<R> From<ort::Error<R>> for EngineError {
     fn from(error: ort::Error<R>) -> Self {
-        Self::Failed(error.message().to_owned())
+        Self::Failed { engine: "ONNX Runtime", message: error.message().to_owned() }
     }
 }
 
-/// The loaded ONNX Runtime: one a process, cheap to clone.
+/// The loaded library: one a process, cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Engine {
+pub(super) struct OnnxRuntime {
     environment: Environment,
     version: Arc<str>,
-    library: Arc<Path>,
+    path: Arc<Path>,
 }
 
 /// `ort` allows one environment a process, even after the first is dropped: it is kept for ever.
-static LOADED: Mutex<Option<Engine>> = Mutex::new(None);
+static LOADED: Mutex<Option<OnnxRuntime>> = Mutex::new(None);
 
-impl Engine {
-    /// Loads ONNX Runtime, or returns the one that is loaded.
-    ///
-    /// Looked for, in this order: `explicit`; the variables `MIMIR_ORT_DYLIB` and `ORT_DYLIB_PATH`;
-    /// `.mimir/onnxruntime-*/` in a folder around the program (where `make setup` puts it); beside the program; the
-    /// system's loader.
-    ///
-    /// # Errors
-    /// When there is none, when it is older than 1.24, or when another one is loaded than the `explicit` one.
-    pub fn load(explicit: Option<&Path>) -> Result<Self, EngineError> {
+impl OnnxRuntime {
+    /// Loads the library, or returns the one that is loaded.
+    pub(super) fn load(explicit: Option<&Path>) -> Result<Self, EngineError> {
         let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(engine) = loaded.as_ref() {
-            return engine.clone().if_asked(explicit);
+        if let Some(library) = loaded.as_ref() {
+            return library.clone().if_asked(explicit);
         }
-        let engine = Self::find(&Surroundings::of_process(explicit).candidates())?;
-        Ok(loaded.insert(engine).clone())
+        let library = Self::find(&Surroundings::of_process(explicit).candidates())?;
+        Ok(loaded.insert(library).clone())
     }
 
     fn if_asked(self, explicit: Option<&Path>) -> Result<Self, EngineError> {
         match explicit {
-            Some(asked) if !same_file(asked, &self.library) => Err(EngineError::AlreadyLoaded {
-                loaded: self.library.to_path_buf(),
+            Some(asked) if !same_file(asked, &self.path) => Err(EngineError::AlreadyLoaded {
+                loaded: self.path.to_path_buf(),
                 asked: asked.to_path_buf(),
             }),
             _ => Ok(self),
@@ -119,21 +70,62 @@ impl Engine {
         if minor_version(version).is_none_or(|minor| minor < OLDEST_MINOR_VERSION) {
             return Err(EngineError::TooOld { version: version.to_owned(), library: library.to_path_buf() });
         }
-        let builder = ort::init_from(library).map_err(|error| EngineError::Failed(error.to_string()))?;
+        let builder = ort::init_from(library).map_err(|error| {
+            let message = error.to_string();
+            EngineError::Failed { engine: "ONNX Runtime", message }
+        })?;
         let environment = builder.with_name("mimir").with_telemetry(false).build()?;
         environment.set_log_level(LogLevel::Error);
-        Ok(Self { environment, version: version.into(), library: library.into() })
+        Ok(Self { environment, version: version.into(), path: library.into() })
     }
 
     /// Version of the library, e.g. `1.32.0`.
-    pub fn version(&self) -> &str {
+    pub(super) fn version(&self) -> &str {
         &self.version
     }
 
     /// Where it was loaded from.
-    pub fn library(&self) -> &Path {
-        &self.library
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
+
+    /// Whether the library was built for the device and can start it.
+    pub(super) fn check_device(&self, device: Device) -> Result<(), EngineError> {
+        let Some(provider) = provider(device) else { return Ok(()) };
+        let built_in = match device {
+            Device::Cpu => true,
+            Device::Cuda(_) => CUDA::is_available()?,
+            Device::TensorRt(_) => TensorRT::is_available()?,
+        };
+        let (version, library) = (self.version.to_string(), self.path.to_path_buf());
+        if !built_in {
+            return Err(EngineError::DeviceAbsent { device, version, library });
+        }
+        // Loads the provider's own library, which asks for the vendor's.
+        let tried = Session::builder(&self.environment)?.with_execution_providers([provider]);
+        match tried {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let message = error.message().to_owned();
+                Err(EngineError::DeviceFailed { device, version, library, message })
+            }
+        }
+    }
+}
+
+/// How a device is asked for; `None` for the processor. What cannot be registered is an error, and never the processor.
+fn provider(device: Device) -> Option<ExecutionProviderDispatch> {
+    let provider = match device {
+        Device::Cpu => return None,
+        // Without TF32: what decides is computed in 32-bit floats. Algorithms are not chosen by a clock.
+        Device::Cuda(number) => CUDA::default()
+            .with_device_id(number.into())
+            .with_tf32(false)
+            .with_conv_algorithm_search(ConvAlgorithmSearch::Heuristic)
+            .build(),
+        Device::TensorRt(number) => TensorRT::default().with_device_id(number.into()).build(),
+    };
+    Some(provider.error_on_failure())
 }
 
 fn same_file(left: &Path, right: &Path) -> bool {
@@ -172,190 +164,96 @@ fn loader_words(error: &libloading::Error) -> String {
     std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
-/// How much ONNX Runtime rewrites a graph before it runs it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Optimisation {
-    /// Nothing.
-    Disabled,
-    /// Only what keeps the meaning exactly: folding, removal of dead nodes.
-    Basic,
-    /// Fusions and memory layout too: the default of ONNX Runtime.
-    #[default]
-    All,
-}
-
-impl Optimisation {
-    fn level(self) -> GraphOptimizationLevel {
-        match self {
-            Self::Disabled => GraphOptimizationLevel::Disable,
-            Self::Basic => GraphOptimizationLevel::Level1,
-            Self::All => GraphOptimizationLevel::All,
-        }
-    }
-
-    /// The word that a certificate records.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Disabled => "disabled",
-            Self::Basic => "basic",
-            Self::All => "all",
-        }
+fn level(optimisation: Optimisation) -> GraphOptimizationLevel {
+    match optimisation {
+        Optimisation::Disabled => GraphOptimizationLevel::Disable,
+        Optimisation::Basic => GraphOptimizationLevel::Level1,
+        Optimisation::All => GraphOptimizationLevel::All,
     }
 }
 
-/// In which numbers the kernels of a session may compute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Precision {
-    /// 32-bit floats.
-    #[default]
-    Float32,
-    /// Matrix products in bfloat16 where the processor has them; everything else in 32-bit floats.
-    Mixed,
-}
-
-impl Precision {
-    /// The processors for which ONNX Runtime has CPU kernels of reduced precision, by the name of their architecture.
-    pub const MIXED_ON: &'static str = "aarch64";
-
-    /// The word of the command line and of journals.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Float32 => "float32",
-            Self::Mixed => "mixed",
-        }
-    }
-
-    /// Configuration entry of a session, and its value (onnxruntime_session_options_config_keys.h).
-    fn entry(self) -> Option<(&'static str, &'static str)> {
-        match self {
-            Self::Float32 => None,
-            Self::Mixed => Some(("mlas.enable_gemm_fastmath_arm64_bfloat16", "1")),
-        }
+/// Configuration entry of a session, and its value (onnxruntime_session_options_config_keys.h).
+fn entry(precision: Precision) -> Option<(&'static str, &'static str)> {
+    match precision {
+        Precision::Float32 => None,
+        Precision::Mixed => Some(("mlas.enable_gemm_fastmath_arm64_bfloat16", "1")),
     }
 }
 
-/// How a session runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SessionOptions {
-    /// Threads inside an operator, at least 1. With 1 the caller's own thread does all the work.
-    pub threads: usize,
-    /// Graph rewriting.
-    pub optimisation: Optimisation,
-    /// Numbers.
-    pub precision: Precision,
+fn value<'a>(input: &Input<'a>) -> Result<SessionInputValue<'a>, EngineError> {
+    Ok(match input.data {
+        Data::F32(data) => TensorRef::from_array_view((input.dims, data))?.into(),
+        Data::I64(data) => TensorRef::from_array_view((input.dims, data))?.into(),
+    })
 }
 
-impl Default for SessionOptions {
-    fn default() -> Self {
-        Self { threads: 1, optimisation: Optimisation::default(), precision: Precision::default() }
-    }
-}
-
-/// The elements of an input.
-#[derive(Debug, Clone, Copy)]
-pub enum Data<'a> {
-    /// 32-bit floats.
-    F32(&'a [f32]),
-    /// 64-bit integers.
-    I64(&'a [i64]),
-}
-
-/// A named input tensor, borrowed for one run.
-#[derive(Debug, Clone, Copy)]
-pub struct Input<'a> {
-    /// Name in the graph.
-    pub name: &'a str,
-    /// Dimensions.
-    pub dims: &'a [usize],
-    /// Elements, row-major; as many as the dimensions say.
-    pub data: Data<'a>,
-}
-
-impl Input<'_> {
-    fn value(&self) -> Result<SessionInputValue<'_>, EngineError> {
-        Ok(match self.data {
-            Data::F32(data) => TensorRef::from_array_view((self.dims, data))?.into(),
-            Data::I64(data) => TensorRef::from_array_view((self.dims, data))?.into(),
-        })
-    }
-}
-
-/// A named output tensor of 32-bit floats.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Output {
-    /// Name in the graph.
-    pub name: String,
-    /// Dimensions.
-    pub dims: Vec<usize>,
-    /// Elements, row-major.
-    pub data: Vec<f32>,
-}
-
-/// A session over one model: named tensors in, named tensors out.
+/// A session of ONNX Runtime.
 ///
 /// Operators run one after the other; the memory arena is on (without it a gradient graph is 1.7 times slower); threads
 /// never spin, so that several sessions in one process do not slow each other.
 #[derive(Debug)]
-pub struct RawSession {
+pub(super) struct OnnxRuntimeSession {
     session: Session,
+    /// Dimensions of the output that is being shown.
+    dims: Vec<usize>,
 }
 
-impl RawSession {
-    /// Builds a session. The bytes must be our own serialisation of a graph, never a foreign file: ONNX Runtime
-    /// expands nested functions without a bound and reads external data from the current folder.
-    ///
-    /// # Errors
-    /// [`EngineError::Failed`] when ONNX Runtime refuses the model.
-    pub fn new(engine: &Engine, model: &[u8], options: SessionOptions) -> Result<Self, EngineError> {
-        let builder = Session::builder(&engine.environment)?;
-        let builder = builder.with_intra_threads(options.threads.max(1))?;
-        let builder = builder.with_inter_threads(1)?;
-        let builder = builder.with_parallel_execution(false)?;
-        let builder = builder.with_intra_op_spinning(false)?;
-        let builder = builder.with_deterministic_compute(true)?;
-        let builder = builder.with_log_level(LogLevel::Error)?;
-        let mut builder = builder.with_optimization_level(options.optimisation.level())?;
-        if let Some((key, value)) = options.precision.entry() {
-            builder = builder.with_config_entry(key, value)?;
-        }
-        Ok(Self { session: builder.commit_from_memory(model)? })
+impl OnnxRuntimeSession {
+    /// Builds a session over our own serialisation of a graph.
+    pub(super) fn new(
+        library: &OnnxRuntime,
+        device: Device,
+        model: &[u8],
+        options: SessionOptions,
+    ) -> Result<Self, EngineError> {
+        let mut builder = builder(library, device, options)?;
+        Ok(Self { session: builder.commit_from_memory(model)?, dims: Vec::new() })
     }
 
-    /// Runs the model and copies its outputs out, in the order of the graph.
-    ///
-    /// # Errors
-    /// [`EngineError::Failed`] when an input does not fit or an operator fails, [`EngineError::OutputType`] for an
-    /// output that is not `float32`.
-    pub fn run(&mut self, inputs: &[Input]) -> Result<Vec<Output>, EngineError> {
-        let mut outputs = Vec::new();
-        self.run_with(inputs, |name, dims, data| {
-            let dims = dims.iter().map(|dim| usize::try_from(*dim).unwrap_or(0)).collect();
-            outputs.push(Output { name: name.to_owned(), dims, data: data.to_vec() });
-        })?;
-        Ok(outputs)
-    }
-
-    /// Runs the model and shows each output (name, dimensions, elements) to `visit`, without a copy.
-    ///
-    /// # Errors
-    /// As [`RawSession::run`].
-    pub fn run_with(
+    /// Runs the model and shows each output to `visit`.
+    pub(super) fn run_with(
         &mut self,
         inputs: &[Input],
-        mut visit: impl FnMut(&str, &[i64], &[f32]),
+        mut visit: impl FnMut(&str, &[usize], &[f32]),
     ) -> Result<(), EngineError> {
-        let values: Vec<(&str, SessionInputValue)> = inputs
-            .iter()
-            .map(|input| Ok((input.name, input.value()?)))
-            .collect::<Result<_, EngineError>>()?;
+        let values: Vec<(&str, SessionInputValue)> =
+            inputs.iter().map(|input| Ok((input.name, value(input)?))).collect::<Result<_, EngineError>>()?;
         let outputs = self.session.run(values)?;
         for (name, value) in &outputs {
             let (shape, data) =
                 value.try_extract_tensor::<f32>().map_err(|_| EngineError::OutputType(name.to_owned()))?;
-            visit(name, shape, data);
+            self.dims.clear();
+            self.dims.extend(shape.iter().map(|dim| usize::try_from(*dim).unwrap_or(0)));
+            visit(name, &self.dims, data);
         }
         Ok(())
     }
+}
+
+/// All that a session is told before it sees its model.
+fn builder(
+    library: &OnnxRuntime,
+    device: Device,
+    options: SessionOptions,
+) -> Result<SessionBuilder, EngineError> {
+    let builder = Session::builder(&library.environment)?;
+    let builder = builder.with_intra_threads(options.threads.max(1))?;
+    let builder = builder.with_inter_threads(1)?;
+    let builder = builder.with_parallel_execution(false)?;
+    let builder = builder.with_intra_op_spinning(false)?;
+    let builder = builder.with_deterministic_compute(true)?;
+    let builder = builder.with_log_level(LogLevel::Error)?;
+    let mut builder = builder.with_optimization_level(level(options.optimisation))?;
+    if let Some((key, value)) = entry(options.precision) {
+        builder = builder.with_config_entry(key, value)?;
+    }
+    if let Some(provider) = provider(device) {
+        builder = builder.with_execution_providers([provider])?;
+        if options.host_nodes == HostNodes::Refused {
+            builder = builder.with_disable_cpu_fallback()?;
+        }
+    }
+    Ok(builder)
 }
 
 #[cfg(test)]
@@ -364,23 +262,24 @@ mod tests {
 
     #[test]
     fn the_library_of_the_checkout_is_found_and_names_its_version() {
-        let engine = Engine::load(None).unwrap();
+        let engine = OnnxRuntime::load(None).unwrap();
         assert!(minor_version(engine.version()).unwrap() >= OLDEST_MINOR_VERSION);
-        assert!(engine.library().to_string_lossy().contains("onnxruntime"), "{:?}", engine.library());
-        assert_eq!(Engine::load(Some(engine.library())).unwrap().version(), engine.version());
+        assert!(engine.path().to_string_lossy().contains("onnxruntime"), "{:?}", engine.path());
+        assert_eq!(OnnxRuntime::load(Some(engine.path())).unwrap().version(), engine.version());
     }
 
     #[test]
     fn a_second_library_is_refused() {
-        let engine = Engine::load(None).unwrap();
+        let engine = OnnxRuntime::load(None).unwrap();
         let asked = PathBuf::from("/elsewhere/libonnxruntime.so");
-        let error = Engine::load(Some(&asked)).unwrap_err();
-        assert_eq!(error, EngineError::AlreadyLoaded { loaded: engine.library().to_path_buf(), asked });
+        let error = OnnxRuntime::load(Some(&asked)).unwrap_err();
+        assert_eq!(error, EngineError::AlreadyLoaded { loaded: engine.path().to_path_buf(), asked });
     }
 
     #[test]
     fn an_absent_library_is_an_error_that_names_the_ways_to_provide_it() {
-        let error = Engine::find(&[PathBuf::from("/nonexistent/libonnxruntime.so")]).unwrap_err().to_string();
+        let error =
+            OnnxRuntime::find(&[PathBuf::from("/nonexistent/libonnxruntime.so")]).unwrap_err().to_string();
         for way in ["/nonexistent/libonnxruntime.so", "make setup", "--onnxruntime", "MIMIR_ORT_DYLIB"] {
             assert!(error.contains(way), "{way} is not in: {error}");
         }
@@ -389,7 +288,7 @@ mod tests {
     #[test]
     fn a_file_that_is_no_library_is_an_error_that_says_why() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let error = Engine::find(&[file.path().to_path_buf()]).unwrap_err().to_string();
+        let error = OnnxRuntime::find(&[file.path().to_path_buf()]).unwrap_err().to_string();
         assert!(error.contains("file too short"), "{error}");
     }
 
@@ -401,17 +300,35 @@ mod tests {
             let minor = minor_version(version);
             assert_eq!(minor.is_some_and(|minor| minor >= OLDEST_MINOR_VERSION), accepted, "{version}");
         }
-        let error = Engine::start(Path::new("/old.so"), "1.23.2").unwrap_err();
+        let error = OnnxRuntime::start(Path::new("/old.so"), "1.23.2").unwrap_err();
         assert!(matches!(error, EngineError::TooOld { .. }), "{error}");
     }
 
     #[test]
     fn bytes_that_are_no_model_are_an_error() {
-        let engine = Engine::load(None).unwrap();
+        let library = OnnxRuntime::load(None).unwrap();
         for precision in [Precision::Float32, Precision::Mixed] {
             let options = SessionOptions { precision, ..SessionOptions::default() };
-            let error = RawSession::new(&engine, b"not a model", options).unwrap_err();
-            assert!(matches!(error, EngineError::Failed(_)), "{error}");
+            let error = OnnxRuntimeSession::new(&library, Device::Cpu, b"not a model", options).unwrap_err();
+            assert!(matches!(error, EngineError::Failed { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_device_that_the_library_was_not_built_for_is_an_error_that_says_what_to_install() {
+        let library = OnnxRuntime::load(None).unwrap();
+        for (device, provider) in
+            [(Device::Cuda(0), "CUDAExecutionProvider"), (Device::TensorRt(1), "TensorrtExecutionProvider")]
+        {
+            // A build for GPUs says otherwise, and nothing where there is one.
+            let Err(error @ EngineError::DeviceAbsent { .. }) = library.check_device(device) else {
+                continue;
+            };
+            let error = error.to_string();
+            let parts = [&device.to_string(), provider, "onnxruntime-gpu", "MIMIR_ORT_DYLIB", "--device cpu"];
+            for part in parts {
+                assert!(error.contains(part), "{part} is not in: {error}");
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use mimir_bundle::{BatchMode, ImageShape, Layout, Manifest, Norm, OutputKind, ThreatModel};
 use mimir_export::Tensor;
 use mimir_export::autodiff::{LossHead, differentiate};
-use mimir_export::graph::{Builder, Graph};
+use mimir_export::graph::{Attributes, Builder, Graph, Node};
 use mimir_export::onnx::write_model;
 use mimir_export::vit::{VitConfig, vit};
 use ndarray::{Array2, s};
@@ -46,7 +46,11 @@ fn manifest(batch: BatchMode) -> Manifest {
     }
 }
 
-fn models(batch: usize, threads: usize) -> OnnxModels {
+fn onnx_runtime() -> Engine {
+    Engine::load(None).unwrap()
+}
+
+fn models(engine: &Engine, batch: usize, threads: usize) -> OnnxModels {
     static GRAPHS: OnceLock<[Vec<u8>; 2]> = OnceLock::new();
     let [original, gradient] = GRAPHS.get_or_init(|| {
         let forward = balanced_vit();
@@ -54,7 +58,7 @@ fn models(batch: usize, threads: usize) -> OnnxModels {
         [write_model(&forward).unwrap(), write_model(&gradient).unwrap()]
     });
     let plan = SessionPlan { batch, workers: 1, threads };
-    OnnxModels::new(&Engine::load(None).unwrap(), &manifest(BatchMode::Dynamic), original.clone(), plan)
+    OnnxModels::new(engine, &manifest(BatchMode::Dynamic), original.clone(), plan)
         .unwrap()
         .with_gradient(Loss::CrossEntropy, gradient.clone())
 }
@@ -63,8 +67,7 @@ fn models(batch: usize, threads: usize) -> OnnxModels {
 fn balanced_vit() -> Graph {
     let mut graph = vit(VIT, 3).unwrap();
     let bytes = write_model(&graph).unwrap();
-    let mut session =
-        RawSession::new(&Engine::load(None).unwrap(), &bytes, SessionOptions::default()).unwrap();
+    let mut session = RawSession::new(&onnx_runtime(), &bytes, SessionOptions::default()).unwrap();
     let grey = session.run(&[pixels("images", &[1, 3, 8, 8], &[0.5; 192])]).unwrap().remove(0);
     let raw = graph.outputs()[0];
     graph.rename(raw, "raw").unwrap();
@@ -85,7 +88,7 @@ fn images() -> Array2<f32> {
 
 /// The predictions of the model, so that every image is attacked.
 fn labels(images: &Array2<f32>) -> Vec<usize> {
-    let mut classifier = models(IMAGES, 1).classifier().unwrap();
+    let mut classifier = models(&onnx_runtime(), IMAGES, 1).classifier().unwrap();
     let logits = classifier.logits(images.view()).unwrap();
     logits.rows().into_iter().map(|row| prediction(row.as_slice().unwrap())).collect()
 }
@@ -129,14 +132,17 @@ fn run(
 fn results_do_not_depend_on_batch_workers_or_threads() {
     let images = images();
     let labels = labels(&images);
-    for norm in [Norm::Linf, Norm::L2] {
-        let (reference, pixels) = run(&models(32, 1), &images, &labels, norm, 1);
+    for (engine, norm) in
+        [(onnx_runtime(), Norm::Linf), (onnx_runtime(), Norm::L2), (Engine::rten(), Norm::Linf)]
+    {
+        let name = engine.kind().name();
+        let (reference, pixels) = run(&models(&engine, 32, 1), &images, &labels, norm, 1);
         let broken = pixels.iter().flatten().count();
-        assert!((5..IMAGES - 5).contains(&broken), "{norm:?}: {broken} of {IMAGES}");
+        assert!((5..IMAGES - 5).contains(&broken), "{name} {norm:?}: {broken} of {IMAGES}");
         for (batch, workers, threads) in [(2, 2, 1), (7, 1, 2), (7, 2, 1), (32, 2, 1)] {
-            let (other, found) = run(&models(batch, threads), &images, &labels, norm, workers);
-            assert_eq!(other.outcomes, reference.outcomes, "{norm:?} {batch} {workers} {threads}");
-            assert_eq!(found, pixels, "{norm:?} {batch} {workers} {threads}");
+            let (other, found) = run(&models(&engine, batch, threads), &images, &labels, norm, workers);
+            assert_eq!(other.outcomes, reference.outcomes, "{name} {norm:?} {batch} {workers} {threads}");
+            assert_eq!(found, pixels, "{name} {norm:?} {batch} {workers} {threads}");
         }
     }
 }
@@ -146,9 +152,9 @@ fn results_do_not_depend_on_batch_workers_or_threads() {
 fn results_do_not_depend_on_the_images_that_follow() {
     let images = images();
     let labels = labels(&images);
-    let (all, pixels) = run(&models(7, 1), &images, &labels, Norm::Linf, 1);
+    let (all, pixels) = run(&models(&onnx_runtime(), 7, 1), &images, &labels, Norm::Linf, 1);
     let some = images.slice(s![..11, ..]).to_owned();
-    let (first, found) = run(&models(7, 1), &some, &labels[..11], Norm::Linf, 1);
+    let (first, found) = run(&models(&onnx_runtime(), 7, 1), &some, &labels[..11], Norm::Linf, 1);
     assert_eq!(first.outcomes, all.outcomes[..11]);
     assert_eq!(found, pixels[..11]);
 }
@@ -157,13 +163,19 @@ fn results_do_not_depend_on_the_images_that_follow() {
 fn the_gradient_session_agrees_with_central_differences_of_the_loss() {
     let images = images().slice_move(s![..2, ..]);
     let goals = [Goal { label: 1, target: None }, Goal { label: 4, target: None }];
-    let mut graph = models(2, 1).differentiable(Loss::CrossEntropy).unwrap();
-    let answers = graph.loss_gradient(images.view(), &goals).unwrap().clone();
+    for engine in [onnx_runtime(), Engine::rten()] {
+        agrees_with_differences(&engine, &images, &goals);
+    }
+}
+
+fn agrees_with_differences(engine: &Engine, images: &Array2<f32>, goals: &[Goal]) {
+    let mut graph = models(engine, 2, 1).differentiable(Loss::CrossEntropy).unwrap();
+    let answers = graph.loss_gradient(images.view(), goals).unwrap().clone();
     // Along the gradient itself the derivative is its squared length.
     let rate = 1e-2 / answers.gradient.map(|value| value * value).sum().sqrt();
     let mut loss_at = |side: f32| {
-        let moved = &images + &(&answers.gradient * (side * rate));
-        graph.loss_gradient(moved.view(), &goals).unwrap().loss.sum()
+        let moved = images + &(&answers.gradient * (side * rate));
+        graph.loss_gradient(moved.view(), goals).unwrap().loss.sum()
     };
     let slope = (loss_at(1.0) - loss_at(-1.0)) / (2.0 * rate);
     let want = answers.gradient.map(|value| value * value).sum();
@@ -199,18 +211,73 @@ fn what_does_not_fit_is_an_error_that_says_so() {
 
 #[test]
 fn a_session_runs_named_tensors() {
-    let engine = Engine::load(None).unwrap();
     let model = write_model(&vit(VIT, 3).unwrap()).unwrap();
-    let mut session = RawSession::new(&engine, &model, SessionOptions::default()).unwrap();
     let image = vec![0.5; 192];
-    let outputs = session.run(&[pixels("images", &[1, 3, 8, 8], &image)]).unwrap();
-    assert_eq!((outputs[0].name.as_str(), outputs[0].dims.as_slice()), ("logits", [1, 5].as_slice()));
-    for (name, dims) in [("pictures", [1, 3, 8, 8]), ("images", [1, 3, 4, 16]), ("images", [2, 3, 8, 8])] {
-        let error = session.run(&[pixels(name, &dims, &image)]).unwrap_err();
-        assert!(matches!(error, EngineError::Failed(_)), "{error}");
+    let mut logits = Vec::new();
+    for engine in [onnx_runtime(), Engine::rten()] {
+        let mut session = RawSession::new(&engine, &model, SessionOptions::default()).unwrap();
+        let outputs = session.run(&[pixels("images", &[1, 3, 8, 8], &image)]).unwrap();
+        assert_eq!((outputs[0].name.as_str(), outputs[0].dims.as_slice()), ("logits", [1, 5].as_slice()));
+        logits.push(outputs[0].data.clone());
+        for (name, dims) in [("pictures", [1, 3, 8, 8]), ("images", [1, 3, 4, 16]), ("images", [2, 3, 8, 8])]
+        {
+            session.run(&[pixels(name, &dims, &image)]).unwrap_err();
+        }
+        // It still runs after what did not fit.
+        assert_eq!(
+            session.run(&[pixels("images", &[1, 3, 8, 8], &image)]).unwrap()[0].data,
+            logits[logits.len() - 1]
+        );
     }
+    // A relative distance of 1e-4 is some hundred times what sums of 32-bit floats in another order differ by here.
+    for (ort, rten) in logits[0].iter().zip(&logits[1]) {
+        assert!((ort - rten).abs() <= 1e-4 * (1.0 + ort.abs()), "{logits:?}");
+    }
+}
+
+#[test]
+fn engines_say_what_they_are() {
+    let (ort, rten) = (onnx_runtime(), Engine::rten());
+    assert_eq!((ort.kind(), rten.kind()), (EngineKind::OnnxRuntime, EngineKind::Rten));
+    assert!(ort.library().unwrap().to_string_lossy().contains("onnxruntime") && rten.library().is_none());
+    for engine in [ort, rten] {
+        assert_eq!(EngineKind::named(engine.kind().name()), Some(engine.kind()));
+        assert_eq!((engine.version().split('.').count(), engine.device()), (3, Device::Cpu));
+        assert_eq!(engine.on(Device::Cpu).unwrap().device(), Device::Cpu);
+    }
+    assert_eq!(EngineKind::named("tract"), None);
+    let error = Engine::rten().on(Device::Cuda(0)).unwrap_err();
+    assert_eq!(error, EngineError::ProcessorOnly(Device::Cuda(0)));
+}
+
+#[test]
+fn a_library_that_somebody_named_is_never_replaced_by_rten() {
+    let asked = std::path::Path::new("/nonexistent/libonnxruntime.so");
+    Engine::load_or_rten(Some(asked)).unwrap_err();
+    let (engine, reason) = Engine::load_or_rten(None).unwrap();
+    assert_eq!((engine.kind(), reason), (EngineKind::OnnxRuntime, None));
 }
 
 fn pixels<'a>(name: &'a str, dims: &'a [usize], values: &'a [f32]) -> Input<'a> {
     Input { name, dims, data: Data::F32(values) }
+}
+
+#[test]
+fn an_operator_that_rten_lacks_is_an_error_that_names_it_and_the_way_to_onnx_runtime() {
+    let mut graph = vit(VIT, 3).unwrap();
+    let logits = graph.outputs()[0];
+    let tensor_type = graph.tensor_type(logits).unwrap().clone();
+    let output = graph.add_value("out", Some(tensor_type)).unwrap();
+    let (name, op_type) = ("the_node".to_owned(), "Selu".to_owned());
+    let (inputs, outputs) = (vec![Some(logits)], vec![Some(output)]);
+    graph.push_node(Node { name, op_type, inputs, outputs, attributes: Attributes::default() });
+    graph.set_outputs(vec![output]);
+    let model = write_model(&graph).unwrap();
+    RawSession::new(&onnx_runtime(), &model, SessionOptions::default()).unwrap();
+    let error = RawSession::new(&Engine::rten(), &model, SessionOptions::default()).unwrap_err();
+    assert!(matches!(error, EngineError::Unsupported { .. }), "{error}");
+    let error = error.to_string();
+    for part in ["`the_node`", "Selu", "make setup", "--onnxruntime", "MIMIR_ORT_DYLIB"] {
+        assert!(error.contains(part), "{part} is not in: {error}");
+    }
 }

@@ -120,3 +120,14 @@ fn change(path: &Path, change: impl FnOnce(&mut Graph)) {
     change(&mut graph);
     std::fs::write(path, write_model(&graph).unwrap()).unwrap();
 }
+
+/// Adds the signs of the logits to them: Sign is an operator that not every engine computes as ONNX says.
+pub(super) fn with_sign(path: &Path) {
+    change(path, |graph| {
+        let logits = graph.outputs()[0];
+        let mut builder = Builder::new(graph, "signed");
+        let sign = builder.op("Sign", &[logits]).unwrap();
+        let signed = builder.op("Add", &[logits, sign]).unwrap();
+        graph.set_outputs(vec![signed]);
+    });
+}

@@ -106,7 +106,7 @@ fn files_that_do_not_belong_together_are_4() {
     for (from, to, expected) in [
         ("\"first\": 24", "\"first\": 23", "images: SHA-256"),
         ("\"adversarial.npz\"", "\"../secret.npz\"", "not the name of a file beside the certificate"),
-        ("\"schema_version\": 2", "\"schema_version\": 9", "schema version 9"),
+        ("\"schema_version\": 3", "\"schema_version\": 9", "schema version 9"),
         ("\"seed\": 0", "\"sead\": 0", "unknown field `sead`"),
     ] {
         assert!(text.contains(from), "{from}");

@@ -20,8 +20,9 @@ fn certificate() -> Certificate {
         attacks: vec![attack(8, 3)],
         extent: Extent::Complete,
         execution: Execution {
-            onnxruntime: "1.32.0".into(),
-            execution_provider: "CPUExecutionProvider".into(),
+            engine: "onnxruntime".into(),
+            engine_version: "1.32.0".into(),
+            device: "cpu".into(),
             optimisation: "all".into(),
             precision: "float32".into(),
             batch: 32,
@@ -30,6 +31,14 @@ fn certificate() -> Certificate {
             architecture: "x86_64".into(),
             operating_system: "linux".into(),
         },
+        cross_check: Some(CrossCheck {
+            engine: "rten".into(),
+            engine_version: "0.27.0".into(),
+            counterexamples: 3,
+            confirmed: 2,
+            attacks: vec![CrossCheckedAttack { name: "apgd-ce".into(), counterexamples: 3, confirmed: 2 }],
+            disagreements: vec![Disagreement { image: 7, attack: "apgd-ce".into(), prediction: Some(1) }],
+        }),
         counts: Counts {
             images: 10,
             clean_correct: 8,
@@ -95,7 +104,7 @@ fn refuses_what_it_does_not_know() {
             "missing field `seed`",
         ),
         ("an unknown attack", |json| json["attacks"][0]["parameters"]["attack"] = "magic".into(), "`magic`"),
-        ("a later version", |json| json["schema_version"] = 3.into(), "schema version 3"),
+        ("a later version", |json| json["schema_version"] = 4.into(), "schema version 4"),
     ];
     for (name, change, expected) in cases {
         let mut changed = json.clone();
@@ -108,7 +117,7 @@ fn refuses_what_it_does_not_know() {
 #[test]
 fn refuses_fields_that_cannot_all_be_true() {
     type Change = fn(&mut Certificate);
-    let cases: [(Change, &str); 17] = [
+    let cases: [(Change, &str); 20] = [
         (|c| c.counts.images = 0, "no images"),
         (|c| c.counts.images = 7, "of 8 correct of 7 images"),
         (|c| c.counts.broken = 4, "4 broken, 5 still robust"),
@@ -126,6 +135,9 @@ fn refuses_fields_that_cannot_all_be_true() {
         (|c| c.threat_model.epsilon = 0.0, "radius of 0"),
         (|c| c.execution.batch = usize::MAX, "batch is"),
         (|c| c.execution.threads = 0, "threads is 0"),
+        (|c| c.cross_check.as_mut().unwrap().confirmed = 3, "3 confirmed and 1 disagreements of 3"),
+        (|c| c.cross_check.as_mut().unwrap().attacks[0].counterexamples = 4, "of 3 counterexamples"),
+        (|c| c.cross_check.as_mut().unwrap().attacks[0].confirmed = usize::MAX, "2 confirmed"),
     ];
     for (change, expected) in cases {
         let mut changed = certificate();
@@ -147,6 +159,7 @@ fn what_was_not_done_and_what_was_not_finite_add_up() {
 
     // One clean image was not finite; one lost its logits to an attack; one its gradient, which the attack leaves.
     let mut spoilt = certificate();
+    spoilt.cross_check = None;
     spoilt.counts = Counts { broken: 2, still_robust: 4, non_finite: 3, ..spoilt.counts };
     spoilt.attacks[0].broken = 2;
     spoilt.attacks[0].non_finite = 1;

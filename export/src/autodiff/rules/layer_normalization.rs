@@ -30,18 +30,18 @@ pub(in crate::autodiff) fn add_statistics(graph: &mut Graph) {
     for index in 0..graph.nodes().len() {
         let id = NodeId(index as u32);
         let node = graph.node(id);
-        if node.op_type == "LayerNormalization"
-            && node.outputs.iter().skip(1).all(Option::is_none)
-            && let Some(statistics) = statistics_type(graph, node)
-        {
-            let name = node.name.clone();
-            let mut added =
-                |what| Some(graph.add_fresh_value(&format!("{name}/{what}"), Some(statistics.clone())));
-            let (mean, deviation) = (added("mean"), added("inverse_deviation"));
-            let outputs = &mut graph.node_mut(id).outputs;
-            outputs.truncate(MEAN);
-            outputs.extend([mean, deviation]);
+        if node.op_type != "LayerNormalization" {
+            continue;
         }
+        let Some(statistics) = statistics_type(graph, node) else { continue };
+        let (name, mut outputs) = (node.name.clone(), node.outputs.clone());
+        outputs.resize(INVERSE_DEVIATION + 1, None);
+        for (place, what) in [(MEAN, "mean"), (INVERSE_DEVIATION, "inverse_deviation")] {
+            outputs[place].get_or_insert_with(|| {
+                graph.add_fresh_value(&format!("{name}/{what}"), Some(statistics.clone()))
+            });
+        }
+        graph.node_mut(id).outputs = outputs;
     }
 }
 
@@ -170,18 +170,21 @@ mod tests {
 
     #[test]
     fn the_statistics_may_be_outputs_but_not_on_the_way() {
-        let with_statistics = |used: usize| {
-            function(batched(&[6]), |builder, x| {
-                let scale = builder.constant(Numbers::new(1).tensor(&[6]));
-                let inputs = vec![Some(x), Some(scale)];
-                let outputs = builder.node("LayerNormalization", inputs, Attributes::default(), 3)?;
-                builder.op("Tanh", &[outputs[used]])
-            })
-            .unwrap()
-        };
-        check_graph("mean and deviation unused", Domain::Real, &with_statistics(0));
-        let error = adjoint(&with_statistics(2)).unwrap_err().to_string();
-        assert!(error.contains("the logits depend on an output of it other than the first"), "{error}");
+        for outputs in [2, 3] {
+            let with_statistics = |used: usize| {
+                function(batched(&[6]), |builder, x| {
+                    let scale = builder.constant(Numbers::new(1).tensor(&[6]));
+                    let inputs = vec![Some(x), Some(scale)];
+                    let outputs =
+                        builder.node("LayerNormalization", inputs, Attributes::default(), outputs)?;
+                    builder.op("Tanh", &[outputs[used]])
+                })
+                .unwrap()
+            };
+            check_graph("mean and deviation unused", Domain::Real, &with_statistics(0));
+            let error = adjoint(&with_statistics(outputs - 1)).unwrap_err().to_string();
+            assert!(error.contains("the logits depend on an output of it other than the first"), "{error}");
+        }
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! Whole graphs: both heads, composite networks, linearity, and what is refused.
 
 mod files;
+mod node_cases;
 mod random_shapes;
 
 use mimir_runtime::session::{Data, Input};
 
 use super::testing::{self, Domain, Numbers, adjoint, batched, check_graph, float, function, run, session};
 use super::*;
-use crate::graph::Shape;
 use crate::graph::{Attribute, Attributes};
+use crate::graph::{Shape, TensorType};
 use crate::tensor::{DataType, Tensor};
 use crate::vit::{VitConfig, vit};
 
@@ -298,4 +299,57 @@ fn flat(mut graph: Graph) -> Graph {
         .unwrap();
     graph.set_outputs(vec![flat]);
     graph
+}
+
+/// `y = a·b` and `z = a + floor(b)`, for `a`, `b` `[2]`.
+fn two_by_two() -> Graph {
+    let mut graph = Graph::new("test", testing::OPSET);
+    let [a, b] = ["a", "b"].map(|name| {
+        let tensor_type = TensorType { dtype: DataType::Float32, shape: Shape::fixed(&[2]) };
+        let id = graph.add_value(name, Some(tensor_type)).unwrap();
+        graph.add_input(id);
+        id
+    });
+    let mut builder = Builder::new(&mut graph, "f");
+    let y = builder.op("Mul", &[a, b]).unwrap();
+    let floor = builder.op("Floor", &[b]).unwrap();
+    let z = builder.op("Add", &[a, floor]).unwrap();
+    graph.rename(y, "y").unwrap();
+    graph.rename(z, "z").unwrap();
+    graph.set_outputs(vec![y, z]);
+    graph
+}
+
+#[test]
+fn several_inputs_take_from_several_outputs() {
+    let forward = two_by_two();
+    let wanted = [forward.find("b").unwrap(), forward.find("a").unwrap()];
+    let backward = vector_jacobian_product(&forward, &wanted).unwrap();
+    let values = |id: &ValueId| backward.value(*id).name.as_str();
+    assert_eq!(
+        backward.inputs().iter().map(values).collect::<Vec<_>>(),
+        ["a", "b", "cotangent_y", "cotangent_z"]
+    );
+    assert_eq!(backward.outputs().iter().map(values).collect::<Vec<_>>(), ["gradient_b", "gradient_a"]);
+    let dims = [2];
+    let inputs = [
+        float("a", &dims, &[2.0, 3.0]),
+        float("b", &dims, &[5.0, 7.0]),
+        float("cotangent_y", &dims, &[1.0, 10.0]),
+        float("cotangent_z", &dims, &[100.0, 1000.0]),
+    ];
+    // The way from b to z is cut: b̄ = a·ȳ, ā = b·ȳ + z̄.
+    let outputs = session(&backward).run(&inputs).unwrap();
+    assert_eq!(outputs[0].data, [2.0, 30.0]);
+    assert_eq!(outputs[1].data, [105.0, 1070.0]);
+}
+
+#[test]
+fn an_input_that_no_gradient_reaches_is_refused_beside_one_that_has_a_gradient() {
+    let mut forward = two_by_two();
+    forward.set_outputs(vec![forward.find("z").unwrap()]);
+    let [a, b] = ["a", "b"].map(|name| forward.find(name).unwrap());
+    assert!(vector_jacobian_product(&forward, &[a]).is_ok());
+    let error = vector_jacobian_product(&forward, &[a, b]).unwrap_err().to_string();
+    assert!(error.contains("no gradient reaches") && error.contains("`f/Floor` (Floor)"), "{error}");
 }

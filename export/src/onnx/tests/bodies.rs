@@ -56,9 +56,9 @@ fn a_body_captures_what_it_names_through_any_number_of_graphs() {
     %y: f32[N, 4] = Identity(%if/t)
     output %y
     ");
-    let again =
-        read_model_bytes(crate::onnx::write_model(&file.graph).unwrap().into(), None, &Limits::default());
-    assert_eq!(again.unwrap().graph, file.graph);
+    let bytes = crate::onnx::write_model(&file.graph).unwrap();
+    let again = read_model_bytes(bytes.clone().into(), None, &Limits::default()).unwrap();
+    assert!(crate::onnx::write_model(&again.graph).unwrap() == bytes, "read again it is another graph");
 }
 
 #[test]

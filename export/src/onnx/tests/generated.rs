@@ -53,7 +53,7 @@ pub(super) fn graph() -> impl Strategy<Value = Graph> {
     let inputs = prop::collection::vec(dims(), 1..4);
     let constants = prop::collection::vec(tensor(), 0..4);
     let nodes = prop::collection::vec(node_seed(), 0..8);
-    (7_u32..=23, inputs, constants, nodes)
+    (7_u32..=28, inputs, constants, nodes)
         .prop_map(|(opset, inputs, constants, nodes)| build(opset, inputs, constants, nodes))
 }
 

@@ -22,14 +22,14 @@ fn unknown_versions_are_refused_by_number() {
             "opset 6",
             with_opset(6),
             ErrorKind::Unsupported,
-            "imports opset 6 of the default domain; known are 7 to 23: export with `opset_version=7`, or convert with \
+            "imports opset 6 of the default domain; known are 7 to 28: export with `opset_version=7`, or convert with \
              `onnx.version_converter`",
         ),
         (
-            "opset 24",
-            with_opset(24),
+            "opset 29",
+            with_opset(29),
             ErrorKind::Unsupported,
-            "imports opset 24 of the default domain; known are 7 to 23: export with `opset_version=23`, or convert \
+            "imports opset 29 of the default domain; known are 7 to 28: export with `opset_version=28`, or convert \
              with `onnx.version_converter`",
         ),
         (
@@ -71,7 +71,7 @@ fn unknown_versions_are_refused_by_number() {
             "carries `training_info`: export the model for inference",
         ),
     ]);
-    for version in [7, 23] {
+    for version in [7, 28] {
         assert_eq!(i64::from(read(&with_opset(version)).unwrap().graph.opset), version);
     }
 }

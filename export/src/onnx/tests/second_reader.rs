@@ -94,6 +94,6 @@ proptest! {
         prop_assert_eq!(graph_of(&model), graph);
         prop_assert_eq!(model.producer_name, "mimir");
         prop_assert_eq!(model.producer_version, env!("CARGO_PKG_VERSION"));
-        prop_assert!((4..=11).contains(&model.ir_version));
+        prop_assert!((4..=14).contains(&model.ir_version));
     }
 }

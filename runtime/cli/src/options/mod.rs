@@ -9,13 +9,13 @@ use mimir_bundle::{AttackSpec, Layout, Norm, Normalisation, ThreatModel};
 use mimir_data::{DataSource, ReadOptions, Split};
 use mimir_runtime::evaluate::Curve;
 use mimir_runtime::report::MinAttackedAccuracy;
-use mimir_runtime::session::Precision;
+use mimir_runtime::session::{Device, EngineError, Precision};
 use mimir_runtime::tune::Overrides;
 
 pub(crate) use attacks::{attacks, eot_of};
 
 use crate::failure::{Blame, Failure, OrBlame, failure};
-use crate::settings::{LayoutName, NormName, PrecisionName, Settings, SplitName};
+use crate::settings::{EngineName, LayoutName, NormName, PrecisionName, Settings, SplitName};
 
 /// Everything that `run` needs to know.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,9 +91,32 @@ pub(crate) enum Verbosity {
 /// How the model is executed; what is absent is measured or found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct EngineOptions {
+    pub(crate) choice: EngineChoice,
+    pub(crate) device: Device,
+    pub(crate) cross_checking: CrossChecking,
     pub(crate) library: Option<PathBuf>,
     pub(crate) overrides: Overrides,
     pub(crate) precision: Precision,
+}
+
+/// Which engine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum EngineChoice {
+    /// ONNX Runtime where it is found, else rten.
+    #[default]
+    Found,
+    /// ONNX Runtime and no other.
+    OnnxRuntime,
+    /// rten.
+    Rten,
+}
+
+/// Whether the other engine is shown the counterexamples.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum CrossChecking {
+    Yes,
+    #[default]
+    No,
 }
 
 impl Options {
@@ -258,12 +281,56 @@ fn curve(settings: &Settings) -> Result<Curve, Failure> {
 }
 
 fn engine(settings: Settings) -> Result<EngineOptions, Failure> {
+    check_engine(&settings)?;
     let precision = precision(settings.precision, std::env::consts::ARCH)?;
-    let Settings { workers, threads, batch, onnxruntime, .. } = settings;
+    let Settings { engine, device, cross_check, workers, threads, batch, onnxruntime, .. } = settings;
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     check_cores(cores, workers, threads)?;
     check_batch(batch)?;
-    Ok(EngineOptions { library: onnxruntime, overrides: Overrides { batch, workers, threads }, precision })
+    Ok(EngineOptions {
+        choice: engine.map_or(EngineChoice::Found, engine_choice),
+        device: device.unwrap_or_default().0,
+        cross_checking: if cross_check == Some(true) { CrossChecking::Yes } else { CrossChecking::No },
+        library: onnxruntime,
+        overrides: Overrides { batch, workers, threads },
+        precision,
+    })
+}
+
+/// The engine of a flag.
+pub(crate) fn engine_choice(name: EngineName) -> EngineChoice {
+    match name {
+        EngineName::Ort => EngineChoice::OnnxRuntime,
+        EngineName::Rten => EngineChoice::Rten,
+    }
+}
+
+/// What has no effect on the engine, or is not of the device.
+fn check_engine(settings: &Settings) -> Result<(), Failure> {
+    let device = settings.device.unwrap_or_default().0;
+    let mixed = settings.precision == Some(PrecisionName::Mixed);
+    if device != Device::Cpu && mixed {
+        return Err(usage(format!(
+            "--precision mixed has no effect on {device}: it is for the processor; leave it away"
+        )));
+    }
+    if settings.engine != Some(EngineName::Rten) {
+        return Ok(());
+    }
+    if device != Device::Cpu {
+        return Err(usage(EngineError::ProcessorOnly(device)));
+    }
+    if mixed {
+        return Err(usage(
+            "--precision mixed has no effect on rten, which computes in float32; leave it away",
+        ));
+    }
+    if settings.onnxruntime.is_some() && settings.cross_check != Some(true) {
+        return Err(usage(
+            "--onnxruntime has no effect with --engine rten; add --cross-check, or leave it away",
+        ));
+    }
+    Ok(())
 }
 
 fn precision(name: Option<PrecisionName>, architecture: &str) -> Result<Precision, Failure> {
@@ -307,6 +374,7 @@ fn check_cores(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::DeviceName;
 
     #[test]
     fn reduced_precision_is_refused_where_there_is_none() {
@@ -329,6 +397,14 @@ mod tests {
         let error = check_cores(4, number(3), number(2)).unwrap_err();
         assert_eq!(error.blame, Blame::Usage);
         assert!(error.to_string().contains("the 4 cores"), "{error}");
+    }
+
+    fn rten() -> Option<EngineName> {
+        Some(EngineName::Rten)
+    }
+
+    fn cuda() -> DeviceName {
+        "cuda:1".parse().unwrap()
     }
 
     /// The least that a run needs.
@@ -371,6 +447,8 @@ mod tests {
             settings.full = Some(true);
             settings.curve = Some(true);
             settings.quiet = Some(true);
+            settings.engine = Some(EngineName::Rten);
+            settings.cross_check = Some(true);
         })
         .unwrap();
         assert_eq!(options.normalisation, Some(Normalisation { mean: vec![0.5], std: vec![0.25] }));
@@ -386,13 +464,19 @@ mod tests {
         let requirement = MinAttackedAccuracy::new(0.5).unwrap();
         assert_eq!(options.gate, Some(Gate { requirement, extent: Extent::Full }));
         assert_eq!(options.curve, Curve::Yes);
+        let engine = EngineOptions {
+            choice: EngineChoice::Rten,
+            cross_checking: CrossChecking::Yes,
+            ..EngineOptions::default()
+        };
+        assert_eq!(options.engine, engine);
         assert_eq!((options.report, options.verbosity), (Some(report), Verbosity::Quiet));
     }
 
     #[test]
     fn mistakes_are_usage_errors_that_name_the_way_out() {
         type Change = fn(&mut Settings);
-        let cases: [(Change, &str); 18] = [
+        let cases: [(Change, &str); 21] = [
             (|s| s.data = None, "--data cifar10:FOLDER"),
             (|s| s.data = Some("cifar:x".into()), "cifar10, mnist, idx, folder, npz"),
             (|s| s.epsilon = None, "--epsilon 8/255"),
@@ -410,6 +494,12 @@ mod tests {
             (|s| (s.curve, s.min_attacked_accuracy) = (Some(true), Some(0.5)), "add --full"),
             (|s| s.samples = Some(1), "--samples has no effect"),
             (|s| s.min_attacked_accuracy = Some(40.0), "40 % is 0.40"),
+            (
+                |s| (s.engine, s.device) = (rten(), Some(cuda())),
+                "device cuda:1: rten runs on the processor only",
+            ),
+            (|s| (s.engine, s.onnxruntime) = (rten(), Some("x.so".into())), "add --cross-check"),
+            (|s| (s.device, s.precision) = (Some(cuda()), Some(PrecisionName::Mixed)), "no effect on cuda:1"),
             (|s| s.min_attacked_accuracy = Some(f64::NAN), "in [0, 1]"),
         ];
         for (change, expected) in cases {

@@ -136,6 +136,9 @@ mod tests {
             workers = 2
             threads = 1
             batch = 16
+            engine = "ort"
+            device = "cuda:1"
+            cross-check = true
             precision = "mixed"
             onnxruntime = "/lib/libonnxruntime.so"
         "#;
@@ -156,6 +159,8 @@ mod tests {
             ("norm = \"l3\"", "unknown variant `l3`, expected one of `linf`, `l2`, `l1`"),
             ("epsilon = \"two\"", "radius `two`"),
             ("first = -1", "first = -1"),
+            ("engine = \"tract\"", "unknown variant `tract`, expected `ort` or `rten`"),
+            ("device = \"gpu\"", "device `gpu`: wanted cpu, cuda:N or tensorrt:N"),
             ("data = \"cifar:x\"", "`cifar:x`"),
             ("epsilon = ", "epsilon = "),
         ];

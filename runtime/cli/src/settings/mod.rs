@@ -1,6 +1,7 @@
 //! Every setting, once: the same struct is the flags and the settings file, so that neither can have a key more.
 
 mod attack_name;
+mod device_name;
 mod epsilon;
 mod file;
 mod spelling;
@@ -12,6 +13,7 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use attack_name::AttackName;
+pub(crate) use device_name::DeviceName;
 pub(crate) use epsilon::Epsilon;
 pub(crate) use file::of_run;
 
@@ -123,6 +125,18 @@ pub(crate) struct Settings {
     )]
     pub(crate) quiet: Option<bool>,
 
+    /// What runs the model: ONNX Runtime, or rten, which is a part of this program [default: ort where it is found]
+    #[arg(long, help_heading = "Engine")]
+    pub(crate) engine: Option<EngineName>,
+    /// Where it runs: cpu, cuda:N or tensorrt:N [default: cpu]
+    #[arg(long, value_name = "DEVICE", help_heading = "Engine")]
+    pub(crate) device: Option<DeviceName>,
+    /// Show every counterexample to the other engine too, on the processor; it changes no verdict
+    #[arg(
+        long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        hide_possible_values = true, help_heading = "Engine"
+    )]
+    pub(crate) cross_check: Option<bool>,
     /// Sessions side by side; measured where not given. Results do not depend on it
     #[arg(long, value_name = "N", help_heading = "Engine")]
     pub(crate) workers: Option<NonZero<usize>>,
@@ -174,6 +188,16 @@ pub(crate) enum PgdPointName {
     Last,
 }
 
+/// What runs the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum EngineName {
+    /// ONNX Runtime
+    Ort,
+    /// rten
+    Rten,
+}
+
 /// Numbers that searches compute in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -211,6 +235,9 @@ impl Settings {
             min_attacked_accuracy: self.min_attacked_accuracy.or(other.min_attacked_accuracy),
             full: self.full.or(other.full),
             quiet: self.quiet.or(other.quiet),
+            engine: self.engine.or(other.engine),
+            device: self.device.or(other.device),
+            cross_check: self.cross_check.or(other.cross_check),
             workers: self.workers.or(other.workers),
             threads: self.threads.or(other.threads),
             batch: self.batch.or(other.batch),
@@ -230,6 +257,8 @@ impl Settings {
             curve: Some(false),
             resume: Some(false),
             full: Some(false),
+            device: Some(DeviceName::default()),
+            cross_check: Some(false),
             precision: Some(PrecisionName::Float32),
             quiet: Some(false),
             ..Self::default()

@@ -1,0 +1,55 @@
+//! The engine that decides, and the other one that is asked too.
+
+use mimir_runtime::report::Warning;
+use mimir_runtime::session::{Device, Engine, EngineError, EngineKind};
+
+use crate::failure::{Blame, Failure, OrBlame, failure};
+use crate::options::{CrossChecking, EngineChoice, EngineOptions};
+
+/// The engines of a run.
+#[derive(Debug)]
+pub(crate) struct Engines {
+    /// It runs the attacks, and its verdicts count.
+    pub(crate) deciding: Engine,
+    /// It is shown the counterexamples, where that was asked for.
+    pub(crate) other: Option<Engine>,
+    /// That nobody chose the engine, and it is not ONNX Runtime.
+    pub(crate) warning: Option<Warning>,
+}
+
+impl Engines {
+    /// Finds and starts what the options ask for.
+    ///
+    /// # Errors
+    /// When an engine or a device that is asked for is not there.
+    pub(crate) fn load(options: &EngineOptions) -> Result<Self, Failure> {
+        let (deciding, reason) = deciding(options).or_blame(Blame::Internal)?;
+        let other = match options.cross_checking {
+            CrossChecking::No => None,
+            CrossChecking::Yes => Some(other(&deciding, options)?),
+        };
+        let warning = reason.map(|reason| Warning::NoOnnxRuntime { reason: reason.to_string() });
+        Ok(Self { deciding, other, warning })
+    }
+}
+
+/// The engine that decides, and why it is not ONNX Runtime where nobody chose it.
+fn deciding(options: &EngineOptions) -> Result<(Engine, Option<EngineError>), EngineError> {
+    let library = options.library.as_deref();
+    let (engine, reason) = match options.choice {
+        // Only ONNX Runtime knows other devices.
+        EngineChoice::Found if options.device == Device::Cpu => Engine::load_or_rten(library)?,
+        EngineChoice::Found | EngineChoice::OnnxRuntime => (Engine::load(library)?, None),
+        EngineChoice::Rten => (Engine::rten(), None),
+    };
+    Ok((engine.on(options.device)?, reason))
+}
+
+fn other(deciding: &Engine, options: &EngineOptions) -> Result<Engine, Failure> {
+    match deciding.kind() {
+        EngineKind::OnnxRuntime => Ok(Engine::rten()),
+        EngineKind::Rten => Engine::load(options.library.as_deref()).map_err(|error| {
+            failure(Blame::Internal, format!("--cross-check: there is no other engine than rten: {error}"))
+        }),
+    }
+}

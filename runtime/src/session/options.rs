@@ -1,0 +1,112 @@
+//! What a session is told: options, inputs, outputs. The same for every engine.
+
+/// How much an engine rewrites a graph before it runs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Optimisation {
+    /// Nothing.
+    Disabled,
+    /// Only what keeps the meaning exactly: folding, removal of dead nodes. rten has no such level and does everything.
+    Basic,
+    /// Fusions and memory layout too: the default.
+    #[default]
+    All,
+}
+
+impl Optimisation {
+    /// The word that a certificate records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::Basic => "basic",
+            Self::All => "all",
+        }
+    }
+}
+
+/// In which numbers the kernels of a session may compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// 32-bit floats.
+    #[default]
+    Float32,
+    /// Matrix products in bfloat16 where the processor has them; everything else in 32-bit floats.
+    Mixed,
+}
+
+impl Precision {
+    /// The processors for which ONNX Runtime has CPU kernels of reduced precision, by the name of their architecture.
+    pub const MIXED_ON: &'static str = "aarch64";
+
+    /// The word of the command line and of journals.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Float32 => "float32",
+            Self::Mixed => "mixed",
+        }
+    }
+}
+
+/// How a session runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionOptions {
+    /// Threads inside an operator, at least 1. With 1 the caller's own thread does all the work.
+    pub threads: usize,
+    /// Graph rewriting.
+    pub optimisation: Optimisation,
+    /// Numbers.
+    pub precision: Precision,
+    /// Nodes beside the device.
+    pub host_nodes: HostNodes,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self {
+            threads: 1,
+            optimisation: Optimisation::default(),
+            precision: Precision::default(),
+            host_nodes: HostNodes::default(),
+        }
+    }
+}
+
+/// Whether nodes may run on the processor where the session's device is another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HostNodes {
+    /// One that would is an error: for graphs that we made, which have no arithmetic on shapes.
+    #[default]
+    Refused,
+    /// ONNX Runtime may place them there, as it does with the arithmetic on shapes that exporters write.
+    Allowed,
+}
+
+/// The elements of an input.
+#[derive(Debug, Clone, Copy)]
+pub enum Data<'a> {
+    /// 32-bit floats.
+    F32(&'a [f32]),
+    /// 64-bit integers.
+    I64(&'a [i64]),
+}
+
+/// A named input tensor, borrowed for one run.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    /// Name in the graph.
+    pub name: &'a str,
+    /// Dimensions.
+    pub dims: &'a [usize],
+    /// Elements, row-major; as many as the dimensions say.
+    pub data: Data<'a>,
+}
+
+/// A named output tensor of 32-bit floats.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Output {
+    /// Name in the graph.
+    pub name: String,
+    /// Dimensions.
+    pub dims: Vec<usize>,
+    /// Elements, row-major.
+    pub data: Vec<f32>,
+}
