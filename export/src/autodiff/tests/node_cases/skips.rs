@@ -11,10 +11,7 @@ const REFUSED: &[(&str, &str)] = &[
         "statistics of the batch, by which the images influence each other",
     ),
     ("test_resize_tf_crop_and_resize", "a crop within a Resize, from a region that is an input"),
-<<<<<<< HEAD
     ("test_attention_local_window_gqa_rank4_mask_expanded", "float64 on the way"),
-=======
->>>>>>> h-opsa
 ];
 
 /// Every reverse mode multiplies the zero that Where passes by that NaN.
