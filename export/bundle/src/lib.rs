@@ -6,10 +6,12 @@ pub mod certificate;
 pub mod digest;
 mod manifest;
 mod prepared;
+mod scan;
 mod threat_model;
 
 pub use attack::AttackSpec;
 pub use certificate::Certificate;
 pub use manifest::{BatchMode, ImageShape, Layout, Manifest, Normalisation, OutputKind};
 pub use prepared::{PreparedGraph, WEIGHTS_LOCATION, Weight};
+pub use scan::{Scan, ScannedNode};
 pub use threat_model::{Norm, ThreatModel};

@@ -2,8 +2,8 @@
 
 use super::view::NodeView;
 use super::{
-    broadcast, constant, convolution, elementwise, gather, join, matmul, move_axes, normalise, pool, random,
-    reduce, reshape, resize, select, slice,
+    broadcast, constant, convolution, elementwise, gather, join, matmul, move_axes, normalise, pool,
+    quantize, random, reduce, reshape, resize, select, slice,
 };
 use crate::error::Result;
 use crate::graph::TensorType;
@@ -46,8 +46,10 @@ const RULES: &[(&str, Rule)] = &[
     ("Cosh", elementwise::unary),
     ("CumSum", elementwise::unary),
     ("DepthToSpace", move_axes::depth_to_space),
+    ("DequantizeLinear", quantize::dequantize_linear),
     ("Div", broadcast::same_type),
     ("Dropout", elementwise::dropout),
+    ("DynamicQuantizeLinear", quantize::dynamic_quantize_linear),
     ("Elu", elementwise::unary),
     ("Equal", broadcast::comparison),
     ("Erf", elementwise::unary),
@@ -99,6 +101,7 @@ const RULES: &[(&str, Rule)] = &[
     ("PRelu", broadcast::type_of_the_first),
     ("Pad", move_axes::pad),
     ("Pow", broadcast::type_of_the_first),
+    ("QuantizeLinear", quantize::quantize_linear),
     ("RMSNormalization", normalise::root_mean_square),
     ("RandomNormal", random::of_shape),
     ("RandomNormalLike", random::like),
@@ -150,6 +153,8 @@ const RULES: &[(&str, Rule)] = &[
     ("Unsqueeze", reshape::unsqueeze),
     ("Where", broadcast::where_),
     ("Xor", broadcast::same_type),
+    ("com.microsoft::DequantizeLinear", quantize::dequantize_linear),
+    ("com.microsoft::QuantizeLinear", quantize::quantize_linear),
 ];
 
 /// The rule of that operator of the default domain.

@@ -13,6 +13,7 @@ mod onnx_models;
 mod onnx_runtime;
 mod options;
 mod rten;
+mod specialise;
 
 pub use device::{Device, DeviceError};
 pub use engine::{Engine, EngineKind, RawSession};
