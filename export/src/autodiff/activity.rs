@@ -106,7 +106,8 @@ fn cut(graph: &Graph, input: ValueId, outputs: &[ValueId], carrying: &HashSet<Va
         .nodes()
         .iter()
         .filter(|node| {
-            outputs_any(node, &needed) && inputs_any(node, carrying) && !outputs_any(node, carrying)
+            let ends_here = |id: &ValueId| needed.contains(id) && !carrying.contains(id);
+            inputs_any(node, carrying) && node.outputs.iter().flatten().any(ends_here)
         })
         .map(|node| format!("`{}` ({})", node.name, node.op_type))
         .collect();
