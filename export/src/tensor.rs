@@ -66,6 +66,25 @@ impl DataType {
         }
     }
 
+    /// ONNX's name of the type, in the spelling of numpy: `float16`.
+    pub fn long_name(self) -> &'static str {
+        match self {
+            Self::Float32 => "float32",
+            Self::Uint8 => "uint8",
+            Self::Int8 => "int8",
+            Self::Uint16 => "uint16",
+            Self::Int16 => "int16",
+            Self::Int32 => "int32",
+            Self::Int64 => "int64",
+            Self::Bool => "bool",
+            Self::Float16 => "float16",
+            Self::Float64 => "float64",
+            Self::Uint32 => "uint32",
+            Self::Uint64 => "uint64",
+            Self::Bfloat16 => "bfloat16",
+        }
+    }
+
     /// Whether gradients can flow through values of this type.
     pub fn is_float(self) -> bool {
         matches!(self, Self::Float32 | Self::Float64 | Self::Float16 | Self::Bfloat16)

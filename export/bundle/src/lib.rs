@@ -7,10 +7,12 @@ pub mod digest;
 pub mod kernels;
 mod manifest;
 mod prepared;
+mod scan;
 mod threat_model;
 
 pub use attack::AttackSpec;
 pub use certificate::Certificate;
 pub use manifest::{BatchMode, ImageShape, Layout, Manifest, Normalisation, OutputKind};
 pub use prepared::{PreparedGraph, WEIGHTS_LOCATION, Weight};
+pub use scan::{Scan, ScannedNode};
 pub use threat_model::{Norm, ThreatModel};

@@ -52,7 +52,8 @@ pub enum BatchMode {
     Dynamic,
     /// The file takes one image; we changed that one dimension and checked that the logits stay the same.
     Rebatched,
-    /// The file takes one image and cannot be changed: it is evaluated one image at a time.
+    /// Evaluated one image at a time: the file takes one image and cannot be changed, or the images of a batch influence
+    /// each other.
     One,
 }
 

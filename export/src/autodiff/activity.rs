@@ -32,7 +32,7 @@ pub(super) fn active_between(
 ) -> Result<HashSet<ValueId>> {
     let mut all = HashSet::new();
     for input in inputs {
-        let carrying = reached_from(graph, *input)?;
+        let carrying = carrying_values(graph, *input)?;
         let reached: Vec<ValueId> = outputs.iter().copied().filter(|id| carrying.contains(id)).collect();
         if reached.is_empty() {
             return Err(cut(graph, *input, outputs, &carrying));
@@ -54,13 +54,18 @@ fn leading_to(graph: &Graph, outputs: &[ValueId], carrying: &HashSet<ValueId>) -
     active
 }
 
-/// Floating-point values that depend on `input` through operators with a derivative.
-fn reached_from(graph: &Graph, input: ValueId) -> Result<HashSet<ValueId>> {
+/// Values that depend on `input` through operators with a derivative, or a stand-in for one.
+pub(crate) fn carrying_values(graph: &Graph, input: ValueId) -> Result<HashSet<ValueId>> {
     let mut reached = HashSet::from([input]);
     for node in graph.nodes().iter().filter(|node| !rules::cuts(&node.op_type)) {
         if inputs_any(node, &reached) {
             for output in node.outputs.iter().flatten() {
-                if graph.tensor_type(*output).map_err(|error| error.at_node(node))?.dtype.is_float() {
+                let dtype = graph.tensor_type(*output).map_err(|error| error.at_node(node))?.dtype;
+                let carries = match rules::is_straight_through(&node.op_type) {
+                    true => stands_for_numbers(node, *output),
+                    false => dtype.is_float(),
+                };
+                if carries {
                     reached.insert(*output);
                 }
             }
@@ -69,8 +74,16 @@ fn reached_from(graph: &Graph, input: ValueId) -> Result<HashSet<ValueId>> {
     Ok(reached)
 }
 
+/// Whether integers stand for numbers: the first output of a quantisation, whose rule passes gradients straight through.
+fn stands_for_numbers(node: &Node, output: ValueId) -> bool {
+    rules::is_straight_through(&node.op_type) && node.optional_output(0) == Some(output)
+}
+
 fn check_float(graph: &Graph, active: &HashSet<ValueId>) -> Result<()> {
-    for id in graph.value_ids().filter(|id| active.contains(id)) {
+    let of_nodes = graph.nodes().iter().flat_map(|node| {
+        node.outputs.iter().flatten().filter(|output| !stands_for_numbers(node, **output)).copied()
+    });
+    for id in graph.inputs().iter().copied().chain(of_nodes).filter(|id| active.contains(id)) {
         let dtype = graph.tensor_type(id)?.dtype;
         if dtype != DataType::Float32 {
             return Err(Error::unsupported(format!(
@@ -83,13 +96,8 @@ fn check_float(graph: &Graph, active: &HashSet<ValueId>) -> Result<()> {
 }
 
 fn cut(graph: &Graph, input: ValueId, outputs: &[ValueId], carrying: &HashSet<ValueId>) -> Error {
-    let mut needed: HashSet<ValueId> = outputs.iter().copied().collect();
+    let needed = needed_values(graph, outputs);
     let place = outputs.first().copied().unwrap_or(input);
-    for node in graph.nodes().iter().rev().filter(|node| !node.outputs.is_empty()) {
-        if outputs_any(node, &needed) {
-            needed.extend(node.inputs.iter().flatten());
-        }
-    }
     if !needed.contains(&input) {
         return Error::new(ErrorKind::NotAClassifier, "the output does not depend on the images")
             .at_tensor(&graph.value(place).name);
@@ -98,7 +106,8 @@ fn cut(graph: &Graph, input: ValueId, outputs: &[ValueId], carrying: &HashSet<Va
         .nodes()
         .iter()
         .filter(|node| {
-            outputs_any(node, &needed) && inputs_any(node, carrying) && !outputs_any(node, carrying)
+            let ends_here = |id: &ValueId| needed.contains(id) && !carrying.contains(id);
+            inputs_any(node, carrying) && node.outputs.iter().flatten().any(ends_here)
         })
         .map(|node| format!("`{}` ({})", node.name, node.op_type))
         .collect();
@@ -109,6 +118,17 @@ fn cut(graph: &Graph, input: ValueId, outputs: &[ValueId], carrying: &HashSet<Va
         cuts[..cuts.len().min(NAMED_CUTS)].join(", ")
     ))
     .at_tensor(&graph.value(place).name)
+}
+
+/// Values that `outputs` are computed of, themselves included.
+pub(crate) fn needed_values(graph: &Graph, outputs: &[ValueId]) -> HashSet<ValueId> {
+    let mut needed: HashSet<ValueId> = outputs.iter().copied().collect();
+    for node in graph.nodes().iter().rev() {
+        if outputs_any(node, &needed) {
+            needed.extend(node.inputs.iter().flatten());
+        }
+    }
+    needed
 }
 
 fn inputs_any(node: &Node, set: &HashSet<ValueId>) -> bool {

@@ -27,10 +27,12 @@ mod sweep;
 mod testing;
 mod weights;
 
+pub(crate) use activity::{carrying_values, needed_values};
 pub use catalogue::{Operator, operators};
 pub use heads::LossHead;
 pub use kernels::Kernels;
 pub use rules::GradientKind;
+pub(crate) use rules::is_straight_through as passes_straight_through;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Builder, Graph, ValueId};

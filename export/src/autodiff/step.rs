@@ -6,7 +6,7 @@ use super::broadcast::unbroadcast;
 use super::ledger::{Ledger, Piece};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Node, Shape, ValueId};
-use crate::tensor::Tensor;
+use crate::tensor::{DataType, Tensor};
 
 /// One node of the reverse walk.
 ///
@@ -68,6 +68,11 @@ impl<'a, 'g> Step<'a, 'g> {
     /// Shape of a value.
     pub(super) fn shape(&self, value: ValueId) -> Result<Shape> {
         self.builder.graph().shape(value).cloned()
+    }
+
+    /// Element type of a value.
+    pub(super) fn dtype(&self, value: ValueId) -> Result<DataType> {
+        self.builder.graph().tensor_type(value).map(|tensor_type| tensor_type.dtype)
     }
 
     /// The constant behind a value, where it is one.

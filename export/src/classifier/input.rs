@@ -24,6 +24,8 @@ pub(super) struct ImageInput {
     pub(super) layout: Layout,
     /// The images.
     pub(super) image: ImageShape,
+    /// What its numbers are.
+    pub(super) dtype: DataType,
 }
 
 impl ImageInput {
@@ -39,19 +41,31 @@ impl ImageInput {
         };
         let name = &graph.value(id).name;
         let input_type = graph.tensor_type(id)?;
-        check_float32(input_type.dtype).map_err(|error| error.at_tensor(name))?;
+        let dtype = input_type.dtype;
+        check_pixels(dtype).map_err(|error| error.at_tensor(name))?;
         let shape = input_type.shape.clone();
         let (layout, image) = layout_and_image(&shape, spec).map_err(|error| error.at_tensor(name))?;
-        Ok(Self { id, shape, layout, image })
+        Ok(Self { id, shape, layout, image, dtype })
     }
 }
 
-/// Refuses any other element type.
-pub(super) fn check_float32(found: DataType) -> Result<()> {
+/// Refuses pixels that are not floating-point numbers.
+fn check_pixels(found: DataType) -> Result<()> {
     match found {
-        DataType::Float32 => Ok(()),
+        found if found.is_float() => Ok(()),
         other => Err(Error::unsupported(format!(
-            "is {other}, and only float32 models can be evaluated: export the model in float32"
+            "is {other}, and gradients need numbers: export the part of the model behind the Cast to float, and give \
+             what it does to the pixels with --mean and --std (for v / 255, nothing: images are in [0, 1])"
+        ))),
+    }
+}
+
+/// Refuses scores that are not floating-point numbers.
+pub(super) fn check_scores(found: DataType) -> Result<()> {
+    match found {
+        found if found.is_float() => Ok(()),
+        other => Err(Error::unsupported(format!(
+            "is {other}, and only scores in floating point can be evaluated: export the logits in place of a label"
         ))),
     }
 }

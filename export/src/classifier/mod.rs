@@ -2,33 +2,54 @@
 //!
 //! [`ImageClassifier::new`] finds out what the file takes and returns, opens a batch that is fixed at one, and puts
 //! normalisation and layout in front, so that everything after it sees pixels in `[0, 1]` as `[N, C, H, W]`.
-//! [`ImageClassifier::original_onnx`] is that graph in the file's own opset and operators;
-//! [`ImageClassifier::forward_onnx`] lifts a copy to one opset and simplifies it, and
-//! [`ImageClassifier::gradient_onnx`] differentiates that.
+//! [`ImageClassifier::original_onnx`] is that graph in the file's own opset, operators and precision;
+//! [`ImageClassifier::forward_onnx`] lifts a copy to one opset and float32 and simplifies it, and
+//! [`ImageClassifier::gradient_onnx`] differentiates that. [`ImageClassifier::scan`] says what the operators show of how far
+//! the gradients can be trusted.
 
 mod input;
 mod output;
 mod prefix;
+mod prepared;
 mod random;
 #[cfg(test)]
 mod tests;
 
-use mimir_bundle::{BatchMode, ImageShape, Layout, Manifest, Normalisation, OutputKind, PreparedGraph};
+use mimir_bundle::{
+    BatchMode, ImageShape, Layout, Manifest, Normalisation, OutputKind, PreparedGraph, Scan, ScannedNode,
+};
 
 use crate::autodiff::{Kernels, LossHead, differentiate};
 use crate::error::Result;
-use crate::graph::{Dim, Graph};
+use crate::graph::Graph;
+use crate::lower::working_copy;
 use crate::onnx::{ModelFile, SharedWeights, write_model, write_prepared};
-use crate::rebatch::open_batch;
 use crate::simplify::{open_gelus, simplify, take_out_factors, tidy};
-use crate::upgrade::upgrade;
 use input::ImageInput;
+use prepared::Prepared;
 
 /// Name of the output of every prepared graph.
 const LOGITS: &str = "logits";
 
 /// Further names of the gradient graphs, which a file may have given to tensors of its own.
 const ADDED_BY_DIFFERENTIATION: [&str; 5] = ["labels", "targets", "cotangent", "loss", "images_gradient"];
+
+/// The file's own graph with its batch fixed at one, for an engine that can work out its shapes.
+///
+/// # Errors
+/// As [`ImageClassifier::new`] for inputs, and as [`write_model`].
+pub fn for_one_image(file: &ModelFile, spec: &InputSpec) -> Result<Vec<u8>> {
+    let input = checked_input(&file.graph, spec)?;
+    write_model(&prepared::with_one_image(file.graph.clone(), input.id)?)
+}
+
+fn checked_input(graph: &Graph, spec: &InputSpec) -> Result<ImageInput> {
+    let input = ImageInput::find(graph, spec)?;
+    if let Some(normalisation) = &spec.normalisation {
+        prefix::check(normalisation, input.image)?;
+    }
+    Ok(input)
+}
 
 /// What the user says about the input of a model.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -46,8 +67,11 @@ pub struct InputSpec {
 pub struct ImageClassifier {
     manifest: Manifest,
     original: Graph,
-    /// The file's own graph for one image, where `original` is the re-batched one.
+    /// Of a file whose shapes only the engine can work out: what it made of `original`.
+    specialised: Option<Graph>,
+    /// The graph for one image, where `original` takes more and must be compared with it.
     fixed_batch: Option<Graph>,
+    scan: Scan,
     random_operators: Vec<String>,
 }
 
@@ -57,13 +81,27 @@ impl ImageClassifier {
     /// # Errors
     /// [`NotAClassifier`](crate::ErrorKind::NotAClassifier) when inputs, outputs or the layout are not those of one,
     /// [`Unsupported`](crate::ErrorKind::Unsupported) for other element types and unknown operators, and the errors of
-    /// [`upgrade`]; all name the tensor or node and the way out.
+    /// [`upgrade`](crate::upgrade::upgrade); all name the tensor or node and the way out.
     pub fn new(file: ModelFile, spec: &InputSpec) -> Result<Self> {
-        let input = ImageInput::find(&file.graph, spec)?;
-        if let Some(normalisation) = &spec.normalisation {
-            prefix::check(normalisation, input.image)?;
-        }
+        let input = checked_input(&file.graph, spec)?;
         let prepared = Prepared::new(&file.graph, &input, spec.normalisation.as_ref())?;
+        Ok(Self::assembled(file, spec, &input, prepared))
+    }
+
+    /// As [`ImageClassifier::new`], for a file whose shapes we cannot work out: forward and gradient graphs are made of
+    /// `specialised`, what an engine made of the bytes of [`for_one_image`], and take one image at a time.
+    ///
+    /// # Errors
+    /// As [`ImageClassifier::new`], above all where the shapes of `specialised` cannot be worked out either.
+    pub fn with_specialised(file: ModelFile, specialised: &ModelFile, spec: &InputSpec) -> Result<Self> {
+        let input = checked_input(&file.graph, spec)?;
+        let inner = checked_input(&specialised.graph, spec)?;
+        let normalisation = spec.normalisation.as_ref();
+        let prepared = Prepared::specialised(&file.graph, &input, &specialised.graph, &inner, normalisation)?;
+        Ok(Self::assembled(file, spec, &input, prepared))
+    }
+
+    fn assembled(file: ModelFile, spec: &InputSpec, input: &ImageInput, prepared: Prepared) -> Self {
         let manifest = Manifest {
             model_digest: file.digest,
             opset: file.graph.opset,
@@ -76,8 +114,9 @@ impl ImageClassifier {
             batch: prepared.batch,
             output: prepared.output,
         };
-        let (original, fixed_batch) = (prepared.graph, prepared.fixed_batch);
-        Ok(Self { manifest, original, fixed_batch, random_operators: random::list(&file.graph) })
+        let Prepared { graph, specialised, fixed_batch, scan, .. } = prepared;
+        let random_operators = scan.random.iter().map(ScannedNode::to_string).collect();
+        Self { manifest, original: graph, specialised, fixed_batch, scan, random_operators }
     }
 
     /// The facts of the prepared model.
@@ -94,6 +133,11 @@ impl ImageClassifier {
         &self.random_operators
     }
 
+    /// What the model's operators show without running it: cut and approximated gradients, randomness, images that mix.
+    pub fn scan(&self) -> &Scan {
+        &self.scan
+    }
+
     /// Says what the outputs are, where running the model showed what its operators do not.
     pub fn set_output_kind(&mut self, kind: OutputKind) {
         self.manifest.output = kind;
@@ -107,13 +151,18 @@ impl ImageClassifier {
         write_model(&self.original)
     }
 
-    /// Of a re-batched model, the file's own graph for one image, to compare [`original_onnx`](Self::original_onnx)
-    /// with.
+    /// The graph for one image, to compare [`original_onnx`](Self::original_onnx) with, where that takes more: of a
+    /// re-batched model, and of one with operators that the scan could not judge.
     pub fn fixed_batch_onnx(&self) -> Option<Result<Vec<u8>>> {
         self.fixed_batch.as_ref().map(write_model)
     }
 
-    /// Goes back to the file's own graph for one image, because the re-batched one gave other numbers.
+    /// Whether there is a graph for one image to compare with: [`fixed_batch_onnx`](Self::fixed_batch_onnx).
+    pub fn has_fixed_batch(&self) -> bool {
+        self.fixed_batch.is_some()
+    }
+
+    /// Goes back to the graph for one image, because the one for many gave other numbers.
     pub fn keep_fixed_batch(&mut self) {
         if let Some(graph) = self.fixed_batch.take() {
             self.original = graph;
@@ -126,7 +175,7 @@ impl ImageClassifier {
     /// are their logarithms.
     ///
     /// # Errors
-    /// As [`upgrade`], [`simplify`] and [`write_model`].
+    /// As [`ImageClassifier::new`], [`simplify`] and [`write_model`].
     pub fn forward_onnx(&self) -> Result<Vec<u8>> {
         write_model(&self.simplified()?)
     }
@@ -135,7 +184,7 @@ impl ImageClassifier {
     /// [`forward_onnx`](Self::forward_onnx), up to rounding.
     ///
     /// # Errors
-    /// As [`upgrade`], [`simplify`] and [`differentiate`]: above all an operator without a gradient rule.
+    /// As [`ImageClassifier::new`], [`simplify`] and [`differentiate`]: above all an operator without a gradient rule.
     pub fn gradient_onnx(&self, head: LossHead) -> Result<Vec<u8>> {
         write_model(&self.gradient(head, Kernels::Standard)?)
     }
@@ -192,7 +241,7 @@ impl ImageClassifier {
 
     /// A lifted and simplified copy that returns logits, or the logarithms of probabilities, under that name.
     fn simplified(&self) -> Result<Graph> {
-        let mut graph = upgrade(&self.original)?;
+        let mut graph = working_copy(self.specialised.as_ref().unwrap_or(&self.original))?.graph;
         simplify(&mut graph)?;
         if self.manifest.output == OutputKind::Probabilities {
             output::take_logarithm(&mut graph)?;
@@ -202,51 +251,4 @@ impl ImageClassifier {
         prefix::claim_name(&mut graph, logits, LOGITS)?;
         Ok(graph)
     }
-}
-
-/// The graphs of a classifier, and what inference found out about them.
-struct Prepared {
-    graph: Graph,
-    fixed_batch: Option<Graph>,
-    batch: BatchMode,
-    classes: usize,
-    output: OutputKind,
-}
-
-impl Prepared {
-    fn new(file: &Graph, input: &ImageInput, normalisation: Option<&Normalisation>) -> Result<Self> {
-        let batch = input.shape.0[0];
-        let own = with_prefix(file.clone(), input, batch, normalisation)?;
-        if batch == Dim::N {
-            return Self::checked(own, batch, BatchMode::Dynamic);
-        }
-        let opened = open_batch(file, input.id, file.tensor_type(input.id)?);
-        let opened = with_prefix(opened, input, Dim::N, normalisation)?;
-        match Self::checked(opened, Dim::N, BatchMode::Rebatched) {
-            Ok(rebatched) => Ok(Self { fixed_batch: Some(own), ..rebatched }),
-            // Whatever keeps the batch from being opened, the file as it is may still be a classifier.
-            Err(_) => Self::checked(own, batch, BatchMode::One),
-        }
-    }
-
-    fn checked(graph: Graph, batch: Dim, mode: BatchMode) -> Result<Self> {
-        let typed = upgrade(&graph)?;
-        if mode == BatchMode::Rebatched {
-            random::check_drawn_per_image(&typed)?;
-        }
-        let (classes, output) = (output::classes(&typed, batch)?, output::kind(&typed)?);
-        Ok(Self { graph, fixed_batch: None, batch: mode, classes, output })
-    }
-}
-
-fn with_prefix(
-    mut graph: Graph,
-    input: &ImageInput,
-    batch: Dim,
-    normalisation: Option<&Normalisation>,
-) -> Result<Graph> {
-    prefix::prepend(&mut graph, input, batch, normalisation)?;
-    let logits = output::sole_output(&graph)?;
-    prefix::claim_name(&mut graph, logits, LOGITS)?;
-    Ok(graph)
 }

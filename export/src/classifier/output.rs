@@ -1,11 +1,13 @@
 //! What the file returns: `[N, K]`, logits or probabilities.
 
-use mimir_bundle::OutputKind;
+use mimir_bundle::{OutputKind, ScannedNode};
 
-use super::input::{check_float32, refused};
+use super::input::{check_scores, refused};
 use super::prefix::claim_name;
 use crate::error::{Error, Result};
-use crate::graph::{Builder, Dim, Graph, NodeId, Shape, ValueId};
+use crate::graph::{Attribute, Attributes, Builder, Dim, Graph, Node, NodeId, Shape, ValueId};
+use crate::scan;
+use crate::tensor::DataType;
 
 /// The smallest probability whose logarithm is taken: the smallest normal number.
 const SMALLEST_PROBABILITY: f32 = f32::MIN_POSITIVE;
@@ -15,7 +17,7 @@ pub(super) fn classes(graph: &Graph, batch: Dim) -> Result<usize> {
     let id = sole_output(graph)?;
     let name = &graph.value(id).name;
     let output = graph.tensor_type(id)?;
-    check_float32(output.dtype).map_err(|error| error.at_tensor(name))?;
+    check_scores(output.dtype).map_err(|error| error.at_tensor(name))?;
     match output.shape.0[..] {
         [found, Dim::Fixed(classes)] if found == batch && classes >= 2 => Ok(classes),
         [found] | [found, Dim::Fixed(1)] if found == batch => Err(one_class(&output.shape).at_tensor(name)),
@@ -48,6 +50,27 @@ pub(super) fn sole_output(graph: &Graph) -> Result<ValueId> {
             )))
         }
     }
+}
+
+/// The Softmax that makes the output probabilities, where there is one.
+pub(super) fn softmax_nodes(graph: &Graph) -> Result<Vec<ScannedNode>> {
+    Ok(last_softmax(graph)?.iter().map(|id| scan::name(graph.node(*id))).collect())
+}
+
+/// Appends a Cast to float32 to a graph that returns another floating-point type.
+pub(super) fn as_float32(graph: &mut Graph) -> Result<()> {
+    let scores = sole_output(graph)?;
+    claim_name(graph, scores, "scores")?;
+    let float32 = graph.add_fresh_value("scores/Cast", None);
+    graph.push_node(Node {
+        name: "scores/Cast".to_owned(),
+        op_type: "Cast".to_owned(),
+        inputs: vec![Some(scores)],
+        outputs: vec![Some(float32)],
+        attributes: Attributes::from_pairs([("to", Attribute::Int(DataType::Float32 as i64))]),
+    });
+    graph.set_outputs(vec![float32]);
+    Ok(())
 }
 
 /// What the numbers are, as far as the operators show.

@@ -62,6 +62,9 @@ pub(super) fn prepend(
             prefix.push(graph, "Reshape", Some(target), []);
         }
     }
+    if input.dtype != DataType::Float32 {
+        prefix.push(graph, "Cast", None, [("to", Attribute::Int(input.dtype as i64))]);
+    }
     prefix.finish(graph, images, input.id)
 }
 

@@ -4,11 +4,6 @@ use crate::error::{Error, Result};
 use crate::graph::{Dim, Graph, Node};
 use crate::random_operators::is_random;
 
-/// The random operators that the output depends on, each in words.
-pub(super) fn list(graph: &Graph) -> Vec<String> {
-    needed(graph).iter().map(|node| format!("node \"{}\" ({})", node.name, node.op_type)).collect()
-}
-
 /// Refuses a typed graph in which the images of a batch share a random value: each image needs its own.
 pub(super) fn check_drawn_per_image(graph: &Graph) -> Result<()> {
     for node in needed(graph) {

@@ -6,11 +6,11 @@ use mimir_bundle::{BatchMode, ImageShape, Layout, Normalisation, OutputKind};
 
 use mimir_runtime::session::{Data, Engine, Input, RawSession, SessionOptions};
 
-use super::{ImageClassifier, InputSpec};
+use super::{ImageClassifier, InputSpec, for_one_image};
 use crate::autodiff::LossHead;
 use crate::error::{ErrorKind, Result};
 use crate::graph::{Graph, ValueId};
-use crate::onnx::ModelFile;
+use crate::onnx::{Limits, ModelFile, read_model_bytes};
 use crate::testing::{add, push, run, run_file};
 
 const IMAGE: ImageShape = ImageShape { channels: 3, height: 4, width: 2 };
@@ -310,10 +310,29 @@ fn a_loss_head_of_probabilities_sees_their_logarithm() {
 }
 
 #[test]
-fn other_types_are_unsupported() {
-    let error = classifier(graph(9, "f64[N,3,4,2]", head), &InputSpec::default()).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
-    assert!(error.to_string().starts_with("tensor `input`: is f64, and only float32 models"), "{error}");
+fn integer_pixels_and_integer_scores_are_unsupported() {
+    let pixels = graph(9, "i64[N,3,4,2]", |graph, x| {
+        let x = push(graph, "Cast", &[x], "to=1");
+        head(graph, x)
+    });
+    let label = graph(13, "f32[N,3,4,2]", |graph, x| {
+        let logits = head(graph, x);
+        push(graph, "Cast", &[logits], "to=7")
+    });
+    for (graph, wanted) in [
+        (
+            pixels,
+            "tensor `input`: is i64, and gradients need numbers: export the part of the model behind the Cast",
+        ),
+        (
+            label,
+            "tensor `logits`: is i64, and only scores in floating point can be evaluated: export the logits",
+        ),
+    ] {
+        let error = classifier(graph, &InputSpec::default()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        assert!(error.to_string().starts_with(wanted), "{error}");
+    }
 }
 
 #[test]
@@ -470,4 +489,75 @@ fn the_fast_graph_gives_the_logits_of_the_file_or_the_logarithms_of_its_probabil
     for (found, wanted) in found.iter().zip(wanted).filter(|(_, wanted)| *wanted > -80.0) {
         assert!((found - wanted).abs() <= 1e-4, "{found} is not {wanted}");
     }
+}
+
+#[test]
+fn sizes_that_only_the_engine_works_out_come_from_its_copy_for_one_image() {
+    let file = file(graph(17, "f32[N,3,4,2]", |graph, x| {
+        // 2 · 12 = 24 pixels, counted with an operator that shape inference does not know.
+        let matrix = graph.add_constant("matrix", crate::Tensor::from_f32(&[2, 2], &[2.0, 0.0, 0.0, 12.0]));
+        let pixels = push(graph, "Det", &[matrix], "");
+        let pixels = push(graph, "Cast", &[pixels], "to=7");
+        let axes = add(graph, "=[0]").unwrap();
+        let pixels = push(graph, "Unsqueeze", &[pixels, axes], "");
+        let open = add(graph, "=[-1]").unwrap();
+        let target = push(graph, "Concat", &[open, pixels], "axis=0");
+        let flat = push(graph, "Reshape", &[x, target], "");
+        let squares = push(graph, "Mul", &[flat, flat], "");
+        head(graph, squares)
+    }));
+    let spec = InputSpec::default();
+    assert!(ImageClassifier::new(file.clone(), &spec).is_err());
+    let engine = Engine::load(None).unwrap();
+    let copy = engine.specialise(&for_one_image(&file, &spec).unwrap()).unwrap();
+    let copy = read_model_bytes(copy.into(), None, &Limits::default()).unwrap();
+    let wanted = run(&file.graph, 1);
+    let classifier = ImageClassifier::with_specialised(file, &copy, &spec).unwrap();
+    assert_eq!(classifier.manifest().batch, BatchMode::One);
+    assert_eq!(run_file(&classifier.original_onnx().unwrap(), 1), wanted);
+    assert_close(&run_file(&classifier.forward_onnx().unwrap(), 1)[0].1, &wanted[0].1);
+    let gradient = run_file(&classifier.gradient_onnx(LossHead::Cotangent).unwrap(), 1);
+    assert_eq!(gradient[1].0, [1, 3, 4, 2]);
+    assert_close(&gradient[0].1, &wanted[0].1);
+}
+
+#[test]
+fn a_model_that_mixes_the_images_of_a_batch_is_evaluated_one_at_a_time() {
+    let classifier = classifier(
+        graph(17, "f32[N,3,4,2]", |graph, x| {
+            let mean = push(graph, "ReduceMean", &[x], "axes=[0]");
+            let centred = push(graph, "Sub", &[x, mean], "");
+            head(graph, centred)
+        }),
+        &InputSpec::default(),
+    )
+    .unwrap();
+    assert_eq!(classifier.manifest().batch, BatchMode::One);
+    let named: Vec<String> = classifier.scan().mixes_images.iter().map(ToString::to_string).collect();
+    assert_eq!(named, ["node \"ReduceMean_0\" (ReduceMean)"]);
+    assert_eq!(run_file(&classifier.original_onnx().unwrap(), 1)[0].0, [1, 5]);
+}
+
+#[test]
+fn what_the_scan_cannot_judge_is_compared_with_one_image_at_a_time() {
+    // Overwrites the first row of the batch, whichever image that is.
+    let mut classifier = classifier(
+        graph(17, "f32[N,3,4,2]", |graph, x| {
+            let flat = push(graph, "Flatten", &[x], "");
+            let indices = graph.add_constant("indices", crate::Tensor::from_i64(&[1, 24], &[0; 24]));
+            let updates = add(graph, "#[1,24]").unwrap();
+            let written = push(graph, "ScatterElements", &[flat, indices, updates], "axis=0");
+            head(graph, written)
+        }),
+        &InputSpec::default(),
+    )
+    .unwrap();
+    assert_eq!(classifier.manifest().batch, BatchMode::Dynamic);
+    let one = run_file(&classifier.fixed_batch_onnx().unwrap().unwrap(), 1).remove(0).1;
+    let many = run_file(&classifier.original_onnx().unwrap(), 3).remove(0).1;
+    assert_eq!(one, many[..5]);
+    assert_ne!(one, many[5..10]);
+    classifier.keep_fixed_batch();
+    assert_eq!(classifier.manifest().batch, BatchMode::One);
+    assert!(!classifier.has_fixed_batch());
 }

@@ -18,6 +18,7 @@ mod matmul;
 mod move_axes;
 mod normalise;
 mod pool;
+mod quantize;
 mod random;
 mod reduce;
 mod registry;

@@ -3,7 +3,7 @@
 use super::view::NodeView;
 use super::{
     broadcast, constant, convolution, einsum, elementwise, gather, join, matmul, move_axes, normalise, pool,
-    random, reduce, reshape, resize, select, slice,
+    quantize, random, reduce, reshape, resize, select, slice,
 };
 use crate::autodiff::kernels;
 use crate::error::Result;
@@ -47,8 +47,10 @@ const RULES: &[(&str, Rule)] = &[
     ("Cosh", elementwise::unary),
     ("CumSum", elementwise::unary),
     ("DepthToSpace", move_axes::depth_to_space),
+    ("DequantizeLinear", quantize::dequantize_linear),
     ("Div", broadcast::same_type),
     ("Dropout", elementwise::dropout),
+    ("DynamicQuantizeLinear", quantize::dynamic_quantize_linear),
     ("Einsum", einsum::einsum),
     ("Elu", elementwise::unary),
     ("Equal", broadcast::comparison),
@@ -103,6 +105,7 @@ const RULES: &[(&str, Rule)] = &[
     ("PRelu", broadcast::type_of_the_first),
     ("Pad", move_axes::pad),
     ("Pow", broadcast::type_of_the_first),
+    ("QuantizeLinear", quantize::quantize_linear),
     ("RMSNormalization", normalise::root_mean_square),
     ("RandomNormal", random::of_shape),
     ("RandomNormalLike", random::like),
@@ -158,6 +161,8 @@ const RULES: &[(&str, Rule)] = &[
     (kernels::GELU_GRADIENT, broadcast::like_the_first),
     (kernels::LAYER_NORMALIZATION_GRADIENT, broadcast::like_the_first),
     (kernels::SOFTMAX_GRADIENT, broadcast::like_the_first),
+    ("com.microsoft::DequantizeLinear", quantize::dequantize_linear),
+    ("com.microsoft::QuantizeLinear", quantize::quantize_linear),
 ];
 
 /// The rule of that operator of the default domain.

@@ -530,3 +530,27 @@ fn torchscript_expand_keeps_the_batch() {
     infer(&mut graph).unwrap();
     assert_eq!(graph.shape(expanded).unwrap().to_string(), "[N, 1, 48]");
 }
+
+#[test]
+fn quantisation() {
+    check(&[
+        ("QuantizeLinear", &["f32[N,3]", "#0.5"], "", "u8[N, 3]"),
+        ("QuantizeLinear", &["f32[N,3]", "#[3]"], "output_dtype=3", "i8[N, 3]"),
+        (
+            "QuantizeLinear",
+            &["f32[N,3]", "#[4]"],
+            "",
+            "error: its scale is [4], wanted one number or one for each of the 3",
+        ),
+        ("QuantizeLinear", &["f32[N,3]", "#[3]"], "axis=0", "error: its scale is [3], wanted one number"),
+        ("QuantizeLinear", &["f32[N,4]", "#[2]"], "block_size=2", "error: has a scale for each block"),
+        (
+            "QuantizeLinear",
+            &["f32[N,3]", "#0.5"],
+            "output_dtype=7",
+            "error: quantises to i64; known are 8- and 16-bit",
+        ),
+        ("DequantizeLinear", &["f32[N,3]", "#0.5"], "", "error: quantises to f32"),
+        ("DynamicQuantizeLinear", &["f32[N,3]"], "", "u8[N, 3]; f32[]; u8[]"),
+    ]);
+}

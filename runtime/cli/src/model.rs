@@ -1,9 +1,9 @@
 //! The model: read from its file, asked what it is, and given its sessions.
 
-use mimir_bundle::{AttackSpec, BatchMode, ImageShape, Manifest, OutputKind, PreparedGraph};
+use mimir_bundle::{AttackSpec, BatchMode, ImageShape, Manifest, OutputKind, PreparedGraph, Scan};
 use mimir_export::autodiff::{Kernels, LossHead};
-use mimir_export::onnx::{Limits, SharedWeights, read_model};
-use mimir_export::{ImageClassifier, InputSpec};
+use mimir_export::onnx::{Limits, ModelFile, SharedWeights, read_model, read_model_bytes};
+use mimir_export::{Error, ErrorKind, ImageClassifier, InputSpec, for_one_image};
 use mimir_runtime::attack::Query;
 use mimir_runtime::evaluate::{EvaluateError, EvaluationSet, Plan};
 use mimir_runtime::model::{Classifier, Loss, ModelSource};
@@ -27,7 +27,11 @@ pub(crate) struct Model {
 }
 
 /// Reads the model's file. `image` is the shape of the images: a flat input does not show it.
-pub(crate) fn read(options: &Options, image: ImageShape) -> Result<ImageClassifier, Failure> {
+pub(crate) fn read(
+    engine: &Engine,
+    options: &Options,
+    image: ImageShape,
+) -> Result<ImageClassifier, Failure> {
     check_normalisation(options, image)?;
     let file = read_model(&options.model, &Limits::default()).or_blame(Blame::Model)?;
     let spec = InputSpec {
@@ -35,7 +39,31 @@ pub(crate) fn read(options: &Options, image: ImageShape) -> Result<ImageClassifi
         layout: options.layout,
         image: Some(image),
     };
-    ImageClassifier::new(file, &spec).or_blame(Blame::Model)
+    classifier(engine, file, &spec).or_blame(Blame::Model)
+}
+
+/// What kind of classifier a file is. Where its shapes cannot be worked out, the engine is asked for a copy for one image
+/// in which they are numbers.
+///
+/// # Errors
+/// In our words, where the engine cannot help either.
+pub(crate) fn classifier(
+    engine: &Engine,
+    file: ModelFile,
+    spec: &InputSpec,
+) -> Result<ImageClassifier, Error> {
+    match ImageClassifier::new(file.clone(), spec) {
+        Err(error) if matches!(error.kind(), ErrorKind::Shape | ErrorKind::Unsupported) => {
+            specialised(engine, file, spec).ok_or(error)
+        }
+        known => known,
+    }
+}
+
+fn specialised(engine: &Engine, file: ModelFile, spec: &InputSpec) -> Option<ImageClassifier> {
+    let bytes = engine.specialise(&for_one_image(&file, spec).ok()?).ok()?;
+    let copy = read_model_bytes(bytes.into(), None, &Limits::default()).ok()?;
+    ImageClassifier::with_specialised(file, &copy, spec).ok()
 }
 
 fn check_normalisation(options: &Options, image: ImageShape) -> Result<(), Failure> {
@@ -61,7 +89,8 @@ impl Model {
         let overrides = options.engine.overrides;
         let (plan, warning) = settle_batch(engine, &mut classifier, set, overrides)?;
         let (votes, random) = votes(&classifier, &options.attacks)?;
-        let warnings = warning.into_iter().chain(random).collect();
+        let scanned = Warning::of_scan(classifier.scan());
+        let warnings = warning.into_iter().chain(random).chain(scanned).collect();
         let mut model = Self { classifier, plan, votes, warnings };
         model.probe_output(engine, set)?;
         Ok(model)
@@ -93,6 +122,11 @@ impl Model {
         }
         let session = original(other, &self.classifier, self.plan)?.classifier();
         session.map(Some).map_err(|error| failure(Blame::Model, format!("--cross-check: {error}")))
+    }
+
+    /// What the model's operators show.
+    pub(crate) fn scan(&self) -> &Scan {
+        self.classifier.scan()
     }
 
     /// The facts of the model.
@@ -211,14 +245,21 @@ fn settle_batch(
     set: &EvaluationSet,
     overrides: Overrides,
 ) -> Result<(SessionPlan, Option<Warning>), Failure> {
-    if !classifier.random_operators().is_empty() && classifier.manifest().batch == BatchMode::Rebatched {
+    if !classifier.random_operators().is_empty() && classifier.has_fixed_batch() {
         // Logits that differ each time cannot be compared: the file's own graph is the one to trust.
         classifier.keep_fixed_batch();
     }
     let chosen = plan(engine, classifier, overrides);
     match (classifier.manifest().batch, chosen) {
-        (BatchMode::Dynamic, chosen) => Ok((chosen?, None)),
-        (BatchMode::One, chosen) => Ok((chosen?, Some(Warning::BatchOfOne))),
+        (BatchMode::Dynamic, chosen) if !classifier.has_fixed_batch() => Ok((chosen?, None)),
+        (BatchMode::Dynamic, Ok(plan)) if is_rebatched_the_same(engine, classifier, set, plan)? => {
+            Ok((plan, None))
+        }
+        (BatchMode::Dynamic, _) => {
+            classifier.keep_fixed_batch();
+            Ok((plan(engine, classifier, overrides)?, Some(Warning::MixesImages { nodes: Vec::new() })))
+        }
+        (BatchMode::One, chosen) => Ok((chosen?, Some(one_at_a_time(classifier.scan())))),
         (BatchMode::Rebatched, Ok(plan)) if is_rebatched_the_same(engine, classifier, set, plan)? => {
             Ok((plan, Some(Warning::Rebatched)))
         }
@@ -226,6 +267,14 @@ fn settle_batch(
             classifier.keep_fixed_batch();
             Ok((plan(engine, classifier, overrides)?, Some(Warning::RebatchingChangesLogits)))
         }
+    }
+}
+
+/// Why a model is evaluated one image at a time.
+fn one_at_a_time(scan: &Scan) -> Warning {
+    match scan.mixes_images[..] {
+        [] => Warning::BatchOfOne,
+        ref nodes => Warning::MixesImages { nodes: nodes.iter().map(ToString::to_string).collect() },
     }
 }
 

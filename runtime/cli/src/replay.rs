@@ -22,6 +22,7 @@ use crate::args::ReplayArgs;
 use crate::counterexamples::CounterexampleSet;
 use crate::data::{self, OpenedImages};
 use crate::failure::{Blame, Failure, OrBlame, failure};
+use crate::model;
 use crate::options::{EngineChoice, Images, engine_choice};
 use crate::report_folder::CERTIFICATE;
 
@@ -48,7 +49,7 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<Replay, Failure> {
     let engine = engine(args, &certificate)?;
     let named = named_images(args, &certificate)?;
     let images = open_images(&named)?;
-    let classifier = read_classifier(&args.model, &certificate)?;
+    let classifier = read_classifier(&engine, &args.model, &certificate)?;
     let set = images.for_model(classifier.manifest())?;
     expect_images(&named, &set, &certificate)?;
     let mut session = session(&engine, &classifier, &certificate)?;
@@ -127,7 +128,11 @@ fn expect_images(images: &Images, set: &EvaluationSet, certificate: &Certificate
     expect_digest(&"labels", &found.labels_digest, &recorded.labels_digest, Blame::Data)
 }
 
-fn read_classifier(path: &Path, certificate: &Certificate) -> Result<ImageClassifier, Failure> {
+fn read_classifier(
+    engine: &Engine,
+    path: &Path,
+    certificate: &Certificate,
+) -> Result<ImageClassifier, Failure> {
     let recorded = &certificate.model;
     let file = read_model(path, &Limits::default()).or_blame(Blame::Model)?;
     expect_digest(&path.display(), &file.digest, &recorded.model_digest, Blame::Model)?;
@@ -136,7 +141,7 @@ fn read_classifier(path: &Path, certificate: &Certificate) -> Result<ImageClassi
         layout: Some(recorded.layout),
         image: Some(recorded.image),
     };
-    let mut classifier = ImageClassifier::new(file, &spec).or_blame(Blame::Model)?;
+    let mut classifier = model::classifier(engine, file, &spec).or_blame(Blame::Model)?;
     if let [first, ..] = classifier.random_operators() {
         let message =
             format!("{first} gives another answer each time: one forward pass neither confirms nor refutes");

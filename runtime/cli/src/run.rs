@@ -31,7 +31,7 @@ pub(crate) fn run(options: &Options) -> Result<Report, Failure> {
     let engines = Engines::load(&options.engine)?;
     let engine = &engines.deciding;
     let images = OpenedImages::open(&options.images)?;
-    let classifier = model::read(options, images.shape())?;
+    let classifier = model::read(engine, options, images.shape())?;
     let set = images.for_model(classifier.manifest())?;
     let model = Model::probe(engine, classifier, &set, options)?;
     let data = data::record(&options.images, &set, model.manifest().image)?;
@@ -120,6 +120,7 @@ fn setting(
         model_file: options.model.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         data,
         manifest: model.manifest().clone(),
+        scan: model.scan().clone(),
         threat_model: options.threat_model,
         seed: options.seed,
         execution: execution(&engines.deciding, model.plan, options.engine.precision),

@@ -1,7 +1,7 @@
 //! `report.json`: every field of it. Fractions are in `[0, 1]`, lengths in pixels of `[0, 1]`.
 
 use mimir_bundle::certificate::{Counts, CrossCheck, EvaluationData, Execution, Tool};
-use mimir_bundle::{AttackSpec, Manifest, ThreatModel};
+use mimir_bundle::{AttackSpec, Manifest, Scan, ThreatModel};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -146,6 +146,8 @@ pub struct ModelSummary {
     pub file: String,
     /// The facts, with the digest.
     pub manifest: Manifest,
+    /// What its operators show without running it.
+    pub scan: Scan,
 }
 
 /// A warning and its sentence.

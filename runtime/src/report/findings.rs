@@ -4,7 +4,7 @@ use mimir_bundle::certificate::{
     AttackRecord, CERTIFICATE_VERSION, Certificate, Counterexamples, Counts, CrossCheck, EvaluationData,
     Execution, Extent, STATEMENT, Tool,
 };
-use mimir_bundle::{Manifest, ThreatModel};
+use mimir_bundle::{Manifest, Scan, ThreatModel};
 
 use super::{
     AttackSummary, CurvePoint, GateReport, MEANING, MinAttackedAccuracy, ModelSummary, REPORT_VERSION,
@@ -21,6 +21,8 @@ pub struct Setting {
     pub model_file: String,
     /// The model.
     pub manifest: Manifest,
+    /// What its operators show without running it.
+    pub scan: Scan,
     /// The images and labels.
     pub data: EvaluationData,
     /// What the adversary was allowed to do.
@@ -80,7 +82,11 @@ impl<'a> Findings<'a> {
             meaning: MEANING.to_owned(),
             warnings: self.warnings().into_iter().map(Into::into).collect(),
             threat_model: self.setting.threat_model,
-            model: ModelSummary { file: model_file.clone(), manifest: manifest.clone() },
+            model: ModelSummary {
+                file: model_file.clone(),
+                manifest: manifest.clone(),
+                scan: self.setting.scan.clone(),
+            },
             data: self.setting.data.clone(),
             seed: self.setting.seed,
             execution: self.setting.execution.clone(),

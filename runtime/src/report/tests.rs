@@ -1,7 +1,9 @@
 use mimir_bundle::certificate::{
     Counterexamples, CrossCheck, CrossCheckedAttack, Disagreement, EvaluationData, Execution, Tool,
 };
-use mimir_bundle::{BatchMode, ImageShape, Layout, Manifest, Norm, OutputKind, ThreatModel};
+use mimir_bundle::{
+    BatchMode, ImageShape, Layout, Manifest, Norm, OutputKind, Scan, ScannedNode, ThreatModel,
+};
 
 use super::*;
 use crate::evaluate::{
@@ -12,6 +14,7 @@ fn setting() -> Setting {
     Setting {
         model_file: "model.onnx".into(),
         manifest: manifest(),
+        scan: Scan::default(),
         data: EvaluationData {
             source: "npz:images.npz".into(),
             split: None,
@@ -547,4 +550,31 @@ fn committed_schema_is_the_schema_of_the_type() {
         schema,
         "docs/report.schema.json: run with MIMIR_BLESS=1"
     );
+}
+
+#[test]
+fn what_the_scan_found_is_a_warning_and_is_listed() {
+    let node = |name: &str, operator: &str| ScannedNode { name: name.into(), operator: operator.into() };
+    let scan = Scan {
+        gradient_cuts: vec![node("steps", "Round")],
+        straight_through: (0..7).map(|index| node(&format!("q{index}"), "QuantizeLinear")).collect(),
+        float32_copy_of: vec!["float16".into()],
+        ..Scan::default()
+    };
+    let warnings = Warning::of_scan(&scan);
+    let [approximation, cut, copies] = &warnings[..] else { panic!("{warnings:?}") };
+    let text = approximation.to_string();
+    assert!(text.starts_with("gradient approximation (BPDA) at node \"q0\" (QuantizeLinear), "), "{text}");
+    assert!(
+        text.contains("node \"q4\" (QuantizeLinear) and 2 more (model.scan in report.json has all)"),
+        "{text}"
+    );
+    assert!(cut.to_string().starts_with("no gradient passes node \"steps\" (Round): "), "{cut}");
+    assert!(copies.to_string().starts_with("the file computes in float16: "), "{copies}");
+    assert_eq!(Warning::of_scan(&Scan::default()), []);
+
+    let report =
+        Findings::new(&Setting { scan: scan.clone(), warnings, ..setting() }, &evaluation()).report();
+    assert_eq!(report.model.scan, scan);
+    assert!(report.to_string().contains("warning: gradient approximation (BPDA) at"), "{report}");
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use mimir_bundle::{Scan, ScannedNode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,26 @@ pub enum Warning {
         votes: usize,
         /// The nodes.
         nodes: Vec<String>,
+    },
+    /// Operators whose gradient is a stand-in: attacks along it are weaker than along a derivative.
+    GradientApproximation {
+        /// The nodes.
+        nodes: Vec<String>,
+    },
+    /// Operators that stand between the images and the output, and pass no gradient.
+    GradientCut {
+        /// The nodes.
+        nodes: Vec<String>,
+    },
+    /// Images of a batch influence each other: evaluated one image at a time.
+    MixesImages {
+        /// The nodes; none where only running the model showed it.
+        nodes: Vec<String>,
+    },
+    /// The file computes in other numbers than float32, and searches run in float32 copies.
+    Float32Copies {
+        /// The types of the file.
+        types: Vec<String>,
     },
     /// An attack used `z_t - z_y` because the ratio needs more classes.
     MarginForRatio {
@@ -120,6 +141,10 @@ impl fmt::Display for Warning {
                  (--mean, --std), --layout and the labels",
                 100.0 * clean_accuracy,
             ),
+            Self::GradientApproximation { .. }
+            | Self::GradientCut { .. }
+            | Self::MixesImages { .. }
+            | Self::Float32Copies { .. } => self.fmt_scan(f),
             Self::MarginForRatio { .. }
             | Self::ZeroGradients { .. }
             | Self::SquareBeatsGradients { .. }
@@ -132,6 +157,59 @@ impl fmt::Display for Warning {
 }
 
 impl Warning {
+    /// What the static scan of a model gives cause for; images that mix are the caller's to judge.
+    pub fn of_scan(scan: &Scan) -> Vec<Self> {
+        let names = |nodes: &[ScannedNode]| nodes.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let mut warnings = Vec::new();
+        if !scan.straight_through.is_empty() {
+            warnings.push(Self::GradientApproximation { nodes: names(&scan.straight_through) });
+        }
+        if !scan.gradient_cuts.is_empty() {
+            warnings.push(Self::GradientCut { nodes: names(&scan.gradient_cuts) });
+        }
+        if !scan.float32_copy_of.is_empty() {
+            warnings.push(Self::Float32Copies { types: scan.float32_copy_of.clone() });
+        }
+        warnings
+    }
+
+    /// Warnings about what the model's operators are.
+    fn fmt_scan(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::GradientApproximation { nodes } => write!(
+                f,
+                "gradient approximation (BPDA) at {}: rounding has no useful derivative, so gradients pass straight \
+                 through it, and attacks along them are weaker than they look. Keep square among the attacks; every \
+                 counterexample was confirmed by the file itself",
+                shortened(nodes),
+            ),
+            Self::GradientCut { nodes } => write!(
+                f,
+                "no gradient passes {}: attacks see only what goes around, which can look like robustness. Keep square \
+                 among the attacks, or attack the model adaptively with a smooth substitute",
+                shortened(nodes),
+            ),
+            Self::MixesImages { nodes } if nodes.is_empty() => f.write_str(
+                "the model gives an image other logits in a batch than alone: evaluated one image at a time, which is \
+                 slow, and says nothing about batches. Export the model in inference mode",
+            ),
+            Self::MixesImages { nodes } => write!(
+                f,
+                "images of a batch influence each other at {}: evaluated one image at a time, which is slow, and says \
+                 nothing about batches. Export the model in inference mode; quantise it statically",
+                shortened(nodes),
+            ),
+            Self::Float32Copies { types } => write!(
+                f,
+                "the file computes in {}: attacks search in float32 copies of it, and the file itself decides what is \
+                 broken",
+                types.join(", "),
+            ),
+            // `fmt` has the others.
+            _ => Ok(()),
+        }
+    }
+
     /// Warnings about the engines and the course of the attacks.
     fn fmt_course(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -183,6 +261,16 @@ impl Warning {
 
 /// Images that a sentence names, at most; the report has them all.
 const LISTED: usize = 10;
+
+/// The first nodes of a list, and how many more there are.
+fn shortened(nodes: &[String]) -> String {
+    const NAMED: usize = 5;
+    let named = nodes[..nodes.len().min(NAMED)].join(", ");
+    match nodes.len().saturating_sub(NAMED) {
+        0 => named,
+        more => format!("{named} and {more} more (model.scan in report.json has all)"),
+    }
+}
 
 /// `3, 5, …` where there are more than those.
 fn listed(images: &[usize], count: usize) -> String {

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::locate::Surroundings;
 use super::onnx_runtime::{OnnxRuntime, OnnxRuntimeSession, Weights};
 use super::rten::{RtenSession, VERSION as RTEN_VERSION};
+use super::specialise::specialise;
 use super::{Device, EngineError, Input, LoadedGraph, Output, SessionOptions};
 
 /// What runs models. `Display` of a value is in reports: the name that its makers give it.
@@ -103,6 +104,21 @@ impl Engine {
         match &self.side {
             Side::OnnxRuntime(library) => library.version(),
             Side::Rten => RTEN_VERSION,
+        }
+    }
+
+    /// The model with all that does not depend on its inputs computed, in standard operators. The bytes must be our own
+    /// serialisation of a graph, as for [`RawSession::new`], with a number for every size of its inputs.
+    ///
+    /// # Errors
+    /// [`EngineError::Failed`] when the engine refuses the model, or is rten, which cannot hand out what it makes of one.
+    pub fn specialise(&self, model: &[u8]) -> Result<Vec<u8>, EngineError> {
+        match &self.side {
+            Side::OnnxRuntime(library) => specialise(library, model),
+            Side::Rten => Err(EngineError::Failed {
+                engine: EngineKind::Rten.name(),
+                message: "cannot specialise a model".to_owned(),
+            }),
         }
     }
 

@@ -14,6 +14,7 @@ mod onnx_models;
 mod onnx_runtime;
 mod options;
 mod rten;
+mod specialise;
 mod weights;
 
 pub use device::{Device, DeviceError};

@@ -236,6 +236,19 @@ impl OnnxRuntimeSession {
     }
 }
 
+/// Builds a session on the processor only to let it write the model that it would run.
+pub(super) fn write_optimised(
+    library: &OnnxRuntime,
+    model: &[u8],
+    options: SessionOptions,
+    path: &Path,
+) -> Result<(), EngineError> {
+    let builder = builder(library, Device::Cpu, options)?;
+    let mut builder = builder.with_optimized_model_path(path)?;
+    builder.commit_from_memory(model)?;
+    Ok(())
+}
+
 /// All that a session is told before it sees its model.
 fn builder(
     library: &OnnxRuntime,

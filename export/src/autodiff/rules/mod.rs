@@ -38,6 +38,7 @@ mod patches;
 mod phases;
 mod piecewise;
 mod pointwise;
+mod quantize;
 mod reduce;
 mod reduce_extrema;
 mod reduce_norm;
@@ -106,6 +107,7 @@ const FAMILIES: &[&[Entry]] = &[
     pad::RULES,
     piecewise::RULES,
     pointwise::RULES,
+    quantize::RULES,
     reduce::RULES,
     reduce_extrema::RULES,
     reduce_norm::RULES,
@@ -152,6 +154,11 @@ pub(super) fn supported() -> BTreeSet<&'static str> {
 /// Whether no gradient passes the operator, although it is a function of its inputs.
 pub(super) fn cuts(op_type: &str) -> bool {
     entry(op_type).is_some_and(|entry| entry.kind == GradientKind::Zero)
+}
+
+/// Whether the rule of the operator is a stand-in for a derivative that is zero almost everywhere.
+pub(crate) fn is_straight_through(op_type: &str) -> bool {
+    entry(op_type).is_some_and(|entry| entry.kind == GradientKind::StraightThrough)
 }
 
 #[cfg(test)]
