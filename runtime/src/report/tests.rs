@@ -273,6 +273,14 @@ fn json_form() {
           "classes": 10,
           "batch": "rebatched",
           "output": "logits"
+        },
+        "scan": {
+          "gradient_cuts": [],
+          "straight_through": [],
+          "random": [],
+          "mixes_images": [],
+          "softmax_outputs": [],
+          "float32_copy_of": []
         }
       },
       "data": {
