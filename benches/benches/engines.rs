@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use mimir_export::autodiff::{LossHead, differentiate};
+use mimir_export::autodiff::{Kernels, LossHead, differentiate};
 use mimir_export::onnx::write_model;
 use mimir_export::vit::{VitConfig, vit};
 use mimir_runtime::session::{Data, Engine, Input, RawSession, SessionOptions};
@@ -65,7 +65,8 @@ fn user_seconds() -> f64 {
 
 fn engines(criterion: &mut Criterion) {
     let forward = vit(CONFIG, 0).expect("the sizes fit");
-    let gradient = differentiate(&forward, LossHead::CrossEntropy).expect("every operator has a rule");
+    let gradient = differentiate(&forward, LossHead::CrossEntropy, Kernels::Standard)
+        .expect("every operator has a rule");
     let model = write_model(&gradient).expect("our own graph can be written");
     let ort = Engine::load(None).expect("ONNX Runtime is there: `make setup` fetches it");
     let mut sides = [Side::new(&ort, &model), Side::new(&Engine::rten(), &model)];

@@ -79,9 +79,9 @@ fn models(engine: &Engine, prepared: &ImageClassifier) -> OnnxModels {
     let plan = SessionPlan { batch: IMAGES, workers: 1, threads: 1 };
     let original = prepared.original_onnx().unwrap();
     let models = OnnxModels::new(engine, prepared.manifest(), original, plan).unwrap();
-    let models = models.with_search(prepared.forward_onnx().unwrap());
+    let models = models.with_search(prepared.forward_onnx().unwrap()).unwrap();
     LOSSES.into_iter().fold(models, |models, (loss, head)| {
-        models.with_gradient(loss, prepared.gradient_onnx(head).unwrap())
+        models.with_gradient(loss, prepared.gradient_onnx(head).unwrap()).unwrap()
     })
 }
 
