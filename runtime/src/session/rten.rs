@@ -6,7 +6,6 @@
 
 mod adapt;
 mod limits;
-mod statistics;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -69,7 +68,7 @@ impl RtenSession {
         for ((_, name), value) in self.outputs.iter().zip(values) {
             let Value::FloatTensor(tensor) = value else { return Err(EngineError::OutputType(name.clone())) };
             let tensor = tensor.into_contiguous();
-            visit(name, tensor.shape().as_ref(), tensor.data());
+            visit(name, tensor.shape(), tensor.data());
         }
         Ok(())
     }
