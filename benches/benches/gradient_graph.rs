@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use mimir_export::autodiff::{LossHead, differentiate};
+use mimir_export::autodiff::{Kernels, LossHead, differentiate};
 use mimir_export::graph::Graph;
 use mimir_export::onnx::{Limits, read_model, write_model};
 use mimir_export::simplify::simplify;
@@ -34,7 +34,8 @@ struct Pair {
 
 impl Pair {
     fn new(name: &'static str, forward: &Graph) -> Self {
-        let gradient = differentiate(forward, LossHead::CrossEntropy).expect("every operator has a rule");
+        let gradient = differentiate(forward, LossHead::CrossEntropy, Kernels::Standard)
+            .expect("every operator has a rule");
         let images = forward.inputs()[0];
         let shape = forward.shape(images).expect("the input has a type");
         Self {

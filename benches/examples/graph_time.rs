@@ -1,60 +1,67 @@
 //! Seconds of one pass through a model's graphs, on demand, for `scripts/compare-graphs`:
 //!
 //! ```sh
-//! cargo run --release -p mimir-benches --example graph_time -- model.onnx 3,224,224 8 2
+//! cargo run --release -p mimir-benches --example graph_time -- model.onnx 3,224,224 8 2 1
 //! ```
 //!
-//! The arguments are the file, the shape of an image, images in a batch and threads. The first line that it prints is about
-//! building the gradient graph. Then each line of the standard input names a graph (`original`: the file's own, `forward`:
-//! simplified, `gradient`: logits, cross-entropy and gradient) and is answered with the wall and CPU seconds of one pass.
+//! The arguments are the file, the shape of an image, images in a batch, workers and threads of each. The first line that
+//! it prints is about building the gradient graph. Then each line of the standard input names a graph (`original`: the
+//! file's own, `forward`: simplified, `gradient`: logits, cross-entropy and gradient), every worker runs a batch through
+//! it, and the answer is the seconds for one batch: wall seconds over workers.
 
 use std::io::BufRead;
 use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
-use mimir_bundle::ImageShape;
-use mimir_export::autodiff::LossHead;
-use mimir_export::onnx::{Limits, read_model};
+use mimir_bundle::{ImageShape, PreparedGraph};
+use mimir_export::autodiff::{Kernels, LossHead};
+use mimir_export::onnx::{Limits, SharedWeights, read_model};
 use mimir_export::{ImageClassifier, InputSpec};
-use mimir_runtime::session::{Data, Engine, Input, RawSession, SessionOptions};
+use mimir_runtime::session::{Data, Engine, Input, LoadedGraph, RawSession, SessionOptions, WeightPool};
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [file, image, batch, threads] = &arguments[..] else {
-        bail!("wanted FILE CHANNELS,HEIGHT,WIDTH BATCH THREADS");
-    };
-    let (batch, threads): (usize, usize) = (batch.parse().context("BATCH")?, threads.parse().context("THREADS")?);
+    let [file, image, numbers @ ..] = &arguments[..] else { bail!("{USAGE}") };
+    let numbers: Vec<usize> =
+        numbers.iter().map(|number| number.parse().context(USAGE)).collect::<Result<_>>()?;
+    let &[batch, workers, threads] = &numbers[..] else { bail!("{USAGE}") };
     let image: Vec<usize> =
-        image.split(',').map(|size| size.parse().context("an image is CHANNELS,HEIGHT,WIDTH")).collect::<Result<_>>()?;
-    ensure!(image.len() == 3, "an image is CHANNELS,HEIGHT,WIDTH");
-    let classifier = read(Path::new(file), &image)?;
-    let gradient = build(&classifier, Path::new(file))?;
-    let mut graphs = Graphs::new(&classifier, &gradient, &[&[batch], &image[..]].concat(), threads)?;
+        image.split(',').map(|size| size.parse().context(USAGE)).collect::<Result<_>>()?;
+    ensure!(image.len() == 3, "{USAGE}");
+    let graphs = graphs(Path::new(file), &image)?;
+    let dims = [&[batch], &image[..]].concat();
+    let mut workers = workers_over(graphs, &dims, workers, threads)?;
     for line in std::io::stdin().lock().lines() {
-        println!("{}", graphs.time(line?.trim())?);
+        println!("{}", serde_json::json!({ "seconds": time(&mut workers, line?.trim())? }));
     }
     Ok(())
 }
 
-fn read(file: &Path, image: &[usize]) -> Result<ImageClassifier> {
-    let image = ImageShape { channels: image[0], height: image[1], width: image[2] };
-    let spec = InputSpec { image: Some(image), ..InputSpec::default() };
-    Ok(ImageClassifier::new(read_model(file, &Limits::default())?, &spec)?)
-}
+const USAGE: &str = "wanted FILE CHANNELS,HEIGHT,WIDTH BATCH WORKERS THREADS";
 
-/// The gradient graph; prints what making it took, in seconds and in multiples of the file's size.
-fn build(classifier: &ImageClassifier, file: &Path) -> Result<Vec<u8>> {
+/// Names of the graphs, in the order of [`graphs`].
+const NAMES: [&str; 3] = ["original", "forward", "gradient"];
+
+/// The graphs of a model; prints what making the gradient graph took, in seconds and in multiples of the file's size.
+fn graphs(file: &Path, image: &[usize]) -> Result<[PreparedGraph; 3]> {
+    let shape = ImageShape { channels: image[0], height: image[1], width: image[2] };
+    let spec = InputSpec { image: Some(shape), ..InputSpec::default() };
     let size = std::fs::metadata(file)?.len();
     let start = Instant::now();
-    let gradient = classifier.gradient_onnx(LossHead::CrossEntropy)?;
+    let classifier = ImageClassifier::new(read_model(file, &Limits::default())?, &spec)?;
+    let read = start.elapsed();
+    let mut shared = SharedWeights::default();
+    let original = classifier.prepared_original(&mut shared)?;
+    let gradient = classifier.prepared_gradient(LossHead::CrossEntropy, Kernels::Mimir, &mut shared)?;
     let line = serde_json::json!({
-        "build_seconds": start.elapsed().as_secs_f64(),
+        "read_seconds": read.as_secs_f64(),
+        "build_seconds": (start.elapsed() - read).as_secs_f64(),
         "file_bytes": size,
         "peak_over_file": peak_bytes()? as f64 / size as f64,
     });
     println!("{line}");
-    Ok(gradient)
+    Ok([original, classifier.prepared_forward(&mut shared)?, gradient])
 }
 
 /// The most memory that the process has held.
@@ -65,51 +72,60 @@ fn peak_bytes() -> Result<u64> {
     Ok(kilobytes * 1024)
 }
 
-struct Graphs {
-    original: RawSession,
-    forward: RawSession,
-    gradient: RawSession,
+/// The sessions of one worker, and a batch for them.
+struct Worker {
+    sessions: [RawSession; 3],
     dims: Vec<usize>,
     images: Vec<f32>,
     labels: Vec<i64>,
 }
 
-impl Graphs {
-    fn new(classifier: &ImageClassifier, gradient: &[u8], dims: &[usize], threads: usize) -> Result<Self> {
-        let engine = Engine::load(None)?;
-        let options = SessionOptions { threads, ..SessionOptions::default() };
-        let session = |model: &[u8]| RawSession::new(&engine, model, options);
-        Ok(Self {
-            original: session(&classifier.original_onnx()?)?,
-            forward: session(&classifier.forward_onnx()?)?,
-            gradient: session(gradient)?,
+fn workers_over(
+    graphs: [PreparedGraph; 3],
+    dims: &[usize],
+    workers: usize,
+    threads: usize,
+) -> Result<Vec<Worker>> {
+    let engine = Engine::load(None)?;
+    let mut pool = WeightPool::default();
+    let mut loaded = Vec::new();
+    for graph in graphs {
+        loaded.push(LoadedGraph::new(&engine, graph, &mut pool)?);
+    }
+    let options = SessionOptions { threads, ..SessionOptions::default() };
+    let session = |graph: &LoadedGraph| RawSession::over(&engine, graph, options);
+    let worker = |_| {
+        Ok(Worker {
+            sessions: [session(&loaded[0])?, session(&loaded[1])?, session(&loaded[2])?],
             dims: dims.to_vec(),
             images: (0..dims.iter().product()).map(|index: usize| 0.5 + 0.5 * (index as f32).sin()).collect(),
             labels: vec![0; dims[0]],
         })
-    }
-
-    /// One pass through the graph of that name.
-    fn time(&mut self, graph: &str) -> Result<serde_json::Value> {
-        let images = Input { name: "images", dims: &self.dims, data: Data::F32(&self.images) };
-        let labels = Input { name: "labels", dims: &self.dims[..1], data: Data::I64(&self.labels) };
-        let both = [images, labels];
-        let (session, inputs) = match graph {
-            "original" => (&mut self.original, &both[..1]),
-            "forward" => (&mut self.forward, &both[..1]),
-            "gradient" => (&mut self.gradient, &both[..]),
-            other => bail!("`{other}` is no graph; wanted original, forward or gradient"),
-        };
-        let (start, cpu) = (Instant::now(), cpu_seconds()?);
-        std::hint::black_box(session.run(inputs)?);
-        Ok(serde_json::json!({ "seconds": start.elapsed().as_secs_f64(), "cpu": cpu_seconds()? - cpu }))
-    }
+    };
+    (0..workers).map(worker).collect()
 }
 
-/// User and system time of the process, in hundredths of a second as the kernel counts it.
-fn cpu_seconds() -> Result<f64> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let fields: Vec<&str> = stat.rsplit(") ").next().context("/proc/self/stat")?.split(' ').collect();
-    let ticks = |place: usize| -> Result<f64> { Ok(fields.get(place).context("/proc/self/stat")?.parse()?) };
-    Ok((ticks(11)? + ticks(12)?) / 100.0)
+/// Seconds for one batch, all workers running one at the same time.
+fn time(workers: &mut [Worker], graph: &str) -> Result<f64> {
+    let place = NAMES.iter().position(|name| *name == graph);
+    let place = place.with_context(|| format!("`{graph}` is no graph; wanted one of {NAMES:?}"))?;
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = workers.iter_mut().map(|worker| scope.spawn(|| worker.run(place))).collect();
+        runs.into_iter().try_for_each(|run| run.join().map_err(|_| anyhow::anyhow!("a worker panicked"))?)
+    })?;
+    Ok(start.elapsed().as_secs_f64() / workers.len() as f64)
+}
+
+impl Worker {
+    fn run(&mut self, place: usize) -> Result<()> {
+        let images = Input { name: "images", dims: &self.dims, data: Data::F32(&self.images) };
+        let labels = Input { name: "labels", dims: &self.dims[..1], data: Data::I64(&self.labels) };
+        let inputs = [images, labels];
+        let inputs = if NAMES[place] == "gradient" { &inputs[..] } else { &inputs[..1] };
+        self.sessions[place].run_with(inputs, |_, _, data| {
+            std::hint::black_box(data);
+        })?;
+        Ok(())
+    }
 }

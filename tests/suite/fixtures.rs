@@ -49,7 +49,8 @@ fn check(name: &str, batch: BatchMode) {
     }
 
     let models = sessions(&prepared, &reference, prepared.original_onnx().unwrap())
-        .with_gradient(Loss::CrossEntropy, prepared.gradient_onnx(LossHead::CrossEntropy).unwrap());
+        .with_gradient(Loss::CrossEntropy, prepared.gradient_onnx(LossHead::CrossEntropy).unwrap())
+        .unwrap();
 
     let mut gradients = models.differentiable(Loss::CrossEntropy).unwrap();
     let goal = |label: &usize| Goal { label: *label, target: None };

@@ -4,6 +4,7 @@
 pub mod attack;
 pub mod certificate;
 pub mod digest;
+pub mod kernels;
 mod manifest;
 mod prepared;
 mod threat_model;

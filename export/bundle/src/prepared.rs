@@ -34,3 +34,9 @@ impl PreparedGraph {
         Self { model: model.into(), weights: Vec::new() }
     }
 }
+
+impl From<Vec<u8>> for PreparedGraph {
+    fn from(model: Vec<u8>) -> Self {
+        Self::self_contained(model)
+    }
+}

@@ -17,6 +17,7 @@ mod activity;
 mod broadcast;
 mod catalogue;
 mod heads;
+pub(crate) mod kernels;
 mod ledger;
 mod rules;
 mod step;
@@ -28,6 +29,7 @@ mod weights;
 
 pub use catalogue::{Operator, operators};
 pub use heads::LossHead;
+pub use kernels::Kernels;
 pub use rules::GradientKind;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -41,14 +43,14 @@ const LOWEST_OPSET: u32 = 18;
 ///
 /// `forward` is in topological order, typed by [`crate::shape`], at opset 18 or newer, and has one input (the images,
 /// `[N, …]`) and one output (the logits, `[N, K]`). The result has inputs and outputs as [`LossHead`] says; `N` stays
-/// dynamic where it is.
+/// dynamic where it is. `kernels` says whether operators of our own may be in it.
 ///
 /// # Errors
 /// - [`ErrorKind::NotAClassifier`] when inputs and outputs are not as above;
 /// - [`ErrorKind::Unsupported`] when an operator between images and logits has no rule, naming node and operator, or
 ///   when every path from the images to the logits is cut, naming the nodes that cut it;
 /// - [`ErrorKind::Shape`] when a value on the way has no known shape.
-pub fn differentiate(forward: &Graph, head: LossHead) -> Result<Graph> {
+pub fn differentiate(forward: &Graph, head: LossHead, kernels: Kernels) -> Result<Graph> {
     check_opset(forward)?;
     let (images, logits) = (sole("input", forward.inputs())?, sole("output", forward.outputs())?);
     let mut graph = forward.clone();
@@ -59,6 +61,9 @@ pub fn differentiate(forward: &Graph, head: LossHead) -> Result<Graph> {
     let named = Builder::new(&mut graph, "gradient").op("Identity", &[gradient])?;
     graph.rename(named, "images_gradient")?;
     graph.set_outputs([Some(logits), loss, Some(named)].into_iter().flatten().collect());
+    if kernels == Kernels::Standard {
+        kernels::lower(&mut graph)?;
+    }
     graph.prune();
     Ok(graph)
 }
@@ -99,6 +104,7 @@ pub fn vector_jacobian_product(forward: &Graph, wanted: &[ValueId]) -> Result<Gr
         gradients.push(gradient);
     }
     graph.set_outputs(gradients);
+    kernels::lower(&mut graph)?;
     graph.prune();
     Ok(graph)
 }

@@ -2,6 +2,7 @@
 
 use mimir_runtime::session::{Data, Engine, Input, RawSession, SessionOptions};
 
+use super::kernels::{Kernels, is_ours, lower};
 use super::sweep::pull_back;
 use crate::error::Result;
 use crate::graph::{Builder, Dim, Graph, Shape, TensorType, ValueId};
@@ -91,6 +92,10 @@ pub(super) fn function(
 
 /// The graph with an input `g`, the cotangent of the output, and the cotangent of `x` as its only output.
 pub(super) fn adjoint(forward: &Graph) -> Result<Graph> {
+    adjoint_with(forward, Kernels::Standard)
+}
+
+fn adjoint_with(forward: &Graph, kernels: Kernels) -> Result<Graph> {
     let mut graph = forward.clone();
     let (x, y) = (graph.inputs()[0], graph.outputs()[0]);
     let tensor_type = graph.tensor_type(y)?.clone();
@@ -100,13 +105,25 @@ pub(super) fn adjoint(forward: &Graph) -> Result<Graph> {
     // An output must be produced by a node.
     let dx = Builder::new(&mut graph, "dx").op("Identity", &[dx])?;
     graph.set_outputs(vec![dx]);
+    if kernels == Kernels::Standard {
+        lower(&mut graph)?;
+    }
     graph.prune();
     Ok(graph)
 }
 
-/// Text of the nodes that the backward pass adds, for snapshots.
+/// Text of the nodes that the backward pass adds, for snapshots: standard operators.
 pub(super) fn backward_text(forward: &Graph) -> String {
-    let text = adjoint(forward).unwrap().to_string();
+    text_with(forward, Kernels::Standard)
+}
+
+/// The same with operators of our own.
+pub(super) fn kernel_text(forward: &Graph) -> String {
+    text_with(forward, Kernels::Mimir)
+}
+
+fn text_with(forward: &Graph, kernels: Kernels) -> String {
+    let text = adjoint_with(forward, kernels).unwrap().to_string();
     let lines = text.lines().filter(|line| line.contains("gradient") && !line.starts_with("output"));
     lines.collect::<Vec<_>>().join("\n")
 }
@@ -126,7 +143,17 @@ pub(super) fn check(
 /// As [`check`], for a graph with one input and one output.
 #[track_caller]
 pub(super) fn check_graph(case: &str, domain: Domain, forward: &Graph) {
-    let backward = adjoint(forward).unwrap_or_else(|error| panic!("{case}: {error}"));
+    let made = |kernels| adjoint_with(forward, kernels).unwrap_or_else(|error| panic!("{case}: {error}"));
+    let backward = made(Kernels::Standard);
+    check_backward(case, domain, forward, &backward);
+    let fused = made(Kernels::Mimir);
+    if fused.nodes().iter().any(|node| is_ours(&node.op_type)) {
+        check_backward(&format!("{case}, with kernels"), domain, forward, &fused);
+    }
+}
+
+#[track_caller]
+fn check_backward(case: &str, domain: Domain, forward: &Graph, backward: &Graph) {
     let dims =
         |id| forward.shape(id).unwrap().0.iter().map(|dim| dim.at_batch(BATCH)).collect::<Vec<usize>>();
     let (x_dims, y_dims) = (dims(forward.inputs()[0]), dims(forward.outputs()[0]));
@@ -135,7 +162,7 @@ pub(super) fn check_graph(case: &str, domain: Domain, forward: &Graph) {
     let x = numbers.draw(domain, x_dims.iter().product());
     let w = numbers.draw(Domain::Real, y_dims.iter().product());
 
-    let mut backward = session(&backward);
+    let mut backward = session(backward);
     let inputs = [float(x_name, &x_dims, &x), float("g", &y_dims, &w)];
     let gradient = run(&mut backward, &inputs);
     assert_eq!(gradient.len(), x.len(), "{case}: the gradient has another size than the input");

@@ -15,7 +15,7 @@ mod tests;
 
 use mimir_bundle::{BatchMode, ImageShape, Layout, Manifest, Normalisation, OutputKind, PreparedGraph};
 
-use crate::autodiff::{LossHead, differentiate};
+use crate::autodiff::{Kernels, LossHead, differentiate};
 use crate::error::Result;
 use crate::graph::{Dim, Graph};
 use crate::onnx::{ModelFile, SharedWeights, write_model, write_prepared};
@@ -137,7 +137,7 @@ impl ImageClassifier {
     /// # Errors
     /// As [`upgrade`], [`simplify`] and [`differentiate`]: above all an operator without a gradient rule.
     pub fn gradient_onnx(&self, head: LossHead) -> Result<Vec<u8>> {
-        write_model(&self.gradient(head)?)
+        write_model(&self.gradient(head, Kernels::Standard)?)
     }
 
     /// [`original_onnx`](Self::original_onnx) with its weights beside it, shared with other graphs of the model.
@@ -156,21 +156,29 @@ impl ImageClassifier {
         write_prepared(&self.simplified()?, shared)
     }
 
-    /// [`gradient_onnx`](Self::gradient_onnx) with its weights beside it, shared with other graphs of the model.
+    /// [`gradient_onnx`](Self::gradient_onnx) with its weights beside it, shared with other graphs of the model, and with
+    /// the operators that the engine has kernels for.
     ///
     /// # Errors
     /// As [`gradient_onnx`](Self::gradient_onnx).
-    pub fn prepared_gradient(&self, head: LossHead, shared: &mut SharedWeights) -> Result<PreparedGraph> {
-        write_prepared(&self.gradient(head)?, shared)
+    pub fn prepared_gradient(
+        &self,
+        head: LossHead,
+        kernels: Kernels,
+        shared: &mut SharedWeights,
+    ) -> Result<PreparedGraph> {
+        write_prepared(&self.gradient(head, kernels)?, shared)
     }
 
-    fn gradient(&self, head: LossHead) -> Result<Graph> {
+    fn gradient(&self, head: LossHead, kernels: Kernels) -> Result<Graph> {
         let mut graph = self.simplified()?;
         for name in ADDED_BY_DIFFERENTIATION {
             prefix::free_name(&mut graph, name)?;
         }
-        open_gelus(&mut graph)?;
-        let mut gradient = differentiate(&graph, head)?;
+        if kernels == Kernels::Standard {
+            open_gelus(&mut graph)?;
+        }
+        let mut gradient = differentiate(&graph, head, kernels)?;
         drop(graph);
         take_out_factors(&mut gradient);
         let names: Vec<String> =

@@ -18,6 +18,17 @@ pub(super) fn type_of_the_first(view: &NodeView) -> Result<Vec<TensorType>> {
     Ok(vec![TensorType { dtype: view.dtype(0)?, shape: all(&view.inputs()?)? }])
 }
 
+/// Inputs that broadcast to the first, whose type the output has: operators of our own.
+pub(super) fn like_the_first(view: &NodeView) -> Result<Vec<TensorType>> {
+    let first = view.input(0)?;
+    for input in view.inputs()? {
+        if broadcast(&first.shape, &input.shape)? != first.shape {
+            return Err(Error::shape(format!("{} does not broadcast to {}", input.shape, first.shape)));
+        }
+    }
+    Ok(vec![first.clone()])
+}
+
 /// Inputs have one type, the output is `bool`.
 pub(super) fn comparison(view: &NodeView) -> Result<Vec<TensorType>> {
     let inputs = view.inputs()?;

@@ -5,6 +5,7 @@ use super::{
     broadcast, constant, convolution, einsum, elementwise, gather, join, matmul, move_axes, normalise, pool,
     random, reduce, reshape, resize, select, slice,
 };
+use crate::autodiff::kernels;
 use crate::error::Result;
 use crate::graph::TensorType;
 
@@ -153,6 +154,9 @@ const RULES: &[(&str, Rule)] = &[
     ("Unsqueeze", reshape::unsqueeze),
     ("Where", broadcast::where_),
     ("Xor", broadcast::same_type),
+    (kernels::GELU_GRADIENT, broadcast::like_the_first),
+    (kernels::LAYER_NORMALIZATION_GRADIENT, broadcast::like_the_first),
+    (kernels::SOFTMAX_GRADIENT, broadcast::like_the_first),
 ];
 
 /// The rule of that operator of the default domain.
@@ -161,9 +165,9 @@ pub(super) fn rule(op_type: &str) -> Option<Rule> {
     Some(RULES[place].1)
 }
 
-/// The operators of the default domain that are known, in alphabetical order.
+/// The operators that a file may have, in alphabetical order.
 pub(crate) fn known() -> impl Iterator<Item = &'static str> {
-    RULES.iter().map(|(name, _)| *name)
+    RULES.iter().map(|(name, _)| *name).filter(|name| !kernels::is_ours(name))
 }
 
 #[cfg(test)]

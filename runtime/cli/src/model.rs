@@ -1,15 +1,15 @@
 //! The model: read from its file, asked what it is, and given its sessions.
 
-use mimir_bundle::{AttackSpec, BatchMode, ImageShape, Manifest, OutputKind};
-use mimir_export::autodiff::LossHead;
-use mimir_export::onnx::{Limits, read_model};
+use mimir_bundle::{AttackSpec, BatchMode, ImageShape, Manifest, OutputKind, PreparedGraph};
+use mimir_export::autodiff::{Kernels, LossHead};
+use mimir_export::onnx::{Limits, SharedWeights, read_model};
 use mimir_export::{ImageClassifier, InputSpec};
 use mimir_runtime::attack::Query;
 use mimir_runtime::evaluate::{EvaluateError, EvaluationSet, Plan};
 use mimir_runtime::model::{Classifier, Loss, ModelSource};
 use mimir_runtime::probe;
 use mimir_runtime::report::Warning;
-use mimir_runtime::session::{Engine, OnnxModels, Precision, SessionPlan};
+use mimir_runtime::session::{Device, Engine, EngineKind, OnnxModels, Precision, SessionPlan};
 use mimir_runtime::tune::{Overrides, session_plan};
 
 use crate::engines::Engines;
@@ -111,17 +111,63 @@ impl Model {
         precision: Precision,
     ) -> Result<OnnxModels, Failure> {
         let Manifest { image, classes, .. } = *self.manifest();
+        let graphs = Graphs::of(engine);
+        let mut shared = SharedWeights::default();
         let mut models = original(engine, &self.classifier, self.plan)?.with_precision(precision);
         for query in plan.queries(image, classes).or_blame(Blame::Usage)? {
-            models = match query {
-                Query::Forward => models.with_search(self.classifier.forward_onnx().or_blame(Blame::Model)?),
-                Query::Gradient(loss) => {
-                    let graph = self.classifier.gradient_onnx(head(loss)).or_blame(Blame::Model)?;
-                    models.with_gradient(loss, graph)
-                }
+            let graph = graphs.of_query(&self.classifier, query, &mut shared).or_blame(Blame::Model)?;
+            let extended = match query {
+                Query::Forward => models.with_search(graph),
+                Query::Gradient(loss) => models.with_gradient(loss, graph),
             };
+            models = extended.or_blame(Blame::Internal)?;
         }
         Ok(models)
+    }
+}
+
+/// How graphs are written for an engine.
+#[derive(Debug, Clone, Copy)]
+enum Graphs {
+    /// With weights that all graphs share, beside the file.
+    Shared(Kernels),
+    /// Each by itself, in operators of ONNX.
+    SelfContained,
+}
+
+impl Graphs {
+    fn of(engine: &Engine) -> Self {
+        match (engine.kind(), engine.device()) {
+            (EngineKind::OnnxRuntime, Device::Cpu) => Self::Shared(Kernels::Mimir),
+            // Our kernels are the processor's.
+            (EngineKind::OnnxRuntime, _) => Self::Shared(Kernels::Standard),
+            (EngineKind::Rten, _) => Self::SelfContained,
+        }
+    }
+
+    fn original(self, classifier: &ImageClassifier) -> mimir_export::Result<PreparedGraph> {
+        match self {
+            Self::Shared(_) => classifier.prepared_original(&mut SharedWeights::default()),
+            Self::SelfContained => classifier.original_onnx().map(PreparedGraph::from),
+        }
+    }
+
+    fn of_query(
+        self,
+        classifier: &ImageClassifier,
+        query: Query,
+        shared: &mut SharedWeights,
+    ) -> mimir_export::Result<PreparedGraph> {
+        match (self, query) {
+            (Self::Shared(_), Query::Forward) => classifier.prepared_forward(shared),
+            (Self::Shared(kernels), Query::Gradient(loss)) => {
+                classifier.prepared_gradient(head(loss), kernels, shared)
+            }
+            (Self::SelfContained, Query::Forward) => classifier.forward_onnx().map(PreparedGraph::from),
+            (Self::SelfContained, Query::Gradient(loss)) => {
+                classifier.gradient_onnx(head(loss)).map(PreparedGraph::from)
+            }
+        }
     }
 }
 
@@ -194,8 +240,8 @@ fn plan(engine: &Engine, classifier: &ImageClassifier, overrides: Overrides) -> 
 }
 
 fn original(engine: &Engine, classifier: &ImageClassifier, plan: SessionPlan) -> Result<OnnxModels, Failure> {
-    let bytes = classifier.original_onnx().or_blame(Blame::Model)?;
-    OnnxModels::new(engine, classifier.manifest(), bytes, plan).or_blame(Blame::Model)
+    let graph = Graphs::of(engine).original(classifier).or_blame(Blame::Model)?;
+    OnnxModels::new(engine, classifier.manifest(), graph, plan).or_blame(Blame::Model)
 }
 
 fn is_rebatched_the_same(

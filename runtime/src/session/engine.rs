@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::locate::Surroundings;
-use super::onnx_runtime::{OnnxRuntime, OnnxRuntimeSession};
+use super::onnx_runtime::{OnnxRuntime, OnnxRuntimeSession, Weights};
 use super::rten::{self, RtenSession};
-use super::{Device, EngineError, Input, Output, SessionOptions};
+use super::{Device, EngineError, Input, LoadedGraph, Output, SessionOptions};
 
 /// What runs models. `Display` of a value is in reports: the name that its makers give it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,10 +139,31 @@ impl RawSession {
     /// [`EngineError::Failed`] when the engine refuses the model, [`EngineError::Unsupported`] when it is rten and
     /// has no kernel for a node, or one that computes something else than ONNX says.
     pub fn new(engine: &Engine, model: &[u8], options: SessionOptions) -> Result<Self, EngineError> {
+        Self::build(engine, model, &Weights::default(), options)
+    }
+
+    /// Builds a session over a graph whose weights other sessions use too.
+    ///
+    /// # Errors
+    /// As [`RawSession::new`].
+    pub fn over(engine: &Engine, graph: &LoadedGraph, options: SessionOptions) -> Result<Self, EngineError> {
+        Self::build(engine, &graph.model, &graph.weights, options)
+    }
+
+    fn build(
+        engine: &Engine,
+        model: &[u8],
+        weights: &Weights,
+        options: SessionOptions,
+    ) -> Result<Self, EngineError> {
         Ok(Self(match &engine.side {
-            Side::OnnxRuntime(library) => {
-                Session::OnnxRuntime(OnnxRuntimeSession::new(library, engine.device, model, options)?)
-            }
+            Side::OnnxRuntime(library) => Session::OnnxRuntime(OnnxRuntimeSession::new(
+                library,
+                engine.device,
+                model,
+                weights,
+                options,
+            )?),
             Side::Rten => Session::Rten(Box::new(RtenSession::new(model, options)?)),
         }))
     }

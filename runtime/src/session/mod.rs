@@ -2,23 +2,26 @@
 //!
 //! [`Engine`] is ONNX Runtime, found and loaded once a process, or rten, which is linked in. [`RawSession`] runs any
 //! model with named inputs on either. [`OnnxModels`] makes the two sessions of an attack worker: the original model,
-//! and its gradient graph. Only `onnx_runtime.rs` names `ort`, only `rten.rs` and `rten/` name `rten`; everything else
+//! and its gradient graph. Only `onnx_runtime.rs`, with its folder, names `ort`, only `rten.rs` and `rten/` name `rten`; everything else
 //! sees the types of this module.
 
 mod device;
 mod engine;
 mod error;
+mod kernels;
 mod locate;
 mod onnx_models;
 mod onnx_runtime;
 mod options;
 mod rten;
+mod weights;
 
 pub use device::{Device, DeviceError};
 pub use engine::{Engine, EngineKind, RawSession};
 pub use error::EngineError;
 pub use onnx_models::{OnnxModels, SessionPlan};
 pub use options::{Data, HostNodes, Input, Optimisation, Output, Precision, SessionOptions};
+pub use weights::{LoadedGraph, WeightPool};
 
 #[cfg(test)]
 mod tests;

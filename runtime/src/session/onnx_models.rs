@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use mimir_bundle::{BatchMode, ImageShape, Manifest};
+use mimir_bundle::{BatchMode, ImageShape, Manifest, PreparedGraph};
 use ndarray::{Array2, ArrayView2};
 
-use super::{Data, Engine, EngineError, HostNodes, Input, Precision, RawSession, SessionOptions};
+use super::{
+    Data, Engine, EngineError, HostNodes, Input, LoadedGraph, Precision, RawSession, SessionOptions,
+    WeightPool,
+};
 use crate::model::{Classifier, Differentiable, Goal, GradientBatch, Loss, ModelError, ModelSource};
 
 const ORIGINAL: &str = "original model";
@@ -28,9 +31,11 @@ pub struct SessionPlan {
 pub struct OnnxModels {
     engine: Engine,
     facts: Facts,
-    original: Vec<u8>,
-    search: Option<Vec<u8>>,
-    gradients: BTreeMap<Loss, Vec<u8>>,
+    original: LoadedGraph,
+    search: Option<LoadedGraph>,
+    gradients: BTreeMap<Loss, LoadedGraph>,
+    /// What the graphs hold in common.
+    weights: WeightPool,
     /// Of the original model, which decides in 32-bit floats.
     options: SessionOptions,
     /// Of everything else.
@@ -49,21 +54,25 @@ impl OnnxModels {
     /// A model that can be asked for logits; [`OnnxModels::with_gradient`] adds gradients.
     ///
     /// # Errors
-    /// When the plan asks for a batch that the model cannot take.
+    /// When the plan asks for a batch that the model cannot take, or the engine does not take its weights.
     pub fn new(
         engine: &Engine,
         manifest: &Manifest,
-        original: Vec<u8>,
+        original: impl Into<PreparedGraph>,
         plan: SessionPlan,
     ) -> Result<Self, ModelError> {
         if plan.batch == 0 || (manifest.batch == BatchMode::One && plan.batch != 1) {
             let message = format!("takes one image at a time, cannot be run in batches of {}", plan.batch);
             return Err(ModelError { model: ORIGINAL.to_owned(), message });
         }
+        let mut weights = WeightPool::default();
+        let original = LoadedGraph::new(engine, original.into(), &mut weights)
+            .map_err(|error| model_error(ORIGINAL, &error))?;
         Ok(Self {
             engine: engine.clone(),
             facts: Facts { image: manifest.image, classes: manifest.classes, batch: plan.batch },
             original,
+            weights,
             search: None,
             gradients: BTreeMap::new(),
             options: SessionOptions { threads: plan.threads, ..SessionOptions::default() },
@@ -79,32 +88,41 @@ impl OnnxModels {
     }
 
     /// Adds a faster form of the model, whose logits are equal up to rounding, for attacks without gradients.
-    #[must_use]
-    pub fn with_search(mut self, graph: Vec<u8>) -> Self {
-        self.search = Some(graph);
-        self
+    ///
+    /// # Errors
+    /// When the engine does not take its weights.
+    pub fn with_search(mut self, graph: impl Into<PreparedGraph>) -> Result<Self, ModelError> {
+        self.search = Some(self.loaded(SEARCH, graph.into())?);
+        Ok(self)
     }
 
     /// Adds the gradient graph of one loss; of [`Loss::Margin`], the graph with a free cotangent.
-    #[must_use]
-    pub fn with_gradient(mut self, loss: Loss, graph: Vec<u8>) -> Self {
+    ///
+    /// # Errors
+    /// When the engine does not take its weights.
+    pub fn with_gradient(mut self, loss: Loss, graph: impl Into<PreparedGraph>) -> Result<Self, ModelError> {
+        let graph = self.loaded(GRADIENT, graph.into())?;
         self.gradients.insert(loss, graph);
-        self
+        Ok(self)
     }
 
-    fn forward(&self, model: &'static str, bytes: &[u8]) -> Result<Box<dyn Classifier>, ModelError> {
-        let session = self.session(model, bytes)?;
+    fn loaded(&mut self, model: &str, graph: PreparedGraph) -> Result<LoadedGraph, ModelError> {
+        LoadedGraph::new(&self.engine, graph, &mut self.weights).map_err(|error| model_error(model, &error))
+    }
+
+    fn forward(&self, model: &'static str, graph: &LoadedGraph) -> Result<Box<dyn Classifier>, ModelError> {
+        let session = self.session(model, graph)?;
         let logits = Array2::zeros((self.facts.batch, self.facts.classes));
         Ok(Box::new(OnnxClassifier { model, session, facts: self.facts, logits }))
     }
 
-    fn session(&self, model: &str, bytes: &[u8]) -> Result<RawSession, ModelError> {
+    fn session(&self, model: &str, graph: &LoadedGraph) -> Result<RawSession, ModelError> {
         let options = match model {
             // What exporters write computes shapes too, and those are the processor's.
             ORIGINAL => SessionOptions { host_nodes: HostNodes::Allowed, ..self.options },
             _ => SessionOptions { precision: self.precision, ..self.options },
         };
-        RawSession::new(&self.engine, bytes, options).map_err(|error| model_error(model, &error))
+        RawSession::over(&self.engine, graph, options).map_err(|error| model_error(model, &error))
     }
 }
 
@@ -121,13 +139,13 @@ impl ModelSource for OnnxModels {
     }
 
     fn differentiable(&self, loss: Loss) -> Result<Box<dyn Differentiable>, ModelError> {
-        let Some(bytes) = self.gradients.get(&loss) else {
+        let Some(graph) = self.gradients.get(&loss) else {
             let message = format!("there is none for the loss {loss:?}");
             return Err(ModelError { model: GRADIENT.to_owned(), message });
         };
         let Facts { image, classes, batch } = self.facts;
         Ok(Box::new(OnnxGradient {
-            session: self.session(GRADIENT, bytes)?,
+            session: self.session(GRADIENT, graph)?,
             facts: self.facts,
             loss,
             labels: Vec::with_capacity(batch),

@@ -1,5 +1,8 @@
 //! The one file that names `ort`: loading the library, and its sessions.
 
+mod operators;
+mod weights;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,6 +13,8 @@ use ort::logging::LogLevel;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{Session, SessionInputValue};
 use ort::value::TensorRef;
+
+pub(super) use weights::{Pool, Weights};
 
 use super::error::OLDEST_MINOR_VERSION;
 use super::locate::Surroundings;
@@ -204,9 +209,10 @@ impl OnnxRuntimeSession {
         library: &OnnxRuntime,
         device: Device,
         model: &[u8],
+        weights: &Weights,
         options: SessionOptions,
     ) -> Result<Self, EngineError> {
-        let mut builder = builder(library, device, options)?;
+        let mut builder = weights.hand_over(builder(library, device, options)?)?;
         Ok(Self { session: builder.commit_from_memory(model)?, dims: Vec::new() })
     }
 
@@ -246,6 +252,9 @@ fn builder(
     let mut builder = builder.with_optimization_level(level(options.optimisation))?;
     if let Some((key, value)) = entry(options.precision) {
         builder = builder.with_config_entry(key, value)?;
+    }
+    if device == Device::Cpu {
+        builder = builder.with_operators(operators::domain()?)?;
     }
     if let Some(provider) = provider(device) {
         builder = builder.with_execution_providers([provider])?;
@@ -309,7 +318,9 @@ mod tests {
         let library = OnnxRuntime::load(None).unwrap();
         for precision in [Precision::Float32, Precision::Mixed] {
             let options = SessionOptions { precision, ..SessionOptions::default() };
-            let error = OnnxRuntimeSession::new(&library, Device::Cpu, b"not a model", options).unwrap_err();
+            let error =
+                OnnxRuntimeSession::new(&library, Device::Cpu, b"not a model", &Weights::default(), options)
+                    .unwrap_err();
             assert!(matches!(error, EngineError::Failed { .. }), "{error}");
         }
     }

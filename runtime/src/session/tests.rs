@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use mimir_bundle::{BatchMode, ImageShape, Layout, Manifest, Norm, OutputKind, ThreatModel};
 use mimir_export::Tensor;
-use mimir_export::autodiff::{LossHead, differentiate};
+use mimir_export::autodiff::{Kernels, LossHead, differentiate};
 use mimir_export::graph::{Attributes, Builder, Graph, Node};
 use mimir_export::onnx::write_model;
 use mimir_export::vit::{VitConfig, vit};
@@ -54,13 +54,14 @@ fn models(engine: &Engine, batch: usize, threads: usize) -> OnnxModels {
     static GRAPHS: OnceLock<[Vec<u8>; 2]> = OnceLock::new();
     let [original, gradient] = GRAPHS.get_or_init(|| {
         let forward = balanced_vit();
-        let gradient = differentiate(&forward, LossHead::CrossEntropy).unwrap();
+        let gradient = differentiate(&forward, LossHead::CrossEntropy, Kernels::Standard).unwrap();
         [write_model(&forward).unwrap(), write_model(&gradient).unwrap()]
     });
     let plan = SessionPlan { batch, workers: 1, threads };
     OnnxModels::new(engine, &manifest(BatchMode::Dynamic), original.clone(), plan)
         .unwrap()
         .with_gradient(Loss::CrossEntropy, gradient.clone())
+        .unwrap()
 }
 
 /// With random weights one class wins everywhere; less the logits of the grey image, every class wins somewhere.

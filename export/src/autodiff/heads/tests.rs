@@ -3,8 +3,8 @@
 use mimir_runtime::session::{Data, Input, RawSession};
 
 use super::LossHead;
-use crate::autodiff::differentiate;
 use crate::autodiff::testing::{Domain, Numbers, batched, dot, float, function, session};
+use crate::autodiff::{Kernels, differentiate};
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Graph, Shape};
 use crate::vit::{VitConfig, vit};
@@ -62,7 +62,7 @@ fn outputs(
 
 /// Loss and cotangent of each case, its logits times `scale`.
 fn at_logits(head: LossHead, cases: &[Case], scale: f32) -> Vec<(f32, Vec<f32>)> {
-    let mut session = session(&differentiate(&logits_are_images(CLASSES), head).unwrap());
+    let mut session = session(&differentiate(&logits_are_images(CLASSES), head, Kernels::Standard).unwrap());
     let images: Vec<f32> = cases.iter().flat_map(|case| case.0).map(|logit| scale * logit).collect();
     let labels: Vec<i64> = cases.iter().map(|case| case.1).collect();
     let targets: Vec<i64> = cases.iter().map(|case| case.2).collect();
@@ -193,9 +193,9 @@ fn the_gradient_is_that_of_the_cotangent_head_fed_with_the_definition() {
     let network = vit(network, 11).unwrap();
     let images = Numbers::new(4).draw(Domain::Real, 3 * 72);
     let (dims, labels, targets) = ([3, 2, 6, 6], [2, 0, 4], [1, 3, 0]);
-    let mut free = session(&differentiate(&network, LossHead::Cotangent).unwrap());
+    let mut free = session(&differentiate(&network, LossHead::Cotangent, Kernels::Standard).unwrap());
     for head in [LossHead::Dlr, LossHead::TargetedDlr] {
-        let mut fused = session(&differentiate(&network, head).unwrap());
+        let mut fused = session(&differentiate(&network, head, Kernels::Standard).unwrap());
         let [logits, _, gradient] = outputs(&mut fused, head, (&dims, &images), &labels, &targets);
         let cotangent: Vec<f32> = logits
             .chunks(CLASSES)
@@ -215,7 +215,8 @@ fn the_gradient_is_that_of_the_cotangent_head_fed_with_the_definition() {
 
 #[test]
 fn too_few_classes_are_an_error_that_names_the_margin() {
-    let refused = |classes, head| differentiate(&logits_are_images(classes), head).unwrap_err();
+    let refused =
+        |classes, head| differentiate(&logits_are_images(classes), head, Kernels::Standard).unwrap_err();
     let check = |error: Error, start: &str| {
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.to_string().starts_with(start), "{error}");
@@ -225,8 +226,8 @@ fn too_few_classes_are_an_error_that_names_the_margin() {
     check(refused(2, LossHead::Dlr), dlr);
     let targeted = "tensor `logits`: 3 classes, and this difference of logits ratio compares 4:";
     check(refused(3, LossHead::TargetedDlr), targeted);
-    assert!(differentiate(&logits_are_images(3), LossHead::Dlr).is_ok());
-    assert!(differentiate(&logits_are_images(4), LossHead::TargetedDlr).is_ok());
+    assert!(differentiate(&logits_are_images(3), LossHead::Dlr, Kernels::Standard).is_ok());
+    assert!(differentiate(&logits_are_images(4), LossHead::TargetedDlr, Kernels::Standard).is_ok());
 }
 
 #[test]
@@ -234,7 +235,7 @@ fn a_batch_fixed_at_one_works_too() {
     let fixed = function(Shape::fixed(&[1, CLASSES]), |builder, x| builder.op("Identity", &[x])).unwrap();
     let (logits, label, target) = CASES[2];
     for head in [LossHead::Dlr, LossHead::TargetedDlr] {
-        let mut session = session(&differentiate(&fixed, head).unwrap());
+        let mut session = session(&differentiate(&fixed, head, Kernels::Standard).unwrap());
         let images = (&[1, CLASSES][..], &logits[..]);
         let [_, loss, gradient] = outputs(&mut session, head, images, &[label], &[target]);
         assert_eq!((loss[0], gradient), at_logits(head, &CASES[2..3], 1.0)[0].clone());
@@ -243,7 +244,7 @@ fn a_batch_fixed_at_one_works_too() {
 
 #[test]
 fn the_untargeted_ratio_is_thirteen_nodes() {
-    insta::assert_snapshot!(differentiate(&logits_are_images(CLASSES), LossHead::Dlr).unwrap(), @r#"
+    insta::assert_snapshot!(differentiate(&logits_are_images(CLASSES), LossHead::Dlr, Kernels::Standard).unwrap(), @r#"
         graph (opset 20)
         input %images: f32[N, 5]
         input %labels: i64[N]
@@ -279,7 +280,7 @@ fn the_untargeted_ratio_is_thirteen_nodes() {
 
 #[test]
 fn the_targeted_ratio_is_twelve_nodes() {
-    insta::assert_snapshot!(differentiate(&logits_are_images(CLASSES), LossHead::TargetedDlr).unwrap(), @r#"
+    insta::assert_snapshot!(differentiate(&logits_are_images(CLASSES), LossHead::TargetedDlr, Kernels::Standard).unwrap(), @r#"
         graph (opset 20)
         input %images: f32[N, 5]
         input %labels: i64[N]

@@ -5,15 +5,16 @@
 //! `dx = g·((1 + t)/2 + x·(1 − t²)/2·√(2/π)·(1 + 3c·x²))`.
 //! Operator page: ONNX `Gelu-20`; Hendrycks and Gimpel 2016, section 2.
 //!
-//! In a classifier the exact form does not reach this rule: [`simplify::open_gelus`](crate::simplify::open_gelus) has
-//! written it out, so that `erf` is computed once.
+//! Where there is no kernel for the exact form, [`simplify::open_gelus`](crate::simplify::open_gelus) has written the Gelus of
+//! a classifier out before, so that `erf` is computed once.
 
 use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_PI, TAU};
 
 use super::Entry;
+use crate::autodiff::kernels::GELU_GRADIENT;
 use crate::autodiff::step::Step;
 use crate::error::{Error, Result};
-use crate::graph::{Builder, ValueId};
+use crate::graph::{Builder, Node, ValueId};
 
 pub(super) const RULES: &[Entry] = &[Entry::exact("Gelu", 20, gelu)];
 
@@ -21,20 +22,24 @@ pub(super) const RULES: &[Entry] = &[Entry::exact("Gelu", 20, gelu)];
 const CUBIC: f32 = 0.044_715;
 
 /// `dx = g·gelu'(x)` in the form that the node computes.
-pub(super) fn gelu(step: &mut Step<'_, '_>) -> Result<()> {
-    let slope: fn(&mut Builder<'_>, ValueId) -> Result<ValueId> =
-        match step.node().attributes.text("approximate", "none")? {
-            "none" => exact_slope,
-            "tanh" => tanh_slope,
-            other => {
-                return Err(Error::unsupported(format!("approximate = {other:?}, known are none and tanh")));
-            }
-        };
+fn gelu(step: &mut Step<'_, '_>) -> Result<()> {
+    let form = step.node().attributes.text("approximate", "none")?;
     let (x, g) = (step.input(0)?, step.cotangent()?);
-    step.send(0, |builder| {
-        let slope = slope(builder, x)?;
-        builder.op("Mul", &[g, slope])
-    })
+    match form {
+        "none" => step.send(0, |builder| builder.op(GELU_GRADIENT, &[g, x])),
+        "tanh" => step.send(0, |builder| {
+            let slope = tanh_slope(builder, x)?;
+            builder.op("Mul", &[g, slope])
+        }),
+        other => Err(Error::unsupported(format!("approximate = {other:?}, known are none and tanh"))),
+    }
+}
+
+/// The exact form in standard operators.
+pub(in crate::autodiff) fn lower(builder: &mut Builder<'_>, node: &Node) -> Result<ValueId> {
+    let (g, x) = (node.input(0)?, node.input(1)?);
+    let slope = exact_slope(builder, x)?;
+    builder.op("Mul", &[g, slope])
 }
 
 /// `Φ(x) + x·φ(x) = 1/2 + erf(u)/2 + u·exp(−u²)/√π` for `u = x/√2`: the square needs no further scale.
@@ -88,7 +93,7 @@ fn affine(builder: &mut Builder<'_>, x: ValueId, factor: f32, offset: f32) -> Re
 
 #[cfg(test)]
 mod tests {
-    use crate::autodiff::testing::{Domain, adjoint, backward_text, batched, check, function};
+    use crate::autodiff::testing::{Domain, adjoint, backward_text, batched, check, function, kernel_text};
 
     #[test]
     fn gradients_match_central_differences() {
@@ -112,21 +117,31 @@ mod tests {
     fn the_exact_slope_is_written_in_x_over_root_two() {
         let gelu = function(batched(&[3]), |builder, x| builder.op("Gelu", &[x]));
         insta::assert_snapshot!(backward_text(&gelu.unwrap()), @r"
-            const %gradient/f/Gelu/constant: f32[] = [0.70710677]
-            const %gradient/f/Gelu/constant_2: f32[] = [0.5]
-            const %gradient/f/Gelu/constant_3: f32[] = [-0.572365]
-            const %gradient/f/Gelu/constant_4: f32[] = [0.5]
-            %gradient/f/Gelu/Mul: f32[N, 3] = Mul(%x, %gradient/f/Gelu/constant)
-            %gradient/f/Gelu/Erf: f32[N, 3] = Erf(%gradient/f/Gelu/Mul)
-            %gradient/f/Gelu/Mul_2: f32[N, 3] = Mul(%gradient/f/Gelu/Erf, %gradient/f/Gelu/constant_2)
-            %gradient/f/Gelu/Mul_3: f32[N, 3] = Mul(%gradient/f/Gelu/Mul, %gradient/f/Gelu/Mul)
-            %gradient/f/Gelu/Sub: f32[N, 3] = Sub(%gradient/f/Gelu/constant_3, %gradient/f/Gelu/Mul_3)
-            %gradient/f/Gelu/Exp: f32[N, 3] = Exp(%gradient/f/Gelu/Sub)
-            %gradient/f/Gelu/Mul_4: f32[N, 3] = Mul(%gradient/f/Gelu/Mul, %gradient/f/Gelu/Exp)
-            %gradient/f/Gelu/Add: f32[N, 3] = Add(%gradient/f/Gelu/Mul_2, %gradient/f/Gelu/Mul_4)
-            %gradient/f/Gelu/Add_2: f32[N, 3] = Add(%gradient/f/Gelu/Add, %gradient/f/Gelu/constant_4)
-            %gradient/f/Gelu/Mul_5: f32[N, 3] = Mul(%g, %gradient/f/Gelu/Add_2)
-            %dx/Identity: f32[N, 3] = Identity(%gradient/f/Gelu/Mul_5)
+            const %gradient/f/Gelu/ai.mimir::GeluGradient/constant: f32[] = [0.70710677]
+            const %gradient/f/Gelu/ai.mimir::GeluGradient/constant_2: f32[] = [0.5]
+            const %gradient/f/Gelu/ai.mimir::GeluGradient/constant_3: f32[] = [-0.572365]
+            const %gradient/f/Gelu/ai.mimir::GeluGradient/constant_4: f32[] = [0.5]
+            %gradient/f/Gelu/ai.mimir::GeluGradient/Mul: f32[N, 3] = Mul(%x, %gradient/f/Gelu/ai.mimir::GeluGradient/constant)
+            %gradient/f/Gelu/ai.mimir::GeluGradient/Erf: f32[N, 3] = Erf(%gradient/f/Gelu/ai.mimir::GeluGradient/Mul)
+            %gradient/f/Gelu/ai.mimir::GeluGradient/Mul_2: f32[N, 3] = Mul(%gradient/f/Gelu/ai.mimir::GeluGradient/Erf, %gradient/f/Gelu/ai.mimir::GeluGradient/constant_2)
+            %gradient/f/Gelu/ai.mimir::GeluGradient/Mul_3: f32[N, 3] = Mul(%gradient/f/Gelu/ai.mimir::GeluGradient/Mul, %gradient/f/Gelu/ai.mimir::GeluGradient/Mul)
+            %gradient/f/Gelu/ai.mimir::GeluGradient/Sub: f32[N, 3] = Sub(%gradient/f/Gelu/ai.mimir::GeluGradient/constant_3, %gradient/f/Gelu/ai.mimir::GeluGradient/Mul_3)
+            %gradient/f/Gelu/ai.mimir::GeluGradient/Exp: f32[N, 3] = Exp(%gradient/f/Gelu/ai.mimir::GeluGradient/Sub)
+            %gradient/f/Gelu/ai.mimir::GeluGradient/Mul_4: f32[N, 3] = Mul(%gradient/f/Gelu/ai.mimir::GeluGradient/Mul, %gradient/f/Gelu/ai.mimir::GeluGradient/Exp)
+            %gradient/f/Gelu/ai.mimir::GeluGradient/Add: f32[N, 3] = Add(%gradient/f/Gelu/ai.mimir::GeluGradient/Mul_2, %gradient/f/Gelu/ai.mimir::GeluGradient/Mul_4)
+            %gradient/f/Gelu/ai.mimir::GeluGradient/Add_2: f32[N, 3] = Add(%gradient/f/Gelu/ai.mimir::GeluGradient/Add, %gradient/f/Gelu/ai.mimir::GeluGradient/constant_4)
+            %gradient/f/Gelu/ai.mimir::GeluGradient/Mul_5: f32[N, 3] = Mul(%g, %gradient/f/Gelu/ai.mimir::GeluGradient/Add_2)
+            %gradient/f/Gelu/ai.mimir::GeluGradient: f32[N, 3] = Identity(%gradient/f/Gelu/ai.mimir::GeluGradient/Mul_5)
+            %dx/Identity: f32[N, 3] = Identity(%gradient/f/Gelu/ai.mimir::GeluGradient)
+        ");
+    }
+
+    #[test]
+    fn the_kernel_takes_the_cotangent_and_the_input() {
+        let graph = function(batched(&[3]), |builder, x| builder.op("Gelu", &[x])).unwrap();
+        insta::assert_snapshot!(kernel_text(&graph), @r"
+            %gradient/f/Gelu/ai.mimir::GeluGradient: f32[N, 3] = ai.mimir::GeluGradient(%g, %x)
+            %dx/Identity: f32[N, 3] = Identity(%gradient/f/Gelu/ai.mimir::GeluGradient)
         ");
     }
 }

@@ -7,10 +7,13 @@
 //! [`simplify`](crate::simplify) leaves of most layers is the bare `x̂`, read by matrices that are centred: then `y` is `x̂`,
 //! `h` is `g`, its mean is zero, and five passes over the activations are left of twelve.
 
+use mimir_bundle::kernels::CENTRED;
+
 use super::Entry;
+use crate::autodiff::kernels::LAYER_NORMALIZATION_GRADIENT;
 use crate::autodiff::step::Step;
 use crate::error::Result;
-use crate::graph::{Builder, Dim, Graph, Node, NodeId, TensorType, ValueId};
+use crate::graph::{Attributes, Builder, Dim, Graph, Node, NodeId, TensorType, ValueId};
 use crate::tensor::{DataType, Tensor};
 
 pub(super) const RULES: &[Entry] = &[Entry::exact("LayerNormalization", 17, layer_normalization)
@@ -22,7 +25,7 @@ const INVERSE_DEVIATION: usize = 2;
 
 /// Columns of a matrix sum to zero when their sum is at most this part of the sum of magnitudes: what rounding to 32 bits
 /// leaves of it.
-const CENTRED: f64 = 1e-6;
+const ZERO_SUM: f64 = 1e-6;
 
 /// Lets every LayerNormalization hand out its statistics.
 pub(in crate::autodiff) fn add_statistics(graph: &mut Graph) {
@@ -57,27 +60,77 @@ fn layer_normalization(step: &mut Step<'_, '_>) -> Result<()> {
     let (x, scale, g) = (step.input(0)?, step.input(1)?, step.cotangent()?);
     step.refuse(1, "scale")?;
     step.refuse(2, "bias")?;
-    let shape = step.shape(x)?;
-    let axes: Vec<i64> =
-        (shape.axis(node.attributes.int("axis", -1)?)? as i64..shape.rank() as i64).collect();
     let (mean, r) = (node.output(MEAN)?, node.output(INVERSE_DEVIATION)?);
     let is_bare = node.optional_input(2).is_none() && is_one(step, scale);
     let y = node.output(0)?;
     step.send(0, |builder| {
         let normalised = if is_bare { y } else { normalised(builder, x, mean, r)? };
         let h = if is_bare { g } else { builder.op("Mul", &[g, scale])? };
-        let centred = if is_bare && reads_centred_weights(builder.graph(), y) {
-            h
-        } else {
-            let h_mean = mean_over(builder, h, &axes)?;
-            builder.op("Sub", &[h, h_mean])?
-        };
-        let correlation = builder.op("Mul", &[h, normalised])?;
-        let correlation = mean_over(builder, correlation, &axes)?;
-        let along = builder.op("Mul", &[normalised, correlation])?;
-        let projected = builder.op("Sub", &[centred, along])?;
-        builder.op("Mul", &[projected, r])
+        let centred = is_bare && reads_centred_weights(builder.graph(), y);
+        let attributes = [(CENTRED, i64::from(centred).into())];
+        builder.op_with(LAYER_NORMALIZATION_GRADIENT, &[h, normalised, r], attributes)
     })
+}
+
+/// The gradient in standard operators.
+pub(in crate::autodiff) fn lower(builder: &mut Builder<'_>, node: &Node) -> Result<ValueId> {
+    let (h, normalised, r) = (node.input(0)?, node.input(1)?, node.input(2)?);
+    let axes = normalised_axes(builder.graph(), h, r)?;
+    let centred = if node.attributes.int(CENTRED, 0)? == 1 {
+        h
+    } else {
+        let h_mean = mean_over(builder, h, &axes)?;
+        builder.op("Sub", &[h, h_mean])?
+    };
+    let correlation = builder.op("Mul", &[h, normalised])?;
+    let correlation = mean_over(builder, correlation, &axes)?;
+    let along = builder.op("Mul", &[normalised, correlation])?;
+    let projected = builder.op("Sub", &[centred, along])?;
+    builder.op("Mul", &[projected, r])
+}
+
+/// The trailing axes along which `r` has one element and `h` has a row: the longest such run.
+fn normalised_axes(graph: &Graph, h: ValueId, r: ValueId) -> Result<Vec<i64>> {
+    let (rows, inverse) = (graph.shape(h)?, graph.shape(r)?);
+    let first = (0..rows.rank()).rev().take_while(|axis| inverse.0[*axis] == Dim::Fixed(1)).last();
+    Ok((first.unwrap_or(rows.rank()) as i64..rows.rank() as i64).collect())
+}
+
+/// Whether the node is a LayerNormalization with more than one output.
+pub(in crate::autodiff) fn hands_out_statistics(node: &Node) -> bool {
+    node.op_type == "LayerNormalization" && node.outputs.iter().skip(1).any(Option::is_some)
+}
+
+/// Pushes the node with its first output only, and what computes the others.
+pub(in crate::autodiff) fn lower_statistics(graph: &mut Graph, mut node: Node) -> Result<()> {
+    let x = node.input(0)?;
+    let shape = graph.shape(x)?;
+    let axes: Vec<i64> =
+        (shape.axis(node.attributes.int("axis", -1)?)? as i64..shape.rank() as i64).collect();
+    let epsilon = node.attributes.float("epsilon", 1e-5)?;
+    let statistics = node.outputs.split_off(MEAN);
+    let mut builder = Builder::new(graph, format!("{}/statistics", node.name));
+    let mean = mean_over(&mut builder, x, &axes)?;
+    let centred = builder.op("Sub", &[x, mean])?;
+    let square = builder.op("Mul", &[centred, centred])?;
+    let variance = mean_over(&mut builder, square, &axes)?;
+    let epsilon = builder.scalar(epsilon);
+    let shifted = builder.op("Add", &[variance, epsilon])?;
+    let deviation = builder.op("Sqrt", &[shifted])?;
+    let inverse = builder.op("Reciprocal", &[deviation])?;
+    for (output, value) in statistics.into_iter().zip([mean, inverse]) {
+        if output.is_some() {
+            graph.push_node(Node {
+                name: format!("{}/output", graph.value(value).name),
+                op_type: "Identity".to_owned(),
+                inputs: vec![Some(value)],
+                outputs: vec![output],
+                attributes: Attributes::default(),
+            });
+        }
+    }
+    graph.push_node(node);
+    Ok(())
 }
 
 /// `x̂ = r·(x − mean x)`.
@@ -132,7 +185,7 @@ fn multiplies_by_centred(graph: &Graph, node: &Node) -> Option<bool> {
     let centred = |matrix: &[f32]| {
         (0..columns).all(|column| {
             let column = || matrix[column..].iter().step_by(columns).map(|weight| f64::from(*weight));
-            column().sum::<f64>().abs() <= CENTRED * column().map(f64::abs).sum::<f64>()
+            column().sum::<f64>().abs() <= ZERO_SUM * column().map(f64::abs).sum::<f64>()
         })
     };
     Some(values.chunks_exact(rows * columns).all(centred))
@@ -147,10 +200,10 @@ fn mean_over(builder: &mut Builder<'_>, value: ValueId, axes: &[i64]) -> Result<
 mod tests {
     use super::*;
     use crate::autodiff::testing::{
-        Domain, Numbers, adjoint, backward_text, batched, check, check_graph, function,
+        Domain, Numbers, adjoint, backward_text, batched, check, check_graph, function, kernel_text,
     };
     use crate::error::Result;
-    use crate::graph::{Attribute, Attributes, Builder, ValueId};
+    use crate::graph::Attribute;
 
     fn normalised(builder: &mut Builder<'_>, x: ValueId, axis: i64, dims: &[usize]) -> Result<ValueId> {
         let mut numbers = Numbers::new(1);
@@ -196,19 +249,20 @@ mod tests {
     fn the_subgraph_takes_the_statistics_of_the_operator() {
         let graph = function(batched(&[6]), |builder, x| normalised(builder, x, -1, &[6]));
         insta::assert_snapshot!(backward_text(&graph.unwrap()), @r"
-            const %gradient/f/LayerNormalization/constant: i64[1] = [1]
-            const %gradient/f/LayerNormalization/constant_2: i64[1] = [1]
+            const %gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient/constant: i64[1] = [1]
+            const %gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient/constant_2: i64[1] = [1]
             %gradient/f/LayerNormalization/Sub: f32[N, 6] = Sub(%x, %f/LayerNormalization/mean)
             %gradient/f/LayerNormalization/Mul: f32[N, 6] = Mul(%gradient/f/LayerNormalization/Sub, %f/LayerNormalization/inverse_deviation)
             %gradient/f/LayerNormalization/Mul_2: f32[N, 6] = Mul(%g, %f/constant)
-            %gradient/f/LayerNormalization/ReduceMean: f32[N, 1] = ReduceMean(%gradient/f/LayerNormalization/Mul_2, %gradient/f/LayerNormalization/constant) {keepdims = 1}
-            %gradient/f/LayerNormalization/Sub_2: f32[N, 6] = Sub(%gradient/f/LayerNormalization/Mul_2, %gradient/f/LayerNormalization/ReduceMean)
-            %gradient/f/LayerNormalization/Mul_3: f32[N, 6] = Mul(%gradient/f/LayerNormalization/Mul_2, %gradient/f/LayerNormalization/Mul)
-            %gradient/f/LayerNormalization/ReduceMean_2: f32[N, 1] = ReduceMean(%gradient/f/LayerNormalization/Mul_3, %gradient/f/LayerNormalization/constant_2) {keepdims = 1}
-            %gradient/f/LayerNormalization/Mul_4: f32[N, 6] = Mul(%gradient/f/LayerNormalization/Mul, %gradient/f/LayerNormalization/ReduceMean_2)
-            %gradient/f/LayerNormalization/Sub_3: f32[N, 6] = Sub(%gradient/f/LayerNormalization/Sub_2, %gradient/f/LayerNormalization/Mul_4)
-            %gradient/f/LayerNormalization/Mul_5: f32[N, 6] = Mul(%gradient/f/LayerNormalization/Sub_3, %f/LayerNormalization/inverse_deviation)
-            %dx/Identity: f32[N, 6] = Identity(%gradient/f/LayerNormalization/Mul_5)
+            %gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient/ReduceMean: f32[N, 1] = ReduceMean(%gradient/f/LayerNormalization/Mul_2, %gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient/constant) {keepdims = 1}
+            %gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient/Sub: f32[N, 6] = Sub(%gradient/f/LayerNormalization/Mul_2, %gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient/ReduceMean)
+            %gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient/Mul: f32[N, 6] = Mul(%gradient/f/LayerNormalization/Mul_2, %gradient/f/LayerNormalization/Mul)
+            %gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient/ReduceMean_2: f32[N, 1] = ReduceMean(%gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient/Mul, %gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient/constant_2) {keepdims = 1}
+            %gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient/Mul_2: f32[N, 6] = Mul(%gradient/f/LayerNormalization/Mul, %gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient/ReduceMean_2)
+            %gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient/Sub_2: f32[N, 6] = Sub(%gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient/Sub, %gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient/Mul_2)
+            %gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient/Mul_3: f32[N, 6] = Mul(%gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient/Sub_2, %f/LayerNormalization/inverse_deviation)
+            %gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient: f32[N, 6] = Identity(%gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient/Mul_3)
+            %dx/Identity: f32[N, 6] = Identity(%gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient)
         ");
     }
 
@@ -229,14 +283,15 @@ mod tests {
         check_graph("centred", Domain::Real, &bare_and_matrix(0.0));
         insta::assert_snapshot!(backward_text(&bare_and_matrix(0.0)), @r"
             const %gradient/f/MatMul/constant: f32[2, 4] = [0.5, 1.5, -2.0, 0.0, -2.0, 1.0, 0.25, 0.75]
-            const %gradient/f/LayerNormalization/constant: i64[1] = [1]
+            const %gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient/constant: i64[1] = [1]
             %gradient/f/MatMul/MatMul: f32[N, 4] = MatMul(%g, %gradient/f/MatMul/constant)
-            %gradient/f/LayerNormalization/Mul: f32[N, 4] = Mul(%gradient/f/MatMul/MatMul, %f/LayerNormalization)
-            %gradient/f/LayerNormalization/ReduceMean: f32[N, 1] = ReduceMean(%gradient/f/LayerNormalization/Mul, %gradient/f/LayerNormalization/constant) {keepdims = 1}
-            %gradient/f/LayerNormalization/Mul_2: f32[N, 4] = Mul(%f/LayerNormalization, %gradient/f/LayerNormalization/ReduceMean)
-            %gradient/f/LayerNormalization/Sub: f32[N, 4] = Sub(%gradient/f/MatMul/MatMul, %gradient/f/LayerNormalization/Mul_2)
-            %gradient/f/LayerNormalization/Mul_3: f32[N, 4] = Mul(%gradient/f/LayerNormalization/Sub, %f/LayerNormalization/inverse_deviation)
-            %dx/Identity: f32[N, 4] = Identity(%gradient/f/LayerNormalization/Mul_3)
+            %gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient/Mul: f32[N, 4] = Mul(%gradient/f/MatMul/MatMul, %f/LayerNormalization)
+            %gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient/ReduceMean: f32[N, 1] = ReduceMean(%gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient/Mul, %gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient/constant) {keepdims = 1}
+            %gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient/Mul_2: f32[N, 4] = Mul(%f/LayerNormalization, %gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient/ReduceMean)
+            %gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient/Sub: f32[N, 4] = Sub(%gradient/f/MatMul/MatMul, %gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient/Mul_2)
+            %gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient/Mul_3: f32[N, 4] = Mul(%gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient/Sub, %f/LayerNormalization/inverse_deviation)
+            %gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient: f32[N, 4] = Identity(%gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient/Mul_3)
+            %dx/Identity: f32[N, 4] = Identity(%gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient)
         ");
     }
 
@@ -245,5 +300,16 @@ mod tests {
         check_graph("not centred", Domain::Real, &bare_and_matrix(0.1));
         let operators = |graph: &Graph| backward_text(graph).matches("ReduceMean(").count();
         assert_eq!((operators(&bare_and_matrix(0.0)), operators(&bare_and_matrix(0.1))), (1, 2));
+    }
+
+    #[test]
+    fn the_kernel_takes_the_bare_output_and_the_deviation() {
+        let graph = bare_and_matrix(0.0);
+        insta::assert_snapshot!(kernel_text(&graph), @r"
+            const %gradient/f/MatMul/constant: f32[2, 4] = [0.5, 1.5, -2.0, 0.0, -2.0, 1.0, 0.25, 0.75]
+            %gradient/f/MatMul/MatMul: f32[N, 4] = MatMul(%g, %gradient/f/MatMul/constant)
+            %gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient: f32[N, 4] = ai.mimir::LayerNormalizationGradient(%gradient/f/MatMul/MatMul, %f/LayerNormalization, %f/LayerNormalization/inverse_deviation) {centred = 1}
+            %dx/Identity: f32[N, 4] = Identity(%gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient)
+        ");
     }
 }

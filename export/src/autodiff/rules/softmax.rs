@@ -8,6 +8,7 @@
 //! `[tokens, tokens]`.
 
 use super::Entry;
+use crate::autodiff::kernels::SOFTMAX_GRADIENT;
 use crate::autodiff::step::Step;
 use crate::error::Result;
 use crate::graph::{Builder, Dim, Graph, Node, Shape, ValueId};
@@ -17,26 +18,35 @@ pub(super) const RULES: &[Entry] =
     &[Entry::exact("LogSoftmax", 1, log_softmax), Entry::exact("Softmax", 1, softmax)];
 
 /// `dx = (g − Σ g·y)·y`.
-pub(super) fn softmax(step: &mut Step<'_, '_>) -> Result<()> {
+fn softmax(step: &mut Step<'_, '_>) -> Result<()> {
     let (y, g) = (step.output()?, step.cotangent()?);
     let axis = step.node().attributes.int("axis", -1)?;
     step.send(0, |builder| {
-        let mean = match attended(builder.graph(), y, g).filter(|_| is_last(builder.graph(), y, axis)) {
-            Some([output, cotangent]) => {
-                let weighted = builder.op("Mul", &[cotangent, output])?;
-                sum_on(builder, weighted, -1, y)?
-            }
-            None => {
-                let weighted = builder.op("Mul", &[g, y])?;
-                sum_on(builder, weighted, axis, y)?
-            }
-        };
-        let centred = builder.op("Sub", &[g, mean])?;
-        builder.op("Mul", &[centred, y])
+        if is_last(builder.graph(), y, axis) {
+            return builder.op(SOFTMAX_GRADIENT, &[g, y]);
+        }
+        let weighted = builder.op("Mul", &[g, y])?;
+        let total = sum_on(builder, weighted, axis, y)?;
+        shared_out(builder, g, total, y)
     })
 }
 
-/// `o` and `do`, where `o = y·V` and `g = do·Vᵀ`, and a row of `o` is shorter than one of `y`.
+/// The gradient over the last axis in standard operators.
+pub(in crate::autodiff) fn lower(builder: &mut Builder<'_>, node: &Node) -> Result<ValueId> {
+    let (g, y) = (node.input(0)?, node.input(1)?);
+    let [left, right] = attended(builder.graph(), y, g).unwrap_or([g, y]);
+    let weighted = builder.op("Mul", &[left, right])?;
+    let total = sum_on(builder, weighted, -1, y)?;
+    shared_out(builder, g, total, y)
+}
+
+/// `(g − total)·y`.
+fn shared_out(builder: &mut Builder<'_>, g: ValueId, total: ValueId, y: ValueId) -> Result<ValueId> {
+    let centred = builder.op("Sub", &[g, total])?;
+    builder.op("Mul", &[centred, y])
+}
+
+/// `do` and `o`, where `o = y·V` and `g = do·Vᵀ`, and a row of `o` is shorter than one of `y`.
 fn attended(graph: &Graph, y: ValueId, g: ValueId) -> Option<[ValueId; 2]> {
     let producer = |id: ValueId| graph.nodes().iter().rev().find(|node| node.outputs.contains(&Some(id)));
     let pulled_back = producer(g).filter(|node| node.op_type == "MatMul")?;
@@ -51,7 +61,7 @@ fn attended(graph: &Graph, y: ValueId, g: ValueId) -> Option<[ValueId; 2]> {
     let shorter = width(output)? < width(y)?;
     // A product that was broadcast has summed its cotangent.
     let unsummed = shape(cotangent)? == shape(output)? && shape(g)? == shape(y)?;
-    (shorter && unsummed).then_some([output, cotangent])
+    (shorter && unsummed).then_some([cotangent, output])
 }
 
 fn is_last(graph: &Graph, value: ValueId, axis: i64) -> bool {
@@ -102,7 +112,9 @@ fn sum_on(builder: &mut Builder<'_>, value: ValueId, axis: i64, row: ValueId) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::autodiff::testing::{Domain, backward_text, batched, check, check_graph, function};
+    use crate::autodiff::testing::{
+        Domain, backward_text, batched, check, check_graph, function, kernel_text,
+    };
 
     #[test]
     fn gradients_match_central_differences_on_every_axis() {
@@ -129,12 +141,13 @@ mod tests {
     fn the_subgraphs_reuse_the_output() {
         let softmax = function(batched(&[3]), |builder, x| builder.op("Softmax", &[x]));
         insta::assert_snapshot!(backward_text(&softmax.unwrap()), @r"
-            const %gradient/f/Softmax/constant: f32[3, 3] = 36 bytes, checksum e894af49ae8023d8
-            %gradient/f/Softmax/Mul: f32[N, 3] = Mul(%g, %f/Softmax)
-            %gradient/f/Softmax/MatMul: f32[N, 3] = MatMul(%gradient/f/Softmax/Mul, %gradient/f/Softmax/constant)
-            %gradient/f/Softmax/Sub: f32[N, 3] = Sub(%g, %gradient/f/Softmax/MatMul)
-            %gradient/f/Softmax/Mul_2: f32[N, 3] = Mul(%gradient/f/Softmax/Sub, %f/Softmax)
-            %dx/Identity: f32[N, 3] = Identity(%gradient/f/Softmax/Mul_2)
+            const %gradient/f/Softmax/ai.mimir::SoftmaxGradient/constant: f32[3, 3] = 36 bytes, checksum e894af49ae8023d8
+            %gradient/f/Softmax/ai.mimir::SoftmaxGradient/Mul: f32[N, 3] = Mul(%g, %f/Softmax)
+            %gradient/f/Softmax/ai.mimir::SoftmaxGradient/MatMul: f32[N, 3] = MatMul(%gradient/f/Softmax/ai.mimir::SoftmaxGradient/Mul, %gradient/f/Softmax/ai.mimir::SoftmaxGradient/constant)
+            %gradient/f/Softmax/ai.mimir::SoftmaxGradient/Sub: f32[N, 3] = Sub(%g, %gradient/f/Softmax/ai.mimir::SoftmaxGradient/MatMul)
+            %gradient/f/Softmax/ai.mimir::SoftmaxGradient/Mul_2: f32[N, 3] = Mul(%gradient/f/Softmax/ai.mimir::SoftmaxGradient/Sub, %f/Softmax)
+            %gradient/f/Softmax/ai.mimir::SoftmaxGradient: f32[N, 3] = Identity(%gradient/f/Softmax/ai.mimir::SoftmaxGradient/Mul_2)
+            %dx/Identity: f32[N, 3] = Identity(%gradient/f/Softmax/ai.mimir::SoftmaxGradient)
         ");
         let log_softmax = function(batched(&[3]), |builder, x| builder.op("LogSoftmax", &[x]));
         insta::assert_snapshot!(backward_text(&log_softmax.unwrap()), @r"
@@ -172,5 +185,14 @@ mod tests {
             let first = text.lines().find(|line| line.contains(" = Mul(")).unwrap();
             assert!(first.contains(product), "{first}");
         }
+    }
+
+    #[test]
+    fn the_kernel_takes_the_cotangent_and_the_output() {
+        let graph = function(batched(&[3]), |builder, x| builder.op("Softmax", &[x])).unwrap();
+        insta::assert_snapshot!(kernel_text(&graph), @r"
+            %gradient/f/Softmax/ai.mimir::SoftmaxGradient: f32[N, 3] = ai.mimir::SoftmaxGradient(%g, %f/Softmax)
+            %dx/Identity: f32[N, 3] = Identity(%gradient/f/Softmax/ai.mimir::SoftmaxGradient)
+        ");
     }
 }

@@ -152,7 +152,7 @@ fn cosine(forward: &Graph) -> f64 {
     let mut numbers = Numbers::new(2);
     let x = numbers.draw(Domain::Real, x_dims.iter().product());
     let w = numbers.draw(Domain::Real, z_dims.iter().product());
-    let free = differentiate(forward, LossHead::Cotangent).unwrap();
+    let free = differentiate(forward, LossHead::Cotangent, Kernels::Standard).unwrap();
     let mut free = session(&free);
     let gradient = {
         let outputs = free.run(&[float("images", &x_dims, &x), float("cotangent", &z_dims, &w)]).unwrap();

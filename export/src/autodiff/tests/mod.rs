@@ -68,7 +68,7 @@ fn linear(scale: f32) -> Graph {
 
 /// Outputs of the cross-entropy gradient graph: logits, loss, gradient.
 fn cross_entropy(forward: &Graph, dims: &[usize], x: &[f32], labels: &[i64]) -> [Vec<f32>; 3] {
-    let gradient = differentiate(forward, LossHead::CrossEntropy).unwrap();
+    let gradient = differentiate(forward, LossHead::CrossEntropy, Kernels::Standard).unwrap();
     let label_dims = [labels.len()];
     let labels = Input { name: "labels", dims: &label_dims, data: Data::I64(labels) };
     let outputs = session(&gradient).run(&[float("images", dims, x), labels]).unwrap();
@@ -126,7 +126,7 @@ fn cross_entropy_equals_the_cotangent_softmax_minus_one_hot() {
             (0..3).map(|k| (f64::from(row[k]).exp() / total) as f32 - f32::from(u8::from(k == label))),
         );
     }
-    let free = differentiate(&forward, LossHead::Cotangent).unwrap();
+    let free = differentiate(&forward, LossHead::Cotangent, Kernels::Standard).unwrap();
     let outputs =
         session(&free).run(&[float("images", &dims, &x), float("cotangent", &[2, 3], &cotangent)]).unwrap();
     assert_eq!(outputs[0].name, "logits");
@@ -167,7 +167,7 @@ fn a_batch_fixed_at_one_works_too() {
         builder.op("Add", &[y, bias])
     })
     .unwrap();
-    let gradient = differentiate(&fixed, LossHead::CrossEntropy).unwrap();
+    let gradient = differentiate(&fixed, LossHead::CrossEntropy, Kernels::Standard).unwrap();
     let shapes: Vec<String> =
         gradient.outputs().iter().map(|id| gradient.shape(*id).unwrap().to_string()).collect();
     assert_eq!(shapes, ["[1, 3]", "[1]", "[1, 2, 4, 4]"]);
@@ -176,7 +176,7 @@ fn a_batch_fixed_at_one_works_too() {
 
 #[test]
 fn the_graph_with_the_cross_entropy_head() {
-    insta::assert_snapshot!(differentiate(&linear(1.0), LossHead::CrossEntropy).unwrap(), @r"
+    insta::assert_snapshot!(differentiate(&linear(1.0), LossHead::CrossEntropy, Kernels::Standard).unwrap(), @r"
         graph (opset 20)
         input %images: f32[N, 2]
         input %labels: i64[N]
@@ -212,7 +212,7 @@ fn a_missing_rule_names_operators_and_the_way_out() {
     for (index, op_type) in ["Second", "First"].into_iter().enumerate() {
         graph.node_mut(crate::graph::NodeId(index as u32)).op_type = op_type.to_owned();
     }
-    let error = differentiate(&graph, LossHead::Cotangent).unwrap_err();
+    let error = differentiate(&graph, LossHead::Cotangent, Kernels::Standard).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     let text = error.to_string();
     assert!(
@@ -233,7 +233,7 @@ fn a_path_that_is_cut_is_an_error_and_not_a_zero() {
         builder.cast(y, DataType::Float32)
     });
     for (graph, node) in [(rounded, "`f/Round` (Round)"), (cast, "`f/Cast` (Cast)")] {
-        let error = differentiate(&graph.unwrap(), LossHead::Cotangent).unwrap_err();
+        let error = differentiate(&graph.unwrap(), LossHead::Cotangent, Kernels::Standard).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         let start = format!(
             "tensor `logits`: no gradient reaches the images: it is zero almost everywhere after {node};"
@@ -267,7 +267,7 @@ fn graphs_that_are_no_classifiers_are_refused() {
         (images.unwrap(), "tensor `logits`: has shape [N, 3, 4], wanted [N, K]"),
         (two_outputs, "the graph has 2 outputs, wanted one: images in, logits out"),
     ] {
-        let error = differentiate(&graph, LossHead::Cotangent).unwrap_err();
+        let error = differentiate(&graph, LossHead::Cotangent, Kernels::Standard).unwrap_err();
         assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::NotAClassifier, message));
     }
 }
@@ -276,7 +276,7 @@ fn graphs_that_are_no_classifiers_are_refused() {
 fn operator_forms_older_than_the_rules_are_refused() {
     let mut old = linear(1.0);
     old.opset = 17;
-    let error = differentiate(&old, LossHead::Cotangent).unwrap_err();
+    let error = differentiate(&old, LossHead::Cotangent, Kernels::Standard).unwrap_err();
     assert!(error.to_string().contains("lift the graph to opset 18"), "{error}");
 }
 
@@ -288,7 +288,7 @@ fn a_gradient_through_a_second_output_is_refused() {
         let outputs = builder.node("LayerNormalization", inputs, Attributes::default(), 2)?;
         builder.op("Add", &outputs)
     });
-    let error = differentiate(&flat(graph.unwrap()), LossHead::Cotangent).unwrap_err();
+    let error = differentiate(&flat(graph.unwrap()), LossHead::Cotangent, Kernels::Standard).unwrap_err();
     assert!(error.to_string().contains("an output of it other than the first"), "{error}");
 }
 

@@ -1,0 +1,20 @@
+//! Operators of our own that a prepared gradient graph may hold, where the engine that will run it has kernels for them.
+//!
+//! Each is what several standard operators compute, in one pass over memory. They are of version 1 of [`DOMAIN`], on
+//! 32-bit floats; shapes are those of the first input unless stated. No file that leaves the process holds them.
+
+/// Domain of the operators.
+pub const DOMAIN: &str = "ai.mimir";
+
+/// `(g, x) → g·(Φ(x) + x·φ(x))`: the gradient of the exact Gelu.
+pub const GELU_GRADIENT: &str = "GeluGradient";
+
+/// `(h, x̂, r) → r·(h − mean h − x̂·mean(h·x̂))`, with means over rows: `r` has one element for each row of `h`. Where the
+/// attribute [`CENTRED`] is 1, `mean h` is known to be zero.
+pub const LAYER_NORMALIZATION_GRADIENT: &str = "LayerNormalizationGradient";
+
+/// `(g, y) → (g − Σ g·y)·y`, with sums over the last axis: the gradient of Softmax.
+pub const SOFTMAX_GRADIENT: &str = "SoftmaxGradient";
+
+/// Attribute of [`LAYER_NORMALIZATION_GRADIENT`], 0 or 1.
+pub const CENTRED: &str = "centred";

@@ -1,0 +1,63 @@
+//! Gradients that an engine may have a kernel for ([`mimir_bundle::kernels`]), and the standard operators they stand for.
+//!
+//! The rules emit the operators of our own; [`lower`] writes them out for every other engine. Statistics that a
+//! LayerNormalization hands out are written out too: not every engine has them (`onnx-autodiff.md` 1.5).
+
+use super::rules::{gelu, layer_normalization, softmax};
+use crate::error::Result;
+use crate::graph::{Builder, Graph, Node, ValueId};
+
+/// Which operators a gradient graph may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kernels {
+    /// Those of ONNX, for any engine.
+    Standard,
+    /// Ours too, for sessions of `mimir-runtime` over ONNX Runtime on a processor.
+    Mimir,
+}
+
+/// The `op_type` of a node of ours. Part of what [`crate::onnx`] writes as domain and name.
+pub(crate) const GELU_GRADIENT: &str = "ai.mimir::GeluGradient";
+pub(crate) const LAYER_NORMALIZATION_GRADIENT: &str = "ai.mimir::LayerNormalizationGradient";
+pub(crate) const SOFTMAX_GRADIENT: &str = "ai.mimir::SoftmaxGradient";
+
+/// Whether the operator is one of ours.
+pub(crate) fn is_ours(op_type: &str) -> bool {
+    [GELU_GRADIENT, LAYER_NORMALIZATION_GRADIENT, SOFTMAX_GRADIENT].contains(&op_type)
+}
+
+/// Writes a node out: the value that its first output is.
+type Lowering = fn(&mut Builder<'_>, &Node) -> Result<ValueId>;
+
+fn lowering(op_type: &str) -> Option<Lowering> {
+    match op_type {
+        GELU_GRADIENT => Some(gelu::lower),
+        LAYER_NORMALIZATION_GRADIENT => Some(layer_normalization::lower),
+        SOFTMAX_GRADIENT => Some(softmax::lower),
+        _ => None,
+    }
+}
+
+/// Replaces every operator of ours by standard ones.
+///
+/// # Errors
+/// As [`crate::shape::infer`]: never on a graph that [`differentiate`](super::differentiate) made.
+pub(crate) fn lower(graph: &mut Graph) -> Result<()> {
+    let waiting = graph.nodes().to_vec();
+    graph.set_nodes(Vec::new());
+    for mut node in waiting {
+        if let Some(lowering) = lowering(&node.op_type) {
+            let mut builder = Builder::new(graph, node.name.as_str());
+            let value = lowering(&mut builder, &node)?;
+            node.op_type = "Identity".to_owned();
+            node.inputs = vec![Some(value)];
+            node.attributes.0.clear();
+            graph.push_node(node);
+        } else if layer_normalization::hands_out_statistics(&node) {
+            layer_normalization::lower_statistics(graph, node)?;
+        } else {
+            graph.push_node(node);
+        }
+    }
+    Ok(())
+}
