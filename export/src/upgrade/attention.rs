@@ -106,22 +106,48 @@ fn masked(builder: &mut Builder<'_>, node: &Node, mut scores: ValueId) -> Result
         };
         scores = builder.op("Add", &[scores, mask])?;
     }
-    if node.attributes.int("is_causal", 0)? != 0 {
-        let mask = causal_mask(&four(builder.graph().shape(scores)?)?)?;
+    let window = Window::of(node)?;
+    if window != Window::default() {
+        let mask = window.mask(&four(builder.graph().shape(scores)?)?)?;
         let mask = builder.constant(mask);
         scores = builder.op("Add", &[scores, mask])?;
     }
     Ok(scores)
 }
 
-/// `[S, T]`: query `i` looks at keys up to `i`.
-fn causal_mask([.., queries, keys]: &[Dim; 4]) -> Result<Tensor> {
-    let (Some(queries), Some(keys)) = (queries.fixed(), keys.fixed()) else {
-        return Err(Error::shape("the number of tokens depends on the batch"));
-    };
-    let value = |index: usize| if index % keys <= index / keys { 0.0 } else { f32::NEG_INFINITY };
-    let values: Vec<f32> = (0..queries * keys).map(value).collect();
-    Ok(Tensor::from_f32(&[queries, keys], &values))
+/// The keys that a query looks at, by their distance; all where there is no bound.
+#[derive(Debug, Default, PartialEq)]
+struct Window {
+    /// Keys before the query.
+    before: Option<usize>,
+    /// Keys after the query.
+    after: Option<usize>,
+}
+
+impl Window {
+    fn of(node: &Node) -> Result<Self> {
+        // A negative size is none.
+        let size = |name: &str| Ok(usize::try_from(node.attributes.int(name, -1)?).ok());
+        let (before, after) = (size("left_window_size")?, size("right_window_size")?);
+        let is_causal = node.attributes.int("is_causal", 0)? != 0;
+        Ok(Self { before, after: if is_causal { Some(0) } else { after } })
+    }
+
+    /// `[S, T]`: 0 where the query may look, else −∞.
+    fn mask(&self, [.., queries, keys]: &[Dim; 4]) -> Result<Tensor> {
+        let (Some(queries), Some(keys)) = (queries.fixed(), keys.fixed()) else {
+            return Err(Error::shape("the number of tokens depends on the batch"));
+        };
+        let value = |index: usize| {
+            let (query, key) = (index / keys, index % keys);
+            let near = |bound: Option<usize>, distance: usize| bound.is_none_or(|bound| distance <= bound);
+            let open =
+                near(self.before, query.saturating_sub(key)) && near(self.after, key.saturating_sub(query));
+            if open { 0.0 } else { f32::NEG_INFINITY }
+        };
+        let values: Vec<f32> = (0..queries * keys).map(value).collect();
+        Ok(Tensor::from_f32(&[queries, keys], &values))
+    }
 }
 
 /// `RotaryEmbedding(x, cos, sin, position_ids)`: pairs of numbers turned by the angle of their position.

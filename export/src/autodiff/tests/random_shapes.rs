@@ -1,10 +1,11 @@
 //! Every rule on random shapes: against central differences, and linear in the cotangent.
 //!
-//! [`rows`] has one row or more for each operator that has a rule: how to build a node of it over an input of random
+//! [`rows`] and [`spatial_rows`] have one row or more for each operator that has a rule: how to build a node of it over an input of random
 //! rank, sizes and attributes. A new rule needs a new row. Inputs are drawn away from kinks and ties.
 
 mod rows;
 mod sketch;
+mod spatial_rows;
 
 use std::collections::BTreeSet;
 
@@ -14,6 +15,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRu
 
 use self::rows::{ROWS, Row};
 use self::sketch::Sketch;
+use self::spatial_rows::SPATIAL_ROWS;
 use super::super::rules;
 use super::super::testing::{Domain, Numbers, adjoint, dot, float, function, run, session, slope};
 use crate::error::Result;
@@ -157,10 +159,14 @@ fn check_linear(
     Ok(())
 }
 
+fn all_rows() -> impl Iterator<Item = &'static Row> {
+    ROWS.iter().chain(SPATIAL_ROWS)
+}
+
 #[test]
 fn gradients_match_central_differences_and_are_linear() {
     let mut failures = Vec::new();
-    for row in ROWS {
+    for row in all_rows() {
         let config =
             Config { cases: CASES, failure_persistence: None, max_shrink_iters: 64, ..Config::default() };
         let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
@@ -173,11 +179,11 @@ fn gradients_match_central_differences_and_are_linear() {
 
 #[test]
 fn every_rule_has_a_row() {
-    let rows: BTreeSet<&str> = ROWS.iter().map(|row| row.op_type).collect();
+    let rows: BTreeSet<&str> = all_rows().map(|row| row.op_type).collect();
     // What stands in for a derivative is not that of the operator; those have exact numbers under the rule.
     let quantises =
         |op_type: &&str| rules::is_straight_through(op_type) || op_type.ends_with("DequantizeLinear");
     let missing: Vec<&str> =
         rules::supported().difference(&rows).copied().filter(|op_type| !quantises(op_type)).collect();
-    assert!(missing.is_empty(), "no row in random_shapes/rows.rs for {missing:?}");
+    assert!(missing.is_empty(), "no row in random_shapes for {missing:?}");
 }

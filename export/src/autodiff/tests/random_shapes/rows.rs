@@ -25,7 +25,12 @@ const fn any(op_type: &'static str, domain: Domain, build: Build) -> Row {
     Row { op_type, domain, ranks: 1..=5, build }
 }
 
-const fn of_rank(op_type: &'static str, domain: Domain, ranks: RangeInclusive<usize>, build: Build) -> Row {
+pub(super) const fn of_rank(
+    op_type: &'static str,
+    domain: Domain,
+    ranks: RangeInclusive<usize>,
+    build: Build,
+) -> Row {
     Row { op_type, domain, ranks, build }
 }
 
@@ -133,7 +138,7 @@ pub(super) const ROWS: &[Row] = &[
     any("Unsqueeze", Real, unsqueeze),
 ];
 
-fn node(
+pub(super) fn node(
     sketch: &mut Sketch<'_, '_>,
     op_type: &str,
     inputs: &[ValueId],
