@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::rules::{self, GradientKind};
 use crate::shape::known_operators;
+use crate::upgrade::WRITTEN_OUT;
 
 /// One operator of the default domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,11 +21,27 @@ pub struct Operator {
 
 /// All operators that a model may have, in alphabetical order.
 pub fn operators() -> impl Iterator<Item = Operator> {
-    known_operators().map(|op_type| match rules::entries().find(|entry| entry.op_type == op_type) {
+    let mut operators: Vec<Operator> = known_operators().map(with_rule).chain(written_out()).collect();
+    operators.sort_by_key(|operator| operator.op_type);
+    operators.into_iter()
+}
+
+fn with_rule(op_type: &'static str) -> Operator {
+    match rules::entries().find(|entry| entry.op_type == op_type) {
         Some(entry) => {
             Operator { op_type, since: Some(entry.since), gradient: Some(entry.kind), limits: entry.limits }
         }
         None => Operator { op_type, since: None, gradient: None, limits: "" },
+    }
+}
+
+/// Operators that are gone before anything is differentiated.
+fn written_out() -> impl Iterator<Item = Operator> {
+    WRITTEN_OUT.iter().map(|&(op_type, since, limits)| Operator {
+        op_type,
+        since: Some(since),
+        gradient: Some(GradientKind::Exact),
+        limits,
     })
 }
 

@@ -9,6 +9,7 @@ mod content;
 mod create;
 mod movement;
 mod reduce;
+mod scatter;
 mod symbol;
 #[cfg(test)]
 mod tests;
@@ -52,6 +53,10 @@ fn single(view: &NodeView, output: &TensorType) -> Option<Content> {
         "Tile" => movement::tile(view, &dims),
         "Slice" => movement::slice(view, &dims),
         "Gather" => movement::gather(view, &dims),
+        "GatherElements" => scatter::gather_elements(view, &dims),
+        "GatherND" => scatter::gather_nd(view, &dims),
+        "ScatterElements" => scatter::scatter_elements(view),
+        "ScatterND" => scatter::scatter_nd(view),
         "Concat" => movement::concat(view, &dims),
         "ReduceSum" | "ReduceProd" => reduce::reduce(view, &dims),
         "Where" => movement::where_(view, &dims),

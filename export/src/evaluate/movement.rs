@@ -14,6 +14,8 @@ macro_rules! for_any {
     };
 }
 
+pub(super) use for_any;
+
 pub(super) fn reshape(view: &NodeView, dims: &[usize]) -> Option<Content> {
     for_any!(&*view.content(0)?, array => array.reshaped(dims))
 }

@@ -80,6 +80,57 @@ fn movement() {
 }
 
 #[test]
+fn scatters_and_gathers() {
+    let table = || floats(&[2, 3], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+    let matrix = |dims: &[usize], values: &[i64]| Tensor::from_i64(dims, values);
+    let axis = || vec![("axis", Attribute::Int(1))];
+    let cases = [
+        (
+            "GatherElements",
+            vec![table(), matrix(&[2, 2], &[-1, 0, 1, 1])],
+            axis(),
+            floats(&[2, 2], &[2.0, 0.0, 4.0, 4.0]),
+        ),
+        (
+            "GatherND",
+            vec![table(), matrix(&[2, 1], &[-1, 0])],
+            vec![],
+            floats(&[2, 3], &[3.0, 4.0, 5.0, 0.0, 1.0, 2.0]),
+        ),
+        ("GatherND", vec![table(), matrix(&[2, 2], &[1, 2, 0, -2])], vec![], floats(&[2], &[5.0, 1.0])),
+        (
+            "ScatterElements",
+            vec![table(), matrix(&[1, 2], &[2, -3]), floats(&[1, 2], &[7.0, 8.0])],
+            axis(),
+            floats(&[2, 3], &[8.0, 1.0, 7.0, 3.0, 4.0, 5.0]),
+        ),
+        (
+            "ScatterND",
+            vec![table(), matrix(&[1, 1], &[1]), floats(&[1, 3], &[7.0, 8.0, 9.0])],
+            vec![],
+            floats(&[2, 3], &[0.0, 1.0, 2.0, 7.0, 8.0, 9.0]),
+        ),
+        (
+            "NonZero",
+            vec![table().with_dims(vec![3, 2]).unwrap()],
+            vec![],
+            matrix(&[2, 5], &[0, 1, 1, 2, 2, 1, 0, 1, 0, 1]),
+        ),
+    ];
+    for (op_type, inputs, attributes, wanted) in cases {
+        assert_eq!(evaluated(op_type, &inputs, &attributes), Some(wanted), "{op_type}");
+    }
+    let outside = [table(), matrix(&[1, 1], &[2])];
+    assert_eq!(evaluated("GatherND", &outside, &[]), None, "index out of range");
+    let added = [table(), matrix(&[1, 1], &[1]), floats(&[1, 3], &[7.0, 8.0, 9.0])];
+    assert_eq!(
+        evaluated("ScatterND", &added, &[("reduction", Attribute::from("add"))]),
+        None,
+        "adding is not ours"
+    );
+}
+
+#[test]
 fn arithmetic() {
     let (a, b) = (floats(&[2], &[6.0, 0.1]), floats(&[2], &[4.0, 0.2]));
     let cases = [

@@ -10,6 +10,7 @@
 mod broadcast;
 mod constant;
 mod convolution;
+mod einsum;
 mod elementwise;
 mod gather;
 mod join;
@@ -37,10 +38,12 @@ use crate::graph::{Graph, Node, NodeId, TensorType, ValueId};
 
 pub(crate) use broadcast::broadcast;
 pub(crate) use constant::{constant_tensor, shape_slice};
+pub(crate) use einsum::Equation;
 pub(crate) use join::split_sizes;
 pub(crate) use move_axes::permutation;
 pub(crate) use reduce::reduced_axes;
 pub(crate) use registry::known as known_operators;
+pub(crate) use resize::resized_axes;
 pub(crate) use slice::axis_ranges;
 pub(crate) use view::{Known, NodeView};
 

@@ -13,12 +13,12 @@ pub(super) fn max_pool(view: &NodeView) -> Result<Vec<TensorType>> {
     Ok(vec![pooled, indices])
 }
 
-/// `AveragePool`
+/// `AveragePool`, `LpPool`
 pub(super) fn average_pool(view: &NodeView) -> Result<Vec<TensorType>> {
     Ok(vec![pooled(view)?])
 }
 
-/// `GlobalAveragePool`, `GlobalMaxPool`: spatial axes become ones.
+/// `GlobalAveragePool`, `GlobalLpPool`, `GlobalMaxPool`: spatial axes become ones.
 pub(super) fn global(view: &NodeView) -> Result<Vec<TensorType>> {
     let mut pooled = view.input(0)?.clone();
     check_images(&pooled.shape)?;

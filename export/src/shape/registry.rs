@@ -2,8 +2,8 @@
 
 use super::view::NodeView;
 use super::{
-    broadcast, constant, convolution, elementwise, gather, join, matmul, move_axes, normalise, pool, random,
-    reduce, reshape, resize, select, slice,
+    broadcast, constant, convolution, einsum, elementwise, gather, join, matmul, move_axes, normalise, pool,
+    random, reduce, reshape, resize, select, slice,
 };
 use crate::autodiff::kernels;
 use crate::error::Result;
@@ -49,6 +49,7 @@ const RULES: &[(&str, Rule)] = &[
     ("DepthToSpace", move_axes::depth_to_space),
     ("Div", broadcast::same_type),
     ("Dropout", elementwise::dropout),
+    ("Einsum", einsum::einsum),
     ("Elu", elementwise::unary),
     ("Equal", broadcast::comparison),
     ("Erf", elementwise::unary),
@@ -63,6 +64,7 @@ const RULES: &[(&str, Rule)] = &[
     ("Gelu", elementwise::unary),
     ("Gemm", matmul::gemm),
     ("GlobalAveragePool", pool::global),
+    ("GlobalLpPool", pool::global),
     ("GlobalMaxPool", pool::global),
     ("Greater", broadcast::comparison),
     ("GreaterOrEqual", broadcast::comparison),
@@ -82,6 +84,7 @@ const RULES: &[(&str, Rule)] = &[
     ("Log", elementwise::unary),
     ("LogSoftmax", elementwise::along_axis),
     ("LpNormalization", elementwise::along_axis),
+    ("LpPool", pool::average_pool),
     ("MatMul", matmul::matmul),
     ("Max", broadcast::same_type),
     ("MaxPool", pool::max_pool),

@@ -10,11 +10,11 @@ const LARGEST: f64 = (1_u64 << 30) as f64;
 
 /// What a Resize makes of one axis.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct ResizedAxis {
+pub(crate) struct ResizedAxis {
     /// Elements of the result.
-    pub(super) output: Dim,
+    pub(crate) output: Dim,
     /// Elements of the result for each element of the input; 1 where the axis stays as it is.
-    pub(super) scale: f32,
+    pub(crate) scale: f32,
 }
 
 /// `Resize(x, roi, scales, sizes)`
@@ -27,7 +27,7 @@ pub(super) fn resize(view: &NodeView) -> Result<Vec<TensorType>> {
 ///
 /// # Errors
 /// [`ErrorKind::Shape`](crate::ErrorKind::Shape) when neither scales nor sizes are known, or when they do not fit.
-pub(super) fn resized_axes(view: &NodeView) -> Result<Vec<ResizedAxis>> {
+pub(crate) fn resized_axes(view: &NodeView) -> Result<Vec<ResizedAxis>> {
     if view.node.attributes.text("coordinate_transformation_mode", "half_pixel")? == "tf_crop_and_resize" {
         return Err(Error::unsupported(
             "crops while it resizes (tf_crop_and_resize), which is not supported; export the model with a Slice and \

@@ -188,6 +188,28 @@ fn pools() {
 }
 
 #[test]
+fn einsums() {
+    check(&[
+        ("Einsum", &["f32[N,2,3,4]", "f32[N,2,5,4]"], "equation=bhid,bhjd->bhij", "f32[N, 2, 3, 5]"),
+        ("Einsum", &["f32[N,2,3]", "f32[3,4]"], "equation=...j,jk->...k", "f32[N, 2, 4]"),
+        ("Einsum", &["f32[2,N,3]"], "equation=jbi", "f32[N, 3, 2]"),
+        ("Einsum", &["f32[N,2,3]", "f32[3,4]"], "equation=...j,jk", "f32[N, 2, 4]"),
+        ("Einsum", &["f32[N,2,3]", "f32[1,2,3]"], "equation=bij,bij->b", "f32[N]"),
+        (
+            "Einsum",
+            &["f32[N,2,3]", "f32[4,3]"],
+            "equation=bij,ij->b",
+            "error: does not fit [N, 2, 3], [4, 3]",
+        ),
+        ("Einsum", &["f32[N,2,3]"], "equation=bi->b", "error: does not fit [N, 2, 3]"),
+        ("Einsum", &["f32[N,2,3]"], "equation=bij,j->b", "error: for 1 operands"),
+        ("Einsum", &["f32[N,2,3]"], "equation=bij->bk", "error: a result that its operands do not give"),
+        ("Einsum", &["f32[N,2,2]"], "equation=bii->b", "error: takes a diagonal"),
+        ("Einsum", &["f32[N,2,2]"], "equation=b?i->b", "error: has `?` where a letter was wanted"),
+    ]);
+}
+
+#[test]
 fn resizing() {
     check(&[
         (
@@ -429,6 +451,8 @@ fn creation() {
         ("Size", &["f32[N,3]"], "", "i64[]"),
         ("ConstantOfShape", &["=[2,3]"], "", "f32[2, 3]"),
         ("ConstantOfShape", &["=[-2]"], "", "error: its values decide the shape"),
+        ("NonZero", &["=[3,0,5]"], "", "i64[1, 2]"),
+        ("NonZero", &["f32[N,3]"], "", "error: are not known before the model runs"),
         ("Range", &["=2", "=9", "=3"], "", "i64[3]"),
         ("Range", &["=9", "=2", "=-3"], "", "i64[3]"),
         ("Range", &["=9", "=2", "=3"], "", "i64[0]"),

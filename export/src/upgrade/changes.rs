@@ -1,6 +1,6 @@
 //! The list of changes.
 
-use super::{moves, normalisation, softmax};
+use super::{attention, moves, normalisation, resize, softmax, written};
 use crate::error::Result;
 use crate::graph::{Graph, Node};
 
@@ -27,16 +27,19 @@ const REDUCTIONS: &[&str] = &[
     "ReduceSumSquare",
 ];
 
-/// In place of an opset: every file is concerned, because another operator says the same.
-const ANY: u32 = u32::MAX;
+/// Later than any opset: the operator is written out in files of every opset.
+const ALWAYS: u32 = u32::MAX;
 
 /// In the order of the opsets.
 static CHANGES: &[Change] = &[
     Change { opset: 9, op_types: &["BatchNormalization"], apply: normalisation::drop_spatial },
+    Change { opset: 9, op_types: &["Upsample"], apply: resize::upsample_scales },
     Change { opset: 10, op_types: &["Slice"], apply: moves::slice_bounds },
     Change { opset: 10, op_types: &["TopK"], apply: moves::top_k_count },
+    Change { opset: 10, op_types: &["Upsample"], apply: resize::rename_upsample },
     Change { opset: 11, op_types: &["Clip"], apply: moves::clip_bounds },
     Change { opset: 11, op_types: &["Pad"], apply: moves::pads },
+    Change { opset: 11, op_types: &["Resize"], apply: resize::coordinates },
     Change { opset: 11, op_types: &["Scatter"], apply: moves::rename_scatter },
     Change { opset: 12, op_types: &["Dropout"], apply: normalisation::drop_ratio },
     Change { opset: 13, op_types: &["ReduceSum", "Squeeze", "Unsqueeze"], apply: moves::axes },
@@ -45,7 +48,10 @@ static CHANGES: &[Change] = &[
     Change { opset: 14, op_types: &["BatchNormalization"], apply: normalisation::refuse_training },
     Change { opset: 18, op_types: REDUCTIONS, apply: moves::axes },
     Change { opset: 18, op_types: &["Split"], apply: moves::split_count },
-    Change { opset: ANY, op_types: &["BatchNormalization"], apply: normalisation::of_weights },
+    Change { opset: ALWAYS, op_types: &["BatchNormalization"], apply: normalisation::of_weights },
+    Change { opset: ALWAYS, op_types: &["Attention"], apply: attention::attention },
+    Change { opset: ALWAYS, op_types: &["CenterCropPad"], apply: written::center_crop_pad },
+    Change { opset: ALWAYS, op_types: &["RotaryEmbedding"], apply: attention::rotary_embedding },
 ];
 
 /// The changes that a file of that opset has not seen.

@@ -49,13 +49,14 @@ pub(super) fn rename_scatter(_: &mut Graph, mut node: Node) -> Result<Vec<Node>>
 }
 
 /// Makes each attribute that the node has a constant input at the stated place.
-fn moved(graph: &mut Graph, mut node: Node, places: &[(&str, usize)]) -> Result<Vec<Node>> {
+pub(super) fn moved(graph: &mut Graph, mut node: Node, places: &[(&str, usize)]) -> Result<Vec<Node>> {
     for (name, place) in places {
         let Some(attribute) = node.attributes.0.remove(*name) else { continue };
         let tensor = match attribute {
             Attribute::Ints(values) => Tensor::vector_i64(&values),
             Attribute::Int(value) => Tensor::vector_i64(&[value]),
             Attribute::Float(value) => Tensor::scalar_f32(value),
+            Attribute::Floats(values) => Tensor::from_f32(&[values.len()], &values),
             _ => return Err(Error::format(format!("attribute `{name}` is not made of numbers"))),
         };
         if node.inputs.len() <= *place {

@@ -2,8 +2,9 @@
 
 use super::{WORKING_OPSET, upgrade};
 use crate::error::ErrorKind;
-use crate::graph::Graph;
-use crate::testing::{add, assert_equal_results, push_all};
+use crate::graph::{Attribute, Graph, NodeId, ValueId};
+use crate::tensor::Tensor;
+use crate::testing::{add, assert_equal_results, push, push_all, run};
 
 /// One node of a file at `opset`, all of whose outputs are outputs of the graph.
 fn file(opset: u32, op_type: &str, inputs: &[&str], attributes: &str, outputs: usize) -> Graph {
@@ -80,6 +81,124 @@ fn lifted_graphs_give_the_same_numbers() {
     }
 }
 
+/// A file that resizes images `[N, 3, 4, 6]` by scales.
+fn resized(opset: u32, op_type: &str, scales: &[f32], text: &str) -> Graph {
+    let mut graph = Graph::new("test", opset);
+    let x = add(&mut graph, "f32[N,3,4,6]");
+    let scales = Tensor::from_f32(&[scales.len()], scales);
+    let outputs = if opset < 9 {
+        let outputs = push_all(&mut graph, op_type, &[x], text, 1);
+        graph
+            .node_mut(NodeId(0))
+            .attributes
+            .0
+            .insert("scales".to_owned(), Attribute::Floats(scales.to_f32().unwrap()));
+        outputs
+    } else {
+        let scales = graph.add_constant("scales", scales);
+        push_all(&mut graph, op_type, &[x, Some(scales)], text, 1)
+    };
+    graph.set_outputs(outputs);
+    graph
+}
+
+#[test]
+fn upsample_and_the_first_resize_keep_their_coordinates() {
+    let cases: [(u32, &str, [f32; 4], &str); 6] = [
+        (7, "Upsample", [1.0, 1.0, 2.0, 1.5], "mode=nearest"),
+        (9, "Upsample", [1.0, 1.0, 2.0, 3.0], ""),
+        (9, "Upsample", [1.0, 1.0, 2.0, 1.5], "mode=linear"),
+        (10, "Resize", [1.0, 1.0, 1.0, 2.5], "mode=nearest"),
+        (10, "Resize", [1.0, 1.0, 0.7, 0.4], "mode=nearest"),
+        (10, "Resize", [1.0, 1.0, 0.7, 2.0], "mode=linear"),
+    ];
+    for (opset, op_type, scales, text) in cases {
+        println!("{op_type} {scales:?} {text} of opset {opset}");
+        let file = resized(opset, op_type, &scales, text);
+        assert_equal_results(&file, &upgrade(&file).unwrap(), 1e-6);
+    }
+}
+
+#[test]
+fn attention_is_written_out() {
+    let joined: &[&str] = &["f32[N,5,8]", "f32[N,7,8]", "f32[N,7,12]"];
+    let heads: &[&str] = &["f32[N,2,5,4]", "f32[N,2,7,4]", "f32[N,2,7,6]"];
+    let grouped: &[&str] = &["f32[N,4,5,4]", "f32[N,2,7,4]", "f32[N,2,7,6]"];
+    let with = |inputs: &[&'static str], mask: &'static str| [inputs, &[mask]].concat();
+    let cases: [(Vec<&str>, &str); 9] = [
+        (heads.to_vec(), ""),
+        (heads.to_vec(), "scale=0.75"),
+        (heads.to_vec(), "is_causal=1"),
+        (heads.to_vec(), "softcap=0.5"),
+        (with(heads, "#[5,7]"), "softcap=0.5"),
+        (with(heads, "#[2,5,7]"), "is_causal=1"),
+        (grouped.to_vec(), ""),
+        (joined.to_vec(), "q_num_heads=2 kv_num_heads=2"),
+        (vec!["f32[N,5,16]", "f32[N,7,8]", "f32[N,7,12]"], "q_num_heads=4 kv_num_heads=2 is_causal=1"),
+    ];
+    for (inputs, text) in cases {
+        println!("Attention({inputs:?}) {{{text}}}");
+        let file = file(23, "Attention", &inputs, text, 1);
+        assert_equal_results(&file, &upgrade(&file).unwrap(), 1e-5);
+    }
+    let cached = file(23, "Attention", &[heads, &["", "f32[N,2,3,4]", "f32[N,2,3,6]"]].concat(), "", 1);
+    assert!(upgrade(&cached).unwrap_err().to_string().contains("without a cache"));
+}
+
+#[test]
+fn a_boolean_mask_closes_scores() {
+    let mut graph = Graph::new("test", 23);
+    let inputs = ["f32[N,2,5,4]", "f32[N,2,5,4]", "f32[N,2,5,4]"].map(|text| add(&mut graph, text).unwrap());
+    let (numbers, bound) = (add(&mut graph, "#[5,5]").unwrap(), add(&mut graph, "#1.0").unwrap());
+    let mask = push(&mut graph, "Greater", &[numbers, bound], "");
+    let y = push(&mut graph, "Attention", &[&inputs[..], &[mask]].concat(), "");
+    graph.set_outputs(vec![y]);
+    assert_equal_results(&graph, &upgrade(&graph).unwrap(), 1e-5);
+}
+
+#[test]
+fn rotary_embedding_is_written_out() {
+    let cases: [(&[&str], &str); 5] = [
+        (&["f32[N,2,5,8]", "#[9,4]", "#[9,4]", "=[3,1,0,8,5]"], ""),
+        (&["f32[N,2,5,8]", "#[9,4]", "#[9,4]", "=[3,1,0,8,5]"], "interleaved=1"),
+        (&["f32[N,5,16]", "#[9,4]", "#[9,4]", "=[3,1,0,8,5]"], "num_heads=2"),
+        (&["f32[N,2,5,8]", "#[9,2]", "#[9,2]", "=[3,1,0,8,5]"], "rotary_embedding_dim=4"),
+        (&["f32[3,2,5,8]", "f32[3,5,4]", "f32[3,5,4]"], ""),
+    ];
+    for (inputs, text) in cases {
+        println!("RotaryEmbedding({inputs:?}) {{{text}}}");
+        let mut graph = Graph::new("test", 23);
+        let mut ids: Vec<Option<ValueId>> = inputs.iter().map(|text| add(&mut graph, text)).collect();
+        if let Some(Some(positions)) = ids.get_mut(3) {
+            // One row of positions for each image of a batch whose size is not known.
+            let one = add(&mut graph, "=[0]").unwrap();
+            let row = push(&mut graph, "Unsqueeze", &[*positions, one], "");
+            let x = graph.inputs()[0];
+            let shape = push(&mut graph, "Shape", &[x], "end=1");
+            let ones = add(&mut graph, "=[1]").unwrap();
+            let target = push(&mut graph, "Concat", &[shape, ones], "axis=0");
+            *positions = push(&mut graph, "Expand", &[row, target], "");
+        }
+        let outputs = push_all(&mut graph, "RotaryEmbedding", &ids, text, 1);
+        graph.set_outputs(outputs);
+        let lifted = upgrade(&graph).unwrap();
+        let batches: &[usize] = if inputs.len() == 3 { &[3] } else { &[1, 3] };
+        for batch in batches {
+            for ((_, left), (_, right)) in run(&graph, *batch).iter().zip(&run(&lifted, *batch)) {
+                assert!(left.iter().zip(right).all(|(left, right)| (left - right).abs() < 1e-5));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_centred_part_is_a_pad() {
+    for (shape, text) in [("=[2,3,9]", "axes=[1,2,3]"), ("=[5,2]", "axes=[-1,2]"), ("=[6,1]", "axes=[2,1]")] {
+        let file = file(18, "CenterCropPad", &["f32[N,2,4,6]", shape], text, 1);
+        assert_equal_results(&file, &upgrade(&file).unwrap(), 0.0);
+    }
+}
+
 #[test]
 fn softmax_over_the_last_axis_stays_one_node() {
     let lifted = upgrade(&file(9, "Softmax", &["f32[N,3,4]"], "axis=2", 1)).unwrap();
@@ -116,7 +235,10 @@ fn forms_that_no_longer_exist_are_refused_by_name() {
     let cases = [
         (file(7, "BatchNormalization", parameters, "spatial=0", 1), "spatial = 0"),
         (file(9, "BatchNormalization", parameters, "", 5), "training mode"),
-        (file(9, "Upsample", &["f32[N,3,4,4]", "#[4]"], "", 1), "operator Upsample"),
+        (
+            resized(10, "Resize", &[1.0, 1.0, 2.0, 0.5], "mode=nearest"),
+            "grows along one axis and shrinks along another",
+        ),
     ];
     for (file, wanted) in cases {
         let error = upgrade(&file).unwrap_err();

@@ -35,7 +35,7 @@ pub(super) fn conv_transpose(step: &mut Step<'_, '_>) -> Result<()> {
         ("group", node.attributes.int("group", 1)?.into()),
         ("strides", strides.into()),
     ]);
-    step.send(0, |builder| convolved(builder, [g, weight], attributes, pads))
+    step.send(0, |builder| convolved(builder, [g, weight], attributes, &pads))
 }
 
 /// What ConvTranspose cuts off at the begin of an axis, of all that it cuts off.
@@ -58,9 +58,9 @@ fn convolved(
     builder: &mut Builder<'_>,
     [g, weight]: [ValueId; 2],
     mut attributes: Attributes,
-    pads: Vec<i64>,
+    pads: &[i64],
 ) -> Result<ValueId> {
-    let g = cropped(builder, g, &pads)?;
+    let g = cropped(builder, g, pads)?;
     attributes.0.insert("pads".to_owned(), pads.iter().map(|pad| *pad.max(&0)).collect::<Vec<i64>>().into());
     Ok(builder.node("Conv", vec![Some(g), Some(weight)], attributes, 1)?[0])
 }

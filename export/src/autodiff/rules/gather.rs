@@ -1,19 +1,26 @@
-//! Gather: elements of one axis by constant index.
+//! Gather: elements of one axis by index.
 //!
-//! `dx_i = Σ g_j` over all `j` whose index is `i`. Operator page: ONNX `Gather-13`.
-//! - Consecutive indices (a class token, one of q, k and v): a piece of the axis, so that siblings become one Concat.
-//! - Indices without repetition: Gather from `g` by the inverse map, whose absent elements point at a row of zeros.
-//! - Others: MatMul by the one-hot matrix of the indices.
+//! `dx_i = Σ g_j` over all `j` whose index is `i`. Operator page: ONNX `Gather-13`. Of constant indices
+//! - consecutive ones (a class token, one of q, k and v) are a piece of the axis, so that siblings become one Concat;
+//! - those without repetition: Gather from `g` by the inverse map, whose absent elements point at a row of zeros;
+//! - others: MatMul by the one-hot matrix of the indices.
+//!
+//! Indices that are computed when the graph runs, and more of them than a matrix can hold, are scattered
+//! ([`scatter`]).
 
 use super::Entry;
+use super::scatter;
+use super::separable::{self, Matrix};
 use crate::autodiff::broadcast::reshape;
 use crate::autodiff::ledger::{Piece, pad};
 use crate::autodiff::step::Step;
 use crate::error::{Error, Result};
-use crate::graph::{Builder, Dim, Shape, ValueId};
+use crate::graph::{Builder, Shape, ValueId};
 use crate::tensor::Tensor;
 
-pub(super) const RULES: &[Entry] = &[Entry::exact("Gather", 1, gather)];
+pub(super) const RULES: &[Entry] =
+    &[Entry::exact("Gather", 1, gather)
+        .limited("along any axis but the batch; no gradient passes the indices")];
 
 /// Largest one-hot matrix that we store, in elements.
 const LARGEST_ONE_HOT: usize = 1 << 22;
@@ -23,43 +30,85 @@ pub(super) fn gather(step: &mut Step<'_, '_>) -> Result<()> {
     if !step.wants(0) {
         return Ok(());
     }
-    let shape = step.shape(step.input(0)?)?;
+    let (x, indices) = (step.input(0)?, step.input(1)?);
+    let shape = step.shape(x)?;
     let axis = shape.axis(step.node().attributes.int("axis", 0)?)?;
     let size = shape.0[axis].fixed().ok_or_else(|| {
-        Error::unsupported(format!("it picks from axis {axis} of {shape}, which is the batch"))
+        Error::unsupported(format!(
+            "it picks from axis {axis} of {shape}, which is the batch: it may mix the images; export the model without it"
+        ))
     })?;
-    let indices = indices(step, size)?;
+    let count = step.shape(indices)?.elements();
+    let count =
+        count.ok_or_else(|| Error::unsupported("its indices depend on the batch in two dimensions"))?;
     let g = step.cotangent()?;
     let mut flat = shape;
-    flat.0[axis] = Dim::Fixed(indices.len());
+    flat.0[axis] = count;
     let g = reshape(step.builder(), g, &flat)?; // the index axes as one
-    if indices.windows(2).all(|pair| pair[0] + 1 == pair[1]) {
-        let piece = Piece { axis, start: indices[0], length: indices.len(), cotangent: g };
+    let Some(constant) = step.constant(indices).and_then(Tensor::to_i64) else {
+        return step.send(0, |builder| scatter::along_axis(builder, [x, indices, g], axis));
+    };
+    let constant = from_begin(&constant, size)?;
+    if is_run(&constant) {
+        let piece = Piece { axis, start: constant[0], length: constant.len(), cotangent: g };
         return step.send_piece(0, piece);
     }
-    step.send(0, |builder| match inverse_map(&indices, size) {
-        Some(inverse) => by_inverse(builder, g, &flat, axis, &inverse),
-        None => by_one_hot(builder, g, &flat, axis, &indices, size),
+    step.send(0, |builder| match spread(builder, g, axis, &constant, size)? {
+        Some(dx) => Ok(dx),
+        None => scatter::along_axis(builder, [x, indices, g], axis),
     })
 }
 
-/// The indices, counted from the begin.
-fn indices(step: &Step<'_, '_>, size: usize) -> Result<Vec<usize>> {
-    let indices = step.ints(1)?.unwrap_or_default();
+/// Indices of an axis of `size` elements, counted from its begin; there is at least one.
+///
+/// # Errors
+/// [`ErrorKind::Shape`](crate::ErrorKind::Shape) when one lies outside,
+/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) when there is none.
+pub(super) fn from_begin(indices: &[i64], size: usize) -> Result<Vec<usize>> {
     if indices.is_empty() {
         return Err(Error::unsupported("it picks no element"));
     }
-    let from_begin = |index: i64| {
-        let counted = if index < 0 { index.checked_add(size as i64)? } else { index };
+    let counted = |index: &i64| {
+        let counted = if *index < 0 { index.checked_add(size as i64)? } else { *index };
         usize::try_from(counted).ok().filter(|counted| *counted < size)
     };
     indices
-        .into_iter()
+        .iter()
         .map(|index| {
-            from_begin(index)
-                .ok_or_else(|| Error::shape(format!("index {index} of an axis of {size} elements")))
+            counted(index).ok_or_else(|| Error::shape(format!("index {index} of an axis of {size} elements")))
         })
         .collect()
+}
+
+fn is_run(indices: &[usize]) -> bool {
+    indices.windows(2).all(|pair| pair[0] + 1 == pair[1])
+}
+
+/// `dx_i = Σ g_j` along an axis of `size` elements, `j` over the axis of `g`; `None` where that takes too large a matrix.
+///
+/// # Errors
+/// As [`separable::adjoint`].
+pub(super) fn spread(
+    builder: &mut Builder<'_>,
+    g: ValueId,
+    axis: usize,
+    indices: &[usize],
+    size: usize,
+) -> Result<Option<ValueId>> {
+    let shape = builder.graph().shape(g)?.clone();
+    if is_run(indices) {
+        let zeros = [indices[0], size - indices[0] - indices.len()];
+        return pad(builder, g, shape.rank(), axis, zeros).map(Some);
+    }
+    if let Some(inverse) = inverse_map(indices, size) {
+        return by_inverse(builder, g, &shape, axis, &inverse).map(Some);
+    }
+    if indices.len().checked_mul(size).is_none_or(|elements| elements > LARGEST_ONE_HOT) {
+        return Ok(None);
+    }
+    let mut one_hot = Matrix::zeros(indices.len(), size)?;
+    indices.iter().enumerate().for_each(|(place, index)| one_hot.add(place, *index, 1.0));
+    separable::adjoint(builder, g, axis, one_hot).map(Some)
 }
 
 /// Where each element of the axis went, with `indices.len()` for "nowhere"; `None` if one went to several places.
@@ -84,37 +133,6 @@ fn by_inverse(
     let with_zeros = pad(builder, g, shape.rank(), axis, [0, 1])?;
     let inverse = builder.ints(inverse);
     builder.op_with("Gather", &[with_zeros, inverse], [("axis", (axis as i64).into())])
-}
-
-fn by_one_hot(
-    builder: &mut Builder<'_>,
-    g: ValueId,
-    shape: &Shape,
-    axis: usize,
-    indices: &[usize],
-    size: usize,
-) -> Result<ValueId> {
-    let elements = indices.len().checked_mul(size).filter(|elements| *elements <= LARGEST_ONE_HOT);
-    let elements = elements.ok_or_else(|| {
-        Error::unsupported(format!("it picks {} elements of {size} with repetition: too many", indices.len()))
-    })?;
-    let mut one_hot = vec![0.0; elements];
-    for (place, index) in indices.iter().enumerate() {
-        one_hot[place * size + index] = 1.0;
-    }
-    let one_hot = builder.constant(Tensor::from_f32(&[indices.len(), size], &one_hot));
-    let last_first = swapped_with_last(builder, g, shape.rank(), axis)?;
-    let summed = builder.op("MatMul", &[last_first, one_hot])?;
-    swapped_with_last(builder, summed, shape.rank(), axis)
-}
-
-fn swapped_with_last(builder: &mut Builder<'_>, value: ValueId, rank: usize, axis: usize) -> Result<ValueId> {
-    if axis + 1 == rank {
-        return Ok(value);
-    }
-    let mut permutation: Vec<i64> = (0..rank as i64).collect();
-    permutation.swap(axis, rank - 1);
-    builder.op_with("Transpose", &[value], [("perm", permutation.into())])
 }
 
 #[cfg(test)]
@@ -142,6 +160,20 @@ mod tests {
         for (name, axis, indices) in cases {
             check(name, Domain::Real, batched(&[5, 3]), |builder, x| {
                 let y = gathered(builder, x, axis, indices)?;
+                builder.op("Mul", &[y, y])
+            });
+        }
+    }
+
+    #[test]
+    fn indices_that_are_computed() {
+        // Of both signs, with repetition, in each of their shapes.
+        for (axis, dims) in [(1, &[4][..]), (2, &[2, 2]), (-2, &[])] {
+            check(&format!("axis {axis}, indices {dims:?}"), Domain::Real, batched(&[5, 3]), |builder, x| {
+                let count = dims.iter().product::<usize>();
+                let indices = builder.constant(Tensor::from_i64(dims, &[2, -1, 0, 2][..count]));
+                let indices = builder.op("Identity", &[indices])?;
+                let y = builder.op_with("Gather", &[x, indices], [("axis", axis.into())])?;
                 builder.op("Mul", &[y, y])
             });
         }

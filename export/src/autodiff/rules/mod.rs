@@ -8,16 +8,19 @@
 mod arithmetic;
 mod average_pool;
 mod batch_normalization;
+mod blocks;
 mod clip;
 mod concat;
 mod conv;
 mod conv_transpose;
 mod cum_sum;
 pub(super) mod dropout;
+mod einsum;
 mod elu;
 mod entry;
 mod expand;
 mod gather;
+mod gather_nd;
 pub(super) mod gelu;
 mod gemm;
 mod hard_sigmoid;
@@ -25,6 +28,7 @@ mod identity;
 mod instance_normalization;
 pub(super) mod layer_normalization;
 mod lp_normalization;
+mod lp_pool;
 mod lrn;
 mod matmul;
 mod max_pool;
@@ -41,7 +45,9 @@ mod reduce_prod;
 mod reduction;
 mod relu;
 mod reshape;
+mod resize;
 mod rms_normalization;
+mod scatter;
 mod select;
 mod separable;
 mod slice;
@@ -49,6 +55,7 @@ pub(super) mod softmax;
 mod softplus;
 mod split;
 mod standardise;
+mod tile;
 mod top_k;
 mod transpose;
 mod trigonometry;
@@ -72,15 +79,18 @@ const FAMILIES: &[&[Entry]] = &[
     arithmetic::RULES,
     average_pool::RULES,
     batch_normalization::RULES,
+    blocks::RULES,
     clip::RULES,
     concat::RULES,
     conv::RULES,
     conv_transpose::RULES,
     cum_sum::RULES,
     dropout::RULES,
+    einsum::RULES,
     elu::RULES,
     expand::RULES,
     gather::RULES,
+    gather_nd::RULES,
     gelu::RULES,
     gemm::RULES,
     hard_sigmoid::RULES,
@@ -88,6 +98,7 @@ const FAMILIES: &[&[Entry]] = &[
     instance_normalization::RULES,
     layer_normalization::RULES,
     lp_normalization::RULES,
+    lp_pool::RULES,
     lrn::RULES,
     matmul::RULES,
     max_pool::RULES,
@@ -101,12 +112,15 @@ const FAMILIES: &[&[Entry]] = &[
     reduce_prod::RULES,
     relu::RULES,
     reshape::RULES,
+    resize::RULES,
     rms_normalization::RULES,
+    scatter::RULES,
     select::RULES,
     slice::RULES,
     softmax::RULES,
     softplus::RULES,
     split::RULES,
+    tile::RULES,
     top_k::RULES,
     transpose::RULES,
     trigonometry::RULES,

@@ -1,0 +1,89 @@
+//! DepthToSpace and SpaceToDepth: channels become pixels, and back.
+//!
+//! Each is the other's adjoint. SpaceToDepth orders its channels as DepthToSpace's mode `DCR` reads them; for `CRD` the
+//! channels are permuted. Operator pages: ONNX `DepthToSpace-13`, `SpaceToDepth-13`.
+
+use super::Entry;
+use crate::autodiff::step::Step;
+use crate::error::{Error, Result};
+use crate::graph::{Builder, ValueId};
+
+pub(super) const RULES: &[Entry] =
+    &[Entry::exact("DepthToSpace", 1, depth_to_space), Entry::exact("SpaceToDepth", 1, space_to_depth)];
+
+/// `dx = space_to_depth(g)`.
+pub(super) fn depth_to_space(step: &mut Step<'_, '_>) -> Result<()> {
+    let (g, node) = (step.cotangent()?, step.node());
+    let block = node.attributes.int("blocksize", 1)?;
+    let columns_first = match node.attributes.text("mode", "DCR")? {
+        "DCR" => false,
+        "CRD" => true,
+        other => return Err(Error::format(format!("attribute `mode` is `{other}`"))),
+    };
+    step.send(0, |builder| {
+        let depth = builder.op_with("SpaceToDepth", &[g], [("blocksize", block.into())])?;
+        if columns_first { blocks_last(builder, depth, block) } else { Ok(depth) }
+    })
+}
+
+/// `dx = depth_to_space(g)`.
+pub(super) fn space_to_depth(step: &mut Step<'_, '_>) -> Result<()> {
+    let (g, block) = (step.cotangent()?, step.node().attributes.int("blocksize", 1)?);
+    step.send(0, |builder| builder.op_with("DepthToSpace", &[g], [("blocksize", block.into())]))
+}
+
+/// Channels in the order (block, channel) brought into the order (channel, block).
+fn blocks_last(builder: &mut Builder<'_>, value: ValueId, block: i64) -> Result<ValueId> {
+    let shape = builder.graph().shape(value)?;
+    let channels = shape.0.get(1).and_then(|dim| dim.fixed());
+    let channels =
+        channels.ok_or_else(|| Error::shape(format!("the channels of {shape} depend on the batch")))?;
+    let (channels, area) = (channels as i64, block * block);
+    let inner = channels / area;
+    let order: Vec<i64> = (0..channels).map(|at| at % area * inner + at / area).collect();
+    let order = builder.ints(&order);
+    // Whole planes are copied, which is faster than a Transpose.
+    builder.op_with("Gather", &[value, order], [("axis", 1.into())])
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::autodiff::testing::{Domain, backward_text, batched, check, function};
+    use crate::testing::attributes;
+
+    #[test]
+    fn gradients_match_central_differences() {
+        let cases: [(&str, &[usize], &str); 4] = [
+            ("DepthToSpace", &[12, 2, 3], "blocksize=2"),
+            ("DepthToSpace", &[12, 2, 3], "blocksize=2 mode=CRD"),
+            ("DepthToSpace", &[18, 1, 2], "blocksize=3 mode=CRD"),
+            ("SpaceToDepth", &[2, 6, 9], "blocksize=3"),
+        ];
+        for (op_type, dims, text) in cases {
+            check(&format!("{op_type} {text}"), Domain::Real, batched(dims), |builder, x| {
+                let y = builder.node(op_type, vec![Some(x)], attributes(text), 1)?[0];
+                builder.op("Mul", &[y, y])
+            });
+        }
+    }
+
+    #[test]
+    fn each_is_the_adjoint_of_the_other() {
+        let text = |op_type: &str, dims: &[usize], text: &str| {
+            let graph = function(batched(dims), |builder, x| {
+                Ok(builder.node(op_type, vec![Some(x)], attributes(text), 1)?[0])
+            });
+            backward_text(&graph.unwrap())
+        };
+        insta::assert_snapshot!(text("DepthToSpace", &[8, 2, 3], "blocksize=2 mode=CRD"), @r"
+        const %gradient/f/DepthToSpace/constant: i64[8] = [0, 2, 4, 6, 1, 3, 5, 7]
+        %gradient/f/DepthToSpace/SpaceToDepth: f32[N, 8, 2, 3] = SpaceToDepth(%g) {blocksize = 2}
+        %gradient/f/DepthToSpace/Gather: f32[N, 8, 2, 3] = Gather(%gradient/f/DepthToSpace/SpaceToDepth, %gradient/f/DepthToSpace/constant) {axis = 1}
+        %dx/Identity: f32[N, 8, 2, 3] = Identity(%gradient/f/DepthToSpace/Gather)
+        ");
+        insta::assert_snapshot!(text("SpaceToDepth", &[2, 4, 4], "blocksize=2"), @r"
+        %gradient/f/SpaceToDepth/DepthToSpace: f32[N, 2, 4, 4] = DepthToSpace(%g) {blocksize = 2}
+        %dx/Identity: f32[N, 2, 4, 4] = Identity(%gradient/f/SpaceToDepth/DepthToSpace)
+        ");
+    }
+}
