@@ -144,6 +144,7 @@ const RULES: &[(&str, Rule)] = &[
     ("Squeeze", reshape::squeeze),
     ("Sub", broadcast::same_type),
     ("Sum", broadcast::same_type),
+    ("Swish", elementwise::unary),
     ("Tan", elementwise::unary),
     ("Tanh", elementwise::unary),
     ("ThresholdedRelu", elementwise::unary),

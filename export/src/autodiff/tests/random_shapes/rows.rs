@@ -67,6 +67,7 @@ pub(super) const ROWS: &[Row] = &[
     any("Softplus", Real, unary),
     any("Softsign", AwayFromZero, unary),
     any("Sqrt", Positive, unary),
+    any("Swish", Real, with_alpha),
     any("Tan", Unit, unary),
     any("Tanh", Real, unary),
     any("ThresholdedRelu", Distinct, with_alpha),
@@ -109,8 +110,12 @@ pub(super) const ROWS: &[Row] = &[
     any("MeanVarianceNormalization", Distinct, mean_variance_normalization),
     any("RMSNormalization", AwayFromZero, over_last_axes),
     any("Softmax", Real, along_axis),
+    // Windows.
+    of_rank("AveragePool", Real, 3..=5, pool),
+    of_rank("MaxPool", Distinct, 3..=5, pool),
     // Products.
     of_rank("Conv", Real, 3..=5, conv),
+    of_rank("ConvTranspose", Real, 3..=5, conv_transpose),
     of_rank("Gemm", Real, 2..=2, gemm),
     any("MatMul", Real, matmul),
     // Movement.
@@ -118,6 +123,7 @@ pub(super) const ROWS: &[Row] = &[
     any("Expand", Real, expand),
     any("Flatten", Real, flatten),
     any("Gather", Real, gather),
+    any("Pad", Real, pad),
     any("Reshape", Real, reshape),
     any("Slice", Real, slice),
     any("Split", Real, split),
@@ -327,17 +333,64 @@ fn mean_variance_normalization(sketch: &mut Sketch<'_, '_>, op_type: &str) -> Re
     node(sketch, op_type, &[sketch.x], &[("axes", axes.into())])
 }
 
+/// Sizes, strides and pads of a window that fits the spatial axes.
+struct Window {
+    kernel: Vec<usize>,
+    strides: Vec<i64>,
+    pads: Vec<i64>,
+}
+
+impl Window {
+    fn draw(sketch: &mut Sketch<'_, '_>) -> Self {
+        let spatial = sketch.dims[2..].to_vec();
+        let kernel: Vec<usize> = spatial.iter().map(|size| 1 + sketch.below(*size.min(&3))).collect();
+        let strides = spatial.iter().map(|_| 1 + sketch.flag()).collect();
+        let largest = |axis: usize| kernel[axis % spatial.len()] as i64 - 1;
+        let pads = (0..2 * spatial.len()).map(|axis| sketch.flag().min(largest(axis))).collect();
+        Self { kernel, strides, pads }
+    }
+
+    fn attributes(&self) -> [(&'static str, Attribute); 2] {
+        [("strides", self.strides.clone().into()), ("pads", self.pads.clone().into())]
+    }
+}
+
 fn conv(sketch: &mut Sketch<'_, '_>, op_type: &str) -> Result<ValueId> {
-    let (channels, spatial) = (sketch.dims[1], sketch.dims[2..].to_vec());
+    let (channels, window) = (sketch.dims[1], Window::draw(sketch));
     let groups = sketch.one_of(&[1, channels]);
-    let kernel: Vec<usize> = spatial.iter().map(|size| 1 + sketch.below(*size.min(&3))).collect();
-    let strides: Vec<i64> = spatial.iter().map(|_| 1 + sketch.flag()).collect();
-    let pads: Vec<i64> = (0..2 * spatial.len())
-        .map(|axis| sketch.flag().min(kernel[axis % spatial.len()] as i64 - 1))
+    let weight = sketch.constant(Real, &[&[2 * groups, channels / groups], &window.kernel[..]].concat());
+    let [strides, pads] = window.attributes();
+    node(sketch, op_type, &[sketch.x, weight], &[("group", (groups as i64).into()), strides, pads])
+}
+
+fn conv_transpose(sketch: &mut Sketch<'_, '_>, op_type: &str) -> Result<ValueId> {
+    let (channels, mut window) = (sketch.dims[1], Window::draw(sketch));
+    // Pads shorten the output here, of which at least one element must be left.
+    window.pads.fill(0);
+    let groups = sketch.one_of(&[1, channels]);
+    let weight = sketch.constant(Real, &[&[channels, 2], &window.kernel[..]].concat());
+    let [strides, pads] = window.attributes();
+    node(sketch, op_type, &[sketch.x, weight], &[("group", (groups as i64).into()), strides, pads])
+}
+
+fn pool(sketch: &mut Sketch<'_, '_>, op_type: &str) -> Result<ValueId> {
+    let window = Window::draw(sketch);
+    let kernel: Vec<i64> = window.kernel.iter().map(|size| *size as i64).collect();
+    let [strides, pads] = window.attributes();
+    let mut attributes = vec![("kernel_shape", kernel.into()), strides, pads];
+    if op_type == "AveragePool" {
+        attributes.push(("count_include_pad", sketch.flag().into()));
+    }
+    node(sketch, op_type, &[sketch.x], &attributes)
+}
+
+fn pad(sketch: &mut Sketch<'_, '_>, op_type: &str) -> Result<ValueId> {
+    let rank = sketch.dims.len();
+    let pads: Vec<i64> = (0..2 * rank)
+        .map(|side| if sketch.is_batched && side % rank == 0 { 0 } else { sketch.below(3) as i64 })
         .collect();
-    let weight = sketch.constant(Real, &[&[2 * groups, channels / groups], &kernel[..]].concat());
-    let attributes = [("group", (groups as i64).into()), ("strides", strides.into()), ("pads", pads.into())];
-    node(sketch, op_type, &[sketch.x, weight], &attributes)
+    let pads = sketch.builder.ints(&pads);
+    node(sketch, op_type, &[sketch.x, pads], &[])
 }
 
 fn gemm(sketch: &mut Sketch<'_, '_>, op_type: &str) -> Result<ValueId> {
