@@ -12,6 +12,9 @@ use crate::tensor::{DataType, Tensor};
 /// Inputs and outputs of Attention that hold a cache.
 const CACHES: [usize; 3] = [4, 5, 6];
 
+/// Attributes of opset 25; -1 means everything.
+const WINDOWS: [&str; 2] = ["left_window_size", "right_window_size"];
+
 /// `softmax(scale·Q·Kᵀ + mask)·V` for each head.
 pub(super) fn attention(graph: &mut Graph, node: Node) -> Result<Vec<Node>> {
     if CACHES.iter().any(|index| node.optional_input(*index).is_some())
@@ -21,6 +24,14 @@ pub(super) fn attention(graph: &mut Graph, node: Node) -> Result<Vec<Node>> {
             "keeps keys and values of earlier tokens, or returns its scores, as no classifier of images does; export the \
              model without a cache",
         ));
+    }
+    for window in WINDOWS {
+        if node.attributes.int(window, -1)? != -1 {
+            return Err(Error::unsupported(format!(
+                "lets each token look only at those near it ({window}), which is not supported; export the model with \
+                 a mask for that"
+            )));
+        }
     }
     let mut builder = Builder::new(graph, node.name.clone());
     let builder = &mut builder;

@@ -284,3 +284,13 @@ fn images_must_not_be_normalised_by_the_statistics_of_a_batch() {
         assert!(error.to_string().contains("statistics of the batch"), "{error}");
     }
 }
+
+#[test]
+fn attention_within_a_window_is_refused() {
+    let inputs = ["f32[N,4,6]", "f32[N,4,6]", "f32[N,4,6]"];
+    let heads = "q_num_heads=2 kv_num_heads=2";
+    assert!(upgrade(&file(25, "Attention", &inputs, heads, 1)).is_ok());
+    let file = file(25, "Attention", &inputs, &format!("{heads} left_window_size=1"), 1);
+    let error = upgrade(&file).unwrap_err().to_string();
+    assert!(error.contains("(left_window_size)"), "{error}");
+}
