@@ -86,9 +86,9 @@ mod tests {
         %gradient/f/DepthToSpace/Gather: f32[N, 8, 2, 3] = Gather(%gradient/f/DepthToSpace/SpaceToDepth, %gradient/f/DepthToSpace/constant) {axis = 1}
         %dx/Identity: f32[N, 8, 2, 3] = Identity(%gradient/f/DepthToSpace/Gather)
         ");
-        insta::assert_snapshot!(text("SpaceToDepth", &[2, 4, 4], "blocksize=2"), @r"
-        %gradient/f/SpaceToDepth/DepthToSpace: f32[N, 2, 4, 4] = DepthToSpace(%g) {blocksize = 2}
-        %dx/Identity: f32[N, 2, 4, 4] = Identity(%gradient/f/SpaceToDepth/DepthToSpace)
-        ");
+        insta::assert_snapshot!(text("SpaceToDepth", &[2, 4, 4], "blocksize=2"), @r#"
+            %gradient/f/SpaceToDepth/DepthToSpace: f32[N, 2, 4, 4] = DepthToSpace(%g) {blocksize = 2, mode = "DCR"}
+            %dx/Identity: f32[N, 2, 4, 4] = Identity(%gradient/f/SpaceToDepth/DepthToSpace)
+        "#);
     }
 }

@@ -73,7 +73,8 @@ impl Case {
             // An output must be produced by a node.
             builder.op("Identity", &[y])
         })?;
-        graph.opset = OPSET;
+        // ONNX Runtime 1.32 has no kernel of its form of opset 22.
+        graph.opset = if row.op_type == "GlobalLpPool" { OPSET.min(21) } else { OPSET };
         Ok(graph)
     }
 }

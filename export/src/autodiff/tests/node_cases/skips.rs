@@ -11,6 +11,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("Resize", "crops while it resizes", "a crop from a region that is an input"),
     ("ScatterElements", "no gradient rule for reduction", "products and extremes of what is scattered"),
     ("ScatterND", "no gradient rule for reduction", "products and extremes of what is scattered"),
+    ("", "after `y` (DynamicQuantizeLinear)", "the scale and zero point of a quantiser"),
     ("", "gradients of f64 values are not supported", "float64 on the way"),
 ];
 
