@@ -6,7 +6,7 @@
 use super::Entry;
 use crate::autodiff::step::Step;
 use crate::error::{Error, Result};
-use crate::graph::{Attribute, Builder, ValueId};
+use crate::graph::{Attributes, Builder, ValueId};
 
 pub(super) const RULES: &[Entry] =
     &[Entry::exact("DepthToSpace", 1, depth_to_space), Entry::exact("SpaceToDepth", 1, space_to_depth)];
@@ -29,12 +29,14 @@ pub(super) fn depth_to_space(step: &mut Step<'_, '_>) -> Result<()> {
 /// `dx = depth_to_space(g)`.
 pub(super) fn space_to_depth(step: &mut Step<'_, '_>) -> Result<()> {
     let (g, node) = (step.cotangent()?, step.node());
-    let block = node.attributes.int("blocksize", 1)?;
+    let mut attributes = Attributes::default();
     // From opset 28 on it has the modes of its inverse.
-    let mode = Attribute::Text(node.attributes.text("mode", "DCR")?.to_owned());
-    step.send(0, |builder| {
-        builder.op_with("DepthToSpace", &[g], [("blocksize", block.into()), ("mode", mode)])
-    })
+    for name in ["blocksize", "mode"] {
+        if let Some(value) = node.attributes.get(name) {
+            attributes.0.insert(name.to_owned(), value.clone());
+        }
+    }
+    step.send(0, |builder| Ok(builder.node("DepthToSpace", vec![Some(g)], attributes, 1)?[0]))
 }
 
 /// Channels in the order (block, channel) brought into the order (channel, block).
