@@ -124,8 +124,17 @@ impl Writer<'_> {
                 .collect(),
             input: inputs.iter().map(|id| self.value_info(*id)).collect(),
             output: graph.outputs().iter().map(|id| self.value_info(*id)).collect(),
+            value_info: self.inner_values().map(|id| self.value_info(id)).collect(),
             ..GraphProto::default()
         }
+    }
+
+    /// Results of nodes whose types we know. ONNX Runtime keeps its own layout of images only between nodes that it knows
+    /// to have one batch, and its inference gives each Reshape and Expand another.
+    fn inner_values(&self) -> impl Iterator<Item = ValueId> {
+        let graph = self.graph;
+        let typed = |id: &ValueId| graph.value(*id).tensor_type.is_some() && !graph.outputs().contains(id);
+        graph.nodes().iter().flat_map(|node| node.outputs.iter().flatten().copied()).filter(typed)
     }
 
     fn name(&self, id: ValueId) -> String {
