@@ -9,9 +9,9 @@ For each network it makes a folder with
 - `reference.npz`: `images` f32 [2, 3, S, S] in [0, 1], `labels` int64 [2], and of PyTorch in float64 from the same float32
   weights: `logits` [2, K], `loss` [2] (cross-entropy), `gradient` [2, 3, S, S] (of each image's loss by its pixels);
   `gradient32`, the same of PyTorch in float32; `smooth` int64 [1]: 1 where no Relu, MaxPool or other kink stands in it;
-- `EXPORTER-OPSET.onnx`, or `EXPORTER-OPSET.error` with the last line of what the exporter said.
+- `EXPORTER-OPSET.onnx`, or `EXPORTER-OPSET.error` with what the exporter said.
 
-Each export is a process of its own with a time limit, so that a crash costs one file. `mimir-export`'s example
+Each network is a process of its own with a time limit, so that a crash costs one file. `mimir-export`'s example
 `network_gradients` reads the folders.
 """
 
@@ -86,49 +86,76 @@ def main():
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--models", nargs="*", default=list(NETWORKS))
     parser.add_argument("--exports", nargs="*", default=EXPORTS)
-    parser.add_argument("--one", action="store_true", help="in this process, without a time limit")
+    parser.add_argument("--here", action="store_true", help="in this process, without a time limit")
     arguments = parser.parse_args()
-    if arguments.one:
-        return make(arguments.folder / arguments.models[0], arguments.models[0], arguments.exports[0])
     exports = [export for export in EXPORTS if export in arguments.exports]
-    # By pairs: the two that matter most for all networks first.
-    for pair in [exports[:2], exports[2:]]:
+    if arguments.here:
+        return make(arguments.folder, arguments.models[0], exports)
+    # The two that matter most for all networks first.
+    for part in [exports[:2], exports[2:]]:
         for name in arguments.models:
-            for export in pair:
-                guarded(arguments.folder, name, export)
+            guarded(arguments.folder, name, part)
 
 
-def guarded(folder, name, export):
-    """One export in a process of its own. Prints a line."""
-    stem = folder / name / export
-    if stem.with_suffix(".onnx").exists() or stem.with_suffix(".error").exists():
+def guarded(folder, name, exports):
+    """Exports of one network in a process of their own; of those that it did not survive, each in one of its own."""
+    (folder / name).mkdir(parents=True, exist_ok=True)
+    wanted = missing(folder / name, exports)
+    if not wanted:
         return
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, __file__, str(folder), "--one", "--models", name, "--exports", export]
+    error = run(folder, name, wanted)
+    for export in missing(folder / name, wanted):
+        if len(wanted) > 1:
+            error = run(folder, name, [export])
+        if missing(folder / name, [export]):
+            (folder / name / f"{export}.error").write_text(error + "\n")
+            print(name, export, error, flush=True)
+
+
+def missing(folder, exports):
+    there = {path.name for path in folder.iterdir()}
+    return [export for export in exports if not {f"{export}.onnx", f"{export}.error"} & there]
+
+
+def run(folder, name, exports):
+    """Runs this script for some exports. How the process ended."""
+    command = [sys.executable, __file__, str(folder), "--here", "--models", name, "--exports", *exports]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
-        error = None if done.returncode == 0 else (lines[-1] if lines else f"exit status {done.returncode}")
+        done = subprocess.run(command, stderr=subprocess.DEVNULL, timeout=LIMIT_S)
+        return f"exit status {done.returncode}"
     except subprocess.TimeoutExpired:
-        error = f"took more than {LIMIT_S} s"
-    if error:
-        stem.with_suffix(".error").write_text(error[:400] + "\n")
-    print(name, export, error or "ok", flush=True)
+        return f"takes more than {LIMIT_S} s"
 
 
-def make(folder, name, export):
+def make(folder, name, exports):
     import torch
 
     torch.set_num_threads(1)
+    folder = folder / name
     model = load(folder / "state.pt", name)
     reference = folder / "reference.npz"
     images, labels = draw(NETWORKS[name][2])
     if not reference.exists():
         write_reference(reference, model, images, labels)
-    exporter, opset = export.split("-")
-    partial = folder / f"{export}.partial"
-    write_onnx(model, images, partial, exporter, int(opset))
-    partial.rename(folder / f"{export}.onnx")
+    for export in exports:
+        exporter, opset = export.split("-")
+        partial = folder / f"{export}.partial"
+        try:
+            write_onnx(model, images, partial, exporter, int(opset))
+            partial.rename(folder / f"{export}.onnx")
+            print(name, export, "ok", flush=True)
+        except Exception as error:
+            reason = cause(error)
+            (folder / f"{export}.error").write_text(reason + "\n")
+            print(name, export, reason, flush=True)
+
+
+def cause(error):
+    """The first line of the error at the root of a chain: exporters wrap theirs in advice."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"[:300]
 
 
 def load(state, name):

@@ -19,8 +19,14 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 6] = [
 const OBSERVERS: [&str; 2] = ["mimir-tests", "mimir-benches"];
 
 /// Libraries behind one crate: nothing else may depend on them.
-const BEHIND: [(&str, &str); 3] =
-    [("ort", "mimir-runtime"), ("tch", "mimir-train"), ("torch-sys", "mimir-train")];
+const BEHIND: [(&str, &str); 6] = [
+    ("ort", "mimir-runtime"),
+    ("rten", "mimir-runtime"),
+    ("rten-onnx", "mimir-runtime"),
+    ("rten-tensor", "mimir-runtime"),
+    ("tch", "mimir-train"),
+    ("torch-sys", "mimir-train"),
+];
 
 fn metadata() -> Metadata {
     MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec().unwrap()
@@ -85,22 +91,37 @@ fn engines_stay_behind_their_crate() {
 }
 
 #[test]
-fn one_file_names_ort() {
-    let source = root().join("runtime/src");
-    let naming: Vec<PathBuf> = rust_files(&root())
-        .into_iter()
-        .filter(|path| std::fs::read_to_string(path).unwrap().lines().any(names_ort))
-        .map(|path| path.strip_prefix(&source).map(Path::to_owned).unwrap_or(path))
-        .collect();
-    assert_eq!(naming, ["session/onnx_runtime.rs", "session/onnx_runtime/operators.rs"].map(PathBuf::from));
+fn each_engine_is_named_by_its_own_files() {
+    let ort =
+        ["session/onnx_runtime/operators.rs", "session/onnx_runtime/weights.rs", "session/onnx_runtime.rs"];
+    let rten =
+        ["session/rten/adapt.rs", "session/rten/limits.rs", "session/rten/statistics.rs", "session/rten.rs"];
+    assert_eq!(naming(&["ort::"]), ort.map(PathBuf::from));
+    assert_eq!(naming(&["rten::", "rten_onnx::", "rten_tensor::"]), rten.map(PathBuf::from));
 }
 
-/// Whether a line of code (not of comment) says `ort::` as a path of its own.
-fn names_ort(line: &str) -> bool {
+/// The files that say one of these paths, those of the runtime relative to it.
+fn naming(paths: &[&str]) -> Vec<PathBuf> {
+    let source = root().join("runtime/src");
+    let mut naming: Vec<PathBuf> = rust_files(&root())
+        .into_iter()
+        .filter(|path| std::fs::read_to_string(path).unwrap().lines().any(|line| names(line, paths)))
+        .map(|path| path.strip_prefix(&source).map(Path::to_owned).unwrap_or(path))
+        .collect();
+    naming.sort();
+    naming
+}
+
+/// Whether a line of code (not of comment) says one of the paths as one of its own.
+fn names(line: &str, paths: &[&str]) -> bool {
     let code = line.split("//").next().unwrap_or_default();
-    code.match_indices("ort::").any(|(position, _)| {
-        !code[..position].ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == '"')
-    })
+    let says = |path: &&str| {
+        code.match_indices(*path).any(|(position, _)| {
+            let before = |before: char| before.is_alphanumeric() || ['_', '"', ':'].contains(&before);
+            !code[..position].ends_with(before)
+        })
+    };
+    paths.iter().any(|path| says(&path))
 }
 
 /// Source files that git would track, by folder: build output and hidden folders are skipped.

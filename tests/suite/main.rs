@@ -4,5 +4,6 @@
 
 mod architecture;
 mod cli;
+mod engines;
 mod fixtures;
 mod parity;

@@ -67,6 +67,22 @@ pub(super) fn cast(view: &NodeView, to: DataType) -> Option<Content> {
     }
 }
 
+/// `Clip`: exporters write SAME padding with it.
+pub(super) fn clip(view: &NodeView) -> Option<Content> {
+    let bound = |index: usize| match view.content(index).as_deref() {
+        Some(Content::Float(array)) => Some(array.elements().first().copied()),
+        // Left out, or not known.
+        _ => (!view.has(index)).then_some(None),
+    };
+    let (low, high) = (bound(1)?, bound(2)?);
+    let Content::Float(array) = &*view.content(0)? else { return None };
+    let clipped = |x: &f64| {
+        let raised = low.filter(|low| *x < *low).unwrap_or(*x);
+        high.filter(|high| raised > *high).unwrap_or(raised)
+    };
+    Some(Content::Float(array.map(clipped)))
+}
+
 fn integers(op_type: &str, left: &Array<Symbol>, right: &Array<Symbol>, dims: &[usize]) -> Option<Content> {
     if let Some(holds) = relation(op_type) {
         let compared = left.zip(right, dims, |a, b| compare(*a, *b).map(holds))?;

@@ -61,6 +61,7 @@ fn single(view: &NodeView, output: &TensorType) -> Option<Content> {
         "ReduceSum" | "ReduceProd" => reduce::reduce(view, &dims),
         "Where" => movement::where_(view, &dims),
         "Cast" | "CastLike" => arithmetic::cast(view, output.dtype),
+        "Clip" => arithmetic::clip(view),
         _ => arithmetic::elementwise(view, &dims),
     }
 }

@@ -207,3 +207,11 @@ fn what_cannot_be_computed_is_left_alone() {
     assert_eq!(evaluated("Gather", &[ints(&[1]), ints(&[1])], &[]), None, "index out of range");
     assert_eq!(evaluated("Erf", &[floats(&[1], &[1.0])], &[]), None, "an operator that we do not evaluate");
 }
+
+#[test]
+fn clipping_by_one_bound_or_both() {
+    let x = floats(&[3], &[-2.0, 0.5, 7.0]);
+    let (low, high) = (floats(&[], &[0.0]), floats(&[], &[3.0]));
+    assert_eq!(evaluated("Clip", &[x.clone(), low.clone()], &[]), Some(floats(&[3], &[0.0, 0.5, 7.0])));
+    assert_eq!(evaluated("Clip", &[x, low, high], &[]), Some(floats(&[3], &[0.0, 0.5, 3.0])));
+}

@@ -5,7 +5,7 @@
 //! results of the graph for every batch size; those of layers change the last bits.
 //!
 //! In the order in which they are applied:
-//! - shapes: `fold` what is known, `unexpand`, `noop`, `pairs`, and `sources` of sizes;
+//! - shapes: `fold` what is known, `unexpand`, `noop`, `strided` views, `pairs`, and `sources` of sizes;
 //! - layers: `gelu` recognised, `absorb`, `affine` and `layer_norm` move normalisation into weights (`layer`);
 //! - transformers: `unbind` and `parts` separate projections, `tokens` computes what a token needs, `heads` brings heads to the
 //!   front, `rows` makes linear layers Gemm.
@@ -24,6 +24,7 @@ mod pairs;
 mod parts;
 mod rows;
 mod sources;
+mod strided;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -48,6 +49,7 @@ pub fn simplify(graph: &mut Graph) -> Result<()> {
     fold::reshape_targets(graph);
     unexpand::skip_expansions(graph);
     noop::remove(graph);
+    strided::by_image(graph)?;
     tidy(graph);
     layers(graph)?;
     transformers(graph)?;

@@ -846,3 +846,41 @@ fn a_factor_that_is_the_whole_of_one_side_leaves_a_one() {
     assert_eq!(operators(&graph), ["Sin", "Add", "Mul"]);
     assert_equal_results(&file, &graph, 1e-6);
 }
+
+/// `Gather(Reshape(x, [-1]), k·n + c)` as the dynamo exporter writes it, for `x` `[N, 2, 3]`.
+fn strided(factor: &str, offsets: &str) -> Graph {
+    graph(18, "f32[N,2,3]", |graph, x| {
+        let all = constant(graph, "=[-1]");
+        let flat = push(graph, "Reshape", &[x, all], "");
+        let size = push(graph, "Shape", &[x], "start=0 end=1");
+        let batch = push(graph, "Squeeze", &[size], "");
+        let (zero, one) = (constant(graph, "=0"), constant(graph, "=1"));
+        let images = push(graph, "Range", &[zero, batch, one], "");
+        let factor = constant(graph, factor);
+        let starts = push(graph, "Mul", &[images, factor], "");
+        let axes = constant(graph, "=[1]");
+        let starts = push(graph, "Unsqueeze", &[starts, axes], "");
+        let offsets = constant(graph, offsets);
+        let indices = push(graph, "Add", &[starts, offsets], "");
+        push(graph, "Gather", &[flat, indices], "axis=0")
+    })
+}
+
+#[test]
+fn a_strided_view_picks_from_each_image_by_itself() {
+    let simple = simplified(&strided("=6", "=[5,0,0,2]"));
+    assert_eq!(operators(&simple), ["Reshape", "Gather"]);
+    assert_eq!(simple.shape(simple.outputs()[0]).unwrap().to_string(), "[N, 4]");
+    let indices = simple.nodes()[1].inputs[1].unwrap();
+    assert_eq!(simple.constant(indices).unwrap().to_i64().unwrap(), [5, 0, 0, 2]);
+}
+
+#[test]
+fn a_view_that_leaves_its_image_stays_as_it_is() {
+    // Overlapping images, a stride that is not an image, an offset into the next image.
+    for (factor, offsets) in [("=3", "=[0,1]"), ("=5", "=[0,1]"), ("=6", "=[0,6]")] {
+        let mut graph = upgrade(&strided(factor, offsets)).unwrap();
+        simplify(&mut graph).unwrap();
+        assert!(operators(&graph).contains(&"Range"), "{factor}, {offsets}: {graph}");
+    }
+}

@@ -27,7 +27,7 @@ const REDUCTIONS: &[&str] = &[
     "ReduceSumSquare",
 ];
 
-/// Later than any opset: the operator is written out in files of every opset.
+/// Later than any opset: files of every opset are concerned, because other operators say the same.
 const ALWAYS: u32 = u32::MAX;
 
 /// In the order of the opsets.
@@ -50,7 +50,9 @@ static CHANGES: &[Change] = &[
     Change { opset: 18, op_types: &["Split"], apply: moves::split_count },
     Change { opset: ALWAYS, op_types: &["Attention"], apply: attention::attention },
     Change { opset: ALWAYS, op_types: &["CenterCropPad"], apply: written::center_crop_pad },
+    Change { opset: ALWAYS, op_types: &["GlobalLpPool"], apply: written::global_lp_pool },
     Change { opset: ALWAYS, op_types: &["RotaryEmbedding"], apply: attention::rotary_embedding },
+    Change { opset: ALWAYS, op_types: &["BatchNormalization"], apply: normalisation::of_weights },
 ];
 
 /// The changes that a file of that opset has not seen.

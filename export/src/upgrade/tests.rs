@@ -156,6 +156,21 @@ fn a_boolean_mask_closes_scores() {
     assert_equal_results(&graph, &upgrade(&graph).unwrap(), 1e-5);
 }
 
+/// The errata of Attention-23; ONNX Runtime 1.32 does the same.
+#[test]
+fn a_query_that_may_look_at_no_key_gives_zero() {
+    let mut graph = Graph::new("test", 23);
+    let inputs = ["f32[N,1,3,2]", "f32[N,1,3,2]", "f32[N,1,3,2]"].map(|text| add(&mut graph, text).unwrap());
+    // Query 0 has no key, query 1 only one behind it.
+    let numbers = graph.add_constant("mask", Tensor::from_i64(&[3, 3], &[0, 0, 0, 0, 0, 1, 1, 1, 0]));
+    let mask = push(&mut graph, "Cast", &[numbers], "to=9");
+    let y = push(&mut graph, "Attention", &[&inputs[..], &[mask]].concat(), "is_causal=1");
+    graph.set_outputs(vec![y]);
+    let (_, values) = &run(&upgrade(&graph).unwrap(), 1)[0];
+    assert_eq!(values[..4], [0.0; 4]);
+    assert!(values[4..].iter().all(|value| value.is_finite() && *value != 0.0));
+}
+
 #[test]
 fn rotary_embedding_is_written_out() {
     let cases: [(&[&str], &str); 5] = [
@@ -188,6 +203,14 @@ fn rotary_embedding_is_written_out() {
                 assert!(left.iter().zip(right).all(|(left, right)| (left - right).abs() < 1e-5));
             }
         }
+    }
+}
+
+#[test]
+fn a_norm_over_the_image_is_a_reduction() {
+    for text in ["", "p=1", "p=3"] {
+        let file = file(20, "GlobalLpPool", &["f32[N,2,3,4]"], text, 1);
+        assert_equal_results(&file, &upgrade(&file).unwrap(), 1e-5);
     }
 }
 
@@ -247,4 +270,40 @@ fn forms_that_no_longer_exist_are_refused_by_name() {
     }
     let error = upgrade(&file(6, "Relu", &["f32[N,3]"], "", 1)).unwrap_err();
     assert!(error.to_string().starts_with("opset 6 is older than 7"), "{error}");
+}
+
+/// `x + BatchNormalization(w)` in training mode, for `w` `[1, 3, 4]` a constant, or `x` itself.
+fn standardised(opset: u32, weights: bool) -> Graph {
+    let mut graph = Graph::new("test", opset);
+    let x = add(&mut graph, "f32[1,3,4]");
+    let [scale, bias, mean, variance] = [(); 4].map(|()| add(&mut graph, "#[3]"));
+    let data = if weights { add(&mut graph, "#[1,3,4]") } else { x };
+    let half = add(&mut graph, "#0.5");
+    let data = push_all(&mut graph, "Mul", &[data, half], "", 1);
+    let (attributes, outputs) = if opset < 14 { ("", 5) } else { ("training_mode=1 epsilon=0.01", 3) };
+    let inputs = [Some(data[0]), scale, bias, mean, variance];
+    let normal = push_all(&mut graph, "BatchNormalization", &inputs, attributes, outputs);
+    let sum = push_all(&mut graph, "Add", &[x, Some(normal[0])], "", 1);
+    graph.set_outputs(sum);
+    graph
+}
+
+#[test]
+fn weights_may_be_normalised_by_their_own_statistics() {
+    let file = standardised(17, true);
+    let lifted = upgrade(&file).unwrap();
+    assert_equal_results(&file, &lifted, 1e-6);
+    let operators: Vec<&str> = lifted.nodes().iter().map(|node| node.op_type.as_str()).collect();
+    assert_eq!(operators, ["Mul", "InstanceNormalization", "Add"]);
+    // ONNX Runtime has no training form of an older opset to compare with.
+    assert_eq!(upgrade(&standardised(11, true)).unwrap().nodes()[1].op_type, "InstanceNormalization");
+}
+
+#[test]
+fn images_must_not_be_normalised_by_the_statistics_of_a_batch() {
+    for opset in [11, 17] {
+        let error = upgrade(&standardised(opset, false)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().contains("statistics of the batch"), "{error}");
+    }
 }

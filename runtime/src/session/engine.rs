@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::locate::Surroundings;
 use super::onnx_runtime::{OnnxRuntime, OnnxRuntimeSession, Weights};
-use super::rten::{self, RtenSession};
+use super::rten::{RtenSession, VERSION as RTEN_VERSION};
 use super::{Device, EngineError, Input, LoadedGraph, Output, SessionOptions};
 
 /// What runs models. `Display` of a value is in reports: the name that its makers give it.
@@ -102,7 +102,7 @@ impl Engine {
     pub fn version(&self) -> &str {
         match &self.side {
             Side::OnnxRuntime(library) => library.version(),
-            Side::Rten => rten::VERSION,
+            Side::Rten => RTEN_VERSION,
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod adapt;
 mod limits;
+mod statistics;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,7 +1,8 @@
 //! DepthToSpace and SpaceToDepth: channels become pixels, and back.
 //!
-//! Each is the other's adjoint. SpaceToDepth orders its channels as DepthToSpace's mode `DCR` reads them; for `CRD` the
-//! channels are permuted. Operator pages: ONNX `DepthToSpace-13`, `SpaceToDepth-13`.
+//! Each is the other's adjoint. SpaceToDepth orders its channels as DepthToSpace's mode `DCR` reads them; for `CRD`, which
+//! SpaceToDepth does not have in the working opset, the channels are permuted. Operator pages: ONNX `DepthToSpace-13`,
+//! `SpaceToDepth-28`.
 
 use super::Entry;
 use crate::autodiff::step::Step;
@@ -28,8 +29,10 @@ pub(super) fn depth_to_space(step: &mut Step<'_, '_>) -> Result<()> {
 
 /// `dx = depth_to_space(g)`.
 pub(super) fn space_to_depth(step: &mut Step<'_, '_>) -> Result<()> {
-    let (g, block) = (step.cotangent()?, step.node().attributes.int("blocksize", 1)?);
-    step.send(0, |builder| builder.op_with("DepthToSpace", &[g], [("blocksize", block.into())]))
+    let (g, node) = (step.cotangent()?, step.node());
+    let (block, mode) = (node.attributes.int("blocksize", 1)?, node.attributes.text("mode", "DCR")?);
+    let attributes = [("blocksize", block.into()), ("mode", mode.into())];
+    step.send(0, |builder| builder.op_with("DepthToSpace", &[g], attributes))
 }
 
 /// Channels in the order (block, channel) brought into the order (channel, block).
@@ -81,9 +84,9 @@ mod tests {
         %gradient/f/DepthToSpace/Gather: f32[N, 8, 2, 3] = Gather(%gradient/f/DepthToSpace/SpaceToDepth, %gradient/f/DepthToSpace/constant) {axis = 1}
         %dx/Identity: f32[N, 8, 2, 3] = Identity(%gradient/f/DepthToSpace/Gather)
         ");
-        insta::assert_snapshot!(text("SpaceToDepth", &[2, 4, 4], "blocksize=2"), @r"
-        %gradient/f/SpaceToDepth/DepthToSpace: f32[N, 2, 4, 4] = DepthToSpace(%g) {blocksize = 2}
+        insta::assert_snapshot!(text("SpaceToDepth", &[2, 4, 4], "blocksize=2"), @r#"
+        %gradient/f/SpaceToDepth/DepthToSpace: f32[N, 2, 4, 4] = DepthToSpace(%g) {blocksize = 2, mode = "DCR"}
         %dx/Identity: f32[N, 2, 4, 4] = Identity(%gradient/f/SpaceToDepth/DepthToSpace)
-        ");
+        "#);
     }
 }

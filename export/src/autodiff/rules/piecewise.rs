@@ -1,7 +1,7 @@
 //! Functions of one variable that are made of straight lines: Abs, LeakyRelu, PRelu, ThresholdedRelu, Shrink and Mod.
 //!
-//! `|x|: g·sign x`; `x > 0 ? x : αx: x > 0 ? g : αg`; `x > α ? x : 0: x > α ? g : 0`; `fmod(x, d)`: `g`, because it is
-//! `x` less a multiple of `d` that does not move with `x`. At a kink the branch of the smaller `x` is taken, as in
+//! `|x|: g·sign x`; `x > 0 ? x : αx: x > 0 ? g : αg`; `x > α ? x : 0: x > α ? g : 0`; remainders
+//! `y = x − k·d`, whose `k` is a whole number: `g` to `x` and `−Σ g·k` to `d`. At a kink the branch of the smaller `x` is taken, as in
 //! PyTorch. Operator pages: ONNX `Abs-13`, `LeakyRelu-16`, `PRelu-16`, `ThresholdedRelu-10`, `Shrink-9`, `Mod-13`.
 //!
 //! For `0 ≤ α ≤ 1` the slope of LeakyRelu is the mask of [`relu`](super::relu), raised to `α`: two passes over one
@@ -15,7 +15,7 @@ use crate::graph::{Builder, ValueId};
 pub(super) const RULES: &[Entry] = &[
     Entry::kinked("Abs", 1, abs, "zero at 0"),
     Entry::kinked("LeakyRelu", 1, leaky_relu, "the slope below 0 at 0"),
-    Entry::kinked("Mod", 10, modulo, "one at multiples of the divisor, which must not depend on the images"),
+    Entry::kinked("Mod", 10, modulo, "one at multiples of the divisor"),
     Entry::kinked("PRelu", 1, p_relu, "the slope below 0 at 0"),
     Entry::kinked("Shrink", 9, shrink, "zero at ±lambd"),
     Entry::kinked("ThresholdedRelu", 10, thresholded_relu, "zero at alpha"),
@@ -80,11 +80,15 @@ pub(super) fn shrink(step: &mut Step<'_, '_>) -> Result<()> {
     pass_above(step, lambda, |builder, x| builder.op("Abs", &[x]))
 }
 
-/// `dx = Σ g`.
+/// `dx = Σ g`, `dd = −Σ g·k` with `k = (x − y)/d`.
 pub(super) fn modulo(step: &mut Step<'_, '_>) -> Result<()> {
-    step.refuse(1, "divisor")?;
-    let g = step.cotangent()?;
-    step.send_summed(0, |_| Ok(g))
+    let (x, divisor, y, g) = (step.input(0)?, step.input(1)?, step.output()?, step.cotangent()?);
+    step.send_summed(0, |_| Ok(g))?;
+    step.send_summed(1, |builder| {
+        let negative = builder.op("Sub", &[y, x])?;
+        let count = builder.op("Div", &[negative, divisor])?;
+        builder.op("Mul", &[g, count])
+    })
 }
 
 /// `dx = g` where `size(x)` is larger than the bound, else zero.
@@ -162,12 +166,21 @@ mod tests {
             let divisor = builder.constant(Tensor::from_f32(&[3], &[1.0, 0.5, -2.0]));
             builder.op_with("Mod", &[x, divisor], [("fmod", 1.into())])
         });
-        let graph = function(batched(&[3]), |builder, x| {
-            let dividend = builder.scalar(5.0);
-            builder.op_with("Mod", &[dividend, x], [("fmod", 1.into())])
-        });
-        let error = adjoint(&graph.unwrap()).unwrap_err().to_string();
-        assert_eq!(error, "node `f/Mod` (Mod): its divisor depends on the images; no gradient rule for that");
+    }
+
+    #[test]
+    fn a_divisor_counts_how_often_it_was_taken_away() {
+        // 7.25 = 3·2 + 1.25 = 2·3 + 1.25 = −3·−2 + 1.25, and towards minus infinity −4·−2 − 0.75.
+        for (fmod, opset, wanted) in [(1, 20, [-9.0, -6.0, 9.0]), (0, 28, [-9.0, -6.0, 12.0])] {
+            let mut graph = function(batched(&[3]), |builder, x| {
+                let dividend = builder.scalar(7.25);
+                builder.op_with("Mod", &[dividend, x], [("fmod", fmod.into())])
+            })
+            .unwrap();
+            graph.opset = opset;
+            let inputs = [float("x", &[1, 3], &[2.0, 3.0, -2.0]), float("g", &[1, 3], &[3.0; 3])];
+            assert_eq!(run(&mut session(&adjoint(&graph).unwrap()), &inputs), wanted, "fmod {fmod}");
+        }
     }
 
     #[test]

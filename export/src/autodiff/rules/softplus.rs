@@ -1,8 +1,9 @@
-//! Softplus, Softsign and Mish.
+//! Softplus, Softsign, Mish and Swish.
 //!
 //! Softplus, `ln(1 + eˣ)`: `g·σ(x)`. Softsign, `x/(1 + |x|)`: `g/(1 + |x|)²`, smooth at zero. Mish, `x·t` with
-//! `t = tanh(ln(1 + eˣ))`: `g·(t + x·σ(x)·(1 − t²))`.
-//! Operator pages: ONNX `Softplus-1`, `Softsign-1`, `Mish-18`; Dugas et al. 2001, Misra 2020.
+//! `t = tanh(ln(1 + eˣ))`: `g·(t + x·σ(x)·(1 − t²))`. Swish, `x·s` with
+//! `s = σ(αx)`: `g·(s + α·y·(1 − s))`. Operator pages: ONNX `Softplus-1`, `Softsign-1`, `Mish-18`, `Swish-24`;
+//! Dugas et al. 2001, Misra 2020, Ramachandran et al. 2017.
 
 use super::Entry;
 use crate::autodiff::step::Step;
@@ -12,6 +13,7 @@ pub(super) const RULES: &[Entry] = &[
     Entry::exact("Mish", 18, mish),
     Entry::exact("Softplus", 1, softplus),
     Entry::exact("Softsign", 1, softsign),
+    Entry::exact("Swish", 24, swish),
 ];
 
 /// `dx = g·σ(x)`.
@@ -50,10 +52,26 @@ pub(super) fn mish(step: &mut Step<'_, '_>) -> Result<()> {
     })
 }
 
+/// `dx = g·(s + α·y·(1 − s))`.
+pub(super) fn swish(step: &mut Step<'_, '_>) -> Result<()> {
+    let alpha = step.node().attributes.float("alpha", 1.0)?;
+    let (x, y, g) = (step.input(0)?, step.output()?, step.cotangent()?);
+    step.send(0, |builder| {
+        let (one, alpha) = (builder.scalar(1.0), builder.scalar(alpha));
+        let scaled = builder.op("Mul", &[x, alpha])?;
+        let s = builder.op("Sigmoid", &[scaled])?;
+        let complement = builder.op("Sub", &[one, s])?;
+        let s_slope = builder.op("Mul", &[y, complement])?;
+        let second = builder.op("Mul", &[s_slope, alpha])?;
+        let slope = builder.op("Add", &[s, second])?;
+        builder.op("Mul", &[g, slope])
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use crate::autodiff::testing::{
-        Domain, adjoint, backward_text, batched, check, float, function, run, session,
+        Domain, adjoint, backward_text, batched, check, check_graph, float, function, run, session,
     };
 
     #[test]
@@ -62,6 +80,18 @@ mod tests {
             // The second derivative of Softsign jumps at zero, which the differences would feel.
             let domain = if op_type == "Softsign" { Domain::AwayFromZero } else { Domain::Real };
             check(op_type, domain, batched(&[2, 3]), |builder, x| builder.op(op_type, &[x]));
+        }
+    }
+
+    #[test]
+    fn swish_at_several_steepnesses() {
+        for alpha in [1.0_f32, 0.25, -2.0] {
+            let mut graph = function(batched(&[2, 3]), |builder, x| {
+                builder.op_with("Swish", &[x], [("alpha", alpha.into())])
+            })
+            .unwrap();
+            graph.opset = 24;
+            check_graph(&format!("alpha {alpha}"), Domain::Real, &graph);
         }
     }
 

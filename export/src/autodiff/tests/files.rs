@@ -132,6 +132,34 @@ fn exported_models_agree_with_pytorch_in_float64() {
 }
 
 #[test]
+fn tiny_members_of_many_families_agree_with_pytorch_in_float64() {
+    for name in [
+        "beit",
+        "cait",
+        "convit",
+        "convnext",
+        "convnext_v2",
+        "densenet",
+        "efficientnet",
+        "high_resolution",
+        "mixer",
+        "mobilenet_v3",
+        "nfnet",
+        "poolformer",
+        "shufflenet",
+        "squeezenet",
+        "swin",
+        "vit_opset20",
+        "vit_opset23",
+        "xcit",
+    ] {
+        let (loss, gradient) = distances(&format!("tiny/{name}"), Layout::Nchw);
+        println!("{name}: loss {loss:e}, gradient {gradient:e}");
+        assert!(loss < 1e-5 && gradient < 1e-5, "{name}: loss {loss:e}, gradient {gradient:e}");
+    }
+}
+
+#[test]
 fn models_that_nobody_here_trained() {
     let folder = checkout().join("../shared/models");
     if !folder.exists() {

@@ -5,7 +5,6 @@ use std::sync::{Mutex, PoisonError};
 use mimir_bundle::kernels::{CENTRED, DOMAIN, GELU_GRADIENT, LAYER_NORMALIZATION_GRADIENT, SOFTMAX_GRADIENT};
 use ort::operator::{
     BoxedKernel, ComputeContext, KernelContext, Operator, OperatorDomain, OperatorInput, OperatorOutput,
-    ShapeInferenceContext,
 };
 use ort::value::TensorElementType;
 
@@ -27,6 +26,7 @@ enum Fused {
     Softmax,
 }
 
+/// Shapes are not inferred when a session is built: `ort` panics on dimensions that are known by name only.
 impl Operator for Fused {
     type Kernel<'attr> = BoxedKernel<'attr>;
 
@@ -45,11 +45,6 @@ impl Operator for Fused {
 
     fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
         [OperatorOutput::required(TensorElementType::Float32)]
-    }
-
-    fn infer_shape(&self, context: &mut ShapeInferenceContext) -> ort::Result<()> {
-        let inputs = context.inputs();
-        inputs.first().map_or(Ok(()), |first| context.set_output(0, first))
     }
 
     fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> ort::Result<BoxedKernel<'attr>> {

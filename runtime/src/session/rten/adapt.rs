@@ -1,11 +1,14 @@
 //! Says the same model in the form in which rten reads it.
 //!
-//! rten keeps nodes and values under one name each, in one table, so that a node named as its output hides it; and it
-//! takes the rank of a convolution or a pool from attributes that ONNX lets a file leave away.
+//! rten keeps nodes and values under one name each, in one table, so that a node named as its output hides it; it takes
+//! the rank of a convolution or a pool from attributes that ONNX lets a file leave away; and its LayerNormalization does
+//! not hand out the statistics that a backward pass reads ([`super::statistics`]).
 
 use std::collections::BTreeMap;
 
 use rten_onnx::onnx::{AttributeProto, AttributeType, GraphProto, ModelProto, NodeProto};
+
+use super::statistics;
 
 /// A node of the file, by the name that it has for rten.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +32,7 @@ fn adapt_graph(graph: &mut GraphProto, nodes: &mut BTreeMap<String, Named>) {
     let tensors = graph.initializer.iter();
     let ranks: BTreeMap<String, usize> =
         tensors.filter_map(|tensor| Some((tensor.name.clone()?, tensor.dims.len()))).collect();
+    statistics::compute(graph, &ranks);
     for node in &mut graph.node {
         let operator = node.op_type.clone().unwrap_or_default();
         let name = name_of(node).to_owned();
@@ -89,7 +93,8 @@ fn set_ones(node: &mut NodeProto, name: &str, count: usize) {
     }
 }
 
-fn set(node: &mut NodeProto, name: &str, ints: Vec<i64>) {
+/// Adds an attribute.
+pub(super) fn set(node: &mut NodeProto, name: &str, ints: Vec<i64>) {
     let r#type = Some(AttributeType::INTS);
     node.attribute.push(AttributeProto {
         name: Some(name.to_owned()),

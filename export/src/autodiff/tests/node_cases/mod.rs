@@ -50,6 +50,11 @@ impl Case {
                 Some(operator) => Outcome::Skipped(format!("no gradient rule: {operator}")),
                 None => Outcome::Failed(error.to_string()),
             },
+            (None, Err(Failure::Undefined)) => match skips::undefined(&self.name) {
+                Some(reason) => Outcome::Skipped(format!("undefined: {reason}")),
+                None => Outcome::Failed("the gradient is not a number".to_owned()),
+            },
+            (Some(_), Err(Failure::Undefined)) => Outcome::Failed("is not refused".to_owned()),
             (_, Err(Failure::Wrong(difference))) => Outcome::Failed(difference),
             (None, Ok(())) => Outcome::Passed,
         }
@@ -72,6 +77,8 @@ fn without_rule(error: &Error) -> Option<&'static str> {
 enum Failure {
     /// We say that we cannot.
     Refused(Error),
+    /// The gradient is NaN: no one can take it for a right one.
+    Undefined,
     /// We give other numbers.
     Wrong(String),
 }
@@ -157,6 +164,9 @@ impl Gradient {
             let signs: Vec<f32> =
                 uniform(seed, found.len()).iter().map(|u| if *u < 0.0 { -1.0 } else { 1.0 }).collect();
             let slope = dot(found, &signs);
+            if slope.is_nan() && wanted.is_finite() {
+                return Err(Failure::Undefined);
+            }
             let agrees = (slope - wanted).abs() <= TOLERANCE * norm + ZERO;
             if !agrees {
                 return Err(Failure::Wrong(format!(

@@ -72,6 +72,7 @@ pub(super) const ROWS: &[Row] = &[
     any("Softplus", Real, unary),
     any("Softsign", AwayFromZero, unary),
     any("Sqrt", Positive, unary),
+    any("Swish", Real, with_alpha),
     any("Tan", Unit, unary),
     any("Tanh", Real, unary),
     any("ThresholdedRelu", Distinct, with_alpha),

@@ -1,0 +1,112 @@
+//! rten beside ONNX Runtime: the graphs that we derive give the same numbers on both, whatever the loss.
+
+use std::path::Path;
+
+use mimir_data::{DataSource, ReadOptions, Split};
+use mimir_export::autodiff::LossHead;
+use mimir_export::onnx::{Limits, read_model};
+use mimir_export::{ImageClassifier, InputSpec};
+use mimir_runtime::model::{Goal, GradientBatch, Loss, ModelSource};
+use mimir_runtime::session::{Engine, OnnxModels, SessionPlan};
+use ndarray::{Array2, ArrayView1};
+
+/// Images of each model.
+const IMAGES: usize = 2;
+
+/// Either engine alone is within 1e-5 of PyTorch's float64 (`fixtures`); the ratio of logits divides by a difference
+/// of them, which costs another digit.
+const LARGEST_ERROR: f64 = 1e-4;
+
+const LOSSES: [(Loss, LossHead); 4] = [
+    (Loss::CrossEntropy, LossHead::CrossEntropy),
+    (Loss::Dlr, LossHead::Dlr),
+    (Loss::TargetedDlr, LossHead::TargetedDlr),
+    (Loss::Margin, LossHead::Cotangent),
+];
+
+#[test]
+fn the_demo() {
+    check("examples/demo/model.onnx", "examples/demo/images.npz");
+}
+
+#[test]
+fn vision_transformer_of_the_torchscript_exporter() {
+    check("tests/fixtures/vit_torchscript.onnx", "tests/fixtures/vit_torchscript.npz");
+}
+
+#[test]
+fn vision_transformer_of_the_dynamo_exporter() {
+    check("tests/fixtures/vit_dynamo.onnx", "tests/fixtures/vit_dynamo.npz");
+}
+
+#[test]
+fn residual_network_with_a_fixed_batch_of_one() {
+    check("tests/fixtures/resnet_batch1.onnx", "tests/fixtures/resnet_batch1.npz");
+}
+
+#[test]
+fn convolutions_over_channels_last() {
+    check("tests/fixtures/conv_nhwc.onnx", "tests/fixtures/conv_nhwc.npz");
+}
+
+fn check(model: &str, images: &str) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let file = read_model(&root.join(model), &Limits::default()).unwrap();
+    let prepared = ImageClassifier::new(file, &InputSpec::default()).unwrap();
+    let (images, goals) = images_of(&root.join(images), prepared.manifest().classes);
+    let [ort, rten] = [Engine::load(None).unwrap(), Engine::rten()].map(|engine| models(&engine, &prepared));
+
+    let logits = |models: &OnnxModels| {
+        let original = models.classifier().unwrap().logits(images.view()).unwrap().clone();
+        let fast = models.search_classifier().unwrap().logits(images.view()).unwrap().clone();
+        [original, fast]
+    };
+    for (ort, rten) in logits(&ort).iter().zip(&logits(&rten)) {
+        assert_close(ort, rten, "logits");
+    }
+    for (loss, _) in LOSSES {
+        let answers = |models: &OnnxModels| -> GradientBatch {
+            models.differentiable(loss).unwrap().loss_gradient(images.view(), &goals).unwrap().clone()
+        };
+        let (ort, rten) = (answers(&ort), answers(&rten));
+        assert_close(&ort.logits, &rten.logits, "logits of the gradient graph");
+        assert_close(&column(&ort), &column(&rten), "loss");
+        assert_close(&ort.gradient, &rten.gradient, "gradient");
+    }
+}
+
+fn models(engine: &Engine, prepared: &ImageClassifier) -> OnnxModels {
+    let plan = SessionPlan { batch: IMAGES, workers: 1, threads: 1 };
+    let original = prepared.original_onnx().unwrap();
+    let models = OnnxModels::new(engine, prepared.manifest(), original, plan).unwrap();
+    let models = models.with_search(prepared.forward_onnx().unwrap());
+    LOSSES.into_iter().fold(models, |models, (loss, head)| {
+        models.with_gradient(loss, prepared.gradient_onnx(head).unwrap())
+    })
+}
+
+fn images_of(path: &Path, classes: usize) -> (Array2<f32>, Vec<Goal>) {
+    let options = ReadOptions { split: Split::Test, first: Some(IMAGES) };
+    let set = mimir_data::open(&DataSource::Npz(path.to_owned()), &options).unwrap();
+    let mut images = Array2::zeros((IMAGES, set.pixels_per_image()));
+    for (image, mut row) in images.rows_mut().into_iter().enumerate() {
+        set.read(image, row.as_slice_mut().unwrap()).unwrap();
+    }
+    let goal = |label: &usize| Goal { label: *label, target: Some((label + 1) % classes) };
+    (images, set.labels.iter().map(goal).collect())
+}
+
+fn column(answers: &GradientBatch) -> Array2<f32> {
+    answers.loss.clone().insert_axis(ndarray::Axis(1))
+}
+
+/// Each row within [`LARGEST_ERROR`] of the other's length.
+fn assert_close(ort: &Array2<f32>, rten: &Array2<f32>, what: &str) {
+    assert_eq!(ort.dim(), rten.dim(), "{what}");
+    let length = |row: ArrayView1<f64>| row.dot(&row).sqrt();
+    for (ort, rten) in ort.rows().into_iter().zip(rten.rows()) {
+        let (ort, rten) = (ort.mapv(f64::from), rten.mapv(f64::from));
+        let (distance, size) = (length((&ort - &rten).view()), length(ort.view()));
+        assert!(distance <= LARGEST_ERROR * size, "{what}: {distance} of {size}");
+    }
+}
