@@ -18,7 +18,7 @@ pub(super) fn average_pool(view: &NodeView) -> Result<Vec<TensorType>> {
     Ok(vec![pooled(view)?])
 }
 
-/// `GlobalAveragePool`, `GlobalLpPool`, `GlobalMaxPool`: spatial axes become ones.
+/// `GlobalAveragePool`, `GlobalMaxPool`: spatial axes become ones.
 pub(super) fn global(view: &NodeView) -> Result<Vec<TensorType>> {
     let mut pooled = view.input(0)?.clone();
     check_images(&pooled.shape)?;

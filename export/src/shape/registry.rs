@@ -66,7 +66,6 @@ const RULES: &[(&str, Rule)] = &[
     ("Gelu", elementwise::unary),
     ("Gemm", matmul::gemm),
     ("GlobalAveragePool", pool::global),
-    ("GlobalLpPool", pool::global),
     ("GlobalMaxPool", pool::global),
     ("Greater", broadcast::comparison),
     ("GreaterOrEqual", broadcast::comparison),

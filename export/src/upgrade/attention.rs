@@ -47,8 +47,7 @@ pub(super) fn attention(graph: &mut Graph, node: Node) -> Result<Vec<Node>> {
     let transposed = permuted(builder, key, [0, 1, 3, 2])?; // [N, H, d, T]
     let scores = grouped_product(builder, query, transposed)?; // [N, H, S, T]
     let scores = capped(builder, &node, scores)?;
-    let scores = masked(builder, &node, scores)?;
-    let shares = builder.op_with("Softmax", &[scores], [("axis", (-1).into())])?;
+    let shares = shares(builder, &node, scores)?;
     let mut averages = grouped_product(builder, shares, value)?; // [N, H, S, d]
     if joined {
         let [batch, heads, tokens, width] = four(builder.graph().shape(averages)?)?;
@@ -105,25 +104,51 @@ fn capped(builder: &mut Builder<'_>, node: &Node, scores: ValueId) -> Result<Val
     builder.op("Mul", &[bounded, cap])
 }
 
-/// The scores with −∞ where a query must not look.
-fn masked(builder: &mut Builder<'_>, node: &Node, mut scores: ValueId) -> Result<ValueId> {
+/// What is added to the scores: 0, −∞ where a query must not look, or what the file says; `None` for nothing.
+fn added_mask(builder: &mut Builder<'_>, node: &Node, scores: ValueId) -> Result<Option<ValueId>> {
+    let mut added = None;
     if let Some(mask) = node.optional_input(3) {
-        let mask = match builder.graph().tensor_type(mask)?.dtype {
+        added = Some(match builder.graph().tensor_type(mask)?.dtype {
             DataType::Bool => {
                 let [open, closed] = [0.0, f32::NEG_INFINITY].map(|value| builder.scalar(value));
                 builder.op("Where", &[mask, open, closed])?
             }
             _ => mask,
-        };
-        scores = builder.op("Add", &[scores, mask])?;
+        });
     }
     let window = Window::of(node)?;
     if window != Window::default() {
         let mask = window.mask(&four(builder.graph().shape(scores)?)?)?;
         let mask = builder.constant(mask);
-        scores = builder.op("Add", &[scores, mask])?;
+        added = Some(match added {
+            Some(other) => builder.op("Add", &[other, mask])?,
+            None => mask,
+        });
     }
-    Ok(scores)
+    Ok(added)
+}
+
+/// `softmax(scores + mask)`; zeros for a query that may look at no key, whose Softmax would be no number.
+fn shares(builder: &mut Builder<'_>, node: &Node, scores: ValueId) -> Result<ValueId> {
+    let softmax =
+        |builder: &mut Builder<'_>, scores| builder.op_with("Softmax", &[scores], [("axis", (-1).into())]);
+    let Some(mask) = added_mask(builder, node, scores)? else { return softmax(builder, scores) };
+    let is_boolean = match node.optional_input(3) {
+        Some(mask) => builder.graph().tensor_type(mask)?.dtype == DataType::Bool,
+        None => false,
+    };
+    if !is_boolean {
+        let masked = builder.op("Add", &[scores, mask])?;
+        return softmax(builder, masked);
+    }
+    let (last, zero) = (builder.ints(&[-1]), builder.scalar(0.0));
+    let lowest = builder.scalar(f32::MIN);
+    let largest = builder.op("ReduceMax", &[mask, last])?;
+    let looks = builder.op("Greater", &[largest, lowest])?;
+    let mask = builder.op("Where", &[looks, mask, zero])?;
+    let masked = builder.op("Add", &[scores, mask])?;
+    let shares = softmax(builder, masked)?;
+    builder.op("Where", &[looks, shares, zero])
 }
 
 /// The keys that a query looks at, by their distance; all where there is no bound.

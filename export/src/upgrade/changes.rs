@@ -50,6 +50,7 @@ static CHANGES: &[Change] = &[
     Change { opset: 18, op_types: &["Split"], apply: moves::split_count },
     Change { opset: ALWAYS, op_types: &["Attention"], apply: attention::attention },
     Change { opset: ALWAYS, op_types: &["CenterCropPad"], apply: written::center_crop_pad },
+    Change { opset: ALWAYS, op_types: &["GlobalLpPool"], apply: written::global_lp_pool },
     Change { opset: ALWAYS, op_types: &["RotaryEmbedding"], apply: attention::rotary_embedding },
     Change { opset: ALWAYS, op_types: &["BatchNormalization"], apply: normalisation::of_weights },
 ];

@@ -156,6 +156,21 @@ fn a_boolean_mask_closes_scores() {
     assert_equal_results(&graph, &upgrade(&graph).unwrap(), 1e-5);
 }
 
+/// The errata of Attention-23; ONNX Runtime 1.32 does the same.
+#[test]
+fn a_query_that_may_look_at_no_key_gives_zero() {
+    let mut graph = Graph::new("test", 23);
+    let inputs = ["f32[N,1,3,2]", "f32[N,1,3,2]", "f32[N,1,3,2]"].map(|text| add(&mut graph, text).unwrap());
+    // Query 0 has no key, query 1 only one behind it.
+    let numbers = graph.add_constant("mask", Tensor::from_i64(&[3, 3], &[0, 0, 0, 0, 0, 1, 1, 1, 0]));
+    let mask = push(&mut graph, "Cast", &[numbers], "to=9");
+    let y = push(&mut graph, "Attention", &[&inputs[..], &[mask]].concat(), "is_causal=1");
+    graph.set_outputs(vec![y]);
+    let (_, values) = &run(&upgrade(&graph).unwrap(), 1)[0];
+    assert_eq!(values[..4], [0.0; 4]);
+    assert!(values[4..].iter().all(|value| value.is_finite() && *value != 0.0));
+}
+
 #[test]
 fn rotary_embedding_is_written_out() {
     let cases: [(&[&str], &str); 5] = [
@@ -188,6 +203,14 @@ fn rotary_embedding_is_written_out() {
                 assert!(left.iter().zip(right).all(|(left, right)| (left - right).abs() < 1e-5));
             }
         }
+    }
+}
+
+#[test]
+fn a_norm_over_the_image_is_a_reduction() {
+    for text in ["", "p=1", "p=3"] {
+        let file = file(20, "GlobalLpPool", &["f32[N,2,3,4]"], text, 1);
+        assert_equal_results(&file, &upgrade(&file).unwrap(), 1e-5);
     }
 }
 

@@ -8,6 +8,7 @@ use crate::tensor::Tensor;
 pub(crate) const WRITTEN_OUT: &[(&str, u32, &str)] = &[
     ("Attention", 23, "written out as products and Softmax; no caches, no scores as output"),
     ("CenterCropPad", 18, "written out as Pad; the shape must be constant"),
+    ("GlobalLpPool", 2, "written out as a norm over the image; zero passes where it is zero"),
     ("RotaryEmbedding", 23, "written out as products"),
     ("Upsample", 7, "up to opset 9, where it became Resize"),
 ];
@@ -54,4 +55,29 @@ pub(super) fn center_crop_pad(graph: &mut Graph, node: Node) -> Result<Vec<Node>
     let pads = builder.ints(&pads);
     let padded = builder.op("Pad", &[node.input(0)?, pads])?;
     Ok(vec![result(node, padded)?])
+}
+
+/// GlobalLpPool: the norm of each channel, for which ONNX Runtime has no kernel from opset 22 on.
+pub(super) fn global_lp_pool(graph: &mut Graph, node: Node) -> Result<Vec<Node>> {
+    let (x, p) = (node.input(0)?, node.attributes.int("p", 2)?);
+    let mut builder = Builder::new(graph, node.name.clone());
+    let rank = builder.graph().shape(x)?.rank() as i64;
+    if rank < 3 || p < 1 {
+        return Err(Error::format(format!(
+            "a norm of order {p} over the image of a tensor with {rank} axes"
+        )));
+    }
+    let axes = builder.ints(&(2..rank).collect::<Vec<i64>>());
+    let norm = match p {
+        1 => builder.op("ReduceL1", &[x, axes])?,
+        2 => builder.op("ReduceL2", &[x, axes])?,
+        _ => {
+            let (exponent, root) = (builder.scalar(p as f32), builder.scalar(1.0 / p as f32));
+            let size = builder.op("Abs", &[x])?;
+            let powers = builder.op("Pow", &[size, exponent])?;
+            let sum = builder.op("ReduceSum", &[powers, axes])?;
+            builder.op("Pow", &[sum, root])?
+        }
+    };
+    Ok(vec![result(node, norm)?])
 }

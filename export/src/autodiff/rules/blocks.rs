@@ -1,12 +1,13 @@
 //! DepthToSpace and SpaceToDepth: channels become pixels, and back.
 //!
-//! Each is the other's adjoint. SpaceToDepth orders its channels as DepthToSpace's mode `DCR` reads them; for `CRD` the
-//! channels are permuted. Operator pages: ONNX `DepthToSpace-13`, `SpaceToDepth-13`.
+//! Each is the other's adjoint. SpaceToDepth orders its channels as DepthToSpace's mode `DCR` reads them; for `CRD`, which
+//! SpaceToDepth does not have in the working opset, the channels are permuted. Operator pages: ONNX `DepthToSpace-13`,
+//! `SpaceToDepth-28`.
 
 use super::Entry;
 use crate::autodiff::step::Step;
 use crate::error::{Error, Result};
-use crate::graph::{Attributes, Builder, ValueId};
+use crate::graph::{Builder, ValueId};
 
 pub(super) const RULES: &[Entry] =
     &[Entry::exact("DepthToSpace", 1, depth_to_space), Entry::exact("SpaceToDepth", 1, space_to_depth)];
@@ -29,14 +30,9 @@ pub(super) fn depth_to_space(step: &mut Step<'_, '_>) -> Result<()> {
 /// `dx = depth_to_space(g)`.
 pub(super) fn space_to_depth(step: &mut Step<'_, '_>) -> Result<()> {
     let (g, node) = (step.cotangent()?, step.node());
-    let mut attributes = Attributes::default();
-    // From opset 28 on it has the modes of its inverse.
-    for name in ["blocksize", "mode"] {
-        if let Some(value) = node.attributes.get(name) {
-            attributes.0.insert(name.to_owned(), value.clone());
-        }
-    }
-    step.send(0, |builder| Ok(builder.node("DepthToSpace", vec![Some(g)], attributes, 1)?[0]))
+    let (block, mode) = (node.attributes.int("blocksize", 1)?, node.attributes.text("mode", "DCR")?);
+    let attributes = [("blocksize", block.into()), ("mode", mode.into())];
+    step.send(0, |builder| builder.op_with("DepthToSpace", &[g], attributes))
 }
 
 /// Channels in the order (block, channel) brought into the order (channel, block).
@@ -89,8 +85,8 @@ mod tests {
         %dx/Identity: f32[N, 8, 2, 3] = Identity(%gradient/f/DepthToSpace/Gather)
         ");
         insta::assert_snapshot!(text("SpaceToDepth", &[2, 4, 4], "blocksize=2"), @r#"
-            %gradient/f/SpaceToDepth/DepthToSpace: f32[N, 2, 4, 4] = DepthToSpace(%g) {blocksize = 2, mode = "DCR"}
-            %dx/Identity: f32[N, 2, 4, 4] = Identity(%gradient/f/SpaceToDepth/DepthToSpace)
+        %gradient/f/SpaceToDepth/DepthToSpace: f32[N, 2, 4, 4] = DepthToSpace(%g) {blocksize = 2, mode = "DCR"}
+        %dx/Identity: f32[N, 2, 4, 4] = Identity(%gradient/f/SpaceToDepth/DepthToSpace)
         "#);
     }
 }

@@ -1,7 +1,7 @@
-//! LpPool and GlobalLpPool: the p-norm of each window.
+//! LpPool: the p-norm of each window.
 //!
 //! `y = (Σ |x|^p)^(1/p)`, so `dx = sign(x)·|x|^(p−1) · Σ g / y^(p−1)`, the sum over the windows that hold `x`; zero where the
-//! window is zero, as PyTorch has it. Operator pages: ONNX `LpPool-18`, `GlobalLpPool-2`.
+//! window is zero, as PyTorch has it. Operator page: ONNX `LpPool-18`.
 
 use super::Entry;
 use super::separable::{self, Matrix};
@@ -10,10 +10,8 @@ use crate::autodiff::step::Step;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Node, ValueId};
 
-pub(super) const RULES: &[Entry] = &[
-    Entry::kinked("GlobalLpPool", 2, global_lp_pool, "zero where the whole image is zero"),
-    Entry::kinked("LpPool", 2, lp_pool, "zero where the whole window is zero"),
-];
+pub(super) const RULES: &[Entry] =
+    &[Entry::kinked("LpPool", 2, lp_pool, "zero where the whole window is zero")];
 
 /// `dx = sign(x)·|x|^(p−1) · Σ g / y^(p−1)`.
 pub(super) fn lp_pool(step: &mut Step<'_, '_>) -> Result<()> {
@@ -25,16 +23,6 @@ pub(super) fn lp_pool(step: &mut Step<'_, '_>) -> Result<()> {
         let product = |shares, (index, axis)| separable::adjoint(builder, shares, 2 + index, sums(axis)?);
         let sum = axes.iter().enumerate().try_fold(shares, product)?;
         scaled(builder, x, sum, p)
-    })
-}
-
-/// The same with one window, the image.
-pub(super) fn global_lp_pool(step: &mut Step<'_, '_>) -> Result<()> {
-    let (x, y, g) = (step.input(0)?, step.output()?, step.cotangent()?);
-    let p = exponent(step.node())?;
-    step.send(0, |builder| {
-        let shares = shares(builder, g, y, p)?;
-        scaled(builder, x, shares, p)
     })
 }
 
@@ -112,11 +100,6 @@ mod tests {
         for (dims, text) in cases {
             check(&format!("{dims:?} {text}"), Domain::AwayFromZero, batched(dims), |builder, x| {
                 Ok(builder.node("LpPool", vec![Some(x)], attributes(text), 1)?[0])
-            });
-        }
-        for text in ["", "p=1", "p=3"] {
-            check(&format!("global {text}"), Domain::AwayFromZero, batched(&[2, 3, 2]), |builder, x| {
-                Ok(builder.node("GlobalLpPool", vec![Some(x)], attributes(text), 1)?[0])
             });
         }
     }

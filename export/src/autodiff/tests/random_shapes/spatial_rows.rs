@@ -13,7 +13,6 @@ pub(super) const SPATIAL_ROWS: &[Row] = &[
     of_rank("Einsum", Real, 3..=3, einsum),
     of_rank("GatherElements", Real, 1..=4, gather_elements),
     of_rank("GatherND", Real, 2..=4, gather_nd),
-    of_rank("GlobalLpPool", AwayFromZero, 3..=5, global_lp_pool),
     of_rank("LpPool", AwayFromZero, 3..=5, lp_pool),
     of_rank("Resize", Real, 4..=4, resize),
     of_rank("ScatterElements", Real, 1..=4, scatter_elements),
@@ -121,11 +120,6 @@ fn scatter_nd(sketch: &mut Sketch<'_, '_>, op_type: &str) -> Result<ValueId> {
     let indices = sketch.builder.constant(Tensor::from_i64(&[1, 1], &[chosen]));
     let reduction = sketch.one_of(&["none", "add"]);
     node(sketch, op_type, &[reversed, indices, means], &[("reduction", reduction.into())])
-}
-
-fn global_lp_pool(sketch: &mut Sketch<'_, '_>, op_type: &str) -> Result<ValueId> {
-    let p = sketch.one_of(&[1_i64, 2, 3]);
-    node(sketch, op_type, &[sketch.x], &[("p", p.into())])
 }
 
 fn lp_pool(sketch: &mut Sketch<'_, '_>, op_type: &str) -> Result<ValueId> {
