@@ -27,8 +27,9 @@ const SLACK: f64 = 2.0;
 /// Relative error in the 2-norm that passes whatever PyTorch's own is.
 const DISTANCE: f64 = 1e-5;
 
-/// Share of gradient elements of the other sign that passes whatever PyTorch's own is.
-const OTHER_SIGNS: f64 = 1e-4;
+/// Share of gradient elements of the other sign that passes whatever PyTorch's own is: some six elements of the 12,288 of an
+/// image of 64 pixels, since the counts are so small that two runs of the same numbers differ by as many.
+const OTHER_SIGNS: f64 = 5e-4;
 
 /// Largest relative error of the logits in the 2-norm.
 const LOGITS: f64 = 1e-3;
