@@ -24,7 +24,7 @@ use crate::error::Result;
 use crate::graph::Graph;
 use crate::lower::working_copy;
 use crate::onnx::{ModelFile, SharedWeights, write_model, write_prepared};
-use crate::simplify::{open_gelus, simplify, take_out_factors, tidy};
+use crate::simplify::{enter_blocks, open_gelus, simplify, take_out_factors, tidy};
 use input::ImageInput;
 use prepared::Prepared;
 
@@ -230,6 +230,11 @@ impl ImageClassifier {
         let mut gradient = differentiate(&graph, head, kernels)?;
         drop(graph);
         take_out_factors(&mut gradient);
+        if kernels == Kernels::Mimir
+            && let Some(logits) = gradient.outputs().first().copied()
+        {
+            enter_blocks(&mut gradient, logits);
+        }
         let names: Vec<String> =
             gradient.outputs().iter().map(|id| gradient.value(*id).name.clone()).collect();
         tidy(&mut gradient);

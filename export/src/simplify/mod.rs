@@ -18,6 +18,7 @@ mod gelu;
 mod heads;
 mod layer;
 mod layer_norm;
+mod layout;
 mod noop;
 mod open_gelu;
 mod pairs;
@@ -38,6 +39,7 @@ use crate::graph::{Attributes, Graph, Node, Shape, TensorType, ValueId};
 use crate::shape;
 use crate::tensor::Tensor;
 pub(crate) use factor::take_out as take_out_factors;
+pub(crate) use layout::enter_blocks;
 pub(crate) use open_gelu::open_gelus;
 
 /// Rewrites a graph at the working opset (see [`upgrade`](crate::upgrade)); its types are inferred anew.

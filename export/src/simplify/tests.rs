@@ -884,3 +884,37 @@ fn a_view_that_leaves_its_image_stays_as_it_is() {
         assert!(operators(&graph).contains(&"Range"), "{factor}, {offsets}: {graph}");
     }
 }
+
+/// A residual block and its mean over pixels as logits, and behind them what a backward pass has: an Expand that a product
+/// and a convolution read.
+fn expand_behind_logits(channels: usize) -> (Graph, ValueId) {
+    let mut logits = None;
+    let file = graph(20, &format!("f32[N,{channels},4,4]"), |graph, x| {
+        let pooled = push(graph, "GlobalAveragePool", &[x], "");
+        logits = Some(push(graph, "Flatten", &[pooled], ""));
+        let (target, weights) = (
+            constant(graph, &format!("=[1,{channels},4,4]")),
+            constant(graph, &format!("#[{channels},{channels},1,1]")),
+        );
+        let expanded = push(graph, "Expand", &[pooled, target], "");
+        let masked = push(graph, "Mul", &[expanded, x], "");
+        push(graph, "Conv", &[masked, weights], "")
+    });
+    (upgrade(&file).unwrap(), logits.unwrap())
+}
+
+#[test]
+fn what_a_backward_pass_expands_enters_the_blocks_of_convolutions() {
+    let (before, logits) = expand_behind_logits(16);
+    let mut after = before.clone();
+    super::enter_blocks(&mut after, logits);
+    assert_eq!(operators(&after), ["GlobalAveragePool", "Flatten", "Expand", "AveragePool", "Mul", "Conv"]);
+    assert_equal_results(&before, &after, 1e-6);
+}
+
+#[test]
+fn channels_that_make_no_blocks_stay_in_rows() {
+    let (mut graph, logits) = expand_behind_logits(12);
+    super::enter_blocks(&mut graph, logits);
+    assert!(!operators(&graph).contains(&"AveragePool"));
+}
