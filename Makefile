@@ -7,7 +7,7 @@ CARGO ?= cargo
 CERTIFY := target/release/mimir-certify
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train build build-train demo demo-vit train-quick test check bench compare compare-train kill-test node-tests networks
+.PHONY: help setup setup-train build build-train demo demo-vit train-quick test check bench compare compare-graphs compare-train kill-test node-tests networks
 
 help: ## This list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -47,6 +47,9 @@ kill-test: setup build ## Kill and resume a hundred runs: nothing may be lost, a
 
 compare: setup build ## Time and verdicts beside PyTorch, where ../shared exists. ARGS go to scripts/compare.
 	@scripts/compare $(ARGS)
+
+compare-graphs: setup ## Time forward and gradient of whole networks beside PyTorch. ARGS go to scripts/compare-graphs.
+	@scripts/compare-graphs $(ARGS)
 
 compare-train: setup-train ## Time a training step beside PyTorch. ARGS go to scripts/compare-train.
 	@scripts/compare-train $(ARGS)
