@@ -19,8 +19,9 @@ pub(crate) fn enter_blocks(graph: &mut Graph, logits: ValueId) {
     if !graph.nodes()[first..].iter().any(|node| node.op_type == "Conv") {
         return;
     }
-    let mut nodes = graph.nodes()[..first].to_vec();
-    for mut node in graph.nodes()[first..].to_vec() {
+    let mut nodes = graph.nodes().to_vec();
+    let backward = nodes.split_off(first);
+    for mut node in backward {
         let Some(output) = node.optional_output(0).filter(|output| writes_rows(graph, &node, *output)) else {
             nodes.push(node);
             continue;
