@@ -143,7 +143,17 @@ impl<'m> Inliner<'m> {
     }
 }
 
+/// Domain of the operators that scikit-learn's models are made of.
+const CLASSICAL: &str = "ai.onnx.ml";
+
 fn unknown_domain(node: &NodeProto) -> Error {
+    if node.domain() == CLASSICAL {
+        return Error::unsupported(format!(
+            "is of domain `{CLASSICAL}`, the classical models of scikit-learn, which has no gradient rules: of a neural \
+             network keep what leads to the scores alone (`skl2onnx` with `zipmap=False`, then \
+             `onnx.utils.extract_model(…, ['probabilities'])`), and give a scaler in front of it as --mean and --std"
+        ));
+    }
     Error::unsupported(format!(
         "is of domain `{}`; known are ONNX's own domain, functions that the model defines, and the quantised operators \
          of ONNX Runtime: export without fused or custom operators, or define this one as a function of the model \

@@ -241,6 +241,17 @@ fn functions_that_cannot_be_inlined_are_refused() {
              this one as a function of the model (in PyTorch: `custom_translation_table` with standard operators)",
         ),
         (
+            "a classical model of scikit-learn",
+            model_with(
+                vec![],
+                vec![NodeProto { domain: Some("ai.onnx.ml".to_owned()), ..node("Scaler", &["x"], &["y"]) }],
+            ),
+            ErrorKind::Unsupported,
+            "node `scaler` (Scaler): is of domain `ai.onnx.ml`, the classical models of scikit-learn, which has no \
+             gradient rules: of a neural network keep what leads to the scores alone (`skl2onnx` with `zipmap=False`, \
+             then `onnx.utils.extract_model(…, ['probabilities'])`), and give a scaler in front of it as --mean and --std",
+        ),
+        (
             "an operator of ONNX",
             model_with(vec![FunctionProto { domain: None, ..identity() }], calls()),
             ErrorKind::Unsupported,
