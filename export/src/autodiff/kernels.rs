@@ -1,9 +1,9 @@
 //! Gradients that an engine may have a kernel for ([`mimir_bundle::kernels`]), and the standard operators they stand for.
 //!
 //! The rules emit the operators of our own; [`lower`] writes them out for every other engine. Statistics that a
-//! LayerNormalization hands out are written out too: not every engine has them (`onnx-autodiff.md` 1.5).
+//! LayerNormalization hands out are written out too, and SpaceToDepth, which the gradient of MaxPool takes: rten has neither.
 
-use super::rules::{gelu, layer_normalization, softmax};
+use super::rules::{blocks, gelu, layer_normalization, softmax};
 use crate::error::Result;
 use crate::graph::{Builder, Graph, Node, ValueId};
 
@@ -34,11 +34,12 @@ fn lowering(op_type: &str) -> Option<Lowering> {
         GELU_GRADIENT => Some(gelu::lower),
         LAYER_NORMALIZATION_GRADIENT => Some(layer_normalization::lower),
         SOFTMAX_GRADIENT => Some(softmax::lower),
+        "SpaceToDepth" => Some(blocks::lower_space_to_depth),
         _ => None,
     }
 }
 
-/// Replaces every operator of ours by standard ones.
+/// Replaces every operator of ours, and what not every engine has, by standard ones that every engine has.
 ///
 /// # Errors
 /// As [`crate::shape::infer`]: never on a graph that [`differentiate`](super::differentiate) made.

@@ -5,9 +5,10 @@
 //! `SpaceToDepth-28`.
 
 use super::Entry;
+use crate::autodiff::broadcast::reshape;
 use crate::autodiff::step::Step;
 use crate::error::{Error, Result};
-use crate::graph::{Builder, ValueId};
+use crate::graph::{Builder, Dim, Node, Shape, ValueId};
 
 pub(super) const RULES: &[Entry] =
     &[Entry::exact("DepthToSpace", 1, depth_to_space), Entry::exact("SpaceToDepth", 1, space_to_depth)];
@@ -35,6 +36,24 @@ pub(super) fn space_to_depth(step: &mut Step<'_, '_>) -> Result<()> {
     step.send(0, |builder| builder.op_with("DepthToSpace", &[g], attributes))
 }
 
+/// `[N, C, H, W] → [N, b·b·C, H/b, W/b]` by two Reshapes and a Transpose.
+pub(in crate::autodiff) fn lower_space_to_depth(builder: &mut Builder<'_>, node: &Node) -> Result<ValueId> {
+    let x = node.input(0)?;
+    let result = builder.graph().shape(node.output(0)?)?.clone();
+    let block = usize::try_from(node.attributes.int("blocksize", 1)?).unwrap_or(0);
+    let [batch, channels, ..] = builder.graph().shape(x)?.0[..] else {
+        return Err(Error::shape("SpaceToDepth of a tensor without channels"));
+    };
+    let (rows, columns, block) = (result.0[2], result.0[3], Dim::Fixed(block));
+    let apart = reshape(builder, x, &Shape(vec![batch, channels, rows, block, columns, block]))?;
+    let perm: Vec<i64> = match node.attributes.text("mode", "DCR")? {
+        "CRD" => vec![0, 1, 3, 5, 2, 4],
+        _ => vec![0, 3, 5, 1, 2, 4],
+    };
+    let blocks_first = builder.op_with("Transpose", &[apart], [("perm", perm.into())])?;
+    reshape(builder, blocks_first, &result)
+}
+
 /// Channels in the order (block, channel) brought into the order (channel, block).
 fn blocks_last(builder: &mut Builder<'_>, value: ValueId, block: i64) -> Result<ValueId> {
     let shape = builder.graph().shape(value)?;
@@ -51,7 +70,7 @@ fn blocks_last(builder: &mut Builder<'_>, value: ValueId, block: i64) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use crate::autodiff::testing::{Domain, backward_text, batched, check, function};
+    use crate::autodiff::testing::{Domain, batched, check, function, kernel_text};
     use crate::testing::attributes;
 
     #[test]
@@ -76,7 +95,7 @@ mod tests {
             let graph = function(batched(dims), |builder, x| {
                 Ok(builder.node(op_type, vec![Some(x)], attributes(text), 1)?[0])
             });
-            backward_text(&graph.unwrap())
+            kernel_text(&graph.unwrap())
         };
         insta::assert_snapshot!(text("DepthToSpace", &[8, 2, 3], "blocksize=2 mode=CRD"), @r"
         const %gradient/f/DepthToSpace/constant: i64[8] = [0, 2, 4, 6, 1, 3, 5, 7]

@@ -120,7 +120,7 @@ fn equality_mask(builder: &mut Builder<'_>, x: ValueId, y: ValueId) -> Result<Va
 mod tests {
     use super::*;
     use crate::autodiff::testing::{
-        Domain, Numbers, adjoint, backward_text, batched, dot, float, function, run, session,
+        Domain, Numbers, adjoint, batched, dot, float, function, kernel_text, run, session,
     };
     use crate::graph::Graph;
     use crate::testing::attributes;
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn phases_are_separated_and_joined() {
-        let text = |text| backward_text(&pooled(&[2, 5, 6], text));
+        let text = |text| kernel_text(&pooled(&[2, 5, 6], text));
         insta::assert_snapshot!(text("kernel_shape=[1,3] strides=[2,2] pads=[0,1,0,1]"), @r"
         const %gradient/f/MaxPool/constant: i64[8] = [0, 0, 0, 0, 0, 0, 1, 0]
         const %gradient/f/MaxPool/constant_2: f32[] = [-3.4028235e38]
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn at_stride_one_the_axes_follow_each_other() {
-        insta::assert_snapshot!(backward_text(&pooled(&[2, 4, 4], "kernel_shape=[2,2]")), @r"
+        insta::assert_snapshot!(kernel_text(&pooled(&[2, 4, 4], "kernel_shape=[2,2]")), @r"
         const %gradient/f/MaxPool/constant: i64[8] = [0, 0, 0, 0, 0, 0, -1, 0]
         const %gradient/f/MaxPool/constant_2: f32[] = [-3.4028235e38]
         const %gradient/f/MaxPool/constant_3: i64[8] = [0, 0, 0, 0, 0, 0, 1, 0]

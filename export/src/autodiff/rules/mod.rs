@@ -8,7 +8,7 @@
 mod arithmetic;
 mod average_pool;
 mod batch_normalization;
-mod blocks;
+pub(super) mod blocks;
 mod clip;
 mod concat;
 mod conv;
