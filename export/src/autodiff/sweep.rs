@@ -19,9 +19,7 @@ pub(super) fn pull_back(
     output: ValueId,
     seed: ValueId,
 ) -> Result<ValueId> {
-    // A rule sees its node as it is, so that an output which only the gradient needs must be there before.
-    rules::dropout::add_masks(graph);
-    rules::layer_normalization::add_statistics(graph);
+    add_outputs(graph);
     let active = active_values(graph, input, output)?;
     let mut cotangents = walk(graph, &active, &[input], &[(output, seed)])?;
     Ok(cotangents.remove(0))
@@ -36,10 +34,16 @@ pub(super) fn pull_back_all(
     inputs: &[ValueId],
     seeds: &[(ValueId, ValueId)],
 ) -> Result<Vec<ValueId>> {
-    rules::dropout::add_masks(graph);
+    add_outputs(graph);
     let outputs: Vec<ValueId> = seeds.iter().map(|(output, _)| *output).collect();
     let active = active_between(graph, inputs, &outputs)?;
     walk(graph, &active, inputs, seeds)
+}
+
+/// Lets nodes hand out what only the gradient needs: a rule sees its node as it is.
+fn add_outputs(graph: &mut Graph) {
+    rules::dropout::add_masks(graph);
+    rules::layer_normalization::add_statistics(graph);
 }
 
 /// The backward pass over active values: one cotangent an input, in their order.

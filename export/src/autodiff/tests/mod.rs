@@ -345,6 +345,23 @@ fn several_inputs_take_from_several_outputs() {
 }
 
 #[test]
+fn functions_get_the_statistics_that_their_layer_normalizations_do_not_hand_out() {
+    let forward = testing::function(batched(&[4]), |builder, x| {
+        let scale = builder.constant(Numbers::new(1).tensor(&[4]));
+        builder.op("LayerNormalization", &[x, scale])
+    })
+    .unwrap();
+    let (x, g) = ([0.5, -1.0, 2.0, 0.25], [1.0, 2.0, -3.0, 0.5]);
+    let backward = vector_jacobian_product(&forward, forward.inputs()).unwrap();
+    let cotangent = backward.value(backward.inputs()[1]).name.clone();
+    let inputs = [float("x", &[1, 4], &x), float(&cotangent, &[1, 4], &g)];
+    let found = run(&mut session(&backward), &inputs);
+    let inputs = [float("x", &[1, 4], &x), float("g", &[1, 4], &g)];
+    let wanted = run(&mut session(&adjoint(&forward).unwrap()), &inputs);
+    assert_eq!(found, wanted);
+}
+
+#[test]
 fn an_input_that_no_gradient_reaches_is_refused_beside_one_that_has_a_gradient() {
     let mut forward = two_by_two();
     forward.set_outputs(vec![forward.find("z").unwrap()]);
