@@ -16,5 +16,10 @@ pub const LAYER_NORMALIZATION_GRADIENT: &str = "LayerNormalizationGradient";
 /// `(g, y) → (g − Σ g·y)·y`, with sums over the last axis: the gradient of Softmax.
 pub const SOFTMAX_GRADIENT: &str = "SoftmaxGradient";
 
+/// `(x, y, g) → dx`: the gradient of MaxPool, `y` of `x` `[N, C, …]`. Each `g` goes to the first element of its window, in
+/// row-major order, that is not less than `y`. Attributes are `kernel_shape`, `strides`, `dilations` and `pads` of MaxPool, all
+/// stated; only the first half of `pads` counts.
+pub const MAX_POOL_GRADIENT: &str = "MaxPoolGradient";
+
 /// Attribute of [`LAYER_NORMALIZATION_GRADIENT`], 0 or 1.
 pub const CENTRED: &str = "centred";

@@ -3,7 +3,7 @@
 //! The rules emit the operators of our own; [`lower`] writes them out for every other engine. Statistics that a
 //! LayerNormalization hands out are written out too, and SpaceToDepth, which the gradient of MaxPool takes: rten has neither.
 
-use super::rules::{blocks, gelu, layer_normalization, softmax};
+use super::rules::{blocks, gelu, layer_normalization, max_pool, softmax};
 use crate::error::Result;
 use crate::graph::{Builder, Graph, Node, ValueId};
 
@@ -19,11 +19,12 @@ pub enum Kernels {
 /// The `op_type` of a node of ours. Part of what [`crate::onnx`] writes as domain and name.
 pub(crate) const GELU_GRADIENT: &str = "ai.mimir::GeluGradient";
 pub(crate) const LAYER_NORMALIZATION_GRADIENT: &str = "ai.mimir::LayerNormalizationGradient";
+pub(crate) const MAX_POOL_GRADIENT: &str = "ai.mimir::MaxPoolGradient";
 pub(crate) const SOFTMAX_GRADIENT: &str = "ai.mimir::SoftmaxGradient";
 
 /// Whether the operator is one of ours.
 pub(crate) fn is_ours(op_type: &str) -> bool {
-    [GELU_GRADIENT, LAYER_NORMALIZATION_GRADIENT, SOFTMAX_GRADIENT].contains(&op_type)
+    op_type.split_once("::").is_some_and(|(domain, _)| domain == mimir_bundle::kernels::DOMAIN)
 }
 
 /// Writes a node out: the value that its first output is.
@@ -33,6 +34,7 @@ fn lowering(op_type: &str) -> Option<Lowering> {
     match op_type {
         GELU_GRADIENT => Some(gelu::lower),
         LAYER_NORMALIZATION_GRADIENT => Some(layer_normalization::lower),
+        MAX_POOL_GRADIENT => Some(max_pool::lower),
         SOFTMAX_GRADIENT => Some(softmax::lower),
         "SpaceToDepth" => Some(blocks::lower_space_to_depth),
         _ => None,
@@ -44,6 +46,18 @@ fn lowering(op_type: &str) -> Option<Lowering> {
 /// # Errors
 /// As [`crate::shape::infer`]: never on a graph that [`differentiate`](super::differentiate) made.
 pub(crate) fn lower(graph: &mut Graph) -> Result<()> {
+    // What an operator of ours is written out as may hold one that not every engine has.
+    while graph.nodes().iter().any(is_lowered) {
+        lower_once(graph)?;
+    }
+    Ok(())
+}
+
+fn is_lowered(node: &Node) -> bool {
+    lowering(&node.op_type).is_some() || layer_normalization::hands_out_statistics(node)
+}
+
+fn lower_once(graph: &mut Graph) -> Result<()> {
     let waiting = graph.nodes().to_vec();
     graph.set_nodes(Vec::new());
     for mut node in waiting {

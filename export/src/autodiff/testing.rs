@@ -95,7 +95,8 @@ pub(super) fn adjoint(forward: &Graph) -> Result<Graph> {
     adjoint_with(forward, Kernels::Standard)
 }
 
-fn adjoint_with(forward: &Graph, kernels: Kernels) -> Result<Graph> {
+/// The same with or without operators of our own.
+pub(super) fn adjoint_with(forward: &Graph, kernels: Kernels) -> Result<Graph> {
     let mut graph = forward.clone();
     let (x, y) = (graph.inputs()[0], graph.outputs()[0]);
     let tensor_type = graph.tensor_type(y)?.clone();

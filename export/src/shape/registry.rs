@@ -159,6 +159,7 @@ const RULES: &[(&str, Rule)] = &[
     ("Xor", broadcast::same_type),
     (kernels::GELU_GRADIENT, broadcast::like_the_first),
     (kernels::LAYER_NORMALIZATION_GRADIENT, broadcast::like_the_first),
+    (kernels::MAX_POOL_GRADIENT, elementwise::unary),
     (kernels::SOFTMAX_GRADIENT, broadcast::like_the_first),
     ("com.microsoft::DequantizeLinear", quantize::dequantize_linear),
     ("com.microsoft::QuantizeLinear", quantize::quantize_linear),

@@ -3,9 +3,13 @@
 //! A row comes out the same to the last bit on every machine and wherever it stands: sums run in sixteen lanes and a fixed
 //! order, and nothing is contracted to a fused multiply-add.
 
+mod max_pool;
+
 use std::f32::consts::{FRAC_1_SQRT_2, LN_2, LOG2_E};
 
 use multiversion::multiversion;
+
+pub(super) use max_pool::{Axis, Windows, max_pool_gradient};
 
 /// Partial sums that run side by side.
 const LANES: usize = 16;

@@ -3,6 +3,8 @@
 //! The cotangent of a window goes to the first element, in row-major order, that equals the maximum (as in PyTorch).
 //! Operator page: ONNX `MaxPool-12`.
 //!
+//! There is a kernel for it ([`crate::autodiff::kernels`]); this is how standard operators do it:
+//!
 //! The elements of the windows at one kernel offset are a shifted part of one *phase* of the image, the elements `s·i + f`
 //! of an axis with stride `s`; SpaceToDepth separates the phases. For one offset after the other, what is left of the
 //! cotangent goes where the element equals the maximum; the mask is `min(1, max(0, 1 − (y − x)·MAX))`, which HardSigmoid
@@ -21,9 +23,10 @@ use std::cmp::Ordering;
 use super::Entry;
 use super::phases::Phases;
 use super::window::{self, Axis};
+use crate::autodiff::kernels::MAX_POOL_GRADIENT;
 use crate::autodiff::step::Step;
 use crate::error::Result;
-use crate::graph::{Builder, ValueId};
+use crate::graph::{Builder, Node, ValueId};
 
 pub(super) const RULES: &[Entry] = &[Entry::kinked(
     "MaxPool",
@@ -37,13 +40,26 @@ pub(super) fn max_pool(step: &mut Step<'_, '_>) -> Result<()> {
     let (x, y, g) = (step.input(0)?, step.output()?, step.cotangent()?);
     let kernel = window::kernel_shape(step.node())?;
     let axes = window::axes(step.node(), &step.shape(x)?, &kernel, &step.shape(y)?)?;
-    step.send(0, |builder| {
-        if axes.iter().all(|axis| axis.stride == 1) {
-            axis_by_axis(builder, [x, y, g], &axes)
-        } else {
-            to_first_maximum(builder, [x, y, g], &axes)
-        }
-    })
+    let each = |of: fn(&Axis) -> i64| -> Vec<i64> { axes.iter().map(of).collect() };
+    let attributes = [
+        ("dilations", each(|axis| axis.dilation).into()),
+        ("kernel_shape", each(|axis| axis.kernel).into()),
+        ("pads", [each(|axis| axis.begin), each(|axis| axis.end)].concat().into()),
+        ("strides", each(|axis| axis.stride).into()),
+    ];
+    step.send(0, |builder| builder.op_with(MAX_POOL_GRADIENT, &[x, y, g], attributes))
+}
+
+/// The gradient in standard operators.
+pub(in crate::autodiff) fn lower(builder: &mut Builder<'_>, node: &Node) -> Result<ValueId> {
+    let [x, y, g] = [node.input(0)?, node.input(1)?, node.input(2)?];
+    let kernel = window::kernel_shape(node)?;
+    let axes = window::axes(node, builder.graph().shape(x)?, &kernel, builder.graph().shape(y)?)?;
+    if axes.iter().all(|axis| axis.stride == 1) {
+        axis_by_axis(builder, [x, y, g], &axes)
+    } else {
+        to_first_maximum(builder, [x, y, g], &axes)
+    }
 }
 
 /// The axes one after the other: first the row of a window that holds its maximum, then the element within the row.
@@ -119,8 +135,10 @@ fn equality_mask(builder: &mut Builder<'_>, x: ValueId, y: ValueId) -> Result<Va
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::autodiff::Kernels;
     use crate::autodiff::testing::{
-        Domain, Numbers, adjoint, batched, dot, float, function, kernel_text, run, session,
+        Domain, Numbers, adjoint_with, backward_text, batched, dot, float, function, kernel_text, run,
+        session,
     };
     use crate::graph::Graph;
     use crate::testing::attributes;
@@ -168,12 +186,17 @@ mod tests {
             let (x_dims, y_dims) = (dims(forward.inputs()[0]), dims(forward.outputs()[0]));
             let x = Numbers::new(3).draw(Domain::Real, x_dims.iter().product());
             let y = run(&mut session(&forward), &[float("x", &x_dims, &x)]);
-            let mut backward = session(&adjoint(&forward).unwrap());
-            for seed in 0..3 {
-                let g = Numbers::new(seed).draw(Domain::Real, y.len());
-                let dx = run(&mut backward, &[float("x", &x_dims, &x), float("g", &y_dims, &g)]);
-                let (found, wanted) = (dot(&dx, &x), dot(&g, &y));
-                assert!((found - wanted).abs() < 1e-4, "{input:?} {text}: {found}, wanted {wanted}");
+            for kernels in [Kernels::Standard, Kernels::Mimir] {
+                let mut backward = session(&adjoint_with(&forward, kernels).unwrap());
+                for seed in 0..3 {
+                    let g = Numbers::new(seed).draw(Domain::Real, y.len());
+                    let dx = run(&mut backward, &[float("x", &x_dims, &x), float("g", &y_dims, &g)]);
+                    let (found, wanted) = (dot(&dx, &x), dot(&g, &y));
+                    assert!(
+                        (found - wanted).abs() < 1e-4,
+                        "{input:?} {text}, {kernels:?}: {found}, wanted {wanted}"
+                    );
+                }
             }
         }
     }
@@ -182,7 +205,12 @@ mod tests {
         let forward = pooled(input, text);
         let outputs = forward.shape(forward.outputs()[0]).unwrap().0.iter().map(|dim| dim.at_batch(1));
         let (x_dims, g_dims) = ([&[1], input].concat(), outputs.collect::<Vec<usize>>());
-        run(&mut session(&adjoint(&forward).unwrap()), &[float("x", &x_dims, x), float("g", &g_dims, g)])
+        let [standard, ours] = [Kernels::Standard, Kernels::Mimir].map(|kernels| {
+            let mut backward = session(&adjoint_with(&forward, kernels).unwrap());
+            run(&mut backward, &[float("x", &x_dims, x), float("g", &g_dims, g)])
+        });
+        assert_eq!(standard, ours, "{input:?} {text}");
+        ours
     }
 
     #[test]
@@ -209,69 +237,85 @@ mod tests {
     }
 
     #[test]
+    fn an_engine_with_our_kernels_gets_one_node() {
+        let text = kernel_text(&pooled(&[2, 5, 6], "kernel_shape=[1,3] strides=[2,2] auto_pad=SAME_UPPER"));
+        insta::assert_snapshot!(text, @r"
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient: f32[N, 2, 5, 6] = ai.mimir::MaxPoolGradient(%x, %f/MaxPool, %g) {dilations = [1, 1], kernel_shape = [1, 3], pads = [0, 0, 0, 1], strides = [2, 2]}
+        %dx/Identity: f32[N, 2, 5, 6] = Identity(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient)
+        ");
+    }
+
+    #[test]
     fn phases_are_separated_and_joined() {
-        let text = |text| kernel_text(&pooled(&[2, 5, 6], text));
+        let text = |text| backward_text(&pooled(&[2, 5, 6], text));
         insta::assert_snapshot!(text("kernel_shape=[1,3] strides=[2,2] pads=[0,1,0,1]"), @r"
-        const %gradient/f/MaxPool/constant: i64[8] = [0, 0, 0, 0, 0, 0, 1, 0]
-        const %gradient/f/MaxPool/constant_2: f32[] = [-3.4028235e38]
-        const %gradient/f/MaxPool/constant_3: i64[8] = [0, -2, 0, 1, 0, -4, 0, -1]
-        const %gradient/f/MaxPool/constant_4: f32[] = [-3.4028235e38]
-        const %gradient/f/MaxPool/constant_5: i64[8] = [0, 0, 0, -1, 0, 0, 0, 1]
-        const %gradient/f/MaxPool/constant_6: i64[8] = [0, 0, 0, 0, 0, -6, 0, 0]
-        const %gradient/f/MaxPool/constant_7: f32[] = [-3.4028235e38]
-        const %gradient/f/MaxPool/constant_8: i64[8] = [0, 0, 0, 0, 0, 4, 0, 0]
-        const %gradient/f/MaxPool/constant_9: i64[8] = [0, 0, 0, 0, 0, 0, -1, 0]
-        %gradient/f/MaxPool/Pad: f32[N, 2, 6, 6] = Pad(%x, %gradient/f/MaxPool/constant, %gradient/f/MaxPool/constant_2)
-        %gradient/f/MaxPool/SpaceToDepth: f32[N, 8, 3, 3] = SpaceToDepth(%gradient/f/MaxPool/Pad) {blocksize = 2}
-        %gradient/f/MaxPool/Pad_2: f32[N, 2, 3, 3] = Pad(%gradient/f/MaxPool/SpaceToDepth, %gradient/f/MaxPool/constant_3, %gradient/f/MaxPool/constant_4)
-        %gradient/f/MaxPool/Sub: f32[N, 2, 3, 3] = Sub(%gradient/f/MaxPool/Pad_2, %f/MaxPool)
-        %gradient/f/MaxPool/HardSigmoid: f32[N, 2, 3, 3] = HardSigmoid(%gradient/f/MaxPool/Sub) {alpha = 3.4028235e38, beta = 1.0}
-        %gradient/f/MaxPool/Mul: f32[N, 2, 3, 3] = Mul(%g, %gradient/f/MaxPool/HardSigmoid)
-        %gradient/f/MaxPool/Sub_2: f32[N, 2, 3, 3] = Sub(%g, %gradient/f/MaxPool/Mul)
-        %gradient/f/MaxPool/Pad_3: f32[N, 2, 3, 3] = Pad(%gradient/f/MaxPool/Mul, %gradient/f/MaxPool/constant_5)
-        %gradient/f/MaxPool/Pad_4: f32[N, 2, 3, 3] = Pad(%gradient/f/MaxPool/SpaceToDepth, %gradient/f/MaxPool/constant_6, %gradient/f/MaxPool/constant_7)
-        %gradient/f/MaxPool/Sub_3: f32[N, 2, 3, 3] = Sub(%gradient/f/MaxPool/Pad_4, %f/MaxPool)
-        %gradient/f/MaxPool/HardSigmoid_2: f32[N, 2, 3, 3] = HardSigmoid(%gradient/f/MaxPool/Sub_3) {alpha = 3.4028235e38, beta = 1.0}
-        %gradient/f/MaxPool/Mul_2: f32[N, 2, 3, 3] = Mul(%gradient/f/MaxPool/Sub_2, %gradient/f/MaxPool/HardSigmoid_2)
-        %gradient/f/MaxPool/Sub_4: f32[N, 2, 3, 3] = Sub(%gradient/f/MaxPool/Sub_2, %gradient/f/MaxPool/Mul_2)
-        %gradient/f/MaxPool/Add: f32[N, 2, 3, 3] = Add(%gradient/f/MaxPool/Pad_3, %gradient/f/MaxPool/Sub_4)
-        %gradient/f/MaxPool/Pad_5: f32[N, 6, 3, 3] = Pad(%gradient/f/MaxPool/Add, %gradient/f/MaxPool/constant_8)
-        %gradient/f/MaxPool/Concat: f32[N, 8, 3, 3] = Concat(%gradient/f/MaxPool/Mul_2, %gradient/f/MaxPool/Pad_5) {axis = 1}
-        %gradient/f/MaxPool/DepthToSpace: f32[N, 2, 6, 6] = DepthToSpace(%gradient/f/MaxPool/Concat) {blocksize = 2}
-        %gradient/f/MaxPool/Pad_6: f32[N, 2, 5, 6] = Pad(%gradient/f/MaxPool/DepthToSpace, %gradient/f/MaxPool/constant_9)
-        %dx/Identity: f32[N, 2, 5, 6] = Identity(%gradient/f/MaxPool/Pad_6)
+        const %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant: i64[8] = [0, 0, 0, 0, 0, 0, 1, 0]
+        const %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant_2: f32[] = [-3.4028235e38]
+        const %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant_3: i64[8] = [0, -2, 0, 1, 0, -4, 0, -1]
+        const %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant_4: f32[] = [-3.4028235e38]
+        const %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant_5: i64[8] = [0, 0, 0, -1, 0, 0, 0, 1]
+        const %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant_6: i64[8] = [0, 0, 0, 0, 0, -6, 0, 0]
+        const %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant_7: f32[] = [-3.4028235e38]
+        const %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant_8: i64[8] = [0, 0, 0, 0, 0, 4, 0, 0]
+        const %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant_9: i64[8] = [0, 0, 0, 0, 0, 0, -1, 0]
+        const %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/SpaceToDepth/constant: i64[6] = [-1, 2, 3, 2, 3, 2]
+        const %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/SpaceToDepth/constant_2: i64[4] = [-1, 8, 3, 3]
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Pad: f32[N, 2, 6, 6] = Pad(%x, %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant, %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant_2)
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/SpaceToDepth/Reshape: f32[N, 2, 3, 2, 3, 2] = Reshape(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Pad, %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/SpaceToDepth/constant)
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/SpaceToDepth/Transpose: f32[N, 2, 2, 2, 3, 3] = Transpose(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient/SpaceToDepth/Reshape) {perm = [0, 3, 5, 1, 2, 4]}
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/SpaceToDepth/Reshape_2: f32[N, 8, 3, 3] = Reshape(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient/SpaceToDepth/Transpose, %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/SpaceToDepth/constant_2)
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/SpaceToDepth: f32[N, 8, 3, 3] = Identity(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient/SpaceToDepth/Reshape_2)
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Pad_2: f32[N, 2, 3, 3] = Pad(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient/SpaceToDepth, %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant_3, %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant_4)
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Sub: f32[N, 2, 3, 3] = Sub(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Pad_2, %f/MaxPool)
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/HardSigmoid: f32[N, 2, 3, 3] = HardSigmoid(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Sub) {alpha = 3.4028235e38, beta = 1.0}
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Mul: f32[N, 2, 3, 3] = Mul(%g, %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/HardSigmoid)
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Sub_2: f32[N, 2, 3, 3] = Sub(%g, %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Mul)
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Pad_3: f32[N, 2, 3, 3] = Pad(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Mul, %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant_5)
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Pad_4: f32[N, 2, 3, 3] = Pad(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient/SpaceToDepth, %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant_6, %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant_7)
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Sub_3: f32[N, 2, 3, 3] = Sub(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Pad_4, %f/MaxPool)
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/HardSigmoid_2: f32[N, 2, 3, 3] = HardSigmoid(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Sub_3) {alpha = 3.4028235e38, beta = 1.0}
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Mul_2: f32[N, 2, 3, 3] = Mul(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Sub_2, %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/HardSigmoid_2)
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Sub_4: f32[N, 2, 3, 3] = Sub(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Sub_2, %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Mul_2)
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Add: f32[N, 2, 3, 3] = Add(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Pad_3, %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Sub_4)
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Pad_5: f32[N, 6, 3, 3] = Pad(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Add, %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant_8)
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Concat: f32[N, 8, 3, 3] = Concat(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Mul_2, %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Pad_5) {axis = 1}
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/DepthToSpace: f32[N, 2, 6, 6] = DepthToSpace(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Concat) {blocksize = 2}
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Pad_6: f32[N, 2, 5, 6] = Pad(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient/DepthToSpace, %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant_9)
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient: f32[N, 2, 5, 6] = Identity(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Pad_6)
+        %dx/Identity: f32[N, 2, 5, 6] = Identity(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient)
         ");
     }
 
     #[test]
     fn at_stride_one_the_axes_follow_each_other() {
-        insta::assert_snapshot!(kernel_text(&pooled(&[2, 4, 4], "kernel_shape=[2,2]")), @r"
-        const %gradient/f/MaxPool/constant: i64[8] = [0, 0, 0, 0, 0, 0, -1, 0]
-        const %gradient/f/MaxPool/constant_2: f32[] = [-3.4028235e38]
-        const %gradient/f/MaxPool/constant_3: i64[8] = [0, 0, 0, 0, 0, 0, 1, 0]
-        const %gradient/f/MaxPool/constant_4: i64[8] = [0, 0, 1, 0, 0, 0, 0, 0]
-        const %gradient/f/MaxPool/constant_5: i64[8] = [0, 0, 0, 0, 0, 0, 0, -1]
-        const %gradient/f/MaxPool/constant_6: f32[] = [-3.4028235e38]
-        const %gradient/f/MaxPool/constant_7: i64[8] = [0, 0, 0, 0, 0, 0, 0, 1]
-        const %gradient/f/MaxPool/constant_8: i64[8] = [0, 0, 0, 1, 0, 0, 0, 0]
-        %gradient/f/MaxPool/MaxPool: f32[N, 2, 4, 3] = MaxPool(%x) {dilations = [1, 1], kernel_shape = [1, 2], pads = [0, 0, 0, 0]}
-        %gradient/f/MaxPool/Pad: f32[N, 2, 3, 3] = Pad(%gradient/f/MaxPool/MaxPool, %gradient/f/MaxPool/constant, %gradient/f/MaxPool/constant_2)
-        %gradient/f/MaxPool/Sub: f32[N, 2, 3, 3] = Sub(%gradient/f/MaxPool/Pad, %f/MaxPool)
-        %gradient/f/MaxPool/HardSigmoid: f32[N, 2, 3, 3] = HardSigmoid(%gradient/f/MaxPool/Sub) {alpha = 3.4028235e38, beta = 1.0}
-        %gradient/f/MaxPool/Mul: f32[N, 2, 3, 3] = Mul(%g, %gradient/f/MaxPool/HardSigmoid)
-        %gradient/f/MaxPool/Sub_2: f32[N, 2, 3, 3] = Sub(%g, %gradient/f/MaxPool/Mul)
-        %gradient/f/MaxPool/Pad_2: f32[N, 2, 4, 3] = Pad(%gradient/f/MaxPool/Mul, %gradient/f/MaxPool/constant_3)
-        %gradient/f/MaxPool/Pad_3: f32[N, 2, 4, 3] = Pad(%gradient/f/MaxPool/Sub_2, %gradient/f/MaxPool/constant_4)
-        %gradient/f/MaxPool/Add: f32[N, 2, 4, 3] = Add(%gradient/f/MaxPool/Pad_2, %gradient/f/MaxPool/Pad_3)
-        %gradient/f/MaxPool/Pad_4: f32[N, 2, 4, 3] = Pad(%x, %gradient/f/MaxPool/constant_5, %gradient/f/MaxPool/constant_6)
-        %gradient/f/MaxPool/Sub_3: f32[N, 2, 4, 3] = Sub(%gradient/f/MaxPool/Pad_4, %gradient/f/MaxPool/MaxPool)
-        %gradient/f/MaxPool/HardSigmoid_2: f32[N, 2, 4, 3] = HardSigmoid(%gradient/f/MaxPool/Sub_3) {alpha = 3.4028235e38, beta = 1.0}
-        %gradient/f/MaxPool/Mul_2: f32[N, 2, 4, 3] = Mul(%gradient/f/MaxPool/Add, %gradient/f/MaxPool/HardSigmoid_2)
-        %gradient/f/MaxPool/Sub_4: f32[N, 2, 4, 3] = Sub(%gradient/f/MaxPool/Add, %gradient/f/MaxPool/Mul_2)
-        %gradient/f/MaxPool/Pad_5: f32[N, 2, 4, 4] = Pad(%gradient/f/MaxPool/Mul_2, %gradient/f/MaxPool/constant_7)
-        %gradient/f/MaxPool/Pad_6: f32[N, 2, 4, 4] = Pad(%gradient/f/MaxPool/Sub_4, %gradient/f/MaxPool/constant_8)
-        %gradient/f/MaxPool/Add_2: f32[N, 2, 4, 4] = Add(%gradient/f/MaxPool/Pad_5, %gradient/f/MaxPool/Pad_6)
-        %dx/Identity: f32[N, 2, 4, 4] = Identity(%gradient/f/MaxPool/Add_2)
+        insta::assert_snapshot!(backward_text(&pooled(&[2, 4, 4], "kernel_shape=[2,2]")), @r"
+        const %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant: i64[8] = [0, 0, 0, 0, 0, 0, -1, 0]
+        const %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant_2: f32[] = [-3.4028235e38]
+        const %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant_3: i64[8] = [0, 0, 0, 0, 0, 0, 1, 0]
+        const %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant_4: i64[8] = [0, 0, 1, 0, 0, 0, 0, 0]
+        const %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant_5: i64[8] = [0, 0, 0, 0, 0, 0, 0, -1]
+        const %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant_6: f32[] = [-3.4028235e38]
+        const %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant_7: i64[8] = [0, 0, 0, 0, 0, 0, 0, 1]
+        const %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant_8: i64[8] = [0, 0, 0, 1, 0, 0, 0, 0]
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/MaxPool: f32[N, 2, 4, 3] = MaxPool(%x) {dilations = [1, 1], kernel_shape = [1, 2], pads = [0, 0, 0, 0]}
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Pad: f32[N, 2, 3, 3] = Pad(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient/MaxPool, %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant, %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant_2)
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Sub: f32[N, 2, 3, 3] = Sub(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Pad, %f/MaxPool)
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/HardSigmoid: f32[N, 2, 3, 3] = HardSigmoid(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Sub) {alpha = 3.4028235e38, beta = 1.0}
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Mul: f32[N, 2, 3, 3] = Mul(%g, %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/HardSigmoid)
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Sub_2: f32[N, 2, 3, 3] = Sub(%g, %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Mul)
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Pad_2: f32[N, 2, 4, 3] = Pad(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Mul, %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant_3)
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Pad_3: f32[N, 2, 4, 3] = Pad(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Sub_2, %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant_4)
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Add: f32[N, 2, 4, 3] = Add(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Pad_2, %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Pad_3)
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Pad_4: f32[N, 2, 4, 3] = Pad(%x, %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant_5, %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant_6)
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Sub_3: f32[N, 2, 4, 3] = Sub(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Pad_4, %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/MaxPool)
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/HardSigmoid_2: f32[N, 2, 4, 3] = HardSigmoid(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Sub_3) {alpha = 3.4028235e38, beta = 1.0}
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Mul_2: f32[N, 2, 4, 3] = Mul(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Add, %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/HardSigmoid_2)
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Sub_4: f32[N, 2, 4, 3] = Sub(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Add, %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Mul_2)
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Pad_5: f32[N, 2, 4, 4] = Pad(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Mul_2, %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant_7)
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Pad_6: f32[N, 2, 4, 4] = Pad(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Sub_4, %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/constant_8)
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Add_2: f32[N, 2, 4, 4] = Add(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Pad_5, %gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Pad_6)
+        %gradient/f/MaxPool/ai.mimir::MaxPoolGradient: f32[N, 2, 4, 4] = Identity(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient/Add_2)
+        %dx/Identity: f32[N, 2, 4, 4] = Identity(%gradient/f/MaxPool/ai.mimir::MaxPoolGradient)
         ");
     }
 }

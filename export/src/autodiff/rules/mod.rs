@@ -31,7 +31,7 @@ mod lp_normalization;
 mod lp_pool;
 mod lrn;
 mod matmul;
-mod max_pool;
+pub(super) mod max_pool;
 mod mean_variance_normalization;
 mod pad;
 mod patches;

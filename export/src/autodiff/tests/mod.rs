@@ -346,7 +346,7 @@ fn several_inputs_take_from_several_outputs() {
 
 #[test]
 fn functions_get_the_statistics_that_their_layer_normalizations_do_not_hand_out() {
-    let forward = testing::function(batched(&[4]), |builder, x| {
+    let forward = function(batched(&[4]), |builder, x| {
         let scale = builder.constant(Numbers::new(1).tensor(&[4]));
         builder.op("LayerNormalization", &[x, scale])
     })

@@ -1,5 +1,7 @@
 //! Our kernels ([`super::super::kernels`]) as operators of ONNX Runtime.
 
+mod max_pool;
+
 use std::sync::{Mutex, PoisonError};
 
 use mimir_bundle::kernels::{CENTRED, DOMAIN, GELU_GRADIENT, LAYER_NORMALIZATION_GRADIENT, SOFTMAX_GRADIENT};
@@ -8,6 +10,7 @@ use ort::operator::{
 };
 use ort::value::TensorElementType;
 
+use self::max_pool::MaxPoolGradient;
 use crate::session::kernels;
 
 /// Elements that one task of a thread pool computes, about: enough that handing it out costs nothing.
@@ -15,7 +18,8 @@ const TASK: usize = 1 << 14;
 
 /// The operators, for one session: `ort` does not let threads share them.
 pub(super) fn domain() -> ort::Result<OperatorDomain> {
-    OperatorDomain::new(DOMAIN)?.add(Fused::Gelu)?.add(Fused::LayerNormalization)?.add(Fused::Softmax)
+    let rows = OperatorDomain::new(DOMAIN)?.add(Fused::Gelu)?.add(Fused::LayerNormalization)?;
+    rows.add(Fused::Softmax)?.add(MaxPoolGradient)
 }
 
 /// The gradients that have a kernel.
