@@ -5,10 +5,11 @@
 //! cargo run --release -p mimir-export --example network_gradients -- /tmp/networks [NETWORK …]
 //! ```
 //!
-//! For each export: read the file, make the gradient graph of the cross-entropy, run both images through ONNX Runtime, and
-//! compare logits and gradient with the reference. An export passes when its gradient is as near to float64 as PyTorch's own
-//! float32 is, up to [`SLACK`], or nearer than the floors below. Whether a last bit turns a Relu over is chance, so that
-//! networks with kinks differ from float64 by far more than rounding, in PyTorch and here alike.
+//! For each export: read the file, make the gradient graph of the cross-entropy, run the images through ONNX Runtime, and
+//! compare logits and each image's gradient with the reference. Networks without kinks have to be near to float64
+//! ([`DISTANCE`], [`COSINE`]). Whether a last bit turns a Relu or the winner of a MaxPool over is chance, so that networks with
+//! kinks differ from float64 by far more than rounding, in PyTorch and here alike: there our gradient must not be the worse one
+//! of the two on more images than a coin would give ([`WORSE`]).
 
 use std::error::Error;
 use std::fs::File;
@@ -21,20 +22,23 @@ use mimir_export::{ImageClassifier, InputSpec};
 use mimir_runtime::session::{Data, Engine, Input, RawSession, SessionOptions};
 use ndarray_npy::{NpzReader, ReadableElement};
 
-/// Allowed error relative to that of PyTorch in float32.
-const SLACK: f64 = 2.0;
-
-/// Relative error in the 2-norm that passes whatever PyTorch's own is.
+/// Relative error in the 2-norm that is rounding: the most that a network without kinks may have, at the median image.
 const DISTANCE: f64 = 1e-5;
 
-/// Share of gradient elements of the other sign that passes whatever PyTorch's own is: some six elements of the 12,288 of an
-/// image of 64 pixels, since the counts are so small that two runs of the same numbers differ by as many.
-const OTHER_SIGNS: f64 = 5e-4;
+/// Most images of [`IMAGES`] on which ours may be the further one of the two from float64, or have the more signs wrong: a fair
+/// coin falls on one side more often in one of 500 tries.
+const WORSE: usize = 13;
+
+/// Images of a reference that [`WORSE`] is for.
+const IMAGES: usize = 16;
+
+/// Images in a batch.
+const BATCH: usize = 4;
 
 /// Largest relative error of the logits in the 2-norm.
 const LOGITS: f64 = 1e-3;
 
-/// Least cosine between the gradient and the reference.
+/// Least cosine between the gradient and the reference on networks without kinks.
 const COSINE: f64 = 0.9999;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -45,9 +49,9 @@ fn main() -> Result<()> {
     let chosen: Vec<String> = arguments.collect();
     let engine = Engine::load(None)?;
     println!(
-        "| network | export | result | relative L2 | PyTorch float32 | signs equal | PyTorch float32 | cosine | graph |"
+        "| network | export | result | relative L2 | PyTorch float32 | further off | signs equal | PyTorch float32 | cosine | graph |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     let mut failed = 0;
     for network in sorted(&folder)?.into_iter().filter(|path| path.join("reference.npz").exists()) {
         let name = file_name(&network);
@@ -71,29 +75,30 @@ fn row(engine: &Engine, network: &str, path: &Path, reference: &Reference) -> Re
         Some("onnx") => {}
         Some("error") => {
             let error = std::fs::read_to_string(path)?;
-            println!("| {network} | {export} | PyTorch cannot export it: {} | | | | | | |", plain(&error));
+            println!("| {network} | {export} | PyTorch cannot export it: {} | | | | | | | |", plain(&error));
             return Ok(true);
         }
         _ => return Ok(true),
     }
     match measure(engine, path, reference) {
         Ok(found) => {
-            let own = reference.own();
-            let verdict = found.verdict(&own);
+            let verdict = found.verdict(reference);
+            let own = &reference.own;
             println!(
-                "| {network} | {export} | {} | {:.1e} | {:.1e} | {:.3} % | {:.3} % | {:.6} | {:.1} s |",
+                "| {network} | {export} | {} | {:.1e} | {:.1e} | {} | {:.3} % | {:.3} % | {:.6} | {:.1} s |",
                 verdict.unwrap_or("ok"),
-                found.distance,
-                own.distance,
-                100.0 * (1.0 - found.other_signs),
-                100.0 * (1.0 - own.other_signs),
-                found.cosine,
+                median(&found.images, |image| image.distance),
+                median(own, |image| image.distance),
+                worse(&found.images, own, |image| image.distance),
+                100.0 * (1.0 - mean(&found.images, |image| image.other_signs)),
+                100.0 * (1.0 - mean(own, |image| image.other_signs)),
+                median(&found.images, |image| image.cosine),
                 found.seconds,
             );
             Ok(verdict.is_none())
         }
         Err(error) => {
-            println!("| {network} | {export} | {} | | | | | | |", plain(&error.to_string()));
+            println!("| {network} | {export} | {} | | | | | | | |", plain(&error.to_string()));
             Ok(false)
         }
     }
@@ -111,26 +116,33 @@ struct Reference {
     labels: Vec<i64>,
     logits: Vec<f64>,
     gradient: Vec<f64>,
-    gradient32: Vec<f32>,
+    /// Whether the network has no kinks.
+    smooth: bool,
+    /// How far PyTorch's float32 is from its float64, image by image.
+    own: Vec<Comparison>,
 }
 
 impl Reference {
     fn read(path: &Path) -> Result<Self> {
         let mut npz = NpzReader::new(File::open(path)?)?;
         let (images, dims) = array(&mut npz, "images")?;
+        if dims[0] != IMAGES {
+            return Err(
+                format!("{} has {} images, wanted {IMAGES}: make it anew", path.display(), dims[0]).into()
+            );
+        }
+        let (gradient, _) = array(&mut npz, "gradient")?;
+        let (gradient32, _): (Vec<f32>, _) = array(&mut npz, "gradient32")?;
+        let smooth: Vec<i64> = array(&mut npz, "smooth")?.0;
         Ok(Self {
             images,
             dims,
             labels: array(&mut npz, "labels")?.0,
             logits: array(&mut npz, "logits")?.0,
-            gradient: array(&mut npz, "gradient")?.0,
-            gradient32: array(&mut npz, "gradient32")?.0,
+            own: compare(&gradient32, &gradient),
+            gradient,
+            smooth: smooth == [1],
         })
-    }
-
-    /// How far PyTorch's float32 is from its float64.
-    fn own(&self) -> Comparison {
-        Comparison::of(&self.gradient32, &self.gradient)
     }
 }
 
@@ -140,17 +152,13 @@ fn array<T: ReadableElement>(npz: &mut NpzReader<File>, name: &str) -> Result<(V
     Ok((array.into_raw_vec_and_offset().0, dims))
 }
 
-/// A gradient beside the reference.
+/// The gradient of an image beside the reference.
 struct Comparison {
     /// Norm of the difference over the norm of the reference.
     distance: f64,
     /// Share of elements whose sign differs.
     other_signs: f64,
     cosine: f64,
-    /// Of the logits, as `distance`.
-    logits: f64,
-    /// Time to make the gradient graph.
-    seconds: f64,
 }
 
 impl Comparison {
@@ -163,41 +171,83 @@ impl Comparison {
             distance: sum(|found, wanted| (found - wanted).powi(2)).sqrt() / norm,
             other_signs: other_signs as f64 / wanted.len() as f64,
             cosine: sum(|found, wanted| found * wanted) / (norm * sum(|found, _| found * found).sqrt()),
-            logits: 0.0,
-            seconds: 0.0,
         }
     }
+}
 
+/// Image by image.
+fn compare(found: &[f32], wanted: &[f64]) -> Vec<Comparison> {
+    let size = wanted.len() / IMAGES;
+    let pairs = found.chunks(size).zip(wanted.chunks(size));
+    pairs.map(|(found, wanted)| Comparison::of(found, wanted)).collect()
+}
+
+fn median(images: &[Comparison], of: fn(&Comparison) -> f64) -> f64 {
+    let mut values: Vec<f64> = images.iter().map(of).collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn mean(images: &[Comparison], of: fn(&Comparison) -> f64) -> f64 {
+    images.iter().map(of).sum::<f64>() / images.len() as f64
+}
+
+/// Images on which the first is further off than the second, or is not a number.
+fn worse(found: &[Comparison], own: &[Comparison], of: fn(&Comparison) -> f64) -> usize {
+    found.iter().zip(own).filter(|(found, own)| of(found).is_nan() || of(found) > of(own)).count()
+}
+
+/// What an export gave.
+struct Found {
+    images: Vec<Comparison>,
+    /// Relative error of the logits in the 2-norm.
+    logits: f64,
+    /// Time to make the gradient graph.
+    seconds: f64,
+}
+
+impl Found {
     /// What is wrong, if anything. NaN is.
-    fn verdict(&self, own: &Self) -> Option<&'static str> {
-        let within = |found: f64, own: f64, floor: f64| found <= (SLACK * own).max(floor);
+    fn verdict(&self, reference: &Reference) -> Option<&'static str> {
+        let rounding = median(&self.images, |image| image.distance) <= DISTANCE;
+        let direction = median(&self.images, |image| image.cosine) >= COSINE;
+        let no_worse = |of| worse(&self.images, &reference.own, of) <= WORSE;
+        let kinked = !reference.smooth;
         let checks = [
             (self.logits <= LOGITS, "**other logits**"),
-            (within(self.distance, own.distance, DISTANCE), "**too far**"),
-            (within(self.other_signs, own.other_signs, OTHER_SIGNS), "**other signs**"),
-            (self.cosine >= COSINE.min(own.cosine), "**other direction**"),
+            (rounding || kinked && no_worse(|image| image.distance), "**too far**"),
+            (rounding || kinked && no_worse(|image| image.other_signs), "**other signs**"),
+            (direction || kinked, "**other direction**"),
         ];
         checks.into_iter().find(|(passes, _)| !passes).map(|(_, wrong)| wrong)
     }
 }
 
-fn measure(engine: &Engine, path: &Path, reference: &Reference) -> Result<Comparison> {
+fn measure(engine: &Engine, path: &Path, reference: &Reference) -> Result<Found> {
     let started = Instant::now();
     let classifier = ImageClassifier::new(read_model(path, &Limits::default())?, &InputSpec::default())?;
     let graph = classifier.gradient_onnx(LossHead::CrossEntropy)?;
     let seconds = started.elapsed().as_secs_f64();
     let options = SessionOptions { threads: 2, ..SessionOptions::default() };
-    let outputs = RawSession::new(engine, &graph, options)?.run(&[
-        Input { name: "images", dims: &reference.dims, data: Data::F32(&reference.images) },
-        Input { name: "labels", dims: &[reference.labels.len()], data: Data::I64(&reference.labels) },
-    ])?;
-    let output = |name: &str| outputs.iter().find(|output| output.name == name).ok_or("an output is missing");
-    let (logits, gradient) = (&output("logits")?.data, &output("images_gradient")?.data);
+    let mut session = RawSession::new(engine, &graph, options)?;
+    let dims = [&[BATCH], &reference.dims[1..]].concat();
+    let (mut logits, mut gradient) = (Vec::new(), Vec::new());
+    for (images, labels) in reference.images.chunks(dims.iter().product()).zip(reference.labels.chunks(BATCH))
+    {
+        let outputs = session.run(&[
+            Input { name: "images", dims: &dims, data: Data::F32(images) },
+            Input { name: "labels", dims: &[BATCH], data: Data::I64(labels) },
+        ])?;
+        let output =
+            |name: &str| outputs.iter().find(|output| output.name == name).ok_or("an output is missing");
+        logits.extend_from_slice(&output("logits")?.data);
+        gradient.extend_from_slice(&output("images_gradient")?.data);
+    }
     if logits.len() != reference.logits.len() || gradient.len() != reference.gradient.len() {
         return Err("logits or gradient have another size".into());
     }
-    let logits = Comparison::of(logits, &reference.logits).distance;
-    Ok(Comparison { logits, seconds, ..Comparison::of(gradient, &reference.gradient) })
+    let logits = Comparison::of(&logits, &reference.logits).distance;
+    Ok(Found { images: compare(&gradient, &reference.gradient), logits, seconds })
 }
 
 fn sorted(folder: &Path) -> Result<Vec<PathBuf>> {
