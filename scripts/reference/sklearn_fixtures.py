@@ -111,7 +111,7 @@ def write(name, model, rows, labels, **options):
         images=images.reshape(-1, 1, 8, 8),
         labels=wanted.astype(np.int64),
         probabilities=np.int64(probable),
-        scores=score(images.astype(np.float64)),
+        scores=np.ascontiguousarray(score(images.astype(np.float64))),
         predicted=predicted.astype(np.int64),
         gradient=gradient(score, probable, images.astype(np.float64), wanted).reshape(-1, 1, 8, 8),
         original=original(exported, images),
