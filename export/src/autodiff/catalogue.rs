@@ -4,9 +4,9 @@ use std::fmt;
 
 use super::rules::{self, GradientKind};
 use crate::shape::known_operators;
-use crate::upgrade::WRITTEN_OUT;
+use crate::upgrade::{CLASSICAL, WRITTEN_OUT};
 
-/// One operator of the default domain.
+/// One operator, of the default domain where its name has no other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Operator {
     /// Its name, as `op_type` has it.
@@ -21,7 +21,8 @@ pub struct Operator {
 
 /// All operators that a model may have, in alphabetical order.
 pub fn operators() -> impl Iterator<Item = Operator> {
-    let mut operators: Vec<Operator> = known_operators().map(with_rule).chain(written_out()).collect();
+    let mut operators: Vec<Operator> =
+        known_operators().map(with_rule).chain(written_out()).chain(classical()).collect();
     operators.sort_by_key(|operator| operator.op_type);
     operators.into_iter()
 }
@@ -42,6 +43,16 @@ fn written_out() -> impl Iterator<Item = Operator> {
         since: Some(since),
         gradient: Some(GradientKind::Exact),
         limits,
+    })
+}
+
+/// Operators of scikit-learn's models, which are gone too.
+fn classical() -> impl Iterator<Item = Operator> {
+    CLASSICAL.iter().map(|operator| Operator {
+        op_type: operator.op_type,
+        since: Some(1),
+        gradient: Some(operator.gradient),
+        limits: operator.limits,
     })
 }
 

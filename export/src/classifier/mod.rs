@@ -8,10 +8,12 @@
 //! the gradients can be trusted.
 
 mod input;
+mod logarithm;
 mod output;
 mod prefix;
 mod prepared;
 mod random;
+mod scores;
 #[cfg(test)]
 mod tests;
 
@@ -34,13 +36,14 @@ const LOGITS: &str = "logits";
 /// Further names of the gradient graphs, which a file may have given to tensors of its own.
 const ADDED_BY_DIFFERENTIATION: [&str; 5] = ["labels", "targets", "cotangent", "loss", "images_gradient"];
 
-/// The file's own graph with its batch fixed at one, for an engine that can work out its shapes.
+/// The file's own graph with its batch fixed at one, without labels beside the scores, for an engine that can work out its shapes.
 ///
 /// # Errors
 /// As [`ImageClassifier::new`] for inputs, and as [`write_model`].
 pub fn for_one_image(file: &ModelFile, spec: &InputSpec) -> Result<Vec<u8>> {
-    let input = checked_input(&file.graph, spec)?;
-    write_model(&prepared::with_one_image(file.graph.clone(), input.id)?)
+    let graph = scores::of_classes(file.graph.clone())?;
+    let input = checked_input(&graph, spec)?;
+    write_model(&prepared::with_one_image(graph, input.id)?)
 }
 
 fn checked_input(graph: &Graph, spec: &InputSpec) -> Result<ImageInput> {
@@ -82,7 +85,8 @@ impl ImageClassifier {
     /// [`NotAClassifier`](crate::ErrorKind::NotAClassifier) when inputs, outputs or the layout are not those of one,
     /// [`Unsupported`](crate::ErrorKind::Unsupported) for other element types and unknown operators, and the errors of
     /// [`upgrade`](crate::upgrade::upgrade); all name the tensor or node and the way out.
-    pub fn new(file: ModelFile, spec: &InputSpec) -> Result<Self> {
+    pub fn new(mut file: ModelFile, spec: &InputSpec) -> Result<Self> {
+        file.graph = scores::of_classes(file.graph)?;
         let input = checked_input(&file.graph, spec)?;
         let prepared = Prepared::new(&file.graph, &input, spec.normalisation.as_ref())?;
         Ok(Self::assembled(file, spec, &input, prepared))
@@ -93,7 +97,8 @@ impl ImageClassifier {
     ///
     /// # Errors
     /// As [`ImageClassifier::new`], above all where the shapes of `specialised` cannot be worked out either.
-    pub fn with_specialised(file: ModelFile, specialised: &ModelFile, spec: &InputSpec) -> Result<Self> {
+    pub fn with_specialised(mut file: ModelFile, specialised: &ModelFile, spec: &InputSpec) -> Result<Self> {
+        file.graph = scores::of_classes(file.graph)?;
         let input = checked_input(&file.graph, spec)?;
         let inner = checked_input(&specialised.graph, spec)?;
         let normalisation = spec.normalisation.as_ref();

@@ -3,14 +3,12 @@
 use mimir_bundle::{OutputKind, ScannedNode};
 
 use super::input::{check_scores, refused};
+use super::logarithm;
 use super::prefix::claim_name;
 use crate::error::{Error, Result};
-use crate::graph::{Attribute, Attributes, Builder, Dim, Graph, Node, NodeId, Shape, ValueId};
+use crate::graph::{Attribute, Attributes, Dim, Graph, Node, NodeId, Shape, ValueId};
 use crate::scan;
 use crate::tensor::DataType;
-
-/// The smallest probability whose logarithm is taken: the smallest normal number.
-const SMALLEST_PROBABILITY: f32 = f32::MIN_POSITIVE;
 
 /// The class count `K` of a typed graph whose one output is `[batch, K]`.
 pub(super) fn classes(graph: &Graph, batch: Dim) -> Result<usize> {
@@ -44,7 +42,8 @@ pub(super) fn sole_output(graph: &Graph) -> Result<ValueId> {
         several => {
             let names: Vec<&str> = several.iter().map(|id| graph.value(*id).name.as_str()).collect();
             Err(refused(format!(
-                "the model has {} outputs ({}), wanted one: the scores of the classes",
+                "the model has {} outputs ({}), wanted one: the scores of the classes (of scikit-learn's models, export \
+                 with `zipmap=False` and not with 'columns')",
                 names.len(),
                 names.join(", ")
             )))
@@ -81,17 +80,11 @@ pub(super) fn kind(graph: &Graph) -> Result<OutputKind> {
 
 /// Makes a typed graph that returns probabilities return their logarithms.
 pub(super) fn take_logarithm(graph: &mut Graph) -> Result<()> {
-    if let Some(softmax) = last_softmax(graph)? {
-        graph.node_mut(softmax).op_type = "LogSoftmax".to_owned();
-        return Ok(());
-    }
     let probabilities = sole_output(graph)?;
     claim_name(graph, probabilities, "probabilities")?;
-    let mut builder = Builder::new(graph, "log_probabilities");
-    let smallest = builder.scalar(SMALLEST_PROBABILITY);
-    let clipped = builder.op("Clip", &[probabilities, smallest])?;
-    let logarithms = builder.op("Log", &[clipped])?;
+    let logarithms = logarithm::of(graph, probabilities)?;
     graph.set_outputs(vec![logarithms]);
+    graph.prune();
     Ok(())
 }
 

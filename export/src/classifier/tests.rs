@@ -1,6 +1,7 @@
 //! Files of every layout, batch and output, evaluated through ONNX Runtime.
 
 mod random;
+mod sklearn;
 
 use mimir_bundle::{BatchMode, ImageShape, Layout, Normalisation, OutputKind};
 

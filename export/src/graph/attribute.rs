@@ -45,6 +45,12 @@ impl From<&str> for Attribute {
     }
 }
 
+impl From<Vec<f32>> for Attribute {
+    fn from(value: Vec<f32>) -> Self {
+        Self::Floats(value)
+    }
+}
+
 impl From<Vec<i64>> for Attribute {
     fn from(value: Vec<i64>) -> Self {
         Self::Ints(value)
@@ -105,6 +111,30 @@ impl Attributes {
             None => Ok(None),
             Some(Attribute::Ints(values)) => Ok(Some(values)),
             Some(other) => Err(wrong_type(name, "an INTS", other)),
+        }
+    }
+
+    /// A `FLOATS`, or `None` where the attribute is absent.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Format`](crate::ErrorKind::Format) when it has another type.
+    pub fn floats(&self, name: &str) -> Result<Option<&[f32]>> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Attribute::Floats(values)) => Ok(Some(values)),
+            Some(other) => Err(wrong_type(name, "a FLOATS", other)),
+        }
+    }
+
+    /// A `STRINGS`, or `None` where the attribute is absent.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Format`](crate::ErrorKind::Format) when it has another type.
+    pub fn texts(&self, name: &str) -> Result<Option<&[String]>> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Attribute::Texts(values)) => Ok(Some(values)),
+            Some(other) => Err(wrong_type(name, "a STRINGS", other)),
         }
     }
 

@@ -1,14 +1,33 @@
-//! Operators of ONNX Runtime's own domain that are read: those that its quantiser writes.
+//! Operators of other domains that are read: those that ONNX Runtime's quantiser writes, and of scikit-learn's models those
+//! that have a gradient or lead to a label.
 //!
-//! The domain is a large attack surface of ONNX Runtime (its matrix products of packed weights have had reads past the
+//! ONNX Runtime's own domain is a large attack surface of ONNX Runtime (its matrix products of packed weights have had reads past the
 //! end), so that the list is short, and each operator on it is checked by our own shapes before it runs.
 
 use std::collections::BTreeSet;
 
 use crate::graph::{Attribute, Graph};
 
-/// Name of the domain.
+/// Name of ONNX Runtime's own domain.
 pub(super) const DOMAIN: &str = "com.microsoft";
+
+/// Name of the domain of the operators that scikit-learn's models are made of.
+pub(super) const CLASSICAL: &str = "ai.onnx.ml";
+
+/// Of that domain what `upgrade/classical` writes out, and what stands behind the scores alone, in alphabetical order. All
+/// that is written again has one form in every version of the domain.
+const KNOWN_CLASSICAL: [&str; 10] = [
+    "ArrayFeatureExtractor",
+    "Binarizer",
+    "FeatureVectorizer",
+    "Imputer",
+    "LabelEncoder",
+    "LinearClassifier",
+    "Normalizer",
+    "SVMClassifier",
+    "Scaler",
+    "ZipMap",
+];
 
 /// What `onnxruntime.quantization` 1.32 writes (its `registry.py` and `quant_utils.py`), in alphabetical order.
 const KNOWN: [&str; 12] = [
@@ -28,7 +47,11 @@ const KNOWN: [&str; 12] = [
 
 /// Whether an operator of another domain than ONNX's is read.
 pub(super) fn is_known(domain: &str, op_type: &str) -> bool {
-    domain == DOMAIN && KNOWN.contains(&op_type)
+    match domain {
+        DOMAIN => KNOWN.contains(&op_type),
+        CLASSICAL => KNOWN_CLASSICAL.contains(&op_type),
+        _ => false,
+    }
 }
 
 /// Domain and operator of a node's type.

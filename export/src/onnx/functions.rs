@@ -143,21 +143,30 @@ impl<'m> Inliner<'m> {
     }
 }
 
-/// Domain of the operators that scikit-learn's models are made of.
-const CLASSICAL: &str = "ai.onnx.ml";
-
 fn unknown_domain(node: &NodeProto) -> Error {
-    if node.domain() == CLASSICAL {
-        return Error::unsupported(format!(
-            "is of domain `{CLASSICAL}`, the classical models of scikit-learn, which has no gradient rules: of a neural \
-             network keep what leads to the scores alone (`skl2onnx` with `zipmap=False`, then \
-             `onnx.utils.extract_model(…, ['probabilities'])`), and give a scaler in front of it as --mean and --std"
-        ));
+    if node.domain() == contrib::CLASSICAL {
+        return unknown_classical(node.op_type());
     }
     Error::unsupported(format!(
         "is of domain `{}`; known are ONNX's own domain, functions that the model defines, and the quantised operators \
          of ONNX Runtime: export without fused or custom operators, or define this one as a function of the model \
          (in PyTorch: `custom_translation_table` with standard operators)",
         node.domain()
+    ))
+}
+
+fn unknown_classical(op_type: &str) -> Error {
+    if op_type.starts_with("TreeEnsemble") {
+        return Error::unsupported(
+            "is an ensemble of decision trees: its scores are constant between thresholds, so that there is no gradient \
+             to attack it with, and no attack here does without a copy that has one; evaluate a model that is \
+             differentiable (linear, kernel, neural network), or the trees with an attack that was made for trees",
+        );
+    }
+    Error::unsupported(format!(
+        "is of domain `{}`, the models of scikit-learn, and has no gradient rule; docs/operators.md lists those that have: \
+         export a pipeline of these, or of a neural network the part up to the scores in standard operators \
+         (`onnx.utils.extract_model`)",
+        contrib::CLASSICAL
     ))
 }

@@ -31,6 +31,7 @@ mod contrib;
 mod digest;
 mod external;
 mod functions;
+mod labels;
 mod limits;
 mod names;
 mod node;

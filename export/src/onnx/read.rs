@@ -11,7 +11,7 @@ use super::digest::ModelDigest;
 use super::limits::{Limits, exceeded};
 use super::proto::ModelProto;
 use super::tensor::TensorReader;
-use super::{build, functions, versions, wire};
+use super::{build, functions, labels, versions, wire};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::Graph;
 
@@ -54,15 +54,16 @@ pub fn read_model_bytes(bytes: Bytes, folder: Option<&Path>, limits: &Limits) ->
     }
     wire::scan(&bytes, limits)?;
     let digest = ModelDigest::of_model(&bytes);
-    let model = ModelProto::decode(bytes).map_err(wire::not_onnx)?;
+    let mut model = ModelProto::decode(bytes).map_err(wire::not_onnx)?;
     let opset = versions::check(&model)?;
-    let proto = model.graph.as_ref().ok_or_else(|| Error::format("has no graph: not an ONNX model"))?;
+    let mut proto = model.graph.take().ok_or_else(|| Error::format("has no graph: not an ONNX model"))?;
     if !model.training_info.is_empty() {
         return Err(Error::unsupported("carries `training_info`: export the model for inference"));
     }
-    let nodes = functions::inline(proto, &model.functions, opset, limits)?;
+    let mut nodes = functions::inline(&proto, &model.functions, opset, limits)?;
+    labels::leave_out(&mut proto, &mut nodes);
     let mut tensors = TensorReader::new(folder, limits);
-    let graph = build::graph(proto, &nodes, opset, &mut tensors)?;
+    let graph = build::graph(&proto, &nodes, opset, &mut tensors)?;
     Ok(ModelFile {
         graph,
         ir_version: model.ir_version(),

@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use super::contrib::CLASSICAL;
 use super::proto::{ModelProto, OperatorSetIdProto};
 use crate::error::{Error, Result};
 
@@ -12,6 +13,9 @@ const IR_VERSIONS: RangeInclusive<i64> = 3..=14;
 /// Opsets of the default domain that are understood: all that were published when this was written. What the ones
 /// after 23 changed is in `docs/onnx-files.md`.
 pub const OPSETS: RangeInclusive<i64> = 7..=28;
+
+/// Versions of the domain of scikit-learn's models that are understood.
+const CLASSICAL_VERSIONS: RangeInclusive<i64> = 1..=5;
 
 /// The opset of the default domain, once the versions are known to us.
 ///
@@ -38,7 +42,24 @@ pub(super) fn check(model: &ModelProto) -> Result<u32> {
             opset.clamp(oldest, newest)
         )));
     }
+    check_classical(&model.opset_import)?;
     Ok(opset as u32)
+}
+
+/// Refuses versions of the domain of scikit-learn's models that were not published when this was written.
+fn check_classical(imports: &[OperatorSetIdProto]) -> Result<()> {
+    let of_domain = imports.iter().filter(|import| import.domain() == CLASSICAL);
+    match of_domain.map(OperatorSetIdProto::version).find(|version| !CLASSICAL_VERSIONS.contains(version)) {
+        None => Ok(()),
+        Some(version) => {
+            let (oldest, newest) = CLASSICAL_VERSIONS.into_inner();
+            Err(Error::unsupported(format!(
+                "imports version {version} of the domain `{CLASSICAL}`; known are {oldest} to {newest}: export with \
+                 `target_opset={{'': {}, '{CLASSICAL}': {newest}}}`",
+                OPSETS.end()
+            )))
+        }
+    }
 }
 
 /// The opset of the default domain among imports.

@@ -1,6 +1,6 @@
 //! The list of changes.
 
-use super::{attention, moves, normalisation, resize, softmax, written};
+use super::{attention, classical, moves, normalisation, resize, softmax, written};
 use crate::error::Result;
 use crate::graph::{Graph, Node};
 
@@ -53,6 +53,7 @@ static CHANGES: &[Change] = &[
     Change { opset: ALWAYS, op_types: &["GlobalLpPool"], apply: written::global_lp_pool },
     Change { opset: ALWAYS, op_types: &["RotaryEmbedding"], apply: attention::rotary_embedding },
     Change { opset: ALWAYS, op_types: &["BatchNormalization"], apply: normalisation::of_weights },
+    Change { opset: ALWAYS, op_types: &classical::NAMES, apply: classical::written_out },
 ];
 
 /// The changes that a file of that opset has not seen.

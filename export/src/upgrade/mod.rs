@@ -2,12 +2,14 @@
 //!
 //! Operators changed their form over the years: axes moved from attributes to inputs, Softmax stopped flattening,
 //! BatchNormalization lost and gained a mode. `changes` lists those changes with the opset that made each;
-//! every node of an older file passes through the ones that concern it. Composite operators are written out. What the operators compute stays the same.
+//! every node of an older file passes through the ones that concern it. Composite operators, and those of `ai.onnx.ml`, are
+//! written out. What the operators compute stays the same.
 //! On the way, `unfold` writes out If and Loop: their bodies are in the opset of the file, and whether a
 //! condition is constant is known only where the shapes before it are.
 
 mod attention;
 mod changes;
+mod classical;
 mod moves;
 mod normalisation;
 mod resize;
@@ -16,6 +18,7 @@ mod softmax;
 mod tests;
 mod written;
 
+pub(crate) use classical::OPERATORS as CLASSICAL;
 pub(crate) use written::WRITTEN_OUT;
 
 use crate::error::{Error, Result};

@@ -21,6 +21,11 @@ fn call(name: &str, input: &[&str], output: &[&str]) -> NodeProto {
     NodeProto { domain: Some(DOMAIN.to_owned()), ..node(name, input, output) }
 }
 
+/// A node of scikit-learn's models.
+fn classical(name: &str) -> NodeProto {
+    NodeProto { domain: Some("ai.onnx.ml".to_owned()), ..node(name, &["x"], &["y"]) }
+}
+
 fn model_with(functions: Vec<FunctionProto>, nodes: Vec<NodeProto>) -> ModelProto {
     ModelProto { functions, ..model(graph(nodes)) }
 }
@@ -241,15 +246,21 @@ fn functions_that_cannot_be_inlined_are_refused() {
              this one as a function of the model (in PyTorch: `custom_translation_table` with standard operators)",
         ),
         (
-            "a classical model of scikit-learn",
-            model_with(
-                vec![],
-                vec![NodeProto { domain: Some("ai.onnx.ml".to_owned()), ..node("Scaler", &["x"], &["y"]) }],
-            ),
+            "trees of scikit-learn",
+            model_with(vec![], vec![classical("TreeEnsembleClassifier")]),
             ErrorKind::Unsupported,
-            "node `scaler` (Scaler): is of domain `ai.onnx.ml`, the classical models of scikit-learn, which has no \
-             gradient rules: of a neural network keep what leads to the scores alone (`skl2onnx` with `zipmap=False`, \
-             then `onnx.utils.extract_model(…, ['probabilities'])`), and give a scaler in front of it as --mean and --std",
+            "node `treeensembleclassifier` (TreeEnsembleClassifier): is an ensemble of decision trees: its scores are \
+             constant between thresholds, so that there is no gradient to attack it with, and no attack here does without \
+             a copy that has one; evaluate a model that is differentiable (linear, kernel, neural network), or the trees \
+             with an attack that was made for trees",
+        ),
+        (
+            "another operator of scikit-learn's models",
+            model_with(vec![], vec![classical("OneHotEncoder")]),
+            ErrorKind::Unsupported,
+            "node `onehotencoder` (OneHotEncoder): is of domain `ai.onnx.ml`, the models of scikit-learn, and has no \
+             gradient rule; docs/operators.md lists those that have: export a pipeline of these, or of a neural network \
+             the part up to the scores in standard operators (`onnx.utils.extract_model`)",
         ),
         (
             "an operator of ONNX",
