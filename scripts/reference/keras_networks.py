@@ -9,7 +9,7 @@ For each network it makes a folder with
 - `reference.npz`: the arrays of `networks.py`, images and gradients as [N, 3, S, S] although Keras has the channels last. Of a
   network that ends in a softmax `logits` are the logarithms of its probabilities, as in our gradient graphs;
 - `ROUTE-OPSET.onnx`, or `ROUTE-OPSET.error` with what the exporter said. ROUTE is Keras's own `export`, or tf2onnx's
-  `from_keras`, `from_function`, or `nchw`: the second with `inputs_as_nchw`.
+  `from_keras`, `from_function`, `nchw` (that with `inputs_as_nchw`), or `saved_model`: its command.
 
 `mimir-export`'s example `network_gradients` reads the folders.
 """
@@ -18,10 +18,11 @@ import argparse
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 from networks import IMAGES, LIMIT_S, cause, missing
 
-EXPORTS = ["export-15", "from_function-17", "from_keras-18", "from_keras-13", "nchw-15"]
+EXPORTS = ["export-15", "saved_model-18", "from_function-17", "from_keras-13", "nchw-17"]
 CLASSES = 10
 
 # Name: (pixels on a side, whether it ends in a softmax, arguments of the application). Applications that rescale their
@@ -154,13 +155,13 @@ def cnn(activation):
 
 
 def preprocessing(activation):
-    """Layers that prepare and augment images, in front of a network with odd sizes and strides."""
+    """Layers that prepare images, in front of a network with odd sizes and strides."""
     import keras
     from keras import layers
 
     return keras.Sequential([
         keras.Input((33, 33, 3)),
-        layers.RandomFlip("horizontal"), layers.RandomContrast(0.1), layers.Rescaling(2.0, -1.0), layers.Resizing(40, 40),
+        layers.Rescaling(2.0, -1.0), layers.Resizing(40, 40),
         layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[0.5, 0.4, 0.3]), layers.CenterCrop(37, 37),
         layers.Conv2D(8, 3, strides=2, padding="same", activation="swish"), layers.AveragePooling2D(3, 2, padding="same"),
         layers.Conv2D(16, 2, dilation_rate=2, padding="same", activation="gelu"), layers.GlobalAveragePooling2D(),
@@ -350,6 +351,11 @@ def write_onnx(model, path, route, opset):
         # Keras 3 refuses networks that were never called, and has opset 15 as tf2onnx's default.
         model(np.zeros((1, *model.input_shape[1:]), np.float32))
         model.export(path, format="onnx", verbose=False)
+    elif route == "saved_model":
+        with tempfile.TemporaryDirectory() as folder:
+            model.export(folder, format="tf_saved_model", verbose=False)
+            command = ["-m", "tf2onnx.convert", "--saved-model", folder, "--output", str(path), "--opset", str(opset)]
+            subprocess.run([sys.executable, *command], check=True, capture_output=True)
     elif route == "from_keras":
         tf2onnx.convert.from_keras(model, signature, opset=opset, output_path=path)
     else:
