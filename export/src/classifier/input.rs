@@ -31,14 +31,7 @@ pub(super) struct ImageInput {
 impl ImageInput {
     /// The one input of the graph, read as `spec` says or as its shape shows.
     pub(super) fn find(graph: &Graph, spec: &InputSpec) -> Result<Self> {
-        let &[id] = graph.inputs() else {
-            let names: Vec<&str> = graph.inputs().iter().map(|id| graph.value(*id).name.as_str()).collect();
-            return Err(refused(format!(
-                "the model has {} inputs ({}), wanted one: images",
-                names.len(),
-                names.join(", ")
-            )));
-        };
+        let &[id] = graph.inputs() else { return Err(not_one_input(graph)) };
         let name = &graph.value(id).name;
         let input_type = graph.tensor_type(id)?;
         let dtype = input_type.dtype;
@@ -47,6 +40,28 @@ impl ImageInput {
         let (layout, image) = layout_and_image(&shape, spec).map_err(|error| error.at_tensor(name))?;
         Ok(Self { id, shape, layout, image, dtype })
     }
+}
+
+/// What is wrong with a graph that has not one input.
+fn not_one_input(graph: &Graph) -> Error {
+    let inputs = graph.inputs();
+    let names: Vec<&str> = inputs.iter().map(|id| graph.value(*id).name.as_str()).collect();
+    // tf2onnx makes an input of each tensor that a function of TensorFlow captured, and forgets its value.
+    let mut constants = inputs.iter().skip(1).filter_map(|id| graph.tensor_type(*id).ok());
+    let captured = inputs.len() > 1
+        && constants.all(|constant| constant.shape.0.iter().all(|dim| dim.fixed().is_some()));
+    let way_out = match captured {
+        true => {
+            ". If all but the first are constants that the exporter left out, as tf2onnx does to the mean of Keras's \
+             Normalization, export the model as a SavedModel, and that to ONNX: python -m tf2onnx.convert --saved-model"
+        }
+        false => "",
+    };
+    refused(format!(
+        "the model has {} inputs ({}), wanted one: images{way_out}",
+        names.len(),
+        names.join(", ")
+    ))
 }
 
 /// Refuses pixels that are not floating-point numbers.

@@ -241,6 +241,11 @@ fn what_is_not_a_classifier_is_refused_with_the_way_out() {
         add(&mut graph, "f32[N,3]");
         graph
     };
+    let captured_mean = {
+        let mut graph = plain("f32[N,3,4,2]");
+        add(&mut graph, "f32[1,3,1,1]");
+        graph
+    };
     let two_outputs = {
         let mut graph = plain("f32[N,3,4,2]");
         let other = graph.nodes()[0].outputs[0].unwrap();
@@ -253,7 +258,8 @@ fn what_is_not_a_classifier_is_refused_with_the_way_out() {
         (plain("f32[4,3,4,2]"), "with a batch of 4: export the model with a dynamic batch"),
         (plain("f32[N,24]"), "it must be told"),
         (plain("f32[N,3,2N,2]"), "export the model with a fixed image size"),
-        (two_inputs, "the model has 2 inputs (input, input_2), wanted one"),
+        (two_inputs, "the model has 2 inputs (input, input_2), wanted one: images"),
+        (captured_mean, "wanted one: images. If all but the first are constants that the exporter left out"),
         (two_outputs, "the model has 2 outputs"),
         (to("Unsqueeze", "axes=[1]"), "the output is [N, 1, 5], wanted [N, K]"),
         (to("ReduceSum", "axes=[0]"), "the output is [1, 5], wanted [N, K]"),

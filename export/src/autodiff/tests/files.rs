@@ -1,4 +1,4 @@
-//! Gradients of model files: against PyTorch in float64, and against central differences.
+//! Gradients of model files: against PyTorch and TensorFlow in float64, and against central differences.
 
 use std::path::{Path, PathBuf};
 
@@ -29,7 +29,7 @@ fn checkout() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
 }
 
-/// What PyTorch computed for some images `[N, 3, S, S]`; see `scripts/reference/export_fixtures.py`.
+/// What PyTorch or TensorFlow computed for some images `[N, 3, S, S]`; see `scripts/reference/export_fixtures.py`.
 struct Reference {
     images: Vec<f32>,
     labels: Vec<i64>,
@@ -142,8 +142,11 @@ fn tiny_members_of_many_families_agree_with_pytorch_in_float64() {
         "densenet",
         "efficientnet",
         "high_resolution",
+        "levit",
+        "maxvit",
         "mixer",
         "mobilenet_v3",
+        "mobilevit",
         "nfnet",
         "poolformer",
         "shufflenet",
@@ -154,6 +157,15 @@ fn tiny_members_of_many_families_agree_with_pytorch_in_float64() {
         "xcit",
     ] {
         let (loss, gradient) = distances(&format!("tiny/{name}"), Layout::Nchw);
+        println!("{name}: loss {loss:e}, gradient {gradient:e}");
+        assert!(loss < 1e-5 && gradient < 1e-5, "{name}: loss {loss:e}, gradient {gradient:e}");
+    }
+}
+
+#[test]
+fn tiny_networks_of_keras_agree_with_tensorflow_in_float64() {
+    for name in ["keras_mobilenet", "keras_vit"] {
+        let (loss, gradient) = distances(&format!("tiny/{name}"), Layout::Nhwc);
         println!("{name}: loss {loss:e}, gradient {gradient:e}");
         assert!(loss < 1e-5 && gradient < 1e-5, "{name}: loss {loss:e}, gradient {gradient:e}");
     }
