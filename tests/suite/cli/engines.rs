@@ -15,7 +15,11 @@ use super::{Demo, certify, models};
 fn installed(demo: &Demo) -> Command {
     let program: PathBuf = demo.path("bin/mimir-certify");
     std::fs::create_dir_all(demo.path("bin")).unwrap();
-    std::fs::copy(env!("CARGO_BIN_EXE_mimir-certify-under-test"), &program).unwrap();
+    // By a process of its own: while this one has a program open for writing, what another test starts has it open too, and
+    // the system does not run a program that is being written.
+    let source = env!("CARGO_BIN_EXE_mimir-certify-under-test");
+    let copied = std::process::Command::new("cp").arg(source).arg(&program).status().unwrap();
+    assert!(copied.success());
     let mut command = Command::new(program);
     command.env_remove("MIMIR_ORT_DYLIB").env_remove("ORT_DYLIB_PATH").env_remove("LD_LIBRARY_PATH");
     command.current_dir(demo.folder.path());
