@@ -213,13 +213,13 @@ mod tests {
         softmax_gradient(&g, &y, width, &mut share);
         layer_normalization_gradient(&g, &y, &inverse, false, &mut normal);
         layer_normalization_gradient(&g, &y, &inverse, true, &mut centred);
-        for row in 0..count {
+        for (row, r) in inverse.into_iter().map(f64::from).enumerate() {
             let part = row * width..(row + 1) * width;
             let (g, y) = (&g[part.clone()], &y[part.clone()]);
             let total: f64 = g.iter().zip(y).map(|(g, y)| f64::from(*g) * f64::from(*y)).sum();
             let mean = g.iter().map(|g| f64::from(*g)).sum::<f64>() / width as f64;
             for (column, index) in part.enumerate() {
-                let (g, y, r) = (f64::from(g[column]), f64::from(y[column]), f64::from(inverse[row]));
+                let (g, y) = (f64::from(g[column]), f64::from(y[column]));
                 let bare = g - y * total / width as f64;
                 for (found, wanted) in [
                     (share[index], (g - total) * y),

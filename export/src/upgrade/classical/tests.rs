@@ -257,6 +257,7 @@ fn changed(
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one line for each attribute and what is wrong with it")]
 fn attributes_that_do_not_fit_are_errors() {
     let scaler = || vec![("offset", floats(&[0.5; 3])), ("scale", floats(&[0.5; 3]))];
     let cases = [
