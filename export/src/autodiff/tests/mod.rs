@@ -370,3 +370,15 @@ fn an_input_that_no_gradient_reaches_is_refused_beside_one_that_has_a_gradient()
     let error = vector_jacobian_product(&forward, &[a, b]).unwrap_err().to_string();
     assert!(error.contains("no gradient reaches") && error.contains("`f/Floor` (Floor)"), "{error}");
 }
+
+#[test]
+fn norms_over_the_image_are_differentiated_as_they_are_written_out() {
+    for text in ["", "p=1", "p=3", "p=4"] {
+        let mut file = Graph::new("norms", testing::OPSET);
+        let x = crate::testing::add(&mut file, "f32[N,2,3,4]").unwrap();
+        let y = crate::testing::push(&mut file, "GlobalLpPool", &[x], text);
+        file.add_output(y);
+        let lifted = crate::upgrade::upgrade(&file).unwrap();
+        check_graph(&format!("GlobalLpPool {text}"), Domain::AwayFromZero, &lifted);
+    }
+}
