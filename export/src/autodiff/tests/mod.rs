@@ -253,6 +253,17 @@ fn a_detour_through_a_rounding_does_not_hide_the_direct_path() {
 }
 
 #[test]
+fn values_that_a_one_hot_writes_are_not_taken_for_constants() {
+    let graph = function(Shape::fixed(&[2]), |builder, x| {
+        let (labels, depth) = (builder.ints(&[1, 0]), builder.ints(&[2]));
+        let rows = builder.op("OneHot", &[labels, depth, x])?;
+        builder.op("Add", &[rows, x])
+    });
+    let error = adjoint(&graph.unwrap()).unwrap_err().to_string();
+    assert!(error.starts_with("node `f/OneHot` (OneHot): no gradient rule for OneHot"), "{error}");
+}
+
+#[test]
 fn graphs_that_are_no_classifiers_are_refused() {
     let constant = function(batched(&[3]), |builder, _| {
         let one = builder.constant(Tensor::from_f32(&[1, 3], &[1.0; 3]));
