@@ -47,7 +47,7 @@ pub(super) fn active_between(
 fn leading_to(graph: &Graph, outputs: &[ValueId], carrying: &HashSet<ValueId>) -> HashSet<ValueId> {
     let mut active: HashSet<ValueId> = outputs.iter().copied().collect();
     for node in graph.nodes().iter().rev() {
-        if !rules::cuts(&node.op_type) && outputs_any(node, &active) {
+        if !is_cut(node, carrying) && outputs_any(node, &active) {
             active.extend(node.inputs.iter().flatten().filter(|id| carrying.contains(id)));
         }
     }
@@ -57,8 +57,8 @@ fn leading_to(graph: &Graph, outputs: &[ValueId], carrying: &HashSet<ValueId>) -
 /// Values that depend on `input` through operators with a derivative, or a stand-in for one.
 pub(crate) fn carrying_values(graph: &Graph, input: ValueId) -> Result<HashSet<ValueId>> {
     let mut reached = HashSet::from([input]);
-    for node in graph.nodes().iter().filter(|node| !rules::cuts(&node.op_type)) {
-        if inputs_any(node, &reached) {
+    for node in graph.nodes() {
+        if !is_cut(node, &reached) && inputs_any(node, &reached) {
             for output in node.outputs.iter().flatten() {
                 let dtype = graph.tensor_type(*output).map_err(|error| error.at_node(node))?.dtype;
                 let carries = match rules::is_straight_through(&node.op_type) {
@@ -72,6 +72,12 @@ pub(crate) fn carrying_values(graph: &Graph, input: ValueId) -> Result<HashSet<V
         }
     }
     Ok(reached)
+}
+
+/// Whether the node passes no gradient. A OneHot is constant in its indices only, not in the two values that it writes.
+fn is_cut(node: &Node, carrying: &HashSet<ValueId>) -> bool {
+    let writes_images = || node.optional_input(2).is_some_and(|values| carrying.contains(&values));
+    rules::cuts(&node.op_type) && !(node.op_type == "OneHot" && writes_images())
 }
 
 /// Whether integers stand for numbers: the first output of a quantisation, whose rule passes gradients straight through.

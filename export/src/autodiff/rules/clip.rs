@@ -60,7 +60,7 @@ mod tests {
         Domain, adjoint, backward_text, batched, check, float, function, run, session,
     };
     use crate::error::Result;
-    use crate::graph::{Attributes, Builder, ValueId};
+    use crate::graph::{Attributes, Builder, Shape, ValueId};
 
     fn clipped(
         builder: &mut Builder<'_>,
@@ -108,5 +108,19 @@ mod tests {
             %gradient/f/Clip/Where: f32[N, 3] = Where(%gradient/f/Clip/Equal, %g, %gradient/f/Clip/constant)
             %dx/Identity: f32[N, 3] = Identity(%gradient/f/Clip/Where)
         ");
+    }
+
+    #[test]
+    fn bounds_that_depend_on_the_images_are_refused() {
+        for (place, what) in [(1, "lower"), (2, "upper")] {
+            let graph = function(Shape::fixed(&[3]), |builder, x| {
+                let mean = builder.op_with("ReduceMean", &[x], [("keepdims", 0.into())])?;
+                let mut inputs = vec![Some(x), None, None];
+                inputs[place] = Some(mean);
+                Ok(builder.node("Clip", inputs, Attributes::default(), 1)?[0])
+            });
+            let error = adjoint(&graph.unwrap()).unwrap_err().to_string();
+            assert!(error.contains(&format!("its {what} bound depends on the images")), "{error}");
+        }
     }
 }

@@ -151,7 +151,7 @@ mod tests {
     const EVEN: Case = Case { weight: &[3, 2, 3, 2], ..PLAIN };
 
     #[rustfmt::skip]
-    const CASES: [Case; 18] = [
+    const CASES: [Case; 22] = [
         Case { pads: &[1, 1, 1, 1], ..PLAIN },
         Case { name: "1x1", weight: &[4, 2, 1, 1], ..PLAIN },
         Case { name: "asymmetric pads", pads: &[0, 1, 2, 0], ..PLAIN },
@@ -162,6 +162,10 @@ mod tests {
         Case { name: "stride 2", pads: &[1, 1, 1, 1], strides: &[2, 2], ..PLAIN },
         Case { name: "stride 2, 1x1", weight: &[3, 2, 1, 1], strides: &[2, 2], ..PLAIN },
         Case { name: "patches", x: &[3, 8, 8], weight: &[4, 3, 4, 4], strides: &[4, 4], ..PLAIN },
+        Case { name: "patches in groups", x: &[4, 6, 6], weight: &[4, 2, 3, 3], group: 2, strides: &[3, 3], ..PLAIN },
+        Case { name: "patches that begin in the padding", x: &[2, 4, 4], weight: &[3, 2, 2, 2], pads: &[1, 1, 0, 0], strides: &[2, 2], ..PLAIN },
+        Case { name: "patches with a rest", x: &[2, 5, 4], weight: &[3, 2, 2, 2], strides: &[2, 2], ..PLAIN },
+        Case { name: "patches with holes", x: &[2, 4, 4], weight: &[3, 2, 2, 2], pads: &[0, 0, 1, 1], strides: &[2, 2], dilations: &[2, 2], ..PLAIN },
         Case { name: "left-over rows", x: &[2, 9, 8], weight: &[3, 2, 2, 3], pads: &[0, 1, 0, 0], strides: &[3, 4], ..PLAIN },
         Case { name: "strided groups", x: &[4, 6, 6], weight: &[4, 2, 3, 3], group: 2, strides: &[2, 1], ..PLAIN },
         Case { name: "same upper", auto_pad: "SAME_UPPER", strides: &[1, 2], ..EVEN },
@@ -215,5 +219,17 @@ mod tests {
         let by_itself = function(Shape::fixed(&[1, 2, 3, 3]), |builder, x| builder.op("Conv", &[x, x]));
         let error = adjoint(&by_itself.unwrap()).unwrap_err().to_string();
         assert!(error.contains("its weight depends on the images"), "{error}");
+    }
+
+    #[test]
+    fn a_bias_that_depends_on_the_images_is_refused() {
+        let graph = function(Shape::fixed(&[1, 2, 3, 3]), |builder, x| {
+            let weight = builder.constant(Numbers::new(1).tensor(&[2, 2, 3, 3]));
+            let axes = builder.ints(&[0, 2, 3]);
+            let bias = builder.op_with("ReduceSum", &[x, axes], [("keepdims", 0.into())])?;
+            builder.op("Conv", &[x, weight, bias])
+        });
+        let error = adjoint(&graph.unwrap()).unwrap_err().to_string();
+        assert!(error.contains("its bias depends on the images"), "{error}");
     }
 }

@@ -81,7 +81,7 @@ fn cropped(builder: &mut Builder<'_>, g: ValueId, pads: &[i64]) -> Result<ValueI
 mod tests {
     use crate::autodiff::testing::{Domain, Numbers, adjoint, backward_text, batched, check, function};
     use crate::error::Result;
-    use crate::graph::{Builder, Graph, ValueId};
+    use crate::graph::{Builder, Graph, Shape, ValueId};
     use crate::testing::attributes;
 
     /// (input, weight, attributes)
@@ -151,5 +151,17 @@ mod tests {
         });
         let error = adjoint(&by_itself.unwrap()).unwrap_err().to_string();
         assert!(error.contains("its weight depends on the images"), "{error}");
+    }
+
+    #[test]
+    fn a_bias_that_depends_on_the_images_is_refused() {
+        let graph = function(Shape::fixed(&[1, 2, 3, 3]), |builder, x| {
+            let weight = builder.constant(Numbers::new(1).tensor(&[2, 2, 3, 3]));
+            let axes = builder.ints(&[0, 2, 3]);
+            let bias = builder.op_with("ReduceSum", &[x, axes], [("keepdims", 0.into())])?;
+            builder.op("ConvTranspose", &[x, weight, bias])
+        });
+        let error = adjoint(&graph.unwrap()).unwrap_err().to_string();
+        assert!(error.contains("its bias depends on the images"), "{error}");
     }
 }

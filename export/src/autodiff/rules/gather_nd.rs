@@ -270,4 +270,13 @@ mod tests {
             });
         }
     }
+
+    #[test]
+    fn the_first_axis_is_the_default_of_elements() {
+        check("GatherElements", Domain::Real, Shape::fixed(&[3, 2]), |builder, x| {
+            let indices = builder.constant(Tensor::from_i64(&[2, 2], &[2, 0, 1, -1]));
+            let y = builder.op("GatherElements", &[x, indices])?;
+            builder.op("Mul", &[y, y])
+        });
+    }
 }

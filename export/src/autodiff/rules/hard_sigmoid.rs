@@ -105,4 +105,12 @@ mod tests {
             %dx/Identity: f32[N, 3] = Identity(%gradient/f/HardSwish/Mul_3)
         ");
     }
+
+    #[test]
+    fn everything_passes_next_to_a_kink() {
+        let x = [1e-30, 1.0 - f32::EPSILON];
+        let inputs = [float("x", &[1, 2], &x), float("g", &[1, 2], &[3.0; 2])];
+        let graph = function(batched(&[2]), |builder, x| saturated(builder, x, 1.0, 0.0)).unwrap();
+        assert_eq!(run(&mut session(&adjoint(&graph).unwrap()), &inputs), [3.0, 3.0]);
+    }
 }

@@ -203,7 +203,7 @@ mod tests {
         Domain, Numbers, adjoint, backward_text, batched, check, check_graph, function, kernel_text,
     };
     use crate::error::Result;
-    use crate::graph::Attribute;
+    use crate::graph::{Attribute, Shape};
 
     fn normalised(builder: &mut Builder<'_>, x: ValueId, axis: i64, dims: &[usize]) -> Result<ValueId> {
         let mut numbers = Numbers::new(1);
@@ -311,5 +311,75 @@ mod tests {
             %gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient: f32[N, 4] = ai.mimir::LayerNormalizationGradient(%gradient/f/MatMul/MatMul, %f/LayerNormalization, %f/LayerNormalization/inverse_deviation) {centred = 1}
             %dx/Identity: f32[N, 4] = Identity(%gradient/f/LayerNormalization/ai.mimir::LayerNormalizationGradient)
         ");
+    }
+
+    /// LayerNormalization with a scale of ones and no bias.
+    fn bare(builder: &mut Builder<'_>, x: ValueId, width: usize) -> Result<ValueId> {
+        let ones = builder.constant(Tensor::from_f32(&[width], &vec![1.0; width]));
+        builder.op("LayerNormalization", &[x, ones])
+    }
+
+    /// A matrix `[rows, 2]` whose columns sum to zero.
+    fn centred_matrix(builder: &mut Builder<'_>, rows: usize) -> ValueId {
+        let half = |place: usize| [1.0 + place as f32, 2.0 - 3.0 * place as f32];
+        let upper: Vec<f32> = (0..rows / 2).flat_map(half).collect();
+        let lower = upper.iter().map(|weight| -weight);
+        let weights: Vec<f32> = upper.iter().copied().chain(lower).collect();
+        builder.constant(Tensor::from_f32(&[rows, 2], &weights))
+    }
+
+    #[test]
+    fn a_bias_alone_is_not_taken_for_a_normalised_value() {
+        check("scale of ones, and a bias", Domain::Real, batched(&[4]), |builder, x| {
+            let ones = builder.constant(Tensor::from_f32(&[4], &[1.0; 4]));
+            let bias = builder.constant(Numbers::new(1).tensor(&[4]));
+            builder.op("LayerNormalization", &[x, ones, bias])
+        });
+    }
+
+    #[test]
+    fn only_products_with_centred_matrices_spare_the_mean() {
+        check("a result of its own", Domain::Real, batched(&[4]), |builder, x| bare(builder, x, 4));
+        check("a function before the matrix", Domain::Real, batched(&[4]), |builder, x| {
+            let x = bare(builder, x, 4)?;
+            let (x, weights) = (builder.op("Tanh", &[x])?, centred_matrix(builder, 4));
+            builder.op("MatMul", &[x, weights])
+        });
+        check("rows that are joined", Domain::Real, batched(&[2, 4]), |builder, x| {
+            let (x, target) = (bare(builder, x, 4)?, builder.ints(&[-1, 8]));
+            let (x, weights) = (builder.op("Reshape", &[x, target])?, centred_matrix(builder, 8));
+            builder.op("MatMul", &[x, weights])
+        });
+        check("a stack, of which one is centred", Domain::Real, batched(&[2]), |builder, x| {
+            let weights = builder.constant(Tensor::from_f32(&[2, 4, 1], &[1., -1., 2., -2., 1., 2., 3., 4.]));
+            let wide = builder.constant(Numbers::new(1).tensor(&[2, 4]));
+            let x = builder.op("MatMul", &[x, wide])?;
+            let x = bare(builder, x, 4)?;
+            builder.op("MatMul", &[x, weights])
+        });
+        check("a matrix that is transposed", Domain::Real, batched(&[4]), |builder, x| {
+            let x = bare(builder, x, 4)?;
+            let weights = [1.0, 2.0, 3.0, 5.0, -1.0, -2.0, -3.0, -5.0];
+            let weights = builder.constant(Tensor::from_f32(&[2, 4], &weights));
+            builder.op_with("Gemm", &[x, weights], [("transB", 1.into())])
+        });
+        check("rows that are transposed", Domain::Real, Shape::fixed(&[4, 4]), |builder, x| {
+            let (x, weights) = (bare(builder, x, 4)?, centred_matrix(builder, 4));
+            builder.op_with("Gemm", &[x, weights], [("transA", 1.into())])
+        });
+    }
+
+    #[test]
+    fn parameters_that_depend_on_the_images_are_refused() {
+        for (place, what) in [(1, "scale"), (2, "bias")] {
+            let graph = function(Shape::fixed(&[3]), |builder, x| {
+                let mut inputs = vec![x, builder.constant(Numbers::new(1).tensor(&[3])), x];
+                inputs.truncate(place);
+                inputs.push(x);
+                builder.op_with("LayerNormalization", &inputs, [("axis", 0.into())])
+            });
+            let error = adjoint(&graph.unwrap()).unwrap_err().to_string();
+            assert!(error.contains(&format!("its {what} depends on the images")), "{error}");
+        }
     }
 }

@@ -96,8 +96,9 @@ mod tests {
 
     #[test]
     fn a_constant_operand() {
-        let cases: [(&str, Shape, &[usize], Side); 9] = [
+        let cases: [(&str, Shape, &[usize], Side); 10] = [
             ("stack that reads the same rows", batched(&[3]), &[2, 3, 4], LEFT),
+            ("stacks of stacks that read the same rows", batched(&[3]), &[2, 2, 3, 4], LEFT),
             ("linear layer", batched(&[3]), &[3, 4], LEFT),
             ("linear layer on tokens", batched(&[5, 3]), &[3, 4], LEFT),
             ("vector on the right", batched(&[5, 3]), &[3], LEFT),
@@ -128,6 +129,11 @@ mod tests {
             let (axes, keepdims) = (builder.ints(&[1]), ("keepdims", 1.into()));
             let one = builder.op_with("ReduceMean", &[x, axes], [keepdims])?;
             builder.op("MatMul", &[one, x])
+        });
+        check("stretched stack on the right", Domain::Real, batched(&[2, 3, 3]), |builder, x| {
+            let (axes, keepdims) = (builder.ints(&[1]), ("keepdims", 1.into()));
+            let one = builder.op_with("ReduceMean", &[x, axes], [keepdims])?;
+            builder.op("MatMul", &[x, one])
         });
     }
 

@@ -154,7 +154,7 @@ mod tests {
     type Case = (&'static [usize], &'static str);
 
     #[rustfmt::skip]
-    const CASES: [Case; 18] = [
+    const CASES: [Case; 19] = [
         (&[2, 6, 4], "kernel_shape=[2,2] strides=[2,2]"),
         (&[2, 7, 5], "kernel_shape=[2,2] strides=[2,2]"),
         (&[2, 7, 5], "kernel_shape=[2,2] strides=[2,2] ceil_mode=1"),
@@ -173,6 +173,7 @@ mod tests {
         (&[2, 5, 6], "kernel_shape=[2,2] strides=[2,1] auto_pad=VALID"),
         (&[2, 7], "kernel_shape=[3] strides=[2] pads=[1,1]"),
         (&[1, 4, 5, 6], "kernel_shape=[2,3,2] strides=[2,1,3] pads=[0,1,0,0,1,0]"),
+        (&[1, 4, 5, 6], "kernel_shape=[2,3,2] pads=[0,1,1,1,0,0]"),
     ];
 
     /// Numbers that are further from each other than the differences reach would have to be far apart; instead the

@@ -143,6 +143,9 @@ mod tests {
         check("Shrink", Domain::Distinct, batched(&[6]), |builder, x| {
             builder.op_with("Shrink", &[x], [("lambd", 0.75.into()), ("bias", 0.25.into())])
         });
+        check("Shrink as by default", Domain::Distinct, batched(&[6]), |builder, x| {
+            builder.op("Shrink", &[x])
+        });
     }
 
     #[test]

@@ -27,11 +27,16 @@ pub(super) fn resize(step: &mut Step<'_, '_>) -> Result<()> {
     }
     let (x, g) = (step.shape(step.input(0)?)?, step.cotangent()?);
     let y = step.shape(g)?;
+    // ONNX Runtime copies an image that keeps its size, even where a scale is not quite one.
+    if x == y {
+        return step.send(0, |_| Ok(g));
+    }
     let sampling = Sampling::of(step.node())?;
     let scales = scales(step, &x, &y)?;
     let mut matrices = Vec::new();
     for (axis, scale) in scales.into_iter().enumerate() {
-        if x.0[axis] == y.0[axis] && scale == 1.0 {
+        // Where it smooths, ONNX Runtime leaves an axis alone that keeps its size.
+        if x.0[axis] == y.0[axis] && (scale == 1.0 || sampling.antialias) {
             continue;
         }
         let sizes = (x.0[axis].fixed(), y.0[axis].fixed());
@@ -259,7 +264,7 @@ fn cubic(a: f32, distance: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::autodiff::testing::{Domain, adjoint, backward_text, batched, check, function};
+    use crate::autodiff::testing::{Domain, adjoint, backward_text, batched, check, check_graph, function};
     use crate::graph::{Builder, ValueId};
     use crate::tensor::Tensor;
     use crate::testing::attributes;
@@ -294,11 +299,14 @@ mod tests {
         }
     }
 
-    const SIZES: [Size; 4] = [
+    const SIZES: [Size; 6] = [
         Scales(&[1.0, 1.0, 2.0, 3.0]),
         Scales(&[1.0, 1.0, 0.6, 1.7]),
         Scales(&[1.0, 1.0, 0.2, 0.5]),
         Scales(&[1.0, 1.0, 2.5, 0.4]),
+        // As many rows as before, but from other places; and an image that keeps its size, which is copied.
+        Scales(&[1.0, 1.0, 1.15, 2.0]),
+        Scales(&[1.0, 1.0, 1.15, 1.0]),
     ];
 
     const COORDINATES: [&str; 5] =
@@ -384,5 +392,18 @@ mod tests {
         });
         let error = adjoint(&graph.unwrap()).unwrap_err().to_string();
         assert!(error.contains("attribute `mode` is `lanczos`"), "{error}");
+    }
+
+    #[test]
+    fn nearest_neighbours_as_tensorflow_counts_them() {
+        for size in SIZES {
+            let mut graph = function(batched(&[1, 5, 6]), |builder, x| {
+                resized(builder, x, size, "mode=nearest coordinate_transformation_mode=tf_half_pixel_for_nn")
+            })
+            .unwrap();
+            // The last opset that has these coordinates.
+            graph.opset = 18;
+            check_graph("tf_half_pixel_for_nn", Domain::Real, &graph);
+        }
     }
 }

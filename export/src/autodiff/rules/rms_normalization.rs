@@ -83,4 +83,15 @@ mod tests {
             %dx/Identity: f32[N, 8] = Identity(%gradient/f/RMSNormalization/Mul_7)
         ");
     }
+
+    #[test]
+    fn the_last_axis_alone_is_the_default() {
+        let mut graph = function(batched(&[3, 6]), |builder, x| {
+            let scale = builder.constant(Numbers::new(1).tensor(&[6]));
+            builder.op("RMSNormalization", &[x, scale])
+        })
+        .unwrap();
+        graph.opset = 23;
+        check_graph("default axis", Domain::Real, &graph);
+    }
 }

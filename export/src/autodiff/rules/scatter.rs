@@ -276,4 +276,16 @@ mod tests {
         %dx/Identity: f32[N, 3, 2] = Identity(%gradient/f/Transpose/Transpose)
         ");
     }
+
+    #[test]
+    fn one_index_in_each_line_replaces_no_element_twice() {
+        for (axis, dims) in [(1, [2, 1]), (0, [1, 2])] {
+            check(&format!("axis {axis}"), Domain::Real, Shape::fixed(&[2, 2]), |builder, x| {
+                let square = builder.op("Mul", &[x, x])?;
+                let updates = updates(builder, square, &dims)?;
+                let indices = builder.constant(Tensor::from_i64(&dims.map(|dim| dim as usize), &[1, 1]));
+                builder.op_with("ScatterElements", &[x, indices, updates], [("axis", axis.into())])
+            });
+        }
+    }
 }

@@ -75,3 +75,32 @@ pub(super) fn adjoint(builder: &mut Builder<'_>, g: ValueId, axis: usize, matrix
     let product = builder.op("MatMul", &[matrix, rows])?;
     reshape(builder, product, &result)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_are_added_to_and_change_places_when_transposed() {
+        let mut matrix = Matrix::zeros(2, 3).unwrap();
+        for (row, column, value) in [(0, 1, 2.0), (0, 1, 3.0), (1, 2, 7.0)] {
+            matrix.add(row, column, value);
+        }
+        assert_eq!(matrix.values, [0.0, 5.0, 0.0, 0.0, 0.0, 7.0]);
+        let transposed = matrix.transposed();
+        assert_eq!((transposed.rows(), transposed.columns), (3, 2));
+        assert_eq!(transposed.values, [0.0, 0.0, 5.0, 0.0, 0.0, 7.0]);
+    }
+
+    #[test]
+    fn a_matrix_that_cannot_be_stored_is_refused() {
+        assert!(Matrix::zeros(1 << 12, 1 << 12).is_ok());
+        for (rows, columns) in [((1 << 12) + 1, 1 << 12), (usize::MAX, 2)] {
+            let error = Matrix::zeros(rows, columns).unwrap_err().to_string();
+            assert!(
+                error.contains(&format!("a matrix of {rows} × {columns}, which is too large")),
+                "{error}"
+            );
+        }
+    }
+}

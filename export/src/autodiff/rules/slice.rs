@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn gradients_match_central_differences() {
-        let cases: [Arguments<'_>; 10] = [
+        let cases: [Arguments<'_>; 11] = [
             [&[1], &[3], &[1], &[1]],
             [&[-2], &[i64::MAX], &[-1], &[1]],
             [&[0], &[100], &[1], &[2]],
@@ -132,6 +132,7 @@ mod tests {
             [&[1], &[6], &[1], &[4]],
             [&[-1], &[i64::MIN + 1], &[1], &[-1]],
             [&[5], &[0], &[1], &[-2]],
+            [&[100], &[2], &[1], &[-1]],
             [&[2], &[7], &[1], &[i64::MAX]],
             [&[1, 2], &[4, 5], &[1, 2], &[1, 2]],
             [&[0, 1], &[i64::MAX, 2], &[0, 1], &[1, 1]],
@@ -192,5 +193,14 @@ mod tests {
             function(Shape::fixed(&[4, 2]), |builder, x| sliced(builder, x, [&[4], &[9], &[0], &[1]]));
         let refused = graph.and_then(|graph| adjoint(&graph));
         assert!(refused.is_err());
+    }
+
+    #[test]
+    fn parts_of_different_axes_add_up() {
+        check("rows and columns", Domain::Real, batched(&[3, 3]), |builder, x| {
+            let rows = sliced(builder, x, [&[0], &[1], &[1], &[1]])?; // [N, 1, 3]
+            let columns = sliced(builder, x, [&[1], &[3], &[2], &[1]])?; // [N, 3, 2]
+            builder.op("MatMul", &[rows, columns])
+        });
     }
 }

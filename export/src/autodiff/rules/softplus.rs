@@ -85,13 +85,14 @@ mod tests {
 
     #[test]
     fn swish_at_several_steepnesses() {
-        for alpha in [1.0_f32, 0.25, -2.0] {
-            let mut graph = function(batched(&[2, 3]), |builder, x| {
-                builder.op_with("Swish", &[x], [("alpha", alpha.into())])
+        for alpha in [None, Some(0.25_f32), Some(-2.0)] {
+            let mut graph = function(batched(&[2, 3]), |builder, x| match alpha {
+                Some(alpha) => builder.op_with("Swish", &[x], [("alpha", alpha.into())]),
+                None => builder.op("Swish", &[x]),
             })
             .unwrap();
             graph.opset = 24;
-            check_graph(&format!("alpha {alpha}"), Domain::Real, &graph);
+            check_graph(&format!("alpha {alpha:?}"), Domain::Real, &graph);
         }
     }
 

@@ -30,7 +30,7 @@ pub(super) fn split(step: &mut Step<'_, '_>) -> Result<()> {
 mod tests {
     use crate::autodiff::testing::{Domain, backward_text, batched, check, function};
     use crate::error::Result;
-    use crate::graph::{Attributes, Builder, ValueId};
+    use crate::graph::{Attributes, Builder, Shape, ValueId};
 
     fn parts(builder: &mut Builder<'_>, x: ValueId, axis: i64, sizes: &[i64]) -> Result<Vec<ValueId>> {
         let sizes_input = builder.ints(sizes);
@@ -43,6 +43,10 @@ mod tests {
         check("query times key", Domain::Real, batched(&[2, 6]), |builder, x| {
             let parts = parts(builder, x, -1, &[3, 3])?;
             builder.op("Mul", &[parts[0], parts[1]])
+        });
+        check("along the first axis, as by default", Domain::Real, Shape::fixed(&[4, 4]), |builder, x| {
+            let sizes = builder.ints(&[1, 3]);
+            Ok(builder.node("Split", vec![Some(x), Some(sizes)], Attributes::default(), 2)?[1])
         });
         check("unequal, the middle unused", Domain::Real, batched(&[6, 2]), |builder, x| {
             let parts = parts(builder, x, 1, &[1, 4, 1])?;

@@ -42,7 +42,7 @@ fn summed(builder: &mut Builder<'_>, g: ValueId, shape: &Shape, repeats: &[usize
 
 #[cfg(test)]
 mod tests {
-    use crate::autodiff::testing::{Domain, Numbers, backward_text, batched, check, function};
+    use crate::autodiff::testing::{Domain, Numbers, adjoint, backward_text, batched, check, function};
 
     #[test]
     fn gradients_match_central_differences() {
@@ -70,5 +70,15 @@ mod tests {
         %gradient/f/Tile/ReduceSum: f32[N, 2, 3] = ReduceSum(%gradient/f/Tile/Reshape, %gradient/f/Tile/constant_2) {keepdims = 0}
         %dx/Identity: f32[N, 2, 3] = Identity(%gradient/f/Tile/ReduceSum)
         ");
+    }
+
+    #[test]
+    fn no_repetition_is_refused() {
+        let graph = function(batched(&[2, 3]), |builder, x| {
+            let repeats = builder.ints(&[1, 0, 2]);
+            builder.op("Tile", &[x, repeats])
+        });
+        let error = adjoint(&graph.unwrap()).unwrap_err().to_string();
+        assert!(error.contains("its repeats do not fit [N, 2, 3], or one is zero"), "{error}");
     }
 }

@@ -63,6 +63,13 @@ mod tests {
     }
 
     #[test]
+    fn the_last_axis_is_the_default() {
+        check("TopK", Domain::Distinct, batched(&[3, 4]), |builder, x| {
+            chosen(builder, x, 2, Attributes::default())
+        });
+    }
+
+    #[test]
     fn each_value_goes_back_to_its_place() {
         let graph = function(batched(&[4]), |builder, x| chosen(builder, x, 2, Attributes::default()));
         let inputs = [float("x", &[1, 4], &[3.0, 9.0, -1.0, 5.0]), float("g", &[1, 2], &[2.0, 7.0])];

@@ -253,6 +253,17 @@ fn a_detour_through_a_rounding_does_not_hide_the_direct_path() {
 }
 
 #[test]
+fn values_that_a_one_hot_writes_are_not_taken_for_constants() {
+    let graph = function(Shape::fixed(&[2]), |builder, x| {
+        let (labels, depth) = (builder.ints(&[1, 0]), builder.ints(&[2]));
+        let rows = builder.op("OneHot", &[labels, depth, x])?;
+        builder.op("Add", &[rows, x])
+    });
+    let error = adjoint(&graph.unwrap()).unwrap_err().to_string();
+    assert!(error.starts_with("node `f/OneHot` (OneHot): no gradient rule for OneHot"), "{error}");
+}
+
+#[test]
 fn graphs_that_are_no_classifiers_are_refused() {
     let constant = function(batched(&[3]), |builder, _| {
         let one = builder.constant(Tensor::from_f32(&[1, 3], &[1.0; 3]));
@@ -369,4 +380,16 @@ fn an_input_that_no_gradient_reaches_is_refused_beside_one_that_has_a_gradient()
     assert!(vector_jacobian_product(&forward, &[a]).is_ok());
     let error = vector_jacobian_product(&forward, &[a, b]).unwrap_err().to_string();
     assert!(error.contains("no gradient reaches") && error.contains("`f/Floor` (Floor)"), "{error}");
+}
+
+#[test]
+fn norms_over_the_image_are_differentiated_as_they_are_written_out() {
+    for text in ["", "p=1", "p=3", "p=4"] {
+        let mut file = Graph::new("norms", testing::OPSET);
+        let x = crate::testing::add(&mut file, "f32[N,2,3,4]").unwrap();
+        let y = crate::testing::push(&mut file, "GlobalLpPool", &[x], text);
+        file.add_output(y);
+        let lifted = crate::upgrade::upgrade(&file).unwrap();
+        check_graph(&format!("GlobalLpPool {text}"), Domain::AwayFromZero, &lifted);
+    }
 }
