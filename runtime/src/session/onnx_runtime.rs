@@ -213,7 +213,7 @@ impl OnnxRuntimeSession {
         options: SessionOptions,
     ) -> Result<Self, EngineError> {
         let mut builder = weights.hand_over(builder(library, device, options)?)?;
-        Ok(Self { session: builder.commit_from_memory(model)?, dims: Vec::new() })
+        Ok(Self { session: commit(&mut builder, model, device)?, dims: Vec::new() })
     }
 
     /// Runs the model and shows each output to `visit`.
@@ -245,8 +245,24 @@ pub(super) fn write_optimised(
 ) -> Result<(), EngineError> {
     let builder = builder(library, Device::Cpu, options)?;
     let mut builder = builder.with_optimized_model_path(path)?;
-    builder.commit_from_memory(model)?;
+    commit(&mut builder, model, Device::Cpu)?;
     Ok(())
+}
+
+/// Whether a session with our operators has been built. ONNX Runtime keeps their domain for the whole process, and two
+/// first sessions at once would both add it, of which the second fails.
+static DOMAIN_IS_KNOWN: Mutex<bool> = Mutex::new(false);
+
+/// Builds the session: the first with our operators alone, others side by side.
+fn commit(builder: &mut SessionBuilder, model: &[u8], device: Device) -> Result<Session, EngineError> {
+    let mut is_known = DOMAIN_IS_KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if *is_known || device != Device::Cpu {
+        drop(is_known);
+        return Ok(builder.commit_from_memory(model)?);
+    }
+    let session = builder.commit_from_memory(model)?;
+    *is_known = true;
+    Ok(session)
 }
 
 /// All that a session is told before it sees its model.

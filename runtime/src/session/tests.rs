@@ -282,3 +282,34 @@ fn an_operator_that_rten_lacks_is_an_error_that_names_it_and_the_way_to_onnx_run
         assert!(error.contains(part), "{part} is not in: {error}");
     }
 }
+
+/// Tells the test below that it is the process whose first sessions are built.
+const FIRST_SESSIONS: &str = "MIMIR_TEST_FIRST_SESSIONS";
+
+/// Builds a session on each of several threads, all at once.
+fn build_at_once() {
+    let bytes = write_model(&vit(VIT, 3).unwrap()).unwrap();
+    let (engine, start) = (onnx_runtime(), std::sync::Barrier::new(8));
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                start.wait();
+                RawSession::new(&engine, &bytes, SessionOptions::default()).unwrap();
+            });
+        }
+    });
+}
+
+#[test]
+fn the_first_sessions_of_a_process_may_be_built_at_once() {
+    if std::env::var_os(FIRST_SESSIONS).is_some() {
+        return build_at_once();
+    }
+    // ONNX Runtime learns of our operators once a process: that takes processes of their own.
+    for _ in 0..4 {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "session::tests::the_first_sessions_of_a_process_may_be_built_at_once"]);
+        let output = child.env(FIRST_SESSIONS, "1").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+}

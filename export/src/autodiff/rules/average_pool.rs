@@ -140,11 +140,12 @@ mod tests {
     type Case = (&'static [usize], &'static str);
 
     #[rustfmt::skip]
-    const CASES: [Case; 17] = [
+    const CASES: [Case; 18] = [
         (&[2, 6, 4], "kernel_shape=[3,2] strides=[3,2]"),
         (&[2, 6, 5], "kernel_shape=[3,3] pads=[1,1,1,1]"),
         (&[2, 6, 5], "kernel_shape=[3,3] pads=[1,1,1,1] count_include_pad=1"),
         (&[2, 6, 5], "kernel_shape=[3,2] pads=[2,0,1,1]"),
+        (&[2, 6, 7], "kernel_shape=[5,5] pads=[1,1,1,1]"),
         (&[2, 7, 8], "kernel_shape=[3,2] strides=[2,3]"),
         (&[2, 7, 8], "kernel_shape=[3,3] strides=[2,2] pads=[1,0,1,2]"),
         (&[2, 7, 8], "kernel_shape=[3,3] strides=[2,2] pads=[1,0,1,2] count_include_pad=1"),

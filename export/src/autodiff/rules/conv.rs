@@ -151,7 +151,7 @@ mod tests {
     const EVEN: Case = Case { weight: &[3, 2, 3, 2], ..PLAIN };
 
     #[rustfmt::skip]
-    const CASES: [Case; 22] = [
+    const CASES: [Case; 23] = [
         Case { pads: &[1, 1, 1, 1], ..PLAIN },
         Case { name: "1x1", weight: &[4, 2, 1, 1], ..PLAIN },
         Case { name: "asymmetric pads", pads: &[0, 1, 2, 0], ..PLAIN },
@@ -171,6 +171,7 @@ mod tests {
         Case { name: "same upper", auto_pad: "SAME_UPPER", strides: &[1, 2], ..EVEN },
         Case { name: "same lower", auto_pad: "SAME_LOWER", ..EVEN },
         Case { name: "same lower, strided", auto_pad: "SAME_LOWER", strides: &[2, 3], ..EVEN },
+        Case { name: "same lower, with strides that skip pixels", x: &[2, 6, 5], weight: &[3, 2, 1, 1], auto_pad: "SAME_LOWER", strides: &[2, 2], ..PLAIN },
         Case { name: "valid", auto_pad: "VALID", strides: &[2, 1], ..EVEN },
         Case { name: "one spatial axis", x: &[2, 7], weight: &[3, 2, 3], pads: &[1, 1], strides: &[2], ..PLAIN },
         Case { name: "three spatial axes", x: &[1, 4, 3, 4], weight: &[2, 1, 2, 2, 2], pads: &[0, 1, 0, 1, 0, 1], ..PLAIN },
