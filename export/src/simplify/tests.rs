@@ -1,5 +1,7 @@
 //! Rewrites of small graphs: what remains, and that the numbers stay.
 
+mod lookalikes;
+
 use super::simplify;
 use crate::graph::{Graph, ValueId};
 use crate::testing::{add, assert_equal_results, push, push_all};
