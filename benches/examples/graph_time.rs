@@ -61,7 +61,7 @@ fn graphs(file: &Path, image: &[usize]) -> Result<[PreparedGraph; 3]> {
         "peak_over_file": peak_bytes()? as f64 / size as f64,
     });
     println!("{line}");
-    Ok([original, classifier.prepared_forward(&mut shared)?, gradient])
+    Ok([original, classifier.prepared_forward(Kernels::Mimir, &mut shared)?, gradient])
 }
 
 /// The most memory that the process has held.

@@ -6,12 +6,19 @@
 /// Domain of the operators.
 pub const DOMAIN: &str = "ai.mimir";
 
+/// `(x, bias) → (y, slope)` with `y = z·Φ(z)` and `slope = Φ(z) + z·φ(z)` for `z = x + bias`: the exact Gelu and its slope, by
+/// which its gradient is one product. The bias is a row `[D]` of `x` `[…, D]`; it and the slope may be left out.
+pub const GELU: &str = "Gelu";
+
 /// `(g, x) → g·(Φ(x) + x·φ(x))`: the gradient of the exact Gelu.
 pub const GELU_GRADIENT: &str = "GeluGradient";
 
 /// `(h, x̂, r) → r·(h − mean h − x̂·mean(h·x̂))`, with means over rows: `r` has one element for each row of `h`. Where the
 /// attribute [`CENTRED`] is 1, `mean h` is known to be zero.
 pub const LAYER_NORMALIZATION_GRADIENT: &str = "LayerNormalizationGradient";
+
+/// Softmax over the last axis. Shares that would be denormal numbers, below 1.2e-38, are zero.
+pub const SOFTMAX: &str = "Softmax";
 
 /// `(g, y) → (g − Σ g·y)·y`, with sums over the last axis: the gradient of Softmax.
 pub const SOFTMAX_GRADIENT: &str = "SoftmaxGradient";

@@ -7,6 +7,7 @@
 //! [`ImageClassifier::gradient_onnx`] differentiates that. [`ImageClassifier::scan`] says what the operators show of how far
 //! the gradients can be trusted.
 
+pub(crate) mod gradient;
 mod input;
 mod logarithm;
 mod output;
@@ -21,20 +22,17 @@ use mimir_bundle::{
     BatchMode, ImageShape, Layout, Manifest, Normalisation, OutputKind, PreparedGraph, Scan, ScannedNode,
 };
 
-use crate::autodiff::{Kernels, LossHead, differentiate};
+use crate::autodiff::{Kernels, LossHead};
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::lower::working_copy;
 use crate::onnx::{ModelFile, SharedWeights, write_model, write_prepared};
-use crate::simplify::{enter_blocks, open_gelus, simplify, take_out_factors, tidy};
+use crate::simplify::{fuse, simplify};
 use input::ImageInput;
 use prepared::Prepared;
 
 /// Name of the output of every prepared graph.
 const LOGITS: &str = "logits";
-
-/// Further names of the gradient graphs, which a file may have given to tensors of its own.
-const ADDED_BY_DIFFERENTIATION: [&str; 5] = ["labels", "targets", "cotangent", "loss", "images_gradient"];
 
 /// The file's own graph with its batch fixed at one, without labels beside the scores, for an engine that can work out its shapes.
 ///
@@ -202,12 +200,17 @@ impl ImageClassifier {
         write_prepared(&self.original, shared)
     }
 
-    /// [`forward_onnx`](Self::forward_onnx) with its weights beside it, shared with other graphs of the model.
+    /// [`forward_onnx`](Self::forward_onnx) with its weights beside it, shared with other graphs of the model, and with the
+    /// operators that the engine has kernels for.
     ///
     /// # Errors
     /// As [`forward_onnx`](Self::forward_onnx).
-    pub fn prepared_forward(&self, shared: &mut SharedWeights) -> Result<PreparedGraph> {
-        write_prepared(&self.simplified()?, shared)
+    pub fn prepared_forward(&self, kernels: Kernels, shared: &mut SharedWeights) -> Result<PreparedGraph> {
+        let mut graph = self.simplified()?;
+        if kernels == Kernels::Mimir {
+            fuse(&mut graph);
+        }
+        write_prepared(&graph, shared)
     }
 
     /// [`gradient_onnx`](Self::gradient_onnx) with its weights beside it, shared with other graphs of the model, and with
@@ -225,28 +228,7 @@ impl ImageClassifier {
     }
 
     fn gradient(&self, head: LossHead, kernels: Kernels) -> Result<Graph> {
-        let mut graph = self.simplified()?;
-        for name in ADDED_BY_DIFFERENTIATION {
-            prefix::free_name(&mut graph, name)?;
-        }
-        if kernels == Kernels::Standard {
-            open_gelus(&mut graph)?;
-        }
-        let mut gradient = differentiate(&graph, head, kernels)?;
-        drop(graph);
-        take_out_factors(&mut gradient);
-        if kernels == Kernels::Mimir
-            && let Some(logits) = gradient.outputs().first().copied()
-        {
-            enter_blocks(&mut gradient, logits);
-        }
-        let names: Vec<String> =
-            gradient.outputs().iter().map(|id| gradient.value(*id).name.clone()).collect();
-        tidy(&mut gradient);
-        for (output, name) in gradient.outputs().to_vec().into_iter().zip(names) {
-            prefix::claim_name(&mut gradient, output, &name)?;
-        }
-        Ok(gradient)
+        gradient::of(self.simplified()?, head, kernels)
     }
 
     /// A lifted and simplified copy that returns logits, or the logarithms of probabilities, under that name.

@@ -29,6 +29,12 @@ pub(super) fn like_the_first(view: &NodeView) -> Result<Vec<TensorType>> {
     Ok(vec![first.clone()])
 }
 
+/// Two outputs of the type and shape of the first input, to which the others broadcast.
+pub(super) fn with_slope(view: &NodeView) -> Result<Vec<TensorType>> {
+    let outputs = like_the_first(view)?;
+    Ok([&outputs[..], &outputs[..]].concat())
+}
+
 /// Inputs have one type, the output is `bool`.
 pub(super) fn comparison(view: &NodeView) -> Result<Vec<TensorType>> {
     let inputs = view.inputs()?;

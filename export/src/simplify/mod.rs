@@ -14,6 +14,7 @@ mod absorb;
 mod affine;
 mod factor;
 mod fold;
+mod fuse;
 mod gelu;
 mod heads;
 mod layer;
@@ -39,6 +40,7 @@ use crate::graph::{Attributes, Graph, Node, Shape, TensorType, ValueId};
 use crate::shape;
 use crate::tensor::Tensor;
 pub(crate) use factor::take_out as take_out_factors;
+pub(crate) use fuse::fuse;
 pub(crate) use layout::enter_blocks;
 pub(crate) use open_gelu::open_gelus;
 

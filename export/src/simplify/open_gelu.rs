@@ -5,6 +5,7 @@
 //! forward and six backward take the place of one and ten, with one error function less.
 
 use super::absorb;
+use super::fuse::is_exact_gelu;
 use crate::error::Result;
 use crate::graph::{Builder, Graph, Node, ValueId};
 use crate::shape;
@@ -31,10 +32,6 @@ pub(crate) fn open_gelus(graph: &mut Graph) -> Result<()> {
     absorb::behind(graph);
     graph.prune();
     shape::infer(graph)
-}
-
-fn is_exact_gelu(node: &Node) -> bool {
-    node.op_type == "Gelu" && node.attributes.text("approximate", "none") == Ok("none")
 }
 
 /// `y = u·(1 + erf u)/√2` for `u = x/√2`.

@@ -1,5 +1,6 @@
 //! Rewrites of small graphs: what remains, and that the numbers stay.
 
+mod fuse;
 mod lookalikes;
 
 use super::simplify;

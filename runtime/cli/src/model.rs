@@ -193,7 +193,7 @@ impl Graphs {
         shared: &mut SharedWeights,
     ) -> mimir_export::Result<PreparedGraph> {
         match (self, query) {
-            (Self::Shared(_), Query::Forward) => classifier.prepared_forward(shared),
+            (Self::Shared(kernels), Query::Forward) => classifier.prepared_forward(kernels, shared),
             (Self::Shared(kernels), Query::Gradient(loss)) => {
                 classifier.prepared_gradient(head(loss), kernels, shared)
             }

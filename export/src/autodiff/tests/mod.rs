@@ -69,9 +69,14 @@ fn linear(scale: f32) -> Graph {
 /// Outputs of the cross-entropy gradient graph: logits, loss, gradient.
 fn cross_entropy(forward: &Graph, dims: &[usize], x: &[f32], labels: &[i64]) -> [Vec<f32>; 3] {
     let gradient = differentiate(forward, LossHead::CrossEntropy, Kernels::Standard).unwrap();
+    outputs(&gradient, dims, x, labels)
+}
+
+/// Outputs of a cross-entropy gradient graph.
+fn outputs(gradient: &Graph, dims: &[usize], x: &[f32], labels: &[i64]) -> [Vec<f32>; 3] {
     let label_dims = [labels.len()];
     let labels = Input { name: "labels", dims: &label_dims, data: Data::I64(labels) };
-    let outputs = session(&gradient).run(&[float("images", dims, x), labels]).unwrap();
+    let outputs = session(gradient).run(&[float("images", dims, x), labels]).unwrap();
     let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
     assert_eq!(names, ["logits", "loss", "images_gradient"]);
     let data: Vec<Vec<f32>> = outputs.into_iter().map(|output| output.data).collect();

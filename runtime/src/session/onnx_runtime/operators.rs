@@ -1,6 +1,8 @@
 //! Our kernels ([`super::super::kernels`]) as operators of ONNX Runtime.
 
+mod gelu;
 mod max_pool;
+mod softmax;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -10,7 +12,9 @@ use ort::operator::{
 };
 use ort::value::TensorElementType;
 
+use self::gelu::Gelu;
 use self::max_pool::MaxPoolGradient;
+use self::softmax::Softmax;
 use crate::session::kernels;
 
 /// Elements that one task of a thread pool computes, about: enough that handing it out costs nothing.
@@ -19,10 +23,10 @@ const TASK: usize = 1 << 14;
 /// The operators, for one session: `ort` does not let threads share them.
 pub(super) fn domain() -> ort::Result<OperatorDomain> {
     let rows = OperatorDomain::new(DOMAIN)?.add(Fused::Gelu)?.add(Fused::LayerNormalization)?;
-    rows.add(Fused::Softmax)?.add(MaxPoolGradient)
+    rows.add(Fused::Softmax)?.add(MaxPoolGradient)?.add(Gelu)?.add(Softmax)
 }
 
-/// The gradients that have a kernel.
+/// Gradients that are made row by row of two inputs alike.
 #[derive(Debug, Clone, Copy)]
 enum Fused {
     Gelu,
