@@ -84,8 +84,9 @@ pub enum EngineError {
     ProcessorOnly(Device),
     /// rten has no kernel for a node, or one that computes something else.
     #[error(
-        "rten {version} cannot run node `{node}`: {what}; ONNX Runtime can: run `make setup` in the checkout, or name \
-         a libonnxruntime with --onnxruntime PATH or the variable MIMIR_ORT_DYLIB, and leave --engine away"
+        "rten {version} cannot run node `{node}`: {what}; ONNX Runtime can: leave --engine rten or --cross-check away, \
+         and where there is none run `make setup` in the checkout, or name a libonnxruntime with --onnxruntime PATH or \
+         the variable MIMIR_ORT_DYLIB"
     )]
     Unsupported {
         /// The release of rten.

@@ -160,6 +160,6 @@ fn a_node_that_rten_cannot_run_is_3_and_names_the_way_to_onnx_runtime() {
     models::with_sign(&demo.path("model.onnx"));
     let named = contains("Sign").and(contains("make setup")).and(contains("MIMIR_ORT_DYLIB"));
     demo.run(&["--engine", "rten", "--attacks", "noise"]).code(3).stderr(named).stdout("");
-    let checked = contains("--cross-check:").and(contains("Sign"));
+    let checked = contains("--cross-check:").and(contains("Sign")).and(contains("--cross-check away"));
     demo.run(&["--cross-check", "--attacks", "noise"]).code(3).stderr(checked).stdout("");
 }
