@@ -125,7 +125,7 @@ def all_operators(graph):
     """Names of the operators of a graph and its subgraphs; those of other domains with their domain."""
     found = set()
     for node in graph.node:
-        found.add(node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}")
+        found.add(node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}::{node.op_type}")
         for attribute in node.attribute:
             for subgraph in [attribute.g] * attribute.HasField("g") + list(attribute.graphs):
                 found |= all_operators(subgraph)

@@ -3,6 +3,7 @@
 #![allow(clippy::too_many_lines, reason = "tables of cases may be long")]
 
 mod bodies;
+mod classical;
 mod external;
 mod functions;
 mod generated;

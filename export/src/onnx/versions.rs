@@ -17,6 +17,9 @@ pub const OPSETS: RangeInclusive<i64> = 7..=28;
 /// Versions of the domain of scikit-learn's models that are understood.
 const CLASSICAL_VERSIONS: RangeInclusive<i64> = 1..=5;
 
+/// The opset that is imported for a file without an operator of the default domain, where any would do.
+const OPSET_OF_NONE: i64 = 18;
+
 /// The opset of the default domain, once the versions are known to us.
 ///
 /// # Errors
@@ -31,7 +34,8 @@ pub(super) fn check(model: &ModelProto) -> Result<u32> {
              exporter, or save it again through `onnx` with `model.ir_version` in that range"
         )));
     }
-    let opset = default_opset(&model.opset_import)?.ok_or_else(|| {
+    let stated = default_opset(&model.opset_import)?;
+    let opset = stated.or_else(|| is_classical_alone(model).then_some(OPSET_OF_NONE)).ok_or_else(|| {
         Error::format("imports no opset of the default domain: not an ONNX model, or it is cut off")
     })?;
     let (oldest, newest) = OPSETS.into_inner();
@@ -44,6 +48,12 @@ pub(super) fn check(model: &ModelProto) -> Result<u32> {
     }
     check_classical(&model.opset_import)?;
     Ok(opset as u32)
+}
+
+/// Whether all nodes are of the domain of scikit-learn's models: such a file need not import ONNX's own.
+fn is_classical_alone(model: &ModelProto) -> bool {
+    let nodes = model.graph.as_ref().map_or(&[][..], |graph| &graph.node);
+    !nodes.is_empty() && nodes.iter().all(|node| node.domain() == CLASSICAL)
 }
 
 /// Refuses versions of the domain of scikit-learn's models that were not published when this was written.

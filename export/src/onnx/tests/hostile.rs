@@ -59,6 +59,13 @@ fn unknown_versions_are_refused_by_number() {
             "imports no opset of the default domain: not an ONNX model, or it is cut off",
         ),
         (
+            "models of scikit-learn in a version to come",
+            ModelProto { opset_import: vec![opset("", 17), opset("ai.onnx.ml", 6)], ..model(relu_graph()) },
+            ErrorKind::Unsupported,
+            "imports version 6 of the domain `ai.onnx.ml`; known are 1 to 5: export with \
+             `target_opset={'': 28, 'ai.onnx.ml': 5}`",
+        ),
+        (
             "no graph",
             ModelProto { graph: None, ..model(relu_graph()) },
             ErrorKind::Format,

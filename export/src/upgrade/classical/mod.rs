@@ -146,8 +146,15 @@ fn rows(builder: &mut Builder<'_>, node: &Node, index: usize) -> Result<Rows> {
             found.shape
         )));
     };
-    let value = if found.dtype == DataType::Float32 { id } else { builder.cast(id, DataType::Float32)? };
-    Ok(Rows { value, features })
+    Ok(Rows { value: float(builder, id)?, features })
+}
+
+/// A value cast to float32, if it is anything else.
+fn float(builder: &mut Builder<'_>, id: ValueId) -> Result<ValueId> {
+    match builder.graph().tensor_type(id)?.dtype {
+        DataType::Float32 => Ok(id),
+        _ => builder.cast(id, DataType::Float32),
+    }
 }
 
 /// A list of numbers; empty where the attribute is absent.

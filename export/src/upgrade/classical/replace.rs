@@ -1,6 +1,6 @@
 //! Imputer and Binarizer: numbers put in the place of others.
 
-use super::{Rows, floats, rows};
+use super::{Rows, float, floats, rows};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Node, ValueId};
 use crate::tensor::{DataType, Tensor};
@@ -28,9 +28,9 @@ pub(super) fn impute(builder: &mut Builder<'_>, node: &Node) -> Result<ValueId> 
     builder.op("Where", &[is_missing, imputed, value])
 }
 
-/// Binarizer: 1 where `x` is above the threshold, and else 0.
+/// Binarizer: 1 where `x` of any shape is above the threshold, and else 0.
 pub(super) fn binarize(builder: &mut Builder<'_>, node: &Node) -> Result<ValueId> {
-    let Rows { value, .. } = rows(builder, node, 0)?;
+    let value = float(builder, node.input(0)?)?;
     let threshold = builder.scalar(node.attributes.float("threshold", 0.0)?);
     let above = builder.op("Greater", &[value, threshold])?;
     builder.cast(above, DataType::Float32)

@@ -359,7 +359,7 @@ fn indices_that_are_outside_or_computed_are_errors() {
 
 #[test]
 fn images_that_are_no_rows_of_features_are_an_error() {
-    for op_type in ["Scaler", "Normalizer", "LinearClassifier", "SVMClassifier", "Binarizer"] {
+    for op_type in ["Scaler", "Normalizer", "LinearClassifier", "SVMClassifier"] {
         let error = upgrade(&graph(op_type, &["f32[N,1,3]"], &[])).unwrap_err().to_string();
         assert!(error.contains("wanted one row of features for each image, [N, F]"), "{error}");
     }
