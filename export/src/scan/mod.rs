@@ -17,6 +17,7 @@ use crate::error::Result;
 use crate::graph::{Graph, Node};
 use crate::lower::WorkingCopy;
 use crate::random_operators::is_random;
+use crate::simplify::work_out_shapes;
 
 /// Scans the working copy of a classifier; what mixes images is in `batch`.
 pub(crate) fn scan(copy: &WorkingCopy, batch: &Batch) -> Result<Scan> {
@@ -46,7 +47,17 @@ fn reads(node: &Node, condition: impl Fn(&crate::graph::ValueId) -> bool) -> boo
     node.inputs.iter().flatten().any(condition)
 }
 
-/// As [`batch::of`], for the whole graph.
+/// As [`batch::of`]: what the file mixes, or what it is seen to mix once its indices are worked out.
+///
+/// PyTorch writes some views as a choice from all pixels of a batch. It takes the simplifier to see that each image is given
+/// its own.
 pub(crate) fn batch(graph: &Graph) -> Result<Batch> {
-    batch::of(graph)
+    let found = batch::of(graph)?;
+    if found.mixing.is_empty() {
+        return Ok(found);
+    }
+    let mut worked_out = graph.clone();
+    work_out_shapes(&mut worked_out)?;
+    worked_out.prune();
+    batch::of(&worked_out)
 }

@@ -27,6 +27,19 @@ fn with(graph: &mut Graph, op_type: &str, x: ValueId, second: &str, attributes: 
     push(graph, op_type, &[x, second], attributes)
 }
 
+/// `Gather(Reshape(x, [-1]), 24·n + c)` as PyTorch writes some views.
+fn strided(graph: &mut Graph, x: ValueId, offsets: &str) -> ValueId {
+    let flat = reshape(graph, x, "=[-1]");
+    let size = push(graph, "Shape", &[x], "start=0 end=1");
+    let batch = push(graph, "Squeeze", &[size], "");
+    let [zero, one, factor] = ["=0", "=1", "=24"].map(|number| add(graph, number).unwrap());
+    let images = push(graph, "Range", &[zero, batch, one], "");
+    let starts = push(graph, "Mul", &[images, factor], "");
+    let starts = with(graph, "Unsqueeze", starts, "=[1]", "");
+    let indices = with(graph, "Add", starts, offsets, "");
+    push(graph, "Gather", &[flat, indices], "axis=0")
+}
+
 /// What a file does with its images, and the operators that mix them.
 type Case = (&'static str, fn(&mut Graph, ValueId) -> ValueId, &'static [&'static str]);
 
@@ -69,9 +82,11 @@ const APART: &[Case] = &[
         &[],
     ),
     ("one token of each", |graph, x| with(graph, "Gather", x, "=0", "axis=1"), &[]),
+    ("a strided view of each", |graph, x| strided(graph, x, "=[5,0,23]"), &[]),
 ];
 
 const MIXED: &[Case] = &[
+    ("a strided view that ends in the next image", |graph, x| strided(graph, x, "=[5,0,24]"), &["Gather"]),
     (
         "centred by the batch",
         |graph, x| {

@@ -49,17 +49,25 @@ pub(crate) use open_gelu::open_gelus;
 /// # Errors
 /// As [`shape::infer`].
 pub fn simplify(graph: &mut Graph) -> Result<()> {
-    fold::constants(graph)?;
-    fold::reshape_targets(graph);
-    unexpand::skip_expansions(graph);
-    noop::remove(graph);
-    strided::by_image(graph)?;
+    work_out_shapes(graph)?;
     tidy(graph);
     layers(graph)?;
     transformers(graph)?;
     pairs::channels_last(graph);
     tidy(graph);
     shape::infer(graph)
+}
+
+/// Computes what does not depend on the images, and lets views of a batch read each image by itself.
+///
+/// # Errors
+/// As [`shape::infer`].
+pub(crate) fn work_out_shapes(graph: &mut Graph) -> Result<()> {
+    fold::constants(graph)?;
+    fold::reshape_targets(graph);
+    unexpand::skip_expansions(graph);
+    noop::remove(graph);
+    strided::by_image(graph)
 }
 
 /// Moves what is constant into the weights of layers.
