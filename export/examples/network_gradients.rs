@@ -1,4 +1,4 @@
-//! Input gradients of whole networks against PyTorch in float64, as rows of a Markdown table.
+//! Input gradients of whole networks against PyTorch or Keras in float64, as a Markdown table.
 //!
 //! ```text
 //! python scripts/reference/networks.py /tmp/networks
@@ -7,16 +7,18 @@
 //!
 //! For each export: read the file, make the gradient graph of the cross-entropy, run the images through ONNX Runtime, and
 //! compare logits and each image's gradient with the reference. Both forms of the graph have to pass: with our kernels, as
-//! attacks run it, of which the row tells, and with standard operators. Networks without kinks have to be near to float64
+//! attacks run it, of which the table tells, and with standard operators. A cell is the relative error in the 2-norm at the
+//! median image; the last columns are of the worst export. Networks without kinks have to be near to float64
 //! ([`DISTANCE`], [`COSINE`]). Whether a last bit turns a Relu or the winner of a MaxPool over is chance, so that networks with
 //! kinks differ from float64 by far more than rounding, in PyTorch and here alike: there our gradient must not be the worse one
 //! of the two on more images than a coin would give ([`WORSE`]).
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
+use mimir_bundle::BatchMode;
 use mimir_export::autodiff::{Kernels, LossHead};
 use mimir_export::onnx::{Limits, SharedWeights, read_model};
 use mimir_export::{ImageClassifier, InputSpec};
@@ -48,68 +50,132 @@ fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let folder = PathBuf::from(arguments.next().ok_or("usage: network_gradients FOLDER [NETWORK …]")?);
     let chosen: Vec<String> = arguments.collect();
+    let wanted = |path: &PathBuf| {
+        path.join("reference.npz").exists() && (chosen.is_empty() || chosen.contains(&file_name(path)))
+    };
+    let networks: Vec<PathBuf> = sorted(&folder)?.into_iter().filter(wanted).collect();
+    let mut table = Table::new(&networks)?;
     let engine = Engine::load(None)?;
-    println!(
-        "| network | export | result | relative L2 | its float32 | further off | signs equal | its float32 | cosine | graph |"
-    );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
-    let mut failed = 0;
-    for network in sorted(&folder)?.into_iter().filter(|path| path.join("reference.npz").exists()) {
-        let name = file_name(&network);
-        if chosen.is_empty() || chosen.contains(&name) {
-            let reference = Reference::read(&network.join("reference.npz"))?;
-            for export in sorted(&network)? {
-                failed += usize::from(!row(&engine, &name, &export, &reference)?);
+    for network in &networks {
+        table.row(&engine, network)?;
+    }
+    table.finish()
+}
+
+/// A Markdown table with a row for each network and a column for each export, as it is printed.
+struct Table {
+    exports: Vec<String>,
+    /// What went wrong, each once; the cells hold numbers of these.
+    notes: Vec<String>,
+    /// Exports whose gradient is right, is wrong or was not to be had though there is a file, and those without a file.
+    counts: [usize; 3],
+}
+
+impl Table {
+    fn new(networks: &[PathBuf]) -> Result<Self> {
+        let mut exports = BTreeSet::new();
+        for network in networks {
+            let files = sorted(network)?.into_iter().filter(|path| is_export(path));
+            exports.extend(files.map(|path| stem(&path)));
+        }
+        let exports: Vec<String> = exports.into_iter().collect();
+        let head = exports.join(" | ");
+        println!("| network | its float32 | {head} | further off | signs equal | its float32 | cosine |");
+        println!("|{}", " --- |".repeat(exports.len() + 6));
+        Ok(Self { exports, notes: Vec::new(), counts: [0; 3] })
+    }
+
+    fn row(&mut self, engine: &Engine, network: &Path) -> Result<()> {
+        let reference = Reference::read(&network.join("reference.npz"))?;
+        let (mut cells, mut found) = (Vec::new(), Vec::new());
+        for export in self.exports.clone() {
+            let path = network.join(&export);
+            cells.push(self.cell(engine, &path, &reference, &mut found)?);
+        }
+        let own = &reference.own;
+        let most = found.iter().map(|found| worse(&found.images, own, |image| image.distance)).max();
+        let others = |images: &[Comparison]| mean(images, |image| image.other_signs);
+        let signs = found.iter().map(|found| others(&found.images)).fold(0.0, f64::max);
+        let cosines = found.iter().map(|found| median(&found.images, |image| image.cosine));
+        println!(
+            "| {} | {:.1e} | {} | {} | {:.3} % | {:.3} % | {:.6} |",
+            file_name(network),
+            median(own, |image| image.distance),
+            cells.join(" | "),
+            most.unwrap_or_default(),
+            100.0 * (1.0 - signs),
+            100.0 * (1.0 - others(own)),
+            cosines.fold(1.0, f64::min),
+        );
+        Ok(())
+    }
+
+    /// The cell of one export; what was measured goes to `found`.
+    fn cell(
+        &mut self,
+        engine: &Engine,
+        path: &Path,
+        reference: &Reference,
+        found: &mut Vec<Found>,
+    ) -> Result<String> {
+        let file = path.with_extension("onnx");
+        if !file.exists() {
+            let error = path.with_extension("error");
+            if !error.exists() {
+                return Ok("–".to_owned());
             }
+            self.counts[2] += 1;
+            return Ok(self.note(&std::fs::read_to_string(error)?));
+        }
+        let measured =
+            [Kernels::Mimir, Kernels::Standard].map(|kernels| measure(engine, &file, kernels, reference));
+        let (ours, standard) = match measured {
+            [Ok(ours), Ok(standard)] => (ours, standard),
+            [Err(error), _] | [_, Err(error)] => {
+                self.counts[1] += 1;
+                return Ok(self.note(&error.to_string()));
+            }
+        };
+        let verdict = ours.verdict(reference).or(standard.verdict(reference));
+        self.counts[usize::from(verdict.is_some())] += 1;
+        let remark = verdict.or(ours.alone.then_some("one image at a time")).map(|text| format!(" {text}"));
+        let cell =
+            format!("{:.1e}{}", median(&ours.images, |image| image.distance), remark.unwrap_or_default());
+        found.push(ours);
+        Ok(cell)
+    }
+
+    /// The mark of a text that stands under the table.
+    fn note(&mut self, text: &str) -> String {
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let place = self.notes.iter().position(|note| *note == text).unwrap_or_else(|| {
+            self.notes.push(text);
+            self.notes.len() - 1
+        });
+        format!("[{}]", place + 1)
+    }
+
+    fn finish(self) -> Result<()> {
+        println!();
+        for (index, note) in self.notes.iter().enumerate() {
+            println!("[{}] {note}", index + 1);
+        }
+        let [right, wrong, without] = self.counts;
+        println!("{right} right, {wrong} wrong, {without} that could not be exported");
+        match wrong {
+            0 => Ok(()),
+            wrong => Err(format!("{wrong} exports without the right gradient").into()),
         }
     }
-    if failed > 0 {
-        return Err(format!("{failed} exports without the right gradient").into());
-    }
-    Ok(())
 }
 
-/// Prints the row of one export, if the file is one. Whether its gradient is right, or was never to be had.
-fn row(engine: &Engine, network: &str, path: &Path, reference: &Reference) -> Result<bool> {
-    let export = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("onnx") => {}
-        Some("error") => {
-            let error = std::fs::read_to_string(path)?;
-            println!("| {network} | {export} | no file: {} | | | | | | | |", plain(&error));
-            return Ok(true);
-        }
-        _ => return Ok(true),
-    }
-    let forms = [Kernels::Mimir, Kernels::Standard].map(|kernels| measure(engine, path, kernels, reference));
-    let [ours, standard] = forms;
-    match ours.and_then(|ours| Ok((ours, standard?))) {
-        Ok((found, standard)) => {
-            let verdict = found.verdict(reference).or(standard.verdict(reference));
-            let own = &reference.own;
-            println!(
-                "| {network} | {export} | {} | {:.1e} | {:.1e} | {} | {:.3} % | {:.3} % | {:.6} | {:.1} s |",
-                verdict.unwrap_or("ok"),
-                median(&found.images, |image| image.distance),
-                median(own, |image| image.distance),
-                worse(&found.images, own, |image| image.distance),
-                100.0 * (1.0 - mean(&found.images, |image| image.other_signs)),
-                100.0 * (1.0 - mean(own, |image| image.other_signs)),
-                median(&found.images, |image| image.cosine),
-                found.seconds,
-            );
-            Ok(verdict.is_none())
-        }
-        Err(error) => {
-            println!("| {network} | {export} | {} | | | | | | | |", plain(&error.to_string()));
-            Ok(false)
-        }
-    }
+/// Whether a file is what an exporter gave: a model, or what it said instead.
+fn is_export(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "onnx" || extension == "error")
 }
 
-/// Text that fits into a cell.
-fn plain(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "/")
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// What PyTorch computed; see `scripts/reference/networks.py`.
@@ -205,8 +271,8 @@ struct Found {
     images: Vec<Comparison>,
     /// Relative error of the logits in the 2-norm.
     logits: f64,
-    /// Time to make the gradient graph.
-    seconds: f64,
+    /// Whether the file gives right answers for one image at a time only.
+    alone: bool,
 }
 
 impl Found {
@@ -227,21 +293,20 @@ impl Found {
 }
 
 fn measure(engine: &Engine, path: &Path, kernels: Kernels, reference: &Reference) -> Result<Found> {
-    let started = Instant::now();
     let classifier = ImageClassifier::new(read_model(path, &Limits::default())?, &InputSpec::default())?;
     let graph =
         classifier.prepared_gradient(LossHead::CrossEntropy, kernels, &mut SharedWeights::default())?;
-    let seconds = started.elapsed().as_secs_f64();
     let options = SessionOptions { threads: 2, ..SessionOptions::default() };
     let graph = LoadedGraph::new(engine, graph, &mut WeightPool::default())?;
     let mut session = RawSession::over(engine, &graph, options)?;
-    let dims = [&[BATCH], &reference.dims[1..]].concat();
+    let batch = if classifier.manifest().batch == BatchMode::One { 1 } else { BATCH };
+    let dims = [&[batch], &reference.dims[1..]].concat();
     let (mut logits, mut gradient) = (Vec::new(), Vec::new());
-    for (images, labels) in reference.images.chunks(dims.iter().product()).zip(reference.labels.chunks(BATCH))
+    for (images, labels) in reference.images.chunks(dims.iter().product()).zip(reference.labels.chunks(batch))
     {
         let outputs = session.run(&[
             Input { name: "images", dims: &dims, data: Data::F32(images) },
-            Input { name: "labels", dims: &[BATCH], data: Data::I64(labels) },
+            Input { name: "labels", dims: &[batch], data: Data::I64(labels) },
         ])?;
         let output =
             |name: &str| outputs.iter().find(|output| output.name == name).ok_or("an output is missing");
@@ -252,7 +317,8 @@ fn measure(engine: &Engine, path: &Path, kernels: Kernels, reference: &Reference
         return Err("logits or gradient have another size".into());
     }
     let logits = Comparison::of(&logits, &reference.logits).distance;
-    Ok(Found { images: compare(&gradient, &reference.gradient), logits, seconds })
+    let images = compare(&gradient, &reference.gradient);
+    Ok(Found { images, logits, alone: batch == 1 })
 }
 
 fn sorted(folder: &Path) -> Result<Vec<PathBuf>> {
