@@ -126,7 +126,7 @@ fn names(line: &str, paths: &[&str]) -> bool {
             !code[..position].ends_with(before)
         })
     };
-    paths.iter().any(|path| says(path))
+    paths.iter().any(says)
 }
 
 /// Source files that git would track, by folder: build output and hidden folders are skipped.
