@@ -187,7 +187,7 @@ impl ImageClassifier {
     /// [`forward_onnx`](Self::forward_onnx), up to rounding.
     ///
     /// # Errors
-    /// As [`ImageClassifier::new`], [`simplify`] and [`differentiate`]: above all an operator without a gradient rule.
+    /// As [`ImageClassifier::new`], [`simplify`] and [`differentiate`](crate::autodiff::differentiate): above all an operator without a gradient rule.
     pub fn gradient_onnx(&self, head: LossHead) -> Result<Vec<u8>> {
         write_model(&self.gradient(head, Kernels::Standard)?)
     }
