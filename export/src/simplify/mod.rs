@@ -24,6 +24,7 @@ mod noop;
 mod open_gelu;
 mod pairs;
 mod parts;
+mod residual;
 mod rows;
 mod sources;
 mod strided;
