@@ -13,13 +13,8 @@ pub const GELU: &str = "Gelu";
 /// `(g, x) → g·(Φ(x) + x·φ(x))`: the gradient of the exact Gelu.
 pub const GELU_GRADIENT: &str = "GeluGradient";
 
-/// `(x, y, bias) → (s, x̂, r)` with `s = x + y + bias`, `r = 1/√(variance of a row of s + ε)` and `x̂ = r·(s − mean of the row)`: a
-/// residual sum and its LayerNormalization without scale and shift. The bias is a row `[D]` of `x` `[…, D]` and may be left out; `r`
-/// is `[…, 1]`. The attribute `epsilon` is `ε`.
-pub const RESIDUAL_LAYER_NORMALIZATION: &str = "ResidualLayerNormalization";
-
-/// `(h, x̂, r, g) → r·(h − mean h − x̂·mean(h·x̂)) + g`, with means over rows: `r` has one element for each row of `h`. Where the
-/// attribute [`CENTRED`] is 1, `mean h` is known to be zero. What comes around the layer, `g`, may be left out.
+/// `(h, x̂, r) → r·(h − mean h − x̂·mean(h·x̂))`, with means over rows: `r` has one element for each row of `h`. Where the
+/// attribute [`CENTRED`] is 1, `mean h` is known to be zero.
 pub const LAYER_NORMALIZATION_GRADIENT: &str = "LayerNormalizationGradient";
 
 /// Softmax over the last axis. Shares that would be denormal numbers, below 1.2e-38, are zero.

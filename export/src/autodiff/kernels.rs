@@ -21,7 +21,6 @@ pub(crate) const GELU: &str = "ai.mimir::Gelu";
 pub(crate) const GELU_GRADIENT: &str = "ai.mimir::GeluGradient";
 pub(crate) const LAYER_NORMALIZATION_GRADIENT: &str = "ai.mimir::LayerNormalizationGradient";
 pub(crate) const MAX_POOL_GRADIENT: &str = "ai.mimir::MaxPoolGradient";
-pub(crate) const RESIDUAL_LAYER_NORMALIZATION: &str = "ai.mimir::ResidualLayerNormalization";
 pub(crate) const SOFTMAX: &str = "ai.mimir::Softmax";
 pub(crate) const SOFTMAX_GRADIENT: &str = "ai.mimir::SoftmaxGradient";
 

@@ -1,20 +1,10 @@
 //! Normalisations.
 
-use super::broadcast::{broadcast, like_the_first};
+use super::broadcast::broadcast;
 use super::view::{NodeView, fixed};
 use crate::error::{Error, Result};
 use crate::graph::{Dim, Shape, TensorType};
 use crate::tensor::DataType;
-
-/// Our `ResidualLayerNormalization(x, y, bias)`: the sum, its normalised rows, and a number for each row.
-pub(super) fn residual(view: &NodeView) -> Result<Vec<TensorType>> {
-    let sum = like_the_first(view)?.remove(0);
-    let mut deviations = sum.clone();
-    if let Some(width) = deviations.shape.0.last_mut() {
-        *width = Dim::Fixed(1);
-    }
-    Ok(vec![sum.clone(), sum, deviations])
-}
 
 /// `BatchNormalization(x, scale, bias, mean, variance)` in inference mode.
 pub(super) fn batch(view: &NodeView) -> Result<Vec<TensorType>> {

@@ -161,7 +161,6 @@ const RULES: &[(&str, Rule)] = &[
     (kernels::GELU_GRADIENT, broadcast::like_the_first),
     (kernels::LAYER_NORMALIZATION_GRADIENT, broadcast::like_the_first),
     (kernels::MAX_POOL_GRADIENT, elementwise::unary),
-    (kernels::RESIDUAL_LAYER_NORMALIZATION, normalise::residual),
     (kernels::SOFTMAX, elementwise::unary),
     (kernels::SOFTMAX_GRADIENT, broadcast::like_the_first),
     ("com.microsoft::DequantizeLinear", quantize::dequantize_linear),

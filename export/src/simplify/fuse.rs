@@ -2,19 +2,14 @@
 //!
 //! An exact Gelu adds the bias of the layer before it, and hands out its slope: the gradient is one product then, and the
 //! error function and the exponential are computed once, together. A Softmax whose shares are never denormal numbers makes
-//! the products with them as fast as others. What is done to a residual stream is in `residual`.
+//! the products with them as fast as others.
 
-use super::{residual, uses};
+use super::uses;
 use crate::autodiff::kernels::{GELU, GELU_GRADIENT, SOFTMAX};
 use crate::graph::{Attributes, Graph, Node, NodeId, ValueId};
 
 /// Rewrites a typed graph, differentiated or not; only sessions that know our operators run it then.
 pub(crate) fn fuse(graph: &mut Graph) {
-    gelus_and_shares(graph);
-    residual::fuse(graph);
-}
-
-fn gelus_and_shares(graph: &mut Graph) {
     let (producers, uses) = (graph.producers(), uses(graph));
     for id in (0..graph.nodes().len() as u32).map(NodeId) {
         let node = graph.node(id);
@@ -74,7 +69,7 @@ fn hand_out_slope(graph: &mut Graph, gelu: NodeId, gradients: &[NodeId]) -> Valu
 }
 
 /// The bias that the node adds to each row of what it computes, if it is a layer: without it from then on.
-pub(super) fn take_bias(graph: &mut Graph, layer: NodeId) -> Option<ValueId> {
+fn take_bias(graph: &mut Graph, layer: NodeId) -> Option<ValueId> {
     let gemm = graph.node(layer);
     let bias = gemm.optional_input(2).filter(|_| gemm.op_type == "Gemm")?;
     let width = graph.shape(gemm.optional_output(0)?).ok()?.0.last()?.fixed()?;

@@ -24,7 +24,6 @@ mod noop;
 mod open_gelu;
 mod pairs;
 mod parts;
-mod residual;
 mod rows;
 mod sources;
 mod strided;

@@ -2,7 +2,6 @@
 
 mod gelu;
 mod max_pool;
-mod residual;
 mod softmax;
 
 use std::sync::{Mutex, PoisonError};
@@ -11,11 +10,10 @@ use mimir_bundle::kernels::{CENTRED, DOMAIN, GELU_GRADIENT, LAYER_NORMALIZATION_
 use ort::operator::{
     BoxedKernel, ComputeContext, KernelContext, Operator, OperatorDomain, OperatorInput, OperatorOutput,
 };
-use ort::value::{TensorElementType, ValueRef};
+use ort::value::TensorElementType;
 
 use self::gelu::Gelu;
 use self::max_pool::MaxPoolGradient;
-use self::residual::ResidualLayerNormalization;
 use self::softmax::Softmax;
 use crate::session::kernels;
 
@@ -25,7 +23,7 @@ const TASK: usize = 1 << 14;
 /// The operators, for one session: `ort` does not let threads share them.
 pub(super) fn domain() -> ort::Result<OperatorDomain> {
     let rows = OperatorDomain::new(DOMAIN)?.add(Fused::Gelu)?.add(Fused::LayerNormalization)?;
-    rows.add(Fused::Softmax)?.add(MaxPoolGradient)?.add(Gelu)?.add(Softmax)?.add(ResidualLayerNormalization)
+    rows.add(Fused::Softmax)?.add(MaxPoolGradient)?.add(Gelu)?.add(Softmax)
 }
 
 /// Gradients that are made row by row of two inputs alike.
@@ -49,10 +47,8 @@ impl Operator for Fused {
     }
 
     fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
-        let float = TensorElementType::Float32;
         let count = if matches!(self, Self::LayerNormalization) { 3 } else { 2 };
-        let last = matches!(self, Self::LayerNormalization).then(|| OperatorInput::optional(float));
-        std::iter::repeat_with(move || OperatorInput::required(float)).take(count).chain(last)
+        std::iter::repeat_with(|| OperatorInput::required(TensorElementType::Float32)).take(count)
     }
 
     fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
@@ -72,8 +68,6 @@ struct Task<'a> {
     right: &'a [f32],
     /// One number for each row, where the kernel takes it.
     rows: &'a [f32],
-    /// What is added to the result, if anything.
-    around: &'a [f32],
     result: &'a mut [f32],
 }
 
@@ -81,10 +75,12 @@ fn compute(fused: Fused, mean_is_zero: bool, context: &ComputeContext) -> ort::R
     let missing = || ort::Error::new("an input is missing");
     let (left, right) = (context.input(0)?.ok_or_else(missing)?, context.input(1)?.ok_or_else(missing)?);
     let third = if matches!(fused, Fused::LayerNormalization) { context.input(2)? } else { None };
-    let fourth = optional_input(context, 3)?;
     let (shape, left) = left.try_extract_tensor::<f32>()?;
     let (_, right) = right.try_extract_tensor::<f32>()?;
-    let (rows, around) = (elements(&third)?, elements(&fourth)?);
+    let rows = match &third {
+        Some(value) => value.try_extract_tensor::<f32>()?.1,
+        None => &[],
+    };
     let width = match fused {
         Fused::Gelu => 1,
         Fused::LayerNormalization => left.len().checked_div(rows.len()).unwrap_or(0),
@@ -95,49 +91,38 @@ fn compute(fused: Fused, mean_is_zero: bool, context: &ComputeContext) -> ort::R
     if left.is_empty() {
         return Ok(());
     }
-    let fits = left.len() == right.len() && (around.is_empty() || around.len() == left.len());
-    if width == 0 || !fits || !left.len().is_multiple_of(width) {
+    if width == 0 || left.len() != right.len() || !left.len().is_multiple_of(width) {
         return Err(ort::Error::new("the inputs do not have the same rows"));
     }
-    let tasks = tasks([left, right, rows, around], result, width);
+    let tasks = tasks(left, right, rows, result, width);
     context.par_for(tasks.len(), 0, |index| {
         let mut task = tasks[index].lock().unwrap_or_else(PoisonError::into_inner);
-        let Task { left, right, rows, around, result } = &mut *task;
+        let Task { left, right, rows, result } = &mut *task;
         match fused {
             Fused::Gelu => kernels::gelu_gradient(left, right, result),
             Fused::LayerNormalization => {
-                kernels::layer_normalization_gradient(left, right, rows, around, mean_is_zero, result);
+                kernels::layer_normalization_gradient(left, right, rows, mean_is_zero, result);
             }
             Fused::Softmax => kernels::softmax_gradient(left, right, width, result),
         }
     })
 }
 
-/// An input that a node may leave out.
-fn optional_input<'c>(context: &'c ComputeContext, index: usize) -> ort::Result<Option<ValueRef<'c>>> {
-    if index < context.num_inputs()? { context.input(index) } else { Ok(None) }
-}
-
-/// The elements of an input, none where it was left out.
-fn elements<'v>(value: &'v Option<ValueRef<'_>>) -> ort::Result<&'v [f32]> {
-    match value {
-        Some(value) => Ok(value.try_extract_tensor::<f32>()?.1),
-        None => Ok(&[]),
-    }
-}
-
 /// Cuts the rows into tasks. The cuts are the same for every number of threads.
 fn tasks<'a>(
-    [left, right, rows, around]: [&'a [f32]; 4],
+    left: &'a [f32],
+    right: &'a [f32],
+    rows: &'a [f32],
     result: &'a mut [f32],
     width: usize,
 ) -> Vec<Mutex<Task<'a>>> {
     let height = (TASK / width).max(1);
-    let (mut heights, mut arounds) = (rows.chunks(height), around.chunks(height * width));
+    let mut heights = rows.chunks(height);
     let parts = left.chunks(height * width).zip(right.chunks(height * width));
-    let task = |((left, right), result)| {
-        let rows = heights.next().unwrap_or_default();
-        Mutex::new(Task { left, right, rows, around: arounds.next().unwrap_or_default(), result })
-    };
-    parts.zip(result.chunks_mut(height * width)).map(task).collect()
+    parts
+        .zip(result.chunks_mut(height * width))
+        .map(|((left, right), result)| {
+            Mutex::new(Task { left, right, rows: heights.next().unwrap_or_default(), result })
+        })
+        .collect()
 }

@@ -6,7 +6,7 @@ use mimir_bundle::kernels::GELU;
 use ort::operator::{BoxedKernel, ComputeContext, KernelContext, Operator, OperatorInput, OperatorOutput};
 use ort::value::TensorElementType;
 
-use super::{TASK, elements, optional_input};
+use super::TASK;
 use crate::session::kernels;
 
 pub(super) struct Gelu;
@@ -44,8 +44,12 @@ struct Task<'a> {
 fn compute(context: &ComputeContext) -> ort::Result<()> {
     let missing = || ort::Error::new("a tensor is missing");
     let x = context.input(0)?.ok_or_else(missing)?;
-    let bias = optional_input(context, 1)?;
-    let ((shape, x), bias) = (x.try_extract_tensor::<f32>()?, elements(&bias)?);
+    let bias = if context.num_inputs()? > 1 { context.input(1)? } else { None };
+    let (shape, x) = x.try_extract_tensor::<f32>()?;
+    let bias = match &bias {
+        Some(bias) => bias.try_extract_tensor::<f32>()?.1,
+        None => &[],
+    };
     let mut y = context.output(0, shape.to_vec())?.ok_or_else(missing)?;
     let mut slopes = if context.num_outputs()? > 1 { context.output(1, shape.to_vec())? } else { None };
     let (_, y) = y.try_extract_tensor_mut::<f32>()?;
