@@ -41,6 +41,9 @@ fn compute(context: &ComputeContext) -> ort::Result<()> {
     if x.is_empty() {
         return Ok(());
     }
+    if width == 0 {
+        return Err(ort::Error::new("the input has no rows"));
+    }
     let size = (TASK / width).max(1) * width;
     let tasks: Vec<_> = x.chunks(size).zip(y.chunks_mut(size)).map(Mutex::new).collect();
     context.par_for(tasks.len(), 0, |index| {
