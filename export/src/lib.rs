@@ -6,7 +6,6 @@ mod classifier;
 mod error;
 mod evaluate;
 pub mod graph;
-mod lower;
 pub mod onnx;
 mod random;
 mod random_operators;
@@ -17,10 +16,11 @@ pub mod simplify;
 mod tensor;
 #[cfg(test)]
 mod testing;
-mod unfold;
+mod unroll;
 pub mod upgrade;
 pub mod vit;
+mod working_copy;
 
 pub use classifier::{ImageClassifier, InputSpec, for_one_image};
-pub use error::{Error, ErrorKind, Place, Result};
+pub use error::{Error, ErrorKind, Location, Result};
 pub use tensor::{DataType, Tensor, checked_elements};
