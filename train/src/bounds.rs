@@ -11,7 +11,7 @@ const CURVE_POINTS: usize = 201;
 
 /// The predicted labels ỹ: how many there are and how uncertain they are.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Labels {
+pub struct LabelDistribution {
     classes: u32,
     entropy: f64,
 }
@@ -25,7 +25,7 @@ pub enum BoundsError {
         /// Number of classes.
         found: u32,
     },
-    /// Labels cannot have that entropy.
+    /// No distribution over that many labels has that entropy.
     #[error("an entropy of {found} bits: {classes} classes have 0 to {largest:.3}")]
     Entropy {
         /// Entropy in bits.
@@ -49,7 +49,7 @@ pub enum BoundsError {
     },
 }
 
-impl Labels {
+impl LabelDistribution {
     /// `classes` ≥ 2 labels of equal probability.
     pub fn uniform(classes: u32) -> Result<Self, BoundsError> {
         if classes < 2 {
@@ -104,7 +104,7 @@ fn binary_entropy(p: f64) -> f64 {
 /// Both bounds for `classes` equally likely labels at `points` values of p_e, evenly from 0 to 1. Columns `p_e`, `lower` and
 /// `upper`, in bits; `-` where there is no upper bound.
 pub fn table(classes: u32, points: usize) -> Result<String, BoundsError> {
-    let labels = Labels::uniform(classes)?;
+    let labels = LabelDistribution::uniform(classes)?;
     if points < 2 {
         return Err(BoundsError::Points { found: points });
     }
@@ -128,7 +128,7 @@ fn digits(bits: f64) -> String {
 
 /// Figure 2 for `classes` equally likely labels, as an SVG file.
 pub fn chart(classes: u32) -> Result<String, BoundsError> {
-    let labels = Labels::uniform(classes)?;
+    let labels = LabelDistribution::uniform(classes)?;
     let (mut lower, mut upper) = (Vec::with_capacity(CURVE_POINTS), Vec::new());
     for p_e in evenly(CURVE_POINTS) {
         lower.push((p_e, labels.lower(p_e)?));
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn values_of_figure_2() {
-        let labels = Labels::uniform(10).unwrap();
+        let labels = LabelDistribution::uniform(10).unwrap();
         let lower = [3.322, 2.536, 1.966, 1.490, 1.083, 0.737, 0.449, 0.222, 0.064, 0.000, 0.152];
         for (tenth, wanted) in lower.into_iter().enumerate() {
             let p_e = tenth as f64 / 10.0;
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn the_lower_bound_is_below_the_upper_and_falls() {
         for classes in [2, 3, 10, 200, 1000, u32::MAX] {
-            let labels = Labels::uniform(classes).unwrap();
+            let labels = LabelDistribution::uniform(classes).unwrap();
             let mut before = f64::INFINITY;
             for p_e in evenly(1001) {
                 let lower = labels.lower(p_e).unwrap();
@@ -218,22 +218,26 @@ mod tests {
 
     #[test]
     fn a_given_entropy_shifts_both() {
-        let (uniform, skewed) = (Labels::uniform(4).unwrap(), Labels::with_entropy(4, 1.5).unwrap());
+        let (uniform, skewed) =
+            (LabelDistribution::uniform(4).unwrap(), LabelDistribution::with_entropy(4, 1.5).unwrap());
         for p_e in [0.0, 0.25, 0.5] {
             assert!((uniform.lower(p_e).unwrap() - skewed.lower(p_e).unwrap() - 0.5).abs() < 1e-12);
-            let upper = |labels: Labels| labels.upper(p_e).unwrap().unwrap();
+            let upper = |labels: LabelDistribution| labels.upper(p_e).unwrap().unwrap();
             assert!((upper(uniform) - upper(skewed) - 0.5).abs() < 1e-12);
         }
     }
 
     #[test]
     fn what_has_no_bound_is_an_error() {
-        let labels = Labels::uniform(10).unwrap();
+        let labels = LabelDistribution::uniform(10).unwrap();
         for (error, wanted) in [
-            (Labels::uniform(1).unwrap_err(), "1 classes: a bound needs at least 2"),
-            (Labels::with_entropy(4, 2.5).unwrap_err(), "an entropy of 2.5 bits: 4 classes have 0 to 2.000"),
+            (LabelDistribution::uniform(1).unwrap_err(), "1 classes: a bound needs at least 2"),
             (
-                Labels::with_entropy(4, f64::NAN).unwrap_err(),
+                LabelDistribution::with_entropy(4, 2.5).unwrap_err(),
+                "an entropy of 2.5 bits: 4 classes have 0 to 2.000",
+            ),
+            (
+                LabelDistribution::with_entropy(4, f64::NAN).unwrap_err(),
                 "an entropy of NaN bits: 4 classes have 0 to 2.000",
             ),
             (labels.lower(1.5).unwrap_err(), "p_e = 1.5: wanted a number of [0, 1]"),

@@ -2,6 +2,7 @@
 //!
 //! Equation, section and table numbers are those of the MIMIR paper (arXiv 2312.04960).
 
+pub mod accuracy;
 pub mod adversary;
 mod args;
 pub mod bounds;
@@ -11,7 +12,6 @@ pub mod config;
 pub mod device;
 pub mod images;
 pub mod loss;
-pub mod measure;
 pub mod model;
 pub mod optim;
 pub mod parameters;

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
-use crate::error::{DataError, Part};
-use crate::image_set::ImageDims;
+use crate::dims::ImageDims;
+use crate::error::{DataError, FilePart};
 use crate::picture::Picture;
 
 /// Bytes that decoding one image may take.
@@ -26,7 +26,7 @@ pub(crate) struct Origin<'a> {
 
 impl Origin<'_> {
     fn refuse(self, found: String) -> DataError {
-        let part = self.entry.map_or(Part::Whole, |entry| Part::Entry(entry.to_owned()));
+        let part = self.entry.map_or(FilePart::Whole, |entry| FilePart::Entry(entry.to_owned()));
         DataError::format(self.path, part, found, "an 8-bit PNG or JPEG image")
     }
 }
@@ -111,7 +111,7 @@ pub(crate) fn is_image(path: &Path) -> Result<bool, DataError> {
     match extension.as_str() {
         "png" | "jpg" | "jpeg" => Ok(true),
         "bmp" | "gif" | "webp" | "tif" | "tiff" | "ppm" | "pgm" | "avif" => {
-            Err(DataError::format(path, Part::Whole, format!("a .{extension} image"), "PNG or JPEG"))
+            Err(DataError::format(path, FilePart::Whole, format!("a .{extension} image"), "PNG or JPEG"))
         }
         _ => Ok(false),
     }

@@ -73,12 +73,12 @@ struct Index {
     file: String,
     bytes: u64,
     sha256: String,
-    parts: Vec<Part>,
+    parts: Vec<PartEntry>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Part {
+struct PartEntry {
     file: String,
     bytes: u64,
     sha256: String,
@@ -100,7 +100,7 @@ pub fn split(file: &Path, folder: &Path, part_bytes: u64) -> Result<PathBuf, Par
         if content.is_empty() && !parts.is_empty() {
             break;
         }
-        let part = Part {
+        let part = PartEntry {
             file: format!("{name}.part-{:03}", parts.len() + 1),
             bytes: content.len() as u64,
             sha256: hex(Sha256::digest(&content).as_slice()),
@@ -160,7 +160,7 @@ fn read_index(path: &Path) -> Result<Index, PartsError> {
     Ok(index)
 }
 
-fn read_part(folder: &Path, parts: &[Part], number: usize) -> Result<Vec<u8>, PartsError> {
+fn read_part(folder: &Path, parts: &[PartEntry], number: usize) -> Result<Vec<u8>, PartsError> {
     let part = &parts[number - 1];
     let path = folder.join(&part.file);
     let file = match File::open(&path) {

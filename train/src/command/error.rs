@@ -20,7 +20,7 @@ const INTERNAL: u8 = 70;
 pub(super) struct Usage(pub String);
 
 /// Prints the error once; the code says what kind it is.
-pub(super) fn report(error: &Error) -> ExitCode {
+pub(super) fn print(error: &Error) -> ExitCode {
     eprintln!("error: {}", sentence(error));
     ExitCode::from(code(error))
 }
@@ -40,7 +40,9 @@ fn sentence(error: &Error) -> String {
 
 fn code(error: &Error) -> u8 {
     // A setting of `[data]` that the images do not allow is the configuration's fault, not the images'.
-    if let Some(DataError::Setting { .. }) = error.chain().find_map(|e| e.downcast_ref::<DataError>()) {
+    if let Some(DataError::InvalidParameter { .. }) =
+        error.chain().find_map(|e| e.downcast_ref::<DataError>())
+    {
         return USAGE;
     }
     let is = |test: fn(&(dyn std::error::Error + 'static)) -> bool| error.chain().any(test);

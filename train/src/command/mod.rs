@@ -23,7 +23,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match std::panic::catch_unwind(|| run(arguments)) {
         Ok(Ok(code)) => code,
-        Ok(Err(error)) => error::report(&error),
+        Ok(Err(error)) => error::print(&error),
         Err(_) => error::panicked(),
     }
 }

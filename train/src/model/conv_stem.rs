@@ -7,7 +7,7 @@
 
 use tch::{Kind, Tensor};
 
-use crate::model::layers::{Conv2d, LayerNorm, Window};
+use crate::model::layers::{Conv2d, ConvGeometry, LayerNorm};
 use crate::model::{Architecture, Mask};
 use crate::parameters::{Init, Scope};
 
@@ -30,15 +30,15 @@ impl ConvStem {
         let mut input = 3;
         let mut stages = Vec::new();
         for (stage, output) in CHANNELS.into_iter().enumerate() {
-            let window = Window { kernel: 3, stride: 2, padding: 1 };
-            let convolution = convolution(scope.child(3 * stage), input, output, window, compute);
+            let geometry = ConvGeometry { kernel: 3, stride: 2, padding: 1 };
+            let convolution = convolution(scope.child(3 * stage), input, output, geometry, compute);
             stages.push((convolution, LayerNorm::new(scope.child(3 * stage + 1), output)));
             input = output;
         }
-        let window = Window { kernel: 1, stride: 1, padding: 0 };
+        let geometry = ConvGeometry { kernel: 1, stride: 1, padding: 0 };
         let project =
-            convolution(scope.child(3 * CHANNELS.len()), input, architecture.width, window, compute);
-        Self { stages, project, side: architecture.side(), patch_size: architecture.patch_size }
+            convolution(scope.child(3 * CHANNELS.len()), input, architecture.width, geometry, compute);
+        Self { stages, project, side: architecture.grid_size(), patch_size: architecture.patch_size }
     }
 
     /// Images `[N, 3, H, W]` to `[N, D, H / 16, W / 16]`.
@@ -64,7 +64,7 @@ impl ConvStem {
     }
 }
 
-fn convolution(scope: Scope<'_>, input: i64, output: i64, window: Window, compute: Kind) -> Conv2d {
-    let bound = 1.0 / ((input * window.kernel * window.kernel) as f64).sqrt();
-    Conv2d::new(scope, input, output, window, Init::Uniform { bound }, Init::Uniform { bound }, compute)
+fn convolution(scope: Scope<'_>, input: i64, output: i64, geometry: ConvGeometry, compute: Kind) -> Conv2d {
+    let bound = 1.0 / ((input * geometry.kernel * geometry.kernel) as f64).sqrt();
+    Conv2d::new(scope, input, output, geometry, Init::Uniform { bound }, Init::Uniform { bound }, compute)
 }

@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::Slope;
+use super::estimate::Estimate;
 use crate::random;
 
 /// X `[4, 3]` and Z `[4, 2]`, float64: samples small enough to compute all estimates by hand.
@@ -32,7 +32,7 @@ pub(super) fn largest(tensor: &Tensor) -> f64 {
 }
 
 /// Compares the derivative by every off-diagonal pair of entries with a central difference.
-pub(super) fn check_slope(statistic: impl Fn(&Tensor, &Tensor) -> Slope) {
+pub(super) fn check_gradient(statistic: impl Fn(&Tensor, &Tensor) -> Estimate) {
     let (x, z) = vectors();
     let (kernel_x, kernel_z) = (kernel(&x, 0.7), kernel(&z, 0.4));
     let slope = statistic(&kernel_x, &kernel_z).by_kernel;

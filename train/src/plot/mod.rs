@@ -18,11 +18,13 @@
 //! assert!(figure.svg().starts_with("<svg "));
 //! ```
 
+mod error;
 mod figure;
 mod log;
 pub mod runs;
 mod scale;
 mod svg;
 
+pub use self::error::PlotError;
 pub use self::figure::{Dash, Figure, Panel, Series};
 pub use self::scale::{Axis, Scale};

@@ -4,9 +4,9 @@
 //! `{"kind":"epoch","epoch":…,"train_loss":…,"clean_accuracy":…,"robust_accuracy":…}`, accuracies as fractions.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::path::{Path, PathBuf};
 
+use super::error::PlotError;
 use super::figure::{Dash, Figure, Panel, Series};
 use super::log::{EpochLine, RunLog, StepLine};
 use super::scale::Axis;
@@ -15,39 +15,6 @@ use super::scale::Axis;
 const POINTS: usize = 400;
 /// A loss that falls by so much is drawn on a logarithmic axis.
 const LOG_RATIO: f64 = 30.0;
-
-/// Why there is no plot.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PlotError {
-    /// No run was named.
-    #[error("no run to plot: name at least one run folder")]
-    NoRun,
-    /// The log could not be read.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The log.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// A line of a log is not what the format says, and not an unfinished last one.
-    #[error("{}, line {line}: {source}", path.display())]
-    Line {
-        /// The log.
-        path: PathBuf,
-        /// Number of the line, from 1.
-        line: usize,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-    /// A log has nothing that could be drawn.
-    #[error("{}: no line of kind `step` or `epoch` yet", path.display())]
-    Empty {
-        /// The run folder.
-        path: PathBuf,
-    },
-}
 
 /// The curves of one or more runs as one SVG file: loss by step, penalty by step where there is one, accuracy by epoch
 /// where it was measured. A colour stands for a run; dashes for robust accuracy. A curve of many steps is averaged down

@@ -60,7 +60,7 @@ impl Log {
         let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
         let mut kept = Vec::new();
         for (number, line) in bytes[..whole].split_inclusive(|&byte| byte == b'\n').enumerate() {
-            if step_of(line).map_err(|found| self.bad_line(number, found))? <= Some(step) {
+            if step_number(line).map_err(|found| self.bad_line(number, found))? <= Some(step) {
                 kept.extend_from_slice(line);
             }
         }
@@ -79,7 +79,7 @@ impl Log {
 }
 
 /// The step of a line; `None`, which is less than all steps, where it belongs to none.
-fn step_of(line: &[u8]) -> Result<Option<u64>, String> {
+fn step_number(line: &[u8]) -> Result<Option<u64>, String> {
     let value: Value = serde_json::from_slice(line).map_err(|error| error.to_string())?;
     let object = value.as_object().ok_or("no object")?;
     Ok(object.get("step").and_then(Value::as_u64))

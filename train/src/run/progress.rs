@@ -10,7 +10,7 @@ const BETWEEN_LINES: Duration = Duration::from_secs(30);
 
 /// What there is to tell after a step.
 #[derive(Debug, Clone, Copy)]
-pub struct Report {
+pub struct StepMetrics {
     /// Steps that are done.
     pub step: u64,
     /// Epoch of the step, from 0.
@@ -50,17 +50,17 @@ impl Progress {
     }
 
     /// Tells of a step, if it is time to.
-    pub fn update(&mut self, report: &Report) {
+    pub fn update(&mut self, metrics: &StepMetrics) {
         let now = Instant::now();
         match &mut self.surface {
             Surface::Bar(bar) => {
-                bar.set_message(sentence(report, self.total, self.resumed_at, now - self.began));
-                bar.set_position(report.step);
+                bar.set_message(sentence(metrics, self.total, self.resumed_at, now - self.began));
+                bar.set_position(metrics.step);
             }
             Surface::Lines { last } => {
-                if is_due(*last, now) || report.step == self.total {
+                if is_due(*last, now) || metrics.step == self.total {
                     *last = Some(now);
-                    print(&sentence(report, self.total, self.resumed_at, now - self.began));
+                    print(&sentence(metrics, self.total, self.resumed_at, now - self.began));
                 }
             }
         }
@@ -99,8 +99,8 @@ fn is_due(last: Option<Instant>, now: Instant) -> bool {
     last.is_none_or(|last| now.saturating_duration_since(last) >= BETWEEN_LINES)
 }
 
-fn sentence(report: &Report, total: u64, resumed_at: u64, elapsed: Duration) -> String {
-    let Report { step, epoch, loss, learning_rate, images_per_second } = *report;
+fn sentence(metrics: &StepMetrics, total: u64, resumed_at: u64, elapsed: Duration) -> String {
+    let StepMetrics { step, epoch, loss, learning_rate, images_per_second } = *metrics;
     let left = time_left(step.saturating_sub(resumed_at), total.saturating_sub(step), elapsed);
     format!(
         "epoch {epoch}, step {step} of {total}, loss {loss:.4}, learning rate {learning_rate:.2e}, \
@@ -125,8 +125,8 @@ fn time_left(done: u64, left: u64, elapsed: Duration) -> String {
 mod tests {
     use super::*;
 
-    const REPORT: Report =
-        Report { step: 300, epoch: 2, loss: 0.71234, learning_rate: 2.5e-4, images_per_second: 812.4 };
+    const REPORT: StepMetrics =
+        StepMetrics { step: 300, epoch: 2, loss: 0.71234, learning_rate: 2.5e-4, images_per_second: 812.4 };
 
     #[test]
     fn sentences() {

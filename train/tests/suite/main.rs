@@ -4,7 +4,7 @@
 
 mod bad_input;
 mod configs;
+mod experiment_folder;
 mod results;
 mod resume;
 mod stages;
-mod workshop;

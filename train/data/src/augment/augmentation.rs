@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::crop::flip;
-use super::setting::probability;
+use super::parameter::probability;
 use super::{Erasing, PadCrop, RandAugment, RandomResizedCrop};
 use crate::error::DataError;
 use crate::picture::Picture;
@@ -54,7 +54,7 @@ impl Augmentation {
     }
 
     /// # Errors
-    /// Where a setting is out of range.
+    /// Where a parameter is out of range.
     pub fn check(&self) -> Result<(), DataError> {
         match &self.crop {
             Crop::None => {}
@@ -66,7 +66,7 @@ impl Augmentation {
         self.erasing.as_ref().map_or(Ok(()), Erasing::check)
     }
 
-    /// A picture of `size x size` pixels. The settings must have passed [`Self::check`].
+    /// A picture of `size x size` pixels. The parameters must have passed [`Self::check`].
     ///
     /// # Errors
     /// Where the crop cannot have that size.
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_go_through_a_file_and_unknown_ones_do_not() {
+    fn parameters_go_through_a_file_and_unknown_ones_do_not() {
         for augmentation in [Augmentation::default(), Augmentation::pad_crop_flip(), everything()] {
             augmentation.check().unwrap();
             let text = serde_json::to_string(&augmentation).unwrap();
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_out_of_range_are_refused() {
+    fn parameters_out_of_range_are_refused() {
         let none = Augmentation::default();
         for augmentation in [
             Augmentation { flip: -0.1, ..none },

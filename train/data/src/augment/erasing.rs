@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::setting::{interval, probability, require};
+use super::parameter::{interval, probability, require};
 use crate::error::DataError;
 use crate::picture::Picture;
 use crate::random::Stream;
@@ -54,7 +54,7 @@ impl Erasing {
     }
 
     /// # Errors
-    /// Where a setting is out of range.
+    /// Where a parameter is out of range.
     pub fn check(&self) -> Result<(), DataError> {
         probability("probability", self.probability)?;
         interval("area", self.area, [0.0, 1.0])?;
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn the_chance_is_that_of_the_setting() {
+    fn the_chance_is_that_of_the_parameter() {
         let white = Picture::from_fn((32, 32, 1), |_, _, _| 255);
         let erased = |sample: &u64| {
             let mut picture = white.clone();
@@ -181,14 +181,14 @@ mod tests {
     }
 
     #[test]
-    fn settings_out_of_range_are_named() {
+    fn parameters_out_of_range_are_named() {
         for (erasing, name) in [
             (Erasing { probability: 1.1, ..BLACK }, "probability"),
             (Erasing { area: [0.0, 0.3], ..BLACK }, "area"),
             (Erasing { min_aspect: 0.0, ..BLACK }, "min_aspect"),
         ] {
             let error = erasing.check().unwrap_err().to_string();
-            assert!(error.starts_with(&format!("setting `{name}`")), "{error}");
+            assert!(error.starts_with(&format!("parameter `{name}`")), "{error}");
         }
         BLACK.check().unwrap();
     }

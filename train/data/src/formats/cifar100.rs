@@ -3,20 +3,29 @@
 
 use std::path::Path;
 
-use crate::cifar10::Version;
+use super::cifar10::CifarFormat;
 use crate::error::DataError;
 use crate::image_set::ImageSet;
-use crate::open::{ReadOptions, Split};
+use crate::source::{Dataset, Opener, ReadOptions, Split};
 
-const VERSION: Version = Version { labels: 2, names: &NAMES, max_records: 50_000 };
+pub(super) const DATASET: Dataset = Dataset {
+    scheme: "cifar100",
+    alias: None,
+    path: "FOLDER",
+    content: "the official binary files",
+    has_splits: true,
+    open: Opener::Images(open),
+};
+
+const FORMAT: CifarFormat = CifarFormat { label_bytes: 2, names: &NAMES, max_records: 50_000 };
 
 /// Opens `train.bin` or `test.bin`.
-pub(crate) fn open(folder: &Path, options: &ReadOptions) -> Result<ImageSet, DataError> {
+fn open(folder: &Path, options: &ReadOptions) -> Result<ImageSet, DataError> {
     let name = match options.split {
         Split::Train => "train.bin",
         Split::Test => "test.bin",
     };
-    VERSION.open(folder, &[name], options.first)
+    FORMAT.open(folder, &[name], options.first)
 }
 
 /// As in `fine_label_names.txt`.

@@ -7,29 +7,29 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// A folder that is gone after the test.
-pub(crate) struct Workshop {
+pub(crate) struct ExperimentFolder {
     folder: TempDir,
 }
 
-impl Workshop {
+impl ExperimentFolder {
     /// With 80 training and 40 test images of CIFAR-10's form, two classes that colour tells apart, and `experiment.toml`.
     pub(crate) fn new() -> Self {
-        let workshop = Self { folder: TempDir::new().unwrap() };
-        let images = workshop.path("cifar");
+        let experiment = Self { folder: TempDir::new().unwrap() };
+        let images = experiment.path("cifar");
         std::fs::create_dir(&images).unwrap();
         for batch in 1..=5 {
             std::fs::write(images.join(format!("data_batch_{batch}.bin")), records(16, batch)).unwrap();
         }
         std::fs::write(images.join("test_batch.bin"), records(40, 9)).unwrap();
-        workshop.write("experiment.toml", EXPERIMENT);
-        workshop
+        experiment.write("experiment.toml", EXPERIMENT);
+        experiment
     }
 
     /// With the same training images as files of a class folder each, `images/red/0.png` and so on, in place of records.
     pub(crate) fn of_files() -> Self {
-        let workshop = Self::new();
+        let experiment = Self::new();
         for (class, salt) in [("red", 0), ("blue", 1)] {
-            let folder = workshop.path("images").join(class);
+            let folder = experiment.path("images").join(class);
             std::fs::create_dir_all(&folder).unwrap();
             for image in 0..24 {
                 let record = &records(2, image)[3073 * salt..][1..3073];
@@ -40,9 +40,9 @@ impl Workshop {
                 image::RgbImage::from_fn(32, 32, pixel).save(folder.join(format!("{image:02}.png"))).unwrap();
             }
         }
-        workshop.edit("cifar10:cifar", "folder:images");
-        workshop.edit("held_out = 16", "held_out = 0");
-        workshop
+        experiment.edit("cifar10:cifar", "folder:images");
+        experiment.edit("held_out = 16", "held_out = 0");
+        experiment
     }
 
     /// A path inside.

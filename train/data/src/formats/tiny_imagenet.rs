@@ -9,34 +9,43 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::error::{DataError, Part};
-use crate::folder;
+use super::image_folder;
+use crate::error::{DataError, FilePart};
 use crate::input::open_file;
-use crate::open::Split;
-use crate::pictures::PictureSet;
+use crate::picture_set::PictureSet;
+use crate::source::{Dataset, Opener, Split};
+
+pub(super) const DATASET: Dataset = Dataset {
+    scheme: "tiny-imagenet",
+    alias: None,
+    path: "FOLDER",
+    content: "`train` and `val` as distributed",
+    has_splits: true,
+    open: Opener::Pictures(|root, options| pictures(root, options.split, options.first)),
+};
 
 /// Bytes of annotations: the official file has 0.4 million.
 const MAX_ANNOTATIONS: u64 = 1 << 26;
 
 /// Opens the first images of a split, of any sizes.
-pub(crate) fn pictures(root: &Path, split: Split, first: Option<usize>) -> Result<PictureSet, DataError> {
+fn pictures(root: &Path, split: Split, first: Option<usize>) -> Result<PictureSet, DataError> {
     let train = root.join("train");
     let annotated = if root.join("val").exists() { annotations(root)? } else { Vec::new() };
     let mut classes: BTreeSet<String> = annotated.iter().map(|(_, class)| class.clone()).collect();
     if train.exists() {
-        classes.extend(folder::class_names(&train)?);
+        classes.extend(image_folder::class_names(&train)?);
     }
     let names: Vec<String> = classes.into_iter().collect();
     let label = |class: &str| names.binary_search_by(|name| name.as_str().cmp(class)).unwrap_or_default();
     let files: Vec<(PathBuf, usize)> = match split {
         Split::Train => {
-            let listing = folder::list(&train)?;
+            let listing = image_folder::list(&train)?;
             let labels: Vec<usize> = listing.names.iter().map(|name| label(name)).collect();
             listing.files.into_iter().map(|(path, class)| (path, labels[class])).collect()
         }
         Split::Test => annotated.into_iter().map(|(path, class)| (path, label(&class))).collect(),
     };
-    folder::of_files(root, names, files, first)
+    image_folder::picture_set(root, names, files, first)
 }
 
 /// Files of the validation set and their WordNet ids, in the order of the annotations.
@@ -55,7 +64,12 @@ fn annotations(root: &Path) -> Result<Vec<(PathBuf, String)>, DataError> {
             }
             _ => {
                 let found = format!("line `{}`", line.chars().take(60).collect::<String>());
-                Err(DataError::format(&path, Part::Record(index), found, "FILE, tab, WNID, tab and a box"))
+                Err(DataError::format(
+                    &path,
+                    FilePart::Record(index),
+                    found,
+                    "FILE, tab, WNID, tab and a box",
+                ))
             }
         }
     };

@@ -4,16 +4,27 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use crate::error::{DataError, Part};
-use crate::image_set::{ImageDims, ImageSet, Pixels};
-use crate::input::{Stamp, image_len, open_file, read_exactly, take_count};
-use crate::memory::Order;
-use crate::open::{ReadOptions, Split};
-use crate::records::{RecordFile, Records};
-use crate::shared_file::SharedFile;
+use crate::dims::ImageDims;
+use crate::error::{DataError, FilePart};
+use crate::image_set::ImageSet;
+use crate::input::{FileStamp, count_to_read, image_len, open_file, read_exactly};
+use crate::source::{Dataset, Opener, ReadOptions, Split};
+use crate::storage::PixelLayout;
+use crate::storage::PixelStorage;
+use crate::storage::SharedFile;
+use crate::storage::{RecordFile, Records};
+
+pub(super) const DATASET: Dataset = Dataset {
+    scheme: "mnist",
+    alias: Some("idx"),
+    path: "FOLDER",
+    content: "IDX files under their MNIST names",
+    has_splits: true,
+    open: Opener::Images(open),
+};
 
 /// Opens `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte` (or `train-…`), with `-` or `.` before `idx`.
-pub(crate) fn open(folder: &Path, options: &ReadOptions) -> Result<ImageSet, DataError> {
+fn open(folder: &Path, options: &ReadOptions) -> Result<ImageSet, DataError> {
     let prefix = match options.split {
         Split::Train => "train",
         Split::Test => "t10k",
@@ -23,9 +34,9 @@ pub(crate) fn open(folder: &Path, options: &ReadOptions) -> Result<ImageSet, Dat
     let [found, height, width] = images.dims;
     if labels.dims != [found] {
         let (seen, wanted) = (format!("{} labels", labels.dims[0]), format!("{found}, one for each image"));
-        return Err(DataError::format(labels.path, Part::Header, seen, wanted));
+        return Err(DataError::format(labels.path, FilePart::Header, seen, wanted));
     }
-    let count = take_count(&images.path, found, options.first)?;
+    let count = count_to_read(&images.path, found, options.first)?;
     let dims = ImageDims { channels: 1, height, width };
     let pixels_per_image = image_len(&images.path, dims)?;
     Ok(ImageSet {
@@ -33,10 +44,10 @@ pub(crate) fn open(folder: &Path, options: &ReadOptions) -> Result<ImageSet, Dat
         labels: labels.first_bytes(count)?.into_iter().map(usize::from).collect(),
         names: None,
         pixels_per_image,
-        pixels: Pixels::Records(Records {
+        pixels: PixelStorage::Records(Records {
             files: vec![images.into_records(pixels_per_image, count)],
             dims,
-            order: Order::Planes,
+            layout: PixelLayout::ChannelsFirst,
         }),
     })
 }
@@ -51,7 +62,7 @@ fn existing(folder: &Path, stem: &str, suffix: &str) -> PathBuf {
 struct Idx<const NDIM: usize> {
     path: PathBuf,
     file: File,
-    stamp: Stamp,
+    stamp: FileStamp,
     dims: [usize; NDIM],
 }
 
@@ -61,7 +72,7 @@ impl<const NDIM: usize> Idx<NDIM> {
 
     fn open(path: PathBuf) -> Result<Self, DataError> {
         let (mut file, stamp) = open_file(&path)?;
-        let header = read_exactly(&mut file, Self::HEADER, &path, Part::Header)?;
+        let header = read_exactly(&mut file, Self::HEADER, &path, FilePart::Header)?;
         let mut words = header.as_chunks::<4>().0.iter().map(|word| u32::from_be_bytes(*word));
         let magic = words.next().unwrap_or_default();
         // Type 0x08 is unsigned byte.
@@ -69,7 +80,12 @@ impl<const NDIM: usize> Idx<NDIM> {
         if magic != wanted {
             let hint = "unsigned bytes; a file that ends in .gz must be unpacked first";
             let wanted = format!("{wanted:#010x} ({NDIM} dimensions of {hint})");
-            return Err(DataError::format(path, Part::Header, format!("magic number {magic:#010x}"), wanted));
+            return Err(DataError::format(
+                path,
+                FilePart::Header,
+                format!("magic number {magic:#010x}"),
+                wanted,
+            ));
         }
         let mut dims = [0; NDIM];
         for (dim, word) in dims.iter_mut().zip(words) {
@@ -80,7 +96,7 @@ impl<const NDIM: usize> Idx<NDIM> {
     }
 
     fn first_bytes(&mut self, count: usize) -> Result<Vec<u8>, DataError> {
-        read_exactly(&mut self.file, count, &self.path, Part::Whole)
+        read_exactly(&mut self.file, count, &self.path, FilePart::Whole)
     }
 
     /// The first `count` records of `len` bytes, to be read when they are asked for.
@@ -99,7 +115,7 @@ fn check_length(path: &Path, length: u64, header: usize, dims: &[usize]) -> Resu
     let wanted = wanted.map_or_else(|| "a size".to_owned(), |bytes| format!("{bytes} bytes"));
     Err(DataError::format(
         path,
-        Part::Whole,
+        FilePart::Whole,
         format!("{length} bytes"),
         format!("{wanted} for dimensions {dims:?}"),
     ))

@@ -4,19 +4,19 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
-use crate::penalty::Skip;
+use crate::penalty::SkipReason;
 
 /// What the parts of one step add up to.
 #[derive(Debug, Default)]
 pub(super) struct StepSums {
     /// Mean loss of the batch.
     pub(super) loss: f64,
-    penalty: Mean,
+    penalty: RunningMean,
     skipped: u64,
 }
 
 impl StepSums {
-    pub(super) fn add(&mut self, loss: f64, penalty: Option<Result<f64, Skip>>) {
+    pub(super) fn add(&mut self, loss: f64, penalty: Option<Result<f64, SkipReason>>) {
         self.loss += loss;
         match penalty {
             None => {}
@@ -27,12 +27,12 @@ impl StepSums {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Mean {
+pub(super) struct RunningMean {
     sum: f64,
     count: u64,
 }
 
-impl Mean {
+impl RunningMean {
     pub(super) fn add(&mut self, value: f64) {
         self.sum += value;
         self.count += 1;
@@ -44,17 +44,23 @@ impl Mean {
 }
 
 /// The steps since the last line of the log.
-pub(super) struct Window {
+pub(super) struct LogWindow {
     from: Instant,
     images: usize,
-    loss: Mean,
-    penalty: Mean,
+    loss: RunningMean,
+    penalty: RunningMean,
     skipped: u64,
 }
 
-impl Window {
+impl LogWindow {
     pub(super) fn start() -> Self {
-        Self { from: Instant::now(), images: 0, loss: Mean::default(), penalty: Mean::default(), skipped: 0 }
+        Self {
+            from: Instant::now(),
+            images: 0,
+            loss: RunningMean::default(),
+            penalty: RunningMean::default(),
+            skipped: 0,
+        }
     }
 
     pub(super) fn add(&mut self, images: usize, sums: &StepSums) {

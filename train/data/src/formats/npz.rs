@@ -18,19 +18,28 @@ use std::path::Path;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-use crate::error::{DataError, Part};
-use crate::image_set::{ImageDims, ImageSet, Pixels};
-use crate::input::{MAX_VALUES, image_len, len_in_memory, open_file, read_exactly, take_count};
-use crate::memory::{InMemory, Order};
-use crate::npy::Header;
-use crate::records::{RecordFile, Records};
-use crate::shared_file::SharedFile;
+use super::npy::Header;
+use crate::dims::ImageDims;
+use crate::error::{DataError, FilePart};
+use crate::image_set::ImageSet;
+use crate::input::{MAX_VALUES, count_to_read, image_len, len_in_memory, open_file, read_exactly};
+use crate::source::{Dataset, Opener};
+use crate::storage::{InMemory, PixelLayout, PixelStorage, RecordFile, Records, SharedFile};
+
+pub(super) const DATASET: Dataset = Dataset {
+    scheme: "npz",
+    alias: None,
+    path: "FILE",
+    content: "the arrays `images` and `labels`, or `image` and `label`",
+    has_splits: false,
+    open: Opener::Images(|path, options| open(path, options.first)),
+};
 
 /// The names of both arrays.
 const NAMES: [[&str; 2]; 2] = [["images", "labels"], ["image", "label"]];
 
 /// Opens the first images of a NPZ file.
-pub(crate) fn open(path: &Path, first: Option<usize>) -> Result<ImageSet, DataError> {
+fn open(path: &Path, first: Option<usize>) -> Result<ImageSet, DataError> {
     open_within(path, first, MAX_VALUES)
 }
 
@@ -40,7 +49,7 @@ fn open_within(path: &Path, first: Option<usize>, most: usize) -> Result<ImageSe
     let archive = |error: ZipError| {
         DataError::format(
             path,
-            Part::Whole,
+            FilePart::Whole,
             error.to_string(),
             "a NPZ file with the arrays `images` and `labels`",
         )
@@ -63,7 +72,7 @@ struct Images {
     /// Images taken.
     count: usize,
     pixels_per_image: usize,
-    pixels: Pixels,
+    pixels: PixelStorage,
 }
 
 fn read_images(
@@ -73,29 +82,29 @@ fn read_images(
     first: Option<usize>,
     most: usize,
 ) -> Result<Images, DataError> {
-    let part = Part::Array(name);
+    let part = FilePart::Array(name);
     let mut array = ArrayReader::open(archive, path, name)?;
     let shape = array.header.shape.clone();
-    let (dims, order) = layout(&shape)
+    let (dims, layout) = layout(&shape)
         .map_err(|wanted| DataError::format(path, part.clone(), format!("shape {shape:?}"), wanted))?;
     let total = shape.first().copied().unwrap_or_default();
-    let count = take_count(path, total, first)?;
+    let count = count_to_read(path, total, first)?;
     let pixels_per_image = image_len(path, dims)?;
     let is_large = array.header.descr == "|u1" && count.saturating_mul(pixels_per_image) > most;
     if let Some(start) = array.stored_at().filter(|_| is_large) {
-        let pixels = records(path, start, count, dims, order)?;
+        let pixels = records(path, start, count, dims, layout)?;
         return Ok(Images { dims, total, count, pixels_per_image, pixels });
     }
     let values = len_in_memory(path, count, pixels_per_image)?;
     let pixels = match array.header.descr.as_str() {
-        "|u1" => InMemory::of_bytes(array.first_bytes(values)?, dims, order),
-        "<f4" => InMemory::of_floats(array.first_unit_floats(values, pixels_per_image)?, dims, order),
+        "|u1" => InMemory::from_bytes(array.first_bytes(values)?, dims, layout),
+        "<f4" => InMemory::from_floats(array.first_unit_floats(values, pixels_per_image)?, dims, layout),
         other => {
             let wanted = "u8 or little-endian f32: save array.astype('float32')";
             return Err(DataError::format(path, part, format!("element type {other}"), wanted));
         }
     };
-    Ok(Images { dims, total, count, pixels_per_image, pixels: Pixels::InMemory(pixels) })
+    Ok(Images { dims, total, count, pixels_per_image, pixels: PixelStorage::InMemory(pixels) })
 }
 
 /// Images that stay in the file.
@@ -104,33 +113,38 @@ fn records(
     start: u64,
     count: usize,
     dims: ImageDims,
-    order: Order,
-) -> Result<Pixels, DataError> {
+    layout: PixelLayout,
+) -> Result<PixelStorage, DataError> {
     let (file, stamp) = open_file(path)?;
     let stride = image_len(path, dims)? as u64;
     let end = stride.checked_mul(count as u64).and_then(|length| length.checked_add(start));
     if end.is_none_or(|end| end > stamp.length) {
         let found = format!("{} bytes", stamp.length);
-        return Err(DataError::format(path, Part::Whole, found, format!("{count} images of {stride} bytes")));
+        return Err(DataError::format(
+            path,
+            FilePart::Whole,
+            found,
+            format!("{count} images of {stride} bytes"),
+        ));
     }
     let file = SharedFile::new(path.to_owned(), file, stamp);
     let files = vec![RecordFile { file, start, stride, count }];
-    Ok(Pixels::Records(Records { files, dims, order }))
+    Ok(PixelStorage::Records(Records { files, dims, layout }))
 }
 
-/// Dimensions and order of an array of images, or what was wanted instead.
-fn layout(shape: &[usize]) -> Result<(ImageDims, Order), &'static str> {
+/// Dimensions and layout of an array of images, or what was wanted instead.
+fn layout(shape: &[usize]) -> Result<(ImageDims, PixelLayout), &'static str> {
     let colour = |dim: usize| matches!(dim, 1 | 3);
     let dims = |channels, height, width| ImageDims { channels, height, width };
     match *shape {
         [_, a, b, c] => match (colour(a), colour(c)) {
-            (true, false) => Ok((dims(a, b, c), Order::Planes)),
-            (false, true) => Ok((dims(c, a, b), Order::Interleaved { channels: c })),
+            (true, false) => Ok((dims(a, b, c), PixelLayout::ChannelsFirst)),
+            (false, true) => Ok((dims(c, a, b), PixelLayout::ChannelsLast { channels: c })),
             (true, true) => Err("channels (1 or 3) second or last, but not both: save the images as [N, D]"),
             (false, false) => Err("1 or 3 channels second or last, or images saved as [N, D]"),
         },
-        [_, height, width] => Ok((dims(1, height, width), Order::Planes)),
-        [_, values] => Ok((dims(1, 1, values), Order::Planes)),
+        [_, height, width] => Ok((dims(1, height, width), PixelLayout::ChannelsFirst)),
+        [_, values] => Ok((dims(1, 1, values), PixelLayout::ChannelsFirst)),
         _ => Err("[N, C, H, W], [N, H, W, C], [N, H, W] or [N, D]"),
     }
 }
@@ -143,7 +157,7 @@ fn read_labels(
     total: usize,
     count: usize,
 ) -> Result<Vec<usize>, DataError> {
-    let part = Part::Array(name);
+    let part = FilePart::Array(name);
     let mut array = ArrayReader::open(archive, path, name)?;
     if array.header.shape != [total] {
         let found = format!("shape {:?}", array.header.shape);
@@ -156,8 +170,9 @@ fn read_labels(
     let bytes = array.first_bytes(count * integer.size)?;
     let label = |(index, bytes): (usize, &[u8])| {
         let value = integer.value(bytes);
-        usize::try_from(value)
-            .map_err(|_| DataError::format(path, Part::Record(index), format!("label {value}"), "0 or more"))
+        usize::try_from(value).map_err(|_| {
+            DataError::format(path, FilePart::Record(index), format!("label {value}"), "0 or more")
+        })
     };
     bytes.chunks_exact(integer.size).enumerate().map(label).collect()
 }
@@ -197,14 +212,14 @@ struct ArrayReader<'a> {
     entry: zip::read::ZipFile<'a, BufReader<File>>,
     header: Header,
     path: &'a Path,
-    part: Part,
+    part: FilePart,
     /// Bytes of data.
     data: u64,
 }
 
 impl<'a> ArrayReader<'a> {
     fn open(archive: &'a mut Archive, path: &'a Path, name: &'static str) -> Result<Self, DataError> {
-        let part = Part::Array(name);
+        let part = FilePart::Array(name);
         let mut entry = archive.by_name(&format!("{name}.npy")).map_err(|error| {
             DataError::format(path, part.clone(), error.to_string(), "the arrays `images` and `labels`")
         })?;
@@ -245,7 +260,7 @@ impl<'a> ArrayReader<'a> {
             None => Ok(values),
             Some(position) => Err(DataError::format(
                 self.path,
-                Part::Record(position / row),
+                FilePart::Record(position / row),
                 format!("pixel value {}", values[position]),
                 "values in [0, 1] before normalisation, which --mean and --std put into the model",
             )),

@@ -1,4 +1,4 @@
-use std::io::Write;
+use std::io::{Cursor, Write};
 
 use image::{ImageFormat, Rgb, RgbImage};
 use proptest::prelude::*;

@@ -47,7 +47,7 @@ impl Accuracy {
 ///
 /// # Errors
 /// An image that cannot be read.
-pub fn accuracy(
+pub fn measure(
     logits: impl Fn(&Tensor) -> Tensor,
     batches: impl Iterator<Item = Result<DeviceBatch, DataError>>,
     attack: Option<&PgdAttack>,
@@ -69,7 +69,7 @@ pub fn accuracy(
 
 fn attacked(logits: impl Fn(&Tensor) -> Tensor, batch: &DeviceBatch, attack: &PgdAttack) -> Tensor {
     let ball = LinfBall::new(&batch.images, attack.epsilon);
-    let start = ball.random_start(&batch.images, batch.draws(), Purpose::Evaluation);
+    let start = ball.random_start(&batch.images, batch.rng(), Purpose::Evaluation);
     pgd(&ball, &start, attack.steps, attack.step_size, |x| {
         let logits = logits(x);
         let targets = smooth_targets(&batch.label_tensor, logits.size()[1], 0.0);
@@ -106,14 +106,14 @@ mod tests {
     fn an_attack_takes_what_is_closer_than_the_radius() {
         let attack = PgdAttack { epsilon: 0.1, step_size: 0.03, steps: 10 };
         let images = batch(&[0.9, 0.55, 0.45, 0.1, 0.9], &[1, 1, 0, 0, 0]);
-        let found = accuracy(threshold, [Ok(images)].into_iter(), Some(&attack)).unwrap();
+        let found = measure(threshold, [Ok(images)].into_iter(), Some(&attack)).unwrap();
         assert_eq!(found, Accuracy { images: 5, correct: 4, still_correct: Some(2) });
     }
 
     #[test]
     fn a_nan_is_never_correct() {
         let nan = |x: &Tensor| threshold(x) * f64::NAN;
-        let found = accuracy(nan, [Ok(batch(&[0.9], &[0]))].into_iter(), None).unwrap();
+        let found = measure(nan, [Ok(batch(&[0.9], &[0]))].into_iter(), None).unwrap();
         assert_eq!(found, Accuracy { images: 1, correct: 0, still_correct: None });
     }
 }

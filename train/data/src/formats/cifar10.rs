@@ -1,29 +1,40 @@
 //! The binary version of CIFAR-10 (Krizhevsky 2009): per image one label byte and 3,072 bytes, the red, green and blue
-//! plane of 32x32 pixels, row by row. [`Version`] tells it from CIFAR-100, whose records have another label in front.
+//! plane of 32x32 pixels, row by row. [`CifarFormat`] tells it from CIFAR-100, whose records have another label in front.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use crate::error::{DataError, Part};
-use crate::image_set::{ImageDims, ImageSet, Pixels};
-use crate::input::{Stamp, open_file, take_count};
-use crate::memory::Order;
-use crate::open::{ReadOptions, Split};
-use crate::records::{RecordFile, Records};
-use crate::shared_file::SharedFile;
+use crate::dims::ImageDims;
+use crate::error::{DataError, FilePart};
+use crate::image_set::ImageSet;
+use crate::input::{FileStamp, count_to_read, open_file};
+use crate::source::{Dataset, Opener, ReadOptions, Split};
+use crate::storage::PixelLayout;
+use crate::storage::PixelStorage;
+use crate::storage::SharedFile;
+use crate::storage::{RecordFile, Records};
+
+pub(super) const DATASET: Dataset = Dataset {
+    scheme: "cifar10",
+    alias: None,
+    path: "FOLDER",
+    content: "the official binary files",
+    has_splits: true,
+    open: Opener::Images(open),
+};
 
 const DIMS: ImageDims = ImageDims { channels: 3, height: 32, width: 32 };
 const PIXELS: usize = 3 * 32 * 32;
 const NAMES: [&str; 10] =
     ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
-const VERSION: Version = Version { labels: 1, names: &NAMES, max_records: 10_000 };
+const FORMAT: CifarFormat = CifarFormat { label_bytes: 1, names: &NAMES, max_records: 10_000 };
 
 /// What tells the data sets of this family apart.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Version {
+pub(crate) struct CifarFormat {
     /// Label bytes in front of the pixels; the last one counts.
-    pub(crate) labels: usize,
+    pub(crate) label_bytes: usize,
     /// Class names by label.
     pub(crate) names: &'static [&'static str],
     /// As many as every official file has at most.
@@ -31,7 +42,7 @@ pub(crate) struct Version {
 }
 
 /// Opens `test_batch.bin`, or `data_batch_1.bin` to `data_batch_5.bin` one after the other.
-pub(crate) fn open(folder: &Path, options: &ReadOptions) -> Result<ImageSet, DataError> {
+fn open(folder: &Path, options: &ReadOptions) -> Result<ImageSet, DataError> {
     let names: &[&str] = match options.split {
         Split::Train => &[
             "data_batch_1.bin",
@@ -42,10 +53,10 @@ pub(crate) fn open(folder: &Path, options: &ReadOptions) -> Result<ImageSet, Dat
         ],
         Split::Test => &["test_batch.bin"],
     };
-    VERSION.open(folder, names, options.first)
+    FORMAT.open(folder, names, options.first)
 }
 
-impl Version {
+impl CifarFormat {
     /// The first images of these files, one after the other.
     pub(crate) fn open(
         self,
@@ -55,7 +66,7 @@ impl Version {
     ) -> Result<ImageSet, DataError> {
         let files = names.iter().map(|name| self.file(folder.join(name))).collect::<Result<Vec<_>, _>>()?;
         let found = files.iter().map(|file| file.records).sum();
-        let count = take_count(folder, found, first)?;
+        let count = count_to_read(folder, found, first)?;
         let mut labels = Vec::with_capacity(count);
         let mut records = Vec::with_capacity(files.len());
         for file in files {
@@ -68,45 +79,49 @@ impl Version {
             labels,
             names: Some(self.names.iter().map(|name| (*name).to_owned()).collect()),
             pixels_per_image: PIXELS,
-            pixels: Pixels::Records(Records { files: records, dims: DIMS, order: Order::Planes }),
+            pixels: PixelStorage::Records(Records {
+                files: records,
+                dims: DIMS,
+                layout: PixelLayout::ChannelsFirst,
+            }),
         })
     }
 
     fn file(self, path: PathBuf) -> Result<BatchFile, DataError> {
         let (file, stamp) = open_file(&path)?;
-        let (bytes, record) = (stamp.length, self.labels + PIXELS);
+        let (bytes, record) = (stamp.length, self.label_bytes + PIXELS);
         let records = bytes / record as u64;
         if bytes % record as u64 != 0 || records > self.max_records {
             let wanted = format!("at most {} whole records of {record} bytes", self.max_records);
-            return Err(DataError::format(path, Part::Whole, format!("{bytes} bytes"), wanted));
+            return Err(DataError::format(path, FilePart::Whole, format!("{bytes} bytes"), wanted));
         }
-        Ok(BatchFile { version: self, path, file, stamp, records: records as usize })
+        Ok(BatchFile { format: self, path, file, stamp, records: records as usize })
     }
 }
 
 struct BatchFile {
-    version: Version,
+    format: CifarFormat,
     path: PathBuf,
     file: File,
-    stamp: Stamp,
+    stamp: FileStamp,
     records: usize,
 }
 
 impl BatchFile {
     fn record(&self) -> usize {
-        self.version.labels + PIXELS
+        self.format.label_bytes + PIXELS
     }
 
     /// The labels of the first records.
     fn labels(&self, records: usize) -> Result<Vec<usize>, DataError> {
         let mut record = vec![0; self.record()];
         let mut reader = BufReader::with_capacity(64 * record.len(), &self.file);
-        let classes = self.version.names.len();
+        let classes = self.format.names.len();
         let label = |index| {
             reader.read_exact(&mut record).map_err(|source| DataError::io(&self.path, source))?;
-            let label = usize::from(record[self.version.labels - 1]);
+            let label = usize::from(record[self.format.label_bytes - 1]);
             if label >= classes {
-                let (part, wanted) = (Part::Record(index), format!("0 to {}", classes - 1));
+                let (part, wanted) = (FilePart::Record(index), format!("0 to {}", classes - 1));
                 return Err(DataError::format(&self.path, part, format!("label {label}"), wanted));
             }
             Ok(label)
@@ -116,7 +131,7 @@ impl BatchFile {
 
     /// The first records, to be read when they are asked for.
     fn into_records(self, count: usize) -> RecordFile {
-        let (start, stride) = (self.version.labels as u64, self.record() as u64);
+        let (start, stride) = (self.format.label_bytes as u64, self.record() as u64);
         let file = SharedFile::new(self.path, self.file, self.stamp);
         RecordFile { file, start, stride, count }
     }

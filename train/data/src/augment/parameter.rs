@@ -1,15 +1,15 @@
-//! Ranges of settings.
+//! Ranges of parameters.
 
 use std::fmt::Display;
 
 use crate::error::DataError;
 
-/// A setting that must be a probability.
+/// A parameter that must be a probability.
 pub(super) fn probability(name: &'static str, value: f64) -> Result<(), DataError> {
     require(name, (0.0..=1.0).contains(&value), &value, "0 to 1")
 }
 
-/// A setting `[low, high]` with `smallest < low <= high <= largest`.
+/// A parameter `[low, high]` with `smallest < low <= high <= largest`.
 pub(super) fn interval(name: &'static str, ends: [f64; 2], within: [f64; 2]) -> Result<(), DataError> {
     let [smallest, largest] = within;
     let fits = ends[0] > smallest && ends[0] <= ends[1] && ends[1] <= largest;
@@ -17,7 +17,7 @@ pub(super) fn interval(name: &'static str, ends: [f64; 2], within: [f64; 2]) -> 
     require(name, fits, &format!("{ends:?}"), &wanted)
 }
 
-/// An error about that setting, unless it is as wanted.
+/// An error about that parameter, unless it is as wanted.
 pub(super) fn require(
     name: &'static str,
     fits: bool,
@@ -27,5 +27,5 @@ pub(super) fn require(
     if fits {
         return Ok(());
     }
-    Err(DataError::Setting { name, found: found.to_string(), wanted: wanted.to_owned() })
+    Err(DataError::InvalidParameter { name, found: found.to_string(), wanted: wanted.to_owned() })
 }

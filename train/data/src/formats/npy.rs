@@ -7,7 +7,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use crate::error::{DataError, Part};
+use crate::error::{DataError, FilePart};
 use crate::input::read_exactly;
 
 /// NumPy pads to 64 bytes; five dimensions fit in 128.
@@ -26,7 +26,7 @@ pub(crate) struct Header {
 
 impl Header {
     /// Reads the header and leaves the reader at the data.
-    pub(crate) fn read(reader: &mut impl Read, path: &Path, part: &Part) -> Result<Self, DataError> {
+    pub(crate) fn read(reader: &mut impl Read, path: &Path, part: &FilePart) -> Result<Self, DataError> {
         let refuse = |found: String, wanted: &str| DataError::format(path, part.clone(), found, wanted);
         let start = read_exactly(reader, 8, path, part.clone())?;
         let (magic, version) = start.split_at(6);
@@ -128,7 +128,7 @@ mod tests {
     }
 
     fn read(bytes: &[u8]) -> Result<Header, DataError> {
-        Header::read(&mut &*bytes, Path::new("x.npz"), &Part::Array("images"))
+        Header::read(&mut &*bytes, Path::new("x.npz"), &FilePart::Array("images"))
     }
 
     #[test]

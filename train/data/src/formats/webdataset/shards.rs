@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::{DataError, Part};
+use crate::error::{DataError, FilePart};
 
 /// Most files that a pattern may name.
 const MAX_SHARDS: usize = 100_000;
@@ -30,7 +30,12 @@ pub(super) fn shards(path: &Path) -> Result<Vec<PathBuf>, DataError> {
         found
     };
     if found.is_empty() {
-        return Err(DataError::format(path, Part::Whole, "no tar files", "at least one that ends in .tar"));
+        return Err(DataError::format(
+            path,
+            FilePart::Whole,
+            "no tar files",
+            "at least one that ends in .tar",
+        ));
     }
     Ok(found)
 }
@@ -73,7 +78,7 @@ fn braces(text: &str, path: &Path) -> Result<Vec<String>, DataError> {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('{') {
         let wanted = "braces such as {0000..0063} or {a,b}";
-        let refuse = |found: String| DataError::format(path, Part::Whole, found, wanted);
+        let refuse = |found: String| DataError::format(path, FilePart::Whole, found, wanted);
         let (inside, after) = after.split_once('}').ok_or_else(|| refuse("an open brace".to_owned()))?;
         let choices = choices(inside).ok_or_else(|| refuse(format!("`{{{inside}}}`")))?;
         if done.len().saturating_mul(choices.len()) > MAX_SHARDS {

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
-use crate::input::{Stamp, pixel};
+use crate::input::{FileStamp, pixel};
 
 #[cfg(unix)]
 use positional::Shared;
@@ -16,13 +16,13 @@ use seeking::Shared;
 #[derive(Debug)]
 pub(crate) struct SharedFile {
     path: PathBuf,
-    stamp: Stamp,
+    stamp: FileStamp,
     file: Shared,
 }
 
 impl SharedFile {
     /// `stamp` is what `file` had when it was opened.
-    pub(crate) fn new(path: PathBuf, file: File, stamp: Stamp) -> Self {
+    pub(crate) fn new(path: PathBuf, file: File, stamp: FileStamp) -> Self {
         Self { path, stamp, file: Shared::new(file) }
     }
 
@@ -44,7 +44,7 @@ impl SharedFile {
         // Asked afterwards, so that no change before the read goes unseen; asked even if the read failed, because a
         // truncated file says more than an unexpected end.
         let metadata = self.file.get().metadata().map_err(|source| DataError::io(&self.path, source))?;
-        if Stamp::of(&metadata) != self.stamp {
+        if FileStamp::from_metadata(&metadata) != self.stamp {
             return Err(DataError::Changed { path: self.path.clone() });
         }
         read.map_err(|source| DataError::io(&self.path, source))

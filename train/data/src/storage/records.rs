@@ -1,11 +1,11 @@
 //! Images as bytes at fixed places of a file that stays open, so that any of them can be read at any time.
 
+use super::layout::PixelLayout;
+use super::shared_file::SharedFile;
+use crate::dims::ImageDims;
 use crate::error::DataError;
-use crate::image_set::ImageDims;
 use crate::input::pixel;
-use crate::memory::Order;
 use crate::picture::Picture;
-use crate::shared_file::SharedFile;
 
 /// Files of records, one after the other.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub(crate) struct Records {
     pub(crate) files: Vec<RecordFile>,
     /// Of every image.
     pub(crate) dims: ImageDims,
-    pub(crate) order: Order,
+    pub(crate) layout: PixelLayout,
 }
 
 /// A file of records of one size, each with the bytes of an image.
@@ -32,12 +32,12 @@ impl Records {
     /// Reads one image into `out`, which holds as many values as an image.
     pub(crate) fn read(&self, image: usize, out: &mut [f32]) -> Result<(), DataError> {
         let (file, offset) = self.place(image)?;
-        match self.order {
-            Order::Planes => file.file.read_pixels(offset, out),
-            Order::Interleaved { .. } => {
+        match self.layout {
+            PixelLayout::ChannelsFirst => file.file.read_pixels(offset, out),
+            PixelLayout::ChannelsLast { .. } => {
                 let mut bytes = vec![0; out.len()];
                 file.file.read_bytes(offset, &mut bytes)?;
-                self.order.write(&bytes, pixel, out);
+                self.layout.write(&bytes, pixel, out);
                 Ok(())
             }
         }
@@ -48,7 +48,7 @@ impl Records {
         let (file, offset) = self.place(image)?;
         let mut bytes = vec![0; self.dims.channels * self.dims.height * self.dims.width];
         file.file.read_bytes(offset, &mut bytes)?;
-        self.order.picture(&bytes, self.dims)
+        self.layout.picture(&bytes, self.dims)
     }
 
     /// The file of an image, and where its pixels start.

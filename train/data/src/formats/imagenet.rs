@@ -2,26 +2,35 @@
 
 use std::path::Path;
 
-use crate::error::{DataError, Part};
-use crate::folder;
-use crate::open::Split;
-use crate::pictures::PictureSet;
+use super::image_folder;
+use crate::error::{DataError, FilePart};
+use crate::picture_set::PictureSet;
+use crate::source::{Dataset, Opener, Split};
+
+pub(super) const DATASET: Dataset = Dataset {
+    scheme: "imagenet",
+    alias: None,
+    path: "FOLDER",
+    content: "`train` and `val`, each a folder of class folders",
+    has_splits: true,
+    open: Opener::Pictures(|root, options| pictures(root, options.split, options.first)),
+};
 
 /// Opens the first images of a split, of any sizes.
-pub(crate) fn pictures(root: &Path, split: Split, first: Option<usize>) -> Result<PictureSet, DataError> {
+fn pictures(root: &Path, split: Split, first: Option<usize>) -> Result<PictureSet, DataError> {
     let [train, val] = ["train", "val"].map(|name| root.join(name));
     let set = match split {
-        Split::Train => folder::pictures(&train, first)?,
-        Split::Test => folder::pictures(&val, first)?,
+        Split::Train => image_folder::pictures(&train, first)?,
+        Split::Test => image_folder::pictures(&val, first)?,
     };
     if split == Split::Test && train.exists() {
-        let trained = folder::class_names(&train)?;
+        let trained = image_folder::class_names(&train)?;
         let found = set.names.as_deref().unwrap_or_default();
         if found != trained {
             let other = found.iter().zip(&trained).find(|(found, trained)| found != trained);
             let found = other.map_or(format!("{} classes", found.len()), |(name, _)| format!("class {name}"));
             let wanted = format!("the {} classes of {}", trained.len(), train.display());
-            return Err(DataError::format(val, Part::Whole, found, wanted));
+            return Err(DataError::format(val, FilePart::Whole, found, wanted));
         }
     }
     Ok(set)

@@ -1,8 +1,8 @@
 //! One folder of PNG or JPEG files per class, as torchvision's `ImageFolder` reads it.
 //!
 //! Classes are the folders, sorted by the bytes of their names; their position is the label. Within a class, files are
-//! sorted by the path of their folder, then by their name, again as bytes. Every image becomes 8-bit RGB as [`decode`]
-//! says. Nothing is resized.
+//! sorted by the path of their folder, then by their name, again as bytes. Every image becomes 8-bit RGB as
+//! [`decode`](crate::decode) says. Nothing is resized.
 //!
 //! Opening as an [`ImageSet`](crate::ImageSet) reads every header, so that a file of another size is found before
 //! anything is computed, and decodes nothing; opening as a [`PictureSet`] reads none. Damage behind a header is found
@@ -10,110 +10,75 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use crate::decode::{self, Origin, is_image};
-use crate::error::{DataError, Part};
-use crate::image_set::{ImageDims, Pixels};
-use crate::input::{Stamp, open_file, take_count};
-use crate::picture::Picture;
-use crate::pictures::PictureSet;
+use crate::decode::is_image;
+use crate::error::{DataError, FilePart};
+use crate::input::count_to_read;
+use crate::picture_set::PictureSet;
+use crate::source::{Dataset, Opener};
+use crate::storage::{ImageFiles, PixelStorage};
+
+pub(super) const DATASET: Dataset = Dataset {
+    scheme: "folder",
+    alias: None,
+    path: "FOLDER",
+    content: "one folder of PNG or JPEG files per class",
+    has_splits: false,
+    open: Opener::Pictures(|root, options| pictures(root, options.first)),
+};
 
 /// Folders inside a class folder; more is a mistake or a loop.
 const MAX_DEPTH: usize = 8;
 
 /// Opens the first images of a folder of class folders, of any sizes.
-pub(crate) fn pictures(root: &Path, first: Option<usize>) -> Result<PictureSet, DataError> {
+pub(super) fn pictures(root: &Path, first: Option<usize>) -> Result<PictureSet, DataError> {
     let Listing { names, files } = list(root)?;
-    of_files(root, names, files, first)
+    picture_set(root, names, files, first)
 }
 
 /// The first of these images, in their order.
-pub(crate) fn of_files(
+pub(super) fn picture_set(
     root: &Path,
     names: Vec<String>,
     mut files: Vec<(PathBuf, usize)>,
     first: Option<usize>,
 ) -> Result<PictureSet, DataError> {
-    files.truncate(take_count(root, files.len(), first)?);
-    let (files, labels) =
-        files.into_iter().map(|(path, label)| (ImageFile { path, stamp: None }, label)).unzip();
+    files.truncate(count_to_read(root, files.len(), first)?);
+    let (paths, labels): (Vec<PathBuf>, Vec<usize>) = files.into_iter().unzip();
     Ok(PictureSet {
         labels,
         names: Some(names),
         channels: 3,
-        pixels: Pixels::ImageFiles(ImageFiles { files }),
+        pixels: PixelStorage::ImageFiles(ImageFiles::new(paths)),
     })
 }
 
-/// Files of one image each.
-#[derive(Debug)]
-pub(crate) struct ImageFiles {
-    files: Vec<ImageFile>,
-}
-
-#[derive(Debug)]
-struct ImageFile {
-    path: PathBuf,
-    /// Where the header was read before.
-    stamp: Option<Stamp>,
-}
-
-impl ImageFiles {
-    /// Reads a header, and remembers the state of the file.
-    pub(crate) fn stamp(&mut self, image: usize) -> Result<ImageDims, DataError> {
-        let count = self.files.len();
-        let file = self.files.get_mut(image).ok_or(DataError::NoSuchImage { image, count })?;
-        let (open, stamp) = open_file(&file.path)?;
-        file.stamp = Some(stamp);
-        decode::dims(BufReader::new(open), Origin { path: &file.path, entry: None })
-    }
-
-    pub(crate) fn path(&self, image: usize) -> Option<&Path> {
-        self.files.get(image).map(|file| file.path.as_path())
-    }
-
-    /// Decodes one image.
-    pub(crate) fn picture(&self, image: usize) -> Result<Picture, DataError> {
-        let count = self.files.len();
-        let ImageFile { path, stamp } =
-            self.files.get(image).ok_or(DataError::NoSuchImage { image, count })?;
-        let (mut file, found) = open_file(path)?;
-        if stamp.is_some_and(|stamp| stamp != found) {
-            return Err(DataError::Changed { path: path.clone() });
-        }
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(|source| DataError::io(path, source))?;
-        decode::picture(&bytes, Origin { path, entry: None })
-    }
-}
-
 /// What a root holds.
-pub(crate) struct Listing {
+pub(super) struct Listing {
     /// Class names by label.
-    pub(crate) names: Vec<String>,
+    pub(super) names: Vec<String>,
     /// Every image with its label, in file order.
-    pub(crate) files: Vec<(PathBuf, usize)>,
+    pub(super) files: Vec<(PathBuf, usize)>,
 }
 
 /// Every image of every class.
-pub(crate) fn list(root: &Path) -> Result<Listing, DataError> {
+pub(super) fn list(root: &Path) -> Result<Listing, DataError> {
     let classes = classes(root)?;
     let mut files = Vec::new();
     for (label, class) in classes.iter().enumerate() {
-        let mut of_class = Vec::new();
-        collect_images(class, 0, &mut of_class)?;
-        if of_class.is_empty() {
+        let mut images = Vec::new();
+        collect_images(class, 0, &mut images)?;
+        if images.is_empty() {
             return Err(DataError::format(
                 class,
-                Part::Whole,
+                FilePart::Whole,
                 "no images",
                 "PNG or JPEG files of that class",
             ));
         }
-        of_class.sort_by_key(|path| sort_key(path));
-        files.extend(of_class.into_iter().map(|path| (path, label)));
+        images.sort_by_key(|path| sort_key(path));
+        files.extend(images.into_iter().map(|path| (path, label)));
     }
     Ok(Listing { names: classes.iter().map(|class| name(class)).collect(), files })
 }
@@ -122,13 +87,13 @@ pub(crate) fn list(root: &Path) -> Result<Listing, DataError> {
 fn classes(root: &Path) -> Result<Vec<PathBuf>, DataError> {
     let classes: Vec<PathBuf> = entries(root)?.into_iter().filter(|path| path.is_dir()).collect();
     if classes.is_empty() {
-        return Err(DataError::format(root, Part::Whole, "no folders", "one folder of images per class"));
+        return Err(DataError::format(root, FilePart::Whole, "no folders", "one folder of images per class"));
     }
     Ok(classes)
 }
 
 /// The names of the class folders, by label.
-pub(crate) fn class_names(root: &Path) -> Result<Vec<String>, DataError> {
+pub(super) fn class_names(root: &Path) -> Result<Vec<String>, DataError> {
     Ok(classes(root)?.iter().map(|class| name(class)).collect())
 }
 
@@ -154,7 +119,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
 fn collect_images(folder: &Path, depth: usize, images: &mut Vec<PathBuf>) -> Result<(), DataError> {
     if depth > MAX_DEPTH {
         let (found, wanted) = (format!("folders {depth} deep"), format!("at most {MAX_DEPTH}"));
-        return Err(DataError::format(folder, Part::Whole, found, wanted));
+        return Err(DataError::format(folder, FilePart::Whole, found, wanted));
     }
     for path in entries(folder)? {
         if path.is_dir() {
@@ -172,6 +137,7 @@ fn collect_images(folder: &Path, depth: usize, images: &mut Vec<PathBuf>) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dims::ImageDims;
     use crate::image_set::ImageSet;
     use crate::input::pixel;
     use image::{DynamicImage, GrayImage, ImageBuffer, Luma, Rgb, RgbImage, Rgba, RgbaImage};

@@ -4,11 +4,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::augment::Evaluation;
-use crate::error::{DataError, Part};
-use crate::image_set::{ImageDims, ImageSet, Pixels};
+use crate::dims::ImageDims;
+use crate::error::{DataError, FilePart};
+use crate::image_set::ImageSet;
 use crate::input::image_len;
-use crate::memory::{InMemory, Order};
 use crate::picture::Picture;
+use crate::storage::PixelStorage;
+use crate::storage::{InMemory, PixelLayout};
 
 /// Bytes of pixels up to which a file of records is read at once, so that no sample waits for the disk: CIFAR-10 and
 /// CIFAR-100 have 147 MiB.
@@ -24,14 +26,15 @@ pub struct PictureSet {
     pub names: Option<Vec<String>>,
     /// Of every image: 3 for PNG and JPEG files, also grey ones, whose values are repeated; that of the records else.
     pub(crate) channels: usize,
-    pub(crate) pixels: Pixels,
+    pub(crate) pixels: PixelStorage,
 }
 
 impl PictureSet {
     /// Images of one size, whose records are read into memory where they are few.
-    pub(crate) fn of_image_set(set: ImageSet, path: &Path) -> Result<Self, DataError> {
-        let refuse = |found: String, wanted: &str| Err(DataError::format(path, Part::Whole, found, wanted));
-        if matches!(&set.pixels, Pixels::InMemory(array) if !array.has_bytes()) {
+    pub(crate) fn from_image_set(set: ImageSet, path: &Path) -> Result<Self, DataError> {
+        let refuse =
+            |found: String, wanted: &str| Err(DataError::format(path, FilePart::Whole, found, wanted));
+        if matches!(&set.pixels, PixelStorage::InMemory(array) if !array.has_bytes()) {
             return refuse("images of f32".to_owned(), "u8 for training: augmentation works on bytes");
         }
         let ImageDims { channels, .. } = set.dims;
@@ -40,12 +43,16 @@ impl PictureSet {
         }
         let bytes = set.count().saturating_mul(set.pixels_per_image());
         let pixels = match set.pixels {
-            Pixels::Records(records) if bytes <= READ_AT_ONCE => {
+            PixelStorage::Records(records) if bytes <= READ_AT_ONCE => {
                 let mut bytes = Vec::with_capacity(bytes);
                 for image in 0..set.labels.len() {
                     bytes.extend_from_slice(records.picture(image)?.bytes());
                 }
-                Pixels::InMemory(InMemory::of_bytes(bytes, set.dims, Order::Interleaved { channels }))
+                PixelStorage::InMemory(InMemory::from_bytes(
+                    bytes,
+                    set.dims,
+                    PixelLayout::ChannelsLast { channels },
+                ))
             }
             pixels => pixels,
         };
@@ -85,7 +92,7 @@ impl PictureSet {
             return Err(DataError::WrongLength { found: out.len(), wanted });
         }
         let picture = self.read_rgb(image)?;
-        let picture = evaluation.apply(&picture).map_err(|source| self.blame(image, source))?;
+        let picture = evaluation.apply(&picture).map_err(|source| self.sample_error(image, source))?;
         picture.write_planes(out);
         Ok(())
     }
@@ -112,7 +119,7 @@ impl PictureSet {
             let parts = images.chunks(share).zip(pixels.chunks_mut((share * len).max(1)));
             let threads: Vec<_> = parts.map(|(images, out)| scope.spawn(move || read(images, out))).collect();
             let panicked =
-                || DataError::format("images", Part::Whole, "a panic", "pixels; this is a bug in Mimir");
+                || DataError::format("images", FilePart::Whole, "a panic", "pixels; this is a bug in Mimir");
             threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|_| Err(panicked())))
         })?;
         Ok(pixels)
@@ -127,7 +134,7 @@ impl PictureSet {
             None => Ok(()),
             Some(image) => {
                 let (found, wanted) = (format!("label {}", self.labels[image]), format!("below {classes}"));
-                Err(DataError::format(self.place(image), Part::Whole, found, wanted))
+                Err(DataError::format(self.place(image), FilePart::Whole, found, wanted))
             }
         }
     }
@@ -135,16 +142,16 @@ impl PictureSet {
     /// The file that an image comes from, as far as it is known.
     pub fn place(&self, image: usize) -> String {
         let known = match &self.pixels {
-            Pixels::Records(records) => Some(records.name(image)),
-            Pixels::ImageFiles(files) => files.path(image).map(|path| path.display().to_string()),
-            Pixels::Entries(entries) => entries.name(image),
-            Pixels::InMemory(_) => None,
+            PixelStorage::Records(records) => Some(records.name(image)),
+            PixelStorage::ImageFiles(files) => files.path(image).map(|path| path.display().to_string()),
+            PixelStorage::TarEntries(entries) => entries.name(image),
+            PixelStorage::InMemory(_) => None,
         };
         known.unwrap_or_else(|| format!("image {image}"))
     }
 
     /// An error that names the image.
-    pub(crate) fn blame(&self, image: usize, source: DataError) -> DataError {
+    pub(crate) fn sample_error(&self, image: usize, source: DataError) -> DataError {
         DataError::Sample { id: image as u64, place: self.place(image), source: Box::new(source) }
     }
 
@@ -169,8 +176,8 @@ impl PictureSet {
 
     fn header(&mut self, image: usize) -> Result<ImageDims, DataError> {
         match &mut self.pixels {
-            Pixels::ImageFiles(files) => files.stamp(image),
-            Pixels::Entries(entries) => entries.dims(image),
+            PixelStorage::ImageFiles(files) => files.read_dims(image),
+            PixelStorage::TarEntries(entries) => entries.dims(image),
             pixels => Ok(pixels.picture(image)?.dims()),
         }
     }
@@ -194,7 +201,8 @@ mod tests {
         };
         let bytes: Vec<u8> = (0..10).flat_map(record).collect();
         std::fs::write(folder.join("test_batch.bin"), bytes).unwrap();
-        (crate::DataSource::Cifar10(folder.to_owned()), ReadOptions { split: Split::Test, first: None })
+        let source = format!("cifar10:{}", folder.display()).parse().unwrap();
+        (source, ReadOptions { split: Split::Test, first: None })
     }
 
     #[test]

@@ -9,17 +9,25 @@
 mod shards;
 
 use std::fs::File;
-use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use tar::{Archive, EntryType};
 
-use crate::decode::{self, Origin};
-use crate::error::{DataError, Part};
-use crate::image_set::{ImageDims, Pixels};
-use crate::input::{Stamp, open_file, take_count};
-use crate::picture::Picture;
-use crate::pictures::PictureSet;
+use crate::error::{DataError, FilePart};
+use crate::input::{count_to_read, open_file};
+use crate::picture_set::PictureSet;
+use crate::source::{Dataset, Opener};
+use crate::storage::{PixelStorage, TarEntries, TarImage};
+
+pub(super) const DATASET: Dataset = Dataset {
+    scheme: "webdataset",
+    alias: None,
+    path: "PATH",
+    content: "tar files: one, a folder of them, or a pattern such as train-{0000..0063}.tar or train-*.tar",
+    has_splits: false,
+    open: Opener::Pictures(|path, options| pictures(path, options.first)),
+};
 
 /// Bytes of one encoded image.
 const MAX_ENCODED: u64 = 1 << 28;
@@ -29,79 +37,25 @@ const MAX_CLASS: u64 = 32;
 const END: u64 = 1024;
 
 /// Opens the first images of one or several tar files, of any sizes.
-pub(crate) fn pictures(path: &Path, first: Option<usize>) -> Result<PictureSet, DataError> {
+fn pictures(path: &Path, first: Option<usize>) -> Result<PictureSet, DataError> {
     let mut index = Index::default();
     for path in shards::shards(path)? {
         if first.is_none_or(|first| index.labels.len() < first) {
             index.shard(path)?;
         }
     }
-    let count = take_count(path, index.labels.len(), first)?;
+    let count = count_to_read(path, index.labels.len(), first)?;
     index.labels.truncate(count);
     index.entries.images.truncate(count);
     let Index { labels, entries } = index;
-    Ok(PictureSet { labels, names: None, channels: 3, pixels: Pixels::Entries(entries) })
-}
-
-/// Images at their places in tar files. The files are opened for each image: sets of a thousand shards are usual, and so
-/// is a limit of a thousand open files.
-#[derive(Debug, Default)]
-pub(crate) struct Entries {
-    shards: Vec<(PathBuf, Stamp)>,
-    images: Vec<Image>,
-}
-
-#[derive(Debug)]
-struct Image {
-    shard: usize,
-    name: String,
-    offset: u64,
-    /// At most [`MAX_ENCODED`].
-    length: u64,
-}
-
-impl Entries {
-    /// Decodes one image.
-    pub(crate) fn picture(&self, image: usize) -> Result<Picture, DataError> {
-        let (bytes, origin) = self.read(image)?;
-        decode::picture(&bytes, origin)
-    }
-
-    /// The dimensions of one image.
-    pub(crate) fn dims(&self, image: usize) -> Result<ImageDims, DataError> {
-        let (bytes, origin) = self.read(image)?;
-        decode::dims(Cursor::new(bytes), origin)
-    }
-
-    /// The tar file and the entry of an image.
-    pub(crate) fn name(&self, image: usize) -> Option<String> {
-        let Image { shard, name, .. } = self.images.get(image)?;
-        Some(format!("{}, entry `{name}`", self.shards.get(*shard)?.0.display()))
-    }
-
-    fn read(&self, image: usize) -> Result<(Vec<u8>, Origin<'_>), DataError> {
-        let no_image = || DataError::NoSuchImage { image, count: self.images.len() };
-        let entry = self.images.get(image).ok_or_else(no_image)?;
-        let (path, stamp) = self.shards.get(entry.shard).ok_or_else(no_image)?;
-        let (mut file, found) = open_file(path)?;
-        if found != *stamp {
-            return Err(DataError::Changed { path: path.clone() });
-        }
-        let mut bytes = vec![0; entry.length as usize];
-        let mut fill = || {
-            file.seek(SeekFrom::Start(entry.offset))?;
-            file.read_exact(&mut bytes)
-        };
-        fill().map_err(|source| DataError::io(path, source))?;
-        Ok((bytes, Origin { path, entry: Some(&entry.name) }))
-    }
+    Ok(PictureSet { labels, names: None, channels: 3, pixels: PixelStorage::TarEntries(entries) })
 }
 
 /// What opening finds.
 #[derive(Default)]
 struct Index {
     labels: Vec<usize>,
-    entries: Entries,
+    entries: TarEntries,
 }
 
 /// The entries of one sample so far.
@@ -109,7 +63,7 @@ struct Index {
 struct Sample {
     key: String,
     label: Option<usize>,
-    image: Option<Image>,
+    image: Option<TarImage>,
 }
 
 impl Index {
@@ -119,7 +73,7 @@ impl Index {
         let shard = self.entries.shards.len();
         let mut archive = Archive::new(BufReader::new(file));
         let refuse = |error: std::io::Error| {
-            DataError::format(&path, Part::Whole, error.to_string(), "an uncompressed tar file")
+            DataError::format(&path, FilePart::Whole, error.to_string(), "an uncompressed tar file")
         };
         let mut sample = Sample::default();
         let mut end = 0;
@@ -148,7 +102,7 @@ impl Index {
 
     fn finish(&mut self, sample: Sample, path: &Path) -> Result<(), DataError> {
         let refuse = |found: &str, wanted: &str| {
-            let part = Part::Entry(sample.key.clone());
+            let part = FilePart::Entry(sample.key.clone());
             Err(DataError::format(path, part, format!("a sample {found}"), wanted))
         };
         match (sample.label, sample.image) {
@@ -183,7 +137,7 @@ fn check_end(mut file: File, end: u64, path: &Path) -> Result<(), DataError> {
         return Ok(());
     }
     let found = format!("a tar file that is cut after byte {end}");
-    Err(DataError::format(path, Part::Whole, found, "one that ends with two empty blocks"))
+    Err(DataError::format(path, FilePart::Whole, found, "one that ends with two empty blocks"))
 }
 
 /// One entry with its place, which lies in the file.
@@ -219,7 +173,7 @@ impl<'a, R: Read> Entry<'a, R> {
     }
 
     fn refuse(&self, found: impl Into<String>, wanted: &str) -> DataError {
-        DataError::format(self.path, Part::Entry(self.name.clone()), found, wanted)
+        DataError::format(self.path, FilePart::Entry(self.name.clone()), found, wanted)
     }
 
     /// Keeps what this entry is, unless the sample has one already.
@@ -250,12 +204,12 @@ impl<'a, R: Read> Entry<'a, R> {
             .ok_or_else(|| self.refuse(format!("class `{}`", text.trim()), "a decimal number, 0 or more"))
     }
 
-    fn image(&self, shard: usize) -> Result<Image, DataError> {
+    fn image(&self, shard: usize) -> Result<TarImage, DataError> {
         if self.length > MAX_ENCODED {
             let wanted = format!("at most {MAX_ENCODED}");
             return Err(self.refuse(format!("an image of {} bytes", self.length), &wanted));
         }
-        Ok(Image { shard, name: self.name.clone(), offset: self.offset, length: self.length })
+        Ok(TarImage { shard, name: self.name.clone(), offset: self.offset, length: self.length })
     }
 }
 

@@ -103,7 +103,7 @@ fn generated_images_are_read_from_memory_and_from_the_file() {
     std::fs::write(&path, &bytes).unwrap();
     for most in [48, 47] {
         let set = open_within(&path, None, most).unwrap();
-        assert_eq!(matches!(set.pixels, Pixels::Records(_)), most == 47);
+        assert_eq!(matches!(set.pixels, PixelStorage::Records(_)), most == 47);
         assert_eq!(set.labels, [3, 1, 4, 1]);
         for image in [3, 0] {
             let wanted = images.index_axis(ndarray::Axis(0), image);
@@ -114,7 +114,7 @@ fn generated_images_are_read_from_memory_and_from_the_file() {
     }
     // Compressed arrays have no places.
     std::fs::write(&path, npz(&images, &array![3_i64, 1, 4, 1])).unwrap();
-    assert!(matches!(open_within(&path, None, 47).unwrap().pixels, Pixels::InMemory(_)));
+    assert!(matches!(open_within(&path, None, 47).unwrap().pixels, PixelStorage::InMemory(_)));
 }
 
 #[test]
