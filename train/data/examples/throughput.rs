@@ -46,8 +46,8 @@ fn named(name: &str) -> Result<Augmentation, String> {
             erasing: Some(Erasing {
                 probability: 0.25,
                 fill: ErasingFill::Pixel,
-                area: Erasing::usual_area(),
-                min_aspect: Erasing::usual_aspect(),
+                area: Erasing::default_area(),
+                min_aspect: Erasing::default_aspect(),
             }),
             ..Augmentation::random_resized_crop_flip()
         }),

@@ -102,12 +102,12 @@ pub enum DataError {
         wanted: String,
     },
     /// One sample of a training set could not be used.
-    #[error("sample {id} ({place}): {source}")]
+    #[error("sample {id} ({location}): {source}")]
     Sample {
         /// Its id.
         id: u64,
         /// The file it comes from.
-        place: String,
+        location: String,
         /// Why.
         source: Box<DataError>,
     },

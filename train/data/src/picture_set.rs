@@ -134,13 +134,13 @@ impl PictureSet {
             None => Ok(()),
             Some(image) => {
                 let (found, wanted) = (format!("label {}", self.labels[image]), format!("below {classes}"));
-                Err(DataError::format(self.place(image), FilePart::Whole, found, wanted))
+                Err(DataError::format(self.location(image), FilePart::Whole, found, wanted))
             }
         }
     }
 
     /// The file that an image comes from, as far as it is known.
-    pub fn place(&self, image: usize) -> String {
+    pub fn location(&self, image: usize) -> String {
         let known = match &self.pixels {
             PixelStorage::Records(records) => Some(records.name(image)),
             PixelStorage::ImageFiles(files) => files.path(image).map(|path| path.display().to_string()),
@@ -152,7 +152,7 @@ impl PictureSet {
 
     /// An error that names the image.
     pub(crate) fn sample_error(&self, image: usize, source: DataError) -> DataError {
-        DataError::Sample { id: image as u64, place: self.place(image), source: Box::new(source) }
+        DataError::Sample { id: image as u64, location: self.location(image), source: Box::new(source) }
     }
 
     /// The same images where all have one size, which every header tells.
@@ -162,14 +162,14 @@ impl PictureSet {
             let dims = self.header(image)?;
             if dims != first {
                 return Err(DataError::MixedSizes {
-                    first: PathBuf::from(self.place(0)),
+                    first: PathBuf::from(self.location(0)),
                     first_dims: first,
-                    other: PathBuf::from(self.place(image)),
+                    other: PathBuf::from(self.location(image)),
                     other_dims: dims,
                 });
             }
         }
-        let pixels_per_image = image_len(Path::new(&self.place(0)), first)?;
+        let pixels_per_image = image_len(Path::new(&self.location(0)), first)?;
         let Self { labels, names, pixels, .. } = self;
         Ok(ImageSet { dims: first, labels, names, pixels_per_image, pixels })
     }

@@ -115,8 +115,8 @@ impl TrainingSet {
     }
 
     /// The file of an image.
-    pub(crate) fn place(&self, index: SampleIndex) -> String {
-        self.find(index).map_or_else(|_| format!("{index:?}"), |(set, image)| set.place(image))
+    pub(crate) fn location(&self, index: SampleIndex) -> String {
+        self.find(index).map_or_else(|_| format!("{index:?}"), |(set, image)| set.location(image))
     }
 
     fn find(&self, index: SampleIndex) -> Result<(&PictureSet, usize), DataError> {
@@ -175,7 +175,7 @@ pub(crate) mod tests {
     pub(crate) fn plain(count: usize, first: usize, channels: usize) -> Arc<PictureSet> {
         let dims = ImageDims { channels, height: 4, width: 4 };
         let len = 16 * channels;
-        let bytes = (0..count * len).map(|place| (first + place / len) as u8).collect();
+        let bytes = (0..count * len).map(|location| (first + location / len) as u8).collect();
         let pixels = PixelStorage::InMemory(InMemory::from_bytes(bytes, dims, PixelLayout::ChannelsFirst));
         let labels = (0..count).map(|image| image % 10).collect();
         let set = ImageSet { dims, labels, names: None, pixels_per_image: len, pixels };

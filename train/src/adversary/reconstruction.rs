@@ -29,19 +29,21 @@ pub fn attack_reconstruction(
             let movable = mask.visible_pixels(side, side, architecture.patch_size);
             let ball = LinfBall::restricted(images, epsilon, &movable);
             let target = model.target(images);
-            ascend(adversary, &ball, images, rng, |x| summed_error(model, x, &target, mask))
+            gradient_ascent(adversary, &ball, images, rng, |x| summed_loss(model, x, &target, mask))
         }
         AdversaryVariant::Authors => {
             let ratio = mask.ratio();
-            let own = Mask::random(rng, Purpose::AttackMask, architecture.num_patches(), ratio);
-            let own = own.to_device(images.device());
+            let attack_mask = Mask::random(rng, Purpose::AttackMask, architecture.num_patches(), ratio);
+            let attack_mask = attack_mask.to_device(images.device());
             let ball = LinfBall::new(images, epsilon);
-            ascend(adversary, &ball, images, rng, |x| summed_error(model, x, &model.target(x), &own))
+            gradient_ascent(adversary, &ball, images, rng, |x| {
+                summed_loss(model, x, &model.target(x), &attack_mask)
+            })
         }
     }
 }
 
-fn ascend(
+fn gradient_ascent(
     adversary: &PretrainAdversary,
     ball: &LinfBall,
     images: &Tensor,
@@ -57,7 +59,7 @@ fn ascend(
 }
 
 /// The reconstruction loss times the number of hidden patches: a sum, as the module page says.
-fn summed_error(model: &MaskedAutoencoder, x: &Tensor, target: &Tensor, mask: &Mask) -> Tensor {
+fn summed_loss(model: &MaskedAutoencoder, x: &Tensor, target: &Tensor, mask: &Mask) -> Tensor {
     let prediction = model.decode(&model.encode(x, mask), mask);
     let error = (prediction.to_kind(Kind::Float) - target).square().mean_dim(-1, false, Kind::Float); // [N, L]
     (error * &mask.masked).sum(Kind::Float)
@@ -74,14 +76,14 @@ mod tests {
     const ARCHITECTURE: Architecture =
         Architecture { family: Family::Vit, width: 16, depth: 2, heads: 2, image_size: 8, patch_size: 2 };
 
-    struct Bench {
+    struct Fixture {
         parameters: Parameters,
         model: MaskedAutoencoder,
         images: Tensor,
         ids: Vec<u64>,
     }
 
-    impl Bench {
+    impl Fixture {
         fn new() -> Self {
             let mut parameters = Parameters::new(1, Device::Cpu);
             let decoder = DecoderShape { width: 16, depth: 1, heads: 2 };
@@ -123,42 +125,42 @@ mod tests {
 
     #[test]
     fn the_papers_attack_raises_the_loss_by_visible_pixels_alone() {
-        let bench = Bench::new();
-        let x = bench.attack(AdversaryVariant::Paper, 3);
-        assert_eq!(bench.hidden_movement(&x), 0.0);
-        assert!((&x - &bench.images).abs().max().double_value(&[]) <= 8.0 / 255.0 + 1e-6);
+        let fixture = Fixture::new();
+        let x = fixture.attack(AdversaryVariant::Paper, 3);
+        assert_eq!(fixture.hidden_movement(&x), 0.0);
+        assert!((&x - &fixture.images).abs().max().double_value(&[]) <= 8.0 / 255.0 + 1e-6);
         assert!(
-            bench.loss(&x) > bench.loss(&bench.images),
+            fixture.loss(&x) > fixture.loss(&fixture.images),
             "{} {}",
-            bench.loss(&x),
-            bench.loss(&bench.images)
+            fixture.loss(&x),
+            fixture.loss(&fixture.images)
         );
     }
 
     #[test]
     fn the_authors_attack_moves_hidden_pixels_too() {
-        let bench = Bench::new();
-        let x = bench.attack(AdversaryVariant::Authors, 1);
-        assert!(bench.hidden_movement(&x) > 2.0 / 255.0);
+        let fixture = Fixture::new();
+        let x = fixture.attack(AdversaryVariant::Authors, 1);
+        assert!(fixture.hidden_movement(&x) > 2.0 / 255.0);
         // Steps of 10/255 from anywhere in ±8/255 end at least 2/255 away (spec 2.1), where the range of pixels allows.
-        let inside = bench.images.gt(0.05).logical_and(&bench.images.lt(0.95)).to_kind(Kind::Float);
-        let least = ((&x - &bench.images).abs() + (1.0f64 - inside)).min().double_value(&[]);
+        let inside = fixture.images.gt(0.05).logical_and(&fixture.images.lt(0.95)).to_kind(Kind::Float);
+        let least = ((&x - &fixture.images).abs() + (1.0f64 - inside)).min().double_value(&[]);
         assert!(least >= 2.0 / 255.0 - 1e-6, "{least}");
     }
 
     #[test]
     fn an_attack_leaves_no_gradient_in_the_parameters() {
-        let bench = Bench::new();
-        let _ = bench.attack(AdversaryVariant::Paper, 1);
-        assert!(bench.parameters.trainable().all(|parameter| !parameter.tensor.grad().defined()));
+        let fixture = Fixture::new();
+        let _ = fixture.attack(AdversaryVariant::Paper, 1);
+        assert!(fixture.parameters.trainable().all(|parameter| !parameter.tensor.grad().defined()));
     }
 
     #[test]
     fn an_image_is_attacked_the_same_in_any_batch() {
-        let bench = Bench::new();
-        let whole = bench.attack(AdversaryVariant::Paper, 2);
-        let ids = bench.ids[2..4].to_vec();
-        let part = Bench { images: bench.images.narrow(0, 2, 2), ids, ..Bench::new() };
+        let fixture = Fixture::new();
+        let whole = fixture.attack(AdversaryVariant::Paper, 2);
+        let ids = fixture.ids[2..4].to_vec();
+        let part = Fixture { images: fixture.images.narrow(0, 2, 2), ids, ..Fixture::new() };
         let alone = part.attack(AdversaryVariant::Paper, 2);
         // The last bits of a product depend on the batch; a sign could flip at a gradient of nearly 0, and none does here.
         assert!(alone.allclose(&whole.narrow(0, 2, 2), 0.0, 1e-6, false));

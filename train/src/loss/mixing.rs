@@ -31,11 +31,11 @@ impl Mixing {
     /// Samples how a batch is mixed, of images of `size` × `size` pixels.
     pub fn sample(config: &MixConfig, rng: BatchRng<'_>, size: i64) -> Self {
         let mut stream = rng.batch_stream(Purpose::Mix);
-        if !stream.chance(config.probability) {
+        if !stream.bernoulli(config.probability) {
             return Self::None;
         }
         let cut = match (config.mixup > 0.0, config.cutmix > 0.0) {
-            (true, true) => stream.chance(config.switch),
+            (true, true) => stream.bernoulli(config.switch),
             (_, cut) => cut,
         };
         if cut {

@@ -45,18 +45,19 @@ impl ConvStem {
     pub(super) fn forward(&self, images: &Tensor, mask: Option<&Mask>) -> Tensor {
         let mut patch = self.patch_size;
         // The channels lie innermost in memory from here on: convolutions are as fast and normalisation needs no copy.
-        let mut x = self.hide(images, mask, patch).permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
+        let mut x =
+            self.mask_patches(images, mask, patch).permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
         for (convolution, norm) in &self.stages {
             let pixels = convolution.forward(&x).permute([0, 2, 3, 1]); // [N, H', W', C]
             x = norm.forward(&pixels).gelu("none").permute([0, 3, 1, 2]);
             patch /= 2;
-            x = self.hide(&x, mask, patch);
+            x = self.mask_patches(&x, mask, patch);
         }
         self.project.forward(&x)
     }
 
     /// 0 where a patch of `patch` × `patch` values is hidden.
-    fn hide(&self, x: &Tensor, mask: Option<&Mask>, patch: i64) -> Tensor {
+    fn mask_patches(&self, x: &Tensor, mask: Option<&Mask>, patch: i64) -> Tensor {
         match mask {
             None => x.shallow_clone(),
             Some(mask) => x * mask.visible_pixels(self.side, self.side, patch),

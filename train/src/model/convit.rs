@@ -59,11 +59,15 @@ pub(super) fn positional_block(
     heads: i64,
     compute: Kind,
 ) -> Block<PositionalAttention> {
-    Block::around(scope, width, compute, |scope| PositionalAttention::new(scope, width, heads, compute))
+    Block::with_attention(scope, width, compute, |scope| {
+        PositionalAttention::new(scope, width, heads, compute)
+    })
 }
 
 fn plain_block(scope: Scope<'_>, width: i64, heads: i64, compute: Kind) -> Block {
-    Block::around(scope, width, compute, |scope| Attention::without_qkv_bias(scope, width, heads, compute))
+    Block::with_attention(scope, width, compute, |scope| {
+        Attention::without_qkv_bias(scope, width, heads, compute)
+    })
 }
 
 impl Encoder for Convit {

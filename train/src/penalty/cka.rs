@@ -8,7 +8,7 @@ use super::skip::SkipReason;
 
 /// Smallest root mean square of the centred entries of a kernel matrix that are still more than rounding: a thousand
 /// times the error of entries near 1 after the four operations of centring.
-const LEAST_SPREAD: f64 = 4e3 * f64::EPSILON;
+const MIN_RMS: f64 = 4e3 * f64::EPSILON;
 
 /// ⟨U_x, U_z⟩ / (‖U_x‖ ‖U_z‖), between −1 and 1, about 0 for independent samples. m ≥ 4.
 ///
@@ -19,8 +19,8 @@ pub(super) fn cka_unbiased(kernel_x: &Tensor, kernel_z: &Tensor) -> Result<Estim
     let (x, _) = direction(kernel_x)?;
     let (z, norm) = direction(kernel_z)?;
     let value = inner(&x, &z);
-    let by_kernel = (x - &value * z) / norm;
-    Ok(Estimate { value, by_kernel })
+    let kernel_gradient = (x - &value * z) / norm;
+    Ok(Estimate { value, kernel_gradient })
 }
 
 /// U/‖U‖ and ‖U‖.
@@ -28,7 +28,7 @@ fn direction(kernel: &Tensor) -> Result<(Tensor, f64), SkipReason> {
     let centred = centre_off_diagonal(kernel);
     let norm = centred.norm().double_value(&[]);
     // Not `<`: a norm that is not a number goes on, to be named as such.
-    if norm <= LEAST_SPREAD * kernel.size()[0] as f64 {
+    if norm <= MIN_RMS * kernel.size()[0] as f64 {
         return Err(SkipReason::ConstantKernel);
     }
     Ok((centred / norm, norm))
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn slope_is_the_derivative() {
+    fn the_gradient_is_the_derivative() {
         check_gradient(|x, z| cka_unbiased(x, z).unwrap());
     }
 
@@ -97,9 +97,9 @@ mod tests {
     fn an_argument_with_itself_gives_one_and_no_slope() {
         let (x, _) = vectors();
         let kernel = kernel(&x, 1.0);
-        let slope = cka_unbiased(&kernel, &kernel).unwrap();
-        assert!((slope.value.double_value(&[]) - 1.0).abs() < 1e-12);
-        assert!(largest(&slope.by_kernel.abs()) < 1e-12);
+        let estimate = cka_unbiased(&kernel, &kernel).unwrap();
+        assert!((estimate.value.double_value(&[]) - 1.0).abs() < 1e-12);
+        assert!(largest(&estimate.kernel_gradient.abs()) < 1e-12);
     }
 
     #[test]

@@ -112,13 +112,13 @@ fn float32_is_enough_for_the_distances() {
         let pair = penalty.pair(&x, &z).unwrap();
         let mut bound = 1e-12 * exact.abs();
         for (this, other, rows) in [(0, 1, &x), (1, 0, &z)] {
-            let (_, slope) = penalty.evaluate(&pair.kernels[other], &pair.kernels[this]).unwrap();
-            let slope = pair.kernels[this].by_distance(&slope).abs();
+            let (_, kernel_gradient) = penalty.evaluate(&pair.kernels[other], &pair.kernels[this]).unwrap();
+            let distance_gradient = pair.kernels[this].distance_gradient(&kernel_gradient).abs();
             // u·√d·(‖a_i‖² + ‖a_j‖²) for each distance, see `CentredRows::squared_distances`, all of one sign.
             let norms = (rows - rows.mean_dim(0, true, Kind::Float)).square();
             let norms = norms.sum_dim_intlist(1, false, Kind::Double);
             let rounding = (norms.unsqueeze(0) + norms.unsqueeze(1)) * (rows.size()[1] as f64).sqrt();
-            bound += f64::from(f32::EPSILON) * inner(&slope, &rounding).double_value(&[]);
+            bound += f64::from(f32::EPSILON) * inner(&distance_gradient, &rounding).double_value(&[]);
         }
         let error = (value(estimator, &x, &z) - exact).abs();
         assert!(error <= bound, "{estimator:?}: {error} {bound}");

@@ -35,10 +35,10 @@ impl CentredRows {
         distances.clamp_min(0.0)
     }
 
-    /// The derivative by the rows `[m, d]`, from the derivative `slope` `[m, m]` by the squared distances: with P the
-    /// symmetric part of `slope`, row i is 4·Σ_j P_ij (a_i − a_j), a graph Laplacian of P times the rows.
-    pub(super) fn pull_back(&self, slope: &Tensor) -> Tensor {
-        let twice = slope + slope.tr();
+    /// The derivative by the rows `[m, d]`, from the derivative `distance_gradient` `[m, m]` by the squared distances: with P the
+    /// symmetric part of `distance_gradient`, row i is 4·Σ_j P_ij (a_i − a_j), a graph Laplacian of P times the rows.
+    pub(super) fn row_gradient(&self, distance_gradient: &Tensor) -> Tensor {
+        let twice = distance_gradient + distance_gradient.tr();
         let laplacian = (twice.sum_dim_intlist(1, false, Kind::Double).diag(0) - twice) * 2.0;
         laplacian.to_kind(self.centred.kind()).matmul(&self.centred)
     }
@@ -102,11 +102,12 @@ mod tests {
     fn the_way_back_is_the_gradient() {
         let rows = normal("back", &[6, 4]).to_kind(Kind::Double).set_requires_grad(true);
         // Not symmetric on purpose: only the symmetric part counts.
-        let slope = normal("slope", &[6, 6]).to_kind(Kind::Double);
+        let distance_gradient = normal("slope", &[6, 6]).to_kind(Kind::Double);
         let difference = rows.unsqueeze(0) - rows.unsqueeze(1);
         let distances = difference.square().sum_dim_intlist(2, false, Kind::Double);
-        (&slope * distances).sum(Kind::Double).backward();
-        let error = largest(&(CentredRows::new(&rows.detach()).pull_back(&slope) - rows.grad()));
+        (&distance_gradient * distances).sum(Kind::Double).backward();
+        let error =
+            largest(&(CentredRows::new(&rows.detach()).row_gradient(&distance_gradient) - rows.grad()));
         assert!(error < 1e-12, "{error}");
     }
 }

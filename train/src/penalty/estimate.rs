@@ -8,7 +8,7 @@ pub(super) struct Estimate {
     /// Scalar tensor, float64.
     pub(super) value: Tensor,
     /// `[m, m]` float64.
-    pub(super) by_kernel: Tensor,
+    pub(super) kernel_gradient: Tensor,
 }
 
 /// H M H with H = I − 11ᵀ/m: rows and columns of mean zero.

@@ -53,8 +53,8 @@ impl Kernel {
     }
 
     /// From the derivative by K `[m, m]`, that by the squared distances.
-    pub(super) fn by_distance(&self, slope: &Tensor) -> Tensor {
-        slope * &self.matrix * -self.rate
+    pub(super) fn distance_gradient(&self, kernel_gradient: &Tensor) -> Tensor {
+        kernel_gradient * &self.matrix * -self.rate
     }
 }
 

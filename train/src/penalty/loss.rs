@@ -89,8 +89,8 @@ impl Penalty {
         let (x, constant) = (x.detach(), z.detach());
         check_shapes(&x, &constant)?;
         let evaluated = self.pair(&x, &constant).and_then(|pair| {
-            let (value, slope) = self.evaluate(&pair.kernels[0], &pair.kernels[1])?;
-            let gradient = pair.rows[1].pull_back(&pair.kernels[1].by_distance(&slope));
+            let (value, kernel_gradient) = self.evaluate(&pair.kernels[0], &pair.kernels[1])?;
+            let gradient = pair.rows[1].row_gradient(&pair.kernels[1].distance_gradient(&kernel_gradient));
             Ok((value, gradient))
         });
         Ok(PenaltyOutcome::from(evaluated.map(|(value, gradient)| {
@@ -112,15 +112,15 @@ impl Penalty {
             let [kernel_x, kernel_z] = &pair.kernels;
             let (value, by_z) = self.evaluate(kernel_x, kernel_z)?;
             let (_, by_x) = self.evaluate(kernel_z, kernel_x)?;
-            let x = pair.rows[0].pull_back(&kernel_x.by_distance(&by_x));
-            let z = pair.rows[1].pull_back(&kernel_z.by_distance(&by_z));
+            let x = pair.rows[0].row_gradient(&kernel_x.distance_gradient(&by_x));
+            let z = pair.rows[1].row_gradient(&kernel_z.distance_gradient(&by_z));
             Ok(PenaltyGradients { value, x, z })
         });
         Ok(PenaltyOutcome::from(evaluated))
     }
 
     pub(super) fn pair(&self, x: &Tensor, z: &Tensor) -> Result<KernelPair, SkipReason> {
-        let (found, wanted) = (x.size()[0], self.estimator.fewest_samples());
+        let (found, wanted) = (x.size()[0], self.estimator.min_samples());
         if found < wanted {
             return Err(SkipReason::TooFewSamples { found, wanted });
         }
@@ -133,20 +133,20 @@ impl Penalty {
     /// The estimate, and its derivative by the second kernel matrix.
     pub(super) fn evaluate(&self, first: &Kernel, second: &Kernel) -> Result<(f64, Tensor), SkipReason> {
         let (first, second) = (&first.matrix, &second.matrix);
-        let slope = match self.estimator {
+        let estimate = match self.estimator {
             Estimator::Nhsic => nhsic::nhsic(first, second, self.epsilon),
             Estimator::Hsic => Ok(hsic::hsic(first, second)),
             Estimator::Renyi => renyi::renyi(first, second),
             Estimator::CkaUnbiased => cka::cka_unbiased(first, second),
         }?;
-        let value = slope.value.double_value(&[]);
-        if !value.is_finite() || !slope.by_kernel.sum(Kind::Double).double_value(&[]).is_finite() {
+        let value = estimate.value.double_value(&[]);
+        if !value.is_finite() || !estimate.kernel_gradient.sum(Kind::Double).double_value(&[]).is_finite() {
             return Err(SkipReason::NonFinite);
         }
         if value == 0.0 {
             return Err(SkipReason::Zero);
         }
-        Ok((value, slope.by_kernel))
+        Ok((value, estimate.kernel_gradient))
     }
 }
 
@@ -288,7 +288,7 @@ mod tests {
     fn small_batches() {
         for estimator in ALL {
             let penalty = penalty(estimator, None);
-            let wanted = estimator.fewest_samples();
+            let wanted = estimator.min_samples();
             for m in 0..wanted {
                 let reason = skip(penalty.loss(&rows("x", m, 5), &rows("z", m, 2)));
                 assert_eq!(reason, SkipReason::TooFewSamples { found: m, wanted }, "{estimator:?}");

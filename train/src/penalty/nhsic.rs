@@ -16,8 +16,8 @@ pub(super) fn nhsic(kernel_x: &Tensor, kernel_z: &Tensor, epsilon: f64) -> Resul
     let z = Smoother::new(kernel_z, ridge)?;
     let value = inner(&x.matrix, &z.matrix);
     let half = z.solve(&x.matrix)?; // (A_z + cI)⁻¹ R_x
-    let by_kernel = z.solve(&half.tr())? * ridge;
-    Ok(Estimate { value, by_kernel })
+    let kernel_gradient = z.solve(&half.tr())? * ridge;
+    Ok(Estimate { value, kernel_gradient })
 }
 
 /// R = A (A + cI)⁻¹, the smoother matrix of kernel ridge regression.
@@ -59,8 +59,8 @@ mod tests {
     #[test]
     fn value_is_that_of_the_authors_code() {
         let (x, z) = vectors();
-        let slope = nhsic(&kernel(&x, 0.02 / 3.0), &kernel(&z, 0.01), 1e-5).unwrap();
-        let value = slope.value.double_value(&[]);
+        let estimate = nhsic(&kernel(&x, 0.02 / 3.0), &kernel(&z, 0.01), 1e-5).unwrap();
+        let value = estimate.value.double_value(&[]);
         // scripts/reference/penalty_fixtures.py
         assert!((value - 2.585_554_169_052_464).abs() < 1e-11, "{value}");
     }
@@ -80,15 +80,15 @@ mod tests {
     }
 
     #[test]
-    fn slope_is_the_derivative() {
+    fn the_gradient_is_the_derivative() {
         check_gradient(|x, z| nhsic(x, z, 1e-3).unwrap());
     }
 
     #[test]
-    fn slope_needs_no_centring() {
+    fn the_gradient_needs_no_centring() {
         let (x, z) = vectors();
-        let slope = nhsic(&kernel(&x, 0.3), &kernel(&z, 0.3), 1e-3).unwrap().by_kernel;
-        assert!(largest(&(centre(&slope) - &slope).abs()) < 1e-10);
+        let kernel_gradient = nhsic(&kernel(&x, 0.3), &kernel(&z, 0.3), 1e-3).unwrap().kernel_gradient;
+        assert!(largest(&(centre(&kernel_gradient) - &kernel_gradient).abs()) < 1e-10);
     }
 
     #[test]

@@ -70,10 +70,10 @@ impl Events {
     /// [`RunError::Io`].
     pub fn open(folder: &Path, step: u64) -> Result<Self, RunError> {
         // Read in the order of names: time first, then a number for parts that began in one second.
-        let earlier = count_event_files(folder).map_err(RunError::at(folder))?;
+        let earlier = count_event_files(folder).map_err(RunError::io(folder))?;
         let path = folder.join(format!("{PREFIX}{:010}.mimir.{earlier:04}", unix_seconds() as u64));
         let file =
-            OpenOptions::new().create_new(true).write(true).open(&path).map_err(RunError::at(&path))?;
+            OpenOptions::new().create_new(true).write(true).open(&path).map_err(RunError::io(&path))?;
         let mut events = Self { path, file: BufWriter::new(file) };
         events.write(0, EventContent::FileVersion(FILE_VERSION.to_owned()))?;
         if earlier > 0 {
@@ -97,12 +97,12 @@ impl Events {
     /// # Errors
     /// [`RunError::Io`].
     pub fn flush(&mut self) -> Result<(), RunError> {
-        self.file.flush().map_err(RunError::at(&self.path))
+        self.file.flush().map_err(RunError::io(&self.path))
     }
 
     fn write(&mut self, step: u64, content: EventContent) -> Result<(), RunError> {
         let event = Event { wall_time: unix_seconds(), step: step as i64, content: Some(content) };
-        write_record(&mut self.file, &event.encode_to_vec()).map_err(RunError::at(&self.path))
+        write_record(&mut self.file, &event.encode_to_vec()).map_err(RunError::io(&self.path))
     }
 }
 

@@ -32,7 +32,7 @@ struct Line<'a, T: Serialize> {
 
 impl Log {
     pub(super) fn open(path: PathBuf) -> Result<Self, RunError> {
-        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(RunError::at(&path))?;
+        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(RunError::io(&path))?;
         Ok(Self { path, file })
     }
 
@@ -45,9 +45,9 @@ impl Log {
     /// [`RunError::Io`].
     pub fn write(&mut self, kind: &str, fields: &impl Serialize) -> Result<(), RunError> {
         let line = Line { kind, time: unix_seconds(), fields };
-        let mut bytes = serde_json::to_vec(&line).map_err(|error| RunError::at(&self.path)(error.into()))?;
+        let mut bytes = serde_json::to_vec(&line).map_err(|error| RunError::io(&self.path)(error.into()))?;
         bytes.push(b'\n');
-        self.file.write_all(&bytes).map_err(RunError::at(&self.path))
+        self.file.write_all(&bytes).map_err(RunError::io(&self.path))
     }
 
     /// Drops what a run wrote after the state that it is resumed from: lines of a later step than `step`, and a last
@@ -56,7 +56,7 @@ impl Log {
     /// # Errors
     /// [`RunError::Io`], [`RunError::Log`] for a line in the middle that is no JSON object.
     pub fn cut_after(&mut self, step: u64) -> Result<(), RunError> {
-        let bytes = fs::read(&self.path).map_err(RunError::at(&self.path))?;
+        let bytes = fs::read(&self.path).map_err(RunError::io(&self.path))?;
         let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
         let mut kept = Vec::new();
         for (number, line) in bytes[..whole].split_inclusive(|&byte| byte == b'\n').enumerate() {
@@ -66,7 +66,7 @@ impl Log {
         }
         if kept.len() < bytes.len() {
             let path = self.path.clone();
-            let failed = RunError::at(&path);
+            let failed = RunError::io(&path);
             write_atomically(&path, &failed, |sink| sink.write_all(&kept).map_err(&failed))?;
             *self = Self::open(path.clone())?;
         }

@@ -13,7 +13,7 @@ use crate::model::{Architecture, Classifier, DropPath, Pooling};
 use crate::optim::schedule;
 use crate::parameters::Parameters;
 use crate::random::{BatchRng, Purpose};
-use crate::stage::{MicroBatch, MicroBatchLoss, Selection, Task};
+use crate::stage::{HeldOutResult, MicroBatch, MicroBatchLoss, Task};
 
 /// A classifier and what it is trained against.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl Finetuning {
     }
 
     /// ε of this moment over the final ε: grows from 0 during the warm-up.
-    fn growth(&self, micro_batch: &MicroBatch<'_>) -> f64 {
+    fn epsilon_scale(&self, micro_batch: &MicroBatch<'_>) -> f64 {
         schedule::epsilon(1.0, self.config.epsilon_warmup_epochs, micro_batch.epoch)
     }
 
@@ -89,8 +89,8 @@ impl Finetuning {
         let Some(epsilon) = self.config.attack.epsilon() else {
             return images.shallow_clone();
         };
-        let growth = self.growth(micro_batch);
-        let epsilon = epsilon.0 * growth;
+        let epsilon_scale = self.epsilon_scale(micro_batch);
+        let epsilon = epsilon.0 * epsilon_scale;
         let ball = LinfBall::new(images, epsilon);
         let targets = self.attack_targets(micro_batch, targets);
         let losses = |x: &Tensor| cross_entropy(&self.classify(x), &targets);
@@ -98,15 +98,19 @@ impl Finetuning {
         match &self.config.attack {
             FinetuneAttack::None {} => images.shallow_clone(),
             FinetuneAttack::Fgsm { step_size, .. } => {
-                adversary::pgd(&ball, &start(), 1, step_size.0 * growth, |x| losses(x).sum(Kind::Float))
+                adversary::pgd(&ball, &start(), 1, step_size.0 * epsilon_scale, |x| {
+                    losses(x).sum(Kind::Float)
+                })
             }
             FinetuneAttack::Pgd { step_size, steps, .. } => {
-                adversary::pgd(&ball, &start(), *steps, step_size.0 * growth, |x| losses(x).sum(Kind::Float))
+                adversary::pgd(&ball, &start(), *steps, step_size.0 * epsilon_scale, |x| {
+                    losses(x).sum(Kind::Float)
+                })
             }
             FinetuneAttack::Apgd { steps, .. } => adversary::apgd(&ball, images, epsilon, *steps, losses),
             FinetuneAttack::Trades { step_size, steps, .. } => {
                 let clean = tch::no_grad(|| self.classify(images));
-                let step_size = step_size.0 * growth;
+                let step_size = step_size.0 * epsilon_scale;
                 adversary::trades(&ball, &start(), *steps, step_size, &clean, |x| self.classify(x))
             }
         }
@@ -139,7 +143,7 @@ impl Task for Finetuning {
     }
 
     /// Clean accuracy, and accuracy under PGD with the radius that is trained against.
-    fn select(&self, held_out: &EvaluationSet) -> Result<Selection> {
+    fn evaluate_held_out(&self, held_out: &EvaluationSet) -> Result<HeldOutResult> {
         let attack =
             self.config.attack.epsilon().filter(|_| self.config.selection.steps > 0).map(|epsilon| {
                 let steps = self.config.selection.steps;
@@ -152,10 +156,10 @@ impl Task for Finetuning {
         if let Some(robust) = accuracy.robust() {
             fields.insert("robust_accuracy".into(), json!(robust));
         }
-        Ok(Selection { metric: accuracy.robust().unwrap_or(accuracy.clean()), fields })
+        Ok(HeldOutResult { metric: accuracy.robust().unwrap_or(accuracy.clean()), fields })
     }
 
-    fn selects_after(&self, epoch: u64, epochs: u64) -> bool {
+    fn is_evaluation_due(&self, epoch: u64, epochs: u64) -> bool {
         (epoch + 1).is_multiple_of(self.config.selection.every_epochs) || epoch + 1 == epochs
     }
 

@@ -11,5 +11,5 @@ mod trainer;
 
 pub use finetuning::Finetuning;
 pub use pretraining::Pretraining;
-pub use task::{MicroBatch, MicroBatchLoss, Selection, Task};
+pub use task::{HeldOutResult, MicroBatch, MicroBatchLoss, Task};
 pub use trainer::{Failure, RunEnd, Trainer, train};

@@ -11,7 +11,7 @@ use crate::model::{Architecture, Mask, MaskedAutoencoder, reconstruction_loss};
 use crate::parameters::Parameters;
 use crate::penalty::{Penalty, PenaltyConfig, PenaltyConfigError, PenaltyOutcome};
 use crate::random::Purpose;
-use crate::stage::{MicroBatch, MicroBatchLoss, Selection, Task};
+use crate::stage::{HeldOutResult, MicroBatch, MicroBatchLoss, Task};
 
 /// A masked autoencoder and what it is trained with.
 #[derive(Debug)]
@@ -105,7 +105,7 @@ impl Task for Pretraining {
     }
 
     /// The loss of drawing clean held-out images, each under its own fixed mask.
-    fn select(&self, held_out: &EvaluationSet) -> Result<Selection> {
+    fn evaluate_held_out(&self, held_out: &EvaluationSet) -> Result<HeldOutResult> {
         let (mut sum, mut count) = (0.0, 0);
         for batch in held_out.batches(self.parameters.device()) {
             let batch = batch?;
@@ -119,10 +119,10 @@ impl Task for Pretraining {
         }
         let loss = sum / count as f64;
         let fields = Map::from_iter([("held_out_loss".to_string(), json!(loss))]);
-        Ok(Selection { metric: -loss, fields })
+        Ok(HeldOutResult { metric: -loss, fields })
     }
 
-    fn selects_after(&self, _epoch: u64, _epochs: u64) -> bool {
+    fn is_evaluation_due(&self, _epoch: u64, _epochs: u64) -> bool {
         true
     }
 

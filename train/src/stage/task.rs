@@ -33,7 +33,7 @@ pub struct MicroBatchLoss {
 
 /// How good a network is on held-out images.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Selection {
+pub struct HeldOutResult {
     /// Higher is better; chooses the best checkpoint.
     pub metric: f64,
     /// What the log says.
@@ -55,10 +55,10 @@ pub trait Task {
     ///
     /// # Errors
     /// An image that cannot be read.
-    fn select(&self, held_out: &EvaluationSet) -> Result<Selection>;
+    fn evaluate_held_out(&self, held_out: &EvaluationSet) -> Result<HeldOutResult>;
 
-    /// Whether [`select`](Self::select) is due after epoch `epoch` (from 0) of `epochs`.
-    fn selects_after(&self, epoch: u64, epochs: u64) -> bool;
+    /// Whether [`evaluate_held_out`](Self::evaluate_held_out) is due after epoch `epoch` (from 0) of `epochs`.
+    fn is_evaluation_due(&self, epoch: u64, epochs: u64) -> bool;
 
     /// What a checkpoint says about itself, beside the configuration.
     fn metadata(&self) -> Value;

@@ -194,8 +194,8 @@ impl<'a> Run<'a> {
     fn name_skipped(&mut self, batch: &Batch) -> Result<()> {
         for skipped in &batch.skipped {
             self.position.skipped += 1;
-            self.progress.say(&format!("skipped {}: {}", skipped.place, skipped.reason));
-            let (file, reason) = (&skipped.place, &skipped.reason);
+            self.progress.println(&format!("skipped {}: {}", skipped.location, skipped.reason));
+            let (file, reason) = (&skipped.location, &skipped.reason);
             self.log.write(
                 "skipped",
                 &json!({ "step": self.position.step + 1, "file": file, "reason": reason }),
@@ -298,7 +298,7 @@ impl<'a> Run<'a> {
         self.scalars(&fields)?;
         self.events.flush()?;
         self.log.write("epoch", &fields)?;
-        self.progress.say(&summary(&fields));
+        self.progress.println(&summary(&fields));
         self.save_weights(best)?;
         self.save_state()
     }
@@ -308,15 +308,15 @@ impl<'a> Run<'a> {
         let Some(held_out) = self.trainer.images.held_out() else {
             return Ok(false);
         };
-        if !self.task.selects_after(epoch, self.trainer.training.epochs) {
+        if !self.task.is_evaluation_due(epoch, self.trainer.training.epochs) {
             return Ok(false);
         }
         let task = self.task;
-        let selection = with_kept_weights(&mut self.average, &self.flat, || task.select(held_out))?;
-        fields.extend(selection.fields);
-        let better = is_better(selection.metric, self.position.best);
+        let result = with_kept_weights(&mut self.average, &self.flat, || task.evaluate_held_out(held_out))?;
+        fields.extend(result.fields);
+        let better = is_better(result.metric, self.position.best);
         if better {
-            self.position.best = Some(Best { metric: selection.metric, epoch });
+            self.position.best = Some(Best { metric: result.metric, epoch });
         }
         Ok(better)
     }

@@ -48,7 +48,7 @@ impl Augmentation {
 
     /// The paper's for ImageNet: a resized crop of 20 % to 100 % of the picture, and a flip.
     pub fn random_resized_crop_flip() -> Self {
-        let ratio = RandomResizedCrop::usual_ratio();
+        let ratio = RandomResizedCrop::default_ratio();
         let crop = Crop::RandomResizedCrop(RandomResizedCrop { scale: [0.2, 1.0], ratio });
         Self { crop, flip: 0.5, ..Self::default() }
     }
@@ -72,7 +72,7 @@ impl Augmentation {
     /// Where the crop cannot have that size.
     pub fn apply(&self, picture: Picture, size: usize, stream: &mut Stream) -> Result<Picture, DataError> {
         let mut picture = self.crop.apply(picture, size, stream)?;
-        if stream.chance(self.flip) {
+        if stream.bernoulli(self.flip) {
             flip(&mut picture);
         }
         if let Some(rand_augment) = &self.rand_augment {
@@ -116,7 +116,7 @@ mod tests {
             erasing: Some(Erasing {
                 probability: 0.25,
                 fill: ErasingFill::Pixel,
-                area: Erasing::usual_area(),
+                area: Erasing::default_area(),
                 min_aspect: 0.3,
             }),
             ..Augmentation::random_resized_crop_flip()

@@ -15,13 +15,13 @@ pub struct RandomResizedCrop {
     /// Share of the picture's area, uniform between these: above 0, at most 1. The paper has `[0.2, 1]`.
     pub scale: [f64; 2],
     /// Width over height, uniform in the logarithm between these: above 0, at most 100.
-    #[serde(default = "RandomResizedCrop::usual_ratio")]
+    #[serde(default = "RandomResizedCrop::default_ratio")]
     pub ratio: [f64; 2],
 }
 
 impl RandomResizedCrop {
     /// `[3/4, 4/3]`.
-    pub fn usual_ratio() -> [f64; 2] {
+    pub fn default_ratio() -> [f64; 2] {
         [3.0 / 4.0, 4.0 / 3.0]
     }
 

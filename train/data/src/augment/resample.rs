@@ -81,8 +81,8 @@ impl FilterTaps {
         let (support, inverse) = (SUPPORT * stretch, 1.0 / stretch);
         let mut taps = Self { spans: Vec::with_capacity(output), weights: Vec::new() };
         let mut weights: Vec<f64> = Vec::new();
-        for place in 0..output {
-            let centre = (place as f64 + 0.5) * scale;
+        for pixel in 0..output {
+            let centre = (pixel as f64 + 0.5) * scale;
             // Casts truncate towards zero, and negative numbers become 0.
             let first = (centre - support + 0.5) as usize;
             let end = ((centre + support + 0.5) as usize).min(input);

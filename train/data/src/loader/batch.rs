@@ -27,7 +27,7 @@ pub struct Skipped {
     /// Its row in the batch.
     pub row: usize,
     /// Its file.
-    pub place: String,
+    pub location: String,
     /// What is wrong with it.
     pub reason: String,
 }

@@ -133,13 +133,13 @@ impl Shared {
     }
 
     /// Epoch and step of a batch.
-    fn place(&self, number: u64) -> (u64, usize) {
+    fn epoch_and_step(&self, number: u64) -> (u64, usize) {
         let steps = self.builder.sampler.steps_per_epoch() as u64;
         (number / steps, (number % steps) as usize)
     }
 
     fn chunk(&self, task: &Task) -> Chunk {
-        let (epoch, step) = self.place(task.number);
+        let (epoch, step) = self.epoch_and_step(task.number);
         let order = self.order(epoch);
         let mut skipped = Vec::new();
         let row = |row| self.builder.sample((epoch, &order), (step, row), &mut skipped);
@@ -163,7 +163,7 @@ impl Shared {
 
     fn join(&self, number: u64, chunks: Chunks) -> Result<Batch, DataError> {
         let (rows, skipped) = chunks.join()?;
-        let (epoch, step) = self.place(number);
+        let (epoch, step) = self.epoch_and_step(number);
         let len = self.builder.image_len();
         let mut pixels = vec![0.0; rows.len() * len]; // [N, C, S, S]
         for (row, out) in rows.iter().zip(pixels.chunks_exact_mut(len)) {

@@ -32,8 +32,8 @@ impl BatchBuilder {
             match (self.set.read(index), self.options.broken) {
                 (Ok((label, picture)), _) => return self.augmented(epoch, index, label as i64, picture),
                 (Err(error @ DataError::Format { .. }), BrokenImages::Skip) => {
-                    let (place, reason) = (self.set.place(index), error.to_string());
-                    skipped.push(Skipped { sample_id, row, place, reason });
+                    let (location, reason) = (self.set.location(index), error.to_string());
+                    skipped.push(Skipped { sample_id, row, location, reason });
                     last = Some(error);
                 }
                 (Err(error), _) => return Err(self.sample_error(index, error)),
@@ -60,7 +60,11 @@ impl BatchBuilder {
     }
 
     fn sample_error(&self, index: SampleIndex, source: DataError) -> DataError {
-        DataError::Sample { id: self.set.id(index), place: self.set.place(index), source: Box::new(source) }
+        DataError::Sample {
+            id: self.set.id(index),
+            location: self.set.location(index),
+            source: Box::new(source),
+        }
     }
 
     /// Values of one image, `C·S·S`.

@@ -95,8 +95,8 @@ impl Queue {
     /// Keeps a chunk. The last one of a batch gives all chunks back, to be joined outside of the lock.
     pub(super) fn put(&mut self, task: &Task, chunk: Chunk) -> Option<Chunks> {
         let chunks = self.in_work.get_mut(&task.number)?;
-        let place = chunks.chunks.get_mut(task.chunk)?;
-        if place.replace(chunk).is_none() {
+        let entry = chunks.chunks.get_mut(task.chunk)?;
+        if entry.replace(chunk).is_none() {
             chunks.left -= 1;
         }
         if chunks.left == 0 { self.in_work.remove(&task.number) } else { None }

@@ -166,7 +166,9 @@ fn a_broken_image_is_replaced_by_the_next_one_and_named() {
         wanted[place] = wanted[(place + 1) % 12];
         assert_eq!(ids, wanted);
         let skipped: Vec<&Skipped> = epoch.iter().flat_map(|batch| &batch.skipped).collect();
-        let [Skipped { sample_id: 7, row, place: file, reason }] = skipped[..] else { panic!("{skipped:?}") };
+        let [Skipped { sample_id: 7, row, location: file, reason }] = skipped[..] else {
+            panic!("{skipped:?}")
+        };
         assert_eq!(*row, place % 4);
         assert!(file.ends_with("b/07.png") && reason.contains("b/07.png: found "), "{file}: {reason}");
         let batch = &epoch[place / 4];

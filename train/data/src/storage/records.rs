@@ -31,7 +31,7 @@ pub(crate) struct RecordFile {
 impl Records {
     /// Reads one image into `out`, which holds as many values as an image.
     pub(crate) fn read(&self, image: usize, out: &mut [f32]) -> Result<(), DataError> {
-        let (file, offset) = self.place(image)?;
+        let (file, offset) = self.locate(image)?;
         match self.layout {
             PixelLayout::ChannelsFirst => file.file.read_pixels(offset, out),
             PixelLayout::ChannelsLast { .. } => {
@@ -45,14 +45,14 @@ impl Records {
 
     /// Reads one image as bytes.
     pub(crate) fn picture(&self, image: usize) -> Result<Picture, DataError> {
-        let (file, offset) = self.place(image)?;
+        let (file, offset) = self.locate(image)?;
         let mut bytes = vec![0; self.dims.channels * self.dims.height * self.dims.width];
         file.file.read_bytes(offset, &mut bytes)?;
         self.layout.picture(&bytes, self.dims)
     }
 
     /// The file of an image, and where its pixels start.
-    fn place(&self, image: usize) -> Result<(&RecordFile, u64), DataError> {
+    fn locate(&self, image: usize) -> Result<(&RecordFile, u64), DataError> {
         let mut index = image;
         for file in &self.files {
             if index < file.count {

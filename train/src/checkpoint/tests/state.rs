@@ -25,10 +25,10 @@ impl Run {
             add(scope, &[("fc.weight", &[4, 8]), ("fc.bias", &[4]), ("head.weight", &[1, 4])]);
             let _ = scope.buffer("table", &Tensor::full([3], seed as f64, (Kind::Float, Device::Cpu)));
         });
-        Self::of(parameters, average)
+        Self::with_parameters(parameters, average)
     }
 
-    fn of(parameters: Parameters, average: bool) -> Self {
+    fn with_parameters(parameters: Parameters, average: bool) -> Self {
         let groups = ParameterGroups { weight_decay: 0.05, no_decay: Vec::new(), layer_decay: None };
         let flat = FlatParameters::bind(&parameters, &groups);
         let optimizer = AdamW::new(&flat, AdamWOptions::default());
@@ -153,7 +153,7 @@ fn the_state_of_a_pre_training_of_vit_t_fits_in_60_megabytes() {
     });
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.safetensors");
-    let mut run = Run::of(parameters, true);
+    let mut run = Run::with_parameters(parameters, true);
     let bytes = run.save(&path, 0, Precision::Compact).len();
     assert!(bytes <= 60_000_000, "{bytes} bytes with an average");
     run.average = None;

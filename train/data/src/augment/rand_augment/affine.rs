@@ -21,8 +21,8 @@ pub(super) fn transform(picture: &Picture, matrix: [f64; 6], filter: Filter, fil
             let (from_x, from_y) = (a * x + b * y + c, d * x + e * y + f);
             let inside = (0.0..width as f64).contains(&from_x) && (0.0..height as f64).contains(&from_y);
             if inside {
-                let place = SamplingPoint::new(picture, from_x, from_y);
-                bytes.extend((0..channels).map(|channel| place.value(filter, channel)));
+                let point = SamplingPoint::new(picture, from_x, from_y);
+                bytes.extend((0..channels).map(|channel| point.value(filter, channel)));
             } else {
                 bytes.extend(std::iter::repeat_n(fill, channels));
             }

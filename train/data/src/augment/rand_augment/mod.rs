@@ -54,12 +54,12 @@ impl RandAugment {
     pub fn apply(&self, mut picture: Picture, stream: &mut Stream) -> Picture {
         for _ in 0..self.layers {
             let operation = Operation::ALL[stream.below(Operation::ALL.len())];
-            if !stream.chance(self.probability) {
+            if !stream.bernoulli(self.probability) {
                 continue;
             }
             let magnitude = (self.magnitude + self.magnitude_std * stream.normal()).clamp(0.0, 10.0);
-            let argument = operation.argument(magnitude, stream.chance(0.5));
-            let filter = if stream.chance(0.5) { Filter::Bilinear } else { Filter::Bicubic };
+            let argument = operation.argument(magnitude, stream.bernoulli(0.5));
+            let filter = if stream.bernoulli(0.5) { Filter::Bilinear } else { Filter::Bicubic };
             picture = operation.apply(&picture, argument, filter, self.fill);
         }
         picture

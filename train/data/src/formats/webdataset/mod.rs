@@ -179,13 +179,13 @@ impl<'a, R: Read> Entry<'a, R> {
     /// Keeps what this entry is, unless the sample has one already.
     fn put<T>(
         &mut self,
-        place: &mut Option<T>,
+        field: &mut Option<T>,
         read: impl FnOnce(&mut Self) -> Result<T, DataError>,
     ) -> Result<(), DataError> {
-        if place.is_some() {
+        if field.is_some() {
             return Err(self.refuse("a second one in its sample", "one image and one .cls"));
         }
-        *place = Some(read(self)?);
+        *field = Some(read(self)?);
         Ok(())
     }
 

@@ -45,31 +45,33 @@ fn matches(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, DataError> {
     let names =
         || std::fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect::<Result<Vec<_>, _>>();
     let mut names = names().map_err(|source| DataError::io(folder, source))?;
-    names.retain(|name| fits(pattern.as_bytes(), name.as_encoded_bytes()));
+    names.retain(|name| matches_pattern(pattern.as_bytes(), name.as_encoded_bytes()));
     names.sort_by(|a, b| a.as_encoded_bytes().cmp(b.as_encoded_bytes()));
     Ok(names.into_iter().map(|name| folder.join(name)).collect())
 }
 
 /// Whether a name matches a pattern, where `*` is any number of bytes and `?` is one.
-fn fits(pattern: &[u8], name: &[u8]) -> bool {
+fn matches_pattern(pattern: &[u8], name: &[u8]) -> bool {
     // The last star, and the first byte behind what it has taken so far.
     let (mut star, mut taken) = (None, 0);
-    let (mut at, mut place) = (0, 0);
-    while place < name.len() {
-        match pattern.get(at) {
+    let (mut pattern_index, mut name_index) = (0, 0);
+    while name_index < name.len() {
+        match pattern.get(pattern_index) {
             Some(b'*') => {
-                (star, taken) = (Some(at), place);
-                at += 1;
+                (star, taken) = (Some(pattern_index), name_index);
+                pattern_index += 1;
             }
-            Some(byte) if *byte == b'?' || *byte == name[place] => (at, place) = (at + 1, place + 1),
+            Some(byte) if *byte == b'?' || *byte == name[name_index] => {
+                (pattern_index, name_index) = (pattern_index + 1, name_index + 1)
+            }
             _ => {
                 let Some(star) = star else { return false };
                 taken += 1;
-                (at, place) = (star + 1, taken);
+                (pattern_index, name_index) = (star + 1, taken);
             }
         }
     }
-    pattern[at..].iter().all(|byte| *byte == b'*')
+    pattern[pattern_index..].iter().all(|byte| *byte == b'*')
 }
 
 /// The texts that a text with braces stands for, the first brace outermost.
@@ -167,7 +169,7 @@ mod tests {
             ("", "a", false),
             ("a", "ab", false),
         ] {
-            assert_eq!(fits(pattern.as_bytes(), name.as_bytes()), wanted, "{pattern} {name}");
+            assert_eq!(matches_pattern(pattern.as_bytes(), name.as_bytes()), wanted, "{pattern} {name}");
         }
     }
 }

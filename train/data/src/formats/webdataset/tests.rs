@@ -59,7 +59,7 @@ fn samples_of_several_shards_are_in_order() {
             (picture.bytes()[0], picture.width())
         });
         assert_eq!(found, [(30, 1), (10, 3), (20, 5)]);
-        assert!(set.place(2).ends_with("s-1.tar, entry `c.jpeg`"), "{}", set.place(2));
+        assert!(set.location(2).ends_with("s-1.tar, entry `c.jpeg`"), "{}", set.location(2));
     }
     let first = pictures(folder.path(), Some(1)).unwrap();
     assert_eq!((first.labels.as_slice(), first.read_rgb(1).is_err()), ([7].as_slice(), true));
