@@ -4,7 +4,7 @@
 //! where the reconstruction is seen as the natural image and the adversarial image is not, the latent carries little of
 //! the attack.
 
-use crate::plot::{Axis, Dash, Figure, Panel, Series};
+use crate::plot::{Figure, Panel, Scale, Series, Stroke};
 
 /// Points of a curve of [`chart`].
 const CURVE_POINTS: usize = 201;
@@ -126,8 +126,8 @@ fn digits(bits: f64) -> String {
     format!("{:.3}", (bits * 1000.0).round() / 1000.0 + 0.0)
 }
 
-/// Figure 2 for `classes` equally likely labels, as an SVG file.
-pub fn chart(classes: u32) -> Result<String, BoundsError> {
+/// Figure 2 for `classes` equally likely labels, to be drawn.
+pub fn chart(classes: u32) -> Result<Figure, BoundsError> {
     let labels = LabelDistribution::uniform(classes)?;
     let (mut lower, mut upper) = (Vec::with_capacity(CURVE_POINTS), Vec::new());
     for p_e in evenly(CURVE_POINTS) {
@@ -137,17 +137,19 @@ pub fn chart(classes: u32) -> Result<String, BoundsError> {
     // Its end, between two points.
     let end = labels.largest_error();
     upper.push((end, labels.entropy - 2.0 * end));
-    let series = |name: &str, points, colour, dash| Series { name: name.to_owned(), points, colour, dash };
+    let series =
+        |name: &str, points, colour, stroke| Series { name: name.to_owned(), points, colour, stroke };
     let panel = Panel {
         title: String::new(),
-        x: Axis::linear("p_e, probability that the label of the reconstruction differs"),
-        y: Axis::linear("I(x + δ; z), bits"),
+        x_label: "p_e, probability that the label of the reconstruction differs".to_owned(),
+        y_label: "I(x + δ; z), bits".to_owned(),
+        y_scale: Scale::Linear,
         series: vec![
-            series("upper bound, proposition 3.3", upper, 1, Dash::Dashed),
-            series("lower bound, proposition 3.2", lower, 0, Dash::Solid),
+            series("upper bound, proposition 3.3", upper, 1, Stroke::Dashed),
+            series("lower bound, proposition 3.2", lower, 0, Stroke::Solid),
         ],
     };
-    let figure = Figure {
+    Ok(Figure {
         title: format!("Bounds on I(x + δ; z), {classes} classes"),
         description: format!(
             "Lower and upper bound on the mutual information of adversarial image and latent in bits, by the probability \
@@ -155,8 +157,7 @@ pub fn chart(classes: u32) -> Result<String, BoundsError> {
              Both fall up to a probability of {end:.3}."
         ),
         panels: vec![panel],
-    };
-    Ok(figure.svg())
+    })
 }
 
 #[cfg(test)]
@@ -252,10 +253,13 @@ mod tests {
 
     #[test]
     fn the_chart_has_both_curves() {
-        let svg = chart(10).unwrap();
-        for name in ["upper bound, proposition 3.3", "lower bound, proposition 3.2"] {
-            assert!(svg.contains(&format!("<title>{name}</title>")), "{name}");
-        }
-        assert_eq!(svg.matches("<path ").count(), 2);
+        let series = chart(10).unwrap().panels.remove(0).series;
+        let ends = |index: usize| {
+            let Series { name, points, .. } = &series[index];
+            (name.as_str(), points[0], *points.last().unwrap())
+        };
+        let bits = 10f64.log2();
+        assert_eq!(ends(0), ("upper bound, proposition 3.3", (0.0, bits), (0.9, bits - 1.8)));
+        assert_eq!(ends(1), ("lower bound, proposition 3.2", (0.0, bits), (1.0, bits - 9f64.log2())));
     }
 }

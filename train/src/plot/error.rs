@@ -34,4 +34,10 @@ pub enum PlotError {
         /// The run folder.
         path: PathBuf,
     },
+    /// The drawing failed.
+    #[error("cannot draw: {reason}")]
+    Draw {
+        /// What the drawing library says.
+        reason: String,
+    },
 }
