@@ -49,8 +49,8 @@ pub(crate) struct ExperimentArguments {
     /// Replaces `seed`.
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Replaces `data.source`, for example cifar10:FOLDER.
-    #[arg(long, value_name = "KIND:PATH")]
+    /// Takes precedence over `data.source`, for example cifar10:FOLDER (--help lists the datasets).
+    #[arg(long, value_name = "SCHEME:PATH", long_help = data_help())]
     pub data: Option<String>,
     /// Folder of the experiment's runs; each stage has its own inside. Default: runs/NAME/seed-SEED.
     #[arg(long, value_name = "FOLDER")]
@@ -61,6 +61,10 @@ pub(crate) struct ExperimentArguments {
     /// Threads of libtorch. Default: one for each core.
     #[arg(long)]
     pub threads: Option<usize>,
+}
+
+fn data_help() -> String {
+    format!("Takes precedence over `data.source`:\n{}", mimir_data::DataSource::help())
 }
 
 /// A training stage.
