@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Split(SplitArguments),
     /// Put the parts of a state together again.
     Join(JoinArguments),
+    /// Convert a PyTorch checkpoint of MAE, MIMIR or timm to safetensors under the names that mimir-train reads.
+    Convert(ConvertArguments),
     /// What this program runs on: libtorch, devices, threads.
     Doctor,
 }
@@ -61,6 +63,24 @@ pub(crate) struct ExperimentArguments {
     /// Threads of libtorch. Default: one for each core.
     #[arg(long)]
     pub threads: Option<usize>,
+}
+
+/// A checkpoint of PyTorch.
+#[derive(Debug, Args)]
+pub(crate) struct ConvertArguments {
+    /// A file of torch.save. Only tensors and plain values are read from it; anything else is refused.
+    #[arg(value_name = "CHECKPOINT.pth")]
+    pub checkpoint: PathBuf,
+    /// The file to write. With unknown keys nothing is written.
+    #[arg(value_name = "OUTPUT.safetensors")]
+    pub output: PathBuf,
+    /// Key of the file under which the weights are, for example model_ema. Default: model, state_dict,
+    /// model_state_dict, model_ema, state_dict_ema, or the file itself.
+    #[arg(long, value_name = "KEY")]
+    pub take: Option<String>,
+    /// Leave unknown keys out instead of stopping.
+    #[arg(long)]
+    pub allow: bool,
 }
 
 fn data_help() -> String {

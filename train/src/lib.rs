@@ -9,6 +9,7 @@ pub mod bounds;
 pub mod checkpoint;
 mod command;
 pub mod config;
+pub mod convert;
 pub mod device;
 pub mod images;
 pub mod loss;
@@ -16,9 +17,12 @@ pub mod model;
 pub mod optim;
 pub mod parameters;
 pub mod penalty;
+pub mod pickle;
 pub mod plot;
 pub mod random;
 pub mod run;
 pub mod stage;
+#[cfg(test)]
+mod testing;
 
 pub use command::main;

@@ -71,6 +71,7 @@ mod tests {
     use crate::config::PixelDistance;
     use crate::model::{DecoderShape, Family, reconstruction_loss};
     use crate::parameters::Parameters;
+    use crate::testing;
     use tch::Device;
 
     const ARCHITECTURE: Architecture =
@@ -89,8 +90,8 @@ mod tests {
             let decoder = DecoderShape { width: 16, depth: 1, heads: 2 };
             let model = MaskedAutoencoder::new(&mut parameters.root(), &ARCHITECTURE, decoder, Kind::Float);
             let ids: Vec<u64> = (0..6).collect();
-            let pixels = BatchRng { seed: 5, epoch: 0, sample_ids: &ids }.uniform(Purpose::Evaluation, 192);
-            let images = Tensor::from_slice(&pixels).reshape([6, 3, 8, 8]);
+            let rng = BatchRng { seed: 5, epoch: 0, sample_ids: &ids };
+            let images = testing::images(rng, 8);
             Self { parameters, model, images, ids }
         }
 

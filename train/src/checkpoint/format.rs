@@ -25,7 +25,7 @@ pub(super) fn save(
 fn write(sink: &mut dyn Write, mut tensors: Vec<(String, Tensor)>, metadata: &Value) -> io::Result<()> {
     // Larger types first, so that each tensor starts at a multiple of its size.
     tensors.sort_by(|(a, x), (b, y)| element_size(y).cmp(&element_size(x)).then_with(|| a.cmp(b)));
-    let mut header = serde_json::to_vec(&Header { tensors: &tensors, metadata: metadata.to_string() })?;
+    let mut header = serde_json::to_vec(&Header { tensors: &tensors, metadata })?;
     header.resize(header.len().next_multiple_of(8), b' ');
     sink.write_all(&(header.len() as u64).to_le_bytes())?;
     sink.write_all(&header)?;
@@ -40,13 +40,23 @@ fn write(sink: &mut dyn Write, mut tensors: Vec<(String, Tensor)>, metadata: &Va
 /// The JSON in front of the data. The crate's own has no fixed order of metadata.
 struct Header<'a> {
     tensors: &'a [(String, Tensor)],
-    metadata: String,
+    /// Of the whole file; null leaves it out.
+    metadata: &'a Value,
+}
+
+impl Header<'_> {
+    fn file_metadata(&self) -> Value {
+        match self.metadata {
+            Value::Null => json!({ "format": "pt" }),
+            metadata => json!({ "format": "pt", "mimir": metadata.to_string() }),
+        }
+    }
 }
 
 impl Serialize for Header<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(1 + self.tensors.len()))?;
-        map.serialize_entry("__metadata__", &json!({ "format": "pt", "mimir": self.metadata }))?;
+        map.serialize_entry("__metadata__", &self.file_metadata())?;
         let mut start = 0;
         for (name, tensor) in self.tensors {
             let end = start + element_size(tensor) * tensor.numel();

@@ -28,6 +28,8 @@ pub use mismatch::Mismatch;
 
 pub(crate) use atomic::write_atomically;
 
+use tch::Tensor;
+
 use crate::parameters::Parameters;
 
 /// Writes all tensors of a network to `path`. `about` says what they are: architecture, configuration, results.
@@ -41,6 +43,14 @@ pub fn save(
 ) -> Result<(), CheckpointError> {
     let tensors = parameters.iter().map(|parameter| (parameter.name.clone(), parameter.tensor.detach()));
     format::save(path, tensors.collect(), metadata)
+}
+
+/// Writes these tensors to `path`, without saying what they are.
+///
+/// # Errors
+/// [`CheckpointError::Write`]; the file that was there before is then untouched.
+pub fn save_tensors(path: &Path, tensors: Vec<(String, Tensor)>) -> Result<(), CheckpointError> {
+    format::save(path, tensors, &serde_json::Value::Null)
 }
 
 /// Copies the tensors of the file at `path` into those of a network. Nothing is copied unless everything fits.

@@ -6,6 +6,7 @@ use anyhow::Error;
 use mimir_data::DataError;
 
 use crate::config::ConfigError;
+use crate::convert::ConvertError;
 use crate::device::DeviceError;
 use crate::run::RunError;
 
@@ -48,8 +49,13 @@ fn code(error: &Error) -> u8 {
     let is = |test: fn(&(dyn std::error::Error + 'static)) -> bool| error.chain().any(test);
     if is(<dyn std::error::Error>::is::<DataError>) {
         DATA
-    } else if is(|e| e.is::<ConfigError>() || e.is::<DeviceError>() || e.is::<Usage>() || e.is::<RunError>())
-    {
+    } else if is(|e| {
+        e.is::<ConfigError>()
+            || e.is::<DeviceError>()
+            || e.is::<Usage>()
+            || e.is::<RunError>()
+            || e.is::<ConvertError>()
+    }) {
         USAGE
     } else {
         FAILED

@@ -1,6 +1,7 @@
 //! From what was typed to an exit code.
 
 mod bounds;
+mod convert;
 mod doctor;
 mod error;
 mod evaluate;
@@ -37,6 +38,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Bounds(arguments) => bounds::run(&arguments),
         Command::Split(arguments) => state::split(&arguments),
         Command::Join(arguments) => state::join(&arguments),
+        Command::Convert(arguments) => convert::run(&arguments),
         Command::Doctor => doctor::run(),
     }
 }

@@ -73,7 +73,7 @@ pub enum InitialWeights {
     /// The last checkpoint of this experiment's own `pretrain` stage and seed.
     #[default]
     Pretrained,
-    /// The file that `weights` names: a checkpoint of ours, or what scripts/convert_pth.py wrote.
+    /// The file that `weights` names: a checkpoint of ours, or what `mimir-train convert` wrote.
     File,
     /// Random.
     Scratch,

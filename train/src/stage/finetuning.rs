@@ -176,40 +176,17 @@ impl Task for Finetuning {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing;
 
-    const EXPERIMENT: &str = r#"
-[model]
-family = "vit"
-width = 8
-depth = 1
-heads = 2
-patch_size = 4
-image_size = 8
-[data]
-source = "cifar10:none"
-classes = 3
-[finetune.training]
-batch = 4
-epochs = 4
-[finetune.optimizer]
-betas = [0.9, 0.999]
-weight_decay = 0.05
-[finetune.schedule]
-base_learning_rate = 1e-3
-"#;
-
-    fn task(more: &str) -> Finetuning {
-        let experiment: Experiment = toml::from_str(&format!("{EXPERIMENT}{more}")).unwrap();
-        experiment.check().unwrap();
+    fn task(changes: &str) -> Finetuning {
+        let experiment = testing::experiment(&format!("[data]\nclasses = 3\n{changes}"));
         let (architecture, config) =
             (experiment.model.architecture().unwrap(), experiment.finetune.clone().unwrap());
         Finetuning::new(&experiment, architecture, config, Device::Cpu)
     }
 
     fn micro_batch(epoch: f64) -> MicroBatch<'static> {
-        let rng = BatchRng { seed: 0, epoch: 0, sample_ids: &[0, 1, 2, 3] };
-        let images = Tensor::from_slice(&rng.uniform(Purpose::Evaluation, 192)).reshape([4, 3, 8, 8]);
-        MicroBatch { images, labels: Tensor::from_slice(&[0i64, 1, 2, 0]), rng, epoch }
+        testing::micro_batch([0, 1, 2, 0], epoch)
     }
 
     fn movement(task: &Finetuning, micro_batch: &MicroBatch<'_>) -> f64 {

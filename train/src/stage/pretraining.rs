@@ -134,54 +134,23 @@ impl Task for Pretraining {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::BatchRng;
+    use crate::config::Method;
+    use crate::testing;
 
-    const EXPERIMENT: &str = r#"
-[model]
-family = "vit"
-width = 16
-depth = 1
-heads = 2
-patch_size = 4
-image_size = 16
-[data]
-source = "cifar10:none"
-classes = 2
-[pretrain]
-method = "METHOD"
-[pretrain.training]
-batch = 4
-epochs = 1
-[pretrain.optimizer]
-betas = [0.9, 0.95]
-weight_decay = 0.05
-[pretrain.schedule]
-base_learning_rate = 1e-3
-[pretrain.decoder]
-width = 16
-depth = 1
-heads = 2
-[pretrain.adversary]
-variant = "authors"
-epsilon = "8/255"
-step_size = "10/255"
-steps = 1
-"#;
-
-    fn task(method: &str, more: &str) -> Pretraining {
-        // The authors' attack moves hidden pixels too, so that it matters which image is drawn.
-        let text = EXPERIMENT.replace("METHOD", method) + more;
-        let experiment: Experiment = toml::from_str(&text).unwrap();
-        experiment.check().unwrap();
+    /// With the authors' attack, which moves masked pixels too, so that it matters which image is reconstructed.
+    fn task(method: Method, penalty: &str) -> Pretraining {
+        let adversary = "[pretrain.adversary]\nvariant = \"authors\"";
+        let mut experiment = testing::experiment(&format!("{adversary}\n{penalty}"));
+        let config = experiment.pretrain.as_mut().unwrap();
+        config.method = method;
+        config.penalty = config.penalty.take().filter(|_| method == Method::Mimir);
         let (architecture, config) =
             (experiment.model.architecture().unwrap(), experiment.pretrain.clone().unwrap());
         Pretraining::new(&experiment, architecture, config, Device::Cpu).unwrap()
     }
 
     fn micro_batch() -> MicroBatch<'static> {
-        let rng = BatchRng { seed: 0, epoch: 0, sample_ids: &[0, 1, 2, 3] };
-        let images = Tensor::from_slice(&rng.uniform(Purpose::Evaluation, 768)).reshape([4, 3, 16, 16]);
-        MicroBatch { images, labels: Tensor::from_slice(&[0i64, 1, 0, 1]), rng, epoch: 0.0 }
+        testing::micro_batch([0, 1, 0, 1], 0.0)
     }
 
     #[test]
@@ -190,8 +159,8 @@ steps = 1
             let found = task.loss(&micro_batch()).unwrap();
             (found.total.double_value(&[]), found.penalty)
         };
-        let (without, none) = loss(&task("adv_mae", ""));
-        let (with, penalty) = loss(&task("mimir", "[pretrain.penalty]\nlambda = 0.5\n"));
+        let (without, none) = loss(&task(Method::AdvMae, ""));
+        let (with, penalty) = loss(&task(Method::Mimir, "[pretrain.penalty]\nlambda = 0.5\n"));
         assert_eq!(none, None);
         let value = penalty.unwrap().unwrap();
         assert!(value > 0.01);
@@ -200,7 +169,7 @@ steps = 1
 
     #[test]
     fn adversarial_images_are_encoded_and_clean_ones_drawn() {
-        let (task, micro_batch) = (task("adv_mae", ""), micro_batch());
+        let (task, micro_batch) = (task(Method::AdvMae, ""), micro_batch());
         let mask = task.mask(micro_batch.rng);
         let inputs = task.inputs(&micro_batch, &mask);
         assert!((&inputs - &micro_batch.images).abs().max().double_value(&[]) > 7.0 / 255.0);

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod configs;
+mod convert;
 mod experiment_folder;
 mod results;
 mod resume;

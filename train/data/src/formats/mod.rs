@@ -13,7 +13,7 @@ mod webdataset;
 use crate::source::Dataset;
 
 /// Every dataset that can be read. Parsing, help, error messages and [`open`](crate::open) know no other list.
-pub(crate) static DATASETS: [Dataset; 8] = [
+pub(crate) static DATASETS: &[Dataset] = &[
     cifar10::DATASET,
     idx::DATASET,
     image_folder::DATASET,

@@ -62,7 +62,7 @@ fn matches_pattern(pattern: &[u8], name: &[u8]) -> bool {
                 pattern_index += 1;
             }
             Some(byte) if *byte == b'?' || *byte == name[name_index] => {
-                (pattern_index, name_index) = (pattern_index + 1, name_index + 1)
+                (pattern_index, name_index) = (pattern_index + 1, name_index + 1);
             }
             _ => {
                 let Some(star) = star else { return false };

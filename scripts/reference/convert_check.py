@@ -1,19 +1,20 @@
-"""Tries scripts/convert_pth.py on checkpoints made here: of timm, and as MAE, MIMIR and wrappers write them.
+"""Tries `mimir-train convert` on checkpoints made here: of timm, and as MAE, MIMIR and wrappers write them.
 
-    .venv/bin/python scripts/reference/convert_pth_check.py
+    .venv/bin/python scripts/reference/convert_check.py
+
+The program is target/release/mimir-train, built before.
 """
 
 import argparse
 import pathlib
 import subprocess
-import sys
 import tempfile
 
 import timm
 import torch
 from safetensors import safe_open
 
-SCRIPT = pathlib.Path(__file__).resolve().parents[1] / "convert_pth.py"
+PROGRAM = pathlib.Path(__file__).resolve().parents[2] / "target" / "release" / "mimir-train"
 
 
 def main():
@@ -53,14 +54,14 @@ def check(folder):
         source, target = folder / "in.pth", folder / "out.safetensors"
         target.unlink(missing_ok=True)
         torch.save(content, source)
-        run = subprocess.run([sys.executable, SCRIPT, source, target, *options], capture_output=True, text=True)
+        run = subprocess.run([PROGRAM, "convert", source, target, *options], capture_output=True, text=True)
         assert run.returncode == wanted, f"{name}: {run.returncode}\n{run.stdout[-800:]}{run.stderr}"
         assert target.exists() == (keys is not None), name
         if keys is not None:
             compare(target, keys, content)
         print(f"{name}: exit {wanted} {run.stderr.strip()[:110]}")
     (folder / "in.pth").write_bytes(b"not a pickle")
-    run = subprocess.run([sys.executable, SCRIPT, source, target], capture_output=True, text=True)
+    run = subprocess.run([PROGRAM, "convert", source, target], capture_output=True, text=True)
     assert run.returncode == 2, run.stderr
 
 
