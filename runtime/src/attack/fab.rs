@@ -13,7 +13,7 @@
 //!   included. The reference asks for their logits, too, but looks only at those of the points before.
 //! - The reference asks for the class of each new point (a forward pass), then for the gradient (a forward and a
 //!   backward pass) there or, after a misclassification, at the point that was pulled back. Here the gradient is asked
-//!   for at once where the class is likely to be the label still, which saves the forward pass; see [`Guess`]. The
+//!   for at once where the class is likely to be the label still, which saves the forward pass; see [`GradientPrefetch`]. The
 //!   search goes the same way whichever was asked. Without targets each of the `K - 1` gradients has its own forward
 //!   pass, as a gradient graph has one loss; only the first one's class is news.
 //! - No end of a run at ε: the engine ends it, once the original model has confirmed the misclassification.
@@ -21,10 +21,10 @@
 use mimir_bundle::attack::{FabSpec, TargetedFabSpec};
 use multiversion::multiversion;
 
-use super::{Answer, Attack, Query, Search, Setting, Step, Subject};
-use crate::ball::{Ball, Slopes};
+use super::{Answer, Attack, AttackContext, CleanImage, Query, Search, Step};
+use crate::ball::{Ball, LinearFunction};
 use crate::logits::prediction;
-use crate::model::{Goal, Loss};
+use crate::model::{LabelAndTarget, Loss};
 use crate::random::{Key, Stream};
 
 /// Shortest displacement that the weights of the two ends are computed from.
@@ -40,7 +40,7 @@ const START_RADIUS: f32 = 0.5;
 const RUN: usize = 2;
 
 /// Halvings of the segment from the clean image to a point that a search starts from.
-const HALVINGS: usize = 8;
+const BISECTIONS: usize = 8;
 
 /// FAB with its ball and seed.
 #[derive(Debug)]
@@ -56,15 +56,15 @@ pub struct Fab {
 
 impl Fab {
     /// FAB on the closest class, under that name, which keys its noise.
-    pub(super) fn untargeted(name: &'static str, spec: &FabSpec, setting: &Setting) -> Self {
-        let Setting { ball, seed, classes, .. } = *setting;
+    pub(super) fn untargeted(name: &'static str, spec: &FabSpec, context: &AttackContext) -> Self {
+        let AttackContext { ball, seed, classes, .. } = *context;
         Self { name, spec: spec.clone(), targets: None, classes, ball, seed }
     }
 
     /// FAB on one class after the other: the wrong classes of highest clean logit, all of them where there are fewer.
-    pub(super) fn targeted(name: &'static str, spec: &TargetedFabSpec, setting: &Setting) -> Self {
-        let targets = Some(spec.targets.min(setting.classes - 1));
-        Self { targets, ..Self::untargeted(name, &spec.fab, setting) }
+    pub(super) fn targeted(name: &'static str, spec: &TargetedFabSpec, context: &AttackContext) -> Self {
+        let targets = Some(spec.targets.min(context.classes - 1));
+        Self { targets, ..Self::untargeted(name, &spec.fab, context) }
     }
 
     /// A search from a misclassified point in the box, `C·H·W` pixels, instead of the clean image. The segment to the clean
@@ -74,41 +74,43 @@ impl Fab {
     /// With a target, only that class is linearised.
     pub fn search_from(
         &self,
-        subject: &Subject,
+        clean: &CleanImage,
         target: Option<usize>,
         start: &[f32],
     ) -> Box<dyn Search + '_> {
-        let mut search = self.begin(subject, target);
+        let mut search = self.begin(clean, target);
         search.point.copy_from_slice(start);
-        search.phase = Phase::Halve(Halving { start: start.into(), correct: 0.0, wrong: 1.0, asked: 0 });
+        search.pending =
+            Pending::Bisect(Bisection { start: start.into(), correct: 0.0, wrong: 1.0, asked: 0 });
         Box::new(search)
     }
 
     /// A search from the clean image.
-    fn begin(&self, subject: &Subject, target: Option<usize>) -> FabSearch<'_> {
-        let wrong = |class: &usize| *class != subject.label;
-        let rivals = target.map_or_else(|| (0..self.classes).filter(wrong).collect(), |target| vec![target]);
-        let pixels = subject.pixels.len();
+    fn begin(&self, clean: &CleanImage, target: Option<usize>) -> FabSearch<'_> {
+        let wrong = |class: &usize| *class != clean.label;
+        let other_classes =
+            target.map_or_else(|| (0..self.classes).filter(wrong).collect(), |target| vec![target]);
+        let pixels = clean.pixels.len();
         FabSearch {
             attack: self,
-            subject: subject.clone(),
-            rivals,
-            phase: Phase::Linearise(0),
+            clean: clean.clone(),
+            other_classes,
+            pending: Pending::Linearise(0),
             moves: 0,
-            point: subject.pixels.to_vec(),
-            nearest: Nearest { slopes: vec![0.0; pixels], height: 0.0, distance: f64::INFINITY },
+            point: clean.pixels.to_vec(),
+            nearest: NearestBoundary { slopes: vec![0.0; pixels], height: 0.0, distance: f64::INFINITY },
             ways: [vec![0.0; pixels], vec![0.0; pixels]],
-            closest: Closest { pixels: vec![0.0; pixels], distance: f64::INFINITY },
-            guess: Guess::default(),
+            closest: ClosestAdversarial { pixels: vec![0.0; pixels], distance: f64::INFINITY },
+            prefetch: GradientPrefetch::default(),
         }
     }
 
     /// A random point around the clean image.
-    fn random_start(&self, subject: &Subject, target: Option<usize>, restart: usize, out: &mut [f32]) {
-        let key = Key { seed: self.seed, image: subject.image, attack: self.name, target, restart };
+    fn random_start(&self, clean: &CleanImage, target: Option<usize>, restart: usize, out: &mut [f32]) {
+        let key = Key { seed: self.seed, image: clean.image, attack: self.name, target, restart };
         self.ball.random_direction(&mut Stream::new(&key), out);
         let radius = START_RADIUS * self.ball.epsilon();
-        for (value, clean) in out.iter_mut().zip(subject.pixels.iter()) {
+        for (value, clean) in out.iter_mut().zip(clean.pixels.iter()) {
             *value = (clean + radius * *value).clamp(0.0, 1.0);
         }
     }
@@ -124,12 +126,12 @@ impl Attack for Fab {
     }
 
     /// Units are all restarts of the first target, then those of the next.
-    fn search(&self, subject: &Subject, unit: usize) -> Box<dyn Search + '_> {
+    fn search(&self, clean: &CleanImage, unit: usize) -> Box<dyn Search + '_> {
         let (rank, restart) = (unit / self.spec.restarts, unit % self.spec.restarts);
-        let target = self.targets.map(|_| subject.targets[rank]);
-        let mut search = self.begin(subject, target);
+        let target = self.targets.map(|_| clean.targets[rank]);
+        let mut search = self.begin(clean, target);
         if restart > 0 {
-            self.random_start(subject, target, restart, &mut search.point);
+            self.random_start(clean, target, restart, &mut search.point);
         }
         Box::new(search)
     }
@@ -138,35 +140,35 @@ impl Attack for Fab {
 /// FAB on one image.
 struct FabSearch<'a> {
     attack: &'a Fab,
-    subject: Subject,
+    clean: CleanImage,
     /// Wrong classes whose difference to the label is linearised.
-    rivals: Vec<usize>,
-    phase: Phase,
+    other_classes: Vec<usize>,
+    pending: Pending,
     /// Iterations so far.
     moves: usize,
     /// The point that the model is asked about, in the box.
     point: Vec<f32>,
-    nearest: Nearest,
+    nearest: NearestBoundary,
     /// Displacements to the plane: from the point, from the clean image.
     ways: [Vec<f32>; 2],
-    closest: Closest,
-    guess: Guess,
+    closest: ClosestAdversarial,
+    prefetch: GradientPrefetch,
 }
 
 /// What the next answer is for.
 #[derive(Debug)]
-enum Phase {
+enum Pending {
     /// The class of a point on the segment from the clean image to a misclassified one.
-    Halve(Halving),
+    Bisect(Bisection),
     /// The class of the point that the last iteration went to.
     Classify,
-    /// The difference to one rival, that many having been linearised at this point.
+    /// The difference to one position, that many having been linearised at this point.
     Linearise(usize),
 }
 
 /// Halvings of the segment from the clean image, at 0, to a point, at 1.
 #[derive(Debug)]
-struct Halving {
+struct Bisection {
     start: Vec<f32>,
     /// The furthest position known to be classified correctly.
     correct: f32,
@@ -176,8 +178,8 @@ struct Halving {
     asked: usize,
 }
 
-/// The plane nearest to the point, of the rivals seen so far.
-struct Nearest {
+/// The plane nearest to the point, of the other_classes seen so far.
+struct NearestBoundary {
     slopes: Vec<f32>,
     /// Value of the difference at the point.
     height: f32,
@@ -186,26 +188,26 @@ struct Nearest {
 }
 
 /// The closest misclassified point; its distance is infinite before there is one.
-struct Closest {
+struct ClosestAdversarial {
     pixels: Vec<f32>,
     distance: f64,
 }
 
 /// Whether to ask for the gradient at a new point before its class is known.
 ///
-/// A guess that the class will be the label, where right, saves a forward pass; where wrong, a backward pass is wasted,
+/// A prefetch that the class will be the label, where right, saves a forward pass; where wrong, a backward pass is wasted,
 /// which costs about as much as two forward passes. Classes come in runs: all correct until the boundary is reached,
 /// mostly wrong afterwards, with single ones between. So some correct points in a row are taken for the next to be correct
-/// too, and wrong guesses must have been paid for: an iteration never costs more than two forward passes and one backward pass on average, but for the first wrong guess.
+/// too, and wrong guesses must have been paid for: an iteration never costs more than two forward passes and one backward pass on average, but for the first wrong prefetch.
 #[derive(Debug, Default)]
-struct Guess {
+struct GradientPrefetch {
     /// Points since the last misclassified one.
     correct_in_a_row: usize,
     saved_forwards: usize,
     wasted_backwards: usize,
 }
 
-impl Guess {
+impl GradientPrefetch {
     fn expects_label(&self) -> bool {
         self.correct_in_a_row >= RUN && 2 * self.wasted_backwards <= self.saved_forwards
     }
@@ -223,18 +225,18 @@ impl Guess {
 
 impl Search for FabSearch<'_> {
     fn query(&self) -> Query {
-        let gradient = match self.phase {
-            Phase::Halve(_) => false,
+        let gradient = match self.pending {
+            Pending::Bisect(_) => false,
             // Nothing follows the class of the last point.
-            Phase::Classify => self.moves < self.attack.spec.steps && self.guess.expects_label(),
-            Phase::Linearise(_) => true,
+            Pending::Classify => self.moves < self.attack.spec.steps && self.prefetch.expects_label(),
+            Pending::Linearise(_) => true,
         };
         if gradient { Query::Gradient(Loss::Margin) } else { Query::Forward }
     }
 
-    fn goal(&self) -> Goal {
-        let rival = if let Phase::Linearise(rival) = self.phase { rival } else { 0 };
-        Goal { label: self.subject.label, target: Some(self.rivals[rival]) }
+    fn label_and_target(&self) -> LabelAndTarget {
+        let position = if let Pending::Linearise(position) = self.pending { position } else { 0 };
+        LabelAndTarget { label: self.clean.label, target: Some(self.other_classes[position]) }
     }
 
     fn propose(&mut self, out: &mut [f32]) {
@@ -242,21 +244,21 @@ impl Search for FabSearch<'_> {
     }
 
     fn observe(&mut self, answer: &Answer) -> Step {
-        let misclassified = prediction(answer.logits) != self.subject.label;
+        let misclassified = prediction(answer.logits) != self.clean.label;
         if misclassified {
-            self.closest.offer(self.attack.ball, &self.subject.pixels, &self.point);
+            self.closest.offer(self.attack.ball, &self.clean.pixels, &self.point);
         }
-        match &mut self.phase {
-            Phase::Halve(halving) => {
-                if !halving.next(misclassified, &self.subject.pixels, &mut self.point) {
+        match &mut self.pending {
+            Pending::Bisect(bisection) => {
+                if !bisection.next(misclassified, &self.clean.pixels, &mut self.point) {
                     self.leave_segment();
                 }
                 Step::Continue
             }
-            Phase::Classify => self.classify(misclassified, answer),
-            Phase::Linearise(rival) => {
-                let rival = *rival;
-                self.linearise(rival, answer)
+            Pending::Classify => self.classify(misclassified, answer),
+            Pending::Linearise(position) => {
+                let position = *position;
+                self.linearise(position, answer)
             }
         }
     }
@@ -267,20 +269,20 @@ impl Search for FabSearch<'_> {
 }
 
 impl FabSearch<'_> {
-    /// Starts where halving has left the misclassified end of the segment, pulled back.
+    /// Starts where bisection has left the misclassified end of the segment, pulled back.
     fn leave_segment(&mut self) {
-        self.phase = Phase::Linearise(0);
+        self.pending = Pending::Linearise(0);
         match self.closest() {
             Some(_) => self.point.copy_from_slice(&self.closest.pixels),
-            None => self.point.copy_from_slice(&self.subject.pixels),
+            None => self.point.copy_from_slice(&self.clean.pixels),
         }
         self.pull_back();
     }
 
     fn classify(&mut self, misclassified: bool, answer: &Answer) -> Step {
         let asked_gradient = !answer.gradient.is_empty();
-        self.guess.book(misclassified, asked_gradient);
-        self.phase = Phase::Linearise(0);
+        self.prefetch.book(misclassified, asked_gradient);
+        self.pending = Pending::Linearise(0);
         if misclassified {
             self.pull_back();
         }
@@ -294,45 +296,45 @@ impl FabSearch<'_> {
     }
 
     fn pull_back(&mut self) {
-        pull_back(&mut self.point, &self.subject.pixels, self.attack.spec.backward as f32);
+        pull_back(&mut self.point, &self.clean.pixels, self.attack.spec.backward as f32);
     }
 
-    /// Takes in the difference to one rival, and moves after the last of them.
-    fn linearise(&mut self, rival: usize, answer: &Answer) -> Step {
-        let slopes = self.attack.ball.slopes(answer.gradient);
-        if let [_] = self.rivals[..] {
+    /// Takes in the difference to one position, and moves after the last of them.
+    fn linearise(&mut self, position: usize, answer: &Answer) -> Step {
+        let slopes = self.attack.ball.linear_function(answer.gradient);
+        if let [_] = self.other_classes[..] {
             self.advance(slopes, answer.loss);
             return Step::Continue;
         }
         self.nearest.offer(slopes, answer);
-        if rival + 1 < self.rivals.len() {
-            self.phase = Phase::Linearise(rival + 1);
+        if position + 1 < self.other_classes.len() {
+            self.pending = Pending::Linearise(position + 1);
             return Step::Continue;
         }
         let nearest = std::mem::take(&mut self.nearest.slopes);
-        self.advance(self.attack.ball.slopes(&nearest), self.nearest.height);
-        self.nearest = Nearest { slopes: nearest, height: 0.0, distance: f64::INFINITY };
+        self.advance(self.attack.ball.linear_function(&nearest), self.nearest.height);
+        self.nearest = NearestBoundary { slopes: nearest, height: 0.0, distance: f64::INFINITY };
         Step::Continue
     }
 
     /// One iteration, given the value and the slopes of a difference at the point.
-    fn advance(&mut self, slopes: Slopes, height: f32) {
+    fn advance(&mut self, slopes: LinearFunction, height: f32) {
         let Fab { spec, ball, .. } = self.attack;
-        let (clean, [way, clean_way]) = (&self.subject.pixels, &mut self.ways);
+        let (clean, [way, clean_way]) = (&self.clean.pixels, &mut self.ways);
         let height = f64::from(height);
         let clean_height = height + slopes.change(&self.point, clean);
         let length = ball.displacement_to_zero(slopes, height, &self.point, way).max(SHORTEST);
         let clean_length = ball.displacement_to_zero(slopes, clean_height, clean, clean_way).max(SHORTEST);
         let weight = (length / (length + clean_length)).min(spec.alpha_max as f32);
-        mix(&mut self.point, way, clean, clean_way, Mix { overshoot: spec.overshoot as f32, weight });
+        mix(&mut self.point, way, clean, clean_way, MixWeights { overshoot: spec.overshoot as f32, weight });
         self.moves += 1;
-        self.phase = Phase::Classify;
+        self.pending = Pending::Classify;
     }
 }
 
 /// How the ends of two ways become the next point.
 #[derive(Clone, Copy)]
-struct Mix {
+struct MixWeights {
     /// Factor on both ways.
     overshoot: f32,
     /// Weight of the clean image's end.
@@ -349,8 +351,8 @@ fn pull_back(point: &mut [f32], clean: &[f32], backward: f32) {
 
 /// `point ← (1 - weight)·(point + overshoot·way) + weight·(clean + overshoot·clean_way)`, cut to the box.
 #[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
-fn mix(point: &mut [f32], way: &[f32], clean: &[f32], clean_way: &[f32], mix: Mix) {
-    let Mix { overshoot, weight } = mix;
+fn mix(point: &mut [f32], way: &[f32], clean: &[f32], clean_way: &[f32], mix: MixWeights) {
+    let MixWeights { overshoot, weight } = mix;
     let count = point.len();
     let (way, clean, clean_way) = (&way[..count], &clean[..count], &clean_way[..count]);
     for index in 0..count {
@@ -360,7 +362,7 @@ fn mix(point: &mut [f32], way: &[f32], clean: &[f32], clean_way: &[f32], mix: Mi
     }
 }
 
-impl Halving {
+impl Bisection {
     /// Learns the class of the last position and writes the next one; false where no more is needed.
     fn next(&mut self, misclassified: bool, clean: &[f32], point: &mut [f32]) -> bool {
         if self.asked == 0 && !misclassified {
@@ -372,7 +374,7 @@ impl Halving {
             (_, true) => self.wrong = middle,
             (_, false) => self.correct = middle,
         }
-        if self.asked == HALVINGS {
+        if self.asked == BISECTIONS {
             return false;
         }
         self.asked += 1;
@@ -384,9 +386,9 @@ impl Halving {
     }
 }
 
-impl Nearest {
-    fn offer(&mut self, slopes: Slopes, answer: &Answer) {
-        let distance = f64::from(answer.loss.abs()) / (TINY + slopes.dual_length());
+impl NearestBoundary {
+    fn offer(&mut self, slopes: LinearFunction, answer: &Answer) {
+        let distance = f64::from(answer.loss.abs()) / (TINY + slopes.dual_norm());
         if distance < self.distance {
             self.slopes.copy_from_slice(answer.gradient);
             self.height = answer.loss;
@@ -395,7 +397,7 @@ impl Nearest {
     }
 }
 
-impl Closest {
+impl ClosestAdversarial {
     fn offer(&mut self, ball: Ball, clean: &[f32], point: &[f32]) {
         let distance = ball.distance(clean, point);
         if distance < self.distance {

@@ -2,7 +2,8 @@
 
 use multiversion::multiversion;
 
-use super::{Ascent, Climb, LANES, Scratch, at_least, at_most, unit_box};
+use super::arithmetic::{LANES, at_least, at_most, unit_box};
+use super::step::{GradientStep, MomentumStep, Scratch};
 
 /// Keeps a step without any direction from dividing by zero, as in the reference.
 const TINY: f32 = 1e-10;
@@ -33,7 +34,7 @@ pub(super) fn project(epsilon: f32, centre: &[f32], point: &mut [f32]) {
 #[inline(always)]
 fn threshold(budget: f64, centre: &[f32], point: &[f32]) -> f32 {
     let mut low = 0.0;
-    let mut left = remains(low, centre, point);
+    let mut left = remaining(low, centre, point);
     if left.sum <= budget {
         return low;
     }
@@ -41,18 +42,18 @@ fn threshold(budget: f64, centre: &[f32], point: &[f32]) -> f32 {
     let mut high =
         centre.iter().zip(point).fold(0.0, |most, (clean, value)| at_least((value - clean).abs(), most));
     // In the middle of what is good enough, so that rounding rarely takes it out.
-    let goal = budget * (1.0 - SLACK / 2.0);
+    let target_sum = budget * (1.0 - SLACK / 2.0);
     let mut trusted = true;
     for _ in 0..PASSES {
         if low.next_up() >= high {
             break;
         }
-        let error = (left.sum - goal).abs();
-        let newton = (f64::from(left.at) + (left.sum - goal) / left.moving) as f32;
+        let error = (left.sum - target_sum).abs();
+        let newton = (f64::from(left.at) + (left.sum - target_sum) / left.moving) as f32;
         let middle = low + (high - low) / 2.0;
         let next = if trusted { newton } else { middle };
         let next = at_most(at_least(next, low.next_up()), high.next_down());
-        left = remains(next, centre, point);
+        left = remaining(next, centre, point);
         if left.sum > budget {
             low = next;
         } else {
@@ -61,14 +62,14 @@ fn threshold(budget: f64, centre: &[f32], point: &[f32]) -> f32 {
                 break;
             }
         }
-        trusted = !trusted || (left.sum - goal).abs() <= error / 2.0;
+        trusted = !trusted || (left.sum - target_sum).abs() <= error / 2.0;
     }
     high
 }
 
 /// What a `λ` leaves of a change.
 #[derive(Debug, Clone, Copy)]
-struct Remains {
+struct Remaining {
     /// The `λ`.
     at: f32,
     /// Sum of the absolute changes.
@@ -78,7 +79,7 @@ struct Remains {
 }
 
 #[inline(always)]
-fn remains(lambda: f32, centre: &[f32], point: &[f32]) -> Remains {
+fn remaining(lambda: f32, centre: &[f32], point: &[f32]) -> Remaining {
     let mut sums = [0.0_f64; LANES];
     let mut moving = [0.0_f32; LANES];
     let (centres, rest_of_centre) = centre.as_chunks::<LANES>();
@@ -94,7 +95,11 @@ fn remains(lambda: f32, centre: &[f32], point: &[f32]) -> Remains {
         sums[0] += f64::from((shrunk(*value, *clean, lambda) - clean).abs());
         moving[0] += moves(*value, *clean, lambda);
     }
-    Remains { at: lambda, sum: sums.iter().sum(), moving: moving.iter().map(|count| f64::from(*count)).sum() }
+    Remaining {
+        at: lambda,
+        sum: sums.iter().sum(),
+        moving: moving.iter().map(|count| f64::from(*count)).sum(),
+    }
 }
 
 /// 1 where what is left of a change lies between 0 and its room, otherwise 0. Without a branch, so that it vectorises.
@@ -119,8 +124,8 @@ fn room(value: f32, clean: f32) -> f32 {
 }
 
 /// The steepest direction of length one changes the pixel of the largest slope alone.
-pub(super) fn advance(epsilon: f32, ascent: Ascent<'_>, next: &mut [f32]) {
-    let Ascent { centre, point, previous, gradient, step_size, momentum } = ascent;
+pub(super) fn momentum_step(epsilon: f32, step: MomentumStep<'_>, next: &mut [f32]) {
+    let MomentumStep { centre, point, previous, gradient, step_size, momentum } = step;
     next.copy_from_slice(point);
     let steepest =
         (0..gradient.len()).max_by(|left, right| gradient[*left].abs().total_cmp(&gradient[*right].abs()));
@@ -135,10 +140,10 @@ pub(super) fn advance(epsilon: f32, ascent: Ascent<'_>, next: &mut [f32]) {
 }
 
 /// A step along the signs of the largest slopes. Slopes that tie with the smallest of them move too.
-pub(super) fn climb(epsilon: f32, climb: Climb<'_>, scratch: &mut Scratch, next: &mut [f32]) {
-    let Climb { centre, point, gradient, step_size, density } = climb;
+pub(super) fn gradient_step(epsilon: f32, step: GradientStep<'_>, scratch: &mut Scratch, next: &mut [f32]) {
+    let GradientStep { centre, point, gradient, step_size, density } = step;
     let least = smallest_kept(density, gradient, scratch);
-    step(point, gradient, step_size, least, next);
+    step_along_signs(point, gradient, step_size, least, next);
     project(epsilon, centre, next);
 }
 
@@ -154,7 +159,7 @@ fn smallest_kept(density: f32, gradient: &[f32], scratch: &mut Scratch) -> f32 {
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
-fn step(point: &[f32], gradient: &[f32], step_size: f32, least: f32, next: &mut [f32]) {
+fn step_along_signs(point: &[f32], gradient: &[f32], step_size: f32, least: f32, next: &mut [f32]) {
     let moves = |slope: f32| slope.abs() >= least && slope != 0.0;
     let moved = gradient.iter().filter(|slope| moves(**slope)).count();
     let length = step_size / (moved as f32 + TINY);

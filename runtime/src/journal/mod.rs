@@ -32,10 +32,10 @@
 mod error;
 mod header;
 mod layout;
-mod pace;
 mod record;
 mod sink;
 mod store;
+mod sync_interval;
 #[cfg(test)]
 mod tests;
 
@@ -109,12 +109,12 @@ impl Journal {
     pub fn resume(path: &Path, header: &Header) -> Result<(Self, Vec<Record>), JournalError> {
         let mut file = open_locked(path, false)?;
         let bytes = read_all(path, &mut file)?;
-        let preamble = layout::preamble(header).map_err(|damage| damage.in_file(path))?;
+        let preamble = layout::preamble(header).map_err(|damage| JournalError::damaged(path, damage))?;
         if bytes.len() < preamble.len() && preamble.starts_with(&bytes) {
             return Ok((Self::begin(path, file, header)?, Vec::new()));
         }
         let Contents { header: in_journal, records, end } =
-            layout::read(&bytes).map_err(|damage| damage.in_file(path))?;
+            layout::read(&bytes).map_err(|damage| JournalError::damaged(path, damage))?;
         if let Some(difference) = in_journal.difference(header) {
             return Err(JournalError::Different { path: path.to_owned(), difference: Box::new(difference) });
         }
@@ -144,7 +144,7 @@ impl Journal {
     }
 
     fn begin(path: &Path, mut file: File, header: &Header) -> Result<Self, JournalError> {
-        let preamble = layout::preamble(header).map_err(|damage| damage.in_file(path))?;
+        let preamble = layout::preamble(header).map_err(|damage| JournalError::damaged(path, damage))?;
         Sink::truncate(&mut file, 0).map_err(|cause| JournalError::write(path, &cause))?;
         let journal = Self::over(path, Box::new(file), 0);
         journal.with_appender(|appender| {

@@ -3,7 +3,7 @@
 use multiversion::multiversion;
 
 use super::exponential::{LEAST, exp_of_negative};
-use super::{LANES, add_up, sum_of_products};
+use super::lanes::{LANES, add_up, sum_of_products};
 
 /// `exp(x − max x) / Σ exp(x − max x)` for rows of that width.
 ///
