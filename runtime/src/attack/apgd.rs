@@ -281,7 +281,7 @@ impl ApgdRun {
         false
     }
 
-    /// Books step `step`, counted from 0. True where the run must return to its best point.
+    /// Takes in step `step`, counted from 0. True where the run must return to its best point.
     fn record(&mut self, spec: &ApgdSpec, centre: &[f32], step: usize, answer: &Answer) -> bool {
         self.iterates.record(answer);
         match &mut self.rule {

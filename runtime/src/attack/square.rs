@@ -8,7 +8,7 @@
 //!   results depend on the batch.
 //! - A candidate that is the current point again, pixel for pixel, counts as a query, but the model is not asked: the
 //!   answer cannot be better. The outcome is that of asking, with fewer passes.
-//! - The search does not end at a margin of zero or less. The engine ends it when the original model agrees; until then
+//! - The search does not end at a margin of zero or less. The scheduler ends it when the original model agrees; until then
 //!   the point is accepted and the search goes on, so that an exact tie does not pass for a success.
 
 use mimir_bundle::ImageShape;
@@ -32,7 +32,7 @@ pub struct Square {
 }
 
 impl Square {
-    /// Square in that context.
+    /// Within the ball of that evaluation.
     pub(super) fn new(spec: &SquareSpec, context: &AttackContext) -> Self {
         Self { spec: spec.clone(), ball: context.ball, image: context.image, seed: context.seed }
     }

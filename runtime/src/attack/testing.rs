@@ -1,4 +1,4 @@
-//! Runs one search against models in memory, without the engine: what tests of attacks share.
+//! Runs one search against models in memory, without the scheduler: what tests of attacks share.
 
 use mimir_bundle::{ImageShape, Norm, ThreatModel};
 use ndarray::ArrayView2;
@@ -23,7 +23,7 @@ pub(crate) struct SearchTrace {
     pub(crate) backwards: usize,
 }
 
-/// Runs one unit to its end, also beyond the point where the engine would stop it.
+/// Runs one unit to its end, also beyond the point where the scheduler would stop it.
 pub(crate) fn run(
     source: &dyn ModelSource,
     attack: &dyn Attack,
@@ -71,7 +71,7 @@ pub(crate) fn run(
     }
 }
 
-/// The image with its targets in the order that the engine gives them: wrong classes by falling clean logit.
+/// The image with its targets in the order that the scheduler gives them: wrong classes by falling clean logit.
 pub(crate) fn clean_image(classifier: &mut dyn Classifier, image: usize, pixels: &[f32]) -> CleanImage {
     let view = ArrayView2::from_shape((1, pixels.len()), pixels).unwrap();
     let logits = classifier.logits(view).unwrap().row(0).to_vec();

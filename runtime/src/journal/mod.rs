@@ -54,10 +54,10 @@ pub use store::{CounterexampleStore, StoreError};
 use layout::Contents;
 use sink::{Appender, Sink};
 
-/// Longest journal that is read, in bytes: some 35 million records. A longer file is no work of ours.
+/// Longest journal that is read, in bytes: some 35 million records. A longer file was not written by this program.
 const LONGEST_JOURNAL: u64 = 1 << 31;
 
-/// How often a lock that somebody holds is tried, and the time between.
+/// How often a lock is tried that another process holds, and the time between.
 const LOCK_ATTEMPTS: usize = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
@@ -178,7 +178,8 @@ fn open_locked(path: &Path, create: bool) -> Result<File, JournalError> {
         ErrorKind::NotFound if !create => JournalError::Missing { path: path.to_owned() },
         _ => JournalError::open(path, &cause),
     })?;
-    // A program that is just being started from this process holds copies of its files for a moment, locks included.
+    // Another thread of this process may be starting a child: between fork and exec the child holds the parent's open files,
+    // and with them a lock that the parent has given up already. It is free again in a moment.
     for attempt in 0..LOCK_ATTEMPTS {
         match file.try_lock() {
             Ok(()) => return Ok(file),

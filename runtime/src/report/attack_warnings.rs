@@ -1,4 +1,4 @@
-//! What the course of the attacks says about how far their result can be trusted.
+//! Warnings that the results of the attacks call for: how far they can be trusted.
 
 use mimir_bundle::AttackSpec;
 
@@ -11,7 +11,7 @@ const SUSPICIOUS: f64 = 0.002;
 /// Images that a warning names at most.
 const NAMED: usize = 10;
 
-/// The warnings that an evaluation gives cause for.
+/// The warnings that the attacks of an evaluation call for.
 pub(super) fn attack_warnings(evaluation: &Evaluation, classes: usize) -> Vec<Warning> {
     let mut warnings = Vec::new();
     for attack in &evaluation.attacks {

@@ -49,7 +49,7 @@ pub struct RunDescription {
     pub counterexamples: Option<Counterexamples>,
 }
 
-/// An evaluation and its description.
+/// An evaluation, and the description of the run that it comes from.
 #[derive(Debug, Clone, Copy)]
 pub struct Findings<'a> {
     description: &'a RunDescription,
@@ -57,7 +57,7 @@ pub struct Findings<'a> {
 }
 
 impl<'a> Findings<'a> {
-    /// Puts an evaluation into its description.
+    /// Joins the two.
     pub fn new(description: &'a RunDescription, evaluation: &'a Evaluation) -> Self {
         Self { description, evaluation }
     }
@@ -144,7 +144,7 @@ impl<'a> Findings<'a> {
         self.evaluation.attacks.iter().map(|attack| AttackSummary::new(attack, images)).collect()
     }
 
-    /// The description's warnings, and what the clean accuracy, the attacks and the cross-check give cause for.
+    /// The warnings of the description, and those that the clean accuracy, the attacks and the cross-check call for.
     fn warnings(&self) -> Vec<Warning> {
         let Counts { images, clean_correct, .. } = self.counts();
         let classes = self.description.manifest.classes;

@@ -1,4 +1,4 @@
-//! What a reader must know beside the numbers.
+//! Warnings: what a reader must know besides the numbers.
 
 use std::fmt;
 

@@ -42,7 +42,7 @@ impl Momentum {
         self.checkpoint.best_loss = loss;
     }
 
-    /// Books step `step`, counted from 0. True where the run must return to its best point.
+    /// Takes in step `step`, counted from 0. True where the run must return to its best point.
     pub(super) fn record(&mut self, spec: &ApgdSpec, step: usize, loss: f32, best_loss: f32) -> bool {
         self.history[step] = loss;
         self.checkpoint.steps += 1;

@@ -48,7 +48,7 @@ impl Sparse {
         sparse
     }
 
-    /// Books step `step`, counted from 0. True where the run must return to its best point.
+    /// Takes in step `step`, counted from 0. True where the run must return to its best point.
     pub(super) fn record(&mut self, step: usize, epsilon: f32, centre: &[f32], best: &[f32]) -> bool {
         if !(step + 1).is_multiple_of(self.period) {
             return false;

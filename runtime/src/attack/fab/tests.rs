@@ -118,11 +118,11 @@ impl ModelSource for Waves {
 }
 
 /// Distance in the box to where another class of a linear classifier has the label's logit.
-fn exact_distance(model: &LinearClassifier, ball: Ball, clean_image: &CleanImage, rival: usize) -> f64 {
+fn exact_distance(model: &LinearClassifier, ball: Ball, clean_image: &CleanImage, other: usize) -> f64 {
     let mut graph = model.differentiable(Loss::Margin).unwrap();
     let images = ArrayView2::from_shape((1, SHAPE.pixels()), &clean_image.pixels).unwrap();
     let answer = graph
-        .loss_gradient(images, &[LabelAndTarget { label: clean_image.label, target: Some(rival) }])
+        .loss_gradient(images, &[LabelAndTarget { label: clean_image.label, target: Some(other) }])
         .unwrap();
     let gradient = answer.gradient.row(0).to_vec();
     let mut way = vec![0.0; SHAPE.pixels()];
@@ -148,9 +148,9 @@ fn the_distance_to_linear_boundaries_is_found() {
             let context = context(norm, classes);
             for index in 0..12 {
                 let clean_image = clean_image(&mut *model.classifier().unwrap(), index, &image(index));
-                let exact = |rival| exact_distance(&model, context.ball, &clean_image, rival);
+                let exact = |other| exact_distance(&model, context.ball, &clean_image, other);
                 let nearest =
-                    clean_image.targets.iter().map(|rival| exact(*rival)).fold(f64::INFINITY, f64::min);
+                    clean_image.targets.iter().map(|other| exact(*other)).fold(f64::INFINITY, f64::min);
                 let check = |distance: f64, exact: f64, bound: f64, what: &str| {
                     let ratio = distance / exact;
                     assert!(ratio < bound, "{norm:?} K = {classes} image {index} {what}: {ratio}");
@@ -423,11 +423,11 @@ fn compare(context: &AttackContext, seed: u64, target: Option<usize>) {
     };
     for step in 0..STEPS {
         let mut planes = Vec::new();
-        for rival in &other_classes {
+        for other in &other_classes {
             // On the path of the search, not on a path of its own, so that roundings do not add up.
             x1 = propose(&mut search, &x1);
-            assert_eq!(search.label_and_target(), LabelAndTarget { label: 0, target: Some(*rival) });
-            let draw = noise(seed, 100 * step + rival, clean.len() + 1);
+            assert_eq!(search.label_and_target(), LabelAndTarget { label: 0, target: Some(*other) });
+            let draw = noise(seed, 100 * step + other, clean.len() + 1);
             let (loss, gradient) = (draw[0], &draw[1..]);
             search.observe(&Answer { logits: &[1.0, 0.0, 0.0, 0.0], loss, gradient });
             planes.push((loss, gradient.to_vec()));
@@ -520,23 +520,23 @@ fn a_start_that_is_classified_correctly_is_dropped() {
 fn wrong_guesses_must_have_been_paid_for() {
     let mut prefetch = GradientPrefetch::default();
     assert!(!prefetch.expects_label(), "the first end is beyond the plane");
-    prefetch.book(false, false);
+    prefetch.record(false, false);
     assert!(!prefetch.expects_label(), "one correct point is no run");
-    prefetch.book(false, false);
+    prefetch.record(false, false);
     assert!(prefetch.expects_label());
-    prefetch.book(true, true);
+    prefetch.record(true, true);
     assert!(!prefetch.expects_label());
     // One wasted backward pass, nothing saved yet: no more guesses.
-    prefetch.book(false, false);
-    prefetch.book(false, false);
+    prefetch.record(false, false);
+    prefetch.record(false, false);
     assert!(!prefetch.expects_label());
     let mut prefetch = GradientPrefetch::default();
-    prefetch.book(false, true);
-    prefetch.book(false, true);
-    prefetch.book(true, true);
+    prefetch.record(false, true);
+    prefetch.record(false, true);
+    prefetch.record(true, true);
     assert!(!prefetch.expects_label(), "the last class was wrong");
-    prefetch.book(false, false);
-    prefetch.book(false, false);
+    prefetch.record(false, false);
+    prefetch.record(false, false);
     assert!(prefetch.expects_label(), "two saved, one wasted");
 }
 
@@ -547,9 +547,9 @@ fn the_first_of_equals_stays() {
     closest.offer(ball, &[0.5, 0.5], &[0.75, 0.5]);
     closest.offer(ball, &[0.5, 0.5], &[0.5, 0.75]);
     assert_eq!((closest.pixels, closest.distance), (vec![0.75, 0.5], 0.25));
-    let mut nearest = NearestBoundary { slopes: vec![0.0; 2], height: 0.0, distance: f64::INFINITY };
+    let mut nearest = NearestHyperplane { gradient: vec![0.0; 2], value: 0.0, distance: f64::INFINITY };
     for (loss, gradient) in [(-1.0, [2.0, 0.0]), (1.0, [0.0, 2.0]), (-3.0, [4.0, 0.0])] {
         nearest.offer(ball.linear_function(&gradient), &Answer { logits: &[], loss, gradient: &gradient });
     }
-    assert_eq!((nearest.slopes, nearest.height), (vec![2.0, 0.0], -1.0));
+    assert_eq!((nearest.gradient, nearest.value), (vec![2.0, 0.0], -1.0));
 }

@@ -228,7 +228,7 @@ fn only_a_smaller_margin_or_one_of_zero_or_less_is_accepted() {
         Case { margins: &[2.0, 1.5], accepted: true },
         Case { margins: &[2.0, 2.0], accepted: false },
         Case { margins: &[2.0, 2.5], accepted: false },
-        // A tie, and what the engine refutes if the search is still asked.
+        // A tie, and what the scheduler refutes if the search is still asked.
         Case { margins: &[2.0, 0.0], accepted: true },
         Case { margins: &[2.0, -1.0], accepted: true },
         // After a refutation: no better, but it looks broken; and what does not.

@@ -20,9 +20,9 @@ impl CoordinateLoss for Proportional {
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
-pub(super) fn displacement(side: BoxProblem<'_>, height: f64, out: &mut [f32]) -> f32 {
-    let lambda = solve::<Proportional>(side, height);
-    side.write(out, |slope, room| at_most(lambda * slope, room));
+pub(super) fn displacement(problem: BoxProblem<'_>, height: f64, out: &mut [f32]) -> f32 {
+    let lambda = solve::<Proportional>(problem, height);
+    problem.write(out, |slope, room| at_most(lambda * slope, room));
     libm::sqrt(sum(out, |change| change * change)) as f32
 }
 

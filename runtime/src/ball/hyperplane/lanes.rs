@@ -43,7 +43,8 @@ impl Real for f64 {
     }
 }
 
-/// A point seen from one side of a plane: against the slopes is towards it.
+/// The problem of one displacement: from `point` to the hyperplane, inside the box. Every coordinate can only help by moving
+/// against its slope.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BoxProblem<'a> {
     /// `[D]`.

@@ -18,9 +18,9 @@ impl CoordinateLoss for Even {
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
-pub(super) fn displacement(side: BoxProblem<'_>, height: f64, out: &mut [f32]) -> f32 {
-    let lambda = solve::<Even>(side, height);
-    side.write(out, |slope, room| if slope == 0.0 { 0.0 } else { at_most(lambda, room) });
+pub(super) fn displacement(problem: BoxProblem<'_>, height: f64, out: &mut [f32]) -> f32 {
+    let lambda = solve::<Even>(problem, height);
+    problem.write(out, |slope, room| if slope == 0.0 { 0.0 } else { at_most(lambda, room) });
     largest(out)
 }
 

@@ -76,11 +76,11 @@ impl Ball {
         let scale = (1.0 / slopes.dual_norm).copysign(height) as f32;
         // No corner of the box is further than its number of pixels.
         let distance = (height * f64::from(scale)).min(2.0 * point.len() as f64);
-        let side = BoxProblem { slopes: slopes.values, point, scale };
+        let problem = BoxProblem { slopes: slopes.values, point, scale };
         match self.norm {
-            Norm::Linf => linf::displacement(side, distance, out),
-            Norm::L2 => l2::displacement(side, distance, out),
-            Norm::L1 => l1::displacement(side, distance, out),
+            Norm::Linf => linf::displacement(problem, distance, out),
+            Norm::L2 => l2::displacement(problem, distance, out),
+            Norm::L1 => l1::displacement(problem, distance, out),
         }
     }
 }

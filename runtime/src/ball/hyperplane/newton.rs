@@ -30,17 +30,17 @@ const WELL_CONDITIONED: f64 = 0.25;
 /// The `λ` with `f(λ) = height`, or the limit where `f` stays below. `height` is positive and the slopes have a dual norm
 /// of one, so that it is also the solution without the box, left of the solution with it.
 #[inline(always)]
-pub(super) fn solve<S: CoordinateLoss>(side: BoxProblem, height: f64) -> f32 {
+pub(super) fn solve<S: CoordinateLoss>(problem: BoxProblem, height: f64) -> f32 {
     let limit = f64::from(S::LIMIT);
-    let near = newton::<S, f32>(side, height, height.min(limit));
+    let near = newton::<S, f32>(problem, height, height.min(limit));
     if near.converged && near.rate * near.lambda >= WELL_CONDITIONED * height {
         return near.lambda as f32;
     }
-    let found = newton::<S, f64>(side, height, near.lambda);
+    let found = newton::<S, f64>(problem, height, near.lambda);
     match () {
         () if found.converged => found.lambda as f32,
         () if found.rate == 0.0 && found.lost < height => S::LIMIT,
-        () => bisect::<S>(side, height),
+        () => bisect::<S>(problem, height),
     }
 }
 
@@ -55,11 +55,11 @@ struct Found {
 
 /// Newton's method with terms in one precision. Ends without convergence where every pixel has met the box.
 #[inline(always)]
-fn newton<S: CoordinateLoss, T: Real>(side: BoxProblem, height: f64, start: f64) -> Found {
+fn newton<S: CoordinateLoss, T: Real>(problem: BoxProblem, height: f64, start: f64) -> Found {
     let mut found = Found { lambda: start, lost: 0.0, rate: 0.0, converged: false };
     for _ in 0..PASSES {
         let lambda = T::from_f64(found.lambda);
-        (found.lost, found.rate) = side.sums::<T>(|slope, room| S::loss(lambda, slope, room));
+        (found.lost, found.rate) = problem.sums::<T>(|slope, room| S::loss(lambda, slope, room));
         if found.rate == 0.0 {
             break;
         }
@@ -75,12 +75,12 @@ fn newton<S: CoordinateLoss, T: Real>(side: BoxProblem, height: f64, start: f64)
 
 /// To the last bit: at most 31 passes.
 #[inline(always)]
-fn bisect<S: CoordinateLoss>(side: BoxProblem, height: f64) -> f32 {
+fn bisect<S: CoordinateLoss>(problem: BoxProblem, height: f64) -> f32 {
     let (mut low, mut high) = (0, S::LIMIT.to_bits());
     while high - low > 1 {
         let middle = low + (high - low) / 2;
         let lambda = f64::from(f32::from_bits(middle));
-        let (lost, _) = side.sums::<f64>(|slope, room| S::loss(lambda, slope, room));
+        let (lost, _) = problem.sums::<f64>(|slope, room| S::loss(lambda, slope, room));
         if lost < height { low = middle } else { high = middle }
     }
     f32::from_bits(high)

@@ -194,7 +194,7 @@ impl Literal {
         self.x = self.project(&mixed);
     }
 
-    fn book(&mut self, i: usize, steps: usize, loss: f32, gradient: &[f64]) {
+    fn record(&mut self, i: usize, steps: usize, loss: f32, gradient: &[f64]) {
         self.gradient = gradient.to_vec();
         self.history[i] = loss;
         if loss > self.loss_best {
@@ -271,7 +271,7 @@ fn compare(norm: Norm, steps: usize, clean: &[f32], losses: &[f32], gradients: &
         let answer = Answer { logits: &[], loss: *loss, gradient };
         let step = run.observe(&spec, clean, &answer);
         if seen > 0 {
-            literal.book(seen - 1, steps, *loss, &wide(gradient));
+            literal.record(seen - 1, steps, *loss, &wide(gradient));
         }
         assert_eq!(
             f64::from(rule(&mut run).step_size),

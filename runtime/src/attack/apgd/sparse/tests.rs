@@ -121,7 +121,7 @@ impl Literal {
         self.x = self.project(&v);
     }
 
-    fn book(&mut self, loss: f32, gradient: &[f64]) {
+    fn record(&mut self, loss: f32, gradient: &[f64]) {
         self.gradient = gradient.to_vec();
         if loss > self.loss_best {
             self.x_best = self.x.clone();
@@ -210,7 +210,7 @@ fn compare(
         let step = run.observe(&spec, clean, &Answer { logits: &[], loss: *loss, gradient });
         if seen > 0 {
             let before = literal.step_size;
-            literal.book(*loss, &wide(gradient));
+            literal.record(*loss, &wide(gradient));
             sparser += usize::from(literal.step_size > before);
         }
         let gap = (f64::from(rule(&run).step_size) - literal.step_size).abs();
