@@ -30,7 +30,7 @@ pub(super) struct Contents {
 }
 
 /// Why bytes are no journal that this program reads.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Damage {
     NotAJournal,
     Version(u32),

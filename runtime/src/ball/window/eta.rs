@@ -34,7 +34,7 @@ impl EtaPattern {
         self.values.resize(side * side, 0.0);
         // A single pixel has only the lower pyramid.
         let pyramids = if side > 1 { 2.0 } else { 1.0 };
-        let height = 1.0 / norm.from_sum(pyramids);
+        let height = 1.0 / norm.norm_for_sum(pyramids);
         let (upper, lower) = self.values.split_at_mut(side / 2 * side);
         fill_pyramid(upper, side, &self.rings, height, norm);
         fill_pyramid(lower, side, &self.rings, -height, norm);
@@ -70,7 +70,7 @@ fn fill_pyramid(pyramid: &mut [f32], side: usize, rings: &[f64], height: f64, no
         rings[row.abs_diff(middle).max(column.abs_diff(side / 2))]
     };
     let sum: f64 = (0..pyramid.len()).map(|index| norm.term(ring_at(index))).sum();
-    let scale = height / norm.from_sum(sum);
+    let scale = height / norm.norm_for_sum(sum);
     for (index, value) in pyramid.iter_mut().enumerate() {
         *value = (ring_at(index) * scale) as f32;
     }

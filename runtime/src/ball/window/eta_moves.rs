@@ -123,12 +123,13 @@ impl EtaMoves {
         let (norm, image) = (self.norm, changes.context.image);
         let first_sum = changes.sum(first.rows(image, index), norm);
         let windows = first_sum + changes.sum(second.rows_outside(first, image, index), norm);
-        self.channels[index].inverse = (1.0 / (TINY + norm.from_sum(first_sum))).min(LARGEST_FACTOR) as f32;
+        self.channels[index].inverse =
+            (1.0 / (TINY + norm.norm_for_sum(first_sum))).min(LARGEST_FACTOR) as f32;
         let mut mixed = 0.0;
         self.each_mixture(changes, pair, index, |_, mixture| mixed += norm.term(f64::from(mixture)));
         let left = (norm.term(f64::from(changes.context.ball.epsilon)) - total).max(0.0);
         let budget = norm.budget(left, windows, image.channels as f64);
-        let scale = (budget / (TINY + norm.from_sum(mixed))).min(LARGEST_FACTOR) as f32;
+        let scale = (budget / (TINY + norm.norm_for_sum(mixed))).min(LARGEST_FACTOR) as f32;
         Channel { scale, ..self.channels[index] }
     }
 
@@ -163,7 +164,7 @@ impl EtaMoves {
         loop {
             self.bring_to(radius, context, point);
             let sum = self.norm.sum(&context.centre, point);
-            let excess = self.norm.from_sum(sum) - (epsilon + TOLERANCE / 2.0);
+            let excess = self.norm.norm_for_sum(sum) - (epsilon + TOLERANCE / 2.0);
             if excess <= 0.0 || radius <= 0.0 {
                 return sum;
             }
@@ -179,7 +180,7 @@ impl EtaMoves {
                 Ball { epsilon: radius as f32, ..context.ball }.project(&context.centre, point);
             }
             SummedNorm::Euclidean => {
-                let length = self.norm.from_sum(self.norm.sum(&context.centre, point));
+                let length = self.norm.norm_for_sum(self.norm.sum(&context.centre, point));
                 let scale = (radius / (TINY + length)).min(LARGEST_FACTOR) as f32;
                 for (value, clean) in point.iter_mut().zip(context.centre.iter()) {
                     *value = unit_box(clean + (*value - clean) * scale);

@@ -99,7 +99,7 @@ impl WindowSearch {
     pub fn accept(&mut self) {
         match &mut self.moves {
             WindowMoves::Signs(window) => {
-                sign_moves::copy(&self.context, *window, &self.candidate, &mut self.best)
+                sign_moves::copy(&self.context, *window, &self.candidate, &mut self.best);
             }
             WindowMoves::Eta { best, candidate, .. } => {
                 self.best.copy_from_slice(&self.candidate);

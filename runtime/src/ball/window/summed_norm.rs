@@ -22,7 +22,7 @@ impl SummedNorm {
     }
 
     /// The norm that belongs to a sum.
-    pub(super) fn from_sum(self, sum: f64) -> f64 {
+    pub(super) fn norm_for_sum(self, sum: f64) -> f64 {
         match self {
             Self::Euclidean => sum.sqrt(),
             Self::Absolute => sum,
