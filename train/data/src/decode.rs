@@ -35,7 +35,7 @@ impl Origin<'_> {
 pub(crate) fn picture(bytes: &[u8], origin: Origin<'_>) -> Result<Picture, DataError> {
     let (decoder, format) = decoder(Cursor::new(bytes), origin)?;
     if format == Some(ImageFormat::Jpeg) && !jpeg_is_complete(bytes) {
-        // The decoder would make up the missing rows.
+        // The decoder would fill in the missing rows.
         return Err(origin.refuse("a JPEG image that is cut or damaged".to_owned()));
     }
     let rgb =

@@ -125,7 +125,7 @@ mod tests {
             message(usize::MAX, &mut out),
             no_image.replace("image 2", &format!("image {}", usize::MAX))
         );
-        let no_room = "found memory for 3 pixel values, wanted 2 for one image";
+        let no_room = "found a buffer of 3 pixel values, wanted 2 for one image";
         assert_eq!(message(0, &mut [0.0; 3]), no_room);
         assert_eq!(message(0, &mut []), no_room.replace('3', "0"));
     }

@@ -1,4 +1,4 @@
-//! Which images make which batch: a function of seed, epoch and step, without state.
+//! Which images are in which batch: a function of seed, epoch and step, without state.
 
 use crate::error::DataError;
 use crate::random::{Key, Stream};

@@ -1,4 +1,4 @@
-//! What a run trains on: real images, or some of them, and generated images beside them.
+//! The training set: real images, or some of them, and optional generated images.
 
 use std::sync::Arc;
 

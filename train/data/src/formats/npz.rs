@@ -1,4 +1,5 @@
-//! NPZ: a zip of the arrays `images` and `labels` (or `image` and `label`, as generated CIFAR-10 images come), as `numpy.savez` and `numpy.savez_compressed` write it.
+//! NPZ: a zip of the arrays `images` and `labels` (or `image` and `label`, as published for generated CIFAR-10 images), as
+//! `numpy.savez` and `numpy.savez_compressed` write it.
 //!
 //! | array | type | shape |
 //! | --- | --- | --- |

@@ -41,8 +41,8 @@ impl SharedFile {
     }
 
     fn unless_changed(&self, read: io::Result<()>) -> Result<(), DataError> {
-        // Asked afterwards, so that no change before the read goes unseen; asked even if the read failed, because a
-        // truncated file says more than an unexpected end.
+        // Checked after the read, so that every change before it is detected; also after a failed read, because "the file
+        // changed" explains more than an unexpected end.
         let metadata = self.file.get().metadata().map_err(|source| DataError::io(&self.path, source))?;
         if FileStamp::from_metadata(&metadata) != self.stamp {
             return Err(DataError::Changed { path: self.path.clone() });
