@@ -1,4 +1,5 @@
-//! Compiles the shim, sets the run path to the libtorch that was linked, and keeps the CUDA library linked if there is one.
+//! Compiles the shim, sets the run path to the libtorch that was linked, and keeps the CUDA library linked if there is
+//! one.
 
 use std::path::Path;
 

@@ -122,7 +122,8 @@ pub(crate) struct FinetuneArguments {
 pub(crate) struct EvaluateArguments {
     #[command(flatten)]
     pub experiment: ExperimentArguments,
-    /// Checkpoint to evaluate. Default: the best of the experiment's `finetune` stage, or the last if no images were held out.
+    /// Checkpoint to evaluate. Default: the best of the experiment's `finetune` stage, or the last if no images were
+    /// held out.
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
     /// Takes precedence over `evaluate.images`.

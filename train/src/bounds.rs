@@ -1,9 +1,9 @@
 //! Bounds on the mutual information I(x + δ; z) in bits, as functions of the error probability p_e = P(ỹ ≠ ŷ)
 //! (propositions 3.2 and 3.3; figure 2).
 //!
-//! A classifier predicts the label ỹ of the adversarial image x + δ and the label ŷ of its reconstruction from the latent z.
-//! Both bounds decrease with p_e: if the reconstruction is classified as the natural image and the adversarial image is not,
-//! then z contains little information about the attack.
+//! A classifier predicts the label ỹ of the adversarial image x + δ and the label ŷ of its reconstruction from the
+//! latent z. Both bounds decrease with p_e: if the reconstruction is classified as the natural image and the
+//! adversarial image is not, then z contains little information about the attack.
 
 use crate::plot::{Figure, Panel, Scale, Series, Stroke};
 
@@ -69,8 +69,8 @@ impl LabelDistribution {
     }
 
     /// Lower bound: I(x + δ; z) ≥ H(ỹ) − H_b(p_e) − p_e·log2(|𝒴| − 1) bits (proposition 3.2, equation 11; Fano's
-    /// inequality). It decreases up to p_e = 1 − 1/|𝒴| and increases beyond. It can be negative, and is then vacuous, if the
-    /// labels are not uniform.
+    /// inequality). It decreases up to p_e = 1 − 1/|𝒴| and increases beyond. It can be negative, and is then vacuous,
+    /// if the labels are not uniform.
     pub fn lower(&self, p_e: f64) -> Result<f64, BoundsError> {
         check_probability(p_e)?;
         let spread = p_e * f64::from(self.classes - 1).log2();
@@ -78,8 +78,8 @@ impl LabelDistribution {
     }
 
     /// Approximate upper bound: I(x + δ; z) ⪅ H(ỹ) − 2·p_e bits, if the labels preserve the information of x + δ
-    /// (proposition 3.3, equation 15; Hellman and Raviv). `None` for p_e > 1 − 1/|𝒴|: the inequality holds for the Bayes-optimal
-    /// prediction of ỹ from ŷ, whose error is at most 1 − 1/|𝒴|.
+    /// (proposition 3.3, equation 15; Hellman and Raviv). `None` for p_e > 1 − 1/|𝒴|: the inequality holds for the
+    /// Bayes-optimal prediction of ỹ from ŷ, whose error is at most 1 − 1/|𝒴|.
     pub fn upper(&self, p_e: f64) -> Result<Option<f64>, BoundsError> {
         check_probability(p_e)?;
         Ok((p_e <= self.largest_error()).then_some(self.entropy - 2.0 * p_e))
@@ -102,8 +102,8 @@ fn binary_entropy(p: f64) -> f64 {
     term(p) + term(1.0 - p)
 }
 
-/// Both bounds for `classes` equally likely labels at `points` values of p_e, evenly from 0 to 1. Columns `p_e`, `lower` and
-/// `upper`, in bits; `-` where there is no upper bound.
+/// Both bounds for `classes` equally likely labels at `points` values of p_e, evenly from 0 to 1. Columns `p_e`,
+/// `lower` and `upper`, in bits; `-` where there is no upper bound.
 pub fn table(classes: u32, points: usize) -> Result<String, BoundsError> {
     let labels = LabelDistribution::uniform(classes)?;
     if points < 2 {

@@ -24,7 +24,8 @@ pub struct TrainingImages {
 }
 
 impl TrainingImages {
-    /// The training set of an experiment without its held-out images, in batches of `batch` squares of the network's size.
+    /// The training set of an experiment without its held-out images, in batches of `batch` squares of the network's
+    /// size.
     ///
     /// # Errors
     /// A set that cannot be read or does not fit the experiment.
@@ -164,8 +165,8 @@ impl DeviceBatch {
         Self { images, label_tensor, labels, sample_ids, seed }
     }
 
-    /// Random numbers for these images. The epoch in their key is fixed, so that evaluations after different epochs use the
-    /// same numbers.
+    /// Random numbers for these images. The epoch in their key is fixed, so that evaluations after different epochs use
+    /// the same numbers.
     pub fn rng(&self) -> BatchRng<'_> {
         BatchRng { seed: self.seed, epoch: u64::MAX, sample_ids: &self.sample_ids }
     }

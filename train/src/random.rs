@@ -1,8 +1,9 @@
 //! Random numbers that are keyed by their use, not by the order of calls.
 //!
-//! All random numbers of a run come from [`Stream`]s keyed by (seed, epoch, sample, [`Purpose`]), as order and augmentation
-//! do. A run that is resumed, or uses other micro-batches, gets the same numbers. Initial weights are keyed
-//! by seed and name instead ([`for_name`]): a network with one layer more starts from the same numbers in all the others.
+//! All random numbers of a run come from [`Stream`]s keyed by (seed, epoch, sample, [`Purpose`]), as order and
+//! augmentation do. A run that is resumed, or uses other micro-batches, gets the same numbers. Initial weights are
+//! keyed by seed and name instead ([`for_name`]): a network with one layer more starts from the same numbers in all the
+//! others.
 
 use mimir_data::random::{Key, Stream};
 use sha2::{Digest, Sha256};

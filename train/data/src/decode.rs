@@ -50,7 +50,7 @@ pub(crate) fn dims(reader: impl BufRead + Seek, origin: Origin<'_>) -> Result<Im
     Ok(ImageDims { channels: 3, height: height as usize, width: width as usize })
 }
 
-/// A decoder that has read the header. The format is told by the content, not by the name.
+/// A decoder that has read the header. The format is detected by content, not by name.
 fn decoder<'r, R: BufRead + Seek + 'r>(
     reader: R,
     origin: Origin<'_>,

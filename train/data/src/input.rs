@@ -56,7 +56,7 @@ pub(crate) fn read_exactly(
     }
 }
 
-/// How many of the `found` images to take: all of them, or the first so many.
+/// How many of the `found` images to read: all, or the `first` ones.
 pub(crate) fn count_to_read(path: &Path, found: usize, first: Option<usize>) -> Result<usize, DataError> {
     let wanted = first.unwrap_or(found);
     if wanted == 0 {

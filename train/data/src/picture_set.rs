@@ -12,8 +12,8 @@ use crate::picture::Picture;
 use crate::storage::PixelStorage;
 use crate::storage::{InMemory, PixelLayout};
 
-/// Bytes of pixels up to which a file of records is read at once, so that no sample waits for the disk: CIFAR-10 and
-/// CIFAR-100 have 147 MiB.
+/// Records with up to so many bytes of pixels are read into memory at opening, so that samples need no disk access:
+/// CIFAR-10 and CIFAR-100 have 147 MiB.
 const READ_AT_ONCE: usize = 256 << 20;
 
 /// Labelled images in the order of their source, each of its own size. Every source has at least one.

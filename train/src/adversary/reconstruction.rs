@@ -10,10 +10,10 @@ use crate::random::{BatchRng, Purpose};
 
 /// Adversarial images x + δ, `[N, 3, H, W]`, detached. `mask` is the one of the training pass.
 ///
-/// - [`AdversaryVariant::Paper`]: increases the reconstruction error of the *clean* patches under the mask of the training pass, and moves
-///   visible patches only; masked ones have no effect.
-/// - [`AdversaryVariant::Authors`]: uses a random mask of its own and increases the reconstruction error of the *perturbed* patches, so masked
-///   pixels move too, through the target (the authors' `pgd_mae.py`).
+/// - [`AdversaryVariant::Paper`]: increases the reconstruction error of the *clean* patches under the mask of the
+///   training pass, and moves visible patches only; masked ones have no effect.
+/// - [`AdversaryVariant::Authors`]: uses a random mask of its own and increases the reconstruction error of the
+///   *perturbed* patches, so masked pixels move too, through the target (the authors' `pgd_mae.py`).
 pub fn attack_reconstruction(
     model: &MaskedAutoencoder,
     architecture: &Architecture,
@@ -163,7 +163,8 @@ mod tests {
         let ids = fixture.ids[2..4].to_vec();
         let part = Fixture { images: fixture.images.narrow(0, 2, 2), ids, ..Fixture::new() };
         let alone = part.attack(AdversaryVariant::Paper, 2);
-        // The last bits of a product depend on the batch; a sign could flip at a gradient of nearly 0, and none does here.
+        // The last bits of a product depend on the batch; a sign could flip at a gradient of nearly 0, and none does
+        // here.
         assert!(alone.allclose(&whole.narrow(0, 2, 2), 0.0, 1e-6, false));
     }
 }

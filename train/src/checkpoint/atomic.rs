@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 /// Writes a temporary file in the same folder, syncs it to disk, and renames it to `path`.
 ///
-/// A temporary file that a killed process left behind is overwritten. Two processes must not write the same `path` at once:
-/// run folders are locked.
+/// A temporary file that a killed process left behind is overwritten. Two processes must not write the same `path` at
+/// once: run folders are locked.
 ///
 /// # Errors
-/// Those of `write`, and those of the operating system through `failed`; then the file that was at `path` is untouched, and nothing stays
-/// beside it.
+/// Those of `write`, and those of the operating system through `failed`; then the file that was at `path` is untouched,
+/// and nothing stays beside it.
 pub(crate) fn write_atomically<E>(
     path: &Path,
     failed: impl Fn(io::Error) -> E,

@@ -17,8 +17,8 @@ pub enum LoadMode {
     /// File and network have the same tensors.
     Strict,
     /// The encoder of a pre-training into a classifier. Of the file, the decoder (`decoder_…`, `mask_token`), a head
-    /// (`head.…`, `fc_norm.…`) and, where the classifier has none, the final `norm.…` are dropped; the head of the classifier
-    /// stays as it started. Everything else must fit.
+    /// (`head.…`, `fc_norm.…`) and, where the classifier has none, the final `norm.…` are dropped; the head of the
+    /// classifier stays as it started. Everything else must fit.
     EncoderOnly,
 }
 

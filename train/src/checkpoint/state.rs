@@ -60,8 +60,8 @@ pub struct Best {
 pub enum Precision {
     /// In float32: a resumed run computes the same numbers as one that was never stopped.
     Exact,
-    /// Moments, and the average's distance from the parameters, in bfloat16: 8 bytes for each scalar of the network, 10 with
-    /// an average, instead of 12 and 16. A resumed run differs in the last digits: relative 2⁻⁸ of each moment.
+    /// Moments, and the average's distance from the parameters, in bfloat16: 8 bytes for each scalar of the network, 10
+    /// with an average, instead of 12 and 16. A resumed run differs in the last digits: relative 2⁻⁸ of each moment.
     Compact,
 }
 

@@ -149,11 +149,12 @@ impl Architecture {
         Ok(())
     }
 
-    /// Layer of the parameter of that name, for layer-wise learning-rate decay: 0 for patches, positions and class token, i + 1
-    /// for block i, one more than the last block for normalisation and head.
+    /// Layer of the parameter of that name, for layer-wise learning-rate decay: 0 for patches, positions and class
+    /// token, i + 1 for block i, one more than the last block for normalisation and head.
     ///
     /// CaiT's class-attention blocks share the last block's number, so that all others keep the one they have in the
-    /// authors' code (which takes these for the first blocks, section 6). ConViT's class token joins late and still has 0.
+    /// authors' code (which takes these for the first blocks, section 6). ConViT's class token joins late and still has
+    /// 0.
     pub fn layer_id(&self, name: &str) -> usize {
         let depth = self.depth as usize;
         if let Some(block) = name.strip_prefix("blocks.").and_then(|rest| rest.split('.').next()) {

@@ -194,7 +194,8 @@ impl HeadProjection {
         Self { weight, bias }
     }
 
-    /// `scale` times `[N, heads, T, T]` to the same shape. As a product with `[heads, T·T]`, which needs no transposed copy.
+    /// `scale` times `[N, heads, T, T]` to the same shape. As a product with `[heads, T·T]`, which needs no transposed
+    /// copy.
     fn forward(&self, x: &Tensor, scale: f64) -> Tensor {
         let (n, heads) = (x.size()[0], x.size()[1]);
         let weight = self.weight.to_kind(x.kind()).expand([n, heads, heads], false);

@@ -2,8 +2,8 @@
 //! N counting convolutions, normalisations and activations alike.
 //!
 //! Its receptive field of 31 pixels is wider than a patch of 16, so in pre-training visible tokens would read masked
-//! pixels (as they do in the authors' code). With a mask, masked pixels are therefore set to 0, and so is the masked part of
-//! the output of every stage: a masked patch looks like zero padding to its neighbours.
+//! pixels (as they do in the authors' code). With a mask, masked pixels are therefore set to 0, and so is the masked
+//! part of the output of every stage: a masked patch looks like zero padding to its neighbours.
 
 use tch::{Kind, Tensor};
 

@@ -5,8 +5,8 @@ use tch::Tensor;
 use crate::model::drop_path::DropPath;
 use crate::model::mask::Mask;
 
-/// Whether the position embedding of a ViT is a fixed table (pre-training) or trained (fine-tuning). ConViT and CaiT train theirs in
-/// any case, as the authors do.
+/// Whether the position embedding of a ViT is a fixed table (pre-training) or trained (fine-tuning). ConViT and CaiT
+/// train theirs in any case, as the authors do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Positions {
     /// The sine-cosine table, never updated.

@@ -160,8 +160,8 @@ fn bind_views(
             tensor.shallow_clone().set_data(&view);
         }
     });
-    // tch cannot assign a gradient, but it can replace the data of an existing one: the backward pass of a zero loss makes
-    // them exist.
+    // tch cannot assign a gradient, but it can replace the data of an existing one: the backward pass of a zero loss
+    // makes them exist.
     let nothing: Vec<Tensor> = tensors.iter().map(|tensor| (*tensor * 0.0).sum(Kind::Float)).collect();
     Tensor::stack(&nothing, 0).sum(Kind::Float).backward();
     for (tensor, range) in tensors.iter().zip(ranges_of_parameters) {

@@ -2,16 +2,17 @@
 //!
 //! Each estimator is evaluated on a batch of 128 images x and latents z that resemble those of a training step:
 //!
-//! - **Images** have a spectrum like natural images (power falls as 1/f²; Field 1987). Each is a sum of six fields of standard
-//!   normal noise, on grids of side 1, 2, 4, 8, 16 and 32, each enlarged bilinearly to 32×32. The three channels share 90 % of
-//!   their variance. Mean 0.5, standard deviation 0.25, clamped to [0, 1].
-//! - **Latents** are a random linear map followed by layer normalisation. "Dependent" latents are computed from the images
-//!   themselves, "independent" ones from other images of the same distribution.
+//! - **Images** have a spectrum like natural images (power falls as 1/f²; Field 1987). Each is a sum of six fields of
+//!   standard normal noise, on grids of side 1, 2, 4, 8, 16 and 32, each enlarged bilinearly to 32×32. The three
+//!   channels share 90 % of their variance. Mean 0.5, standard deviation 0.25, clamped to [0, 1].
+//! - **Latents** are a random linear map followed by layer normalisation. "Dependent" latents are computed from the
+//!   images themselves, "independent" ones from other images of the same distribution.
 //!
 //! A useful penalty is large for dependent and small for independent latents. `hsic` and `cka_unbiased` are; `nhsic` and
 //! `renyi` differ by less than 5 %.
 //!
-//! The same holds for 128 CIFAR-10 test images with the same map to 12,480 columns (the tokens of ViT-T: 65 of width 192):
+//! The same holds for 128 CIFAR-10 test images with the same map to 12,480 columns (the tokens of ViT-T: 65 of width
+//! 192):
 //!
 //! | estimator | dependent | independent |
 //! | --- | --- | --- |
@@ -80,14 +81,14 @@ fn dependent_and_independent_features() {
     assert!(dependent > 5.0 * independent, "{dependent} {independent}");
     assert!(small < 0.02 * independent, "{small} {independent}");
 
-    // Hardly depends on dependence either: kernels as narrow as the distance to the tenth neighbour bring the joint entropy
-    // close to its maximum of log2(m) = 7 bits in any case. The bandwidth follows the scale of z.
+    // Hardly depends on dependence either: kernels as narrow as the distance to the tenth neighbour bring the joint
+    // entropy close to its maximum of log2(m) = 7 bits in any case. The bandwidth follows the scale of z.
     let [dependent, independent, small, _] = values(Estimator::Renyi);
     assert!((dependent / independent - 1.0).abs() < 0.05, "{dependent} {independent}");
     assert!((small - independent).abs() < 1e-4, "{small} {independent}");
 
-    // Depends on dependence alone. For random permutations of the samples its mean is 0 and its variance about 2/(m(m − 3)),
-    // so 0.05 is 4.5 standard deviations.
+    // Depends on dependence alone. For random permutations of the samples its mean is 0 and its variance about 2/(m(m −
+    // 3)), so 0.05 is 4.5 standard deviations.
     let [dependent, independent, small, noise] = values(Estimator::CkaUnbiased);
     assert!(dependent >= 0.9, "{dependent}");
     assert!(independent.abs() <= 0.05 && noise.abs() <= 0.05, "{independent} {noise}");
@@ -95,8 +96,8 @@ fn dependent_and_independent_features() {
 }
 
 /// The mean of tr(R_x R_z) over all permutations of the samples is tr R_x · tr R_z / (m − 1), because both matrices map
-/// the constant vector to 0. That is the expected value for independent samples of the same scale: only what a value exceeds
-/// it by is evidence of dependence. Here that is less than 10 %.
+/// the constant vector to 0. That is the expected value for independent samples of the same scale: only what a value
+/// exceeds it by is evidence of dependence. Here that is less than 10 %.
 #[test]
 fn nhsic_of_dependent_samples_is_close_to_its_permutation_mean() {
     let x = images("images");

@@ -29,7 +29,8 @@ pub enum ImagePart {
 }
 
 impl Latent {
-    /// z `[N, d]` of the encoder's output `[N, 1 + T, D]`, class token first: d is (1 + T)·D, or D for one token or a mean.
+    /// z `[N, d]` of the encoder's output `[N, 1 + T, D]`, class token first: d is (1 + T)·D, or D for one token or a
+    /// mean.
     pub fn rows(self, tokens: &Tensor) -> Tensor {
         match self {
             Self::AllTokens => tokens.flatten(1, -1),
@@ -42,8 +43,8 @@ impl Latent {
 }
 
 impl ImagePart {
-    /// x `[N, C·H·W]` of images `[N, C, H, W]`. `visible` `[N, 1, H, W]` is 1 on pixels of visible patches and 0 on masked
-    /// ones (`Mask::visible_pixels`).
+    /// x `[N, C·H·W]` of images `[N, C, H, W]`. `visible` `[N, 1, H, W]` is 1 on pixels of visible patches and 0 on
+    /// masked ones (`Mask::visible_pixels`).
     pub fn rows(self, images: &Tensor, visible: &Tensor) -> Tensor {
         match self {
             Self::Whole => images.flatten(1, -1),

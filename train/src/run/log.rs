@@ -1,8 +1,8 @@
 //! `log.jsonl`: one JSON object for each event of a run, in the order in which they happened.
 //!
 //! Every line has `kind` and `time` (Unix seconds). Kinds that the trainers write: `start`, `resume`, `step`, `epoch`,
-//! `end`, `error`. A line that belongs to a step has `step`, the number of steps that are done. A number that is not finite
-//! is written as `null`.
+//! `end`, `error`. A line that belongs to a step has `step`, the number of steps that are done. A number that is not
+//! finite is written as `null`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;

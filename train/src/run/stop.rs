@@ -44,8 +44,9 @@ struct Deadline {
 }
 
 impl StopSignal {
-    /// Watches for signals from now on; a second SIGINT or SIGTERM ends the process at once. With a `time_limit` from now,
-    /// the run stops early enough for the longest time between two questions so far and `reserve`, which is for saving.
+    /// Watches for signals from now on; a second SIGINT or SIGTERM ends the process at once. With a `time_limit` from
+    /// now, the run stops early enough for the longest time between two questions so far and `reserve`, which is for
+    /// saving.
     ///
     /// # Errors
     /// When the system does not let a handler be installed.

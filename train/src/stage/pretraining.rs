@@ -94,7 +94,8 @@ impl Task for Pretraining {
         &self.parameters
     }
 
-    /// Eq. 5: the reconstruction error of the masked patches of the *clean* image from the adversarial one, plus λ · I(x + δ; z).
+    /// Eq. 5: the reconstruction error of the masked patches of the *clean* image from the adversarial one, plus λ ·
+    /// I(x + δ; z).
     fn loss(&self, micro_batch: &MicroBatch<'_>) -> Result<MicroBatchLoss> {
         let mask = self.mask(micro_batch.rng);
         let inputs = self.inputs(micro_batch, &mask);

@@ -1,4 +1,4 @@
-//! A file that several threads read at once, each at its own place.
+//! A file that several threads read at once, each at its own offset.
 
 use std::fs::File;
 use std::io;
@@ -12,7 +12,7 @@ use positional::Shared;
 #[cfg(not(unix))]
 use seeking::Shared;
 
-/// An open file whose content must stay what it was.
+/// An open file whose content must not change.
 #[derive(Debug)]
 pub(crate) struct SharedFile {
     path: PathBuf,

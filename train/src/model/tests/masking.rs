@@ -65,7 +65,8 @@ fn to_the_stem_a_masked_patch_looks_like_padding() {
     let corner = small(Family::VitConvStem);
     let whole = Architecture { image_size: 64, ..corner };
     let images = images(&whole);
-    // The four patches of the lower right corner stay visible; convolutions of stride 2 read across upper and left borders.
+    // The four patches of the lower right corner stay visible; convolutions of stride 2 read across upper and left
+    // borders.
     let noise: Vec<f32> = (0..32).map(|i| if i % 4 >= 2 && i % 16 >= 8 { 0.0 } else { 1.0 }).collect();
     let mask = Mask::from_noise(&Tensor::from_slice(&noise).reshape([2, 16]), 0.75);
     let stem = |architecture: &Architecture| {
