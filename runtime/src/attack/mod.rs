@@ -26,7 +26,6 @@ pub mod square;
 pub(crate) mod testing;
 mod warm_started_fab;
 
-pub use apgd::uses_margin;
 pub use build::attack;
 pub use context::{AttackContext, DistanceGoal};
 pub use preset::{Preset, UnknownAttack, attacks_named};
@@ -86,6 +85,11 @@ pub trait Attack: Sync {
 
     /// Searches on one image, at least 1. The first one that breaks an image is the one that counts.
     fn units(&self) -> usize;
+
+    /// Whether it maximises the margin because its own loss needs more classes than the model has. A report must say so.
+    fn uses_margin(&self) -> bool {
+        false
+    }
 
     /// The search of one unit, below [`Attack::units`], for an adversarial version of one image.
     fn search(&self, clean: &CleanImage, unit: usize) -> Box<dyn Search + '_>;
