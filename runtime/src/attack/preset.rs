@@ -187,8 +187,10 @@ mod tests {
         }
         assert_eq!(
             attacks_named("apdg-ce", Norm::L1).unwrap_err().to_string(),
-            "there is no attack \"apdg-ce\"; did you mean \"apgd-ce\"? (known: apgd-ce, apgd-dlr, apgd-t, fab, fab-t, \
-             square, pgd, fgsm, noise; all at once: standard, plus, rand)"
+            format!(
+                "there is no attack \"apdg-ce\"; did you mean \"apgd-ce\"? (known: {}; all at once: standard, plus, rand)",
+                AttackSpec::NAMES.join(", ")
+            )
         );
     }
 }
