@@ -1,4 +1,4 @@
-//! Writes the graphs that are made of a model, to look at them or to profile them:
+//! Writes the graphs that are made from a model, for inspection or profiling:
 //!
 //! ```sh
 //! cargo run --release -p mimir-export --example gradient_graph -- model.onnx out/

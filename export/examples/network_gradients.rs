@@ -7,11 +7,11 @@
 //!
 //! For each export: read the file, make the gradient graph of the cross-entropy, run the images through ONNX Runtime, and
 //! compare logits and each image's gradient with the reference. Both forms of the graph have to pass: with our kernels, as
-//! attacks run it, of which the table tells, and with standard operators. A cell is the relative error in the 2-norm at the
-//! median image; the last columns are of the worst export. Networks without kinks have to be near to float64
-//! ([`DISTANCE`], [`COSINE`]). Whether a last bit turns a Relu or the winner of a MaxPool over is chance, so that networks with
-//! kinks differ from float64 by far more than rounding, in PyTorch and here alike: there our gradient must not be the worse one
-//! of the two on more images than a coin would give ([`WORSE`]).
+//! attacks run it (the table shows this form), and with standard operators. A cell is the relative error in the 2-norm at the
+//! median image; the last columns are of the worst export. Smooth networks must be near to float64
+//! ([`MAX_DISTANCE`], [`MIN_COSINE`]). Rounding can flip the sign of a Relu's input or the winner of a MaxPool, so that
+//! non-smooth networks differ from float64 by far more than rounding, in PyTorch as well as here. For these, our gradient must
+//! not be the worse one of the two on more images than chance explains ([`MAX_WORSE`]).
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -25,24 +25,24 @@ use mimir_export::{ImageClassifier, InputSpec};
 use mimir_runtime::session::{Data, Engine, Input, LoadedGraph, RawSession, SessionOptions, WeightPool};
 use ndarray_npy::{NpzReader, ReadableElement};
 
-/// Relative error in the 2-norm that is rounding: the most that a network without kinks may have, at the median image.
-const DISTANCE: f64 = 1e-5;
+/// Largest relative error in the 2-norm of a smooth network at the median image: rounding.
+const MAX_DISTANCE: f64 = 1e-5;
 
-/// Most images of [`IMAGES`] on which ours may be the further one of the two from float64, or have the more signs wrong: a fair
-/// coin falls on one side more often in one of 500 tries.
-const WORSE: usize = 13;
+/// Most images of [`IMAGES`] on which our gradient may be the one further from float64, or with more wrong signs. A fair coin
+/// exceeds it in one of 500 trials.
+const MAX_WORSE: usize = 13;
 
-/// Images of a reference that [`WORSE`] is for.
+/// Images of a reference.
 const IMAGES: usize = 16;
 
 /// Images in a batch.
 const BATCH: usize = 4;
 
 /// Largest relative error of the logits in the 2-norm.
-const LOGITS: f64 = 1e-3;
+const MAX_LOGITS_DISTANCE: f64 = 1e-3;
 
-/// Least cosine between the gradient and the reference on networks without kinks.
-const COSINE: f64 = 0.9999;
+/// Least cosine between the gradient and the reference of a smooth network.
+const MIN_COSINE: f64 = 0.9999;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -62,12 +62,12 @@ fn main() -> Result<()> {
     table.finish()
 }
 
-/// A Markdown table with a row for each network and a column for each export, as it is printed.
+/// A Markdown table with a row for each network and a column for each export, printed row by row.
 struct Table {
     exports: Vec<String>,
-    /// What went wrong, each once; the cells hold numbers of these.
+    /// The distinct error messages; cells refer to them by number.
     notes: Vec<String>,
-    /// Exports whose gradient is right, is wrong or was not to be had though there is a file, and those without a file.
+    /// Numbers of exports: gradient right; gradient wrong or not computed; no file.
     counts: [usize; 3],
 }
 
@@ -92,31 +92,32 @@ impl Table {
             let path = network.join(&export);
             cells.push(self.cell(engine, &path, &reference, &mut found)?);
         }
-        let own = &reference.own;
-        let most = found.iter().map(|found| worse(&found.images, own, |image| image.distance)).max();
-        let others = |images: &[Comparison]| mean(images, |image| image.other_signs);
-        let signs = found.iter().map(|found| others(&found.images)).fold(0.0, f64::max);
+        let float32 = &reference.float32;
+        let most =
+            found.iter().map(|found| count_worse(&found.images, float32, |image| image.distance)).max();
+        let mismatch = |images: &[Comparison]| mean(images, |image| image.sign_mismatch);
+        let signs = found.iter().map(|found| mismatch(&found.images)).fold(0.0, f64::max);
         let cosines = found.iter().map(|found| median(&found.images, |image| image.cosine));
         println!(
             "| {} | {:.1e} | {} | {} | {:.3} % | {:.3} % | {:.6} |",
             file_name(network),
-            median(own, |image| image.distance),
+            median(float32, |image| image.distance),
             cells.join(" | "),
             most.unwrap_or_default(),
             100.0 * (1.0 - signs),
-            100.0 * (1.0 - others(own)),
+            100.0 * (1.0 - mismatch(float32)),
             cosines.fold(1.0, f64::min),
         );
         Ok(())
     }
 
-    /// The cell of one export; what was measured goes to `found`.
+    /// The cell of one export; the measurement is appended to `found`.
     fn cell(
         &mut self,
         engine: &Engine,
         path: &Path,
         reference: &Reference,
-        found: &mut Vec<Found>,
+        found: &mut Vec<Measurement>,
     ) -> Result<String> {
         let file = path.with_extension("onnx");
         if !file.exists() {
@@ -136,23 +137,24 @@ impl Table {
                 return Ok(self.note(&error.to_string()));
             }
         };
-        let verdict = ours.verdict(reference).or(standard.verdict(reference));
-        self.counts[usize::from(verdict.is_some())] += 1;
-        let remark = verdict.or(ours.alone.then_some("one image at a time")).map(|text| format!(" {text}"));
+        let failure = ours.failure(reference).or(standard.failure(reference));
+        self.counts[usize::from(failure.is_some())] += 1;
+        let remark =
+            failure.or(ours.one_at_a_time.then_some("one image at a time")).map(|text| format!(" {text}"));
         let cell =
             format!("{:.1e}{}", median(&ours.images, |image| image.distance), remark.unwrap_or_default());
         found.push(ours);
         Ok(cell)
     }
 
-    /// The mark of a text that stands under the table.
+    /// The mark of a message that is listed below the table.
     fn note(&mut self, text: &str) -> String {
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let place = self.notes.iter().position(|note| *note == text).unwrap_or_else(|| {
+        let index = self.notes.iter().position(|note| *note == text).unwrap_or_else(|| {
             self.notes.push(text);
             self.notes.len() - 1
         });
-        format!("[{}]", place + 1)
+        format!("[{}]", index + 1)
     }
 
     fn finish(self) -> Result<()> {
@@ -169,7 +171,7 @@ impl Table {
     }
 }
 
-/// Whether a file is what an exporter gave: a model, or what it said instead.
+/// Whether a file is the result of an exporter: a model, or its error message.
 fn is_export(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "onnx" || extension == "error")
 }
@@ -178,17 +180,17 @@ fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// What PyTorch computed; see `scripts/reference/networks.py`.
+/// The results of PyTorch; see `scripts/reference/networks.py`.
 struct Reference {
     images: Vec<f32>,
     dims: Vec<usize>,
     labels: Vec<i64>,
     logits: Vec<f64>,
     gradient: Vec<f64>,
-    /// Whether the network has no kinks.
+    /// Whether the network is smooth: without Relu, MaxPool and the like.
     smooth: bool,
-    /// How far PyTorch's float32 is from its float64, image by image.
-    own: Vec<Comparison>,
+    /// PyTorch's float32 gradient compared with its float64 gradient, image by image.
+    float32: Vec<Comparison>,
 }
 
 impl Reference {
@@ -208,7 +210,7 @@ impl Reference {
             dims,
             labels: array(&mut npz, "labels")?.0,
             logits: array(&mut npz, "logits")?.0,
-            own: compare(&gradient32, &gradient),
+            float32: compare(&gradient32, &gradient),
             gradient,
             smooth: smooth == [1],
         })
@@ -226,19 +228,19 @@ struct Comparison {
     /// Norm of the difference over the norm of the reference.
     distance: f64,
     /// Share of elements whose sign differs.
-    other_signs: f64,
+    sign_mismatch: f64,
     cosine: f64,
 }
 
 impl Comparison {
-    fn of(found: &[f32], wanted: &[f64]) -> Self {
+    fn new(found: &[f32], wanted: &[f64]) -> Self {
         let pairs = || found.iter().map(|found| f64::from(*found)).zip(wanted.iter().copied());
         let sum = |term: fn(f64, f64) -> f64| pairs().map(|(found, wanted)| term(found, wanted)).sum::<f64>();
         let norm = sum(|_, wanted| wanted * wanted).sqrt();
-        let other_signs = pairs().filter(|(found, wanted)| found * wanted < 0.0).count();
+        let sign_mismatch = pairs().filter(|(found, wanted)| found * wanted < 0.0).count();
         Self {
             distance: sum(|found, wanted| (found - wanted).powi(2)).sqrt() / norm,
-            other_signs: other_signs as f64 / wanted.len() as f64,
+            sign_mismatch: sign_mismatch as f64 / wanted.len() as f64,
             cosine: sum(|found, wanted| found * wanted) / (norm * sum(|found, _| found * found).sqrt()),
         }
     }
@@ -248,7 +250,7 @@ impl Comparison {
 fn compare(found: &[f32], wanted: &[f64]) -> Vec<Comparison> {
     let size = wanted.len() / IMAGES;
     let pairs = found.chunks(size).zip(wanted.chunks(size));
-    pairs.map(|(found, wanted)| Comparison::of(found, wanted)).collect()
+    pairs.map(|(found, wanted)| Comparison::new(found, wanted)).collect()
 }
 
 fn median(images: &[Comparison], of: fn(&Comparison) -> f64) -> f64 {
@@ -261,38 +263,38 @@ fn mean(images: &[Comparison], of: fn(&Comparison) -> f64) -> f64 {
     images.iter().map(of).sum::<f64>() / images.len() as f64
 }
 
-/// Images on which the first is further off than the second, or is not a number.
-fn worse(found: &[Comparison], own: &[Comparison], of: fn(&Comparison) -> f64) -> usize {
-    found.iter().zip(own).filter(|(found, own)| of(found).is_nan() || of(found) > of(own)).count()
+/// The number of images on which the first is worse than the second, or NaN.
+fn count_worse(found: &[Comparison], other: &[Comparison], of: fn(&Comparison) -> f64) -> usize {
+    found.iter().zip(other).filter(|(found, other)| of(found).is_nan() || of(found) > of(other)).count()
 }
 
-/// What an export gave.
-struct Found {
+/// The measurement of one export.
+struct Measurement {
     images: Vec<Comparison>,
     /// Relative error of the logits in the 2-norm.
     logits: f64,
-    /// Whether the file gives right answers for one image at a time only.
-    alone: bool,
+    /// Whether the file must be run one image at a time.
+    one_at_a_time: bool,
 }
 
-impl Found {
-    /// What is wrong, if anything. NaN is.
-    fn verdict(&self, reference: &Reference) -> Option<&'static str> {
-        let rounding = median(&self.images, |image| image.distance) <= DISTANCE;
-        let direction = median(&self.images, |image| image.cosine) >= COSINE;
-        let no_worse = |of| worse(&self.images, &reference.own, of) <= WORSE;
-        let kinked = !reference.smooth;
+impl Measurement {
+    /// What is wrong with it, if anything; NaN counts as wrong.
+    fn failure(&self, reference: &Reference) -> Option<&'static str> {
+        let rounding = median(&self.images, |image| image.distance) <= MAX_DISTANCE;
+        let direction = median(&self.images, |image| image.cosine) >= MIN_COSINE;
+        let no_worse = |of| count_worse(&self.images, &reference.float32, of) <= MAX_WORSE;
+        let is_kinked = !reference.smooth;
         let checks = [
-            (self.logits <= LOGITS, "**other logits**"),
-            (rounding || kinked && no_worse(|image| image.distance), "**too far**"),
-            (rounding || kinked && no_worse(|image| image.other_signs), "**other signs**"),
-            (direction || kinked, "**other direction**"),
+            (self.logits <= MAX_LOGITS_DISTANCE, "**other logits**"),
+            (rounding || is_kinked && no_worse(|image| image.distance), "**too far**"),
+            (rounding || is_kinked && no_worse(|image| image.sign_mismatch), "**other signs**"),
+            (direction || is_kinked, "**other direction**"),
         ];
         checks.into_iter().find(|(passes, _)| !passes).map(|(_, wrong)| wrong)
     }
 }
 
-fn measure(engine: &Engine, path: &Path, kernels: Kernels, reference: &Reference) -> Result<Found> {
+fn measure(engine: &Engine, path: &Path, kernels: Kernels, reference: &Reference) -> Result<Measurement> {
     let classifier = ImageClassifier::new(read_model(path, &Limits::default())?, &InputSpec::default())?;
     let graph =
         classifier.prepared_gradient(LossHead::CrossEntropy, kernels, &mut SharedWeights::default())?;
@@ -316,9 +318,9 @@ fn measure(engine: &Engine, path: &Path, kernels: Kernels, reference: &Reference
     if logits.len() != reference.logits.len() || gradient.len() != reference.gradient.len() {
         return Err("logits or gradient have another size".into());
     }
-    let logits = Comparison::of(&logits, &reference.logits).distance;
+    let logits = Comparison::new(&logits, &reference.logits).distance;
     let images = compare(&gradient, &reference.gradient);
-    Ok(Found { images, logits, alone: batch == 1 })
+    Ok(Measurement { images, logits, one_at_a_time: batch == 1 })
 }
 
 fn sorted(folder: &Path) -> Result<Vec<PathBuf>> {

@@ -25,7 +25,7 @@ pub enum ErrorKind {
 
 /// The part of the model that the error is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum Location {
     /// A node, by name (or by its first output where it has none) and operator.
     Node {
         /// Node name.
@@ -39,11 +39,11 @@ pub enum Place {
     File(PathBuf),
 }
 
-/// An error with its place. `Display` is one sentence that names the place first.
+/// An error with its location. `Display` is one sentence that names the location first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     kind: ErrorKind,
-    place: Option<Place>,
+    location: Option<Location>,
     message: String,
 }
 
@@ -51,9 +51,9 @@ pub struct Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// An error without a place.
+    /// An error without a location.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, place: None, message: message.into() }
+        Self { kind, location: None, message: message.into() }
     }
 
     /// Shorthand for [`ErrorKind::Format`].
@@ -71,28 +71,28 @@ impl Error {
         Self::new(ErrorKind::Shape, message)
     }
 
-    /// Names the node, unless a place is known already: the innermost place wins.
+    /// Names the node, unless a location is known already: the innermost location wins.
     #[must_use]
     pub fn at_node(self, node: &Node) -> Self {
-        self.at(Place::Node { name: node.name.clone(), op_type: node.op_type.clone() })
+        self.at(Location::Node { name: node.name.clone(), op_type: node.op_type.clone() })
     }
 
-    /// Names the tensor, unless a place is known already.
+    /// Names the tensor, unless a location is known already.
     #[must_use]
     pub fn at_tensor(self, name: impl Into<String>) -> Self {
-        self.at(Place::Tensor(name.into()))
+        self.at(Location::Tensor(name.into()))
     }
 
-    /// Names the file, unless a place is known already.
+    /// Names the file, unless a location is known already.
     #[must_use]
     pub fn at_file(self, path: impl Into<PathBuf>) -> Self {
-        self.at(Place::File(path.into()))
+        self.at(Location::File(path.into()))
     }
 
-    /// Names the place, unless one is known already.
+    /// Names the location, unless one is known already.
     #[must_use]
-    pub fn at(mut self, place: Place) -> Self {
-        self.place.get_or_insert(place);
+    pub fn at(mut self, location: Location) -> Self {
+        self.location.get_or_insert(location);
         self
     }
 
@@ -102,17 +102,19 @@ impl Error {
     }
 
     /// The node, tensor or file, where one is known.
-    pub fn place(&self) -> Option<&Place> {
-        self.place.as_ref()
+    pub fn location(&self) -> Option<&Location> {
+        self.location.as_ref()
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.place {
-            Some(Place::Node { name, op_type }) => write!(f, "node `{name}` ({op_type}): {}", self.message),
-            Some(Place::Tensor(name)) => write!(f, "tensor `{name}`: {}", self.message),
-            Some(Place::File(path)) => write!(f, "{}: {}", path.display(), self.message),
+        match &self.location {
+            Some(Location::Node { name, op_type }) => {
+                write!(f, "node `{name}` ({op_type}): {}", self.message)
+            }
+            Some(Location::Tensor(name)) => write!(f, "tensor `{name}`: {}", self.message),
+            Some(Location::File(path)) => write!(f, "{}: {}", path.display(), self.message),
             None => f.write_str(&self.message),
         }
     }

@@ -15,21 +15,21 @@ const DEFAULT_RATIO: f32 = 0.5;
 /// Whether a node may give another answer each time. Holds for a Dropout whose mode is computed at run time.
 pub(crate) fn is_random(graph: &Graph, node: &Node) -> bool {
     SOURCES.contains(&node.op_type.as_str())
-        || (node.op_type == "Dropout" && drops(graph, node) != Some(false))
+        || (node.op_type == "Dropout" && dropout_is_active(graph, node) != Some(false))
 }
 
 /// Whether a Dropout drops values: it does when `training_mode` is true and the ratio is not zero. `None` where the
 /// mode is not a constant.
-pub(crate) fn drops(graph: &Graph, dropout: &Node) -> Option<bool> {
-    let trains = match dropout.optional_input(2) {
+pub(crate) fn dropout_is_active(graph: &Graph, dropout: &Node) -> Option<bool> {
+    let is_training = match dropout.optional_input(2) {
         None => false,
         Some(mode) => graph.constant(mode)?.data().iter().any(|byte| *byte != 0),
     };
-    Some(trains && ratio(graph, dropout) != Some(0.0))
+    Some(is_training && dropout_ratio(graph, dropout) != Some(0.0))
 }
 
 /// The part of the values that a Dropout in training mode drops; `None` where it is not a `float` constant.
-pub(crate) fn ratio(graph: &Graph, dropout: &Node) -> Option<f32> {
+pub(crate) fn dropout_ratio(graph: &Graph, dropout: &Node) -> Option<f32> {
     match dropout.optional_input(1) {
         None => Some(DEFAULT_RATIO),
         Some(ratio) => graph.constant(ratio)?.to_f32()?.first().copied(),

@@ -1,7 +1,7 @@
-//! Opens the batch of a file that was exported for one image.
+//! Makes the batch of a file dynamic that was exported for one image.
 //!
-//! The input's first dimension becomes `N`, and constant Reshape targets that spell out a batch of one get an open first
-//! dimension: the batch is outermost, so it is the first dimension that absorbs it. Whether the result is right is not
+//! The input's first dimension becomes `N`, and constant Reshape targets that state a batch of one get a dynamic first
+//! dimension: the batch is the outermost axis, so it is part of the first dimension. Whether the result is right is not
 //! known here. Inference must still find an output `[N, K]`, and the runtime compares both graphs on images.
 
 use std::collections::HashSet;
@@ -9,22 +9,22 @@ use std::collections::HashSet;
 use crate::graph::{Dim, Graph, Node, NodeId, TensorType, ValueId};
 use crate::tensor::Tensor;
 
-/// A copy of the graph whose `input`, fixed at one image, takes any number.
-pub(crate) fn open_batch(graph: &Graph, input: ValueId, input_type: &TensorType) -> Graph {
-    let mut opened = graph.clone();
-    let mut open_type = input_type.clone();
-    open_type.shape.0[0] = Dim::N;
-    opened.set_type(input, open_type);
-    let from_images = reachable(&opened, input);
-    for index in 0..opened.nodes().len() {
+/// A copy of the graph whose `input`, fixed at one image, takes any number of images.
+pub(crate) fn with_dynamic_batch(graph: &Graph, input: ValueId, input_type: &TensorType) -> Graph {
+    let mut dynamic = graph.clone();
+    let mut dynamic_type = input_type.clone();
+    dynamic_type.shape.0[0] = Dim::N;
+    dynamic.set_type(input, dynamic_type);
+    let image_dependent = reachable(&dynamic, input);
+    for index in 0..dynamic.nodes().len() {
         let id = NodeId(index as u32);
-        if let Some(target) = opened_target(&opened, opened.node(id), &from_images) {
-            let base = format!("{}/target", opened.node(id).name);
-            let target = opened.add_constant(&base, Tensor::vector_i64(&target));
-            opened.node_mut(id).inputs[1] = Some(target);
+        if let Some(target) = dynamic_target(&dynamic, dynamic.node(id), &image_dependent) {
+            let base = format!("{}/target", dynamic.node(id).name);
+            let target = dynamic.add_constant(&base, Tensor::vector_i64(&target));
+            dynamic.node_mut(id).inputs[1] = Some(target);
         }
     }
-    opened
+    dynamic
 }
 
 /// All values that depend on `input`.
@@ -38,16 +38,16 @@ fn reachable(graph: &Graph, input: ValueId) -> HashSet<ValueId> {
     reached
 }
 
-/// The target of a Reshape of image data with its first dimension open, where it is a fixed number.
-fn opened_target(graph: &Graph, node: &Node, from_images: &HashSet<ValueId>) -> Option<Vec<i64>> {
+/// The target of a Reshape of image data with a dynamic first dimension, if that is a fixed number.
+fn dynamic_target(graph: &Graph, node: &Node, image_dependent: &HashSet<ValueId>) -> Option<Vec<i64>> {
     let (data, target) = (node.optional_input(0)?, node.optional_input(1)?);
-    if node.op_type != "Reshape" || !from_images.contains(&data) {
+    if node.op_type != "Reshape" || !image_dependent.contains(&data) {
         return None;
     }
     let mut target = graph.constant(target)?.to_i64()?;
-    let open_elsewhere = target.contains(&-1);
+    let has_dynamic = target.contains(&-1);
     let first = target.first_mut().filter(|first| **first > 0)?;
-    match (open_elsewhere, *first) {
+    match (has_dynamic, *first) {
         (false, _) => *first = -1,
         // Zero copies the first dimension of the data.
         (true, 1) => *first = 0,
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
     use crate::testing::{add, parse, push};
 
-    /// What `open_batch` makes of one Reshape with that target, of the input or of a constant.
+    /// What `with_dynamic_batch` makes of one Reshape with that target, of the input or of a constant.
     fn target_after(target: &str, data: &str) -> Vec<i64> {
         let mut graph = Graph::new("test", 13);
         let input = add(&mut graph, "f32[1,2,4]").unwrap();
@@ -69,10 +69,10 @@ mod tests {
         let target = add(&mut graph, target).unwrap();
         let output = push(&mut graph, "Reshape", &[data, target], "");
         graph.add_output(output);
-        let opened = open_batch(&graph, input, &parse("f32[1,2,4]"));
-        assert_eq!(opened.shape(input).unwrap().to_string(), "[N, 2, 4]");
-        let target = opened.nodes()[0].inputs[1].unwrap();
-        opened.constant(target).unwrap().to_i64().unwrap()
+        let dynamic = with_dynamic_batch(&graph, input, &parse("f32[1,2,4]"));
+        assert_eq!(dynamic.shape(input).unwrap().to_string(), "[N, 2, 4]");
+        let target = dynamic.nodes()[0].inputs[1].unwrap();
+        dynamic.constant(target).unwrap().to_i64().unwrap()
     }
 
     #[test]

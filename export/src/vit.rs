@@ -134,7 +134,7 @@ impl Model<'_> {
         self.builder.op("Add", &[tokens, positions])
     }
 
-    /// One learned token for every image, `[N, 1, D]`.
+    /// The learned class token, repeated for every image, `[N, 1, D]`.
     fn class_token(&mut self, images: ValueId) -> Result<ValueId> {
         let dim = self.config.dim;
         let token = self.weight(&[1, 1, dim], WEIGHT_DEVIATION);
@@ -149,18 +149,18 @@ impl Model<'_> {
         let VitConfig { dim, heads, .. } = self.config;
         let normed = self.norm(x)?;
         let qkv = self.linear(normed, dim, 3 * dim)?; // [N, T, 3·D]
-        let [q, k, v] = self.thirds(qkv)?;
+        let [q, k, v] = self.split_qkv(qkv)?;
         let scale = self.builder.scalar(((dim / heads) as f32).sqrt().recip());
         let q = self.builder.op("Mul", &[q, scale])?;
         let q = self.heads(q, &[0, 2, 1, 3])?; // [N, H, T, d]
         let k = self.heads(k, &[0, 2, 3, 1])?; // [N, H, d, T]
         let v = self.heads(v, &[0, 2, 1, 3])?; // [N, H, T, d]
         let scores = self.builder.op("MatMul", &[q, k])?; // [N, H, T, T]
-        let shares = self.builder.op_with("Softmax", &[scores], [("axis", (-1).into())])?;
-        let mixed = self.builder.op("MatMul", &[shares, v])?; // [N, H, T, d]
-        let mixed = self.transpose(mixed, &[0, 2, 1, 3])?;
-        let mixed = self.reshape(mixed, &[-1, self.tokens(), dim as i64])?; // [N, T, D]
-        let projected = self.linear(mixed, dim, dim)?;
+        let probabilities = self.builder.op_with("Softmax", &[scores], [("axis", (-1).into())])?;
+        let context = self.builder.op("MatMul", &[probabilities, v])?; // [N, H, T, d]
+        let context = self.transpose(context, &[0, 2, 1, 3])?;
+        let context = self.reshape(context, &[-1, self.tokens(), dim as i64])?; // [N, T, D]
+        let projected = self.linear(context, dim, dim)?;
         self.builder.op("Add", &[x, projected])
     }
 
@@ -198,7 +198,7 @@ impl Model<'_> {
     }
 
     /// Query, key and value, `[N, T, D]` each.
-    fn thirds(&mut self, qkv: ValueId) -> Result<[ValueId; 3]> {
+    fn split_qkv(&mut self, qkv: ValueId) -> Result<[ValueId; 3]> {
         let sizes = self.builder.ints(&[self.config.dim as i64; 3]);
         let attributes = crate::graph::Attributes::from_pairs([("axis", 2.into())]);
         let parts = self.builder.node("Split", vec![Some(qkv), Some(sizes)], attributes, 3)?;

@@ -11,9 +11,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use mimir_train::config::Experiment;
-use mimir_train::optim::{AdamW, AdamWOptions, FlatParameters, Groups, clip};
-use mimir_train::random::Draws;
-use mimir_train::stage::{Finetuning, Part, Pretraining, Task};
+use mimir_train::optim::{AdamW, AdamWOptions, FlatParameters, ParameterGroups, clip};
+use mimir_train::random::BatchRng;
+use mimir_train::stage::{Finetuning, MicroBatch, Pretraining, Task};
 use tch::{Device, Tensor};
 
 const PRETRAIN: &str = r#"
@@ -97,7 +97,7 @@ fn task(network: &str, step: &str) -> Result<Box<dyn Task>> {
 }
 
 fn least_seconds(task: &dyn Task, batch: usize, repeats: usize) -> Result<f64> {
-    let groups = Groups { weight_decay: 0.05, no_decay: Vec::new(), layer_decay: None };
+    let groups = ParameterGroups { weight_decay: 0.05, no_decay: Vec::new(), layer_decay: None };
     let flat = FlatParameters::bind(task.parameters(), &groups);
     let mut optimizer = AdamW::new(&flat, AdamWOptions { beta1: 0.9, beta2: 0.95, epsilon: 1e-8 });
     let images = Tensor::rand([batch as i64, 3, 32, 32], (tch::Kind::Float, Device::Cpu));
@@ -108,9 +108,10 @@ fn least_seconds(task: &dyn Task, batch: usize, repeats: usize) -> Result<f64> {
     for repeat in 0..=repeats {
         let start = Instant::now();
         flat.zero_gradients();
-        let draws = Draws { seed: 0, epoch: repeat as u64, sample_ids: &ids };
-        let part = Part { images: images.shallow_clone(), labels: labels.shallow_clone(), draws, epoch: 0.5 };
-        let loss = task.loss(&part)?.total;
+        let rng = BatchRng { seed: 0, epoch: repeat as u64, sample_ids: &ids };
+        let micro_batch =
+            MicroBatch { images: images.shallow_clone(), labels: labels.shallow_clone(), rng, epoch: 0.5 };
+        let loss = task.loss(&micro_batch)?.total;
         loss.backward();
         clip::clip_gradients(&flat, None);
         optimizer.step(&flat, 1e-4);

@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Split(SplitArguments),
     /// Put the parts of a state together again.
     Join(JoinArguments),
+    /// Convert a PyTorch checkpoint of MAE, MIMIR or timm to safetensors under the names that mimir-train reads.
+    Convert(ConvertArguments),
     /// What this program runs on: libtorch, devices, threads.
     Doctor,
 }
@@ -49,8 +51,8 @@ pub(crate) struct ExperimentArguments {
     /// Replaces `seed`.
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Replaces `data.source`, for example cifar10:FOLDER.
-    #[arg(long, value_name = "KIND:PATH")]
+    /// Takes precedence over `data.source`, for example cifar10:FOLDER (--help lists the datasets).
+    #[arg(long, value_name = "SCHEME:PATH", long_help = data_help())]
     pub data: Option<String>,
     /// Folder of the experiment's runs; each stage has its own inside. Default: runs/NAME/seed-SEED.
     #[arg(long, value_name = "FOLDER")]
@@ -61,6 +63,28 @@ pub(crate) struct ExperimentArguments {
     /// Threads of libtorch. Default: one for each core.
     #[arg(long)]
     pub threads: Option<usize>,
+}
+
+/// A checkpoint of PyTorch.
+#[derive(Debug, Args)]
+pub(crate) struct ConvertArguments {
+    /// A file of torch.save. Only tensors and plain values are read from it; anything else is refused.
+    #[arg(value_name = "CHECKPOINT.pth")]
+    pub checkpoint: PathBuf,
+    /// The file to write. With unknown keys nothing is written.
+    #[arg(value_name = "OUTPUT.safetensors")]
+    pub output: PathBuf,
+    /// Key of the file under which the weights are, for example model_ema. Default: model, state_dict,
+    /// model_state_dict, model_ema, state_dict_ema, or the file itself.
+    #[arg(long, value_name = "KEY")]
+    pub take: Option<String>,
+    /// Leave unknown keys out instead of stopping.
+    #[arg(long)]
+    pub allow: bool,
+}
+
+fn data_help() -> String {
+    format!("Takes precedence over `data.source`:\n{}", mimir_data::DataSource::help())
 }
 
 /// A training stage.

@@ -4,14 +4,14 @@
 //! where the reconstruction is seen as the natural image and the adversarial image is not, the latent carries little of
 //! the attack.
 
-use crate::plot::{Axis, Dash, Figure, Panel, Series};
+use crate::plot::{Figure, Panel, Scale, Series, Stroke};
 
 /// Points of a curve of [`chart`].
 const CURVE_POINTS: usize = 201;
 
 /// The predicted labels ỹ: how many there are and how uncertain they are.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Labels {
+pub struct LabelDistribution {
     classes: u32,
     entropy: f64,
 }
@@ -25,7 +25,7 @@ pub enum BoundsError {
         /// Number of classes.
         found: u32,
     },
-    /// Labels cannot have that entropy.
+    /// No distribution over that many labels has that entropy.
     #[error("an entropy of {found} bits: {classes} classes have 0 to {largest:.3}")]
     Entropy {
         /// Entropy in bits.
@@ -49,7 +49,7 @@ pub enum BoundsError {
     },
 }
 
-impl Labels {
+impl LabelDistribution {
     /// `classes` ≥ 2 labels of equal probability.
     pub fn uniform(classes: u32) -> Result<Self, BoundsError> {
         if classes < 2 {
@@ -104,7 +104,7 @@ fn binary_entropy(p: f64) -> f64 {
 /// Both bounds for `classes` equally likely labels at `points` values of p_e, evenly from 0 to 1. Columns `p_e`, `lower` and
 /// `upper`, in bits; `-` where there is no upper bound.
 pub fn table(classes: u32, points: usize) -> Result<String, BoundsError> {
-    let labels = Labels::uniform(classes)?;
+    let labels = LabelDistribution::uniform(classes)?;
     if points < 2 {
         return Err(BoundsError::Points { found: points });
     }
@@ -126,9 +126,9 @@ fn digits(bits: f64) -> String {
     format!("{:.3}", (bits * 1000.0).round() / 1000.0 + 0.0)
 }
 
-/// Figure 2 for `classes` equally likely labels, as an SVG file.
-pub fn chart(classes: u32) -> Result<String, BoundsError> {
-    let labels = Labels::uniform(classes)?;
+/// Figure 2 for `classes` equally likely labels, to be drawn.
+pub fn chart(classes: u32) -> Result<Figure, BoundsError> {
+    let labels = LabelDistribution::uniform(classes)?;
     let (mut lower, mut upper) = (Vec::with_capacity(CURVE_POINTS), Vec::new());
     for p_e in evenly(CURVE_POINTS) {
         lower.push((p_e, labels.lower(p_e)?));
@@ -137,17 +137,19 @@ pub fn chart(classes: u32) -> Result<String, BoundsError> {
     // Its end, between two points.
     let end = labels.largest_error();
     upper.push((end, labels.entropy - 2.0 * end));
-    let series = |name: &str, points, colour, dash| Series { name: name.to_owned(), points, colour, dash };
+    let series =
+        |name: &str, points, colour, stroke| Series { name: name.to_owned(), points, colour, stroke };
     let panel = Panel {
         title: String::new(),
-        x: Axis::linear("p_e, probability that the label of the reconstruction differs"),
-        y: Axis::linear("I(x + δ; z), bits"),
+        x_label: "p_e, probability that the label of the reconstruction differs".to_owned(),
+        y_label: "I(x + δ; z), bits".to_owned(),
+        y_scale: Scale::Linear,
         series: vec![
-            series("upper bound, proposition 3.3", upper, 1, Dash::Dashed),
-            series("lower bound, proposition 3.2", lower, 0, Dash::Solid),
+            series("upper bound, proposition 3.3", upper, 1, Stroke::Dashed),
+            series("lower bound, proposition 3.2", lower, 0, Stroke::Solid),
         ],
     };
-    let figure = Figure {
+    Ok(Figure {
         title: format!("Bounds on I(x + δ; z), {classes} classes"),
         description: format!(
             "Lower and upper bound on the mutual information of adversarial image and latent in bits, by the probability \
@@ -155,8 +157,7 @@ pub fn chart(classes: u32) -> Result<String, BoundsError> {
              Both fall up to a probability of {end:.3}."
         ),
         panels: vec![panel],
-    };
-    Ok(figure.svg())
+    })
 }
 
 #[cfg(test)]
@@ -165,7 +166,7 @@ mod tests {
 
     #[test]
     fn values_of_figure_2() {
-        let labels = Labels::uniform(10).unwrap();
+        let labels = LabelDistribution::uniform(10).unwrap();
         let lower = [3.322, 2.536, 1.966, 1.490, 1.083, 0.737, 0.449, 0.222, 0.064, 0.000, 0.152];
         for (tenth, wanted) in lower.into_iter().enumerate() {
             let p_e = tenth as f64 / 10.0;
@@ -201,7 +202,7 @@ mod tests {
     #[test]
     fn the_lower_bound_is_below_the_upper_and_falls() {
         for classes in [2, 3, 10, 200, 1000, u32::MAX] {
-            let labels = Labels::uniform(classes).unwrap();
+            let labels = LabelDistribution::uniform(classes).unwrap();
             let mut before = f64::INFINITY;
             for p_e in evenly(1001) {
                 let lower = labels.lower(p_e).unwrap();
@@ -218,22 +219,26 @@ mod tests {
 
     #[test]
     fn a_given_entropy_shifts_both() {
-        let (uniform, skewed) = (Labels::uniform(4).unwrap(), Labels::with_entropy(4, 1.5).unwrap());
+        let (uniform, skewed) =
+            (LabelDistribution::uniform(4).unwrap(), LabelDistribution::with_entropy(4, 1.5).unwrap());
         for p_e in [0.0, 0.25, 0.5] {
             assert!((uniform.lower(p_e).unwrap() - skewed.lower(p_e).unwrap() - 0.5).abs() < 1e-12);
-            let upper = |labels: Labels| labels.upper(p_e).unwrap().unwrap();
+            let upper = |labels: LabelDistribution| labels.upper(p_e).unwrap().unwrap();
             assert!((upper(uniform) - upper(skewed) - 0.5).abs() < 1e-12);
         }
     }
 
     #[test]
     fn what_has_no_bound_is_an_error() {
-        let labels = Labels::uniform(10).unwrap();
+        let labels = LabelDistribution::uniform(10).unwrap();
         for (error, wanted) in [
-            (Labels::uniform(1).unwrap_err(), "1 classes: a bound needs at least 2"),
-            (Labels::with_entropy(4, 2.5).unwrap_err(), "an entropy of 2.5 bits: 4 classes have 0 to 2.000"),
+            (LabelDistribution::uniform(1).unwrap_err(), "1 classes: a bound needs at least 2"),
             (
-                Labels::with_entropy(4, f64::NAN).unwrap_err(),
+                LabelDistribution::with_entropy(4, 2.5).unwrap_err(),
+                "an entropy of 2.5 bits: 4 classes have 0 to 2.000",
+            ),
+            (
+                LabelDistribution::with_entropy(4, f64::NAN).unwrap_err(),
                 "an entropy of NaN bits: 4 classes have 0 to 2.000",
             ),
             (labels.lower(1.5).unwrap_err(), "p_e = 1.5: wanted a number of [0, 1]"),
@@ -248,10 +253,13 @@ mod tests {
 
     #[test]
     fn the_chart_has_both_curves() {
-        let svg = chart(10).unwrap();
-        for name in ["upper bound, proposition 3.3", "lower bound, proposition 3.2"] {
-            assert!(svg.contains(&format!("<title>{name}</title>")), "{name}");
-        }
-        assert_eq!(svg.matches("<path ").count(), 2);
+        let series = chart(10).unwrap().panels.remove(0).series;
+        let ends = |index: usize| {
+            let Series { name, points, .. } = &series[index];
+            (name.as_str(), points[0], *points.last().unwrap())
+        };
+        let bits = 10f64.log2();
+        assert_eq!(ends(0), ("upper bound, proposition 3.3", (0.0, bits), (0.9, bits - 1.8)));
+        assert_eq!(ends(1), ("lower bound, proposition 3.2", (0.0, bits), (1.0, bits - 9f64.log2())));
     }
 }

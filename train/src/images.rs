@@ -10,7 +10,7 @@ use mimir_data::{
 use tch::{Device, Tensor};
 
 use crate::config::{DataConfig, Experiment};
-use crate::random::Draws;
+use crate::random::BatchRng;
 
 /// Images of a set that is evaluated, at once.
 const HELD_OUT_BATCH: usize = 128;
@@ -19,7 +19,7 @@ const HELD_OUT_BATCH: usize = 128;
 #[derive(Debug)]
 pub struct TrainingImages {
     loader: Loader,
-    held_out: Option<Evaluated>,
+    held_out: Option<EvaluationSet>,
     size: i64,
 }
 
@@ -37,8 +37,8 @@ impl TrainingImages {
         let pictures = read(data, &data.source, Split::Train, None)?;
         let (chosen, held_out) = split_held_out(pictures.count(), data.held_out, experiment.seed)?;
         let held_out = (!held_out.is_empty())
-            .then(|| Evaluated::new(Arc::clone(&pictures), held_out, experiment, HELD_OUT_BATCH));
-        let mut set = TrainingSet::of(pictures, &chosen)?;
+            .then(|| EvaluationSet::new(Arc::clone(&pictures), held_out, experiment, HELD_OUT_BATCH));
+        let mut set = TrainingSet::subset(pictures, &chosen)?;
         if let (Some(generated), Some(share)) = (&data.generated, data.generated_share) {
             set = set.with_generated(read(data, generated, Split::Train, None)?, share)?;
         }
@@ -48,7 +48,7 @@ impl TrainingImages {
             augmentation: *augmentation,
             threads: data.threads,
             broken: data.broken_images,
-            ..LoaderOptions::new(experiment.seed, side(size))
+            ..LoaderOptions::new(experiment.seed, to_usize(size))
         };
         Ok(Self { loader: Loader::new(Arc::new(set), options)?, held_out, size })
     }
@@ -59,7 +59,7 @@ impl TrainingImages {
     }
 
     /// The images that choose the best checkpoint.
-    pub fn held_out(&self) -> Option<&Evaluated> {
+    pub fn held_out(&self) -> Option<&EvaluationSet> {
         self.held_out.as_ref()
     }
 
@@ -76,7 +76,7 @@ impl TrainingImages {
 
 /// Images to evaluate on, as they are or resized and cropped by `evaluate.transform`.
 #[derive(Debug)]
-pub struct Evaluated {
+pub struct EvaluationSet {
     pictures: Arc<PictureSet>,
     positions: Vec<usize>,
     transform: Evaluation,
@@ -85,7 +85,7 @@ pub struct Evaluated {
     seed: u64,
 }
 
-impl Evaluated {
+impl EvaluationSet {
     /// The test set of an experiment.
     ///
     /// # Errors
@@ -98,7 +98,7 @@ impl Evaluated {
     }
 
     fn new(pictures: Arc<PictureSet>, positions: Vec<usize>, experiment: &Experiment, batch: usize) -> Self {
-        let crop = side(experiment.model.image_size);
+        let crop = to_usize(experiment.model.image_size);
         let transform = experiment.evaluate.transform.unwrap_or(Evaluation { resize: None, crop });
         let threads = experiment.data.threads;
         Self { pictures, positions, transform, batch, threads, seed: experiment.seed }
@@ -135,12 +135,12 @@ fn read(
     pictures.check_labels(usize::try_from(data.classes).unwrap_or(0))?;
     if pictures.channels() != 3 {
         let (found, wanted) = (pictures.channels().to_string(), "3: the networks take colour images".into());
-        return Err(DataError::Setting { name: "channels", found, wanted });
+        return Err(DataError::InvalidParameter { name: "channels", found, wanted });
     }
     Ok(Arc::new(pictures))
 }
 
-fn side(image_size: i64) -> usize {
+fn to_usize(image_size: i64) -> usize {
     usize::try_from(image_size).unwrap_or(0)
 }
 
@@ -165,7 +165,7 @@ impl DeviceBatch {
     }
 
     /// Random numbers for these images; an evaluation has no epoch, so that two epochs are compared on equal terms.
-    pub fn draws(&self) -> Draws<'_> {
-        Draws { seed: self.seed, epoch: u64::MAX, sample_ids: &self.sample_ids }
+    pub fn rng(&self) -> BatchRng<'_> {
+        BatchRng { seed: self.seed, epoch: u64::MAX, sample_ids: &self.sample_ids }
     }
 }

@@ -24,28 +24,28 @@ pub struct Parameter {
 #[derive(Debug)]
 pub struct Parameters {
     entries: Vec<Parameter>,
-    start: Start,
+    initialisation: Initialisation,
     device: Device,
 }
 
 /// Where initial values come from.
 #[derive(Debug, Clone, Copy)]
-enum Start {
+enum Initialisation {
     /// Drawn by their [`Init`] under that seed.
-    Drawn(u64),
-    /// One zero that all scalars of a tensor share.
-    Outline,
+    Seeded(u64),
+    /// One zero that all elements of a tensor share.
+    ShapesOnly,
 }
 
 impl Parameters {
     /// An empty record. Initial values are keyed by `seed` and the name of the parameter.
     pub fn new(seed: u64, device: Device) -> Self {
-        Self { entries: Vec::new(), start: Start::Drawn(seed), device }
+        Self { entries: Vec::new(), initialisation: Initialisation::Seeded(seed), device }
     }
 
     /// An empty record for names and shapes alone: nothing is drawn and a tensor of any size takes four bytes.
-    pub fn outline() -> Self {
-        Self { entries: Vec::new(), start: Start::Outline, device: Device::Cpu }
+    pub fn shapes_only() -> Self {
+        Self { entries: Vec::new(), initialisation: Initialisation::ShapesOnly, device: Device::Cpu }
     }
 
     /// The scope without a prefix.
@@ -99,7 +99,7 @@ impl Scope<'_> {
     }
 
     /// A table that is saved with the network and never updated.
-    pub fn table(&mut self, name: &str, value: &Tensor) -> Tensor {
+    pub fn buffer(&mut self, name: &str, value: &Tensor) -> Tensor {
         self.add(name, &value.size(), Init::Value(value.shallow_clone()), false)
     }
 
@@ -111,9 +111,9 @@ impl Scope<'_> {
     fn add(&mut self, name: &str, shape: &[i64], init: Init, trainable: bool) -> Tensor {
         let name = format!("{}{name}", self.prefix);
         debug_assert!(self.parameters.get(&name).is_none(), "{name} is made twice");
-        let value = match self.parameters.start {
-            Start::Drawn(seed) => init.sample(&mut random::for_name(seed, &name), shape),
-            Start::Outline => Tensor::zeros([1], (Kind::Float, Device::Cpu)).expand(shape, false),
+        let value = match self.parameters.initialisation {
+            Initialisation::Seeded(seed) => init.sample(&mut random::for_name(seed, &name), shape),
+            Initialisation::ShapesOnly => Tensor::zeros([1], (Kind::Float, Device::Cpu)).expand(shape, false),
         };
         let tensor = value.to_device(self.parameters.device).set_requires_grad(trainable);
         let shared = tensor.shallow_clone();
@@ -220,14 +220,14 @@ mod tests {
     fn tables_are_saved_and_not_trained() {
         let mut parameters = Parameters::new(0, Device::Cpu);
         let table = Tensor::ones([1, 2], (Kind::Float, Device::Cpu));
-        assert!(!parameters.root().table("pos_embed", &table).requires_grad());
+        assert!(!parameters.root().buffer("pos_embed", &table).requires_grad());
         assert_eq!(parameters.count(), 2);
         assert_eq!(parameters.trainable().count(), 0);
     }
 
     #[test]
     fn an_outline_has_shapes_and_no_memory() {
-        let mut parameters = Parameters::outline();
+        let mut parameters = Parameters::shapes_only();
         let weight = parameters.root().parameter("w", &[1 << 20, 1 << 20], Init::Normal(1.0));
         assert_eq!(weight.size(), [1 << 20, 1 << 20]);
         assert_eq!(parameters.count(), 1 << 40);

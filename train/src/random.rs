@@ -38,9 +38,9 @@ impl Purpose {
     }
 }
 
-/// Draws for the samples of one batch in one epoch.
+/// Random numbers for the samples of one batch in one epoch.
 #[derive(Debug, Clone, Copy)]
-pub struct Draws<'a> {
+pub struct BatchRng<'a> {
     /// Seed of the run.
     pub seed: u64,
     /// Epoch, from 0.
@@ -49,7 +49,7 @@ pub struct Draws<'a> {
     pub sample_ids: &'a [u64],
 }
 
-impl Draws<'_> {
+impl BatchRng<'_> {
     /// Independent uniform numbers of `[0, 1)`, `per_sample` for each sample, row after row.
     pub fn uniform(&self, purpose: Purpose, per_sample: usize) -> Vec<f32> {
         let mut numbers = vec![0.0; self.sample_ids.len() * per_sample];
@@ -74,7 +74,7 @@ impl Draws<'_> {
 /// The stream for a parameter of that name: the key is SHA-256 of the seed and the name.
 pub fn for_name(seed: u64, name: &str) -> Stream {
     let digest = Sha256::new().chain_update(seed.to_le_bytes()).chain_update(name.as_bytes()).finalize();
-    Stream::of_bytes(digest.into())
+    Stream::from_key(digest.into())
 }
 
 #[cfg(test)]
@@ -83,15 +83,16 @@ mod tests {
 
     #[test]
     fn a_sample_draws_the_same_numbers_in_any_batch() {
-        let whole = Draws { seed: 3, epoch: 2, sample_ids: &[10, 11, 12] }.uniform(Purpose::Mask, 5);
-        let alone = Draws { seed: 3, epoch: 2, sample_ids: &[11] }.uniform(Purpose::Mask, 5);
+        let whole = BatchRng { seed: 3, epoch: 2, sample_ids: &[10, 11, 12] }.uniform(Purpose::Mask, 5);
+        let alone = BatchRng { seed: 3, epoch: 2, sample_ids: &[11] }.uniform(Purpose::Mask, 5);
         assert_eq!(whole[5..10], alone);
     }
 
     #[test]
     fn every_part_of_the_key_counts() {
-        let draw =
-            |seed, epoch, sample, purpose| Draws { seed, epoch, sample_ids: &[sample] }.uniform(purpose, 4);
+        let draw = |seed, epoch, sample, purpose| {
+            BatchRng { seed, epoch, sample_ids: &[sample] }.uniform(purpose, 4)
+        };
         let base = draw(1, 1, 1, Purpose::Mask);
         for other in [
             draw(2, 1, 1, Purpose::Mask),

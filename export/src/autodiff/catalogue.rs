@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::rules::{self, GradientKind};
 use crate::shape::known_operators;
-use crate::upgrade::{CLASSICAL, WRITTEN_OUT};
+use crate::upgrade::{AI_ONNX_ML, DECOMPOSED};
 
 /// One operator, of the default domain where its name has no other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct Operator {
 /// All operators that a model may have, in alphabetical order.
 pub fn operators() -> impl Iterator<Item = Operator> {
     let mut operators: Vec<Operator> =
-        known_operators().map(with_rule).chain(written_out()).chain(classical()).collect();
+        known_operators().map(with_rule).chain(decomposed()).chain(ai_onnx_ml()).collect();
     operators.sort_by_key(|operator| operator.op_type);
     operators.into_iter()
 }
@@ -37,8 +37,8 @@ fn with_rule(op_type: &'static str) -> Operator {
 }
 
 /// Operators that are gone before anything is differentiated.
-fn written_out() -> impl Iterator<Item = Operator> {
-    WRITTEN_OUT.iter().map(|&(op_type, since, limits)| Operator {
+fn decomposed() -> impl Iterator<Item = Operator> {
+    DECOMPOSED.iter().map(|&(op_type, since, limits)| Operator {
         op_type,
         since: Some(since),
         gradient: Some(GradientKind::Exact),
@@ -47,8 +47,8 @@ fn written_out() -> impl Iterator<Item = Operator> {
 }
 
 /// Operators of scikit-learn's models, which are gone too.
-fn classical() -> impl Iterator<Item = Operator> {
-    CLASSICAL.iter().map(|operator| Operator {
+fn ai_onnx_ml() -> impl Iterator<Item = Operator> {
+    AI_ONNX_ML.iter().map(|operator| Operator {
         op_type: operator.op_type,
         since: Some(1),
         gradient: Some(operator.gradient),

@@ -1,4 +1,4 @@
-//! How the file lays out its images.
+//! The image input of the file: its layout, size and element type.
 
 use mimir_bundle::{ImageShape, Layout};
 
@@ -10,7 +10,7 @@ use crate::tensor::{DataType, checked_elements};
 /// Numbers of channels by which a layout is recognised.
 const CHANNELS: [usize; 2] = [1, 3];
 
-/// Pixel values of one image; sizes beyond it are not those of a photograph, and products of them would overflow.
+/// Most pixel values of one image: larger sizes are not those of a photograph, and their products could overflow.
 const LARGEST_IMAGE: usize = 1 << 30;
 
 /// The image input of a file.
@@ -24,7 +24,7 @@ pub(super) struct ImageInput {
     pub(super) layout: Layout,
     /// The images.
     pub(super) image: ImageShape,
-    /// What its numbers are.
+    /// Its element type.
     pub(super) dtype: DataType,
 }
 
@@ -42,11 +42,11 @@ impl ImageInput {
     }
 }
 
-/// What is wrong with a graph that has not one input.
+/// The error for a graph that does not have exactly one input.
 fn not_one_input(graph: &Graph) -> Error {
     let inputs = graph.inputs();
     let names: Vec<&str> = inputs.iter().map(|id| graph.value(*id).name.as_str()).collect();
-    // tf2onnx makes an input of each tensor that a function of TensorFlow captured, and forgets its value.
+    // tf2onnx turns each tensor that a TensorFlow function captured into an input, and drops its value.
     let mut constants = inputs.iter().skip(1).filter_map(|id| graph.tensor_type(*id).ok());
     let captured = inputs.len() > 1
         && constants.all(|constant| constant.shape.0.iter().all(|dim| dim.fixed().is_some()));
@@ -57,7 +57,7 @@ fn not_one_input(graph: &Graph) -> Error {
         }
         false => "",
     };
-    refused(format!(
+    not_a_classifier(format!(
         "the model has {} inputs ({}), wanted one: images{way_out}",
         names.len(),
         names.join(", ")
@@ -89,15 +89,17 @@ fn layout_and_image(shape: &Shape, spec: &InputSpec) -> Result<(Layout, ImageSha
     let sizes = image_sizes(shape)?;
     let layout = match spec.layout {
         Some(told) => told,
-        None => recognised(shape, &sizes)?,
+        None => infer_layout(shape, &sizes)?,
     };
     let image = match (layout, &*sizes) {
         (Layout::Nchw, &[channels, height, width]) | (Layout::Nhwc, &[height, width, channels]) => {
             ImageShape { channels, height, width }
         }
-        (Layout::Flat, sizes) => flat(shape, sizes, spec)?,
+        (Layout::Flat, sizes) => flat_image(shape, sizes, spec)?,
         _ => {
-            return Err(refused(format!("the input is {shape}, but the layout that was told has four axes")));
+            return Err(not_a_classifier(format!(
+                "the input is {shape}, but the layout that was told has four axes"
+            )));
         }
     };
     Ok((layout, image))
@@ -105,10 +107,12 @@ fn layout_and_image(shape: &Shape, spec: &InputSpec) -> Result<(Layout, ImageSha
 
 /// All dimensions but the batch, which must be `N` or 1.
 fn image_sizes(shape: &Shape) -> Result<Vec<usize>> {
-    let (batch, rest) =
-        shape.0.split_first().ok_or_else(|| refused("the input is a scalar, wanted images".to_owned()))?;
+    let (batch, rest) = shape
+        .0
+        .split_first()
+        .ok_or_else(|| not_a_classifier("the input is a scalar, wanted images".to_owned()))?;
     if !matches!(batch, Dim::Batch(1) | Dim::Fixed(1)) {
-        return Err(refused(format!(
+        return Err(not_a_classifier(format!(
             "the input is {shape}, with a batch of {batch}: export the model with a dynamic batch, or with a batch of 1"
         )));
     }
@@ -116,18 +120,18 @@ fn image_sizes(shape: &Shape) -> Result<Vec<usize>> {
     let sizes: Option<Vec<usize>> = sizes.collect();
     let sizes = sizes.filter(|sizes| checked_elements(sizes).is_some_and(|pixels| pixels <= LARGEST_IMAGE));
     sizes.ok_or_else(|| {
-        refused(format!(
+        not_a_classifier(format!(
             "the input is {shape}: export the model with a fixed image size of at most {LARGEST_IMAGE} values"
         ))
     })
 }
 
-fn recognised(shape: &Shape, sizes: &[usize]) -> Result<Layout> {
+fn infer_layout(shape: &Shape, sizes: &[usize]) -> Result<Layout> {
     if sizes.iter().filter(|size| **size != 1).count() <= 1 {
         return Ok(Layout::Flat);
     }
     let &[first, _, last] = sizes else {
-        return Err(refused(format!(
+        return Err(not_a_classifier(format!(
             "the input is {shape}, wanted [N, C, H, W], [N, H, W, C] or one row of pixels; --layout flat takes the \
              pixels of an image in whatever shape"
         )));
@@ -135,20 +139,20 @@ fn recognised(shape: &Shape, sizes: &[usize]) -> Result<Layout> {
     match (CHANNELS.contains(&first), CHANNELS.contains(&last)) {
         (true, false) => Ok(Layout::Nchw),
         (false, true) => Ok(Layout::Nhwc),
-        _ => Err(refused(format!(
+        _ => Err(not_a_classifier(format!(
             "the input is {shape}, which does not show where the channels are: say --layout nchw or --layout nhwc"
         ))),
     }
 }
 
-fn flat(shape: &Shape, sizes: &[usize], spec: &InputSpec) -> Result<ImageShape> {
+fn flat_image(shape: &Shape, sizes: &[usize], spec: &InputSpec) -> Result<ImageShape> {
     let pixels = checked_elements(sizes);
     match spec.image {
-        None => Err(refused(format!(
+        None => Err(not_a_classifier(format!(
             "the input is {shape}, which does not show the size of an image: it must be told"
         ))),
         Some(image) if Some(image.pixels()) == pixels => Ok(image),
-        Some(ImageShape { channels, height, width }) => Err(refused(format!(
+        Some(ImageShape { channels, height, width }) => Err(not_a_classifier(format!(
             "the input is {shape}, but an image of {channels} × {height} × {width} has {} values",
             channels.saturating_mul(height).saturating_mul(width)
         ))),
@@ -156,6 +160,6 @@ fn flat(shape: &Shape, sizes: &[usize], spec: &InputSpec) -> Result<ImageShape> 
 }
 
 /// Shorthand for [`ErrorKind::NotAClassifier`].
-pub(super) fn refused(message: String) -> Error {
+pub(super) fn not_a_classifier(message: String) -> Error {
     Error::new(ErrorKind::NotAClassifier, message)
 }

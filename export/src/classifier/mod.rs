@@ -1,18 +1,18 @@
-//! From a model file to the graphs that a runtime evaluates: the story of this crate.
+//! From a model file to the graphs that a runtime evaluates: the main path of this crate.
 //!
-//! [`ImageClassifier::new`] finds out what the file takes and returns, opens a batch that is fixed at one, and puts
-//! normalisation and layout in front, so that everything after it sees pixels in `[0, 1]` as `[N, C, H, W]`.
-//! [`ImageClassifier::original_onnx`] is that graph in the file's own opset, operators and precision;
-//! [`ImageClassifier::forward_onnx`] lifts a copy to one opset and float32 and simplifies it, and
-//! [`ImageClassifier::gradient_onnx`] differentiates that. [`ImageClassifier::scan`] says what the operators show of how far
-//! the gradients can be trusted.
+//! [`ImageClassifier::new`] determines the input and output of the file, makes a batch that is fixed at one dynamic, and
+//! prepends normalisation and layout, so that the input of every graph is pixels in `[0, 1]` as `[N, C, H, W]`.
+//! [`ImageClassifier::original_onnx`] is that graph in the file's own opset, operators and precision.
+//! [`ImageClassifier::forward_onnx`] is a copy in one opset and float32, simplified, and
+//! [`ImageClassifier::gradient_onnx`] differentiates it. [`ImageClassifier::scan`] reports what the operators say about the
+//! reliability of the gradients.
 
 pub(crate) mod gradient;
 mod input;
-mod logarithm;
+mod log_probabilities;
 mod output;
-mod prefix;
 mod prepared;
+mod preprocessing;
 mod random;
 mod scores;
 #[cfg(test)]
@@ -25,21 +25,21 @@ use mimir_bundle::{
 use crate::autodiff::{Kernels, LossHead};
 use crate::error::Result;
 use crate::graph::Graph;
-use crate::lower::working_copy;
 use crate::onnx::{ModelFile, SharedWeights, write_model, write_prepared};
 use crate::simplify::{fuse, simplify};
+use crate::working_copy::WorkingCopy;
 use input::ImageInput;
 use prepared::Prepared;
 
 /// Name of the output of every prepared graph.
 const LOGITS: &str = "logits";
 
-/// The file's own graph with its batch fixed at one, without labels beside the scores, for an engine that can work out its shapes.
+/// The file's own graph with its batch fixed at one and without labels, for an engine that can infer its shapes.
 ///
 /// # Errors
 /// As [`ImageClassifier::new`] for inputs, and as [`write_model`].
 pub fn for_one_image(file: &ModelFile, spec: &InputSpec) -> Result<Vec<u8>> {
-    let graph = scores::of_classes(file.graph.clone())?;
+    let graph = scores::class_scores(file.graph.clone())?;
     let input = checked_input(&graph, spec)?;
     write_model(&prepared::with_one_image(graph, input.id)?)
 }
@@ -47,7 +47,7 @@ pub fn for_one_image(file: &ModelFile, spec: &InputSpec) -> Result<Vec<u8>> {
 fn checked_input(graph: &Graph, spec: &InputSpec) -> Result<ImageInput> {
     let input = ImageInput::find(graph, spec)?;
     if let Some(normalisation) = &spec.normalisation {
-        prefix::check(normalisation, input.image)?;
+        preprocessing::check(normalisation, input.image)?;
     }
     Ok(input)
 }
@@ -68,7 +68,7 @@ pub struct InputSpec {
 pub struct ImageClassifier {
     manifest: Manifest,
     original: Graph,
-    /// Of a file whose shapes only the engine can work out: what it made of `original`.
+    /// For a file whose shapes only the engine can infer: the engine's optimised copy of `original`.
     specialised: Option<Graph>,
     /// The graph for one image, where `original` takes more and must be compared with it.
     fixed_batch: Option<Graph>,
@@ -77,34 +77,34 @@ pub struct ImageClassifier {
 }
 
 impl ImageClassifier {
-    /// Checks that the file is an image classifier and puts normalisation and layout in front of it.
+    /// Checks that the file is an image classifier, and prepends normalisation and layout.
     ///
     /// # Errors
     /// [`NotAClassifier`](crate::ErrorKind::NotAClassifier) when inputs, outputs or the layout are not those of one,
     /// [`Unsupported`](crate::ErrorKind::Unsupported) for other element types and unknown operators, and the errors of
     /// [`upgrade`](crate::upgrade::upgrade); all name the tensor or node and the way out.
     pub fn new(mut file: ModelFile, spec: &InputSpec) -> Result<Self> {
-        file.graph = scores::of_classes(file.graph)?;
+        file.graph = scores::class_scores(file.graph)?;
         let input = checked_input(&file.graph, spec)?;
         let prepared = Prepared::new(&file.graph, &input, spec.normalisation.as_ref())?;
-        Ok(Self::assembled(file, spec, &input, prepared))
+        Ok(Self::assemble(file, spec, &input, prepared))
     }
 
-    /// As [`ImageClassifier::new`], for a file whose shapes we cannot work out: forward and gradient graphs are made of
+    /// As [`ImageClassifier::new`], for a file whose shapes we cannot infer: forward and gradient graphs are made of
     /// `specialised`, what an engine made of the bytes of [`for_one_image`], and take one image at a time.
     ///
     /// # Errors
-    /// As [`ImageClassifier::new`], above all where the shapes of `specialised` cannot be worked out either.
+    /// As [`ImageClassifier::new`], above all where the shapes of `specialised` cannot be inferred either.
     pub fn with_specialised(mut file: ModelFile, specialised: &ModelFile, spec: &InputSpec) -> Result<Self> {
-        file.graph = scores::of_classes(file.graph)?;
+        file.graph = scores::class_scores(file.graph)?;
         let input = checked_input(&file.graph, spec)?;
         let inner = checked_input(&specialised.graph, spec)?;
         let normalisation = spec.normalisation.as_ref();
         let prepared = Prepared::specialised(&file.graph, &input, &specialised.graph, &inner, normalisation)?;
-        Ok(Self::assembled(file, spec, &input, prepared))
+        Ok(Self::assemble(file, spec, &input, prepared))
     }
 
-    fn assembled(file: ModelFile, spec: &InputSpec, input: &ImageInput, prepared: Prepared) -> Self {
+    fn assemble(file: ModelFile, spec: &InputSpec, input: &ImageInput, prepared: Prepared) -> Self {
         let manifest = Manifest {
             model_digest: file.digest,
             opset: file.graph.opset,
@@ -173,7 +173,7 @@ impl ImageClassifier {
         }
     }
 
-    /// The model as fast as we can make it: `images` to `logits`, lifted to one opset and simplified, so that it differs
+    /// The fastest form of the model: `images` to `logits`, upgraded to one opset and simplified, so that it differs
     /// from [`original_onnx`](Self::original_onnx) in the last bits. Where the model returns probabilities, its `logits`
     /// are their logarithms.
     ///
@@ -228,19 +228,19 @@ impl ImageClassifier {
     }
 
     fn gradient(&self, head: LossHead, kernels: Kernels) -> Result<Graph> {
-        gradient::of(self.simplified()?, head, kernels)
+        gradient::gradient_graph(self.simplified()?, head, kernels)
     }
 
-    /// A lifted and simplified copy that returns logits, or the logarithms of probabilities, under that name.
+    /// An upgraded and simplified copy that returns logits, or the logarithms of probabilities, under that name.
     fn simplified(&self) -> Result<Graph> {
-        let mut graph = working_copy(self.specialised.as_ref().unwrap_or(&self.original))?.graph;
+        let mut graph = WorkingCopy::new(self.specialised.as_ref().unwrap_or(&self.original))?.graph;
         simplify(&mut graph)?;
         if self.manifest.output == OutputKind::Probabilities {
             output::take_logarithm(&mut graph)?;
         }
-        // Simplification may have taken away the very node that bore the name.
+        // Simplification may have removed the node whose output had the name.
         let logits = output::sole_output(&graph)?;
-        prefix::claim_name(&mut graph, logits, LOGITS)?;
+        preprocessing::assign_name(&mut graph, logits, LOGITS)?;
         Ok(graph)
     }
 }

@@ -1,25 +1,27 @@
-//! What the file returns: `[N, K]`, logits or probabilities.
+//! The output of the file: `[N, K]`, logits or probabilities.
 
 use mimir_bundle::{OutputKind, ScannedNode};
 
-use super::input::{check_scores, refused};
-use super::logarithm;
-use super::prefix::claim_name;
+use super::input::{check_scores, not_a_classifier};
+use super::log_probabilities::log_probabilities;
+use super::preprocessing::assign_name;
 use crate::error::{Error, Result};
 use crate::graph::{Attribute, Attributes, Dim, Graph, Node, NodeId, Shape, ValueId};
 use crate::scan;
 use crate::tensor::DataType;
 
 /// The class count `K` of a typed graph whose one output is `[batch, K]`.
-pub(super) fn classes(graph: &Graph, batch: Dim) -> Result<usize> {
+pub(super) fn class_count(graph: &Graph, batch: Dim) -> Result<usize> {
     let id = sole_output(graph)?;
     let name = &graph.value(id).name;
     let output = graph.tensor_type(id)?;
     check_scores(output.dtype).map_err(|error| error.at_tensor(name))?;
     match output.shape.0[..] {
         [found, Dim::Fixed(classes)] if found == batch && classes >= 2 => Ok(classes),
-        [found] | [found, Dim::Fixed(1)] if found == batch => Err(one_class(&output.shape).at_tensor(name)),
-        _ => Err(refused(format!(
+        [found] | [found, Dim::Fixed(1)] if found == batch => {
+            Err(single_class(&output.shape).at_tensor(name))
+        }
+        _ => Err(not_a_classifier(format!(
             "the output is {}, wanted [{batch}, K] with one score for each of K ≥ 2 classes",
             output.shape
         ))
@@ -27,9 +29,9 @@ pub(super) fn classes(graph: &Graph, batch: Dim) -> Result<usize> {
     }
 }
 
-/// The score of a binary classifier decides by its sign, or by a threshold that the file does not tell.
-fn one_class(shape: &Shape) -> Error {
-    refused(format!(
+/// The error for one score: a binary classifier decides by its sign, or by a threshold that the file does not contain.
+fn single_class(shape: &Shape) -> Error {
+    not_a_classifier(format!(
         "the output is {shape}, which is 1 class, wanted [N, K] with one score for each of K ≥ 2 classes: of a binary \
          classifier with the logit z export two logits, [-z/2, z/2], and with the probability p two, [1 - p, p]"
     ))
@@ -41,7 +43,7 @@ pub(super) fn sole_output(graph: &Graph) -> Result<ValueId> {
         [id] => Ok(*id),
         several => {
             let names: Vec<&str> = several.iter().map(|id| graph.value(*id).name.as_str()).collect();
-            Err(refused(format!(
+            Err(not_a_classifier(format!(
                 "the model has {} outputs ({}), wanted one: the scores of the classes (of scikit-learn's models, export \
                  with `zipmap=False` and not with 'columns')",
                 names.len(),
@@ -53,13 +55,13 @@ pub(super) fn sole_output(graph: &Graph) -> Result<ValueId> {
 
 /// The Softmax that makes the output probabilities, where there is one.
 pub(super) fn softmax_nodes(graph: &Graph) -> Result<Vec<ScannedNode>> {
-    Ok(last_softmax(graph)?.iter().map(|id| scan::name(graph.node(*id))).collect())
+    Ok(last_softmax(graph)?.iter().map(|id| scan::scanned_node(graph.node(*id))).collect())
 }
 
 /// Appends a Cast to float32 to a graph that returns another floating-point type.
 pub(super) fn as_float32(graph: &mut Graph) -> Result<()> {
     let scores = sole_output(graph)?;
-    claim_name(graph, scores, "scores")?;
+    assign_name(graph, scores, "scores")?;
     let float32 = graph.add_fresh_value("scores/Cast", None);
     graph.push_node(Node {
         name: "scores/Cast".to_owned(),
@@ -72,7 +74,7 @@ pub(super) fn as_float32(graph: &mut Graph) -> Result<()> {
     Ok(())
 }
 
-/// What the numbers are, as far as the operators show.
+/// The kind of the output, as far as the operators show it.
 pub(super) fn kind(graph: &Graph) -> Result<OutputKind> {
     let probabilities = last_softmax(graph)?.is_some();
     Ok(if probabilities { OutputKind::Probabilities } else { OutputKind::Logits })
@@ -81,8 +83,8 @@ pub(super) fn kind(graph: &Graph) -> Result<OutputKind> {
 /// Makes a typed graph that returns probabilities return their logarithms.
 pub(super) fn take_logarithm(graph: &mut Graph) -> Result<()> {
     let probabilities = sole_output(graph)?;
-    claim_name(graph, probabilities, "probabilities")?;
-    let logarithms = logarithm::of(graph, probabilities)?;
+    assign_name(graph, probabilities, "probabilities")?;
+    let logarithms = log_probabilities(graph, probabilities)?;
     graph.set_outputs(vec![logarithms]);
     graph.prune();
     Ok(())

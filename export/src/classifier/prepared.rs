@@ -1,15 +1,15 @@
-//! The graphs of a classifier, and what inference and the scan found out about them.
+//! The graphs of a classifier, and the results of shape inference and of the scan.
 
 use mimir_bundle::{BatchMode, Normalisation, OutputKind, Scan};
 
 use super::input::ImageInput;
-use super::{LOGITS, output, prefix, random};
+use super::{LOGITS, output, preprocessing, random};
 use crate::error::{ErrorKind, Result};
 use crate::graph::{Dim, Graph, ValueId};
-use crate::lower::working_copy;
-use crate::rebatch::open_batch;
+use crate::rebatch::with_dynamic_batch;
 use crate::scan;
 use crate::tensor::DataType;
+use crate::working_copy::WorkingCopy;
 
 /// A graph that was found to be a classifier.
 #[derive(Debug)]
@@ -23,53 +23,53 @@ pub(super) struct Prepared {
     pub(super) scan: Scan,
     /// Whether the file returns another floating-point type, and `graph` a Cast of it.
     casts_output: bool,
-    /// Whether the scan left open that images of a batch influence each other.
-    unclear: bool,
+    /// Whether the scan could not tell if images of a batch influence each other.
+    mixing_is_unknown: bool,
 }
 
 impl Prepared {
-    /// Of a file's graph, with what the user asked for in front.
+    /// Prepares a file's graph, with the preprocessing that the user asked for.
     pub(super) fn new(
         file: &Graph,
         input: &ImageInput,
         normalisation: Option<&Normalisation>,
     ) -> Result<Self> {
         let batch = input.shape.0[0];
-        let own = with_prefix(file.clone(), input, batch, normalisation)?;
+        let own = with_preprocessing(file.clone(), input, batch, normalisation)?;
         if batch == Dim::N {
             let images = own.inputs()[0];
             let one = with_one_image(own.clone(), images)?;
             return Self::dynamic(own, one);
         }
-        let opened = open_batch(file, input.id, file.tensor_type(input.id)?);
-        let opened = with_prefix(opened, input, Dim::N, normalisation)?;
-        match Self::checked(opened, Dim::N, BatchMode::Rebatched) {
-            Ok(rebatched) if rebatched.scan.mixes_images.is_empty() => rebatched.beside(own),
-            // Whatever keeps the batch from being opened, the file as it is may still be a classifier.
-            _ => Self::checked(own, batch, BatchMode::One),
+        let dynamic = with_dynamic_batch(file, input.id, file.tensor_type(input.id)?);
+        let dynamic = with_preprocessing(dynamic, input, Dim::N, normalisation)?;
+        match Self::analyse(dynamic, Dim::N, BatchMode::Rebatched) {
+            Ok(rebatched) if rebatched.scan.mixes_images.is_empty() => rebatched.with_fixed_batch(own),
+            // Even if its batch cannot be made dynamic, the file may be a classifier of one image at a time.
+            _ => Self::analyse(own, batch, BatchMode::One),
         }
     }
 
-    /// Of a file that takes any batch. One whose images influence each other in a batch is evaluated one image at a time: a
-    /// verdict must not depend on the neighbours of an image.
+    /// Prepares a file with a dynamic batch. If the images of a batch influence each other, it is evaluated one image at a
+    /// time: a verdict must not depend on the other images of the batch.
     fn dynamic(own: Graph, one: Graph) -> Result<Self> {
-        match Self::checked(own, Dim::N, BatchMode::Dynamic) {
+        match Self::analyse(own, Dim::N, BatchMode::Dynamic) {
             Ok(prepared) if !prepared.scan.mixes_images.is_empty() => {
-                let single = Self::checked(one, Dim::Fixed(1), BatchMode::One)?;
+                let single = Self::analyse(one, Dim::Fixed(1), BatchMode::One)?;
                 let scan = Scan { mixes_images: prepared.scan.mixes_images, ..single.scan };
                 Ok(Self { scan, ..single })
             }
-            Ok(prepared) if prepared.unclear => prepared.beside(one),
+            Ok(prepared) if prepared.mixing_is_unknown => prepared.with_fixed_batch(one),
             Ok(prepared) => Ok(prepared),
-            // Sizes that are no multiples of the batch are numbers once it is one.
+            // Sizes that are not linear in the batch are fixed numbers once the batch is one.
             Err(error) if error.kind() == ErrorKind::Shape => {
-                Self::checked(one, Dim::Fixed(1), BatchMode::One).map_err(|_| error)
+                Self::analyse(one, Dim::Fixed(1), BatchMode::One).map_err(|_| error)
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Of a file whose copies are made of another graph, both for one image.
+    /// Prepares a file whose copies are made of another graph, both for one image.
     pub(super) fn specialised(
         file: &Graph,
         input: &ImageInput,
@@ -78,10 +78,10 @@ impl Prepared {
         normalisation: Option<&Normalisation>,
     ) -> Result<Self> {
         let one = Dim::Fixed(1);
-        let copy = with_prefix(specialised.clone(), inner, one, normalisation)?;
-        let copy = Self::checked(copy, one, BatchMode::One)?;
+        let copy = with_preprocessing(specialised.clone(), inner, one, normalisation)?;
+        let copy = Self::analyse(copy, one, BatchMode::One)?;
         let file = with_one_image(file.clone(), input.id)?;
-        let mut original = with_prefix(file, input, one, normalisation)?;
+        let mut original = with_preprocessing(file, input, one, normalisation)?;
         // The engine keeps the type of the output.
         if copy.casts_output {
             with_float32_output(&mut original)?;
@@ -89,27 +89,38 @@ impl Prepared {
         Ok(Self { specialised: Some(copy.graph), graph: original, ..copy })
     }
 
-    fn checked(mut graph: Graph, batch: Dim, mode: BatchMode) -> Result<Self> {
-        let copy = working_copy(&graph)?;
+    /// Infers the types, and scans the graph.
+    fn analyse(mut graph: Graph, batch: Dim, mode: BatchMode) -> Result<Self> {
+        let copy = WorkingCopy::new(&graph)?;
         let typed = &copy.graph;
         if mode == BatchMode::Rebatched {
             random::check_drawn_per_image(typed)?;
         }
-        let images = if batch == Dim::N { scan::batch(typed)? } else { scan::Batch::default() };
-        let (classes, kind) = (output::classes(typed, batch)?, output::kind(typed)?);
+        let images = if batch == Dim::N { scan::batch(typed)? } else { scan::BatchAnalysis::default() };
+        let (classes, kind) = (output::class_count(typed, batch)?, output::kind(typed)?);
         let mut scan = scan::scan(&copy, &images)?;
         scan.softmax_outputs = output::softmax_nodes(typed)?;
         let casts_output = copy.output.is_float() && copy.output != DataType::Float32;
         if casts_output {
             with_float32_output(&mut graph)?;
         }
-        let (specialised, fixed_batch, unclear) = (None, None, images.unclear);
+        let (specialised, fixed_batch, mixing_is_unknown) = (None, None, images.is_unknown);
         let (batch, output) = (mode, kind);
-        Ok(Self { graph, specialised, fixed_batch, batch, classes, output, scan, casts_output, unclear })
+        Ok(Self {
+            graph,
+            specialised,
+            fixed_batch,
+            batch,
+            classes,
+            output,
+            scan,
+            casts_output,
+            mixing_is_unknown,
+        })
     }
 
-    /// With a graph for one image to compare with.
-    fn beside(self, mut one: Graph) -> Result<Self> {
+    /// Adds a graph for one image to compare with.
+    fn with_fixed_batch(self, mut one: Graph) -> Result<Self> {
         if self.casts_output {
             with_float32_output(&mut one)?;
         }
@@ -120,7 +131,7 @@ impl Prepared {
 fn with_float32_output(graph: &mut Graph) -> Result<()> {
     output::as_float32(graph)?;
     let logits = output::sole_output(graph)?;
-    prefix::claim_name(graph, logits, LOGITS)
+    preprocessing::assign_name(graph, logits, LOGITS)
 }
 
 /// The graph with the first dimension of `input` fixed at one.
@@ -133,14 +144,14 @@ pub(super) fn with_one_image(mut graph: Graph, input: ValueId) -> Result<Graph> 
     Ok(graph)
 }
 
-fn with_prefix(
+fn with_preprocessing(
     mut graph: Graph,
     input: &ImageInput,
     batch: Dim,
     normalisation: Option<&Normalisation>,
 ) -> Result<Graph> {
-    prefix::prepend(&mut graph, input, batch, normalisation)?;
+    preprocessing::prepend(&mut graph, input, batch, normalisation)?;
     let logits = output::sole_output(&graph)?;
-    prefix::claim_name(&mut graph, logits, LOGITS)?;
+    preprocessing::assign_name(&mut graph, logits, LOGITS)?;
     Ok(graph)
 }

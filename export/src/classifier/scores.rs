@@ -1,23 +1,23 @@
-//! Which output of a file holds the scores of the classes, where it has labels beside them, as scikit-learn's have.
+//! Selects the output with the scores of the classes, if the file also returns labels, as scikit-learn's do.
 //!
-//! A prediction is the larger score, and must be the label that the file returns. Where a converter's scores say something
-//! else, they are turned to say it, or the file is refused.
+//! The class with the largest score must be the label that the file returns. If the scores of a converter contradict the
+//! label, their columns are swapped, or the file is not_a_classifier.
 
 use std::collections::HashMap;
 
-use super::input::refused;
+use super::input::not_a_classifier;
 use crate::error::{Error, Result};
 use crate::graph::{Attribute, Attributes, Graph, Node, NodeId, ValueId};
 use crate::tensor::{DataType, Tensor};
 
 const LINEAR: &str = "ai.onnx.ml::LinearClassifier";
-const MACHINE: &str = "ai.onnx.ml::SVMClassifier";
+const SVM: &str = "ai.onnx.ml::SVMClassifier";
 
 /// Operators whose first output is a label, and the second one scores.
-const CLASSIFIERS: [&str; 2] = [LINEAR, MACHINE];
+const CLASSIFIERS: [&str; 2] = [LINEAR, SVM];
 
-/// Operators of whole numbers and of truth values only.
-const WHOLE: [&str; 13] = [
+/// Operators whose output is integers or Booleans.
+const INTEGER_OUTPUT: [&str; 13] = [
     "And",
     "ArgMax",
     "ArgMin",
@@ -33,8 +33,8 @@ const WHOLE: [&str; 13] = [
     "Size",
 ];
 
-/// Operators that give elements of their first input.
-const MOVES: [&str; 9] = [
+/// Operators that only rearrange or select elements of their first input.
+const REARRANGING: [&str; 9] = [
     "Flatten",
     "Gather",
     "Identity",
@@ -46,21 +46,21 @@ const MOVES: [&str; 9] = [
     "ai.onnx.ml::ArrayFeatureExtractor",
 ];
 
-/// The graph of a file without its labels, and with scores whose larger one is the label.
+/// The graph of a file without its labels, and with scores whose largest one is that of the label.
 ///
 /// # Errors
-/// When the scores are of pairs of classes, or made of a label; names the node and the way out.
-pub(super) fn of_classes(mut graph: Graph) -> Result<Graph> {
-    leave_labels_out(&mut graph);
+/// When the scores are of pairs of classes, or computed from a label; names the node and the way out.
+pub(super) fn class_scores(mut graph: Graph) -> Result<Graph> {
+    drop_labels(&mut graph);
     let &[scores] = graph.outputs() else { return Ok(graph) };
     let producers = graph.producers();
     let scores = both_columns(&graph, &producers, scores);
     graph.set_outputs(vec![scores]);
-    let is_plain = |node: &&Node| node.op_type == MACHINE && node.attributes.get("prob_a").is_none();
-    if let Some(machine) = behind_casts(&graph, &producers, scores).filter(is_plain) {
-        match class_count(machine)? {
-            2 => turn_round(&mut graph, scores),
-            classes => return Err(of_pairs(classes).at_node(machine)),
+    let is_plain = |node: &&Node| node.op_type == SVM && node.attributes.get("prob_a").is_none();
+    if let Some(svm) = classifier_of(&graph, &producers, scores).filter(is_plain) {
+        match class_count(svm)? {
+            2 => swap_columns(&mut graph, scores),
+            classes => return Err(pairwise_scores(classes).at_node(svm)),
         }
     }
     graph.prune();
@@ -68,18 +68,18 @@ pub(super) fn of_classes(mut graph: Graph) -> Result<Graph> {
     Ok(graph)
 }
 
-/// Drops outputs of whole numbers where others are left.
-fn leave_labels_out(graph: &mut Graph) {
+/// Drops integer outputs, if others are left.
+fn drop_labels(graph: &mut Graph) {
     let producers = graph.producers();
     let kept: Vec<ValueId> =
-        graph.outputs().iter().copied().filter(|id| !is_whole(graph, &producers, *id)).collect();
+        graph.outputs().iter().copied().filter(|id| !is_integer(graph, &producers, *id)).collect();
     if !kept.is_empty() && kept.len() < graph.outputs().len() {
         graph.set_outputs(kept);
     }
 }
 
-/// Whether operators show that a value holds whole numbers. Types are not known yet.
-fn is_whole(graph: &Graph, producers: &HashMap<ValueId, NodeId>, mut value: ValueId) -> bool {
+/// Whether the operators show that a value holds integers. Types are not inferred yet.
+fn is_integer(graph: &Graph, producers: &HashMap<ValueId, NodeId>, mut value: ValueId) -> bool {
     // One step for each node at most: a graph has no cycles.
     loop {
         let Some(producer) = producers.get(&value) else {
@@ -93,7 +93,7 @@ fn is_whole(graph: &Graph, producers: &HashMap<ValueId, NodeId>, mut value: Valu
             return to.is_some_and(|dtype| !dtype.is_float());
         }
         let is_first = node.optional_output(0) == Some(value);
-        if WHOLE.contains(&op_type)
+        if INTEGER_OUTPUT.contains(&op_type)
             || CLASSIFIERS.contains(&op_type) && is_first
             || op_type == "TopK" && !is_first
         {
@@ -103,16 +103,16 @@ fn is_whole(graph: &Graph, producers: &HashMap<ValueId, NodeId>, mut value: Valu
             return ["values_floats", "default_float"].iter().all(|name| node.attributes.get(name).is_none());
         }
         match node.optional_input(0) {
-            Some(input) if MOVES.contains(&op_type) => value = input,
+            Some(input) if REARRANGING.contains(&op_type) => value = input,
             _ => return false,
         }
     }
 }
 
-/// Both scores of a LinearClassifier, where the file keeps that of the second class, which decides by its sign.
+/// Both scores of a LinearClassifier, if the file selects only that of the second class.
 fn both_columns(graph: &Graph, producers: &HashMap<ValueId, NodeId>, scores: ValueId) -> ValueId {
     let both = || {
-        let chosen = behind_moves(graph, producers, scores);
+        let chosen = skip_reshapes(graph, producers, scores);
         let node = graph.node(*producers.get(&chosen)?);
         let index = graph.constant(node.optional_input(1)?)?.to_i64()?;
         let source = node.optional_input(0)?;
@@ -127,8 +127,8 @@ fn both_columns(graph: &Graph, producers: &HashMap<ValueId, NodeId>, scores: Val
     both().unwrap_or(scores)
 }
 
-/// Through operators that neither choose nor change elements.
-fn behind_moves(graph: &Graph, producers: &HashMap<ValueId, NodeId>, mut value: ValueId) -> ValueId {
+/// The value before operators that only change the shape.
+fn skip_reshapes(graph: &Graph, producers: &HashMap<ValueId, NodeId>, mut value: ValueId) -> ValueId {
     while let Some(node) = producers.get(&value).map(|producer| graph.node(*producer)) {
         match node.optional_input(0) {
             Some(input)
@@ -142,8 +142,8 @@ fn behind_moves(graph: &Graph, producers: &HashMap<ValueId, NodeId>, mut value: 
     value
 }
 
-/// The classifier whose scores a value is, but for its type.
-fn behind_casts<'g>(
+/// The classifier whose scores a value is, up to Casts.
+fn classifier_of<'g>(
     graph: &'g Graph,
     producers: &HashMap<ValueId, NodeId>,
     mut value: ValueId,
@@ -170,21 +170,21 @@ fn class_count(node: &Node) -> Result<usize> {
 }
 
 /// Of two classes ONNX Runtime's SVMClassifier returns `[−s, s]` and labels the first one where `s > 0`.
-fn turn_round(graph: &mut Graph, scores: ValueId) {
+fn swap_columns(graph: &mut Graph, scores: ValueId) {
     let columns = graph.add_constant("scores/columns", Tensor::vector_i64(&[1, 0]));
-    let turned = graph.add_fresh_value("scores/turned", None);
+    let swapped = graph.add_fresh_value("scores/turned", None);
     graph.push_node(Node {
-        name: graph.value(turned).name.clone(),
+        name: graph.value(swapped).name.clone(),
         op_type: "Gather".to_owned(),
         inputs: vec![Some(scores), Some(columns)],
-        outputs: vec![Some(turned)],
+        outputs: vec![Some(swapped)],
         attributes: Attributes::from_pairs([("axis", Attribute::Int(1))]),
     });
-    graph.set_outputs(vec![turned]);
+    graph.set_outputs(vec![swapped]);
 }
 
-fn of_pairs(classes: usize) -> Error {
-    refused(format!(
+fn pairwise_scores(classes: usize) -> Error {
+    not_a_classifier(format!(
         "returns one score for each pair of {classes} classes, wanted one for each class: train with \
          `SVC(decision_function_shape='ovr')`, and `probability=False`"
     ))
@@ -195,7 +195,7 @@ fn check_labels(graph: &Graph) -> Result<()> {
     let used = |id: &ValueId| graph.nodes().iter().any(|node| node.inputs.contains(&Some(*id)));
     for node in graph.nodes().iter().filter(|node| CLASSIFIERS.contains(&node.op_type.as_str())) {
         if node.optional_output(0).is_some_and(|label| used(&label)) {
-            return Err(refused(
+            return Err(not_a_classifier(
                 "its label is what the scores are made of, and labels have no gradient: let the model combine scores \
                  (in scikit-learn, `voting='soft'`)"
                     .to_owned(),

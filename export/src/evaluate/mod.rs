@@ -19,7 +19,7 @@ pub(crate) use content::Content;
 pub(crate) use symbol::Symbol;
 
 use crate::graph::{Dim, TensorType};
-use crate::random_operators::drops;
+use crate::random_operators::dropout_is_active;
 use crate::shape::NodeView;
 
 /// The elements of a node's outputs, given their types; `None` where any is not known or the operator is not one of
@@ -46,7 +46,9 @@ fn single(view: &NodeView, output: &TensorType) -> Option<Content> {
         "Range" => create::range(view, &dims),
         "NonZero" => create::non_zero(view, &dims),
         "Identity" => Some(view.content(0)?.into_owned()),
-        "Dropout" if drops(view.graph, view.node) == Some(false) => Some(view.content(0)?.into_owned()),
+        "Dropout" if dropout_is_active(view.graph, view.node) == Some(false) => {
+            Some(view.content(0)?.into_owned())
+        }
         "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => movement::reshape(view, &dims),
         "Transpose" => movement::transpose(view, &dims),
         "Expand" => movement::expand(view, &dims),

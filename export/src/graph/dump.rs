@@ -8,7 +8,7 @@ use std::fmt::{self, Write as _};
 use super::{Attribute, Graph, Node, TensorType, ValueId};
 use crate::tensor::{DataType, Tensor};
 
-/// Constants of at most this many elements are written out.
+/// Constants of at most this many elements are printed.
 const SHOWN_ELEMENTS: usize = 8;
 
 impl fmt::Display for Graph {

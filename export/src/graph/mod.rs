@@ -1,7 +1,7 @@
 //! A graph of tensor operators: values, nodes in topological order, constants, inputs, outputs.
 //!
 //! A [`Graph`] is what the reader makes of an ONNX file and what the writer turns back into one. It keeps the
-//! operators in the opset of the file ([`Graph::opset`]); [`upgrade`](crate::upgrade) lifts a copy to the one
+//! operators in the opset of the file ([`Graph::opset`]); [`upgrade`](crate::upgrade) brings a copy to the one
 //! opset that shape inference and the gradient rules know. Values and nodes have newtype ids that stay valid
 //! while nodes are added. A [`Builder`] adds nodes so that code reads like the formula.
 

@@ -2,10 +2,10 @@
 
 use super::{Graph, ValueId};
 
-/// A graph inside a node. It is closed: what its operators take from the graph around them are inputs of it.
+/// A graph inside a node. It is closed: every value that it uses from the enclosing graph is an input of it.
 ///
-/// ONNX lets a body name any value of the graphs around it. Here such values are *captures*: the last inputs of the
-/// node, and in the same order the last inputs of each of its bodies. Whatever renames, sorts or removes values of the
+/// ONNX lets a body name any value of the enclosing graphs. Here such values are *captures*: the last inputs of the
+/// node, and in the same order the last inputs of each of its bodies. A pass that renames, sorts or removes values of the
 /// outer graph therefore need not look into bodies. The writer turns captures into names again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Subgraph {
@@ -22,7 +22,7 @@ impl Subgraph {
         &inputs[..inputs.len().saturating_sub(self.captures)]
     }
 
-    /// The inputs that stand for values of the graph around.
+    /// The inputs that are captures.
     pub fn captured(&self) -> &[ValueId] {
         &self.graph.inputs()[self.parameters().len()..]
     }

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, Shape, Subgraph, TensorType, ValueId};
 use crate::tensor::DataType;
 
-/// The graphs around the node that is being read, outermost first.
+/// The graphs that enclose the node that is being read, outermost first.
 #[derive(Debug)]
 pub(super) struct Frames {
     frames: Vec<Frame>,
@@ -21,7 +21,7 @@ pub(super) struct Frames {
 #[derive(Debug)]
 struct Frame {
     graph: Graph,
-    /// Values of the graph around, and what they are called in this one, in the order in which they were met.
+    /// Pairs of a value of the enclosing graph and the value that stands for it here, in the order of their first use.
     captures: Vec<(ValueId, ValueId)>,
     captured: HashMap<ValueId, ValueId>,
 }
@@ -32,7 +32,7 @@ impl Frame {
     }
 }
 
-/// A body, and the values of the graph around that stand behind its captures.
+/// A body, and the values of the enclosing graph that it captures.
 #[derive(Debug)]
 pub(super) struct Body {
     pub(super) subgraph: Subgraph,
@@ -67,7 +67,7 @@ impl Frames {
 
     /// The value of that name as the innermost graph sees it; `None` for the empty name, an input that is left out.
     ///
-    /// A name that nothing defines becomes a value all the same: [`Graph::sort`] then says who misses it.
+    /// A name that nothing defines becomes a value too: [`Graph::sort`] then names the node that needs it.
     pub(super) fn find_or_define(&mut self, name: &str) -> Result<Option<ValueId>> {
         if name.is_empty() { Ok(None) } else { self.resolve(name, self.frames.len() - 1).map(Some) }
     }
@@ -99,7 +99,7 @@ impl Frames {
         let mut graph = Graph::new(proto.name(), opset);
         let initialisers: HashSet<&str> = proto.initializer.iter().map(TensorProto::name).collect();
         for input in proto.input.iter().filter(|input| !initialisers.contains(input.name())) {
-            let id = graph.add_value(build::named(input.name(), "an input")?, None)?;
+            let id = graph.add_value(build::require_name(input.name(), "an input")?, None)?;
             graph.add_input(id);
         }
         build::define(&mut graph, proto, &proto.node, tensors)?;
@@ -134,7 +134,7 @@ pub(super) fn share_captures(bodies: &mut [Body]) -> Vec<ValueId> {
     shared
 }
 
-/// The error for a body where none is known.
+/// The error for a subgraph in an operator that is not supported.
 pub(super) fn refuse(op_type: &str, attribute: &str) -> Error {
     Error::unsupported(match op_type {
         "Scan" => {

@@ -1,4 +1,4 @@
-//! From the messages of a file to a [`Graph`].
+//! Builds a [`Graph`] from the messages of a file.
 
 use std::collections::HashSet;
 
@@ -35,9 +35,9 @@ pub(super) fn graph(
 fn add_inputs(graph: &mut Graph, proto: &GraphProto) -> Result<()> {
     let initialisers: HashSet<&str> = proto.initializer.iter().map(TensorProto::name).collect();
     let inputs: Vec<_> = proto.input.iter().filter(|input| !initialisers.contains(input.name())).collect();
-    let symbols = BatchSymbols::of(&inputs);
+    let symbols = BatchSymbols::new(&inputs);
     for input in inputs {
-        let name = named(input.name(), "an input")?;
+        let name = require_name(input.name(), "an input")?;
         let tensor_type = symbols.tensor_type(input).map_err(|error| error.at_tensor(name))?;
         let id = graph.add_value(name, Some(tensor_type))?;
         graph.add_input(id);
@@ -58,7 +58,7 @@ pub(super) fn define(
 
 fn add_initialisers(graph: &mut Graph, proto: &GraphProto, tensors: &mut TensorReader<'_>) -> Result<()> {
     for initialiser in &proto.initializer {
-        let name = named(initialiser.name(), "an initialiser")?;
+        let name = require_name(initialiser.name(), "an initialiser")?;
         let tensor = tensors.read(initialiser).map_err(|error| error.at_tensor(name))?;
         let id = graph.add_value(name, None)?;
         graph.set_constant(id, tensor);
@@ -74,7 +74,8 @@ fn add_initialisers(graph: &mut Graph, proto: &GraphProto, tensors: &mut TensorR
 
 fn define_outputs(graph: &mut Graph, proto: &NodeProto, tensors: &mut TensorReader<'_>) -> Result<()> {
     if node::is_constant(proto) {
-        let (name, tensor) = node::constant(proto, tensors).map_err(|error| error.at(node::place(proto)))?;
+        let (name, tensor) =
+            node::constant(proto, tensors).map_err(|error| error.at(node::location(proto)))?;
         let id = graph.add_value(name, None)?;
         graph.set_constant(id, tensor);
         return Ok(());
@@ -100,13 +101,14 @@ pub(super) fn add_outputs(frames: &mut Frames, proto: &GraphProto) -> Result<()>
         return Err(Error::format("its graph has no outputs: not an ONNX model, or it is cut off"));
     }
     for output in &proto.output {
-        if let Some(id) = frames.find_or_define(named(output.name(), "an output")?)? {
+        if let Some(id) = frames.find_or_define(require_name(output.name(), "an output")?)? {
             frames.graph().add_output(id);
         }
     }
     Ok(())
 }
 
-pub(super) fn named<'n>(name: &'n str, what: &str) -> Result<&'n str> {
+/// Refuses an empty name.
+pub(super) fn require_name<'n>(name: &'n str, what: &str) -> Result<&'n str> {
     if name.is_empty() { Err(Error::format(format!("{what} of the graph has no name"))) } else { Ok(name) }
 }

@@ -8,7 +8,7 @@ pub(super) struct ModelDigest(Sha256);
 
 impl ModelDigest {
     /// The digest of the model file's bytes so far.
-    pub(super) fn of_model(bytes: &[u8]) -> Self {
+    pub(super) fn new(bytes: &[u8]) -> Self {
         Self(Sha256::new_with_prefix(bytes))
     }
 
@@ -28,6 +28,6 @@ mod tests {
         // FIPS 180-2, appendix B.1.
         let wanted = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         let external_files = [b"b".as_slice(), b"c"].into_iter();
-        assert_eq!(ModelDigest::of_model(b"a").finish(external_files), wanted);
+        assert_eq!(ModelDigest::new(b"a").finish(external_files), wanted);
     }
 }

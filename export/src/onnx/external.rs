@@ -38,7 +38,7 @@ impl<'f> ExternalData<'f> {
     /// The `wanted` bytes that `entries` point to.
     ///
     /// # Errors
-    /// Without a place, but with the location: the caller knows the tensor.
+    /// Do not name the tensor, only the location in the file: the caller knows the tensor.
     pub(super) fn slice(&mut self, entries: &[StringStringEntryProto], wanted: usize) -> Result<Bytes> {
         let reference = Reference::parse(entries)?;
         if let Some(length) = reference.length.filter(|length| *length != wanted as u64) {

@@ -1,15 +1,15 @@
 //! Inlines model-local functions.
 //!
-//! Eighteen functions that each call the one before twice make a file of one kilobyte and a graph of 262,144 nodes, so
-//! every step is paid from a budget: nodes and calls alike, and the text that is written for them ([`Supply`]).
+//! Eighteen functions that each call the previous one twice turn a file of one kilobyte into 262,144 nodes. Every step is
+//! therefore limited by a budget: nodes and calls, and the text that is copied for them ([`InliningBudget`]).
 
 use std::collections::HashMap;
 
-use super::contrib;
+use super::domains;
+use super::function_scope::{InliningBudget, Scope};
 use super::limits::{Allowance, Limits, exceeded};
 use super::node;
 use super::proto::{FunctionProto, GraphProto, NodeProto};
-use super::scope::{Scope, Supply};
 use super::versions::{default_opset, is_default_domain};
 use crate::error::{Error, Result};
 
@@ -29,7 +29,7 @@ pub(super) fn inline(
         opset: i64::from(opset),
         nesting: limits.nesting,
         nodes: Allowance::new(limits.nodes as u64, "nodes after inlining functions", "nodes"),
-        supply: Supply::new(graph, limits),
+        budget: InliningBudget::new(graph, limits),
         active: Vec::new(),
         inlined: Vec::new(),
     };
@@ -74,7 +74,7 @@ struct Inliner<'m> {
     opset: i64,
     nesting: usize,
     nodes: Allowance,
-    supply: Supply,
+    budget: InliningBudget,
     /// The functions being expanded, outermost first.
     active: Vec<Key<'m>>,
     inlined: Vec<NodeProto>,
@@ -82,10 +82,10 @@ struct Inliner<'m> {
 
 impl<'m> Inliner<'m> {
     fn expand(&mut self, node: NodeProto) -> Result<()> {
-        self.nodes.spend(1).map_err(|error| error.at(node::place(&node)))?;
+        self.nodes.spend(1).map_err(|error| error.at(node::location(&node)))?;
         let key = (node.domain(), node.op_type(), node.overload());
         let is_call = !is_default_domain(node.domain())
-            && (self.functions.contains_key(&key) || !contrib::is_known(node.domain(), node.op_type()));
+            && (self.functions.contains_key(&key) || !domains::is_known(node.domain(), node.op_type()));
         if is_call {
             return self.expand_call(&node);
         }
@@ -107,12 +107,12 @@ impl<'m> Inliner<'m> {
     }
 
     fn expand_call(&mut self, call: &NodeProto) -> Result<()> {
-        let at_call = |error: Error| error.at(node::place(call));
+        let at_call = |error: Error| error.at(node::location(call));
         let function = self.function(call).map_err(at_call)?;
-        let mut scope = Scope::new(function, call, &mut self.supply).map_err(at_call)?;
+        let mut scope = Scope::new(function, call, &mut self.budget).map_err(at_call)?;
         self.active.push(key_of(function));
         for inner in &function.node {
-            let inner = scope.node(inner, &mut self.supply).map_err(at_call)?;
+            let inner = scope.node(inner, &mut self.budget).map_err(at_call)?;
             self.expand(inner)?;
         }
         for identity in scope.into_identities() {
@@ -144,8 +144,8 @@ impl<'m> Inliner<'m> {
 }
 
 fn unknown_domain(node: &NodeProto) -> Error {
-    if node.domain() == contrib::CLASSICAL {
-        return unknown_classical(node.op_type());
+    if node.domain() == domains::AI_ONNX_ML {
+        return unsupported_ai_onnx_ml(node.op_type());
     }
     Error::unsupported(format!(
         "is of domain `{}`; known are ONNX's own domain, functions that the model defines, and the quantised operators \
@@ -155,7 +155,7 @@ fn unknown_domain(node: &NodeProto) -> Error {
     ))
 }
 
-fn unknown_classical(op_type: &str) -> Error {
+fn unsupported_ai_onnx_ml(op_type: &str) -> Error {
     if op_type.starts_with("TreeEnsemble") {
         return Error::unsupported(
             "is an ensemble of decision trees: its scores are constant between thresholds, so that there is no gradient \
@@ -167,6 +167,6 @@ fn unknown_classical(op_type: &str) -> Error {
         "is of domain `{}`, the models of scikit-learn, and has no gradient rule; docs/operators.md lists those that have: \
          export a pipeline of these, or of a neural network the part up to the scores in standard operators \
          (`onnx.utils.extract_model`)",
-        contrib::CLASSICAL
+        domains::AI_ONNX_ML
     ))
 }

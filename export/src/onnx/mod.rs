@@ -2,7 +2,7 @@
 //!
 //! [`read_model`] turns a foreign file into a [`Graph`](crate::graph::Graph) and trusts nothing in it: sizes are
 //! counted before memory is allocated ([`Limits`]), functions are inlined under a budget, external data is read only
-//! from the model's own folder, and whatever we do not support is an error that names the node or tensor.
+//! from the model's own folder, and everything that we do not support is an error that names the node or tensor.
 //! [`write_model`] writes a graph as a self-contained file, deterministically; ONNX Runtime only ever sees its output.
 //! What is accepted and refused, in one page: `docs/onnx-files.md`.
 //!
@@ -27,17 +27,17 @@
 
 mod body;
 mod build;
-mod contrib;
 mod digest;
+mod domains;
 mod external;
+mod function_scope;
 mod functions;
-mod labels;
 mod limits;
 mod names;
 mod node;
+mod non_tensor_outputs;
 mod proto;
 mod read;
-mod scope;
 mod shared;
 mod storage;
 mod tensor;

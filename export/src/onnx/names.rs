@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-/// Names that are taken, and how often each base was counted up.
+/// The names that are taken, and the last number that was added to each base.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     taken: HashSet<String>,
@@ -11,7 +11,7 @@ pub(super) struct Names {
 
 impl Names {
     /// Marks a name as taken.
-    pub(super) fn take(&mut self, name: &str) {
+    pub(super) fn reserve(&mut self, name: &str) {
         if !self.taken.contains(name) {
             self.taken.insert(name.to_owned());
         }
@@ -41,7 +41,7 @@ mod tests {
     #[test]
     fn names_count_up_past_taken_ones() {
         let mut names = Names::default();
-        names.take("conv_2");
+        names.reserve("conv_2");
         let fresh: Vec<String> = (0..4).map(|_| names.fresh("conv")).collect();
         assert_eq!(fresh, ["conv", "conv_3", "conv_4", "conv_5"]);
     }

@@ -8,13 +8,13 @@ use super::body::{self, Frames};
 use super::proto::{AttributeProto, GraphProto, NodeProto, attribute_type};
 use super::tensor::{TensorReader, refuse_nan};
 use super::versions::is_default_domain;
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Location, Result};
 use crate::graph::{Attribute, Attributes, Node, ValueId};
 use crate::tensor::Tensor;
 
 /// Where an error about this node happened: its name, or its first output where it has none.
-pub(super) fn place(proto: &NodeProto) -> Place {
-    Place::Node { name: base_name(proto).to_owned(), op_type: proto.op_type().to_owned() }
+pub(super) fn location(proto: &NodeProto) -> Location {
+    Location::Node { name: base_name(proto).to_owned(), op_type: proto.op_type().to_owned() }
 }
 
 fn base_name(proto: &NodeProto) -> &str {
@@ -36,20 +36,20 @@ pub(super) fn convert(
         proto.input.iter().map(|name| frames.find_or_define(name)).collect::<Result<_>>()?;
     let outputs: Vec<Option<ValueId>> =
         proto.output.iter().map(|name| frames.find_or_define(name)).collect::<Result<_>>()?;
-    let (mut attributes, bodies) = attributes(proto, tensors).map_err(|error| error.at(place(proto)))?;
+    let (mut attributes, bodies) = attributes(proto, tensors).map_err(|error| error.at(location(proto)))?;
     if !bodies.is_empty() {
         // Captures come after the trip count and the condition of a Loop, both of which may be left out.
         let leading = if proto.op_type() == "Loop" { 2 } else { 1 };
         inputs.resize(inputs.len().max(leading), None);
         let captured = read_bodies(proto.op_type(), bodies, &mut attributes, frames, tensors)
-            .map_err(|error| error.at(place(proto)))?;
+            .map_err(|error| error.at(location(proto)))?;
         inputs.extend(captured.into_iter().map(Some));
     }
     if proto.op_type().is_empty() {
-        return Err(Error::format("has no operator type").at(place(proto)));
+        return Err(Error::format("has no operator type").at(location(proto)));
     }
     if outputs.iter().all(Option::is_none) {
-        return Err(Error::format("has no outputs").at(place(proto)));
+        return Err(Error::format("has no outputs").at(location(proto)));
     }
     let op_type = match proto.domain() {
         domain if is_default_domain(domain) => proto.op_type().to_owned(),
@@ -83,7 +83,7 @@ fn attributes<'p>(proto: &'p NodeProto, tensors: &mut TensorReader<'_>) -> Resul
     Ok((Attributes(attributes), bodies))
 }
 
-/// Reads the bodies of an If or a Loop into its attributes; what they capture is returned.
+/// Reads the bodies of an If or a Loop into its attributes; returns the captured values.
 fn read_bodies(
     op_type: &str,
     protos: Bodies<'_>,
@@ -139,7 +139,7 @@ fn text(name: &str, bytes: &Bytes) -> Result<String> {
     String::from_utf8(bytes.to_vec()).map_err(|_| Error::format(format!("attribute `{name}` is not UTF-8")))
 }
 
-/// Whether the node only states a value.
+/// Whether the node is a Constant.
 pub(super) fn is_constant(proto: &NodeProto) -> bool {
     proto.op_type() == "Constant"
 }
@@ -147,7 +147,7 @@ pub(super) fn is_constant(proto: &NodeProto) -> bool {
 /// Output name and value of a `Constant` node.
 ///
 /// # Errors
-/// Without a place: the caller knows the node.
+/// Without a location: the caller knows the node.
 pub(super) fn constant<'p>(
     proto: &'p NodeProto,
     tensors: &mut TensorReader<'_>,

@@ -11,7 +11,7 @@ use super::digest::ModelDigest;
 use super::limits::{Limits, exceeded};
 use super::proto::ModelProto;
 use super::tensor::TensorReader;
-use super::{build, functions, labels, versions, wire};
+use super::{build, functions, non_tensor_outputs, versions, wire};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::Graph;
 
@@ -52,8 +52,8 @@ pub fn read_model_bytes(bytes: Bytes, folder: Option<&Path>, limits: &Limits) ->
     if bytes.len() as u64 > limits.file_bytes {
         return Err(exceeded("bytes", limits.file_bytes, "file_bytes"));
     }
-    wire::scan(&bytes, limits)?;
-    let digest = ModelDigest::of_model(&bytes);
+    wire::check(&bytes, limits)?;
+    let digest = ModelDigest::new(&bytes);
     let mut model = ModelProto::decode(bytes).map_err(wire::not_onnx)?;
     let opset = versions::check(&model)?;
     let mut proto = model.graph.take().ok_or_else(|| Error::format("has no graph: not an ONNX model"))?;
@@ -61,7 +61,7 @@ pub fn read_model_bytes(bytes: Bytes, folder: Option<&Path>, limits: &Limits) ->
         return Err(Error::unsupported("carries `training_info`: export the model for inference"));
     }
     let mut nodes = functions::inline(&proto, &model.functions, opset, limits)?;
-    labels::leave_out(&mut proto, &mut nodes);
+    non_tensor_outputs::drop_non_tensor_outputs(&mut proto, &mut nodes);
     let mut tensors = TensorReader::new(folder, limits);
     let graph = build::graph(&proto, &nodes, opset, &mut tensors)?;
     Ok(ModelFile {

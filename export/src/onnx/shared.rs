@@ -1,4 +1,4 @@
-//! Weights that several graphs of one model hold in common, found by content.
+//! Shares equal weights between the graphs of one model.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -12,8 +12,8 @@ pub struct SharedWeights {
 }
 
 impl SharedWeights {
-    /// The bytes themselves, or equal ones that were seen before.
-    pub(super) fn one_of(&mut self, data: &Bytes) -> Bytes {
+    /// Equal bytes that were seen before, or else these, which are kept.
+    pub(super) fn intern(&mut self, data: &Bytes) -> Bytes {
         let mut hasher = DefaultHasher::new();
         data.hash(&mut hasher);
         let candidates = self.by_hash.entry(hasher.finish()).or_default();

@@ -30,7 +30,7 @@ impl<'f> TensorReader<'f> {
     /// Reads one tensor.
     ///
     /// # Errors
-    /// Without a place: the caller knows the name.
+    /// Without a location: the caller knows the name.
     pub(super) fn read(&mut self, proto: &TensorProto) -> Result<Tensor> {
         if proto.segment.is_some() {
             return Err(Error::unsupported("is one segment of a larger tensor: store it in one piece"));
@@ -45,7 +45,7 @@ impl<'f> TensorReader<'f> {
         let tensor = Tensor::new(dtype, dims, data)?;
         self.allowance.spend(tensor.data().len())?;
         refuse_nan(&tensor)?;
-        refuse_odd_bool(&tensor)?;
+        refuse_invalid_bool(&tensor)?;
         Ok(tensor)
     }
 
@@ -99,7 +99,7 @@ fn find_nan<const SIZE: usize>(data: &[u8], is_nan: impl Fn([u8; SIZE]) -> bool)
 }
 
 /// Kernels disagree about bytes that are neither 0 nor 1.
-fn refuse_odd_bool(tensor: &Tensor) -> Result<()> {
+fn refuse_invalid_bool(tensor: &Tensor) -> Result<()> {
     if tensor.dtype() != DataType::Bool {
         return Ok(());
     }

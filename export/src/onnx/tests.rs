@@ -2,8 +2,8 @@
 //! says in Rust what is wrong with it.
 #![allow(clippy::too_many_lines, reason = "tables of cases may be long")]
 
+mod ai_onnx_ml;
 mod bodies;
-mod classical;
 mod external;
 mod functions;
 mod generated;
@@ -114,7 +114,7 @@ fn read_under(model: &ModelProto, limits: &Limits) -> Result<ModelFile> {
     read_model_bytes(Bytes::from(model.encode_to_vec()), None, limits)
 }
 
-/// Asserts kind and full text, which starts with the place.
+/// Asserts kind and full text, which starts with the location.
 #[track_caller]
 fn assert_refused(result: Result<ModelFile>, kind: ErrorKind, text: &str) {
     let error = result.expect_err(text);

@@ -15,7 +15,7 @@ pub(super) struct BatchSymbols<'m>(BTreeSet<&'m str>);
 
 impl<'m> BatchSymbols<'m> {
     /// The names used by these inputs.
-    pub(super) fn of(inputs: &[&'m ValueInfoProto]) -> Self {
+    pub(super) fn new(inputs: &[&'m ValueInfoProto]) -> Self {
         let first = |input: &&'m ValueInfoProto| dims(input.r#type.as_ref()?)?.first()?.dim_param.as_deref();
         Self(inputs.iter().filter_map(first).filter_map(parse_symbol).map(|(_, symbol)| symbol).collect())
     }
@@ -23,7 +23,7 @@ impl<'m> BatchSymbols<'m> {
     /// The type of an input.
     ///
     /// # Errors
-    /// Without a place, for anything but a dense tensor whose dimensions are numbers or multiples of the batch.
+    /// Without a location, for anything but a dense tensor whose dimensions are numbers or multiples of the batch.
     pub(super) fn tensor_type(&self, input: &ValueInfoProto) -> Result<TensorType> {
         let proto = input.r#type.as_ref().ok_or_else(|| Error::shape("this input declares no type"))?;
         let dtype = element_type(proto)?;

@@ -1,8 +1,8 @@
-//! The versions that a file may have, and the ones that we write.
+//! The format and opset versions that are read, and those that are written.
 
 use std::ops::RangeInclusive;
 
-use super::contrib::CLASSICAL;
+use super::domains::AI_ONNX_ML;
 use super::proto::{ModelProto, OperatorSetIdProto};
 use crate::error::{Error, Result};
 
@@ -14,11 +14,11 @@ const IR_VERSIONS: RangeInclusive<i64> = 3..=14;
 /// after 23 changed is in `docs/onnx-files.md`.
 pub const OPSETS: RangeInclusive<i64> = 7..=28;
 
-/// Versions of the domain of scikit-learn's models that are understood.
-const CLASSICAL_VERSIONS: RangeInclusive<i64> = 1..=5;
+/// Versions of the domain `ai.onnx.ml` that are understood.
+const AI_ONNX_ML_VERSIONS: RangeInclusive<i64> = 1..=5;
 
-/// The opset that is imported for a file without an operator of the default domain, where any would do.
-const OPSET_OF_NONE: i64 = 18;
+/// The opset of a file that imports none, because it has no operator of the default domain.
+const DEFAULT_OPSET: i64 = 18;
 
 /// The opset of the default domain, once the versions are known to us.
 ///
@@ -35,7 +35,7 @@ pub(super) fn check(model: &ModelProto) -> Result<u32> {
         )));
     }
     let stated = default_opset(&model.opset_import)?;
-    let opset = stated.or_else(|| is_classical_alone(model).then_some(OPSET_OF_NONE)).ok_or_else(|| {
+    let opset = stated.or_else(|| is_ai_onnx_ml_only(model).then_some(DEFAULT_OPSET)).ok_or_else(|| {
         Error::format("imports no opset of the default domain: not an ONNX model, or it is cut off")
     })?;
     let (oldest, newest) = OPSETS.into_inner();
@@ -46,26 +46,26 @@ pub(super) fn check(model: &ModelProto) -> Result<u32> {
             opset.clamp(oldest, newest)
         )));
     }
-    check_classical(&model.opset_import)?;
+    check_ai_onnx_ml(&model.opset_import)?;
     Ok(opset as u32)
 }
 
-/// Whether all nodes are of the domain of scikit-learn's models: such a file need not import ONNX's own.
-fn is_classical_alone(model: &ModelProto) -> bool {
+/// Whether all nodes are of the domain `ai.onnx.ml`: such a file need not import ONNX's own.
+fn is_ai_onnx_ml_only(model: &ModelProto) -> bool {
     let nodes = model.graph.as_ref().map_or(&[][..], |graph| &graph.node);
-    !nodes.is_empty() && nodes.iter().all(|node| node.domain() == CLASSICAL)
+    !nodes.is_empty() && nodes.iter().all(|node| node.domain() == AI_ONNX_ML)
 }
 
-/// Refuses versions of the domain of scikit-learn's models that were not published when this was written.
-fn check_classical(imports: &[OperatorSetIdProto]) -> Result<()> {
-    let of_domain = imports.iter().filter(|import| import.domain() == CLASSICAL);
-    match of_domain.map(OperatorSetIdProto::version).find(|version| !CLASSICAL_VERSIONS.contains(version)) {
+/// Refuses versions of the domain `ai.onnx.ml` that were not published when this was written.
+fn check_ai_onnx_ml(imports: &[OperatorSetIdProto]) -> Result<()> {
+    let of_domain = imports.iter().filter(|import| import.domain() == AI_ONNX_ML);
+    match of_domain.map(OperatorSetIdProto::version).find(|version| !AI_ONNX_ML_VERSIONS.contains(version)) {
         None => Ok(()),
         Some(version) => {
-            let (oldest, newest) = CLASSICAL_VERSIONS.into_inner();
+            let (oldest, newest) = AI_ONNX_ML_VERSIONS.into_inner();
             Err(Error::unsupported(format!(
-                "imports version {version} of the domain `{CLASSICAL}`; known are {oldest} to {newest}: export with \
-                 `target_opset={{'': {}, '{CLASSICAL}': {newest}}}`",
+                "imports version {version} of the domain `{AI_ONNX_ML}`; known are {oldest} to {newest}: export with \
+                 `target_opset={{'': {}, '{AI_ONNX_ML}': {newest}}}`",
                 OPSETS.end()
             )))
         }

@@ -1,7 +1,7 @@
 //! Counts what a file holds before anything is allocated for it.
 //!
 //! Two bytes of protobuf can become a structure of some hundred bytes, and a message inside a message costs stack.
-//! This scan walks the wire format once, allocates nothing, and refuses files over the caps of [`Limits`] as well as
+//! This check walks the wire format once, allocates nothing, and refuses files over the caps of [`Limits`] as well as
 //! bytes that are no protobuf. Decoding then starts from a file of known size and depth.
 
 use super::limits::{Allowance, Limits, exceeded};
@@ -12,11 +12,11 @@ use crate::error::{Error, Result};
 /// # Errors
 /// [`ErrorKind::Format`](crate::ErrorKind::Format) where the bytes are no protobuf,
 /// [`ErrorKind::Limit`](crate::ErrorKind::Limit) over a cap.
-pub(super) fn scan(bytes: &[u8], limits: &Limits) -> Result<()> {
+pub(super) fn check(bytes: &[u8], limits: &Limits) -> Result<()> {
     if bytes.is_empty() {
         return Err(Error::format("the file is empty: wanted an ONNX model"));
     }
-    Scan {
+    Walk {
         bytes,
         position: 0,
         nesting: limits.nesting,
@@ -90,7 +90,7 @@ fn child(message: Message, number: u64) -> Option<Message> {
     })
 }
 
-struct Scan<'b> {
+struct Walk<'b> {
     bytes: &'b [u8],
     position: usize,
     nesting: usize,
@@ -98,7 +98,7 @@ struct Scan<'b> {
     nodes: Allowance,
 }
 
-impl Scan<'_> {
+impl Walk<'_> {
     /// Walks over one message that ends at `end`; `depth` counts the messages around it, itself included.
     fn message(&mut self, message: Message, end: usize, depth: usize) -> Result<()> {
         if depth > self.nesting {

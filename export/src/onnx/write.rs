@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use mimir_bundle::{PreparedGraph, WEIGHTS_LOCATION, Weight};
 use prost::Message;
 
-use super::contrib;
+use super::domains;
 use super::proto::{
     AttributeProto, DimensionProto, EXTERNAL, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
     StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
@@ -31,8 +31,8 @@ pub fn write_model(graph: &Graph) -> Result<Vec<u8>> {
     encode(graph, graph_proto(graph))
 }
 
-/// The same graph with its large weights beside the file. Nothing of them is copied; those that `shared` holds already are
-/// those.
+/// The same graph with its large weights outside the file. Weights are not copied; those that `shared` already holds are
+/// shared with it.
 ///
 /// # Errors
 /// As [`write_model`].
@@ -47,7 +47,7 @@ pub fn write_prepared(graph: &Graph, shared: &mut SharedWeights) -> Result<Prepa
         weights.push(Weight {
             name: initializer.name.clone().unwrap_or_default(),
             dims: tensor.dims().to_vec(),
-            data: shared.one_of(tensor.data()),
+            data: shared.intern(tensor.data()),
         });
     }
     Ok(PreparedGraph { model: encode(graph, proto)?.into(), weights })
@@ -93,7 +93,7 @@ fn imports(graph: &Graph) -> Vec<OperatorSetIdProto> {
         version: Some(i64::from(version)),
     };
     let mut imports = vec![import("", graph.opset)];
-    imports.extend(contrib::domains(graph).into_iter().map(|domain| import(domain, 1)));
+    imports.extend(domains::used_by(graph).into_iter().map(|domain| import(domain, 1)));
     imports
 }
 
@@ -149,7 +149,7 @@ impl Writer<'_> {
         let output = names(&node.outputs);
         let captures = captures(node);
         let captured = input.split_off(input.len().saturating_sub(captures));
-        let (domain, op_type) = contrib::split(&node.op_type);
+        let (domain, op_type) = domains::split(&node.op_type);
         let attributes = node.attributes.0.iter();
         NodeProto {
             input,
@@ -162,7 +162,7 @@ impl Writer<'_> {
         }
     }
 
-    /// A body; `captured` are the names of the values around that stand behind its captures.
+    /// A body; `captured` are the names in the enclosing graph of the values that it captures.
     fn body_proto(&mut self, body: &Subgraph, captured: &[String]) -> GraphProto {
         let graph = &body.graph;
         let outer: HashMap<ValueId, &String> = body.captured().iter().copied().zip(captured).collect();
@@ -204,7 +204,7 @@ fn captures(node: &Node) -> usize {
     bodies.max().unwrap_or_default()
 }
 
-/// `base`, or with a number behind it where that is taken.
+/// `base`, or `base_2`, `base_3`, … if that is taken.
 fn fresh(taken: &mut HashSet<String>, base: &str) -> String {
     let numbered = (2_usize..).map(|count| format!("{base}_{count}"));
     let name = std::iter::once(base.to_owned()).chain(numbered).find(|name| !taken.contains(name));
@@ -244,7 +244,7 @@ fn attribute_proto(name: &str, value: &Attribute) -> AttributeProto {
             proto.strings = values.iter().map(|value| value.clone().into()).collect();
             attribute_type::STRINGS
         }
-        // The writer of the graph around knows what it captures.
+        // Written by `Writer::attribute_proto`, which knows the captures.
         Attribute::Graph(_) => attribute_type::GRAPH,
     });
     proto

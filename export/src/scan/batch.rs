@@ -1,86 +1,90 @@
-//! Whether the images of a batch stay apart.
+//! Whether the images of a batch stay independent of each other.
 //!
-//! Each value that depends on pixels is followed with the place of the batch in it. An axis of size `k·N` holds
-//! `outer · N · inner` elements in row-major order: `[N·heads, T, d]` has `inner = heads`, and after a Transpose in front
-//! of the Reshape it would have `outer = heads`. Operators that work along other axes keep images apart; one that reduces,
-//! normalises or multiplies along the batch mixes them. What the table does not know is not claimed either way.
+//! A dataflow analysis follows each value that depends on pixels, with the batch axis in it. An axis of size `k·N` holds
+//! `outer · N · inner` elements in row-major order: `[N·heads, T, d]` has `inner = heads`, and with a Transpose before the
+//! Reshape it has `outer = heads`. Operators that work along other axes keep images independent; one that reduces,
+//! normalises or multiplies along the batch mixes them. For operators that the table does not know the result is unknown.
 
 use std::collections::{HashMap, HashSet};
 
 use mimir_bundle::ScannedNode;
 
-use super::name;
+use super::scanned_node;
 use crate::error::Result;
 use crate::graph::{Dim, Graph, Node, Shape, ValueId};
 use crate::shape::{Known, LARGEST_FOLLOWED, NodeView, axis_ranges, permutation};
 
-/// What is known of the batch.
+/// The result of the analysis.
 #[derive(Debug, Default)]
-pub(crate) struct Batch {
+pub(crate) struct BatchAnalysis {
     /// Nodes through which images of a batch influence each other.
     pub(crate) mixing: Vec<ScannedNode>,
-    /// Whether some node could not be judged.
-    pub(crate) unclear: bool,
+    /// Whether the effect of some node is not known.
+    pub(crate) is_unknown: bool,
 }
 
-/// Where the images are in a value.
+/// Where the batch is in a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
+struct BatchAxis {
     /// The axis of size `outer · N · inner`.
     axis: usize,
     inner: usize,
 }
 
-/// What one operator does with the images.
+/// The effect of one operator on the images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Effect {
-    /// They stay apart, and are there in the first output.
-    Apart(Place),
+    /// They stay independent; this is the batch axis of the outputs.
+    Independent(BatchAxis),
+    /// They influence each other.
     Mixed,
-    Unclear,
+    /// Not known.
+    Unknown,
 }
 
 /// Follows the images through a typed graph whose first input is `[N, …]`.
-pub(super) fn of(graph: &Graph) -> Result<Batch> {
-    let mut batch = Batch::default();
-    let Some(images) = graph.inputs().first() else { return Ok(batch) };
-    let mut places = HashMap::from([(*images, Place { axis: 0, inner: 1 })]);
-    // What depends on a mixture, or on what could not be judged, is not judged again.
-    let mut lost: HashSet<ValueId> = HashSet::new();
+pub(super) fn trace(graph: &Graph) -> Result<BatchAnalysis> {
+    let mut analysis = BatchAnalysis::default();
+    let Some(images) = graph.inputs().first() else { return Ok(analysis) };
+    let mut batch_axes = HashMap::from([(*images, BatchAxis { axis: 0, inner: 1 })]);
+    // Values that depend on mixed or unknown values are not analysed again.
+    let mut excluded: HashSet<ValueId> = HashSet::new();
     let known = Known::new(LARGEST_FOLLOWED);
-    for node in graph.nodes().iter().filter(|node| !is_of_sizes(node)) {
-        let depends = |id: &ValueId| places.contains_key(id) || lost.contains(id);
+    for node in graph.nodes().iter().filter(|node| !reads_sizes_only(node)) {
+        let depends = |id: &ValueId| batch_axes.contains_key(id) || excluded.contains(id);
         if !node.inputs.iter().flatten().any(depends) {
             continue;
         }
         let outputs = || node.outputs.iter().flatten().copied();
-        if node.inputs.iter().flatten().any(|id| lost.contains(id)) {
-            lost.extend(outputs());
+        if node.inputs.iter().flatten().any(|id| excluded.contains(id)) {
+            excluded.extend(outputs());
             continue;
         }
-        let effect = Judge { view: NodeView { graph, node, known: &known }, places: &places }.effect();
+        let effect =
+            NodeAnalysis { view: NodeView { graph, node, known: &known }, batch_axes: &batch_axes }.effect();
         match effect {
-            Effect::Apart(place) => {
+            Effect::Independent(batch) => {
                 for output in outputs() {
-                    places.insert(output, place);
+                    batch_axes.insert(output, batch);
                 }
             }
             Effect::Mixed => {
-                batch.mixing.push(name(node));
-                lost.extend(outputs());
+                analysis.mixing.push(scanned_node(node));
+                excluded.extend(outputs());
             }
-            Effect::Unclear => {
-                batch.unclear = true;
-                lost.extend(outputs());
+            Effect::Unknown => {
+                analysis.is_unknown = true;
+                excluded.extend(outputs());
             }
         }
     }
-    Ok(batch)
+    Ok(analysis)
 }
 
-fn is_of_sizes(node: &Node) -> bool {
-    let of_sizes = ["Shape", "Size", "ConstantOfShape", "EyeLike", "RandomNormalLike", "RandomUniformLike"];
-    of_sizes.contains(&node.op_type.as_str())
+/// Whether the operator depends on the shape of its input only, not on pixels.
+fn reads_sizes_only(node: &Node) -> bool {
+    let operators = ["Shape", "Size", "ConstantOfShape", "EyeLike", "RandomNormalLike", "RandomUniformLike"];
+    operators.contains(&node.op_type.as_str())
 }
 
 /// The axis that depends on the batch, where there is exactly one.
@@ -89,22 +93,22 @@ fn batch_axis(shape: &Shape) -> Option<usize> {
     axes.next().filter(|_| axes.next().is_none())
 }
 
-struct Judge<'a> {
+struct NodeAnalysis<'a> {
     view: NodeView<'a>,
-    places: &'a HashMap<ValueId, Place>,
+    batch_axes: &'a HashMap<ValueId, BatchAxis>,
 }
 
-impl Judge<'_> {
+impl NodeAnalysis<'_> {
     fn effect(&self) -> Effect {
         let graph = self.view.graph;
         for output in self.view.node.outputs.iter().flatten() {
-            // Without one axis for the batch, a value that depends on the images belongs to several of them.
-            let apart = graph.shape(*output).ok().and_then(batch_axis).is_some();
-            if !apart {
+            // A value that depends on the images but has no batch axis belongs to several of them.
+            let has_batch_axis = graph.shape(*output).ok().and_then(batch_axis).is_some();
+            if !has_batch_axis {
                 return Effect::Mixed;
             }
         }
-        self.of_operator().unwrap_or(Effect::Unclear)
+        self.of_operator().unwrap_or(Effect::Unknown)
     }
 
     #[expect(clippy::too_many_lines, reason = "a list of operators")]
@@ -159,25 +163,25 @@ impl Judge<'_> {
             | "Tanh"
             | "ThresholdedRelu"
             | "com.microsoft::DequantizeLinear"
-            | "com.microsoft::QuantizeLinear" => self.sole().map(Effect::Apart),
+            | "com.microsoft::QuantizeLinear" => self.first_input_only().map(Effect::Independent),
             "Add" | "And" | "Div" | "Equal" | "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual"
             | "Max" | "Mean" | "Min" | "Mod" | "Mul" | "Or" | "PRelu" | "Pow" | "Sub" | "Sum" | "Where"
             | "Xor" => self.broadcast(),
             "Softmax" | "LogSoftmax" | "Hardmax" | "LpNormalization" | "TopK" => self.along(self.axis(-1)?),
             "Trilu" => {
-                let (place, rank) = (self.sole()?, self.view.shape(0).ok()?.rank());
-                (place.axis + 2 < rank).then_some(Effect::Apart(place))
+                let (batch, rank) = (self.first_input_only()?, self.view.shape(0).ok()?.rank());
+                (batch.axis + 2 < rank).then_some(Effect::Independent(batch))
             }
             "MeanVarianceNormalization" => {
                 let axes = node.attributes.ints("axes").ok()?.unwrap_or(&[0, 2, 3]);
-                let (place, shape) = (self.sole()?, self.view.shape(0).ok()?);
+                let (batch, shape) = (self.first_input_only()?, self.view.shape(0).ok()?);
                 let axes: Vec<usize> =
                     axes.iter().map(|axis| shape.axis(*axis).ok()).collect::<Option<_>>()?;
-                Some(if axes.contains(&place.axis) { Effect::Mixed } else { Effect::Apart(place) })
+                Some(if axes.contains(&batch.axis) { Effect::Mixed } else { Effect::Independent(batch) })
             }
             "LayerNormalization" | "RMSNormalization" => {
-                let (first, place) = (self.axis(-1)?, self.sole()?);
-                Some(if place.axis < first { Effect::Apart(place) } else { Effect::Mixed })
+                let (first, batch) = (self.axis(-1)?, self.first_input_only()?);
+                Some(if batch.axis < first { Effect::Independent(batch) } else { Effect::Mixed })
             }
             "CumSum" => {
                 let rank = self.view.shape(0).ok()?.rank() as i64;
@@ -186,9 +190,9 @@ impl Judge<'_> {
             }
             "ReduceL1" | "ReduceL2" | "ReduceLogSum" | "ReduceLogSumExp" | "ReduceMax" | "ReduceMean"
             | "ReduceMin" | "ReduceProd" | "ReduceSum" | "ReduceSumSquare" | "ArgMax" | "ArgMin" => {
-                // The axis of the batch is there still: it is not among those that were reduced.
+                // The batch axis is still there, so it is not among the reduced axes.
                 let axis = batch_axis(self.output()?)?;
-                Some(Effect::Apart(Place { axis, ..self.sole()? }))
+                Some(Effect::Independent(BatchAxis { axis, ..self.first_input_only()? }))
             }
             "AveragePool"
             | "BatchNormalization"
@@ -205,18 +209,18 @@ impl Judge<'_> {
             | "MaxPool"
             | "Resize"
             | "SpaceToDepth"
-            | "Upsample" => self.sole().filter(|place| place.axis == 0).map(Effect::Apart),
+            | "Upsample" => self.first_input_only().filter(|batch| batch.axis == 0).map(Effect::Independent),
             "Attention" | "RotaryEmbedding" => {
-                let place = self.agreed()?;
-                (place.axis == 0).then_some(Effect::Apart(place))
+                let batch = self.common_axis()?;
+                (batch.axis == 0).then_some(Effect::Independent(batch))
             }
             "MatMul" => self.matmul(),
             "Gemm" => self.gemm(),
             "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => self.reshaped(),
             "Transpose" => {
-                let (place, axes) = (self.sole()?, permutation(&self.view).ok()?);
-                let axis = axes.iter().position(|axis| *axis == place.axis)?;
-                Some(Effect::Apart(Place { axis, ..place }))
+                let (batch, axes) = (self.first_input_only()?, permutation(&self.view).ok()?);
+                let axis = axes.iter().position(|axis| *axis == batch.axis)?;
+                Some(Effect::Independent(BatchAxis { axis, ..batch }))
             }
             "Expand" | "Tile" => self.repeated(),
             "Concat" => self.concatenated(),
@@ -225,28 +229,28 @@ impl Judge<'_> {
             "Pad" => self.padded(),
             "Gather" => self.gathered(),
             "GatherElements" | "ScatterElements" => {
-                let (axis, place) = (self.axis(0)?, self.agreed()?);
-                (axis != place.axis).then_some(Effect::Apart(place))
+                let (axis, batch) = (self.axis(0)?, self.common_axis()?);
+                (axis != batch.axis).then_some(Effect::Independent(batch))
             }
             _ => None,
         }
     }
 
-    fn place(&self, index: usize) -> Option<Place> {
-        self.places.get(&self.view.node.optional_input(index)?).copied()
+    fn batch(&self, index: usize) -> Option<BatchAxis> {
+        self.batch_axes.get(&self.view.node.optional_input(index)?).copied()
     }
 
-    /// The place in the first input, where no other input depends on the images.
-    fn sole(&self) -> Option<Place> {
-        let others = (1..self.view.node.inputs.len()).any(|index| self.place(index).is_some());
-        self.place(0).filter(|_| !others)
+    /// The batch axis of the first input, if no other input depends on the images.
+    fn first_input_only(&self) -> Option<BatchAxis> {
+        let others = (1..self.view.node.inputs.len()).any(|index| self.batch(index).is_some());
+        self.batch(0).filter(|_| !others)
     }
 
-    /// The place in all inputs that depend on the images.
-    fn agreed(&self) -> Option<Place> {
-        let mut places = (0..self.view.node.inputs.len()).filter_map(|index| self.place(index));
-        let first = places.next()?;
-        places.all(|place| place == first).then_some(first)
+    /// The batch axis of all inputs that depend on the images, if it is the same in all.
+    fn common_axis(&self) -> Option<BatchAxis> {
+        let mut batch_axes = (0..self.view.node.inputs.len()).filter_map(|index| self.batch(index));
+        let first = batch_axes.next()?;
+        batch_axes.all(|batch| batch == first).then_some(first)
     }
 
     fn output(&self) -> Option<&Shape> {
@@ -260,24 +264,24 @@ impl Judge<'_> {
 
     /// An operator that computes along that axis of its first input.
     fn along(&self, axis: usize) -> Option<Effect> {
-        let place = self.sole()?;
-        Some(if axis == place.axis { Effect::Mixed } else { Effect::Apart(place) })
+        let batch = self.first_input_only()?;
+        Some(if axis == batch.axis { Effect::Mixed } else { Effect::Independent(batch) })
     }
 
     /// Inputs aligned at their last axes.
     fn broadcast(&self) -> Option<Effect> {
         let rank = self.output()?.rank();
-        let mut found: Option<Place> = None;
+        let mut found: Option<BatchAxis> = None;
         for index in 0..self.view.node.inputs.len() {
-            let Some(place) = self.place(index) else { continue };
+            let Some(batch) = self.batch(index) else { continue };
             let missing = rank.checked_sub(self.view.shape(index).ok()?.rank())?;
-            let aligned = Place { axis: place.axis + missing, ..place };
+            let aligned = BatchAxis { axis: batch.axis + missing, ..batch };
             if found.is_some_and(|found| found != aligned) {
                 return Some(Effect::Mixed);
             }
             found = Some(aligned);
         }
-        found.map(Effect::Apart)
+        found.map(Effect::Independent)
     }
 
     fn matmul(&self) -> Option<Effect> {
@@ -285,10 +289,10 @@ impl Judge<'_> {
         if a < 2 || b < 2 {
             return None;
         }
-        let last = |place: Option<Place>, rank: usize, axis: usize| {
-            place.is_some_and(|place| place.axis + axis == rank)
+        let last = |batch: Option<BatchAxis>, rank: usize, axis: usize| {
+            batch.is_some_and(|batch| batch.axis + axis == rank)
         };
-        let (left, right) = (self.place(0), self.place(1));
+        let (left, right) = (self.batch(0), self.batch(1));
         if last(left, a, 1) || last(right, b, 2) {
             return Some(Effect::Mixed);
         }
@@ -300,70 +304,72 @@ impl Judge<'_> {
 
     fn gemm(&self) -> Option<Effect> {
         let transposed = self.view.node.attributes.int("transA", 0).ok()? != 0;
-        let place = self.sole()?;
+        let batch = self.first_input_only()?;
         if transposed {
-            return (place.axis == 1).then_some(Effect::Apart(Place { axis: 0, ..place }));
+            return (batch.axis == 1).then_some(Effect::Independent(BatchAxis { axis: 0, ..batch }));
         }
-        Some(if place.axis == 0 { Effect::Apart(place) } else { Effect::Mixed })
+        Some(if batch.axis == 0 { Effect::Independent(batch) } else { Effect::Mixed })
     }
 
-    /// Row-major order stays: so do the numbers of elements before and behind an image's index.
+    /// A Reshape keeps the row-major order, so the numbers of elements before and after the index of an image stay the same.
     fn reshaped(&self) -> Option<Effect> {
-        let place = self.sole()?;
+        let batch = self.first_input_only()?;
         let (from, to) = (self.view.shape(0).ok()?, self.output()?);
-        let behind = |shape: &Shape, axis: usize| -> Option<usize> {
+        let inner_elements = |shape: &Shape, axis: usize| -> Option<usize> {
             shape.0[axis + 1..].iter().try_fold(1_usize, |product, dim| product.checked_mul(dim.fixed()?))
         };
-        let inner = behind(from, place.axis)?.checked_mul(place.inner)?;
+        let inner = inner_elements(from, batch.axis)?.checked_mul(batch.inner)?;
         let axis = batch_axis(to)?;
-        let (rest, size) = (behind(to, axis)?, multiple(to.0[axis])?);
+        let (rest, size) = (inner_elements(to, axis)?, multiple(to.0[axis])?);
         if rest == 0 || !inner.is_multiple_of(rest) {
             return Some(Effect::Mixed);
         }
         let inner = inner / rest;
         let fits = inner > 0 && size.is_multiple_of(inner);
-        Some(if fits { Effect::Apart(Place { axis, inner }) } else { Effect::Mixed })
+        Some(if fits { Effect::Independent(BatchAxis { axis, inner }) } else { Effect::Mixed })
     }
 
     /// Repetition adds copies of images in front of the others, never between them.
     fn repeated(&self) -> Option<Effect> {
-        let place = self.sole()?;
+        let batch = self.first_input_only()?;
         let (from, to) = (self.view.shape(0).ok()?, self.output()?);
-        let axis = place.axis + to.rank().checked_sub(from.rank())?;
-        (batch_axis(to) == Some(axis)).then_some(Effect::Apart(Place { axis, ..place }))
+        let axis = batch.axis + to.rank().checked_sub(from.rank())?;
+        (batch_axis(to) == Some(axis)).then_some(Effect::Independent(BatchAxis { axis, ..batch }))
     }
 
     fn concatenated(&self) -> Option<Effect> {
-        let (axis, place) = (self.axis(0)?, self.agreed()?);
-        let all_depend = (0..self.view.node.inputs.len()).all(|index| self.place(index).is_some());
-        (axis != place.axis || all_depend).then_some(Effect::Apart(place))
+        let (axis, batch) = (self.axis(0)?, self.common_axis()?);
+        let all_depend = (0..self.view.node.inputs.len()).all(|index| self.batch(index).is_some());
+        (axis != batch.axis || all_depend).then_some(Effect::Independent(batch))
     }
 
     fn sliced(&self) -> Option<Effect> {
-        let place = self.sole()?;
-        let range = *axis_ranges(&self.view).ok()?.get(place.axis)?;
+        let batch = self.first_input_only()?;
+        let range = *axis_ranges(&self.view).ok()?.get(batch.axis)?;
         let whole = range.start == 0 && range.step == 1;
-        let same = self.view.shape(0).ok()?.0[place.axis] == self.output()?.0[place.axis];
-        Some(if whole && same { Effect::Apart(place) } else { Effect::Mixed })
+        let same = self.view.shape(0).ok()?.0[batch.axis] == self.output()?.0[batch.axis];
+        Some(if whole && same { Effect::Independent(batch) } else { Effect::Mixed })
     }
 
     fn padded(&self) -> Option<Effect> {
-        let place = self.sole()?;
+        let batch = self.first_input_only()?;
         let rank = self.view.shape(0).ok()?.rank();
         let pads = self.view.ints(1).ok()?;
         let zero = |axis: usize| pads.get(axis) == Some(&0);
         let plain = pads.len() == 2 * rank && !self.view.has(3);
-        (plain && zero(place.axis) && zero(rank + place.axis)).then_some(Effect::Apart(place))
+        (plain && zero(batch.axis) && zero(rank + batch.axis)).then_some(Effect::Independent(batch))
     }
 
     fn gathered(&self) -> Option<Effect> {
         let axis = self.axis(0)?;
         let indices = self.view.shape(1).ok()?.rank();
-        match (self.place(0), self.place(1)) {
-            (Some(place), None) if place.axis == axis => Some(Effect::Mixed),
-            (Some(place), None) if place.axis < axis => Some(Effect::Apart(place)),
-            (Some(place), None) => Some(Effect::Apart(Place { axis: place.axis + indices - 1, ..place })),
-            (None, Some(place)) => Some(Effect::Apart(Place { axis: axis + place.axis, ..place })),
+        match (self.batch(0), self.batch(1)) {
+            (Some(batch), None) if batch.axis == axis => Some(Effect::Mixed),
+            (Some(batch), None) if batch.axis < axis => Some(Effect::Independent(batch)),
+            (Some(batch), None) => {
+                Some(Effect::Independent(BatchAxis { axis: batch.axis + indices - 1, ..batch }))
+            }
+            (None, Some(batch)) => Some(Effect::Independent(BatchAxis { axis: axis + batch.axis, ..batch })),
             _ => None,
         }
     }

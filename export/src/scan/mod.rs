@@ -1,8 +1,8 @@
-//! The static scan: what the operators of a model say about how far its gradients can be trusted.
+//! The static scan: what the operators of a model say about the reliability of its gradients.
 //!
 //! A zero gradient looks like robustness. The scan therefore names every operator on the path from the images to the
-//! output that has none, or only a stand-in; those that draw random numbers; and those through which the images of a batch
-//! influence each other, so that a verdict would depend on its neighbours.
+//! output whose gradient is zero or a straight-through estimate, every operator that draws random numbers, and every
+//! operator through which the images of a batch influence each other, so that a verdict would depend on the other images.
 
 mod batch;
 mod gradient;
@@ -11,34 +11,34 @@ mod tests;
 
 use mimir_bundle::{Scan, ScannedNode};
 
-pub(crate) use batch::Batch;
+pub(crate) use batch::BatchAnalysis;
 
 use crate::error::Result;
 use crate::graph::{Graph, Node};
-use crate::lower::WorkingCopy;
 use crate::random_operators::is_random;
-use crate::simplify::work_out_shapes;
+use crate::simplify::fold_shape_arithmetic;
+use crate::working_copy::WorkingCopy;
 
 /// Scans the working copy of a classifier; what mixes images is in `batch`.
-pub(crate) fn scan(copy: &WorkingCopy, batch: &Batch) -> Result<Scan> {
+pub(crate) fn scan(copy: &WorkingCopy, batch: &BatchAnalysis) -> Result<Scan> {
     let graph = &copy.graph;
     let gradient = gradient::scan(graph)?;
     Ok(Scan {
         gradient_cuts: gradient.cuts,
         straight_through: gradient.straight_through,
-        random: named(graph.nodes().iter().filter(|node| is_random(graph, node))),
+        random: scanned_nodes(graph.nodes().iter().filter(|node| is_random(graph, node))),
         mixes_images: batch.mixing.clone(),
         softmax_outputs: Vec::new(),
-        float32_copy_of: copy.lifted.iter().map(|dtype| dtype.long_name().to_owned()).collect(),
+        float32_copy_of: copy.converted_types.iter().map(|dtype| dtype.long_name().to_owned()).collect(),
     })
 }
 
-fn named<'n>(nodes: impl Iterator<Item = &'n Node>) -> Vec<ScannedNode> {
-    nodes.map(name).collect()
+fn scanned_nodes<'n>(nodes: impl Iterator<Item = &'n Node>) -> Vec<ScannedNode> {
+    nodes.map(scanned_node).collect()
 }
 
 /// The node as a report names it.
-pub(crate) fn name(node: &Node) -> ScannedNode {
+pub(crate) fn scanned_node(node: &Node) -> ScannedNode {
     ScannedNode { name: node.name.clone(), operator: node.op_type.clone() }
 }
 
@@ -47,17 +47,17 @@ fn reads(node: &Node, condition: impl Fn(&crate::graph::ValueId) -> bool) -> boo
     node.inputs.iter().flatten().any(condition)
 }
 
-/// As [`batch::of`]: what the file mixes, or what it is seen to mix once its indices are worked out.
+/// As [`batch::trace`], but if that finds mixing, the graph is traced again after its indices are folded.
 ///
-/// PyTorch writes some views as a choice from all pixels of a batch. It takes the simplifier to see that each image is given
-/// its own.
-pub(crate) fn batch(graph: &Graph) -> Result<Batch> {
-    let found = batch::of(graph)?;
+/// PyTorch writes some views as a Gather from all pixels of a batch. Only the simplifier can see that each image reads its own
+/// pixels.
+pub(crate) fn batch(graph: &Graph) -> Result<BatchAnalysis> {
+    let found = batch::trace(graph)?;
     if found.mixing.is_empty() {
         return Ok(found);
     }
-    let mut worked_out = graph.clone();
-    work_out_shapes(&mut worked_out)?;
-    worked_out.prune();
-    batch::of(&worked_out)
+    let mut folded = graph.clone();
+    fold_shape_arithmetic(&mut folded)?;
+    folded.prune();
+    batch::trace(&folded)
 }

@@ -2,9 +2,9 @@
 
 use super::{batch, scan};
 use crate::graph::{Graph, ValueId};
-use crate::lower::working_copy;
 use crate::tensor::Tensor;
 use crate::testing::{add, push, push_all};
+use crate::working_copy::WorkingCopy;
 
 /// Names of the operators that mix images, and whether something was left open.
 fn mixing(build: impl FnOnce(&mut Graph, ValueId) -> ValueId) -> (Vec<String>, bool) {
@@ -12,9 +12,9 @@ fn mixing(build: impl FnOnce(&mut Graph, ValueId) -> ValueId) -> (Vec<String>, b
     let x = add(&mut graph, "f32[N,4,6]").unwrap();
     let output = build(&mut graph, x);
     graph.add_output(output);
-    let copy = working_copy(&graph).unwrap();
+    let copy = WorkingCopy::new(&graph).unwrap();
     let batch = batch(&copy.graph).unwrap();
-    (batch.mixing.into_iter().map(|node| node.operator).collect(), batch.unclear)
+    (batch.mixing.into_iter().map(|node| node.operator).collect(), batch.is_unknown)
 }
 
 fn reshape(graph: &mut Graph, x: ValueId, target: &str) -> ValueId {
@@ -170,7 +170,7 @@ fn gradient(build: impl FnOnce(&mut Graph, ValueId) -> ValueId) -> [Vec<String>;
     let x = add(&mut graph, "f32[N,4]").unwrap();
     let output = build(&mut graph, x);
     graph.add_output(output);
-    let copy = working_copy(&graph).unwrap();
+    let copy = WorkingCopy::new(&graph).unwrap();
     let scan = scan(&copy, &batch(&copy.graph).unwrap()).unwrap();
     [scan.gradient_cuts, scan.straight_through].map(|nodes| nodes.iter().map(ToString::to_string).collect())
 }

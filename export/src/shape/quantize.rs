@@ -3,8 +3,8 @@
 use super::view::{NodeView, typed};
 use crate::error::{Error, Result};
 use crate::graph::{Dim, TensorType};
-use crate::lower::{range, unknown_codes};
 use crate::tensor::DataType;
+use crate::working_copy::{range, unknown_codes};
 
 /// `QuantizeLinear(x, scale, zero point)`
 pub(super) fn quantize_linear(view: &NodeView) -> Result<Vec<TensorType>> {

@@ -1,24 +1,24 @@
-//! Common factors of a sum of two products, taken out: `g·a + g·u·b = g·(a + u·b)`.
+//! Factors out the common factors of a sum of two products: `g·a + g·u·b = g·(a + u·b)`.
 //!
-//! Reverse mode sends the cotangent of a product of two functions of `x` to both, so that `x·f(x)` (Gelu, SiLU, Mish) leaves
-//! such a sum. Each common factor costs one pass over the tensor less.
+//! Reverse mode passes the cotangent of a product to both factors, so that the gradient of `x·f(x)` (Gelu, SiLU, Mish) is
+//! such a sum. Each common factor saves one pass over the tensor.
 
 use std::collections::HashMap;
 
-use super::uses;
+use super::use_counts;
 use crate::graph::{Attributes, Graph, Node, NodeId, Shape, ValueId};
 use crate::tensor::Tensor;
 
-/// Longer products are left alone.
-const MOST_FACTORS: usize = 8;
+/// Products of more factors are not searched.
+const MAX_FACTORS: usize = 8;
 
 /// Rewrites every Add of two products that nothing else reads and that share a factor of their own shape.
-pub(crate) fn take_out(graph: &mut Graph) {
-    let (producers, uses) = (graph.producers(), uses(graph));
+pub(crate) fn factor_out_common(graph: &mut Graph) {
+    let (producers, uses) = (graph.producers(), use_counts(graph));
     let mut nodes = Vec::with_capacity(graph.nodes().len());
     for index in 0..graph.nodes().len() {
         let node = graph.node(NodeId(index as u32)).clone();
-        let sum = Sum::of(graph, &producers, &uses, &node);
+        let sum = Sum::from_node(graph, &producers, &uses, &node);
         match sum.and_then(|sum| sum.rewritten(graph, &node)) {
             Some(rewritten) => nodes.extend(rewritten),
             None => nodes.push(node),
@@ -36,7 +36,7 @@ struct Sum {
 }
 
 impl Sum {
-    fn of(
+    fn from_node(
         graph: &Graph,
         producers: &HashMap<ValueId, NodeId>,
         uses: &HashMap<ValueId, usize>,
@@ -47,14 +47,14 @@ impl Sum {
         let product = |value| {
             let mut factors = Vec::new();
             let read_once = |value| producers.get(&value).filter(|_| uses.get(&value) == Some(&1));
-            collect(graph, &read_once, shape, value, &mut factors);
-            (factors.len() <= MOST_FACTORS).then_some(factors)
+            collect_factors(graph, &read_once, shape, value, &mut factors);
+            (factors.len() <= MAX_FACTORS).then_some(factors)
         };
         let (mut left, mut right) = (product(a)?, product(b)?);
         let mut common = Vec::new();
         left.retain(|factor| {
-            let place = right.iter().position(|other| other == factor);
-            place.inspect(|place| common.push(right.swap_remove(*place))).is_none()
+            let position = right.iter().position(|other| other == factor);
+            position.inspect(|position| common.push(right.swap_remove(*position))).is_none()
         });
         let differs = !left.is_empty() || !right.is_empty();
         (differs && !common.is_empty()).then_some(Self { common, left, right })
@@ -92,8 +92,8 @@ impl Sum {
     }
 }
 
-/// The factors of a value, seen through products that nothing else reads, all of them of `shape`.
-fn collect<'a>(
+/// Collects the factors of a value: the operands of nested products that nothing else reads, all of `shape`.
+fn collect_factors<'a>(
     graph: &Graph,
     read_once: &impl Fn(ValueId) -> Option<&'a NodeId>,
     shape: &Shape,
@@ -103,10 +103,12 @@ fn collect<'a>(
     let has_shape = |id: ValueId| graph.shape(id).is_ok_and(|found| found == shape);
     let product = read_once(value).map(|id| graph.node(*id)).filter(|node| node.op_type == "Mul");
     let operands = product.and_then(|node| Some([node.optional_input(0)?, node.optional_input(1)?]));
-    match operands.filter(|operands| operands.iter().all(|id| has_shape(*id)) && factors.len() < MOST_FACTORS)
+    match operands.filter(|operands| operands.iter().all(|id| has_shape(*id)) && factors.len() < MAX_FACTORS)
     {
         Some(operands) => {
-            operands.into_iter().for_each(|operand| collect(graph, read_once, shape, operand, factors));
+            operands
+                .into_iter()
+                .for_each(|operand| collect_factors(graph, read_once, shape, operand, factors));
         }
         None => factors.push(value),
     }

@@ -5,10 +5,10 @@ use crate::graph::{Graph, Node, NodeId, ValueId};
 use crate::shape::{Known, infer_with};
 use crate::tensor::Tensor;
 
-/// Larger tensors are left to the run time.
+/// Most elements of a folded constant; larger tensors are computed when the model runs.
 const LARGEST_FOLDED: usize = 1 << 22;
 
-/// Repetitions of more elements are cheaper to compute than to store.
+/// Most elements of a folded ConstantOfShape, Expand or Tile: larger ones are cheaper to compute than to store.
 const LARGEST_REPEATED: usize = 1 << 12;
 
 /// Replaces every node whose outputs are known before the graph runs by constants.
@@ -63,7 +63,7 @@ fn computed_target(graph: &Graph, node: &Node) -> Option<(String, Tensor)> {
         return None;
     }
     let shape = graph.shape(node.optional_output(0)?).ok()?;
-    // A target of 0 would copy, and -1 is undefined beside it.
+    // In a target, 0 means "copy this dimension", and -1 is undefined if a dimension is 0.
     let empty = shape.0.iter().any(|dim| dim.fixed() == Some(0));
     let target = shape.reshape_target().ok().filter(|_| !empty)?;
     Some((node.name.clone(), Tensor::vector_i64(&target)))

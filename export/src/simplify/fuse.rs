@@ -1,30 +1,30 @@
-//! Operators of the forward pass that the engine has kernels for, in place of standard ones.
+//! Replaces standard operators of the forward pass by our own, for engines that have our kernels.
 //!
-//! An exact Gelu adds the bias of the layer before it, and hands out its slope: the gradient is one product then, and the
-//! error function and the exponential are computed once, together. A Softmax whose shares are never denormal numbers makes
-//! the products with them as fast as others.
+//! Our Gelu also adds the bias of the layer before it and outputs its derivative. The gradient is then one product, and the
+//! error function and the exponential are computed only once, together. Our Softmax flushes denormals to zero, so that the
+//! matrix products that read it do not slow down.
 
-use super::uses;
+use super::use_counts;
 use crate::autodiff::kernels::{GELU, GELU_GRADIENT, SOFTMAX};
 use crate::graph::{Attributes, Graph, Node, NodeId, ValueId};
 
-/// Rewrites a typed graph, differentiated or not; only sessions that know our operators run it then.
+/// Rewrites a typed graph, differentiated or not. Afterwards only sessions with our operators can run it.
 pub(crate) fn fuse(graph: &mut Graph) {
-    let (producers, uses) = (graph.producers(), uses(graph));
+    let (producers, uses) = (graph.producers(), use_counts(graph));
     for id in (0..graph.nodes().len() as u32).map(NodeId) {
         let node = graph.node(id);
-        if is_last_softmax(graph, node) {
+        if is_last_axis_softmax(graph, node) {
             let node = graph.node_mut(id);
             node.op_type = SOFTMAX.to_owned();
             node.attributes = Attributes::default();
         } else if is_exact_gelu(node)
             && let Some(x) = node.optional_input(0)
         {
-            let gradients = gradients(graph, x);
+            let gradients = gelu_gradients(graph, x);
             let readers = 1 + gradients.len();
             let layer = producers.get(&x).copied().filter(|_| uses.get(&x) == Some(&readers));
-            let bias = layer.and_then(|layer| take_bias(graph, layer));
-            let slope = (!gradients.is_empty()).then(|| hand_out_slope(graph, id, &gradients));
+            let bias = layer.and_then(|layer| detach_bias(graph, layer));
+            let slope = (!gradients.is_empty()).then(|| add_slope_output(graph, id, &gradients));
             let gelu = graph.node_mut(id);
             gelu.op_type = GELU.to_owned();
             gelu.inputs = [Some(x)].into_iter().chain(bias.map(Some)).collect();
@@ -38,7 +38,7 @@ pub(super) fn is_exact_gelu(node: &Node) -> bool {
     node.op_type == "Gelu" && node.attributes.text("approximate", "none") == Ok("none")
 }
 
-fn is_last_softmax(graph: &Graph, node: &Node) -> bool {
+fn is_last_axis_softmax(graph: &Graph, node: &Node) -> bool {
     let shape = node.optional_input(0).and_then(|x| graph.shape(x).ok());
     let axis = node.attributes.int("axis", -1).ok();
     node.op_type == "Softmax"
@@ -46,7 +46,7 @@ fn is_last_softmax(graph: &Graph, node: &Node) -> bool {
 }
 
 /// The gradients of Gelu at `x`.
-fn gradients(graph: &Graph, x: ValueId) -> Vec<NodeId> {
+fn gelu_gradients(graph: &Graph, x: ValueId) -> Vec<NodeId> {
     let numbered = graph.nodes().iter().enumerate();
     numbered
         .filter(|(_, node)| node.op_type == GELU_GRADIENT && node.optional_input(1) == Some(x))
@@ -54,8 +54,8 @@ fn gradients(graph: &Graph, x: ValueId) -> Vec<NodeId> {
         .collect()
 }
 
-/// Makes the gradients products with one more value of the Gelu's type: its slope.
-fn hand_out_slope(graph: &mut Graph, gelu: NodeId, gradients: &[NodeId]) -> ValueId {
+/// Replaces the gradients by products with the slope, a new value of the Gelu's type, which is returned.
+fn add_slope_output(graph: &mut Graph, gelu: NodeId, gradients: &[NodeId]) -> ValueId {
     let gelu = graph.node(gelu);
     let name = format!("{}/slope", gelu.name);
     let tensor_type = gelu.optional_output(0).and_then(|y| graph.value(y).tensor_type.clone());
@@ -68,8 +68,8 @@ fn hand_out_slope(graph: &mut Graph, gelu: NodeId, gradients: &[NodeId]) -> Valu
     slope
 }
 
-/// The bias that the node adds to each row of what it computes, if it is a layer: without it from then on.
-fn take_bias(graph: &mut Graph, layer: NodeId) -> Option<ValueId> {
+/// Removes the bias from a Gemm that adds one to each row, and returns it.
+fn detach_bias(graph: &mut Graph, layer: NodeId) -> Option<ValueId> {
     let gemm = graph.node(layer);
     let bias = gemm.optional_input(2).filter(|_| gemm.op_type == "Gemm")?;
     let width = graph.shape(gemm.optional_output(0)?).ok()?.0.last()?.fixed()?;

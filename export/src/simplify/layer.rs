@@ -1,9 +1,9 @@
-//! A Conv or Gemm with constant weights, as numbers that can be changed.
+//! A Conv or Gemm with constant weights, in double precision, for the passes that change its weights.
 
-use super::affine::{Affine, rounded};
+use super::affine::{Affine, f32_tensor};
 use crate::graph::{Attribute, Graph, Node, ValueId};
 
-/// `y_o = bias_o + Σ weight·x_i`, where `place` says which `o` and `i` an element of the weights belongs to.
+/// `y_o = bias_o + Σ weight·x_i`; `channels_of` gives `o` and `i` of an element of the weights.
 pub(super) struct Layer {
     dims: Vec<usize>,
     weights: Vec<f64>,
@@ -19,9 +19,8 @@ enum Kind {
 }
 
 impl Layer {
-    /// The node as a layer; `None` where it is another operator, its weights or bias are computed, or it transposes
-    /// its input.
-    pub(super) fn of(graph: &Graph, node: &Node) -> Option<Self> {
+    /// The node as a layer; `None` if it is another operator, its weights or bias are computed, or it transposes its input.
+    pub(super) fn from_node(graph: &Graph, node: &Node) -> Option<Self> {
         let kind = match node.op_type.as_str() {
             "Conv" => Kind::Conv {
                 groups: usize::try_from(node.attributes.int("group", 1).ok()?)
@@ -61,13 +60,13 @@ impl Layer {
         }
     }
 
-    /// Whether it also reads zeros beyond the border of its input.
+    /// Whether it is a Conv with zero padding.
     pub(super) fn pads(&self) -> bool {
         matches!(self.kind, Kind::Conv { pads: true, .. })
     }
 
     /// Output and input channel of an element of the weights.
-    fn place(&self, element: usize) -> (usize, usize) {
+    fn channels_of(&self, element: usize) -> (usize, usize) {
         match self.kind {
             Kind::Conv { groups, .. } => {
                 let (per_output, kernel) =
@@ -81,24 +80,24 @@ impl Layer {
         }
     }
 
-    /// The layer of `map(x)`.
+    /// The composition `layer ∘ map`.
     pub(super) fn after(mut self, map: &Affine) -> Self {
         let alpha = match self.kind {
             Kind::Gemm { alpha, .. } => alpha,
             Kind::Conv { .. } => 1.0,
         };
         for element in 0..self.weights.len() {
-            let (output, input) = self.place(element);
+            let (output, input) = self.channels_of(element);
             self.bias[output] += alpha * self.weights[element] * map.shift[input];
             self.weights[element] *= map.scale[input];
         }
         self
     }
 
-    /// `map` of what the layer computes.
+    /// The composition `map ∘ layer`.
     pub(super) fn before(mut self, map: &Affine) -> Self {
         for element in 0..self.weights.len() {
-            let (output, _) = self.place(element);
+            let (output, _) = self.channels_of(element);
             self.weights[element] *= map.scale[output];
         }
         for ((bias, scale), shift) in self.bias.iter_mut().zip(&map.scale).zip(&map.shift) {
@@ -110,9 +109,9 @@ impl Layer {
     /// The node with these weights, reading `input`.
     pub(super) fn write(&self, graph: &mut Graph, node: &Node, input: ValueId) -> Node {
         let weights =
-            graph.add_constant(&format!("{}/weights", node.name), rounded(&self.dims, &self.weights));
+            graph.add_constant(&format!("{}/weights", node.name), f32_tensor(&self.dims, &self.weights));
         let bias =
-            graph.add_constant(&format!("{}/bias", node.name), rounded(&[self.bias.len()], &self.bias));
+            graph.add_constant(&format!("{}/bias", node.name), f32_tensor(&[self.bias.len()], &self.bias));
         let mut node = node.clone();
         node.inputs = vec![Some(input), Some(weights), Some(bias)];
         if matches!(self.kind, Kind::Gemm { .. }) {
@@ -122,7 +121,7 @@ impl Layer {
     }
 }
 
-/// Whether a Conv pads: unless all pads are zero, or `auto_pad` says so.
+/// Whether a Conv pads its input, by `pads` or by `auto_pad`.
 fn pads(node: &Node) -> Option<bool> {
     let zero = node.attributes.ints("pads").ok()?.is_none_or(|pads| pads.iter().all(|pad| *pad == 0));
     match node.attributes.text("auto_pad", "NOTSET").ok()? {
@@ -132,7 +131,7 @@ fn pads(node: &Node) -> Option<bool> {
     }
 }
 
-/// What is added to each output channel, `β` included.
+/// The bias of each output channel, multiplied by `beta`.
 fn bias(graph: &Graph, node: &Node, outputs: usize) -> Option<Vec<f64>> {
     let Some(id) = node.optional_input(2) else { return Some(vec![0.0; outputs]) };
     let beta = match node.op_type.as_str() {

@@ -1,26 +1,28 @@
-//! LayerNormalization whose scale, shift and centring go into the weights of the matrices that read it.
+//! Folds scale, shift and centring of a LayerNormalization into the weights of the MatMuls that read it.
 //!
 //! With `x̂ = (x − mean x)/√(var x + ε)`: `(x̂·γ + β)·W = x̂·(diag(γ)·W) + β·W`. And because the elements of `x̂` sum to
-//! zero, `x̂·W = x̂·(C·W)` for the centring matrix `C = I − 11ᵀ/D`. What is left is the bare `x̂`; in the backward pass
-//! `h = g·(C·W)ᵀ` has the mean zero, so that two of its passes over the activations fall away with the two for `γ`
+//! zero, `x̂·W = x̂·(C·W)` for the centring matrix `C = I − 11ᵀ/D`. The node then computes `x̂` alone. In the backward
+//! pass `h = g·(C·W)ᵀ` has mean zero, which saves two passes over the activations, besides the two for `γ`
 //! (`autodiff/rules/layer_normalization.rs`).
 
 use std::collections::HashMap;
 
-use super::affine::rounded;
-use super::uses;
+use super::affine::f32_tensor;
+use super::use_counts;
 use crate::graph::{Attributes, Graph, Node, NodeId, ValueId};
 use crate::tensor::Tensor;
 
-/// Rewrites each LayerNormalization over the last axis that only products with constant matrices read.
+/// Rewrites each LayerNormalization over the last axis that is read only by MatMuls with constant matrices.
 pub(super) fn fold_into_weights(graph: &mut Graph) {
-    let (readers, uses) = (readers(graph), uses(graph));
+    let (readers, uses) = (readers(graph), use_counts(graph));
     let mut rewritten: HashMap<NodeId, Vec<Node>> = HashMap::new();
     for index in 0..graph.nodes().len() {
         let id = NodeId(index as u32);
-        let Some((output, norm)) = Norm::of(graph, graph.node(id)) else { continue };
+        let Some((output, norm)) = LayerNorm::from_node(graph, graph.node(id)) else { continue };
         let matrices = readers.get(&output).filter(|readers| uses.get(&output) == Some(&readers.len()));
-        let Some(matrices) = matrices.filter(|readers| readers.iter().all(|id| norm.fits(graph, *id))) else {
+        let Some(matrices) =
+            matrices.filter(|readers| readers.iter().all(|id| norm.can_fold_into(graph, *id)))
+        else {
             continue;
         };
         for matrix in matrices {
@@ -29,7 +31,7 @@ pub(super) fn fold_into_weights(graph: &mut Graph) {
                 rewritten.insert(*matrix, nodes);
             }
         }
-        norm.become_bare(graph, id);
+        norm.strip_parameters(graph, id);
     }
     let nodes = graph.nodes().iter().enumerate();
     let nodes = nodes
@@ -52,18 +54,19 @@ fn readers(graph: &Graph) -> HashMap<ValueId, Vec<NodeId>> {
 }
 
 /// `γ` and `β` of a LayerNormalization over the last axis.
-struct Norm {
+struct LayerNorm {
     scale: Vec<f64>,
     shift: Vec<f64>,
 }
 
-impl Norm {
-    fn of(graph: &Graph, node: &Node) -> Option<(ValueId, Self)> {
+impl LayerNorm {
+    /// The output and the parameters of the node.
+    fn from_node(graph: &Graph, node: &Node) -> Option<(ValueId, Self)> {
         let output = node.optional_output(0).filter(|_| node.op_type == "LayerNormalization")?;
-        let alone = node.outputs.iter().skip(1).all(Option::is_none);
+        let has_one_output = node.outputs.iter().skip(1).all(Option::is_none);
         let shape = graph.shape(output).ok()?;
         let axis = shape.axis(node.attributes.int("axis", -1).ok()?).ok()?;
-        let width = shape.0.last()?.fixed().filter(|_| alone && axis + 1 == shape.rank())?;
+        let width = shape.0.last()?.fixed().filter(|_| has_one_output && axis + 1 == shape.rank())?;
         let vector = |id: ValueId| -> Option<Vec<f64>> {
             let constant = graph.constant(id).filter(|constant| constant.dims() == [width])?;
             Some(constant.to_f32()?.into_iter().map(f64::from).collect())
@@ -77,7 +80,7 @@ impl Norm {
     }
 
     /// Whether the node multiplies what it reads by a constant matrix.
-    fn fits(&self, graph: &Graph, id: NodeId) -> bool {
+    fn can_fold_into(&self, graph: &Graph, id: NodeId) -> bool {
         let node = graph.node(id);
         let weights = node.optional_input(1).and_then(|id| graph.constant(id));
         node.op_type == "MatMul"
@@ -105,13 +108,13 @@ impl Norm {
         for row in scaled.chunks_exact_mut(columns) {
             row.iter_mut().zip(&sums).for_each(|(weight, sum)| *weight -= sum / rows as f64);
         }
-        let weights = graph.add_constant(&format!("{}/centred", node.name), rounded(&dims, &scaled));
+        let weights = graph.add_constant(&format!("{}/centred", node.name), f32_tensor(&dims, &scaled));
         let mut multiply = node.clone();
         multiply.inputs[1] = Some(weights);
         if bias.iter().all(|bias| *bias == 0.0) {
             return Some(vec![multiply]);
         }
-        let bias = graph.add_constant(&format!("{}/bias", node.name), rounded(&[columns], &bias));
+        let bias = graph.add_constant(&format!("{}/bias", node.name), f32_tensor(&[columns], &bias));
         let tensor_type = graph.value(node.optional_output(0)?).tensor_type.clone();
         let product = graph.add_fresh_value(&format!("{}/product", node.name), tensor_type);
         multiply.outputs = vec![Some(product)];
@@ -125,8 +128,8 @@ impl Norm {
         Some(vec![multiply, add])
     }
 
-    /// Leaves `x̂` alone in place of the LayerNormalization.
-    fn become_bare(&self, graph: &mut Graph, id: NodeId) {
+    /// Makes the node compute `x̂`: the scale becomes one, the shift is removed.
+    fn strip_parameters(&self, graph: &mut Graph, id: NodeId) {
         let ones = Tensor::from_f32(&[self.scale.len()], &vec![1.0; self.scale.len()]);
         let ones = graph.add_constant(&format!("{}/ones", graph.node(id).name), ones);
         let node = graph.node_mut(id);

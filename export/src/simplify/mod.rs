@@ -4,34 +4,37 @@
 //! does not depend on the images now: what remains needs the batch size or the pixels. Every rewrite keeps the
 //! results of the graph for every batch size; those of layers change the last bits.
 //!
-//! In the order in which they are applied:
-//! - shapes: `fold` what is known, `unexpand`, `noop`, `strided` views, `pairs`, and `sources` of sizes;
-//! - layers: `gelu` recognised, `absorb`, `affine` and `layer_norm` move normalisation into weights (`layer`);
-//! - transformers: `unbind` and `parts` separate projections, `tokens` computes what a token needs, `heads` brings heads to the
-//!   front, `rows` makes linear layers Gemm.
+//! The passes, in the order in which they run:
+//! - shapes: constant folding (`fold`), `redundant_expand`, `noop`, `strided` views, `merge_adjacent`, and `shape_source`;
+//! - layers: `gelu` is recognised; `fold_affine`, `affine` and `layer_norm` fold normalisation into weights (`layer`);
+//! - transformers: `unbind` and `split_qkv` separate the projections, `select_tokens` computes only the tokens that are
+//!   used, `attention_heads` moves the head axis to the front, `linear_to_gemm` makes linear layers Gemm.
+//!
+//! Three passes run on gradient graphs only: `expand_gelu` before differentiation, `factor` and `blocked_layout` after it.
+//! `fuse` replaces operators by those that our kernels implement.
 
-mod absorb;
 mod affine;
+mod attention_heads;
+mod blocked_layout;
+mod expand_gelu;
 mod factor;
 mod fold;
+mod fold_affine;
 mod fuse;
 mod gelu;
-mod heads;
 mod layer;
 mod layer_norm;
-mod layout;
+mod linear_to_gemm;
+mod merge_adjacent;
 mod noop;
-mod open_gelu;
-mod pairs;
-mod parts;
-mod rows;
-mod sources;
+mod redundant_expand;
+mod select_tokens;
+mod shape_source;
+mod split_qkv;
 mod strided;
 #[cfg(test)]
 mod tests;
-mod tokens;
 mod unbind;
-mod unexpand;
 
 use std::collections::HashMap;
 
@@ -39,81 +42,82 @@ use crate::error::Result;
 use crate::graph::{Attributes, Graph, Node, Shape, TensorType, ValueId};
 use crate::shape;
 use crate::tensor::Tensor;
-pub(crate) use factor::take_out as take_out_factors;
+pub(crate) use blocked_layout::enter_blocked_layout;
+pub(crate) use expand_gelu::expand_gelu;
+pub(crate) use factor::factor_out_common;
 pub(crate) use fuse::fuse;
-pub(crate) use layout::enter_blocks;
-pub(crate) use open_gelu::open_gelus;
 
 /// Rewrites a graph at the working opset (see [`upgrade`](crate::upgrade)); its types are inferred anew.
 ///
 /// # Errors
 /// As [`shape::infer`].
 pub fn simplify(graph: &mut Graph) -> Result<()> {
-    work_out_shapes(graph)?;
-    tidy(graph);
-    layers(graph)?;
-    transformers(graph)?;
-    pairs::channels_last(graph);
-    tidy(graph);
+    fold_shape_arithmetic(graph)?;
+    clean_up(graph);
+    fold_into_layers(graph)?;
+    rewrite_transformers(graph)?;
+    merge_adjacent::transpose_before_flatten(graph);
+    clean_up(graph);
     shape::infer(graph)
 }
 
-/// Computes what does not depend on the images, and lets views of a batch read each image by itself.
+/// Computes what does not depend on the images, and makes strided views of the batch read each image by itself.
 ///
 /// # Errors
 /// As [`shape::infer`].
-pub(crate) fn work_out_shapes(graph: &mut Graph) -> Result<()> {
+pub(crate) fn fold_shape_arithmetic(graph: &mut Graph) -> Result<()> {
     fold::constants(graph)?;
     fold::reshape_targets(graph);
-    unexpand::skip_expansions(graph);
+    redundant_expand::bypass(graph);
     noop::remove(graph);
-    strided::by_image(graph)
+    strided::gather_per_image(graph)
 }
 
-/// Moves what is constant into the weights of layers.
-fn layers(graph: &mut Graph) -> Result<()> {
+/// Folds constant scales, shifts and normalisation into the weights of layers.
+fn fold_into_layers(graph: &mut Graph) -> Result<()> {
     gelu::recognise(graph);
-    sources::look_through(graph);
-    absorb::flatten_first(graph);
-    absorb::in_front(graph);
-    absorb::behind(graph);
-    affine::normalise_in_place(graph);
+    shape_source::read_earliest(graph);
+    fold_affine::flatten_before(graph);
+    fold_affine::fold_preceding(graph);
+    fold_affine::fold_following(graph);
+    affine::normalise_channels_last(graph);
     layer_norm::fold_into_weights(graph);
-    fold_affine(graph)
+    fold_into_matmul(graph)
 }
 
-/// Computes less for tokens that few look at, and arranges products as the runtime likes them.
-fn transformers(graph: &mut Graph) -> Result<()> {
-    unbind::as_split(graph)?;
-    tidy(graph);
-    pairs::within_stacks(graph);
+/// Computes only the tokens that are used, and arranges matrix products as the runtime runs them fastest.
+fn rewrite_transformers(graph: &mut Graph) -> Result<()> {
+    unbind::rewrite_as_split(graph)?;
+    clean_up(graph);
+    merge_adjacent::stacked_transposes(graph);
     graph.prune();
-    tidy(graph);
-    parts::separate(graph);
-    tokens::pull_up(graph);
+    clean_up(graph);
+    split_qkv::split_projections(graph);
+    select_tokens::hoist(graph);
     shape::infer(graph)?;
-    heads::in_front(graph)?;
-    fold_affine(graph)?;
-    rows::as_gemm(graph);
-    rows::activate_first(graph);
+    attention_heads::move_to_front(graph)?;
+    fold_into_matmul(graph)?;
+    linear_to_gemm::rewrite(graph);
+    linear_to_gemm::activation_before_reshape(graph);
     Ok(())
 }
 
-fn fold_affine(graph: &mut Graph) -> Result<()> {
+/// Folds affine maps into the MatMul that reads them, and merges the biases that this leaves.
+fn fold_into_matmul(graph: &mut Graph) -> Result<()> {
     affine::fold_into_weights(graph);
     affine::merge_biases(graph);
     graph.prune();
     shape::infer(graph)
 }
 
-/// Merges transpositions, and changes of shape, that follow each other. Typed graphs stay typed.
-pub(crate) fn tidy(graph: &mut Graph) {
-    pairs::merge(graph);
+/// Merges adjacent Transposes and adjacent Reshapes, and removes no-ops. Typed graphs stay typed.
+pub(crate) fn clean_up(graph: &mut Graph) {
+    merge_adjacent::merge(graph);
     noop::remove(graph);
 }
 
-/// A Reshape of `input` to `shape`; its output is a new value of that type. `None` for an empty shape, or one with two
-/// multiples of the batch.
+/// A Reshape of `input` to `shape`; its output is a new value of that type. `None` if a dimension is 0, or if two
+/// dimensions depend on the batch.
 fn reshape_node(graph: &mut Graph, name: &str, input: ValueId, shape: &Shape) -> Option<Node> {
     let dtype = graph.tensor_type(input).ok()?.dtype;
     let empty = shape.0.iter().any(|dim| dim.fixed() == Some(0));
@@ -130,7 +134,7 @@ fn reshape_node(graph: &mut Graph, name: &str, input: ValueId, shape: &Shape) ->
 }
 
 /// How often each value is used, by nodes and as an output of the graph.
-fn uses(graph: &Graph) -> HashMap<ValueId, usize> {
+fn use_counts(graph: &Graph) -> HashMap<ValueId, usize> {
     let mut uses = HashMap::new();
     let inputs = graph.nodes().iter().flat_map(|node| node.inputs.iter().flatten());
     for id in inputs.chain(graph.outputs()) {

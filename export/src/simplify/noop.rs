@@ -1,21 +1,21 @@
-//! Nodes that return their input.
+//! Removes nodes that return their input unchanged.
 
 use std::collections::HashMap;
 
-use super::uses;
+use super::use_counts;
 use crate::graph::{Graph, Node, ValueId};
 use crate::shape::{Known, LARGEST_FOLLOWED, NodeView, axis_ranges, permutation};
 
-/// Removes them.
+/// Removes all such nodes.
 pub(super) fn remove(graph: &mut Graph) {
-    let uses = uses(graph);
-    let pairs: Vec<(ValueId, ValueId)> =
+    let uses = use_counts(graph);
+    let bypasses: Vec<(ValueId, ValueId)> =
         graph.nodes().iter().filter_map(|node| bypass(graph, node, &uses)).collect();
     let mut replaced: HashMap<ValueId, ValueId> = HashMap::new();
-    // Nodes are in topological order, so that a chain of such nodes ends at its very first input.
-    for (output, input) in pairs {
+    // Nodes are in topological order, so that a chain of such nodes is replaced by its very first input.
+    for (output, input) in bypasses {
         let input = replaced.get(&input).copied().unwrap_or(input);
-        if can_stand_for(graph, output, input) {
+        if can_replace(graph, output, input) {
             replaced.insert(output, input);
         }
     }
@@ -25,8 +25,8 @@ pub(super) fn remove(graph: &mut Graph) {
     graph.prune();
 }
 
-/// The graph keeps an output of its own: not one that is an input or a constant.
-fn can_stand_for(graph: &Graph, output: ValueId, input: ValueId) -> bool {
+/// An output of the graph must not become one of its inputs or a constant.
+fn can_replace(graph: &Graph, output: ValueId, input: ValueId) -> bool {
     !graph.outputs().contains(&output)
         || !(graph.inputs().contains(&input) || graph.constant(input).is_some())
 }

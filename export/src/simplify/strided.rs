@@ -1,8 +1,8 @@
-//! A Gather from all elements of a batch whose indices walk from image to image: what PyTorch's `as_strided` becomes.
+//! Rewrites a strided view of the batch, PyTorch's `as_strided`, as a Gather within each image.
 //!
 //! The dynamo exporter writes some views as `Gather(flat, i)` with `flat` `[k·N]` and `i[n, …] = k·n + c[…]`, the `k·n` as
-//! `Range(0, N, 1)·k`. Image `n` then reads its own elements only, which no later rule could tell from one that reads
-//! another image's. Here it becomes a Gather by the constant `c` from axis 1 of `[N, k]`.
+//! `Range(0, N, 1)·k`. Image `n` then reads only its own elements, but a Gather along an axis with the batch looks as if it
+//! could read those of another image. Here it becomes a Gather with the constant indices `c` along axis 1 of `[N, k]`.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use crate::tensor::Tensor;
 ///
 /// # Errors
 /// As [`crate::shape::infer_node`].
-pub(super) fn by_image(graph: &mut Graph) -> Result<()> {
+pub(super) fn gather_per_image(graph: &mut Graph) -> Result<()> {
     let found: Vec<Strided> = {
         let search = Search { graph, producers: graph.producers() };
         graph.nodes().iter().filter_map(|node| search.strided(node)).collect()
@@ -39,8 +39,8 @@ struct Strided {
     output: ValueId,
 }
 
-/// `slope·n + offsets` at image `n`; the axis of the images, if there is one, has size 1 in `offsets`.
-struct Rows {
+/// Indices `slope·n + offsets` for image `n`; in `offsets` the batch axis, if there is one, has size 1.
+struct AffineIndices {
     slope: i64,
     offsets: Array<i64>,
 }
@@ -58,41 +58,44 @@ impl Search<'_> {
         let (flat, indices) = (node.optional_input(0)?, node.optional_input(1)?);
         let [Dim::Batch(elements)] = self.graph.shape(flat).ok()?.0[..] else { return None };
         let (&Dim::N, _) = self.graph.shape(indices).ok()?.0.split_first()? else { return None };
-        let rows = self.rows(indices)?;
+        let affine = self.indices_of(indices)?;
         let inside = |offset: &i64| usize::try_from(*offset).is_ok_and(|offset| offset < elements);
-        if rows.slope != i64::try_from(elements).ok()? || !rows.offsets.elements().iter().all(inside) {
+        if affine.slope != i64::try_from(elements).ok()? || !affine.offsets.elements().iter().all(inside) {
             return None;
         }
-        let offsets = rows.offsets.reshaped(&rows.offsets.dims()[1..])?;
+        let offsets = affine.offsets.reshaped(&affine.offsets.dims()[1..])?;
         Some(Strided { name: node.name.clone(), flat, elements, offsets, output: node.optional_output(0)? })
     }
 
-    /// The value as a function of the image, where it is such a sum.
-    fn rows(&self, id: ValueId) -> Option<Rows> {
+    /// The value as an affine function of the number of the image, if it is one.
+    fn indices_of(&self, id: ValueId) -> Option<AffineIndices> {
         let dims = per_image(self.graph.shape(id).ok()?)?;
         if let Some(constant) = self.graph.constant(id) {
-            let offsets = numbers(&Content::of(constant)?)?;
-            return Some(Rows { slope: 0, offsets });
+            let offsets = integers(&Content::of(constant)?)?;
+            return Some(AffineIndices { slope: 0, offsets });
         }
         let node = self.graph.node(*self.producers.get(&id)?);
-        let input = |index: usize| self.rows(node.optional_input(index)?);
+        let input = |index: usize| self.indices_of(node.optional_input(index)?);
         match node.op_type.as_str() {
-            "Range" => {
-                self.counts_images(node).then_some(Rows { slope: 1, offsets: Array::new(dims, vec![0])? })
-            }
+            "Range" => self
+                .counts_images(node)
+                .then_some(AffineIndices { slope: 1, offsets: Array::new(dims, vec![0])? }),
             "Unsqueeze" | "Reshape" | "Squeeze" => {
-                let rows = input(0)?;
-                let kept = rows.slope == 0 || self.begins_with_images(node);
-                kept.then_some(Rows { offsets: rows.offsets.reshaped(&dims)?, ..rows })
+                let affine = input(0)?;
+                let kept = affine.slope == 0 || self.begins_with_images(node);
+                kept.then_some(AffineIndices { offsets: affine.offsets.reshaped(&dims)?, ..affine })
             }
             "Expand" => {
-                let rows = input(0)?;
-                Some(Rows { offsets: rows.offsets.broadcast(&dims)?, ..rows })
+                let affine = input(0)?;
+                Some(AffineIndices { offsets: affine.offsets.broadcast(&dims)?, ..affine })
             }
             "Add" => {
                 let (a, b) = (input(0)?, input(1)?);
                 let offsets = a.offsets.zip(&b.offsets, &dims, |a, b| a.checked_add(*b))?;
-                Some(Rows { slope: a.slope.checked_add(b.slope)?, offsets: all(&offsets)? })
+                Some(AffineIndices {
+                    slope: a.slope.checked_add(b.slope)?,
+                    offsets: collect_known(&offsets)?,
+                })
             }
             "Mul" => product(&input(0)?, &input(1)?, &dims),
             _ => None,
@@ -109,7 +112,7 @@ impl Search<'_> {
         is(0, 0) && is(2, 1) && images.is_some_and(|shape| shape.0 == [Dim::N])
     }
 
-    /// Whether the images are the first axis before and behind a change of shape.
+    /// Whether the batch is the first axis before and after a change of shape.
     fn begins_with_images(&self, node: &Node) -> bool {
         [node.optional_input(0), node.optional_output(0)].iter().all(|id| {
             id.is_some_and(|id| self.graph.shape(id).is_ok_and(|shape| shape.0.first() == Some(&Dim::N)))
@@ -117,7 +120,7 @@ impl Search<'_> {
     }
 }
 
-/// The dimensions with 1 for the images, where no other dimension depends on the batch.
+/// The dimensions with 1 for the batch; `None` if more than one dimension depends on the batch.
 fn per_image(shape: &Shape) -> Option<Vec<usize>> {
     let mut images = 0;
     let size = |dim: &Dim| match *dim {
@@ -131,17 +134,17 @@ fn per_image(shape: &Shape) -> Option<Vec<usize>> {
     (images <= 1).then_some(dims)
 }
 
-fn numbers(content: &Content) -> Option<Array<i64>> {
+fn integers(content: &Content) -> Option<Array<i64>> {
     let Content::Int(array) = content else { return None };
-    all(&array.map(|symbol: &Symbol| symbol.int()))
+    collect_known(&array.map(|symbol: &Symbol| symbol.int()))
 }
 
-fn all(array: &Array<Option<i64>>) -> Option<Array<i64>> {
+fn collect_known(array: &Array<Option<i64>>) -> Option<Array<i64>> {
     Array::new(array.dims().to_vec(), array.elements().iter().copied().collect::<Option<_>>()?)
 }
 
-/// A product in which at most one factor depends on the image, and is then multiplied by one number.
-fn product(a: &Rows, b: &Rows, dims: &[usize]) -> Option<Rows> {
+/// The product, if at most one factor depends on the image, and the other is then a single number.
+fn product(a: &AffineIndices, b: &AffineIndices, dims: &[usize]) -> Option<AffineIndices> {
     let (varying, constant) = if a.slope == 0 { (b, a) } else { (a, b) };
     let slope = match constant.offsets.elements() {
         _ if constant.slope != 0 => return None,
@@ -150,7 +153,7 @@ fn product(a: &Rows, b: &Rows, dims: &[usize]) -> Option<Rows> {
         _ => return None,
     };
     let offsets = varying.offsets.zip(&constant.offsets, dims, |a, b| a.checked_mul(*b))?;
-    Some(Rows { slope, offsets: all(&offsets)? })
+    Some(AffineIndices { slope, offsets: collect_known(&offsets)? })
 }
 
 /// `Gather(Reshape(flat, [N, k]), c, axis=1)`

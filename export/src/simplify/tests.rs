@@ -794,7 +794,7 @@ fn a_gelu_written_out_leaves_its_factors_in_the_layers_around() {
     });
     let mut simple = simplified(&file);
     assert_eq!(operators(&simple), ["Gemm", "Gelu", "Gemm"]);
-    super::open_gelus(&mut simple).unwrap();
+    super::expand_gelu(&mut simple).unwrap();
     assert_eq!(operators(&simple), ["Gemm", "Erf", "Add", "Mul", "Gemm"]);
     assert_equal_results(&file, &simple, 1e-5);
 }
@@ -802,12 +802,12 @@ fn a_gelu_written_out_leaves_its_factors_in_the_layers_around() {
 #[test]
 fn a_gelu_without_layers_around_keeps_its_factors_and_the_tanh_form_stays() {
     let mut exact = simplified(&graph(20, "f32[N,8]", |graph, x| push(graph, "Gelu", &[x], "")));
-    super::open_gelus(&mut exact).unwrap();
+    super::expand_gelu(&mut exact).unwrap();
     assert_eq!(operators(&exact), ["Mul", "Erf", "Add", "Mul", "Mul"]);
     assert_equal_results(&graph(20, "f32[N,8]", |graph, x| push(graph, "Gelu", &[x], "")), &exact, 1e-6);
     let mut tanh =
         simplified(&graph(20, "f32[N,8]", |graph, x| push(graph, "Gelu", &[x], "approximate=tanh")));
-    super::open_gelus(&mut tanh).unwrap();
+    super::expand_gelu(&mut tanh).unwrap();
     assert_eq!(operators(&tanh), ["Gelu"]);
 }
 
@@ -831,7 +831,7 @@ fn a_common_factor_of_two_products_is_taken_out() {
     for (read_twice, before, after) in [(false, 3, 2), (true, 3, 3)] {
         let file = sum_of_products(read_twice);
         let mut graph = upgrade(&file).unwrap();
-        super::take_out_factors(&mut graph);
+        super::factor_out_common(&mut graph);
         assert_eq!((count(&file), count(&graph)), (before, after), "read twice: {read_twice}");
         assert_equal_results(&file, &graph, 1e-5);
     }
@@ -845,7 +845,7 @@ fn a_factor_that_is_the_whole_of_one_side_leaves_a_one() {
         push(graph, "Add", &[x, product], "")
     });
     let mut graph = upgrade(&file).unwrap();
-    super::take_out_factors(&mut graph);
+    super::factor_out_common(&mut graph);
     assert_eq!(operators(&graph), ["Sin", "Add", "Mul"]);
     assert_equal_results(&file, &graph, 1e-6);
 }
@@ -910,7 +910,7 @@ fn expand_behind_logits(channels: usize) -> (Graph, ValueId) {
 fn what_a_backward_pass_expands_enters_the_blocks_of_convolutions() {
     let (before, logits) = expand_behind_logits(16);
     let mut after = before.clone();
-    super::enter_blocks(&mut after, logits);
+    super::enter_blocked_layout(&mut after, logits);
     assert_eq!(operators(&after), ["GlobalAveragePool", "Flatten", "Expand", "AveragePool", "Mul", "Conv"]);
     assert_equal_results(&before, &after, 1e-6);
 }
@@ -918,6 +918,6 @@ fn what_a_backward_pass_expands_enters_the_blocks_of_convolutions() {
 #[test]
 fn channels_that_make_no_blocks_stay_in_rows() {
     let (mut graph, logits) = expand_behind_logits(12);
-    super::enter_blocks(&mut graph, logits);
+    super::enter_blocked_layout(&mut graph, logits);
     assert!(!operators(&graph).contains(&"AveragePool"));
 }

@@ -1,28 +1,29 @@
-//! One projection for query, key and value, cut on an axis of their own: `[N, T, 3, H, d] → [3, N, H, T, d]`.
+//! Rewrites a joint projection of query, key and value that is unbound along an axis of its own as a Split.
 //!
-//! So timm and torchvision write it, and exporters pick each of the three by Gather, Slice or Split. As a Split of the
-//! projection, with the heads brought forward in each part, it is what `parts` and `heads` know.
+//! timm and torchvision permute `[N, T, 3, H, d] → [3, N, H, T, d]` and unbind the first axis, which exporters write as
+//! Gather, Slice or Split. As a Split of the projection, with one Transpose for each part, `split_qkv` and
+//! `attention_heads` recognise it.
 
 use std::collections::HashMap;
 
-use super::affine::addends;
-use super::uses;
+use super::affine::bias_addition;
+use super::use_counts;
 use crate::error::Result;
 use crate::graph::{Attributes, Builder, Dim, Graph, Node, NodeId, Shape, ValueId};
 use crate::shape::{Known, LARGEST_FOLLOWED, NodeView, axis_ranges, permutation, split_sizes};
 
-/// Rewrites every projection that is cut so.
+/// Rewrites every such projection.
 ///
 /// # Errors
 /// As [`crate::shape::infer_node`].
-pub(super) fn as_split(graph: &mut Graph) -> Result<()> {
-    let found: Vec<Cut> = {
-        let (producers, uses) = (graph.producers(), uses(graph));
-        let cut = |node: &Node| cut(graph, &producers, &uses, node);
-        graph.nodes().iter().filter_map(cut).collect()
+pub(super) fn rewrite_as_split(graph: &mut Graph) -> Result<()> {
+    let found: Vec<UnboundProjection> = {
+        let (producers, uses) = (graph.producers(), use_counts(graph));
+        let projection = |node: &Node| unbound_projection(graph, &producers, &uses, node);
+        graph.nodes().iter().filter_map(projection).collect()
     };
-    for cut in &found {
-        rewrite(graph, cut)?;
+    for projection in &found {
+        rewrite(graph, projection)?;
     }
     if !found.is_empty() {
         graph.sort()?;
@@ -31,8 +32,8 @@ pub(super) fn as_split(graph: &mut Graph) -> Result<()> {
     Ok(())
 }
 
-/// A projection `[N, T, S·H·d]` and what is made of its `S` parts.
-struct Cut {
+/// A projection `[N, T, S·H·d]`, and the values that its `S` parts become.
+struct UnboundProjection {
     name: String,
     projected: ValueId,
     /// `N`.
@@ -43,12 +44,12 @@ struct Cut {
     picks: Vec<(ValueId, usize)>,
 }
 
-fn cut(
+fn unbound_projection(
     graph: &Graph,
     producers: &HashMap<ValueId, NodeId>,
     uses: &HashMap<ValueId, usize>,
     transpose: &Node,
-) -> Option<Cut> {
+) -> Option<UnboundProjection> {
     let view = NodeView { graph, node: transpose, known: &Known::new(0) };
     if transpose.op_type != "Transpose" || permutation(&view).ok()? != [2, 0, 3, 1, 4] {
         return None;
@@ -60,7 +61,7 @@ fn cut(
     let sizes: Vec<usize> = sizes.iter().map(|dim| dim.fixed()).collect::<Option<_>>()?;
     let sizes: [usize; 4] = sizes.try_into().ok()?;
     let projected = read_once(split).filter(|node| node.op_type == "Reshape")?.optional_input(0)?;
-    let is_layer = read_once(projected).is_some_and(|node| addends(graph, node).is_some());
+    let is_layer = read_once(projected).is_some_and(|node| bias_addition(graph, node).is_some());
     let columns = sizes[1..].iter().try_fold(1_usize, |product, size| product.checked_mul(*size))?;
     let shape = [*batch, Dim::Fixed(sizes[0]), Dim::Fixed(columns)];
     if !is_layer || columns == 0 || graph.shape(projected).ok()?.0 != shape {
@@ -71,7 +72,7 @@ fn cut(
     let picks: Vec<Vec<(ValueId, usize)>> =
         readers.map(|reader| picks(graph, reader)).collect::<Option<_>>()?;
     let complete = uses.get(&whole) == Some(&picks.len());
-    complete.then(|| Cut {
+    complete.then(|| UnboundProjection {
         name: transpose.name.clone(),
         projected,
         batch: *batch,
@@ -80,7 +81,7 @@ fn cut(
     })
 }
 
-/// The values that a node picks from the first axis, one element each, and which.
+/// The values that a node picks from the first axis, one index each, and the index.
 fn picks(graph: &Graph, reader: &Node) -> Option<Vec<(ValueId, usize)>> {
     let view = NodeView { graph, node: reader, known: &Known::new(LARGEST_FOLLOWED) };
     let output = reader.optional_output(0)?;
@@ -108,16 +109,16 @@ fn picks(graph: &Graph, reader: &Node) -> Option<Vec<(ValueId, usize)>> {
     }
 }
 
-fn rewrite(graph: &mut Graph, cut: &Cut) -> Result<()> {
-    let [tokens, count, heads, width] = cut.sizes;
-    let in_heads = [cut.batch, Dim::Fixed(tokens), Dim::Fixed(heads), Dim::Fixed(width)];
+fn rewrite(graph: &mut Graph, projection: &UnboundProjection) -> Result<()> {
+    let [tokens, count, heads, width] = projection.sizes;
+    let in_heads = [projection.batch, Dim::Fixed(tokens), Dim::Fixed(heads), Dim::Fixed(width)];
     let in_heads = Shape(in_heads.to_vec()).reshape_target()?;
-    let mut builder = Builder::new(graph, format!("{}/parts", cut.name));
+    let mut builder = Builder::new(graph, format!("{}/parts", projection.name));
     let sizes = builder.ints(&vec![(heads * width) as i64; count]);
     let axis = Attributes::from_pairs([("axis", 2.into())]);
-    let parts = builder.node("Split", vec![Some(cut.projected), Some(sizes)], axis, count)?;
-    let mut picked = Vec::with_capacity(cut.picks.len());
-    for (value, index) in &cut.picks {
+    let parts = builder.node("Split", vec![Some(projection.projected), Some(sizes)], axis, count)?;
+    let mut picked = Vec::with_capacity(projection.picks.len());
+    for (value, index) in &projection.picks {
         let Some(part) = parts.get(*index) else { continue };
         let target = builder.ints(&in_heads);
         let split = builder.op("Reshape", &[*part, target])?;

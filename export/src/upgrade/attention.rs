@@ -1,18 +1,19 @@
-//! Attention and RotaryEmbedding, written out as products and Softmax.
+//! Decomposes Attention and RotaryEmbedding into MatMul, Softmax and elementwise operators.
 //!
-//! The rewrites of attention and the gradient rules then see one form, whichever opset the exporter chose. The scale
-//! multiplies the queries, which are fewer numbers than the scores. Operator pages: ONNX `Attention-23`,
+//! Newer exporters write attention as one operator, older ones as its parts. After this the simplifier and the gradient rules
+//! see only the parts. The scale is applied to the queries, because they have fewer elements than the scores. Axes in
+//! comments: `N` images, `H` heads, `S` queries, `T` keys, `d` width of a head. Operator pages: ONNX `Attention-23`,
 //! `RotaryEmbedding-23`; Vaswani et al. 2017, Su et al. 2021 (RoFormer).
 
-use super::written::result;
+use super::decompose::identity;
 use crate::error::{Error, Result};
 use crate::graph::{Attribute, Attributes, Builder, Dim, Graph, Node, Shape, ValueId};
 use crate::tensor::{DataType, Tensor};
 
-/// Inputs and outputs of Attention that hold a cache.
+/// Inputs of Attention for a key-value cache.
 const CACHES: [usize; 3] = [4, 5, 6];
 
-/// Attributes of opset 25; -1 means everything.
+/// Attributes of opset 25 for attention within a window; -1 means no limit.
 const WINDOWS: [&str; 2] = ["left_window_size", "right_window_size"];
 
 /// `softmax(scale·Q·Kᵀ + mask)·V` for each head.
@@ -36,33 +37,33 @@ pub(super) fn attention(graph: &mut Graph, node: Node) -> Result<Vec<Node>> {
     let mut builder = Builder::new(graph, node.name.clone());
     let builder = &mut builder;
     let [query_heads, key_heads] = ["q_num_heads", "kv_num_heads"].map(|name| node.attributes.int(name, 0));
-    let query = in_heads(builder, node.input(0)?, query_heads?)?;
-    let key = in_heads(builder, node.input(1)?, key_heads?)?;
-    let value = in_heads(builder, node.input(2)?, node.attributes.int("kv_num_heads", 0)?)?;
-    let joined = builder.graph().shape(node.input(0)?)?.rank() == 3;
+    let query = split_heads(builder, node.input(0)?, query_heads?)?;
+    let key = split_heads(builder, node.input(1)?, key_heads?)?;
+    let value = split_heads(builder, node.input(2)?, node.attributes.int("kv_num_heads", 0)?)?;
+    let heads_are_merged = builder.graph().shape(node.input(0)?)?.rank() == 3;
 
-    let scale = default_scale(builder, &node, query)?;
+    let scale = query_scale(builder, &node, query)?;
     let scale = builder.scalar(scale);
     let query = builder.op("Mul", &[query, scale])?;
     let transposed = permuted(builder, key, [0, 1, 3, 2])?; // [N, H, d, T]
     let scores = grouped_product(builder, query, transposed)?; // [N, H, S, T]
-    let scores = capped(builder, &node, scores)?;
-    let shares = shares(builder, &node, scores)?;
-    let mut averages = grouped_product(builder, shares, value)?; // [N, H, S, d]
-    if joined {
-        let [batch, heads, tokens, width] = four(builder.graph().shape(averages)?)?;
+    let scores = softcap(builder, &node, scores)?;
+    let probabilities = masked_softmax(builder, &node, scores)?;
+    let mut context = grouped_product(builder, probabilities, value)?; // [N, H, S, d]
+    if heads_are_merged {
+        let [batch, heads, tokens, width] = four_dims(builder.graph().shape(context)?)?;
         let columns = heads.times(width).ok_or_else(|| Error::shape("heads that depend on the batch"))?;
-        averages = permuted(builder, averages, [0, 2, 1, 3])?;
-        averages = reshaped(builder, averages, vec![batch, tokens, columns])?;
+        context = permuted(builder, context, [0, 2, 1, 3])?;
+        context = reshaped(builder, context, vec![batch, tokens, columns])?;
     }
-    Ok(vec![result(node, averages)?])
+    Ok(vec![identity(node, context)?])
 }
 
 /// `[N, S, H·d]` as `[N, H, S, d]`.
-fn in_heads(builder: &mut Builder<'_>, value: ValueId, heads: i64) -> Result<ValueId> {
+fn split_heads(builder: &mut Builder<'_>, value: ValueId, heads: i64) -> Result<ValueId> {
     let shape = builder.graph().shape(value)?.clone();
     let &[batch, tokens, columns] = &shape.0[..] else {
-        four(&shape)?;
+        four_dims(&shape)?;
         return Ok(value);
     };
     let heads = Dim::Fixed(usize::try_from(heads).unwrap_or(0));
@@ -72,16 +73,18 @@ fn in_heads(builder: &mut Builder<'_>, value: ValueId, heads: i64) -> Result<Val
     permuted(builder, split, [0, 2, 1, 3])
 }
 
-fn default_scale(builder: &Builder<'_>, node: &Node, query: ValueId) -> Result<f32> {
-    let [.., width] = four(builder.graph().shape(query)?)?;
+/// The attribute `scale`, or `1/√d`.
+fn query_scale(builder: &Builder<'_>, node: &Node, query: ValueId) -> Result<f32> {
+    let [.., width] = four_dims(builder.graph().shape(query)?)?;
     let width = width.fixed().ok_or_else(|| Error::shape("a head's width depends on the batch"))?;
     node.attributes.float("scale", (width as f64).sqrt().recip() as f32)
 }
 
-/// `left·right` for `left` `[N, H, S, ·]` and `right` `[N, G, ·, ·]`, where `H / G` heads of `left` share one of `right`.
+/// Grouped-query product `left·right` of `left` `[N, H, S, ·]` and `right` `[N, G, ·, ·]`: `H / G` heads of `left` share one
+/// of `right`.
 fn grouped_product(builder: &mut Builder<'_>, left: ValueId, right: ValueId) -> Result<ValueId> {
-    let [batch, heads, tokens, inner] = four(builder.graph().shape(left)?)?;
-    let [_, groups, _, columns] = four(builder.graph().shape(right)?)?;
+    let [batch, heads, tokens, inner] = four_dims(builder.graph().shape(left)?)?;
+    let [_, groups, _, columns] = four_dims(builder.graph().shape(right)?)?;
     if heads == groups {
         return builder.op("MatMul", &[left, right]);
     }
@@ -92,8 +95,8 @@ fn grouped_product(builder: &mut Builder<'_>, left: ValueId, right: ValueId) -> 
     reshaped(builder, product, vec![batch, heads, tokens, columns])
 }
 
-/// `c·tanh(scores / c)`, where the node has a `softcap` `c`.
-fn capped(builder: &mut Builder<'_>, node: &Node, scores: ValueId) -> Result<ValueId> {
+/// `c·tanh(scores / c)`, if the node has the attribute `softcap` `c`.
+fn softcap(builder: &mut Builder<'_>, node: &Node, scores: ValueId) -> Result<ValueId> {
     let cap = node.attributes.float("softcap", 0.0)?;
     if cap <= 0.0 {
         return Ok(scores);
@@ -104,35 +107,36 @@ fn capped(builder: &mut Builder<'_>, node: &Node, scores: ValueId) -> Result<Val
     builder.op("Mul", &[bounded, cap])
 }
 
-/// What is added to the scores: 0, −∞ where a query must not look, or what the file says; `None` for nothing.
-fn added_mask(builder: &mut Builder<'_>, node: &Node, scores: ValueId) -> Result<Option<ValueId>> {
-    let mut added = None;
-    if let Some(mask) = node.optional_input(3) {
-        added = Some(match builder.graph().tensor_type(mask)?.dtype {
+/// The mask that is added to the scores: 0 where a query attends, −∞ where it must not, or the floats of the file. `None`
+/// without a mask.
+fn additive_mask(builder: &mut Builder<'_>, node: &Node, scores: ValueId) -> Result<Option<ValueId>> {
+    let mut mask = None;
+    if let Some(input) = node.optional_input(3) {
+        mask = Some(match builder.graph().tensor_type(input)?.dtype {
             DataType::Bool => {
-                let [open, closed] = [0.0, f32::NEG_INFINITY].map(|value| builder.scalar(value));
-                builder.op("Where", &[mask, open, closed])?
+                let [visible, hidden] = [0.0, f32::NEG_INFINITY].map(|value| builder.scalar(value));
+                builder.op("Where", &[input, visible, hidden])?
             }
-            _ => mask,
+            _ => input,
         });
     }
-    let window = Window::of(node)?;
-    if window != Window::default() {
-        let mask = window.mask(&four(builder.graph().shape(scores)?)?)?;
-        let mask = builder.constant(mask);
-        added = Some(match added {
-            Some(other) => builder.op("Add", &[other, mask])?,
-            None => mask,
+    let window = AttentionWindow::from_node(node)?;
+    if window != AttentionWindow::default() {
+        let window = window.mask(&four_dims(builder.graph().shape(scores)?)?)?;
+        let window = builder.constant(window);
+        mask = Some(match mask {
+            Some(mask) => builder.op("Add", &[mask, window])?,
+            None => window,
         });
     }
-    Ok(added)
+    Ok(mask)
 }
 
-/// `softmax(scores + mask)`; zeros for a query that may look at no key, whose Softmax would be no number.
-fn shares(builder: &mut Builder<'_>, node: &Node, scores: ValueId) -> Result<ValueId> {
+/// `softmax(scores + mask)`. The probabilities of a query whose keys are all masked are zero, where Softmax alone gives NaN.
+fn masked_softmax(builder: &mut Builder<'_>, node: &Node, scores: ValueId) -> Result<ValueId> {
     let softmax =
         |builder: &mut Builder<'_>, scores| builder.op_with("Softmax", &[scores], [("axis", (-1).into())]);
-    let Some(mask) = added_mask(builder, node, scores)? else { return softmax(builder, scores) };
+    let Some(mask) = additive_mask(builder, node, scores)? else { return softmax(builder, scores) };
     let is_boolean = match node.optional_input(3) {
         Some(mask) => builder.graph().tensor_type(mask)?.dtype == DataType::Bool,
         None => false,
@@ -144,70 +148,69 @@ fn shares(builder: &mut Builder<'_>, node: &Node, scores: ValueId) -> Result<Val
     let (last, zero) = (builder.ints(&[-1]), builder.scalar(0.0));
     let lowest = builder.scalar(f32::MIN);
     let largest = builder.op("ReduceMax", &[mask, last])?;
-    let looks = builder.op("Greater", &[largest, lowest])?;
-    let mask = builder.op("Where", &[looks, mask, zero])?;
+    let attends = builder.op("Greater", &[largest, lowest])?;
+    let mask = builder.op("Where", &[attends, mask, zero])?;
     let masked = builder.op("Add", &[scores, mask])?;
-    let shares = softmax(builder, masked)?;
-    builder.op("Where", &[looks, shares, zero])
+    let probabilities = softmax(builder, masked)?;
+    builder.op("Where", &[attends, probabilities, zero])
 }
 
-/// The keys that a query looks at, by their distance; all where there is no bound.
+/// The distances at which a query attends to keys; `None` for no bound. A causal mask is the bound 0 on keys after the query.
 #[derive(Debug, Default, PartialEq)]
-struct Window {
-    /// Keys before the query.
+struct AttentionWindow {
+    /// Most positions that a key may come before the query.
     before: Option<usize>,
-    /// Keys after the query.
+    /// Most positions that a key may come after the query.
     after: Option<usize>,
 }
 
-impl Window {
-    fn of(node: &Node) -> Result<Self> {
-        // A negative size is none.
+impl AttentionWindow {
+    fn from_node(node: &Node) -> Result<Self> {
+        // A negative size means no bound.
         let size = |name: &str| Ok(usize::try_from(node.attributes.int(name, -1)?).ok());
         let (before, after) = (size("left_window_size")?, size("right_window_size")?);
         let is_causal = node.attributes.int("is_causal", 0)? != 0;
         Ok(Self { before, after: if is_causal { Some(0) } else { after } })
     }
 
-    /// `[S, T]`: 0 where the query may look, else −∞.
+    /// The mask `[S, T]`: 0 within the window, −∞ outside.
     fn mask(&self, [.., queries, keys]: &[Dim; 4]) -> Result<Tensor> {
         let (Some(queries), Some(keys)) = (queries.fixed(), keys.fixed()) else {
             return Err(Error::shape("the number of tokens depends on the batch"));
         };
         let value = |index: usize| {
             let (query, key) = (index / keys, index % keys);
-            let near = |bound: Option<usize>, distance: usize| bound.is_none_or(|bound| distance <= bound);
-            let open =
-                near(self.before, query.saturating_sub(key)) && near(self.after, key.saturating_sub(query));
-            if open { 0.0 } else { f32::NEG_INFINITY }
+            let within = |bound: Option<usize>, distance: usize| bound.is_none_or(|bound| distance <= bound);
+            let visible = within(self.before, query.saturating_sub(key))
+                && within(self.after, key.saturating_sub(query));
+            if visible { 0.0 } else { f32::NEG_INFINITY }
         };
         let values: Vec<f32> = (0..queries * keys).map(value).collect();
         Ok(Tensor::from_f32(&[queries, keys], &values))
     }
 }
 
-/// `RotaryEmbedding(x, cos, sin, position_ids)`: pairs of numbers turned by the angle of their position.
+/// `RotaryEmbedding(x, cos, sin, position_ids)`: rotates pairs of elements of a token by an angle that depends on its position.
 pub(super) fn rotary_embedding(graph: &mut Graph, node: Node) -> Result<Vec<Node>> {
     let mut builder = Builder::new(graph, node.name.clone());
     let builder = &mut builder;
     let x = node.input(0)?;
     let shape = builder.graph().shape(x)?.clone();
     let heads = node.attributes.int("num_heads", 0)?;
-    let split = in_heads(builder, x, heads)?; // [N, H, S, d]
-    let [.., width] = four(builder.graph().shape(split)?)?;
+    let split = split_heads(builder, x, heads)?; // [N, H, S, d]
+    let [.., width] = four_dims(builder.graph().shape(split)?)?;
     let width = width.fixed().ok_or_else(|| Error::shape("a head's width depends on the batch"))?;
-    let turned = match node.attributes.int("rotary_embedding_dim", 0)? {
+    let rotary_dim = match node.attributes.int("rotary_embedding_dim", 0)? {
         0 => width,
         stated => usize::try_from(stated)
             .ok()
-            .filter(|turned| *turned <= width && turned % 2 == 0)
+            .filter(|rotary_dim| *rotary_dim <= width && rotary_dim % 2 == 0)
             .ok_or_else(|| {
                 Error::format(format!("attribute `rotary_embedding_dim` is {stated} for heads of {width}"))
             })?,
     };
-    let angles = [1, 2].map(|index| angles(builder, &node, index));
-    let [cosine, sine] = angles;
-    let (front, rest) = parted(builder, split, turned, width)?;
+    let [cosine, sine] = [1, 2].map(|index| rotary_table(builder, &node, index));
+    let (front, rest) = split_rotary(builder, split, rotary_dim, width)?;
     let interleaved = node.attributes.int("interleaved", 0)? != 0;
     let front = rotated(builder, front, [cosine?, sine?], interleaved)?;
     let mut y = match rest {
@@ -218,11 +221,11 @@ pub(super) fn rotary_embedding(graph: &mut Graph, node: Node) -> Result<Vec<Node
         y = permuted(builder, y, [0, 2, 1, 3])?;
         y = reshaped(builder, y, shape.0)?;
     }
-    Ok(vec![result(node, y)?])
+    Ok(vec![identity(node, y)?])
 }
 
-/// Cosines or sines by position, `[N or 1, 1, S, d / 2]`.
-fn angles(builder: &mut Builder<'_>, node: &Node, index: usize) -> Result<ValueId> {
+/// The cosines or sines of each position, `[N or 1, 1, S, d / 2]`.
+fn rotary_table(builder: &mut Builder<'_>, node: &Node, index: usize) -> Result<ValueId> {
     let mut table = node.input(index)?;
     if let Some(positions) = node.optional_input(3) {
         table = builder.op_with("Gather", &[table, positions], [("axis", 0.into())])?;
@@ -231,27 +234,27 @@ fn angles(builder: &mut Builder<'_>, node: &Node, index: usize) -> Result<ValueI
     builder.op("Unsqueeze", &[table, axes])
 }
 
-/// The first `turned` numbers of each head, and the others.
-fn parted(
+/// The first `rotary_dim` elements of each head, which are rotated, and the others.
+fn split_rotary(
     builder: &mut Builder<'_>,
     value: ValueId,
-    turned: usize,
+    rotary_dim: usize,
     width: usize,
 ) -> Result<(ValueId, Option<ValueId>)> {
-    if turned == width {
+    if rotary_dim == width {
         return Ok((value, None));
     }
-    let sizes = builder.ints(&[turned as i64, (width - turned) as i64]);
-    let parts = last_axis_split(builder, value, sizes)?;
+    let sizes = builder.ints(&[rotary_dim as i64, (width - rotary_dim) as i64]);
+    let parts = split_last_axis(builder, value, sizes)?;
     Ok((parts[0], Some(parts[1])))
 }
 
-fn last_axis_split(builder: &mut Builder<'_>, value: ValueId, sizes: ValueId) -> Result<Vec<ValueId>> {
+fn split_last_axis(builder: &mut Builder<'_>, value: ValueId, sizes: ValueId) -> Result<Vec<ValueId>> {
     let attributes = Attributes::from_pairs([("axis", (-1).into())]);
     builder.node("Split", vec![Some(value), Some(sizes)], attributes, 2)
 }
 
-/// `(a·cos − b·sin, a·sin + b·cos)` of each pair `(a, b)`: neighbours, or number `i` of both halves.
+/// `(a·cos − b·sin, a·sin + b·cos)` of each pair `(a, b)`: adjacent elements if `interleaved`, else element `i` of each half.
 fn rotated(
     builder: &mut Builder<'_>,
     value: ValueId,
@@ -259,7 +262,7 @@ fn rotated(
     interleaved: bool,
 ) -> Result<ValueId> {
     let shape = builder.graph().shape(value)?.clone();
-    let [batch, heads, tokens, width] = four(&shape)?;
+    let [batch, heads, tokens, width] = four_dims(&shape)?;
     let half = width
         .divided_by(Dim::Fixed(2))
         .ok_or_else(|| Error::shape(format!("{width} numbers are no pairs")))?;
@@ -273,18 +276,18 @@ fn rotated(
         part = 1;
     }
     let sizes = builder.ints(&[part, part]);
-    let parts = last_axis_split(builder, pairs, sizes)?;
+    let parts = split_last_axis(builder, pairs, sizes)?;
     let products = |builder: &mut Builder<'_>, op_type: &str, [left, right]: [ValueId; 2]| {
         let (left, right) = (builder.op("Mul", &[parts[0], left])?, builder.op("Mul", &[parts[1], right])?);
         builder.op(op_type, &[left, right])
     };
     let real = products(builder, "Sub", [cosine, sine])?;
     let imaginary = products(builder, "Add", [sine, cosine])?;
-    let turned = builder.op_with("Concat", &[real, imaginary], [("axis", (-1).into())])?;
-    reshaped(builder, turned, shape.0)
+    let rotated = builder.op_with("Concat", &[real, imaginary], [("axis", (-1).into())])?;
+    reshaped(builder, rotated, shape.0)
 }
 
-fn four(shape: &Shape) -> Result<[Dim; 4]> {
+fn four_dims(shape: &Shape) -> Result<[Dim; 4]> {
     shape.0.clone().try_into().map_err(|_| {
         Error::shape(format!("{shape}, wanted [N, tokens, columns] or [N, heads, tokens, width]"))
     })

@@ -1,39 +1,40 @@
-//! Lifts a graph to the one opset that shape inference, simplification and the gradient rules know.
+//! Upgrades a graph to the one opset that shape inference, simplification and the gradient rules know.
 //!
-//! Operators changed their form over the years: axes moved from attributes to inputs, Softmax stopped flattening,
-//! BatchNormalization lost and gained a mode. `changes` lists those changes with the opset that made each;
-//! every node of an older file passes through the ones that concern it. Composite operators, and those of `ai.onnx.ml`, are
-//! written out. What the operators compute stays the same.
-//! On the way, `unfold` writes out If and Loop: their bodies are in the opset of the file, and whether a
-//! condition is constant is known only where the shapes before it are.
+//! Operators changed over the opsets: axes moved from attributes to inputs, Softmax stopped flattening its input,
+//! BatchNormalization lost and gained a mode. `adapters` lists these changes, each with the opset that made it. Every node of
+//! an older file passes through the adapters of its operator. Composite operators, and those of `ai.onnx.ml`, are
+//! decomposed into standard ones. The results stay the same.
+//!
+//! In the same walk `unroll` inlines If and unrolls Loop: their bodies are in the opset of the file, and whether a condition
+//! is constant is known only after the shapes before it are inferred.
 
+mod adapters;
+mod ai_onnx_ml;
 mod attention;
-mod changes;
-mod classical;
-mod moves;
+mod attributes_to_inputs;
+mod decompose;
 mod normalisation;
 mod resize;
 mod softmax;
 #[cfg(test)]
 mod tests;
-mod written;
 
-pub(crate) use classical::OPERATORS as CLASSICAL;
-pub(crate) use written::WRITTEN_OUT;
+pub(crate) use ai_onnx_ml::OPERATORS as AI_ONNX_ML;
+pub(crate) use decompose::DECOMPOSED;
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeId};
 use crate::shape::{Known, LARGEST_FOLLOWED, infer_with};
-use crate::unfold::Unfold;
+use crate::unroll::Unroller;
 
-/// Files below this opset are lifted to it: the first opset that has Gelu as an operator.
+/// Files below this opset are upgraded to it: the first opset that has Gelu as an operator.
 pub const WORKING_OPSET: u32 = 20;
 
 /// The oldest opset whose operators broadcast as NumPy does, which every rule relies on.
 const OLDEST_OPSET: u32 = 7;
 
-/// A copy of the graph at opset `max(file, 20)`, in topological order, with the types of all values, and without If and
-/// Loop, which become the nodes that they run (`unfold`).
+/// A copy of the graph at opset `max(file, 20)`, in topological order, with the types of all values. If and Loop are
+/// replaced by the nodes that they run (`unroll`).
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for a file below opset 7 and for forms of an operator
@@ -46,37 +47,37 @@ pub fn upgrade(graph: &Graph) -> Result<Graph> {
             graph.opset
         )));
     }
-    let mut lifted = graph.clone();
-    lifted.sort()?;
-    lifted.clear_types();
-    let waiting = lifted.nodes().to_vec();
-    lifted.set_nodes(Vec::new());
-    lifted.opset = graph.opset.max(WORKING_OPSET);
+    let mut upgraded = graph.clone();
+    upgraded.sort()?;
+    upgraded.clear_types();
+    let original = upgraded.nodes().to_vec();
+    upgraded.set_nodes(Vec::new());
+    upgraded.opset = graph.opset.max(WORKING_OPSET);
     let mut known = Known::new(LARGEST_FOLLOWED);
-    let mut waiting = Unfold::new(waiting);
-    while let Some(node) = waiting.next(&mut lifted, &known)? {
-        for node in lift(&mut lifted, node, graph.opset)? {
-            let id: NodeId = lifted.push_node(node);
-            infer_with(&mut lifted, id, &mut known)?;
+    let mut unroller = Unroller::new(original);
+    while let Some(node) = unroller.next(&mut upgraded, &known)? {
+        for node in adapt(&mut upgraded, node, graph.opset)? {
+            let id: NodeId = upgraded.push_node(node);
+            infer_with(&mut upgraded, id, &mut known)?;
         }
     }
-    Ok(lifted)
+    Ok(upgraded)
 }
 
-/// The nodes that do in the working opset what `node` does in opset `from`.
-fn lift(graph: &mut Graph, node: Node, from: u32) -> Result<Vec<Node>> {
+/// The nodes of the working opset that compute what `node` computes in opset `from`.
+fn adapt(graph: &mut Graph, node: Node, from: u32) -> Result<Vec<Node>> {
     let mut nodes = vec![node];
-    for change in changes::since(from) {
-        let mut changed = Vec::with_capacity(nodes.len());
+    for adapter in adapters::since(from) {
+        let mut adapted = Vec::with_capacity(nodes.len());
         for node in nodes {
-            if change.op_types.contains(&node.op_type.as_str()) {
-                let place = node.clone();
-                changed.extend((change.apply)(graph, node).map_err(|error| error.at_node(&place))?);
+            if adapter.op_types.contains(&node.op_type.as_str()) {
+                let original = node.clone();
+                adapted.extend((adapter.apply)(graph, node).map_err(|error| error.at_node(&original))?);
             } else {
-                changed.push(node);
+                adapted.push(node);
             }
         }
-        nodes = changed;
+        nodes = adapted;
     }
     Ok(nodes)
 }

@@ -1,4 +1,5 @@
-//! BatchNormalization, whose training form is refused except on weights, and Dropout, which has none before opset 12.
+//! BatchNormalization, whose training mode is refused except on weights, and Dropout, which has no training mode before
+//! opset 12.
 
 use std::collections::HashSet;
 
@@ -6,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Dim, Graph, Node, ValueId};
 
 /// BatchNormalization, opset 9: always per channel.
-pub(super) fn drop_spatial(_: &mut Graph, mut node: Node) -> Result<Vec<Node>> {
+pub(super) fn remove_spatial(_: &mut Graph, mut node: Node) -> Result<Vec<Node>> {
     if node.attributes.int("spatial", 1)? != 1 {
         return Err(Error::unsupported(
             "normalises each pixel with its own statistics (spatial = 0), a form that opset 9 removed; export the \
@@ -19,8 +20,8 @@ pub(super) fn drop_spatial(_: &mut Graph, mut node: Node) -> Result<Vec<Node>> {
 
 /// BatchNormalization, opset 14: before it, more than one output meant training.
 pub(super) fn refuse_training(graph: &mut Graph, mut node: Node) -> Result<Vec<Node>> {
-    if trains_on_weights(graph, &node)? {
-        return Ok(vec![instance(node)]);
+    if is_training_on_weights(graph, &node)? {
+        return Ok(vec![to_instance_normalization(node)]);
     }
     if node.outputs.iter().flatten().count() > 1 {
         return Err(Error::unsupported(
@@ -32,21 +33,22 @@ pub(super) fn refuse_training(graph: &mut Graph, mut node: Node) -> Result<Vec<N
     Ok(vec![node])
 }
 
-/// BatchNormalization in training mode over one image that is none: networks without normalised activations (Brock et
-/// al. 2021) standardise the weights of their convolutions so, and TorchScript exports that as it stands.
-pub(super) fn of_weights(graph: &mut Graph, node: Node) -> Result<Vec<Node>> {
-    if node.attributes.int("training_mode", 0)? != 0 && trains_on_weights(graph, &node)? {
-        return Ok(vec![instance(node)]);
+/// BatchNormalization in training mode on weights, with a batch of one. Normaliser-free networks (Brock et al. 2021)
+/// standardise the weights of their convolutions with it, and TorchScript exports it unchanged.
+pub(super) fn weight_standardisation(graph: &mut Graph, node: Node) -> Result<Vec<Node>> {
+    if node.attributes.int("training_mode", 0)? != 0 && is_training_on_weights(graph, &node)? {
+        return Ok(vec![to_instance_normalization(node)]);
     }
     Ok(vec![node])
 }
 
 /// Whether the input is a batch of one that does not depend on the images. Its statistics are then those of each channel.
-fn trains_on_weights(graph: &Graph, node: &Node) -> Result<bool> {
-    let trains = node.outputs.iter().flatten().count() > 1 || node.attributes.int("training_mode", 0)? != 0;
+fn is_training_on_weights(graph: &Graph, node: &Node) -> Result<bool> {
+    let is_training =
+        node.outputs.iter().flatten().count() > 1 || node.attributes.int("training_mode", 0)? != 0;
     let input = node.input(0)?;
     let one = graph.shape(input)?.0.first() == Some(&Dim::Fixed(1));
-    Ok(trains && one && is_constant(graph, input))
+    Ok(is_training && one && is_constant(graph, input))
 }
 
 /// Whether no input of the graph reaches the value.
@@ -66,8 +68,8 @@ fn is_constant(graph: &Graph, value: ValueId) -> bool {
     true
 }
 
-/// The same for one image, by its own statistics.
-fn instance(mut node: Node) -> Node {
+/// InstanceNormalization, which for a batch of one computes the same.
+fn to_instance_normalization(mut node: Node) -> Node {
     node.op_type = "InstanceNormalization".to_owned();
     node.inputs.truncate(3);
     node.outputs.truncate(1);
@@ -75,8 +77,8 @@ fn instance(mut node: Node) -> Node {
     node
 }
 
-/// Dropout, opset 12: the ratio means nothing where nothing is dropped, and before opset 12 nothing was.
-pub(super) fn drop_ratio(_: &mut Graph, mut node: Node) -> Result<Vec<Node>> {
+/// Dropout, opset 12: before it, Dropout was the identity at inference, and its ratio had no effect.
+pub(super) fn remove_ratio(_: &mut Graph, mut node: Node) -> Result<Vec<Node>> {
     node.attributes.0.remove("ratio");
     Ok(vec![node])
 }

@@ -1,13 +1,13 @@
 //! Upsample, which became Resize, and Resize before its coordinates could be chosen.
 
-use super::moves;
+use super::attributes_to_inputs::attributes_to_inputs;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node};
 use crate::tensor::Tensor;
 
 /// Upsample, opset 9: the scales became an input.
 pub(super) fn upsample_scales(graph: &mut Graph, node: Node) -> Result<Vec<Node>> {
-    moves::moved(graph, node, &[("scales", 1)])
+    attributes_to_inputs(graph, node, &[("scales", 1)])
 }
 
 /// Upsample, opset 10: it is called Resize.
@@ -16,8 +16,8 @@ pub(super) fn rename_upsample(_: &mut Graph, mut node: Node) -> Result<Vec<Node>
     Ok(vec![node])
 }
 
-/// Resize, opset 11: before it, element `o` lay at `o / scale`, and the nearest was that before it, or behind it where
-/// the image shrinks.
+/// Resize, opset 11: before it, output element `o` was at `o / scale`, and the nearest element was the one below, or the one
+/// above when the image shrinks.
 pub(super) fn coordinates(graph: &mut Graph, mut node: Node) -> Result<Vec<Node>> {
     let scales = node.inputs.get(1).copied().flatten();
     let known = scales.and_then(|scales| graph.constant(scales)).and_then(Tensor::to_f32);

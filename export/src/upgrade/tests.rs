@@ -1,4 +1,4 @@
-//! Each change against ONNX Runtime: the file in its own opset and the lifted copy give the same numbers.
+//! Each adapter against ONNX Runtime: the file in its own opset and the upgraded copy give the same results.
 
 use super::{WORKING_OPSET, upgrade};
 use crate::error::ErrorKind;
@@ -71,13 +71,13 @@ const CASES: &[Case] = &[
 ];
 
 #[test]
-fn lifted_graphs_give_the_same_numbers() {
+fn upgraded_graphs_give_the_same_numbers() {
     for (opset, op_type, inputs, attributes, outputs) in CASES {
         println!("{op_type}({inputs:?}) {{{attributes}}} of opset {opset}");
         let file = file(*opset, op_type, inputs, attributes, *outputs);
-        let lifted = upgrade(&file).unwrap();
-        assert_eq!(lifted.opset, WORKING_OPSET);
-        assert_equal_results(&file, &lifted, 1e-6);
+        let upgraded = upgrade(&file).unwrap();
+        assert_eq!(upgraded.opset, WORKING_OPSET);
+        assert_equal_results(&file, &upgraded, 1e-6);
     }
 }
 
@@ -120,7 +120,7 @@ fn upsample_and_the_first_resize_keep_their_coordinates() {
 }
 
 #[test]
-fn attention_is_written_out() {
+fn attention_is_decomposed() {
     let joined: &[&str] = &["f32[N,5,8]", "f32[N,7,8]", "f32[N,7,12]"];
     let heads: &[&str] = &["f32[N,2,5,4]", "f32[N,2,7,4]", "f32[N,2,7,6]"];
     let grouped: &[&str] = &["f32[N,4,5,4]", "f32[N,2,7,4]", "f32[N,2,7,6]"];
@@ -172,7 +172,7 @@ fn a_query_that_may_look_at_no_key_gives_zero() {
 }
 
 #[test]
-fn rotary_embedding_is_written_out() {
+fn rotary_embedding_is_decomposed() {
     let cases: [(&[&str], &str); 5] = [
         (&["f32[N,2,5,8]", "#[9,4]", "#[9,4]", "=[3,1,0,8,5]"], ""),
         (&["f32[N,2,5,8]", "#[9,4]", "#[9,4]", "=[3,1,0,8,5]"], "interleaved=1"),
@@ -196,10 +196,10 @@ fn rotary_embedding_is_written_out() {
         }
         let outputs = push_all(&mut graph, "RotaryEmbedding", &ids, text, 1);
         graph.set_outputs(outputs);
-        let lifted = upgrade(&graph).unwrap();
+        let upgraded = upgrade(&graph).unwrap();
         let batches: &[usize] = if inputs.len() == 3 { &[3] } else { &[1, 3] };
         for batch in batches {
-            for ((_, left), (_, right)) in run(&graph, *batch).iter().zip(&run(&lifted, *batch)) {
+            for ((_, left), (_, right)) in run(&graph, *batch).iter().zip(&run(&upgraded, *batch)) {
                 assert!(left.iter().zip(right).all(|(left, right)| (left - right).abs() < 1e-5));
             }
         }
@@ -224,17 +224,17 @@ fn a_centred_part_is_a_pad() {
 
 #[test]
 fn softmax_over_the_last_axis_stays_one_node() {
-    let lifted = upgrade(&file(9, "Softmax", &["f32[N,3,4]"], "axis=2", 1)).unwrap();
-    let operators: Vec<&str> = lifted.nodes().iter().map(|node| node.op_type.as_str()).collect();
+    let upgraded = upgrade(&file(9, "Softmax", &["f32[N,3,4]"], "axis=2", 1)).unwrap();
+    let operators: Vec<&str> = upgraded.nodes().iter().map(|node| node.op_type.as_str()).collect();
     assert_eq!(operators, ["Softmax"]);
 }
 
 #[test]
 fn the_count_of_the_top_becomes_an_input() {
     // Its second output holds integers, which the session of the tests does not read.
-    let lifted = upgrade(&file(9, "TopK", &["f32[N,9]"], "k=4", 2)).unwrap();
+    let upgraded = upgrade(&file(9, "TopK", &["f32[N,9]"], "k=4", 2)).unwrap();
     let shapes: Vec<String> =
-        lifted.outputs().iter().map(|id| lifted.shape(*id).unwrap().to_string()).collect();
+        upgraded.outputs().iter().map(|id| upgraded.shape(*id).unwrap().to_string()).collect();
     assert_eq!(shapes, ["[N, 4]", "[N, 4]"]);
 }
 
@@ -242,9 +242,9 @@ fn the_count_of_the_top_becomes_an_input() {
 fn group_normalization_keeps_the_form_of_its_opset() {
     // From opset 21 on the parameters are one per channel; a file of that opset is not brought down.
     let file = file(21, "GroupNormalization", &["f32[N,4,3]", "#[4]", "#[4]"], "num_groups=2", 1);
-    let lifted = upgrade(&file).unwrap();
-    assert_eq!(lifted.opset, 21);
-    assert_equal_results(&file, &lifted, 1e-6);
+    let upgraded = upgrade(&file).unwrap();
+    assert_eq!(upgraded.opset, 21);
+    assert_equal_results(&file, &upgraded, 1e-6);
 }
 
 #[test]
@@ -291,9 +291,9 @@ fn standardised(opset: u32, weights: bool) -> Graph {
 #[test]
 fn weights_may_be_normalised_by_their_own_statistics() {
     let file = standardised(17, true);
-    let lifted = upgrade(&file).unwrap();
-    assert_equal_results(&file, &lifted, 1e-6);
-    let operators: Vec<&str> = lifted.nodes().iter().map(|node| node.op_type.as_str()).collect();
+    let upgraded = upgrade(&file).unwrap();
+    assert_equal_results(&file, &upgraded, 1e-6);
+    let operators: Vec<&str> = upgraded.nodes().iter().map(|node| node.op_type.as_str()).collect();
     assert_eq!(operators, ["Mul", "InstanceNormalization", "Add"]);
     // ONNX Runtime has no training form of an older opset to compare with.
     assert_eq!(upgrade(&standardised(11, true)).unwrap().nodes()[1].op_type, "InstanceNormalization");

@@ -2,36 +2,10 @@
 
 use std::fmt;
 
+use crate::dims::ImageDims;
 use crate::error::DataError;
-use crate::folder::ImageFiles;
-use crate::memory::InMemory;
 use crate::picture::Picture;
-use crate::records::Records;
-use crate::webdataset::Entries;
-
-/// Dimensions of one image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ImageDims {
-    /// Colour channels, `C`.
-    pub channels: usize,
-    /// Rows, `H`.
-    pub height: usize,
-    /// Columns, `W`.
-    pub width: usize,
-}
-
-impl ImageDims {
-    /// Values in one image, `C·H·W`, or `None` on overflow.
-    pub fn checked_len(self) -> Option<usize> {
-        self.channels.checked_mul(self.height)?.checked_mul(self.width)
-    }
-}
-
-impl fmt::Display for ImageDims {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}x{}x{} (channels x height x width)", self.channels, self.height, self.width)
-    }
-}
+use crate::storage::PixelStorage;
 
 /// Labelled images in the order of their source, opened once and read image by image. Every source has at least one.
 ///
@@ -45,32 +19,7 @@ pub struct ImageSet {
     pub names: Option<Vec<String>>,
     /// `C·H·W`, at least 1.
     pub(crate) pixels_per_image: usize,
-    pub(crate) pixels: Pixels,
-}
-
-/// Where the pixels are.
-#[derive(Debug)]
-pub(crate) enum Pixels {
-    /// Files of records of one size.
-    Records(Records),
-    /// One file per image.
-    ImageFiles(ImageFiles),
-    /// Entries of tar files.
-    Entries(Entries),
-    /// An array that had to be unpacked.
-    InMemory(InMemory),
-}
-
-impl Pixels {
-    /// One image as bytes.
-    pub(crate) fn picture(&self, image: usize) -> Result<Picture, DataError> {
-        match self {
-            Self::Records(records) => records.picture(image),
-            Self::ImageFiles(files) => files.picture(image),
-            Self::Entries(entries) => entries.picture(image),
-            Self::InMemory(array) => array.picture(image),
-        }
-    }
+    pub(crate) pixels: PixelStorage,
 }
 
 impl ImageSet {
@@ -97,9 +46,9 @@ impl ImageSet {
             return Err(DataError::WrongLength { found: out.len(), wanted: self.pixels_per_image });
         }
         match &self.pixels {
-            Pixels::Records(records) => records.read(image, out),
-            Pixels::InMemory(array) => array.read(image, out),
-            Pixels::ImageFiles(_) | Pixels::Entries(_) => {
+            PixelStorage::Records(records) => records.read(image, out),
+            PixelStorage::InMemory(array) => array.read(image, out),
+            PixelStorage::ImageFiles(_) | PixelStorage::TarEntries(_) => {
                 let picture = self.pixels.picture(image)?;
                 if picture.dims() != self.dims {
                     let (width, height, _) = picture.shape();
@@ -144,7 +93,8 @@ impl ImageSet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::Order;
+    use crate::storage::InMemory;
+    use crate::storage::PixelLayout;
 
     /// Two images of two values.
     fn set() -> ImageSet {
@@ -154,7 +104,11 @@ mod tests {
             labels: vec![0, 1],
             names: None,
             pixels_per_image: 2,
-            pixels: Pixels::InMemory(InMemory::of_floats(vec![0.0, 0.25, 0.5, 1.0], dims, Order::Planes)),
+            pixels: PixelStorage::InMemory(InMemory::from_floats(
+                vec![0.0, 0.25, 0.5, 1.0],
+                dims,
+                PixelLayout::ChannelsFirst,
+            )),
         }
     }
 

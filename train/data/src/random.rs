@@ -47,11 +47,11 @@ pub struct Stream(ChaCha8Rng);
 impl Stream {
     /// From the first number of that key.
     pub fn new(key: &Key) -> Self {
-        Self::of_bytes(key.bytes())
+        Self::from_key(key.bytes())
     }
 
     /// From the first number of a key that spells its use in its own way.
-    pub fn of_bytes(key: [u8; 32]) -> Self {
+    pub fn from_key(key: [u8; 32]) -> Self {
         Self(ChaCha8Rng::from_seed(key))
     }
 
@@ -80,7 +80,7 @@ impl Stream {
     }
 
     /// True with this probability.
-    pub fn chance(&mut self, probability: f64) -> bool {
+    pub fn bernoulli(&mut self, probability: f64) -> bool {
         self.unit() < probability
     }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::load::Mismatch;
+use super::mismatch::Mismatch;
 
 /// Why a checkpoint could not be written or used.
 #[derive(Debug, thiserror::Error)]

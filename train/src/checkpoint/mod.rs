@@ -14,6 +14,7 @@ mod atomic;
 mod error;
 mod format;
 mod load;
+mod mismatch;
 pub mod parts;
 pub mod state;
 #[cfg(test)]
@@ -22,9 +23,12 @@ mod tests;
 use std::path::Path;
 
 pub use error::CheckpointError;
-pub use load::{Floats, Load, LoadReport, Mismatch};
+pub use load::{FloatTypes, LoadMode, LoadReport};
+pub use mismatch::Mismatch;
 
 pub(crate) use atomic::write_atomically;
+
+use tch::Tensor;
 
 use crate::parameters::Parameters;
 
@@ -32,9 +36,21 @@ use crate::parameters::Parameters;
 ///
 /// # Errors
 /// [`CheckpointError::Write`]; the file that was there before is then untouched.
-pub fn save(path: &Path, parameters: &Parameters, about: &serde_json::Value) -> Result<(), CheckpointError> {
+pub fn save(
+    path: &Path,
+    parameters: &Parameters,
+    metadata: &serde_json::Value,
+) -> Result<(), CheckpointError> {
     let tensors = parameters.iter().map(|parameter| (parameter.name.clone(), parameter.tensor.detach()));
-    format::save(path, tensors.collect(), about)
+    format::save(path, tensors.collect(), metadata)
+}
+
+/// Writes these tensors to `path`, without saying what they are.
+///
+/// # Errors
+/// [`CheckpointError::Write`]; the file that was there before is then untouched.
+pub fn save_tensors(path: &Path, tensors: Vec<(String, Tensor)>) -> Result<(), CheckpointError> {
+    format::save(path, tensors, &serde_json::Value::Null)
 }
 
 /// Copies the tensors of the file at `path` into those of a network. Nothing is copied unless everything fits.
@@ -44,19 +60,19 @@ pub fn save(path: &Path, parameters: &Parameters, about: &serde_json::Value) -> 
 pub fn load(
     path: &Path,
     parameters: &Parameters,
-    load: Load,
-    floats: Floats,
+    load: LoadMode,
+    floats: FloatTypes,
 ) -> Result<LoadReport, CheckpointError> {
-    let file = format::Contents::read(path)?;
+    let file = format::SafetensorsFile::read(path)?;
     let targets =
         parameters.iter().map(|parameter| (parameter.name.clone(), parameter.tensor.shallow_clone()));
-    load::into_tensors(&file, &targets.collect::<Vec<_>>(), load, floats)
+    load::load_tensors(&file, &targets.collect::<Vec<_>>(), load, floats)
 }
 
 /// What [`save`] was told about the weights; null for a file that somebody else made.
 ///
 /// # Errors
 /// [`CheckpointError::Read`], [`CheckpointError::Format`].
-pub fn about(path: &Path) -> Result<serde_json::Value, CheckpointError> {
-    format::Contents::read(path)?.about()
+pub fn metadata(path: &Path) -> Result<serde_json::Value, CheckpointError> {
+    format::SafetensorsFile::read(path)?.metadata()
 }

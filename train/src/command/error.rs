@@ -6,6 +6,7 @@ use anyhow::Error;
 use mimir_data::DataError;
 
 use crate::config::ConfigError;
+use crate::convert::ConvertError;
 use crate::device::DeviceError;
 use crate::run::RunError;
 
@@ -20,7 +21,7 @@ const INTERNAL: u8 = 70;
 pub(super) struct Usage(pub String);
 
 /// Prints the error once; the code says what kind it is.
-pub(super) fn report(error: &Error) -> ExitCode {
+pub(super) fn print(error: &Error) -> ExitCode {
     eprintln!("error: {}", sentence(error));
     ExitCode::from(code(error))
 }
@@ -40,14 +41,21 @@ fn sentence(error: &Error) -> String {
 
 fn code(error: &Error) -> u8 {
     // A setting of `[data]` that the images do not allow is the configuration's fault, not the images'.
-    if let Some(DataError::Setting { .. }) = error.chain().find_map(|e| e.downcast_ref::<DataError>()) {
+    if let Some(DataError::InvalidParameter { .. }) =
+        error.chain().find_map(|e| e.downcast_ref::<DataError>())
+    {
         return USAGE;
     }
     let is = |test: fn(&(dyn std::error::Error + 'static)) -> bool| error.chain().any(test);
     if is(<dyn std::error::Error>::is::<DataError>) {
         DATA
-    } else if is(|e| e.is::<ConfigError>() || e.is::<DeviceError>() || e.is::<Usage>() || e.is::<RunError>())
-    {
+    } else if is(|e| {
+        e.is::<ConfigError>()
+            || e.is::<DeviceError>()
+            || e.is::<Usage>()
+            || e.is::<RunError>()
+            || e.is::<ConvertError>()
+    }) {
         USAGE
     } else {
         FAILED

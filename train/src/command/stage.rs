@@ -12,10 +12,10 @@ use crate::args::TrainArguments;
 use crate::checkpoint::state;
 use crate::command::error::Usage;
 use crate::config::{Experiment, OptimizerConfig, ScheduleConfig, TrainingConfig};
-use crate::images::{Evaluated, TrainingImages};
-use crate::optim::{Groups, LayerDecay};
-use crate::run::{EXIT_STOPPED, RunFolder, Stop, config_digest};
-use crate::stage::{Ending, Task, Trainer, train};
+use crate::images::{EvaluationSet, TrainingImages};
+use crate::optim::{LayerDecay, ParameterGroups};
+use crate::run::{EXIT_STOPPED, RunFolder, StopSignal, config_digest};
+use crate::stage::{RunEnd, Task, Trainer, train};
 
 /// Time that saving a state may take at the end of a time limit.
 const SAVING: Duration = Duration::from_secs(20);
@@ -32,7 +32,7 @@ const MAY_DIFFER: [&str; 6] = [
 
 /// The parts of a stage's section that the loop needs.
 #[derive(Clone, Copy)]
-pub(super) struct Section<'a> {
+pub(super) struct StageConfig<'a> {
     pub training: &'a TrainingConfig,
     pub optimizer: &'a OptimizerConfig,
     pub schedule: &'a ScheduleConfig,
@@ -52,7 +52,7 @@ pub(super) fn folder(arguments: &TrainArguments, path: &Path, experiment: &Exper
 }
 
 /// Whether there is a state to go on from. A run that ended before it saved one starts again from the beginning.
-pub(super) fn goes_on(arguments: &TrainArguments, path: &Path) -> bool {
+pub(super) fn can_resume(arguments: &TrainArguments, path: &Path) -> bool {
     arguments.resume && path.join("state.safetensors").is_file()
 }
 
@@ -61,14 +61,14 @@ pub(super) fn run(
     arguments: &TrainArguments,
     experiment: &Experiment,
     task: &dyn Task,
-    section: Section<'_>,
+    section: StageConfig<'_>,
     images: &TrainingImages,
     folder: &RunFolder,
 ) -> Result<ExitCode> {
-    announce(experiment, task, &section, images, folder)?;
-    let stop = Stop::watch(arguments.time_limit, SAVING)?;
+    log_start(experiment, task, &section, images, folder)?;
+    let stop = StopSignal::watch(arguments.time_limit, SAVING)?;
     let precision = if arguments.compact_state { state::Precision::Compact } else { state::Precision::Exact };
-    let groups = Groups {
+    let groups = ParameterGroups {
         weight_decay: section.optimizer.weight_decay,
         no_decay: section.optimizer.no_decay.clone(),
         layer_decay: section.layer_decay,
@@ -90,14 +90,14 @@ pub(super) fn run(
             stop: &stop,
         },
     )?;
-    Ok(conclude(&ending, folder))
+    Ok(report_end(&ending, folder))
 }
 
 /// The derived numbers, once, where a person and a machine find them.
-fn announce(
+fn log_start(
     experiment: &Experiment,
     task: &dyn Task,
-    section: &Section<'_>,
+    section: &StageConfig<'_>,
     images: &TrainingImages,
     folder: &RunFolder,
 ) -> Result<()> {
@@ -124,7 +124,7 @@ fn announce(
             "trained_parameters": trained,
             "steps_per_epoch": images.steps_per_epoch(),
             "peak_learning_rate": peak,
-            "held_out": images.held_out().map_or(0, Evaluated::count),
+            "held_out": images.held_out().map_or(0, EvaluationSet::count),
         }),
     )?;
     Ok(())
@@ -137,9 +137,9 @@ fn device_name(device: Device) -> String {
     }
 }
 
-fn conclude(ending: &Ending, folder: &RunFolder) -> ExitCode {
+fn report_end(ending: &RunEnd, folder: &RunFolder) -> ExitCode {
     match ending {
-        Ending::Done { best } => {
+        RunEnd::Done { best } => {
             let last = folder.last();
             match best {
                 Some(best) => eprintln!(
@@ -152,7 +152,7 @@ fn conclude(ending: &Ending, folder: &RunFolder) -> ExitCode {
             }
             ExitCode::SUCCESS
         }
-        Ending::Stopped { reason, step } => {
+        RunEnd::Stopped { reason, step } => {
             eprintln!("stopped after step {step} ({reason}); go on with --resume");
             ExitCode::from(EXIT_STOPPED)
         }
@@ -165,7 +165,7 @@ pub(super) fn stage_folder(runs: &Path, stage: &str) -> PathBuf {
 }
 
 /// The weights that another stage left behind.
-pub(super) fn needed(path: PathBuf, way_out: &str) -> Result<PathBuf> {
+pub(super) fn require_file(path: PathBuf, way_out: &str) -> Result<PathBuf> {
     if path.is_file() {
         return Ok(path);
     }

@@ -24,7 +24,7 @@ pub struct DataConfig {
     pub generated_share: Option<f64>,
     /// What to do with an image that cannot be decoded: `stop`, or `skip` it for the next one and name it in the log.
     #[serde(default)]
-    pub broken_images: mimir_data::Broken,
+    pub broken_images: mimir_data::BrokenImages,
     /// Threads that decode and augment.
     #[serde(default = "default_threads")]
     pub threads: usize,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use mimir_data::augment::Augmentation;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{ConfigError, OptimizerConfig, Pixels, ScheduleConfig, TrainingConfig};
+use crate::config::{ConfigError, OptimizerConfig, PixelDistance, ScheduleConfig, TrainingConfig};
 use crate::model::Pooling;
 
 /// The fine-tuning stage.
@@ -73,7 +73,7 @@ pub enum InitialWeights {
     /// The last checkpoint of this experiment's own `pretrain` stage and seed.
     #[default]
     Pretrained,
-    /// The file that `weights` names: a checkpoint of ours, or what scripts/convert_pth.py wrote.
+    /// The file that `weights` names: a checkpoint of ours, or what `mimir-train convert` wrote.
     File,
     /// Random.
     Scratch,
@@ -88,32 +88,32 @@ pub enum FinetuneAttack {
     /// One signed step from a uniform start (FastAT).
     Fgsm {
         /// Radius ε.
-        epsilon: Pixels,
+        epsilon: PixelDistance,
         /// Step size α; FastAT takes 1.25 ε.
-        step_size: Pixels,
+        step_size: PixelDistance,
     },
     /// Signed steps from a uniform start.
     Pgd {
         /// Radius ε.
-        epsilon: Pixels,
+        epsilon: PixelDistance,
         /// Step size α.
-        step_size: Pixels,
+        step_size: PixelDistance,
         /// Number of steps.
         steps: usize,
     },
     /// Auto-PGD from the image itself with a first step of 2ε; keeps the worst point of each image.
     Apgd {
         /// Radius ε.
-        epsilon: Pixels,
+        epsilon: PixelDistance,
         /// Number of steps; 2 in the paper.
         steps: usize,
     },
     /// TRADES: the attack raises KL(clean ‖ adversarial), the loss is cross-entropy plus β times it.
     Trades {
         /// Radius ε.
-        epsilon: Pixels,
+        epsilon: PixelDistance,
         /// Step size α.
-        step_size: Pixels,
+        step_size: PixelDistance,
         /// Number of steps.
         steps: usize,
         /// Weight β of the robust term.
@@ -209,7 +209,7 @@ impl FinetuneConfig {
 
 impl FinetuneAttack {
     /// The radius of the ball; `None` without an attack.
-    pub fn epsilon(&self) -> Option<Pixels> {
+    pub fn epsilon(&self) -> Option<PixelDistance> {
         match self {
             Self::None {} => None,
             Self::Fgsm { epsilon, .. }
@@ -221,7 +221,7 @@ impl FinetuneAttack {
 
     fn check(&self) -> Result<(), ConfigError> {
         let key = |name: &str| format!("finetune.attack.{name}");
-        if let Some(Pixels(epsilon)) = self.epsilon() {
+        if let Some(PixelDistance(epsilon)) = self.epsilon() {
             ConfigError::range(&key("epsilon"), epsilon, epsilon > 0.0 && epsilon <= 1.0, "in (0, 1]")?;
         }
         if let Self::Fgsm { step_size, .. } | Self::Pgd { step_size, .. } | Self::Trades { step_size, .. } =

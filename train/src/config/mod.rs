@@ -19,6 +19,6 @@ pub use evaluate::EvaluateConfig;
 pub use experiment::Experiment;
 pub use finetune::{FinetuneAttack, FinetuneConfig, InitialWeights, MixConfig, SelectionConfig};
 pub use model::ModelConfig;
-pub use pixels::Pixels;
-pub use pretrain::{Method, PretrainAdversary, PretrainConfig, Variant};
+pub use pixels::PixelDistance;
+pub use pretrain::{AdversaryVariant, Method, PretrainAdversary, PretrainConfig};
 pub use training::{OptimizerConfig, Precision, ScheduleConfig, TrainingConfig};

@@ -3,7 +3,7 @@
 use mimir_data::augment::Augmentation;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{ConfigError, OptimizerConfig, Pixels, ScheduleConfig, TrainingConfig};
+use crate::config::{ConfigError, OptimizerConfig, PixelDistance, ScheduleConfig, TrainingConfig};
 use crate::model::DecoderShape;
 use crate::penalty::PenaltyConfig;
 
@@ -55,7 +55,7 @@ fn default_mask_ratio() -> f64 {
 /// Which attack on the reconstruction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Variant {
+pub enum AdversaryVariant {
     /// Eq. 6: the mask of the training pass, the clean target, visible patches only.
     Paper,
     /// The authors' code: a fresh mask, the perturbed image as target, all pixels.
@@ -67,11 +67,11 @@ pub enum Variant {
 #[serde(deny_unknown_fields)]
 pub struct PretrainAdversary {
     /// Eq. 6 or the authors' code.
-    pub variant: Variant,
+    pub variant: AdversaryVariant,
     /// Radius ε of the L∞ ball.
-    pub epsilon: Pixels,
+    pub epsilon: PixelDistance,
     /// Step size α.
-    pub step_size: Pixels,
+    pub step_size: PixelDistance,
     /// Number of steps; the paper takes 1.
     pub steps: usize,
 }

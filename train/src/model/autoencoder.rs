@@ -6,8 +6,9 @@
 use tch::{Kind, Tensor};
 
 use crate::model::Architecture;
+use crate::model::build::build_encoder;
 use crate::model::decoder::{Decoder, DecoderShape};
-use crate::model::encoder::{self, Encoder, Positions};
+use crate::model::encoder::{Encoder, Positions};
 use crate::model::layers::LayerNorm;
 use crate::model::mask::Mask;
 use crate::model::patches::patchify;
@@ -30,7 +31,7 @@ impl MaskedAutoencoder {
         decoder: DecoderShape,
         compute: Kind,
     ) -> Self {
-        let encoder = encoder::build(scope, architecture, Positions::Fixed, compute);
+        let encoder = build_encoder(scope, architecture, Positions::Fixed, compute);
         let norm = LayerNorm::new(scope.child("norm"), architecture.width);
         let decoder = Decoder::new(scope, architecture, decoder, compute);
         Self { encoder, norm, decoder, patch_size: architecture.patch_size }
@@ -59,7 +60,7 @@ impl MaskedAutoencoder {
 pub fn reconstruction_loss(prediction: &Tensor, target: &Tensor, mask: &Mask) -> Tensor {
     let error = (prediction.to_kind(Kind::Float) - target).square();
     let error = error.mean_dim(-1, false, Kind::Float); // [N, L]
-    (error * &mask.hidden).sum(Kind::Float) / mask.hidden.sum(Kind::Float)
+    (error * &mask.masked).sum(Kind::Float) / mask.masked.sum(Kind::Float)
 }
 
 /// `(t − mean) / √(var + 1e-6)` with the unbiased variance over the last axis. A patch of one value has variance 0.

@@ -7,7 +7,7 @@
 
 use tch::{Kind, Tensor};
 
-use crate::model::layers::{Conv2d, LayerNorm, Window};
+use crate::model::layers::{Conv2d, ConvGeometry, LayerNorm};
 use crate::model::{Architecture, Mask};
 use crate::parameters::{Init, Scope};
 
@@ -30,33 +30,34 @@ impl ConvStem {
         let mut input = 3;
         let mut stages = Vec::new();
         for (stage, output) in CHANNELS.into_iter().enumerate() {
-            let window = Window { kernel: 3, stride: 2, padding: 1 };
-            let convolution = convolution(scope.child(3 * stage), input, output, window, compute);
+            let geometry = ConvGeometry { kernel: 3, stride: 2, padding: 1 };
+            let convolution = convolution(scope.child(3 * stage), input, output, geometry, compute);
             stages.push((convolution, LayerNorm::new(scope.child(3 * stage + 1), output)));
             input = output;
         }
-        let window = Window { kernel: 1, stride: 1, padding: 0 };
+        let geometry = ConvGeometry { kernel: 1, stride: 1, padding: 0 };
         let project =
-            convolution(scope.child(3 * CHANNELS.len()), input, architecture.width, window, compute);
-        Self { stages, project, side: architecture.side(), patch_size: architecture.patch_size }
+            convolution(scope.child(3 * CHANNELS.len()), input, architecture.width, geometry, compute);
+        Self { stages, project, side: architecture.grid_size(), patch_size: architecture.patch_size }
     }
 
     /// Images `[N, 3, H, W]` to `[N, D, H / 16, W / 16]`.
     pub(super) fn forward(&self, images: &Tensor, mask: Option<&Mask>) -> Tensor {
         let mut patch = self.patch_size;
         // The channels lie innermost in memory from here on: convolutions are as fast and normalisation needs no copy.
-        let mut x = self.hide(images, mask, patch).permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
+        let mut x =
+            self.mask_patches(images, mask, patch).permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
         for (convolution, norm) in &self.stages {
             let pixels = convolution.forward(&x).permute([0, 2, 3, 1]); // [N, H', W', C]
             x = norm.forward(&pixels).gelu("none").permute([0, 3, 1, 2]);
             patch /= 2;
-            x = self.hide(&x, mask, patch);
+            x = self.mask_patches(&x, mask, patch);
         }
         self.project.forward(&x)
     }
 
     /// 0 where a patch of `patch` × `patch` values is hidden.
-    fn hide(&self, x: &Tensor, mask: Option<&Mask>, patch: i64) -> Tensor {
+    fn mask_patches(&self, x: &Tensor, mask: Option<&Mask>, patch: i64) -> Tensor {
         match mask {
             None => x.shallow_clone(),
             Some(mask) => x * mask.visible_pixels(self.side, self.side, patch),
@@ -64,7 +65,7 @@ impl ConvStem {
     }
 }
 
-fn convolution(scope: Scope<'_>, input: i64, output: i64, window: Window, compute: Kind) -> Conv2d {
-    let bound = 1.0 / ((input * window.kernel * window.kernel) as f64).sqrt();
-    Conv2d::new(scope, input, output, window, Init::Uniform { bound }, Init::Uniform { bound }, compute)
+fn convolution(scope: Scope<'_>, input: i64, output: i64, geometry: ConvGeometry, compute: Kind) -> Conv2d {
+    let bound = 1.0 / ((input * geometry.kernel * geometry.kernel) as f64).sqrt();
+    Conv2d::new(scope, input, output, geometry, Init::Uniform { bound }, Init::Uniform { bound }, compute)
 }

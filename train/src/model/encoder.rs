@@ -1,12 +1,9 @@
-//! What masked autoencoder and classifier ask of an encoder, and the choice of one.
+//! What masked autoencoder and classifier need from an encoder.
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
-use crate::model::cait::Cait;
-use crate::model::convit::Convit;
+use crate::model::drop_path::DropPath;
 use crate::model::mask::Mask;
-use crate::model::{Architecture, DropPath, Family, Vit};
-use crate::parameters::Scope;
 
 /// Whether a ViT's positions are a fixed table (pre-training) or trained (fine-tuning). ConViT and CaiT train theirs in
 /// any case, as the authors do.
@@ -28,18 +25,4 @@ pub trait Encoder: std::fmt::Debug {
     /// `tokens` is `[N, T, D]`; `ids` `[N, T]` says which raster position each one has, `None` that all are there in
     /// order.
     fn encode(&self, tokens: &Tensor, ids: Option<&Tensor>, drop_path: Option<&DropPath>) -> Tensor;
-}
-
-/// Builds the encoder that `architecture` names under timm's names; sizes have been checked.
-pub fn build(
-    scope: &mut Scope<'_>,
-    architecture: &Architecture,
-    positions: Positions,
-    compute: Kind,
-) -> Box<dyn Encoder> {
-    match architecture.family {
-        Family::Vit | Family::VitConvStem => Box::new(Vit::new(scope, architecture, positions, compute)),
-        Family::Convit => Box::new(Convit::new(scope, architecture, compute)),
-        Family::Cait => Box::new(Cait::new(scope, architecture, compute)),
-    }
 }

@@ -28,7 +28,7 @@ pub enum Estimator {
 
 impl Estimator {
     /// Fewest samples of a batch that it is defined on.
-    pub fn fewest_samples(self) -> i64 {
+    pub fn min_samples(self) -> i64 {
         match self {
             Self::Nhsic | Self::Hsic | Self::Renyi => 2,
             Self::CkaUnbiased => 4,

@@ -11,8 +11,9 @@
 
 use tch::{Kind, Tensor};
 
+use super::estimate::inner;
 use super::testing::normal;
-use super::{Estimator, Outcome, Penalty, PenaltyConfig, inner};
+use super::{Estimator, Penalty, PenaltyConfig, PenaltyOutcome};
 
 const M: i64 = 128;
 const COLUMNS: i64 = 768;
@@ -44,8 +45,8 @@ fn penalty(estimator: Estimator) -> Penalty {
 
 fn value(estimator: Estimator, x: &Tensor, z: &Tensor) -> f64 {
     match penalty(estimator).loss(x, z).unwrap() {
-        Outcome::Value(loss) => loss.value,
-        Outcome::Skipped(reason) => panic!("{estimator:?}: {reason}"),
+        PenaltyOutcome::Value(loss) => loss.value,
+        PenaltyOutcome::Skipped(reason) => panic!("{estimator:?}: {reason}"),
     }
 }
 
@@ -91,7 +92,7 @@ fn nhsic_of_dependent_samples_is_close_to_its_mean_over_all_orders() {
     let z = latents(&x);
     let pair = penalty(Estimator::Nhsic).pair(&x, &z).unwrap();
     let trace = |kernel: &Tensor| {
-        let values = super::centre(kernel).linalg_eigvalsh("L");
+        let values = super::estimate::centre(kernel).linalg_eigvalsh("L");
         (&values / (&values + 1e-5 * M as f64)).sum(Kind::Double).double_value(&[])
     };
     let mean = trace(&pair.kernels[0].matrix) * trace(&pair.kernels[1].matrix) / (M - 1) as f64;
@@ -111,13 +112,13 @@ fn float32_is_enough_for_the_distances() {
         let pair = penalty.pair(&x, &z).unwrap();
         let mut bound = 1e-12 * exact.abs();
         for (this, other, rows) in [(0, 1, &x), (1, 0, &z)] {
-            let (_, slope) = penalty.evaluate(&pair.kernels[other], &pair.kernels[this]).unwrap();
-            let slope = pair.kernels[this].by_distance(&slope).abs();
-            // u·√d·(‖a_i‖² + ‖a_j‖²) for each distance, see `Rows::squared_distances`, all of one sign.
+            let (_, kernel_gradient) = penalty.evaluate(&pair.kernels[other], &pair.kernels[this]).unwrap();
+            let distance_gradient = pair.kernels[this].distance_gradient(&kernel_gradient).abs();
+            // u·√d·(‖a_i‖² + ‖a_j‖²) for each distance, see `CentredRows::squared_distances`, all of one sign.
             let norms = (rows - rows.mean_dim(0, true, Kind::Float)).square();
             let norms = norms.sum_dim_intlist(1, false, Kind::Double);
             let rounding = (norms.unsqueeze(0) + norms.unsqueeze(1)) * (rows.size()[1] as f64).sqrt();
-            bound += f64::from(f32::EPSILON) * inner(&slope, &rounding).double_value(&[]);
+            bound += f64::from(f32::EPSILON) * inner(&distance_gradient, &rounding).double_value(&[]);
         }
         let error = (value(estimator, &x, &z) - exact).abs();
         assert!(error <= bound, "{estimator:?}: {error} {bound}");

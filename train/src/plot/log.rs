@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::runs::PlotError;
+use super::error::PlotError;
 
 /// Name of the log in a run folder.
 const FILE: &str = "log.jsonl";

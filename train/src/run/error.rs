@@ -64,7 +64,7 @@ pub enum RunError {
 
 impl RunError {
     /// For `map_err`.
-    pub(super) fn at(path: &Path) -> impl Fn(io::Error) -> Self {
+    pub(super) fn io(path: &Path) -> impl Fn(io::Error) -> Self {
         move |source| Self::Io { path: path.to_owned(), source }
     }
 }

@@ -22,5 +22,5 @@ pub use error::RunError;
 pub use events::Events;
 pub use folder::RunFolder;
 pub use log::Log;
-pub use progress::{Progress, Report};
-pub use stop::{EXIT_STOPPED, Reason, Stop};
+pub use progress::{Progress, StepMetrics};
+pub use stop::{EXIT_STOPPED, StopReason, StopSignal};

@@ -12,14 +12,14 @@ pub const EXIT_STOPPED: u8 = 75;
 
 /// Why a run should stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
+pub enum StopReason {
     /// SIGTERM, SIGINT (Ctrl-C) or SIGUSR1 (Slurm's warning) came.
     Signal,
     /// The next step might not end before the deadline.
     TimeLimit,
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for StopReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Signal => "asked to stop by a signal",
@@ -30,7 +30,7 @@ impl fmt::Display for Reason {
 
 /// Asked at every step whether to stop.
 #[derive(Debug)]
-pub struct Stop {
+pub struct StopSignal {
     signalled: Arc<AtomicBool>,
     deadline: Option<Deadline>,
 }
@@ -43,7 +43,7 @@ struct Deadline {
     longest_pause: Cell<Duration>,
 }
 
-impl Stop {
+impl StopSignal {
     /// Watches for signals from now on; a second SIGINT or SIGTERM ends the process at once. With a `time_limit` from now,
     /// the run stops early enough for the longest time between two questions so far and `reserve`, which is for saving.
     ///
@@ -59,12 +59,12 @@ impl Stop {
     }
 
     /// Why the run should stop now, if it should.
-    pub fn requested(&self) -> Option<Reason> {
+    pub fn requested(&self) -> Option<StopReason> {
         if self.signalled.load(Ordering::Relaxed) {
-            return Some(Reason::Signal);
+            return Some(StopReason::Signal);
         }
         let near = self.deadline.as_ref().is_some_and(|deadline| deadline.is_near(Instant::now()));
-        near.then_some(Reason::TimeLimit)
+        near.then_some(StopReason::TimeLimit)
     }
 }
 
@@ -113,11 +113,11 @@ mod tests {
     #[test]
     #[cfg(unix)]
     fn one_signal_asks_for_a_stop() {
-        let stop = Stop::watch(Some(Duration::MAX), Duration::ZERO).unwrap();
+        let stop = StopSignal::watch(Some(Duration::MAX), Duration::ZERO).unwrap();
         assert_eq!(stop.requested(), None);
         // SIGUSR1: the second of the others would end the test program.
         signal_hook::low_level::raise(signal_hook::consts::SIGUSR1).unwrap();
-        assert_eq!(stop.requested(), Some(Reason::Signal));
+        assert_eq!(stop.requested(), Some(StopReason::Signal));
     }
 
     #[test]
@@ -135,7 +135,7 @@ mod tests {
     fn a_limit_that_is_over_stops_at_once() {
         let now = Instant::now();
         let deadline = Some(Deadline::new(now, Duration::ZERO, now));
-        let stop = Stop { signalled: Arc::default(), deadline };
-        assert_eq!(stop.requested(), Some(Reason::TimeLimit));
+        let stop = StopSignal { signalled: Arc::default(), deadline };
+        assert_eq!(stop.requested(), Some(StopReason::TimeLimit));
     }
 }

@@ -9,16 +9,16 @@ use serde_json::{Map, Value, json};
 use tch::Tensor;
 
 use crate::checkpoint;
-use crate::checkpoint::state::{self, Best, Position, Training};
+use crate::checkpoint::state::{self, Best, Position, TrainingState};
 use crate::config::{OptimizerConfig, ScheduleConfig, TrainingConfig};
 use crate::images::TrainingImages;
 use crate::optim::{
-    AdamW, AdamWOptions, Decay, FlatParameters, Groups, Schedule, Shape, WeightAverage, clip,
+    AdamW, AdamWOptions, Annealing, EmaDecay, FlatParameters, ModelEma, ParameterGroups, Schedule, clip,
 };
-use crate::random::Draws;
-use crate::run::{Events, Log, Progress, Reason, Report, RunFolder, Stop};
-use crate::stage::tally::{StepSums, Window};
-use crate::stage::{Part, Task};
+use crate::random::BatchRng;
+use crate::run::{Events, Log, Progress, RunFolder, StepMetrics, StopReason, StopSignal};
+use crate::stage::log_window::{LogWindow, StepSums};
+use crate::stage::{MicroBatch, Task};
 
 /// Everything about a run but the network.
 pub struct Trainer<'a> {
@@ -29,8 +29,8 @@ pub struct Trainer<'a> {
     /// Learning rate.
     pub schedule: &'a ScheduleConfig,
     /// Which parameters decay, and how fast each layer learns.
-    pub groups: Groups,
-    /// Decay of the running average of the weights, if there is one.
+    pub groups: ParameterGroups,
+    /// Decay of the exponential moving average of the weights, if there is one.
     pub ema_decay: Option<f64>,
     /// Batches, and images held out.
     pub images: &'a TrainingImages,
@@ -45,12 +45,12 @@ pub struct Trainer<'a> {
     /// Whether to go on from the folder's state.
     pub resume: bool,
     /// Signals and the time limit.
-    pub stop: &'a Stop,
+    pub stop: &'a StopSignal,
 }
 
 /// How a run ended.
 #[derive(Debug, PartialEq)]
-pub enum Ending {
+pub enum RunEnd {
     /// All epochs are done.
     Done {
         /// The best held-out result, if any was taken.
@@ -59,7 +59,7 @@ pub enum Ending {
     /// Stopped in good order; `--resume` goes on.
     Stopped {
         /// Why.
-        reason: Reason,
+        reason: StopReason,
         /// Steps that are done.
         step: u64,
     },
@@ -86,7 +86,7 @@ pub struct Failure {
 ///
 /// # Errors
 /// [`Failure`] for a loss that is not finite; images that cannot be read; files that cannot be written.
-pub fn train(task: &dyn Task, trainer: Trainer<'_>) -> Result<Ending> {
+pub fn train(task: &dyn Task, trainer: Trainer<'_>) -> Result<RunEnd> {
     let mut run = Run::open(task, trainer)?;
     while run.position.epoch < run.trainer.training.epochs {
         if let Some(reason) = run.epoch()? {
@@ -102,13 +102,13 @@ struct Run<'a> {
     trainer: Trainer<'a>,
     flat: FlatParameters,
     optimizer: AdamW,
-    average: Option<WeightAverage>,
+    average: Option<ModelEma>,
     schedule: Schedule,
     position: Position,
     log: Log,
     events: Events,
     progress: Progress,
-    since_log: Window,
+    since_log: LogWindow,
 }
 
 impl<'a> Run<'a> {
@@ -118,7 +118,7 @@ impl<'a> Run<'a> {
         let options = AdamWOptions { beta1, beta2, epsilon: trainer.optimizer.epsilon };
         let mut optimizer = AdamW::new(&flat, options);
         let mut average =
-            trainer.ema_decay.map(|rate| WeightAverage::new(&flat, Decay { rate, warm_up: true }));
+            trainer.ema_decay.map(|rate| ModelEma::new(&flat, EmaDecay { rate, warm_up: true }));
         let mut log = trainer.folder.log()?;
         let mut position = Position {
             step: 0,
@@ -130,7 +130,7 @@ impl<'a> Run<'a> {
             config_digest: trainer.config_digest.clone(),
         };
         if trainer.resume {
-            let mut training = Training {
+            let mut training = TrainingState {
                 parameters: task.parameters(),
                 flat: &flat,
                 optimizer: &mut optimizer,
@@ -162,13 +162,13 @@ impl<'a> Run<'a> {
             log,
             events,
             progress,
-            since_log: Window::start(),
+            since_log: LogWindow::start(),
             trainer,
         })
     }
 
     /// The rest of the current epoch; a reason where it was cut short.
-    fn epoch(&mut self) -> Result<Option<Reason>> {
+    fn epoch(&mut self) -> Result<Option<StopReason>> {
         let steps = self.trainer.images.steps_per_epoch() as u64;
         let done = self.position.step - self.position.epoch * steps;
         for batch in self.trainer.images.batches(self.position.epoch, done as usize) {
@@ -194,8 +194,8 @@ impl<'a> Run<'a> {
     fn name_skipped(&mut self, batch: &Batch) -> Result<()> {
         for skipped in &batch.skipped {
             self.position.skipped += 1;
-            self.progress.say(&format!("skipped {}: {}", skipped.place, skipped.reason));
-            let (file, reason) = (&skipped.place, &skipped.reason);
+            self.progress.println(&format!("skipped {}: {}", skipped.location, skipped.reason));
+            let (file, reason) = (&skipped.location, &skipped.reason);
             self.log.write(
                 "skipped",
                 &json!({ "step": self.position.step + 1, "file": file, "reason": reason }),
@@ -230,13 +230,13 @@ impl<'a> Run<'a> {
             (self.trainer.training.accumulate, batch.labels.len() / self.trainer.training.accumulate);
         let mut sums = StepSums::default();
         for (i, ids) in batch.sample_ids.chunks_exact(rows).enumerate() {
-            let part = Part {
+            let micro_batch = MicroBatch {
                 images: images.narrow(0, (i * rows) as i64, rows as i64),
                 labels: labels.narrow(0, (i * rows) as i64, rows as i64),
-                draws: Draws { seed: self.trainer.seed, epoch: self.position.epoch, sample_ids: ids },
+                rng: BatchRng { seed: self.trainer.seed, epoch: self.position.epoch, sample_ids: ids },
                 epoch,
             };
-            let found = self.task.loss(&part)?;
+            let found = self.task.loss(&micro_batch)?;
             (&found.total / parts as f64).backward();
             sums.add(found.total.double_value(&[]) / parts as f64, found.penalty);
         }
@@ -257,7 +257,8 @@ impl<'a> Run<'a> {
         self.since_log.add(images, sums);
         let (step, epoch) = (self.position.step, self.position.epoch);
         let speed = self.since_log.images_per_second();
-        let report = Report { step, epoch, loss: sums.loss, learning_rate: rate, images_per_second: speed };
+        let report =
+            StepMetrics { step, epoch, loss: sums.loss, learning_rate: rate, images_per_second: speed };
         self.progress.update(&report);
         if !step.is_multiple_of(self.trainer.training.log_every) {
             return Ok(());
@@ -271,7 +272,7 @@ impl<'a> Run<'a> {
         ]);
         self.scalars(&fields)?;
         self.log.write("step", &fields)?;
-        self.since_log = Window::start();
+        self.since_log = LogWindow::start();
         Ok(())
     }
 
@@ -297,7 +298,7 @@ impl<'a> Run<'a> {
         self.scalars(&fields)?;
         self.events.flush()?;
         self.log.write("epoch", &fields)?;
-        self.progress.say(&summary(&fields));
+        self.progress.println(&summary(&fields));
         self.save_weights(best)?;
         self.save_state()
     }
@@ -307,37 +308,37 @@ impl<'a> Run<'a> {
         let Some(held_out) = self.trainer.images.held_out() else {
             return Ok(false);
         };
-        if !self.task.selects_after(epoch, self.trainer.training.epochs) {
+        if !self.task.is_evaluation_due(epoch, self.trainer.training.epochs) {
             return Ok(false);
         }
         let task = self.task;
-        let selection = with_kept_weights(&mut self.average, &self.flat, || task.select(held_out))?;
-        fields.extend(selection.fields);
-        let better = is_better(selection.metric, self.position.best);
+        let result = with_kept_weights(&mut self.average, &self.flat, || task.evaluate_held_out(held_out))?;
+        fields.extend(result.fields);
+        let better = is_better(result.metric, self.position.best);
         if better {
-            self.position.best = Some(Best { metric: selection.metric, epoch });
+            self.position.best = Some(Best { metric: result.metric, epoch });
         }
         Ok(better)
     }
 
     fn save_weights(&mut self, best: bool) -> Result<()> {
         let folder = self.trainer.folder;
-        let mut about = self.task.about();
-        about["epoch"] = json!(self.position.epoch);
-        about["step"] = json!(self.position.step);
-        about["seed"] = json!(self.trainer.seed);
+        let mut metadata = self.task.metadata();
+        metadata["epoch"] = json!(self.position.epoch);
+        metadata["step"] = json!(self.position.step);
+        metadata["seed"] = json!(self.trainer.seed);
         let parameters = self.task.parameters();
         with_kept_weights(&mut self.average, &self.flat, || {
-            checkpoint::save(&folder.last(), parameters, &about)?;
+            checkpoint::save(&folder.last(), parameters, &metadata)?;
             if best {
-                checkpoint::save(&folder.best(), parameters, &about)?;
+                checkpoint::save(&folder.best(), parameters, &metadata)?;
             }
             Ok(())
         })
     }
 
     fn save_state(&mut self) -> Result<()> {
-        let training = Training {
+        let training = TrainingState {
             parameters: self.task.parameters(),
             flat: &self.flat,
             optimizer: &mut self.optimizer,
@@ -347,16 +348,16 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn stopped(mut self, reason: Reason) -> Result<Ending> {
+    fn stopped(mut self, reason: StopReason) -> Result<RunEnd> {
         self.save_state()?;
         let step = self.position.step;
         self.log.write("stopped", &json!({ "step": step, "reason": reason.to_string() }))?;
         self.events.flush()?;
         self.progress.finish();
-        Ok(Ending::Stopped { reason, step })
+        Ok(RunEnd::Stopped { reason, step })
     }
 
-    fn done(mut self) -> Result<Ending> {
+    fn done(mut self) -> Result<RunEnd> {
         self.log.write(
             "end",
             &json!({
@@ -367,7 +368,7 @@ impl<'a> Run<'a> {
         )?;
         self.events.flush()?;
         self.progress.finish();
-        Ok(Ending::Done { best: self.position.best })
+        Ok(RunEnd::Done { best: self.position.best })
     }
 }
 
@@ -377,13 +378,9 @@ fn is_better(metric: f64, best: Option<Best>) -> bool {
 }
 
 /// With the weights that are evaluated and kept: the running average where there is one.
-fn with_kept_weights<R>(
-    average: &mut Option<WeightAverage>,
-    flat: &FlatParameters,
-    act: impl FnOnce() -> R,
-) -> R {
+fn with_kept_weights<R>(average: &mut Option<ModelEma>, flat: &FlatParameters, act: impl FnOnce() -> R) -> R {
     match average {
-        Some(average) => average.during(flat, act),
+        Some(average) => average.with_average(flat, act),
         None => act(),
     }
 }
@@ -395,7 +392,7 @@ fn schedule(config: &ScheduleConfig, training: &TrainingConfig) -> Schedule {
         minimum: config.min_learning_rate,
         warm_up_epochs: config.warmup_epochs,
         epochs: training.epochs as f64,
-        shape: Shape::Cosine,
+        annealing: Annealing::Cosine,
     }
 }
 

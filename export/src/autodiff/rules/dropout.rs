@@ -7,7 +7,7 @@ use super::Entry;
 use crate::autodiff::step::Step;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Graph, Node, NodeId, TensorType, ValueId};
-use crate::random_operators::{drops, ratio};
+use crate::random_operators::{dropout_is_active, dropout_ratio};
 use crate::tensor::DataType;
 
 pub(super) const RULES: &[Entry] = &[Entry::exact("Dropout", 1, dropout)];
@@ -21,7 +21,7 @@ pub(in crate::autodiff) fn add_masks(graph: &mut Graph) {
         let id = NodeId(index as u32);
         let node = graph.node(id);
         let masked = node.optional_output(MASK).is_some();
-        if node.op_type != "Dropout" || masked || drops(graph, node) != Some(true) {
+        if node.op_type != "Dropout" || masked || dropout_is_active(graph, node) != Some(true) {
             continue;
         }
         let name = format!("{}/mask", node.name);
@@ -39,7 +39,7 @@ pub(in crate::autodiff) fn add_masks(graph: &mut Graph) {
 pub(super) fn dropout(step: &mut Step<'_, '_>) -> Result<()> {
     let g = step.cotangent()?;
     let node = step.node();
-    match drops(step.builder().graph(), node) {
+    match dropout_is_active(step.builder().graph(), node) {
         Some(false) => step.send(0, |_| Ok(g)),
         Some(true) => {
             let mask = node.output(MASK)?;
@@ -58,7 +58,7 @@ pub(super) fn dropout(step: &mut Step<'_, '_>) -> Result<()> {
 
 /// `g / (1 − ratio)`
 fn scale(builder: &mut Builder<'_>, node: &Node, g: ValueId) -> Result<ValueId> {
-    match ratio(builder.graph(), node) {
+    match dropout_ratio(builder.graph(), node) {
         Some(ratio) => {
             let factor = builder.scalar(1.0 / (1.0 - ratio));
             builder.op("Mul", &[g, factor])

@@ -13,8 +13,8 @@ use super::{Entry, GradientKind};
 use crate::autodiff::step::Step;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Dim, Shape, ValueId};
-use crate::lower::{integers, range, unknown_codes};
 use crate::tensor::{DataType, Tensor};
+use crate::working_copy::{integers, range, unknown_codes};
 
 const ESTIMATE: &str =
     "straight through inside the range, zero where the integer saturates; scale and zero point are constants";

@@ -107,7 +107,7 @@ fn distances(name: &str, layout: Layout, kernels: Kernels) -> (f64, f64) {
     let batch = if shape.0[0].fixed().is_some() { 1 } else { reference.labels.len() };
     let dims: Vec<usize> = shape.0.iter().map(|dim| dim.at_batch(batch)).collect();
     let rows = dims.iter().product();
-    let graph = classifier::gradient::of(forward, LossHead::CrossEntropy, kernels).unwrap();
+    let graph = classifier::gradient::gradient_graph(forward, LossHead::CrossEntropy, kernels).unwrap();
     let (mut loss, mut gradient) = (Vec::new(), Vec::new());
     for (x, labels) in inputs.chunks(rows).zip(reference.labels.chunks(batch)) {
         let [_, batch_loss, batch_gradient] = outputs(&graph, &dims, x, labels);

@@ -21,8 +21,8 @@ fn call(name: &str, input: &[&str], output: &[&str]) -> NodeProto {
     NodeProto { domain: Some(DOMAIN.to_owned()), ..node(name, input, output) }
 }
 
-/// A node of scikit-learn's models.
-fn classical(name: &str) -> NodeProto {
+/// A node of the domain `ai.onnx.ml`.
+fn ai_onnx_ml(name: &str) -> NodeProto {
     NodeProto { domain: Some("ai.onnx.ml".to_owned()), ..node(name, &["x"], &["y"]) }
 }
 
@@ -247,7 +247,7 @@ fn functions_that_cannot_be_inlined_are_refused() {
         ),
         (
             "trees of scikit-learn",
-            model_with(vec![], vec![classical("TreeEnsembleClassifier")]),
+            model_with(vec![], vec![ai_onnx_ml("TreeEnsembleClassifier")]),
             ErrorKind::Unsupported,
             "node `treeensembleclassifier` (TreeEnsembleClassifier): is an ensemble of decision trees: its scores are \
              constant between thresholds, so that there is no gradient to attack it with, and no attack here does without \
@@ -256,7 +256,7 @@ fn functions_that_cannot_be_inlined_are_refused() {
         ),
         (
             "another operator of scikit-learn's models",
-            model_with(vec![], vec![classical("OneHotEncoder")]),
+            model_with(vec![], vec![ai_onnx_ml("OneHotEncoder")]),
             ErrorKind::Unsupported,
             "node `onehotencoder` (OneHotEncoder): is of domain `ai.onnx.ml`, the models of scikit-learn, and has no \
              gradient rule; docs/operators.md lists those that have: export a pipeline of these, or of a neural network \

@@ -144,7 +144,7 @@ fn sums_without_a_common_factor() {
     });
     for file in [difference, sum_in_a_factor] {
         let mut graph = upgrade(&file).unwrap();
-        crate::simplify::take_out_factors(&mut graph);
+        crate::simplify::factor_out_common(&mut graph);
         assert_equal_results(&file, &graph, 1e-5);
     }
 }

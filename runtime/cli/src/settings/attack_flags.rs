@@ -41,15 +41,14 @@ impl Settings {
     }
 }
 
-const STEPS: &str = "Steps of each run";
-const RESTARTS: &str = "Independent runs on each image and target";
-const TARGETS: &str = "Target classes; a model of K classes has at most K - 1";
-const QUERIES: &str = "Proposals of each run";
-const EOT: &str =
-    "Gradients averaged at each step, for models with random operators; the preset rand averages 20";
+const STEPS: &str = "Iterations of one run";
+const RESTARTS: &str = "Independent runs per image and target";
+const TARGETS: &str = "Target classes; at most K - 1 for K classes";
+const QUERIES: &str = "Proposals of one run";
+const EOT: &str = "Gradients averaged per step, for stochastic models; the preset rand averages 20";
 const STEP_SIZE: &str = "Length of a step, in units of epsilon";
-const PGD_POINT: &str = "Points of a run that count: any of them, or only its last";
-const SAMPLES: &str = "Random points tried on each image";
+const PGD_POINT: &str = "best: every iterate counts; last: only the last one of a run";
+const SAMPLES: &str = "Random points per image";
 
 /// The names of the attacks that have a parameter of that name.
 pub(crate) fn attacks_with(parameter: &str) -> Vec<&'static str> {
@@ -142,8 +141,7 @@ mod tests {
         let quoted =
             |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         let mut text = format!(
-            "Presets: {}.\nAttacks: {}.\n\n| flag | attacks | meaning |\n| --- | --- | --- |\n",
-            quoted(Preset::NAMES),
+            "Attacks: {}.\n\n| flag | attacks | meaning |\n| --- | --- | --- |\n",
             quoted(AttackSpec::NAMES)
         );
         for ParameterFlag { flag, parameter, meaning, .. } in Settings::default().attack_parameters() {

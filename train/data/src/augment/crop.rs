@@ -10,7 +10,7 @@ pub(super) fn crop(picture: &Picture, region: Region) -> Picture {
     for row in region.top..region.top + region.height {
         bytes.extend_from_slice(&picture.row(row)[region.left * channels..][..region.width * channels]);
     }
-    Picture::of_rows(region.width, region.height, channels, bytes)
+    Picture::from_rows(region.width, region.height, channels, bytes)
 }
 
 /// Mirrors left and right in place.

@@ -16,10 +16,10 @@ mod crop;
 mod erasing;
 mod evaluation;
 mod pad_crop;
+mod parameter;
 mod rand_augment;
 mod random_resized_crop;
 pub(crate) mod resample;
-mod setting;
 
 #[cfg(test)]
 mod fixtures;

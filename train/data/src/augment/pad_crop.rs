@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::setting::require;
+use super::parameter::require;
 use crate::error::DataError;
 use crate::picture::Picture;
 use crate::random::Stream;
@@ -55,7 +55,7 @@ impl PadCrop {
             let source = &picture.row(row)[from_x * channels..][..columns * channels];
             line[start_x * channels..][..columns * channels].copy_from_slice(source);
         }
-        Picture::of_rows(size, size, channels, bytes)
+        Picture::from_rows(size, size, channels, bytes)
     }
 }
 

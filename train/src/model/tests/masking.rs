@@ -3,21 +3,23 @@
 use tch::{Device, Kind, Tensor};
 
 use super::{FAMILIES, fill, images, mask, relative_difference, small, values};
-use crate::model::encoder::{self, Encoder, Positions};
+use crate::model::build::build_encoder;
+use crate::model::encoder::{Encoder, Positions};
 use crate::model::patch_embed::PatchEmbed;
 use crate::model::{Architecture, Family, Mask};
 use crate::parameters::Parameters;
 
 fn build(architecture: &Architecture) -> Box<dyn Encoder> {
     let mut parameters = Parameters::new(0, Device::Cpu);
-    let encoder = encoder::build(&mut parameters.root(), architecture, Positions::Fixed, Kind::Float);
+    let encoder = build_encoder(&mut parameters.root(), architecture, Positions::Fixed, Kind::Float);
     fill(&parameters);
     encoder
 }
 
 /// The images with other numbers in all hidden pixels.
 fn with_other_hidden_pixels(images: &Tensor, mask: &Mask, architecture: &Architecture) -> Tensor {
-    let visible = mask.visible_pixels(architecture.side(), architecture.side(), architecture.patch_size);
+    let visible =
+        mask.visible_pixels(architecture.grid_size(), architecture.grid_size(), architecture.patch_size);
     let other = values("other pixels", &images.size());
     images * &visible + other * (1.0 - visible)
 }
@@ -84,7 +86,7 @@ fn to_the_stem_a_hidden_patch_looks_like_the_outside_of_the_image() {
 fn a_stem_under_a_mask_that_hides_nothing_is_the_stem() {
     let architecture = small(Family::VitConvStem);
     let (encoder, images) = (build(&architecture), images(&architecture));
-    let mask = Mask::from_noise(&values("noise", &[2, architecture.patches()]), 0.0);
+    let mask = Mask::from_noise(&values("noise", &[2, architecture.num_patches()]), 0.0);
     assert_eq!(encoder.embed(&images, Some(&mask)), encoder.embed(&images, None));
 }
 
@@ -93,12 +95,12 @@ fn the_order_of_the_patches_does_not_matter_when_their_places_are_known() {
     for family in FAMILIES {
         let architecture = small(family);
         let (encoder, images) = (build(&architecture), images(&architecture));
-        let mask = Mask::from_noise(&values("noise", &[2, architecture.patches()]), 0.0);
+        let mask = Mask::from_noise(&values("noise", &[2, architecture.num_patches()]), 0.0);
         let tokens = encoder.embed(&images, None);
         let in_order = encoder.encode(&tokens, None, None);
         let shuffled = encoder.encode(&mask.visible(&tokens), Some(&mask.ids_keep), None);
         let class_token = shuffled.narrow(1, 0, 1);
-        let patches = shuffled.narrow(1, 1, architecture.patches());
+        let patches = shuffled.narrow(1, 1, architecture.num_patches());
         let ids = mask.ids_restore.unsqueeze(-1).expand_as(&patches);
         let restored = Tensor::cat(&[class_token, patches.gather(1, &ids, false)], 1);
         // Sums of at most 16 tokens in another order, in at most four blocks.

@@ -79,7 +79,7 @@ fn autoencoders_follow_the_formulae_of_mae() {
         let (parameters, autoencoder) = autoencoder(&architecture, Kind::Float);
         assert_eq!(shapes(&parameters), wanted.shapes, "{name}");
         let (images, mask) = (images(&architecture), mask(&architecture));
-        assert_close(&mask.hidden, &wanted.hidden, "hidden");
+        assert_close(&mask.masked, &wanted.hidden, "hidden");
         let latent = autoencoder.encode(&images, &mask);
         assert_eq!(latent.size(), [2, 1 + 4, 32], "{name}");
         assert_close(&latent, &wanted.latent, name);

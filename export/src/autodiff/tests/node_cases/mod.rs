@@ -65,7 +65,7 @@ fn is_known(op_type: &str) -> bool {
 
 /// The operator for which we never said that we have a gradient rule, where an error is about one.
 fn without_rule(error: &Error) -> Option<&'static str> {
-    let Some(crate::error::Place::Node { op_type, .. }) = error.place() else { return None };
+    let Some(crate::error::Location::Node { op_type, .. }) = error.location() else { return None };
     let operator = operators().find(|operator| operator.op_type == op_type)?;
     (operator.gradient.is_none() && error.to_string().contains("no gradient rule for"))
         .then_some(operator.op_type)

@@ -1,6 +1,6 @@
 //! Which cases are left out, and why.
 
-use crate::error::{Error, Place};
+use crate::error::{Error, Location};
 
 /// What we refuse on purpose: the operator at which the error stands (none for an error about a tensor), words of it, and
 /// why. No other error of ours is taken for a reason to leave a case out.
@@ -35,8 +35,8 @@ pub(super) fn undefined(name: &str) -> Option<&'static str> {
 
 /// Why an error is one that we want.
 pub(super) fn refused(error: &Error) -> Option<&'static str> {
-    let at = match error.place() {
-        Some(Place::Node { op_type, .. }) => op_type.as_str(),
+    let at = match error.location() {
+        Some(Location::Node { op_type, .. }) => op_type.as_str(),
         _ => "",
     };
     let message = error.to_string();

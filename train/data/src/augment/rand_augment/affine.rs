@@ -21,8 +21,8 @@ pub(super) fn transform(picture: &Picture, matrix: [f64; 6], filter: Filter, fil
             let (from_x, from_y) = (a * x + b * y + c, d * x + e * y + f);
             let inside = (0.0..width as f64).contains(&from_x) && (0.0..height as f64).contains(&from_y);
             if inside {
-                let place = Place::new(picture, from_x, from_y);
-                bytes.extend((0..channels).map(|channel| place.value(filter, channel)));
+                let point = SamplingPoint::new(picture, from_x, from_y);
+                bytes.extend((0..channels).map(|channel| point.value(filter, channel)));
             } else {
                 bytes.extend(std::iter::repeat_n(fill, channels));
             }
@@ -53,7 +53,7 @@ fn decimals(value: f64) -> f64 {
 }
 
 /// A point inside a picture: the pixel up and left of it, and the distance from there.
-struct Place<'a> {
+struct SamplingPoint<'a> {
     picture: &'a Picture,
     column: isize,
     row: isize,
@@ -61,7 +61,7 @@ struct Place<'a> {
     down: f64,
 }
 
-impl<'a> Place<'a> {
+impl<'a> SamplingPoint<'a> {
     fn new(picture: &'a Picture, x: f64, y: f64) -> Self {
         // Pixels have their values in their middles.
         let (x, y) = (x - 0.5, y - 0.5);

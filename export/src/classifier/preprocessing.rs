@@ -1,0 +1,130 @@
+//! Preprocessing before the file's graph: from pixels in `[0, 1]` as `[N, C, H, W]` to the input of the file.
+//!
+//! Its nodes are valid in every opset from 7 on, so that the file's own operators do not change.
+
+use mimir_bundle::{ImageShape, Layout, Normalisation};
+
+use super::input::{ImageInput, not_a_classifier};
+use crate::error::Result;
+use crate::graph::{Attribute, Attributes, Dim, Graph, Node, Shape, TensorType, ValueId};
+use crate::tensor::{DataType, Tensor};
+
+/// Name of the input of every prepared graph.
+pub(super) const IMAGES: &str = "images";
+
+/// Refuses a normalisation that does not fit the images or divides by zero.
+pub(super) fn check(normalisation: &Normalisation, image: ImageShape) -> Result<()> {
+    for (flag, values) in [("--mean", &normalisation.mean), ("--std", &normalisation.std)] {
+        if values.len() != 1 && values.len() != image.channels {
+            return Err(not_a_classifier(format!(
+                "{flag} has {} values, but the images have {} channels: give one value, or one a channel",
+                values.len(),
+                image.channels
+            )));
+        }
+        if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+            return Err(not_a_classifier(format!("{flag} holds {value}, wanted finite numbers")));
+        }
+    }
+    if normalisation.std.contains(&0.0) {
+        return Err(not_a_classifier(
+            "--std holds 0, and pixels are divided by it: give the deviation of the pixels".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// Prepends the nodes to `input`, whose batch is `batch`; the graph then has the one input `images`.
+pub(super) fn prepend(
+    graph: &mut Graph,
+    input: &ImageInput,
+    batch: Dim,
+    normalisation: Option<&Normalisation>,
+) -> Result<()> {
+    let ImageShape { channels, height, width } = input.image;
+    let shape = Shape(vec![batch, Dim::Fixed(channels), Dim::Fixed(height), Dim::Fixed(width)]);
+    let mut preprocessing = Preprocessing { nodes: Vec::new(), end: graph.add_fresh_value(IMAGES, None) };
+    let images = preprocessing.end;
+    graph.set_type(images, TensorType { dtype: DataType::Float32, shape });
+    if let Some(Normalisation { mean, std }) = normalisation {
+        preprocessing.push_channels(graph, "Sub", mean);
+        preprocessing.push_channels(graph, "Div", std);
+    }
+    match input.layout {
+        Layout::Nchw => {}
+        // [N, C, H, W] -> [N, H, W, C]
+        Layout::Nhwc => {
+            preprocessing.push(graph, "Transpose", None, [("perm", Attribute::Ints(vec![0, 2, 3, 1]))]);
+        }
+        Layout::Flat => {
+            // [N, C, H, W] -> the file's shape
+            let mut shape = input.shape.clone();
+            shape.0[0] = batch;
+            let target = Tensor::vector_i64(&shape.reshape_target()?);
+            preprocessing.push(graph, "Reshape", Some(target), []);
+        }
+    }
+    if input.dtype != DataType::Float32 {
+        preprocessing.push(graph, "Cast", None, [("to", Attribute::Int(input.dtype as i64))]);
+    }
+    preprocessing.finish(graph, images, input.id)
+}
+
+struct Preprocessing {
+    nodes: Vec<Node>,
+    end: ValueId,
+}
+
+impl Preprocessing {
+    /// A node with one value a channel, `[1, C, 1, 1]`.
+    fn push_channels(&mut self, graph: &mut Graph, op_type: &str, values: &[f32]) {
+        self.push(graph, op_type, Some(Tensor::from_f32(&[1, values.len(), 1, 1], values)), []);
+    }
+
+    fn push<const COUNT: usize>(
+        &mut self,
+        graph: &mut Graph,
+        op_type: &str,
+        second: Option<Tensor>,
+        attributes: [(&str, Attribute); COUNT],
+    ) {
+        let base = format!("{IMAGES}/{op_type}");
+        let second = second.map(|tensor| graph.add_constant(&format!("{base}/constant"), tensor));
+        let output = graph.add_fresh_value(&base, None);
+        self.nodes.push(Node {
+            name: graph.value(output).name.clone(),
+            op_type: op_type.to_owned(),
+            inputs: std::iter::once(self.end).chain(second).map(Some).collect(),
+            outputs: vec![Some(output)],
+            attributes: Attributes::from_pairs(attributes),
+        });
+        self.end = output;
+    }
+
+    /// Makes the file's graph read the last preprocessed value instead of its input.
+    fn finish(mut self, graph: &mut Graph, images: ValueId, file_input: ValueId) -> Result<()> {
+        graph.replace_uses(file_input, self.end);
+        self.nodes.extend_from_slice(graph.nodes());
+        graph.set_nodes(self.nodes);
+        graph.set_inputs(vec![images]);
+        assign_name(graph, images, IMAGES)
+    }
+}
+
+/// Gives a value that name; a value of the file that already has it is renamed.
+pub(super) fn assign_name(graph: &mut Graph, id: ValueId, name: &str) -> Result<()> {
+    if graph.find(name) != Some(id) {
+        release_name(graph, name)?;
+    }
+    graph.rename(id, name)
+}
+
+/// Renames the value that has that name in the file, if any.
+pub(super) fn release_name(graph: &mut Graph, name: &str) -> Result<()> {
+    let Some(owner) = graph.find(name) else { return Ok(()) };
+    let mut other = format!("{name}/of_the_file");
+    while graph.find(&other).is_some() {
+        other.push('_');
+    }
+    graph.rename(owner, &other)
+}
