@@ -115,8 +115,7 @@ mod tests {
     use mimir_bundle::attack::RadiusSchedule;
 
     use super::*;
-
-    const NORMS: [Norm; 3] = [Norm::Linf, Norm::L2, Norm::L1];
+    use crate::testing::NORMS;
 
     /// `name restarts x targets`, with `~` where the radius shrinks and the number of averaged gradients.
     fn summary(attack: &AttackSpec) -> String {

@@ -4,8 +4,7 @@ use mimir_bundle::attack::Argument;
 use mimir_bundle::{AttackSpec, Norm};
 use mimir_runtime::attack::{Preset, attacks_named};
 
-use super::usage;
-use crate::failure::{Blame, Failure, OrBlame};
+use crate::failure::{Blame, Failure, OrBlame, failure};
 use crate::settings::{AttackName, ParameterFlag, Settings, attacks_with};
 
 /// The attacks that the settings ask for, each parameter in its range.
@@ -23,14 +22,20 @@ pub(crate) fn attacks(settings: &Settings, norm: Norm) -> Result<Vec<AttackSpec>
 
 fn named(names: &[AttackName], norm: Norm) -> Result<Vec<AttackSpec>, Failure> {
     if names.is_empty() {
-        return Err(usage("--attacks is empty: name a preset, or at least one attack"));
+        return Err(failure(Blame::Usage, "--attacks is empty: name a preset, or at least one attack"));
     }
     let preset = names.iter().find(|name| Preset::named(name.as_str()).is_some());
     if let (Some(preset), true) = (preset, names.len() > 1) {
-        return Err(usage(format!("--attacks: {preset} is a preset, a list in itself: name it alone")));
+        return Err(failure(
+            Blame::Usage,
+            format!("--attacks: {preset} is a preset, a list in itself: name it alone"),
+        ));
     }
     if let Some(twice) = names.iter().enumerate().find(|(index, name)| names[..*index].contains(name)) {
-        return Err(usage(format!("--attacks names {0} twice: raise --restarts instead", twice.1)));
+        return Err(failure(
+            Blame::Usage,
+            format!("--attacks names {0} twice: raise --restarts instead", twice.1),
+        ));
     }
     let mut attacks = Vec::new();
     for name in names {
@@ -40,27 +45,26 @@ fn named(names: &[AttackName], norm: Norm) -> Result<Vec<AttackSpec>, Failure> {
 }
 
 fn change(settings: &Settings, attacks: &mut [AttackSpec]) -> Result<(), Failure> {
-    for ParameterFlag { flag, parameter, argument, .. } in settings.attack_parameters() {
-        if let Some(argument) = argument {
-            set(flag, parameter, argument, attacks)?;
-        }
-    }
-    Ok(())
+    settings.attack_arguments().iter().try_for_each(|(flag, argument)| set(flag, *argument, attacks))
 }
 
 /// Sets a parameter of every attack that has it.
-fn set(flag: &str, parameter: &str, argument: Argument, attacks: &mut [AttackSpec]) -> Result<(), Failure> {
+fn set(flag: &ParameterFlag, argument: Argument, attacks: &mut [AttackSpec]) -> Result<(), Failure> {
+    let ParameterFlag { flag, parameter, .. } = flag;
     let reached =
         attacks.iter_mut().filter_map(|attack| attack.set(parameter, argument).then_some(())).count();
     if reached > 0 {
         return Ok(());
     }
     let chosen: Vec<&str> = attacks.iter().map(AttackSpec::name).collect();
-    Err(usage(format!(
-        "{flag} has no effect on {}: it is for {}; leave it away, or name one of those in --attacks",
-        chosen.join(", "),
-        attacks_with(parameter).join(", ")
-    )))
+    Err(failure(
+        Blame::Usage,
+        format!(
+            "{flag} has no effect on {}: it is for {}; leave it away, or name one of those in --attacks",
+            chosen.join(", "),
+            attacks_with(parameter).join(", ")
+        ),
+    ))
 }
 
 #[cfg(test)]

@@ -1,18 +1,12 @@
-use mimir_bundle::{ImageShape, Norm, ThreatModel};
+use mimir_bundle::{ImageShape, Norm};
 
 use super::*;
-use crate::attack::DistanceGoal;
+use crate::testing::attack_context;
 
 const PIXELS: usize = 8;
 
 fn context(norm: Norm, epsilon: f64, classes: usize) -> AttackContext {
-    AttackContext {
-        ball: Ball::new(&ThreatModel { norm, epsilon }).unwrap(),
-        seed: 0,
-        image: ImageShape { channels: 1, height: 2, width: PIXELS / 2 },
-        classes,
-        distances: DistanceGoal::WithinBall,
-    }
+    attack_context(norm, epsilon, ImageShape { channels: 1, height: 2, width: PIXELS / 2 }, classes)
 }
 
 fn clean_image(label: usize, targets: &[usize]) -> CleanImage {
