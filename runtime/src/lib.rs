@@ -93,6 +93,8 @@ mod requirement;
 mod scheduler;
 pub mod session;
 pub mod statistics;
+#[cfg(test)]
+mod testing;
 pub mod tune;
 pub mod verify;
 
