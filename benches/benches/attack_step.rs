@@ -12,8 +12,8 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use mimir_bundle::attack::AttackSpec;
 use mimir_bundle::{ImageShape, Norm, ThreatModel};
-use mimir_runtime::attack::{Answer, Distances, Setting, Step, Subject, attack};
-use mimir_runtime::ball::{Ascent, Ball, Climb, Scratch};
+use mimir_runtime::attack::{Answer, AttackContext, CleanImage, DistanceGoal, Step, attack};
+use mimir_runtime::ball::{Ball, GradientStep, MomentumStep, Scratch};
 use mimir_runtime::random::{Key, Stream};
 
 const SHAPE: ImageShape = ImageShape { channels: 3, height: 32, width: 32 };
@@ -28,19 +28,19 @@ fn attack_step(criterion: &mut Criterion) {
     let clean: Vec<f32> = noise(0).iter().map(|value| 0.5 + 0.5 * value).collect();
     for (norm, epsilon) in [(Norm::Linf, 2.0 / 255.0), (Norm::L2, 0.5), (Norm::L1, 12.0)] {
         let ball = Ball::new(&ThreatModel { norm, epsilon }).expect("a valid radius");
-        advance(criterion, norm, ball, &clean);
-        climb(criterion, norm, ball, &clean);
+        momentum_step(criterion, norm, ball, &clean);
+        gradient_step(criterion, norm, ball, &clean);
         start(criterion, norm, ball, &clean);
         apgd(criterion, norm, ball, &clean);
     }
 }
 
-fn advance(criterion: &mut Criterion, norm: Norm, ball: Ball, clean: &[f32]) {
+fn momentum_step(criterion: &mut Criterion, norm: Norm, ball: Ball, clean: &[f32]) {
     let gradient = noise(1);
-    criterion.bench_function(&format!("{norm:?}/advance"), |bencher| {
+    criterion.bench_function(&format!("{norm:?}/momentum step"), |bencher| {
         let [mut point, mut previous, mut next] = [clean.to_vec(), clean.to_vec(), clean.to_vec()];
         bencher.iter(|| {
-            let ascent = Ascent {
+            let step = MomentumStep {
                 centre: clean,
                 point: &point,
                 previous: &previous,
@@ -48,7 +48,7 @@ fn advance(criterion: &mut Criterion, norm: Norm, ball: Ball, clean: &[f32]) {
                 step_size: ball.epsilon(),
                 momentum: 0.75,
             };
-            ball.advance(ascent, &mut next);
+            ball.momentum_step(step, &mut next);
             std::mem::swap(&mut previous, &mut next);
             std::mem::swap(&mut point, &mut previous);
         });
@@ -56,15 +56,16 @@ fn advance(criterion: &mut Criterion, norm: Norm, ball: Ball, clean: &[f32]) {
     });
 }
 
-fn climb(criterion: &mut Criterion, norm: Norm, ball: Ball, clean: &[f32]) {
+fn gradient_step(criterion: &mut Criterion, norm: Norm, ball: Ball, clean: &[f32]) {
     let gradient = noise(1);
-    criterion.bench_function(&format!("{norm:?}/climb"), |bencher| {
+    criterion.bench_function(&format!("{norm:?}/gradient step"), |bencher| {
         let (mut point, mut next) = (clean.to_vec(), clean.to_vec());
         let mut scratch = Scratch::default();
         bencher.iter(|| {
             let step_size = ball.epsilon();
-            let climb = Climb { centre: clean, point: &point, gradient: &gradient, step_size, density: 0.2 };
-            ball.climb(climb, &mut scratch, &mut next);
+            let step =
+                GradientStep { centre: clean, point: &point, gradient: &gradient, step_size, density: 0.2 };
+            ball.gradient_step(step, &mut scratch, &mut next);
             std::mem::swap(&mut point, &mut next);
         });
         black_box(point);
@@ -86,16 +87,17 @@ fn apgd(criterion: &mut Criterion, norm: Norm, ball: Ball, clean: &[f32]) {
         if let AttackSpec::ApgdCe(apgd) = &mut spec {
             apgd.steps = 1_000_000;
         }
-        let setting = Setting { ball, seed: 0, image: SHAPE, classes: 10, distances: Distances::WithinBall };
-        let apgd = attack(&spec, &setting).expect("valid parameters");
-        let subject = Subject { image: 0, pixels: clean.into(), label: 0, targets: [].into() };
-        let mut search = apgd.search(&subject, 0);
+        let context =
+            AttackContext { ball, seed: 0, image: SHAPE, classes: 10, distances: DistanceGoal::WithinBall };
+        let apgd = attack(&spec, &context).expect("valid parameters");
+        let clean_image = CleanImage { image: 0, pixels: clean.into(), label: 0, targets: [].into() };
+        let mut search = apgd.search(&clean_image, 0);
         let (mut proposal, mut loss) = (vec![0.0; SHAPE.pixels()], 1.0);
         bencher.iter(|| {
             search.propose(&mut proposal);
             loss += 1.0;
             if search.observe(&Answer { logits: &[], loss, gradient: &gradient }) == Step::Done {
-                search = apgd.search(&subject, 0);
+                search = apgd.search(&clean_image, 0);
                 loss = 1.0;
             }
         });

@@ -2,16 +2,15 @@
 
 use mimir_bundle::certificate::{CrossCheck, CrossCheckedAttack, Disagreement};
 
-use crate::engine::Batches;
 use crate::evaluate::{Evaluation, Verdict};
 use crate::journal::CounterexampleStore;
 use crate::logits::{all_finite, prediction};
-use crate::model::Classifier;
+use crate::model::{Batches, Classifier};
 use crate::session::Engine;
 use crate::verify::VerifyError;
 
 /// A counterexample to show.
-struct Shown<'a> {
+struct StoredCounterexample<'a> {
     image: usize,
     label: usize,
     attack: &'a str,
@@ -31,7 +30,7 @@ pub fn cross_check(
 ) -> Result<CrossCheck, VerifyError> {
     let shown = shown(evaluation);
     let mut disagreements = Vec::new();
-    let mut batches = Batches::of(classifier);
+    let mut batches = Batches::for_classifier(classifier);
     let pixels = classifier.image_shape().pixels();
     for chunk in shown.chunks(batches.size()) {
         let mut rows = vec![vec![0.0; pixels]; chunk.len()];
@@ -55,25 +54,25 @@ pub fn cross_check(
     })
 }
 
-fn shown(evaluation: &Evaluation) -> Vec<Shown<'_>> {
+fn shown(evaluation: &Evaluation) -> Vec<StoredCounterexample<'_>> {
     let pairs = evaluation.outcomes.iter().zip(&evaluation.slots);
     let broken = pairs.filter_map(|(outcome, slot)| match (&outcome.verdict, slot) {
         (Verdict::Broken { attack, .. }, Some(slot)) => {
-            Some(Shown { image: outcome.image, label: outcome.label, attack, slot: *slot })
+            Some(StoredCounterexample { image: outcome.image, label: outcome.label, attack, slot: *slot })
         }
         _ => None,
     });
     broken.collect()
 }
 
-fn disagreement(shown: &Shown, logits: &[f32]) -> Option<Disagreement> {
+fn disagreement(shown: &StoredCounterexample, logits: &[f32]) -> Option<Disagreement> {
     let prediction = all_finite(logits).then(|| prediction(logits));
     let confirmed = prediction.is_some_and(|prediction| prediction != shown.label);
     let attack = shown.attack.to_owned();
     (!confirmed).then_some(Disagreement { image: shown.image, attack, prediction })
 }
 
-fn count(name: &str, shown: &[Shown], disagreements: &[Disagreement]) -> CrossCheckedAttack {
+fn count(name: &str, shown: &[StoredCounterexample], disagreements: &[Disagreement]) -> CrossCheckedAttack {
     let counterexamples = shown.iter().filter(|shown| shown.attack == name).count();
     let refused = disagreements.iter().filter(|disagreement| disagreement.attack == name).count();
     CrossCheckedAttack { name: name.to_owned(), counterexamples, confirmed: counterexamples - refused }

@@ -4,11 +4,14 @@
 //! moves every pixel by ε against the sign of `w` (or to the edge of the box), and the worst of an L2 ball moves
 //! along `w`.
 
-use mimir_bundle::{ImageShape, Norm, ThreatModel};
+use mimir_bundle::{ImageShape, ThreatModel};
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
+use crate::ball::largest_decrease;
 use crate::loss::at_logits;
-use crate::model::{Classifier, Differentiable, Goal, GradientBatch, Loss, ModelError, ModelSource};
+use crate::model::{
+    Classifier, Differentiable, GradientBatch, LabelAndTarget, Loss, ModelError, ModelSource,
+};
 
 /// `logits = W·x + b`.
 #[derive(Debug, Clone)]
@@ -42,15 +45,9 @@ impl LinearClassifier {
         let weight =
             |pixel: usize| f64::from(self.weights[[label, pixel]]) - f64::from(self.weights[[other, pixel]]);
         let bias = f64::from(self.bias[label]) - f64::from(self.bias[other]);
-        let values = || image.iter().map(|value| f64::from(*value)).enumerate();
-        let clean: f64 = values().map(|(pixel, value)| weight(pixel) * value).sum::<f64>() + bias;
-        let epsilon = threat_model.epsilon;
-        let loss: f64 = match threat_model.norm {
-            Norm::Linf => values().map(|(pixel, value)| reach(weight(pixel), value, epsilon)).sum(),
-            Norm::L2 => epsilon * values().map(|(pixel, _)| weight(pixel).powi(2)).sum::<f64>().sqrt(),
-            Norm::L1 => epsilon * values().map(|(pixel, _)| weight(pixel).abs()).fold(0.0, f64::max),
-        };
-        clean - loss
+        let values = image.iter().map(|value| f64::from(*value)).enumerate();
+        let clean: f64 = values.map(|(pixel, value)| weight(pixel) * value).sum::<f64>() + bias;
+        clean - largest_decrease(threat_model, image, weight)
     }
 
     fn forward(&self, images: &ArrayView2<f32>, logits: &mut Array2<f32>) {
@@ -61,12 +58,6 @@ impl LinearClassifier {
             }
         }
     }
-}
-
-/// How far one pixel can lower `weight · value` within ε and the box.
-fn reach(weight: f64, value: f64, epsilon: f64) -> f64 {
-    let room = if weight > 0.0 { value } else { 1.0 - value };
-    weight.abs() * epsilon.min(room)
 }
 
 impl Classifier for LinearClassifier {
@@ -99,14 +90,14 @@ impl Differentiable for LinearClassifier {
     fn loss_gradient(
         &mut self,
         images: ArrayView2<f32>,
-        goals: &[Goal],
+        pairs: &[LabelAndTarget],
     ) -> Result<&GradientBatch, ModelError> {
         let mut logits = std::mem::take(&mut self.answers.logits);
         self.forward(&images, &mut logits);
         let mut cotangent = vec![0.0; self.bias.len()];
-        for (row, goal) in goals.iter().enumerate() {
+        for (row, pair) in pairs.iter().enumerate() {
             let logits = logits.row(row).to_vec();
-            self.answers.loss[row] = at_logits(self.loss, &logits, *goal, &mut cotangent);
+            self.answers.loss[row] = at_logits(self.loss, &logits, *pair, &mut cotangent);
             let mut gradient = self.answers.gradient.row_mut(row);
             gradient.fill(0.0);
             for (weights, scale) in self.weights.axis_iter(Axis(0)).zip(&cotangent) {
@@ -134,6 +125,7 @@ impl ModelSource for LinearClassifier {
 
 #[cfg(test)]
 mod tests {
+    use mimir_bundle::Norm;
     use ndarray::array;
 
     use super::*;
@@ -161,13 +153,13 @@ mod tests {
     fn the_gradient_agrees_with_central_differences() {
         let mut model = classifier();
         let image = array![[0.3_f32, 0.6, 0.9]];
-        let goals = [Goal { label: 1, target: None }];
-        let gradient = model.loss_gradient(image.view(), &goals).unwrap().gradient.clone();
+        let pairs = [LabelAndTarget { label: 1, target: None }];
+        let gradient = model.loss_gradient(image.view(), &pairs).unwrap().gradient.clone();
         for pixel in 0..3 {
             let mut loss_at = |offset: f32| {
                 let mut moved = image.clone();
                 moved[[0, pixel]] += offset;
-                model.loss_gradient(moved.view(), &goals).unwrap().loss[0]
+                model.loss_gradient(moved.view(), &pairs).unwrap().loss[0]
             };
             let difference = (loss_at(1e-2) - loss_at(-1e-2)) / 2e-2;
             assert!((difference - gradient[[0, pixel]]).abs() < 1e-3, "pixel {pixel}");

@@ -3,7 +3,7 @@
 //!
 //! Symbols: `z` the logits, `y` the label, `t` the target, `z_(r)` the r-th largest logit.
 
-use crate::model::{Goal, Loss};
+use crate::model::{LabelAndTarget, Loss};
 
 /// Keeps the denominator of the ratio from zero, as in the reference.
 const TINY: f64 = 1e-12;
@@ -12,25 +12,25 @@ const TINY: f64 = 1e-12;
 ///
 /// # Panics
 /// When a targeted loss has no target, or there are fewer classes than the loss needs (see [`Loss`]).
-pub fn at_logits(loss: Loss, logits: &[f32], goal: Goal, cotangent: &mut [f32]) -> f32 {
+pub fn at_logits(loss: Loss, logits: &[f32], pair: LabelAndTarget, cotangent: &mut [f32]) -> f32 {
     cotangent.fill(0.0);
-    let target = || goal.target.expect("a targeted loss has a target");
+    let target = || pair.target.expect("a targeted loss has a target");
     match loss {
-        Loss::CrossEntropy => cross_entropy(logits, goal.label, cotangent),
+        Loss::CrossEntropy => cross_entropy(logits, pair.label, cotangent),
         Loss::Margin => {
             cotangent[target()] += 1.0;
-            cotangent[goal.label] -= 1.0;
-            logits[target()] - logits[goal.label]
+            cotangent[pair.label] -= 1.0;
+            logits[target()] - logits[pair.label]
         }
         Loss::Dlr => {
             let order = descending(logits);
-            let other = if order[0] == goal.label { order[1] } else { order[0] };
-            ratio(logits, goal.label, other, &[(order[0], 1.0), (order[2], -1.0)], cotangent)
+            let other = if order[0] == pair.label { order[1] } else { order[0] };
+            ratio(logits, pair.label, other, &[(order[0], 1.0), (order[2], -1.0)], cotangent)
         }
         Loss::TargetedDlr => {
             let order = descending(logits);
             let scale = [(order[0], 1.0), (order[2], -0.5), (order[3], -0.5)];
-            ratio(logits, goal.label, target(), &scale, cotangent)
+            ratio(logits, pair.label, target(), &scale, cotangent)
         }
     }
 }
@@ -77,7 +77,7 @@ mod tests {
     const LOGITS: [f32; 5] = [1.0, 4.0, -2.0, 3.0, 0.5];
 
     fn value(loss: Loss, logits: &[f32], label: usize, target: Option<usize>) -> f32 {
-        at_logits(loss, logits, Goal { label, target }, &mut vec![0.0; logits.len()])
+        at_logits(loss, logits, LabelAndTarget { label, target }, &mut vec![0.0; logits.len()])
     }
 
     #[test]
@@ -98,14 +98,14 @@ mod tests {
         for loss in [Loss::CrossEntropy, Loss::Dlr, Loss::TargetedDlr, Loss::Margin] {
             for label in 0..5 {
                 for target in (0..5).filter(|target| *target != label) {
-                    let goal = Goal { label, target: Some(target) };
+                    let pair = LabelAndTarget { label, target: Some(target) };
                     let mut cotangent = [0.0; 5];
-                    at_logits(loss, &LOGITS, goal, &mut cotangent);
+                    at_logits(loss, &LOGITS, pair, &mut cotangent);
                     for (class, derivative) in cotangent.iter().enumerate() {
                         let moved = |step: f32| {
                             let mut logits = LOGITS;
                             logits[class] += step;
-                            at_logits(loss, &logits, goal, &mut [0.0; 5])
+                            at_logits(loss, &logits, pair, &mut [0.0; 5])
                         };
                         let difference = (moved(0.01) - moved(-0.01)) / 0.02;
                         assert!((difference - derivative).abs() < 1e-3, "{loss:?} {label} {target} {class}");

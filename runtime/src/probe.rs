@@ -2,10 +2,10 @@
 
 use mimir_bundle::OutputKind;
 
-use crate::engine::Batches;
-use crate::evaluate::{EvaluateError, EvaluationSet, SetError};
+use crate::error::EvaluateError;
+use crate::evaluation_set::{EvaluationSet, SetError};
 use crate::logits::{all_finite, prediction};
-use crate::model::Classifier;
+use crate::model::{Batches, Classifier};
 
 /// Slack of "is a probability", as in AutoAttack's own check.
 const PROBABILITY_SLACK: f32 = 1e-5;
@@ -22,7 +22,7 @@ pub fn output_kind(
     classifier: &mut dyn Classifier,
     set: &EvaluationSet,
 ) -> Result<OutputKind, EvaluateError> {
-    let mut batches = Batches::of(classifier);
+    let mut batches = Batches::for_classifier(classifier);
     let images = first_images(set, batches.size())?;
     let logits = batches.logits(classifier, images.iter().map(Vec::as_slice))?;
     let mut rows = logits.rows().into_iter().map(|row| row.to_slice().unwrap_or_default());
@@ -62,7 +62,8 @@ pub fn same_logits(
     set: &EvaluationSet,
 ) -> Result<bool, EvaluateError> {
     assert_eq!(one_by_one.classes(), rebatched.classes());
-    let (mut singles, mut batches) = (Batches::of(one_by_one), Batches::of(rebatched));
+    let (mut singles, mut batches) =
+        (Batches::for_classifier(one_by_one), Batches::for_classifier(rebatched));
     let images = first_images(set, batches.size())?;
     let together = batches.logits(rebatched, images.iter().map(Vec::as_slice))?;
     for (image, row) in images.iter().zip(together.rows()) {

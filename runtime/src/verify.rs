@@ -3,11 +3,10 @@
 use mimir_bundle::ThreatModel;
 
 use crate::ball::{Ball, RadiusError};
-use crate::engine::Batches;
-use crate::evaluate::{EvaluationSet, SetError};
+use crate::evaluation_set::{EvaluationSet, SetError};
 use crate::journal::{CounterexampleStore, StoreError};
 use crate::logits::{all_finite, prediction};
-use crate::model::{Classifier, ModelError};
+use crate::model::{Batches, Classifier, ModelError};
 
 /// An image that is said to break the model.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -84,7 +83,7 @@ pub fn verify(
     for counterexample in counterexamples {
         inside(&ball, set, counterexample)?;
     }
-    let mut batches = Batches::of(classifier);
+    let mut batches = Batches::for_classifier(classifier);
     for chunk in counterexamples.chunks(batches.size()) {
         let rows = chunk.iter().map(|counterexample| counterexample.pixels);
         let logits = batches.logits(classifier, rows)?;

@@ -6,7 +6,7 @@ use mimir_data::{DataSource, ReadOptions, Split};
 use mimir_export::autodiff::LossHead;
 use mimir_export::onnx::{Limits, read_model};
 use mimir_export::{ImageClassifier, InputSpec};
-use mimir_runtime::model::{Goal, GradientBatch, Loss, ModelSource};
+use mimir_runtime::model::{LabelAndTarget, GradientBatch, Loss, ModelSource};
 use mimir_runtime::session::{Engine, OnnxModels, SessionPlan};
 use ndarray::{Array2, ArrayView1};
 
@@ -53,7 +53,7 @@ fn check(model: &str, images: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let file = read_model(&root.join(model), &Limits::default()).unwrap();
     let prepared = ImageClassifier::new(file, &InputSpec::default()).unwrap();
-    let (images, goals) = images_of(&root.join(images), prepared.manifest().classes);
+    let (images, pairs) = images_of(&root.join(images), prepared.manifest().classes);
     let [ort, rten] = [Engine::load(None).unwrap(), Engine::rten()].map(|engine| models(&engine, &prepared));
 
     let logits = |models: &OnnxModels| {
@@ -66,7 +66,7 @@ fn check(model: &str, images: &str) {
     }
     for (loss, _) in LOSSES {
         let answers = |models: &OnnxModels| -> GradientBatch {
-            models.differentiable(loss).unwrap().loss_gradient(images.view(), &goals).unwrap().clone()
+            models.differentiable(loss).unwrap().loss_gradient(images.view(), &pairs).unwrap().clone()
         };
         let (ort, rten) = (answers(&ort), answers(&rten));
         assert_close(&ort.logits, &rten.logits, "logits of the gradient graph");
@@ -85,15 +85,15 @@ fn models(engine: &Engine, prepared: &ImageClassifier) -> OnnxModels {
     })
 }
 
-fn images_of(path: &Path, classes: usize) -> (Array2<f32>, Vec<Goal>) {
+fn images_of(path: &Path, classes: usize) -> (Array2<f32>, Vec<LabelAndTarget>) {
     let options = ReadOptions { split: Split::Test, first: Some(IMAGES) };
     let set = mimir_data::open(&DataSource::Npz(path.to_owned()), &options).unwrap();
     let mut images = Array2::zeros((IMAGES, set.pixels_per_image()));
     for (image, mut row) in images.rows_mut().into_iter().enumerate() {
         set.read(image, row.as_slice_mut().unwrap()).unwrap();
     }
-    let goal = |label: &usize| Goal { label: *label, target: Some((label + 1) % classes) };
-    (images, set.labels.iter().map(goal).collect())
+    let pair = |label: &usize| LabelAndTarget { label: *label, target: Some((label + 1) % classes) };
+    (images, set.labels.iter().map(pair).collect())
 }
 
 fn column(answers: &GradientBatch) -> Array2<f32> {

@@ -10,7 +10,7 @@ use mimir_data::{DataSource, ReadOptions, Split};
 use mimir_export::autodiff::LossHead;
 use mimir_export::onnx::{Limits, read_model};
 use mimir_export::{ImageClassifier, InputSpec};
-use mimir_runtime::model::{Goal, Loss, ModelSource};
+use mimir_runtime::model::{LabelAndTarget, Loss, ModelSource};
 use mimir_runtime::session::{Engine, OnnxModels, SessionPlan};
 use ndarray::{Array1, Array2, ArrayD, ArrayView1, Axis, Ix1};
 use ndarray_npy::NpzReader;
@@ -53,9 +53,9 @@ fn check(name: &str, batch: BatchMode) {
         .unwrap();
 
     let mut gradients = models.differentiable(Loss::CrossEntropy).unwrap();
-    let goal = |label: &usize| Goal { label: *label, target: None };
-    let goals: Vec<Goal> = reference.labels.iter().map(goal).collect();
-    let answers = gradients.loss_gradient(reference.images.view(), &goals).unwrap();
+    let pair = |label: &usize| LabelAndTarget { label: *label, target: None };
+    let pairs: Vec<LabelAndTarget> = reference.labels.iter().map(pair).collect();
+    let answers = gradients.loss_gradient(reference.images.view(), &pairs).unwrap();
     assert_close(&answers.logits, &reference.logits, "logits of the gradient graph");
     assert_close(&column(&answers.loss), &column(&reference.loss), "loss");
     assert_gradients(&answers.gradient, &reference.gradient);

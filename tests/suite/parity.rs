@@ -110,6 +110,6 @@ fn cifar10_test_batch(shared: &Path) -> Vec<u8> {
             records.extend(rows.map(|(x, y)| tiles.get_pixel(x, y)[channel]));
         }
     }
-    assert_eq!(digest::of_bytes(&records), TEST_BATCH);
+    assert_eq!(digest::digest_bytes(&records), TEST_BATCH);
     records
 }

@@ -5,7 +5,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AttackSpec, Manifest, Norm, ThreatModel};
+use crate::{AttackSpec, Manifest, ThreatModel};
 
 /// The version of the format that this crate writes, and the only one that it reads.
 pub const CERTIFICATE_VERSION: u32 = 3;
@@ -337,9 +337,8 @@ impl Certificate {
     }
 
     fn check_ball(&self) -> Option<String> {
-        let ThreatModel { norm, epsilon } = self.threat_model;
-        let valid = epsilon.is_finite() && epsilon > 0.0 && (norm != Norm::Linf || epsilon <= 1.0);
-        (!valid).then(|| format!("a radius of {epsilon} in pixels of [0, 1]"))
+        let epsilon = self.threat_model.epsilon;
+        self.threat_model.check().is_err().then(|| format!("a radius of {epsilon} in pixels of [0, 1]"))
     }
 
     /// Whoever repeats the evaluation allocates by these numbers.

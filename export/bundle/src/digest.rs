@@ -9,15 +9,15 @@ use std::io::{self, Read};
 use sha2::{Digest, Sha256};
 
 /// Digest of a string of bytes.
-pub fn of_bytes(bytes: &[u8]) -> String {
+pub fn digest_bytes(bytes: &[u8]) -> String {
     hex(Sha256::digest(bytes).as_slice())
 }
 
-/// The digest of [`of_bytes`] for everything that is left to read.
+/// The digest of [`digest_bytes`] for everything that is left to read.
 ///
 /// # Errors
 /// When reading fails.
-pub fn of_reader(mut reader: impl Read) -> io::Result<String> {
+pub fn digest_reader(mut reader: impl Read) -> io::Result<String> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
     loop {
@@ -33,21 +33,21 @@ pub fn of_reader(mut reader: impl Read) -> io::Result<String> {
 /// Digest of a tensor: its rank, its dimensions, then its values in row-major order.
 ///
 /// The caller's `values` are as many as the product of `shape`.
-pub fn of_tensor<'a>(shape: &[usize], values: impl IntoIterator<Item = &'a f32>) -> String {
+pub fn digest_tensor<'a>(shape: &[usize], values: impl IntoIterator<Item = &'a f32>) -> String {
     let mut digest = TensorDigest::new(shape);
     digest.update(values);
     hex(digest.hasher.finalize().as_slice())
 }
 
-/// The digest of [`of_tensor`] for a tensor that is never in memory as a whole.
+/// The digest of [`digest_tensor`] for a tensor that is never in memory as a whole.
 ///
 /// ```
-/// use mimir_bundle::digest::{TensorDigest, of_tensor};
+/// use mimir_bundle::digest::{TensorDigest, digest_tensor};
 ///
 /// let mut digest = TensorDigest::new(&[2, 2]);
 /// digest.update(&[0.0, 0.25]);
 /// digest.update(&[0.5, 1.0]);
-/// assert_eq!(digest.finish()?, of_tensor(&[2, 2], &[0.0, 0.25, 0.5, 1.0]));
+/// assert_eq!(digest.finish()?, digest_tensor(&[2, 2], &[0.0, 0.25, 0.5, 1.0]));
 /// # Ok::<(), mimir_bundle::digest::WrongCount>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -105,7 +105,7 @@ impl TensorDigest {
 }
 
 /// Digest of class labels: their number, then each of them.
-pub fn of_labels(labels: &[usize]) -> String {
+pub fn digest_labels(labels: &[usize]) -> String {
     let mut hasher = Sha256::new();
     hasher.update(length(labels.len()));
     for &label in labels {
@@ -132,11 +132,11 @@ mod tests {
     #[test]
     fn agree_with_an_independent_implementation() {
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        assert_eq!(of_bytes(b""), empty);
+        assert_eq!(digest_bytes(b""), empty);
         // struct.pack('<QQQffff', 2, 2, 2, 0.0, 0.25, 0.5, 1.0)
-        assert_eq!(of_tensor(&[2, 2], &[0.0, 0.25, 0.5, 1.0]), TENSOR);
+        assert_eq!(digest_tensor(&[2, 2], &[0.0, 0.25, 0.5, 1.0]), TENSOR);
         // struct.pack('<QQQQ', 3, 7, 0, 2)
-        assert_eq!(of_labels(&[7, 0, 2]), LABELS);
+        assert_eq!(digest_labels(&[7, 0, 2]), LABELS);
     }
 
     const TENSOR: &str = "ae7c7c650754ad266c5a2e8802d6838e0b998f28c2798160cf892927b4aa8bcc";
@@ -149,16 +149,16 @@ mod tests {
         for part in [1, 7, 12, 60] {
             let mut digest = TensorDigest::new(&shape);
             values.chunks(part).for_each(|part| digest.update(part));
-            assert_eq!(digest.finish().unwrap(), of_tensor(&shape, &values), "parts of {part}");
+            assert_eq!(digest.finish().unwrap(), digest_tensor(&shape, &values), "parts of {part}");
         }
-        assert_eq!(TensorDigest::new(&[0, 3]).finish().unwrap(), of_tensor(&[0, 3], &[]));
+        assert_eq!(TensorDigest::new(&[0, 3]).finish().unwrap(), digest_tensor(&[0, 3], &[]));
     }
 
     #[test]
     fn what_is_read_has_the_digest_of_its_bytes() {
         let bytes: Vec<u8> = (0..200_000_u32).map(|index| (index % 251) as u8).collect();
-        assert_eq!(of_reader(&bytes[..]).unwrap(), of_bytes(&bytes));
-        assert_eq!(of_reader(&[][..]).unwrap(), of_bytes(b""));
+        assert_eq!(digest_reader(&bytes[..]).unwrap(), digest_bytes(&bytes));
+        assert_eq!(digest_reader(&[][..]).unwrap(), digest_bytes(b""));
     }
 
     #[test]
@@ -177,8 +177,8 @@ mod tests {
     #[test]
     fn tell_shapes_and_signs_apart() {
         let values = [0.0, 0.25, 0.5, 1.0];
-        assert_ne!(of_tensor(&[2, 2], &values), of_tensor(&[4, 1], &values));
-        assert_ne!(of_tensor(&[1], &[0.0]), of_tensor(&[1], &[-0.0]));
-        assert_ne!(of_labels(&[1, 2]), of_labels(&[2, 1]));
+        assert_ne!(digest_tensor(&[2, 2], &values), digest_tensor(&[4, 1], &values));
+        assert_ne!(digest_tensor(&[1], &[0.0]), digest_tensor(&[1], &[-0.0]));
+        assert_ne!(digest_labels(&[1, 2]), digest_labels(&[2, 1]));
     }
 }

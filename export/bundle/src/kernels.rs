@@ -17,7 +17,7 @@ pub const GELU_GRADIENT: &str = "GeluGradient";
 /// attribute [`CENTRED`] is 1, `mean h` is known to be zero.
 pub const LAYER_NORMALIZATION_GRADIENT: &str = "LayerNormalizationGradient";
 
-/// Softmax over the last axis. Shares that would be denormal numbers, below 1.2e-38, are zero.
+/// Softmax over the last axis. Results that would be denormal numbers, below 1.2e-38, are flushed to zero.
 pub const SOFTMAX: &str = "Softmax";
 
 /// `(g, y) → (g − Σ g·y)·y`, with sums over the last axis: the gradient of Softmax.

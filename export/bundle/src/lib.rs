@@ -15,4 +15,4 @@ pub use certificate::Certificate;
 pub use manifest::{BatchMode, ImageShape, Layout, Manifest, Normalisation, OutputKind};
 pub use prepared::{PreparedGraph, WEIGHTS_LOCATION, Weight};
 pub use scan::{Scan, ScannedNode};
-pub use threat_model::{Norm, ThreatModel};
+pub use threat_model::{InvalidRadius, Norm, ThreatModel};

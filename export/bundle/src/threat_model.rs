@@ -27,6 +27,43 @@ pub struct ThreatModel {
     pub epsilon: f64,
 }
 
+/// A radius that no threat model has.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+pub enum InvalidRadius {
+    /// Zero, negative, infinite or not a number.
+    #[error("the radius {0} is not a positive number")]
+    NotPositive(f64),
+    /// More than any pixel can change: mostly levels of 0 to 255 where pixels of `[0, 1]` are meant.
+    #[error("the L∞ radius {0} is larger than any change of a pixel in [0, 1]")]
+    TooLarge(f64),
+}
+
+impl ThreatModel {
+    /// A ball of that radius, in pixels of `[0, 1]`.
+    ///
+    /// # Errors
+    /// As [`ThreatModel::check`].
+    pub fn new(norm: Norm, epsilon: f64) -> Result<Self, InvalidRadius> {
+        let threat_model = Self { norm, epsilon };
+        threat_model.check().map(|()| threat_model)
+    }
+
+    /// Whether the radius is one: a positive number, and for L∞ at most 1.
+    ///
+    /// # Errors
+    /// Says what is wrong with it.
+    pub fn check(&self) -> Result<(), InvalidRadius> {
+        let Self { norm, epsilon } = *self;
+        if !(epsilon.is_finite() && epsilon > 0.0) {
+            return Err(InvalidRadius::NotPositive(epsilon));
+        }
+        if norm == Norm::Linf && epsilon > 1.0 {
+            return Err(InvalidRadius::TooLarge(epsilon));
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Display for Norm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -53,6 +90,18 @@ impl fmt::Display for ThreatModel {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_radius_is_a_positive_number_of_pixels() {
+        for epsilon in [0.0, -0.1, f64::NAN, f64::INFINITY] {
+            let found = ThreatModel::new(Norm::L1, epsilon).unwrap_err();
+            assert!(matches!(found, InvalidRadius::NotPositive(_)), "{epsilon}: {found}");
+        }
+        assert_eq!(ThreatModel::new(Norm::Linf, 8.0), Err(InvalidRadius::TooLarge(8.0)));
+        for (norm, epsilon) in [(Norm::Linf, 1.0), (Norm::L2, 8.0), (Norm::L1, 12.0)] {
+            assert_eq!(ThreatModel::new(norm, epsilon), Ok(ThreatModel { norm, epsilon }));
+        }
+    }
 
     #[test]
     fn radii_are_shown_as_they_are_spoken_of() {

@@ -75,7 +75,7 @@ pub(crate) fn record(
         split: has_splits(&images.source).then(|| images.read.split.to_string()),
         first: images.read.first,
         images_digest: images_digest(set, image)?,
-        labels_digest: digest::of_labels(set.labels()),
+        labels_digest: digest::digest_labels(set.labels()),
     })
 }
 

@@ -89,7 +89,7 @@ impl Model {
         let overrides = options.engine.overrides;
         let (plan, warning) = settle_batch(engine, &mut classifier, set, overrides)?;
         let (votes, random) = votes(&classifier, &options.attacks)?;
-        let scanned = Warning::of_scan(classifier.scan());
+        let scanned = Warning::from_scan(classifier.scan());
         let warnings = warning.into_iter().chain(random).chain(scanned).collect();
         let mut model = Self { classifier, plan, votes, warnings };
         model.probe_output(engine, set)?;

@@ -99,7 +99,7 @@ fn read_counterexamples(folder: &Path, certificate: &Certificate) -> Result<Coun
     }
     let path = folder.join(&stored.file);
     let bytes = std::fs::read(&path).map_err(|error| data_error(&path, error))?;
-    expect_digest(&path.display(), &digest::of_bytes(&bytes), &stored.digest, Blame::Data)?;
+    expect_digest(&path.display(), &digest::digest_bytes(&bytes), &stored.digest, Blame::Data)?;
     CounterexampleSet::from_npz(&bytes, certificate.model.image)
         .map_err(|error| data_error(&path, format!("{error:#}")))
 }

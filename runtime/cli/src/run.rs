@@ -7,7 +7,7 @@ use std::time::Instant;
 use mimir_bundle::certificate::{CrossCheck, EvaluationData, Execution, Tool};
 use mimir_runtime::evaluate::{Control, Curve, Ending, Evaluation, EvaluationSet, Plan, evaluate};
 use mimir_runtime::model::{Classifier, ModelSource};
-use mimir_runtime::report::{Findings, Report, Setting};
+use mimir_runtime::report::{Findings, Report, RunDescription};
 use mimir_runtime::session::{Engine, Precision, SessionOptions, SessionPlan};
 
 use crate::data::OpenedImages;
@@ -44,12 +44,12 @@ pub(crate) fn run(options: &Options) -> Result<Report, Failure> {
     let start = Instant::now();
     let (evaluation, kept) = attack(&sessions, &set, &plan, options, kept, &interrupted)?;
     let cross_check = cross_check(&engines, other, &evaluation, &kept)?;
-    let mut setting = setting(options, &engines, &model, data, start.elapsed().as_secs_f64());
-    setting.cross_check = cross_check;
+    let mut description = description(options, &engines, &model, data, start.elapsed().as_secs_f64());
+    description.cross_check = cross_check;
 
     match folder {
-        Some(folder) => write::write(&folder, options, setting, &evaluation, &kept.archive),
-        None => Ok(Findings::new(&setting, &evaluation).report()),
+        Some(folder) => write::write(&folder, options, description, &evaluation, &kept.archive),
+        None => Ok(Findings::new(&description, &evaluation).report()),
     }
 }
 
@@ -109,14 +109,14 @@ fn cross_check(
     checked.map(Some).or_blame(Blame::Internal)
 }
 
-fn setting(
+fn description(
     options: &Options,
     engines: &Engines,
     model: &Model,
     data: EvaluationData,
     seconds: f64,
-) -> Setting {
-    Setting {
+) -> RunDescription {
+    RunDescription {
         model_file: options.model.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         data,
         manifest: model.manifest().clone(),

@@ -8,7 +8,7 @@ use mimir_bundle::certificate::Counterexamples;
 use mimir_bundle::{ImageShape, digest};
 use mimir_runtime::Archive;
 use mimir_runtime::evaluate::{Ending, Evaluation};
-use mimir_runtime::report::{Findings, Report, Setting};
+use mimir_runtime::report::{Findings, Report, RunDescription};
 use serde::Serialize;
 
 use crate::counterexamples::{found, write_npz};
@@ -23,23 +23,23 @@ use crate::report_folder::{ADVERSARIAL, CERTIFICATE, JOURNAL, REPORT, ReportFold
 pub(crate) fn write(
     folder: &ReportFolder,
     options: &Options,
-    setting: Setting,
+    description: RunDescription,
     evaluation: &Evaluation,
     archive: &Archive,
 ) -> Result<Report, Failure> {
     let written = match evaluation.ending {
-        Ending::Interrupted => write_partial(folder, &setting, evaluation),
-        Ending::Complete | Ending::GateDecided => write_all(folder, options, setting, evaluation, archive),
+        Ending::Interrupted => write_partial(folder, &description, evaluation),
+        Ending::Complete | Ending::GateDecided => write_all(folder, options, description, evaluation, archive),
     };
     let way_out = "what was finished is kept: mend that, and run again with --resume";
     written.context(way_out).or_blame(Blame::Storage)
 }
 
-fn write_partial(folder: &ReportFolder, setting: &Setting, evaluation: &Evaluation) -> Result<Report> {
+fn write_partial(folder: &ReportFolder, description: &RunDescription, evaluation: &Evaluation) -> Result<Report> {
     // Those of an earlier run do not belong to this report.
     folder.remove(CERTIFICATE)?;
     folder.remove(ADVERSARIAL)?;
-    let report = Findings::new(setting, evaluation).report();
+    let report = Findings::new(description, evaluation).report();
     folder.write(REPORT, &json(&report)?)?;
     Ok(report)
 }
@@ -47,16 +47,16 @@ fn write_partial(folder: &ReportFolder, setting: &Setting, evaluation: &Evaluati
 fn write_all(
     folder: &ReportFolder,
     options: &Options,
-    mut setting: Setting,
+    mut description: RunDescription,
     evaluation: &Evaluation,
     archive: &Archive,
 ) -> Result<Report> {
     folder.remove(CERTIFICATE)?;
     folder.remove(ADVERSARIAL)?;
     if options.report.as_ref().is_some_and(|report| report.counterexamples == StoreCounterexamples::Yes) {
-        setting.counterexamples = Some(store(folder, evaluation, archive, setting.manifest.image)?);
+        description.counterexamples = Some(store(folder, evaluation, archive, description.manifest.image)?);
     }
-    let findings = Findings::new(&setting, evaluation);
+    let findings = Findings::new(&description, evaluation);
     let report = findings.report();
     folder.write(REPORT, &json(&report)?)?;
     if let Some(certificate) = findings.certificate() {
@@ -79,7 +79,7 @@ fn store(
     let digest = folder.write_with(ADVERSARIAL, |file| {
         write_npz(&mut *file, &found, store, image)?;
         file.rewind()?;
-        Ok(digest::of_reader(file)?)
+        Ok(digest::digest_reader(file)?)
     })?;
     Ok(Counterexamples { file: ADVERSARIAL.into(), digest })
 }

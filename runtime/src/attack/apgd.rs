@@ -9,19 +9,21 @@
 //!
 //! One unit is one run for one target class and restart: all restarts of the first target, then those of the second.
 
+mod iterates;
 mod momentum;
 mod sparse;
-mod track;
+mod step_context;
 
 use mimir_bundle::attack::{ApgdSpec, AttackSpec, RadiusSchedule, TargetedApgdSpec};
 
+use self::iterates::Iterates;
 use self::momentum::Momentum;
 use self::sparse::Sparse;
-use self::track::Track;
+use self::step_context::StepContext;
 use super::expectation::Expectation;
-use super::{Answer, Attack, Query, Search, Setting, Step, Subject};
-use crate::ball::{AscentRule, Ball};
-use crate::model::{Goal, Loss};
+use super::{Answer, Attack, AttackContext, CleanImage, Query, Search, Step};
+use crate::ball::{ApgdRule, Ball};
+use crate::model::{LabelAndTarget, Loss};
 use crate::random::{Key, Stream};
 
 /// Fewest classes that have an untargeted difference of logits ratio.
@@ -45,15 +47,15 @@ pub struct Apgd {
     name: &'static str,
     spec: ApgdSpec,
     loss: Loss,
-    aim: Aim,
+    targeting: Targeting,
     /// The parts of a run, at least one.
-    phases: Vec<Phase>,
+    phases: Vec<RadiusPhase>,
     seed: u64,
 }
 
 /// Which classes the losses refer to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Aim {
+enum Targeting {
     /// To the label alone.
     Untargeted,
     /// To the only other class of two.
@@ -64,74 +66,80 @@ enum Aim {
 
 /// A part of a run, which starts with a state of its own from the best point of the part before.
 #[derive(Debug, Clone, Copy)]
-struct Phase {
+struct RadiusPhase {
     ball: Ball,
     steps: usize,
 }
 
 impl Apgd {
     /// On the cross entropy.
-    pub fn cross_entropy(spec: &ApgdSpec, setting: &Setting) -> Self {
-        Self::new("apgd-ce", spec, Loss::CrossEntropy, Aim::Untargeted, setting)
+    pub fn cross_entropy(spec: &ApgdSpec, context: &AttackContext) -> Self {
+        Self::new("apgd-ce", spec, Loss::CrossEntropy, Targeting::Untargeted, context)
     }
 
     /// On the difference of logits ratio; with two classes on the margin to the other.
-    pub fn dlr(spec: &ApgdSpec, setting: &Setting) -> Self {
-        let (loss, aim) = match setting.classes {
-            CLASSES_OF_DLR.. => (Loss::Dlr, Aim::Untargeted),
-            _ => (Loss::Margin, Aim::OtherClass),
+    pub fn dlr(spec: &ApgdSpec, context: &AttackContext) -> Self {
+        let (loss, targeting) = match context.classes {
+            CLASSES_OF_DLR.. => (Loss::Dlr, Targeting::Untargeted),
+            _ => (Loss::Margin, Targeting::OtherClass),
         };
-        Self::new("apgd-dlr", spec, loss, aim, setting)
+        Self::new("apgd-dlr", spec, loss, targeting, context)
     }
 
     /// On the targeted difference of logits ratio; with two or three classes on the margin to the target.
-    pub fn targeted(spec: &TargetedApgdSpec, setting: &Setting) -> Self {
-        let loss = match setting.classes {
+    pub fn targeted(spec: &TargetedApgdSpec, context: &AttackContext) -> Self {
+        let loss = match context.classes {
             CLASSES_OF_TARGETED_DLR.. => Loss::TargetedDlr,
             _ => Loss::Margin,
         };
-        let targets = spec.targets.min(setting.classes - 1);
-        Self::new("apgd-t", &spec.apgd, loss, Aim::Targets(targets), setting)
+        let targets = spec.targets.min(context.classes - 1);
+        Self::new("apgd-t", &spec.apgd, loss, Targeting::Targets(targets), context)
     }
 
-    fn new(name: &'static str, spec: &ApgdSpec, loss: Loss, aim: Aim, setting: &Setting) -> Self {
-        let phases = phases(spec, setting.ball);
-        Self { name, spec: spec.clone(), loss, aim, phases, seed: setting.seed }
+    fn new(
+        name: &'static str,
+        spec: &ApgdSpec,
+        loss: Loss,
+        targeting: Targeting,
+        context: &AttackContext,
+    ) -> Self {
+        let phases = phases(spec, context.ball);
+        Self { name, spec: spec.clone(), loss, targeting, phases, seed: context.seed }
     }
 
-    /// The goal of one unit, and its restart.
-    fn goal(&self, subject: &Subject, unit: usize) -> (Goal, usize) {
+    /// Label and target of one unit, and its restart.
+    fn label_and_target(&self, clean: &CleanImage, unit: usize) -> (LabelAndTarget, usize) {
         let (position, restart) = (unit / self.spec.restarts, unit % self.spec.restarts);
-        let target = match self.aim {
-            Aim::Untargeted => None,
-            Aim::OtherClass => Some(1 - subject.label),
-            Aim::Targets(_) => Some(subject.targets[position]),
+        let target = match self.targeting {
+            Targeting::Untargeted => None,
+            Targeting::OtherClass => Some(1 - clean.label),
+            Targeting::Targets(_) => Some(clean.targets[position]),
         };
-        (Goal { label: subject.label, target }, restart)
+        (LabelAndTarget { label: clean.label, target }, restart)
     }
 
-    fn start(&self, subject: &Subject, goal: Goal, restart: usize) -> Vec<f32> {
-        let target = match self.aim {
-            Aim::Targets(_) => goal.target,
-            Aim::Untargeted | Aim::OtherClass => None,
+    fn start(&self, clean: &CleanImage, pair: LabelAndTarget, restart: usize) -> Vec<f32> {
+        let target = match self.targeting {
+            Targeting::Targets(_) => pair.target,
+            Targeting::Untargeted | Targeting::OtherClass => None,
         };
-        let key = Key { seed: self.seed, image: subject.image, attack: self.name, target, restart };
-        let mut start = vec![0.0; subject.pixels.len()];
-        self.phases[0].ball.random_start(&subject.pixels, &mut Stream::new(&key), &mut start);
+        let key = Key { seed: self.seed, image: clean.image, attack: self.name, target, restart };
+        let mut start = vec![0.0; clean.pixels.len()];
+        self.phases[0].ball.random_start(&clean.pixels, &mut Stream::new(&key), &mut start);
         start
     }
 }
 
 /// The phases of a run.
-fn phases(spec: &ApgdSpec, ball: Ball) -> Vec<Phase> {
+fn phases(spec: &ApgdSpec, ball: Ball) -> Vec<RadiusPhase> {
     match spec.radius_schedule {
-        RadiusSchedule::Fixed => vec![Phase { ball, steps: spec.steps }],
+        RadiusSchedule::Fixed => vec![RadiusPhase { ball, steps: spec.steps }],
         RadiusSchedule::Shrinking => {
             let share = (0.3 * spec.steps as f64).ceil() as usize;
             let second = share.min(spec.steps - share);
             let last = spec.steps - share - second;
             let parts = [(3.0, share), (2.0, second), (1.0, last)];
-            parts.map(|(factor, steps)| Phase { ball: ball.scaled(factor), steps }).to_vec()
+            parts.map(|(factor, steps)| RadiusPhase { ball: ball.scaled(factor), steps }).to_vec()
         }
     }
 }
@@ -142,30 +150,30 @@ impl Attack for Apgd {
     }
 
     fn units(&self) -> usize {
-        let targets = match self.aim {
-            Aim::Untargeted | Aim::OtherClass => 1,
-            Aim::Targets(targets) => targets,
+        let targets = match self.targeting {
+            Targeting::Untargeted | Targeting::OtherClass => 1,
+            Targeting::Targets(targets) => targets,
         };
         targets * self.spec.restarts
     }
 
-    fn search(&self, subject: &Subject, unit: usize) -> Box<dyn Search + '_> {
-        let (goal, restart) = self.goal(subject, unit);
-        let track = Track::new(self.start(subject, goal, restart));
-        let run = Run::new(&self.spec, self.phases[0], &subject.pixels, track);
-        let expectation = Expectation::new(self.spec.eot, subject.pixels.len());
-        Box::new(ApgdSearch { attack: self, subject: subject.clone(), goal, phase: 0, run, expectation })
+    fn search(&self, clean: &CleanImage, unit: usize) -> Box<dyn Search + '_> {
+        let (pair, restart) = self.label_and_target(clean, unit);
+        let iterates = Iterates::new(self.start(clean, pair, restart));
+        let run = ApgdRun::new(&self.spec, self.phases[0], &clean.pixels, iterates);
+        let expectation = Expectation::new(self.spec.eot, clean.pixels.len());
+        Box::new(ApgdSearch { attack: self, clean: clean.clone(), pair, phase: 0, run, expectation })
     }
 }
 
 /// APGD on one image.
 struct ApgdSearch<'a> {
     attack: &'a Apgd,
-    subject: Subject,
-    goal: Goal,
+    clean: CleanImage,
+    pair: LabelAndTarget,
     /// Position of the present phase.
     phase: usize,
-    run: Run,
+    run: ApgdRun,
     expectation: Expectation,
 }
 
@@ -174,12 +182,12 @@ impl Search for ApgdSearch<'_> {
         Query::Gradient(self.attack.loss)
     }
 
-    fn goal(&self) -> Goal {
-        self.goal
+    fn label_and_target(&self) -> LabelAndTarget {
+        self.pair
     }
 
     fn propose(&mut self, out: &mut [f32]) {
-        out.copy_from_slice(self.run.track.point());
+        out.copy_from_slice(self.run.iterates.point());
     }
 
     /// Iterates of earlier phases may lie outside the ball.
@@ -190,7 +198,7 @@ impl Search for ApgdSearch<'_> {
     fn observe(&mut self, answer: &Answer) -> Step {
         let Some(answer) = self.expectation.gather(answer) else { return Step::Continue };
         let Apgd { spec, phases, .. } = self.attack;
-        let centre = &self.subject.pixels;
+        let centre = &self.clean.pixels;
         if self.run.observe(spec, centre, &answer) == Step::Continue {
             return Step::Continue;
         }
@@ -203,52 +211,42 @@ impl Search for ApgdSearch<'_> {
 
 /// One run through one phase: from its start through `N` steps.
 #[derive(Debug)]
-struct Run {
-    phase: Phase,
+struct ApgdRun {
+    phase: RadiusPhase,
     /// Iterates seen so far, the start included.
     seen: usize,
-    track: Track,
-    rule: Rule,
+    iterates: Iterates,
+    rule: StepRule,
 }
 
 /// How a run ascends.
 #[derive(Debug)]
-enum Rule {
+enum StepRule {
     Momentum(Momentum),
     Sparse(Sparse),
 }
 
-/// Where a step goes.
-#[derive(Debug, Clone, Copy)]
-struct Move<'a> {
-    ball: Ball,
-    /// The clean image.
-    centre: &'a [f32],
-    /// Gradient at the present point; `None` where the run has returned to its best.
-    gradient: Option<&'a [f32]>,
-}
-
-impl Run {
-    fn new(spec: &ApgdSpec, phase: Phase, centre: &[f32], track: Track) -> Self {
-        let Phase { ball, steps } = phase;
-        let rule = match (ball.ascent_rule(), spec.radius_schedule) {
-            (AscentRule::Momentum, _) => Rule::Momentum(Momentum::new(spec, steps, ball.epsilon())),
-            (AscentRule::Sparse, RadiusSchedule::Fixed) => {
-                Rule::Sparse(Sparse::new(steps, ball.epsilon(), centre.len()))
+impl ApgdRun {
+    fn new(spec: &ApgdSpec, phase: RadiusPhase, centre: &[f32], iterates: Iterates) -> Self {
+        let RadiusPhase { ball, steps } = phase;
+        let rule = match (ball.apgd_rule(), spec.radius_schedule) {
+            (ApgdRule::Momentum, _) => StepRule::Momentum(Momentum::new(spec, steps, ball.epsilon())),
+            (ApgdRule::Sparse, RadiusSchedule::Fixed) => {
+                StepRule::Sparse(Sparse::new(steps, ball.epsilon(), centre.len()))
             }
             // The reference gives the start of every phase, the first one's too, from outside.
-            (AscentRule::Sparse, RadiusSchedule::Shrinking) => {
-                Rule::Sparse(Sparse::from_start(steps, ball.epsilon(), centre, track.point()))
+            (ApgdRule::Sparse, RadiusSchedule::Shrinking) => {
+                StepRule::Sparse(Sparse::from_start(steps, ball.epsilon(), centre, iterates.point()))
             }
         };
-        Self { phase, seen: 0, track, rule }
+        Self { phase, seen: 0, iterates, rule }
     }
 
     /// Starts again in the next phase, from the best point.
-    fn restart(&mut self, spec: &ApgdSpec, phase: Phase, centre: &[f32]) {
-        let mut track = std::mem::replace(&mut self.track, Track::new(Vec::new()));
-        track.restart(|point| phase.ball.project(centre, point));
-        *self = Self::new(spec, phase, centre, track);
+    fn restart(&mut self, spec: &ApgdSpec, phase: RadiusPhase, centre: &[f32]) {
+        let mut iterates = std::mem::replace(&mut self.iterates, Iterates::new(Vec::new()));
+        iterates.restart(|point| phase.ball.project(centre, point));
+        *self = Self::new(spec, phase, centre, iterates);
     }
 
     /// Learns what the model said about the present point and moves on.
@@ -263,32 +261,36 @@ impl Run {
             return Step::Done;
         }
         if returned {
-            self.track.return_to_best();
+            self.iterates.return_to_best();
         }
         let gradient = if returned { None } else { Some(answer.gradient) };
-        let to = Move { ball: self.phase.ball, centre, gradient };
+        let to = StepContext { ball: self.phase.ball, centre, gradient };
         match &mut self.rule {
-            Rule::Momentum(momentum) => momentum.advance(spec, step, &to, &mut self.track),
-            Rule::Sparse(sparse) => sparse.advance(&to, &mut self.track),
+            StepRule::Momentum(momentum) => momentum.advance(spec, step, &to, &mut self.iterates),
+            StepRule::Sparse(sparse) => sparse.advance(&to, &mut self.iterates),
         }
         Step::Continue
     }
 
     /// The start is the best point so far.
     fn begin(&mut self, answer: &Answer) -> bool {
-        self.track.begin(answer);
-        if let Rule::Momentum(momentum) = &mut self.rule {
+        self.iterates.begin(answer);
+        if let StepRule::Momentum(momentum) = &mut self.rule {
             momentum.begin(answer.loss);
         }
         false
     }
 
-    /// Books step `step`, counted from 0. True where the run must return to its best point.
+    /// Takes in step `step`, counted from 0. True where the run must return to its best point.
     fn record(&mut self, spec: &ApgdSpec, centre: &[f32], step: usize, answer: &Answer) -> bool {
-        self.track.record(answer);
+        self.iterates.record(answer);
         match &mut self.rule {
-            Rule::Momentum(momentum) => momentum.record(spec, step, answer.loss, self.track.best_loss()),
-            Rule::Sparse(sparse) => sparse.record(step, self.phase.ball.epsilon(), centre, self.track.best()),
+            StepRule::Momentum(momentum) => {
+                momentum.record(spec, step, answer.loss, self.iterates.best_loss())
+            }
+            StepRule::Sparse(sparse) => {
+                sparse.record(step, self.phase.ball.epsilon(), centre, self.iterates.best())
+            }
         }
     }
 }

@@ -6,12 +6,12 @@ use mimir_bundle::{ImageShape, Norm, ThreatModel};
 use ndarray::{Array1, Array2, Axis};
 use proptest::prelude::*;
 
-use super::testing::{fixture, run, setting, subject};
-use super::{Answer, Attack, Query, Setting, Step, Subject, attack};
+use super::testing::{clean_image, context, fixture, run};
+use super::{Answer, Attack, AttackContext, CleanImage, Query, Step, attack};
 use crate::ball::Ball;
 use crate::linear::LinearClassifier;
 use crate::loss::at_logits;
-use crate::model::{Goal, Loss};
+use crate::model::{LabelAndTarget, Loss};
 use crate::random::{Key, Stream};
 
 const NORMS: [Norm; 3] = [Norm::Linf, Norm::L2, Norm::L1];
@@ -50,14 +50,14 @@ fn ratios_and_their_derivatives_are_those_of_the_formula() {
     for (index, case) in cases.iter().enumerate() {
         let logits = narrow(&case["logits"]);
         let class = |name: &str| case[name].as_u64().unwrap() as usize;
-        let goal = Goal { label: class("label"), target: Some(class("target")) };
+        let pair = LabelAndTarget { label: class("label"), target: Some(class("target")) };
         for (loss, name) in [(Loss::Dlr, "dlr"), (Loss::TargetedDlr, "targeted")] {
             let Some(want) = case.get(name) else {
                 assert!(logits.len() < 4 && loss == Loss::TargetedDlr, "case {index} lacks {name}");
                 continue;
             };
             let mut derivative = vec![f32::NAN; logits.len()];
-            let value = f64::from(at_logits(loss, &logits, goal, &mut derivative));
+            let value = f64::from(at_logits(loss, &logits, pair, &mut derivative));
             let gap = (value - want["value"].as_f64().unwrap()).abs();
             assert!(gap < 1e-6 * value.abs().max(1.0), "case {index}: {name} {value}");
             // A class may have two terms that nearly cancel, each rounded at its own scale.
@@ -111,11 +111,11 @@ impl Model {
 }
 
 /// Distance to the closest decision hyperplane, the box left aside: margin over the dual norm of its normal.
-fn exact_distance(norm: Norm, model: &Model, subject: &Subject) -> f64 {
+fn exact_distance(norm: Norm, model: &Model, clean: &CleanImage) -> f64 {
     let distance = |other: usize| {
         let nothing = ThreatModel { norm, epsilon: 0.0 };
-        let margin = model.classifier.worst_margin(&nothing, &subject.pixels, subject.label, other);
-        let normal = &model.weights.row(subject.label) - &model.weights.row(other);
+        let margin = model.classifier.worst_margin(&nothing, &clean.pixels, clean.label, other);
+        let normal = &model.weights.row(clean.label) - &model.weights.row(other);
         let wide = normal.iter().map(|value| f64::from(value.abs()));
         margin
             / match norm {
@@ -124,12 +124,12 @@ fn exact_distance(norm: Norm, model: &Model, subject: &Subject) -> f64 {
                 Norm::L1 => wide.fold(0.0, f64::max),
             }
     };
-    subject.targets.iter().map(|other| distance(*other)).fold(f64::INFINITY, f64::min)
+    clean.targets.iter().map(|other| distance(*other)).fold(f64::INFINITY, f64::min)
 }
 
-fn breaks(model: &LinearClassifier, spec: &AttackSpec, setting: &Setting, subject: &Subject) -> bool {
-    let attack = attack(spec, setting).unwrap();
-    (0..attack.units()).any(|unit| run(model, attack.as_ref(), setting, subject, unit).broken.is_some())
+fn breaks(model: &LinearClassifier, spec: &AttackSpec, context: &AttackContext, clean: &CleanImage) -> bool {
+    let attack = attack(spec, context).unwrap();
+    (0..attack.units()).any(|unit| run(model, attack.as_ref(), context, clean, unit).broken.is_some())
 }
 
 /// The attack of that name, and the same with a shrinking radius where it has one.
@@ -148,19 +148,19 @@ fn variants(name: &str) -> Vec<AttackSpec> {
 
 /// Attacks the image at 0.99 and 1.25 times the exact distance with all of these, in all norms: never broken at the
 /// first, always at the second where the attack `must`.
-fn check(model: &Model, subject: &Subject, must: &[&str], may: &[&str]) {
-    let classes = subject.targets.len() + 1;
+fn check(model: &Model, clean: &CleanImage, must: &[&str], may: &[&str]) {
+    let classes = clean.targets.len() + 1;
     for norm in NORMS {
-        let distance = exact_distance(norm, model, subject);
+        let distance = exact_distance(norm, model, clean);
         // So that the box is out of reach, also of the one pixel that an L1 step may move.
         assert!(distance * 1.25 < 0.4, "{norm:?} {distance}");
         for spec in must.iter().chain(may).flat_map(|name| variants(name)) {
             let at = |factor: f64| {
                 let ball = Ball::new(&ThreatModel { norm, epsilon: factor * distance }).unwrap();
-                let setting = Setting { ball, image: SHAPE, ..setting(norm, 0.0, 1, classes) };
-                breaks(&model.classifier, &spec, &setting, subject)
+                let context = AttackContext { ball, image: SHAPE, ..context(norm, 0.0, 1, classes) };
+                breaks(&model.classifier, &spec, &context, clean)
             };
-            let case = format!("{spec:?} {norm:?}, {classes} classes, image {}", subject.image);
+            let case = format!("{spec:?} {norm:?}, {classes} classes, image {}", clean.image);
             assert!(!at(0.99), "{case}: broken inside the exact distance");
             if must.contains(&spec.name()) {
                 assert!(at(1.25), "{case}: not broken beyond the exact distance");
@@ -176,12 +176,12 @@ fn classes_in_line_are_broken_by_every_attack_where_they_can_be_and_nowhere_else
         for (image, pixels) in (noise(98, 6, SHAPE.pixels()) * 0.03 + 0.5).rows().into_iter().enumerate() {
             let mut pixels = pixels.to_vec();
             // The image or its negative is of the first class.
-            if subject(&mut model.classifier, image, &pixels).label != 0 {
+            if clean_image(&mut model.classifier, image, &pixels).label != 0 {
                 pixels.iter_mut().for_each(|value| *value = 1.0 - *value);
             }
-            let subject = subject(&mut model.classifier, image, &pixels);
-            assert_eq!(subject.label, 0);
-            check(&model, &subject, &["apgd-ce", "apgd-dlr", "apgd-t", "pgd", "fgsm"], &["noise"]);
+            let clean = clean_image(&mut model.classifier, image, &pixels);
+            assert_eq!(clean.label, 0);
+            check(&model, &clean, &["apgd-ce", "apgd-dlr", "apgd-t", "pgd", "fgsm"], &["noise"]);
         }
     }
 }
@@ -191,23 +191,28 @@ fn scattered_classes_are_broken_by_targets_where_they_can_be_and_by_nothing_else
     for classes in [2, 3, 10] {
         let mut model = Model::scattered(classes);
         for (image, pixels) in (noise(99, 6, SHAPE.pixels()) * 0.05 + 0.5).rows().into_iter().enumerate() {
-            let subject = subject(&mut model.classifier, image, pixels.to_slice().unwrap());
+            let clean = clean_image(&mut model.classifier, image, pixels.to_slice().unwrap());
             // Without a target an attack may end in front of a hyperplane that is not the closest.
-            check(&model, &subject, &["apgd-t"], &["apgd-ce", "apgd-dlr", "pgd", "fgsm", "noise"]);
+            check(&model, &clean, &["apgd-t"], &["apgd-ce", "apgd-dlr", "pgd", "fgsm", "noise"]);
         }
     }
 }
 
 /// The first proposal that leaves the box, or that counts and leaves the ball by more than rounding.
-fn escapes(attack: &dyn Attack, setting: &Setting, subject: &Subject, noise: &mut Stream) -> Option<String> {
-    let pixels = subject.pixels.len();
+fn escapes(
+    attack: &dyn Attack,
+    context: &AttackContext,
+    clean: &CleanImage,
+    noise: &mut Stream,
+) -> Option<String> {
+    let pixels = clean.pixels.len();
     let (mut proposal, mut gradient, mut loss) = (vec![f32::NAN; pixels], vec![0.0; pixels], [0.0]);
     for unit in 0..attack.units() {
-        let mut search = attack.search(subject, unit);
+        let mut search = attack.search(clean, unit);
         loop {
             search.propose(&mut proposal);
-            let distance = setting.ball.distance(&subject.pixels, &proposal);
-            let epsilon = f64::from(setting.ball.epsilon());
+            let distance = context.ball.distance(&clean.pixels, &proposal);
+            let epsilon = f64::from(context.ball.epsilon());
             let in_ball = distance <= epsilon + 1e-6 * epsilon.max(1.0);
             if !proposal.iter().all(|value| (0.0..=1.0).contains(value)) || (search.counts() && !in_ball) {
                 return Some(format!("{distance} of {epsilon}: {proposal:?}"));
@@ -237,15 +242,15 @@ proptest! {
         epsilon in prop_oneof![Just(0.0), 0.0_f64..0.1, 0.0_f64..20.0, Just(1e3), Just(3e38)],
         seed in 0_u64..1000,
     ) {
-        let subject = Subject { image: 0, pixels: pixels.into(), label: 1, targets: [3, 0, 2].into() };
+        let clean = CleanImage { image: 0, pixels: pixels.into(), label: 1, targets: [3, 0, 2].into() };
         for norm in NORMS {
-            let setting = Setting { seed, ..setting(norm, epsilon, 37, 4) };
+            let context = AttackContext { seed, ..context(norm, epsilon, 37, 4) };
             for name in ["apgd-ce", "apgd-dlr", "apgd-t", "pgd", "fgsm", "noise"] {
                 for spec in variants(name) {
-                    let attack = attack(&spec, &setting).unwrap();
+                    let attack = attack(&spec, &context).unwrap();
                     let mut noise =
                         Stream::new(&Key { seed, image: 1, attack: "answers", target: None, restart: 0 });
-                    let escape = escapes(attack.as_ref(), &setting, &subject, &mut noise);
+                    let escape = escapes(attack.as_ref(), &context, &clean, &mut noise);
                     prop_assert!(escape.is_none(), "{norm:?} {spec:?}: {}", escape.unwrap_or_default());
                 }
             }

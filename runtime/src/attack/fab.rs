@@ -2,45 +2,46 @@
 //! boundary attack", ICML 2020): looks for the closest misclassified point, whatever ε is.
 //!
 //! One iteration linearises the difference `z_t - z_y` of a wrong class and the label at the current point `x`, takes the
-//! shortest displacements from `x` and from the clean image `x₀` to where that is zero inside the box, goes a little further
-//! on both ways, and mixes the two ends with a bias towards `x`. A misclassified end is pulled back towards `x₀`. With
-//! target classes each search linearises one difference; without, all `K - 1`, and takes the closest plane.
+//! shortest displacements from `x` and from the clean image `x₀` to where that is zero inside the box, overshoots both a
+//! little, and averages the two end points with a bias towards `x`. A misclassified point is pulled back towards `x₀`. With
+//! target classes each search linearises one difference; without, all `K - 1`, and takes the closest hyperplane.
 //!
-//! Numbers and order of operations are those of the reference implementation. There is no final search on the segment to
-//! the clean image, in either. What differs:
+//! Numbers and order of operations are those of the reference implementation. Neither has a final search on the segment to
+//! the clean image. What differs:
 //!
 //! - Every misclassified point that the model was asked about counts for the distance, those that were pulled back
 //!   included. The reference asks for their logits, too, but looks only at those of the points before.
 //! - The reference asks for the class of each new point (a forward pass), then for the gradient (a forward and a
 //!   backward pass) there or, after a misclassification, at the point that was pulled back. Here the gradient is asked
-//!   for at once where the class is likely to be the label still, which saves the forward pass; see [`Guess`]. The
-//!   search goes the same way whichever was asked. Without targets each of the `K - 1` gradients has its own forward
-//!   pass, as a gradient graph has one loss; only the first one's class is news.
-//! - No end of a run at ε: the engine ends it, once the original model has confirmed the misclassification.
+//!   for at once where the point is likely to be classified correctly, which saves the forward pass; see
+//!   [`GradientPrefetch`]. The iterates are the same either way. Without targets each of the `K - 1` gradients has its own
+//!   forward pass, because a gradient graph has one loss; only the class of the first is new information.
+//! - A search does not end by itself inside the ball: the scheduler ends it, once the original model has confirmed the
+//!   misclassification.
 
 use mimir_bundle::attack::{FabSpec, TargetedFabSpec};
 use multiversion::multiversion;
 
-use super::{Answer, Attack, Query, Search, Setting, Step, Subject};
-use crate::ball::{Ball, Slopes};
+use super::{Answer, Attack, AttackContext, CleanImage, Query, Search, Step};
+use crate::ball::{Ball, LinearFunction};
 use crate::logits::prediction;
-use crate::model::{Goal, Loss};
+use crate::model::{LabelAndTarget, Loss};
 use crate::random::{Key, Stream};
 
-/// Shortest displacement that the weights of the two ends are computed from.
+/// Lower bound of the displacements that the weights of the two end points are computed from.
 const SHORTEST: f32 = 1e-8;
 
-/// Keeps the distance of a plane without slopes finite, as in the reference.
+/// Keeps the distance of a hyperplane with a zero gradient finite, as in the reference.
 const TINY: f64 = 1e-12;
 
 /// Radius of random starts, as a share of ε.
 const START_RADIUS: f32 = 0.5;
 
-/// Correct points in a row before the next is guessed to be correct, too.
+/// Correctly classified points in a row after which the next is expected to be correct, too.
 const RUN: usize = 2;
 
-/// Halvings of the segment from the clean image to a point that a search starts from.
-const HALVINGS: usize = 8;
+/// Bisection steps on the segment from the clean image to a point that a search starts from.
+const BISECTIONS: usize = 8;
 
 /// FAB with its ball and seed.
 #[derive(Debug)]
@@ -55,60 +56,62 @@ pub struct Fab {
 }
 
 impl Fab {
-    /// FAB on the closest class, under that name, which keys its noise.
-    pub(super) fn untargeted(name: &'static str, spec: &FabSpec, setting: &Setting) -> Self {
-        let Setting { ball, seed, classes, .. } = *setting;
+    /// FAB on the closest class. The name keys its noise.
+    pub(super) fn untargeted(name: &'static str, spec: &FabSpec, context: &AttackContext) -> Self {
+        let AttackContext { ball, seed, classes, .. } = *context;
         Self { name, spec: spec.clone(), targets: None, classes, ball, seed }
     }
 
     /// FAB on one class after the other: the wrong classes of highest clean logit, all of them where there are fewer.
-    pub(super) fn targeted(name: &'static str, spec: &TargetedFabSpec, setting: &Setting) -> Self {
-        let targets = Some(spec.targets.min(setting.classes - 1));
-        Self { targets, ..Self::untargeted(name, &spec.fab, setting) }
+    pub(super) fn targeted(name: &'static str, spec: &TargetedFabSpec, context: &AttackContext) -> Self {
+        let targets = Some(spec.targets.min(context.classes - 1));
+        Self { targets, ..Self::untargeted(name, &spec.fab, context) }
     }
 
-    /// A search from a misclassified point in the box, `C·H·W` pixels, instead of the clean image. The segment to the clean
-    /// image is halved a few times first, from the last misclassified point of it, which costs forward passes beyond
-    /// the budget. A start that turns out to be classified correctly is dropped.
+    /// A search from a misclassified point in the box, `C·H·W` pixels, instead of the clean image. A bisection of the segment
+    /// to the clean image brings the start closer first, which costs forward passes beyond the budget. A start that turns
+    /// out to be classified correctly is dropped.
     ///
     /// With a target, only that class is linearised.
     pub fn search_from(
         &self,
-        subject: &Subject,
+        clean: &CleanImage,
         target: Option<usize>,
         start: &[f32],
     ) -> Box<dyn Search + '_> {
-        let mut search = self.begin(subject, target);
+        let mut search = self.begin(clean, target);
         search.point.copy_from_slice(start);
-        search.phase = Phase::Halve(Halving { start: start.into(), correct: 0.0, wrong: 1.0, asked: 0 });
+        search.pending =
+            Pending::Bisect(Bisection { start: start.into(), correct: 0.0, wrong: 1.0, asked: 0 });
         Box::new(search)
     }
 
     /// A search from the clean image.
-    fn begin(&self, subject: &Subject, target: Option<usize>) -> FabSearch<'_> {
-        let wrong = |class: &usize| *class != subject.label;
-        let rivals = target.map_or_else(|| (0..self.classes).filter(wrong).collect(), |target| vec![target]);
-        let pixels = subject.pixels.len();
+    fn begin(&self, clean: &CleanImage, target: Option<usize>) -> FabSearch<'_> {
+        let wrong = |class: &usize| *class != clean.label;
+        let other_classes =
+            target.map_or_else(|| (0..self.classes).filter(wrong).collect(), |target| vec![target]);
+        let pixels = clean.pixels.len();
         FabSearch {
             attack: self,
-            subject: subject.clone(),
-            rivals,
-            phase: Phase::Linearise(0),
-            moves: 0,
-            point: subject.pixels.to_vec(),
-            nearest: Nearest { slopes: vec![0.0; pixels], height: 0.0, distance: f64::INFINITY },
-            ways: [vec![0.0; pixels], vec![0.0; pixels]],
-            closest: Closest { pixels: vec![0.0; pixels], distance: f64::INFINITY },
-            guess: Guess::default(),
+            clean: clean.clone(),
+            other_classes,
+            pending: Pending::Linearise(0),
+            iterations: 0,
+            point: clean.pixels.to_vec(),
+            nearest: NearestHyperplane { gradient: vec![0.0; pixels], value: 0.0, distance: f64::INFINITY },
+            displacements: [vec![0.0; pixels], vec![0.0; pixels]],
+            closest: ClosestAdversarial { pixels: vec![0.0; pixels], distance: f64::INFINITY },
+            prefetch: GradientPrefetch::default(),
         }
     }
 
     /// A random point around the clean image.
-    fn random_start(&self, subject: &Subject, target: Option<usize>, restart: usize, out: &mut [f32]) {
-        let key = Key { seed: self.seed, image: subject.image, attack: self.name, target, restart };
+    fn random_start(&self, clean: &CleanImage, target: Option<usize>, restart: usize, out: &mut [f32]) {
+        let key = Key { seed: self.seed, image: clean.image, attack: self.name, target, restart };
         self.ball.random_direction(&mut Stream::new(&key), out);
         let radius = START_RADIUS * self.ball.epsilon();
-        for (value, clean) in out.iter_mut().zip(subject.pixels.iter()) {
+        for (value, clean) in out.iter_mut().zip(clean.pixels.iter()) {
             *value = (clean + radius * *value).clamp(0.0, 1.0);
         }
     }
@@ -124,12 +127,12 @@ impl Attack for Fab {
     }
 
     /// Units are all restarts of the first target, then those of the next.
-    fn search(&self, subject: &Subject, unit: usize) -> Box<dyn Search + '_> {
+    fn search(&self, clean: &CleanImage, unit: usize) -> Box<dyn Search + '_> {
         let (rank, restart) = (unit / self.spec.restarts, unit % self.spec.restarts);
-        let target = self.targets.map(|_| subject.targets[rank]);
-        let mut search = self.begin(subject, target);
+        let target = self.targets.map(|_| clean.targets[rank]);
+        let mut search = self.begin(clean, target);
         if restart > 0 {
-            self.random_start(subject, target, restart, &mut search.point);
+            self.random_start(clean, target, restart, &mut search.point);
         }
         Box::new(search)
     }
@@ -138,35 +141,35 @@ impl Attack for Fab {
 /// FAB on one image.
 struct FabSearch<'a> {
     attack: &'a Fab,
-    subject: Subject,
+    clean: CleanImage,
     /// Wrong classes whose difference to the label is linearised.
-    rivals: Vec<usize>,
-    phase: Phase,
+    other_classes: Vec<usize>,
+    pending: Pending,
     /// Iterations so far.
-    moves: usize,
+    iterations: usize,
     /// The point that the model is asked about, in the box.
     point: Vec<f32>,
-    nearest: Nearest,
-    /// Displacements to the plane: from the point, from the clean image.
-    ways: [Vec<f32>; 2],
-    closest: Closest,
-    guess: Guess,
+    nearest: NearestHyperplane,
+    /// Displacements to the hyperplane: from the point, from the clean image.
+    displacements: [Vec<f32>; 2],
+    closest: ClosestAdversarial,
+    prefetch: GradientPrefetch,
 }
 
 /// What the next answer is for.
 #[derive(Debug)]
-enum Phase {
+enum Pending {
     /// The class of a point on the segment from the clean image to a misclassified one.
-    Halve(Halving),
+    Bisect(Bisection),
     /// The class of the point that the last iteration went to.
     Classify,
-    /// The difference to one rival, that many having been linearised at this point.
+    /// The logit difference to one of the other classes, by its position among them.
     Linearise(usize),
 }
 
-/// Halvings of the segment from the clean image, at 0, to a point, at 1.
+/// Bisection of the segment from the clean image, at 0, to a misclassified point, at 1.
 #[derive(Debug)]
-struct Halving {
+struct Bisection {
     start: Vec<f32>,
     /// The furthest position known to be classified correctly.
     correct: f32,
@@ -176,42 +179,44 @@ struct Halving {
     asked: usize,
 }
 
-/// The plane nearest to the point, of the rivals seen so far.
-struct Nearest {
-    slopes: Vec<f32>,
-    /// Value of the difference at the point.
-    height: f32,
-    /// Of the plane from the point, in the ball's norm, the box left aside.
+/// The linearised decision boundary nearest to the point, of the classes seen so far.
+struct NearestHyperplane {
+    /// Of the logit difference, `[D]`.
+    gradient: Vec<f32>,
+    /// The logit difference at the point.
+    value: f32,
+    /// From the point, in the ball's norm, the box left aside.
     distance: f64,
 }
 
 /// The closest misclassified point; its distance is infinite before there is one.
-struct Closest {
+struct ClosestAdversarial {
     pixels: Vec<f32>,
     distance: f64,
 }
 
 /// Whether to ask for the gradient at a new point before its class is known.
 ///
-/// A guess that the class will be the label, where right, saves a forward pass; where wrong, a backward pass is wasted,
-/// which costs about as much as two forward passes. Classes come in runs: all correct until the boundary is reached,
-/// mostly wrong afterwards, with single ones between. So some correct points in a row are taken for the next to be correct
-/// too, and wrong guesses must have been paid for: an iteration never costs more than two forward passes and one backward pass on average, but for the first wrong guess.
+/// The gradient is of use only if the point is classified correctly. Then the prefetch saves a forward pass; otherwise it
+/// wastes a backward pass, which costs about as much as two forward passes. Points come in runs: all correct until the
+/// boundary is reached, mostly misclassified afterwards, with single correct ones between. So the gradient is prefetched
+/// after [`RUN`] correct points, and only while the forward passes saved pay for the backward passes wasted: apart from the
+/// first wasted one, an iteration costs on average at most two forward passes and one backward pass.
 #[derive(Debug, Default)]
-struct Guess {
-    /// Points since the last misclassified one.
+struct GradientPrefetch {
+    /// Correct points since the last misclassified one.
     correct_in_a_row: usize,
     saved_forwards: usize,
     wasted_backwards: usize,
 }
 
-impl Guess {
+impl GradientPrefetch {
     fn expects_label(&self) -> bool {
         self.correct_in_a_row >= RUN && 2 * self.wasted_backwards <= self.saved_forwards
     }
 
-    /// Books the class of a new point, `asked_gradient` being what was asked with it.
-    fn book(&mut self, misclassified: bool, asked_gradient: bool) {
+    /// Learns the class of a new point, and whether its gradient was prefetched.
+    fn record(&mut self, misclassified: bool, asked_gradient: bool) {
         self.correct_in_a_row = if misclassified { 0 } else { self.correct_in_a_row + 1 };
         match (asked_gradient, misclassified) {
             (true, true) => self.wasted_backwards += 1,
@@ -223,18 +228,18 @@ impl Guess {
 
 impl Search for FabSearch<'_> {
     fn query(&self) -> Query {
-        let gradient = match self.phase {
-            Phase::Halve(_) => false,
+        let gradient = match self.pending {
+            Pending::Bisect(_) => false,
             // Nothing follows the class of the last point.
-            Phase::Classify => self.moves < self.attack.spec.steps && self.guess.expects_label(),
-            Phase::Linearise(_) => true,
+            Pending::Classify => self.iterations < self.attack.spec.steps && self.prefetch.expects_label(),
+            Pending::Linearise(_) => true,
         };
         if gradient { Query::Gradient(Loss::Margin) } else { Query::Forward }
     }
 
-    fn goal(&self) -> Goal {
-        let rival = if let Phase::Linearise(rival) = self.phase { rival } else { 0 };
-        Goal { label: self.subject.label, target: Some(self.rivals[rival]) }
+    fn label_and_target(&self) -> LabelAndTarget {
+        let position = if let Pending::Linearise(position) = self.pending { position } else { 0 };
+        LabelAndTarget { label: self.clean.label, target: Some(self.other_classes[position]) }
     }
 
     fn propose(&mut self, out: &mut [f32]) {
@@ -242,21 +247,21 @@ impl Search for FabSearch<'_> {
     }
 
     fn observe(&mut self, answer: &Answer) -> Step {
-        let misclassified = prediction(answer.logits) != self.subject.label;
+        let misclassified = prediction(answer.logits) != self.clean.label;
         if misclassified {
-            self.closest.offer(self.attack.ball, &self.subject.pixels, &self.point);
+            self.closest.offer(self.attack.ball, &self.clean.pixels, &self.point);
         }
-        match &mut self.phase {
-            Phase::Halve(halving) => {
-                if !halving.next(misclassified, &self.subject.pixels, &mut self.point) {
+        match &mut self.pending {
+            Pending::Bisect(bisection) => {
+                if !bisection.next(misclassified, &self.clean.pixels, &mut self.point) {
                     self.leave_segment();
                 }
                 Step::Continue
             }
-            Phase::Classify => self.classify(misclassified, answer),
-            Phase::Linearise(rival) => {
-                let rival = *rival;
-                self.linearise(rival, answer)
+            Pending::Classify => self.classify(misclassified, answer),
+            Pending::Linearise(position) => {
+                let position = *position;
+                self.linearise(position, answer)
             }
         }
     }
@@ -267,24 +272,24 @@ impl Search for FabSearch<'_> {
 }
 
 impl FabSearch<'_> {
-    /// Starts where halving has left the misclassified end of the segment, pulled back.
+    /// Starts at the closest misclassified point that the bisection found, pulled back.
     fn leave_segment(&mut self) {
-        self.phase = Phase::Linearise(0);
+        self.pending = Pending::Linearise(0);
         match self.closest() {
             Some(_) => self.point.copy_from_slice(&self.closest.pixels),
-            None => self.point.copy_from_slice(&self.subject.pixels),
+            None => self.point.copy_from_slice(&self.clean.pixels),
         }
         self.pull_back();
     }
 
     fn classify(&mut self, misclassified: bool, answer: &Answer) -> Step {
         let asked_gradient = !answer.gradient.is_empty();
-        self.guess.book(misclassified, asked_gradient);
-        self.phase = Phase::Linearise(0);
+        self.prefetch.record(misclassified, asked_gradient);
+        self.pending = Pending::Linearise(0);
         if misclassified {
             self.pull_back();
         }
-        if self.moves == self.attack.spec.steps {
+        if self.iterations == self.attack.spec.steps {
             Step::Done
         } else if asked_gradient && !misclassified {
             self.linearise(0, answer)
@@ -294,48 +299,55 @@ impl FabSearch<'_> {
     }
 
     fn pull_back(&mut self) {
-        pull_back(&mut self.point, &self.subject.pixels, self.attack.spec.backward as f32);
+        pull_back(&mut self.point, &self.clean.pixels, self.attack.spec.backward as f32);
     }
 
-    /// Takes in the difference to one rival, and moves after the last of them.
-    fn linearise(&mut self, rival: usize, answer: &Answer) -> Step {
-        let slopes = self.attack.ball.slopes(answer.gradient);
-        if let [_] = self.rivals[..] {
-            self.advance(slopes, answer.loss);
+    /// Takes in the logit difference to one other class; after the last of them comes the step.
+    fn linearise(&mut self, position: usize, answer: &Answer) -> Step {
+        let difference = self.attack.ball.linear_function(answer.gradient);
+        if let [_] = self.other_classes[..] {
+            self.advance(difference, answer.loss);
             return Step::Continue;
         }
-        self.nearest.offer(slopes, answer);
-        if rival + 1 < self.rivals.len() {
-            self.phase = Phase::Linearise(rival + 1);
+        self.nearest.offer(difference, answer);
+        if position + 1 < self.other_classes.len() {
+            self.pending = Pending::Linearise(position + 1);
             return Step::Continue;
         }
-        let nearest = std::mem::take(&mut self.nearest.slopes);
-        self.advance(self.attack.ball.slopes(&nearest), self.nearest.height);
-        self.nearest = Nearest { slopes: nearest, height: 0.0, distance: f64::INFINITY };
+        let gradient = std::mem::take(&mut self.nearest.gradient);
+        self.advance(self.attack.ball.linear_function(&gradient), self.nearest.value);
+        self.nearest = NearestHyperplane { gradient, value: 0.0, distance: f64::INFINITY };
         Step::Continue
     }
 
-    /// One iteration, given the value and the slopes of a difference at the point.
-    fn advance(&mut self, slopes: Slopes, height: f32) {
+    /// One iteration, given the linearised logit difference and its value at the point.
+    fn advance(&mut self, difference: LinearFunction, value: f32) {
         let Fab { spec, ball, .. } = self.attack;
-        let (clean, [way, clean_way]) = (&self.subject.pixels, &mut self.ways);
-        let height = f64::from(height);
-        let clean_height = height + slopes.change(&self.point, clean);
-        let length = ball.displacement_to_zero(slopes, height, &self.point, way).max(SHORTEST);
-        let clean_length = ball.displacement_to_zero(slopes, clean_height, clean, clean_way).max(SHORTEST);
+        let (clean, [step, clean_step]) = (&self.clean.pixels, &mut self.displacements);
+        let value = f64::from(value);
+        let clean_value = value + difference.change(&self.point, clean);
+        let length = ball.displacement_to_zero(difference, value, &self.point, step).max(SHORTEST);
+        let clean_length =
+            ball.displacement_to_zero(difference, clean_value, clean, clean_step).max(SHORTEST);
         let weight = (length / (length + clean_length)).min(spec.alpha_max as f32);
-        mix(&mut self.point, way, clean, clean_way, Mix { overshoot: spec.overshoot as f32, weight });
-        self.moves += 1;
-        self.phase = Phase::Classify;
+        average(
+            &mut self.point,
+            step,
+            clean,
+            clean_step,
+            AverageWeights { overshoot: spec.overshoot as f32, weight },
+        );
+        self.iterations += 1;
+        self.pending = Pending::Classify;
     }
 }
 
-/// How the ends of two ways become the next point.
+/// How two displacements become the next point.
 #[derive(Clone, Copy)]
-struct Mix {
-    /// Factor on both ways.
+struct AverageWeights {
+    /// Factor on both displacements.
     overshoot: f32,
-    /// Weight of the clean image's end.
+    /// Weight of the end point that starts at the clean image.
     weight: f32,
 }
 
@@ -347,20 +359,20 @@ fn pull_back(point: &mut [f32], clean: &[f32], backward: f32) {
     }
 }
 
-/// `point ← (1 - weight)·(point + overshoot·way) + weight·(clean + overshoot·clean_way)`, cut to the box.
+/// `point ← (1 - weight)·(point + overshoot·step) + weight·(clean + overshoot·clean_step)`, cut to the box.
 #[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
-fn mix(point: &mut [f32], way: &[f32], clean: &[f32], clean_way: &[f32], mix: Mix) {
-    let Mix { overshoot, weight } = mix;
+fn average(point: &mut [f32], step: &[f32], clean: &[f32], clean_step: &[f32], weights: AverageWeights) {
+    let AverageWeights { overshoot, weight } = weights;
     let count = point.len();
-    let (way, clean, clean_way) = (&way[..count], &clean[..count], &clean_way[..count]);
+    let (step, clean, clean_step) = (&step[..count], &clean[..count], &clean_step[..count]);
     for index in 0..count {
-        let end = point[index] + overshoot * way[index];
-        let clean_end = clean[index] + overshoot * clean_way[index];
+        let end = point[index] + overshoot * step[index];
+        let clean_end = clean[index] + overshoot * clean_step[index];
         point[index] = ((1.0 - weight) * end + weight * clean_end).clamp(0.0, 1.0);
     }
 }
 
-impl Halving {
+impl Bisection {
     /// Learns the class of the last position and writes the next one; false where no more is needed.
     fn next(&mut self, misclassified: bool, clean: &[f32], point: &mut [f32]) -> bool {
         if self.asked == 0 && !misclassified {
@@ -372,7 +384,7 @@ impl Halving {
             (_, true) => self.wrong = middle,
             (_, false) => self.correct = middle,
         }
-        if self.asked == HALVINGS {
+        if self.asked == BISECTIONS {
             return false;
         }
         self.asked += 1;
@@ -384,18 +396,18 @@ impl Halving {
     }
 }
 
-impl Nearest {
-    fn offer(&mut self, slopes: Slopes, answer: &Answer) {
-        let distance = f64::from(answer.loss.abs()) / (TINY + slopes.dual_length());
+impl NearestHyperplane {
+    fn offer(&mut self, difference: LinearFunction, answer: &Answer) {
+        let distance = f64::from(answer.loss.abs()) / (TINY + difference.dual_norm());
         if distance < self.distance {
-            self.slopes.copy_from_slice(answer.gradient);
-            self.height = answer.loss;
+            self.gradient.copy_from_slice(answer.gradient);
+            self.value = answer.loss;
             self.distance = distance;
         }
     }
 }
 
-impl Closest {
+impl ClosestAdversarial {
     fn offer(&mut self, ball: Ball, clean: &[f32], point: &[f32]) {
         let distance = ball.distance(clean, point);
         if distance < self.distance {

@@ -1,9 +1,9 @@
 //! FGSM (Goodfellow, Shlens and Szegedy, "Explaining and harnessing adversarial examples", ICLR 2015): one step of length ε
 //! along the steepest direction of the cross entropy, from the clean image.
 
-use super::{Answer, Attack, Query, Search, Setting, Step, Subject};
-use crate::ball::{Ball, CUSTOMARY_DENSITY, Climb, Scratch};
-use crate::model::{Goal, Loss};
+use super::{Answer, Attack, AttackContext, CleanImage, Query, Search, Step};
+use crate::ball::{Ball, CUSTOMARY_DENSITY, GradientStep, Scratch};
+use crate::model::{LabelAndTarget, Loss};
 
 /// FGSM with its ball. It has one unit and no randomness.
 #[derive(Debug)]
@@ -13,8 +13,8 @@ pub struct Fgsm {
 
 impl Fgsm {
     /// Within the ball of that evaluation.
-    pub fn new(setting: &Setting) -> Self {
-        Self { ball: setting.ball }
+    pub fn new(context: &AttackContext) -> Self {
+        Self { ball: context.ball }
     }
 }
 
@@ -27,16 +27,16 @@ impl Attack for Fgsm {
         1
     }
 
-    fn search(&self, subject: &Subject, _unit: usize) -> Box<dyn Search + '_> {
-        let point = subject.pixels.to_vec();
-        Box::new(FgsmSearch { ball: self.ball, subject: subject.clone(), point, moved: false })
+    fn search(&self, clean: &CleanImage, _unit: usize) -> Box<dyn Search + '_> {
+        let point = clean.pixels.to_vec();
+        Box::new(FgsmSearch { ball: self.ball, clean: clean.clone(), point, moved: false })
     }
 }
 
 /// FGSM on one image.
 struct FgsmSearch {
     ball: Ball,
-    subject: Subject,
+    clean: CleanImage,
     point: Vec<f32>,
     /// Whether `point` is the end of the step.
     moved: bool,
@@ -47,8 +47,8 @@ impl Search for FgsmSearch {
         if self.moved { Query::Forward } else { Query::Gradient(Loss::CrossEntropy) }
     }
 
-    fn goal(&self) -> Goal {
-        Goal { label: self.subject.label, target: None }
+    fn label_and_target(&self) -> LabelAndTarget {
+        LabelAndTarget { label: self.clean.label, target: None }
     }
 
     fn propose(&mut self, out: &mut [f32]) {
@@ -64,10 +64,10 @@ impl Search for FgsmSearch {
         if self.moved {
             return Step::Done;
         }
-        let centre = &self.subject.pixels;
+        let centre = &self.clean.pixels;
         let (gradient, step_size) = (answer.gradient, self.ball.epsilon());
-        let climb = Climb { centre, point: centre, gradient, step_size, density: CUSTOMARY_DENSITY };
-        self.ball.climb(climb, &mut Scratch::default(), &mut self.point);
+        let step = GradientStep { centre, point: centre, gradient, step_size, density: CUSTOMARY_DENSITY };
+        self.ball.gradient_step(step, &mut Scratch::default(), &mut self.point);
         self.moved = true;
         Step::Continue
     }
@@ -78,7 +78,7 @@ mod tests {
     use mimir_bundle::Norm;
 
     use super::*;
-    use crate::attack::testing::setting;
+    use crate::attack::testing::context;
 
     #[test]
     fn one_gradient_at_the_clean_image_then_one_forward_at_the_stepped_one() {
@@ -89,9 +89,9 @@ mod tests {
             (Norm::L1, [0.5, 0.0, 0.5]),
         ];
         for (norm, want) in cases {
-            let fgsm = Fgsm::new(&setting(norm, 0.2, 3, 2));
-            let subject = Subject { image: 0, pixels: [0.5, 0.1, 0.5].into(), label: 1, targets: [].into() };
-            let (mut search, mut proposal) = (fgsm.search(&subject, 0), [f32::NAN; 3]);
+            let fgsm = Fgsm::new(&context(norm, 0.2, 3, 2));
+            let clean = CleanImage { image: 0, pixels: [0.5, 0.1, 0.5].into(), label: 1, targets: [].into() };
+            let (mut search, mut proposal) = (fgsm.search(&clean, 0), [f32::NAN; 3]);
             search.propose(&mut proposal);
             assert_eq!((search.query(), search.counts()), (fgsm.queries()[0], false));
             assert_eq!(proposal, [0.5, 0.1, 0.5]);

@@ -2,10 +2,10 @@
 //!
 //! An [`Attack`] holds the parameters. Its work on one image falls into *units*, which are independent of each other: one
 //! for each target class and restart. [`Attack::search`] makes the [`Search`] of one unit. The
-//! [engine](crate::engine) owns the models: it gathers one proposal from each of many searches into a batch, asks the
+//! [engine](crate::scheduler) owns the models: it gathers one proposal from each of many searches into a batch, asks the
 //! model once, and hands each search its own row of the answer. A search therefore knows nothing of batches, sessions
 //! or other images, and its outcome cannot depend on them. It also does not decide that an image is broken: the
-//! engine looks at the logits of every proposal, asks the original model where they look broken, and drops all searches
+//! scheduler looks at the logits of every proposal, asks the original model where they look broken, and drops all searches
 //! of the image when the original model agrees.
 //!
 //! `docs/adding-an-attack.md` has the steps to a new one; [`apgd`] is the file to copy.
@@ -14,7 +14,7 @@ pub mod apgd;
 #[cfg(test)]
 mod ascent_tests;
 mod build;
-mod curve;
+mod context;
 mod expectation;
 pub mod fab;
 pub mod fgsm;
@@ -24,16 +24,18 @@ mod preset;
 pub mod square;
 #[cfg(test)]
 pub(crate) mod testing;
+mod warm_started_fab;
 
 pub use apgd::uses_margin;
-pub use build::{Distances, Setting, attack};
+pub use build::attack;
+pub use context::{AttackContext, DistanceGoal};
 pub use preset::{Preset, UnknownAttack, attacks_named};
 
-pub(crate) use curve::{WarmStart, WarmStarts};
+pub(crate) use warm_started_fab::{WarmStart, WarmStartedFab};
 
 use std::sync::Arc;
 
-use crate::model::{Goal, Loss};
+use crate::model::{LabelAndTarget, Loss};
 
 /// What a search asks the model about its next proposal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,9 +46,9 @@ pub enum Query {
     Gradient(Loss),
 }
 
-/// One image to attack. Cheap to clone.
+/// A clean image to attack. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Subject {
+pub struct CleanImage {
     /// Position in the evaluation set.
     pub image: usize,
     /// `C·H·W` clean pixels, in `[0, 1]`.
@@ -57,7 +59,7 @@ pub struct Subject {
     pub targets: Arc<[usize]>,
 }
 
-/// What the model said about one proposal. Every number is finite: the engine ends the search otherwise.
+/// What the model said about one proposal. Every number is finite: the scheduler ends the search otherwise.
 #[derive(Debug, Clone, Copy)]
 pub struct Answer<'a> {
     /// `K` logits.
@@ -86,16 +88,16 @@ pub trait Attack: Sync {
     fn units(&self) -> usize;
 
     /// The search of one unit, below [`Attack::units`], for an adversarial version of one image.
-    fn search(&self, subject: &Subject, unit: usize) -> Box<dyn Search + '_>;
+    fn search(&self, clean: &CleanImage, unit: usize) -> Box<dyn Search + '_>;
 }
 
-/// The state of an attack on one image. The engine calls, in turn: `query` and `goal`, `propose`, `observe`.
+/// The state of an attack on one image. The scheduler calls, in turn: `query` and `label_and_target`, `propose`, `observe`.
 pub trait Search: Send {
     /// What the next proposal needs.
     fn query(&self) -> Query;
 
-    /// What the loss of the next proposal refers to.
-    fn goal(&self) -> Goal;
+    /// The classes that the loss of the next proposal refers to.
+    fn label_and_target(&self) -> LabelAndTarget;
 
     /// Writes the next proposal: `C·H·W` pixels inside the box. Outside the ball it cannot break the image.
     fn propose(&mut self, out: &mut [f32]);

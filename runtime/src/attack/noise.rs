@@ -3,9 +3,9 @@
 
 use mimir_bundle::attack::NoiseSpec;
 
-use super::{Answer, Attack, Query, Search, Setting, Step, Subject};
+use super::{Answer, Attack, AttackContext, CleanImage, Query, Search, Step};
 use crate::ball::Ball;
-use crate::model::Goal;
+use crate::model::LabelAndTarget;
 use crate::random::{Key, Stream};
 
 /// The noise baseline with its ball and seed. It has one unit.
@@ -18,8 +18,8 @@ pub struct Noise {
 
 impl Noise {
     /// Within the ball of that evaluation.
-    pub fn new(spec: &NoiseSpec, setting: &Setting) -> Self {
-        Self { samples: spec.samples, ball: setting.ball, seed: setting.seed }
+    pub fn new(spec: &NoiseSpec, context: &AttackContext) -> Self {
+        Self { samples: spec.samples, ball: context.ball, seed: context.seed }
     }
 }
 
@@ -32,17 +32,17 @@ impl Attack for Noise {
         1
     }
 
-    fn search(&self, subject: &Subject, _unit: usize) -> Box<dyn Search + '_> {
-        let key = Key { seed: self.seed, image: subject.image, attack: "noise", target: None, restart: 0 };
+    fn search(&self, clean: &CleanImage, _unit: usize) -> Box<dyn Search + '_> {
+        let key = Key { seed: self.seed, image: clean.image, attack: "noise", target: None, restart: 0 };
         let noise = Stream::new(&key);
-        Box::new(NoiseSearch { ball: self.ball, subject: subject.clone(), noise, left: self.samples })
+        Box::new(NoiseSearch { ball: self.ball, clean: clean.clone(), noise, left: self.samples })
     }
 }
 
 /// Noise on one image.
 struct NoiseSearch {
     ball: Ball,
-    subject: Subject,
+    clean: CleanImage,
     noise: Stream,
     /// Samples that have not been answered.
     left: usize,
@@ -53,12 +53,12 @@ impl Search for NoiseSearch {
         Query::Forward
     }
 
-    fn goal(&self) -> Goal {
-        Goal { label: self.subject.label, target: None }
+    fn label_and_target(&self) -> LabelAndTarget {
+        LabelAndTarget { label: self.clean.label, target: None }
     }
 
     fn propose(&mut self, out: &mut [f32]) {
-        self.ball.random_point(&self.subject.pixels, &mut self.noise, out);
+        self.ball.random_point(&self.clean.pixels, &mut self.noise, out);
     }
 
     fn observe(&mut self, _answer: &Answer) -> Step {
@@ -72,21 +72,21 @@ mod tests {
     use mimir_bundle::Norm;
 
     use super::*;
-    use crate::attack::testing::setting;
+    use crate::attack::testing::context;
 
     #[test]
     fn so_many_different_points_of_the_ball() {
         // A small ball of L1 has its random points at few corners.
         for (norm, epsilon) in [(Norm::Linf, 0.2), (Norm::L2, 0.2), (Norm::L1, 1.5)] {
-            let setting = setting(norm, epsilon, 4, 2);
-            let noise = Noise::new(&NoiseSpec { samples: 5 }, &setting);
-            let subject =
-                Subject { image: 3, pixels: [0.0, 0.5, 0.9, 1.0].into(), label: 0, targets: [].into() };
-            let (mut search, mut seen) = (noise.search(&subject, 0), Vec::new());
+            let context = context(norm, epsilon, 4, 2);
+            let noise = Noise::new(&NoiseSpec { samples: 5 }, &context);
+            let clean =
+                CleanImage { image: 3, pixels: [0.0, 0.5, 0.9, 1.0].into(), label: 0, targets: [].into() };
+            let (mut search, mut seen) = (noise.search(&clean, 0), Vec::new());
             loop {
                 let mut point = [f32::NAN; 4];
                 search.propose(&mut point);
-                assert!(setting.ball.contains(&subject.pixels, &point), "{norm:?}: {point:?}");
+                assert!(context.ball.contains(&clean.pixels, &point), "{norm:?}: {point:?}");
                 assert!(!seen.contains(&point), "{norm:?}");
                 seen.push(point);
                 if search.observe(&Answer { logits: &[], loss: 0.0, gradient: &[] }) == Step::Done {

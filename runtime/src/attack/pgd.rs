@@ -8,9 +8,9 @@
 use mimir_bundle::attack::{PgdPoint, PgdSpec};
 
 use super::expectation::Expectation;
-use super::{Answer, Attack, Query, Search, Setting, Step, Subject};
-use crate::ball::{Ball, CUSTOMARY_DENSITY, Climb, Scratch};
-use crate::model::{Goal, Loss};
+use super::{Answer, Attack, AttackContext, CleanImage, Query, Search, Step};
+use crate::ball::{Ball, CUSTOMARY_DENSITY, GradientStep, Scratch};
+use crate::model::{LabelAndTarget, Loss};
 use crate::random::{Key, Stream};
 
 /// PGD with its ball and seed. One unit is one restart.
@@ -23,8 +23,8 @@ pub struct Pgd {
 
 impl Pgd {
     /// Within the ball of that evaluation.
-    pub fn new(spec: &PgdSpec, setting: &Setting) -> Self {
-        Self { spec: spec.clone(), ball: setting.ball, seed: setting.seed }
+    pub fn new(spec: &PgdSpec, context: &AttackContext) -> Self {
+        Self { spec: spec.clone(), ball: context.ball, seed: context.seed }
     }
 }
 
@@ -37,14 +37,14 @@ impl Attack for Pgd {
         self.spec.restarts
     }
 
-    fn search(&self, subject: &Subject, unit: usize) -> Box<dyn Search + '_> {
-        let pixels = subject.pixels.len();
+    fn search(&self, clean: &CleanImage, unit: usize) -> Box<dyn Search + '_> {
+        let pixels = clean.pixels.len();
         let mut point = vec![0.0; pixels];
-        let key = Key { seed: self.seed, image: subject.image, attack: "pgd", target: None, restart: unit };
-        self.ball.random_point(&subject.pixels, &mut Stream::new(&key), &mut point);
+        let key = Key { seed: self.seed, image: clean.image, attack: "pgd", target: None, restart: unit };
+        self.ball.random_point(&clean.pixels, &mut Stream::new(&key), &mut point);
         Box::new(PgdSearch {
             attack: self,
-            subject: subject.clone(),
+            clean: clean.clone(),
             point,
             next: vec![0.0; pixels],
             taken: 0,
@@ -57,7 +57,7 @@ impl Attack for Pgd {
 /// PGD on one image.
 struct PgdSearch<'a> {
     attack: &'a Pgd,
-    subject: Subject,
+    clean: CleanImage,
     /// The iterate that the model is asked about.
     point: Vec<f32>,
     /// Room for the one after it.
@@ -73,8 +73,8 @@ impl Search for PgdSearch<'_> {
         Query::Gradient(Loss::CrossEntropy)
     }
 
-    fn goal(&self) -> Goal {
-        Goal { label: self.subject.label, target: None }
+    fn label_and_target(&self) -> LabelAndTarget {
+        LabelAndTarget { label: self.clean.label, target: None }
     }
 
     fn propose(&mut self, out: &mut [f32]) {
@@ -94,14 +94,14 @@ impl Search for PgdSearch<'_> {
         if self.taken == spec.steps {
             return Step::Done;
         }
-        let climb = Climb {
-            centre: &self.subject.pixels,
+        let step = GradientStep {
+            centre: &self.clean.pixels,
             point: &self.point,
             gradient: answer.gradient,
             step_size: spec.step_size as f32 * ball.epsilon(),
             density: CUSTOMARY_DENSITY,
         };
-        ball.climb(climb, &mut self.scratch, &mut self.next);
+        ball.gradient_step(step, &mut self.scratch, &mut self.next);
         std::mem::swap(&mut self.point, &mut self.next);
         self.taken += 1;
         Step::Continue
@@ -113,14 +113,14 @@ mod tests {
     use mimir_bundle::Norm;
 
     use super::*;
-    use crate::attack::testing::setting;
+    use crate::attack::testing::context;
 
     /// Proposals of one unit under a constant gradient, and which of them count.
     fn run(spec: &PgdSpec, norm: Norm, unit: usize, gradient: &[f32]) -> (Vec<Vec<f32>>, Vec<bool>) {
-        let pgd = Pgd::new(spec, &setting(norm, 0.2, gradient.len(), 2));
-        let subject =
-            Subject { image: 0, pixels: vec![0.5; gradient.len()].into(), label: 0, targets: [].into() };
-        let (mut search, mut proposals, mut counts) = (pgd.search(&subject, unit), vec![], vec![]);
+        let pgd = Pgd::new(spec, &context(norm, 0.2, gradient.len(), 2));
+        let clean =
+            CleanImage { image: 0, pixels: vec![0.5; gradient.len()].into(), label: 0, targets: [].into() };
+        let (mut search, mut proposals, mut counts) = (pgd.search(&clean, unit), vec![], vec![]);
         loop {
             let mut proposal = vec![f32::NAN; gradient.len()];
             search.propose(&mut proposal);
@@ -152,7 +152,7 @@ mod tests {
             let spec = PgdSpec { restarts: 2, ..PgdSpec::default() };
             let [first, second] = [0, 1].map(|unit| run(&spec, norm, unit, &[1.0; 4]).0[0].clone());
             assert_ne!(first, second, "{norm:?}");
-            let ball = setting(norm, 0.2, 4, 2).ball;
+            let ball = context(norm, 0.2, 4, 2).ball;
             assert!(ball.contains(&[0.5; 4], &first) && ball.contains(&[0.5; 4], &second), "{norm:?}");
         }
     }

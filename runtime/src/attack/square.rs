@@ -4,20 +4,20 @@
 //!
 //! Differences from the reference, on purpose:
 //!
-//! - Windows and signs are drawn for each image, from its own stream; the reference shares them in a batch, and so its
+//! - WindowSearch and signs are drawn for each image, from its own stream; the reference shares them in a batch, and so its
 //!   results depend on the batch.
 //! - A candidate that is the current point again, pixel for pixel, counts as a query, but the model is not asked: the
 //!   answer cannot be better. The outcome is that of asking, with fewer passes.
-//! - The search does not end at a margin of zero or less. The engine ends it when the original model agrees; until then
+//! - The search does not end at a margin of zero or less. The scheduler ends it when the original model agrees; until then
 //!   the point is accepted and the search goes on, so that an exact tie does not pass for a success.
 
 use mimir_bundle::ImageShape;
 use mimir_bundle::attack::SquareSpec;
 
-use super::{Answer, Attack, Query, Search, Setting, Step, Subject};
-use crate::ball::{Ball, Windows};
+use super::{Answer, Attack, AttackContext, CleanImage, Query, Search, Step};
+use crate::ball::{Ball, WindowSearch};
 use crate::logits::margin;
-use crate::model::Goal;
+use crate::model::LabelAndTarget;
 use crate::random::{Key, Stream};
 
 const NAME: &str = "square";
@@ -32,9 +32,9 @@ pub struct Square {
 }
 
 impl Square {
-    /// Square in that setting.
-    pub(super) fn new(spec: &SquareSpec, setting: &Setting) -> Self {
-        Self { spec: spec.clone(), ball: setting.ball, image: setting.image, seed: setting.seed }
+    /// Within the ball of that evaluation.
+    pub(super) fn new(spec: &SquareSpec, context: &AttackContext) -> Self {
+        Self { spec: spec.clone(), ball: context.ball, image: context.image, seed: context.seed }
     }
 }
 
@@ -56,13 +56,13 @@ impl Attack for Square {
         self.spec.restarts
     }
 
-    fn search(&self, subject: &Subject, unit: usize) -> Box<dyn Search + '_> {
-        let key = Key { seed: self.seed, image: subject.image, attack: NAME, target: None, restart: unit };
+    fn search(&self, clean: &CleanImage, unit: usize) -> Box<dyn Search + '_> {
+        let key = Key { seed: self.seed, image: clean.image, attack: NAME, target: None, restart: unit };
         let mut noise = Stream::new(&key);
-        let windows = Windows::new(self.ball, self.image, subject.pixels.clone(), &mut noise);
+        let windows = WindowSearch::new(self.ball, self.image, clean.pixels.clone(), &mut noise);
         Box::new(SquareSearch {
             spec: &self.spec,
-            label: subject.label,
+            label: clean.label,
             noise,
             windows,
             spent: 0,
@@ -76,7 +76,7 @@ struct SquareSearch<'a> {
     spec: &'a SquareSpec,
     label: usize,
     noise: Stream,
-    windows: Windows,
+    windows: WindowSearch,
     /// Candidates drawn so far, the start not included.
     spent: usize,
     /// The smallest margin so far.
@@ -88,8 +88,8 @@ impl Search for SquareSearch<'_> {
         Query::Forward
     }
 
-    fn goal(&self) -> Goal {
-        Goal { label: self.label, target: None }
+    fn label_and_target(&self) -> LabelAndTarget {
+        LabelAndTarget { label: self.label, target: None }
     }
 
     fn propose(&mut self, out: &mut [f32]) {

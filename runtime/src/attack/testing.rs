@@ -1,16 +1,16 @@
-//! Runs one search against models in memory, without the engine: what tests of attacks share.
+//! Runs one search against models in memory, without the scheduler: what tests of attacks share.
 
 use mimir_bundle::{ImageShape, Norm, ThreatModel};
 use ndarray::ArrayView2;
 
-use super::{Answer, Attack, Distances, Query, Setting, Step, Subject};
+use super::{Answer, Attack, AttackContext, CleanImage, DistanceGoal, Query, Step};
 use crate::ball::Ball;
 use crate::logits::prediction;
 use crate::model::{Classifier, ModelSource};
 
 /// What one unit of an attack did on one image.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Run {
+pub(crate) struct SearchTrace {
     /// Every proposal, in order.
     pub(crate) proposals: Vec<Vec<f32>>,
     /// Position of the first proposal that counts, lies in the ball, and is misclassified.
@@ -23,21 +23,21 @@ pub(crate) struct Run {
     pub(crate) backwards: usize,
 }
 
-/// Runs one unit to its end, also beyond the point where the engine would stop it.
+/// Runs one unit to its end, also beyond the point where the scheduler would stop it.
 pub(crate) fn run(
     source: &dyn ModelSource,
     attack: &dyn Attack,
-    setting: &Setting,
-    subject: &Subject,
+    context: &AttackContext,
+    clean: &CleanImage,
     unit: usize,
-) -> Run {
+) -> SearchTrace {
     let mut classifier = source.classifier().unwrap();
-    let mut search = attack.search(subject, unit);
-    let mut run = Run { proposals: vec![], broken: None, closest: None, forwards: 0, backwards: 0 };
+    let mut search = attack.search(clean, unit);
+    let mut run = SearchTrace { proposals: vec![], broken: None, closest: None, forwards: 0, backwards: 0 };
     loop {
-        let (query, goal) = (search.query(), search.goal());
+        let (query, pair) = (search.query(), search.label_and_target());
         assert!(attack.queries().contains(&query), "{query:?} was not announced");
-        let mut proposal = vec![f32::NAN; subject.pixels.len()];
+        let mut proposal = vec![f32::NAN; clean.pixels.len()];
         search.propose(&mut proposal);
         let counts = search.counts();
         let images = ArrayView2::from_shape((1, proposal.len()), &proposal).unwrap();
@@ -51,16 +51,15 @@ pub(crate) fn run(
             Query::Gradient(loss) => {
                 run.backwards += 1;
                 let mut graph = source.differentiable(loss).unwrap();
-                let batch = graph.loss_gradient(images, &[goal]).unwrap();
+                let batch = graph.loss_gradient(images, &[pair]).unwrap();
                 let (logits, gradient) = (batch.logits.row(0).to_vec(), batch.gradient.row(0).to_vec());
                 let answer = Answer { logits: &logits, loss: batch.loss[0], gradient: &gradient };
                 let step = search.observe(&answer);
                 (logits, step)
             }
         };
-        let breaks = counts
-            && prediction(&logits) != subject.label
-            && setting.ball.contains(&subject.pixels, &proposal);
+        let breaks =
+            counts && prediction(&logits) != clean.label && context.ball.contains(&clean.pixels, &proposal);
         if breaks && run.broken.is_none() {
             run.broken = Some(run.proposals.len());
         }
@@ -72,24 +71,24 @@ pub(crate) fn run(
     }
 }
 
-/// The image with its targets in the order that the engine gives them: wrong classes by falling clean logit.
-pub(crate) fn subject(classifier: &mut dyn Classifier, image: usize, pixels: &[f32]) -> Subject {
+/// The image with its targets in the order that the scheduler gives them: wrong classes by falling clean logit.
+pub(crate) fn clean_image(classifier: &mut dyn Classifier, image: usize, pixels: &[f32]) -> CleanImage {
     let view = ArrayView2::from_shape((1, pixels.len()), pixels).unwrap();
     let logits = classifier.logits(view).unwrap().row(0).to_vec();
     let label = prediction(&logits);
     let mut targets: Vec<usize> = (0..logits.len()).filter(|class| *class != label).collect();
     targets.sort_by(|left, right| logits[*right].total_cmp(&logits[*left]));
-    Subject { image, pixels: pixels.into(), label, targets: targets.into() }
+    CleanImage { image, pixels: pixels.into(), label, targets: targets.into() }
 }
 
-/// A setting for images of one row of grey pixels, with seed 0.
-pub(crate) fn setting(norm: Norm, epsilon: f64, pixels: usize, classes: usize) -> Setting {
-    Setting {
+/// A context for images of one row of grey pixels, with seed 0.
+pub(crate) fn context(norm: Norm, epsilon: f64, pixels: usize, classes: usize) -> AttackContext {
+    AttackContext {
         ball: Ball::new(&ThreatModel { norm, epsilon }).unwrap(),
         seed: 0,
         image: ImageShape { channels: 1, height: 1, width: pixels },
         classes,
-        distances: Distances::WithinBall,
+        distances: DistanceGoal::WithinBall,
     }
 }
 

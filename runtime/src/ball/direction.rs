@@ -2,7 +2,8 @@
 
 use mimir_bundle::Norm;
 
-use super::{Ball, TINY, at_least, l2, linf};
+use super::arithmetic::{TINY, at_least};
+use super::{Ball, l2, linf};
 use crate::random::Stream;
 
 impl Ball {
@@ -11,11 +12,11 @@ impl Ball {
         let length = match self.norm {
             Norm::Linf => {
                 noise.fill_uniform(out);
-                linf::length(out)
+                linf::norm(out)
             }
             Norm::L2 => {
                 noise.fill_normal(out);
-                l2::length(out)
+                l2::norm(out)
             }
             Norm::L1 => {
                 noise.fill_normal(out);

@@ -3,7 +3,7 @@
 
 use multiversion::multiversion;
 
-use super::LANES;
+use super::arithmetic::LANES;
 
 /// Largest absolute difference of numbers.
 #[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]

@@ -2,7 +2,8 @@
 
 use multiversion::multiversion;
 
-use super::{Ascent, Climb, LANES, Scratch, at_least, at_most, unit_box};
+use super::arithmetic::{LANES, at_least, at_most, unit_box};
+use super::step::{GradientStep, MomentumStep, Scratch};
 
 /// Keeps a step without any direction from dividing by zero, as in the reference.
 const TINY: f32 = 1e-10;
@@ -15,11 +16,14 @@ const SLACK: f64 = 1e-6;
 
 /// Euclidean projection on the intersection of the ball and the box.
 ///
-/// With `d = point - centre`, each coordinate moves towards the centre by the same amount `λ` and is then cut to the room
-/// `r` that the box leaves on its side: `sign(d) · clamp(|d| - λ, 0, r)`. What is left of all changes together falls with
-/// `λ` and is linear between the points where a coordinate reaches 0 or `r`, so Newton's method finds the exact `λ` once
-/// it is on the right piece. Where a step of it does not halve the error, the next halves the bracket. What is left is
-/// measured on the rounded result, so the budget is not exceeded but by the rounding of that sum.
+/// With `d = point - centre` the projection is soft thresholding with a cap: coordinate `i` becomes
+/// `sign(d_i) · clamp(|d_i| - λ, 0, r_i)`, where `r_i` is how far the box lets the pixel move in that direction. The
+/// threshold `λ` is the smallest with `Σ clamp(|d_i| - λ, 0, r_i) ≤ ε`.
+///
+/// That sum is a decreasing, piecewise linear function of `λ`, with a kink wherever a coordinate reaches 0 or `r_i`, so
+/// Newton's method is exact once it is on the right piece. After a Newton step that does not halve the error comes a
+/// bisection step. The sum is measured on the rounded pixels, so the result exceeds ε by no more than the rounding of the
+/// sum itself.
 #[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
 pub(super) fn project(epsilon: f32, centre: &[f32], point: &mut [f32]) {
     let centre = &centre[..point.len()];
@@ -29,30 +33,30 @@ pub(super) fn project(epsilon: f32, centre: &[f32], point: &mut [f32]) {
     }
 }
 
-/// The smallest `λ` that leaves at most `budget`, found to within [`SLACK`] of the budget.
+/// The smallest threshold `λ` at which the changes sum to at most `budget`, found to within [`SLACK`] of the budget.
 #[inline(always)]
 fn threshold(budget: f64, centre: &[f32], point: &[f32]) -> f32 {
     let mut low = 0.0;
-    let mut left = remains(low, centre, point);
+    let mut left = remaining(low, centre, point);
     if left.sum <= budget {
         return low;
     }
-    // Leaves nothing.
+    // At this threshold no change is left.
     let mut high =
         centre.iter().zip(point).fold(0.0, |most, (clean, value)| at_least((value - clean).abs(), most));
-    // In the middle of what is good enough, so that rounding rarely takes it out.
-    let goal = budget * (1.0 - SLACK / 2.0);
+    // In the middle of the accepted range, so that rounding rarely takes the result out of it.
+    let target_sum = budget * (1.0 - SLACK / 2.0);
     let mut trusted = true;
     for _ in 0..PASSES {
         if low.next_up() >= high {
             break;
         }
-        let error = (left.sum - goal).abs();
-        let newton = (f64::from(left.at) + (left.sum - goal) / left.moving) as f32;
+        let error = (left.sum - target_sum).abs();
+        let newton = (f64::from(left.at) + (left.sum - target_sum) / left.moving) as f32;
         let middle = low + (high - low) / 2.0;
         let next = if trusted { newton } else { middle };
         let next = at_most(at_least(next, low.next_up()), high.next_down());
-        left = remains(next, centre, point);
+        left = remaining(next, centre, point);
         if left.sum > budget {
             low = next;
         } else {
@@ -61,24 +65,24 @@ fn threshold(budget: f64, centre: &[f32], point: &[f32]) -> f32 {
                 break;
             }
         }
-        trusted = !trusted || (left.sum - goal).abs() <= error / 2.0;
+        trusted = !trusted || (left.sum - target_sum).abs() <= error / 2.0;
     }
     high
 }
 
-/// What a `λ` leaves of a change.
+/// The changes that are left at a threshold `λ`.
 #[derive(Debug, Clone, Copy)]
-struct Remains {
+struct Remaining {
     /// The `λ`.
     at: f32,
     /// Sum of the absolute changes.
     sum: f64,
-    /// Coordinates between 0 and their room: how fast the sum falls with `λ`.
+    /// Number of coordinates strictly between 0 and their cap: minus the derivative of the sum by `λ`.
     moving: f64,
 }
 
 #[inline(always)]
-fn remains(lambda: f32, centre: &[f32], point: &[f32]) -> Remains {
+fn remaining(lambda: f32, centre: &[f32], point: &[f32]) -> Remaining {
     let mut sums = [0.0_f64; LANES];
     let mut moving = [0.0_f32; LANES];
     let (centres, rest_of_centre) = centre.as_chunks::<LANES>();
@@ -94,17 +98,21 @@ fn remains(lambda: f32, centre: &[f32], point: &[f32]) -> Remains {
         sums[0] += f64::from((shrunk(*value, *clean, lambda) - clean).abs());
         moving[0] += moves(*value, *clean, lambda);
     }
-    Remains { at: lambda, sum: sums.iter().sum(), moving: moving.iter().map(|count| f64::from(*count)).sum() }
+    Remaining {
+        at: lambda,
+        sum: sums.iter().sum(),
+        moving: moving.iter().map(|count| f64::from(*count)).sum(),
+    }
 }
 
-/// 1 where what is left of a change lies between 0 and its room, otherwise 0. Without a branch, so that it vectorises.
+/// 1 where the change that is left lies strictly between 0 and its cap, otherwise 0. Without a branch, so that it vectorises.
 #[inline(always)]
 fn moves(value: f32, clean: f32, lambda: f32) -> f32 {
     let left = (value - clean).abs() - lambda;
     if (left > 0.0) & (left < room(value, clean)) { 1.0 } else { 0.0 }
 }
 
-/// The pixel after its change was shortened by `lambda` and cut to the box.
+/// The pixel after its change was shortened by `lambda` and capped by the box.
 #[inline(always)]
 fn shrunk(value: f32, clean: f32, lambda: f32) -> f32 {
     let change = value - clean;
@@ -118,9 +126,9 @@ fn room(value: f32, clean: f32) -> f32 {
     if value > clean { 1.0 - clean } else { clean }
 }
 
-/// The steepest direction of length one changes the pixel of the largest slope alone.
-pub(super) fn advance(epsilon: f32, ascent: Ascent<'_>, next: &mut [f32]) {
-    let Ascent { centre, point, previous, gradient, step_size, momentum } = ascent;
+/// The steepest direction of L1 norm one changes only the pixel with the largest gradient entry.
+pub(super) fn momentum_step(epsilon: f32, step: MomentumStep<'_>, next: &mut [f32]) {
+    let MomentumStep { centre, point, previous, gradient, step_size, momentum } = step;
     next.copy_from_slice(point);
     let steepest =
         (0..gradient.len()).max_by(|left, right| gradient[*left].abs().total_cmp(&gradient[*right].abs()));
@@ -134,11 +142,11 @@ pub(super) fn advance(epsilon: f32, ascent: Ascent<'_>, next: &mut [f32]) {
     project(epsilon, centre, next);
 }
 
-/// A step along the signs of the largest slopes. Slopes that tie with the smallest of them move too.
-pub(super) fn climb(epsilon: f32, climb: Climb<'_>, scratch: &mut Scratch, next: &mut [f32]) {
-    let Climb { centre, point, gradient, step_size, density } = climb;
+/// A step along the signs of the largest gradient entries. Entries that tie with the smallest of them move too.
+pub(super) fn gradient_step(epsilon: f32, step: GradientStep<'_>, scratch: &mut Scratch, next: &mut [f32]) {
+    let GradientStep { centre, point, gradient, step_size, density } = step;
     let least = smallest_kept(density, gradient, scratch);
-    step(point, gradient, step_size, least, next);
+    step_along_signs(point, gradient, step_size, least, next);
     project(epsilon, centre, next);
 }
 
@@ -154,7 +162,7 @@ fn smallest_kept(density: f32, gradient: &[f32], scratch: &mut Scratch) -> f32 {
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
-fn step(point: &[f32], gradient: &[f32], step_size: f32, least: f32, next: &mut [f32]) {
+fn step_along_signs(point: &[f32], gradient: &[f32], step_size: f32, least: f32, next: &mut [f32]) {
     let moves = |slope: f32| slope.abs() >= least && slope != 0.0;
     let moved = gradient.iter().filter(|slope| moves(**slope)).count();
     let length = step_size / (moved as f32 + TINY);

@@ -3,12 +3,13 @@
 
 use multiversion::multiversion;
 
-use super::{Ascent, Climb, LANES, TINY, at_most, unit_box};
+use super::arithmetic::{LANES, TINY, at_most, unit_box};
+use super::step::{GradientStep, MomentumStep};
 
 /// Euclidean length.
 #[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
-pub(super) fn length(values: &[f32]) -> f32 {
-    length_of(values)
+pub(super) fn norm(values: &[f32]) -> f32 {
+    inline_norm(values)
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
@@ -20,16 +21,16 @@ pub(super) fn project(epsilon: f32, centre: &[f32], point: &mut [f32]) {
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
-pub(super) fn advance(epsilon: f32, ascent: Ascent<'_>, next: &mut [f32]) {
-    let Ascent { centre, point, previous, gradient, step_size, momentum } = ascent;
+pub(super) fn momentum_step(epsilon: f32, step: MomentumStep<'_>, next: &mut [f32]) {
+    let MomentumStep { centre, point, previous, gradient, step_size, momentum } = step;
     let count = next.len();
     let (centre, point) = (&centre[..count], &point[..count]);
     let (previous, gradient) = (&previous[..count], &gradient[..count]);
-    let rate = step_size / (length_of(gradient) + TINY);
+    let rate = step_size / (inline_norm(gradient) + TINY);
     for index in 0..count {
         next[index] = point[index] + gradient[index] * rate - centre[index];
     }
-    let scale = shrink(epsilon, length_of(next));
+    let scale = shrink(epsilon, inline_norm(next));
     for index in 0..count {
         let here = point[index];
         let target = unit_box(centre[index] + next[index] * scale);
@@ -41,11 +42,11 @@ pub(super) fn advance(epsilon: f32, ascent: Ascent<'_>, next: &mut [f32]) {
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
-pub(super) fn climb(epsilon: f32, climb: Climb<'_>, next: &mut [f32]) {
-    let Climb { centre, point, gradient, step_size, .. } = climb;
+pub(super) fn gradient_step(epsilon: f32, step: GradientStep<'_>, next: &mut [f32]) {
+    let GradientStep { centre, point, gradient, step_size, .. } = step;
     let count = next.len();
     let (centre, point, gradient) = (&centre[..count], &point[..count], &gradient[..count]);
-    let rate = step_size / (length_of(gradient) + TINY);
+    let rate = step_size / (inline_norm(gradient) + TINY);
     for index in 0..count {
         next[index] = point[index] + gradient[index] * rate - centre[index];
     }
@@ -61,14 +62,14 @@ fn shrink(epsilon: f32, length: f32) -> f32 {
 /// From changes to pixels: shortens the change to the ball, adds it to the centre, cuts to the box.
 #[inline(always)]
 fn pull(epsilon: f32, centre: &[f32], changes: &mut [f32]) {
-    let scale = shrink(epsilon, length_of(changes));
+    let scale = shrink(epsilon, inline_norm(changes));
     for (value, clean) in changes.iter_mut().zip(centre) {
         *value = unit_box(clean + *value * scale);
     }
 }
 
 #[inline(always)]
-fn length_of(values: &[f32]) -> f32 {
+fn inline_norm(values: &[f32]) -> f32 {
     let mut sums = [0.0_f64; LANES];
     let (chunks, rest) = values.as_chunks::<LANES>();
     for chunk in chunks {

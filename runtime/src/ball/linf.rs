@@ -2,11 +2,12 @@
 
 use multiversion::multiversion;
 
-use super::{Ascent, Climb, at_least, at_most, unit_box};
+use super::arithmetic::{at_least, at_most, unit_box};
+use super::step::{GradientStep, MomentumStep};
 
 /// Largest absolute value.
 #[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
-pub(super) fn length(values: &[f32]) -> f32 {
+pub(super) fn norm(values: &[f32]) -> f32 {
     values.iter().fold(0.0, |largest, value| at_least(value.abs(), largest))
 }
 
@@ -18,8 +19,8 @@ pub(super) fn project(epsilon: f32, centre: &[f32], point: &mut [f32]) {
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
-pub(super) fn advance(epsilon: f32, ascent: Ascent<'_>, next: &mut [f32]) {
-    let Ascent { centre, point, previous, gradient, step_size, momentum } = ascent;
+pub(super) fn momentum_step(epsilon: f32, step: MomentumStep<'_>, next: &mut [f32]) {
+    let MomentumStep { centre, point, previous, gradient, step_size, momentum } = step;
     // Equal lengths, stated once, take the bounds checks out of the loop.
     let count = next.len();
     let (centre, point) = (&centre[..count], &point[..count]);
@@ -34,8 +35,8 @@ pub(super) fn advance(epsilon: f32, ascent: Ascent<'_>, next: &mut [f32]) {
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
-pub(super) fn climb(epsilon: f32, climb: Climb<'_>, next: &mut [f32]) {
-    let Climb { centre, point, gradient, step_size, .. } = climb;
+pub(super) fn gradient_step(epsilon: f32, step: GradientStep<'_>, next: &mut [f32]) {
+    let GradientStep { centre, point, gradient, step_size, .. } = step;
     let count = next.len();
     let (centre, point, gradient) = (&centre[..count], &point[..count], &gradient[..count]);
     for index in 0..count {

@@ -3,34 +3,29 @@
 //! Every `match` on a norm is in this folder; the attacks do not know which one they run in. All functions work on the
 //! pixels of one image, allocate nothing, and are plain loops over slices of one length that LLVM vectorises.
 
+mod arithmetic;
 mod direction;
 mod distance;
+mod hyperplane;
 mod l1;
 mod l2;
 mod linf;
-mod plane;
+mod step;
 mod window;
+mod worst_case;
 
 use mimir_bundle::{Norm, ThreatModel};
 
-pub use plane::Slopes;
-pub use window::Windows;
+pub use hyperplane::LinearFunction;
+pub use step::{ApgdRule, CUSTOMARY_DENSITY, GradientStep, MomentumStep, Scratch};
+pub use window::WindowSearch;
+pub use worst_case::largest_decrease;
 
 use crate::random::Stream;
+use arithmetic::{at_most, unit_box};
 
 /// Rounding that [`Ball::contains`] forgives, in pixels of `[0, 1]`: `x + ε` of float32 is off by up to 6·10⁻⁸.
 pub const TOLERANCE: f64 = 1e-6;
-
-/// Share of the gradient's entries that an L1 step of [`Ball::climb`] customarily moves (Tramèr and Boneh, "Adversarial
-/// training and robustness for multiple perturbations", NeurIPS 2019).
-pub const CUSTOMARY_DENSITY: f32 = 0.01;
-
-/// Keeps a norm of zero from dividing by zero; far below any norm of an image.
-const TINY: f32 = 1e-12;
-
-/// Partial sums that run side by side: enough to hide the latency of an addition of `f64` vectors. Sums over pixels run in
-/// `f64` and in this fixed order, so that the last bit never depends on the machine's vector width.
-const LANES: usize = 16;
 
 /// A radius that no ball has.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
@@ -42,52 +37,6 @@ pub struct RadiusError(pub f64);
 pub struct Ball {
     norm: Norm,
     epsilon: f32,
-}
-
-/// One ascent step with momentum, from two iterates and a gradient to the next iterate.
-#[derive(Debug, Clone, Copy)]
-pub struct Ascent<'a> {
-    /// The clean image.
-    pub centre: &'a [f32],
-    /// The current iterate, inside the ball.
-    pub point: &'a [f32],
-    /// The iterate before it.
-    pub previous: &'a [f32],
-    /// Gradient of the loss at `point`.
-    pub gradient: &'a [f32],
-    /// Length of the gradient step in the ball's norm, in pixels.
-    pub step_size: f32,
-    /// Weight `a` of the gradient step; `1 - a` weighs the last movement. 1 is a step without momentum.
-    pub momentum: f32,
-}
-
-/// One plain ascent step, from an iterate and a gradient to the next iterate.
-#[derive(Debug, Clone, Copy)]
-pub struct Climb<'a> {
-    /// The clean image.
-    pub centre: &'a [f32],
-    /// The current iterate.
-    pub point: &'a [f32],
-    /// Gradient of the loss at `point`.
-    pub gradient: &'a [f32],
-    /// Length of the step in the ball's norm, in pixels.
-    pub step_size: f32,
-    /// Share of the gradient's entries that a step of L1 moves, in `[0, 1]`: at least one. Other norms move all.
-    pub density: f32,
-}
-
-/// Room for the order of a gradient's entries, which steps of L1 need. Empty until then; one for each run.
-#[derive(Debug, Clone, Default)]
-pub struct Scratch(Vec<u32>);
-
-/// By which rule Auto-PGD ascends in a ball.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AscentRule {
-    /// [`Ball::advance`] with momentum and a step that is halved (Croce and Hein, ICML 2020).
-    Momentum,
-    /// [`Ball::climb`] with an adaptive density and step (Croce and Hein, "Mind the box: `l1`-APGD for sparse adversarial
-    /// attacks on image classifiers", ICML 2021).
-    Sparse,
 }
 
 impl Ball {
@@ -115,10 +64,10 @@ impl Ball {
     }
 
     /// The rule of Auto-PGD in this ball.
-    pub fn ascent_rule(&self) -> AscentRule {
+    pub fn apgd_rule(&self) -> ApgdRule {
         match self.norm {
-            Norm::Linf | Norm::L2 => AscentRule::Momentum,
-            Norm::L1 => AscentRule::Sparse,
+            Norm::Linf | Norm::L2 => ApgdRule::Momentum,
+            Norm::L1 => ApgdRule::Sparse,
         }
     }
 
@@ -166,28 +115,28 @@ impl Ball {
         }
     }
 
-    /// Writes the iterate after `ascent.point`, with momentum.
+    /// Writes the iterate after `step.point`, with momentum.
     ///
     /// With `P` the projection, `x` the point and `x⁻` the previous one: `z = P(x + s·d)`, then
     /// `P(x + a·(z - x) + (1 - a)·(x - x⁻))`, where `d` is the steepest direction of length one: the sign of the
     /// gradient for L∞, the gradient over its length for L2, its largest entry alone for L1. A zero gradient moves nothing.
-    pub fn advance(&self, ascent: Ascent, next: &mut [f32]) {
+    pub fn momentum_step(&self, step: MomentumStep, next: &mut [f32]) {
         match self.norm {
-            Norm::Linf => linf::advance(self.epsilon, ascent, next),
-            Norm::L2 => l2::advance(self.epsilon, ascent, next),
-            Norm::L1 => l1::advance(self.epsilon, ascent, next),
+            Norm::Linf => linf::momentum_step(self.epsilon, step, next),
+            Norm::L2 => l2::momentum_step(self.epsilon, step, next),
+            Norm::L1 => l1::momentum_step(self.epsilon, step, next),
         }
     }
 
-    /// Writes the iterate after `climb.point`: a step of the given length along `d`, projected.
+    /// Writes the iterate after `step.point`: a step of the given length along `d`, projected.
     ///
     /// `d` has length one: the sign of the gradient for L∞, the gradient over its length for L2, and for L1 the signs of
     /// its largest entries over their number. A zero gradient moves nothing.
-    pub fn climb(&self, climb: Climb, scratch: &mut Scratch, next: &mut [f32]) {
+    pub fn gradient_step(&self, step: GradientStep, scratch: &mut Scratch, next: &mut [f32]) {
         match self.norm {
-            Norm::Linf => linf::climb(self.epsilon, climb, next),
-            Norm::L2 => l2::climb(self.epsilon, climb, next),
-            Norm::L1 => l1::climb(self.epsilon, climb, scratch, next),
+            Norm::Linf => linf::gradient_step(self.epsilon, step, next),
+            Norm::L2 => l2::gradient_step(self.epsilon, step, next),
+            Norm::L1 => l1::gradient_step(self.epsilon, step, scratch, next),
         }
     }
 
@@ -211,24 +160,6 @@ impl Ball {
         };
         is_near && distance::is_in_box(point)
     }
-}
-
-/// `v` cut to `[0, 1]`.
-#[inline(always)]
-fn unit_box(value: f32) -> f32 {
-    at_most(at_least(value, 0.0), 1.0)
-}
-
-/// Larger of two numbers: one instruction, where `f32::max` also has rules for NaN.
-#[inline(always)]
-fn at_least(value: f32, bound: f32) -> f32 {
-    if value > bound { value } else { bound }
-}
-
-/// Smaller of two numbers: one instruction, where `f32::min` also has rules for NaN.
-#[inline(always)]
-fn at_most(value: f32, bound: f32) -> f32 {
-    if value < bound { value } else { bound }
 }
 
 #[cfg(test)]

@@ -110,7 +110,7 @@ fn steps_by_hand() {
     ];
     for Case { norm, previous, gradient, momentum, want } in cases {
         let (centre, mut next) = (&[0.5, 0.5], [f32::NAN; 2]);
-        let ascent = Ascent {
+        let step = MomentumStep {
             centre,
             point: centre,
             previous: &previous,
@@ -118,7 +118,7 @@ fn steps_by_hand() {
             step_size: 0.1,
             momentum,
         };
-        ball(norm, 0.25).advance(ascent, &mut next);
+        ball(norm, 0.25).momentum_step(step, &mut next);
         for (got, want) in next.iter().zip(want) {
             assert!((got - want).abs() < 1e-6, "{norm:?} {gradient:?}: {next:?}, want {want:?}");
         }
@@ -131,9 +131,15 @@ fn an_l1_step_with_momentum_changes_the_pixel_of_the_largest_slope() {
     for (gradient, want) in [([1.0, -2.0], [0.52, 0.415]), ([0.0, 0.0], [0.52, 0.49])] {
         let (centre, mut next) = (&[0.5, 0.5], [f32::NAN; 2]);
         let previous = &[0.42, 0.54];
-        let ascent =
-            Ascent { centre, point: centre, previous, gradient: &gradient, step_size: 0.1, momentum: 0.75 };
-        ball(Norm::L1, 0.25).advance(ascent, &mut next);
+        let step = MomentumStep {
+            centre,
+            point: centre,
+            previous,
+            gradient: &gradient,
+            step_size: 0.1,
+            momentum: 0.75,
+        };
+        ball(Norm::L1, 0.25).momentum_step(step, &mut next);
         for (got, want) in next.iter().zip(want) {
             assert!((got - want).abs() < 1e-6, "{gradient:?}: {next:?}, want {want:?}");
         }
@@ -182,8 +188,8 @@ fn plain_steps_by_hand() {
     ];
     for Case { norm, gradient, density, want } in cases {
         let (centre, mut next) = (&[0.5; 4], [f32::NAN; 4]);
-        let climb = Climb { centre, point: centre, gradient: &gradient, step_size: 0.12, density };
-        ball(norm, 0.25).climb(climb, &mut Scratch::default(), &mut next);
+        let step = GradientStep { centre, point: centre, gradient: &gradient, step_size: 0.12, density };
+        ball(norm, 0.25).gradient_step(step, &mut Scratch::default(), &mut next);
         for (got, want) in next.iter().zip(want) {
             assert!((got - want).abs() < 1e-6, "{norm:?} {gradient:?} {density}: {next:?}, want {want:?}");
         }
@@ -246,15 +252,15 @@ fn edgy_pixels(count: usize) -> impl Strategy<Value = Vec<f32>> {
 
 /// The slice loops once more without another instruction set: their results must be the same to the last bit.
 mod baseline {
-    use super::super::{Ascent, unit_box};
+    use super::super::{MomentumStep, unit_box};
 
     fn interval(value: f32, epsilon: f32, clean: f32) -> f32 {
         let (low, high) = ((clean - epsilon).max(0.0), (clean + epsilon).min(1.0));
         value.max(low).min(high)
     }
 
-    pub(super) fn linf(epsilon: f32, ascent: Ascent) -> Vec<f32> {
-        let Ascent { centre, point, previous, gradient, step_size, momentum } = ascent;
+    pub(super) fn linf(epsilon: f32, step: MomentumStep) -> Vec<f32> {
+        let MomentumStep { centre, point, previous, gradient, step_size, momentum } = step;
         let next = |pixel: usize| {
             let (here, clean) = (point[pixel], centre[pixel]);
             let sign = if gradient[pixel] == 0.0 { 0.0 } else { gradient[pixel].signum() };
@@ -281,8 +287,8 @@ mod baseline {
         change.iter().zip(centre).map(|(change, clean)| unit_box(clean + change * scale)).collect()
     }
 
-    pub(super) fn l2(epsilon: f32, ascent: Ascent) -> Vec<f32> {
-        let Ascent { centre, point, previous, gradient, step_size, momentum } = ascent;
+    pub(super) fn l2(epsilon: f32, step: MomentumStep) -> Vec<f32> {
+        let MomentumStep { centre, point, previous, gradient, step_size, momentum } = step;
         let rate = step_size / (length(gradient) + 1e-12);
         let stepped: Vec<f32> = point.iter().zip(gradient).map(|(here, slope)| here + slope * rate).collect();
         let target = pull(epsilon, centre, &stepped);
@@ -313,11 +319,11 @@ fn every_instruction_set_gives_the_same_bits() {
             ball.project(&centre, &mut point);
             ball.project(&centre, &mut previous);
             let (centre, point, previous, gradient) = (&centre, &point, &previous, &gradient);
-            let ascent = Ascent { centre, point, previous, gradient, step_size: 0.07, momentum: 0.75 };
-            ball.advance(ascent, &mut next);
+            let step = MomentumStep { centre, point, previous, gradient, step_size: 0.07, momentum: 0.75 };
+            ball.momentum_step(step, &mut next);
             let want = match norm {
-                Norm::Linf => baseline::linf(epsilon, ascent),
-                _ => baseline::l2(epsilon, ascent),
+                Norm::Linf => baseline::linf(epsilon, step),
+                _ => baseline::l2(epsilon, step),
             };
             let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
             assert_eq!(bits(&next), bits(&want), "{norm:?}, {count} pixels");
@@ -343,13 +349,13 @@ proptest! {
             ball.project(centre, &mut previous);
             for momentum in [1.0, 0.75] {
                 let (previous, gradient) = (&previous, &gradient);
-                let ascent = Ascent { centre, point: &point, previous, gradient, step_size, momentum };
-                ball.advance(ascent, &mut next);
+                let step = MomentumStep { centre, point: &point, previous, gradient, step_size, momentum };
+                ball.momentum_step(step, &mut next);
                 prop_assert!(ball.contains(centre, &next), "{norm:?} {}", ball.distance(centre, &next));
             }
             for density in [0.0, 0.3, 1.0] {
-                let climb = Climb { centre, point: &point, gradient: &gradient, step_size, density };
-                ball.climb(climb, &mut Scratch::default(), &mut next);
+                let step = GradientStep { centre, point: &point, gradient: &gradient, step_size, density };
+                ball.gradient_step(step, &mut Scratch::default(), &mut next);
                 prop_assert!(ball.contains(centre, &next), "{norm:?} {}", ball.distance(centre, &next));
             }
         }

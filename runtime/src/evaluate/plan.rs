@@ -5,12 +5,13 @@ use std::sync::atomic::AtomicBool;
 
 use mimir_bundle::{AttackSpec, ImageShape, ThreatModel};
 
-use super::{Observer, PlanError};
 use crate::archive::Archive;
-use crate::attack::{Attack, Distances, Query, Setting, attack};
+use crate::attack::{Attack, AttackContext, DistanceGoal, Query, attack};
 use crate::ball::Ball;
+use crate::error::PlanError;
 use crate::model::Loss;
-use crate::report::MinAttackedAccuracy;
+use crate::monitor::Observer;
+use crate::requirement::MinAttackedAccuracy;
 
 /// What to evaluate against.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,8 +69,9 @@ impl Plan {
     /// When the plan cannot be carried out.
     pub fn queries(&self, image: ImageShape, classes: usize) -> Result<BTreeSet<Query>, PlanError> {
         let ball = Ball::new(&self.threat_model)?;
-        let setting = Setting { ball, seed: self.seed, image, classes, distances: Distances::WithinBall };
-        let attacks = self.build(&setting)?;
+        let context =
+            AttackContext { ball, seed: self.seed, image, classes, distances: DistanceGoal::WithinBall };
+        let attacks = self.build(&context)?;
         let mut queries: BTreeSet<Query> = attacks.iter().flat_map(|attack| attack.queries()).collect();
         if self.curve == Curve::Yes {
             queries.extend([Query::Forward, Query::Gradient(Loss::Margin)]);
@@ -78,7 +80,7 @@ impl Plan {
     }
 
     /// The attacks of the plan, ready to run.
-    pub(super) fn build(&self, setting: &Setting) -> Result<Vec<Box<dyn Attack>>, PlanError> {
+    pub(super) fn build(&self, context: &AttackContext) -> Result<Vec<Box<dyn Attack>>, PlanError> {
         if self.workers == 0 {
             return Err(PlanError::NoWorkers);
         }
@@ -88,17 +90,12 @@ impl Plan {
                 return Err(PlanError::Duplicate(spec.name()));
             }
         }
-        self.attacks.iter().map(|spec| Ok(attack(spec, setting)?)).collect()
+        self.attacks.iter().map(|spec| Ok(attack(spec, context)?)).collect()
     }
 
     /// Most classes that an attack of the plan aims at, of a model with so many.
     pub(super) fn most_targets(&self, classes: usize) -> usize {
-        let targets = self.attacks.iter().map(|spec| match spec {
-            AttackSpec::ApgdT(spec) => spec.targets,
-            AttackSpec::FabT(spec) => spec.targets,
-            AttackSpec::Fab(_) => classes - 1,
-            _ => 1,
-        });
+        let targets = self.attacks.iter().filter_map(AttackSpec::targets);
         targets.max().unwrap_or(0).min(classes - 1)
     }
 }

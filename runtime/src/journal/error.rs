@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::header::HeaderDifference;
-use super::layout::JOURNAL_VERSION;
+use super::layout::{Damage, JOURNAL_VERSION, LONGEST_HEADER};
 
 /// Why a journal cannot be used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -123,6 +123,20 @@ pub enum JournalError {
 }
 
 impl JournalError {
+    /// What is wrong with the bytes of the journal at `path`.
+    pub(super) fn damaged(path: &Path, damage: Damage) -> Self {
+        let path = path.to_owned();
+        match damage {
+            Damage::NotAJournal => Self::NotAJournal { path },
+            Damage::Version(found) => Self::Version { path, found },
+            Damage::Header(reason) => Self::CorruptHeader { path, reason },
+            Damage::HeaderLength(bytes) => {
+                Self::TooLarge { path, bytes: bytes as u64, limit: LONGEST_HEADER as u64 }
+            }
+            Damage::Record { offset, reason } => Self::CorruptRecord { path, offset: offset as u64, reason },
+        }
+    }
+
     pub(super) fn open(path: &Path, cause: &io::Error) -> Self {
         Self::Open { path: path.to_owned(), cause: cause.to_string() }
     }

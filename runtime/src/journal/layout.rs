@@ -1,9 +1,6 @@
 //! The bytes of the whole file: preamble, then frames with one record each. Pure functions; docs/journal.md is the
 //! specification.
 
-use std::path::Path;
-
-use super::error::JournalError;
 use super::header::Header;
 use super::record::Record;
 
@@ -14,7 +11,7 @@ pub const JOURNAL_VERSION: u32 = 1;
 pub(super) const MAGIC: [u8; 8] = *b"MIMIRJNL";
 
 /// Longest header, in bytes of JSON.
-const LONGEST_HEADER: usize = 1 << 20;
+pub(super) const LONGEST_HEADER: usize = 1 << 20;
 
 /// Version, length and checksum, behind the magic.
 const FIXED: usize = 12;
@@ -33,30 +30,13 @@ pub(super) struct Contents {
 }
 
 /// Why bytes are no journal that this program reads.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Damage {
     NotAJournal,
     Version(u32),
     Header(&'static str),
     HeaderLength(usize),
     Record { offset: usize, reason: &'static str },
-}
-
-impl Damage {
-    pub(super) fn in_file(self, path: &Path) -> JournalError {
-        let path = path.to_owned();
-        match self {
-            Self::NotAJournal => JournalError::NotAJournal { path },
-            Self::Version(found) => JournalError::Version { path, found },
-            Self::Header(reason) => JournalError::CorruptHeader { path, reason },
-            Self::HeaderLength(bytes) => {
-                JournalError::TooLarge { path, bytes: bytes as u64, limit: LONGEST_HEADER as u64 }
-            }
-            Self::Record { offset, reason } => {
-                JournalError::CorruptRecord { path, offset: offset as u64, reason }
-            }
-        }
-    }
 }
 
 /// Everything before the first record.
@@ -89,12 +69,12 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents, Damage> {
     let mut records = Vec::new();
     loop {
         match next(&bytes[end..]) {
-            Next::Record(record, length) => {
+            NextFrame::Record(record, length) => {
                 records.push(record);
                 end += length;
             }
-            Next::CutOff => return Ok(Contents { header, records, end: end as u64 }),
-            Next::Damaged(reason) => return Err(Damage::Record { offset: end, reason }),
+            NextFrame::CutOff => return Ok(Contents { header, records, end: end as u64 }),
+            NextFrame::Damaged(reason) => return Err(Damage::Record { offset: end, reason }),
         }
     }
 }
@@ -130,7 +110,7 @@ fn header_checksum(version: [u8; 4], length: [u8; 4], json: &[u8]) -> u32 {
 }
 
 /// What stands at the start of some bytes.
-enum Next {
+enum NextFrame {
     /// A sound record, and the length of its frame.
     Record(Record, usize),
     /// Nothing, or the start of a frame that was cut off.
@@ -139,31 +119,31 @@ enum Next {
     Damaged(&'static str),
 }
 
-fn next(bytes: &[u8]) -> Next {
+fn next(bytes: &[u8]) -> NextFrame {
     let [length, complement, ..] = *bytes else {
-        return Next::CutOff;
+        return NextFrame::CutOff;
     };
     let payload_length = usize::from(length);
     if complement != !length || !(Record::SHORTEST..=Record::LONGEST).contains(&payload_length) {
         return cut_off_or(only_zeros(&bytes[1..]), "the length of a record is damaged");
     }
     let Some((covered, rest)) = bytes.split_at_checked(BEFORE + payload_length) else {
-        return Next::CutOff;
+        return NextFrame::CutOff;
     };
     let Some((checksum, behind)) = rest.split_first_chunk::<BEHIND>() else {
-        return Next::CutOff;
+        return NextFrame::CutOff;
     };
     if crc32fast::hash(covered) != u32::from_le_bytes(*checksum) {
         return cut_off_or(only_zeros(behind), "the checksum of a record does not match");
     }
     match Record::decode(&covered[BEFORE..]) {
-        Some(record) => Next::Record(record, covered.len() + BEHIND),
-        None => Next::Damaged("a record that this program does not know"),
+        Some(record) => NextFrame::Record(record, covered.len() + BEHIND),
+        None => NextFrame::Damaged("a record that this program does not know"),
     }
 }
 
-fn cut_off_or(cut_off: bool, reason: &'static str) -> Next {
-    if cut_off { Next::CutOff } else { Next::Damaged(reason) }
+fn cut_off_or(cut_off: bool, reason: &'static str) -> NextFrame {
+    if cut_off { NextFrame::CutOff } else { NextFrame::Damaged(reason) }
 }
 
 /// After a loss of power a file system may keep the new length of a file without its last bytes, which then are zeros.

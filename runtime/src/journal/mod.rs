@@ -32,10 +32,10 @@
 mod error;
 mod header;
 mod layout;
-mod pace;
 mod record;
 mod sink;
 mod store;
+mod sync_interval;
 #[cfg(test)]
 mod tests;
 
@@ -54,10 +54,10 @@ pub use store::{CounterexampleStore, StoreError};
 use layout::Contents;
 use sink::{Appender, Sink};
 
-/// Longest journal that is read, in bytes: some 35 million records. A longer file is no work of ours.
+/// Longest journal that is read, in bytes: some 35 million records. A longer file was not written by this program.
 const LONGEST_JOURNAL: u64 = 1 << 31;
 
-/// How often a lock that somebody holds is tried, and the time between.
+/// How often a lock is tried that another process holds, and the time between.
 const LOCK_ATTEMPTS: usize = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
@@ -109,12 +109,12 @@ impl Journal {
     pub fn resume(path: &Path, header: &Header) -> Result<(Self, Vec<Record>), JournalError> {
         let mut file = open_locked(path, false)?;
         let bytes = read_all(path, &mut file)?;
-        let preamble = layout::preamble(header).map_err(|damage| damage.in_file(path))?;
+        let preamble = layout::preamble(header).map_err(|damage| JournalError::damaged(path, damage))?;
         if bytes.len() < preamble.len() && preamble.starts_with(&bytes) {
             return Ok((Self::begin(path, file, header)?, Vec::new()));
         }
         let Contents { header: in_journal, records, end } =
-            layout::read(&bytes).map_err(|damage| damage.in_file(path))?;
+            layout::read(&bytes).map_err(|damage| JournalError::damaged(path, damage))?;
         if let Some(difference) = in_journal.difference(header) {
             return Err(JournalError::Different { path: path.to_owned(), difference: Box::new(difference) });
         }
@@ -144,7 +144,7 @@ impl Journal {
     }
 
     fn begin(path: &Path, mut file: File, header: &Header) -> Result<Self, JournalError> {
-        let preamble = layout::preamble(header).map_err(|damage| damage.in_file(path))?;
+        let preamble = layout::preamble(header).map_err(|damage| JournalError::damaged(path, damage))?;
         Sink::truncate(&mut file, 0).map_err(|cause| JournalError::write(path, &cause))?;
         let journal = Self::over(path, Box::new(file), 0);
         journal.with_appender(|appender| {
@@ -178,7 +178,8 @@ fn open_locked(path: &Path, create: bool) -> Result<File, JournalError> {
         ErrorKind::NotFound if !create => JournalError::Missing { path: path.to_owned() },
         _ => JournalError::open(path, &cause),
     })?;
-    // A program that is just being started from this process holds copies of its files for a moment, locks included.
+    // Another thread of this process may be starting a child: between fork and exec the child holds the parent's open files,
+    // and with them a lock that the parent has given up already. It is free again in a moment.
     for attempt in 0..LOCK_ATTEMPTS {
         match file.try_lock() {
             Ok(()) => return Ok(file),

@@ -140,7 +140,7 @@ impl Record {
 
     /// The record of these bytes, or `None` where no record has them.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut fields = Fields(bytes);
+        let mut fields = RecordReader(bytes);
         let [kind, flags] = fields.take()?;
         let has_slot = flags & SLOT != 0;
         if flags & !(ZERO_GRADIENT | CLOSEST | SLOT) != 0 || (has_slot && kind != BROKEN) {
@@ -172,9 +172,9 @@ impl Record {
 }
 
 /// Bytes that are not yet read.
-struct Fields<'a>(&'a [u8]);
+struct RecordReader<'a>(&'a [u8]);
 
-impl Fields<'_> {
+impl RecordReader<'_> {
     fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (field, rest) = self.0.split_first_chunk()?;
         self.0 = rest;

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::time::Instant;
 
-use super::pace::Pace;
+use super::sync_interval::SyncInterval;
 
 /// Where a journal is written: a file, or a disk of the tests that fills up.
 pub(super) trait Sink: Write + Send + Debug {
@@ -38,14 +38,14 @@ pub(super) struct Appender {
     sink: Box<dyn Sink>,
     /// Where the last whole piece ends.
     end: u64,
-    pace: Pace,
+    sync_interval: SyncInterval,
     failure: Option<Failure>,
 }
 
 impl Appender {
     /// Behind the `end` bytes that `sink` holds, and where it stands.
     pub(super) fn new(sink: Box<dyn Sink>, end: u64, now: Instant) -> Self {
-        Self { sink, end, pace: Pace::new(now), failure: None }
+        Self { sink, end, sync_interval: SyncInterval::new(now), failure: None }
     }
 
     /// Writes one piece, and forces it to the disk where that is due.
@@ -57,7 +57,7 @@ impl Appender {
             return self.fail(&cause);
         }
         self.end += piece.len() as u64;
-        if self.pace.is_due(now) { self.sync() } else { Ok(()) }
+        if self.sync_interval.is_due(now) { self.sync() } else { Ok(()) }
     }
 
     /// Waits until everything is on the disk.

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::pace::Pace;
+use super::sync_interval::SyncInterval;
 
 /// Bytes of a pixel, and of the checksum.
 const WORD: usize = 4;
@@ -223,12 +223,12 @@ struct Slots {
     slot_bytes: usize,
     /// One slot, used again and again.
     buffer: Vec<u8>,
-    pace: Pace,
+    sync_interval: SyncInterval,
 }
 
 impl Slots {
     fn new(file: File, count: u64, slot_bytes: usize) -> Self {
-        Self { file, count, slot_bytes, buffer: Vec::new(), pace: Pace::new(Instant::now()) }
+        Self { file, count, slot_bytes, buffer: Vec::new(), sync_interval: SyncInterval::new(Instant::now()) }
     }
 
     fn append(&mut self, pixels: &[f32], now: Instant) -> io::Result<u64> {
@@ -240,7 +240,7 @@ impl Slots {
         // To its place and not to the end: what a failed write left there is overwritten.
         self.seek(slot)?;
         self.file.write_all(&self.buffer)?;
-        if self.pace.is_due(now) {
+        if self.sync_interval.is_due(now) {
             self.file.sync_data()?;
         }
         self.count += 1;

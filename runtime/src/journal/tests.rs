@@ -13,12 +13,12 @@ use super::record::tests::any_record;
 use super::*;
 
 /// A folder for one journal.
-struct Place {
+struct TempJournal {
     _folder: TempDir,
     path: PathBuf,
 }
 
-impl Place {
+impl TempJournal {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
@@ -27,9 +27,9 @@ impl Place {
 
     /// With these bytes in the file.
     fn holding(bytes: &[u8]) -> Self {
-        let place = Self::new();
-        fs::write(&place.path, bytes).unwrap();
-        place
+        let temp = Self::new();
+        fs::write(&temp.path, bytes).unwrap();
+        temp
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -85,30 +85,30 @@ fn journal_of(records: &[Record]) -> Vec<u8> {
 
 #[test]
 fn every_outcome_is_read_back() {
-    let place = Place::new();
-    let journal = Journal::create(&place.path, &header()).unwrap();
+    let temp = TempJournal::new();
+    let journal = Journal::create(&temp.path, &header()).unwrap();
     for record in &records() {
         journal.append(record).unwrap();
     }
     journal.sync().unwrap();
     drop(journal);
-    assert_eq!(place.bytes(), journal_of(&records()));
-    assert_eq!(place.records(), Ok(records()));
+    assert_eq!(temp.bytes(), journal_of(&records()));
+    assert_eq!(temp.records(), Ok(records()));
     // Reading changed nothing, and what is appended now stands behind the rest.
-    let (journal, _) = Journal::resume(&place.path, &header()).unwrap();
+    let (journal, _) = Journal::resume(&temp.path, &header()).unwrap();
     journal.append(&record(6, Outcome::Spent)).unwrap();
     drop(journal);
-    assert_eq!(place.records(), Ok([records(), vec![record(6, Outcome::Spent)]].concat()));
+    assert_eq!(temp.records(), Ok([records(), vec![record(6, Outcome::Spent)]].concat()));
 }
 
 /// What `append` has returned from is in the file, with nothing held back in this process.
 #[test]
 fn records_are_not_buffered() {
-    let place = Place::new();
-    let journal = Journal::create(&place.path, &header()).unwrap();
+    let temp = TempJournal::new();
+    let journal = Journal::create(&temp.path, &header()).unwrap();
     for count in 1..=records().len() {
         journal.append(&records()[count - 1]).unwrap();
-        assert_eq!(place.bytes(), journal_of(&records()[..count]));
+        assert_eq!(temp.bytes(), journal_of(&records()[..count]));
     }
 }
 
@@ -126,17 +126,13 @@ fn a_record_cut_off_anywhere_is_dropped() {
     for count in 1..=all.len() {
         let (start, end) = (journal_of(&all[..count - 1]).len(), journal_of(&all[..count]).len());
         for length in start..end {
-            let place = Place::holding(&journal_of(&all)[..length]);
-            let (journal, found) = Journal::resume(&place.path, &header()).unwrap();
+            let temp = TempJournal::holding(&journal_of(&all)[..length]);
+            let (journal, found) = Journal::resume(&temp.path, &header()).unwrap();
             assert_eq!(found, all[..count - 1], "cut at {length}");
             // The file goes on where the last whole record ends.
             journal.append(&all[0]).unwrap();
             drop(journal);
-            assert_eq!(
-                place.bytes(),
-                journal_of(&[&all[..count - 1], &all[..1]].concat()),
-                "cut at {length}"
-            );
+            assert_eq!(temp.bytes(), journal_of(&[&all[..count - 1], &all[..1]].concat()), "cut at {length}");
         }
     }
 }
@@ -146,14 +142,14 @@ fn a_record_cut_off_anywhere_is_dropped() {
 fn a_header_cut_off_anywhere_begins_anew() {
     let whole = journal_of(&[]);
     for length in 0..whole.len() {
-        let place = Place::holding(&whole[..length]);
-        assert_eq!(place.records(), Ok(Vec::new()), "cut at {length}");
-        assert_eq!(place.bytes(), whole);
+        let temp = TempJournal::holding(&whole[..length]);
+        assert_eq!(temp.records(), Ok(Vec::new()), "cut at {length}");
+        assert_eq!(temp.bytes(), whole);
     }
     // That of another run is not ours to overwrite.
     let other = layout::preamble(&header().with("seed", 1)).unwrap();
-    let place = Place::holding(&other[..other.len() - 1]);
-    assert!(matches!(place.records(), Err(JournalError::CorruptHeader { .. })));
+    let temp = TempJournal::holding(&other[..other.len() - 1]);
+    assert!(matches!(temp.records(), Err(JournalError::CorruptHeader { .. })));
 }
 
 /// After a loss of power the file may have its length and not its last bytes.
@@ -164,7 +160,7 @@ fn zeros_at_the_end_are_dropped() {
     for kept in 0..20 {
         let mut bytes = whole.clone();
         bytes[sound.len() + kept..].fill(0);
-        assert_eq!(Place::holding(&bytes).records(), Ok(records()[..2].to_vec()), "{kept} bytes kept");
+        assert_eq!(TempJournal::holding(&bytes).records(), Ok(records()[..2].to_vec()), "{kept} bytes kept");
     }
 }
 
@@ -206,12 +202,12 @@ fn damage_before_the_last_record_is_named_with_its_place() {
     for Case { byte, reason } in table {
         let mut bytes = journal_of(&records());
         bytes[byte] ^= 0x10;
-        let place = Place::holding(&bytes);
-        let path = place.path.clone();
+        let temp = TempJournal::holding(&bytes);
+        let path = temp.path.clone();
         let expected = JournalError::CorruptRecord { path, offset: first as u64, reason };
         assert!(expected.to_string().contains(&format!("damaged at byte {first} ({reason})")));
-        assert_eq!(place.records(), Err(expected), "byte {byte}");
-        assert_eq!(place.bytes(), bytes, "refusing changes nothing");
+        assert_eq!(temp.records(), Err(expected), "byte {byte}");
+        assert_eq!(temp.bytes(), bytes, "refusing changes nothing");
     }
 }
 
@@ -223,25 +219,25 @@ fn a_record_of_unknown_content_is_refused() {
     let checksum = crc32fast::hash(&frame[..frame.len() - 4]);
     frame.truncate(frame.len() - 4);
     frame.extend(checksum.to_le_bytes());
-    let place = Place::holding(&[journal_of(&[]), frame].concat());
+    let temp = TempJournal::holding(&[journal_of(&[]), frame].concat());
     let reason = "a record that this program does not know";
     assert!(
-        matches!(place.records(), Err(JournalError::CorruptRecord { reason: found, .. }) if found == reason)
+        matches!(temp.records(), Err(JournalError::CorruptRecord { reason: found, .. }) if found == reason)
     );
 }
 
 #[test]
 fn the_journal_of_another_run_is_refused_by_field() {
-    let place = Place::holding(&journal_of(&records()));
-    let before = place.bytes();
+    let temp = TempJournal::holding(&journal_of(&records()));
+    let before = temp.bytes();
     let other = header().with("threat_model", json!({ "norm": "l2", "epsilon": 0.3 }));
-    let refused = Journal::resume(&place.path, &other).unwrap_err();
+    let refused = Journal::resume(&temp.path, &other).unwrap_err();
     assert!(
         matches!(&refused, JournalError::Different { difference, .. } if difference.field == "threat_model.epsilon")
     );
     let text = refused.to_string();
     assert!(text.contains("threat_model.epsilon is 0.1 in the journal and 0.3 now"), "{text}");
-    assert_eq!(place.bytes(), before);
+    assert_eq!(temp.bytes(), before);
 }
 
 #[test]
@@ -251,9 +247,9 @@ fn another_version_is_refused_with_the_way_out() {
     {
         let mut bytes = journal_of(&records());
         bytes[8..12].copy_from_slice(&version.to_le_bytes());
-        let place = Place::holding(&bytes);
-        let refused = place.records().unwrap_err();
-        assert_eq!(refused, JournalError::Version { path: place.path.clone(), found: version });
+        let temp = TempJournal::holding(&bytes);
+        let refused = temp.records().unwrap_err();
+        assert_eq!(refused, JournalError::Version { path: temp.path.clone(), found: version });
         let text = refused.to_string();
         for part in [&format!("format version {version}, this program reads version 1"), words, "delete it"] {
             assert!(text.contains(part), "{text}");
@@ -267,7 +263,7 @@ fn a_damaged_header_is_refused() {
     for byte in 12..journal_of(&[]).len() {
         let mut bytes = sound.clone();
         bytes[byte] ^= 1;
-        let refused = Place::holding(&bytes).records();
+        let refused = TempJournal::holding(&bytes).records();
         assert!(matches!(refused, Err(JournalError::CorruptHeader { .. })), "byte {byte}: {refused:?}");
     }
 }
@@ -275,55 +271,55 @@ fn a_damaged_header_is_refused() {
 #[test]
 fn a_file_that_is_no_journal_is_left_alone() {
     for bytes in [&b"{\"schema_version\": 1}"[..], b"MIMIRJNK", b"x"] {
-        let place = Place::holding(bytes);
-        let expected = JournalError::NotAJournal { path: place.path.clone() };
-        assert_eq!(place.records(), Err(expected.clone()));
-        assert_eq!(Journal::create(&place.path, &header()).unwrap_err(), expected);
-        assert_eq!(Journal::replace(&place.path, &header()).unwrap_err(), expected);
-        assert_eq!(place.bytes(), bytes);
+        let temp = TempJournal::holding(bytes);
+        let expected = JournalError::NotAJournal { path: temp.path.clone() };
+        assert_eq!(temp.records(), Err(expected.clone()));
+        assert_eq!(Journal::create(&temp.path, &header()).unwrap_err(), expected);
+        assert_eq!(Journal::replace(&temp.path, &header()).unwrap_err(), expected);
+        assert_eq!(temp.bytes(), bytes);
     }
 }
 
 #[test]
 fn an_earlier_journal_is_not_overwritten_unasked() {
-    let place = Place::holding(&journal_of(&records()));
-    let refused = Journal::create(&place.path, &header()).unwrap_err();
-    assert_eq!(refused, JournalError::Exists { path: place.path.clone() });
+    let temp = TempJournal::holding(&journal_of(&records()));
+    let refused = Journal::create(&temp.path, &header()).unwrap_err();
+    assert_eq!(refused, JournalError::Exists { path: temp.path.clone() });
     let text = refused.to_string();
     assert!(text.contains("--resume") && text.contains("delete"), "{text}");
-    assert_eq!(place.records(), Ok(records()));
-    drop(Journal::replace(&place.path, &header()).unwrap());
-    assert_eq!(place.bytes(), journal_of(&[]));
+    assert_eq!(temp.records(), Ok(records()));
+    drop(Journal::replace(&temp.path, &header()).unwrap());
+    assert_eq!(temp.bytes(), journal_of(&[]));
 }
 
 #[test]
 fn nothing_to_resume_is_said() {
-    let place = Place::new();
-    assert_eq!(place.records(), Err(JournalError::Missing { path: place.path.clone() }));
-    assert!(!place.path.exists());
-    let folder = place.path.parent().unwrap();
+    let temp = TempJournal::new();
+    assert_eq!(temp.records(), Err(JournalError::Missing { path: temp.path.clone() }));
+    assert!(!temp.path.exists());
+    let folder = temp.path.parent().unwrap();
     assert!(matches!(Journal::create(folder, &header()), Err(JournalError::Open { .. })));
-    assert!(matches!(Journal::create(&place.path.join("x"), &header()), Err(JournalError::Open { .. })));
+    assert!(matches!(Journal::create(&temp.path.join("x"), &header()), Err(JournalError::Open { .. })));
 }
 
 #[test]
 fn two_runs_cannot_use_one_journal() {
-    let place = Place::new();
-    let journal = Journal::create(&place.path, &header()).unwrap();
+    let temp = TempJournal::new();
+    let journal = Journal::create(&temp.path, &header()).unwrap();
     journal.append(&records()[0]).unwrap();
-    let locked = JournalError::Locked { path: place.path.clone() };
+    let locked = JournalError::Locked { path: temp.path.clone() };
     assert!(locked.to_string().contains("another run is using"));
-    assert_eq!(place.records(), Err(locked.clone()));
-    assert_eq!(Journal::create(&place.path, &header()).unwrap_err(), locked);
-    assert_eq!(Journal::replace(&place.path, &header()).unwrap_err(), locked);
+    assert_eq!(temp.records(), Err(locked.clone()));
+    assert_eq!(Journal::create(&temp.path, &header()).unwrap_err(), locked);
+    assert_eq!(Journal::replace(&temp.path, &header()).unwrap_err(), locked);
     drop(journal);
-    assert_eq!(place.records(), Ok(records()[..1].to_vec()));
+    assert_eq!(temp.records(), Ok(records()[..1].to_vec()));
 }
 
 #[test]
 fn several_workers_append_whole_records() {
-    let place = Place::new();
-    let journal = Journal::create(&place.path, &header()).unwrap();
+    let temp = TempJournal::new();
+    let journal = Journal::create(&temp.path, &header()).unwrap();
     std::thread::scope(|scope| {
         for attack in 0..4 {
             let journal = &journal;
@@ -335,7 +331,7 @@ fn several_workers_append_whole_records() {
         }
     });
     drop(journal);
-    let found = place.records().unwrap();
+    let found = temp.records().unwrap();
     for attack in 0..4 {
         let images = found.iter().filter(|record| record.attack == attack).map(|record| record.image);
         assert!(images.eq(0..200), "attack {attack}");
@@ -388,26 +384,26 @@ fn a_full_disk_keeps_what_was_finished() {
     let (one, two) = (journal_of(&all[..1]).len(), journal_of(&all[..2]).len());
     let empty = journal_of(&[]);
     for (room, truncates) in (0..two - empty.len()).flat_map(|room| [(room, true), (room, false)]) {
-        let place = Place::holding(&empty);
-        let mut file = open_locked(&place.path, false).unwrap();
+        let temp = TempJournal::holding(&empty);
+        let mut file = open_locked(&temp.path, false).unwrap();
         Sink::truncate(&mut file, empty.len() as u64).unwrap();
         let journal =
-            Journal::over(&place.path, Box::new(FullDisk { file, room, truncates }), empty.len() as u64);
+            Journal::over(&temp.path, Box::new(FullDisk { file, room, truncates }), empty.len() as u64);
         let fitting = usize::from(empty.len() + room >= one);
         let mut answers = all.iter().take(4).map(|record| journal.append(record));
         assert!(answers.by_ref().take(fitting).all(|answer| answer.is_ok()), "room {room}");
         let failures: Vec<JournalError> = answers.map(Result::unwrap_err).collect();
         let cause = io::Error::from(ErrorKind::StorageFull).to_string();
-        let expected = JournalError::Write { path: place.path.clone(), cause };
+        let expected = JournalError::Write { path: temp.path.clone(), cause };
         assert_eq!(failures, vec![expected.clone(); 4 - fitting], "room {room}");
         assert_eq!(journal.sync(), Err(expected));
         drop(journal);
 
-        let (journal, found) = Journal::resume(&place.path, &header()).unwrap();
+        let (journal, found) = Journal::resume(&temp.path, &header()).unwrap();
         assert_eq!(found, all[..fitting], "room {room}");
         journal.append(&all[6]).unwrap();
         drop(journal);
-        assert_eq!(place.bytes(), journal_of(&[&all[..fitting], &all[6..]].concat()), "room {room}");
+        assert_eq!(temp.bytes(), journal_of(&[&all[..fitting], &all[6..]].concat()), "room {room}");
     }
 }
 
@@ -427,18 +423,18 @@ fn the_error_of_a_full_disk_says_what_to_do() {
 #[test]
 fn lengths_are_bounded() {
     let large = Header::new().with("text", "x".repeat(1 << 20));
-    let place = Place::new();
-    let refused = Journal::create(&place.path, &large).unwrap_err();
+    let temp = TempJournal::new();
+    let refused = Journal::create(&temp.path, &large).unwrap_err();
     assert!(matches!(refused, JournalError::TooLarge { limit: 1_048_576, .. }), "{refused}");
     // The refusal left no journal behind that would be in the way.
-    assert!(place.bytes().is_empty());
+    assert!(temp.bytes().is_empty());
     // Sparse: it takes no room on the disk.
-    File::create(&place.path).unwrap().set_len(LONGEST_JOURNAL + 1).unwrap();
-    assert!(matches!(place.records(), Err(JournalError::TooLarge { limit: LONGEST_JOURNAL, .. })));
+    File::create(&temp.path).unwrap().set_len(LONGEST_JOURNAL + 1).unwrap();
+    assert!(matches!(temp.records(), Err(JournalError::TooLarge { limit: LONGEST_JOURNAL, .. })));
     // A length of 4 GiB in a header of a few bytes.
     let mut bytes = journal_of(&[]);
     bytes[12..16].fill(0xff);
-    assert!(matches!(Place::holding(&bytes).records(), Err(JournalError::CorruptHeader { .. })));
+    assert!(matches!(TempJournal::holding(&bytes).records(), Err(JournalError::CorruptHeader { .. })));
 }
 
 proptest! {

@@ -8,7 +8,7 @@ use mimir_bundle::{Manifest, Scan, ThreatModel};
 
 use super::{
     AttackSummary, CurvePoint, GateReport, MEANING, MinAttackedAccuracy, ModelSummary, REPORT_VERSION,
-    Report, Warning, diagnosis,
+    Report, Warning, attack_warnings::attack_warnings,
 };
 use crate::ball::TOLERANCE;
 use crate::evaluate::{AttackResult, Ending, Evaluation, ImageOutcome, Verdict};
@@ -16,7 +16,7 @@ use crate::statistics::{accuracies, clopper_pearson, fraction};
 
 /// What was evaluated and how: all that an evaluation itself does not know.
 #[derive(Debug, Clone)]
-pub struct Setting {
+pub struct RunDescription {
     /// Name of the model file, without its folder.
     pub model_file: String,
     /// The model.
@@ -49,22 +49,22 @@ pub struct Setting {
     pub counterexamples: Option<Counterexamples>,
 }
 
-/// An evaluation and its setting.
+/// An evaluation, and the description of the run that it comes from.
 #[derive(Debug, Clone, Copy)]
 pub struct Findings<'a> {
-    setting: &'a Setting,
+    description: &'a RunDescription,
     evaluation: &'a Evaluation,
 }
 
 impl<'a> Findings<'a> {
-    /// Puts an evaluation into its setting.
-    pub fn new(setting: &'a Setting, evaluation: &'a Evaluation) -> Self {
-        Self { setting, evaluation }
+    /// Joins the two.
+    pub fn new(description: &'a RunDescription, evaluation: &'a Evaluation) -> Self {
+        Self { description, evaluation }
     }
 
     /// `report.json`, the summary and the gate.
     pub fn report(&self) -> Report {
-        let Setting { manifest, gate, seconds, model_file, .. } = self.setting;
+        let RunDescription { manifest, gate, seconds, model_file, .. } = self.description;
         let counts = self.counts();
         let (clean_accuracy, attacked_accuracy) = accuracies(&counts);
         let certain = fraction(counts.still_robust, counts.images);
@@ -78,29 +78,32 @@ impl<'a> Findings<'a> {
             ending: self.evaluation.ending,
             gate: GateReport::decide(*gate, certain, attacked_accuracy, self.evaluation.ending),
             attacks: self.summaries(),
-            curve: self.setting.curve.then(|| curve(self.evaluation, self.setting.threat_model.epsilon)),
+            curve: self
+                .description
+                .curve
+                .then(|| curve(self.evaluation, self.description.threat_model.epsilon)),
             meaning: MEANING.to_owned(),
             warnings: self.warnings().into_iter().map(Into::into).collect(),
-            threat_model: self.setting.threat_model,
+            threat_model: self.description.threat_model,
             model: ModelSummary {
                 file: model_file.clone(),
                 manifest: manifest.clone(),
-                scan: self.setting.scan.clone(),
+                scan: self.description.scan.clone(),
             },
-            data: self.setting.data.clone(),
-            seed: self.setting.seed,
-            execution: self.setting.execution.clone(),
-            cross_check: self.setting.cross_check.clone(),
+            data: self.description.data.clone(),
+            seed: self.description.seed,
+            execution: self.description.execution.clone(),
+            cross_check: self.description.cross_check.clone(),
             seconds: *seconds,
-            created_at: self.setting.created_at.clone(),
-            tool: self.setting.tool.clone(),
+            created_at: self.description.created_at.clone(),
+            tool: self.description.tool.clone(),
             outcomes: self.evaluation.outcomes.clone(),
         }
     }
 
     /// `certificate.json`; an interrupted evaluation has none.
     pub fn certificate(&self) -> Option<Certificate> {
-        let setting = self.setting.clone();
+        let description = self.description.clone();
         let extent = match self.evaluation.ending {
             Ending::Complete => Extent::Complete,
             Ending::GateDecided => Extent::GateDecided,
@@ -110,17 +113,17 @@ impl<'a> Findings<'a> {
             extent,
             schema_version: CERTIFICATE_VERSION,
             statement: STATEMENT.to_owned(),
-            created_at: setting.created_at,
-            tool: setting.tool,
-            model: setting.manifest,
-            data: setting.data,
-            threat_model: setting.threat_model,
-            seed: setting.seed,
+            created_at: description.created_at,
+            tool: description.tool,
+            model: description.manifest,
+            data: description.data,
+            threat_model: description.threat_model,
+            seed: description.seed,
             attacks: self.evaluation.attacks.iter().map(record).collect(),
-            execution: setting.execution,
-            cross_check: setting.cross_check,
+            execution: description.execution,
+            cross_check: description.cross_check,
             counts: self.counts(),
-            counterexamples: setting.counterexamples,
+            counterexamples: description.counterexamples,
         })
     }
 
@@ -141,18 +144,18 @@ impl<'a> Findings<'a> {
         self.evaluation.attacks.iter().map(|attack| AttackSummary::new(attack, images)).collect()
     }
 
-    /// The setting's warnings, and what the clean accuracy, the attacks and the cross-check give cause for.
+    /// The warnings of the description, and those that the clean accuracy, the attacks and the cross-check call for.
     fn warnings(&self) -> Vec<Warning> {
         let Counts { images, clean_correct, .. } = self.counts();
-        let classes = self.setting.manifest.classes;
-        let mut warnings = self.setting.warnings.clone();
+        let classes = self.description.manifest.classes;
+        let mut warnings = self.description.warnings.clone();
         if clean_correct == 0 {
             warnings.push(Warning::NothingToAttack);
         } else if clopper_pearson(clean_correct, images).lower <= fraction(1, classes) {
             warnings.push(Warning::NearChance { clean_accuracy: fraction(clean_correct, images), classes });
         }
-        warnings.extend(diagnosis::of(self.evaluation, classes));
-        warnings.extend(self.setting.cross_check.as_ref().and_then(disagreement));
+        warnings.extend(attack_warnings(self.evaluation, classes));
+        warnings.extend(self.description.cross_check.as_ref().and_then(disagreement));
         warnings
     }
 }

@@ -5,29 +5,9 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::text::percent;
+use super::format::percent;
 use crate::evaluate::Ending;
-use crate::statistics::fraction;
-
-/// The least attacked accuracy that a gate accepts, a fraction in `[0, 1]`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct MinAttackedAccuracy(f64);
-
-impl MinAttackedAccuracy {
-    /// A requirement, or `None` where `fraction` is not in `[0, 1]` (40 % is `0.40`).
-    pub fn new(fraction: f64) -> Option<Self> {
-        (0.0..=1.0).contains(&fraction).then_some(Self(fraction))
-    }
-
-    /// The fewest robust images of so many that meet the requirement.
-    pub fn robust_images_needed(self, images: usize) -> usize {
-        let Self(least) = self;
-        let guess = (least * images as f64).ceil() as usize;
-        // The product may round to the wrong side of a whole number.
-        let candidates = guess.saturating_sub(1)..=guess.min(images);
-        candidates.into_iter().find(|robust| fraction(*robust, images) >= least).unwrap_or(images)
-    }
-}
+use crate::requirement::MinAttackedAccuracy;
 
 /// Which number is held against the requirement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -95,14 +75,14 @@ impl GateReport {
     ) -> Self {
         let conclusion = match requirement {
             None => Conclusion::NoRequirement,
-            Some(MinAttackedAccuracy(least)) if certain_accuracy >= least => Conclusion::Holds,
-            Some(MinAttackedAccuracy(least)) if attacked_accuracy >= least => Conclusion::Open,
+            Some(least) if certain_accuracy >= least.fraction() => Conclusion::Holds,
+            Some(least) if attacked_accuracy >= least.fraction() => Conclusion::Open,
             Some(_) => Conclusion::DoesNotHold,
         };
         let exit_code = if ending == Ending::Interrupted { INTERRUPTED } else { conclusion.exit_code() };
         Self {
             conclusion,
-            min_attacked_accuracy: requirement.map(|MinAttackedAccuracy(least)| least),
+            min_attacked_accuracy: requirement.map(MinAttackedAccuracy::fraction),
             attacked_accuracy,
             certain_accuracy,
             compared: Comparison::PointEstimate,
@@ -184,31 +164,6 @@ mod tests {
             assert_eq!((gate.conclusion, gate.exit_code), (conclusion, exit_code), "{certain} {possible}");
             assert!(gate.to_string().starts_with(text), "{gate}");
         }
-    }
-
-    #[test]
-    fn needed_images_are_the_fewest_that_pass() {
-        for images in [1, 3, 7, 500, 10_000] {
-            for robust in 0..=images.min(700) {
-                let exact = fraction(robust, images);
-                let least = MinAttackedAccuracy::new(exact).unwrap();
-                assert_eq!(least.robust_images_needed(images), robust, "{robust} of {images}");
-                if robust < images {
-                    let above = MinAttackedAccuracy::new(exact + 1e-9).unwrap();
-                    assert_eq!(above.robust_images_needed(images), robust + 1, "{robust} of {images}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn requirements_are_fractions() {
-        assert!([0.0, 0.4, 1.0].into_iter().all(|fraction| MinAttackedAccuracy::new(fraction).is_some()));
-        assert!(
-            [-0.1, 1.1, 40.0, f64::NAN]
-                .into_iter()
-                .all(|fraction| MinAttackedAccuracy::new(fraction).is_none())
-        );
     }
 
     #[test]

@@ -10,8 +10,8 @@ use crate::evaluate::{
     AttackResult, AttackSpec, Ending, Evaluation, ImageOutcome, PassCounts, Quantity, Verdict,
 };
 
-fn setting() -> Setting {
-    Setting {
+fn description() -> RunDescription {
+    RunDescription {
         model_file: "model.onnx".into(),
         manifest: manifest(),
         scan: Scan::default(),
@@ -112,12 +112,12 @@ fn evaluation() -> Evaluation {
 }
 
 fn report() -> Report {
-    Findings::new(&setting(), &evaluation()).report()
+    Findings::new(&description(), &evaluation()).report()
 }
 
 #[test]
 fn certificate_agrees_with_the_report() {
-    let certificate = Findings::new(&setting(), &evaluation()).certificate().unwrap();
+    let certificate = Findings::new(&description(), &evaluation()).certificate().unwrap();
     certificate.check().unwrap();
     let report = report();
     assert_eq!((certificate.counts, certificate.data), (report.counts, report.data));
@@ -158,7 +158,7 @@ fn clean_accuracy_gives_cause_for_warnings() {
         for outcome in &mut evaluation.outcomes[clean_correct..] {
             (outcome.verdict, outcome.clean_prediction) = (Verdict::Misclassified, Some(9));
         }
-        let report = Findings::new(&setting(), &evaluation).report();
+        let report = Findings::new(&description(), &evaluation).report();
         report.warnings.into_iter().map(|notice| notice.warning).collect::<Vec<_>>()
     };
     assert_eq!(with(4), [Warning::Rebatched]);
@@ -404,7 +404,7 @@ fn the_course_of_the_attacks_gives_cause_for_warnings() {
     let with = |change: fn(&mut Evaluation)| {
         let mut evaluation = evaluation();
         change(&mut evaluation);
-        let report = Findings::new(&setting(), &evaluation).report();
+        let report = Findings::new(&description(), &evaluation).report();
         report.warnings.into_iter().map(|notice| notice.warning).collect::<Vec<_>>()
     };
     let square = |broken: usize| AttackResult {
@@ -429,7 +429,7 @@ fn the_course_of_the_attacks_gives_cause_for_warnings() {
     for (broken, suspicious) in [(0, false), (1, true)] {
         evaluation.attacks.truncate(1);
         evaluation.attacks.push(square(broken));
-        let report = Findings::new(&setting(), &evaluation).report();
+        let report = Findings::new(&description(), &evaluation).report();
         let found = report
             .warnings
             .iter()
@@ -438,11 +438,11 @@ fn the_course_of_the_attacks_gives_cause_for_warnings() {
     }
 }
 
-/// Distances 0.007843 at a radius of 2/255: the image falls in the last of sixteen steps.
+/// DistanceGoal 0.007843 at a radius of 2/255: the image falls in the last of sixteen steps.
 #[test]
 fn the_curve_falls_from_clean_to_attacked_accuracy() {
     let curve = |evaluation: &Evaluation| {
-        Findings::new(&Setting { curve: true, ..setting() }, evaluation).report().curve.unwrap()
+        Findings::new(&RunDescription { curve: true, ..description() }, evaluation).report().curve.unwrap()
     };
     let points = curve(&evaluation());
     assert_eq!(points.len(), 17);
@@ -465,14 +465,14 @@ fn an_interrupted_evaluation_has_a_report_that_says_so_and_no_certificate() {
     evaluation.ending = Ending::Interrupted;
     evaluation.outcomes[3].verdict = Verdict::Unfinished;
     evaluation.attacks[0].unfinished = 1;
-    let (setting, report) = (setting(), Findings::new(&setting(), &evaluation).report());
-    assert!(Findings::new(&setting, &evaluation).certificate().is_none());
+    let (description, report) = (description(), Findings::new(&description(), &evaluation).report());
+    assert!(Findings::new(&description, &evaluation).certificate().is_none());
     assert_eq!((report.counts.unfinished, report.attacked_accuracy), (1, 0.5));
     assert_eq!((report.gate.conclusion, report.gate.exit_code), (Conclusion::Open, 75));
     let text = report.to_string();
     assert!(text.contains("PARTIAL"), "{text}");
     evaluation.ending = Ending::GateDecided;
-    let certificate = Findings::new(&setting, &evaluation).certificate().unwrap();
+    let certificate = Findings::new(&description, &evaluation).certificate().unwrap();
     certificate.check().unwrap();
     assert_eq!(certificate.counts.unfinished, 1);
 }
@@ -490,9 +490,9 @@ fn a_cross_check_is_reported_and_decides_nothing() {
     };
     let other = Disagreement { image: 1, attack: "apgd-ce".into(), prediction: Some(1) };
     for (cross_check, warned) in [(with(1, Vec::new()), false), (with(0, vec![other]), true)] {
-        let setting = Setting { cross_check: Some(cross_check.clone()), ..setting() };
+        let description = RunDescription { cross_check: Some(cross_check.clone()), ..description() };
         let evaluation = evaluation();
-        let findings = Findings::new(&setting, &evaluation);
+        let findings = Findings::new(&description, &evaluation);
         let seen = findings.report();
         assert_eq!((seen.counts, seen.gate.exit_code), (report().counts, report().gate.exit_code));
         assert_eq!(seen.warnings.len(), if warned { 2 } else { 1 });
@@ -569,7 +569,7 @@ fn what_the_scan_found_is_a_warning_and_is_listed() {
         float32_copy_of: vec!["float16".into()],
         ..Scan::default()
     };
-    let warnings = Warning::of_scan(&scan);
+    let warnings = Warning::from_scan(&scan);
     let [approximation, cut, copies] = &warnings[..] else { panic!("{warnings:?}") };
     let text = approximation.to_string();
     assert!(text.starts_with("gradient approximation (BPDA) at node \"q0\" (QuantizeLinear), "), "{text}");
@@ -579,10 +579,11 @@ fn what_the_scan_found_is_a_warning_and_is_listed() {
     );
     assert!(cut.to_string().starts_with("no gradient passes node \"steps\" (Round): "), "{cut}");
     assert!(copies.to_string().starts_with("the file computes in float16: "), "{copies}");
-    assert_eq!(Warning::of_scan(&Scan::default()), []);
+    assert_eq!(Warning::from_scan(&Scan::default()), []);
 
     let report =
-        Findings::new(&Setting { scan: scan.clone(), warnings, ..setting() }, &evaluation()).report();
+        Findings::new(&RunDescription { scan: scan.clone(), warnings, ..description() }, &evaluation())
+            .report();
     assert_eq!(report.model.scan, scan);
     assert!(report.to_string().contains("warning: gradient approximation (BPDA) at"), "{report}");
 }

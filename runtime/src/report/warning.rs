@@ -1,4 +1,4 @@
-//! What a reader must know beside the numbers.
+//! Warnings: what a reader must know besides the numbers.
 
 use std::fmt;
 
@@ -108,57 +108,36 @@ pub enum Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ProbabilityOutput => f.write_str(
-                "the model returns probabilities (softmax output): gradients were taken of their logarithm, \
-                 without which cross entropy saturates; a probability that rounded to 0 or 1 still has none. \
-                 Export the model without its last softmax",
-            ),
-            Self::Rebatched => f.write_str(
-                "the file takes one image a call: its batch dimension was changed for speed, and the logits were \
-                 checked to stay the same",
-            ),
-            Self::BatchOfOne => f.write_str(
-                "the file takes one image a call and its batch dimension could not be changed: evaluated one image \
-                 at a time, which is slow. Export the model with a dynamic batch",
-            ),
-            Self::RebatchingChangesLogits => f.write_str(
-                "the file takes one image a call, and with another batch dimension it gives other logits: evaluated \
-                 one image at a time, which is slow. Export the model with a dynamic batch",
-            ),
-            Self::Random { votes, nodes } => write!(
-                f,
-                "the model has random operators ({}): the class that most of {votes} evaluations name counts, and \
-                 another run can differ",
-                nodes.join(", "),
-            ),
-            Self::NothingToAttack => f.write_str(
-                "the model classifies no image correctly, so there was nothing to attack. Check normalisation \
-                 (--mean, --std), --layout and the labels",
-            ),
-            Self::NearChance { clean_accuracy, classes } => write!(
-                f,
-                "the clean accuracy of {:.1} % is hardly above chance for {classes} classes. Check normalisation \
-                 (--mean, --std), --layout and the labels",
-                100.0 * clean_accuracy,
-            ),
-            Self::GradientApproximation { .. }
-            | Self::GradientCut { .. }
-            | Self::MixesImages { .. }
-            | Self::Float32Copies { .. } => self.fmt_scan(f),
-            Self::MarginForRatio { .. }
-            | Self::ZeroGradients { .. }
-            | Self::SquareBeatsGradients { .. }
-            | Self::NeedlessExpectation { .. }
-            | Self::NonFinite { .. }
-            | Self::NoOnnxRuntime { .. }
-            | Self::EnginesDisagree { .. } => self.fmt_course(f),
+            Self::ProbabilityOutput => f.write_str(PROBABILITY_OUTPUT),
+            Self::Rebatched => f.write_str(REBATCHED),
+            Self::BatchOfOne => f.write_str(BATCH_OF_ONE),
+            Self::RebatchingChangesLogits => f.write_str(REBATCHING_CHANGES_LOGITS),
+            Self::Random { votes, nodes } => fmt_random(f, *votes, nodes),
+            Self::GradientApproximation { nodes } => fmt_gradient_approximation(f, nodes),
+            Self::GradientCut { nodes } => fmt_gradient_cut(f, nodes),
+            Self::MixesImages { nodes } => fmt_mixes_images(f, nodes),
+            Self::Float32Copies { types } => fmt_float32_copies(f, types),
+            Self::MarginForRatio { attack, classes } => fmt_margin_for_ratio(f, attack, *classes),
+            Self::ZeroGradients { attack, images, attacked } => {
+                fmt_zero_gradients(f, attack, *images, *attacked)
+            }
+            Self::SquareBeatsGradients { images } => fmt_square_beats_gradients(f, *images),
+            Self::NeedlessExpectation { attack, eot } => fmt_needless_expectation(f, attack, *eot),
+            Self::NonFinite { count, images } => fmt_non_finite(f, *count, images),
+            Self::NoOnnxRuntime { reason } => fmt_no_onnx_runtime(f, reason),
+            Self::EnginesDisagree { engine, counterexamples, images } => {
+                fmt_engines_disagree(f, engine, *counterexamples, images)
+            }
+            Self::NothingToAttack => f.write_str(NOTHING_TO_ATTACK),
+            Self::NearChance { clean_accuracy, classes } => fmt_near_chance(f, *clean_accuracy, *classes),
         }
     }
 }
 
 impl Warning {
-    /// What the static scan of a model gives cause for; images that mix are the caller's to judge.
-    pub fn of_scan(scan: &Scan) -> Vec<Self> {
+    /// The warnings that the static scan of a model calls for. Whether images influence each other is not among them: the
+    /// caller knows more about that than the scan.
+    pub fn from_scan(scan: &Scan) -> Vec<Self> {
         let names = |nodes: &[ScannedNode]| nodes.iter().map(ToString::to_string).collect::<Vec<_>>();
         let mut warnings = Vec::new();
         if !scan.straight_through.is_empty() {
@@ -172,91 +151,153 @@ impl Warning {
         }
         warnings
     }
+}
 
-    /// Warnings about what the model's operators are.
-    fn fmt_scan(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::GradientApproximation { nodes } => write!(
-                f,
-                "gradient approximation (BPDA) at {}: rounding has no useful derivative, so gradients pass straight \
-                 through it, and attacks along them are weaker than they look. Keep square among the attacks; every \
-                 counterexample was confirmed by the file itself",
-                shortened(nodes),
-            ),
-            Self::GradientCut { nodes } => write!(
-                f,
-                "no gradient passes {}: attacks see only what goes around, which can look like robustness. Keep square \
-                 among the attacks, or attack the model adaptively with a smooth substitute",
-                shortened(nodes),
-            ),
-            Self::MixesImages { nodes } if nodes.is_empty() => f.write_str(
-                "the model gives an image other logits in a batch than alone: evaluated one image at a time, which is \
-                 slow, and says nothing about batches. Export the model in inference mode",
-            ),
-            Self::MixesImages { nodes } => write!(
-                f,
-                "images of a batch influence each other at {}: evaluated one image at a time, which is slow, and says \
-                 nothing about batches. Export the model in inference mode; quantise it statically",
-                shortened(nodes),
-            ),
-            Self::Float32Copies { types } => write!(
-                f,
-                "the file computes in {}: attacks search in float32 copies of it, and the file itself decides what is \
-                 broken",
-                types.join(", "),
-            ),
-            // `fmt` has the others.
-            _ => Ok(()),
-        }
-    }
+const PROBABILITY_OUTPUT: &str = "the model returns probabilities (softmax output): gradients were taken of their \
+    logarithm, without which cross entropy saturates; a probability that rounded to 0 or 1 still has none. Export the \
+    model without its last softmax";
 
-    /// Warnings about the engines and the course of the attacks.
-    fn fmt_course(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::MarginForRatio { attack, classes } => write!(
-                f,
-                "{attack} used the difference of two logits as its loss: the difference of logits ratio needs more \
-                 than {classes} classes",
-            ),
-            Self::ZeroGradients { attack, images, attacked } => write!(
-                f,
-                "the first gradient of {attack} was exactly zero for {images} of {attacked} images: a saturated loss \
-                 or masked gradients, which weaken every attack that follows them. apgd-dlr, apgd-t and square do not \
-                 depend on the scale of the logits; an operator that cuts the gradient needs an adaptive attack",
-            ),
-            Self::SquareBeatsGradients { images } => write!(
-                f,
-                "square, which uses no gradients, broke {images} images that attacks with gradients had left: a sign of \
-                 masked gradients. Raise --queries and --restarts, or attack the model adaptively",
-            ),
-            Self::NonFinite { count, images } => write!(
-                f,
-                "the model returned numbers that are not finite for {count} images ({}): they count as not robust, and \
-                 the attacked accuracy is no upper bound for them",
-                listed(images, *count),
-            ),
-            Self::NeedlessExpectation { attack, eot } => write!(
-                f,
-                "{attack} averaged {eot} gradients at each point, but the model has no random operators: they are all \
-                 the same. Leave --eot away, or take --attacks standard",
-            ),
-            Self::NoOnnxRuntime { reason } => write!(
-                f,
-                "rten ran the model, the engine that is a part of this program: {reason}. ONNX Runtime is the faster one \
-                 and knows more operators; --engine rten takes rten without this warning",
-            ),
-            Self::EnginesDisagree { engine, counterexamples, images } => write!(
-                f,
-                "{engine} does not misclassify {} of the {counterexamples} counterexamples (images {}): close to the \
-                 decision the rounding of an engine decides, and elsewhere one of them is wrong. The verdicts are those of \
-                 the engine that ran the attacks",
-                images.len(),
-                listed(&images[..images.len().min(LISTED)], images.len()),
-            ),
-            // `fmt` has the others.
-            _ => Ok(()),
-        }
+const REBATCHED: &str = "the file takes one image a call: its batch dimension was changed for speed, and the logits were \
+    checked to stay the same";
+
+const BATCH_OF_ONE: &str = "the file takes one image a call and its batch dimension could not be changed: evaluated one \
+    image at a time, which is slow. Export the model with a dynamic batch";
+
+const REBATCHING_CHANGES_LOGITS: &str = "the file takes one image a call, and with another batch dimension it gives \
+    other logits: evaluated one image at a time, which is slow. Export the model with a dynamic batch";
+
+const NOTHING_TO_ATTACK: &str = "the model classifies no image correctly, so there was nothing to attack. Check \
+    normalisation (--mean, --std), --layout and the labels";
+
+fn fmt_random(f: &mut fmt::Formatter<'_>, votes: usize, nodes: &[String]) -> fmt::Result {
+    write!(
+        f,
+        "the model has random operators ({}): the class that most of {votes} evaluations name counts, and another run \
+         can differ",
+        nodes.join(", "),
+    )
+}
+
+fn fmt_gradient_approximation(f: &mut fmt::Formatter<'_>, nodes: &[String]) -> fmt::Result {
+    write!(
+        f,
+        "gradient approximation (BPDA) at {}: rounding has no useful derivative, so gradients pass straight through it, \
+         and attacks along them are weaker than they look. Keep square among the attacks; every counterexample was \
+         confirmed by the file itself",
+        shortened(nodes),
+    )
+}
+
+fn fmt_gradient_cut(f: &mut fmt::Formatter<'_>, nodes: &[String]) -> fmt::Result {
+    write!(
+        f,
+        "no gradient passes {}: attacks see only what goes around, which can look like robustness. Keep square among the \
+         attacks, or attack the model adaptively with a smooth substitute",
+        shortened(nodes),
+    )
+}
+
+fn fmt_mixes_images(f: &mut fmt::Formatter<'_>, nodes: &[String]) -> fmt::Result {
+    if nodes.is_empty() {
+        return f.write_str(
+            "the model gives an image other logits in a batch than alone: evaluated one image at a time, which is slow, \
+             and says nothing about batches. Export the model in inference mode",
+        );
     }
+    write!(
+        f,
+        "images of a batch influence each other at {}: evaluated one image at a time, which is slow, and says nothing \
+         about batches. Export the model in inference mode; quantise it statically",
+        shortened(nodes),
+    )
+}
+
+fn fmt_float32_copies(f: &mut fmt::Formatter<'_>, types: &[String]) -> fmt::Result {
+    write!(
+        f,
+        "the file computes in {}: attacks search in float32 copies of it, and the file itself decides what is broken",
+        types.join(", "),
+    )
+}
+
+fn fmt_margin_for_ratio(f: &mut fmt::Formatter<'_>, attack: &str, classes: usize) -> fmt::Result {
+    write!(
+        f,
+        "{attack} used the difference of two logits as its loss: the difference of logits ratio needs more than \
+         {classes} classes",
+    )
+}
+
+fn fmt_zero_gradients(
+    f: &mut fmt::Formatter<'_>,
+    attack: &str,
+    images: usize,
+    attacked: usize,
+) -> fmt::Result {
+    write!(
+        f,
+        "the first gradient of {attack} was exactly zero for {images} of {attacked} images: a saturated loss or masked \
+         gradients, which weaken every attack that follows them. apgd-dlr, apgd-t and square do not depend on the scale \
+         of the logits; an operator that cuts the gradient needs an adaptive attack",
+    )
+}
+
+fn fmt_square_beats_gradients(f: &mut fmt::Formatter<'_>, images: usize) -> fmt::Result {
+    write!(
+        f,
+        "square, which uses no gradients, broke {images} images that attacks with gradients had left: a sign of masked \
+         gradients. Raise --queries and --restarts, or attack the model adaptively",
+    )
+}
+
+fn fmt_needless_expectation(f: &mut fmt::Formatter<'_>, attack: &str, eot: usize) -> fmt::Result {
+    write!(
+        f,
+        "{attack} averaged {eot} gradients at each point, but the model has no random operators: they are all the same. \
+         Leave --eot away, or take --attacks standard",
+    )
+}
+
+fn fmt_non_finite(f: &mut fmt::Formatter<'_>, count: usize, images: &[usize]) -> fmt::Result {
+    write!(
+        f,
+        "the model returned numbers that are not finite for {count} images ({}): they count as not robust, and the \
+         attacked accuracy is no upper bound for them",
+        listed(images, count),
+    )
+}
+
+fn fmt_no_onnx_runtime(f: &mut fmt::Formatter<'_>, reason: &str) -> fmt::Result {
+    write!(
+        f,
+        "rten ran the model, the engine that is a part of this program: {reason}. ONNX Runtime is the faster one and \
+         knows more operators; --engine rten takes rten without this warning",
+    )
+}
+
+fn fmt_engines_disagree(
+    f: &mut fmt::Formatter<'_>,
+    engine: &str,
+    counterexamples: usize,
+    images: &[usize],
+) -> fmt::Result {
+    write!(
+        f,
+        "{engine} does not misclassify {} of the {counterexamples} counterexamples (images {}): close to the decision \
+         the rounding of an engine decides, and elsewhere one of them is wrong. The verdicts are those of the engine \
+         that ran the attacks",
+        images.len(),
+        listed(&images[..images.len().min(LISTED)], images.len()),
+    )
+}
+
+fn fmt_near_chance(f: &mut fmt::Formatter<'_>, clean_accuracy: f64, classes: usize) -> fmt::Result {
+    write!(
+        f,
+        "the clean accuracy of {:.1} % is hardly above chance for {classes} classes. Check normalisation (--mean, \
+         --std), --layout and the labels",
+        100.0 * clean_accuracy,
+    )
 }
 
 /// Images that a sentence names, at most; the report has them all.

@@ -5,17 +5,17 @@
 
 mod exponential;
 mod gelu;
+mod lanes;
 mod max_pool;
 mod softmax;
 
 use multiversion::multiversion;
 
-pub(super) use gelu::{gelu, gelu_gradient};
-pub(super) use max_pool::{Axis, Windows, max_pool_gradient};
-pub(super) use softmax::{softmax, softmax_gradient};
+use lanes::{sum, sum_of_products};
 
-/// Partial sums that run side by side.
-const LANES: usize = 16;
+pub(super) use gelu::{gelu, gelu_gradient};
+pub(super) use max_pool::{PoolAxis, PoolWindows, max_pool_gradient};
+pub(super) use softmax::{softmax, softmax_gradient};
 
 /// `r·(h − mean h − x̂·mean(h·x̂))` for rows of `h` as long as `h` is to `r`; `mean h` is zero where it says so.
 #[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
@@ -35,49 +35,6 @@ pub(super) fn layer_normalization_gradient(
             dx[index] = (h[index] - mean - normalised[index] * correlation) * r;
         }
     }
-}
-
-#[inline(always)]
-fn sum_of_products(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0.0; LANES];
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    for (a, b) in a.iter().zip(b) {
-        for lane in 0..LANES {
-            lanes[lane] += a[lane] * b[lane];
-        }
-    }
-    for (lane, (a, b)) in a_rest.iter().zip(b_rest).enumerate() {
-        lanes[lane] += a * b;
-    }
-    add_up(lanes)
-}
-
-#[inline(always)]
-fn sum(values: &[f32]) -> f32 {
-    let mut lanes = [0.0; LANES];
-    let (values, rest) = values.as_chunks::<LANES>();
-    for values in values {
-        for lane in 0..LANES {
-            lanes[lane] += values[lane];
-        }
-    }
-    for (lane, value) in rest.iter().enumerate() {
-        lanes[lane] += value;
-    }
-    add_up(lanes)
-}
-
-/// The sum of the lanes, halving them.
-#[inline(always)]
-fn add_up(mut lanes: [f32; LANES]) -> f32 {
-    let mut half = LANES / 2;
-    while half > 0 {
-        for lane in 0..half {
-            lanes[lane] += lanes[lane + half];
-        }
-        half /= 2;
-    }
-    lanes[0]
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// What the search depends on, so that it can be tested without touching the process.
 #[derive(Debug, Default)]
-pub(super) struct Surroundings {
+pub(super) struct LibrarySearch {
     /// Path that the user gave.
     pub(super) explicit: Option<PathBuf>,
     /// `MIMIR_ORT_DYLIB`.
@@ -18,9 +18,9 @@ pub(super) struct Surroundings {
     pub(super) current_folder: Option<PathBuf>,
 }
 
-impl Surroundings {
+impl LibrarySearch {
     /// Those of this process.
-    pub(super) fn of_process(explicit: Option<&Path>) -> Self {
+    pub(super) fn from_process(explicit: Option<&Path>) -> Self {
         let program = std::env::current_exe().ok();
         Self {
             explicit: explicit.map(Path::to_path_buf),
@@ -123,15 +123,15 @@ mod tests {
             Case { explicit: None, mimir: None, ort: None, want: "libonnxruntime.so.1" },
         ];
         for case in cases {
-            let surroundings = Surroundings {
+            let search = LibrarySearch {
                 explicit: case.explicit.map(PathBuf::from),
                 mimir_variable: case.mimir.map(OsString::from),
                 ort_variable: case.ort.map(OsString::from),
                 program_folder: None,
                 current_folder: Some(PathBuf::from("/here")),
             };
-            assert_eq!(surroundings.candidates(), [PathBuf::from(case.want)]);
-            assert_eq!(surroundings.names_a_library(), case.want != "libonnxruntime.so.1");
+            assert_eq!(search.candidates(), [PathBuf::from(case.want)]);
+            assert_eq!(search.names_a_library(), case.want != "libonnxruntime.so.1");
         }
     }
 
@@ -144,11 +144,11 @@ mod tests {
         };
         touch(&library("1.9.0"));
         touch(&library("1.32.0"));
-        let surroundings = Surroundings {
+        let search = LibrarySearch {
             program_folder: Some(checkout.path().join("target/release")),
-            ..Surroundings::default()
+            ..LibrarySearch::default()
         };
-        let candidates = surroundings.candidates();
+        let candidates = search.candidates();
         assert_eq!(candidates[..2], [library("1.32.0"), library("1.9.0")]);
         assert_eq!(candidates.last(), Some(&PathBuf::from("libonnxruntime.so.1")));
     }
@@ -158,9 +158,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         touch(&folder.path().join(".mimir/onnxruntime-9.9.9/libonnxruntime.so.9.9.9"));
         touch(&folder.path().join("libonnxruntime.so.1"));
-        let surroundings =
-            Surroundings { current_folder: Some(folder.path().to_path_buf()), ..Surroundings::default() };
-        assert_eq!(surroundings.candidates(), [PathBuf::from("libonnxruntime.so.1")]);
+        let search =
+            LibrarySearch { current_folder: Some(folder.path().to_path_buf()), ..LibrarySearch::default() };
+        assert_eq!(search.candidates(), [PathBuf::from("libonnxruntime.so.1")]);
     }
 
     #[test]
@@ -168,8 +168,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let beside = folder.path().join("libonnxruntime.so.1");
         touch(&beside);
-        let surroundings =
-            Surroundings { program_folder: Some(folder.path().to_path_buf()), ..Surroundings::default() };
-        assert_eq!(surroundings.candidates(), [beside, PathBuf::from("libonnxruntime.so.1")]);
+        let search =
+            LibrarySearch { program_folder: Some(folder.path().to_path_buf()), ..LibrarySearch::default() };
+        assert_eq!(search.candidates(), [beside, PathBuf::from("libonnxruntime.so.1")]);
     }
 }

@@ -9,7 +9,9 @@ use super::{
     Data, Engine, EngineError, HostNodes, Input, LoadedGraph, Precision, RawSession, SessionOptions,
     WeightPool,
 };
-use crate::model::{Classifier, Differentiable, Goal, GradientBatch, Loss, ModelError, ModelSource};
+use crate::model::{
+    Classifier, Differentiable, GradientBatch, LabelAndTarget, Loss, ModelError, ModelSource,
+};
 
 const ORIGINAL: &str = "original model";
 const SEARCH: &str = "simplified model";
@@ -30,7 +32,7 @@ pub struct SessionPlan {
 #[derive(Debug)]
 pub struct OnnxModels {
     engine: Engine,
-    facts: Facts,
+    shape: ModelShape,
     original: LoadedGraph,
     search: Option<LoadedGraph>,
     gradients: BTreeMap<Loss, LoadedGraph>,
@@ -44,7 +46,7 @@ pub struct OnnxModels {
 
 /// What the sessions need of the manifest and the plan.
 #[derive(Debug, Clone, Copy)]
-struct Facts {
+struct ModelShape {
     image: ImageShape,
     classes: usize,
     batch: usize,
@@ -70,7 +72,7 @@ impl OnnxModels {
             .map_err(|error| model_error(ORIGINAL, &error))?;
         Ok(Self {
             engine: engine.clone(),
-            facts: Facts { image: manifest.image, classes: manifest.classes, batch: plan.batch },
+            shape: ModelShape { image: manifest.image, classes: manifest.classes, batch: plan.batch },
             original,
             weights,
             search: None,
@@ -112,8 +114,8 @@ impl OnnxModels {
 
     fn forward(&self, model: &'static str, graph: &LoadedGraph) -> Result<Box<dyn Classifier>, ModelError> {
         let session = self.session(model, graph)?;
-        let logits = Array2::zeros((self.facts.batch, self.facts.classes));
-        Ok(Box::new(OnnxClassifier { model, session, facts: self.facts, logits }))
+        let logits = Array2::zeros((self.shape.batch, self.shape.classes));
+        Ok(Box::new(OnnxClassifier { model, session, shape: self.shape, logits }))
     }
 
     fn session(&self, model: &str, graph: &LoadedGraph) -> Result<RawSession, ModelError> {
@@ -143,10 +145,10 @@ impl ModelSource for OnnxModels {
             let message = format!("there is none for the loss {loss:?}");
             return Err(ModelError { model: GRADIENT.to_owned(), message });
         };
-        let Facts { image, classes, batch } = self.facts;
+        let ModelShape { image, classes, batch } = self.shape;
         Ok(Box::new(OnnxGradient {
             session: self.session(GRADIENT, graph)?,
-            facts: self.facts,
+            shape: self.shape,
             loss,
             labels: Vec::with_capacity(batch),
             targets: Vec::with_capacity(batch),
@@ -160,7 +162,7 @@ fn model_error(model: &str, error: &EngineError) -> ModelError {
     ModelError { model: model.to_owned(), message: error.to_string() }
 }
 
-impl Facts {
+impl ModelShape {
     fn image_dims(&self, rows: usize) -> [usize; 4] {
         [rows, self.image.channels, self.image.height, self.image.width]
     }
@@ -217,27 +219,27 @@ impl<'a, const COUNT: usize> Collector<'a, COUNT> {
 struct OnnxClassifier {
     model: &'static str,
     session: RawSession,
-    facts: Facts,
+    shape: ModelShape,
     logits: Array2<f32>,
 }
 
 impl Classifier for OnnxClassifier {
     fn image_shape(&self) -> ImageShape {
-        self.facts.image
+        self.shape.image
     }
 
     fn classes(&self) -> usize {
-        self.facts.classes
+        self.shape.classes
     }
 
     fn batch(&self) -> usize {
-        self.facts.batch
+        self.shape.batch
     }
 
     fn logits(&mut self, images: ArrayView2<f32>) -> Result<&Array2<f32>, ModelError> {
-        let Self { model, session, facts, logits } = self;
-        let (rows, data) = (images.nrows(), Data::F32(facts.pixels(model, &images)?));
-        let inputs = [Input { name: "images", dims: &facts.image_dims(rows), data }];
+        let Self { model, session, shape, logits } = self;
+        let (rows, data) = (images.nrows(), Data::F32(shape.pixels(model, &images)?));
+        let inputs = [Input { name: "images", dims: &shape.image_dims(rows), data }];
         let mut collector = Collector::new([("logits", head(logits, rows))]);
         session
             .run_with(&inputs, |name, _, data| collector.take(name, data))
@@ -249,7 +251,7 @@ impl Classifier for OnnxClassifier {
 
 struct OnnxGradient {
     session: RawSession,
-    facts: Facts,
+    shape: ModelShape,
     loss: Loss,
     labels: Vec<i64>,
     targets: Vec<i64>,
@@ -260,18 +262,18 @@ struct OnnxGradient {
 
 impl Differentiable for OnnxGradient {
     fn batch(&self) -> usize {
-        self.facts.batch
+        self.shape.batch
     }
 
     fn loss_gradient(
         &mut self,
         images: ArrayView2<f32>,
-        goals: &[Goal],
+        pairs: &[LabelAndTarget],
     ) -> Result<&GradientBatch, ModelError> {
         let rows = images.nrows();
         match self.loss {
-            Loss::Margin => self.pull_back(&images, &goals[..rows])?,
-            Loss::CrossEntropy | Loss::Dlr | Loss::TargetedDlr => self.run(&images, &goals[..rows])?,
+            Loss::Margin => self.pull_back(&images, &pairs[..rows])?,
+            Loss::CrossEntropy | Loss::Dlr | Loss::TargetedDlr => self.run(&images, &pairs[..rows])?,
         }
         Ok(&self.answers)
     }
@@ -279,16 +281,16 @@ impl Differentiable for OnnxGradient {
 
 impl OnnxGradient {
     /// The graph computes the loss and where its derivative starts.
-    fn run(&mut self, images: &ArrayView2<f32>, goals: &[Goal]) -> Result<(), ModelError> {
-        let Self { session, facts, loss, labels, targets, answers, .. } = self;
-        let rows = goals.len();
+    fn run(&mut self, images: &ArrayView2<f32>, pairs: &[LabelAndTarget]) -> Result<(), ModelError> {
+        let Self { session, shape, loss, labels, targets, answers, .. } = self;
+        let rows = pairs.len();
         labels.clear();
-        labels.extend(goals.iter().map(|goal| goal.label as i64));
+        labels.extend(pairs.iter().map(|pair| pair.label as i64));
         targets.clear();
-        targets.extend(goals.iter().map(|goal| goal.target.unwrap_or(goal.label) as i64));
-        let dims = facts.image_dims(rows);
+        targets.extend(pairs.iter().map(|pair| pair.target.unwrap_or(pair.label) as i64));
+        let dims = shape.image_dims(rows);
         let inputs = [
-            Input { name: "images", dims: &dims, data: Data::F32(facts.pixels(GRADIENT, images)?) },
+            Input { name: "images", dims: &dims, data: Data::F32(shape.pixels(GRADIENT, images)?) },
             Input { name: "labels", dims: &[rows], data: Data::I64(labels) },
             Input { name: "targets", dims: &[rows], data: Data::I64(targets) },
         ];
@@ -307,19 +309,19 @@ impl OnnxGradient {
     }
 
     /// The derivative of `z_t - z_y` by the logits does not depend on them: it is fed, and the loss is ours.
-    fn pull_back(&mut self, images: &ArrayView2<f32>, goals: &[Goal]) -> Result<(), ModelError> {
-        let Self { session, facts, cotangent, answers, .. } = self;
-        let (rows, classes) = (goals.len(), facts.classes);
+    fn pull_back(&mut self, images: &ArrayView2<f32>, pairs: &[LabelAndTarget]) -> Result<(), ModelError> {
+        let Self { session, shape, cotangent, answers, .. } = self;
+        let (rows, classes) = (pairs.len(), shape.classes);
         let cotangent = &mut cotangent[..rows * classes];
         cotangent.fill(0.0);
-        for (row, goal) in cotangent.chunks_mut(classes).zip(goals) {
+        for (row, pair) in cotangent.chunks_mut(classes).zip(pairs) {
             // Rows that pad a batch may have no target.
-            row[goal.target.unwrap_or(goal.label)] += 1.0;
-            row[goal.label] -= 1.0;
+            row[pair.target.unwrap_or(pair.label)] += 1.0;
+            row[pair.label] -= 1.0;
         }
-        let dims = facts.image_dims(rows);
+        let dims = shape.image_dims(rows);
         let inputs = [
-            Input { name: "images", dims: &dims, data: Data::F32(facts.pixels(GRADIENT, images)?) },
+            Input { name: "images", dims: &dims, data: Data::F32(shape.pixels(GRADIENT, images)?) },
             Input { name: "cotangent", dims: &[rows, classes], data: Data::F32(cotangent) },
         ];
         let GradientBatch { logits, loss, gradient } = answers;
@@ -329,8 +331,8 @@ impl OnnxGradient {
             .run_with(&inputs, |name, _, data| collector.take(name, data))
             .map_err(|error| model_error(GRADIENT, &error))?;
         collector.finish(GRADIENT)?;
-        for ((value, logits), goal) in loss.iter_mut().zip(logits.rows()).zip(goals) {
-            *value = logits[goal.target.unwrap_or(goal.label)] - logits[goal.label];
+        for ((value, logits), pair) in loss.iter_mut().zip(logits.rows()).zip(pairs) {
+            *value = logits[pair.target.unwrap_or(pair.label)] - logits[pair.label];
         }
         Ok(())
     }

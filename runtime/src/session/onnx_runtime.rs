@@ -17,7 +17,7 @@ use ort::value::TensorRef;
 pub(super) use weights::{Pool, Weights};
 
 use super::error::OLDEST_MINOR_VERSION;
-use super::locate::Surroundings;
+use super::locate::LibrarySearch;
 use super::{Data, Device, EngineError, HostNodes, Input, Optimisation, Precision, SessionOptions};
 
 impl<R> From<ort::Error<R>> for EngineError {
@@ -44,7 +44,7 @@ impl OnnxRuntime {
         if let Some(library) = loaded.as_ref() {
             return library.clone().if_asked(explicit);
         }
-        let library = Self::find(&Surroundings::of_process(explicit).candidates())?;
+        let library = Self::find(&LibrarySearch::from_process(explicit).candidates())?;
         Ok(loaded.insert(library).clone())
     }
 
@@ -61,7 +61,7 @@ impl OnnxRuntime {
     fn find(candidates: &[PathBuf]) -> Result<Self, EngineError> {
         let mut last = String::new();
         for library in candidates {
-            match version_of(library) {
+            match library_version(library) {
                 Ok(version) => return Self::start(library, &version),
                 Err(message) if library.exists() => last = format!("; {message}"),
                 Err(_) => {}
@@ -148,7 +148,7 @@ fn minor_version(version: &str) -> Option<u32> {
 ///
 /// `ort` knows the version too but does not tell it, and a certificate must name it.
 #[allow(unsafe_code, reason = "the C interface has no safe way to ask for the version")]
-fn version_of(library: &Path) -> Result<String, String> {
+fn library_version(library: &Path) -> Result<String, String> {
     type ApiBase = unsafe extern "C" fn() -> *const ort::sys::OrtApiBase;
     // SAFETY: loading runs the library's initialisers. The path is what the user named or what `make setup` checked
     // against a digest, and `ort` loads the same file.

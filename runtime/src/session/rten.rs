@@ -5,6 +5,7 @@
 //! [`limits`] refuses those before it sees them.
 
 mod adapt;
+mod failure;
 mod limits;
 
 use std::collections::BTreeMap;
@@ -18,10 +19,9 @@ use rten_tensor::prelude::*;
 use rten_tensor::{Tensor, TensorView};
 
 use self::adapt::Named;
+pub(super) use self::failure::VERSION;
+use self::failure::failed;
 use super::{Data, EngineError, Input, Optimisation, SessionOptions};
-
-/// The release that is linked in: `=` in Cargo.toml, because a certificate names it.
-pub(super) const VERSION: &str = "0.27.0";
 
 /// A session of rten.
 pub(super) struct RtenSession {
@@ -48,7 +48,7 @@ impl RtenSession {
         let bytes = proto.write_buf().map_err(|error| failed(&error))?;
         drop(proto);
         let model = load(bytes, options, &nodes)?;
-        let outputs = model.output_ids().iter().map(|id| (*id, name_of(&model, *id))).collect();
+        let outputs = model.output_ids().iter().map(|id| (*id, value_name(&model, *id))).collect();
         // A pool of its own: sessions side by side must not wait for each other.
         let pool = Arc::new(ThreadPool::with_num_threads(options.threads.max(1)));
         Ok(Self { model, outputs, nodes, pool })
@@ -127,11 +127,7 @@ fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, EngineError> {
     })
 }
 
-fn failed(message: &dyn std::fmt::Display) -> EngineError {
-    EngineError::Failed { engine: "rten", message: message.to_string() }
-}
-
-fn name_of(model: &Model, id: NodeId) -> String {
+fn value_name(model: &Model, id: NodeId) -> String {
     model.node_info(id).and_then(|info| info.name().map(str::to_owned)).unwrap_or_default()
 }
 

@@ -15,7 +15,7 @@ use crate::archive::Archive;
 use crate::evaluate::{Control, Curve, Evaluation, EvaluationSet, Plan, Silent, evaluate};
 use crate::journal::CounterexampleStore;
 use crate::logits::prediction;
-use crate::model::{Goal, Loss, ModelSource};
+use crate::model::{LabelAndTarget, Loss, ModelSource};
 use crate::random::{Key, Stream};
 
 const VIT: VitConfig = VitConfig {
@@ -163,20 +163,20 @@ fn results_do_not_depend_on_the_images_that_follow() {
 #[test]
 fn the_gradient_session_agrees_with_central_differences_of_the_loss() {
     let images = images().slice_move(s![..2, ..]);
-    let goals = [Goal { label: 1, target: None }, Goal { label: 4, target: None }];
+    let pairs = [LabelAndTarget { label: 1, target: None }, LabelAndTarget { label: 4, target: None }];
     for engine in [onnx_runtime(), Engine::rten()] {
-        agrees_with_differences(&engine, &images, &goals);
+        agrees_with_differences(&engine, &images, &pairs);
     }
 }
 
-fn agrees_with_differences(engine: &Engine, images: &Array2<f32>, goals: &[Goal]) {
+fn agrees_with_differences(engine: &Engine, images: &Array2<f32>, pairs: &[LabelAndTarget]) {
     let mut graph = models(engine, 2, 1).differentiable(Loss::CrossEntropy).unwrap();
-    let answers = graph.loss_gradient(images.view(), goals).unwrap().clone();
+    let answers = graph.loss_gradient(images.view(), pairs).unwrap().clone();
     // Along the gradient itself the derivative is its squared length.
     let rate = 1e-2 / answers.gradient.map(|value| value * value).sum().sqrt();
     let mut loss_at = |side: f32| {
         let moved = images + &(&answers.gradient * (side * rate));
-        graph.loss_gradient(moved.view(), goals).unwrap().loss.sum()
+        graph.loss_gradient(moved.view(), pairs).unwrap().loss.sum()
     };
     let slope = (loss_at(1.0) - loss_at(-1.0)) / (2.0 * rate);
     let want = answers.gradient.map(|value| value * value).sum();

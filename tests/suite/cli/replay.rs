@@ -35,7 +35,7 @@ fn tamper(demo: &Demo, change: impl FnOnce(&mut Array4<f32>, &mut Array1<u64>)) 
     }
     archive.finish().unwrap();
     let mut certificate = demo.certificate();
-    certificate.counterexamples.as_mut().unwrap().digest = digest::of_bytes(&fs::read(&path).unwrap());
+    certificate.counterexamples.as_mut().unwrap().digest = digest::digest_bytes(&fs::read(&path).unwrap());
     fs::write(demo.path("out/certificate.json"), serde_json::to_string(&certificate).unwrap()).unwrap();
 }
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::range::{Fault, count, first_fault, positive, share};
+use super::range::{InvalidParameter, count, first_invalid, fraction, positive};
 
 /// Parameters of APGD (Croce and Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse
 /// parameter-free attacks", ICML 2020, algorithm 1).
@@ -63,17 +63,17 @@ impl Default for ApgdSpec {
 }
 
 impl ApgdSpec {
-    pub(super) fn fault(&self) -> Option<Fault> {
-        first_fault([
+    pub(super) fn invalid_parameter(&self) -> Option<InvalidParameter> {
+        first_invalid([
             count("steps", self.steps),
             count("restarts", self.restarts),
             count("eot", self.eot),
-            share("rho", self.rho),
-            share("momentum", self.momentum),
+            fraction("rho", self.rho),
+            fraction("momentum", self.momentum),
             positive("initial_step", self.initial_step),
-            share("first_period", self.first_period),
-            share("period_decrement", self.period_decrement),
-            share("shortest_period", self.shortest_period),
+            fraction("first_period", self.first_period),
+            fraction("period_decrement", self.period_decrement),
+            fraction("shortest_period", self.shortest_period),
         ])
     }
 }
@@ -95,7 +95,7 @@ impl Default for TargetedApgdSpec {
 }
 
 impl TargetedApgdSpec {
-    pub(super) fn fault(&self) -> Option<Fault> {
-        first_fault([count("targets", self.targets)]).or_else(|| self.apgd.fault())
+    pub(super) fn invalid_parameter(&self) -> Option<InvalidParameter> {
+        first_invalid([count("targets", self.targets)]).or_else(|| self.apgd.invalid_parameter())
     }
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::range::{Fault, count, first_fault, positive};
+use super::range::{InvalidParameter, count, first_invalid, positive};
 
 /// Parameters of PGD (Madry et al., "Towards deep learning models resistant to adversarial attacks", ICLR 2018).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -38,8 +38,8 @@ impl Default for PgdSpec {
 }
 
 impl PgdSpec {
-    pub(super) fn fault(&self) -> Option<Fault> {
-        first_fault([
+    pub(super) fn invalid_parameter(&self) -> Option<InvalidParameter> {
+        first_invalid([
             count("steps", self.steps),
             count("restarts", self.restarts),
             positive("step_size", self.step_size),
@@ -69,7 +69,7 @@ impl Default for NoiseSpec {
 }
 
 impl NoiseSpec {
-    pub(super) fn fault(&self) -> Option<Fault> {
-        first_fault([count("samples", self.samples)])
+    pub(super) fn invalid_parameter(&self) -> Option<InvalidParameter> {
+        first_invalid([count("samples", self.samples)])
     }
 }

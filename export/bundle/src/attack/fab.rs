@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::range::{Fault, count, first_fault, positive, share};
+use super::range::{InvalidParameter, count, first_invalid, fraction, positive};
 
 /// Parameters of FAB (Croce and Hein, "Minimally distorted adversarial examples with a fast adaptive boundary attack",
 /// ICML 2020).
@@ -29,13 +29,13 @@ impl Default for FabSpec {
 }
 
 impl FabSpec {
-    pub(super) fn fault(&self) -> Option<Fault> {
-        first_fault([
+    pub(super) fn invalid_parameter(&self) -> Option<InvalidParameter> {
+        first_invalid([
             count("steps", self.steps),
             count("restarts", self.restarts),
-            share("alpha_max", self.alpha_max),
+            fraction("alpha_max", self.alpha_max),
             positive("overshoot", self.overshoot),
-            share("backward", self.backward),
+            fraction("backward", self.backward),
         ])
     }
 }
@@ -57,7 +57,7 @@ impl Default for TargetedFabSpec {
 }
 
 impl TargetedFabSpec {
-    pub(super) fn fault(&self) -> Option<Fault> {
-        first_fault([count("targets", self.targets)]).or_else(|| self.fab.fault())
+    pub(super) fn invalid_parameter(&self) -> Option<InvalidParameter> {
+        first_invalid([count("targets", self.targets)]).or_else(|| self.fab.invalid_parameter())
     }
 }

@@ -105,19 +105,19 @@ impl AttackSpec {
     /// # Errors
     /// Names the attack, the first parameter that is out of its range, its value and the range.
     pub fn check(&self) -> Result<(), SpecError> {
-        let fault = match self {
-            Self::ApgdCe(spec) | Self::ApgdDlr(spec) => spec.fault(),
-            Self::ApgdT(spec) => spec.fault(),
-            Self::Fab(spec) => spec.fault(),
-            Self::FabT(spec) => spec.fault(),
-            Self::Square(spec) => spec.fault(),
-            Self::Pgd(spec) => spec.fault(),
+        let invalid = match self {
+            Self::ApgdCe(spec) | Self::ApgdDlr(spec) => spec.invalid_parameter(),
+            Self::ApgdT(spec) => spec.invalid_parameter(),
+            Self::Fab(spec) => spec.invalid_parameter(),
+            Self::FabT(spec) => spec.invalid_parameter(),
+            Self::Square(spec) => spec.invalid_parameter(),
+            Self::Pgd(spec) => spec.invalid_parameter(),
             Self::Fgsm(_) => None,
-            Self::Noise(spec) => spec.fault(),
+            Self::Noise(spec) => spec.invalid_parameter(),
         };
-        match fault {
+        match invalid {
             None => Ok(()),
-            Some(fault) => Err(SpecError { attack: self.name(), fault }),
+            Some(invalid) => Err(SpecError { attack: self.name(), invalid }),
         }
     }
 }

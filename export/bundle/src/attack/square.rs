@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::range::{Fault, count, first_fault, share};
+use super::range::{InvalidParameter, count, first_invalid, fraction};
 
 /// Parameters of Square (Andriushchenko, Croce, Flammarion and Hein, "Square Attack: a query-efficient black-box
 /// adversarial attack via random search", ECCV 2020), as AutoAttack runs it.
@@ -25,11 +25,11 @@ impl Default for SquareSpec {
 }
 
 impl SquareSpec {
-    pub(super) fn fault(&self) -> Option<Fault> {
-        first_fault([
+    pub(super) fn invalid_parameter(&self) -> Option<InvalidParameter> {
+        first_invalid([
             count("queries", self.queries),
             count("restarts", self.restarts),
-            share("p_init", self.p_init),
+            fraction("p_init", self.p_init),
         ])
     }
 }

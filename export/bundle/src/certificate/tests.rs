@@ -1,5 +1,5 @@
 use super::*;
-use crate::{BatchMode, ImageShape, Layout, Normalisation, OutputKind};
+use crate::{BatchMode, ImageShape, Layout, Norm, Normalisation, OutputKind};
 
 fn certificate() -> Certificate {
     Certificate {

@@ -5,7 +5,7 @@ mod attacks;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
-use mimir_bundle::{AttackSpec, Layout, Norm, Normalisation, ThreatModel};
+use mimir_bundle::{AttackSpec, InvalidRadius, Layout, Norm, Normalisation, ThreatModel};
 use mimir_data::{DataSource, ReadOptions, Split};
 use mimir_runtime::evaluate::Curve;
 use mimir_runtime::report::MinAttackedAccuracy;
@@ -220,14 +220,13 @@ fn threat_model(settings: &Settings) -> Result<ThreatModel, Failure> {
     let Some(epsilon) = &settings.epsilon else {
         return Err(usage("no radius: give --epsilon, for pixels in [0, 1], e.g. --epsilon 8/255"));
     };
-    let norm = norm(settings);
-    if norm == Norm::Linf && epsilon.value() > 1.0 {
-        return Err(usage(format!(
+    ThreatModel::new(norm(settings), epsilon.value()).map_err(|invalid| match invalid {
+        InvalidRadius::TooLarge(_) => usage(format!(
             "--epsilon {epsilon} is larger than any change of a pixel in [0, 1]: for levels of 0 to 255 write \
              --epsilon {epsilon}/255"
-        )));
-    }
-    Ok(ThreatModel { norm, epsilon: epsilon.value() })
+        )),
+        InvalidRadius::NotPositive(_) => usage(format!("--epsilon {epsilon}: {invalid}")),
+    })
 }
 
 fn report(settings: &Settings) -> Result<Option<ReportOptions>, Failure> {

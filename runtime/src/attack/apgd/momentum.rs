@@ -2,9 +2,9 @@
 
 use mimir_bundle::attack::ApgdSpec;
 
-use super::Move;
-use super::track::Track;
-use crate::ball::Ascent;
+use super::iterates::Iterates;
+use super::step_context::StepContext;
+use crate::ball::MomentumStep;
 
 /// What the rule remembers during one run.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Momentum {
         self.checkpoint.best_loss = loss;
     }
 
-    /// Books step `step`, counted from 0. True where the run must return to its best point.
+    /// Takes in step `step`, counted from 0. True where the run must return to its best point.
     pub(super) fn record(&mut self, spec: &ApgdSpec, step: usize, loss: f32, best_loss: f32) -> bool {
         self.history[step] = loss;
         self.checkpoint.steps += 1;
@@ -58,13 +58,14 @@ impl Momentum {
     }
 
     /// Takes step `step`, counted from 0.
-    pub(super) fn advance(&self, spec: &ApgdSpec, step: usize, to: &Move, track: &mut Track) {
+    pub(super) fn advance(&self, spec: &ApgdSpec, step: usize, to: &StepContext, iterates: &mut Iterates) {
         // The first step has no movement behind it.
         let momentum = if step == 0 { 1.0 } else { spec.momentum as f32 };
         let step_size = self.step_size;
-        track.move_on(|point, previous, best_gradient, next| {
+        iterates.move_on(|point, previous, best_gradient, next| {
             let (centre, gradient) = (to.centre, to.gradient.unwrap_or(best_gradient));
-            to.ball.advance(Ascent { centre, point, previous, gradient, step_size, momentum }, next);
+            to.ball
+                .momentum_step(MomentumStep { centre, point, previous, gradient, step_size, momentum }, next);
         });
     }
 

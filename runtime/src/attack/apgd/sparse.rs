@@ -2,9 +2,9 @@
 //! ICML 2021): steps along the signs of the largest slopes, without momentum. How many, follows from how many pixels
 //! the best point changes; where that number falls the step is long again, elsewhere it shrinks.
 
-use super::Move;
-use super::track::Track;
-use crate::ball::{Climb, Scratch};
+use super::iterates::Iterates;
+use super::step_context::StepContext;
+use crate::ball::{GradientStep, Scratch};
 
 /// Share of the steps from one check to the next.
 const PERIOD: f64 = 0.04;
@@ -48,7 +48,7 @@ impl Sparse {
         sparse
     }
 
-    /// Books step `step`, counted from 0. True where the run must return to its best point.
+    /// Takes in step `step`, counted from 0. True where the run must return to its best point.
     pub(super) fn record(&mut self, step: usize, epsilon: f32, centre: &[f32], best: &[f32]) -> bool {
         if !(step + 1).is_multiple_of(self.period) {
             return false;
@@ -64,12 +64,12 @@ impl Sparse {
     }
 
     /// Takes a step.
-    pub(super) fn advance(&mut self, to: &Move, track: &mut Track) {
+    pub(super) fn advance(&mut self, to: &StepContext, iterates: &mut Iterates) {
         let Self { step_size, density, scratch, .. } = self;
-        track.move_on(|point, _, best_gradient, next| {
+        iterates.move_on(|point, _, best_gradient, next| {
             let (centre, gradient) = (to.centre, to.gradient.unwrap_or(best_gradient));
-            let climb = Climb { centre, point, gradient, step_size: *step_size, density: *density };
-            to.ball.climb(climb, scratch, next);
+            let step = GradientStep { centre, point, gradient, step_size: *step_size, density: *density };
+            to.ball.gradient_step(step, scratch, next);
         });
     }
 }

@@ -1,27 +1,27 @@
 use mimir_bundle::{ImageShape, Norm, ThreatModel};
 
 use super::*;
-use crate::attack::Distances;
+use crate::attack::DistanceGoal;
 
 const PIXELS: usize = 8;
 
-fn setting(norm: Norm, epsilon: f64, classes: usize) -> Setting {
-    Setting {
+fn context(norm: Norm, epsilon: f64, classes: usize) -> AttackContext {
+    AttackContext {
         ball: Ball::new(&ThreatModel { norm, epsilon }).unwrap(),
         seed: 0,
         image: ImageShape { channels: 1, height: 2, width: PIXELS / 2 },
         classes,
-        distances: Distances::WithinBall,
+        distances: DistanceGoal::WithinBall,
     }
 }
 
-fn subject(label: usize, targets: &[usize]) -> Subject {
-    Subject { image: 0, pixels: [0.5; PIXELS].into(), label, targets: targets.into() }
+fn clean_image(label: usize, targets: &[usize]) -> CleanImage {
+    CleanImage { image: 0, pixels: [0.5; PIXELS].into(), label, targets: targets.into() }
 }
 
 /// All proposals of one unit, with whether each counts. The losses rise; the gradients are those given, in turn.
-fn proposals(apgd: &Apgd, subject: &Subject, unit: usize, gradients: &[f32]) -> Vec<([f32; PIXELS], bool)> {
-    let mut search = apgd.search(subject, unit);
+fn proposals(apgd: &Apgd, clean: &CleanImage, unit: usize, gradients: &[f32]) -> Vec<([f32; PIXELS], bool)> {
+    let mut search = apgd.search(clean, unit);
     let mut proposals = Vec::new();
     loop {
         let mut proposal = [f32::NAN; PIXELS];
@@ -38,9 +38,9 @@ fn proposals(apgd: &Apgd, subject: &Subject, unit: usize, gradients: &[f32]) -> 
 #[test]
 fn restarts_are_units_from_different_points() {
     let spec = ApgdSpec { steps: 3, restarts: 2, ..ApgdSpec::default() };
-    let apgd = Apgd::cross_entropy(&spec, &setting(Norm::L2, 0.1, 10));
+    let apgd = Apgd::cross_entropy(&spec, &context(Norm::L2, 0.1, 10));
     assert_eq!(apgd.units(), 2);
-    let run = |unit| proposals(&apgd, &subject(0, &[]), unit, &[0.0]);
+    let run = |unit| proposals(&apgd, &clean_image(0, &[]), unit, &[0.0]);
     let (first, second) = (run(0), run(1));
     // A start and three steps; a zero gradient never moves.
     assert_eq!((first.len(), second.len()), (4, 4));
@@ -54,14 +54,14 @@ fn targets_are_outer_units_and_restarts_inner_ones() {
     let apgd = ApgdSpec { steps: 2, restarts: 2, ..ApgdSpec::default() };
     let spec = TargetedApgdSpec { targets: 9, apgd };
     // Five classes have four targets.
-    let attack = Apgd::targeted(&spec, &setting(Norm::Linf, 0.1, 5));
-    let subject = subject(2, &[4, 0, 3, 1]);
+    let attack = Apgd::targeted(&spec, &context(Norm::Linf, 0.1, 5));
+    let clean = clean_image(2, &[4, 0, 3, 1]);
     assert_eq!(attack.units(), 8);
     let mut starts = Vec::new();
     for (unit, target) in [4, 4, 0, 0, 3, 3, 1, 1].into_iter().enumerate() {
-        let goal = attack.search(&subject, unit).goal();
-        assert_eq!(goal, Goal { label: 2, target: Some(target) }, "unit {unit}");
-        starts.push(proposals(&attack, &subject, unit, &[0.0])[0].0);
+        let pair = attack.search(&clean, unit).label_and_target();
+        assert_eq!(pair, LabelAndTarget { label: 2, target: Some(target) }, "unit {unit}");
+        starts.push(proposals(&attack, &clean, unit, &[0.0])[0].0);
     }
     for (unit, start) in starts.iter().enumerate() {
         assert!(!starts[..unit].contains(start), "unit {unit} starts where another does");
@@ -87,11 +87,11 @@ fn few_classes_have_the_margin_in_place_of_the_ratio() {
     ];
     for Case { name, classes, loss, target, margin } in cases {
         let spec = AttackSpec::named(name).unwrap();
-        let attack = crate::attack::attack(&spec, &setting(Norm::Linf, 0.1, classes)).unwrap();
-        let search = attack.search(&subject(1, &[0, 2, 3][..classes - 1]), 0);
+        let attack = crate::attack::attack(&spec, &context(Norm::Linf, 0.1, classes)).unwrap();
+        let search = attack.search(&clean_image(1, &[0, 2, 3][..classes - 1]), 0);
         assert_eq!(attack.queries(), [Query::Gradient(loss)], "{name}, {classes}");
         assert_eq!(search.query(), Query::Gradient(loss), "{name}, {classes}");
-        assert_eq!(search.goal(), Goal { label: 1, target }, "{name}, {classes}");
+        assert_eq!(search.label_and_target(), LabelAndTarget { label: 1, target }, "{name}, {classes}");
         assert_eq!(uses_margin(&spec, classes), margin, "{name}, {classes}");
     }
 }
@@ -103,14 +103,14 @@ fn a_shrinking_radius_has_three_phases_and_only_the_last_counts() {
     {
         let spec = ApgdSpec { steps, radius_schedule: RadiusSchedule::Shrinking, ..ApgdSpec::default() };
         for norm in [Norm::Linf, Norm::L2, Norm::L1] {
-            let setting = setting(norm, 0.1, 10);
-            let apgd = Apgd::cross_entropy(&spec, &setting);
-            let run = proposals(&apgd, &subject(0, &[]), 0, &[1.0, 0.5, -1.0]);
+            let context = context(norm, 0.1, 10);
+            let apgd = Apgd::cross_entropy(&spec, &context);
+            let run = proposals(&apgd, &clean_image(0, &[]), 0, &[1.0, 0.5, -1.0]);
             // Each phase asks about its start too.
             assert_eq!(run.len(), steps + 3, "{norm:?}");
             let mut proposals = run.iter();
             for (phase, (steps, factor)) in want.into_iter().zip([3.0, 2.0, 1.0]).enumerate() {
-                let ball = setting.ball.scaled(factor);
+                let ball = context.ball.scaled(factor);
                 let reach = proposals.by_ref().take(steps + 1).map(|(proposal, counts)| {
                     assert_eq!(*counts, phase == 2, "{norm:?} {steps}");
                     assert!(ball.contains(&[0.5; PIXELS], proposal), "{norm:?} {steps} phase {phase}");
@@ -131,9 +131,9 @@ fn a_shrinking_radius_has_three_phases_and_only_the_last_counts() {
 fn the_next_phase_begins_at_the_projected_best_point() {
     let spec = ApgdSpec { steps: 10, radius_schedule: RadiusSchedule::Shrinking, ..ApgdSpec::default() };
     for norm in [Norm::Linf, Norm::L2, Norm::L1] {
-        let setting = setting(norm, 0.1, 10);
-        let (apgd, subject) = (Apgd::cross_entropy(&spec, &setting), subject(0, &[]));
-        let mut search = apgd.search(&subject, 0);
+        let context = context(norm, 0.1, 10);
+        let (apgd, clean) = (Apgd::cross_entropy(&spec, &context), clean_image(0, &[]));
+        let mut search = apgd.search(&clean, 0);
         let mut seen = Vec::new();
         // The second of the four iterates of the first phase is the best.
         for (loss, sign) in [(1.0, 1.0), (2.0, -1.0), (0.5, -1.0), (0.25, 1.0), (0.0, 1.0)] {
@@ -144,7 +144,7 @@ fn the_next_phase_begins_at_the_projected_best_point() {
             search.observe(&Answer { logits: &[], loss, gradient: &gradient });
         }
         let mut want = seen[1];
-        setting.ball.scaled(2.0).project(&[0.5; PIXELS], &mut want);
+        context.ball.scaled(2.0).project(&[0.5; PIXELS], &mut want);
         assert_eq!(seen[4], want, "{norm:?}");
         assert_ne!(seen[3], seen[1], "{norm:?}: the last iterate is not the best");
     }
@@ -152,10 +152,10 @@ fn the_next_phase_begins_at_the_projected_best_point() {
 
 #[test]
 fn repeated_evaluations_move_once_by_their_mean() {
-    let setting = setting(Norm::L2, 0.1, 10);
+    let context = context(Norm::L2, 0.1, 10);
     let run = |eot, gradients: &[f32]| {
         let spec = ApgdSpec { steps: 1, eot, ..ApgdSpec::default() };
-        proposals(&Apgd::cross_entropy(&spec, &setting), &subject(0, &[]), 0, gradients)
+        proposals(&Apgd::cross_entropy(&spec, &context), &clean_image(0, &[]), 0, gradients)
     };
     // The mean of 1, 1 and -4 is negative, where the last alone and the first alone would not agree.
     let (single, several) = (run(1, &[-2.0 / 3.0]), run(3, &[1.0, -4.0, 1.0]));

@@ -2,26 +2,26 @@ use mimir_bundle::{ImageShape, Norm, ThreatModel};
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 use super::*;
-use crate::attack::Distances;
-use crate::attack::testing::{Run, run, subject};
+use crate::attack::DistanceGoal;
+use crate::attack::testing::{SearchTrace, clean_image, run};
 use crate::linear::LinearClassifier;
 use crate::model::{Classifier, Differentiable, GradientBatch, ModelError, ModelSource};
 
 const NORMS: [Norm; 3] = [Norm::Linf, Norm::L2, Norm::L1];
 const SHAPE: ImageShape = ImageShape { channels: 1, height: 5, width: 8 };
 
-fn setting(norm: Norm, classes: usize) -> Setting {
+fn context(norm: Norm, classes: usize) -> AttackContext {
     let ball = Ball::new(&ThreatModel { norm, epsilon: 0.1 }).unwrap();
-    Setting { ball, seed: 0, image: SHAPE, classes, distances: Distances::Smallest }
+    AttackContext { ball, seed: 0, image: SHAPE, classes, distances: DistanceGoal::Smallest }
 }
 
-fn untargeted(steps: usize, restarts: usize, setting: &Setting) -> Fab {
-    Fab::untargeted("fab", &FabSpec { steps, restarts, ..FabSpec::default() }, setting)
+fn untargeted(steps: usize, restarts: usize, context: &AttackContext) -> Fab {
+    Fab::untargeted("fab", &FabSpec { steps, restarts, ..FabSpec::default() }, context)
 }
 
-fn targeted(steps: usize, restarts: usize, setting: &Setting) -> Fab {
+fn targeted(steps: usize, restarts: usize, context: &AttackContext) -> Fab {
     let fab = FabSpec { steps, restarts, ..FabSpec::default() };
-    Fab::targeted("fab-t", &TargetedFabSpec { fab, ..TargetedFabSpec::default() }, setting)
+    Fab::targeted("fab-t", &TargetedFabSpec { fab, ..TargetedFabSpec::default() }, context)
 }
 
 fn noise(seed: u64, image: usize, count: usize) -> Vec<f32> {
@@ -92,10 +92,10 @@ impl Differentiable for Waves {
     fn loss_gradient(
         &mut self,
         images: ArrayView2<f32>,
-        goals: &[Goal],
+        pairs: &[LabelAndTarget],
     ) -> Result<&GradientBatch, ModelError> {
         let mut graph = self.linear.differentiable(Loss::Margin)?;
-        self.answers = graph.loss_gradient(bend(&images).view(), goals)?.clone();
+        self.answers = graph.loss_gradient(bend(&images).view(), pairs)?.clone();
         self.answers
             .gradient
             .zip_mut_with(&images, |slope, value| *slope *= 1.0 + 1.5 * (30.0 * value).cos());
@@ -118,22 +118,24 @@ impl ModelSource for Waves {
 }
 
 /// Distance in the box to where another class of a linear classifier has the label's logit.
-fn exact_distance(model: &LinearClassifier, ball: Ball, subject: &Subject, rival: usize) -> f64 {
+fn exact_distance(model: &LinearClassifier, ball: Ball, clean_image: &CleanImage, other: usize) -> f64 {
     let mut graph = model.differentiable(Loss::Margin).unwrap();
-    let images = ArrayView2::from_shape((1, SHAPE.pixels()), &subject.pixels).unwrap();
-    let answer = graph.loss_gradient(images, &[Goal { label: subject.label, target: Some(rival) }]).unwrap();
+    let images = ArrayView2::from_shape((1, SHAPE.pixels()), &clean_image.pixels).unwrap();
+    let answer = graph
+        .loss_gradient(images, &[LabelAndTarget { label: clean_image.label, target: Some(other) }])
+        .unwrap();
     let gradient = answer.gradient.row(0).to_vec();
     let mut way = vec![0.0; SHAPE.pixels()];
     f64::from(ball.displacement_to_zero(
-        ball.slopes(&gradient),
+        ball.linear_function(&gradient),
         f64::from(answer.loss[0]),
-        &subject.pixels,
+        &clean_image.pixels,
         &mut way,
     ))
 }
 
-fn found_distance(ball: Ball, subject: &Subject, run: &Run) -> f64 {
-    ball.distance(&subject.pixels, run.closest.as_ref().expect("a linear classifier has a boundary"))
+fn found_distance(ball: Ball, clean_image: &CleanImage, run: &SearchTrace) -> f64 {
+    ball.distance(&clean_image.pixels, run.closest.as_ref().expect("a linear classifier has a boundary"))
 }
 
 /// The overshoot of 1.05 leaves at most 5 % on one plane. Without a target, the plane that is nearest when the box is left
@@ -143,23 +145,29 @@ fn the_distance_to_linear_boundaries_is_found() {
     for classes in [2, 3, 10] {
         let model = linear(classes);
         for norm in NORMS {
-            let setting = setting(norm, classes);
+            let context = context(norm, classes);
             for index in 0..12 {
-                let subject = subject(&mut *model.classifier().unwrap(), index, &image(index));
-                let exact = |rival| exact_distance(&model, setting.ball, &subject, rival);
-                let nearest = subject.targets.iter().map(|rival| exact(*rival)).fold(f64::INFINITY, f64::min);
+                let clean_image = clean_image(&mut *model.classifier().unwrap(), index, &image(index));
+                let exact = |other| exact_distance(&model, context.ball, &clean_image, other);
+                let nearest =
+                    clean_image.targets.iter().map(|other| exact(*other)).fold(f64::INFINITY, f64::min);
                 let check = |distance: f64, exact: f64, bound: f64, what: &str| {
                     let ratio = distance / exact;
                     assert!(ratio < bound, "{norm:?} K = {classes} image {index} {what}: {ratio}");
                     assert!(distance > nearest * (1.0 - 1e-4), "{norm:?} {what}: closer than the boundary");
                 };
-                let attack = untargeted(30, 1, &setting);
-                let found = run(&model, &attack, &setting, &subject, 0);
-                check(found_distance(setting.ball, &subject, &found), nearest, 1.25, "untargeted");
-                let attack = targeted(30, 1, &setting);
-                for (unit, target) in subject.targets.iter().take(attack.units()).enumerate() {
-                    let found = run(&model, &attack, &setting, &subject, unit);
-                    check(found_distance(setting.ball, &subject, &found), exact(*target), 1.06, "targeted");
+                let attack = untargeted(30, 1, &context);
+                let found = run(&model, &attack, &context, &clean_image, 0);
+                check(found_distance(context.ball, &clean_image, &found), nearest, 1.25, "untargeted");
+                let attack = targeted(30, 1, &context);
+                for (unit, target) in clean_image.targets.iter().take(attack.units()).enumerate() {
+                    let found = run(&model, &attack, &context, &clean_image, unit);
+                    check(
+                        found_distance(context.ball, &clean_image, &found),
+                        exact(*target),
+                        1.06,
+                        "targeted",
+                    );
                 }
             }
         }
@@ -169,14 +177,14 @@ fn the_distance_to_linear_boundaries_is_found() {
 #[test]
 fn units_are_targets_and_their_restarts() {
     for (classes, units) in [(2, 2), (3, 4), (10, 18), (100, 18)] {
-        assert_eq!(targeted(5, 2, &setting(Norm::Linf, classes)).units(), units, "K = {classes}");
-        assert_eq!(untargeted(5, 2, &setting(Norm::Linf, classes)).units(), 2);
+        assert_eq!(targeted(5, 2, &context(Norm::Linf, classes)).units(), units, "K = {classes}");
+        assert_eq!(untargeted(5, 2, &context(Norm::Linf, classes)).units(), 2);
     }
-    let setting = setting(Norm::Linf, 3);
-    let attack = targeted(5, 2, &setting);
-    let subject = Subject { image: 0, pixels: [0.5; 40].into(), label: 1, targets: [2, 0].into() };
-    let searches: Vec<_> = (0..4).map(|unit| attack.search(&subject, unit)).collect();
-    let targets: Vec<_> = searches.iter().map(|search| search.goal().target).collect();
+    let context = context(Norm::Linf, 3);
+    let attack = targeted(5, 2, &context);
+    let clean_image = CleanImage { image: 0, pixels: [0.5; 40].into(), label: 1, targets: [2, 0].into() };
+    let searches: Vec<_> = (0..4).map(|unit| attack.search(&clean_image, unit)).collect();
+    let targets: Vec<_> = searches.iter().map(|search| search.label_and_target().target).collect();
     assert_eq!(targets, [Some(2), Some(2), Some(0), Some(0)]);
     let starts: Vec<Vec<f32>> = searches
         .into_iter()
@@ -186,19 +194,19 @@ fn units_are_targets_and_their_restarts() {
             start
         })
         .collect();
-    assert!(starts[0] == subject.pixels[..] && starts[2] == subject.pixels[..]);
+    assert!(starts[0] == clean_image.pixels[..] && starts[2] == clean_image.pixels[..]);
     assert_ne!(starts[1], starts[3]);
 }
 
 #[test]
 fn random_starts_are_half_the_radius_away() {
     for norm in NORMS {
-        let setting = setting(norm, 10);
-        let attack = untargeted(5, 2, &setting);
-        let subject = Subject { image: 0, pixels: [0.5; 40].into(), label: 0, targets: [].into() };
+        let context = context(norm, 10);
+        let attack = untargeted(5, 2, &context);
+        let clean_image = CleanImage { image: 0, pixels: [0.5; 40].into(), label: 0, targets: [].into() };
         let mut start = vec![0.0; 40];
-        attack.search(&subject, 1).propose(&mut start);
-        assert!((setting.ball.distance(&subject.pixels, &start) - 0.05).abs() < 1e-6, "{norm:?}");
+        attack.search(&clean_image, 1).propose(&mut start);
+        assert!((context.ball.distance(&clean_image.pixels, &start) - 0.05).abs() < 1e-6, "{norm:?}");
     }
 }
 
@@ -225,27 +233,28 @@ impl Attack for Insisting<'_> {
         self.attack.units()
     }
 
-    fn search(&self, subject: &Subject, unit: usize) -> Box<dyn Search + '_> {
-        let target = self.attack.targets.map(|_| subject.targets[unit]);
+    fn search(&self, clean_image: &CleanImage, unit: usize) -> Box<dyn Search + '_> {
+        let target = self.attack.targets.map(|_| clean_image.targets[unit]);
         match &self.start {
-            Some(start) => self.attack.search_from(subject, target, start),
-            None => {
-                Box::new(InsistingSearch { search: self.attack.begin(subject, target), query: self.query })
-            }
+            Some(start) => self.attack.search_from(clean_image, target, start),
+            None => Box::new(InsistingSearch {
+                search: self.attack.begin(clean_image, target),
+                query: self.query,
+            }),
         }
     }
 }
 
 impl Search for InsistingSearch<'_> {
     fn query(&self) -> Query {
-        match (&self.search.phase, self.query) {
-            (Phase::Classify, Some(query)) => query,
+        match (&self.search.pending, self.query) {
+            (Pending::Classify, Some(query)) => query,
             _ => self.search.query(),
         }
     }
 
-    fn goal(&self) -> Goal {
-        self.search.goal()
+    fn label_and_target(&self) -> LabelAndTarget {
+        self.search.label_and_target()
     }
 
     fn propose(&mut self, out: &mut [f32]) {
@@ -262,7 +271,7 @@ impl Search for InsistingSearch<'_> {
 }
 
 /// The points that a run went through, each once however often it was asked about.
-fn path(run: &Run) -> Vec<Vec<f32>> {
+fn path(run: &SearchTrace) -> Vec<Vec<f32>> {
     let mut path = run.proposals.clone();
     path.dedup();
     path
@@ -273,14 +282,14 @@ fn nothing_depends_on_what_is_asked_about_a_new_point() {
     let model = waves(4);
     let mut turns = 0;
     for norm in NORMS {
-        let setting = setting(norm, 4);
-        for attack in [untargeted(40, 1, &setting), targeted(40, 1, &setting)] {
+        let context = context(norm, 4);
+        for attack in [untargeted(40, 1, &context), targeted(40, 1, &context)] {
             for index in 0..6 {
-                let subject = subject(&mut *model.classifier().unwrap(), index, &image(index));
+                let clean_image = clean_image(&mut *model.classifier().unwrap(), index, &image(index));
                 let [chosen, forward, gradient] =
                     [None, Some(Query::Forward), Some(Query::Gradient(Loss::Margin))].map(|query| {
                         let attack = Insisting { attack: &attack, query, start: None };
-                        run(&model, &attack, &setting, &subject, 0)
+                        run(&model, &attack, &context, &clean_image, 0)
                     });
                 assert_eq!(path(&chosen), path(&forward));
                 assert_eq!(path(&chosen), path(&gradient));
@@ -298,18 +307,18 @@ fn nothing_depends_on_what_is_asked_about_a_new_point() {
 fn passes_never_exceed_the_cost_model() {
     const STEPS: usize = 40;
     for norm in NORMS {
-        let setting = setting(norm, 4);
-        let attack = targeted(STEPS, 1, &setting);
+        let context = context(norm, 4);
+        let attack = targeted(STEPS, 1, &context);
         for index in 0..6 {
             let model = linear(4);
             let image = image(index);
-            let on_plane = subject(&mut *model.classifier().unwrap(), index, &image);
-            let run_on_plane = run(&model, &attack, &setting, &on_plane, 0);
+            let on_plane = clean_image(&mut *model.classifier().unwrap(), index, &image);
+            let run_on_plane = run(&model, &attack, &context, &on_plane, 0);
             // Beyond the plane after each step: a forward pass before each gradient.
             assert_eq!((run_on_plane.forwards, run_on_plane.backwards), (2 * STEPS, STEPS), "{norm:?}");
             let model = waves(4);
-            let on_waves = subject(&mut *model.classifier().unwrap(), index, &image);
-            let Run { forwards, backwards, .. } = run(&model, &attack, &setting, &on_waves, 0);
+            let on_waves = clean_image(&mut *model.classifier().unwrap(), index, &image);
+            let SearchTrace { forwards, backwards, .. } = run(&model, &attack, &context, &on_waves, 0);
             assert!(forwards <= 2 * STEPS && forwards + backwards <= 3 * STEPS + 1, "{forwards} {backwards}");
         }
     }
@@ -321,15 +330,15 @@ fn passes_never_exceed_the_cost_model() {
 fn constant_logits_cost_one_forward_and_one_backward_an_iteration() {
     let model = LinearClassifier::new(Array2::zeros((3, 40)), Array1::zeros(3), SHAPE, 1);
     for norm in NORMS {
-        let setting = setting(norm, 3);
-        let subject = subject(&mut *model.classifier().unwrap(), 0, &image(1));
-        let found = run(&model, &targeted(20, 1, &setting), &setting, &subject, 0);
+        let context = context(norm, 3);
+        let clean_image = clean_image(&mut *model.classifier().unwrap(), 0, &image(1));
+        let found = run(&model, &targeted(20, 1, &context), &context, &clean_image, 0);
         assert_eq!((found.forwards, found.backwards), (23, 20));
         assert_eq!(found.closest, None);
-        let found = run(&model, &untargeted(20, 1, &setting), &setting, &subject, 0);
+        let found = run(&model, &untargeted(20, 1, &context), &context, &clean_image, 0);
         assert_eq!((found.forwards, found.backwards), (43, 40));
         // The mean of two equal images, rounded twenty times.
-        let moved = |proposal: &Vec<f32>| setting.ball.distance(&subject.pixels, proposal);
+        let moved = |proposal: &Vec<f32>| context.ball.distance(&clean_image.pixels, proposal);
         assert!(found.proposals.iter().all(|proposal| moved(proposal) < 20.0 * 40.0 * 6e-8));
     }
 }
@@ -337,13 +346,13 @@ fn constant_logits_cost_one_forward_and_one_backward_an_iteration() {
 #[test]
 fn proposals_stay_in_the_box() {
     for norm in NORMS {
-        let setting = setting(norm, 4);
-        for attack in [untargeted(25, 3, &setting), targeted(25, 3, &setting)] {
+        let context = context(norm, 4);
+        for attack in [untargeted(25, 3, &context), targeted(25, 3, &context)] {
             for source in [&waves(4) as &dyn ModelSource, &linear(4)] {
                 for (index, pixels) in (0..3).map(image).chain([vec![0.0; 40], vec![1.0; 40]]).enumerate() {
-                    let subject = subject(&mut *source.classifier().unwrap(), index, &pixels);
+                    let clean_image = clean_image(&mut *source.classifier().unwrap(), index, &pixels);
                     for unit in 0..attack.units() {
-                        let found = run(source, &attack, &setting, &subject, unit);
+                        let found = run(source, &attack, &context, &clean_image, unit);
                         let mut values = found.proposals.iter().flatten();
                         assert!(values.all(|value| (0.0..=1.0).contains(value)), "{norm:?} {index} {unit}");
                     }
@@ -360,10 +369,11 @@ fn degenerate_answers_never_give_nan() {
         for slope in [0.0, -0.0, 1e-45, 1e-20, 1.0, -1e30, f32::MAX] {
             for loss in [0.0, -1e-45, -1.0, 1.0, f32::MAX, f32::MIN] {
                 for clean in [0.0, 0.5, 1.0] {
-                    let setting = setting(norm, 2);
-                    let attack = targeted(10, 1, &setting);
-                    let subject = Subject { image: 0, pixels: [clean].into(), label: 0, targets: [1].into() };
-                    let mut search = attack.search(&subject, 0);
+                    let context = context(norm, 2);
+                    let attack = targeted(10, 1, &context);
+                    let clean_image =
+                        CleanImage { image: 0, pixels: [clean].into(), label: 0, targets: [1].into() };
+                    let mut search = attack.search(&clean_image, 0);
                     for turn in 0_usize.. {
                         let mut point = [f32::NAN];
                         search.propose(&mut point);
@@ -390,62 +400,63 @@ fn agrees_with_a_literal_transcription_on_random_answers() {
     for norm in NORMS {
         for seed in 0..20 {
             for targets in [None, Some(2)] {
-                compare(&setting(norm, 4), seed, targets);
+                compare(&context(norm, 4), seed, targets);
             }
         }
     }
 }
 
-fn compare(setting: &Setting, seed: u64, target: Option<usize>) {
+fn compare(context: &AttackContext, seed: u64, target: Option<usize>) {
     const STEPS: usize = 15;
     let clean = image(seed as usize);
-    let attack = untargeted(STEPS, 1, setting);
-    let subject = Subject { image: 0, pixels: clean.clone().into(), label: 0, targets: [].into() };
-    let mut search = attack.begin(&subject, target);
-    let rivals = target.map_or(vec![1, 2, 3], |target| vec![target]);
+    let attack = untargeted(STEPS, 1, context);
+    let clean_image = CleanImage { image: 0, pixels: clean.clone().into(), label: 0, targets: [].into() };
+    let mut search = attack.begin(&clean_image, target);
+    let other_classes = target.map_or(vec![1, 2, 3], |target| vec![target]);
     let (mut x1, mut best) = (clean.clone(), f64::INFINITY);
     let propose = |search: &mut FabSearch, x1: &[f32]| {
         let mut point = vec![0.0; clean.len()];
         search.propose(&mut point);
-        let gap = setting.ball.distance(&point, x1);
-        assert!(gap < 1e-4, "{:?} seed {seed}: {gap}", setting.ball);
+        let gap = context.ball.distance(&point, x1);
+        assert!(gap < 1e-4, "{:?} seed {seed}: {gap}", context.ball);
         point
     };
     for step in 0..STEPS {
         let mut planes = Vec::new();
-        for rival in &rivals {
+        for other in &other_classes {
             // On the path of the search, not on a path of its own, so that roundings do not add up.
             x1 = propose(&mut search, &x1);
-            assert_eq!(search.goal(), Goal { label: 0, target: Some(*rival) });
-            let draw = noise(seed, 100 * step + rival, clean.len() + 1);
+            assert_eq!(search.label_and_target(), LabelAndTarget { label: 0, target: Some(*other) });
+            let draw = noise(seed, 100 * step + other, clean.len() + 1);
             let (loss, gradient) = (draw[0], &draw[1..]);
             search.observe(&Answer { logits: &[1.0, 0.0, 0.0, 0.0], loss, gradient });
             planes.push((loss, gradient.to_vec()));
         }
-        x1 = literal_step(setting.ball, &planes, &x1, &clean);
+        x1 = literal_step(context.ball, &planes, &x1, &clean);
         let point = propose(&mut search, &x1);
         let misclassified = noise(seed, 100 * step, 1)[0] > 0.0;
         let logits = if misclassified { [0.0, 1.0, 0.0, 0.0] } else { [1.0, 0.0, 0.0, 0.0] };
         let next = search.observe(&Answer { logits: &logits, loss: 0.0, gradient: &[] });
         assert_eq!(next == Step::Done, step + 1 == STEPS);
         if misclassified {
-            best = setting.ball.distance(&clean, &point).min(best);
+            best = context.ball.distance(&clean, &point).min(best);
             x1 = x1.iter().zip(&clean).map(|(x1, x0)| x0 + 0.9 * (x1 - x0)).collect();
         }
-        let closest = search.closest().map_or(f64::INFINITY, |point| setting.ball.distance(&clean, point));
+        let closest = search.closest().map_or(f64::INFINITY, |point| context.ball.distance(&clean, point));
         assert_eq!(closest, best);
     }
 }
 
 fn literal_step(ball: Ball, planes: &[(f32, Vec<f32>)], x1: &[f32], x0: &[f32]) -> Vec<f32> {
-    let ratio =
-        |plane: &(f32, Vec<f32>)| f64::from(plane.0.abs()) / (1e-12 + ball.slopes(&plane.1).dual_length());
+    let ratio = |plane: &(f32, Vec<f32>)| {
+        f64::from(plane.0.abs()) / (1e-12 + ball.linear_function(&plane.1).dual_norm())
+    };
     let (df, dg) = planes.iter().min_by(|left, right| ratio(left).total_cmp(&ratio(right))).unwrap();
     let inner = |x: &[f32]| dg.iter().zip(x).map(|(g, x)| f64::from(*g) * f64::from(*x)).sum::<f64>();
     let b = -f64::from(*df) + inner(x1);
     let displacement = |x: &[f32]| {
         let mut d = vec![0.0; x.len()];
-        let length = ball.displacement_to_zero(ball.slopes(dg), inner(x) - b, x, &mut d);
+        let length = ball.displacement_to_zero(ball.linear_function(dg), inner(x) - b, x, &mut d);
         (d, f64::from(length).max(1e-8))
     };
     let ((d1, a1), (d2, a2)) = (displacement(x1), displacement(x0));
@@ -462,83 +473,83 @@ fn a_search_from_a_misclassified_point_halves_the_way_first() {
     const STEPS: usize = 10;
     let model = linear(4);
     for norm in NORMS {
-        let setting = setting(norm, 4);
-        let attack = targeted(STEPS, 1, &setting);
+        let context = context(norm, 4);
+        let attack = targeted(STEPS, 1, &context);
         for index in 0..6 {
-            let subject = subject(&mut *model.classifier().unwrap(), index, &image(index));
-            let found = run(&model, &attack, &setting, &subject, 0);
-            let far = found.proposals[1].iter().zip(subject.pixels.iter());
+            let clean_image = clean_image(&mut *model.classifier().unwrap(), index, &image(index));
+            let found = run(&model, &attack, &context, &clean_image, 0);
+            let far = found.proposals[1].iter().zip(clean_image.pixels.iter());
             // Twice as far as the first step goes, so that the boundary is near the middle.
             let start: Vec<f32> = far.map(|(far, clean)| (2.0 * far - clean).clamp(0.0, 1.0)).collect();
             let warm = Insisting { attack: &attack, query: None, start: Some(start.clone()) };
-            let from_start = run(&model, &warm, &setting, &subject, 0);
+            let from_start = run(&model, &warm, &context, &clean_image, 0);
             assert_eq!(from_start.proposals[0], start);
-            assert!(from_start.forwards <= 2 * STEPS + 1 + HALVINGS && from_start.backwards <= STEPS + 1);
-            // What halving leaves of the whole way, on a linear boundary.
-            let position = |point: &[f32]| setting.ball.distance(&subject.pixels, point);
-            let resolution = position(&start) / f64::from(1 << HALVINGS);
-            let pulled_back = &from_start.proposals[1 + HALVINGS];
+            assert!(from_start.forwards <= 2 * STEPS + 1 + BISECTIONS && from_start.backwards <= STEPS + 1);
+            // What bisection leaves of the whole way, on a linear boundary.
+            let position = |point: &[f32]| context.ball.distance(&clean_image.pixels, point);
+            let resolution = position(&start) / f64::from(1 << BISECTIONS);
+            let pulled_back = &from_start.proposals[1 + BISECTIONS];
             let boundary = position(pulled_back) / 0.9;
-            let halved = &from_start.proposals[1..=HALVINGS];
+            let halved = &from_start.proposals[1..=BISECTIONS];
             let misclassified = |point: &[f32]| {
                 let images = ArrayView2::from_shape((1, point.len()), point).unwrap();
                 prediction(model.classifier().unwrap().logits(images).unwrap().row(0).as_slice().unwrap())
-                    != subject.label
+                    != clean_image.label
             };
             let closest = halved.iter().filter(|point| misclassified(point)).map(|point| position(point));
             let closest = closest.fold(position(&start), f64::min);
             assert!((boundary - closest).abs() < 1e-5, "{norm:?}: {boundary}, want {closest}");
             let furthest = halved.iter().filter(|point| !misclassified(point)).map(|point| position(point));
             assert!(closest - furthest.fold(0.0, f64::max) < resolution * 1.001);
-            assert!(found_distance(setting.ball, &subject, &from_start) <= closest);
+            assert!(found_distance(context.ball, &clean_image, &from_start) <= closest);
         }
     }
 }
 
 #[test]
 fn a_start_that_is_classified_correctly_is_dropped() {
-    let (model, setting) = (linear(4), setting(Norm::L2, 4));
-    let attack = targeted(10, 1, &setting);
-    let subject = subject(&mut *model.classifier().unwrap(), 0, &image(0));
-    let warm = Insisting { attack: &attack, query: None, start: Some(subject.pixels.to_vec()) };
-    let found = run(&model, &warm, &setting, &subject, 0);
-    assert_eq!(found.proposals[1..], run(&model, &attack, &setting, &subject, 0).proposals);
+    let (model, context) = (linear(4), context(Norm::L2, 4));
+    let attack = targeted(10, 1, &context);
+    let clean_image = clean_image(&mut *model.classifier().unwrap(), 0, &image(0));
+    let warm = Insisting { attack: &attack, query: None, start: Some(clean_image.pixels.to_vec()) };
+    let found = run(&model, &warm, &context, &clean_image, 0);
+    assert_eq!(found.proposals[1..], run(&model, &attack, &context, &clean_image, 0).proposals);
 }
 
 #[test]
 fn wrong_guesses_must_have_been_paid_for() {
-    let mut guess = Guess::default();
-    assert!(!guess.expects_label(), "the first end is beyond the plane");
-    guess.book(false, false);
-    assert!(!guess.expects_label(), "one correct point is no run");
-    guess.book(false, false);
-    assert!(guess.expects_label());
-    guess.book(true, true);
-    assert!(!guess.expects_label());
+    let mut prefetch = GradientPrefetch::default();
+    assert!(!prefetch.expects_label(), "the first end is beyond the plane");
+    prefetch.record(false, false);
+    assert!(!prefetch.expects_label(), "one correct point is no run");
+    prefetch.record(false, false);
+    assert!(prefetch.expects_label());
+    prefetch.record(true, true);
+    assert!(!prefetch.expects_label());
     // One wasted backward pass, nothing saved yet: no more guesses.
-    guess.book(false, false);
-    guess.book(false, false);
-    assert!(!guess.expects_label());
-    let mut guess = Guess::default();
-    guess.book(false, true);
-    guess.book(false, true);
-    guess.book(true, true);
-    assert!(!guess.expects_label(), "the last class was wrong");
-    guess.book(false, false);
-    guess.book(false, false);
-    assert!(guess.expects_label(), "two saved, one wasted");
+    prefetch.record(false, false);
+    prefetch.record(false, false);
+    assert!(!prefetch.expects_label());
+    let mut prefetch = GradientPrefetch::default();
+    prefetch.record(false, true);
+    prefetch.record(false, true);
+    prefetch.record(true, true);
+    assert!(!prefetch.expects_label(), "the last class was wrong");
+    prefetch.record(false, false);
+    prefetch.record(false, false);
+    assert!(prefetch.expects_label(), "two saved, one wasted");
 }
 
 #[test]
 fn the_first_of_equals_stays() {
-    let ball = setting(Norm::Linf, 3).ball;
-    let mut closest = Closest { pixels: vec![0.0; 2], distance: f64::INFINITY };
+    let ball = context(Norm::Linf, 3).ball;
+    let mut closest = ClosestAdversarial { pixels: vec![0.0; 2], distance: f64::INFINITY };
     closest.offer(ball, &[0.5, 0.5], &[0.75, 0.5]);
     closest.offer(ball, &[0.5, 0.5], &[0.5, 0.75]);
     assert_eq!((closest.pixels, closest.distance), (vec![0.75, 0.5], 0.25));
-    let mut nearest = Nearest { slopes: vec![0.0; 2], height: 0.0, distance: f64::INFINITY };
+    let mut nearest = NearestHyperplane { gradient: vec![0.0; 2], value: 0.0, distance: f64::INFINITY };
     for (loss, gradient) in [(-1.0, [2.0, 0.0]), (1.0, [0.0, 2.0]), (-3.0, [4.0, 0.0])] {
-        nearest.offer(ball.slopes(&gradient), &Answer { logits: &[], loss, gradient: &gradient });
+        nearest.offer(ball.linear_function(&gradient), &Answer { logits: &[], loss, gradient: &gradient });
     }
-    assert_eq!((nearest.slopes, nearest.height), (vec![2.0, 0.0], -1.0));
+    assert_eq!((nearest.gradient, nearest.value), (vec![2.0, 0.0], -1.0));
 }

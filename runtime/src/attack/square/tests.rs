@@ -2,16 +2,16 @@ use mimir_bundle::{Norm, ThreatModel};
 use ndarray::{Array1, Array2, ArrayView2};
 
 use super::*;
-use crate::attack::Distances;
-use crate::attack::testing::{Run, run, subject};
+use crate::attack::DistanceGoal;
+use crate::attack::testing::{SearchTrace, clean_image, run};
 use crate::linear::LinearClassifier;
 use crate::model::ModelSource;
 
 const NORMS: [Norm; 3] = [Norm::Linf, Norm::L2, Norm::L1];
 
-fn setting(norm: Norm, epsilon: f64, image: ImageShape) -> Setting {
+fn context(norm: Norm, epsilon: f64, image: ImageShape) -> AttackContext {
     let ball = Ball::new(&ThreatModel { norm, epsilon }).unwrap();
-    Setting { ball, seed: 0, image, classes: 2, distances: Distances::WithinBall }
+    AttackContext { ball, seed: 0, image, classes: 2, distances: DistanceGoal::WithinBall }
 }
 
 fn queries(queries: usize) -> SquareSpec {
@@ -38,10 +38,10 @@ fn grey(image: ImageShape) -> Vec<f32> {
 }
 
 /// Runs unit `unit` on a grey image.
-fn attack(model: &LinearClassifier, spec: &SquareSpec, setting: &Setting, unit: usize) -> Run {
-    let square = Square::new(spec, setting);
-    let subject = subject(&mut model.clone(), 3, &grey(setting.image));
-    run(model, &square, setting, &subject, unit)
+fn attack(model: &LinearClassifier, spec: &SquareSpec, context: &AttackContext, unit: usize) -> SearchTrace {
+    let square = Square::new(spec, context);
+    let clean = clean_image(&mut model.clone(), 3, &grey(context.image));
+    run(model, &square, context, &clean, unit)
 }
 
 #[test]
@@ -57,10 +57,10 @@ fn the_share_of_pixels_is_halved_after_those_queries() {
 }
 
 /// Square once more, asking about every candidate. Returns the accepted points and the number of questions.
-fn literal(model: &LinearClassifier, spec: &SquareSpec, setting: &Setting) -> (Vec<Vec<f32>>, usize) {
-    let key = Key { seed: setting.seed, image: 3, attack: "square", target: None, restart: 0 };
+fn literal(model: &LinearClassifier, spec: &SquareSpec, context: &AttackContext) -> (Vec<Vec<f32>>, usize) {
+    let key = Key { seed: context.seed, image: 3, attack: "square", target: None, restart: 0 };
     let mut noise = Stream::new(&key);
-    let mut windows = Windows::new(setting.ball, setting.image, grey(setting.image).into(), &mut noise);
+    let mut windows = WindowSearch::new(context.ball, context.image, grey(context.image).into(), &mut noise);
     let mut margin_of = margins(model);
     let mut smallest = margin_of(windows.candidate());
     let mut accepted = vec![windows.candidate().to_vec()];
@@ -92,10 +92,10 @@ fn the_outcome_is_that_of_asking_about_every_candidate() {
     let slopes = noise(1, image.pixels());
     for norm in NORMS {
         for (epsilon, margin) in [(0.1, 100.0), (0.1, 0.5), (0.0, 1.0)] {
-            let (setting, spec) = (setting(norm, epsilon, image), queries(400));
+            let (context, spec) = (context(norm, epsilon, image), queries(400));
             let model = classifier(&slopes, margin, image);
-            let (want, asked) = literal(&model, &spec, &setting);
-            let run = attack(&model, &spec, &setting, 0);
+            let (want, asked) = literal(&model, &spec, &context);
+            let run = attack(&model, &spec, &context, 0);
             let mut margin_of = margins(&model);
             let mut smallest = f32::INFINITY;
             let accepted: Vec<Vec<f32>> = run
@@ -127,7 +127,7 @@ fn it_spends_its_queries_and_no_more() {
     let model = classifier(&noise(1, image.pixels()), 1e3, image);
     for norm in NORMS {
         for count in [1, 2, 300] {
-            let run = attack(&model, &queries(count), &setting(norm, 0.1, image), 0);
+            let run = attack(&model, &queries(count), &context(norm, 0.1, image), 0);
             assert!((2..=count + 1).contains(&run.forwards), "{norm:?}: {} for {count}", run.forwards);
             assert_eq!(run.backwards, 0);
         }
@@ -151,14 +151,14 @@ fn what_is_clearly_breakable_breaks_and_nothing_else_does() {
             })
             .collect();
         for (norm, epsilon) in [(Norm::Linf, 0.1), (Norm::L2, 0.5), (Norm::L1, 2.0)] {
-            let setting = setting(norm, epsilon, image);
+            let context = context(norm, epsilon, image);
             let reach = |epsilon: f64| {
                 let model = classifier(&slopes, 0.0, image);
                 -model.worst_margin(&ThreatModel { norm, epsilon }, &grey(image), 0, 1)
             };
             let (near, far) = (reach(0.5 * epsilon) as f32, reach(1.001 * epsilon) as f32);
             let broken = |margin: f32| {
-                attack(&classifier(&slopes, margin, image), &SquareSpec::default(), &setting, 0).broken
+                attack(&classifier(&slopes, margin, image), &SquareSpec::default(), &context, 0).broken
             };
             assert!(broken(near).is_some(), "{norm:?} {image:?}");
             assert_eq!(broken(far), None, "{norm:?} {image:?}");
@@ -171,11 +171,11 @@ fn a_table_of_three_columns_can_be_attacked() {
     let image = ImageShape { channels: 1, height: 1, width: 3 };
     let slopes = [1.0, -2.0, 0.0];
     for norm in NORMS {
-        let setting = setting(norm, 0.1, image);
+        let context = context(norm, 0.1, image);
         let reach = |epsilon: f64| {
             -classifier(&slopes, 0.0, image).worst_margin(&ThreatModel { norm, epsilon }, &grey(image), 0, 1)
         };
-        let run = attack(&classifier(&slopes, reach(0.05) as f32, image), &queries(200), &setting, 0);
+        let run = attack(&classifier(&slopes, reach(0.05) as f32, image), &queries(200), &context, 0);
         assert!(run.broken.is_some(), "{norm:?}");
     }
 }
@@ -186,13 +186,14 @@ fn proposals_depend_on_the_key_alone_and_restarts_differ() {
     let model = classifier(&noise(1, image.pixels()), 3.0, image);
     for norm in NORMS {
         let spec = SquareSpec { queries: 50, restarts: 2, ..SquareSpec::default() };
-        let setting = setting(norm, 0.3, image);
-        assert_eq!(Square::new(&spec, &setting).units(), 2);
-        let first = attack(&model, &spec, &setting, 0);
-        assert_eq!(first, attack(&model, &spec, &setting, 0), "{norm:?}");
-        for other in
-            [attack(&model, &spec, &setting, 1), attack(&model, &spec, &Setting { seed: 1, ..setting }, 0)]
-        {
+        let context = context(norm, 0.3, image);
+        assert_eq!(Square::new(&spec, &context).units(), 2);
+        let first = attack(&model, &spec, &context, 0);
+        assert_eq!(first, attack(&model, &spec, &context, 0), "{norm:?}");
+        for other in [
+            attack(&model, &spec, &context, 1),
+            attack(&model, &spec, &AttackContext { seed: 1, ..context }, 0),
+        ] {
             assert_ne!(first.proposals[0], other.proposals[0], "{norm:?}");
         }
     }
@@ -201,10 +202,10 @@ fn proposals_depend_on_the_key_alone_and_restarts_differ() {
 /// What a search does with margins that come from elsewhere. Returns its proposals, one more than there are margins.
 fn answered(margins: &[f32]) -> Vec<Vec<f32>> {
     let image = ImageShape { channels: 3, height: 20, width: 20 };
-    let setting = setting(Norm::Linf, 0.1, image);
-    let square = Square::new(&queries(5000), &setting);
-    let subject = Subject { image: 0, pixels: grey(image).into(), label: 1, targets: [0].into() };
-    let mut search = square.search(&subject, 0);
+    let context = context(Norm::Linf, 0.1, image);
+    let square = Square::new(&queries(5000), &context);
+    let clean = CleanImage { image: 0, pixels: grey(image).into(), label: 1, targets: [0].into() };
+    let mut search = square.search(&clean, 0);
     let mut proposals = vec![vec![f32::NAN; image.pixels()]];
     search.propose(&mut proposals[0]);
     for margin in margins {
@@ -227,7 +228,7 @@ fn only_a_smaller_margin_or_one_of_zero_or_less_is_accepted() {
         Case { margins: &[2.0, 1.5], accepted: true },
         Case { margins: &[2.0, 2.0], accepted: false },
         Case { margins: &[2.0, 2.5], accepted: false },
-        // A tie, and what the engine refutes if the search is still asked.
+        // A tie, and what the scheduler refutes if the search is still asked.
         Case { margins: &[2.0, 0.0], accepted: true },
         Case { margins: &[2.0, -1.0], accepted: true },
         // After a refutation: no better, but it looks broken; and what does not.

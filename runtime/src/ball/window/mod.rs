@@ -1,27 +1,29 @@
-//! The geometry of Square (Andriushchenko, Croce, Flammarion and Hein, ECCV 2020; for L1 as in AutoAttack): a random
-//! point of the ball, and neighbours of a point that differ from it in square windows.
+//! The proposals of Square (Andriushchenko, Croce, Flammarion and Hein, ECCV 2020; for L1 as in AutoAttack): a random
+//! starting point in the ball, and random changes of a point inside square windows.
 //!
-//! | norm | start | neighbour |
+//! | norm | starting point | proposal |
 //! | --- | --- | --- |
-//! | L∞ | vertical stripes of ±ε | ±ε in one window, one sign a channel |
-//! | L2, L1 | patterns of two bumps, side by side | one window gives up its change, another gains a pattern |
+//! | L∞ | vertical stripes of ±ε | ±ε in one window, one sign per channel |
+//! | L2, L1 | the paper's pattern η in every cell of a grid | the perturbation of one window is set to zero, and η is added in another |
 //!
-//! Every point is in the ball, within [`TOLERANCE`](super::TOLERANCE), and in the box. Images with a single row or column
-//! work, with windows of one pixel. After the first window nothing is allocated.
+//! Every point lies in the ball, within [`TOLERANCE`](super::TOLERANCE), and in the box. Images with a single row or column
+//! use windows of one pixel. Memory is allocated only when the search starts.
 
-mod bumps;
-mod length;
-mod pattern;
-mod region;
-mod signs;
+mod context;
+mod eta;
+mod eta_moves;
+mod sign_moves;
+mod square_window;
+mod summed_norm;
 
 use std::sync::Arc;
 
 use mimir_bundle::{ImageShape, Norm};
 
-use self::bumps::Bumps;
-use self::length::Length;
-use self::region::Window;
+use self::context::WindowContext;
+use self::eta_moves::EtaMoves;
+use self::square_window::Window;
+use self::summed_norm::SummedNorm;
 use super::Ball;
 use crate::random::Stream;
 
@@ -41,34 +43,26 @@ impl Ball {
     }
 }
 
-/// A point of the ball that moves window by window, where its owner accepts the move.
+/// The random search of Square on one image: the best point so far, and a candidate that differs from it in windows. The
+/// caller decides whether the candidate is accepted.
 #[derive(Debug)]
-pub struct Windows {
-    scene: Scene,
-    moves: Moves,
+pub struct WindowSearch {
+    context: WindowContext,
+    moves: WindowMoves,
     best: Vec<f32>,
     candidate: Vec<f32>,
 }
 
-/// What never changes.
+/// How a candidate is made from the best point, by norm.
 #[derive(Debug)]
-struct Scene {
-    ball: Ball,
-    image: ImageShape,
-    /// `C·H·W` clean pixels.
-    centre: Arc<[f32]>,
-}
-
-/// How to get from the best point to a candidate, by norm.
-#[derive(Debug)]
-enum Moves {
+enum WindowMoves {
     /// L∞, with the window outside of which the candidate is the best point.
     Signs(Window),
-    /// L2 and L1, with the sums that belong to the changes of the best point and of the candidate.
-    Bumps { bumps: Bumps, best: f64, candidate: f64 },
+    /// L2 and L1, with the sums that the norms of the two perturbations, of the best point and of the candidate, follow from.
+    Eta { eta: EtaMoves, best: f64, candidate: f64 },
 }
 
-impl Windows {
+impl WindowSearch {
     /// At a random point around a clean image of that shape. The candidate is the same point.
     ///
     /// # Panics
@@ -76,24 +70,24 @@ impl Windows {
     pub fn new(ball: Ball, image: ImageShape, centre: Arc<[f32]>, noise: &mut Stream) -> Self {
         assert_eq!(centre.len(), image.pixels());
         let mut best = vec![0.0; centre.len()];
-        let scene = Scene { ball, image, centre };
-        let length = match ball.norm {
+        let context = WindowContext { ball, image, centre };
+        let norm = match ball.norm {
             Norm::Linf => None,
-            Norm::L2 => Some(Length::Euclidean),
-            Norm::L1 => Some(Length::Absolute),
+            Norm::L2 => Some(SummedNorm::Euclidean),
+            Norm::L1 => Some(SummedNorm::Absolute),
         };
-        let moves = match length {
+        let moves = match norm {
             None => {
-                signs::start(&scene, noise, &mut best);
-                Moves::Signs(Window::default())
+                sign_moves::start(&context, noise, &mut best);
+                WindowMoves::Signs(Window::default())
             }
-            Some(length) => {
-                let mut bumps = Bumps::new(length, image);
-                let sum = bumps.start(&scene, noise, &mut best);
-                Moves::Bumps { bumps, best: sum, candidate: sum }
+            Some(norm) => {
+                let mut eta = EtaMoves::new(norm, image);
+                let sum = eta.start(&context, noise, &mut best);
+                WindowMoves::Eta { eta, best: sum, candidate: sum }
             }
         };
-        Self { scene, moves, candidate: best.clone(), best }
+        Self { context, moves, candidate: best.clone(), best }
     }
 
     /// The point that was drawn last, `C·H·W` pixels.
@@ -104,8 +98,10 @@ impl Windows {
     /// Makes the candidate the point that the next ones are neighbours of.
     pub fn accept(&mut self) {
         match &mut self.moves {
-            Moves::Signs(window) => signs::copy(&self.scene, *window, &self.candidate, &mut self.best),
-            Moves::Bumps { best, candidate, .. } => {
+            WindowMoves::Signs(window) => {
+                sign_moves::copy(&self.context, *window, &self.candidate, &mut self.best);
+            }
+            WindowMoves::Eta { best, candidate, .. } => {
                 self.best.copy_from_slice(&self.candidate);
                 *best = *candidate;
             }
@@ -115,19 +111,19 @@ impl Windows {
     /// Draws a candidate: a random neighbour of the last accepted point, with windows that cover that share of the pixels.
     /// False where it is that point again, pixel for pixel.
     pub fn draw(&mut self, share: f64, noise: &mut Stream) -> bool {
-        let Self { scene, moves, best, candidate } = self;
-        let side = scene.ball.window_side(scene.image, share);
+        let Self { context, moves, best, candidate } = self;
+        let side = context.ball.window_side(context.image, share);
         match moves {
-            Moves::Signs(window) => {
-                signs::copy(scene, *window, best, candidate);
-                *window = Window::random(scene.image, side, noise);
-                signs::set(scene, *window, noise, candidate)
+            WindowMoves::Signs(window) => {
+                sign_moves::copy(context, *window, best, candidate);
+                *window = Window::random(context.image, side, noise);
+                sign_moves::set(context, *window, noise, candidate)
             }
-            Moves::Bumps { bumps, best: best_sum, candidate: candidate_sum } => {
-                let shift = bumps.draw(scene.image, side, noise);
-                *candidate_sum = bumps.apply(scene, shift, best, *best_sum, candidate);
+            WindowMoves::Eta { eta, best: best_sum, candidate: candidate_sum } => {
+                let pair = eta.draw(context.image, side, noise);
+                *candidate_sum = eta.apply(context, pair, best, *best_sum, candidate);
                 // Mostly settled by the first pixel of the window.
-                let mut window = shift.first.rows(scene.image, 0);
+                let mut window = pair.first.rows(context.image, 0);
                 window.any(|pixels| candidate[pixels.clone()] != best[pixels]) || candidate != best
             }
         }

@@ -2,9 +2,9 @@ use mimir_bundle::ThreatModel;
 use proptest::prelude::*;
 use serde::Deserialize;
 
-use super::bumps::Shift;
-use super::pattern::Pattern;
-use super::region::tiles;
+use super::eta::EtaPattern;
+use super::eta_moves::WindowPair;
+use super::square_window::tiles;
 use super::*;
 use crate::random::Key;
 
@@ -132,8 +132,8 @@ fn fixtures() -> Fixtures {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-fn length(norm: Norm) -> Length {
-    if norm == Norm::L1 { Length::Absolute } else { Length::Euclidean }
+fn length(norm: Norm) -> SummedNorm {
+    if norm == Norm::L1 { SummedNorm::Absolute } else { SummedNorm::Euclidean }
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn patterns_are_those_of_the_formula() {
     let cases = fixtures().patterns;
     assert_eq!(cases.len(), 14);
     for PatternCase { norm, side, values } in cases {
-        let mut pattern = Pattern::with_room_for(side);
+        let mut pattern = EtaPattern::with_room_for(side);
         pattern.set_side(side, length(norm));
         for (index, want) in values.iter().enumerate() {
             let (row, column) = (index / side, index % side);
@@ -157,19 +157,22 @@ fn moves_are_those_of_the_formula() {
     let cases = fixtures().moves;
     assert_eq!(cases.len(), 10);
     for (number, case) in cases.into_iter().enumerate() {
-        let scene = Scene {
+        let context = WindowContext {
             ball: ball(case.norm, case.epsilon),
             image: shape(case.shape),
             centre: case.centre.as_slice().into(),
         };
         let window = |(row, column)| Window { row, column, side: case.side };
-        let shift =
-            Shift { first: window(case.first), second: window(case.second), transposed: case.transposed };
-        let mut bumps = Bumps::new(length(case.norm), scene.image);
-        bumps.set_pattern(case.side, case.signs.iter().copied());
-        let total = bumps.length.sum(&case.centre, &case.best);
+        let pair = WindowPair {
+            first: window(case.first),
+            second: window(case.second),
+            transposed: case.transposed,
+        };
+        let mut eta = EtaMoves::new(length(case.norm), context.image);
+        eta.set_pattern(case.side, case.signs.iter().copied());
+        let total = eta.norm.sum(&case.centre, &case.best);
         let mut candidate = vec![f32::NAN; case.best.len()];
-        bumps.apply(&scene, shift, &case.best, total, &mut candidate);
+        eta.apply(&context, pair, &case.best, total, &mut candidate);
         for (pixel, (got, want)) in candidate.iter().zip(&case.candidate).enumerate() {
             // The projection on the L1 ball uses its radius up to a millionth.
             let tolerance = 1e-6 * (1.0 + case.epsilon as f32);
@@ -188,7 +191,7 @@ fn starts_and_candidates_touch_the_sphere() {
             // L1 adds up what each pixel is rounded by, at most 2⁻²⁵ below 1, and shrinks by up to twice that.
             let rounding =
                 if norm == Norm::L1 { 3.0 * image_shape.pixels() as f64 / f64::from(1 << 25) } else { 0.0 };
-            let mut windows = Windows::new(ball, image_shape, centre.clone(), &mut noise);
+            let mut windows = WindowSearch::new(ball, image_shape, centre.clone(), &mut noise);
             for share in [1.0, 0.8, 0.2, 0.05, 0.0] {
                 let distance = ball.distance(&centre, windows.candidate());
                 assert!(
@@ -206,7 +209,7 @@ fn starts_and_candidates_touch_the_sphere() {
 fn linf_pixels_stay_at_the_ends_of_their_intervals_and_move_in_one_window() {
     let (ball, image_shape, mut noise) = (ball(Norm::Linf, 0.1), shape([3, 7, 9]), stream(2));
     let centre = image(image_shape, 0.0, 1.0, &mut noise);
-    let mut windows = Windows::new(ball, image_shape, centre.clone(), &mut noise);
+    let mut windows = WindowSearch::new(ball, image_shape, centre.clone(), &mut noise);
     let start = windows.candidate().to_vec();
     let upwards = |point: &[f32], index: usize| {
         let ends = [-0.1, 0.1].map(|change| (centre[index] + change).clamp(0.0, 1.0));
@@ -220,7 +223,7 @@ fn linf_pixels_stay_at_the_ends_of_their_intervals_and_move_in_one_window() {
     let mut moved = 0;
     for _ in 0..200 {
         windows.draw(0.2, &mut noise);
-        let Moves::Signs(window) = &windows.moves else { panic!("L∞ moves by signs") };
+        let WindowMoves::Signs(window) = &windows.moves else { panic!("L∞ moves by signs") };
         // √(0.2 · 63) = 3.5, rounded to even.
         assert_eq!(window.side, 4);
         for channel in 0..3 {
@@ -260,7 +263,7 @@ proptest! {
     ) {
         let (ball, image_shape, mut noise) = (ball(norm, epsilon), shape(SHAPES[dimensions]), stream(seed));
         let centre = image(image_shape, low, low + contrast * (1.0 - low), &mut noise);
-        let mut windows = Windows::new(ball, image_shape, centre.clone(), &mut noise);
+        let mut windows = WindowSearch::new(ball, image_shape, centre.clone(), &mut noise);
         prop_assert!(ball.contains(&centre, windows.candidate()), "start: {}", ball.distance(&centre, &windows.best));
         for (share, accepted) in moves {
             let differs = windows.draw(share * share, &mut noise);
@@ -270,8 +273,8 @@ proptest! {
                 windows.accept();
                 prop_assert_eq!(&windows.candidate, &windows.best);
             }
-            if let Moves::Bumps { bumps, best, .. } = &windows.moves {
-                prop_assert_eq!(*best, bumps.length.sum(&centre, &windows.best));
+            if let WindowMoves::Eta { eta, best, .. } = &windows.moves {
+                prop_assert_eq!(*best, eta.norm.sum(&centre, &windows.best));
             }
         }
     }

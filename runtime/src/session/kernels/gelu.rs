@@ -8,7 +8,7 @@ use std::f32::consts::FRAC_1_SQRT_2;
 
 use multiversion::multiversion;
 
-use super::exponential::exp_of_negative;
+use super::exponential::exp_nonpositive;
 
 /// `1/√π`.
 const FRAC_1_SQRT_PI: f32 = 0.564_189_6;
@@ -25,7 +25,7 @@ fn parts(x: f32) -> (f32, f32) {
     let scaled = x * FRAC_1_SQRT_2;
     let u = scaled.abs();
     let square = u * u;
-    let bell = if square > FAR { 0.0 } else { exp_of_negative(-square) };
+    let bell = if square > FAR { 0.0 } else { exp_nonpositive(-square) };
     let t = 1.0 / P.mul_add(u, 1.0);
     let mut tail = A[4];
     for coefficient in [A[3], A[2], A[1], A[0]] {

@@ -4,7 +4,7 @@ use multiversion::multiversion;
 
 /// One spatial axis: window `o` covers the elements `stride·o + dilation·k − begin` for `k` below `kernel`.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::session) struct Axis {
+pub(in crate::session) struct PoolAxis {
     /// Elements of the image.
     pub input: usize,
     /// Number of windows.
@@ -16,7 +16,7 @@ pub(in crate::session) struct Axis {
     pub begin: usize,
 }
 
-impl Axis {
+impl PoolAxis {
     /// The windows whose element `k` lies in the image: the first, the last and one more, and where that of the first lies.
     fn inside(&self, k: usize) -> Offset {
         let shift = self.dilation * k;
@@ -37,24 +37,24 @@ struct Offset {
 
 /// Where the windows over one channel of an image lie.
 #[derive(Debug)]
-pub(in crate::session) struct Windows {
+pub(in crate::session) struct PoolWindows {
     /// For each row of windows, where the rows of the image start that they read, in row-major order.
     rows: Vec<Vec<usize>>,
     /// The elements along the last axis.
     offsets: Vec<Offset>,
     /// Along the last axis.
     stride: usize,
-    /// Windows along the last axis.
+    /// PoolWindows along the last axis.
     width: usize,
     /// Elements of a channel.
     input: usize,
 }
 
-impl Windows {
+impl PoolWindows {
     /// `None` when there is no axis, a size is zero, or a channel has more than [`u32::MAX`] elements.
-    pub(in crate::session) fn new(axes: &[Axis]) -> Option<Self> {
+    pub(in crate::session) fn new(axes: &[PoolAxis]) -> Option<Self> {
         let (last, outer) = axes.split_last()?;
-        let sizes = |axis: &Axis| [axis.input, axis.output, axis.kernel, axis.stride, axis.dilation];
+        let sizes = |axis: &PoolAxis| [axis.input, axis.output, axis.kernel, axis.stride, axis.dilation];
         if axes.iter().any(|axis| sizes(axis).contains(&0)) {
             return None;
         }
@@ -73,14 +73,14 @@ impl Windows {
         self.input
     }
 
-    /// Windows over a channel.
+    /// PoolWindows over a channel.
     pub(in crate::session) fn output(&self) -> usize {
         self.rows.len() * self.width
     }
 }
 
 /// Numbers of the rows that window `o` of one more axis reads, where `starts` are those of the axes before it.
-fn read(axis: &Axis, o: usize, starts: &[usize]) -> Vec<usize> {
+fn read(axis: &PoolAxis, o: usize, starts: &[usize]) -> Vec<usize> {
     let at = |k: usize| (axis.stride * o + axis.dilation * k).checked_sub(axis.begin);
     let inside: Vec<usize> = (0..axis.kernel).filter_map(at).filter(|at| *at < axis.input).collect();
     starts.iter().flat_map(|start| inside.iter().map(move |at| start * axis.input + at)).collect()
@@ -90,10 +90,10 @@ fn read(axis: &Axis, o: usize, starts: &[usize]) -> Vec<usize> {
 const NOWHERE: u32 = u32::MAX;
 
 /// Sends each `g` to the first element of its window that is not less than `y`, channel by channel: `x` and `dx` have
-/// [`Windows::input`] elements for each, `y` and `g` [`Windows::output`].
+/// [`PoolWindows::input`] elements for each, `y` and `g` [`PoolWindows::output`].
 #[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
 pub(in crate::session) fn max_pool_gradient(
-    windows: &Windows,
+    windows: &PoolWindows,
     x: &[f32],
     y: &[f32],
     g: &[f32],
@@ -160,15 +160,15 @@ fn mark_each(x: &[f32], y: &[f32], start: usize, stride: usize, places: &mut [u3
 mod tests {
     use super::*;
 
-    const PLAIN: Axis = Axis { input: 5, output: 3, kernel: 3, stride: 2, dilation: 1, begin: 1 };
+    const PLAIN: PoolAxis = PoolAxis { input: 5, output: 3, kernel: 3, stride: 2, dilation: 1, begin: 1 };
 
     /// The first maximum of each window, element by element.
-    fn expected(axes: &[Axis; 2], x: &[f32], y: &[f32], g: &[f32]) -> Vec<f32> {
+    fn expected(axes: &[PoolAxis; 2], x: &[f32], y: &[f32], g: &[f32]) -> Vec<f32> {
         let [rows, columns] = axes;
         let mut dx = vec![0.0; x.len()];
         for (window, (y, g)) in y.iter().zip(g).enumerate() {
             let (top, left) = (window / columns.output, window % columns.output);
-            let at = |axis: &Axis, o: usize, k: usize| {
+            let at = |axis: &PoolAxis, o: usize, k: usize| {
                 (axis.stride * o + axis.dilation * k).checked_sub(axis.begin).filter(|at| *at < axis.input)
             };
             let mut elements = (0..rows.kernel)
@@ -181,7 +181,7 @@ mod tests {
         dx
     }
 
-    fn pooled(axes: &[Axis; 2], x: &[f32]) -> Vec<f32> {
+    fn pooled(axes: &[PoolAxis; 2], x: &[f32]) -> Vec<f32> {
         let [rows, columns] = axes;
         let mut y = vec![f32::NEG_INFINITY; rows.output * columns.output];
         for (window, y) in y.iter_mut().enumerate() {
@@ -190,7 +190,7 @@ mod tests {
                 let column =
                     columns.stride * (window % columns.output) + columns.dilation * (k % columns.kernel);
                 let inside =
-                    |at: usize, axis: &Axis| at.checked_sub(axis.begin).filter(|at| *at < axis.input);
+                    |at: usize, axis: &PoolAxis| at.checked_sub(axis.begin).filter(|at| *at < axis.input);
                 if let (Some(row), Some(column)) = (inside(row, rows), inside(column, columns)) {
                     *y = y.max(x[row * columns.input + column]);
                 }
@@ -203,18 +203,18 @@ mod tests {
     fn the_first_maximum_gets_all_for_every_stride_and_padding() {
         let axes = [
             PLAIN,
-            Axis { stride: 1, output: 5, ..PLAIN },
-            Axis { stride: 3, output: 2, begin: 0, ..PLAIN },
-            Axis { kernel: 2, output: 2, begin: 0, ..PLAIN },
-            Axis { kernel: 2, dilation: 3, stride: 1, output: 2, begin: 0, ..PLAIN },
-            Axis { input: 40, output: 20, ..PLAIN },
+            PoolAxis { stride: 1, output: 5, ..PLAIN },
+            PoolAxis { stride: 3, output: 2, begin: 0, ..PLAIN },
+            PoolAxis { kernel: 2, output: 2, begin: 0, ..PLAIN },
+            PoolAxis { kernel: 2, dilation: 3, stride: 1, output: 2, begin: 0, ..PLAIN },
+            PoolAxis { input: 40, output: 20, ..PLAIN },
             // The last window hangs over the end.
-            Axis { input: 6, output: 4, ..PLAIN },
+            PoolAxis { input: 6, output: 4, ..PLAIN },
         ];
         for rows in axes {
             for columns in axes {
                 let axes = [rows, columns];
-                let windows = Windows::new(&axes).unwrap();
+                let windows = PoolWindows::new(&axes).unwrap();
                 // Few different numbers, so that maxima are equal; two channels.
                 let x: Vec<f32> = (0..2 * windows.input()).map(|index| ((index * 7919) % 5) as f32).collect();
                 let y: Vec<f32> = x.chunks(windows.input()).flat_map(|x| pooled(&axes, x)).collect();
@@ -233,8 +233,8 @@ mod tests {
 
     #[test]
     fn what_is_not_a_number_is_not_lost() {
-        let axis = Axis { input: 2, output: 1, kernel: 2, stride: 2, dilation: 1, begin: 0 };
-        let windows = Windows::new(&[axis]).unwrap();
+        let axis = PoolAxis { input: 2, output: 1, kernel: 2, stride: 2, dilation: 1, begin: 0 };
+        let windows = PoolWindows::new(&[axis]).unwrap();
         let mut dx = [0.0; 2];
         max_pool_gradient(&windows, &[1.0, f32::NAN], &[f32::NAN], &[3.0], &mut dx);
         assert_eq!(dx, [3.0, 0.0]);
@@ -242,8 +242,8 @@ mod tests {
 
     #[test]
     fn windows_without_elements_are_refused() {
-        assert!(Windows::new(&[]).is_none());
-        assert!(Windows::new(&[Axis { stride: 0, ..PLAIN }]).is_none());
-        assert!(Windows::new(&[PLAIN; 14]).is_none());
+        assert!(PoolWindows::new(&[]).is_none());
+        assert!(PoolWindows::new(&[PoolAxis { stride: 0, ..PLAIN }]).is_none());
+        assert!(PoolWindows::new(&[PLAIN; 14]).is_none());
     }
 }

@@ -2,13 +2,13 @@
 
 use multiversion::multiversion;
 
-use super::exponential::{LEAST, exp_of_negative};
-use super::{LANES, add_up, sum_of_products};
+use super::exponential::{LEAST, exp_nonpositive};
+use super::lanes::{LANES, add_up, sum_of_products};
 
 /// `exp(x − max x) / Σ exp(x − max x)` for rows of that width.
 ///
-/// Shares that would be denormal numbers are zero: a window that is masked by -100 has nothing else, and the products
-/// with its values took twenty times as long (Swin, ONNX Runtime 1.32).
+/// Results that would be denormal numbers are flushed to zero. Attention masked by adding -100 (Swin) has many of them, and
+/// the matrix product that follows took twenty times as long with them (ONNX Runtime 1.32).
 #[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2+fma"))]
 pub(in crate::session) fn softmax(x: &[f32], width: usize, y: &mut [f32]) {
     let width = width.max(1);
@@ -37,7 +37,7 @@ fn largest(x: &[f32]) -> f32 {
     lanes.into_iter().fold(f32::NEG_INFINITY, larger)
 }
 
-/// The last numbers of a row, and as many that have no share as it takes to fill the lanes.
+/// The last numbers of a row, padded with -∞, whose exponential is zero.
 #[inline(always)]
 fn padded(rest: &[f32]) -> [f32; LANES] {
     let mut lanes = [f32::NEG_INFINITY; LANES];
@@ -63,7 +63,7 @@ fn exponentials(x: &[f32], most: f32, y: &mut [f32]) -> f32 {
 
 #[inline(always)]
 fn exponential(x: f32) -> f32 {
-    if x < LEAST { 0.0 } else { exp_of_negative(x) }
+    if x < LEAST { 0.0 } else { exp_nonpositive(x) }
 }
 
 /// `(g − Σ g·y)·y` for rows of that width.
@@ -102,10 +102,10 @@ mod tests {
     }
 
     #[test]
-    fn shares_are_zero_rather_than_denormal() {
+    fn denormal_results_are_flushed_to_zero() {
         let mut y = [f32::NAN; 5];
         softmax(&[0.0, -100.0, -80.0, f32::NEG_INFINITY, 0.0], 5, &mut y);
-        assert_eq!(y, [0.5, 0.0, exp_of_negative(-80.0) * 0.5, 0.0, 0.5]);
+        assert_eq!(y, [0.5, 0.0, exp_nonpositive(-80.0) * 0.5, 0.0, 0.5]);
         softmax(&[0.0, -87.0, 0.0, 0.0, 0.0], 5, &mut y);
         assert_eq!(y, [0.25, 0.0, 0.25, 0.25, 0.25]);
     }

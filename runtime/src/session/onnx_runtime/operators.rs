@@ -3,6 +3,7 @@
 mod gelu;
 mod max_pool;
 mod softmax;
+mod task;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -15,10 +16,8 @@ use ort::value::TensorElementType;
 use self::gelu::Gelu;
 use self::max_pool::MaxPoolGradient;
 use self::softmax::Softmax;
+use self::task::ELEMENTS_PER_TASK;
 use crate::session::kernels;
-
-/// Elements that one task of a thread pool computes, about: enough that handing it out costs nothing.
-const TASK: usize = 1 << 14;
 
 /// The operators, for one session: `ort` does not let threads share them.
 pub(super) fn domain() -> ort::Result<OperatorDomain> {
@@ -116,7 +115,7 @@ fn tasks<'a>(
     result: &'a mut [f32],
     width: usize,
 ) -> Vec<Mutex<Task<'a>>> {
-    let height = (TASK / width).max(1);
+    let height = (ELEMENTS_PER_TASK / width).max(1);
     let mut heights = rows.chunks(height);
     let parts = left.chunks(height * width).zip(right.chunks(height * width));
     parts

@@ -31,7 +31,7 @@ fn adapt_graph(graph: &mut GraphProto, nodes: &mut BTreeMap<String, Named>) {
         tensors.filter_map(|tensor| Some((tensor.name.clone()?, tensor.dims.len()))).collect();
     for node in &mut graph.node {
         let operator = node.op_type.clone().unwrap_or_default();
-        let name = name_of(node).to_owned();
+        let name = node_name(node).to_owned();
         match operator.as_str() {
             "Conv" | "ConvTranspose" | "ConvInteger" => spell_kernel(node, &ranks),
             "MaxPool" | "AveragePool" => spell_strides(node),
@@ -50,7 +50,7 @@ fn adapt_graph(graph: &mut GraphProto, nodes: &mut BTreeMap<String, Named>) {
 }
 
 /// A node's name, or that of its first output where it has none.
-pub(super) fn name_of(node: &NodeProto) -> &str {
+pub(super) fn node_name(node: &NodeProto) -> &str {
     match node.name.as_deref() {
         None | Some("") => node.output.first().map_or("", String::as_str),
         Some(name) => name,

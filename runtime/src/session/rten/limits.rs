@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use rten_onnx::onnx::{DataType, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 
-use super::adapt::{attribute, name_of};
-use super::{VERSION, failed};
+use super::adapt::{attribute, node_name};
+use super::failure::{VERSION, failed};
 use crate::session::EngineError;
 
 /// Operators whose outputs are booleans of 0 and 1.
@@ -52,7 +52,7 @@ impl Checker {
         }
         for value in graph.input.iter().chain(&graph.output) {
             let name = value.name.as_deref().unwrap_or_default();
-            check_type(type_of(value)).map_err(|what| refused(name, "value", &what))?;
+            check_type(element_type(value)).map_err(|what| refused(name, "value", &what))?;
         }
         for node in &graph.node {
             self.node(graph, node, &booleans, depth)?;
@@ -71,7 +71,7 @@ impl Checker {
         depth: usize,
     ) -> Result<(), EngineError> {
         let operator = node.op_type.as_deref().unwrap_or_default();
-        let name = name_of(node);
+        let name = node_name(node);
         let what = match operator {
             "Cast" => cast(node, booleans),
             "Resize" | "Upsample" => resize(node),
@@ -109,7 +109,7 @@ fn check_type(element: Option<DataType>) -> Result<(), String> {
     }
 }
 
-fn type_of(value: &ValueInfoProto) -> Option<DataType> {
+fn element_type(value: &ValueInfoProto) -> Option<DataType> {
     value.r#type.as_ref()?.tensor_type.as_ref()?.elem_type
 }
 

@@ -1,6 +1,6 @@
 use mimir_bundle::{Norm, ThreatModel};
 
-use super::super::{Phase, Rule, Run};
+use super::super::{ApgdRun, RadiusPhase, StepRule};
 use super::*;
 use crate::attack::{Answer, Step};
 use crate::ball::Ball;
@@ -14,20 +14,20 @@ fn spec(steps: usize) -> ApgdSpec {
     ApgdSpec { steps, ..ApgdSpec::default() }
 }
 
-fn start(spec: &ApgdSpec, ball: Ball, point: &[f32]) -> Run {
-    Run::new(spec, Phase { ball, steps: spec.steps }, point, Track::new(point.to_vec()))
+fn start(spec: &ApgdSpec, ball: Ball, point: &[f32]) -> ApgdRun {
+    ApgdRun::new(spec, RadiusPhase { ball, steps: spec.steps }, point, Iterates::new(point.to_vec()))
 }
 
-fn rule(run: &mut Run) -> &mut Momentum {
+fn rule(run: &mut ApgdRun) -> &mut Momentum {
     match &mut run.rule {
-        Rule::Momentum(momentum) => momentum,
-        Rule::Sparse(_) => panic!("L1 has another rule"),
+        StepRule::Momentum(momentum) => momentum,
+        StepRule::Sparse(_) => panic!("L1 has another rule"),
     }
 }
 
 /// Drives one run over one pixel with those losses (of the random start, then after each step) and a gradient of 1.
 /// Returns the run after each observation.
-fn drive(spec: &ApgdSpec, losses: &[f32], mut look: impl FnMut(usize, &mut Run)) {
+fn drive(spec: &ApgdSpec, losses: &[f32], mut look: impl FnMut(usize, &mut ApgdRun)) {
     let mut run = start(spec, ball(Norm::Linf, 0.5), &[0.5]);
     for (seen, loss) in losses.iter().enumerate() {
         run.observe(spec, &[0.5], &Answer { logits: &[], loss: *loss, gradient: &[1.0] });
@@ -120,7 +120,7 @@ fn a_halving_returns_to_the_best_point_and_its_gradient_with_the_old_momentum() 
     rule(&mut run).step_size = 0.1;
     let mut observe = |loss, gradient| {
         run.observe(&spec, &[0.5], &Answer { logits: &[], loss, gradient: &[gradient] });
-        (run.track.point()[0], run.track.previous()[0], rule(&mut run).step_size)
+        (run.iterates.point()[0], run.iterates.previous()[0], rule(&mut run).step_size)
     };
     let close = |(point, previous, step_size): (f32, f32, f32), want: (f32, f32, f32)| {
         let gap = (point - want.0).abs().max((previous - want.1).abs()).max((step_size - want.2).abs());
@@ -137,7 +137,7 @@ fn a_halving_returns_to_the_best_point_and_its_gradient_with_the_old_momentum() 
 
 #[test]
 fn the_first_of_equal_losses_stays_the_best_point() {
-    drive(&spec(10), &[1.0; 11], |_, run| assert_eq!(run.track.best(), [0.5]));
+    drive(&spec(10), &[1.0; 11], |_, run| assert_eq!(run.iterates.best(), [0.5]));
 }
 
 /// The algorithm once more, written from its description in double precision and without any regard for speed, to be
@@ -194,7 +194,7 @@ impl Literal {
         self.x = self.project(&mixed);
     }
 
-    fn book(&mut self, i: usize, steps: usize, loss: f32, gradient: &[f64]) {
+    fn record(&mut self, i: usize, steps: usize, loss: f32, gradient: &[f64]) {
         self.gradient = gradient.to_vec();
         self.history[i] = loss;
         if loss > self.loss_best {
@@ -271,7 +271,7 @@ fn compare(norm: Norm, steps: usize, clean: &[f32], losses: &[f32], gradients: &
         let answer = Answer { logits: &[], loss: *loss, gradient };
         let step = run.observe(&spec, clean, &answer);
         if seen > 0 {
-            literal.book(seen - 1, steps, *loss, &wide(gradient));
+            literal.record(seen - 1, steps, *loss, &wide(gradient));
         }
         assert_eq!(
             f64::from(rule(&mut run).step_size),
@@ -281,7 +281,7 @@ fn compare(norm: Norm, steps: usize, clean: &[f32], losses: &[f32], gradients: &
         assert_eq!(step == Step::Done, seen == steps);
         if seen < steps {
             literal.step(seen);
-            for (fast, slow) in run.track.point().iter().zip(&literal.x) {
+            for (fast, slow) in run.iterates.point().iter().zip(&literal.x) {
                 assert!((f64::from(*fast) - slow).abs() < 1e-5, "{norm:?}, {steps} steps, after {seen}");
             }
         }

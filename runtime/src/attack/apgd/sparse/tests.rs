@@ -1,7 +1,7 @@
 use mimir_bundle::attack::{ApgdSpec, RadiusSchedule};
 use mimir_bundle::{Norm, ThreatModel};
 
-use super::super::{Phase, Rule, Run};
+use super::super::{ApgdRun, RadiusPhase, StepRule};
 use super::*;
 use crate::attack::{Answer, Step};
 use crate::ball::Ball;
@@ -9,15 +9,15 @@ use crate::random::{Key, Stream};
 
 const EPSILON: f64 = 1.5;
 
-fn start(spec: &ApgdSpec, centre: &[f32], point: &[f32]) -> Run {
+fn start(spec: &ApgdSpec, centre: &[f32], point: &[f32]) -> ApgdRun {
     let ball = Ball::new(&ThreatModel { norm: Norm::L1, epsilon: EPSILON }).unwrap();
-    Run::new(spec, Phase { ball, steps: spec.steps }, centre, Track::new(point.to_vec()))
+    ApgdRun::new(spec, RadiusPhase { ball, steps: spec.steps }, centre, Iterates::new(point.to_vec()))
 }
 
-fn rule(run: &Run) -> &Sparse {
+fn rule(run: &ApgdRun) -> &Sparse {
     match &run.rule {
-        Rule::Sparse(sparse) => sparse,
-        Rule::Momentum(_) => panic!("L1 has another rule"),
+        StepRule::Sparse(sparse) => sparse,
+        StepRule::Momentum(_) => panic!("L1 has another rule"),
     }
 }
 
@@ -121,7 +121,7 @@ impl Literal {
         self.x = self.project(&v);
     }
 
-    fn book(&mut self, loss: f32, gradient: &[f64]) {
+    fn record(&mut self, loss: f32, gradient: &[f64]) {
         self.gradient = gradient.to_vec();
         if loss > self.loss_best {
             self.x_best = self.x.clone();
@@ -210,7 +210,7 @@ fn compare(
         let step = run.observe(&spec, clean, &Answer { logits: &[], loss: *loss, gradient });
         if seen > 0 {
             let before = literal.step_size;
-            literal.book(*loss, &wide(gradient));
+            literal.record(*loss, &wide(gradient));
             sparser += usize::from(literal.step_size > before);
         }
         let gap = (f64::from(rule(&run).step_size) - literal.step_size).abs();
@@ -218,11 +218,11 @@ fn compare(
         assert_eq!(step == Step::Done, seen == steps);
         if seen < steps {
             literal.step();
-            for (fast, slow) in run.track.point().iter().zip(&literal.x) {
+            for (fast, slow) in run.iterates.point().iter().zip(&literal.x) {
                 assert!((f64::from(*fast) - slow).abs() < 1e-5, "{steps} steps, after {seen}: {fast} {slow}");
             }
             // Which pixels are changed at all is a question of the last bit, so both go on from the same point.
-            literal.x = wide(run.track.point());
+            literal.x = wide(run.iterates.point());
         }
     }
     sparser

@@ -6,7 +6,7 @@ use mimir_bundle::kernels::GELU;
 use ort::operator::{BoxedKernel, ComputeContext, KernelContext, Operator, OperatorInput, OperatorOutput};
 use ort::value::TensorElementType;
 
-use super::TASK;
+use super::task::ELEMENTS_PER_TASK;
 use crate::session::kernels;
 
 pub(super) struct Gelu;
@@ -61,7 +61,7 @@ fn compute(context: &ComputeContext) -> ort::Result<()> {
     if !x.len().is_multiple_of(width) {
         return Err(ort::Error::new("the bias is not as long as a row"));
     }
-    let size = (TASK / width).max(1) * width;
+    let size = (ELEMENTS_PER_TASK / width).max(1) * width;
     let mut slopes = slopes.chunks_mut(size);
     let rows = x.chunks(size).zip(y.chunks_mut(size));
     let tasks: Vec<Mutex<Task>> =

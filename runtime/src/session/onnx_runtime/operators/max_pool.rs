@@ -6,8 +6,8 @@ use mimir_bundle::kernels::MAX_POOL_GRADIENT;
 use ort::operator::{BoxedKernel, ComputeContext, KernelContext, Operator, OperatorInput, OperatorOutput};
 use ort::value::TensorElementType;
 
-use super::TASK;
-use crate::session::kernels::{Axis, Windows, max_pool_gradient};
+use super::task::ELEMENTS_PER_TASK;
+use crate::session::kernels::{PoolAxis, PoolWindows, max_pool_gradient};
 
 pub(super) struct MaxPoolGradient;
 
@@ -55,9 +55,9 @@ struct Attributes {
 
 impl Attributes {
     /// The windows over images `[N, C, …]`, of which there are `[N, C, …]`.
-    fn windows(&self, x: &[i64], y: &[i64]) -> Option<Windows> {
+    fn windows(&self, x: &[i64], y: &[i64]) -> Option<PoolWindows> {
         let axis = |index: usize| {
-            Some(Axis {
+            Some(PoolAxis {
                 input: usize::try_from(*x.get(index + 2)?).ok()?,
                 output: usize::try_from(*y.get(index + 2)?).ok()?,
                 kernel: *self.kernel.get(index)?,
@@ -66,8 +66,8 @@ impl Attributes {
                 begin: *self.begins.get(index)?,
             })
         };
-        let axes: Option<Vec<Axis>> = (0..x.len().checked_sub(2)?).map(axis).collect();
-        Windows::new(&axes?)
+        let axes: Option<Vec<PoolAxis>> = (0..x.len().checked_sub(2)?).map(axis).collect();
+        PoolWindows::new(&axes?)
     }
 }
 
@@ -96,7 +96,7 @@ fn compute(attributes: &Attributes, context: &ComputeContext) -> ort::Result<()>
     if y.len() != channels * windows.output() || g.len() != y.len() {
         return Err(ort::Error::new("the inputs do not have the same windows"));
     }
-    let some = (TASK / windows.input()).max(1);
+    let some = (ELEMENTS_PER_TASK / windows.input()).max(1);
     let inputs = x.chunks(some * windows.input()).zip(dx.chunks_mut(some * windows.input()));
     let outputs = y.chunks(some * windows.output()).zip(g.chunks(some * windows.output()));
     let tasks: Vec<Mutex<Task>> =

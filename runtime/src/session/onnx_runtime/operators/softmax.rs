@@ -6,7 +6,7 @@ use mimir_bundle::kernels::SOFTMAX;
 use ort::operator::{BoxedKernel, ComputeContext, KernelContext, Operator, OperatorInput, OperatorOutput};
 use ort::value::TensorElementType;
 
-use super::TASK;
+use super::task::ELEMENTS_PER_TASK;
 use crate::session::kernels;
 
 pub(super) struct Softmax;
@@ -44,7 +44,7 @@ fn compute(context: &ComputeContext) -> ort::Result<()> {
     if width == 0 {
         return Err(ort::Error::new("the input has no rows"));
     }
-    let size = (TASK / width).max(1) * width;
+    let size = (ELEMENTS_PER_TASK / width).max(1) * width;
     let tasks: Vec<_> = x.chunks(size).zip(y.chunks_mut(size)).map(Mutex::new).collect();
     context.par_for(tasks.len(), 0, |index| {
         let mut task = tasks[index].lock().unwrap_or_else(PoisonError::into_inner);

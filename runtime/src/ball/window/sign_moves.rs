@@ -1,0 +1,45 @@
+//! L∞: every pixel at one of the two ends of its interval, stripes at first, then one sign a window and channel.
+
+use super::context::WindowContext;
+use super::square_window::Window;
+use crate::ball::arithmetic::unit_box;
+use crate::random::Stream;
+
+/// Vertical stripes: one sign for each channel and column.
+pub(super) fn start(context: &WindowContext, noise: &mut Stream, out: &mut [f32]) {
+    let (width, epsilon) = (context.image.width, context.ball.epsilon);
+    let channel = context.image.height * width;
+    for (out, centre) in out.chunks_exact_mut(channel).zip(context.centre.chunks_exact(channel)) {
+        for column in 0..width {
+            let change = epsilon * noise.sign();
+            for index in (column..channel).step_by(width) {
+                out[index] = unit_box(centre[index] + change);
+            }
+        }
+    }
+}
+
+/// WindowMoves all pixels of a window to one end, with one random sign a channel. Whether any of them was not there.
+pub(super) fn set(context: &WindowContext, window: Window, noise: &mut Stream, point: &mut [f32]) -> bool {
+    let mut differs = false;
+    for channel in 0..context.image.channels {
+        let change = context.ball.epsilon * noise.sign();
+        for pixels in window.rows(context.image, channel) {
+            for (value, clean) in point[pixels.clone()].iter_mut().zip(&context.centre[pixels]) {
+                let moved = unit_box(clean + change);
+                differs |= moved != *value;
+                *value = moved;
+            }
+        }
+    }
+    differs
+}
+
+/// Copies a window from one image to another.
+pub(super) fn copy(context: &WindowContext, window: Window, from: &[f32], to: &mut [f32]) {
+    for channel in 0..context.image.channels {
+        for pixels in window.rows(context.image, channel) {
+            to[pixels.clone()].copy_from_slice(&from[pixels]);
+        }
+    }
+}

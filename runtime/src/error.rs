@@ -1,0 +1,59 @@
+//! Why an evaluation stopped. None of these may be read as "robust".
+
+use mimir_bundle::attack::SpecError;
+
+use crate::archive::ArchiveError;
+use crate::ball::RadiusError;
+use crate::evaluation_set::SetError;
+use crate::model::ModelError;
+use crate::verify::VerifyError;
+
+/// Why an evaluation stopped.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvaluateError {
+    /// The engine failed.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The logits of every clean image have a number that is not finite.
+    #[error(
+        "the model returns a logit that is not finite for every one of the {0} images: nothing can be evaluated"
+    )]
+    NonFinite(usize),
+    /// What was finished could not be kept.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// A signal came before anything was known.
+    #[error("interrupted before the clean images were classified")]
+    Interrupted,
+    /// The images or labels cannot be evaluated.
+    #[error(transparent)]
+    Set(#[from] SetError),
+    /// The plan cannot be carried out.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A counterexample that the original model does not confirm: a defect of this program, or of the engine.
+    #[error("internal error: {0}")]
+    Verification(#[from] VerifyError),
+    /// A worker panicked: a defect of this program.
+    #[error("internal error: a worker panicked: {0}")]
+    WorkerPanicked(String),
+}
+
+/// Why a plan cannot be carried out.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// No ball has that radius.
+    #[error(transparent)]
+    Radius(#[from] RadiusError),
+    /// A parameter of an attack is out of its range.
+    #[error(transparent)]
+    Attack(#[from] SpecError),
+    /// An attack that stands twice in the list: the second would find nothing new and cost as much.
+    #[error("the attack {0} is listed twice; raise its `restarts` instead")]
+    Duplicate(&'static str),
+    /// Nobody to do the work.
+    #[error("workers is 0, must be at least 1")]
+    NoWorkers,
+}

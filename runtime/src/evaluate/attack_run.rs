@@ -1,0 +1,91 @@
+//! The attacks of one evaluation, one after the other, each on the images that are left.
+
+use std::time::Instant;
+
+use mimir_bundle::AttackSpec;
+
+use super::plan::{Control, Plan};
+use super::state::EvaluationState;
+use crate::attack::{Attack, AttackContext, DistanceGoal, WarmStart, WarmStartedFab};
+use crate::error::EvaluateError;
+use crate::evaluation_set::EvaluationSet;
+use crate::monitor::{Monitor, Stage};
+use crate::scheduler::{
+    self, AttackJob, AttackPosition, CleanPrediction, GateProgress, StopSignal, Votes, Worker,
+};
+
+/// What all attacks of an evaluation share.
+pub(super) struct AttackRun<'a> {
+    pub(super) set: &'a EvaluationSet<'a>,
+    pub(super) plan: &'a Plan,
+    pub(super) context: AttackContext,
+    pub(super) clean: &'a [CleanPrediction],
+    pub(super) gate: Option<&'a GateProgress>,
+    pub(super) control: &'a Control<'a>,
+    pub(super) monitor: &'a Monitor<'a>,
+}
+
+impl AttackRun<'_> {
+    fn job<'b>(&'b self, index: usize, attack: &'b dyn Attack) -> AttackJob<'b> {
+        AttackJob {
+            attack,
+            index: index as u16,
+            position: if index + 1 == self.plan.attacks.len() {
+                AttackPosition::Last
+            } else {
+                AttackPosition::Earlier
+            },
+            ball: self.context.ball,
+            distances: DistanceGoal::WithinBall,
+            set: self.set,
+            clean: self.clean,
+            votes: Votes(self.plan.votes),
+            archive: self.control.archive,
+            gate: self.gate,
+            monitor: self.monitor,
+            workers: self.plan.workers,
+        }
+    }
+
+    /// Runs one attack on every image that is left, and records what it found.
+    pub(super) fn attack(
+        &self,
+        workers: &mut [Worker],
+        index: usize,
+        spec: &AttackSpec,
+        attack: &dyn Attack,
+        stop: &StopSignal,
+        state: &mut EvaluationState,
+    ) -> Result<(), EvaluateError> {
+        let mut images = state.remaining();
+        if self.gate.is_some() {
+            // Those that are likely to fall decide a gate soonest.
+            let margin = |image: &usize| self.clean[*image].margin;
+            images.sort_by(|left, right| margin(left).total_cmp(&margin(right)));
+        }
+        self.monitor.start(Stage::Attack(spec.name()), images.len());
+        let started = Instant::now();
+        let units = scheduler::run(workers, &self.job(index, attack), &images, stop)?;
+        self.monitor.show();
+        state.record_attack(spec, self.context.classes, attack.units(), &images, &units, started.elapsed());
+        Ok(())
+    }
+
+    /// Searches the smallest distance of every image that is broken, from its counterexample.
+    pub(super) fn find_distances(
+        &self,
+        workers: &mut [Worker],
+        stop: &StopSignal,
+        state: &mut EvaluationState,
+    ) -> Result<(), EvaluateError> {
+        let starts: Vec<WarmStart> = state.warm_starts().collect();
+        let Some(store) = self.control.archive.counterexamples() else { return Ok(()) };
+        let images: Vec<usize> = starts.iter().map(|start| start.image).collect();
+        let attack = WarmStartedFab::new(&starts, store, &self.context);
+        self.monitor.start(Stage::Curve, images.len());
+        let job = self.job(self.plan.attacks.len(), &attack);
+        let job = AttackJob { distances: DistanceGoal::Smallest, gate: None, ..job };
+        state.record_distances(&scheduler::run(workers, &job, &images, stop)?);
+        Ok(())
+    }
+}

@@ -1,0 +1,210 @@
+//! What is known of each image while the attacks go on.
+
+use std::time::Duration;
+
+use mimir_bundle::AttackSpec;
+
+use super::outcome::{AttackResult, Ending, Evaluation, ImageOutcome, PassCounts, Verdict};
+use crate::attack::{WarmStart, uses_margin};
+use crate::evaluation_set::EvaluationSet;
+use crate::journal::{Outcome, Quantity, Record};
+use crate::scheduler::{CleanPrediction, StopSignal, UnitRecords};
+
+/// Verdicts as far as they are known.
+pub(super) struct EvaluationState<'a> {
+    clean: &'a [CleanPrediction],
+    outcomes: Vec<ImageOutcome>,
+    slots: Vec<Option<u64>>,
+    /// Attacks that were done with each image.
+    done: Vec<usize>,
+    /// The first attack that met a number that is not finite, and could not finish.
+    non_finite: Vec<Option<(String, Quantity)>>,
+    attacks: Vec<AttackResult>,
+}
+
+impl<'a> EvaluationState<'a> {
+    /// After the clean pass: images that are classified correctly count as robust until something breaks them.
+    pub(super) fn new(set: &EvaluationSet, clean: &'a [CleanPrediction]) -> Self {
+        let outcomes = clean.iter().zip(set.labels()).enumerate().map(|(image, (clean, label))| {
+            let verdict = match clean.prediction {
+                None => Verdict::NonFinite { attack: None, quantity: Quantity::Logits },
+                Some(class) if class == *label => Verdict::StillRobust,
+                Some(_) => Verdict::Misclassified,
+            };
+            ImageOutcome {
+                image,
+                label: *label,
+                clean_prediction: clean.prediction,
+                verdict,
+                closest: None,
+                passes: PassCounts::default(),
+            }
+        });
+        Self {
+            clean,
+            outcomes: outcomes.collect(),
+            slots: vec![None; clean.len()],
+            done: vec![0; clean.len()],
+            non_finite: vec![None; clean.len()],
+            attacks: Vec::new(),
+        }
+    }
+
+    /// Images that count as robust so far, in the order of the set.
+    pub(super) fn remaining(&self) -> Vec<usize> {
+        let left = self.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::StillRobust);
+        left.map(|outcome| outcome.image).collect()
+    }
+
+    /// Images that are broken, with what a search for smaller distances starts from.
+    pub(super) fn warm_starts(&self) -> impl Iterator<Item = WarmStart> {
+        self.outcomes.iter().zip(&self.slots).filter_map(|(outcome, slot)| match outcome.verdict {
+            Verdict::Broken { prediction, .. } => {
+                slot.map(|slot| WarmStart { image: outcome.image, target: prediction, slot })
+            }
+            _ => None,
+        })
+    }
+
+    /// Records the distances that searches outside the plan found.
+    pub(super) fn record_distances(&mut self, units: &UnitRecords) {
+        for record in &units.records {
+            self.update_closest(record.image as usize, std::slice::from_ref(record));
+        }
+    }
+
+    /// Records what an attack with so many units per image did on those images.
+    pub(super) fn record_attack(
+        &mut self,
+        spec: &AttackSpec,
+        classes: usize,
+        units_per_image: usize,
+        images: &[usize],
+        units: &UnitRecords,
+        elapsed: Duration,
+    ) {
+        let mut result = AttackResult {
+            name: spec.name().to_owned(),
+            spec: spec.clone(),
+            uses_margin: uses_margin(spec, classes),
+            attacked: images.len(),
+            broken: 0,
+            non_finite: 0,
+            still_robust: 0,
+            unfinished: images.len(),
+            zero_gradients: 0,
+            seconds: elapsed.as_secs_f64(),
+            model_seconds: units.model_time.as_secs_f64(),
+            passes: PassCounts::default(),
+        };
+        for records in units.records.chunk_by(|left, right| left.image == right.image) {
+            self.record_image(spec, units_per_image, records, &mut result);
+        }
+        result.still_robust = result.attacked - result.broken - result.non_finite;
+        self.attacks.push(result);
+    }
+
+    /// Takes in the records of one image, by unit.
+    fn record_image(
+        &mut self,
+        spec: &AttackSpec,
+        units: usize,
+        records: &[Record],
+        result: &mut AttackResult,
+    ) {
+        let image = records[0].image as usize;
+        let end = records.iter().position(|record| ends_image(&record.outcome));
+        let counted = &records[..end.map_or(records.len(), |end| end + 1)];
+        let passes = counted.iter().fold(PassCounts::default(), |sum, record| sum + passes(record));
+        result.passes += passes;
+        self.outcomes[image].passes += passes;
+        self.update_closest(image, counted);
+        result.zero_gradients += usize::from(counted.iter().any(|record| record.zero_gradient));
+        match end.map(|end| &records[end]) {
+            Some(record) => {
+                self.settle(spec, record);
+                let is_broken = matches!(record.outcome, Outcome::Broken { .. });
+                result.broken += usize::from(is_broken);
+                result.non_finite += usize::from(!is_broken);
+                result.unfinished -= 1;
+            }
+            None if records.len() == units => {
+                self.done[image] += 1;
+                result.unfinished -= 1;
+            }
+            None => {}
+        }
+        let quantity = counted.iter().find_map(|record| match record.outcome {
+            Outcome::NonFinite { quantity, .. } if quantity != Quantity::Logits => Some(quantity),
+            _ => None,
+        });
+        if let (Some(quantity), None) = (quantity, &self.non_finite[image]) {
+            self.non_finite[image] = Some((spec.name().to_owned(), quantity));
+        }
+    }
+
+    /// Keeps the smallest distances that minimum-norm searches found.
+    fn update_closest(&mut self, image: usize, records: &[Record]) {
+        let known = self.outcomes[image].closest;
+        let all = records.iter().filter_map(|record| record.closest).chain(known);
+        self.outcomes[image].closest = all.min_by(f64::total_cmp);
+    }
+
+    /// The final verdict of an image, from the unit that decided it.
+    fn settle(&mut self, spec: &AttackSpec, record: &Record) {
+        let image = record.image as usize;
+        let attack = spec.name().to_owned();
+        self.outcomes[image].verdict = match record.outcome {
+            Outcome::Broken { step, prediction, distance, slot } => {
+                self.slots[image] = slot;
+                let restarts = spec.restarts();
+                let target = record.unit as usize / restarts;
+                Verdict::Broken {
+                    attack,
+                    target: spec.targets().and_then(|_| self.clean[image].targets.get(target).copied()),
+                    restart: record.unit as usize % restarts,
+                    step: step as usize,
+                    prediction: prediction as usize,
+                    distance,
+                }
+            }
+            Outcome::NonFinite { quantity, .. } => Verdict::NonFinite { attack: Some(attack), quantity },
+            Outcome::Spent => return,
+        };
+    }
+
+    /// The evaluation, after a plan of so many attacks.
+    pub(super) fn finish(mut self, attacks: usize, stop: &StopSignal) -> Evaluation {
+        for (image, outcome) in self.outcomes.iter_mut().enumerate() {
+            if outcome.verdict != Verdict::StillRobust {
+                continue;
+            }
+            outcome.verdict = match self.non_finite[image].take() {
+                _ if self.done[image] < attacks => Verdict::Unfinished,
+                Some((attack, quantity)) => Verdict::NonFinite { attack: Some(attack), quantity },
+                None => Verdict::StillRobust,
+            };
+        }
+        let clean = PassCounts { forwards: self.outcomes.len() as u64, backwards: 0 };
+        let unfinished = self.outcomes.iter().any(|outcome| outcome.verdict == Verdict::Unfinished);
+        let ending = match () {
+            () if !unfinished => Ending::Complete,
+            () if stop.is_interrupted() => Ending::Interrupted,
+            () => Ending::GateDecided,
+        };
+        Evaluation { outcomes: self.outcomes, attacks: self.attacks, ending, clean, slots: self.slots }
+    }
+}
+
+/// Whether no later unit of the image matters.
+fn ends_image(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Broken { .. } => true,
+        Outcome::NonFinite { quantity, .. } => *quantity == Quantity::Logits,
+        Outcome::Spent => false,
+    }
+}
+
+fn passes(record: &Record) -> PassCounts {
+    PassCounts { forwards: u64::from(record.forwards), backwards: u64::from(record.backwards) }
+}

@@ -1,0 +1,126 @@
+//! The two seams between attacks and models: ask for logits, ask for gradients.
+//!
+//! Both have two real sides: ONNX Runtime sessions ([`crate::session`]) and a linear classifier whose worst case is
+//! known in closed form ([`crate::linear`]). Images are rows of `C·H·W` pixels in `[0, 1]`, channel-major. Answers
+//! are borrowed from the model, which overwrites them at the next call: nothing is allocated in an attack's loop.
+
+mod batches;
+
+use mimir_bundle::ImageShape;
+use ndarray::{Array1, Array2, ArrayView2};
+
+pub(crate) use batches::Batches;
+
+/// An error from evaluating a model: what the engine said, and about which model.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{model}: {message}")]
+pub struct ModelError {
+    /// Which of the sessions, e.g. `original model` or `gradient graph`.
+    pub model: String,
+    /// What the engine said.
+    pub message: String,
+}
+
+/// Maps a batch of images to logits.
+pub trait Classifier: Send {
+    /// Shape of one image.
+    fn image_shape(&self) -> ImageShape;
+
+    /// Number of classes, `K ≥ 2`.
+    fn classes(&self) -> usize;
+
+    /// Most rows that a call takes, `B ≥ 1`.
+    fn batch(&self) -> usize;
+
+    /// Logits `[B, K]` of images `[R, C·H·W]`, `1 ≤ R ≤ B`: the first `R` rows are theirs, the others mean nothing.
+    ///
+    /// A row comes out the same to the last bit for every `R ≥ 2`; for `R = 1` only where `B = 1`.
+    ///
+    /// # Errors
+    /// When the engine fails; non-finite logits are not an error here, the caller knows the image.
+    fn logits(&mut self, images: ArrayView2<f32>) -> Result<&Array2<f32>, ModelError>;
+}
+
+/// A loss that gradient graphs are made for. Attacks maximise it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Loss {
+    /// `-log softmax(z)[y]` of logits `z` and label `y`.
+    CrossEntropy,
+    /// Difference of logits ratio: `-(z_y - max_{j≠y} z_j) / (z_(1) - z_(3))`, with `z_(r)` the r-th largest. Needs three
+    /// classes.
+    Dlr,
+    /// Targeted difference of logits ratio: `-(z_y - z_t) / (z_(1) - (z_(3) + z_(4)) / 2)`. Needs a target and four
+    /// classes.
+    TargetedDlr,
+    /// `z_t - z_y`. Needs a target.
+    Margin,
+}
+
+/// The classes that the loss of one image refers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LabelAndTarget {
+    /// The true class, `y`.
+    pub label: usize,
+    /// The class that a targeted loss draws towards, `t`; untargeted losses have none.
+    pub target: Option<usize>,
+}
+
+/// What one forward and one backward pass give for a batch.
+#[derive(Debug, Clone)]
+pub struct GradientBatch {
+    /// `[B, K]`, from the gradient graph: may differ from the original model's in the last bits.
+    pub logits: Array2<f32>,
+    /// `[B]`, the loss that the attack maximises, one per image.
+    pub loss: Array1<f32>,
+    /// `[B, C·H·W]`, gradient of each image's own loss.
+    pub gradient: Array2<f32>,
+}
+
+impl GradientBatch {
+    /// Room for the answers about `batch` images.
+    pub fn zeros(batch: usize, classes: usize, pixels: usize) -> Self {
+        Self {
+            logits: Array2::zeros((batch, classes)),
+            loss: Array1::zeros(batch),
+            gradient: Array2::zeros((batch, pixels)),
+        }
+    }
+}
+
+/// Maps a full batch of images to losses and input gradients.
+pub trait Differentiable: Send {
+    /// Most rows that a call takes, `B ≥ 1`.
+    fn batch(&self) -> usize;
+
+    /// Logits, loss and input gradient of images `[R, C·H·W]` with labels and targets `[R]`, `1 ≤ R ≤ B`, in the first `R` rows.
+    ///
+    /// # Errors
+    /// When the engine fails; non-finite values are not an error here, the caller knows the image.
+    fn loss_gradient(
+        &mut self,
+        images: ArrayView2<f32>,
+        pairs: &[LabelAndTarget],
+    ) -> Result<&GradientBatch, ModelError>;
+}
+
+/// Makes the models of one worker thread. Two workers never share a session.
+pub trait ModelSource: Sync {
+    /// The original model, forward only: it alone decides whether an image is broken.
+    ///
+    /// # Errors
+    /// When the engine refuses the model.
+    fn classifier(&self) -> Result<Box<dyn Classifier>, ModelError>;
+
+    /// The fastest form of the model, forward only: logits equal to the original's up to rounding. It answers the
+    /// queries of attacks without gradients.
+    ///
+    /// # Errors
+    /// When the engine refuses the model.
+    fn search_classifier(&self) -> Result<Box<dyn Classifier>, ModelError>;
+
+    /// The gradient graph with that loss.
+    ///
+    /// # Errors
+    /// When there is no graph for that loss, or the engine refuses it.
+    fn differentiable(&self, loss: Loss) -> Result<Box<dyn Differentiable>, ModelError>;
+}

@@ -1,0 +1,56 @@
+//! How a worker asks its models about a batch of proposals, and hands each search its row of the answer.
+
+use std::time::{Duration, Instant};
+
+use ndarray::{Array2, ArrayView2};
+
+use super::workers::Worker;
+use crate::attack::{Answer, Query};
+use crate::model::{GradientBatch, LabelAndTarget, ModelError};
+
+/// The answers about one batch.
+pub(crate) enum Answers<'m> {
+    /// Logits only.
+    Logits(&'m Array2<f32>),
+    /// From a gradient graph.
+    Gradient(&'m GradientBatch),
+}
+
+impl Worker<'_> {
+    /// Asks about a batch of proposals, and adds the time that the model took to `spent`.
+    pub(crate) fn ask(
+        &mut self,
+        query: Query,
+        images: &ArrayView2<f32>,
+        pairs: &[LabelAndTarget],
+        spent: &mut Duration,
+    ) -> Result<Answers<'_>, ModelError> {
+        let started = Instant::now();
+        let answers = match query {
+            Query::Forward => self.search_classifier()?.logits(images.view()).map(Answers::Logits),
+            Query::Gradient(loss) => {
+                self.gradient(loss)?.loss_gradient(images.view(), pairs).map(Answers::Gradient)
+            }
+        };
+        *spent += started.elapsed();
+        answers
+    }
+}
+
+impl Answers<'_> {
+    /// The answer about one row.
+    pub(crate) fn row(&self, row: usize) -> Answer<'_> {
+        match self {
+            Self::Logits(logits) => Answer { logits: row_slice(logits, row), loss: 0.0, gradient: &[] },
+            Self::Gradient(batch) => Answer {
+                logits: row_slice(&batch.logits, row),
+                loss: batch.loss[row],
+                gradient: row_slice(&batch.gradient, row),
+            },
+        }
+    }
+}
+
+fn row_slice(array: &Array2<f32>, row: usize) -> &[f32] {
+    array.row(row).to_slice().expect("answers are in standard layout")
+}

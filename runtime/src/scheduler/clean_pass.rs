@@ -1,0 +1,83 @@
+//! The clean pass: what the original model says about every image as it is, once for all attacks.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use super::confirmation::{Confirmation, Votes, ask_original};
+use super::stop_signal::StopSignal;
+use super::workers::{self, Worker};
+use crate::error::EvaluateError;
+use crate::evaluation_set::EvaluationSet;
+use crate::logits::margin;
+use crate::model::Batches;
+use crate::monitor::Monitor;
+
+/// What the original model says about a clean image.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct CleanPrediction {
+    /// Predicted class; `None` where a logit is not finite.
+    pub(crate) prediction: Option<usize>,
+    /// `z_y - max of the others`.
+    pub(crate) margin: f32,
+    /// Wrong classes by falling logit, equal ones by class: the targets of targeted attacks.
+    pub(crate) targets: Arc<[usize]>,
+}
+
+/// Classifies all images, all workers at once; keeps at most that many targets of each.
+pub(crate) fn classify(
+    workers: &mut [Worker],
+    set: &EvaluationSet,
+    votes: Votes,
+    most_targets: usize,
+    stop: &StopSignal,
+    monitor: &Monitor,
+) -> Result<Vec<CleanPrediction>, EvaluateError> {
+    let next = AtomicUsize::new(0);
+    let parts = workers::run_on_all(workers, stop, |worker| {
+        let mut batches = Batches::for_classifier(worker.original());
+        let mut rows = vec![vec![0.0; set.pixels_per_image()]; batches.size()];
+        let mut parts = Vec::new();
+        while !stop.is_set() {
+            let start = next.fetch_add(batches.size(), Relaxed);
+            let count = set.count().saturating_sub(start).min(batches.size());
+            if count == 0 {
+                break;
+            }
+            for (row, image) in rows.iter_mut().zip(start..start + count) {
+                set.read(image, row)?;
+            }
+            let pixels = rows[..count].iter().map(Vec::as_slice);
+            let confirmations = ask_original(worker.original(), &mut batches, pixels, votes)?;
+            let labels = &set.labels()[start..];
+            let clean: Vec<CleanPrediction> = confirmations
+                .iter()
+                .zip(labels)
+                .map(|(confirmation, label)| CleanPrediction::new(confirmation, *label, most_targets))
+                .collect();
+            let correct = clean.iter().zip(labels).filter(|(image, label)| image.prediction == Some(**label));
+            monitor.classified(count, correct.count());
+            parts.push((start, clean));
+        }
+        Ok(parts)
+    })?;
+    if stop.is_interrupted() {
+        return Err(EvaluateError::Interrupted);
+    }
+    let mut parts: Vec<(usize, Vec<CleanPrediction>)> = parts.into_iter().flatten().collect();
+    parts.sort_by_key(|(start, _)| *start);
+    Ok(parts.into_iter().flat_map(|(_, clean)| clean).collect())
+}
+
+impl CleanPrediction {
+    fn new(confirmation: &Confirmation, label: usize, most_targets: usize) -> Self {
+        let logits = &confirmation.logits;
+        let mut targets: Vec<usize> = (0..logits.len()).filter(|class| *class != label).collect();
+        targets.sort_by(|left, right| logits[*right].total_cmp(&logits[*left]));
+        targets.truncate(most_targets);
+        Self {
+            prediction: confirmation.is_finite.then_some(confirmation.prediction),
+            margin: margin(logits, label),
+            targets: targets.into(),
+        }
+    }
+}

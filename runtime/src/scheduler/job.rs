@@ -1,0 +1,68 @@
+//! One attack on one set of images: what all workers share while it runs, and what they return.
+
+use std::time::Duration;
+
+use super::clean_pass::CleanPrediction;
+use super::confirmation::Votes;
+use super::gate_progress::GateProgress;
+use super::stop_signal::StopSignal;
+use crate::archive::Archive;
+use crate::attack::{Attack, DistanceGoal};
+use crate::ball::Ball;
+use crate::evaluation_set::EvaluationSet;
+use crate::journal::Record;
+use crate::monitor::Monitor;
+
+/// Whether another attack follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AttackPosition {
+    Earlier,
+    Last,
+}
+
+/// One attack on one set.
+#[derive(Clone, Copy)]
+pub(crate) struct AttackJob<'a> {
+    pub(crate) attack: &'a dyn Attack,
+    /// Position in the plan.
+    pub(crate) index: u16,
+    pub(crate) position: AttackPosition,
+    pub(crate) ball: Ball,
+    pub(crate) distances: DistanceGoal,
+    pub(crate) set: &'a EvaluationSet<'a>,
+    /// One entry per image of the set.
+    pub(crate) clean: &'a [CleanPrediction],
+    pub(crate) votes: Votes,
+    pub(crate) archive: &'a Archive,
+    pub(crate) gate: Option<&'a GateProgress>,
+    pub(crate) monitor: &'a Monitor<'a>,
+    /// Workers that share the units.
+    pub(crate) workers: usize,
+}
+
+/// The units that have ended: of one worker, or of all.
+#[derive(Debug, Default)]
+pub(crate) struct UnitRecords {
+    /// Of all workers: those of an earlier run included, by image and unit.
+    pub(crate) records: Vec<Record>,
+    /// Time spent inside the models, summed over the workers.
+    pub(crate) model_time: Duration,
+}
+
+impl AttackJob<'_> {
+    /// An image is broken, or its logits are not finite.
+    pub(super) fn image_out(&self, stop: &StopSignal) {
+        self.monitor.image_out();
+        if let Some(gate) = self.gate {
+            gate.image_out(stop);
+        }
+    }
+
+    /// The attack has spent its budget on an image and not broken it.
+    pub(super) fn image_robust(&self, stop: &StopSignal) {
+        self.monitor.image_finished();
+        if let (Some(gate), AttackPosition::Last) = (self.gate, self.position) {
+            gate.image_robust(stop);
+        }
+    }
+}

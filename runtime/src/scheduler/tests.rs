@@ -1,0 +1,380 @@
+//! What can go wrong with a model or a worker, on models made for it. The normal course is tested in `evaluate`.
+
+use mimir_bundle::{ImageShape, Norm, ThreatModel};
+use ndarray::{Array2, ArrayView2};
+
+use super::*;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crate::archive::Archive;
+use crate::attack::{Answer, Attack, AttackContext, CleanImage, DistanceGoal, Query, Search, Step};
+use crate::ball::Ball;
+use crate::evaluation_set::EvaluationSet;
+use crate::journal::{Outcome, Quantity, Record};
+use crate::model::{
+    Classifier, Differentiable, GradientBatch, LabelAndTarget, Loss, ModelError, ModelSource,
+};
+use crate::monitor::{Monitor, Silent};
+
+const SHAPE: ImageShape = ImageShape { channels: 1, height: 1, width: 2 };
+
+/// What the models of these tests do with an image of two pixels: `p` and `q`. The logits are `(1 - q, q)`.
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    None,
+    /// The gradient graph sees logits `(0.5, 0.5 - 1e-6)`: every iterate looks broken.
+    CriesWolf,
+    /// NaN where `p > 0.8`, in the gradient graph only.
+    Nan(Quantity),
+    /// NaN where `p > 0.8`, also from the original model.
+    NanForReal,
+    /// Panics where `p > 0.8`.
+    Panics,
+}
+
+#[derive(Clone)]
+struct FaultyModel {
+    fault: Fault,
+    batch: usize,
+    logits: Array2<f32>,
+    answers: GradientBatch,
+}
+
+impl FaultyModel {
+    fn new(fault: Fault, batch: usize) -> Self {
+        let answers = GradientBatch::zeros(batch, 2, 2);
+        Self { fault, batch, logits: Array2::zeros((batch, 2)), answers }
+    }
+}
+
+impl Classifier for FaultyModel {
+    fn image_shape(&self) -> ImageShape {
+        SHAPE
+    }
+
+    fn classes(&self) -> usize {
+        2
+    }
+
+    fn batch(&self) -> usize {
+        self.batch
+    }
+
+    fn logits(&mut self, images: ArrayView2<f32>) -> Result<&Array2<f32>, ModelError> {
+        for (row, image) in images.rows().into_iter().enumerate() {
+            let spoilt = image[0] > 0.8 && matches!(self.fault, Fault::NanForReal);
+            self.logits[[row, 0]] = if spoilt { f32::NAN } else { 1.0 - image[1] };
+            self.logits[[row, 1]] = image[1];
+        }
+        Ok(&self.logits)
+    }
+}
+
+impl Differentiable for FaultyModel {
+    fn batch(&self) -> usize {
+        self.batch
+    }
+
+    fn loss_gradient(
+        &mut self,
+        images: ArrayView2<f32>,
+        _: &[LabelAndTarget],
+    ) -> Result<&GradientBatch, ModelError> {
+        let GradientBatch { logits, loss, gradient } = &mut self.answers;
+        for (row, image) in images.rows().into_iter().enumerate() {
+            let bad = image[0] > 0.8;
+            assert!(!(bad && matches!(self.fault, Fault::Panics)), "image {row} is cursed");
+            let spoil = |quantity| {
+                let spoilt = match self.fault {
+                    Fault::Nan(spoilt) => spoilt == quantity,
+                    Fault::NanForReal => quantity == Quantity::Logits,
+                    _ => false,
+                };
+                if bad && spoilt { f32::NAN } else { 0.0 }
+            };
+            let (first, second) = match self.fault {
+                Fault::CriesWolf => (0.5, 0.5 - 1e-6),
+                _ => (1.0 - image[1], image[1]),
+            };
+            logits[[row, 0]] = first + spoil(Quantity::Logits);
+            logits[[row, 1]] = second;
+            loss[row] = image[1] + spoil(Quantity::Loss);
+            gradient[[row, 0]] = spoil(Quantity::Gradient);
+            gradient[[row, 1]] = 1.0;
+        }
+        Ok(&self.answers)
+    }
+}
+
+impl ModelSource for FaultyModel {
+    fn classifier(&self) -> Result<Box<dyn Classifier>, ModelError> {
+        Ok(Box::new(self.clone()))
+    }
+
+    fn search_classifier(&self) -> Result<Box<dyn Classifier>, ModelError> {
+        self.classifier()
+    }
+
+    fn differentiable(&self, _: Loss) -> Result<Box<dyn Differentiable>, ModelError> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+/// Attacks images `(0.1, q)` of class 0 with L∞ 0.1; one is `(1, 0.3)`, so that a fault has something to act on.
+fn attack(model: &FaultyModel, attack: &dyn Attack, workers: usize) -> Result<UnitRecords, EvaluateError> {
+    run_with(model, attack, workers, &Archive::none())
+}
+
+fn run_with(
+    model: &FaultyModel,
+    attack: &dyn Attack,
+    workers: usize,
+    archive: &Archive,
+) -> Result<UnitRecords, EvaluateError> {
+    let images = images();
+    let labels = vec![0; images.nrows()];
+    let set = EvaluationSet::new(&images, &labels).unwrap();
+    let clean = CleanPrediction { prediction: Some(0), margin: 0.1, targets: Arc::new([1]) };
+    let clean = vec![clean; images.nrows()];
+    let (interrupted, monitor) = (AtomicBool::new(false), Monitor::new(&Silent, images.nrows()));
+    let job = AttackJob {
+        attack,
+        index: 0,
+        position: AttackPosition::Last,
+        ball: ball(),
+        distances: DistanceGoal::WithinBall,
+        set: &set,
+        clean: &clean,
+        votes: Votes(1),
+        archive,
+        gate: None,
+        monitor: &monitor,
+        workers,
+    };
+    let all: Vec<usize> = (0..images.nrows()).collect();
+    let mut workers = Worker::create(model, workers).unwrap();
+    run(&mut workers, &job, &all, &StopSignal::new(&interrupted))
+}
+
+/// `q` is 0.301, 0.303, … 0.499: those above 0.4 can be broken, which is every image from 50 on.
+fn images() -> Array2<f32> {
+    let mut images = Array2::from_shape_fn((100, 2), |(row, pixel)| [0.1, 0.301 + 0.002 * row as f32][pixel]);
+    images[[7, 0]] = 1.0;
+    images
+}
+
+fn ball() -> Ball {
+    Ball::new(&ThreatModel { norm: Norm::Linf, epsilon: 0.1 }).unwrap()
+}
+
+fn apgd() -> Box<dyn Attack> {
+    named("apgd-ce")
+}
+
+fn named(name: &str) -> Box<dyn Attack> {
+    let spec = mimir_bundle::AttackSpec::named(name).unwrap();
+    let context = AttackContext {
+        ball: ball(),
+        seed: 0,
+        image: SHAPE,
+        classes: 2,
+        distances: DistanceGoal::WithinBall,
+    };
+    crate::attack::attack(&spec, &context).unwrap()
+}
+
+fn broken(report: &UnitRecords) -> Vec<usize> {
+    let broken = report.records.iter().filter(|record| matches!(record.outcome, Outcome::Broken { .. }));
+    broken.map(|record| record.image as usize).collect()
+}
+
+fn passes(report: &UnitRecords) -> (u64, u64) {
+    let sum = |count: fn(&Record) -> u32| report.records.iter().map(|record| u64::from(count(record))).sum();
+    (sum(|record| record.forwards), sum(|record| record.backwards))
+}
+
+#[test]
+fn broken_images_leave_early_and_the_rest_spend_their_budget() {
+    let report = attack(&FaultyModel::new(Fault::None, 100), apgd().as_ref(), 1).unwrap();
+    assert_eq!(broken(&report), (50..100).collect::<Vec<_>>());
+    let (forwards, backwards) = passes(&report);
+    let robust_steps = 50 * 101;
+    assert!((robust_steps + 50..robust_steps + 50 * 10).contains(&backwards), "{backwards}");
+    // Each broken image costs one confirmation.
+    assert_eq!(forwards, backwards + 50);
+}
+
+/// The gradient graph alone never breaks an image: the searches go on, and what is found is what the original says.
+#[test]
+fn a_refuted_search_goes_on_where_it_was() {
+    for batch in [1, 7, 100] {
+        for workers in [1, 2] {
+            let honest = attack(&FaultyModel::new(Fault::None, batch), apgd().as_ref(), workers).unwrap();
+            let wolf = attack(&FaultyModel::new(Fault::CriesWolf, batch), apgd().as_ref(), workers).unwrap();
+            let outcomes = |report: &UnitRecords| {
+                let outcomes = report.records.iter().map(|record| (record.image, record.outcome));
+                outcomes.collect::<Vec<_>>()
+            };
+            assert_eq!(outcomes(&wolf), outcomes(&honest), "batch {batch}, {workers} workers");
+            let (forwards, backwards) = passes(&wolf);
+            // Every iterate was confirmed or refuted.
+            assert_eq!((forwards, backwards), (2 * backwards, passes(&honest).1));
+        }
+    }
+}
+
+/// The others are attacked as if nothing was.
+#[test]
+fn a_number_that_is_not_finite_ends_the_search_of_its_image_only() {
+    let honest = attack(&FaultyModel::new(Fault::None, 7), apgd().as_ref(), 1).unwrap();
+    let cases = [
+        // Only the gradient graph: the original model says that its own logits are finite.
+        (Fault::Nan(Quantity::Logits), Quantity::Gradient),
+        (Fault::Nan(Quantity::Loss), Quantity::Loss),
+        (Fault::Nan(Quantity::Gradient), Quantity::Gradient),
+        (Fault::NanForReal, Quantity::Logits),
+    ];
+    for (fault, quantity) in cases {
+        for workers in [1, 2] {
+            let report = attack(&FaultyModel::new(fault, 7), apgd().as_ref(), workers).unwrap();
+            for (record, other) in report.records.iter().zip(&honest.records) {
+                if record.image == 7 {
+                    assert_eq!(record.outcome, Outcome::NonFinite { step: 0, quantity }, "{fault:?}");
+                } else {
+                    assert_eq!(record, other, "{fault:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_an_earlier_run_has_finished_is_not_searched_again() {
+    let whole = attack(&FaultyModel::new(Fault::None, 7), apgd().as_ref(), 1).unwrap();
+    let (journal, finished) = (tempfile::tempdir().unwrap(), whole.records[..60].to_vec());
+    let journal = journal.path().join("journal");
+    let header = crate::journal::Header::new();
+    let open = crate::journal::Journal::create(&journal, &header).unwrap();
+    let archive = Archive::none().with_journal(open, finished);
+    let resumed = run_with(&FaultyModel::new(Fault::None, 32), apgd().as_ref(), 2, &archive).unwrap();
+    assert_eq!(resumed.records, whole.records);
+    drop(archive);
+    // Only what was missing was appended.
+    let (_, appended) = crate::journal::Journal::resume(&journal, &header).unwrap();
+    assert_eq!(appended.len(), 40);
+}
+
+#[test]
+fn a_panic_in_a_worker_ends_the_run_with_an_error() {
+    for workers in [1, 2, 3] {
+        let error = attack(&FaultyModel::new(Fault::Panics, 7), apgd().as_ref(), workers).unwrap_err();
+        assert!(matches!(&error, EvaluateError::WorkerPanicked(text) if text.contains("cursed")), "{error}");
+    }
+}
+
+/// Walks up the second pixel in tenths of the ball, without gradients, as often as it has units.
+struct Ladder {
+    units: usize,
+}
+
+struct LadderSearch {
+    clean: CleanImage,
+    /// Rungs before it moves: higher units wait longer, and so are slower.
+    rung: isize,
+}
+
+impl Attack for Ladder {
+    fn queries(&self) -> Vec<Query> {
+        vec![Query::Forward]
+    }
+
+    fn units(&self) -> usize {
+        self.units
+    }
+
+    /// The lowest unit is the slowest.
+    fn search(&self, clean: &CleanImage, unit: usize) -> Box<dyn Search + '_> {
+        let rung = -((self.units - 1 - unit) as isize) * 10;
+        Box::new(LadderSearch { clean: clean.clone(), rung })
+    }
+}
+
+impl Search for LadderSearch {
+    fn query(&self) -> Query {
+        Query::Forward
+    }
+
+    fn label_and_target(&self) -> LabelAndTarget {
+        LabelAndTarget { label: self.clean.label, target: None }
+    }
+
+    fn propose(&mut self, out: &mut [f32]) {
+        out.copy_from_slice(&self.clean.pixels);
+        out[1] += 0.01 * self.rung.max(0) as f32;
+    }
+
+    fn observe(&mut self, answer: &Answer) -> Step {
+        assert!(answer.gradient.is_empty());
+        self.rung += 1;
+        if self.rung > 10 { Step::Done } else { Step::Continue }
+    }
+}
+
+#[test]
+fn an_attack_without_gradients_needs_no_gradient_graph() {
+    let report = attack(&FaultyModel::new(Fault::None, 7), &Ladder { units: 1 }, 2).unwrap();
+    assert_eq!(broken(&report), (50..100).collect::<Vec<_>>());
+    assert_eq!(passes(&report).1, 0);
+    // 0.499 + 0.01 is the first rung above one half.
+    let last = report.records.last().unwrap();
+    assert!(matches!(last.outcome, Outcome::Broken { step: 1, prediction: 1, .. }), "{last:?}");
+}
+
+/// All units of the last images run side by side; a higher one that is faster does not change what is reported.
+#[test]
+fn the_lowest_unit_breaks_the_image_whatever_the_batch() {
+    let ladder = Ladder { units: 3 };
+    let lowest = |batch: usize, workers: usize| {
+        let report = attack(&FaultyModel::new(Fault::None, batch), &ladder, workers).unwrap();
+        let mut records = report.records;
+        records.dedup_by_key(|record| record.image);
+        records
+    };
+    let reference = lowest(1, 1);
+    assert_eq!(reference.len(), 100);
+    assert!(reference.iter().all(|record| record.unit == 0));
+    for (batch, workers) in [(7, 1), (100, 1), (100, 3), (300, 1)] {
+        assert_eq!(lowest(batch, workers), reference, "batch {batch}, {workers} workers");
+    }
+}
+
+#[test]
+fn an_interrupted_run_stops_with_what_it_has() {
+    let images = images();
+    let labels = vec![0; images.nrows()];
+    let set = EvaluationSet::new(&images, &labels).unwrap();
+    let clean = CleanPrediction { prediction: Some(0), margin: 0.1, targets: Arc::new([1]) };
+    let clean = vec![clean; images.nrows()];
+    let (interrupted, monitor) = (AtomicBool::new(true), Monitor::new(&Silent, images.nrows()));
+    let (archive, attack) = (Archive::none(), apgd());
+    let job = AttackJob {
+        attack: attack.as_ref(),
+        index: 0,
+        position: AttackPosition::Last,
+        ball: ball(),
+        distances: DistanceGoal::WithinBall,
+        set: &set,
+        clean: &clean,
+        votes: Votes(1),
+        archive: &archive,
+        gate: None,
+        monitor: &monitor,
+        workers: 2,
+    };
+    let model = FaultyModel::new(Fault::None, 7);
+    let mut workers = Worker::create(&model, 2).unwrap();
+    let stop = StopSignal::new(&interrupted);
+    let report = run(&mut workers, &job, &[1, 2, 3], &stop).unwrap();
+    assert!(report.records.is_empty() && stop.is_interrupted());
+}

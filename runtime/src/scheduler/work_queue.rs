@@ -1,0 +1,239 @@
+//! The units of one attack: which are to be done, and which no longer matter.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
+
+use crate::journal::{Outcome, Quantity, Record};
+
+/// No unit has broken the image.
+const NONE: u32 = u32::MAX;
+
+/// Units that a worker takes even where others have fewer.
+const FEWEST: usize = 2;
+
+/// One search: a unit of an attack on one image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct WorkItem {
+    /// Position in [`WorkQueue::images`].
+    position: usize,
+    /// Position in the evaluation set.
+    pub(super) image: usize,
+    pub(super) unit: u32,
+}
+
+/// How the end of a unit changes what is known of its image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ImageStatus {
+    /// Other units of it are open, or it was known to be out.
+    Unchanged,
+    /// It is out, and was not before.
+    Out,
+    /// Its last unit has ended, and none broke it.
+    Robust,
+    /// Its last unit has ended, but one of them could not be finished.
+    Undecided,
+}
+
+/// Units of all images, taken in the order unit by unit: the first of every image, then the second of those still in.
+///
+/// An image is out by the *lowest* unit that broke it. Higher units of it are dropped; lower ones that are under way go on,
+/// so that what is reported never depends on which of them was faster.
+#[derive(Debug)]
+pub(super) struct WorkQueue<'a> {
+    images: &'a [usize],
+    units: u32,
+    next: AtomicUsize,
+    /// Units that are handed out and have not ended or been dropped.
+    under_way: AtomicUsize,
+    /// What an earlier run has finished.
+    finished: HashSet<(usize, u32)>,
+    states: Vec<ImageProgress>,
+}
+
+/// The open units of one image.
+#[derive(Debug)]
+struct ImageProgress {
+    /// The lowest unit that took it out, or [`NONE`].
+    out_by: AtomicU32,
+    /// Units that have not ended.
+    open: AtomicU32,
+    /// Whether a unit ended early on a number that is not finite.
+    non_finite: AtomicBool,
+}
+
+impl<'a> WorkQueue<'a> {
+    /// The units `0..units` of those images, without what the records say is done.
+    pub(super) fn new(images: &'a [usize], units: usize, finished: &[&Record]) -> Self {
+        let units = units as u32;
+        let state = || ImageProgress {
+            out_by: AtomicU32::new(NONE),
+            open: AtomicU32::new(units),
+            non_finite: AtomicBool::new(false),
+        };
+        let mut queue = Self {
+            images,
+            units,
+            next: AtomicUsize::new(0),
+            under_way: AtomicUsize::new(0),
+            finished: HashSet::new(),
+            states: images.iter().map(|_| state()).collect(),
+        };
+        let positions: std::collections::HashMap<usize, usize> =
+            images.iter().enumerate().map(|(position, image)| (*image, position)).collect();
+        for record in finished {
+            let image = record.image as usize;
+            if let Some(position) = positions.get(&image).copied()
+                && queue.finished.insert((image, record.unit))
+            {
+                queue.complete(WorkItem { position, image, unit: record.unit }, &record.outcome);
+            }
+        }
+        queue
+    }
+
+    /// The next unit to search; `None` when all are handed out.
+    pub(super) fn take(&self) -> Option<WorkItem> {
+        let count = self.images.len();
+        loop {
+            let index = self.next.fetch_add(1, Relaxed);
+            if index >= count * self.units as usize {
+                return None;
+            }
+            let (unit, position) = ((index / count) as u32, index % count);
+            let item = WorkItem { position, image: self.images[position], unit };
+            if !self.is_dropped(item) && !self.finished.contains(&(item.image, unit)) {
+                self.under_way.fetch_add(1, Relaxed);
+                return Some(item);
+            }
+        }
+    }
+
+    /// A unit that was taken is no longer under way.
+    pub(super) fn release(&self) {
+        self.under_way.fetch_sub(1, Relaxed);
+    }
+
+    /// How many units each of so many workers should have under way, so that none is left without while another has
+    /// many. At least [`FEWEST`]: a smaller batch would be padded.
+    pub(super) fn fair_share(&self, workers: usize) -> usize {
+        let all = self.images.len() * self.units as usize;
+        let left = all.saturating_sub(self.next.load(Relaxed)) + self.under_way.load(Relaxed);
+        left.div_ceil(workers).max(FEWEST)
+    }
+
+    /// Whether the outcome of a unit no longer matters.
+    pub(super) fn is_dropped(&self, item: WorkItem) -> bool {
+        self.states[item.position].out_by.load(Relaxed) < item.unit
+    }
+
+    /// Counts the end of a unit.
+    pub(super) fn complete(&self, item: WorkItem, outcome: &Outcome) -> ImageStatus {
+        let state = &self.states[item.position];
+        let last = state.open.fetch_sub(1, Relaxed) == 1;
+        match outcome {
+            Outcome::Broken { .. } | Outcome::NonFinite { quantity: Quantity::Logits, .. } => {
+                let before = state.out_by.fetch_min(item.unit, Relaxed);
+                return if before == NONE { ImageStatus::Out } else { ImageStatus::Unchanged };
+            }
+            Outcome::NonFinite { .. } => state.non_finite.store(true, Relaxed),
+            Outcome::Spent => {}
+        }
+        match () {
+            () if !last || state.out_by.load(Relaxed) != NONE => ImageStatus::Unchanged,
+            () if state.non_finite.load(Relaxed) => ImageStatus::Undecided,
+            () => ImageStatus::Robust,
+        }
+    }
+
+    /// Images that are out, and images whose units have all ended without breaking them.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        let out = |state: &&ImageProgress| state.out_by.load(Relaxed) != NONE;
+        let robust = |state: &&ImageProgress| {
+            !out(state) && state.open.load(Relaxed) == 0 && !state.non_finite.load(Relaxed)
+        };
+        (self.states.iter().filter(out).count(), self.states.iter().filter(robust).count())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BROKEN: Outcome = Outcome::Broken { step: 3, prediction: 1, distance: 0.1, slot: None };
+
+    fn record(image: u32, unit: u32, outcome: Outcome) -> Record {
+        Record {
+            image,
+            attack: 0,
+            unit,
+            outcome,
+            forwards: 1,
+            backwards: 1,
+            zero_gradient: false,
+            closest: None,
+        }
+    }
+
+    fn taken(queue: &WorkQueue) -> Vec<(usize, u32)> {
+        std::iter::from_fn(|| queue.take()).map(|item| (item.image, item.unit)).collect()
+    }
+
+    #[test]
+    fn units_come_one_after_the_other_and_stop_for_images_that_are_out() {
+        let queue = WorkQueue::new(&[4, 7], 3, &[]);
+        let first = queue.take().unwrap();
+        assert_eq!((first.image, first.unit), (4, 0));
+        assert_eq!(queue.complete(first, &BROKEN), ImageStatus::Out);
+        assert_eq!(taken(&queue), [(7, 0), (7, 1), (7, 2)]);
+        assert_eq!(queue.counts(), (1, 0));
+    }
+
+    #[test]
+    fn the_lowest_unit_counts_whichever_is_faster() {
+        let queue = WorkQueue::new(&[4], 3, &[]);
+        let items: Vec<WorkItem> = std::iter::from_fn(|| queue.take()).collect();
+        assert_eq!(queue.complete(items[1], &BROKEN), ImageStatus::Out);
+        assert!(queue.is_dropped(items[2]) && !queue.is_dropped(items[1]) && !queue.is_dropped(items[0]));
+        assert_eq!(queue.complete(items[0], &BROKEN), ImageStatus::Unchanged);
+        assert!(queue.is_dropped(items[1]));
+    }
+
+    #[test]
+    fn the_last_unit_decides_what_became_of_an_image() {
+        let non_finite = Outcome::NonFinite { step: 0, quantity: Quantity::Gradient };
+        for (outcomes, want) in [
+            ([Outcome::Spent, Outcome::Spent], ImageStatus::Robust),
+            ([non_finite, Outcome::Spent], ImageStatus::Undecided),
+            ([BROKEN, Outcome::Spent], ImageStatus::Unchanged),
+            (
+                [Outcome::NonFinite { step: 0, quantity: Quantity::Logits }, Outcome::Spent],
+                ImageStatus::Unchanged,
+            ),
+        ] {
+            let queue = WorkQueue::new(&[4], 2, &[]);
+            let items: Vec<WorkItem> = std::iter::from_fn(|| queue.take()).collect();
+            queue.complete(items[0], &outcomes[0]);
+            assert_eq!(queue.complete(items[1], &outcomes[1]), want, "{outcomes:?}");
+        }
+    }
+
+    #[test]
+    fn workers_share_what_is_left() {
+        let queue = WorkQueue::new(&[4, 7, 9], 3, &[]);
+        assert_eq!((queue.fair_share(1), queue.fair_share(2), queue.fair_share(9)), (9, 5, 2));
+        let taken: Vec<WorkItem> = std::iter::from_fn(|| queue.take()).collect();
+        assert_eq!(queue.fair_share(2), 5);
+        taken.iter().for_each(|_| queue.release());
+        assert_eq!(queue.fair_share(2), 2);
+    }
+
+    /// A lower unit than the one that broke the image may have been under way when the earlier run was killed.
+    #[test]
+    fn what_an_earlier_run_finished_is_not_given_out_again() {
+        let records = [record(4, 1, BROKEN), record(7, 0, Outcome::Spent), record(7, 1, Outcome::Spent)];
+        let finished: Vec<&Record> = records.iter().collect();
+        let queue = WorkQueue::new(&[4, 7], 3, &finished);
+        assert_eq!(taken(&queue), [(4, 0), (7, 2)]);
+        assert_eq!(queue.counts(), (1, 0));
+    }
+}

@@ -1,0 +1,333 @@
+//! One worker's part of an attack: rounds of proposals and answers, until no unit is left.
+
+use std::collections::VecDeque;
+
+use super::confirmation::{Confirmation, ask_original};
+use super::job::{AttackJob, UnitRecords};
+use super::stop_signal::StopSignal;
+use super::work_queue::{ImageStatus, WorkItem, WorkQueue};
+use super::workers::Worker;
+use crate::attack::{Answer, CleanImage, DistanceGoal, Query, Search, Step};
+use crate::error::EvaluateError;
+use crate::journal::{Outcome, Quantity, Record};
+use crate::logits::{all_finite, looks_broken};
+use crate::model::{Batches, LabelAndTarget};
+
+/// A search under way.
+struct ActiveSearch<'a> {
+    item: WorkItem,
+    clean: CleanImage,
+    search: Box<dyn Search + 'a>,
+    /// Iterates asked about so far.
+    asked: u32,
+    forwards: u32,
+    backwards: u32,
+    zero_gradient: bool,
+}
+
+/// A point that the original model is to be asked about.
+struct Candidate<'a> {
+    active: ActiveSearch<'a>,
+    pixels: Box<[f32]>,
+    kind: CandidateKind,
+    /// What the search said after this iterate.
+    next: Step,
+}
+
+/// Why the original model is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum CandidateKind {
+    /// The iterate looks misclassified, within the ball.
+    Broken,
+    /// The search's logits are not finite.
+    NonFinite,
+    /// The search has ended, and keeps this as its closest misclassified point.
+    Closest,
+}
+
+/// Searches that have a proposal to make, one queue for each query that the attack announces.
+type Waiting<'a> = Vec<(Query, VecDeque<ActiveSearch<'a>>)>;
+
+/// The state of one worker during one attack.
+pub(super) struct WorkerLoop<'a, 'w, 's> {
+    worker: &'w mut Worker<'s>,
+    job: &'a AttackJob<'a>,
+    queue: &'a WorkQueue<'a>,
+    stop: &'a StopSignal<'a>,
+    waiting: Waiting<'a>,
+    /// Searches in the current batch, in the order of its rows.
+    round: Vec<ActiveSearch<'a>>,
+    candidates: Vec<Candidate<'a>>,
+    proposals: Batches,
+    confirmations: Batches,
+    pairs: Vec<LabelAndTarget>,
+    done: UnitRecords,
+}
+
+impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
+    pub(super) fn new(
+        worker: &'w mut Worker<'s>,
+        job: &'a AttackJob<'a>,
+        queue: &'a WorkQueue<'a>,
+        stop: &'a StopSignal<'a>,
+    ) -> Self {
+        let (rows, pixels) = (worker.original().batch(), worker.original().image_shape().pixels());
+        Self {
+            waiting: job.attack.queries().into_iter().map(|query| (query, VecDeque::new())).collect(),
+            round: Vec::with_capacity(rows),
+            candidates: Vec::new(),
+            proposals: Batches::new(rows, pixels),
+            confirmations: Batches::new(rows, pixels),
+            pairs: vec![LabelAndTarget { label: 0, target: None }; rows],
+            done: UnitRecords::default(),
+            worker,
+            job,
+            queue,
+            stop,
+        }
+    }
+
+    /// Works until every unit has ended, or something stops all workers.
+    pub(super) fn run(mut self) -> Result<UnitRecords, EvaluateError> {
+        while !self.stop.is_set() {
+            self.refill()?;
+            if self.candidates.len() >= self.confirmations.size() {
+                self.confirm()?;
+            } else if let Some(queue) = self.longest_queue() {
+                self.ask(queue)?;
+            } else if !self.candidates.is_empty() {
+                self.confirm()?;
+            } else {
+                break;
+            }
+        }
+        Ok(self.done)
+    }
+
+    /// Begins searches until some queue must have a full batch, or this worker has its share of what is left.
+    fn refill(&mut self) -> Result<(), EvaluateError> {
+        let capacity = self.proposals.size() * self.waiting.len();
+        let mut waiting: usize = self.waiting.iter().map(|(_, queue)| queue.len()).sum();
+        while waiting < capacity && waiting + self.candidates.len() < self.queue.fair_share(self.job.workers)
+        {
+            let Some(item) = self.queue.take() else { break };
+            let active = ActiveSearch::start(self.job, item)?;
+            enqueue(&mut self.waiting, active);
+            waiting += 1;
+        }
+        Ok(())
+    }
+
+    /// The queue that fills a batch best.
+    fn longest_queue(&self) -> Option<usize> {
+        let lengths = self.waiting.iter().map(|(_, queue)| queue.len()).enumerate();
+        lengths.filter(|(_, length)| *length > 0).max_by_key(|(_, length)| *length).map(|(index, _)| index)
+    }
+
+    /// One round: a proposal from each of a batch of searches, one call of the model, an answer to each.
+    fn ask(&mut self, queue: usize) -> Result<(), EvaluateError> {
+        let query = self.propose(queue);
+        if self.round.is_empty() {
+            return Ok(());
+        }
+        let images = self.proposals.filled(self.round.len());
+        let pairs = &self.pairs[..images.nrows()];
+        let answers = self.worker.ask(query, &images, pairs, &mut self.done.model_time)?;
+        let asked = self.round.len();
+        let mut ended = Vec::new();
+        for (row, mut active) in self.round.drain(..).enumerate() {
+            let answer = answers.row(row);
+            active.count(query);
+            let pixels = self.proposals.row(row);
+            match active.take_answer(&answer, pixels, self.job) {
+                AnswerOutcome::Continues => enqueue(&mut self.waiting, active),
+                AnswerOutcome::Candidate(kind, next) => {
+                    self.candidates.push(Candidate { active, pixels: pixels.into(), kind, next });
+                }
+                AnswerOutcome::Spent => ended.push((active, Outcome::Spent)),
+                AnswerOutcome::NonFinite(quantity) => {
+                    let step = active.asked - 1;
+                    ended.push((active, Outcome::NonFinite { step, quantity }));
+                }
+            }
+        }
+        self.job.monitor.stepped(asked);
+        for (active, outcome) in ended {
+            self.finish(active, outcome)?;
+        }
+        Ok(())
+    }
+
+    /// Fills a batch with proposals of a queue; leaves out what no longer matters.
+    fn propose(&mut self, queue: usize) -> Query {
+        let (query, queue) = &mut self.waiting[queue];
+        while self.round.len() < self.proposals.size() {
+            let Some(mut active) = queue.pop_front() else { break };
+            if self.queue.is_dropped(active.item) {
+                self.queue.release();
+                continue;
+            }
+            let row = self.round.len();
+            self.pairs[row] = active.search.label_and_target();
+            active.search.propose(self.proposals.row_mut(row));
+            self.round.push(active);
+        }
+        *query
+    }
+
+    /// A search has ended with nothing found; an attack that minimises the distance may have a point to show.
+    fn finish(&mut self, active: ActiveSearch<'a>, outcome: Outcome) -> Result<(), EvaluateError> {
+        match active.search.closest() {
+            Some(point) if outcome == Outcome::Spent => {
+                let pixels = point.into();
+                let kind = CandidateKind::Closest;
+                self.candidates.push(Candidate { active, pixels, kind, next: Step::Done });
+                Ok(())
+            }
+            _ => self.end(&active, outcome, None),
+        }
+    }
+
+    /// Asks the original model about a batch of candidates.
+    fn confirm(&mut self) -> Result<(), EvaluateError> {
+        self.candidates.retain(|candidate| {
+            let dropped = self.queue.is_dropped(candidate.active.item);
+            if dropped {
+                self.queue.release();
+            }
+            !dropped
+        });
+        let count = self.candidates.len().min(self.confirmations.size());
+        let candidates: Vec<Candidate> = self.candidates.drain(..count).collect();
+        let rows = candidates.iter().map(|candidate| candidate.pixels.as_ref());
+        let votes = self.job.votes;
+        let confirmations = ask_original(self.worker.original(), &mut self.confirmations, rows, votes)?;
+        for (mut candidate, confirmation) in candidates.into_iter().zip(confirmations) {
+            candidate.active.forwards += votes.0 as u32;
+            self.decide(candidate, &confirmation)?;
+        }
+        Ok(())
+    }
+
+    /// What the answer of the original model means for a candidate.
+    fn decide(&mut self, candidate: Candidate<'a>, confirmation: &Confirmation) -> Result<(), EvaluateError> {
+        let Candidate { active, pixels, kind, next } = candidate;
+        let distance = self.job.ball.distance(&active.clean.pixels, &pixels);
+        let (is_wrong, step) = (confirmation.prediction != active.clean.label, active.asked - 1);
+        match kind {
+            CandidateKind::Closest => {
+                let confirmed = (is_wrong && confirmation.is_finite).then_some(distance);
+                self.end(&active, Outcome::Spent, confirmed)
+            }
+            _ if !confirmation.is_finite => {
+                self.end(&active, Outcome::NonFinite { step, quantity: Quantity::Logits }, None)
+            }
+            CandidateKind::NonFinite => {
+                self.end(&active, Outcome::NonFinite { step, quantity: Quantity::Gradient }, None)
+            }
+            CandidateKind::Broken if is_wrong => {
+                let slot = self.job.archive.store(&pixels)?;
+                let prediction = confirmation.prediction as u32;
+                self.end(&active, Outcome::Broken { step, prediction, distance, slot }, Some(distance))
+            }
+            CandidateKind::Broken if next == Step::Done => self.finish(active, Outcome::Spent),
+            CandidateKind::Broken => {
+                enqueue(&mut self.waiting, active);
+                Ok(())
+            }
+        }
+    }
+
+    /// Keeps the record of a unit and counts what it means for its image.
+    fn end(
+        &mut self,
+        active: &ActiveSearch<'a>,
+        outcome: Outcome,
+        closest: Option<f64>,
+    ) -> Result<(), EvaluateError> {
+        let record = Record {
+            image: active.item.image as u32,
+            attack: self.job.index,
+            unit: active.item.unit,
+            outcome,
+            forwards: active.forwards,
+            backwards: active.backwards,
+            zero_gradient: active.zero_gradient,
+            closest,
+        };
+        self.job.archive.append(&record)?;
+        self.done.records.push(record);
+        self.queue.release();
+        match self.queue.complete(active.item, &outcome) {
+            ImageStatus::Unchanged => {}
+            ImageStatus::Out => self.job.image_out(self.stop),
+            ImageStatus::Robust => self.job.image_robust(self.stop),
+            ImageStatus::Undecided => self.job.monitor.image_finished(),
+        }
+        Ok(())
+    }
+}
+
+/// Puts a search into the queue of its next query.
+fn enqueue<'a>(waiting: &mut Waiting<'a>, active: ActiveSearch<'a>) {
+    let query = active.search.query();
+    let queue = waiting.iter_mut().find(|(announced, _)| *announced == query);
+    let (_, queue) = queue.expect("attacks announce every query that their searches make");
+    queue.push_back(active);
+}
+
+/// What an answer means for a search.
+enum AnswerOutcome {
+    Continues,
+    Candidate(CandidateKind, Step),
+    Spent,
+    NonFinite(Quantity),
+}
+
+impl ActiveSearch<'_> {
+    fn count(&mut self, query: Query) {
+        self.asked += 1;
+        self.forwards += 1;
+        self.backwards += u32::from(query != Query::Forward);
+    }
+
+    /// Shows the answer to the search, where all of it is finite.
+    fn take_answer(&mut self, answer: &Answer, pixels: &[f32], job: &AttackJob) -> AnswerOutcome {
+        if !all_finite(answer.logits) {
+            return AnswerOutcome::Candidate(CandidateKind::NonFinite, Step::Done);
+        }
+        if !answer.loss.is_finite() {
+            return AnswerOutcome::NonFinite(Quantity::Loss);
+        }
+        if !all_finite(answer.gradient) {
+            return AnswerOutcome::NonFinite(Quantity::Gradient);
+        }
+        if self.backwards == 1 && !answer.gradient.is_empty() {
+            self.zero_gradient = answer.gradient.iter().all(|value| *value == 0.0);
+        }
+        let counts = self.search.counts() && job.distances == DistanceGoal::WithinBall;
+        let next = self.search.observe(answer);
+        let CleanImage { pixels: clean, label, .. } = &self.clean;
+        match next {
+            _ if counts && looks_broken(answer.logits, *label) && job.ball.contains(clean, pixels) => {
+                AnswerOutcome::Candidate(CandidateKind::Broken, next)
+            }
+            Step::Continue => AnswerOutcome::Continues,
+            Step::Done => AnswerOutcome::Spent,
+        }
+    }
+}
+
+impl<'a> ActiveSearch<'a> {
+    /// Starts the search of a unit.
+    fn start(job: &'a AttackJob<'a>, item: WorkItem) -> Result<Self, EvaluateError> {
+        let clean = CleanImage {
+            image: item.image,
+            pixels: job.set.image(item.image)?,
+            label: job.set.labels()[item.image],
+            targets: job.clean[item.image].targets.clone(),
+        };
+        let search = job.attack.search(&clean, item.unit as usize);
+        Ok(Self { item, clean, search, asked: 0, forwards: 0, backwards: 0, zero_gradient: false })
+    }
+}
