@@ -14,7 +14,7 @@ use mimir_runtime::tune::{Overrides, session_plan};
 
 use crate::engines::Engines;
 use crate::failure::{Blame, Failure, OrBlame, failure};
-use crate::options::{Options, eot_of};
+use crate::options::Options;
 
 /// A classifier, how it is to be executed, and what is unusual about it.
 #[derive(Debug)]
@@ -208,8 +208,8 @@ impl Graphs {
 /// Evaluations that decide what the model predicts: as many as the attacks average over, where it has random operators.
 fn votes(classifier: &ImageClassifier, attacks: &[AttackSpec]) -> Result<(usize, Option<Warning>), Failure> {
     let nodes = classifier.random_operators();
-    let most = attacks.iter().max_by_key(|attack| eot_of(attack));
-    let votes = most.map_or(1, eot_of);
+    let most = attacks.iter().max_by_key(|attack| attack.eot());
+    let votes = most.map_or(1, AttackSpec::eot);
     match (nodes.is_empty(), votes) {
         (true, 1) => Ok((1, None)),
         (true, eot) => {

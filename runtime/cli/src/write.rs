@@ -29,13 +29,19 @@ pub(crate) fn write(
 ) -> Result<Report, Failure> {
     let written = match evaluation.ending {
         Ending::Interrupted => write_partial(folder, &description, evaluation),
-        Ending::Complete | Ending::GateDecided => write_all(folder, options, description, evaluation, archive),
+        Ending::Complete | Ending::GateDecided => {
+            write_all(folder, options, description, evaluation, archive)
+        }
     };
     let way_out = "what was finished is kept: mend that, and run again with --resume";
     written.context(way_out).or_blame(Blame::Storage)
 }
 
-fn write_partial(folder: &ReportFolder, description: &RunDescription, evaluation: &Evaluation) -> Result<Report> {
+fn write_partial(
+    folder: &ReportFolder,
+    description: &RunDescription,
+    evaluation: &Evaluation,
+) -> Result<Report> {
     // Those of an earlier run do not belong to this report.
     folder.remove(CERTIFICATE)?;
     folder.remove(ADVERSARIAL)?;

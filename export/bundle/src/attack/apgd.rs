@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::range::{InvalidParameter, count, first_invalid, fraction, positive};
+use super::parameter::{Parameter, Parameters};
 
 /// Parameters of APGD (Croce and Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse
 /// parameter-free attacks", ICML 2020, algorithm 1).
@@ -62,19 +62,32 @@ impl Default for ApgdSpec {
     }
 }
 
-impl ApgdSpec {
-    pub(super) fn invalid_parameter(&self) -> Option<InvalidParameter> {
-        first_invalid([
-            count("steps", self.steps),
-            count("restarts", self.restarts),
-            count("eot", self.eot),
-            fraction("rho", self.rho),
-            fraction("momentum", self.momentum),
-            positive("initial_step", self.initial_step),
-            fraction("first_period", self.first_period),
-            fraction("period_decrement", self.period_decrement),
-            fraction("shortest_period", self.shortest_period),
-        ])
+impl Parameters for ApgdSpec {
+    fn parameters(&mut self) -> Vec<Parameter<'_>> {
+        let Self {
+            steps,
+            restarts,
+            eot,
+            // Has no range, and follows from the preset.
+            radius_schedule: _,
+            rho,
+            momentum,
+            initial_step,
+            first_period,
+            period_decrement,
+            shortest_period,
+        } = self;
+        vec![
+            Parameter::count("steps", steps),
+            Parameter::count("restarts", restarts),
+            Parameter::count("eot", eot),
+            Parameter::fraction("rho", rho),
+            Parameter::fraction("momentum", momentum),
+            Parameter::positive("initial_step", initial_step),
+            Parameter::fraction("first_period", first_period),
+            Parameter::fraction("period_decrement", period_decrement),
+            Parameter::fraction("shortest_period", shortest_period),
+        ]
     }
 }
 
@@ -94,8 +107,11 @@ impl Default for TargetedApgdSpec {
     }
 }
 
-impl TargetedApgdSpec {
-    pub(super) fn invalid_parameter(&self) -> Option<InvalidParameter> {
-        first_invalid([count("targets", self.targets)]).or_else(|| self.apgd.invalid_parameter())
+impl Parameters for TargetedApgdSpec {
+    fn parameters(&mut self) -> Vec<Parameter<'_>> {
+        let Self { targets, apgd } = self;
+        let mut parameters = vec![Parameter::count("targets", targets)];
+        parameters.extend(apgd.parameters());
+        parameters
     }
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::range::{InvalidParameter, count, first_invalid, fraction, positive};
+use super::parameter::{Parameter, Parameters};
 
 /// Parameters of FAB (Croce and Hein, "Minimally distorted adversarial examples with a fast adaptive boundary attack",
 /// ICML 2020).
@@ -28,15 +28,16 @@ impl Default for FabSpec {
     }
 }
 
-impl FabSpec {
-    pub(super) fn invalid_parameter(&self) -> Option<InvalidParameter> {
-        first_invalid([
-            count("steps", self.steps),
-            count("restarts", self.restarts),
-            fraction("alpha_max", self.alpha_max),
-            positive("overshoot", self.overshoot),
-            fraction("backward", self.backward),
-        ])
+impl Parameters for FabSpec {
+    fn parameters(&mut self) -> Vec<Parameter<'_>> {
+        let Self { steps, restarts, alpha_max, overshoot, backward } = self;
+        vec![
+            Parameter::count("steps", steps),
+            Parameter::count("restarts", restarts),
+            Parameter::fraction("alpha_max", alpha_max),
+            Parameter::positive("overshoot", overshoot),
+            Parameter::fraction("backward", backward),
+        ]
     }
 }
 
@@ -56,8 +57,11 @@ impl Default for TargetedFabSpec {
     }
 }
 
-impl TargetedFabSpec {
-    pub(super) fn invalid_parameter(&self) -> Option<InvalidParameter> {
-        first_invalid([count("targets", self.targets)]).or_else(|| self.fab.invalid_parameter())
+impl Parameters for TargetedFabSpec {
+    fn parameters(&mut self) -> Vec<Parameter<'_>> {
+        let Self { targets, fab } = self;
+        let mut parameters = vec![Parameter::count("targets", targets)];
+        parameters.extend(fab.parameters());
+        parameters
     }
 }

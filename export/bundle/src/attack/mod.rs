@@ -2,102 +2,106 @@
 //!
 //! Everything that changes what an attack finds is a parameter here, except the seed, the threat model and the model.
 //! Defaults are those of AutoAttack's standard evaluation for L∞ and L2 (Croce and Hein, ICML 2020).
+//!
+//! An attack is registered by one line in the list `attacks!` below. Its name, the names that the command line knows, its
+//! number of restarts and targets, the ranges of its parameters and the flags that reach it all follow from that line and
+//! from [`Parameters`] of its struct.
 
 mod apgd;
-mod baseline;
 mod fab;
-mod range;
+mod fgsm;
+mod noise;
+mod parameter;
+mod pgd;
+mod point;
 mod square;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use apgd::{ApgdSpec, RadiusSchedule, TargetedApgdSpec};
-pub use baseline::{FgsmSpec, NoiseSpec, PgdPoint, PgdSpec};
 pub use fab::{FabSpec, TargetedFabSpec};
-pub use range::SpecError;
+pub use fgsm::FgsmSpec;
+pub use noise::NoiseSpec;
+pub use parameter::{Argument, InvalidParameter, Parameter, Parameters, SpecError, Value};
+pub use pgd::PgdSpec;
+pub use point::PgdPoint;
 pub use square::SquareSpec;
 
-/// An attack with every parameter.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "attack", rename_all = "kebab-case")]
-pub enum AttackSpec {
+/// Makes the enum of all attacks, and what differs between them.
+macro_rules! attacks {
+    ($($(#[$documentation:meta])* $variant:ident($spec:ty) = $name:literal,)*) => {
+        /// An attack with every parameter.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[serde(tag = "attack")]
+        pub enum AttackSpec {
+            $($(#[$documentation])* #[serde(rename = $name)] $variant($spec),)*
+        }
+
+        impl AttackSpec {
+            /// The names of all attacks.
+            pub const NAMES: &'static [&'static str] = &[$($name),*];
+
+            /// Its name on the command line and in reports.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => $name,)*
+                }
+            }
+
+            /// The attack of that name with its default parameters; `None` where there is none.
+            pub fn named(name: &str) -> Option<Self> {
+                match name {
+                    $($name => Some(Self::$variant(<$spec>::default())),)*
+                    _ => None,
+                }
+            }
+
+            /// Its parameters by name, to be read or changed.
+            pub fn parameters(&mut self) -> Vec<Parameter<'_>> {
+                match self {
+                    $(Self::$variant(spec) => spec.parameters(),)*
+                }
+            }
+        }
+    };
+}
+
+attacks! {
     /// Auto-PGD on the cross entropy.
-    ApgdCe(ApgdSpec),
+    ApgdCe(ApgdSpec) = "apgd-ce",
     /// Auto-PGD on the difference of logits ratio.
-    ApgdDlr(ApgdSpec),
+    ApgdDlr(ApgdSpec) = "apgd-dlr",
     /// Auto-PGD on the targeted difference of logits ratio, one search for each target class.
-    ApgdT(TargetedApgdSpec),
+    ApgdT(TargetedApgdSpec) = "apgd-t",
     /// Fast adaptive boundary attack on the closest of all decision hyperplanes.
-    Fab(FabSpec),
+    Fab(FabSpec) = "fab",
     /// Fast adaptive boundary attack, one search for each target class.
-    FabT(TargetedFabSpec),
+    FabT(TargetedFabSpec) = "fab-t",
     /// Square attack: random search without gradients.
-    Square(SquareSpec),
+    Square(SquareSpec) = "square",
     /// Projected gradient ascent on the cross entropy with a fixed step.
-    Pgd(PgdSpec),
+    Pgd(PgdSpec) = "pgd",
     /// One full step along the gradient of the cross entropy.
-    Fgsm(FgsmSpec),
+    Fgsm(FgsmSpec) = "fgsm",
     /// Random points of the ball, without any gradient: what noise alone does.
-    Noise(NoiseSpec),
+    Noise(NoiseSpec) = "noise",
 }
 
 impl AttackSpec {
-    /// The names of all attacks.
-    pub const NAMES: &'static [&'static str] =
-        &["apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square", "pgd", "fgsm", "noise"];
-
-    /// Its name on the command line and in reports.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::ApgdCe(_) => "apgd-ce",
-            Self::ApgdDlr(_) => "apgd-dlr",
-            Self::ApgdT(_) => "apgd-t",
-            Self::Fab(_) => "fab",
-            Self::FabT(_) => "fab-t",
-            Self::Square(_) => "square",
-            Self::Pgd(_) => "pgd",
-            Self::Fgsm(_) => "fgsm",
-            Self::Noise(_) => "noise",
-        }
-    }
-
-    /// The attack of that name with its default parameters; `None` where there is none.
-    pub fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "apgd-ce" => Self::ApgdCe(ApgdSpec::default()),
-            "apgd-dlr" => Self::ApgdDlr(ApgdSpec::default()),
-            "apgd-t" => Self::ApgdT(TargetedApgdSpec::default()),
-            "fab" => Self::Fab(FabSpec::default()),
-            "fab-t" => Self::FabT(TargetedFabSpec::default()),
-            "square" => Self::Square(SquareSpec::default()),
-            "pgd" => Self::Pgd(PgdSpec::default()),
-            "fgsm" => Self::Fgsm(FgsmSpec::default()),
-            "noise" => Self::Noise(NoiseSpec::default()),
-            _ => return None,
-        })
-    }
-
     /// Independent runs on each image and target.
     pub fn restarts(&self) -> usize {
-        match self {
-            Self::ApgdCe(spec) | Self::ApgdDlr(spec) => spec.restarts,
-            Self::ApgdT(spec) => spec.apgd.restarts,
-            Self::Fab(spec) => spec.restarts,
-            Self::FabT(spec) => spec.fab.restarts,
-            Self::Square(spec) => spec.restarts,
-            Self::Pgd(spec) => spec.restarts,
-            Self::Fgsm(_) | Self::Noise(_) => 1,
-        }
+        self.count("restarts").unwrap_or(1)
     }
 
     /// Target classes that it aims at, one after the other; `None` for attacks without targets.
     pub fn targets(&self) -> Option<usize> {
-        match self {
-            Self::ApgdT(spec) => Some(spec.targets),
-            Self::FabT(spec) => Some(spec.targets),
-            _ => None,
-        }
+        self.count("targets")
+    }
+
+    /// Gradients that it averages at each step: more than 1 is an attack on the expectation over randomness.
+    pub fn eot(&self) -> usize {
+        self.count("eot").unwrap_or(1)
     }
 
     /// Checks every parameter against its range.
@@ -105,19 +109,28 @@ impl AttackSpec {
     /// # Errors
     /// Names the attack, the first parameter that is out of its range, its value and the range.
     pub fn check(&self) -> Result<(), SpecError> {
-        let invalid = match self {
-            Self::ApgdCe(spec) | Self::ApgdDlr(spec) => spec.invalid_parameter(),
-            Self::ApgdT(spec) => spec.invalid_parameter(),
-            Self::Fab(spec) => spec.invalid_parameter(),
-            Self::FabT(spec) => spec.invalid_parameter(),
-            Self::Square(spec) => spec.invalid_parameter(),
-            Self::Pgd(spec) => spec.invalid_parameter(),
-            Self::Fgsm(_) => None,
-            Self::Noise(spec) => spec.invalid_parameter(),
-        };
-        match invalid {
-            None => Ok(()),
-            Some(invalid) => Err(SpecError { attack: self.name(), invalid }),
+        let invalid = self.clone().parameters().iter().find_map(Parameter::invalid);
+        invalid.map_or(Ok(()), |invalid| Err(SpecError { attack: self.name(), invalid }))
+    }
+
+    /// Sets the parameter of that name, in its range or not; false, and no change, for an attack that has none of that name
+    /// and kind.
+    pub fn set(&mut self, name: &str, argument: Argument) -> bool {
+        let parameter = self.parameters().into_iter().find(|parameter| parameter.name == name);
+        parameter.is_some_and(|mut parameter| parameter.set(argument))
+    }
+
+    /// The value of the parameter of that name; `None` for an attack without it.
+    pub fn get(&self, name: &str) -> Option<Argument> {
+        let mut spec = self.clone();
+        let parameter = spec.parameters().into_iter().find(|parameter| parameter.name == name);
+        parameter.map(|parameter| parameter.argument())
+    }
+
+    fn count(&self, name: &str) -> Option<usize> {
+        match self.get(name) {
+            Some(Argument::Count(count)) => Some(count),
+            _ => None,
         }
     }
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::range::{InvalidParameter, count, first_invalid, fraction};
+use super::parameter::{Parameter, Parameters};
 
 /// Parameters of Square (Andriushchenko, Croce, Flammarion and Hein, "Square Attack: a query-efficient black-box
 /// adversarial attack via random search", ECCV 2020), as AutoAttack runs it.
@@ -24,12 +24,13 @@ impl Default for SquareSpec {
     }
 }
 
-impl SquareSpec {
-    pub(super) fn invalid_parameter(&self) -> Option<InvalidParameter> {
-        first_invalid([
-            count("queries", self.queries),
-            count("restarts", self.restarts),
-            fraction("p_init", self.p_init),
-        ])
+impl Parameters for SquareSpec {
+    fn parameters(&mut self) -> Vec<Parameter<'_>> {
+        let Self { queries, restarts, p_init } = self;
+        vec![
+            Parameter::count("queries", queries),
+            Parameter::count("restarts", restarts),
+            Parameter::fraction("p_init", p_init),
+        ]
     }
 }

@@ -13,6 +13,42 @@ fn every_name_gives_the_attack_of_that_name() {
     assert_eq!(AttackSpec::named("apgd"), None);
 }
 
+/// The key of an attack's random numbers holds the first eight bytes of its name.
+#[test]
+fn names_differ_in_their_first_eight_bytes() {
+    let keys: std::collections::BTreeSet<&str> =
+        AttackSpec::NAMES.iter().map(|name| &name[..name.len().min(8)]).collect();
+    assert_eq!(keys.len(), AttackSpec::NAMES.len());
+}
+
+/// Every parameter is found by its name, once, and is a field that is written.
+#[test]
+fn parameters_have_the_names_of_their_fields() {
+    for name in AttackSpec::NAMES {
+        let mut spec = AttackSpec::named(name).unwrap();
+        let json = serde_json::to_string(&spec).unwrap();
+        let names: Vec<&str> = spec.parameters().iter().map(|parameter| parameter.name).collect();
+        for (position, parameter) in names.iter().enumerate() {
+            assert!(json.contains(&format!("\"{parameter}\":")), "{name}: {parameter} is not in {json}");
+            assert!(!names[..position].contains(parameter), "{name} has {parameter} twice");
+        }
+    }
+}
+
+#[test]
+fn a_parameter_is_set_by_its_name_and_kind() {
+    let mut spec = AttackSpec::named("apgd-t").unwrap();
+    assert!(spec.set("targets", Argument::Count(3)) && spec.set("rho", Argument::Number(0.5)));
+    assert_eq!((spec.targets(), spec.get("rho")), (Some(3), Some(Argument::Number(0.5))));
+    let before = spec.clone();
+    assert!(!spec.set("queries", Argument::Count(3)) && !spec.set("steps", Argument::Number(3.0)));
+    assert_eq!(spec, before);
+    let counts =
+        |name: &str| AttackSpec::named(name).map(|spec| (spec.restarts(), spec.targets(), spec.eot()));
+    assert_eq!(counts("fgsm"), Some((1, None, 1)));
+    assert_eq!(counts("fab-t"), Some((1, Some(9), 1)));
+}
+
 /// Certificates of earlier releases are read by these names.
 #[test]
 fn the_written_form_is_pinned() {

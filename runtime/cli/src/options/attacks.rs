@@ -1,12 +1,12 @@
 //! The list of attacks: a preset or names, and the flags that change their parameters.
 
-use mimir_bundle::attack::PgdPoint;
+use mimir_bundle::attack::Argument;
 use mimir_bundle::{AttackSpec, Norm};
 use mimir_runtime::attack::{Preset, attacks_named};
 
 use super::usage;
 use crate::failure::{Blame, Failure, OrBlame};
-use crate::settings::{AttackName, PgdPointName, Settings};
+use crate::settings::{AttackName, ParameterFlag, Settings, attacks_with};
 
 /// The attacks that the settings ask for, each parameter in its range.
 ///
@@ -39,130 +39,36 @@ fn named(names: &[AttackName], norm: Norm) -> Result<Vec<AttackSpec>, Failure> {
     Ok(attacks)
 }
 
-/// Where an attack keeps a parameter; `None` for attacks without it.
-type Slot<T> = fn(&mut AttackSpec) -> Option<&mut T>;
-
 fn change(settings: &Settings, attacks: &mut [AttackSpec]) -> Result<(), Failure> {
-    let counts: [(&str, Option<usize>, Slot<usize>); 6] = [
-        ("--steps", settings.steps, steps),
-        ("--restarts", settings.restarts, restarts),
-        ("--targets", settings.targets, targets),
-        ("--queries", settings.queries, queries),
-        ("--eot", settings.eot, eot),
-        ("--samples", settings.samples, samples),
-    ];
-    for (flag, value, slot) in counts {
-        set(flag, value, slot, attacks)?;
+    for ParameterFlag { flag, parameter, argument, .. } in settings.attack_parameters() {
+        if let Some(argument) = argument {
+            set(flag, parameter, argument, attacks)?;
+        }
     }
-    set("--step-size", settings.step_size, step_size, attacks)?;
-    let point = settings.pgd_point.map(|name| match name {
-        PgdPointName::Best => PgdPoint::Best,
-        PgdPointName::Last => PgdPoint::Last,
-    });
-    set("--pgd-point", point, pgd_point, attacks)
+    Ok(())
 }
 
-fn set<T: Copy>(
-    flag: &str,
-    value: Option<T>,
-    slot: Slot<T>,
-    attacks: &mut [AttackSpec],
-) -> Result<(), Failure> {
-    let Some(value) = value else { return Ok(()) };
-    let mut reached = false;
-    for place in attacks.iter_mut().filter_map(slot) {
-        *place = value;
-        reached = true;
-    }
-    if reached {
+/// Sets a parameter of every attack that has it.
+fn set(flag: &str, parameter: &str, argument: Argument, attacks: &mut [AttackSpec]) -> Result<(), Failure> {
+    let reached =
+        attacks.iter_mut().filter_map(|attack| attack.set(parameter, argument).then_some(())).count();
+    if reached > 0 {
         return Ok(());
     }
-    let has_it = |name: &&&str| AttackSpec::named(name).is_some_and(|mut spec| slot(&mut spec).is_some());
-    let users: Vec<&str> = AttackSpec::NAMES.iter().filter(has_it).copied().collect();
     let chosen: Vec<&str> = attacks.iter().map(AttackSpec::name).collect();
     Err(usage(format!(
         "{flag} has no effect on {}: it is for {}; leave it away, or name one of those in --attacks",
         chosen.join(", "),
-        users.join(", ")
+        attacks_with(parameter).join(", ")
     )))
-}
-
-fn steps(spec: &mut AttackSpec) -> Option<&mut usize> {
-    match spec {
-        AttackSpec::ApgdCe(spec) | AttackSpec::ApgdDlr(spec) => Some(&mut spec.steps),
-        AttackSpec::ApgdT(spec) => Some(&mut spec.apgd.steps),
-        AttackSpec::Fab(spec) => Some(&mut spec.steps),
-        AttackSpec::FabT(spec) => Some(&mut spec.fab.steps),
-        AttackSpec::Pgd(spec) => Some(&mut spec.steps),
-        AttackSpec::Square(_) | AttackSpec::Fgsm(_) | AttackSpec::Noise(_) => None,
-    }
-}
-
-fn restarts(spec: &mut AttackSpec) -> Option<&mut usize> {
-    match spec {
-        AttackSpec::ApgdCe(spec) | AttackSpec::ApgdDlr(spec) => Some(&mut spec.restarts),
-        AttackSpec::ApgdT(spec) => Some(&mut spec.apgd.restarts),
-        AttackSpec::Fab(spec) => Some(&mut spec.restarts),
-        AttackSpec::FabT(spec) => Some(&mut spec.fab.restarts),
-        AttackSpec::Square(spec) => Some(&mut spec.restarts),
-        AttackSpec::Pgd(spec) => Some(&mut spec.restarts),
-        AttackSpec::Fgsm(_) | AttackSpec::Noise(_) => None,
-    }
-}
-
-fn targets(spec: &mut AttackSpec) -> Option<&mut usize> {
-    match spec {
-        AttackSpec::ApgdT(spec) => Some(&mut spec.targets),
-        AttackSpec::FabT(spec) => Some(&mut spec.targets),
-        _ => None,
-    }
-}
-
-fn queries(spec: &mut AttackSpec) -> Option<&mut usize> {
-    match spec {
-        AttackSpec::Square(spec) => Some(&mut spec.queries),
-        _ => None,
-    }
-}
-
-fn eot(spec: &mut AttackSpec) -> Option<&mut usize> {
-    match spec {
-        AttackSpec::ApgdCe(spec) | AttackSpec::ApgdDlr(spec) => Some(&mut spec.eot),
-        AttackSpec::ApgdT(spec) => Some(&mut spec.apgd.eot),
-        AttackSpec::Pgd(spec) => Some(&mut spec.eot),
-        _ => None,
-    }
-}
-
-fn samples(spec: &mut AttackSpec) -> Option<&mut usize> {
-    match spec {
-        AttackSpec::Noise(spec) => Some(&mut spec.samples),
-        _ => None,
-    }
-}
-
-fn step_size(spec: &mut AttackSpec) -> Option<&mut f64> {
-    match spec {
-        AttackSpec::Pgd(spec) => Some(&mut spec.step_size),
-        _ => None,
-    }
-}
-
-fn pgd_point(spec: &mut AttackSpec) -> Option<&mut PgdPoint> {
-    match spec {
-        AttackSpec::Pgd(spec) => Some(&mut spec.point),
-        _ => None,
-    }
-}
-
-/// Gradients that an attack averages at each step: more than 1 is an attack on the expectation over randomness.
-pub(crate) fn eot_of(spec: &AttackSpec) -> usize {
-    eot(&mut spec.clone()).map_or(1, |eot| *eot)
 }
 
 #[cfg(test)]
 mod tests {
+    use mimir_bundle::attack::PgdPoint;
+
     use super::*;
+    use crate::settings::PgdPointName;
 
     fn made(change: impl FnOnce(&mut Settings)) -> Result<Vec<AttackSpec>, String> {
         let mut settings = Settings::default();
@@ -194,19 +100,21 @@ mod tests {
             settings.step_size = Some(0.75);
             settings.pgd_point = Some(PgdPointName::Last);
         });
-        let mut made = made.unwrap();
-        let read = |slot: Slot<usize>, made: &mut [AttackSpec]| -> Vec<usize> {
-            made.iter_mut().filter_map(slot).map(|value| *value).collect()
-        };
-        assert_eq!(read(steps, &mut made), [3; 6]);
-        assert_eq!(read(restarts, &mut made), [4; 7]);
-        assert_eq!(read(targets, &mut made), [5; 2]);
-        assert_eq!(read(queries, &mut made), [6]);
-        assert_eq!(read(eot, &mut made), [7; 4]);
-        assert_eq!(read(samples, &mut made), [8]);
-        let AttackSpec::Pgd(pgd) = &made[6] else { panic!("{:?}", made[6]) };
-        assert_eq!((pgd.step_size, pgd.point), (0.75, PgdPoint::Last));
-        assert_eq!(made.iter().map(eot_of).collect::<Vec<_>>(), [7, 7, 7, 1, 1, 1, 7, 1, 1]);
+        let made = made.unwrap();
+        let read = |parameter| made.iter().filter_map(|attack| attack.get(parameter)).collect::<Vec<_>>();
+        for (parameter, value, attacks) in [
+            ("steps", 3, 6),
+            ("restarts", 4, 7),
+            ("targets", 5, 2),
+            ("queries", 6, 1),
+            ("eot", 7, 4),
+            ("samples", 8, 1),
+        ] {
+            assert_eq!(read(parameter), vec![Argument::Count(value); attacks], "{parameter}");
+        }
+        assert_eq!(read("step_size"), [Argument::Number(0.75)]);
+        assert_eq!(read("point"), [Argument::Point(PgdPoint::Last)]);
+        assert_eq!(made.iter().map(AttackSpec::eot).collect::<Vec<_>>(), [7, 7, 7, 1, 1, 1, 7, 1, 1]);
     }
 
     #[test]

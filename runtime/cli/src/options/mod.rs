@@ -12,7 +12,7 @@ use mimir_runtime::report::MinAttackedAccuracy;
 use mimir_runtime::session::{Device, EngineError, Precision};
 use mimir_runtime::tune::Overrides;
 
-pub(crate) use attacks::{attacks, eot_of};
+pub(crate) use attacks::attacks;
 
 use crate::failure::{Blame, Failure, OrBlame, failure};
 use crate::settings::{EngineName, LayoutName, NormName, PrecisionName, Settings, SplitName};

@@ -1,5 +1,6 @@
 //! Every setting, once: the same struct is the flags and the settings file, so that neither can have a key more.
 
+mod attack_flags;
 mod attack_name;
 mod device_name;
 mod epsilon;
@@ -12,6 +13,9 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use attack_flags::{attacks_help, help_of};
+
+pub(crate) use attack_flags::{ParameterFlag, attacks_with};
 pub(crate) use attack_name::AttackName;
 pub(crate) use device_name::DeviceName;
 pub(crate) use epsilon::Epsilon;
@@ -55,33 +59,23 @@ pub(crate) struct Settings {
     #[arg(long, help_heading = "Threat model")]
     pub(crate) epsilon: Option<Epsilon>,
 
-    /// A preset (standard, plus, rand), or attacks in order: apgd-ce, apgd-dlr, apgd-t, fab, fab-t, square, pgd, fgsm,
-    /// noise [default: standard]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Attacks")]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Attacks", help = attacks_help())]
     pub(crate) attacks: Option<Vec<AttackName>>,
-    /// Steps of each attack with gradients [default: each attack's own]
-    #[arg(long, value_name = "N", help_heading = "Attacks")]
+    #[arg(long, value_name = "N", help_heading = "Attacks", help = help_of("steps"))]
     pub(crate) steps: Option<usize>,
-    /// Independent runs of each attack on each image and target [default: each attack's own]
-    #[arg(long, value_name = "N", help_heading = "Attacks")]
+    #[arg(long, value_name = "N", help_heading = "Attacks", help = help_of("restarts"))]
     pub(crate) restarts: Option<usize>,
-    /// Target classes of apgd-t and fab-t [default: 9]
-    #[arg(long, value_name = "N", help_heading = "Attacks")]
+    #[arg(long, value_name = "N", help_heading = "Attacks", help = help_of("targets"))]
     pub(crate) targets: Option<usize>,
-    /// Proposals of square [default: 5000]
-    #[arg(long, value_name = "N", help_heading = "Attacks")]
+    #[arg(long, value_name = "N", help_heading = "Attacks", help = help_of("queries"))]
     pub(crate) queries: Option<usize>,
-    /// Gradients that apgd-* and pgd average at each step, for models with random operators [default: 1; rand: 20]
-    #[arg(long, value_name = "N", help_heading = "Attacks")]
+    #[arg(long, value_name = "N", help_heading = "Attacks", help = help_of("eot"))]
     pub(crate) eot: Option<usize>,
-    /// Step of pgd, in units of epsilon [default: 0.25]
-    #[arg(long, value_name = "FRACTION", help_heading = "Attacks")]
+    #[arg(long, value_name = "FRACTION", help_heading = "Attacks", help = help_of("step_size"))]
     pub(crate) step_size: Option<f64>,
-    /// Points of a pgd run that count: any of them, or only its last [default: best]
-    #[arg(long, help_heading = "Attacks")]
+    #[arg(long, help_heading = "Attacks", help = help_of("point"))]
     pub(crate) pgd_point: Option<PgdPointName>,
-    /// Random points of noise [default: 100]
-    #[arg(long, value_name = "N", help_heading = "Attacks")]
+    #[arg(long, value_name = "N", help_heading = "Attacks", help = help_of("samples"))]
     pub(crate) samples: Option<usize>,
     /// Key of all randomness [default: 0]
     #[arg(long, value_name = "N", help_heading = "Attacks")]
