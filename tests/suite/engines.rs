@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
+use mimir_bundle::Loss;
 use mimir_data::{DataSource, ReadOptions, Split};
-use mimir_export::autodiff::LossHead;
 use mimir_export::onnx::{Limits, read_model};
 use mimir_export::{ImageClassifier, InputSpec};
-use mimir_runtime::model::{LabelAndTarget, GradientBatch, Loss, ModelSource};
+use mimir_runtime::model::{GradientBatch, LabelAndTarget, ModelSource};
 use mimir_runtime::session::{Engine, OnnxModels, SessionPlan};
 use ndarray::{Array2, ArrayView1};
 
@@ -16,13 +16,6 @@ const IMAGES: usize = 2;
 /// Either engine alone is within 1e-5 of PyTorch's float64 (`fixtures`); the ratio of logits divides by a difference
 /// of them, which costs another digit.
 const LARGEST_ERROR: f64 = 1e-4;
-
-const LOSSES: [(Loss, LossHead); 4] = [
-    (Loss::CrossEntropy, LossHead::CrossEntropy),
-    (Loss::Dlr, LossHead::Dlr),
-    (Loss::TargetedDlr, LossHead::TargetedDlr),
-    (Loss::Margin, LossHead::Cotangent),
-];
 
 #[test]
 fn the_demo() {
@@ -64,7 +57,7 @@ fn check(model: &str, images: &str) {
     for (ort, rten) in logits(&ort).iter().zip(&logits(&rten)) {
         assert_close(ort, rten, "logits");
     }
-    for (loss, _) in LOSSES {
+    for &loss in Loss::ALL {
         let answers = |models: &OnnxModels| -> GradientBatch {
             models.differentiable(loss).unwrap().loss_gradient(images.view(), &pairs).unwrap().clone()
         };
@@ -80,8 +73,8 @@ fn models(engine: &Engine, prepared: &ImageClassifier) -> OnnxModels {
     let original = prepared.original_onnx().unwrap();
     let models = OnnxModels::new(engine, prepared.manifest(), original, plan).unwrap();
     let models = models.with_search(prepared.forward_onnx().unwrap()).unwrap();
-    LOSSES.into_iter().fold(models, |models, (loss, head)| {
-        models.with_gradient(loss, prepared.gradient_onnx(head).unwrap()).unwrap()
+    Loss::ALL.iter().fold(models, |models, &loss| {
+        models.with_gradient(loss, prepared.gradient_onnx(loss).unwrap()).unwrap()
     })
 }
 

@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use mimir_bundle::BatchMode;
+use mimir_bundle::{BatchMode, Loss, tensor_names};
 use mimir_runtime::session::{Data, Engine, Input, RawSession, SessionOptions};
 use ndarray_npy::{NpzReader, ReadableElement};
 
 use super::WorkingCopy;
-use crate::autodiff::LossHead;
 use crate::graph::Graph;
 use crate::onnx::{Limits, read_model};
 use crate::tensor::{DataType, Tensor};
@@ -62,9 +61,14 @@ fn outputs(bytes: &[u8], images: &[f32], labels: Option<&[i64]>) -> Vec<Vec<f32>
     let mut session = RawSession::new(&engine, bytes, SessionOptions::default()).unwrap();
     let mut joined: Vec<Vec<f32>> = Vec::new();
     for (index, image) in images.chunks(PIXELS).enumerate() {
-        let mut inputs = vec![Input { name: "images", dims: &[1, 3, SIZE, SIZE], data: Data::F32(image) }];
+        let mut inputs =
+            vec![Input { name: tensor_names::IMAGES, dims: &[1, 3, SIZE, SIZE], data: Data::F32(image) }];
         if let Some(labels) = labels {
-            inputs.push(Input { name: "labels", dims: &[1], data: Data::I64(&labels[index..=index]) });
+            inputs.push(Input {
+                name: tensor_names::LABELS,
+                dims: &[1],
+                data: Data::I64(&labels[index..=index]),
+            });
         }
         for (position, output) in session.run(&inputs).unwrap().into_iter().enumerate() {
             if joined.len() <= position {
@@ -87,7 +91,7 @@ fn distance(found: &[f32], wanted: &[f64]) -> f64 {
 fn copy_errors(name: &str) -> [f64; 3] {
     let (classifier, reference) = (classifier(name), Reference::read(name));
     let forward = outputs(&classifier.forward_onnx().unwrap(), &reference.images, None);
-    let gradient = classifier.gradient_onnx(LossHead::CrossEntropy).unwrap();
+    let gradient = classifier.gradient_onnx(Loss::CrossEntropy).unwrap();
     let gradient = outputs(&gradient, &reference.images, Some(&reference.labels));
     [
         distance(&forward[0], &reference.logits),

@@ -1,12 +1,12 @@
 //! The model: read from its file, asked what it is, and given its sessions.
 
 use mimir_bundle::{AttackSpec, BatchMode, ImageShape, Manifest, OutputKind, PreparedGraph, Scan};
-use mimir_export::autodiff::{Kernels, LossHead};
+use mimir_export::autodiff::Kernels;
 use mimir_export::onnx::{Limits, ModelFile, SharedWeights, read_model, read_model_bytes};
 use mimir_export::{Error, ErrorKind, ImageClassifier, InputSpec, for_one_image};
 use mimir_runtime::attack::Query;
 use mimir_runtime::evaluate::{EvaluateError, EvaluationSet, Plan};
-use mimir_runtime::model::{Classifier, Loss, ModelSource};
+use mimir_runtime::model::{Classifier, ModelSource};
 use mimir_runtime::probe;
 use mimir_runtime::report::Warning;
 use mimir_runtime::session::{Device, Engine, EngineKind, OnnxModels, Precision, SessionPlan};
@@ -195,11 +195,11 @@ impl Graphs {
         match (self, query) {
             (Self::Shared(kernels), Query::Forward) => classifier.prepared_forward(kernels, shared),
             (Self::Shared(kernels), Query::Gradient(loss)) => {
-                classifier.prepared_gradient(head(loss), kernels, shared)
+                classifier.prepared_gradient(loss, kernels, shared)
             }
             (Self::SelfContained, Query::Forward) => classifier.forward_onnx().map(PreparedGraph::from),
             (Self::SelfContained, Query::Gradient(loss)) => {
-                classifier.gradient_onnx(head(loss)).map(PreparedGraph::from)
+                classifier.gradient_onnx(loss).map(PreparedGraph::from)
             }
         }
     }
@@ -225,16 +225,6 @@ fn votes(classifier: &ImageClassifier, attacks: &[AttackSpec]) -> Result<(usize,
             ),
         )),
         (false, votes) => Ok((votes, Some(Warning::Random { votes, nodes: nodes.to_vec() }))),
-    }
-}
-
-/// Where the backward pass of a loss starts. The margin's derivative by the logits is fed.
-fn head(loss: Loss) -> LossHead {
-    match loss {
-        Loss::CrossEntropy => LossHead::CrossEntropy,
-        Loss::Dlr => LossHead::Dlr,
-        Loss::TargetedDlr => LossHead::TargetedDlr,
-        Loss::Margin => LossHead::Cotangent,
     }
 }
 
