@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use mimir_bundle::BatchMode;
+use mimir_bundle::{BatchMode, Loss, tensor_names};
 use mimir_runtime::session::{Data, Engine, Input, Optimisation, RawSession, SessionOptions};
 use ndarray_npy::{NpzReader, ReadableElement};
 
 use super::WorkingCopy;
-use crate::autodiff::LossHead;
 use crate::graph::Graph;
 use crate::onnx::{Limits, read_model};
 use crate::tensor::{DataType, Tensor};
@@ -73,9 +72,14 @@ fn outputs(
     let mut session = RawSession::new(&engine, bytes, options).unwrap();
     let mut joined: Vec<Vec<f32>> = Vec::new();
     for (index, image) in images.chunks(PIXELS).enumerate() {
-        let mut inputs = vec![Input { name: "images", dims: &[1, 3, SIZE, SIZE], data: Data::F32(image) }];
+        let mut inputs =
+            vec![Input { name: tensor_names::IMAGES, dims: &[1, 3, SIZE, SIZE], data: Data::F32(image) }];
         if let Some(labels) = labels {
-            inputs.push(Input { name: "labels", dims: &[1], data: Data::I64(&labels[index..=index]) });
+            inputs.push(Input {
+                name: tensor_names::LABELS,
+                dims: &[1],
+                data: Data::I64(&labels[index..=index]),
+            });
         }
         for (position, output) in session.run(&inputs).unwrap().into_iter().enumerate() {
             if joined.len() <= position {
@@ -98,7 +102,7 @@ fn distance(found: &[f32], wanted: &[f64]) -> f64 {
 fn copy_errors(name: &str) -> [f64; 3] {
     let (classifier, reference) = (classifier(name), Reference::read(name));
     let forward = outputs(&classifier.forward_onnx().unwrap(), &reference.images, None, Optimisation::All);
-    let gradient = classifier.gradient_onnx(LossHead::CrossEntropy).unwrap();
+    let gradient = classifier.gradient_onnx(Loss::CrossEntropy).unwrap();
     let gradient = outputs(&gradient, &reference.images, Some(&reference.labels), Optimisation::All);
     [
         distance(&forward[0], &reference.logits),
