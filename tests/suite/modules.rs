@@ -16,13 +16,14 @@ use names::imports;
 use tree::Tree;
 
 /// The crates, by package name, and the folder of their sources.
-const CRATES: [(&str, &str); 6] = [
+const CRATES: [(&str, &str); 7] = [
     ("mimir-bundle", "export/bundle/src"),
     ("mimir-export", "export/src"),
     ("mimir-data", "train/data/src"),
     ("mimir-train", "train/src"),
     ("mimir-runtime", "runtime/src"),
-    ("mimir-certify", "runtime/cli/src"),
+    ("mimir-certify", "runtime/certify/src"),
+    ("mimir-certify-cli", "runtime/cli/src"),
 ];
 
 #[test]
