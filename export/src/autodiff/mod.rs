@@ -14,28 +14,22 @@
 //! Words: the *cotangent* of a value `v` is `∂L/∂v`, of the same shape as `v`. Gradients of constants are never computed.
 
 mod activity;
-mod broadcast;
 mod catalogue;
 mod heads;
-pub(crate) mod kernels;
-mod ledger;
-mod rules;
-mod step;
-mod sums;
+mod kernels;
 mod sweep;
 #[cfg(test)]
-mod testing;
-mod weights;
+pub(crate) mod testing;
 
 pub(crate) use activity::{carrying_values, needed_values};
 pub use catalogue::{Operator, operators};
 pub use heads::LossHead;
 pub use kernels::Kernels;
-pub use rules::GradientKind;
-pub(crate) use rules::is_straight_through as passes_straight_through;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Builder, Graph, ValueId};
+pub use crate::operators::gradient::GradientKind;
+pub(crate) use crate::operators::gradient::is_straight_through as passes_straight_through;
 use crate::tensor::DataType;
 
 /// Lowest opset whose operator forms the rules know: from 18 on every axis argument is an input.

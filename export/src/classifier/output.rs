@@ -10,6 +10,9 @@ use crate::graph::{Attribute, Attributes, Dim, Graph, Node, NodeId, Shape, Value
 use crate::scan;
 use crate::tensor::DataType;
 
+/// Name of the output of every prepared graph.
+pub(super) const LOGITS: &str = "logits";
+
 /// The class count `K` of a typed graph whose one output is `[batch, K]`.
 pub(super) fn class_count(graph: &Graph, batch: Dim) -> Result<usize> {
     let id = sole_output(graph)?;

@@ -3,7 +3,8 @@
 use mimir_bundle::{BatchMode, Normalisation, OutputKind, Scan};
 
 use super::input::ImageInput;
-use super::{LOGITS, output, preprocessing, random};
+use super::output::{self, LOGITS};
+use super::{preprocessing, random};
 use crate::error::{ErrorKind, Result};
 use crate::graph::{Dim, Graph, ValueId};
 use crate::rebatch::with_dynamic_batch;

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use super::affine::f32_tensor;
-use super::use_counts;
+use super::use_counts::use_counts;
 use crate::graph::{Attributes, Graph, Node, NodeId, ValueId};
 use crate::tensor::Tensor;
 

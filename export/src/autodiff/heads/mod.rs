@@ -5,12 +5,13 @@
 
 mod cross_entropy;
 mod logits_ratio;
+mod one_hot;
 #[cfg(test)]
 mod tests;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Builder, Dim, Graph, Shape, TensorType, ValueId};
-use crate::tensor::{DataType, Tensor};
+use crate::tensor::DataType;
 
 /// What the gradient graph differentiates, one scalar per image.
 ///
@@ -79,13 +80,6 @@ fn builder(graph: &mut Graph) -> Builder<'_> {
 /// An input with one class an image.
 fn add_classes(graph: &mut Graph, name: &str, batch: Dim) -> Result<ValueId> {
     add_input(graph, name, DataType::Int64, Shape(vec![batch]))
-}
-
-/// One row a class index in `classes`: `on` at the class, zero elsewhere.
-fn one_hot(builder: &mut Builder<'_>, indices: ValueId, classes: usize, on: f32) -> Result<ValueId> {
-    let depth = builder.constant(Tensor::vector_i64(&[classes as i64]));
-    let off_on = builder.constant(Tensor::from_f32(&[2], &[0.0, on]));
-    builder.op("OneHot", &[indices, depth, off_on]) // [N, K]
 }
 
 fn add_input(graph: &mut Graph, name: &str, dtype: DataType, shape: Shape) -> Result<ValueId> {
