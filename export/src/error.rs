@@ -3,8 +3,6 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::graph::Node;
-
 /// What went wrong, coarse enough to choose an exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -69,12 +67,6 @@ impl Error {
     /// Shorthand for [`ErrorKind::Shape`].
     pub fn shape(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Shape, message)
-    }
-
-    /// Names the node, unless a location is known already: the innermost location wins.
-    #[must_use]
-    pub fn at_node(self, node: &Node) -> Self {
-        self.at(Location::Node { name: node.name.clone(), op_type: node.op_type.clone() })
     }
 
     /// Names the tensor, unless a location is known already.

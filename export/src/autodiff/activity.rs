@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::rules;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Graph, Node, ValueId};
+use crate::operators::gradient as rules;
 use crate::tensor::DataType;
 
 /// Cutting nodes that an error lists by name.

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::rules::{self, GradientKind};
-use crate::shape::known_operators;
+use crate::operators::gradient::{self as rules, GradientKind};
+use crate::operators::types::known_operators;
 use crate::upgrade::{AI_ONNX_ML, DECOMPOSED};
 
 /// One operator, of the default domain where its name has no other.

@@ -3,9 +3,12 @@
 //! The rules emit the operators of our own; [`lower`] writes them out for every other engine. Statistics that a
 //! LayerNormalization hands out are written out too, and SpaceToDepth, which the gradient of MaxPool takes: rten has neither.
 
-use super::rules::{blocks, gelu, layer_normalization, max_pool, softmax};
 use crate::error::Result;
+use crate::graph::own_operators::{
+    GELU_GRADIENT, LAYER_NORMALIZATION_GRADIENT, MAX_POOL_GRADIENT, SOFTMAX_GRADIENT,
+};
 use crate::graph::{Builder, Graph, Node, ValueId};
+use crate::operators::gradient::{blocks, gelu, layer_normalization, max_pool, softmax};
 
 /// Which operators a gradient graph may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,19 +17,6 @@ pub enum Kernels {
     Standard,
     /// Ours too, for sessions of `mimir-runtime` over ONNX Runtime on a processor.
     Mimir,
-}
-
-/// The `op_type` of a node of ours. Part of what [`crate::onnx`] writes as domain and name.
-pub(crate) const GELU: &str = "ai.mimir::Gelu";
-pub(crate) const GELU_GRADIENT: &str = "ai.mimir::GeluGradient";
-pub(crate) const LAYER_NORMALIZATION_GRADIENT: &str = "ai.mimir::LayerNormalizationGradient";
-pub(crate) const MAX_POOL_GRADIENT: &str = "ai.mimir::MaxPoolGradient";
-pub(crate) const SOFTMAX: &str = "ai.mimir::Softmax";
-pub(crate) const SOFTMAX_GRADIENT: &str = "ai.mimir::SoftmaxGradient";
-
-/// Whether the operator is one of ours.
-pub(crate) fn is_ours(op_type: &str) -> bool {
-    op_type.split_once("::").is_some_and(|(domain, _)| domain == mimir_bundle::kernels::DOMAIN)
 }
 
 /// Writes a node out: the value that its first output is.

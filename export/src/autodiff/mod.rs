@@ -14,29 +14,23 @@
 //! Words: the *cotangent* of a value `v` is `∂L/∂v`, of the same shape as `v`. Gradients of constants are never computed.
 
 mod activity;
-mod broadcast;
 mod catalogue;
-pub(crate) mod kernels;
-mod ledger;
+mod kernels;
 mod losses;
-mod rules;
-mod step;
-mod sums;
 mod sweep;
 #[cfg(test)]
-mod testing;
-mod weights;
+pub(crate) mod testing;
 
 pub(crate) use activity::{carrying_values, needed_values};
 pub use catalogue::{Operator, operators};
 pub use kernels::Kernels;
-pub use rules::GradientKind;
-pub(crate) use rules::is_straight_through as passes_straight_through;
 
 use mimir_bundle::{Loss, tensor_names};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Builder, Graph, ValueId};
+pub use crate::operators::gradient::GradientKind;
+pub(crate) use crate::operators::gradient::is_straight_through as passes_straight_through;
 use crate::tensor::DataType;
 
 /// Lowest opset whose operator forms the rules know: from 18 on every axis argument is an input.

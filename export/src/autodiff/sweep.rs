@@ -3,11 +3,11 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::activity::{active_between, active_values};
-use super::ledger::Ledger;
-use super::rules::{self, Rule};
-use super::step::Step;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Graph, Node, ValueId};
+use crate::operators::gradient::ledger::Ledger;
+use crate::operators::gradient::step::Step;
+use crate::operators::gradient::{self as rules, Rule};
 
 /// Appends the nodes that pull `seed`, the cotangent of `output`, back to `input`, and returns `input`'s cotangent.
 ///

@@ -2,16 +2,17 @@
 
 use mimir_runtime::session::{Data, Engine, Input, RawSession, SessionOptions};
 
-use super::kernels::{Kernels, lower};
+use super::kernels::Kernels;
+pub(crate) use super::kernels::lower;
 use super::sweep::pull_back;
 use crate::error::Result;
 use crate::graph::{Builder, Dim, Graph, Shape, TensorType, ValueId};
 use crate::onnx::write_model;
-pub(super) use crate::random::Numbers;
+pub(crate) use crate::random::Numbers;
 use crate::tensor::{DataType, Tensor};
 
 /// Opset of the graphs under test: the newest whose operators the rules know, Gelu among them.
-pub(super) const OPSET: u32 = 20;
+pub(crate) const OPSET: u32 = 20;
 
 /// Rows that a dynamic batch gets.
 const BATCH: usize = 2;
@@ -24,7 +25,7 @@ const TOLERANCE: f64 = 1e-3;
 
 /// Where the inputs of a function are drawn from.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Domain {
+pub(crate) enum Domain {
     /// Nearly normal numbers of variance 1.
     Real,
     /// In `[0.5, 2]`.
@@ -41,7 +42,7 @@ pub(super) enum Domain {
 }
 
 impl Numbers {
-    pub(super) fn draw(&mut self, domain: Domain, count: usize) -> Vec<f32> {
+    pub(crate) fn draw(&mut self, domain: Domain, count: usize) -> Vec<f32> {
         match domain {
             Domain::Real => (0..count).map(|_| self.normal()).collect(),
             Domain::Positive => (0..count).map(|_| 0.5 + 1.5 * self.uniform()).collect(),
@@ -66,19 +67,19 @@ impl Numbers {
     }
 
     /// A constant of standard normal numbers.
-    pub(super) fn tensor(&mut self, dims: &[usize]) -> Tensor {
+    pub(crate) fn tensor(&mut self, dims: &[usize]) -> Tensor {
         let values = self.draw(Domain::Real, dims.iter().product());
         Tensor::from_f32(dims, &values)
     }
 }
 
 /// A shape whose first dimension is the batch, the others as given.
-pub(super) fn batched(dims: &[usize]) -> Shape {
+pub(crate) fn batched(dims: &[usize]) -> Shape {
     Shape([&[Dim::N], &Shape::fixed(dims).0[..]].concat())
 }
 
 /// A graph from an input `x` to the value that `build` makes of it.
-pub(super) fn function(
+pub(crate) fn function(
     shape: Shape,
     build: impl FnOnce(&mut Builder<'_>, ValueId) -> Result<ValueId>,
 ) -> Result<Graph> {
@@ -91,12 +92,12 @@ pub(super) fn function(
 }
 
 /// The graph with an input `g`, the cotangent of the output, and the cotangent of `x` as its only output.
-pub(super) fn adjoint(forward: &Graph) -> Result<Graph> {
+pub(crate) fn adjoint(forward: &Graph) -> Result<Graph> {
     adjoint_with(forward, Kernels::Standard)
 }
 
 /// The same with or without operators of our own.
-pub(super) fn adjoint_with(forward: &Graph, kernels: Kernels) -> Result<Graph> {
+pub(crate) fn adjoint_with(forward: &Graph, kernels: Kernels) -> Result<Graph> {
     let mut graph = forward.clone();
     let (x, y) = (graph.inputs()[0], graph.outputs()[0]);
     let tensor_type = graph.tensor_type(y)?.clone();
@@ -114,12 +115,12 @@ pub(super) fn adjoint_with(forward: &Graph, kernels: Kernels) -> Result<Graph> {
 }
 
 /// Text of the nodes that the backward pass adds, for snapshots: standard operators.
-pub(super) fn backward_text(forward: &Graph) -> String {
+pub(crate) fn backward_text(forward: &Graph) -> String {
     text_with(forward, Kernels::Standard)
 }
 
 /// The same with operators of our own.
-pub(super) fn kernel_text(forward: &Graph) -> String {
+pub(crate) fn kernel_text(forward: &Graph) -> String {
     text_with(forward, Kernels::Mimir)
 }
 
@@ -131,7 +132,7 @@ fn text_with(forward: &Graph, kernels: Kernels) -> String {
 
 /// Checks `⟨∇⟨w, f⟩, v⟩` against central differences along several random `v`, for a random `w`.
 #[track_caller]
-pub(super) fn check(
+pub(crate) fn check(
     case: &str,
     domain: Domain,
     shape: Shape,
@@ -143,7 +144,7 @@ pub(super) fn check(
 
 /// As [`check`], for a graph with one input and one output.
 #[track_caller]
-pub(super) fn check_graph(case: &str, domain: Domain, forward: &Graph) {
+pub(crate) fn check_graph(case: &str, domain: Domain, forward: &Graph) {
     let made = |kernels| adjoint_with(forward, kernels).unwrap_or_else(|error| panic!("{case}: {error}"));
     let backward = made(Kernels::Standard);
     check_backward(case, domain, forward, &backward);
@@ -184,7 +185,7 @@ fn check_backward(case: &str, domain: Domain, forward: &Graph, backward: &Graph)
 }
 
 /// Derivative of `value` along `v`, exact for polynomials up to the fourth degree.
-pub(super) fn slope(value: &mut impl FnMut(&[f32]) -> f64, x: &[f32], v: &[f32]) -> f64 {
+pub(crate) fn slope(value: &mut impl FnMut(&[f32]) -> f64, x: &[f32], v: &[f32]) -> f64 {
     const STEP: f32 = 1e-2;
     let mut difference = |step: f32| {
         let moved = |sign: f32| x.iter().zip(v).map(|(x, v)| x + sign * step * v).collect::<Vec<f32>>();
@@ -193,22 +194,22 @@ pub(super) fn slope(value: &mut impl FnMut(&[f32]) -> f64, x: &[f32], v: &[f32])
     (8.0 * difference(STEP) - difference(2.0 * STEP)) / (12.0 * f64::from(STEP))
 }
 
-pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
 }
 
 /// A session over a graph of ours.
-pub(super) fn session(graph: &Graph) -> RawSession {
+pub(crate) fn session(graph: &Graph) -> RawSession {
     let engine = Engine::load(None).expect("ONNX Runtime is there: `make setup` fetches it");
     RawSession::new(&engine, &write_model(graph).unwrap(), SessionOptions::default())
         .unwrap_or_else(|error| panic!("{error}\n{graph}"))
 }
 
-pub(super) fn float<'a>(name: &'a str, dims: &'a [usize], data: &'a [f32]) -> Input<'a> {
+pub(crate) fn float<'a>(name: &'a str, dims: &'a [usize], data: &'a [f32]) -> Input<'a> {
     Input { name, dims, data: Data::F32(data) }
 }
 
 /// Runs a session with one output.
-pub(super) fn run(session: &mut RawSession, inputs: &[Input<'_>]) -> Vec<f32> {
+pub(crate) fn run(session: &mut RawSession, inputs: &[Input<'_>]) -> Vec<f32> {
     session.run(inputs).unwrap().remove(0).data
 }

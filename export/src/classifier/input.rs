@@ -2,7 +2,7 @@
 
 use mimir_bundle::{ImageShape, Layout};
 
-use super::InputSpec;
+use super::input_spec::InputSpec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Dim, Graph, Shape, ValueId};
 use crate::tensor::{DataType, checked_elements};

@@ -9,6 +9,7 @@
 
 pub(crate) mod gradient;
 mod input;
+mod input_spec;
 mod log_probabilities;
 mod output;
 mod prepared;
@@ -18,10 +19,7 @@ mod scores;
 #[cfg(test)]
 mod tests;
 
-use mimir_bundle::{
-    BatchMode, ImageShape, Layout, Loss, Manifest, Normalisation, OutputKind, PreparedGraph, Scan,
-    ScannedNode, tensor_names,
-};
+use mimir_bundle::{BatchMode, Loss, Manifest, OutputKind, PreparedGraph, Scan, ScannedNode, tensor_names};
 
 use crate::autodiff::Kernels;
 use crate::error::Result;
@@ -30,6 +28,7 @@ use crate::onnx::{ModelFile, SharedWeights, write_model, write_prepared};
 use crate::simplify::{fuse, simplify};
 use crate::working_copy::WorkingCopy;
 use input::ImageInput;
+pub use input_spec::InputSpec;
 use prepared::Prepared;
 
 /// The file's own graph with its batch fixed at one and without labels, for an engine that can infer its shapes.
@@ -48,17 +47,6 @@ fn checked_input(graph: &Graph, spec: &InputSpec) -> Result<ImageInput> {
         preprocessing::check(normalisation, input.image)?;
     }
     Ok(input)
-}
-
-/// What the user says about the input of a model.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct InputSpec {
-    /// What the model was trained to see in place of pixels in `[0, 1]`.
-    pub normalisation: Option<Normalisation>,
-    /// Where the channels are; `None` to read it from the graph.
-    pub layout: Option<Layout>,
-    /// The images of the data set: a flat input does not show height and width.
-    pub image: Option<ImageShape>,
 }
 
 /// A model file that was found to be an image classifier, ready to be evaluated and differentiated.

@@ -3,24 +3,13 @@
 //! Shape inference follows integers through it, elements being numbers or multiples of the batch; simplification
 //! uses the same rules to fold constants. Operators that it does not know are left to the run time.
 
-mod arithmetic;
-mod array;
-mod content;
-mod create;
-mod movement;
-mod reduce;
-mod scatter;
-mod symbol;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use array::Array;
-pub(crate) use content::Content;
-pub(crate) use symbol::Symbol;
-
+use crate::facts::{Content, NodeView};
 use crate::graph::{Dim, TensorType};
+use crate::operators::constants::{arithmetic, create, movement, reduce, scatter};
 use crate::random_operators::dropout_is_active;
-use crate::shape::NodeView;
 
 /// The elements of a node's outputs, given their types; `None` where any is not known or the operator is not one of
 /// ours.

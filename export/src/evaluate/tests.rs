@@ -1,8 +1,9 @@
 //! Elements that come out of single nodes.
 
 use super::{Content, evaluate};
+use crate::facts::{Known, NodeView};
 use crate::graph::{Attribute, Attributes, Graph, Node};
-use crate::shape::{Known, NodeView, infer_node};
+use crate::shape::infer_node;
 use crate::tensor::{DataType, Tensor};
 
 /// The first output of a node of constants, as a constant.

@@ -1,31 +1,8 @@
-//! Node attributes, and typed access to them.
+//! Typed access to the attributes of a node.
 
-use std::collections::BTreeMap;
-
-use super::Subgraph;
+use super::structure::{Attribute, Attributes, Subgraph};
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
-
-/// The value of one attribute.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Attribute {
-    /// `INT`
-    Int(i64),
-    /// `FLOAT`
-    Float(f32),
-    /// `STRING`, UTF-8
-    Text(String),
-    /// `TENSOR`
-    Tensor(Tensor),
-    /// `INTS`
-    Ints(Vec<i64>),
-    /// `FLOATS`
-    Floats(Vec<f32>),
-    /// `STRINGS`, UTF-8
-    Texts(Vec<String>),
-    /// `GRAPH`: a branch of an If, or the body of a Loop
-    Graph(Box<Subgraph>),
-}
 
 impl From<i64> for Attribute {
     fn from(value: i64) -> Self {
@@ -62,10 +39,6 @@ impl From<Tensor> for Attribute {
         Self::Tensor(value)
     }
 }
-
-/// The attributes of a node, ordered by name so that dumps and files are canonical.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Attributes(pub BTreeMap<String, Attribute>);
 
 impl Attributes {
     /// Attributes from pairs.

@@ -1,23 +1,29 @@
 //! Adds nodes so that a rule reads like its formula.
 
-use super::{Attribute, Attributes, Graph, Node, ValueId};
+use super::structure::{Attribute, Attributes, Graph, Node, NodeId, ValueId};
 use crate::error::Result;
-use crate::shape;
 use crate::tensor::{DataType, Tensor};
+
+/// Finds the types of a node's outputs from the types of its inputs.
+pub(crate) type Infer = fn(&mut Graph, NodeId) -> Result<()>;
 
 /// Appends nodes to a graph that is in topological order and whose values have types.
 ///
-/// Every node gets a name under `prefix`, and its outputs get their types from shape inference at once, so that a
+/// Every node gets a name under a prefix, and its outputs get their types from shape inference at once, so that a
 /// rule which emits something ill-typed fails where it is written.
 pub struct Builder<'g> {
     graph: &'g mut Graph,
     prefix: String,
+    infer: Infer,
 }
 
 impl<'g> Builder<'g> {
     /// A builder whose names start with `prefix`.
-    pub fn new(graph: &'g mut Graph, prefix: impl Into<String>) -> Self {
-        Self { graph, prefix: prefix.into() }
+    ///
+    /// It is handed the inference that it calls: the gradient rules are written with builders, and inference stands above
+    /// the table that names those rules. Everything above inference calls [`Builder::new`].
+    pub(crate) fn with_inference(graph: &'g mut Graph, prefix: impl Into<String>, infer: Infer) -> Self {
+        Self { graph, prefix: prefix.into(), infer }
     }
 
     /// The graph so far.
@@ -69,7 +75,7 @@ impl<'g> Builder<'g> {
         let outputs = ids.iter().copied().map(Some).collect();
         let id =
             self.graph.push_node(Node { name, op_type: op_type.to_owned(), inputs, outputs, attributes });
-        shape::infer_node(self.graph, id)?;
+        (self.infer)(self.graph, id)?;
         Ok(ids)
     }
 

@@ -2,13 +2,14 @@
 
 use std::collections::HashSet;
 
-use super::body::Frames;
-use super::node;
+use super::body::{self, Body};
+use super::frames::Frames;
+use super::node::{self, Bodies};
 use super::proto::{GraphProto, NodeProto, TensorProto};
 use super::tensor::TensorReader;
 use super::types::BatchSymbols;
 use crate::error::{Error, Result};
-use crate::graph::Graph;
+use crate::graph::{Attribute, Graph, Node, Subgraph, ValueId};
 
 /// Builds the graph from its declaration and the nodes that inlining left.
 ///
@@ -46,7 +47,7 @@ fn add_inputs(graph: &mut Graph, proto: &GraphProto) -> Result<()> {
 }
 
 /// Defines what the graph itself computes or holds, its inputs aside.
-pub(super) fn define(
+fn define(
     graph: &mut Graph,
     proto: &GraphProto,
     nodes: &[NodeProto],
@@ -86,17 +87,69 @@ fn define_outputs(graph: &mut Graph, proto: &NodeProto, tensors: &mut TensorRead
     Ok(())
 }
 
-/// Links the nodes of the innermost graph.
-pub(super) fn link(frames: &mut Frames, nodes: &[NodeProto], tensors: &mut TensorReader<'_>) -> Result<()> {
+/// Links the nodes of the innermost graph, and of the bodies in them.
+fn link(frames: &mut Frames, nodes: &[NodeProto], tensors: &mut TensorReader<'_>) -> Result<()> {
     for proto in nodes.iter().filter(|node| !node::is_constant(node)) {
-        let node = node::convert(proto, frames, tensors)?;
+        let (mut node, bodies) = node::convert(proto, frames, tensors)?;
+        if !bodies.is_empty() {
+            add_bodies(proto.op_type(), &mut node, bodies, frames, tensors)
+                .map_err(|error| error.at(node::location(proto)))?;
+        }
         frames.graph().push_node(node);
     }
     Ok(())
 }
 
+/// Reads the bodies of an If or a Loop into its attributes. The captured values become its last inputs.
+fn add_bodies(
+    op_type: &str,
+    node: &mut Node,
+    protos: Bodies<'_>,
+    frames: &mut Frames,
+    tensors: &mut TensorReader<'_>,
+) -> Result<()> {
+    let wanted: &[&str] = if op_type == "If" { &["then_branch", "else_branch"] } else { &["body"] };
+    if let Some((other, _)) = protos.iter().find(|(name, _)| !wanted.contains(name)) {
+        return Err(body::refuse("", other));
+    }
+    // Captures come after the trip count and the condition of a Loop, both of which may be left out.
+    let leading = if op_type == "Loop" { 2 } else { 1 };
+    node.inputs.resize(node.inputs.len().max(leading), None);
+    let mut bodies =
+        protos.iter().map(|(_, proto)| read_body(proto, frames, tensors)).collect::<Result<Vec<_>>>()?;
+    bodies.iter_mut().filter(|_| op_type == "Loop").for_each(Body::type_leading);
+    let captured = body::share_captures(&mut bodies);
+    for ((name, _), body) in protos.into_iter().zip(bodies) {
+        node.attributes.0.insert(name.to_owned(), Attribute::Graph(Box::new(body.subgraph)));
+    }
+    node.inputs.extend(captured.into_iter().map(Some));
+    Ok(())
+}
+
+/// Reads a body.
+///
+/// # Errors
+/// As for the model's own graph; types that a body declares are ignored, as those of all intermediate values are.
+fn read_body(proto: &GraphProto, frames: &mut Frames, tensors: &mut TensorReader<'_>) -> Result<Body> {
+    let mut graph = Graph::new(proto.name(), frames.graph().opset);
+    let initialisers: HashSet<&str> = proto.initializer.iter().map(TensorProto::name).collect();
+    for input in proto.input.iter().filter(|input| !initialisers.contains(input.name())) {
+        let id = graph.add_value(require_name(input.name(), "an input")?, None)?;
+        graph.add_input(id);
+    }
+    define(&mut graph, proto, &proto.node, tensors)?;
+    frames.enter(graph);
+    link(frames, &proto.node, tensors)?;
+    add_outputs(frames, proto)?;
+    let (mut graph, captures) = frames.leave();
+    captures.iter().for_each(|(_, inner)| graph.add_input(*inner));
+    graph.sort()?;
+    let outer: Vec<ValueId> = captures.into_iter().map(|(outer, _)| outer).collect();
+    Ok(Body { subgraph: Subgraph { graph, captures: outer.len() }, outer })
+}
+
 /// Declares the outputs of the innermost graph.
-pub(super) fn add_outputs(frames: &mut Frames, proto: &GraphProto) -> Result<()> {
+fn add_outputs(frames: &mut Frames, proto: &GraphProto) -> Result<()> {
     if proto.output.is_empty() {
         return Err(Error::format("its graph has no outputs: not an ONNX model, or it is cut off"));
     }
@@ -109,6 +162,6 @@ pub(super) fn add_outputs(frames: &mut Frames, proto: &GraphProto) -> Result<()>
 }
 
 /// Refuses an empty name.
-pub(super) fn require_name<'n>(name: &'n str, what: &str) -> Result<&'n str> {
+fn require_name<'n>(name: &'n str, what: &str) -> Result<&'n str> {
     if name.is_empty() { Err(Error::format(format!("{what} of the graph has no name"))) } else { Ok(name) }
 }

@@ -30,6 +30,7 @@ mod build;
 mod digest;
 mod domains;
 mod external;
+mod frames;
 mod function_scope;
 mod functions;
 mod limits;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::body::{self, Frames};
+use super::body;
+use super::frames::Frames;
 use super::proto::{AttributeProto, GraphProto, NodeProto, attribute_type};
 use super::tensor::{TensorReader, refuse_nan};
 use super::versions::is_default_domain;
@@ -22,29 +23,21 @@ fn base_name(proto: &NodeProto) -> &str {
     if proto.name().is_empty() { first_output.unwrap_or_default() } else { proto.name() }
 }
 
-/// A node of the innermost graph under a unique name. What its bodies capture are its last inputs.
+/// A node of the innermost graph under a unique name, and its bodies, which are still to be read.
 ///
 /// # Errors
 /// Names the node, for attributes that we do not support and for nodes without operator or outputs.
-pub(super) fn convert(
-    proto: &NodeProto,
+pub(super) fn convert<'p>(
+    proto: &'p NodeProto,
     frames: &mut Frames,
     tensors: &mut TensorReader<'_>,
-) -> Result<Node> {
+) -> Result<(Node, Bodies<'p>)> {
     let name = frames.names.fresh(base_name(proto));
-    let mut inputs: Vec<Option<ValueId>> =
+    let inputs: Vec<Option<ValueId>> =
         proto.input.iter().map(|name| frames.find_or_define(name)).collect::<Result<_>>()?;
     let outputs: Vec<Option<ValueId>> =
         proto.output.iter().map(|name| frames.find_or_define(name)).collect::<Result<_>>()?;
-    let (mut attributes, bodies) = attributes(proto, tensors).map_err(|error| error.at(location(proto)))?;
-    if !bodies.is_empty() {
-        // Captures come after the trip count and the condition of a Loop, both of which may be left out.
-        let leading = if proto.op_type() == "Loop" { 2 } else { 1 };
-        inputs.resize(inputs.len().max(leading), None);
-        let captured = read_bodies(proto.op_type(), bodies, &mut attributes, frames, tensors)
-            .map_err(|error| error.at(location(proto)))?;
-        inputs.extend(captured.into_iter().map(Some));
-    }
+    let (attributes, bodies) = attributes(proto, tensors).map_err(|error| error.at(location(proto)))?;
     if proto.op_type().is_empty() {
         return Err(Error::format("has no operator type").at(location(proto)));
     }
@@ -55,11 +48,11 @@ pub(super) fn convert(
         domain if is_default_domain(domain) => proto.op_type().to_owned(),
         domain => format!("{domain}::{}", proto.op_type()),
     };
-    Ok(Node { name, op_type, inputs, outputs, attributes })
+    Ok((Node { name, op_type, inputs, outputs, attributes }, bodies))
 }
 
 /// Names and bodies of a node's attributes that are graphs.
-type Bodies<'p> = Vec<(&'p str, &'p GraphProto)>;
+pub(super) type Bodies<'p> = Vec<(&'p str, &'p GraphProto)>;
 
 fn attributes<'p>(proto: &'p NodeProto, tensors: &mut TensorReader<'_>) -> Result<(Attributes, Bodies<'p>)> {
     let (mut attributes, mut bodies) = (BTreeMap::new(), Bodies::new());
@@ -81,28 +74,6 @@ fn attributes<'p>(proto: &'p NodeProto, tensors: &mut TensorReader<'_>) -> Resul
         }
     }
     Ok((Attributes(attributes), bodies))
-}
-
-/// Reads the bodies of an If or a Loop into its attributes; returns the captured values.
-fn read_bodies(
-    op_type: &str,
-    protos: Bodies<'_>,
-    attributes: &mut Attributes,
-    frames: &mut Frames,
-    tensors: &mut TensorReader<'_>,
-) -> Result<Vec<ValueId>> {
-    let wanted: &[&str] = if op_type == "If" { &["then_branch", "else_branch"] } else { &["body"] };
-    if let Some((other, _)) = protos.iter().find(|(name, _)| !wanted.contains(name)) {
-        return Err(body::refuse("", other));
-    }
-    let mut bodies =
-        protos.iter().map(|(_, proto)| frames.body(proto, tensors)).collect::<Result<Vec<_>>>()?;
-    bodies.iter_mut().filter(|_| op_type == "Loop").for_each(body::Body::type_leading);
-    let captured = body::share_captures(&mut bodies);
-    for ((name, _), body) in protos.into_iter().zip(bodies) {
-        attributes.0.insert(name.to_owned(), Attribute::Graph(Box::new(body.subgraph)));
-    }
-    Ok(captured)
 }
 
 fn value(proto: &AttributeProto, tensors: &mut TensorReader<'_>) -> Result<Attribute> {

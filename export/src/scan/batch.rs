@@ -9,10 +9,11 @@ use std::collections::{HashMap, HashSet};
 
 use mimir_bundle::ScannedNode;
 
-use super::scanned_node;
+use super::scanned_node::scanned_node;
 use crate::error::Result;
+use crate::facts::{Known, LARGEST_FOLLOWED, NodeView};
 use crate::graph::{Dim, Graph, Node, Shape, ValueId};
-use crate::shape::{Known, LARGEST_FOLLOWED, NodeView, axis_ranges, permutation};
+use crate::operators::types::{axis_ranges, permutation};
 
 /// The result of the analysis.
 #[derive(Debug, Default)]

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use mimir_bundle::ScannedNode;
 
-use super::{reads, scanned_node};
+use super::scanned_node::scanned_node;
 use crate::autodiff::{carrying_values, needed_values, passes_straight_through};
 use crate::error::Result;
 use crate::graph::{Graph, Node, ValueId};
@@ -37,6 +37,10 @@ pub(super) fn scan(graph: &Graph) -> Result<GradientScan> {
         }
     }
     Ok(found)
+}
+
+fn reads(node: &Node, condition: impl Fn(&ValueId) -> bool) -> bool {
+    node.inputs.iter().flatten().any(condition)
 }
 
 fn writes(node: &Node, condition: impl Fn(&ValueId) -> bool) -> bool {

@@ -6,12 +6,14 @@
 
 mod batch;
 mod gradient;
+mod scanned_node;
 #[cfg(test)]
 mod tests;
 
 use mimir_bundle::{Scan, ScannedNode};
 
 pub(crate) use batch::BatchAnalysis;
+pub(crate) use scanned_node::scanned_node;
 
 use crate::error::Result;
 use crate::graph::{Graph, Node};
@@ -35,16 +37,6 @@ pub(crate) fn scan(copy: &WorkingCopy, batch: &BatchAnalysis) -> Result<Scan> {
 
 fn scanned_nodes<'n>(nodes: impl Iterator<Item = &'n Node>) -> Vec<ScannedNode> {
     nodes.map(scanned_node).collect()
-}
-
-/// The node as a report names it.
-pub(crate) fn scanned_node(node: &Node) -> ScannedNode {
-    ScannedNode { name: node.name.clone(), operator: node.op_type.clone() }
-}
-
-/// Whether any of a node's inputs satisfies a condition.
-fn reads(node: &Node, condition: impl Fn(&crate::graph::ValueId) -> bool) -> bool {
-    node.inputs.iter().flatten().any(condition)
 }
 
 /// As [`batch::trace`], but if that finds mixing, the graph is traced again after its indices are folded.

@@ -7,49 +7,16 @@
 //!
 //! The graph must be at the working opset ([`upgrade`](crate::upgrade)), so that every operator has one form.
 
-mod broadcast;
-mod constant;
-mod convolution;
-mod einsum;
-mod elementwise;
-mod gather;
-mod join;
-mod matmul;
-mod move_axes;
-mod normalise;
-mod pool;
-mod quantize;
-mod random;
-mod reduce;
-mod registry;
-mod reshape;
-mod resize;
-mod select;
-mod slice;
 #[cfg(test)]
 mod tests;
-mod view;
-mod window;
 
 use std::collections::HashSet;
 
 use crate::error::{Error, Result};
 use crate::evaluate;
-use crate::graph::{Graph, Node, NodeId, TensorType, ValueId};
-
-pub(crate) use broadcast::broadcast;
-pub(crate) use constant::{constant_tensor, shape_slice};
-pub(crate) use einsum::Equation;
-pub(crate) use join::split_sizes;
-pub(crate) use move_axes::permutation;
-pub(crate) use reduce::reduced_axes;
-pub(crate) use registry::known as known_operators;
-pub(crate) use resize::resized_axes;
-pub(crate) use slice::axis_ranges;
-pub(crate) use view::{Known, NodeView};
-
-/// Elements are followed through tensors of at most this size: shapes are short, position tables are not shapes.
-pub(crate) const LARGEST_FOLLOWED: usize = 1 << 14;
+use crate::facts::{Known, LARGEST_FOLLOWED, NodeView};
+use crate::graph::{Builder, Graph, Node, NodeId, TensorType, ValueId};
+use crate::operators::types;
 
 /// A single node looks back through at most this many nodes of shape arithmetic.
 const LONGEST_CHAIN: usize = 256;
@@ -79,11 +46,18 @@ pub fn infer_node(graph: &mut Graph, id: NodeId) -> Result<()> {
     infer_with(graph, id, &mut known)
 }
 
+impl<'g> Builder<'g> {
+    /// A builder that infers the types of what it adds, and whose names start with `prefix`.
+    pub fn new(graph: &'g mut Graph, prefix: impl Into<String>) -> Self {
+        Self::with_inference(graph, prefix, infer_node)
+    }
+}
+
 /// Infers one node, given the elements known so far, and adds what its outputs are known to hold.
 pub(crate) fn infer_with(graph: &mut Graph, id: NodeId, known: &mut Known) -> Result<()> {
     let node = graph.node(id);
     let view = NodeView { graph, node, known };
-    let types = registry::rule(&node.op_type)
+    let types = types::rule(&node.op_type)
         .ok_or_else(|| unknown_operator(graph.opset, &node.op_type))
         .and_then(|rule| rule(&view))
         .map_err(|error| error.at_node(node))?;

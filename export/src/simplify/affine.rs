@@ -6,9 +6,10 @@
 
 use std::collections::HashMap;
 
-use super::use_counts;
+use super::use_counts::use_counts;
+use crate::facts::{Known, NodeView};
 use crate::graph::{Attributes, Graph, Node, NodeId, ValueId};
-use crate::shape::{Known, NodeView, permutation};
+use crate::operators::types::permutation;
 use crate::tensor::Tensor;
 
 /// The map `x·scale + shift`, with one scale and one shift a channel.

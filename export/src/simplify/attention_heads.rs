@@ -15,10 +15,11 @@
 use std::collections::HashMap;
 
 use super::affine::{bias_addition, f32_tensor};
-use super::use_counts;
+use super::use_counts::use_counts;
 use crate::error::Result;
+use crate::facts::{Known, NodeView};
 use crate::graph::{Attributes, Builder, Dim, Graph, Node, NodeId, Shape, ValueId};
-use crate::shape::{Known, NodeView, permutation};
+use crate::operators::types::permutation;
 
 /// `[N, T, H, d] → [N, H, T, d]`, and back.
 const FORWARD: [usize; 4] = [0, 2, 1, 3];

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::use_counts;
+use super::use_counts::use_counts;
 use crate::graph::{Attributes, Graph, Node, NodeId, Shape, ValueId};
 use crate::tensor::Tensor;
 

@@ -1,8 +1,9 @@
 //! Constant folding.
 
 use crate::error::Result;
+use crate::facts::Known;
 use crate::graph::{Graph, Node, NodeId, ValueId};
-use crate::shape::{Known, infer_with};
+use crate::shape::infer_with;
 use crate::tensor::Tensor;
 
 /// Most elements of a folded constant; larger tensors are computed when the model runs.

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use super::affine::{Affine, f32_tensor};
 use super::layer::Layer;
-use super::use_counts;
+use super::use_counts::use_counts;
 use crate::graph::{Attributes, Graph, Node, NodeId, ValueId};
 use crate::tensor::Tensor;
 

@@ -4,8 +4,8 @@
 //! error function and the exponential are computed only once, together. Our Softmax flushes denormals to zero, so that the
 //! matrix products that read it do not slow down.
 
-use super::use_counts;
-use crate::autodiff::kernels::{GELU, GELU_GRADIENT, SOFTMAX};
+use super::use_counts::use_counts;
+use crate::graph::own_operators::{GELU, GELU_GRADIENT, SOFTMAX};
 use crate::graph::{Attributes, Graph, Node, NodeId, ValueId};
 
 /// Rewrites a typed graph, differentiated or not. Afterwards only sessions with our operators can run it.

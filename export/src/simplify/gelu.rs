@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use super::use_counts;
+use super::use_counts::use_counts;
 use crate::graph::{Attributes, Graph, Node, NodeId, ValueId};
 
 /// Relative distance within which a constant counts as √2 or its reciprocal: exporters write six digits or more.

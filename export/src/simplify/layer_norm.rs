@@ -3,12 +3,12 @@
 //! With `x̂ = (x − mean x)/√(var x + ε)`: `(x̂·γ + β)·W = x̂·(diag(γ)·W) + β·W`. And because the elements of `x̂` sum to
 //! zero, `x̂·W = x̂·(C·W)` for the centring matrix `C = I − 11ᵀ/D`. The node then computes `x̂` alone. In the backward
 //! pass `h = g·(C·W)ᵀ` has mean zero, which saves two passes over the activations, besides the two for `γ`
-//! (`autodiff/rules/layer_normalization.rs`).
+//! (`operators/gradient/layer_normalization.rs`).
 
 use std::collections::HashMap;
 
 use super::affine::f32_tensor;
-use super::use_counts;
+use super::use_counts::use_counts;
 use crate::graph::{Attributes, Graph, Node, NodeId, ValueId};
 use crate::tensor::Tensor;
 

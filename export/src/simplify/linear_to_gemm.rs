@@ -7,7 +7,8 @@
 use std::collections::HashMap;
 
 use super::affine::bias_addition;
-use super::{reshape_node, use_counts};
+use super::reshape_node::reshape_node;
+use super::use_counts::use_counts;
 use crate::graph::{Attributes, Dim, Graph, Node, NodeId, Shape, ValueId};
 
 /// Elementwise operators: they commute with Reshape.

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::{reshape_node, use_counts};
+use super::reshape_node::reshape_node;
+use super::use_counts::use_counts;
+use crate::facts::{Known, NodeView};
 use crate::graph::{Attribute, Attributes, Graph, Node, NodeId, ValueId};
-use crate::shape::{Known, NodeView, permutation};
+use crate::operators::types::permutation;
 use crate::tensor::Tensor;
 
 /// Replaces the second node of each pair by one that does both and reads the input of the first.

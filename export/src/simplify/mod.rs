@@ -28,6 +28,7 @@ mod linear_to_gemm;
 mod merge_adjacent;
 mod noop;
 mod redundant_expand;
+mod reshape_node;
 mod select_tokens;
 mod shape_source;
 mod split_qkv;
@@ -35,13 +36,11 @@ mod strided;
 #[cfg(test)]
 mod tests;
 mod unbind;
-
-use std::collections::HashMap;
+mod use_counts;
 
 use crate::error::Result;
-use crate::graph::{Attributes, Graph, Node, Shape, TensorType, ValueId};
+use crate::graph::Graph;
 use crate::shape;
-use crate::tensor::Tensor;
 pub(crate) use blocked_layout::enter_blocked_layout;
 pub(crate) use expand_gelu::expand_gelu;
 pub(crate) use factor::factor_out_common;
@@ -114,31 +113,4 @@ fn fold_into_matmul(graph: &mut Graph) -> Result<()> {
 pub(crate) fn clean_up(graph: &mut Graph) {
     merge_adjacent::merge(graph);
     noop::remove(graph);
-}
-
-/// A Reshape of `input` to `shape`; its output is a new value of that type. `None` if a dimension is 0, or if two
-/// dimensions depend on the batch.
-fn reshape_node(graph: &mut Graph, name: &str, input: ValueId, shape: &Shape) -> Option<Node> {
-    let dtype = graph.tensor_type(input).ok()?.dtype;
-    let empty = shape.0.iter().any(|dim| dim.fixed() == Some(0));
-    let target = shape.reshape_target().ok().filter(|_| !empty)?;
-    let target = graph.add_constant(&format!("{name}/target"), Tensor::vector_i64(&target));
-    let output = graph.add_fresh_value(name, Some(TensorType { dtype, shape: shape.clone() }));
-    Some(Node {
-        name: graph.value(output).name.clone(),
-        op_type: "Reshape".to_owned(),
-        inputs: vec![Some(input), Some(target)],
-        outputs: vec![Some(output)],
-        attributes: Attributes::default(),
-    })
-}
-
-/// How often each value is used, by nodes and as an output of the graph.
-fn use_counts(graph: &Graph) -> HashMap<ValueId, usize> {
-    let mut uses = HashMap::new();
-    let inputs = graph.nodes().iter().flat_map(|node| node.inputs.iter().flatten());
-    for id in inputs.chain(graph.outputs()) {
-        *uses.entry(*id).or_default() += 1;
-    }
-    uses
 }

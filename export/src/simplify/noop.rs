@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::use_counts;
+use super::use_counts::use_counts;
+use crate::facts::{Known, LARGEST_FOLLOWED, NodeView};
 use crate::graph::{Graph, Node, ValueId};
-use crate::shape::{Known, LARGEST_FOLLOWED, NodeView, axis_ranges, permutation};
+use crate::operators::types::{axis_ranges, permutation};
 
 /// Removes all such nodes.
 pub(super) fn remove(graph: &mut Graph) {

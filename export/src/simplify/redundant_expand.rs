@@ -1,7 +1,7 @@
 //! Bypasses an Expand to the batch whose readers broadcast anyway.
 
 use crate::graph::{Graph, Node, NodeId, Shape, TensorType, ValueId};
-use crate::shape::broadcast;
+use crate::operators::types::broadcast;
 use crate::tensor::Tensor;
 
 /// Makes every node that would broadcast to the same result read the input of the Expand, or the single value of the

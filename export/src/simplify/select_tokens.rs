@@ -8,9 +8,11 @@
 use std::collections::HashMap;
 
 use super::linear_to_gemm::ELEMENTWISE;
-use super::{reshape_node, use_counts};
+use super::reshape_node::reshape_node;
+use super::use_counts::use_counts;
+use crate::facts::{Known, NodeView};
 use crate::graph::{Attribute, Attributes, Dim, Graph, Node, NodeId, Shape, ValueId};
-use crate::shape::{Known, NodeView, permutation};
+use crate::operators::types::permutation;
 use crate::tensor::Tensor;
 
 /// What is selected along an axis.

@@ -1,9 +1,10 @@
 //! Splits the joint projection of query, key and value into one linear layer for each part.
 
 use super::affine::{bias_addition, f32_tensor};
-use super::use_counts;
+use super::use_counts::use_counts;
+use crate::facts::{Known, LARGEST_FOLLOWED, NodeView};
 use crate::graph::{Attributes, Graph, Node, NodeId, ValueId};
-use crate::shape::{Known, LARGEST_FOLLOWED, NodeView, split_sizes};
+use crate::operators::types::split_sizes;
 
 /// Replaces each linear layer whose result a Split reads by one layer for each part.
 ///

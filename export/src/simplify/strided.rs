@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use crate::error::Result;
-use crate::evaluate::{Array, Content, Symbol};
+use crate::facts::{Array, Content, Symbol};
 use crate::graph::{Builder, Dim, Graph, Node, NodeId, Shape, ValueId};
 use crate::tensor::Tensor;
 

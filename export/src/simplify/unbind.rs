@@ -7,10 +7,11 @@
 use std::collections::HashMap;
 
 use super::affine::bias_addition;
-use super::use_counts;
+use super::use_counts::use_counts;
 use crate::error::Result;
+use crate::facts::{Known, LARGEST_FOLLOWED, NodeView};
 use crate::graph::{Attributes, Builder, Dim, Graph, Node, NodeId, Shape, ValueId};
-use crate::shape::{Known, LARGEST_FOLLOWED, NodeView, axis_ranges, permutation, split_sizes};
+use crate::operators::types::{axis_ranges, permutation, split_sizes};
 
 /// Rewrites every such projection.
 ///

@@ -6,10 +6,11 @@
 
 use super::budget::Budget;
 use super::inline_body::{InlinedBody, inline_body};
-use super::{check_count, constant_bool, constant_int, output_identities, refuse, trailing_inputs};
+use super::refuse;
+use super::values::{check_count, constant_bool, constant_int, output_identities, trailing_inputs};
 use crate::error::{Error, Result};
+use crate::facts::Known;
 use crate::graph::{Attribute, Attributes, Graph, Node, Subgraph, ValueId};
-use crate::shape::Known;
 use crate::tensor::{DataType, Tensor};
 
 /// The first opset whose Unsqueeze takes its axes as an input.

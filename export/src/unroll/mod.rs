@@ -11,6 +11,7 @@ mod iteration;
 mod refuse;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use std::collections::HashSet;
 
@@ -18,10 +19,10 @@ use budget::Budget;
 use iteration::Iteration;
 
 use crate::error::{Error, Result};
-use crate::evaluate::{Content, Symbol};
-use crate::graph::{Attributes, Graph, Node, ValueId};
-use crate::shape::Known;
+use crate::facts::Known;
+use crate::graph::{Graph, Node};
 use inline_body::{InlinedBody, inline_body};
+use values::{check_count, constant_bool, output_identities, trailing_inputs};
 
 /// Yields the nodes of a graph in order, with If inlined and Loop unrolled.
 #[derive(Debug)]
@@ -115,52 +116,4 @@ impl Unroller {
         }
         Ok(())
     }
-}
-
-/// The element of a condition, if it is constant.
-fn constant_bool(graph: &Graph, known: &Known, id: ValueId) -> Option<bool> {
-    match &*known.content(graph, id)? {
-        Content::Bool(array) => match array.elements() {
-            [value] => Some(*value),
-            _ => None,
-        },
-        Content::Int(_) | Content::Float(_) => None,
-    }
-}
-
-/// The element of a trip count, if it is constant.
-fn constant_int(graph: &Graph, known: &Known, id: ValueId) -> Option<i64> {
-    match known.content(graph, id)?.symbols()? {
-        [symbol] => Symbol::int(*symbol),
-        _ => None,
-    }
-}
-
-/// The last `count` inputs of a node, none of which may be omitted.
-fn trailing_inputs(inputs: &[Option<ValueId>], count: usize) -> Result<Vec<ValueId>> {
-    let start = inputs.len().checked_sub(count);
-    let captures = start.and_then(|start| inputs[start..].iter().copied().collect::<Option<Vec<_>>>());
-    captures.ok_or_else(|| Error::format("has fewer inputs than its body takes"))
-}
-
-fn check_count(found: usize, wanted: usize) -> Result<()> {
-    if found < wanted {
-        return Err(Error::format(format!("has {wanted} outputs, but its body returns {found}")));
-    }
-    Ok(())
-}
-
-/// Identities from the values `from` to the outputs `to` that are not omitted.
-fn output_identities(name: &str, from: &[ValueId], to: &[Option<ValueId>]) -> Vec<Node> {
-    let copies =
-        from.iter().zip(to).enumerate().filter_map(|(index, (from, to))| Some((index, *from, (*to)?)));
-    copies
-        .map(|(index, from, to)| Node {
-            name: format!("{name}/output_{index}"),
-            op_type: "Identity".to_owned(),
-            inputs: vec![Some(from)],
-            outputs: vec![Some(to)],
-            attributes: Attributes::default(),
-        })
-        .collect()
 }

@@ -23,8 +23,9 @@ pub(crate) use ai_onnx_ml::OPERATORS as AI_ONNX_ML;
 pub(crate) use decompose::DECOMPOSED;
 
 use crate::error::{Error, Result};
+use crate::facts::{Known, LARGEST_FOLLOWED};
 use crate::graph::{Graph, Node, NodeId};
-use crate::shape::{Known, LARGEST_FOLLOWED, infer_with};
+use crate::shape::infer_with;
 use crate::unroll::Unroller;
 
 /// Files below this opset are upgraded to it: the first opset that has Gelu as an operator.

@@ -18,8 +18,6 @@ mod quantisation;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use quantisation::{integers, range, unknown_codes};
-
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::shape;

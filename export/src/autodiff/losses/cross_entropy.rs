@@ -1,6 +1,6 @@
 //! Cross-entropy.
 
-use super::one_hot;
+use super::one_hot::one_hot;
 use crate::error::Result;
 use crate::graph::{Builder, ValueId};
 

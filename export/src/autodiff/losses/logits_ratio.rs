@@ -8,7 +8,7 @@
 //! one TopK, `d − L·s` is one scattered sum instead of a one-hot, a product and a difference, and everything between
 //! has the few columns of the ranks. No class is masked by a number, so logits of any scale keep their ranks.
 
-use super::one_hot;
+use super::one_hot::one_hot;
 use crate::error::{Error, Result};
 use crate::graph::{Attributes, Builder, ValueId};
 use crate::tensor::Tensor;

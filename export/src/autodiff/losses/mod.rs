@@ -6,6 +6,7 @@
 
 mod cross_entropy;
 mod logits_ratio;
+mod one_hot;
 #[cfg(test)]
 mod tests;
 
@@ -13,7 +14,7 @@ use mimir_bundle::{Loss, LossInput, tensor_names};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Builder, Dim, Graph, Shape, TensorType, ValueId};
-use crate::tensor::{DataType, Tensor};
+use crate::tensor::DataType;
 
 /// Appends a loss with its inputs: returns the loss of each image, `[N]`, where the graph computes it, and the cotangent of
 /// the logits, `[N, K]`.
@@ -81,11 +82,4 @@ impl Inputs {
             Error::unsupported(format!("the row of the loss {:?} does not declare {input:?}", self.loss))
         })
     }
-}
-
-/// One row a class index in `classes`: `on` at the class, zero elsewhere.
-fn one_hot(builder: &mut Builder<'_>, indices: ValueId, classes: usize, on: f32) -> Result<ValueId> {
-    let depth = builder.constant(Tensor::vector_i64(&[classes as i64]));
-    let off_on = builder.constant(Tensor::from_f32(&[2], &[0.0, on]));
-    builder.op("OneHot", &[indices, depth, off_on]) // [N, K]
 }

@@ -16,10 +16,11 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRu
 use self::rows::{ROWS, Row};
 use self::sketch::Sketch;
 use self::spatial_rows::SPATIAL_ROWS;
-use super::super::rules;
+
 use super::super::testing::{Domain, Numbers, adjoint, dot, float, function, run, session, slope};
 use crate::error::Result;
 use crate::graph::{Dim, Graph, Shape};
+use crate::operators::gradient as rules;
 
 /// The first opset that has every operator of the rows; the other tests of rules take the working opset.
 const OPSET: u32 = 24;

@@ -1,7 +1,7 @@
 //! Operators that have kernels take the place of standard ones, and the numbers stay.
 
 use super::*;
-use crate::autodiff::kernels::{GELU, GELU_GRADIENT, SOFTMAX};
+use crate::graph::own_operators::{GELU, GELU_GRADIENT, SOFTMAX};
 use crate::simplify::fuse::fuse;
 
 /// Fuses a copy of a graph at the working opset, compares its results through ONNX Runtime, and returns it.

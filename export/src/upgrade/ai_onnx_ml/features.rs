@@ -1,6 +1,6 @@
 //! ArrayFeatureExtractor and FeatureVectorizer: features selected and concatenated.
 
-use super::{check_length, feature_rows};
+use super::inputs::{check_length, feature_rows};
 use crate::error::{Error, Result};
 use crate::graph::{Attribute, Builder, Dim, Node, ValueId};
 use crate::tensor::Tensor;

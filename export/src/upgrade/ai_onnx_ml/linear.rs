@@ -4,8 +4,8 @@
 //! For LOGISTIC ONNX Runtime returns `[σ(−s), σ(s)]`, whose larger element agrees with the label. Otherwise it returns
 //! `[1 − s, s]`, whose larger element does not; such a model is refused.
 
+use super::inputs::{FeatureRows, check_length, class_count, feature_rows, floats};
 use super::post_transform::PostTransform;
-use super::{FeatureRows, check_length, class_count, feature_rows, floats};
 use crate::error::{Error, Result};
 use crate::graph::{Attribute, Builder, Node, ValueId};
 use crate::tensor::Tensor;

@@ -6,6 +6,7 @@
 //! `Operators-ml.md`; ONNX Runtime 1.32 `onnxruntime/core/providers/cpu/ml`.
 
 mod features;
+mod inputs;
 mod linear;
 mod normalizer;
 mod post_transform;
@@ -15,10 +16,9 @@ mod svm;
 #[cfg(test)]
 mod tests;
 
-use crate::autodiff::GradientKind;
-use crate::error::{Error, Result};
-use crate::graph::{Attributes, Builder, Dim, Graph, Node, ValueId};
-use crate::tensor::DataType;
+use crate::error::Result;
+use crate::graph::{Attributes, Builder, Graph, Node, ValueId};
+use crate::operators::gradient::GradientKind;
 
 /// An operator, and its decomposition.
 pub(crate) struct Operator {
@@ -125,69 +125,4 @@ pub(super) fn decompose(graph: &mut Graph, node: Node) -> Result<Vec<Node>> {
         outputs: vec![Some(output)],
         attributes: Attributes::default(),
     }])
-}
-
-/// One row of features for each image.
-#[derive(Debug, Clone, Copy)]
-struct FeatureRows {
-    /// `[N, F]`, float32.
-    value: ValueId,
-    /// `F`.
-    features: usize,
-}
-
-/// Input number `index` as rows of features, cast to float32 as ONNX Runtime's kernels do.
-fn feature_rows(builder: &mut Builder<'_>, node: &Node, index: usize) -> Result<FeatureRows> {
-    let id = node.input(index)?;
-    let found = builder.graph().tensor_type(id)?.clone();
-    let [_, Dim::Fixed(features)] = found.shape.0[..] else {
-        return Err(Error::shape(format!(
-            "its input {index} is {}, wanted one row of features for each image, [N, F]",
-            found.shape
-        )));
-    };
-    Ok(FeatureRows { value: to_float32(builder, id)?, features })
-}
-
-/// A value cast to float32, if it is anything else.
-fn to_float32(builder: &mut Builder<'_>, id: ValueId) -> Result<ValueId> {
-    match builder.graph().tensor_type(id)?.dtype {
-        DataType::Float32 => Ok(id),
-        _ => builder.cast(id, DataType::Float32),
-    }
-}
-
-/// A list of numbers; empty where the attribute is absent.
-fn floats<'n>(node: &'n Node, name: &str) -> Result<&'n [f32]> {
-    let values = node.attributes.floats(name)?.unwrap_or_default();
-    if values.iter().any(|value| value.is_nan()) {
-        return Err(Error::unsupported(format!(
-            "attribute `{name}` holds NaN, which would make every score NaN: train the model again"
-        )));
-    }
-    Ok(values)
-}
-
-/// Refuses an attribute of another length.
-fn check_length(name: &str, found: usize, wanted: Option<usize>, why: &str) -> Result<()> {
-    match wanted {
-        Some(wanted) if wanted == found => Ok(()),
-        Some(wanted) => {
-            Err(Error::format(format!("attribute `{name}` has {found} numbers, wanted {wanted}: {why}")))
-        }
-        None => Err(Error::format(format!("attribute `{name}` cannot have the length that it must: {why}"))),
-    }
-}
-
-/// The number of class labels.
-///
-/// # Errors
-/// Without labels.
-fn class_count(node: &Node) -> Result<usize> {
-    let texts = node.attributes.texts("classlabels_strings")?.unwrap_or_default().len();
-    let ints = node.attributes.ints("classlabels_ints")?.unwrap_or_default().len();
-    match (texts, ints) {
-        (0, 0) => Err(Error::format("has neither `classlabels_strings` nor `classlabels_ints`")),
-        (0, classes) | (classes, _) => Ok(classes),
-    }
 }

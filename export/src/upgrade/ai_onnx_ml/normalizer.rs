@@ -2,7 +2,7 @@
 //!
 //! `MAX` divides by the largest element, which may be negative, and not by the largest size.
 
-use super::{FeatureRows, feature_rows};
+use super::inputs::{FeatureRows, feature_rows};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Node, ValueId};
 

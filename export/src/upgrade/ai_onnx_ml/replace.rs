@@ -1,6 +1,6 @@
 //! Imputer and Binarizer: they replace values.
 
-use super::{FeatureRows, feature_rows, floats, to_float32};
+use super::inputs::{FeatureRows, feature_rows, floats, to_float32};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Node, ValueId};
 use crate::tensor::{DataType, Tensor};

@@ -1,6 +1,6 @@
 //! Scaler: `(x − offset)·scale`, both one number, or one for each feature.
 
-use super::{FeatureRows, check_length, feature_rows, floats};
+use super::inputs::{FeatureRows, check_length, feature_rows, floats};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Node, ValueId};
 use crate::tensor::Tensor;

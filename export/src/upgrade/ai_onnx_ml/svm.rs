@@ -6,8 +6,8 @@
 //! `classifier/scores.rs` swaps them.
 //! Kernels: `x·v`, `(γ·x·v + c)^degree`, `exp(−γ·‖x − v‖²)`, `tanh(γ·x·v + c)`. Chang and Lin 2011, "LIBSVM".
 
+use super::inputs::{FeatureRows, check_length, class_count, feature_rows, floats};
 use super::post_transform::PostTransform;
-use super::{FeatureRows, check_length, class_count, feature_rows, floats};
 use crate::error::{Error, Result};
 use crate::graph::{Attribute, Builder, Node, ValueId};
 use crate::tensor::Tensor;

@@ -1,0 +1,14 @@
+//! Names of the operators of our own, for which `mimir-runtime` has kernels ([`mimir_bundle::kernels`]).
+
+/// The `op_type` of a node of ours. Part of what [`crate::onnx`] writes as domain and name.
+pub(crate) const GELU: &str = "ai.mimir::Gelu";
+pub(crate) const GELU_GRADIENT: &str = "ai.mimir::GeluGradient";
+pub(crate) const LAYER_NORMALIZATION_GRADIENT: &str = "ai.mimir::LayerNormalizationGradient";
+pub(crate) const MAX_POOL_GRADIENT: &str = "ai.mimir::MaxPoolGradient";
+pub(crate) const SOFTMAX: &str = "ai.mimir::Softmax";
+pub(crate) const SOFTMAX_GRADIENT: &str = "ai.mimir::SoftmaxGradient";
+
+/// Whether the operator is one of ours.
+pub(crate) fn is_ours(op_type: &str) -> bool {
+    op_type.split_once("::").is_some_and(|(domain, _)| domain == mimir_bundle::kernels::DOMAIN)
+}

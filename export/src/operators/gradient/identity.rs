@@ -1,0 +1,46 @@
+//! Identity, Cast and CastLike: `y = x`.
+//!
+//! `dx = g`. A conversion that carries gradient goes from `float` to `float`: others are refused or cut the path, see
+//! [`crate::autodiff::activity`]. Operator pages: ONNX `Identity-16`, `Cast-13`, `CastLike-15`.
+
+use super::entry::Entry;
+use super::step::Step;
+use crate::error::Result;
+
+/// What conversions must keep.
+const LIMITS: &str = "from float to float; conversions to integers cut the path";
+
+pub(super) const RULES: &[Entry] = &[
+    Entry::exact("Cast", 1, identity).limited(LIMITS),
+    Entry::exact("CastLike", 15, identity).limited(LIMITS),
+    Entry::exact("Identity", 1, identity),
+];
+
+/// `dx = g`.
+pub(super) fn identity(step: &mut Step<'_, '_>) -> Result<()> {
+    let g = step.cotangent()?;
+    step.send(0, |_| Ok(g))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::autodiff::testing::{Domain, Numbers, backward_text, batched, check, function};
+    use crate::tensor::DataType;
+
+    #[test]
+    fn gradients_match_central_differences() {
+        check("Identity and Cast", Domain::Real, batched(&[3]), |builder, x| {
+            let same = builder.op("Identity", &[x])?;
+            let cast = builder.cast(same, DataType::Float32)?;
+            let cast = builder.op("CastLike", &[cast, same])?;
+            let weight = builder.constant(Numbers::new(1).tensor(&[3, 2]));
+            builder.op("MatMul", &[cast, weight])
+        });
+    }
+
+    #[test]
+    fn the_cotangent_passes_unchanged() {
+        let graph = function(batched(&[3]), |builder, x| builder.op("Identity", &[x]));
+        insta::assert_snapshot!(backward_text(&graph.unwrap()), @"");
+    }
+}

@@ -1,0 +1,106 @@
+//! Conv and ConvTranspose.
+
+use super::window::{Rounding, Windows, kernel_shape};
+use crate::error::{Error, Result};
+use crate::facts::{NodeView, fixed, typed};
+use crate::graph::{Dim, Shape, TensorType};
+
+/// Channels in and out of a convolution, and the size of its windows.
+struct Weights {
+    per_axis: [usize; 2],
+    kernel: Vec<usize>,
+    groups: usize,
+}
+
+/// `Conv(x [N, C, …], w [M, C/groups, …], bias [M])`
+pub(crate) fn conv(view: &NodeView) -> Result<Vec<TensorType>> {
+    let input = view.shape(0)?;
+    let weights = weights(view, input)?;
+    let [out_channels, channels_per_group] = weights.per_axis;
+    check_channels(view, input, channels_per_group.checked_mul(weights.groups))?;
+    if !out_channels.is_multiple_of(weights.groups) {
+        return Err(Error::shape(format!(
+            "{out_channels} filters do not divide into {} groups",
+            weights.groups
+        )));
+    }
+    check_bias(view, out_channels)?;
+    let spatial = Windows::new(view, weights.kernel)?.output(&input.0[2..], Rounding::Floor)?;
+    Ok(vec![images(view, out_channels, spatial)?])
+}
+
+/// `ConvTranspose(x [N, C, …], w [C, M/groups, …], bias [M])`
+pub(crate) fn conv_transpose(view: &NodeView) -> Result<Vec<TensorType>> {
+    let input = view.shape(0)?;
+    let weights = weights(view, input)?;
+    let [channels, filters_per_group] = weights.per_axis;
+    check_channels(view, input, Some(channels))?;
+    let out_channels = filters_per_group
+        .checked_mul(weights.groups)
+        .filter(|_| channels.is_multiple_of(weights.groups))
+        .ok_or_else(|| {
+            Error::shape(format!("{channels} channels do not divide into {} groups", weights.groups))
+        })?;
+    check_bias(view, out_channels)?;
+    let axes = weights.kernel.len();
+    let per_axis = |name: &str| match view.node.attributes.ints(name)? {
+        Some(values) if values.len() == axes => Ok(Some(values.to_vec())),
+        Some(values) => {
+            Err(Error::format(format!("attribute `{name}` is {values:?}, wanted {axes} entries")))
+        }
+        None => Ok(None),
+    };
+    let output_padding = per_axis("output_padding")?.unwrap_or_else(|| vec![0; axes]);
+    let computed = Windows::new(view, weights.kernel)?.transposed_output(&input.0[2..], &output_padding)?;
+    let spatial = match per_axis("output_shape")? {
+        Some(sizes) => {
+            Shape::fixed(&sizes.iter().map(|size| size.unsigned_abs() as usize).collect::<Vec<_>>()).0
+        }
+        None => computed,
+    };
+    Ok(vec![images(view, out_channels, spatial)?])
+}
+
+fn weights(view: &NodeView, input: &Shape) -> Result<Weights> {
+    let shape = view.shape(1)?;
+    let dims =
+        shape.to_fixed().ok_or_else(|| Error::shape(format!("the weights {shape} depend on the batch")))?;
+    if dims.len() != input.rank() || dims.len() < 3 {
+        return Err(Error::shape(format!("input {input} and weights {shape} do not fit")));
+    }
+    let kernel = dims[2..].to_vec();
+    if let Some(declared) = kernel_shape(view)?.filter(|declared| *declared != kernel) {
+        return Err(Error::shape(format!(
+            "attribute `kernel_shape` is {declared:?}, but the weights are {shape}"
+        )));
+    }
+    let groups = view.int("group", 1)?;
+    let groups = usize::try_from(groups)
+        .ok()
+        .filter(|groups| *groups > 0)
+        .ok_or_else(|| Error::format(format!("attribute `group` is {groups}, wanted a positive number")))?;
+    Ok(Weights { per_axis: [dims[0], dims[1]], kernel, groups })
+}
+
+fn check_channels(view: &NodeView, input: &Shape, wanted: Option<usize>) -> Result<()> {
+    let found = fixed(input.0[1], "the number of channels")?;
+    if wanted == Some(found) {
+        return Ok(());
+    }
+    Err(Error::shape(format!("input {input} and weights {} disagree about the channels", view.shape(1)?)))
+}
+
+fn check_bias(view: &NodeView, channels: usize) -> Result<()> {
+    match view.optional(2)? {
+        Some(bias) if bias.shape != Shape::fixed(&[channels]) => {
+            Err(Error::shape(format!("the bias is {}, wanted [{channels}]", bias.shape)))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn images(view: &NodeView, channels: usize, spatial: Vec<Dim>) -> Result<TensorType> {
+    let mut dims = vec![view.shape(0)?.0[0], Dim::Fixed(channels)];
+    dims.extend(spatial);
+    Ok(typed(view.dtype(0)?, dims))
+}
