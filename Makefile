@@ -34,7 +34,7 @@ train-quick: build-train ## Does pre-training help? Three seeds of a small ViT o
 	@scripts/train-quick
 
 test: setup setup-train ## Every test, those of training included.
-	$(CARGO) test --locked --workspace
+	$(CARGO) test --locked --workspace --exclude mimir-benches
 
 check: ## Format, lints, build, tests, documentation, licences: what CI asks of a change.
 	@scripts/check

@@ -80,12 +80,12 @@ fn count(name: &str, shown: &[StoredCounterexample], disagreements: &[Disagreeme
 
 #[cfg(test)]
 mod tests {
-    use mimir_bundle::{AttackSpec, ImageShape};
-    use ndarray::array;
+    use mimir_bundle::AttackSpec;
 
     use super::*;
     use crate::evaluate::{AttackResult, Ending, ImageOutcome, PassCounts};
-    use crate::linear::LinearClassifier;
+
+    use crate::testing::threshold;
 
     fn broken(image: usize, label: usize, attack: &str) -> ImageOutcome {
         let verdict = Verdict::Broken {
@@ -120,8 +120,7 @@ mod tests {
     /// The other engine says class 1 where the pixel is above one half; batches of two.
     #[test]
     fn each_counterexample_is_shown_and_counted_for_its_attack() {
-        let shape = ImageShape { channels: 1, height: 1, width: 1 };
-        let mut other = LinearClassifier::new(array![[-1.0], [1.0]], array![1.0, 0.0], shape, 2);
+        let mut other = threshold();
         let store = CounterexampleStore::anonymous(1).unwrap();
         for pixel in [0.6, 0.4, 0.3, f32::NAN] {
             store.append(&[pixel]).unwrap();

@@ -146,17 +146,12 @@ fn misclassified(set: &EvaluationSet, image: usize, logits: &[f32]) -> Result<()
 
 #[cfg(test)]
 mod tests {
-    use mimir_bundle::{ImageShape, Norm};
+    use mimir_bundle::Norm;
     use ndarray::array;
 
     use super::*;
-    use crate::linear::LinearClassifier;
 
-    /// Class 1 where the pixel is above one half; batches of two.
-    fn threshold() -> LinearClassifier {
-        let shape = ImageShape { channels: 1, height: 1, width: 1 };
-        LinearClassifier::new(array![[-1.0], [1.0]], array![1.0, 0.0], shape, 2)
-    }
+    use crate::testing::threshold;
 
     fn check(counterexamples: &[(usize, &[f32])]) -> Result<(), VerifyError> {
         let images = array![[0.45_f32], [0.55], [0.40]];

@@ -10,7 +10,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 7] = [
     ("mimir-bundle", &[]),
     ("mimir-export", &["mimir-bundle"]),
     ("mimir-data", &[]),
-    ("mimir-train", &["mimir-data", "mimir-export"]),
+    ("mimir-train", &["mimir-data"]),
     ("mimir-runtime", &["mimir-bundle"]),
     ("mimir-certify", &["mimir-bundle", "mimir-data", "mimir-export", "mimir-runtime"]),
     ("mimir-certify-cli", &["mimir-bundle", "mimir-certify", "mimir-data", "mimir-runtime"]),

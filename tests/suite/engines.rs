@@ -81,7 +81,8 @@ fn models(engine: &Engine, model: &Path) -> (OnnxModels, usize) {
 
 fn images_of(path: &Path, classes: usize) -> (Array2<f32>, Vec<LabelAndTarget>) {
     let options = ReadOptions { split: Split::Test, first: Some(IMAGES) };
-    let set = mimir_data::open(&DataSource::Npz(path.to_owned()), &options).unwrap();
+    let source: DataSource = format!("npz:{}", path.display()).parse().unwrap();
+    let set = mimir_data::open(&source, &options).unwrap();
     let mut images = Array2::zeros((IMAGES, set.pixels_per_image()));
     for (image, mut row) in images.rows_mut().into_iter().enumerate() {
         set.read(image, row.as_slice_mut().unwrap()).unwrap();

@@ -94,7 +94,8 @@ impl Reference {
     fn read(name: &str) -> Self {
         let path = fixture(name, "npz");
         let options = ReadOptions { split: Split::Test, first: None };
-        let set = mimir_data::open(&DataSource::Npz(path.clone()), &options).unwrap();
+        let source: DataSource = format!("npz:{}", path.display()).parse().unwrap();
+        let set = mimir_data::open(&source, &options).unwrap();
         let mut images = Array2::zeros((set.count(), set.pixels_per_image()));
         for (image, mut row) in images.rows_mut().into_iter().enumerate() {
             set.read(image, row.as_slice_mut().unwrap()).unwrap();

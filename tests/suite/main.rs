@@ -6,4 +6,5 @@ mod architecture;
 mod cli;
 mod engines;
 mod fixtures;
+mod modules;
 mod parity;

@@ -4,16 +4,17 @@
 //! cargo run --release -p mimir-train --example step_time -- quick 128 10 2
 //! ```
 //!
-//! The arguments are the network (`quick` or `vit_tiny`), images in a batch, repeats and threads. One JSON object a line, with the
-//! least time of the repeats. Each step is loss, gradient and AdamW, as the trainer takes it, without loader and log.
+//! The arguments are the network (`quick` or `vit_tiny`), images in a batch, repeats and threads. One JSON object a
+//! line, with the least time of the repeats. Each step is loss, gradient and AdamW, as the trainer takes it, without
+//! loader and log.
 
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use mimir_train::config::Experiment;
-use mimir_train::optim::{AdamW, AdamWOptions, FlatParameters, Groups, clip};
-use mimir_train::random::Draws;
-use mimir_train::stage::{Finetuning, Part, Pretraining, Task};
+use mimir_train::optim::{AdamW, AdamWOptions, FlatParameters, ParameterGroups, clip};
+use mimir_train::random::BatchRng;
+use mimir_train::stage::{Finetuning, MicroBatch, Pretraining, Task};
 use tch::{Device, Tensor};
 
 const PRETRAIN: &str = r#"
@@ -97,7 +98,7 @@ fn task(network: &str, step: &str) -> Result<Box<dyn Task>> {
 }
 
 fn least_seconds(task: &dyn Task, batch: usize, repeats: usize) -> Result<f64> {
-    let groups = Groups { weight_decay: 0.05, no_decay: Vec::new(), layer_decay: None };
+    let groups = ParameterGroups { weight_decay: 0.05, no_decay: Vec::new(), layer_decay: None };
     let flat = FlatParameters::bind(task.parameters(), &groups);
     let mut optimizer = AdamW::new(&flat, AdamWOptions { beta1: 0.9, beta2: 0.95, epsilon: 1e-8 });
     let images = Tensor::rand([batch as i64, 3, 32, 32], (tch::Kind::Float, Device::Cpu));
@@ -108,9 +109,10 @@ fn least_seconds(task: &dyn Task, batch: usize, repeats: usize) -> Result<f64> {
     for repeat in 0..=repeats {
         let start = Instant::now();
         flat.zero_gradients();
-        let draws = Draws { seed: 0, epoch: repeat as u64, sample_ids: &ids };
-        let part = Part { images: images.shallow_clone(), labels: labels.shallow_clone(), draws, epoch: 0.5 };
-        let loss = task.loss(&part)?.total;
+        let rng = BatchRng { seed: 0, epoch: repeat as u64, sample_ids: &ids };
+        let micro_batch =
+            MicroBatch { images: images.shallow_clone(), labels: labels.shallow_clone(), rng, epoch: 0.5 };
+        let loss = task.loss(&micro_batch)?.total;
         loss.backward();
         clip::clip_gradients(&flat, None);
         optimizer.step(&flat, 1e-4);

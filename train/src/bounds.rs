@@ -1,22 +1,23 @@
-//! Bounds on I(x + δ; z) by the error p_e = P(ỹ ≠ ŷ), in bits (propositions 3.2 and 3.3; figure 2).
+//! Bounds on the mutual information I(x + δ; z) in bits, as functions of the error probability p_e = P(ỹ ≠ ŷ)
+//! (propositions 3.2 and 3.3; figure 2).
 //!
-//! ỹ is the label predicted for the adversarial image, ŷ that for its reconstruction. Both bounds fall as p_e grows:
-//! where the reconstruction is seen as the natural image and the adversarial image is not, the latent carries little of
-//! the attack.
+//! A classifier predicts the label ỹ of the adversarial image x + δ and the label ŷ of its reconstruction from the
+//! latent z. Both bounds decrease with p_e: if the reconstruction is classified as the natural image and the
+//! adversarial image is not, then z contains little information about the attack.
 
-use crate::plot::{Axis, Dash, Figure, Panel, Series};
+use crate::plot::{Figure, Panel, Scale, Series, Stroke};
 
 /// Points of a curve of [`chart`].
 const CURVE_POINTS: usize = 201;
 
-/// The predicted labels ỹ: how many there are and how uncertain they are.
+/// The distribution of the predicted labels ỹ: number of classes and entropy.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Labels {
+pub struct LabelDistribution {
     classes: u32,
     entropy: f64,
 }
 
-/// Numbers for which there is no bound.
+/// Arguments for which the bounds are not defined.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum BoundsError {
     /// Fewer than two classes.
@@ -25,7 +26,7 @@ pub enum BoundsError {
         /// Number of classes.
         found: u32,
     },
-    /// Labels cannot have that entropy.
+    /// An entropy outside of [0, log2 `classes`].
     #[error("an entropy of {found} bits: {classes} classes have 0 to {largest:.3}")]
     Entropy {
         /// Entropy in bits.
@@ -49,7 +50,7 @@ pub enum BoundsError {
     },
 }
 
-impl Labels {
+impl LabelDistribution {
     /// `classes` ≥ 2 labels of equal probability.
     pub fn uniform(classes: u32) -> Result<Self, BoundsError> {
         if classes < 2 {
@@ -67,24 +68,24 @@ impl Labels {
         Ok(Self { classes, entropy })
     }
 
-    /// I(x + δ; z) ≥ H(ỹ) − H_b(p_e) − p_e·log2(|𝒴| − 1) bits (proposition 3.2, equation 11; Fano). It falls up to
-    /// p_e = 1 − 1/|𝒴| and rises again behind. Below 0, which happens only for labels that are not uniform, it says
-    /// nothing.
+    /// Lower bound: I(x + δ; z) ≥ H(ỹ) − H_b(p_e) − p_e·log2(|𝒴| − 1) bits (proposition 3.2, equation 11; Fano's
+    /// inequality). It decreases up to p_e = 1 − 1/|𝒴| and increases beyond. It can be negative, and is then vacuous,
+    /// if the labels are not uniform.
     pub fn lower(&self, p_e: f64) -> Result<f64, BoundsError> {
         check_probability(p_e)?;
         let spread = p_e * f64::from(self.classes - 1).log2();
         Ok(self.entropy - binary_entropy(p_e) - spread)
     }
 
-    /// I(x + δ; z) ⪅ H(ỹ) − 2·p_e bits where nothing is lost between x + δ and the labels (proposition 3.3, equation 15;
-    /// Hellman and Raviv). `None` behind p_e = 1 − 1/|𝒴|: the inequality is one for the best guess of ỹ from ŷ, which is
-    /// never wrong more often.
+    /// Approximate upper bound: I(x + δ; z) ⪅ H(ỹ) − 2·p_e bits, if the labels preserve the information of x + δ
+    /// (proposition 3.3, equation 15; Hellman and Raviv). `None` for p_e > 1 − 1/|𝒴|: the inequality holds for the
+    /// Bayes-optimal prediction of ỹ from ŷ, whose error is at most 1 − 1/|𝒴|.
     pub fn upper(&self, p_e: f64) -> Result<Option<f64>, BoundsError> {
         check_probability(p_e)?;
         Ok((p_e <= self.largest_error()).then_some(self.entropy - 2.0 * p_e))
     }
 
-    /// Error of a guess among equally likely labels.
+    /// Error of guessing among equally likely labels, 1 − 1/|𝒴|.
     fn largest_error(&self) -> f64 {
         1.0 - 1.0 / f64::from(self.classes)
     }
@@ -101,10 +102,10 @@ fn binary_entropy(p: f64) -> f64 {
     term(p) + term(1.0 - p)
 }
 
-/// Both bounds for `classes` equally likely labels at `points` values of p_e, evenly from 0 to 1. Columns `p_e`, `lower` and
-/// `upper`, in bits; `-` where there is no upper bound.
+/// Both bounds for `classes` equally likely labels at `points` values of p_e, evenly from 0 to 1. Columns `p_e`,
+/// `lower` and `upper`, in bits; `-` where there is no upper bound.
 pub fn table(classes: u32, points: usize) -> Result<String, BoundsError> {
-    let labels = Labels::uniform(classes)?;
+    let labels = LabelDistribution::uniform(classes)?;
     if points < 2 {
         return Err(BoundsError::Points { found: points });
     }
@@ -126,28 +127,30 @@ fn digits(bits: f64) -> String {
     format!("{:.3}", (bits * 1000.0).round() / 1000.0 + 0.0)
 }
 
-/// Figure 2 for `classes` equally likely labels, as an SVG file.
-pub fn chart(classes: u32) -> Result<String, BoundsError> {
-    let labels = Labels::uniform(classes)?;
+/// Figure 2 for `classes` equally likely labels, to be drawn.
+pub fn chart(classes: u32) -> Result<Figure, BoundsError> {
+    let labels = LabelDistribution::uniform(classes)?;
     let (mut lower, mut upper) = (Vec::with_capacity(CURVE_POINTS), Vec::new());
     for p_e in evenly(CURVE_POINTS) {
         lower.push((p_e, labels.lower(p_e)?));
         upper.extend(labels.upper(p_e)?.map(|bits| (p_e, bits)));
     }
-    // Its end, between two points.
+    // The end of the curve, which may lie between two points.
     let end = labels.largest_error();
     upper.push((end, labels.entropy - 2.0 * end));
-    let series = |name: &str, points, colour, dash| Series { name: name.to_owned(), points, colour, dash };
+    let series =
+        |name: &str, points, colour, stroke| Series { name: name.to_owned(), points, colour, stroke };
     let panel = Panel {
         title: String::new(),
-        x: Axis::linear("p_e, probability that the label of the reconstruction differs"),
-        y: Axis::linear("I(x + δ; z), bits"),
+        x_label: "p_e, probability that the label of the reconstruction differs".to_owned(),
+        y_label: "I(x + δ; z), bits".to_owned(),
+        y_scale: Scale::Linear,
         series: vec![
-            series("upper bound, proposition 3.3", upper, 1, Dash::Dashed),
-            series("lower bound, proposition 3.2", lower, 0, Dash::Solid),
+            series("upper bound, proposition 3.3", upper, 1, Stroke::Dashed),
+            series("lower bound, proposition 3.2", lower, 0, Stroke::Solid),
         ],
     };
-    let figure = Figure {
+    Ok(Figure {
         title: format!("Bounds on I(x + δ; z), {classes} classes"),
         description: format!(
             "Lower and upper bound on the mutual information of adversarial image and latent in bits, by the probability \
@@ -155,8 +158,7 @@ pub fn chart(classes: u32) -> Result<String, BoundsError> {
              Both fall up to a probability of {end:.3}."
         ),
         panels: vec![panel],
-    };
-    Ok(figure.svg())
+    })
 }
 
 #[cfg(test)]
@@ -165,7 +167,7 @@ mod tests {
 
     #[test]
     fn values_of_figure_2() {
-        let labels = Labels::uniform(10).unwrap();
+        let labels = LabelDistribution::uniform(10).unwrap();
         let lower = [3.322, 2.536, 1.966, 1.490, 1.083, 0.737, 0.449, 0.222, 0.064, 0.000, 0.152];
         for (tenth, wanted) in lower.into_iter().enumerate() {
             let p_e = tenth as f64 / 10.0;
@@ -201,7 +203,7 @@ mod tests {
     #[test]
     fn the_lower_bound_is_below_the_upper_and_falls() {
         for classes in [2, 3, 10, 200, 1000, u32::MAX] {
-            let labels = Labels::uniform(classes).unwrap();
+            let labels = LabelDistribution::uniform(classes).unwrap();
             let mut before = f64::INFINITY;
             for p_e in evenly(1001) {
                 let lower = labels.lower(p_e).unwrap();
@@ -218,22 +220,26 @@ mod tests {
 
     #[test]
     fn a_given_entropy_shifts_both() {
-        let (uniform, skewed) = (Labels::uniform(4).unwrap(), Labels::with_entropy(4, 1.5).unwrap());
+        let (uniform, skewed) =
+            (LabelDistribution::uniform(4).unwrap(), LabelDistribution::with_entropy(4, 1.5).unwrap());
         for p_e in [0.0, 0.25, 0.5] {
             assert!((uniform.lower(p_e).unwrap() - skewed.lower(p_e).unwrap() - 0.5).abs() < 1e-12);
-            let upper = |labels: Labels| labels.upper(p_e).unwrap().unwrap();
+            let upper = |labels: LabelDistribution| labels.upper(p_e).unwrap().unwrap();
             assert!((upper(uniform) - upper(skewed) - 0.5).abs() < 1e-12);
         }
     }
 
     #[test]
     fn what_has_no_bound_is_an_error() {
-        let labels = Labels::uniform(10).unwrap();
+        let labels = LabelDistribution::uniform(10).unwrap();
         for (error, wanted) in [
-            (Labels::uniform(1).unwrap_err(), "1 classes: a bound needs at least 2"),
-            (Labels::with_entropy(4, 2.5).unwrap_err(), "an entropy of 2.5 bits: 4 classes have 0 to 2.000"),
+            (LabelDistribution::uniform(1).unwrap_err(), "1 classes: a bound needs at least 2"),
             (
-                Labels::with_entropy(4, f64::NAN).unwrap_err(),
+                LabelDistribution::with_entropy(4, 2.5).unwrap_err(),
+                "an entropy of 2.5 bits: 4 classes have 0 to 2.000",
+            ),
+            (
+                LabelDistribution::with_entropy(4, f64::NAN).unwrap_err(),
                 "an entropy of NaN bits: 4 classes have 0 to 2.000",
             ),
             (labels.lower(1.5).unwrap_err(), "p_e = 1.5: wanted a number of [0, 1]"),
@@ -248,10 +254,13 @@ mod tests {
 
     #[test]
     fn the_chart_has_both_curves() {
-        let svg = chart(10).unwrap();
-        for name in ["upper bound, proposition 3.3", "lower bound, proposition 3.2"] {
-            assert!(svg.contains(&format!("<title>{name}</title>")), "{name}");
-        }
-        assert_eq!(svg.matches("<path ").count(), 2);
+        let series = chart(10).unwrap().panels.remove(0).series;
+        let ends = |index: usize| {
+            let Series { name, points, .. } = &series[index];
+            (name.as_str(), points[0], *points.last().unwrap())
+        };
+        let bits = 10f64.log2();
+        assert_eq!(ends(0), ("upper bound, proposition 3.3", (0.0, bits), (0.9, bits - 1.8)));
+        assert_eq!(ends(1), ("lower bound, proposition 3.2", (0.0, bits), (1.0, bits - 9f64.log2())));
     }
 }

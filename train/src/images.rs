@@ -10,21 +10,22 @@ use mimir_data::{
 use tch::{Device, Tensor};
 
 use crate::config::{DataConfig, Experiment};
-use crate::random::Draws;
+use crate::random::BatchRng;
 
-/// Images of a set that is evaluated, at once.
+/// Batch size for held-out images.
 const HELD_OUT_BATCH: usize = 128;
 
 /// The images of a training stage.
 #[derive(Debug)]
 pub struct TrainingImages {
     loader: Loader,
-    held_out: Option<Evaluated>,
+    held_out: Option<EvaluationSet>,
     size: i64,
 }
 
 impl TrainingImages {
-    /// The training set of an experiment without its held-out images, in batches of `batch` squares of the network's size.
+    /// The training set of an experiment without its held-out images, in batches of `batch` squares of the network's
+    /// size.
     ///
     /// # Errors
     /// A set that cannot be read or does not fit the experiment.
@@ -37,8 +38,8 @@ impl TrainingImages {
         let pictures = read(data, &data.source, Split::Train, None)?;
         let (chosen, held_out) = split_held_out(pictures.count(), data.held_out, experiment.seed)?;
         let held_out = (!held_out.is_empty())
-            .then(|| Evaluated::new(Arc::clone(&pictures), held_out, experiment, HELD_OUT_BATCH));
-        let mut set = TrainingSet::of(pictures, &chosen)?;
+            .then(|| EvaluationSet::new(Arc::clone(&pictures), held_out, experiment, HELD_OUT_BATCH));
+        let mut set = TrainingSet::subset(pictures, &chosen)?;
         if let (Some(generated), Some(share)) = (&data.generated, data.generated_share) {
             set = set.with_generated(read(data, generated, Split::Train, None)?, share)?;
         }
@@ -48,7 +49,7 @@ impl TrainingImages {
             augmentation: *augmentation,
             threads: data.threads,
             broken: data.broken_images,
-            ..LoaderOptions::new(experiment.seed, side(size))
+            ..LoaderOptions::new(experiment.seed, to_usize(size))
         };
         Ok(Self { loader: Loader::new(Arc::new(set), options)?, held_out, size })
     }
@@ -58,8 +59,8 @@ impl TrainingImages {
         self.loader.steps_per_epoch()
     }
 
-    /// The images that choose the best checkpoint.
-    pub fn held_out(&self) -> Option<&Evaluated> {
+    /// The held-out images, which select the best checkpoint.
+    pub fn held_out(&self) -> Option<&EvaluationSet> {
         self.held_out.as_ref()
     }
 
@@ -76,7 +77,7 @@ impl TrainingImages {
 
 /// Images to evaluate on, as they are or resized and cropped by `evaluate.transform`.
 #[derive(Debug)]
-pub struct Evaluated {
+pub struct EvaluationSet {
     pictures: Arc<PictureSet>,
     positions: Vec<usize>,
     transform: Evaluation,
@@ -85,7 +86,7 @@ pub struct Evaluated {
     seed: u64,
 }
 
-impl Evaluated {
+impl EvaluationSet {
     /// The test set of an experiment.
     ///
     /// # Errors
@@ -98,7 +99,7 @@ impl Evaluated {
     }
 
     fn new(pictures: Arc<PictureSet>, positions: Vec<usize>, experiment: &Experiment, batch: usize) -> Self {
-        let crop = side(experiment.model.image_size);
+        let crop = to_usize(experiment.model.image_size);
         let transform = experiment.evaluate.transform.unwrap_or(Evaluation { resize: None, crop });
         let threads = experiment.data.threads;
         Self { pictures, positions, transform, batch, threads, seed: experiment.seed }
@@ -135,12 +136,12 @@ fn read(
     pictures.check_labels(usize::try_from(data.classes).unwrap_or(0))?;
     if pictures.channels() != 3 {
         let (found, wanted) = (pictures.channels().to_string(), "3: the networks take colour images".into());
-        return Err(DataError::Setting { name: "channels", found, wanted });
+        return Err(DataError::InvalidParameter { name: "channels", found, wanted });
     }
     Ok(Arc::new(pictures))
 }
 
-fn side(image_size: i64) -> usize {
+fn to_usize(image_size: i64) -> usize {
     usize::try_from(image_size).unwrap_or(0)
 }
 
@@ -164,8 +165,9 @@ impl DeviceBatch {
         Self { images, label_tensor, labels, sample_ids, seed }
     }
 
-    /// Random numbers for these images; an evaluation has no epoch, so that two epochs are compared on equal terms.
-    pub fn draws(&self) -> Draws<'_> {
-        Draws { seed: self.seed, epoch: u64::MAX, sample_ids: &self.sample_ids }
+    /// Random numbers for these images. The epoch in their key is fixed, so that evaluations after different epochs use
+    /// the same numbers.
+    pub fn rng(&self) -> BatchRng<'_> {
+        BatchRng { seed: self.seed, epoch: u64::MAX, sample_ids: &self.sample_ids }
     }
 }

@@ -2,23 +2,27 @@
 //!
 //! Equation, section and table numbers are those of the MIMIR paper (arXiv 2312.04960).
 
+pub mod accuracy;
 pub mod adversary;
 mod args;
 pub mod bounds;
 pub mod checkpoint;
 mod command;
 pub mod config;
+pub mod convert;
 pub mod device;
 pub mod images;
 pub mod loss;
-pub mod measure;
 pub mod model;
 pub mod optim;
 pub mod parameters;
 pub mod penalty;
+pub mod pickle;
 pub mod plot;
 pub mod random;
 pub mod run;
 pub mod stage;
+#[cfg(test)]
+mod testing;
 
 pub use command::main;

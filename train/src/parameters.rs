@@ -1,4 +1,4 @@
-//! The named tensors of a network, with timm's names, and how they start.
+//! The named tensors of a network, with timm's names, and their initialisation.
 //!
 //! A network is built against a [`Scope`], which adds a prefix to the names and records every tensor in
 //! [`Parameters`]; the layers keep shallow clones that share the memory. Optimiser, checkpoint and weight average work on
@@ -16,7 +16,7 @@ pub struct Parameter {
     pub name: String,
     /// The value; a leaf that requires a gradient where `trainable`.
     pub tensor: Tensor,
-    /// False for tables such as fixed positions, which are saved but never updated.
+    /// False for buffers such as fixed positions, which are saved but never updated.
     pub trainable: bool,
 }
 
@@ -24,28 +24,28 @@ pub struct Parameter {
 #[derive(Debug)]
 pub struct Parameters {
     entries: Vec<Parameter>,
-    start: Start,
+    initialisation: Initialisation,
     device: Device,
 }
 
-/// Where initial values come from.
+/// How tensors are initialised.
 #[derive(Debug, Clone, Copy)]
-enum Start {
-    /// Drawn by their [`Init`] under that seed.
-    Drawn(u64),
-    /// One zero that all scalars of a tensor share.
-    Outline,
+enum Initialisation {
+    /// By their [`Init`], with random numbers of this seed.
+    Seeded(u64),
+    /// One zero that all elements of a tensor share.
+    ShapesOnly,
 }
 
 impl Parameters {
     /// An empty record. Initial values are keyed by `seed` and the name of the parameter.
     pub fn new(seed: u64, device: Device) -> Self {
-        Self { entries: Vec::new(), start: Start::Drawn(seed), device }
+        Self { entries: Vec::new(), initialisation: Initialisation::Seeded(seed), device }
     }
 
-    /// An empty record for names and shapes alone: nothing is drawn and a tensor of any size takes four bytes.
-    pub fn outline() -> Self {
-        Self { entries: Vec::new(), start: Start::Outline, device: Device::Cpu }
+    /// Empty, for names and shapes alone: nothing is initialised, and a tensor of any size takes four bytes.
+    pub fn shapes_only() -> Self {
+        Self { entries: Vec::new(), initialisation: Initialisation::ShapesOnly, device: Device::Cpu }
     }
 
     /// The scope without a prefix.
@@ -68,18 +68,18 @@ impl Parameters {
         self.entries.iter().find(|parameter| parameter.name == name).map(|parameter| &parameter.tensor)
     }
 
-    /// Number of scalars, tables included.
+    /// Number of elements, including buffers.
     pub fn count(&self) -> usize {
         self.entries.iter().map(|parameter| parameter.tensor.numel()).sum()
     }
 
-    /// Where the tensors live.
+    /// The device of the tensors.
     pub fn device(&self) -> Device {
         self.device
     }
 }
 
-/// A place in the tree of names.
+/// A prefix of names, as PyTorch's modules have it.
 #[derive(Debug)]
 pub struct Scope<'a> {
     parameters: &'a mut Parameters,
@@ -98,12 +98,12 @@ impl Scope<'_> {
         self.add(name, shape, init, true)
     }
 
-    /// A table that is saved with the network and never updated.
-    pub fn table(&mut self, name: &str, value: &Tensor) -> Tensor {
+    /// A buffer: saved with the network and never updated.
+    pub fn buffer(&mut self, name: &str, value: &Tensor) -> Tensor {
         self.add(name, &value.size(), Init::Value(value.shallow_clone()), false)
     }
 
-    /// Where the tensors live.
+    /// The device of the tensors.
     pub fn device(&self) -> Device {
         self.parameters.device
     }
@@ -111,9 +111,9 @@ impl Scope<'_> {
     fn add(&mut self, name: &str, shape: &[i64], init: Init, trainable: bool) -> Tensor {
         let name = format!("{}{name}", self.prefix);
         debug_assert!(self.parameters.get(&name).is_none(), "{name} is made twice");
-        let value = match self.parameters.start {
-            Start::Drawn(seed) => init.sample(&mut random::for_name(seed, &name), shape),
-            Start::Outline => Tensor::zeros([1], (Kind::Float, Device::Cpu)).expand(shape, false),
+        let value = match self.parameters.initialisation {
+            Initialisation::Seeded(seed) => init.sample(&mut random::for_name(seed, &name), shape),
+            Initialisation::ShapesOnly => Tensor::zeros([1], (Kind::Float, Device::Cpu)).expand(shape, false),
         };
         let tensor = value.to_device(self.parameters.device).set_requires_grad(trainable);
         let shared = tensor.shallow_clone();
@@ -122,7 +122,7 @@ impl Scope<'_> {
     }
 }
 
-/// How a tensor starts.
+/// Initialisation of a tensor.
 #[derive(Debug)]
 pub enum Init {
     /// All 0.
@@ -220,14 +220,14 @@ mod tests {
     fn tables_are_saved_and_not_trained() {
         let mut parameters = Parameters::new(0, Device::Cpu);
         let table = Tensor::ones([1, 2], (Kind::Float, Device::Cpu));
-        assert!(!parameters.root().table("pos_embed", &table).requires_grad());
+        assert!(!parameters.root().buffer("pos_embed", &table).requires_grad());
         assert_eq!(parameters.count(), 2);
         assert_eq!(parameters.trainable().count(), 0);
     }
 
     #[test]
     fn an_outline_has_shapes_and_no_memory() {
-        let mut parameters = Parameters::outline();
+        let mut parameters = Parameters::shapes_only();
         let weight = parameters.root().parameter("w", &[1 << 20, 1 << 20], Init::Normal(1.0));
         assert_eq!(weight.size(), [1 << 20, 1 << 20]);
         assert_eq!(parameters.count(), 1 << 40);

@@ -1,18 +1,19 @@
-//! Random numbers that depend on what they are for, not on who asks first.
+//! Random numbers that are keyed by their use, not by the order of calls.
 //!
-//! Everything random in a run is drawn from [`Stream`]s keyed by (seed, epoch, sample, [`Purpose`]), as order and augmentation
-//! are. A run that was stopped and resumed, or cut into other micro-batches, draws the same numbers. Initial weights are keyed
-//! by seed and name instead ([`for_name`]): a network with one layer more starts from the same numbers in all the others.
+//! All random numbers of a run come from [`Stream`]s keyed by (seed, epoch, sample, [`Purpose`]), as order and
+//! augmentation do. A run that is resumed, or uses other micro-batches, gets the same numbers. Initial weights are
+//! keyed by seed and name instead ([`for_name`]): a network with one layer more starts from the same numbers in all the
+//! others.
 
 use mimir_data::random::{Key, Stream};
 use sha2::{Digest, Sha256};
 
-/// What a random number is for.
+/// The use of a random number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// The mask of the training pass.
     Mask,
-    /// The attack's own mask, where it draws one.
+    /// The mask of the attack, if it uses one of its own.
     AttackMask,
     /// The start of an attack inside the ball.
     AttackStart,
@@ -25,7 +26,7 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// Its part of the key; never changed, or a resumed run would draw other numbers.
+    /// Its part of the key. It must never change, or a resumed run would get other numbers.
     fn name(self) -> &'static str {
         match self {
             Self::Mask => "mask",
@@ -38,9 +39,9 @@ impl Purpose {
     }
 }
 
-/// Draws for the samples of one batch in one epoch.
+/// Random numbers for the samples of one batch in one epoch.
 #[derive(Debug, Clone, Copy)]
-pub struct Draws<'a> {
+pub struct BatchRng<'a> {
     /// Seed of the run.
     pub seed: u64,
     /// Epoch, from 0.
@@ -49,7 +50,7 @@ pub struct Draws<'a> {
     pub sample_ids: &'a [u64],
 }
 
-impl Draws<'_> {
+impl BatchRng<'_> {
     /// Independent uniform numbers of `[0, 1)`, `per_sample` for each sample, row after row.
     pub fn uniform(&self, purpose: Purpose, per_sample: usize) -> Vec<f32> {
         let mut numbers = vec![0.0; self.sample_ids.len() * per_sample];
@@ -74,7 +75,7 @@ impl Draws<'_> {
 /// The stream for a parameter of that name: the key is SHA-256 of the seed and the name.
 pub fn for_name(seed: u64, name: &str) -> Stream {
     let digest = Sha256::new().chain_update(seed.to_le_bytes()).chain_update(name.as_bytes()).finalize();
-    Stream::of_bytes(digest.into())
+    Stream::from_key(digest.into())
 }
 
 #[cfg(test)]
@@ -83,15 +84,16 @@ mod tests {
 
     #[test]
     fn a_sample_draws_the_same_numbers_in_any_batch() {
-        let whole = Draws { seed: 3, epoch: 2, sample_ids: &[10, 11, 12] }.uniform(Purpose::Mask, 5);
-        let alone = Draws { seed: 3, epoch: 2, sample_ids: &[11] }.uniform(Purpose::Mask, 5);
+        let whole = BatchRng { seed: 3, epoch: 2, sample_ids: &[10, 11, 12] }.uniform(Purpose::Mask, 5);
+        let alone = BatchRng { seed: 3, epoch: 2, sample_ids: &[11] }.uniform(Purpose::Mask, 5);
         assert_eq!(whole[5..10], alone);
     }
 
     #[test]
     fn every_part_of_the_key_counts() {
-        let draw =
-            |seed, epoch, sample, purpose| Draws { seed, epoch, sample_ids: &[sample] }.uniform(purpose, 4);
+        let draw = |seed, epoch, sample, purpose| {
+            BatchRng { seed, epoch, sample_ids: &[sample] }.uniform(purpose, 4)
+        };
         let base = draw(1, 1, 1, Purpose::Mask);
         for other in [
             draw(2, 1, 1, Purpose::Mask),

@@ -1,4 +1,4 @@
-//! Signals that end a run in order.
+//! The signals that interrupt a run: the first one lets it save its state, a second one ends it at once.
 
 use std::io;
 use std::sync::Arc;
@@ -6,12 +6,16 @@ use std::sync::atomic::AtomicBool;
 
 use crate::failure::Blame;
 
-/// A flag that SIGINT (Ctrl-C) and SIGTERM set from now on; a second one ends the process at once.
+/// Installs the signal handlers and returns the flag that SIGINT (Ctrl-C) and SIGTERM set.
 ///
-/// A limit on the size of files shows as a failed write instead of a signal that ends the process.
+/// The run checks the flag and stops in order. A second signal ends the process at once, with the exit code of an
+/// interrupted run (on systems other than Unix it only sets the flag again).
+///
+/// SIGXFSZ is ignored: when a write exceeds the limit on file sizes (`ulimit -f`), the write then returns an error and the
+/// run reports it, where the default action of the signal would kill the process.
 ///
 /// # Errors
-/// When the system does not let a handler be installed.
+/// When the operating system refuses to install a handler.
 pub(crate) fn watch() -> io::Result<Arc<AtomicBool>> {
     let interrupted = Arc::new(AtomicBool::new(false));
     watch_for(&interrupted)?;
@@ -24,11 +28,13 @@ fn watch_for(interrupted: &Arc<AtomicBool>) -> io::Result<()> {
     use signal_hook::flag::{register, register_conditional_shutdown};
 
     for signal in [SIGINT, SIGTERM] {
-        // First the one that looks, then the one that sets: so the first signal only sets.
+        // The handlers run in the order of registration. The shutdown handler looks at the flag before it is set, so it does
+        // nothing on the first signal and ends the process on the second.
         let exit_code = i32::from(Blame::Interrupted.exit_code());
         register_conditional_shutdown(signal, exit_code, Arc::clone(interrupted))?;
         register(signal, Arc::clone(interrupted))?;
     }
+    // Any handler replaces the default action; nobody reads this flag.
     register(SIGXFSZ, Arc::default())?;
     Ok(())
 }

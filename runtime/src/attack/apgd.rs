@@ -14,7 +14,7 @@ mod momentum;
 mod sparse;
 mod step_context;
 
-use mimir_bundle::attack::{ApgdSpec, AttackSpec, RadiusSchedule, TargetedApgdSpec};
+use mimir_bundle::attack::{ApgdSpec, RadiusSchedule, TargetedApgdSpec};
 
 use self::iterates::Iterates;
 use self::momentum::Momentum;
@@ -30,16 +30,6 @@ use crate::random::{Key, Stream};
 const CLASSES_OF_DLR: usize = Loss::Dlr.min_classes();
 /// Fewest classes that have a targeted difference of logits ratio.
 const CLASSES_OF_TARGETED_DLR: usize = Loss::TargetedDlr.min_classes();
-
-/// Whether an attack on a model of so many classes maximises the margin, because its own loss needs more classes. A report
-/// must say so.
-pub fn uses_margin(spec: &AttackSpec, classes: usize) -> bool {
-    match spec {
-        AttackSpec::ApgdDlr(_) => classes < CLASSES_OF_DLR,
-        AttackSpec::ApgdT(_) => classes < CLASSES_OF_TARGETED_DLR,
-        _ => false,
-    }
-}
 
 /// APGD with its loss, targets, balls and seed.
 #[derive(Debug)]
@@ -155,6 +145,10 @@ impl Attack for Apgd {
             Targeting::Targets(targets) => targets,
         };
         targets * self.spec.restarts
+    }
+
+    fn uses_margin(&self) -> bool {
+        self.loss == Loss::Margin
     }
 
     fn search(&self, clean: &CleanImage, unit: usize) -> Box<dyn Search + '_> {

@@ -12,9 +12,8 @@ use crate::ball::Ball;
 use crate::linear::LinearClassifier;
 use crate::loss::at_logits;
 use crate::model::{LabelAndTarget, Loss};
-use crate::random::{Key, Stream};
-
-const NORMS: [Norm; 3] = [Norm::Linf, Norm::L2, Norm::L1];
+use crate::random::Stream;
+use crate::testing::{self, NORMS, key, linear_around_grey};
 
 fn floats(value: &serde_json::Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
@@ -75,10 +74,7 @@ fn ratios_and_their_derivatives_are_those_of_the_formula() {
 const SHAPE: ImageShape = ImageShape { channels: 1, height: 5, width: 8 };
 
 fn noise(image: usize, rows: usize, columns: usize) -> Array2<f32> {
-    let mut values = Array2::zeros((rows, columns));
-    let key = Key { seed: 2, image, attack: "ascent", target: None, restart: 0 };
-    Stream::new(&key).fill_uniform(values.as_slice_mut().unwrap());
-    values
+    testing::noise(key(2, image, "ascent"), rows, columns)
 }
 
 /// A linear model, where one label is to be attacked.
@@ -88,16 +84,15 @@ struct Model {
 }
 
 impl Model {
-    fn new(weights: Array2<f32>, bias: Array1<f32>) -> Self {
-        // Minus the logits of the grey image, so that its logits are the bias and margins near it are small.
-        let bias = bias - 0.5 * weights.sum_axis(Axis(1));
-        let classifier = LinearClassifier::new(weights.clone(), bias, SHAPE, 1);
+    /// The logits are those of the grey image.
+    fn new(weights: Array2<f32>, logits: &Array1<f32>) -> Self {
+        let classifier = linear_around_grey(weights.clone(), logits, SHAPE, 1);
         Self { weights, classifier }
     }
 
     /// Every class has a direction of its own.
     fn scattered(classes: usize) -> Self {
-        Self::new(noise(classes, classes, SHAPE.pixels()), Array1::zeros(classes))
+        Self::new(noise(classes, classes, SHAPE.pixels()), &Array1::zeros(classes))
     }
 
     /// All classes lie on one line, each the closest to a point of it: at 0.1, -0.1, -0.3, … For the first, which is at
@@ -106,7 +101,7 @@ impl Model {
         let place = Array1::from_shape_fn(classes, |class| 0.1 - 0.2 * class as f32);
         let line = noise(classes, 1, SHAPE.pixels());
         let column = place.view().insert_axis(Axis(1));
-        Self::new(column.dot(&line), place.mapv(|place| -0.5 * place * place))
+        Self::new(column.dot(&line), &place.mapv(|place| -0.5 * place * place))
     }
 }
 
@@ -249,7 +244,7 @@ proptest! {
                 for spec in variants(name) {
                     let attack = attack(&spec, &context).unwrap();
                     let mut noise =
-                        Stream::new(&Key { seed, image: 1, attack: "answers", target: None, restart: 0 });
+                        Stream::new(&key(seed, 1, "answers"));
                     let escape = escapes(attack.as_ref(), &context, &clean, &mut noise);
                     prop_assert!(escape.is_none(), "{norm:?} {spec:?}: {}", escape.unwrap_or_default());
                 }

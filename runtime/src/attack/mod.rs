@@ -2,13 +2,13 @@
 //!
 //! An [`Attack`] holds the parameters. Its work on one image falls into *units*, which are independent of each other: one
 //! for each target class and restart. [`Attack::search`] makes the [`Search`] of one unit. The
-//! [engine](crate::scheduler) owns the models: it gathers one proposal from each of many searches into a batch, asks the
+//! [scheduler](crate::scheduler) owns the models: it gathers one proposal from each of many searches into a batch, asks the
 //! model once, and hands each search its own row of the answer. A search therefore knows nothing of batches, sessions
 //! or other images, and its outcome cannot depend on them. It also does not decide that an image is broken: the
 //! scheduler looks at the logits of every proposal, asks the original model where they look broken, and drops all searches
 //! of the image when the original model agrees.
 //!
-//! `docs/adding-an-attack.md` has the steps to a new one; [`apgd`] is the file to copy.
+//! `docs/adding-an-attack.md` has the steps to a new one; [`pgd`] is the file to copy.
 
 pub mod apgd;
 #[cfg(test)]
@@ -26,7 +26,6 @@ pub mod square;
 pub(crate) mod testing;
 mod warm_started_fab;
 
-pub use apgd::uses_margin;
 pub use build::attack;
 pub use context::{AttackContext, DistanceGoal};
 pub use preset::{Preset, UnknownAttack, attacks_named};
@@ -86,6 +85,11 @@ pub trait Attack: Sync {
 
     /// Searches on one image, at least 1. The first one that breaks an image is the one that counts.
     fn units(&self) -> usize;
+
+    /// Whether it maximises the margin because its own loss needs more classes than the model has. A report must say so.
+    fn uses_margin(&self) -> bool {
+        false
+    }
 
     /// The search of one unit, below [`Attack::units`], for an adversarial version of one image.
     fn search(&self, clean: &CleanImage, unit: usize) -> Box<dyn Search + '_>;

@@ -1,9 +1,9 @@
 //! Lists of attacks by name: AutoAttack's versions, in its order and with its numbers of restarts and targets.
 
 use mimir_bundle::Norm;
-use mimir_bundle::attack::{
-    ApgdSpec, AttackSpec, FabSpec, RadiusSchedule, SquareSpec, TargetedApgdSpec, TargetedFabSpec,
-};
+use mimir_bundle::attack::{ApgdSpec, AttackSpec, FabSpec, SquareSpec, TargetedApgdSpec, TargetedFabSpec};
+
+use crate::ball::StandardApgd;
 
 /// A version of AutoAttack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,10 +16,8 @@ pub enum Preset {
     Rand,
 }
 
-/// Restarts where a preset has several.
+/// Restarts of [`Preset::Plus`].
 const RESTARTS: usize = 5;
-/// Targets of APGD in the standard evaluation for L1.
-const TARGETS_OF_L1: usize = 5;
 /// Gradients that [`Preset::Rand`] averages.
 const EOT: usize = 20;
 
@@ -58,25 +56,19 @@ impl Preset {
 }
 
 fn standard(norm: Norm) -> Vec<AttackSpec> {
-    let apgd = ApgdSpec { radius_schedule: radius_schedule(norm), ..ApgdSpec::default() };
-    let targeted = TargetedApgdSpec { apgd: apgd.clone(), ..TargetedApgdSpec::default() };
-    let (first, targeted) = match norm {
-        Norm::Linf | Norm::L2 => (apgd, targeted),
-        Norm::L1 => {
-            let first = ApgdSpec { restarts: RESTARTS, ..apgd };
-            (first, TargetedApgdSpec { targets: TARGETS_OF_L1, ..targeted })
-        }
-    };
+    let StandardApgd { radius_schedule, restarts, targets } = StandardApgd::for_norm(norm);
+    let apgd = ApgdSpec { radius_schedule, ..ApgdSpec::default() };
     vec![
-        AttackSpec::ApgdCe(first),
-        AttackSpec::ApgdT(targeted),
+        AttackSpec::ApgdCe(ApgdSpec { restarts, ..apgd.clone() }),
+        AttackSpec::ApgdT(TargetedApgdSpec { targets, apgd }),
         AttackSpec::FabT(TargetedFabSpec::default()),
         AttackSpec::Square(SquareSpec::default()),
     ]
 }
 
 fn plus(norm: Norm) -> Vec<AttackSpec> {
-    let apgd = ApgdSpec { radius_schedule: radius_schedule(norm), ..ApgdSpec::default() };
+    let StandardApgd { radius_schedule, .. } = StandardApgd::for_norm(norm);
+    let apgd = ApgdSpec { radius_schedule, ..ApgdSpec::default() };
     let several = ApgdSpec { restarts: RESTARTS, ..apgd.clone() };
     vec![
         AttackSpec::ApgdCe(several.clone()),
@@ -86,13 +78,6 @@ fn plus(norm: Norm) -> Vec<AttackSpec> {
         AttackSpec::ApgdT(TargetedApgdSpec { apgd, ..TargetedApgdSpec::default() }),
         AttackSpec::FabT(TargetedFabSpec::default()),
     ]
-}
-
-fn radius_schedule(norm: Norm) -> RadiusSchedule {
-    match norm {
-        Norm::Linf | Norm::L2 => RadiusSchedule::Fixed,
-        Norm::L1 => RadiusSchedule::Shrinking,
-    }
 }
 
 /// A name that is neither an attack nor a preset.
@@ -127,9 +112,10 @@ fn nearest(name: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use mimir_bundle::attack::RadiusSchedule;
 
-    const NORMS: [Norm; 3] = [Norm::Linf, Norm::L2, Norm::L1];
+    use super::*;
+    use crate::testing::NORMS;
 
     /// `name restarts x targets`, with `~` where the radius shrinks and the number of averaged gradients.
     fn summary(attack: &AttackSpec) -> String {
@@ -200,8 +186,10 @@ mod tests {
         }
         assert_eq!(
             attacks_named("apdg-ce", Norm::L1).unwrap_err().to_string(),
-            "there is no attack \"apdg-ce\"; did you mean \"apgd-ce\"? (known: apgd-ce, apgd-dlr, apgd-t, fab, fab-t, \
-             square, pgd, fgsm, noise; all at once: standard, plus, rand)"
+            format!(
+                "there is no attack \"apdg-ce\"; did you mean \"apgd-ce\"? (known: {}; all at once: standard, plus, rand)",
+                AttackSpec::NAMES.join(", ")
+            )
         );
     }
 }

@@ -1,12 +1,12 @@
 //! Runs one search against models in memory, without the scheduler: what tests of attacks share.
 
-use mimir_bundle::{ImageShape, Norm, ThreatModel};
+use mimir_bundle::{ImageShape, Norm};
 use ndarray::ArrayView2;
 
-use super::{Answer, Attack, AttackContext, CleanImage, DistanceGoal, Query, Step};
-use crate::ball::Ball;
+use super::{Answer, Attack, AttackContext, CleanImage, Query, Step};
 use crate::logits::prediction;
 use crate::model::{Classifier, ModelSource};
+use crate::testing::attack_context;
 
 /// What one unit of an attack did on one image.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,13 +83,7 @@ pub(crate) fn clean_image(classifier: &mut dyn Classifier, image: usize, pixels:
 
 /// A context for images of one row of grey pixels, with seed 0.
 pub(crate) fn context(norm: Norm, epsilon: f64, pixels: usize, classes: usize) -> AttackContext {
-    AttackContext {
-        ball: Ball::new(&ThreatModel { norm, epsilon }).unwrap(),
-        seed: 0,
-        image: ImageShape { channels: 1, height: 1, width: pixels },
-        classes,
-        distances: DistanceGoal::WithinBall,
-    }
+    attack_context(norm, epsilon, ImageShape { channels: 1, height: 1, width: pixels }, classes)
 }
 
 /// A file of `tests/fixtures/attack`, which a script of `scripts/reference` makes from the formulae in float64.

@@ -10,6 +10,7 @@ mod hyperplane;
 mod l1;
 mod l2;
 mod linf;
+mod standard;
 mod step;
 mod window;
 mod worst_case;
@@ -17,6 +18,7 @@ mod worst_case;
 use mimir_bundle::{Norm, ThreatModel};
 
 pub use hyperplane::LinearFunction;
+pub use standard::StandardApgd;
 pub use step::{ApgdRule, CUSTOMARY_DENSITY, GradientStep, MomentumStep, Scratch};
 pub use window::WindowSearch;
 pub use worst_case::largest_decrease;

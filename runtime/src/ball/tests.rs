@@ -1,16 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::random::Key;
-
-const NORMS: [Norm; 3] = [Norm::Linf, Norm::L2, Norm::L1];
-
-fn ball(norm: Norm, epsilon: f64) -> Ball {
-    Ball::new(&ThreatModel { norm, epsilon }).unwrap()
-}
+use crate::testing::{NORMS, ball, key};
 
 fn stream() -> Stream {
-    Stream::new(&Key { seed: 0, image: 0, attack: "test", target: None, restart: 0 })
+    Stream::new(&key(0, 0, "test"))
 }
 
 #[test]
@@ -305,8 +299,7 @@ mod baseline {
 fn every_instruction_set_gives_the_same_bits() {
     let draw = |image: usize, count: usize| {
         let mut values = vec![0.0_f32; count];
-        Stream::new(&Key { seed: 1, image, attack: "test", target: None, restart: 0 })
-            .fill_uniform(&mut values);
+        Stream::new(&key(1, image, "test")).fill_uniform(&mut values);
         values
     };
     for count in [1, 15, 16, 37, 3072, 3073] {

@@ -67,7 +67,7 @@ impl AttackRun<'_> {
         let started = Instant::now();
         let units = scheduler::run(workers, &self.job(index, attack), &images, stop)?;
         self.monitor.show();
-        state.record_attack(spec, self.context.classes, attack.units(), &images, &units, started.elapsed());
+        state.record_attack(spec, attack, &images, &units, started.elapsed());
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mimir_bundle::AttackSpec;
 
 use super::outcome::{AttackResult, Ending, Evaluation, ImageOutcome, PassCounts, Verdict};
-use crate::attack::{WarmStart, uses_margin};
+use crate::attack::{Attack, WarmStart};
 use crate::evaluation_set::EvaluationSet;
 use crate::journal::{Outcome, Quantity, Record};
 use crate::scheduler::{CleanPrediction, StopSignal, UnitRecords};
@@ -73,12 +73,11 @@ impl<'a> EvaluationState<'a> {
         }
     }
 
-    /// Records what an attack with so many units per image did on those images.
+    /// Records what an attack did on those images.
     pub(super) fn record_attack(
         &mut self,
         spec: &AttackSpec,
-        classes: usize,
-        units_per_image: usize,
+        attack: &dyn Attack,
         images: &[usize],
         units: &UnitRecords,
         elapsed: Duration,
@@ -86,7 +85,7 @@ impl<'a> EvaluationState<'a> {
         let mut result = AttackResult {
             name: spec.name().to_owned(),
             spec: spec.clone(),
-            uses_margin: uses_margin(spec, classes),
+            uses_margin: attack.uses_margin(),
             attacked: images.len(),
             broken: 0,
             non_finite: 0,
@@ -98,7 +97,7 @@ impl<'a> EvaluationState<'a> {
             passes: PassCounts::default(),
         };
         for records in units.records.chunk_by(|left, right| left.image == right.image) {
-            self.record_image(spec, units_per_image, records, &mut result);
+            self.record_image(spec, attack.units(), records, &mut result);
         }
         result.still_robust = result.attacked - result.broken - result.non_finite;
         self.attacks.push(result);

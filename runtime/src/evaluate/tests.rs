@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use mimir_bundle::ThreatModel;
 use mimir_bundle::attack::ApgdSpec;
 use mimir_bundle::{ImageShape, Norm};
-use ndarray::{Array2, Axis, s};
+use ndarray::{Array1, Array2, s};
 
 use super::*;
 use crate::archive::Archive;
@@ -12,24 +12,20 @@ use crate::ball::Ball;
 use crate::journal::{CounterexampleStore, Header, Journal};
 use crate::linear::LinearClassifier;
 use crate::model::Classifier;
-use crate::random::{Key, Stream};
 use crate::report::MinAttackedAccuracy;
+use crate::testing::{self, key, linear_around_grey};
 
 const SHAPE: ImageShape = ImageShape { channels: 1, height: 5, width: 8 };
 const IMAGES: usize = 60;
 
 fn noise(attack: &'static str, rows: usize, columns: usize) -> Array2<f32> {
-    let mut values = Array2::zeros((rows, columns));
-    let key = Key { seed: 1, image: 0, attack, target: None, restart: 0 };
-    Stream::new(&key).fill_uniform(values.as_slice_mut().unwrap());
-    values
+    testing::noise(key(1, 0, attack), rows, columns)
 }
 
 fn linear(classes: usize, batch: usize) -> LinearClassifier {
     let weights = noise("weights", classes, SHAPE.pixels());
-    // All logits are 0 at the grey image, so that classes are balanced and margins small.
-    let bias = -0.5 * weights.sum_axis(Axis(1));
-    LinearClassifier::new(weights, bias, SHAPE, batch)
+    // With equal logits at the grey image classes are balanced and margins small.
+    linear_around_grey(weights, &Array1::zeros(classes), SHAPE, batch)
 }
 
 /// Images around the middle of the box, which the balls here do not reach its edge.

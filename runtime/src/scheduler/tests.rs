@@ -1,6 +1,6 @@
 //! What can go wrong with a model or a worker, on models made for it. The normal course is tested in `evaluate`.
 
-use mimir_bundle::{ImageShape, Norm, ThreatModel};
+use mimir_bundle::{ImageShape, Norm};
 use ndarray::{Array2, ArrayView2};
 
 use super::*;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::archive::Archive;
-use crate::attack::{Answer, Attack, AttackContext, CleanImage, DistanceGoal, Query, Search, Step};
+use crate::attack::{Answer, Attack, CleanImage, DistanceGoal, Query, Search, Step};
 use crate::ball::Ball;
 use crate::evaluation_set::EvaluationSet;
 use crate::journal::{Outcome, Quantity, Record};
@@ -16,6 +16,7 @@ use crate::model::{
     Classifier, Differentiable, GradientBatch, LabelAndTarget, Loss, ModelError, ModelSource,
 };
 use crate::monitor::{Monitor, Silent};
+use crate::testing::{self, attack_context};
 
 const SHAPE: ImageShape = ImageShape { channels: 1, height: 1, width: 2 };
 
@@ -165,7 +166,7 @@ fn images() -> Array2<f32> {
 }
 
 fn ball() -> Ball {
-    Ball::new(&ThreatModel { norm: Norm::Linf, epsilon: 0.1 }).unwrap()
+    testing::ball(Norm::Linf, 0.1)
 }
 
 fn apgd() -> Box<dyn Attack> {
@@ -174,13 +175,7 @@ fn apgd() -> Box<dyn Attack> {
 
 fn named(name: &str) -> Box<dyn Attack> {
     let spec = mimir_bundle::AttackSpec::named(name).unwrap();
-    let context = AttackContext {
-        ball: ball(),
-        seed: 0,
-        image: SHAPE,
-        classes: 2,
-        distances: DistanceGoal::WithinBall,
-    };
+    let context = attack_context(Norm::Linf, 0.1, SHAPE, 2);
     crate::attack::attack(&spec, &context).unwrap()
 }
 

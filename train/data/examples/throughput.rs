@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mimir_data::augment::{Augmentation, Erasing, ErasingFill, RandAugment};
-use mimir_data::{Broken, Loader, LoaderOptions, ReadOptions, Split, TrainingSet, open_pictures};
+use mimir_data::{BrokenImages, Loader, LoaderOptions, ReadOptions, Split, TrainingSet, open_pictures};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = LoaderOptions {
         augmentation: named(augmentation)?,
         threads: threads.parse()?,
-        broken: Broken::Skip,
+        broken: BrokenImages::Skip,
         ..LoaderOptions::new(0, size.parse()?)
     };
     let loader = Loader::new(Arc::new(TrainingSet::new(Arc::new(pictures))?), options)?;
@@ -46,8 +46,8 @@ fn named(name: &str) -> Result<Augmentation, String> {
             erasing: Some(Erasing {
                 probability: 0.25,
                 fill: ErasingFill::Pixel,
-                area: Erasing::usual_area(),
-                min_aspect: Erasing::usual_aspect(),
+                area: Erasing::default_area(),
+                min_aspect: Erasing::default_aspect(),
             }),
             ..Augmentation::random_resized_crop_flip()
         }),

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
-use crate::error::{DataError, Part};
-use crate::image_set::ImageDims;
+use crate::dims::ImageDims;
+use crate::error::{DataError, FilePart};
 use crate::picture::Picture;
 
 /// Bytes that decoding one image may take.
@@ -26,7 +26,7 @@ pub(crate) struct Origin<'a> {
 
 impl Origin<'_> {
     fn refuse(self, found: String) -> DataError {
-        let part = self.entry.map_or(Part::Whole, |entry| Part::Entry(entry.to_owned()));
+        let part = self.entry.map_or(FilePart::Whole, |entry| FilePart::Entry(entry.to_owned()));
         DataError::format(self.path, part, found, "an 8-bit PNG or JPEG image")
     }
 }
@@ -35,7 +35,7 @@ impl Origin<'_> {
 pub(crate) fn picture(bytes: &[u8], origin: Origin<'_>) -> Result<Picture, DataError> {
     let (decoder, format) = decoder(Cursor::new(bytes), origin)?;
     if format == Some(ImageFormat::Jpeg) && !jpeg_is_complete(bytes) {
-        // The decoder would make up the missing rows.
+        // The decoder would fill in the missing rows.
         return Err(origin.refuse("a JPEG image that is cut or damaged".to_owned()));
     }
     let rgb =
@@ -50,7 +50,7 @@ pub(crate) fn dims(reader: impl BufRead + Seek, origin: Origin<'_>) -> Result<Im
     Ok(ImageDims { channels: 3, height: height as usize, width: width as usize })
 }
 
-/// A decoder that has read the header. The format is told by the content, not by the name.
+/// A decoder that has read the header. The format is detected by content, not by name.
 fn decoder<'r, R: BufRead + Seek + 'r>(
     reader: R,
     origin: Origin<'_>,
@@ -78,28 +78,28 @@ fn decoder<'r, R: BufRead + Seek + 'r>(
 fn jpeg_is_complete(bytes: &[u8]) -> bool {
     const STUFFED: u8 = 0x00;
     const END: u8 = 0xd9;
-    let mut place = 2;
+    let mut offset = 2;
     loop {
         // The next marker: 0xff, any number of times, and a code. Anything before it is the data of a scan.
-        let Some(found) = bytes[place.min(bytes.len())..].iter().position(|byte| *byte == 0xff) else {
+        let Some(found) = bytes[offset.min(bytes.len())..].iter().position(|byte| *byte == 0xff) else {
             return false;
         };
-        place += found;
-        let Some(skipped) = bytes[place..].iter().position(|byte| *byte != 0xff) else { return false };
-        let code = bytes[place + skipped];
-        place += skipped + 1;
+        offset += found;
+        let Some(skipped) = bytes[offset..].iter().position(|byte| *byte != 0xff) else { return false };
+        let code = bytes[offset + skipped];
+        offset += skipped + 1;
         match code {
             END => return true,
             // A byte of a scan, restart markers, start of image, and the one without a length.
             STUFFED | 0x01 | 0xd0..=0xd8 => {}
             _ => {
-                let Some(length) = bytes.get(place..place + 2) else { return false };
+                let Some(length) = bytes.get(offset..offset + 2) else { return false };
                 let length = usize::from(u16::from_be_bytes([length[0], length[1]]));
                 // The header of a scan is skipped like any segment; its data is searched for the next marker.
                 if length < 2 {
                     return false;
                 }
-                place += length;
+                offset += length;
             }
         }
     }
@@ -111,7 +111,7 @@ pub(crate) fn is_image(path: &Path) -> Result<bool, DataError> {
     match extension.as_str() {
         "png" | "jpg" | "jpeg" => Ok(true),
         "bmp" | "gif" | "webp" | "tif" | "tiff" | "ppm" | "pgm" | "avif" => {
-            Err(DataError::format(path, Part::Whole, format!("a .{extension} image"), "PNG or JPEG"))
+            Err(DataError::format(path, FilePart::Whole, format!("a .{extension} image"), "PNG or JPEG"))
         }
         _ => Ok(false),
     }
@@ -157,11 +157,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn hostile_bytes_never_panic(place in 0_usize..2000, byte: u8, cut in 0_usize..2000) {
+        fn hostile_bytes_never_panic(offset in 0_usize..2000, byte: u8, cut in 0_usize..2000) {
             for format in [ImageFormat::Jpeg, ImageFormat::Png] {
                 let mut bytes = encoded(format);
                 let length = bytes.len();
-                bytes[place % length] = byte;
+                bytes[offset % length] = byte;
                 let _ = decoded(&bytes);
                 let _ = decoded(&bytes[..cut % length]);
                 let _ = jpeg_is_complete(&bytes[cut % length..]);

@@ -1,23 +1,22 @@
-//! The one error of this crate: where, what was found, what was wanted.
+//! The error type of this crate: where, what was found, what was wanted.
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use crate::image_set::ImageDims;
+use crate::dims::ImageDims;
 
 /// Why an image set could not be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
     /// The text does not name a data source.
-    #[error(
-        "data source `{given}`: wanted SCHEME:PATH, with SCHEME one of cifar10, mnist, idx, folder, npz, cifar100, \
-         tiny-imagenet, imagenet, webdataset"
-    )]
+    #[error("data source `{given}`: wanted SCHEME:PATH, with SCHEME one of {schemes}")]
     UnknownSource {
         /// What was typed.
         given: String,
+        /// The schemes that are known.
+        schemes: String,
     },
     /// A file or folder could not be read.
     #[error("{}: {source}", path.display())]
@@ -33,7 +32,7 @@ pub enum DataError {
         /// The file or folder.
         path: PathBuf,
         /// The part of it.
-        part: Part,
+        part: FilePart,
         /// What is there.
         found: String,
         /// What should be there.
@@ -42,7 +41,7 @@ pub enum DataError {
     /// Two images that should share one size do not.
     #[error(
         "{} is {other_dims}, but {} is {first_dims}: a model takes one size and nothing is resized here; \
-         bring the images to one size first",
+         resize the images first",
         other.display(), first.display()
     )]
     MixedSizes {
@@ -67,7 +66,7 @@ pub enum DataError {
     },
     /// A file is not the one that was opened.
     #[error(
-        "{}: the file changed after it was opened: leave the images alone until the evaluation ends, and start again",
+        "{}: the file changed after it was opened: do not modify the images during an evaluation, and start again",
         path.display()
     )]
     Changed {
@@ -92,9 +91,9 @@ pub enum DataError {
         /// What should be there.
         wanted: String,
     },
-    /// A setting is out of range.
-    #[error("setting `{name}`: found {found}, wanted {wanted}")]
-    Setting {
+    /// A parameter is out of range.
+    #[error("parameter `{name}`: found {found}, wanted {wanted}")]
+    InvalidParameter {
         /// Its name.
         name: &'static str,
         /// The value given.
@@ -103,17 +102,17 @@ pub enum DataError {
         wanted: String,
     },
     /// One sample of a training set could not be used.
-    #[error("sample {id} ({place}): {source}")]
+    #[error("sample {id} ({location}): {source}")]
     Sample {
         /// Its id.
         id: u64,
         /// The file it comes from.
-        place: String,
+        location: String,
         /// Why.
         source: Box<DataError>,
     },
     /// The caller's memory does not fit an image.
-    #[error("found memory for {found} pixel values, wanted {wanted} for one image")]
+    #[error("found a buffer of {found} pixel values, wanted {wanted} for one image")]
     WrongLength {
         /// Values that the caller's slice holds.
         found: usize,
@@ -124,7 +123,7 @@ pub enum DataError {
 
 /// The part of a file that an error is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Part {
+pub enum FilePart {
     /// The file as a whole.
     Whole,
     /// Its header.
@@ -137,7 +136,7 @@ pub enum Part {
     Entry(String),
 }
 
-impl fmt::Display for Part {
+impl fmt::Display for FilePart {
     /// Written to follow the path directly.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -157,7 +156,7 @@ impl DataError {
 
     pub(crate) fn format(
         path: impl Into<PathBuf>,
-        part: Part,
+        part: FilePart,
         found: impl Into<String>,
         wanted: impl Into<String>,
     ) -> Self {

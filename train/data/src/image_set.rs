@@ -1,39 +1,13 @@
-//! Labels in memory, and pixels that are read when they are asked for.
+//! Image sets of one size: labels in memory, pixels read on demand.
 
 use std::fmt;
 
+use crate::dims::ImageDims;
 use crate::error::DataError;
-use crate::folder::ImageFiles;
-use crate::memory::InMemory;
 use crate::picture::Picture;
-use crate::records::Records;
-use crate::webdataset::Entries;
+use crate::storage::PixelStorage;
 
-/// Dimensions of one image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ImageDims {
-    /// Colour channels, `C`.
-    pub channels: usize,
-    /// Rows, `H`.
-    pub height: usize,
-    /// Columns, `W`.
-    pub width: usize,
-}
-
-impl ImageDims {
-    /// Values in one image, `C·H·W`, or `None` on overflow.
-    pub fn checked_len(self) -> Option<usize> {
-        self.channels.checked_mul(self.height)?.checked_mul(self.width)
-    }
-}
-
-impl fmt::Display for ImageDims {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}x{}x{} (channels x height x width)", self.channels, self.height, self.width)
-    }
-}
-
-/// Labelled images in the order of their source, opened once and read image by image. Every source has at least one.
+/// Labelled images in the order of their source, opened once and read image by image. There is at least one.
 ///
 /// Several threads may read at once.
 pub struct ImageSet {
@@ -45,32 +19,7 @@ pub struct ImageSet {
     pub names: Option<Vec<String>>,
     /// `C·H·W`, at least 1.
     pub(crate) pixels_per_image: usize,
-    pub(crate) pixels: Pixels,
-}
-
-/// Where the pixels are.
-#[derive(Debug)]
-pub(crate) enum Pixels {
-    /// Files of records of one size.
-    Records(Records),
-    /// One file per image.
-    ImageFiles(ImageFiles),
-    /// Entries of tar files.
-    Entries(Entries),
-    /// An array that had to be unpacked.
-    InMemory(InMemory),
-}
-
-impl Pixels {
-    /// One image as bytes.
-    pub(crate) fn picture(&self, image: usize) -> Result<Picture, DataError> {
-        match self {
-            Self::Records(records) => records.picture(image),
-            Self::ImageFiles(files) => files.picture(image),
-            Self::Entries(entries) => entries.picture(image),
-            Self::InMemory(array) => array.picture(image),
-        }
-    }
+    pub(crate) pixels: PixelStorage,
 }
 
 impl ImageSet {
@@ -87,19 +36,19 @@ impl ImageSet {
     /// Reads one image, counted from 0, into `out`: `[C·H·W]`, channel-major (`C`, then `H`, then `W`), every value in
     /// `[0, 1]`.
     ///
-    /// Only PNG and JPEG files take memory for it, while they are decoded.
+    /// Allocates only to decode PNG and JPEG files.
     ///
     /// # Errors
     /// When `out` is not [`Self::pixels_per_image`] long, when there is no such image, and when a file can no longer be
-    /// read, cannot be decoded or changed since the set was opened. What `out` holds then means nothing.
+    /// read, cannot be decoded or changed since the set was opened. The content of `out` is then unspecified.
     pub fn read(&self, image: usize, out: &mut [f32]) -> Result<(), DataError> {
         if out.len() != self.pixels_per_image {
             return Err(DataError::WrongLength { found: out.len(), wanted: self.pixels_per_image });
         }
         match &self.pixels {
-            Pixels::Records(records) => records.read(image, out),
-            Pixels::InMemory(array) => array.read(image, out),
-            Pixels::ImageFiles(_) | Pixels::Entries(_) => {
+            PixelStorage::Records(records) => records.read(image, out),
+            PixelStorage::InMemory(array) => array.read(image, out),
+            PixelStorage::ImageFiles(_) | PixelStorage::TarEntries(_) => {
                 let picture = self.pixels.picture(image)?;
                 if picture.dims() != self.dims {
                     let (width, height, _) = picture.shape();
@@ -144,7 +93,8 @@ impl ImageSet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::Order;
+    use crate::storage::InMemory;
+    use crate::storage::PixelLayout;
 
     /// Two images of two values.
     fn set() -> ImageSet {
@@ -154,7 +104,11 @@ mod tests {
             labels: vec![0, 1],
             names: None,
             pixels_per_image: 2,
-            pixels: Pixels::InMemory(InMemory::of_floats(vec![0.0, 0.25, 0.5, 1.0], dims, Order::Planes)),
+            pixels: PixelStorage::InMemory(InMemory::from_floats(
+                vec![0.0, 0.25, 0.5, 1.0],
+                dims,
+                PixelLayout::ChannelsFirst,
+            )),
         }
     }
 
@@ -171,7 +125,7 @@ mod tests {
             message(usize::MAX, &mut out),
             no_image.replace("image 2", &format!("image {}", usize::MAX))
         );
-        let no_room = "found memory for 3 pixel values, wanted 2 for one image";
+        let no_room = "found a buffer of 3 pixel values, wanted 2 for one image";
         assert_eq!(message(0, &mut [0.0; 3]), no_room);
         assert_eq!(message(0, &mut []), no_room.replace('3', "0"));
     }

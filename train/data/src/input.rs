@@ -1,41 +1,41 @@
-//! What all readers share: files of a known size, the first N, bytes as pixels.
+//! Helpers of all readers: opening files, limits on sizes, the first N images, bytes as pixels.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::error::{DataError, Part};
-use crate::image_set::ImageDims;
+use crate::dims::ImageDims;
+use crate::error::{DataError, FilePart};
 
 /// Most pixel values that an image may have, and a set that is held in memory (8 GiB of `f32`), so that a header of a
 /// few bytes cannot ask for more memory than a machine has.
 pub(crate) const MAX_VALUES: usize = 1 << 31;
 
-/// What tells whether a file is still the one that was opened.
+/// Length and modification time of a file, to detect changes after it was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stamp {
+pub(crate) struct FileStamp {
     /// Bytes in the file.
     pub(crate) length: u64,
-    /// When it was last written, on systems that say so.
+    /// Modification time, if the system provides it.
     modified: Option<SystemTime>,
 }
 
-impl Stamp {
-    pub(crate) fn of(metadata: &Metadata) -> Self {
+impl FileStamp {
+    pub(crate) fn from_metadata(metadata: &Metadata) -> Self {
         Self { length: metadata.len(), modified: metadata.modified().ok() }
     }
 }
 
-/// A file with its length and age.
-pub(crate) fn open_file(path: &Path) -> Result<(File, Stamp), DataError> {
+/// Opens a file; returns its length and modification time too.
+pub(crate) fn open_file(path: &Path) -> Result<(File, FileStamp), DataError> {
     let open = || {
         let file = File::open(path)?;
         let metadata = file.metadata()?;
         if metadata.is_dir() {
             return Err(io::Error::from(io::ErrorKind::IsADirectory));
         }
-        Ok((file, Stamp::of(&metadata)))
+        Ok((file, FileStamp::from_metadata(&metadata)))
     };
     open().map_err(|source| DataError::io(path, source))
 }
@@ -45,7 +45,7 @@ pub(crate) fn read_exactly(
     reader: &mut impl Read,
     wanted: usize,
     path: &Path,
-    part: Part,
+    part: FilePart,
 ) -> Result<Vec<u8>, DataError> {
     let mut bytes = Vec::new();
     reader.take(wanted as u64).read_to_end(&mut bytes).map_err(|source| DataError::io(path, source))?;
@@ -56,12 +56,12 @@ pub(crate) fn read_exactly(
     }
 }
 
-/// How many of the `found` images to take: all of them, or the first so many.
-pub(crate) fn take_count(path: &Path, found: usize, first: Option<usize>) -> Result<usize, DataError> {
+/// How many of the `found` images to read: all, or the `first` ones.
+pub(crate) fn count_to_read(path: &Path, found: usize, first: Option<usize>) -> Result<usize, DataError> {
     let wanted = first.unwrap_or(found);
     if wanted == 0 {
         let asked = if first.is_some() { "a request for the first 0 images" } else { "no images" };
-        return Err(DataError::format(path, Part::Whole, asked, "at least one image"));
+        return Err(DataError::format(path, FilePart::Whole, asked, "at least one image"));
     }
     if wanted > found {
         return Err(DataError::TooFew { path: path.to_owned(), found, wanted });
@@ -72,7 +72,7 @@ pub(crate) fn take_count(path: &Path, found: usize, first: Option<usize>) -> Res
 /// Values in one image, from 1 to [`MAX_VALUES`].
 pub(crate) fn image_len(path: &Path, dims: ImageDims) -> Result<usize, DataError> {
     let refuse =
-        |wanted: String| Err(DataError::format(path, Part::Header, format!("images of {dims}"), wanted));
+        |wanted: String| Err(DataError::format(path, FilePart::Header, format!("images of {dims}"), wanted));
     match dims.checked_len() {
         Some(0) => refuse("no empty dimension".to_owned()),
         Some(len) if len <= MAX_VALUES => Ok(len),
@@ -85,7 +85,7 @@ pub(crate) fn len_in_memory(path: &Path, count: usize, len: usize) -> Result<usi
     count.checked_mul(len).filter(|total| *total <= MAX_VALUES).ok_or_else(|| {
         let found = format!("{count} images of {len} pixel values");
         let wanted = format!("at most {MAX_VALUES} pixel values in memory; ask for fewer images");
-        DataError::format(path, Part::Header, found, wanted)
+        DataError::format(path, FilePart::Header, found, wanted)
     })
 }
 
@@ -109,10 +109,10 @@ mod tests {
     #[test]
     fn the_first_images_are_counted() {
         let path = Path::new("set");
-        assert_eq!(take_count(path, 5, None).unwrap(), 5);
-        assert_eq!(take_count(path, 5, Some(5)).unwrap(), 5);
+        assert_eq!(count_to_read(path, 5, None).unwrap(), 5);
+        assert_eq!(count_to_read(path, 5, Some(5)).unwrap(), 5);
         let messages = [(5, Some(6)), (5, Some(0)), (0, None)]
-            .map(|(found, first)| take_count(path, found, first).unwrap_err().to_string());
+            .map(|(found, first)| count_to_read(path, found, first).unwrap_err().to_string());
         assert_eq!(
             messages,
             [

@@ -39,8 +39,9 @@
 //!
 //! # Training
 //!
-//! [`open_pictures`] opens the same sources without asking for one size: a [`PictureSet`] gives bytes, each image in its
-//! own size. Headers of PNG and JPEG files are not read beforehand, and CIFAR-10 and CIFAR-100 are read into memory. From there:
+//! [`open_pictures`] opens the same sources without asking for one size: a [`PictureSet`] gives bytes, each image in
+//! its own size. Headers of PNG and JPEG files are not read beforehand, and CIFAR-10 and CIFAR-100 are read into
+//! memory. From there:
 //!
 //! ```text
 //! PictureSet ─ split_held_out ─▶ TrainingSet ─▶ Loader ─▶ Batch   ids, labels, pixels [N, C, S, S] in [0, 1]
@@ -56,37 +57,29 @@
 #![forbid(unsafe_code)]
 
 pub mod augment;
-mod cifar10;
-mod cifar100;
 mod decode;
+mod dims;
 mod error;
-mod folder;
-mod idx;
+mod formats;
 mod image_set;
-mod imagenet;
 mod input;
 pub mod loader;
-mod memory;
-mod npy;
-mod npz;
 mod open;
 mod picture;
-mod pictures;
+mod picture_set;
 pub mod random;
-mod records;
 mod sampler;
-mod shared_file;
 mod source;
-mod tiny_imagenet;
+mod storage;
 mod training_set;
-mod webdataset;
 
-pub use error::{DataError, Part};
-pub use image_set::{ImageDims, ImageSet};
-pub use loader::{Batch, Batches, Broken, Loader, LoaderOptions, Skipped};
-pub use open::{ReadOptions, Split, open, open_pictures};
+pub use dims::ImageDims;
+pub use error::{DataError, FilePart};
+pub use image_set::ImageSet;
+pub use loader::{Batch, Batches, BrokenImages, Loader, LoaderOptions, Skipped};
+pub use open::{open, open_pictures};
 pub use picture::Picture;
-pub use pictures::PictureSet;
-pub use sampler::{Order, Sampler};
-pub use source::DataSource;
+pub use picture_set::PictureSet;
+pub use sampler::{EpochOrder, Sampler};
+pub use source::{DataSource, ReadOptions, Split};
 pub use training_set::{TrainingSet, split_held_out};

@@ -1,38 +1,41 @@
-//! The way in: one function over all formats.
+//! From the text of a source to the images: everything here follows the table [`DATASETS`].
 
-use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
 
 use crate::error::DataError;
+use crate::formats::DATASETS;
 use crate::image_set::ImageSet;
-use crate::pictures::PictureSet;
-use crate::source::DataSource;
-use crate::{cifar10, cifar100, folder, idx, imagenet, npz, tiny_imagenet, webdataset};
+use crate::picture_set::PictureSet;
+use crate::source::{DataSource, Opener, ReadOptions};
 
-/// Which part of a source. Formats without parts (ImageFolder, WebDataset, NPZ) ignore it: their path names the part already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Split {
-    /// Images that models are trained on.
-    Train,
-    /// Images held out.
-    Test,
-}
+impl FromStr for DataSource {
+    type Err = DataError;
 
-impl fmt::Display for Split {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Train => "train",
-            Self::Test => "test",
-        })
+    fn from_str(text: &str) -> Result<Self, DataError> {
+        let unknown = || DataError::UnknownSource { given: text.to_owned(), schemes: schemes() };
+        let (scheme, path) = text.split_once(':').filter(|(_, path)| !path.is_empty()).ok_or_else(unknown)?;
+        let dataset = DATASETS.iter().find(|dataset| dataset.is_named(scheme)).ok_or_else(unknown)?;
+        Ok(Self::new(dataset, PathBuf::from(path)))
     }
 }
 
-/// What to read from a source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReadOptions {
-    /// Which part.
-    pub split: Split,
-    /// Only the first so many images in file order; all where `None`. Zero is an error.
-    pub first: Option<usize>,
+impl DataSource {
+    /// One line for each dataset that can be read: how it is written, and what must be at its path.
+    pub fn help() -> String {
+        let line = |dataset: &crate::source::Dataset| {
+            let path = dataset.path;
+            let alias = dataset.alias.map(|alias| format!(" (or {alias}:{path})")).unwrap_or_default();
+            format!("{}:{path}{alias}: {}", dataset.scheme, dataset.content)
+        };
+        DATASETS.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// All schemes, separated by commas.
+fn schemes() -> String {
+    let names = DATASETS.iter().flat_map(|dataset| [Some(dataset.scheme), dataset.alias]).flatten();
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// Opens labelled images in file order: everything is checked that can be without reading the pixels, and the labels
@@ -41,15 +44,9 @@ pub struct ReadOptions {
 /// # Errors
 /// When a file is missing, is not what its format says, or holds fewer images than asked for.
 pub fn open(source: &DataSource, options: &ReadOptions) -> Result<ImageSet, DataError> {
-    match source {
-        DataSource::Cifar10(path) => cifar10::open(path, options),
-        DataSource::Mnist(path) => idx::open(path, options),
-        DataSource::Npz(path) => npz::open(path, options.first),
-        DataSource::Cifar100(path) => cifar100::open(path, options),
-        DataSource::ImageFolder(_)
-        | DataSource::TinyImageNet(_)
-        | DataSource::ImageNet(_)
-        | DataSource::WebDataset(_) => open_pictures(source, options)?.one_size(),
+    match source.dataset().open {
+        Opener::Images(open) => open(source.path(), options),
+        Opener::Pictures(open) => open(source.path(), options)?.one_size(),
     }
 }
 
@@ -59,14 +56,74 @@ pub fn open(source: &DataSource, options: &ReadOptions) -> Result<ImageSet, Data
 /// # Errors
 /// As [`open`]; an NPZ of `f32` is refused, because augmentation works on bytes.
 pub fn open_pictures(source: &DataSource, options: &ReadOptions) -> Result<PictureSet, DataError> {
-    let ReadOptions { split, first } = *options;
-    match source {
-        DataSource::ImageFolder(path) => folder::pictures(path, first),
-        DataSource::TinyImageNet(path) => tiny_imagenet::pictures(path, split, first),
-        DataSource::ImageNet(path) => imagenet::pictures(path, split, first),
-        DataSource::WebDataset(path) => webdataset::pictures(path, first),
-        DataSource::Cifar10(_) | DataSource::Cifar100(_) | DataSource::Mnist(_) | DataSource::Npz(_) => {
-            PictureSet::of_image_set(open(source, options)?, source.path())
+    match source.dataset().open {
+        Opener::Images(open) => PictureSet::from_image_set(open(source.path(), options)?, source.path()),
+        Opener::Pictures(open) => open(source.path(), options),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn text_round_trips() {
+        for text in [
+            "cifar10:data/bin",
+            "mnist:/m",
+            "folder:a:b",
+            "npz:images.npz",
+            "cifar100:c",
+            "tiny-imagenet:t",
+            "imagenet:/i",
+            "webdataset:w-{00..10}.tar",
+        ] {
+            let source: DataSource = text.parse().unwrap();
+            assert_eq!(source.to_string(), text);
         }
+        assert_eq!("idx:m".parse::<DataSource>().unwrap(), "mnist:m".parse().unwrap());
+        assert_ne!("npz:m".parse::<DataSource>().unwrap(), "mnist:m".parse().unwrap());
+    }
+
+    #[test]
+    fn anything_else_is_refused_with_the_known_schemes() {
+        for text in ["", "cifar10", "cifar10:", "imagenet1k:data", ":data", "CIFAR10:data"] {
+            let error = text.parse::<DataSource>().unwrap_err().to_string();
+            assert!(error.contains(&format!("`{text}`")), "{error}");
+            assert!(
+                error.contains(
+                    "cifar10, mnist, idx, folder, npz, cifar100, tiny-imagenet, imagenet, webdataset"
+                ),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_help_has_a_line_for_each_dataset() {
+        let help = DataSource::help();
+        assert_eq!(help.lines().count(), DATASETS.len());
+        assert!(help.starts_with("cifar10:FOLDER"), "{help}");
+        assert!(help.contains("mnist:FOLDER (or idx:FOLDER)"), "{help}");
+    }
+
+    #[test]
+    fn schemes_are_unique() {
+        let mut names: Vec<_> =
+            DATASETS.iter().flat_map(|dataset| [Some(dataset.scheme), dataset.alias]).flatten().collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn only_relative_paths_move() {
+        let moved =
+            |text: &str| text.parse::<DataSource>().unwrap().relative_to(Path::new("/base")).to_string();
+        assert_eq!(moved("npz:images.npz"), "npz:/base/images.npz");
+        assert_eq!(moved("folder:/abs"), "folder:/abs");
     }
 }

@@ -1,7 +1,7 @@
 //! One decoded image of its own size.
 
-use crate::error::{DataError, Part};
-use crate::image_set::ImageDims;
+use crate::dims::ImageDims;
+use crate::error::{DataError, FilePart};
 use crate::input::{MAX_VALUES, pixel};
 
 /// An 8-bit image, grey or RGB, of its own size: what augmentation takes and gives.
@@ -24,7 +24,12 @@ impl Picture {
         let len = dims.checked_len().filter(|len| (1..=MAX_VALUES).contains(len));
         if !matches!(channels, 1 | 3) || len != Some(bytes.len()) {
             let found = format!("{} bytes for {dims}", bytes.len());
-            return Err(DataError::format("picture", Part::Whole, found, "H·W·C bytes of 1 or 3 channels"));
+            return Err(DataError::format(
+                "picture",
+                FilePart::Whole,
+                found,
+                "H·W·C bytes of 1 or 3 channels",
+            ));
         }
         Ok(Self { width, height, channels, bytes })
     }
@@ -44,14 +49,14 @@ impl Picture {
         Self { width, height, channels, bytes }
     }
 
-    /// The same size with other bytes, as many as there are now.
+    /// A picture of the same size with other bytes, equally many.
     pub(crate) fn with_bytes(&self, bytes: Vec<u8>) -> Self {
         debug_assert_eq!(bytes.len(), self.bytes.len());
         Self { bytes, ..*self }
     }
 
-    /// From rows that are known to fit.
-    pub(crate) fn of_rows(width: usize, height: usize, channels: usize, bytes: Vec<u8>) -> Self {
+    /// From rows of known size.
+    pub(crate) fn from_rows(width: usize, height: usize, channels: usize, bytes: Vec<u8>) -> Self {
         debug_assert_eq!(bytes.len(), width * height * channels);
         Self { width, height, channels, bytes }
     }

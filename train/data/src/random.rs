@@ -1,4 +1,4 @@
-//! Random numbers that depend on what they are for: no thread, order or earlier draw changes them.
+//! Random numbers keyed by their use: independent of threads, order and earlier calls.
 //!
 //! A [`Stream`] is ChaCha8 under a 256-bit key:
 //!
@@ -14,7 +14,7 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// What a stream of random numbers is for.
+/// The key of a stream of random numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {
     /// Seed of the run.
@@ -47,11 +47,11 @@ pub struct Stream(ChaCha8Rng);
 impl Stream {
     /// From the first number of that key.
     pub fn new(key: &Key) -> Self {
-        Self::of_bytes(key.bytes())
+        Self::from_key(key.bytes())
     }
 
     /// From the first number of a key that spells its use in its own way.
-    pub fn of_bytes(key: [u8; 32]) -> Self {
+    pub fn from_key(key: [u8; 32]) -> Self {
         Self(ChaCha8Rng::from_seed(key))
     }
 
@@ -80,7 +80,7 @@ impl Stream {
     }
 
     /// True with this probability.
-    pub fn chance(&mut self, probability: f64) -> bool {
+    pub fn bernoulli(&mut self, probability: f64) -> bool {
         self.unit() < probability
     }
 

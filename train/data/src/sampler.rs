@@ -1,13 +1,13 @@
-//! Which images make which batch: a function of seed, epoch and step, without state.
+//! Which images are in which batch: a function of seed, epoch and step, without state.
 
 use crate::error::DataError;
 use crate::random::{Key, Stream};
-use crate::training_set::Slot;
+use crate::training_set::SampleIndex;
 
 /// The batches of a run.
 ///
 /// An epoch takes each real image at most once, in an order that depends on seed and epoch only; a last incomplete
-/// batch is dropped. Of every batch, `round(share · batch)` images are generated: they stand behind the real ones, and
+/// batch is dropped. Of every batch, `round(share · batch)` images are generated: they follow the real ones, and
 /// come from one sequence over all epochs that takes each generated image once before it takes any of them again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sampler {
@@ -38,7 +38,7 @@ impl Sampler {
         let (Some((real, generated)), true) = (counts, (1..=real).contains(&real_per_batch)) else {
             let found = format!("{batch}, of which {generated_per_batch} generated");
             let wanted = format!("1 to {real} real images in a batch, and fewer than 2^32 in all");
-            return Err(DataError::Setting { name: "batch", found, wanted });
+            return Err(DataError::InvalidParameter { name: "batch", found, wanted });
         };
         Ok(Self { seed, real, generated, real_per_batch, generated_per_batch })
     }
@@ -54,17 +54,17 @@ impl Sampler {
     }
 
     /// The order of an epoch. Takes time and memory in proportion to the number of images.
-    pub fn epoch(&self, epoch: u64) -> Order {
+    pub fn epoch(&self, epoch: u64) -> EpochOrder {
         let key = Key { seed: self.seed, epoch, sample: 0, purpose: "order" };
-        Order {
+        EpochOrder {
             sampler: *self,
             real: Stream::new(&key).permutation(self.real),
-            generated: self.generated_of(epoch),
+            generated: self.generated_in(epoch),
         }
     }
 
     /// The part of the sequence of generated images that falls into an epoch.
-    fn generated_of(&self, epoch: u64) -> Vec<u32> {
+    fn generated_in(&self, epoch: u64) -> Vec<u32> {
         let needed = self.steps_per_epoch() * self.generated_per_batch;
         let mut order = Vec::with_capacity(needed);
         if needed == 0 {
@@ -87,7 +87,7 @@ impl Sampler {
 
 /// The order of one epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Order {
+pub struct EpochOrder {
     sampler: Sampler,
     /// A permutation of the real images.
     real: Vec<u32>,
@@ -95,7 +95,7 @@ pub struct Order {
     generated: Vec<u32>,
 }
 
-impl Order {
+impl EpochOrder {
     /// The real images in the order in which they are taken; those behind the last whole batch are not.
     pub fn real(&self) -> &[u32] {
         &self.real
@@ -103,7 +103,7 @@ impl Order {
 
     /// The image in a row of the batch of a step, and after it those that take its place where it cannot be read: the
     /// next ones in the order, which starts again at its end. None where there is no such row or step.
-    pub(crate) fn candidates(&self, step: usize, row: usize) -> impl Iterator<Item = Slot> + use<'_> {
+    pub(crate) fn candidates(&self, step: usize, row: usize) -> impl Iterator<Item = SampleIndex> + use<'_> {
         let Sampler { real_per_batch, generated_per_batch, .. } = self.sampler;
         let is_real = row < real_per_batch;
         let (list, place) = if is_real {
@@ -111,11 +111,12 @@ impl Order {
         } else {
             (&self.generated, step * generated_per_batch + row - real_per_batch)
         };
-        let slot =
-            move |position: &u32| if is_real { Slot::Real(*position) } else { Slot::Generated(*position) };
+        let index = move |position: &u32| {
+            if is_real { SampleIndex::Real(*position) } else { SampleIndex::Generated(*position) }
+        };
         let (before, after) = list.split_at(place.min(list.len()));
         let fits = step < self.sampler.steps_per_epoch() && row < self.sampler.batch();
-        after.iter().chain(before).map(slot).take(if fits { list.len() } else { 0 })
+        after.iter().chain(before).map(index).take(if fits { list.len() } else { 0 })
     }
 }
 
@@ -125,7 +126,7 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
-    fn slots(sampler: &Sampler, epoch: u64) -> Vec<Vec<Slot>> {
+    fn slots(sampler: &Sampler, epoch: u64) -> Vec<Vec<SampleIndex>> {
         let order = sampler.epoch(epoch);
         let row = |step, row| order.candidates(step, row).next().unwrap();
         let batch = |step| (0..sampler.batch()).map(|place| row(step, place)).collect();
@@ -144,9 +145,9 @@ mod tests {
             let mut sorted = order.real().to_vec();
             sorted.sort_unstable();
             prop_assert!(sorted.into_iter().eq(0..count as u32));
-            let flat: Vec<Slot> = slots(&sampler, epoch).concat();
+            let flat: Vec<SampleIndex> = slots(&sampler, epoch).concat();
             let whole = count / batch * batch;
-            let wanted = order.real().iter().take(whole).map(|position| Slot::Real(*position));
+            let wanted = order.real().iter().take(whole).map(|position| SampleIndex::Real(*position));
             prop_assert!(flat.into_iter().eq(wanted));
         }
 
@@ -161,9 +162,9 @@ mod tests {
             let mut total = 0_usize;
             for slots in (0..4).flat_map(|epoch| slots(&sampler, epoch)) {
                 let (real, others) = slots.split_at(batch - wanted);
-                prop_assert!(real.iter().all(|slot| matches!(slot, Slot::Real(_))));
-                for slot in others {
-                    let Slot::Generated(position) = slot else { panic!("{slot:?} among the generated") };
+                prop_assert!(real.iter().all(|index| matches!(index, SampleIndex::Real(_))));
+                for index in others {
+                    let SampleIndex::Generated(position) = index else { panic!("{index:?} among the generated") };
                     total += 1;
                     *seen.entry(*position).or_insert(0_usize) += 1;
                     prop_assert!(seen[position] <= total.div_ceil(generated), "{position} too early");
@@ -183,8 +184,9 @@ mod tests {
     fn replacements_are_the_next_ones_around_the_end() {
         let sampler = Sampler::new(5, 3, 7, (4, 0.3)).unwrap();
         let order = sampler.epoch(0);
-        let around: Vec<Slot> = order.candidates(2, 1).collect();
-        let wanted: Vec<Slot> = (0..7).map(|place| Slot::Real(order.real()[(5 + place) % 7])).collect();
+        let around: Vec<SampleIndex> = order.candidates(2, 1).collect();
+        let wanted: Vec<SampleIndex> =
+            (0..7).map(|place| SampleIndex::Real(order.real()[(5 + place) % 7])).collect();
         assert_eq!(around, wanted);
         assert_eq!(order.candidates(0, 2).count(), 3);
         assert!(order.candidates(3, 0).next().is_none() && order.candidates(0, 3).next().is_none());
@@ -196,7 +198,7 @@ mod tests {
             [(0, 5, (0, 0.0)), (6, 5, (0, 0.0)), (2, 5, (9, 0.9)), (1, 0, (0, 0.0)), (1, 1 << 32, (0, 0.0))]
         {
             let error = Sampler::new(0, batch, real, generated).unwrap_err().to_string();
-            assert!(error.starts_with("setting `batch`"), "{error}");
+            assert!(error.starts_with("parameter `batch`"), "{error}");
         }
     }
 }

@@ -1,10 +1,10 @@
-//! What a run trains on: real images, or some of them, and generated images beside them.
+//! The training set: real images, or some of them, and optional generated images.
 
 use std::sync::Arc;
 
-use crate::error::{DataError, Part};
+use crate::error::{DataError, FilePart};
 use crate::picture::Picture;
-use crate::pictures::PictureSet;
+use crate::picture_set::PictureSet;
 use crate::random::{Key, Stream};
 
 /// Real images and, optionally, generated ones that fill a share of each batch.
@@ -27,7 +27,7 @@ struct Generated {
 
 /// One image that is trained on: its position among the real or among the generated ones that are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Slot {
+pub(crate) enum SampleIndex {
     Real(u32),
     Generated(u32),
 }
@@ -46,10 +46,10 @@ impl TrainingSet {
     ///
     /// # Errors
     /// Where there are none, or one that the set does not have.
-    pub fn of(real: Arc<PictureSet>, positions: &[usize]) -> Result<Self, DataError> {
+    pub fn subset(real: Arc<PictureSet>, positions: &[usize]) -> Result<Self, DataError> {
         let count = count(&real)?;
         if positions.is_empty() {
-            return Err(DataError::format("training set", Part::Whole, "no images", "at least one"));
+            return Err(DataError::format("training set", FilePart::Whole, "no images", "at least one"));
         }
         let chosen = |position: &usize| {
             let fits = u32::try_from(*position).ok().filter(|position| *position < count);
@@ -65,18 +65,18 @@ impl TrainingSet {
     pub fn with_generated(self, set: Arc<PictureSet>, share: f64) -> Result<Self, DataError> {
         if !(share > 0.0 && share < 1.0) {
             let (found, wanted) = (share.to_string(), "above 0 and below 1".to_owned());
-            return Err(DataError::Setting { name: "generated_share", found, wanted });
+            return Err(DataError::InvalidParameter { name: "generated_share", found, wanted });
         }
         count(&set)?;
         if set.channels() != self.real.channels() {
             let (found, wanted) = (set.channels().to_string(), self.real.channels().to_string());
-            return Err(DataError::Setting { name: "channels of generated images", found, wanted });
+            return Err(DataError::InvalidParameter { name: "channels of generated images", found, wanted });
         }
         set.check_labels(self.classes())?;
         Ok(Self { generated: Some(Generated { set, share }), ..self })
     }
 
-    /// Classes: as many as have names, or one more than the largest label.
+    /// Number of classes: of the class names, or the largest label plus one.
     pub fn classes(&self) -> usize {
         let largest = || self.real.labels.iter().max().map_or(0, |label| label.saturating_add(1));
         self.real.names.as_ref().map_or_else(largest, Vec::len)
@@ -98,32 +98,34 @@ impl TrainingSet {
     }
 
     /// The sample id of an image.
-    pub(crate) fn id(&self, slot: Slot) -> u64 {
-        match slot {
-            Slot::Real(position) => self.chosen.get(position as usize).map_or(0, |image| u64::from(*image)),
-            Slot::Generated(position) => self.real.count() as u64 + u64::from(position),
+    pub(crate) fn id(&self, index: SampleIndex) -> u64 {
+        match index {
+            SampleIndex::Real(position) => {
+                self.chosen.get(position as usize).map_or(0, |image| u64::from(*image))
+            }
+            SampleIndex::Generated(position) => self.real.count() as u64 + u64::from(position),
         }
     }
 
     /// Label and pixels of an image.
-    pub(crate) fn read(&self, slot: Slot) -> Result<(usize, Picture), DataError> {
-        let (set, image) = self.find(slot)?;
+    pub(crate) fn read(&self, index: SampleIndex) -> Result<(usize, Picture), DataError> {
+        let (set, image) = self.find(index)?;
         let label = set.labels.get(image).copied().unwrap_or_default();
         Ok((label, set.read_rgb(image)?))
     }
 
     /// The file of an image.
-    pub(crate) fn place(&self, slot: Slot) -> String {
-        self.find(slot).map_or_else(|_| format!("{slot:?}"), |(set, image)| set.place(image))
+    pub(crate) fn location(&self, index: SampleIndex) -> String {
+        self.find(index).map_or_else(|_| format!("{index:?}"), |(set, image)| set.location(image))
     }
 
-    fn find(&self, slot: Slot) -> Result<(&PictureSet, usize), DataError> {
-        match (slot, &self.generated) {
-            (Slot::Generated(position), Some(generated)) => Ok((&generated.set, position as usize)),
-            (Slot::Generated(position), None) => {
+    fn find(&self, index: SampleIndex) -> Result<(&PictureSet, usize), DataError> {
+        match (index, &self.generated) {
+            (SampleIndex::Generated(position), Some(generated)) => Ok((&generated.set, position as usize)),
+            (SampleIndex::Generated(position), None) => {
                 Err(DataError::NoSuchImage { image: position as usize, count: 0 })
             }
-            (Slot::Real(position), _) => {
+            (SampleIndex::Real(position), _) => {
                 let (image, count) = (position as usize, self.chosen.len());
                 let chosen = self.chosen.get(image).ok_or(DataError::NoSuchImage { image, count })?;
                 Ok((&self.real, *chosen as usize))
@@ -135,12 +137,12 @@ impl TrainingSet {
 fn count(set: &PictureSet) -> Result<u32, DataError> {
     u32::try_from(set.count()).map_err(|_| {
         let found = format!("{} images", set.count());
-        DataError::format("training set", Part::Whole, found, "fewer than 2^32")
+        DataError::format("training set", FilePart::Whole, found, "fewer than 2^32")
     })
 }
 
 /// Divides the positions `0..total` of a training set into those to train on and `count` others to select models by,
-/// so that no test image has a say in that.
+/// so that the test set is not used for selection.
 ///
 /// The held-out ones are a uniformly random subset that depends on the three arguments only, without regard to classes.
 /// Both parts are ascending.
@@ -151,7 +153,7 @@ pub fn split_held_out(total: usize, count: usize, seed: u64) -> Result<(Vec<usiz
     let positions = u32::try_from(total).ok().filter(|_| count < total);
     let Some(positions) = positions else {
         let wanted = format!("fewer than the {total} images of the training set, and those fewer than 2^32");
-        return Err(DataError::Setting { name: "held_out", found: count.to_string(), wanted });
+        return Err(DataError::InvalidParameter { name: "held_out", found: count.to_string(), wanted });
     };
     let order = Stream::new(&Key { seed, epoch: 0, sample: 0, purpose: "held out" }).permutation(positions);
     let mut is_held_out = vec![false; total];
@@ -162,8 +164,10 @@ pub fn split_held_out(total: usize, count: usize, seed: u64) -> Result<(Vec<usiz
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::image_set::{ImageDims, ImageSet, Pixels};
-    use crate::memory::{InMemory, Order};
+    use crate::dims::ImageDims;
+    use crate::image_set::ImageSet;
+    use crate::storage::PixelStorage;
+    use crate::storage::{InMemory, PixelLayout};
     use proptest::prelude::*;
     use std::path::Path;
 
@@ -171,24 +175,24 @@ pub(crate) mod tests {
     pub(crate) fn plain(count: usize, first: usize, channels: usize) -> Arc<PictureSet> {
         let dims = ImageDims { channels, height: 4, width: 4 };
         let len = 16 * channels;
-        let bytes = (0..count * len).map(|place| (first + place / len) as u8).collect();
-        let pixels = Pixels::InMemory(InMemory::of_bytes(bytes, dims, Order::Planes));
+        let bytes = (0..count * len).map(|location| (first + location / len) as u8).collect();
+        let pixels = PixelStorage::InMemory(InMemory::from_bytes(bytes, dims, PixelLayout::ChannelsFirst));
         let labels = (0..count).map(|image| image % 10).collect();
         let set = ImageSet { dims, labels, names: None, pixels_per_image: len, pixels };
-        Arc::new(PictureSet::of_image_set(set, Path::new("plain")).unwrap())
+        Arc::new(PictureSet::from_image_set(set, Path::new("plain")).unwrap())
     }
 
     #[test]
     fn ids_are_positions_and_generated_ones_follow() {
-        let set = TrainingSet::of(plain(20, 0, 3), &[3, 7, 19]).unwrap();
+        let set = TrainingSet::subset(plain(20, 0, 3), &[3, 7, 19]).unwrap();
         let set = set.with_generated(plain(5, 100, 3), 0.5).unwrap();
-        let found = |slot| {
-            let (label, picture) = set.read(slot).unwrap();
-            (set.id(slot), label, picture.bytes()[0])
+        let found = |index| {
+            let (label, picture) = set.read(index).unwrap();
+            (set.id(index), label, picture.bytes()[0])
         };
-        assert_eq!(found(Slot::Real(1)), (7, 7, 7));
-        assert_eq!(found(Slot::Generated(4)), (24, 4, 104));
-        assert!(set.read(Slot::Real(3)).is_err() && set.read(Slot::Generated(5)).is_err());
+        assert_eq!(found(SampleIndex::Real(1)), (7, 7, 7));
+        assert_eq!(found(SampleIndex::Generated(4)), (24, 4, 104));
+        assert!(set.read(SampleIndex::Real(3)).is_err() && set.read(SampleIndex::Generated(5)).is_err());
         assert_eq!((set.count(), set.generated(), set.classes()), (3, (5, 0.5), 10));
     }
 
@@ -197,14 +201,14 @@ pub(crate) mod tests {
         let new = || TrainingSet::new(plain(5, 0, 3)).unwrap();
         for share in [0.0, 1.0, f64::NAN] {
             let error = new().with_generated(plain(5, 0, 3), share).unwrap_err().to_string();
-            assert!(error.starts_with("setting `generated_share`"), "{error}");
+            assert!(error.starts_with("parameter `generated_share`"), "{error}");
         }
         let error = new().with_generated(plain(5, 0, 1), 0.5).unwrap_err().to_string();
-        assert_eq!(error, "setting `channels of generated images`: found 1, wanted 3");
+        assert_eq!(error, "parameter `channels of generated images`: found 1, wanted 3");
         let error = new().with_generated(plain(6, 0, 3), 0.5).unwrap_err().to_string();
         assert_eq!(error, "image 5: found label 5, wanted below 5");
         for positions in [&[][..], &[5]] {
-            assert!(TrainingSet::of(plain(5, 0, 3), positions).is_err());
+            assert!(TrainingSet::subset(plain(5, 0, 3), positions).is_err());
         }
     }
 
@@ -228,7 +232,7 @@ pub(crate) mod tests {
         assert_ne!(held_out(0), held_out(1));
         for (total, count) in [(0, 0), (5, 5), (5, 6)] {
             let error = split_held_out(total, count, 0).unwrap_err().to_string();
-            assert!(error.starts_with("setting `held_out`"), "{error}");
+            assert!(error.starts_with("parameter `held_out`"), "{error}");
         }
     }
 }

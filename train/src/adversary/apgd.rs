@@ -19,20 +19,20 @@ pub fn apgd(
     steps: usize,
     losses: impl Fn(&Tensor) -> Tensor,
 ) -> Tensor {
-    let mut search = Search::new(images, epsilon, steps);
+    let mut state = ApgdState::new(images, epsilon, steps);
     for step in 0..steps {
-        let (loss, gradient) = losses_and_gradient(&search.x, &losses);
+        let (loss, gradient) = losses_and_gradient(&state.x, &losses);
         tch::no_grad(|| {
-            search.judge(&loss, &gradient);
-            search.maybe_halve(step);
-            search.advance(ball, step);
+            state.record(&loss, &gradient);
+            state.halve_at_checkpoint(step);
+            state.take_step(ball, step);
         });
     }
     tch::no_grad(|| {
-        let loss = losses(&search.x);
-        search.judge(&loss, &search.best_gradient.copy());
+        let loss = losses(&state.x);
+        state.record(&loss, &state.best_gradient.copy());
     });
-    search.best
+    state.best
 }
 
 fn losses_and_gradient(x: &Tensor, losses: impl Fn(&Tensor) -> Tensor) -> (Tensor, Tensor) {
@@ -44,7 +44,7 @@ fn losses_and_gradient(x: &Tensor, losses: impl Fn(&Tensor) -> Tensor) -> (Tenso
 
 /// Where each image of the batch is, and the best it has seen. Per-image numbers are `[N, 1, 1, 1]`.
 #[derive(Debug)]
-struct Search {
+struct ApgdState {
     x: Tensor,
     previous: Tensor,
     gradient: Tensor,
@@ -52,14 +52,14 @@ struct Search {
     best_gradient: Tensor,
     best_loss: Tensor,
     step_size: Tensor,
-    rises: Tensor,
+    increases: Tensor,
     last_loss: Tensor,
     halved_at_last: Tensor,
     best_at_last: Tensor,
     checkpoints: Checkpoints,
 }
 
-impl Search {
+impl ApgdState {
     fn new(images: &Tensor, epsilon: f64, steps: usize) -> Self {
         let n = images.size()[0];
         let per_image = |value: f64| Tensor::full([n, 1, 1, 1], value, (Kind::Float, images.device()));
@@ -72,7 +72,7 @@ impl Search {
             x,
             best_loss: per_image(f64::NEG_INFINITY),
             step_size: per_image(2.0 * epsilon),
-            rises: per_image(0.0),
+            increases: per_image(0.0),
             last_loss: per_image(f64::INFINITY),
             // As after a halving: condition 2 needs a whole window to compare with.
             halved_at_last: per_image(1.0),
@@ -82,9 +82,9 @@ impl Search {
     }
 
     /// Takes the loss `[N]` and gradient at `x` into account.
-    fn judge(&mut self, loss: &Tensor, gradient: &Tensor) {
+    fn record(&mut self, loss: &Tensor, gradient: &Tensor) {
         let loss = loss.reshape([-1, 1, 1, 1]);
-        self.rises += loss.gt_tensor(&self.last_loss).to_kind(Kind::Float);
+        self.increases += loss.gt_tensor(&self.last_loss).to_kind(Kind::Float);
         let better = loss.gt_tensor(&self.best_loss);
         self.best = self.x.where_self(&better, &self.best);
         self.best_gradient = gradient.where_self(&better, &self.best_gradient);
@@ -93,23 +93,23 @@ impl Search {
         self.last_loss = loss;
     }
 
-    fn maybe_halve(&mut self, step: usize) {
+    fn halve_at_checkpoint(&mut self, step: usize) {
         let Some(window) = self.checkpoints.reached(step) else {
             return;
         };
-        let few_rises = self.rises.lt(0.75 * window as f64);
+        let few_increases = self.increases.lt(0.75 * window as f64);
         let no_progress =
             self.best_loss.eq_tensor(&self.best_at_last).logical_and(&self.halved_at_last.eq(0.0));
-        let halve = few_rises.logical_or(&no_progress);
+        let halve = few_increases.logical_or(&no_progress);
         self.step_size = (&self.step_size / 2.0).where_self(&halve, &self.step_size);
         self.x = self.best.where_self(&halve, &self.x);
         self.gradient = self.best_gradient.where_self(&halve, &self.gradient);
         self.halved_at_last = halve.to_kind(Kind::Float);
         self.best_at_last = self.best_loss.copy();
-        self.rises = self.rises.zeros_like();
+        self.increases = self.increases.zeros_like();
     }
 
-    fn advance(&mut self, ball: &LinfBall, step: usize) {
+    fn take_step(&mut self, ball: &LinfBall, step: usize) {
         let stepped = ball.project(&(&self.x + self.gradient.sign() * &self.step_size));
         let next = if step == 0 {
             stepped

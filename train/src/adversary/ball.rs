@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use crate::random::{Draws, Purpose};
+use crate::random::{BatchRng, Purpose};
 
 /// All x' with `|x' − x| ≤ ε` and `0 ≤ x' ≤ 1` (eq. 2).
 #[derive(Debug)]
@@ -34,9 +34,9 @@ impl LinfBall {
     }
 
     /// `images` moved by independent uniform numbers of ±ε and projected.
-    pub fn random_start(&self, images: &Tensor, draws: Draws<'_>, purpose: Purpose) -> Tensor {
-        let pixels = images.numel() / draws.sample_ids.len().max(1);
-        let noise = Tensor::from_slice(&draws.uniform(purpose, pixels)).reshape(images.size());
+    pub fn random_start(&self, images: &Tensor, rng: BatchRng<'_>, purpose: Purpose) -> Tensor {
+        let pixels = images.numel() / rng.sample_ids.len().max(1);
+        let noise = Tensor::from_slice(&rng.uniform(purpose, pixels)).reshape(images.size());
         let noise = noise.to_device(images.device()) * (2.0 * self.epsilon) - self.epsilon;
         self.project(&(images + noise))
     }
@@ -66,8 +66,8 @@ mod tests {
 
     #[test]
     fn a_start_is_inside_ball_and_range_and_moves() {
-        let draws = Draws { seed: 0, epoch: 0, sample_ids: &[3] };
-        let start = LinfBall::new(&images(), 0.1).random_start(&images(), draws, Purpose::AttackStart);
+        let rng = BatchRng { seed: 0, epoch: 0, sample_ids: &[3] };
+        let start = LinfBall::new(&images(), 0.1).random_start(&images(), rng, Purpose::AttackStart);
         assert!((&start - images()).abs().max().double_value(&[]) <= 0.1 + 1e-6);
         assert!(start.min().double_value(&[]) >= 0.0 && start.max().double_value(&[]) <= 1.0);
         assert_ne!(start.double_value(&[0, 0, 1, 0]), 0.5);

@@ -4,51 +4,53 @@ use tch::{Kind, Tensor};
 
 use crate::adversary::LinfBall;
 use crate::adversary::ball::gradient;
-use crate::config::{PretrainAdversary, Variant};
+use crate::config::{AdversaryVariant, PretrainAdversary};
 use crate::model::{Architecture, Mask, MaskedAutoencoder};
-use crate::random::{Draws, Purpose};
+use crate::random::{BatchRng, Purpose};
 
 /// Adversarial images x + δ, `[N, 3, H, W]`, detached. `mask` is the one of the training pass.
 ///
-/// - [`Variant::Paper`]: raises the error of drawing the *clean* patches under the training pass' own mask, and moves
-///   visible patches only; hidden ones could not matter.
-/// - [`Variant::Authors`]: draws a mask of its own and raises the error of drawing the *perturbed* patches, so hidden
-///   pixels move too, through the target (the authors' `pgd_mae.py`).
+/// - [`AdversaryVariant::Paper`]: increases the reconstruction error of the *clean* patches under the mask of the
+///   training pass, and moves visible patches only; masked ones have no effect.
+/// - [`AdversaryVariant::Authors`]: uses a random mask of its own and increases the reconstruction error of the
+///   *perturbed* patches, so masked pixels move too, through the target (the authors' `pgd_mae.py`).
 pub fn attack_reconstruction(
     model: &MaskedAutoencoder,
     architecture: &Architecture,
     adversary: &PretrainAdversary,
     images: &Tensor,
     mask: &Mask,
-    draws: Draws<'_>,
+    rng: BatchRng<'_>,
 ) -> Tensor {
     let epsilon = adversary.epsilon.0;
     match adversary.variant {
-        Variant::Paper => {
-            let side = architecture.side();
+        AdversaryVariant::Paper => {
+            let side = architecture.grid_size();
             let movable = mask.visible_pixels(side, side, architecture.patch_size);
             let ball = LinfBall::restricted(images, epsilon, &movable);
             let target = model.target(images);
-            ascend(adversary, &ball, images, draws, |x| summed_error(model, x, &target, mask))
+            gradient_ascent(adversary, &ball, images, rng, |x| summed_loss(model, x, &target, mask))
         }
-        Variant::Authors => {
+        AdversaryVariant::Authors => {
             let ratio = mask.ratio();
-            let own = Mask::random(draws, Purpose::AttackMask, architecture.patches(), ratio);
-            let own = own.to_device(images.device());
+            let attack_mask = Mask::random(rng, Purpose::AttackMask, architecture.num_patches(), ratio);
+            let attack_mask = attack_mask.to_device(images.device());
             let ball = LinfBall::new(images, epsilon);
-            ascend(adversary, &ball, images, draws, |x| summed_error(model, x, &model.target(x), &own))
+            gradient_ascent(adversary, &ball, images, rng, |x| {
+                summed_loss(model, x, &model.target(x), &attack_mask)
+            })
         }
     }
 }
 
-fn ascend(
+fn gradient_ascent(
     adversary: &PretrainAdversary,
     ball: &LinfBall,
     images: &Tensor,
-    draws: Draws<'_>,
+    rng: BatchRng<'_>,
     loss: impl Fn(&Tensor) -> Tensor,
 ) -> Tensor {
-    let mut x = ball.random_start(images, draws, Purpose::AttackStart);
+    let mut x = ball.random_start(images, rng, Purpose::AttackStart);
     for _ in 0..adversary.steps {
         let gradient = gradient(&x, &loss);
         x = tch::no_grad(|| ball.signed_step(&x, &gradient, adversary.step_size.0));
@@ -56,66 +58,67 @@ fn ascend(
     x
 }
 
-/// The reconstruction loss times the number of hidden patches: a sum, as the module page says.
-fn summed_error(model: &MaskedAutoencoder, x: &Tensor, target: &Tensor, mask: &Mask) -> Tensor {
+/// The reconstruction loss times the number of masked patches: a sum over the batch, see the module documentation.
+fn summed_loss(model: &MaskedAutoencoder, x: &Tensor, target: &Tensor, mask: &Mask) -> Tensor {
     let prediction = model.decode(&model.encode(x, mask), mask);
     let error = (prediction.to_kind(Kind::Float) - target).square().mean_dim(-1, false, Kind::Float); // [N, L]
-    (error * &mask.hidden).sum(Kind::Float)
+    (error * &mask.masked).sum(Kind::Float)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Pixels;
+    use crate::config::PixelDistance;
     use crate::model::{DecoderShape, Family, reconstruction_loss};
     use crate::parameters::Parameters;
+    use crate::testing;
     use tch::Device;
 
     const ARCHITECTURE: Architecture =
         Architecture { family: Family::Vit, width: 16, depth: 2, heads: 2, image_size: 8, patch_size: 2 };
 
-    struct Bench {
+    struct Fixture {
         parameters: Parameters,
         model: MaskedAutoencoder,
         images: Tensor,
         ids: Vec<u64>,
     }
 
-    impl Bench {
+    impl Fixture {
         fn new() -> Self {
             let mut parameters = Parameters::new(1, Device::Cpu);
             let decoder = DecoderShape { width: 16, depth: 1, heads: 2 };
             let model = MaskedAutoencoder::new(&mut parameters.root(), &ARCHITECTURE, decoder, Kind::Float);
             let ids: Vec<u64> = (0..6).collect();
-            let pixels = Draws { seed: 5, epoch: 0, sample_ids: &ids }.uniform(Purpose::Evaluation, 192);
-            let images = Tensor::from_slice(&pixels).reshape([6, 3, 8, 8]);
+            let rng = BatchRng { seed: 5, epoch: 0, sample_ids: &ids };
+            let images = testing::images(rng, 8);
             Self { parameters, model, images, ids }
         }
 
-        fn draws(&self) -> Draws<'_> {
-            Draws { seed: 2, epoch: 0, sample_ids: &self.ids }
+        fn rng(&self) -> BatchRng<'_> {
+            BatchRng { seed: 2, epoch: 0, sample_ids: &self.ids }
         }
 
         fn mask(&self) -> Mask {
-            Mask::random(self.draws(), Purpose::Mask, 16, 0.75)
+            Mask::random(self.rng(), Purpose::Mask, 16, 0.75)
         }
 
-        fn attack(&self, variant: Variant, steps: usize) -> Tensor {
-            let (epsilon, step_size) = (Pixels::of_255(8.0), Pixels::of_255(10.0));
+        fn attack(&self, variant: AdversaryVariant, steps: usize) -> Tensor {
+            let (epsilon, step_size) = (PixelDistance::from_255ths(8.0), PixelDistance::from_255ths(10.0));
             let adversary = PretrainAdversary { variant, epsilon, step_size, steps };
             let mask = self.mask();
-            attack_reconstruction(&self.model, &ARCHITECTURE, &adversary, &self.images, &mask, self.draws())
+            attack_reconstruction(&self.model, &ARCHITECTURE, &adversary, &self.images, &mask, self.rng())
         }
 
-        /// Loss of drawing the clean patches from `x` under the training mask.
+        /// Reconstruction loss of the clean patches from `x` under the training mask.
         fn loss(&self, x: &Tensor) -> f64 {
             let mask = self.mask();
             let prediction = self.model.decode(&self.model.encode(x, &mask), &mask);
             reconstruction_loss(&prediction, &self.model.target(&self.images), &mask).double_value(&[])
         }
 
-        /// Largest movement of a hidden pixel.
-        fn hidden_movement(&self, x: &Tensor) -> f64 {
+        /// Largest change of a masked pixel.
+        fn masked_movement(&self, x: &Tensor) -> f64 {
             let hidden = 1.0f64 - self.mask().visible_pixels(4, 4, 2);
             ((x - &self.images).abs() * hidden).max().double_value(&[])
         }
@@ -123,44 +126,45 @@ mod tests {
 
     #[test]
     fn the_papers_attack_raises_the_loss_by_visible_pixels_alone() {
-        let bench = Bench::new();
-        let x = bench.attack(Variant::Paper, 3);
-        assert_eq!(bench.hidden_movement(&x), 0.0);
-        assert!((&x - &bench.images).abs().max().double_value(&[]) <= 8.0 / 255.0 + 1e-6);
+        let fixture = Fixture::new();
+        let x = fixture.attack(AdversaryVariant::Paper, 3);
+        assert_eq!(fixture.masked_movement(&x), 0.0);
+        assert!((&x - &fixture.images).abs().max().double_value(&[]) <= 8.0 / 255.0 + 1e-6);
         assert!(
-            bench.loss(&x) > bench.loss(&bench.images),
+            fixture.loss(&x) > fixture.loss(&fixture.images),
             "{} {}",
-            bench.loss(&x),
-            bench.loss(&bench.images)
+            fixture.loss(&x),
+            fixture.loss(&fixture.images)
         );
     }
 
     #[test]
-    fn the_authors_attack_moves_hidden_pixels_too() {
-        let bench = Bench::new();
-        let x = bench.attack(Variant::Authors, 1);
-        assert!(bench.hidden_movement(&x) > 2.0 / 255.0);
+    fn the_authors_attack_moves_masked_pixels_too() {
+        let fixture = Fixture::new();
+        let x = fixture.attack(AdversaryVariant::Authors, 1);
+        assert!(fixture.masked_movement(&x) > 2.0 / 255.0);
         // Steps of 10/255 from anywhere in ±8/255 end at least 2/255 away (spec 2.1), where the range of pixels allows.
-        let inside = bench.images.gt(0.05).logical_and(&bench.images.lt(0.95)).to_kind(Kind::Float);
-        let least = ((&x - &bench.images).abs() + (1.0f64 - inside)).min().double_value(&[]);
+        let inside = fixture.images.gt(0.05).logical_and(&fixture.images.lt(0.95)).to_kind(Kind::Float);
+        let least = ((&x - &fixture.images).abs() + (1.0f64 - inside)).min().double_value(&[]);
         assert!(least >= 2.0 / 255.0 - 1e-6, "{least}");
     }
 
     #[test]
     fn an_attack_leaves_no_gradient_in_the_parameters() {
-        let bench = Bench::new();
-        let _ = bench.attack(Variant::Paper, 1);
-        assert!(bench.parameters.trainable().all(|parameter| !parameter.tensor.grad().defined()));
+        let fixture = Fixture::new();
+        let _ = fixture.attack(AdversaryVariant::Paper, 1);
+        assert!(fixture.parameters.trainable().all(|parameter| !parameter.tensor.grad().defined()));
     }
 
     #[test]
     fn an_image_is_attacked_the_same_in_any_batch() {
-        let bench = Bench::new();
-        let whole = bench.attack(Variant::Paper, 2);
-        let ids = bench.ids[2..4].to_vec();
-        let part = Bench { images: bench.images.narrow(0, 2, 2), ids, ..Bench::new() };
-        let alone = part.attack(Variant::Paper, 2);
-        // The last bits of a product depend on the batch; a sign could flip at a gradient of nearly 0, and none does here.
+        let fixture = Fixture::new();
+        let whole = fixture.attack(AdversaryVariant::Paper, 2);
+        let ids = fixture.ids[2..4].to_vec();
+        let part = Fixture { images: fixture.images.narrow(0, 2, 2), ids, ..Fixture::new() };
+        let alone = part.attack(AdversaryVariant::Paper, 2);
+        // The last bits of a product depend on the batch; a sign could flip at a gradient of nearly 0, and none does
+        // here.
         assert!(alone.allclose(&whole.narrow(0, 2, 2), 0.0, 1e-6, false));
     }
 }

@@ -1,27 +1,27 @@
-//! Files that appear whole or not at all.
+//! Atomic file writes.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-/// Writes a file beside `path`, waits until it is on the disk, and renames it to `path`.
+/// Writes a temporary file in the same folder, syncs it to disk, and renames it to `path`.
 ///
-/// A file that a killed process left beside `path` is overwritten. Two processes must not write the same `path` at once:
-/// run folders are locked.
+/// A temporary file that a killed process left behind is overwritten. Two processes must not write the same `path` at
+/// once: run folders are locked.
 ///
 /// # Errors
-/// Those of `write`, and those of the operating system through `failed`; then the file that was at `path` is untouched, and nothing stays
-/// beside it.
+/// Those of `write`, and those of the operating system through `failed`; then the file that was at `path` is untouched,
+/// and nothing stays beside it.
 pub(crate) fn write_atomically<E>(
     path: &Path,
     failed: impl Fn(io::Error) -> E,
     write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
 ) -> Result<(), E> {
-    write_through(path, |beside| File::create(beside), failed, write)
+    write_through(path, |temporary| File::create(temporary), failed, write)
 }
 
-/// A place for bytes that can be asked to keep them.
+/// A writer whose data can be synced to disk.
 trait Durable: Write {
     fn sync(&mut self) -> io::Result<()>;
 }
@@ -38,30 +38,30 @@ fn write_through<W: Durable, E>(
     failed: impl Fn(io::Error) -> E,
     write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
 ) -> Result<(), E> {
-    let beside = beside(path).map_err(&failed)?;
+    let temporary = temporary_path(path).map_err(&failed)?;
     let result =
-        fill(&beside, open, &failed, write).and_then(|()| fs::rename(&beside, path).map_err(&failed));
+        fill(&temporary, open, &failed, write).and_then(|()| fs::rename(&temporary, path).map_err(&failed));
     if result.is_err() {
         // What failed is in the result; a second failure here would hide it.
-        let _ = fs::remove_file(&beside);
+        let _ = fs::remove_file(&temporary);
     }
     result?;
     sync_folder(path).map_err(failed)
 }
 
 fn fill<W: Durable, E>(
-    beside: &Path,
+    temporary: &Path,
     open: impl FnOnce(&Path) -> io::Result<W>,
     failed: impl Fn(io::Error) -> E,
     write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut buffered = BufWriter::with_capacity(1 << 20, open(beside).map_err(&failed)?);
+    let mut buffered = BufWriter::with_capacity(1 << 20, open(temporary).map_err(&failed)?);
     write(&mut buffered)?;
     buffered.flush().and_then(|()| buffered.get_mut().sync()).map_err(failed)
 }
 
 /// `.NAME.partial` in the same folder, so that the rename stays inside one file system.
-fn beside(path: &Path) -> io::Result<PathBuf> {
+fn temporary_path(path: &Path) -> io::Result<PathBuf> {
     let name =
         path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not a file name"))?;
     let mut hidden = OsString::from(".");
@@ -131,13 +131,13 @@ mod tests {
         write_atomically(&path, same, |sink| sink.write_all(b"first")).unwrap();
         let data = vec![7; 3 << 20];
         for room in [0, 1, 1 << 20, (3 << 20) - 1] {
-            let open = |beside: &Path| Ok(SmallDisk { file: File::create(beside)?, room });
+            let open = |temporary: &Path| Ok(SmallDisk { file: File::create(temporary)?, room });
             let error = write_through(&path, open, same, |sink| sink.write_all(&data)).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::StorageFull);
             assert_eq!(fs::read(&path).unwrap(), b"first");
             assert_eq!(names(folder.path()), ["last.safetensors"]);
         }
-        let open = |beside: &Path| Ok(SmallDisk { file: File::create(beside)?, room: 3 << 20 });
+        let open = |temporary: &Path| Ok(SmallDisk { file: File::create(temporary)?, room: 3 << 20 });
         write_through(&path, open, same, |sink| sink.write_all(&data)).unwrap();
         assert_eq!(fs::read(&path).unwrap(), data);
         assert_eq!(names(folder.path()), ["last.safetensors"]);

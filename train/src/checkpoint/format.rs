@@ -9,23 +9,23 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
-use super::CheckpointError;
 use super::atomic::write_atomically;
+use super::error::CheckpointError;
 
 /// Writes float32 and bfloat16 tensors. The same tensors give the same bytes.
 pub(super) fn save(
     path: &Path,
     tensors: Vec<(String, Tensor)>,
-    about: &Value,
+    metadata: &Value,
 ) -> Result<(), CheckpointError> {
     let failed = |source| CheckpointError::write(path, source);
-    write_atomically(path, failed, |sink| write(sink, tensors, about).map_err(failed))
+    write_atomically(path, failed, |sink| write(sink, tensors, metadata).map_err(failed))
 }
 
-fn write(sink: &mut dyn Write, mut tensors: Vec<(String, Tensor)>, about: &Value) -> io::Result<()> {
+fn write(sink: &mut dyn Write, mut tensors: Vec<(String, Tensor)>, metadata: &Value) -> io::Result<()> {
     // Larger types first, so that each tensor starts at a multiple of its size.
-    tensors.sort_by(|(a, x), (b, y)| size_of_one(y).cmp(&size_of_one(x)).then_with(|| a.cmp(b)));
-    let mut header = serde_json::to_vec(&Header { tensors: &tensors, about: about.to_string() })?;
+    tensors.sort_by(|(a, x), (b, y)| element_size(y).cmp(&element_size(x)).then_with(|| a.cmp(b)));
+    let mut header = serde_json::to_vec(&Header { tensors: &tensors, metadata })?;
     header.resize(header.len().next_multiple_of(8), b' ');
     sink.write_all(&(header.len() as u64).to_le_bytes())?;
     sink.write_all(&header)?;
@@ -40,16 +40,26 @@ fn write(sink: &mut dyn Write, mut tensors: Vec<(String, Tensor)>, about: &Value
 /// The JSON in front of the data. The crate's own has no fixed order of metadata.
 struct Header<'a> {
     tensors: &'a [(String, Tensor)],
-    about: String,
+    /// Of the whole file; null leaves it out.
+    metadata: &'a Value,
+}
+
+impl Header<'_> {
+    fn file_metadata(&self) -> Value {
+        match self.metadata {
+            Value::Null => json!({ "format": "pt" }),
+            metadata => json!({ "format": "pt", "mimir": metadata.to_string() }),
+        }
+    }
 }
 
 impl Serialize for Header<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(1 + self.tensors.len()))?;
-        map.serialize_entry("__metadata__", &json!({ "format": "pt", "mimir": self.about }))?;
+        map.serialize_entry("__metadata__", &self.file_metadata())?;
         let mut start = 0;
         for (name, tensor) in self.tensors {
-            let end = start + size_of_one(tensor) * tensor.numel();
+            let end = start + element_size(tensor) * tensor.numel();
             let dtype = if tensor.kind() == Kind::BFloat16 { "BF16" } else { "F32" };
             let place = json!({ "dtype": dtype, "shape": tensor.size(), "data_offsets": [start, end] });
             map.serialize_entry(name, &place)?;
@@ -59,23 +69,23 @@ impl Serialize for Header<'_> {
     }
 }
 
-fn size_of_one(tensor: &Tensor) -> usize {
+fn element_size(tensor: &Tensor) -> usize {
     tensor.kind().elt_size_in_bytes()
 }
 
 fn copy_out(tensor: &Tensor, bytes: &mut Vec<u8>) -> io::Result<()> {
     let tensor = tensor.to_device(Device::Cpu).contiguous();
-    bytes.resize(size_of_one(&tensor) * tensor.numel(), 0);
+    bytes.resize(element_size(&tensor) * tensor.numel(), 0);
     tensor.f_copy_data_u8(bytes, tensor.numel()).map_err(io::Error::other)
 }
 
 /// A file in memory.
-pub(super) struct Contents {
+pub(super) struct SafetensorsFile {
     path: PathBuf,
     bytes: Vec<u8>,
 }
 
-impl Contents {
+impl SafetensorsFile {
     /// The whole file, whose header has been checked.
     pub(super) fn read(path: &Path) -> Result<Self, CheckpointError> {
         let bytes = std::fs::read(path).map_err(|source| CheckpointError::read(path, source))?;
@@ -93,7 +103,7 @@ impl Contents {
     }
 
     /// The metadata under `mimir`; null where there is none.
-    pub(super) fn about(&self) -> Result<Value, CheckpointError> {
+    pub(super) fn metadata(&self) -> Result<Value, CheckpointError> {
         let (_, header) =
             SafeTensors::read_metadata(&self.bytes).map_err(|error| self.broken(&error.to_string()))?;
         let text = header.metadata().as_ref().and_then(|metadata| metadata.get("mimir"));

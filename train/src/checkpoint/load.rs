@@ -1,4 +1,4 @@
-//! Tensors of a file into those of a network: compared first, copied only if everything fits.
+//! Loads the tensors of a file into a network: all are compared first, and copied only if everything matches.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -7,48 +7,46 @@ use safetensors::Dtype;
 use safetensors::tensor::SafeTensors;
 use tch::Tensor;
 
-use super::CheckpointError;
-use super::format::{self, Contents};
+use super::error::CheckpointError;
+use super::format::{self, SafetensorsFile};
+use super::mismatch::Mismatch;
 
-/// Lines of one kind of difference that a message shows.
-const LINES: usize = 20;
-
-/// How much of a file must fit.
+/// Which tensors of file and network must match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Load {
+pub enum LoadMode {
     /// File and network have the same tensors.
     Strict,
     /// The encoder of a pre-training into a classifier. Of the file, the decoder (`decoder_…`, `mask_token`), a head
-    /// (`head.…`, `fc_norm.…`) and, where the classifier has none, the final `norm.…` are dropped; the head of the classifier
-    /// stays as it started. Everything else must fit.
-    Encoder,
+    /// (`head.…`, `fc_norm.…`) and, where the classifier has none, the final `norm.…` are dropped; the head of the
+    /// classifier stays as it started. Everything else must fit.
+    EncoderOnly,
 }
 
-/// Which types of numbers are taken.
+/// Which types of tensors are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Floats {
+pub enum FloatTypes {
     /// float32 only.
-    Float32,
+    Float32Only,
     /// bfloat16 and float16 too: they become float32.
-    AlsoHalf,
+    WithHalf,
 }
 
-/// What a load did, each list in the order of names.
+/// The result of loading a checkpoint, each list sorted by name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LoadReport {
     /// Copied from the file.
     pub used: Vec<String>,
-    /// In the file and not wanted.
+    /// In the file and not used.
     pub dropped: Vec<String>,
-    /// In the network and not touched.
-    pub fresh: Vec<String>,
+    /// In the network and newly initialised.
+    pub initialised: Vec<String>,
 }
 
 impl fmt::Display for LoadReport {
     /// One line; names are counted by their first part, for example `dropped 30: decoder_blocks (24), …`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "used {} tensors of the file", self.used.len())?;
-        for (what, names) in [("dropped", &self.dropped), ("left fresh", &self.fresh)] {
+        for (what, names) in [("dropped", &self.dropped), ("newly initialised", &self.initialised)] {
             if !names.is_empty() {
                 write!(f, "; {what} {}: {}", names.len(), by_first_part(names))?;
             }
@@ -66,57 +64,12 @@ fn by_first_part(names: &[String]) -> String {
     counted.join(", ")
 }
 
-/// Every difference between a file and a network, each list in the order of names.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Mismatch {
-    /// Tensors of the network that the file lacks.
-    pub missing: Vec<String>,
-    /// Tensors of the file that the network lacks.
-    pub unexpected: Vec<String>,
-    /// Tensors of another shape: name and both shapes.
-    pub shapes: Vec<String>,
-    /// Tensors of another type of numbers: name and type.
-    pub types: Vec<String>,
-}
-
-impl fmt::Display for Mismatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kinds = [
-            ("missing from the file", &self.missing),
-            ("not in the network", &self.unexpected),
-            ("of another shape", &self.shapes),
-            ("of another type", &self.types),
-        ];
-        let present = kinds.iter().filter(|(_, lines)| !lines.is_empty());
-        let blocks: Vec<String> = present.map(|(title, lines)| block(title, lines)).collect();
-        f.write_str(&blocks.join("\n"))
-    }
-}
-
-fn block(title: &str, lines: &[String]) -> String {
-    let mut text = format!("{title} ({}):", lines.len());
-    for line in lines.iter().take(LINES) {
-        text.push_str("\n  ");
-        text.push_str(line);
-    }
-    if lines.len() > LINES {
-        text.push_str(&format!("\n  and {} more", lines.len() - LINES));
-    }
-    text
-}
-
-impl Mismatch {
-    fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 /// Compares, then copies into `targets` in place.
-pub(super) fn into_tensors(
-    file: &Contents,
+pub(super) fn load_tensors(
+    file: &SafetensorsFile,
     targets: &[(String, Tensor)],
-    load: Load,
-    floats: Floats,
+    load: LoadMode,
+    floats: FloatTypes,
 ) -> Result<LoadReport, CheckpointError> {
     let tensors = file.tensors()?;
     let (report, mismatch) = compare(&tensors, targets, load, floats);
@@ -137,8 +90,8 @@ pub(super) fn into_tensors(
 fn compare(
     file: &SafeTensors<'_>,
     targets: &[(String, Tensor)],
-    load: Load,
-    floats: Floats,
+    load: LoadMode,
+    floats: FloatTypes,
 ) -> (LoadReport, Mismatch) {
     let (mut report, mut mismatch) = (LoadReport::default(), Mismatch::default());
     let wanted: BTreeMap<&str, &Tensor> =
@@ -153,7 +106,7 @@ fn compare(
             || (name.starts_with("norm.") && !has_norm)
     };
     for &name in &found {
-        if load == Load::Encoder && is_dropped(name) {
+        if load == LoadMode::EncoderOnly && is_dropped(name) {
             report.dropped.push(name.to_owned());
         } else if let Some(tensor) = wanted.get(name) {
             mismatch.check(file, name, tensor, floats);
@@ -163,8 +116,8 @@ fn compare(
         }
     }
     for &name in wanted.keys() {
-        if load == Load::Encoder && is_head(name) {
-            report.fresh.push(name.to_owned());
+        if load == LoadMode::EncoderOnly && is_head(name) {
+            report.initialised.push(name.to_owned());
         } else if !found.contains(name) {
             mismatch.missing.push(name.to_owned());
         }
@@ -173,7 +126,7 @@ fn compare(
 }
 
 impl Mismatch {
-    fn check(&mut self, file: &SafeTensors<'_>, name: &str, wanted: &Tensor, floats: Floats) {
+    fn check(&mut self, file: &SafeTensors<'_>, name: &str, wanted: &Tensor, floats: FloatTypes) {
         let Ok(view) = file.tensor(name) else { return };
         let shape: Vec<i64> = view.shape().iter().map(|&length| length as i64).collect();
         if shape != wanted.size() {
@@ -185,10 +138,12 @@ impl Mismatch {
             self.shapes.push(format!("{name}: {shape:?} in the file, {:?} wanted{way_out}", wanted.size()));
         }
         match (view.dtype(), floats) {
-            (Dtype::F32, _) | (Dtype::BF16 | Dtype::F16, Floats::AlsoHalf) => {}
-            (Dtype::BF16 | Dtype::F16, Floats::Float32) => {
-                self.types
-                    .push(format!("{name}: {} in the file; half precision was not asked for", view.dtype()));
+            (Dtype::F32, _) | (Dtype::BF16 | Dtype::F16, FloatTypes::WithHalf) => {}
+            (Dtype::BF16 | Dtype::F16, FloatTypes::Float32Only) => {
+                self.types.push(format!(
+                    "{name}: {} in the file; half precision is not accepted here",
+                    view.dtype()
+                ));
             }
             (other, _) => self.types.push(format!("{name}: {other} in the file, F32 wanted")),
         }

@@ -7,13 +7,14 @@
 //! | module | what |
 //! | --- | --- |
 //! | [`load()`] | weights into a network, strictly, or an encoder into a classifier |
-//! | [`state`] | everything that a run needs to go on |
-//! | [`parts`] | a large file in parts with digests, and back |
+//! | [`state`] | everything that a run needs to be resumed |
+//! | [`parts`] | splitting and joining large files, with checksums |
 
 mod atomic;
 mod error;
 mod format;
 mod load;
+mod mismatch;
 pub mod parts;
 pub mod state;
 #[cfg(test)]
@@ -22,19 +23,34 @@ mod tests;
 use std::path::Path;
 
 pub use error::CheckpointError;
-pub use load::{Floats, Load, LoadReport, Mismatch};
+pub use load::{FloatTypes, LoadMode, LoadReport};
+pub use mismatch::Mismatch;
 
 pub(crate) use atomic::write_atomically;
 
+use tch::Tensor;
+
 use crate::parameters::Parameters;
 
-/// Writes all tensors of a network to `path`. `about` says what they are: architecture, configuration, results.
+/// Writes all tensors of a network to `path`. `metadata` describes them: architecture, configuration, results.
 ///
 /// # Errors
-/// [`CheckpointError::Write`]; the file that was there before is then untouched.
-pub fn save(path: &Path, parameters: &Parameters, about: &serde_json::Value) -> Result<(), CheckpointError> {
+/// [`CheckpointError::Write`]; the previous file is then unchanged.
+pub fn save(
+    path: &Path,
+    parameters: &Parameters,
+    metadata: &serde_json::Value,
+) -> Result<(), CheckpointError> {
     let tensors = parameters.iter().map(|parameter| (parameter.name.clone(), parameter.tensor.detach()));
-    format::save(path, tensors.collect(), about)
+    format::save(path, tensors.collect(), metadata)
+}
+
+/// Writes these tensors to `path`, without saying what they are.
+///
+/// # Errors
+/// [`CheckpointError::Write`]; the previous file is then unchanged.
+pub fn save_tensors(path: &Path, tensors: Vec<(String, Tensor)>) -> Result<(), CheckpointError> {
+    format::save(path, tensors, &serde_json::Value::Null)
 }
 
 /// Copies the tensors of the file at `path` into those of a network. Nothing is copied unless everything fits.
@@ -44,19 +60,19 @@ pub fn save(path: &Path, parameters: &Parameters, about: &serde_json::Value) -> 
 pub fn load(
     path: &Path,
     parameters: &Parameters,
-    load: Load,
-    floats: Floats,
+    load: LoadMode,
+    floats: FloatTypes,
 ) -> Result<LoadReport, CheckpointError> {
-    let file = format::Contents::read(path)?;
+    let file = format::SafetensorsFile::read(path)?;
     let targets =
         parameters.iter().map(|parameter| (parameter.name.clone(), parameter.tensor.shallow_clone()));
-    load::into_tensors(&file, &targets.collect::<Vec<_>>(), load, floats)
+    load::load_tensors(&file, &targets.collect::<Vec<_>>(), load, floats)
 }
 
-/// What [`save`] was told about the weights; null for a file that somebody else made.
+/// The metadata that [`save`] wrote; null for a file of another program.
 ///
 /// # Errors
 /// [`CheckpointError::Read`], [`CheckpointError::Format`].
-pub fn about(path: &Path) -> Result<serde_json::Value, CheckpointError> {
-    format::Contents::read(path)?.about()
+pub fn metadata(path: &Path) -> Result<serde_json::Value, CheckpointError> {
+    format::SafetensorsFile::read(path)?.metadata()
 }

@@ -1,4 +1,4 @@
-//! A large file in parts with digests, so that a run can go on elsewhere.
+//! Splits a large file into parts with checksums, so that a run can be moved to another machine.
 //!
 //! `FILE.parts.json` names the parts in order, with length and SHA-256 of each and of the whole.
 
@@ -14,7 +14,7 @@ use super::write_atomically;
 /// Version of the index.
 const VERSION: u32 = 1;
 
-/// Why a file could not be divided or put together.
+/// Why a file could not be split or joined.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PartsError {
@@ -73,40 +73,40 @@ struct Index {
     file: String,
     bytes: u64,
     sha256: String,
-    parts: Vec<Part>,
+    parts: Vec<PartEntry>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Part {
+struct PartEntry {
     file: String,
     bytes: u64,
     sha256: String,
 }
 
-/// Divides `file` into parts of at most `part_bytes` (at least 1) in `folder`, which must exist, and returns the path of
+/// Splits `file` into parts of at most `part_bytes` (at least 1) in `folder`, which must exist, and returns the path of
 /// the index. The file itself stays.
 ///
 /// # Errors
 /// [`PartsError::Io`].
 pub fn split(file: &Path, folder: &Path, part_bytes: u64) -> Result<PathBuf, PartsError> {
     let name = file_name(file)?;
-    let mut source = BufReader::new(File::open(file).map_err(at(file))?);
+    let mut source = BufReader::new(File::open(file).map_err(io_error(file))?);
     let (mut whole, mut bytes, mut parts) = (Sha256::new(), 0, Vec::new());
     loop {
         let mut content = Vec::new();
-        source.by_ref().take(part_bytes.max(1)).read_to_end(&mut content).map_err(at(file))?;
+        source.by_ref().take(part_bytes.max(1)).read_to_end(&mut content).map_err(io_error(file))?;
         // An empty file has one empty part.
         if content.is_empty() && !parts.is_empty() {
             break;
         }
-        let part = Part {
+        let part = PartEntry {
             file: format!("{name}.part-{:03}", parts.len() + 1),
             bytes: content.len() as u64,
             sha256: hex(Sha256::digest(&content).as_slice()),
         };
         let path = folder.join(&part.file);
-        write_atomically(&path, at(&path), |sink| sink.write_all(&content).map_err(at(&path)))?;
+        write_atomically(&path, io_error(&path), |sink| sink.write_all(&content).map_err(io_error(&path)))?;
         whole.update(&content);
         bytes += part.bytes;
         parts.push(part);
@@ -114,12 +114,12 @@ pub fn split(file: &Path, folder: &Path, part_bytes: u64) -> Result<PathBuf, Par
     let path = folder.join(format!("{name}.parts.json"));
     let index =
         Index { parts_version: VERSION, file: name, bytes, sha256: hex(whole.finalize().as_slice()), parts };
-    let text = serde_json::to_vec_pretty(&index).map_err(|error| at(&path)(error.into()))?;
-    write_atomically(&path, at(&path), |sink| sink.write_all(&text).map_err(at(&path)))?;
+    let text = serde_json::to_vec_pretty(&index).map_err(|error| io_error(&path)(error.into()))?;
+    write_atomically(&path, io_error(&path), |sink| sink.write_all(&text).map_err(io_error(&path)))?;
     Ok(path)
 }
 
-/// Puts the parts that `index` names, which lie beside it, together at `out`. Parts are checked as they are read, and
+/// Joins the parts that `index` names, in the folder of the index, to `out`. Parts are checked as they are read, and
 /// nothing is at `out` before everything was right.
 ///
 /// # Errors
@@ -127,12 +127,12 @@ pub fn split(file: &Path, folder: &Path, part_bytes: u64) -> Result<PathBuf, Par
 pub fn join(index: &Path, out: &Path) -> Result<(), PartsError> {
     let Index { parts, sha256, .. } = read_index(index)?;
     let folder = index.parent().unwrap_or(Path::new(""));
-    write_atomically(out, at(out), |sink| {
+    write_atomically(out, io_error(out), |sink| {
         let mut whole = Sha256::new();
         for number in 1..=parts.len() {
             let content = read_part(folder, &parts, number)?;
             whole.update(&content);
-            sink.write_all(&content).map_err(at(out))?;
+            sink.write_all(&content).map_err(io_error(out))?;
         }
         let found = hex(whole.finalize().as_slice());
         if found != sha256 {
@@ -144,14 +144,14 @@ pub fn join(index: &Path, out: &Path) -> Result<(), PartsError> {
 
 fn read_index(path: &Path) -> Result<Index, PartsError> {
     let wrong = |found: String| PartsError::Index { path: path.to_owned(), found };
-    let text = fs::read(path).map_err(at(path))?;
+    let text = fs::read(path).map_err(io_error(path))?;
     let index: Index = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
     if index.parts_version != VERSION {
         return Err(wrong(format!("parts version {}, wanted {VERSION}", index.parts_version)));
     }
     let is_plain = |name: &str| Path::new(name).file_name().is_some_and(|plain| plain == name);
     if let Some(part) = index.parts.iter().find(|part| !is_plain(&part.file)) {
-        return Err(wrong(format!("part `{}`, wanted the name of a file beside the index", part.file)));
+        return Err(wrong(format!("part `{}`, wanted a file name in the folder of the index", part.file)));
     }
     let sum = index.parts.iter().try_fold(0u64, |sum, part| sum.checked_add(part.bytes));
     if sum != Some(index.bytes) {
@@ -160,7 +160,7 @@ fn read_index(path: &Path) -> Result<Index, PartsError> {
     Ok(index)
 }
 
-fn read_part(folder: &Path, parts: &[Part], number: usize) -> Result<Vec<u8>, PartsError> {
+fn read_part(folder: &Path, parts: &[PartEntry], number: usize) -> Result<Vec<u8>, PartsError> {
     let part = &parts[number - 1];
     let path = folder.join(&part.file);
     let file = match File::open(&path) {
@@ -172,7 +172,7 @@ fn read_part(folder: &Path, parts: &[Part], number: usize) -> Result<Vec<u8>, Pa
     };
     // One byte more than it should have, however long it is.
     let mut content = Vec::new();
-    file.take(part.bytes.saturating_add(1)).read_to_end(&mut content).map_err(at(&path))?;
+    file.take(part.bytes.saturating_add(1)).read_to_end(&mut content).map_err(io_error(&path))?;
     let sha256 = hex(Sha256::digest(&content).as_slice());
     if sha256 == part.sha256 {
         return Ok(content);
@@ -190,10 +190,10 @@ fn read_part(folder: &Path, parts: &[Part], number: usize) -> Result<Vec<u8>, Pa
 
 fn file_name(path: &Path) -> Result<String, PartsError> {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-    name.ok_or_else(|| at(path)(io::Error::new(io::ErrorKind::InvalidInput, "not the name of a file")))
+    name.ok_or_else(|| io_error(path)(io::Error::new(io::ErrorKind::InvalidInput, "not the name of a file")))
 }
 
-fn at(path: &Path) -> impl Fn(io::Error) -> PartsError {
+fn io_error(path: &Path) -> impl Fn(io::Error) -> PartsError {
     move |source| PartsError::Io { path: path.to_owned(), source }
 }
 

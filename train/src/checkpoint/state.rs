@@ -1,4 +1,4 @@
-//! Everything that a run needs to go on where it was: `state.safetensors`.
+//! Everything that a run needs to be resumed: `state.safetensors`.
 //!
 //! | tensors | type | what |
 //! | --- | --- | --- |
@@ -15,26 +15,26 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::format::{self, Contents};
-use super::load::into_tensors;
-use super::{CheckpointError, Floats, Load};
-use crate::optim::{AdamW, FlatParameters, WeightAverage};
+use super::format::{self, SafetensorsFile};
+use super::load::load_tensors;
+use super::{CheckpointError, FloatTypes, LoadMode};
+use crate::optim::{AdamW, FlatParameters, ModelEma};
 use crate::parameters::Parameters;
 
 /// Version of the layout above.
 const VERSION: u32 = 1;
 
-/// Where a run stands.
+/// The progress of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Position {
-    /// Steps of the optimiser that are done.
+    /// Optimizer steps so far.
     pub step: u64,
     /// Epoch of the next step, from 0.
     pub epoch: u64,
     /// Sum of the losses of the steps of this epoch that are done, for its mean in the log.
     pub epoch_loss: f64,
-    /// Images left out so far because they could not be decoded, once for each time.
+    /// Images skipped so far because they could not be decoded; an image counts each time.
     pub skipped: u64,
     /// The best epoch so far by the held-out split.
     pub best: Option<Best>,
@@ -54,20 +54,20 @@ pub struct Best {
     pub epoch: u64,
 }
 
-/// How exactly moments and average are kept.
+/// Precision of the saved moments and average.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
     /// In float32: a resumed run computes the same numbers as one that was never stopped.
     Exact,
-    /// Moments, and the average's distance from the parameters, in bfloat16: 8 bytes for each scalar of the network, 10 with
-    /// an average, instead of 12 and 16. A resumed run differs in the last digits: relative 2⁻⁸ of each moment.
+    /// Moments, and the average's distance from the parameters, in bfloat16: 8 bytes for each scalar of the network, 10
+    /// with an average, instead of 12 and 16. A resumed run differs in the last digits: relative 2⁻⁸ of each moment.
     Compact,
 }
 
 /// The parts of a run that a state file holds.
 #[derive(Debug)]
-pub struct Training<'a> {
+pub struct TrainingState<'a> {
     /// All tensors of the network.
     pub parameters: &'a Parameters,
     /// The trained ones.
@@ -75,13 +75,13 @@ pub struct Training<'a> {
     /// Moments and count of steps.
     pub optimizer: &'a mut AdamW,
     /// The weight average, where the run has one.
-    pub average: Option<&'a mut WeightAverage>,
+    pub average: Option<&'a mut ModelEma>,
 }
 
 /// The metadata of a state file.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct About {
+struct StateMetadata {
     state_version: u32,
     precision: Precision,
     optimizer_steps: u64,
@@ -92,23 +92,24 @@ struct About {
 /// Writes the state to `path`.
 ///
 /// # Errors
-/// [`CheckpointError::Write`]; the file that was there before is then untouched.
+/// [`CheckpointError::Write`]; the previous file is then unchanged.
 pub fn save(
     path: &Path,
-    training: &Training<'_>,
+    training: &TrainingState<'_>,
     position: &Position,
     precision: Precision,
 ) -> Result<(), CheckpointError> {
-    let about = About {
+    let metadata = StateMetadata {
         state_version: VERSION,
         precision,
         optimizer_steps: training.optimizer.steps(),
         average_updates: training.average.as_ref().map(|average| average.updates()),
         position: position.clone(),
     };
-    let about = serde_json::to_value(about).map_err(|error| CheckpointError::write(path, error.into()))?;
+    let metadata =
+        serde_json::to_value(metadata).map_err(|error| CheckpointError::write(path, error.into()))?;
     let tensors = tch::no_grad(|| training.tensors_to_save(precision));
-    format::save(path, tensors, &about)
+    format::save(path, tensors, &metadata)
 }
 
 /// Puts the state at `path` into network, optimiser and average, which must have the shape that they had. Nothing is
@@ -117,38 +118,39 @@ pub fn save(
 /// # Errors
 /// [`CheckpointError::Read`], [`CheckpointError::Format`], [`CheckpointError::Mismatch`] with every difference; an
 /// average on one side only shows as missing or unexpected tensors.
-pub fn load(path: &Path, training: &mut Training<'_>) -> Result<Position, CheckpointError> {
-    let file = Contents::read(path)?;
-    let about = About::of(&file)?;
-    tch::no_grad(|| training.restore(&file, about.precision))?;
-    training.optimizer.set_steps(about.optimizer_steps);
-    if let (Some(average), Some(updates)) = (&mut training.average, about.average_updates) {
+pub fn load(path: &Path, training: &mut TrainingState<'_>) -> Result<Position, CheckpointError> {
+    let file = SafetensorsFile::read(path)?;
+    let metadata = StateMetadata::read(&file)?;
+    tch::no_grad(|| training.restore(&file, metadata.precision))?;
+    training.optimizer.set_steps(metadata.optimizer_steps);
+    if let (Some(average), Some(updates)) = (&mut training.average, metadata.average_updates) {
         average.set_updates(updates);
     }
-    Ok(about.position)
+    Ok(metadata.position)
 }
 
-/// Where the run whose state is at `path` stands, without a network.
+/// The progress of the run whose state is at `path`, without a network.
 ///
 /// # Errors
 /// [`CheckpointError::Read`], [`CheckpointError::Format`].
 pub fn position(path: &Path) -> Result<Position, CheckpointError> {
-    Ok(About::of(&Contents::read(path)?)?.position)
+    Ok(StateMetadata::read(&SafetensorsFile::read(path)?)?.position)
 }
 
-impl About {
-    fn of(file: &Contents) -> Result<Self, CheckpointError> {
+impl StateMetadata {
+    fn read(file: &SafetensorsFile) -> Result<Self, CheckpointError> {
         let wrong =
             |found: &str| CheckpointError::format(file.path(), found, "the state of a run, version 1");
-        let about: Self = serde_json::from_value(file.about()?).map_err(|error| wrong(&error.to_string()))?;
-        if about.state_version != VERSION {
-            return Err(wrong(&format!("state version {}", about.state_version)));
+        let metadata: Self =
+            serde_json::from_value(file.metadata()?).map_err(|error| wrong(&error.to_string()))?;
+        if metadata.state_version != VERSION {
+            return Err(wrong(&format!("state version {}", metadata.state_version)));
         }
-        Ok(about)
+        Ok(metadata)
     }
 }
 
-impl Training<'_> {
+impl TrainingState<'_> {
     fn tensors_to_save(&self, precision: Precision) -> Vec<(String, Tensor)> {
         let mut tensors = self.parameter_tensors();
         let kind = match precision {
@@ -170,13 +172,13 @@ impl Training<'_> {
         tensors
     }
 
-    fn restore(&self, file: &Contents, precision: Precision) -> Result<(), CheckpointError> {
+    fn restore(&self, file: &SafetensorsFile, precision: Precision) -> Result<(), CheckpointError> {
         let mut targets = self.parameter_tensors();
         for (name, moment) in self.optimizer.moments() {
             targets.extend(self.named(name, moment));
         }
         let Some(average) = &self.average else {
-            into_tensors(file, &targets, Load::Strict, Floats::AlsoHalf)?;
+            load_tensors(file, &targets, LoadMode::Strict, FloatTypes::WithHalf)?;
             return Ok(());
         };
         let name = match precision {
@@ -185,7 +187,7 @@ impl Training<'_> {
         };
         let read = average.average().zeros_like();
         targets.extend(self.named(name, &read));
-        into_tensors(file, &targets, Load::Strict, Floats::AlsoHalf)?;
+        load_tensors(file, &targets, LoadMode::Strict, FloatTypes::WithHalf)?;
         let read = match precision {
             Precision::Exact => read,
             Precision::Compact => read + self.flat.values(),
@@ -199,8 +201,8 @@ impl Training<'_> {
         all.map(|parameter| (format!("parameters.{}", parameter.name), parameter.tensor.detach())).collect()
     }
 
-    /// The windows of a flat tensor under `kind.NAME`.
+    /// The views of a flat tensor under `kind.NAME`.
     fn named(&self, kind: &str, flat: &Tensor) -> Vec<(String, Tensor)> {
-        self.flat.windows(flat).map(|(name, window)| (format!("{kind}.{name}"), window)).collect()
+        self.flat.views(flat).map(|(name, view)| (format!("{kind}.{name}"), view)).collect()
     }
 }

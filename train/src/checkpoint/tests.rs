@@ -37,7 +37,7 @@ fn autoencoder(scope: &mut Scope<'_>) {
         ("decoder_pred.bias", &[3]),
     ];
     add(scope, &tensors);
-    let _ = scope.table("pos_embed", &Tensor::ones([1, 5, 2], (Kind::Float, Device::Cpu)));
+    let _ = scope.buffer("pos_embed", &Tensor::ones([1, 5, 2], (Kind::Float, Device::Cpu)));
 }
 
 /// A classifier over the same encoder; `norm` is `fc_norm` for the mean of patches and `norm` for the class token.
@@ -76,10 +76,10 @@ fn weights_come_back_bit_for_bit() {
     let (from, to) = (network(1, autoencoder), network(2, autoencoder));
     let path = file_of(&folder, &from);
     assert_ne!(values(&from), values(&to));
-    let report = load(&path, &to, Load::Strict, Floats::Float32).unwrap();
+    let report = load(&path, &to, LoadMode::Strict, FloatTypes::Float32Only).unwrap();
     assert_eq!(values(&from), values(&to));
-    assert_eq!((report.used.len(), report.dropped.len(), report.fresh.len()), (9, 0, 0));
-    assert_eq!(about(&path).unwrap(), json!({ "architecture": { "width": 2 } }));
+    assert_eq!((report.used.len(), report.dropped.len(), report.initialised.len()), (9, 0, 0));
+    assert_eq!(metadata(&path).unwrap(), json!({ "architecture": { "width": 2 } }));
     assert!(to.get("cls_token").unwrap().requires_grad());
 }
 
@@ -117,21 +117,26 @@ fn an_encoder_goes_into_a_classifier_and_the_report_says_what_became_of_the_rest
             vec!["head.weight"],
         ),
     ];
-    for (norm, used, dropped, fresh) in cases {
+    for (norm, used, dropped, initialised) in cases {
         let to = network(2, classifier(norm));
         let started = values(&to);
-        let report = load(&path, &to, Load::Encoder, Floats::Float32).unwrap();
-        assert_eq!(report, LoadReport { used: owned(&used), dropped: owned(&dropped), fresh: owned(&fresh) });
+        let report = load(&path, &to, LoadMode::EncoderOnly, FloatTypes::Float32Only).unwrap();
+        assert_eq!(
+            report,
+            LoadReport { used: owned(&used), dropped: owned(&dropped), initialised: owned(&initialised) }
+        );
         for ((name, now), (_, before)) in values(&to).into_iter().zip(started) {
             let pre_trained = || values(&from).into_iter().find(|(other, _)| *other == name).unwrap().1;
             assert_eq!(now, if report.used.contains(&name) { pre_trained() } else { before }, "{name}");
         }
     }
-    let report = load(&path, &network(2, classifier("fc_norm")), Load::Encoder, Floats::Float32).unwrap();
+    let report =
+        load(&path, &network(2, classifier("fc_norm")), LoadMode::EncoderOnly, FloatTypes::Float32Only)
+            .unwrap();
     assert_eq!(
         report.to_string(),
         "used 4 tensors of the file; dropped 5: decoder_blocks (1), decoder_embed (1), decoder_pred (1), \
-         mask_token (1), norm (1); left fresh 2: fc_norm (1), head (1)"
+         mask_token (1), norm (1); newly initialised 2: fc_norm (1), head (1)"
     );
 }
 
@@ -150,7 +155,7 @@ fn every_difference_is_in_one_error_and_nothing_is_copied() {
         add(scope, &tensors);
     });
     let before = values(&to);
-    let error = load(&path, &to, Load::Encoder, Floats::Float32).unwrap_err();
+    let error = load(&path, &to, LoadMode::EncoderOnly, FloatTypes::Float32Only).unwrap_err();
     assert_eq!(
         error.to_string(),
         format!(
@@ -165,7 +170,7 @@ fn every_difference_is_in_one_error_and_nothing_is_copied() {
     );
     assert_eq!(values(&to), before);
     // A strict load allows nothing.
-    let strict = load(&path, &to, Load::Strict, Floats::Float32).unwrap_err().to_string();
+    let strict = load(&path, &to, LoadMode::Strict, FloatTypes::Float32Only).unwrap_err().to_string();
     assert!(
         strict.contains("not in the network (6)") && strict.contains("missing from the file (2)"),
         "{strict}"
@@ -187,9 +192,9 @@ fn half_precision_is_taken_when_asked_for() {
     let tensor = Tensor::from_slice(&[1.5f32, -2.0]);
     format::save(&path, vec![("w".to_owned(), tensor.to_kind(Kind::BFloat16))], &Value::Null).unwrap();
     let to = network(0, |scope| add(scope, &[("w", &[2])]));
-    let error = load(&path, &to, Load::Strict, Floats::Float32).unwrap_err().to_string();
-    assert!(error.contains("w: BF16 in the file; half precision was not asked for"), "{error}");
-    load(&path, &to, Load::Strict, Floats::AlsoHalf).unwrap();
+    let error = load(&path, &to, LoadMode::Strict, FloatTypes::Float32Only).unwrap_err().to_string();
+    assert!(error.contains("w: BF16 in the file; half precision is not accepted here"), "{error}");
+    load(&path, &to, LoadMode::Strict, FloatTypes::WithHalf).unwrap();
     assert_eq!(to.get("w"), Some(&tensor));
 }
 
@@ -200,7 +205,7 @@ fn integers_are_never_weights() {
     let view = safetensors::tensor::TensorView::new(safetensors::Dtype::I64, vec![2], &[0; 16]).unwrap();
     fs::write(&path, safetensors::serialize([("w", view)], None).unwrap()).unwrap();
     let to = network(0, |scope| add(scope, &[("w", &[2])]));
-    let error = load(&path, &to, Load::Strict, Floats::AlsoHalf).unwrap_err().to_string();
+    let error = load(&path, &to, LoadMode::Strict, FloatTypes::WithHalf).unwrap_err().to_string();
     assert!(error.contains("w: I64 in the file, F32 wanted"), "{error}");
 }
 
@@ -213,13 +218,13 @@ fn files_that_are_not_whole_are_named() {
     let before = values(&to);
     for length in [0, 7, 8, 100, whole.len() - 1] {
         fs::write(&path, &whole[..length]).unwrap();
-        let error = load(&path, &to, Load::Strict, Floats::Float32).unwrap_err();
+        let error = load(&path, &to, LoadMode::Strict, FloatTypes::Float32Only).unwrap_err();
         assert!(matches!(error, CheckpointError::Format { .. }), "{error}");
         assert!(error.to_string().starts_with(&path.display().to_string()), "{error}");
     }
     assert_eq!(values(&to), before);
     fs::remove_file(&path).unwrap();
-    let error = load(&path, &to, Load::Strict, Floats::Float32).unwrap_err();
+    let error = load(&path, &to, LoadMode::Strict, FloatTypes::Float32Only).unwrap_err();
     assert!(matches!(error, CheckpointError::Read { .. }), "{error}");
 }
 
@@ -229,5 +234,5 @@ fn a_place_that_cannot_be_written_is_named() {
     let path = folder.path().join("nowhere").join("x.safetensors");
     let error = save(&path, &network(0, autoencoder), &Value::Null).unwrap_err();
     assert!(matches!(error, CheckpointError::Write { .. }), "{error}");
-    assert!(error.to_string().contains("what was there before is kept"), "{error}");
+    assert!(error.to_string().contains("the previous file is unchanged"), "{error}");
 }

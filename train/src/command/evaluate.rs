@@ -6,13 +6,13 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use serde_json::json;
 
+use crate::accuracy::{self, Accuracy, PgdAttack};
 use crate::args::EvaluateArguments;
-use crate::checkpoint::{self, Floats, Load};
+use crate::checkpoint::{self, FloatTypes, LoadMode};
 use crate::command::{finetune, options, stage};
 use crate::config::{ConfigError, EvaluateConfig, Experiment, FinetuneConfig, Precision};
 use crate::device;
-use crate::images::Evaluated;
-use crate::measure::{self, Accuracy, PgdAttack};
+use crate::images::EvaluationSet;
 use crate::stage::{Finetuning, Task};
 
 pub(super) fn run(arguments: &EvaluateArguments) -> Result<ExitCode> {
@@ -22,19 +22,19 @@ pub(super) fn run(arguments: &EvaluateArguments) -> Result<ExitCode> {
         let path = arguments.experiment.config.clone();
         return Err(ConfigError::NoStage { path, stage: "finetune" }.into());
     };
-    // In float32, whatever the training ran in.
+    // In float32, whatever precision was used for training.
     config.training.precision = Precision::Float32;
     let weights = weights(arguments, &experiment, &config)?;
     let device = device::open(arguments.experiment.device, Precision::Float32)?;
     let task = Finetuning::new(&experiment, experiment.model.architecture()?, config, device);
-    checkpoint::load(&weights, task.parameters(), Load::Strict, Floats::AlsoHalf)?;
+    checkpoint::load(&weights, task.parameters(), LoadMode::Strict, FloatTypes::WithHalf)?;
 
     let evaluate = &experiment.evaluate;
-    let images = Evaluated::test_set(&experiment)?;
+    let images = EvaluationSet::test_set(&experiment)?;
     let attack =
         PgdAttack { epsilon: evaluate.epsilon.0, step_size: evaluate.step_size.0, steps: evaluate.steps };
     let batches = images.batches(device);
-    let accuracy = measure::accuracy(|x| task.classify(x), batches, Some(&attack))?;
+    let accuracy = accuracy::measure(|x| task.classify(x), batches, Some(&attack))?;
     print(&weights, evaluate, &accuracy);
     write(&weights, &experiment, &accuracy)?;
     Ok(ExitCode::SUCCESS)
@@ -46,7 +46,7 @@ fn weights(
     config: &FinetuneConfig,
 ) -> Result<PathBuf> {
     if let Some(weights) = &arguments.weights {
-        return stage::needed(weights.clone(), "give --weights a file that exists");
+        return stage::require_file(weights.clone(), "give --weights a file that exists");
     }
     let runs = options::runs_folder(&arguments.experiment, experiment);
     let folder = stage::stage_folder(&runs, finetune::folder_name(config));
@@ -54,7 +54,7 @@ fn weights(
     if best.is_file() {
         return Ok(best);
     }
-    stage::needed(
+    stage::require_file(
         folder.join("last.safetensors"),
         "run `mimir-train finetune` with this configuration and seed first, or name a checkpoint with --weights",
     )
@@ -76,7 +76,7 @@ fn print(weights: &std::path::Path, config: &EvaluateConfig, accuracy: &Accuracy
     }
 }
 
-/// Beside the checkpoint: `evaluation.json`.
+/// Writes `evaluation.json` next to the checkpoint.
 fn write(weights: &std::path::Path, experiment: &Experiment, accuracy: &Accuracy) -> Result<()> {
     let path = weights.with_file_name("evaluation.json");
     let value = json!({

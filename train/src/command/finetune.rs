@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::args::FinetuneArguments;
-use crate::checkpoint::{self, Floats, Load};
+use crate::checkpoint::{self, FloatTypes, LoadMode};
 use crate::command::{options, stage};
 use crate::config::{ConfigError, Experiment, FinetuneConfig, InitialWeights};
 use crate::device;
@@ -31,11 +31,11 @@ pub(super) fn run(arguments: &FinetuneArguments) -> Result<ExitCode> {
     let runs = options::runs_folder(typed, &experiment);
     let task = Finetuning::new(&experiment, architecture, config.clone(), device);
     let path = stage::stage_folder(&runs, folder_name(&config));
-    if !stage::goes_on(&arguments.train, &path) {
+    if !stage::can_resume(&arguments.train, &path) {
         load_initial_weights(&task, &config, &runs, experiment.seed)?;
     }
     let folder = stage::folder(&arguments.train, &path, &experiment)?;
-    let section = stage::Section {
+    let section = stage::StageConfig {
         training: &config.training,
         optimizer: &config.optimizer,
         schedule: &config.schedule,
@@ -45,7 +45,7 @@ pub(super) fn run(arguments: &FinetuneArguments) -> Result<ExitCode> {
     stage::run(&arguments.train, &experiment, &task, section, &images, &folder)
 }
 
-/// The file with `--initial-weights` in place.
+/// The experiment with `--initial-weights` applied.
 fn experiment(arguments: &FinetuneArguments) -> Result<Experiment> {
     let mut experiment = options::experiment(&arguments.train.experiment)?;
     if let (Some(initial), Some(finetune)) = (arguments.initial_weights, &mut experiment.finetune) {
@@ -55,7 +55,7 @@ fn experiment(arguments: &FinetuneArguments) -> Result<Experiment> {
     Ok(experiment)
 }
 
-/// The run from nothing has a folder of its own, so that both can be compared.
+/// A run from random weights has a folder of its own, so that both can be compared.
 pub(super) fn folder_name(config: &FinetuneConfig) -> &'static str {
     match config.initial_weights {
         InitialWeights::Pretrained | InitialWeights::File => "finetune",
@@ -67,19 +67,19 @@ fn load_initial_weights(task: &Finetuning, config: &FinetuneConfig, runs: &Path,
     let path = match (config.initial_weights, &config.weights) {
         (InitialWeights::Scratch, _) => return Ok(()),
         (InitialWeights::File, Some(path)) => {
-            stage::needed(with_seed(path, seed), "give finetune.weights a file that exists")?
+            stage::require_file(with_seed(path, seed), "give finetune.weights a file that exists")?
         }
-        _ => stage::needed(
+        _ => stage::require_file(
             stage::stage_folder(runs, "pretrain").join("last.safetensors"),
             "run `mimir-train pretrain` with this configuration and seed first, or give --initial-weights scratch",
         )?,
     };
-    let report = checkpoint::load(&path, task.parameters(), Load::Encoder, Floats::AlsoHalf)?;
+    let report = checkpoint::load(&path, task.parameters(), LoadMode::EncoderOnly, FloatTypes::WithHalf)?;
     eprintln!("initial weights from {}\n{report}", path.display());
     Ok(())
 }
 
-/// `{seed}` in a path stands for the seed of the run: seed 1 starts from another experiment's seed 1.
+/// Replaces `{seed}` in a path by the seed of the run: seed 1 starts from seed 1 of another experiment.
 fn with_seed(path: &Path, seed: u64) -> PathBuf {
     PathBuf::from(path.to_string_lossy().replace("{seed}", &seed.to_string()))
 }

@@ -1,6 +1,7 @@
-//! From what was typed to an exit code.
+//! Runs the commands, and turns errors into exit codes.
 
 mod bounds;
+mod convert;
 mod doctor;
 mod error;
 mod evaluate;
@@ -18,12 +19,12 @@ use clap::Parser;
 
 use crate::args::{Arguments, Command};
 
-/// The whole program.
+/// Parses the command line, runs the command, and returns the exit code.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match std::panic::catch_unwind(|| run(arguments)) {
         Ok(Ok(code)) => code,
-        Ok(Err(error)) => error::report(&error),
+        Ok(Err(error)) => error::print(&error),
         Err(_) => error::panicked(),
     }
 }
@@ -37,6 +38,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Bounds(arguments) => bounds::run(&arguments),
         Command::Split(arguments) => state::split(&arguments),
         Command::Join(arguments) => state::join(&arguments),
+        Command::Convert(arguments) => convert::run(&arguments),
         Command::Doctor => doctor::run(),
     }
 }

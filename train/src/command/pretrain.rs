@@ -28,7 +28,7 @@ pub(super) fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     let runs = options::runs_folder(&arguments.experiment, &experiment);
     let task = Pretraining::new(&experiment, architecture, config.clone(), device)?;
     let folder = stage::folder(arguments, &stage::stage_folder(&runs, "pretrain"), &experiment)?;
-    let section = stage::Section {
+    let section = stage::StageConfig {
         training: &config.training,
         optimizer: &config.optimizer,
         schedule: &config.schedule,

@@ -12,15 +12,15 @@ use crate::args::TrainArguments;
 use crate::checkpoint::state;
 use crate::command::error::Usage;
 use crate::config::{Experiment, OptimizerConfig, ScheduleConfig, TrainingConfig};
-use crate::images::{Evaluated, TrainingImages};
-use crate::optim::{Groups, LayerDecay};
-use crate::run::{EXIT_STOPPED, RunFolder, Stop, config_digest};
-use crate::stage::{Ending, Task, Trainer, train};
+use crate::images::{EvaluationSet, TrainingImages};
+use crate::optim::{LayerDecay, ParameterGroups};
+use crate::run::{EXIT_STOPPED, RunFolder, StopSignal, config_digest};
+use crate::stage::{RunEnd, Task, Trainer, train};
 
-/// Time that saving a state may take at the end of a time limit.
+/// Time reserved for saving the state before a time limit ends.
 const SAVING: Duration = Duration::from_secs(20);
 
-/// Keys that may differ between a run and its resumption: they change speed and logging, never results.
+/// Keys that may change when a run is resumed: they affect speed and logging, never results.
 const MAY_DIFFER: [&str; 6] = [
     "data.source",
     "data.threads",
@@ -30,9 +30,9 @@ const MAY_DIFFER: [&str; 6] = [
     "finetune.training.checkpoint_every",
 ];
 
-/// The parts of a stage's section that the loop needs.
+/// What the training loop needs of the configuration of a stage.
 #[derive(Clone, Copy)]
-pub(super) struct Section<'a> {
+pub(super) struct StageConfig<'a> {
     pub training: &'a TrainingConfig,
     pub optimizer: &'a OptimizerConfig,
     pub schedule: &'a ScheduleConfig,
@@ -51,24 +51,24 @@ pub(super) fn folder(arguments: &TrainArguments, path: &Path, experiment: &Exper
     Ok(folder)
 }
 
-/// Whether there is a state to go on from. A run that ended before it saved one starts again from the beginning.
-pub(super) fn goes_on(arguments: &TrainArguments, path: &Path) -> bool {
+/// Whether there is a state to resume from. A run that ended before its first state starts from the beginning.
+pub(super) fn can_resume(arguments: &TrainArguments, path: &Path) -> bool {
     arguments.resume && path.join("state.safetensors").is_file()
 }
 
-/// Trains, and says how it ended.
+/// Trains, and prints how the run ended.
 pub(super) fn run(
     arguments: &TrainArguments,
     experiment: &Experiment,
     task: &dyn Task,
-    section: Section<'_>,
+    section: StageConfig<'_>,
     images: &TrainingImages,
     folder: &RunFolder,
 ) -> Result<ExitCode> {
-    announce(experiment, task, &section, images, folder)?;
-    let stop = Stop::watch(arguments.time_limit, SAVING)?;
+    log_start(experiment, task, &section, images, folder)?;
+    let stop = StopSignal::watch(arguments.time_limit, SAVING)?;
     let precision = if arguments.compact_state { state::Precision::Compact } else { state::Precision::Exact };
-    let groups = Groups {
+    let groups = ParameterGroups {
         weight_decay: section.optimizer.weight_decay,
         no_decay: section.optimizer.no_decay.clone(),
         layer_decay: section.layer_decay,
@@ -90,14 +90,14 @@ pub(super) fn run(
             stop: &stop,
         },
     )?;
-    Ok(conclude(&ending, folder))
+    Ok(report_end(&ending, folder))
 }
 
-/// The derived numbers, once, where a person and a machine find them.
-fn announce(
+/// Prints the numbers derived from the configuration and writes them to the log.
+fn log_start(
     experiment: &Experiment,
     task: &dyn Task,
-    section: &Section<'_>,
+    section: &StageConfig<'_>,
     images: &TrainingImages,
     folder: &RunFolder,
 ) -> Result<()> {
@@ -124,7 +124,7 @@ fn announce(
             "trained_parameters": trained,
             "steps_per_epoch": images.steps_per_epoch(),
             "peak_learning_rate": peak,
-            "held_out": images.held_out().map_or(0, Evaluated::count),
+            "held_out": images.held_out().map_or(0, EvaluationSet::count),
         }),
     )?;
     Ok(())
@@ -137,9 +137,9 @@ fn device_name(device: Device) -> String {
     }
 }
 
-fn conclude(ending: &Ending, folder: &RunFolder) -> ExitCode {
+fn report_end(ending: &RunEnd, folder: &RunFolder) -> ExitCode {
     match ending {
-        Ending::Done { best } => {
+        RunEnd::Done { best } => {
             let last = folder.last();
             match best {
                 Some(best) => eprintln!(
@@ -152,22 +152,22 @@ fn conclude(ending: &Ending, folder: &RunFolder) -> ExitCode {
             }
             ExitCode::SUCCESS
         }
-        Ending::Stopped { reason, step } => {
-            eprintln!("stopped after step {step} ({reason}); go on with --resume");
+        RunEnd::Stopped { reason, step } => {
+            eprintln!("stopped after step {step} ({reason}); continue with --resume");
             ExitCode::from(EXIT_STOPPED)
         }
     }
 }
 
-/// Where a stage's folder is.
+/// The folder of a stage.
 pub(super) fn stage_folder(runs: &Path, stage: &str) -> PathBuf {
     runs.join(stage)
 }
 
-/// The weights that another stage left behind.
-pub(super) fn needed(path: PathBuf, way_out: &str) -> Result<PathBuf> {
+/// A file of weights that must exist.
+pub(super) fn require_file(path: PathBuf, way_out: &str) -> Result<PathBuf> {
     if path.is_file() {
         return Ok(path);
     }
-    Err(Usage(format!("{} is not there; {way_out}", path.display()))).context("no weights to start from")
+    Err(Usage(format!("{} does not exist; {way_out}", path.display()))).context("no weights to start from")
 }

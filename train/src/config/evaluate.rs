@@ -3,24 +3,24 @@
 use mimir_data::augment::Evaluation;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{ConfigError, Pixels};
+use crate::config::{ConfigError, PixelDistance};
 
 /// PGD from a uniform start, cross-entropy, the last point of each image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvaluateConfig {
     /// Radius ε of the L∞ ball.
-    pub epsilon: Pixels,
+    pub epsilon: PixelDistance,
     /// Step size α.
-    pub step_size: Pixels,
+    pub step_size: PixelDistance,
     /// Number of steps.
     pub steps: usize,
     /// Only the first images of the test set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub images: Option<usize>,
-    /// Images at once; results do not depend on it beyond the last bits of a logit.
+    /// Batch size; it affects results only by the rounding of logits.
     pub batch: usize,
-    /// Resizing and cropping, for images that are not of the network's size.
+    /// Resizing and cropping, for images of another size than the input of the network.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transform: Option<Evaluation>,
 }
@@ -28,8 +28,8 @@ pub struct EvaluateConfig {
 impl Default for EvaluateConfig {
     fn default() -> Self {
         Self {
-            epsilon: Pixels::of_255(8.0),
-            step_size: Pixels::of_255(2.0),
+            epsilon: PixelDistance::from_255ths(8.0),
+            step_size: PixelDistance::from_255ths(2.0),
             steps: 20,
             images: None,
             batch: 128,

@@ -1,4 +1,4 @@
-//! What a run is told: one TOML file for one experiment, with a section for each stage.
+//! The configuration: one TOML file for each experiment, with a section for each stage.
 //!
 //! [`Experiment::read`] parses and checks; unknown keys and keys without effect are errors. The effective form, with
 //! every default filled in, is what [`Experiment::to_toml`] writes into the run folder.
@@ -19,6 +19,6 @@ pub use evaluate::EvaluateConfig;
 pub use experiment::Experiment;
 pub use finetune::{FinetuneAttack, FinetuneConfig, InitialWeights, MixConfig, SelectionConfig};
 pub use model::ModelConfig;
-pub use pixels::Pixels;
-pub use pretrain::{Method, PretrainAdversary, PretrainConfig, Variant};
+pub use pixels::PixelDistance;
+pub use pretrain::{AdversaryVariant, Method, PretrainAdversary, PretrainConfig};
 pub use training::{OptimizerConfig, Precision, ScheduleConfig, TrainingConfig};

@@ -1,20 +1,20 @@
-//! Distances between pixels, written as people write them: `"8/255"` or `0.0314`.
+//! Distances in pixel values, written as a fraction or a number: `"8/255"` or `0.0314`.
 
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A distance in pixel values, where 1 is the whole range.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
-pub struct Pixels(pub f64);
+pub struct PixelDistance(pub f64);
 
-impl Pixels {
+impl PixelDistance {
     /// `count / 255`.
-    pub fn of_255(count: f64) -> Self {
+    pub fn from_255ths(count: f64) -> Self {
         Self(count / 255.0)
     }
 }
 
-impl std::str::FromStr for Pixels {
+impl std::str::FromStr for PixelDistance {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -30,11 +30,11 @@ impl std::str::FromStr for Pixels {
     }
 }
 
-impl std::fmt::Display for Pixels {
+impl std::fmt::Display for PixelDistance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let count = self.0 * 255.0;
         // A fraction only where reading it back gives the same bits.
-        if Self::of_255(count.round()) == *self {
+        if Self::from_255ths(count.round()) == *self {
             write!(f, "{}/255", count.round())
         } else {
             write!(f, "{}", self.0)
@@ -42,36 +42,36 @@ impl std::fmt::Display for Pixels {
     }
 }
 
-impl Serialize for Pixels {
+impl Serialize for PixelDistance {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for Pixels {
+impl<'de> Deserialize<'de> for PixelDistance {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(PixelsVisitor)
+        deserializer.deserialize_any(DistanceVisitor)
     }
 }
 
-struct PixelsVisitor;
+struct DistanceVisitor;
 
-impl Visitor<'_> for PixelsVisitor {
-    type Value = Pixels;
+impl Visitor<'_> for DistanceVisitor {
+    type Value = PixelDistance;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("a distance such as 0.03 or \"8/255\"")
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Pixels, E> {
+    fn visit_str<E: Error>(self, text: &str) -> Result<PixelDistance, E> {
         text.parse().map_err(E::custom)
     }
 
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Pixels, E> {
+    fn visit_f64<E: Error>(self, value: f64) -> Result<PixelDistance, E> {
         value.to_string().parse().map_err(|_| E::invalid_value(Unexpected::Float(value), &self))
     }
 
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Pixels, E> {
+    fn visit_i64<E: Error>(self, value: i64) -> Result<PixelDistance, E> {
         self.visit_f64(value as f64)
     }
 }
@@ -85,17 +85,17 @@ mod tests {
         for (text, value, written) in
             [("8/255", 8.0 / 255.0, "8/255"), ("0.25", 0.25, "0.25"), ("0", 0.0, "0/255")]
         {
-            let pixels: Pixels = text.parse().unwrap();
-            assert_eq!(pixels, Pixels(value));
+            let pixels: PixelDistance = text.parse().unwrap();
+            assert_eq!(pixels, PixelDistance(value));
             assert_eq!(pixels.to_string(), written);
-            assert_eq!(pixels.to_string().parse::<Pixels>().unwrap(), pixels);
+            assert_eq!(pixels.to_string().parse::<PixelDistance>().unwrap(), pixels);
         }
     }
 
     #[test]
     fn what_is_no_distance_is_refused() {
         for text in ["-1/255", "8/0", "eight", "nan", ""] {
-            assert!(text.parse::<Pixels>().unwrap_err().contains("8/255"), "{text}");
+            assert!(text.parse::<PixelDistance>().unwrap_err().contains("8/255"), "{text}");
         }
     }
 }

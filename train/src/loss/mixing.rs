@@ -4,7 +4,7 @@ use mimir_data::random::Stream;
 use tch::Tensor;
 
 use crate::config::MixConfig;
-use crate::random::{Draws, Purpose};
+use crate::random::{BatchRng, Purpose};
 
 /// How the images of one batch are mixed: row i with row N − 1 − i.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,14 +28,14 @@ pub enum Mixing {
 }
 
 impl Mixing {
-    /// Draws for a batch of images of `size` × `size` pixels.
-    pub fn draw(config: &MixConfig, draws: Draws<'_>, size: i64) -> Self {
-        let mut stream = draws.batch_stream(Purpose::Mix);
-        if !stream.chance(config.probability) {
+    /// Samples how a batch is mixed, of images of `size` × `size` pixels.
+    pub fn sample(config: &MixConfig, rng: BatchRng<'_>, size: i64) -> Self {
+        let mut stream = rng.batch_stream(Purpose::Mix);
+        if !stream.bernoulli(config.probability) {
             return Self::None;
         }
         let cut = match (config.mixup > 0.0, config.cutmix > 0.0) {
-            (true, true) => stream.chance(config.switch),
+            (true, true) => stream.bernoulli(config.switch),
             (_, cut) => cut,
         };
         if cut {
@@ -156,7 +156,7 @@ mod tests {
     fn a_batch_is_mixed_by_its_configuration() {
         let draw = |mixup, cutmix, probability, first| {
             let config = MixConfig { mixup, cutmix, probability, switch: 0.5 };
-            Mixing::draw(&config, Draws { seed: 0, epoch: 0, sample_ids: &[first] }, 32)
+            Mixing::sample(&config, BatchRng { seed: 0, epoch: 0, sample_ids: &[first] }, 32)
         };
         assert_eq!(draw(0.8, 1.0, 0.0, 1), Mixing::None);
         assert!((0..50).all(|first| matches!(draw(0.8, 0.0, 1.0, first), Mixing::Mixup { .. })));

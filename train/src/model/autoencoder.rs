@@ -1,4 +1,4 @@
-//! The masked autoencoder: an encoder that sees some patches, a small decoder that draws all of them.
+//! The masked autoencoder: an encoder of the visible patches and a small decoder that reconstructs all patches.
 //!
 //! Names and sizes are MAE's (`models_mae.py`); the decoder of every model in the paper has 2 blocks of width 128 with 16
 //! heads (table 8).
@@ -6,8 +6,9 @@
 use tch::{Kind, Tensor};
 
 use crate::model::Architecture;
+use crate::model::build::build_encoder;
 use crate::model::decoder::{Decoder, DecoderShape};
-use crate::model::encoder::{self, Encoder, Positions};
+use crate::model::encoder::{Encoder, Positions};
 use crate::model::layers::LayerNorm;
 use crate::model::mask::Mask;
 use crate::model::patches::patchify;
@@ -30,7 +31,7 @@ impl MaskedAutoencoder {
         decoder: DecoderShape,
         compute: Kind,
     ) -> Self {
-        let encoder = encoder::build(scope, architecture, Positions::Fixed, compute);
+        let encoder = build_encoder(scope, architecture, Positions::Fixed, compute);
         let norm = LayerNorm::new(scope.child("norm"), architecture.width);
         let decoder = Decoder::new(scope, architecture, decoder, compute);
         Self { encoder, norm, decoder, patch_size: architecture.patch_size }
@@ -48,18 +49,19 @@ impl MaskedAutoencoder {
         self.decoder.forward(latent, mask)
     }
 
-    /// What the decoder is to draw for `images`: patches normalised by their own mean and variance,
+    /// The reconstruction target of `images`: patches normalised by their own mean and variance,
     /// `[N, L, patch²·3]` (MAE, `norm_pix_loss`).
     pub fn target(&self, images: &Tensor) -> Tensor {
         normalise_patches(&patchify(images, self.patch_size))
     }
 }
 
-/// Squared error averaged inside each patch and then over the hidden patches of all images, a scalar.
+/// Reconstruction error of the masked patches: squared error averaged inside each patch, then over the masked patches of
+/// all images; a scalar.
 pub fn reconstruction_loss(prediction: &Tensor, target: &Tensor, mask: &Mask) -> Tensor {
     let error = (prediction.to_kind(Kind::Float) - target).square();
     let error = error.mean_dim(-1, false, Kind::Float); // [N, L]
-    (error * &mask.hidden).sum(Kind::Float) / mask.hidden.sum(Kind::Float)
+    (error * &mask.masked).sum(Kind::Float) / mask.masked.sum(Kind::Float)
 }
 
 /// `(t − mean) / √(var + 1e-6)` with the unbiased variance over the last axis. A patch of one value has variance 0.

@@ -18,7 +18,7 @@ pub(super) struct Block<A = Attention> {
 
 impl<A> Block<A> {
     /// Under `norm1`, `attn` (which `attention` builds), `norm2` and `mlp`.
-    pub(super) fn around(
+    pub(super) fn with_attention(
         mut scope: Scope<'_>,
         width: i64,
         compute: Kind,
@@ -49,7 +49,7 @@ impl<A> Block<A> {
 impl Block {
     /// With plain attention.
     pub(super) fn new(scope: Scope<'_>, width: i64, heads: i64, compute: Kind) -> Self {
-        Self::around(scope, width, compute, |scope| Attention::new(scope, width, heads, compute))
+        Self::with_attention(scope, width, compute, |scope| Attention::new(scope, width, heads, compute))
     }
 
     /// `[N, T, D]` to the same shape.

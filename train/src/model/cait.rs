@@ -32,7 +32,7 @@ impl Cait {
     /// Under `cls_token`, `pos_embed`, `patch_embed.proj`, `blocks.N` and `blocks_token_only.N`. Positions are trained in
     /// pre-training too; the class token has none.
     pub(super) fn new(scope: &mut Scope<'_>, architecture: &Architecture, compute: Kind) -> Self {
-        let (side, width) = (architecture.side(), architecture.width);
+        let (side, width) = (architecture.grid_size(), architecture.width);
         let class_token = scope.parameter("cls_token", &[1, 1, width], Init::Normal(0.02));
         let table = position::sin_cos(side, side, width);
         let positions = scope.parameter("pos_embed", &table.size(), Init::Value(table));
@@ -40,7 +40,7 @@ impl Cait {
         let sizes = BlockSizes {
             width,
             heads: architecture.heads,
-            scale: layer_scale_start(architecture.depth),
+            scale: layer_scale_init(architecture.depth),
             compute,
         };
         let blocks = layer_scale_blocks(scope.child("blocks"), architecture.depth, sizes);
@@ -50,8 +50,8 @@ impl Cait {
     }
 }
 
-/// Where LayerScale starts in a network of that depth (section 2 of the CaiT paper).
-pub(super) fn layer_scale_start(depth: i64) -> f32 {
+/// Initial value of LayerScale in a network of that depth (section 2 of the CaiT paper).
+pub(super) fn layer_scale_init(depth: i64) -> f32 {
     match depth {
         ..=18 => 0.1,
         19..=24 => 1e-5,
@@ -85,7 +85,7 @@ pub(super) struct BlockSizes {
     pub(super) width: i64,
     /// Attention heads.
     pub(super) heads: i64,
-    /// Where LayerScale starts.
+    /// Initial value of LayerScale.
     pub(super) scale: f32,
     /// Kind of the matrix products.
     pub(super) compute: Kind,
@@ -152,8 +152,8 @@ impl LayerScale {
 struct TalkingHeads {
     qkv: Linear,
     proj: Linear,
-    scores: HeadMix,
-    weights: HeadMix,
+    scores: HeadProjection,
+    weights: HeadProjection,
     heads: i64,
 }
 
@@ -163,8 +163,8 @@ impl TalkingHeads {
         Self {
             qkv: Linear::new(scope.child("qkv"), width, 3 * width, Init::XavierUniform, compute),
             proj: Linear::new(scope.child("proj"), width, width, Init::XavierUniform, compute),
-            scores: HeadMix::new(scope.child("proj_l"), heads),
-            weights: HeadMix::new(scope.child("proj_w"), heads),
+            scores: HeadProjection::new(scope.child("proj_l"), heads),
+            weights: HeadProjection::new(scope.child("proj_w"), heads),
             heads,
         }
     }
@@ -182,19 +182,20 @@ impl TalkingHeads {
 
 /// A Linear over the axis of heads.
 #[derive(Debug)]
-struct HeadMix {
+struct HeadProjection {
     weight: Tensor, // [heads, heads]
     bias: Tensor,   // [heads]
 }
 
-impl HeadMix {
+impl HeadProjection {
     fn new(mut scope: Scope<'_>, heads: i64) -> Self {
         let weight = scope.parameter("weight", &[heads, heads], Init::XavierUniform);
         let bias = scope.parameter("bias", &[heads], Init::Zeros);
         Self { weight, bias }
     }
 
-    /// `scale` times `[N, heads, T, T]` to the same shape. As a product with `[heads, T·T]`, which needs no transposed copy.
+    /// `scale` times `[N, heads, T, T]` to the same shape. As a product with `[heads, T·T]`, which needs no transposed
+    /// copy.
     fn forward(&self, x: &Tensor, scale: f64) -> Tensor {
         let (n, heads) = (x.size()[0], x.size()[1]);
         let weight = self.weight.to_kind(x.kind()).expand([n, heads, heads], false);
@@ -203,7 +204,7 @@ impl HeadMix {
     }
 }
 
-/// A block in which only the class token asks and only the class token changes.
+/// A class-attention block: queries come from the class token alone, and only the class token is updated.
 #[derive(Debug)]
 struct ClassBlock {
     scales: LayerScale,

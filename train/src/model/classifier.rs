@@ -1,22 +1,12 @@
 //! A classifier: an encoder, pooling and a linear head.
 
-use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use crate::model::encoder::{self, Encoder, Positions};
+use crate::model::build::build_encoder;
+use crate::model::encoder::{Encoder, Positions};
 use crate::model::layers::{LayerNorm, Linear};
-use crate::model::{Architecture, DropPath};
+use crate::model::{Architecture, DropPath, Pooling};
 use crate::parameters::{Init, Scope};
-
-/// What the head reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Pooling {
-    /// The mean of the patch tokens, then `fc_norm`; the encoder's own final `norm` is not used.
-    Mean,
-    /// The class token after the encoder's final `norm`.
-    ClassToken,
-}
 
 /// Encoder, pooling and head.
 #[derive(Debug)]
@@ -28,7 +18,8 @@ pub struct Classifier {
 }
 
 impl Classifier {
-    /// Under timm's names, with learned positions. `head_std` is the standard deviation of the head's start.
+    /// Under timm's names, with learned positions. `head_std` is the standard deviation of the initial weights of the
+    /// head.
     pub fn new(
         scope: &mut Scope<'_>,
         architecture: &Architecture,
@@ -37,7 +28,7 @@ impl Classifier {
         head_std: f64,
         compute: Kind,
     ) -> Self {
-        let encoder = encoder::build(scope, architecture, Positions::Learned, compute);
+        let encoder = build_encoder(scope, architecture, Positions::Learned, compute);
         let norm_name = match pooling {
             Pooling::Mean => "fc_norm",
             Pooling::ClassToken => "norm",

@@ -1,8 +1,8 @@
 //! ConViT (d'Ascoli et al., arXiv 2103.10697; timm `convit.py`).
 //!
 //! All blocks but the last two have positional attention over the patches; the class token joins before the last two,
-//! which have plain attention. In pre-training each visible patch keeps its true place in the raster. (The authors of
-//! MIMIR number the visible patches as if they were a smaller raster, so that offsets mean nothing.) `qk`, `v` and `qkv`
+//! which have plain attention. In pre-training each visible patch keeps its true position in the grid. (The authors of
+//! MIMIR number the visible patches as if they were a smaller grid, so that offsets are meaningless.) `qk`, `v` and `qkv`
 //! have no bias, as in timm, in pre-training too, so that fine-tuning takes over every tensor.
 
 use tch::{Kind, Tensor};
@@ -36,7 +36,7 @@ impl Convit {
     /// class token has none.
     pub(super) fn new(scope: &mut Scope<'_>, architecture: &Architecture, compute: Kind) -> Self {
         let &Architecture { width, depth, heads, .. } = architecture;
-        let side = architecture.side();
+        let side = architecture.grid_size();
         let class_token = scope.parameter("cls_token", &[1, 1, width], Init::Normal(0.02));
         let table = position::sin_cos(side, side, width);
         let positions = scope.parameter("pos_embed", &table.size(), Init::Value(table));
@@ -47,7 +47,7 @@ impl Convit {
             (0..first_plain).map(|i| positional_block(blocks.child(i), width, heads, compute)).collect();
         let plain_blocks =
             (first_plain..depth).map(|i| plain_block(blocks.child(i), width, heads, compute)).collect();
-        let raster = Offsets::of_raster(side, scope.device());
+        let raster = Offsets::full_grid(side, scope.device());
         Self { patch_embed, class_token, positions, positional_blocks, plain_blocks, raster, side }
     }
 }
@@ -59,11 +59,15 @@ pub(super) fn positional_block(
     heads: i64,
     compute: Kind,
 ) -> Block<PositionalAttention> {
-    Block::around(scope, width, compute, |scope| PositionalAttention::new(scope, width, heads, compute))
+    Block::with_attention(scope, width, compute, |scope| {
+        PositionalAttention::new(scope, width, heads, compute)
+    })
 }
 
 fn plain_block(scope: Scope<'_>, width: i64, heads: i64, compute: Kind) -> Block {
-    Block::around(scope, width, compute, |scope| Attention::without_qkv_bias(scope, width, heads, compute))
+    Block::with_attention(scope, width, compute, |scope| {
+        Attention::without_qkv_bias(scope, width, heads, compute)
+    })
 }
 
 impl Encoder for Convit {
@@ -72,8 +76,8 @@ impl Encoder for Convit {
     }
 
     fn encode(&self, tokens: &Tensor, ids: Option<&Tensor>, drop_path: Option<&DropPath>) -> Tensor {
-        let of_ids = ids.map(|ids| Offsets::of(ids, self.side));
-        let offsets = of_ids.as_ref().unwrap_or(&self.raster);
+        let masked_offsets = ids.map(|ids| Offsets::between(ids, self.side));
+        let offsets = masked_offsets.as_ref().unwrap_or(&self.raster);
         let mut x = tokens.shallow_clone();
         for (i, block) in self.positional_blocks.iter().enumerate() {
             x = block.forward_with(&x, drop_path, i, |attention, x| attention.forward(x, offsets));

@@ -58,12 +58,12 @@ pub(super) struct Decoder {
     pred: Linear,
 }
 
-/// Blocks, and what they see of the class token.
+/// The blocks by family, and how they treat the class token.
 #[derive(Debug)]
 enum Blocks {
     /// ViT's: the class token in front, with a position of its own.
     Plain(Vec<Block>),
-    /// ConViT's, all positional: no class token, which has no place in the raster.
+    /// ConViT's, all positional: no class token, which has no position in the grid.
     Positional(Vec<Block<PositionalAttention>>, Offsets),
     /// CaiT's, without class attention: the class token in front, without a position.
     LayerScale(Vec<LayerScaleBlock>),
@@ -76,13 +76,13 @@ impl Decoder {
         shape: DecoderShape,
         compute: Kind,
     ) -> Self {
-        let (side, width) = (architecture.side(), shape.width);
+        let (side, width) = (architecture.grid_size(), shape.width);
         let mask_token = scope.parameter("mask_token", &[1, 1, width], Init::Normal(0.02));
         let table = match architecture.family {
             Family::Vit | Family::VitConvStem => position::sin_cos_with_class_token(side, side, width),
             Family::Convit | Family::Cait => position::sin_cos(side, side, width),
         };
-        let positions = scope.table("decoder_pos_embed", &table);
+        let positions = scope.buffer("decoder_pos_embed", &table);
         let xavier = || Init::XavierUniform;
         let embed = Linear::new(scope.child("decoder_embed"), architecture.width, width, xavier(), compute);
         let blocks = Blocks::new(scope.child("decoder_blocks"), architecture, shape, compute);
@@ -119,7 +119,7 @@ impl Decoder {
         x.narrow(1, x.size()[1] - patches, patches) // without the class token
     }
 
-    /// Visible patches `[N, L_keep, D']` to all patches in raster order, mask tokens where nothing was seen.
+    /// Visible patches `[N, L_keep, D']` to all patches in grid order, with mask tokens at masked positions.
     fn unshuffle(&self, visible: &Tensor, mask: &Mask) -> Tensor {
         let (n, seen, width) = (visible.size()[0], visible.size()[1], visible.size()[2]);
         let hidden = mask.ids_restore.size()[1] - seen;
@@ -143,13 +143,13 @@ impl Blocks {
                 Self::Plain((0..depth).map(|i| Block::new(scope.child(i), width, heads, compute)).collect())
             }
             Family::Convit => {
-                let raster = Offsets::of_raster(architecture.side(), scope.device());
+                let raster = Offsets::full_grid(architecture.grid_size(), scope.device());
                 let block = |i| convit::positional_block(scope.child(i), width, heads, compute);
                 Self::Positional((0..depth).map(block).collect(), raster)
             }
             Family::Cait => {
-                // The authors start the decoder's LayerScale where the encoder's starts, however shallow it is.
-                let scale = cait::layer_scale_start(architecture.depth);
+                // As in the authors' code, the decoder uses the initial value of the encoder, whatever its own depth.
+                let scale = cait::layer_scale_init(architecture.depth);
                 let sizes = BlockSizes { width, heads, scale, compute };
                 Self::LayerScale(cait::layer_scale_blocks(scope, depth, sizes))
             }

@@ -54,7 +54,7 @@ pub(super) struct Conv2d {
 
 /// Side length, stride and zero padding of a convolution.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Window {
+pub(super) struct ConvGeometry {
     /// Side length of the kernel.
     pub(super) kernel: i64,
     /// Distance between windows.
@@ -66,8 +66,8 @@ pub(super) struct Window {
 impl Conv2d {
     /// The patch convolution of MAE: xavier-uniform on the flattened kernel, bias 0.
     pub(super) fn patches(scope: Scope<'_>, channels: i64, width: i64, patch: i64, compute: Kind) -> Self {
-        let window = Window { kernel: patch, stride: patch, padding: 0 };
-        Self::new(scope, channels, width, window, Init::XavierUniform, Init::Zeros, compute)
+        let geometry = ConvGeometry { kernel: patch, stride: patch, padding: 0 };
+        Self::new(scope, channels, width, geometry, Init::XavierUniform, Init::Zeros, compute)
     }
 
     /// With weight `[output, input, kernel, kernel]`.
@@ -75,14 +75,14 @@ impl Conv2d {
         mut scope: Scope<'_>,
         input: i64,
         output: i64,
-        window: Window,
+        geometry: ConvGeometry,
         weight: Init,
         bias: Init,
         compute: Kind,
     ) -> Self {
-        let weight = scope.parameter("weight", &[output, input, window.kernel, window.kernel], weight);
+        let weight = scope.parameter("weight", &[output, input, geometry.kernel, geometry.kernel], weight);
         let bias = scope.parameter("bias", &[output], bias);
-        Self { weight, bias, stride: window.stride, padding: window.padding, compute }
+        Self { weight, bias, stride: geometry.stride, padding: geometry.padding, compute }
     }
 
     /// `[N, input, H, W]` to `[N, output, H', W']`.

@@ -1,24 +1,24 @@
-//! Which patches a masked autoencoder sees.
+//! Random masking of patches.
 
 use tch::{Kind, Tensor};
 
-use crate::random::{Draws, Purpose};
+use crate::random::{BatchRng, Purpose};
 
 /// One random mask for each image of a batch. L patches, of which L_keep stay visible.
 #[derive(Debug)]
 pub struct Mask {
-    /// Raster indices of the visible patches, `[N, L_keep]` int64, in random order.
+    /// Grid indices of the visible patches, `[N, L_keep]` int64, in random order.
     pub ids_keep: Tensor,
-    /// For each patch its place among visible, then hidden ones, `[N, L]` int64.
+    /// For each patch its index among visible, then masked ones, `[N, L]` int64.
     pub ids_restore: Tensor,
-    /// 1 where a patch is hidden, 0 where it is visible, `[N, L]` float32.
-    pub hidden: Tensor,
+    /// 1 for masked patches, 0 for visible ones, `[N, L]` float32.
+    pub masked: Tensor,
 }
 
 impl Mask {
-    /// Hides all but `int(patches · (1 − mask_ratio))` patches, independently for each sample (MAE, `random_masking`).
-    pub fn random(draws: Draws<'_>, purpose: Purpose, patches: i64, mask_ratio: f64) -> Self {
-        let noise = draws.uniform(purpose, patches as usize);
+    /// Masks all but `int(patches · (1 − mask_ratio))` patches, independently for each sample (MAE, `random_masking`).
+    pub fn random(rng: BatchRng<'_>, purpose: Purpose, patches: i64, mask_ratio: f64) -> Self {
+        let noise = rng.uniform(purpose, patches as usize);
         Self::from_noise(&Tensor::from_slice(&noise).reshape([-1, patches]), mask_ratio)
     }
 
@@ -29,12 +29,12 @@ impl Mask {
         let ids_shuffle = noise.argsort(1, false); // [N, L]
         let ids_restore = ids_shuffle.argsort(1, false);
         let order = Tensor::arange(patches, (Kind::Int64, noise.device()));
-        let hidden =
+        let masked =
             order.ge(keep).to_kind(Kind::Float).expand([n, patches], false).gather(1, &ids_restore, false);
-        Self { ids_keep: ids_shuffle.narrow(1, 0, keep), ids_restore, hidden }
+        Self { ids_keep: ids_shuffle.narrow(1, 0, keep), ids_restore, masked }
     }
 
-    /// Share of the patches that are hidden.
+    /// Share of the patches that are masked.
     pub fn ratio(&self) -> f64 {
         1.0 - self.ids_keep.size()[1] as f64 / self.ids_restore.size()[1] as f64
     }
@@ -44,7 +44,7 @@ impl Mask {
         Self {
             ids_keep: self.ids_keep.to_device(device),
             ids_restore: self.ids_restore.to_device(device),
-            hidden: self.hidden.to_device(device),
+            masked: self.masked.to_device(device),
         }
     }
 
@@ -54,9 +54,9 @@ impl Mask {
         tokens.gather(1, &self.ids_keep.unsqueeze(-1).expand([-1, -1, d], false), false)
     }
 
-    /// 1 on pixels of visible patches, 0 on hidden ones, `[N, 1, rows·patch, columns·patch]` float32.
+    /// 1 on pixels of visible patches, 0 on masked ones, `[N, 1, rows·patch, columns·patch]` float32.
     pub fn visible_pixels(&self, rows: i64, columns: i64, patch: i64) -> Tensor {
-        let visible = (1.0f64 - &self.hidden).reshape([-1, 1, rows, 1, columns, 1]);
+        let visible = (1.0f64 - &self.masked).reshape([-1, 1, rows, 1, columns, 1]);
         visible.expand([-1, 1, rows, patch, columns, patch], false).reshape([
             -1,
             1,
@@ -72,11 +72,11 @@ mod tests {
 
     #[test]
     fn a_mask_hides_what_it_does_not_keep() {
-        let draws = Draws { seed: 1, epoch: 0, sample_ids: &[4, 9] };
-        let mask = Mask::random(draws, Purpose::Mask, 16, 0.75);
+        let rng = BatchRng { seed: 1, epoch: 0, sample_ids: &[4, 9] };
+        let mask = Mask::random(rng, Purpose::Mask, 16, 0.75);
         assert_eq!(mask.ids_keep.size(), [2, 4]);
-        assert_eq!(mask.hidden.sum_dim_intlist(1, false, Kind::Float), Tensor::from_slice(&[12f32, 12.0]));
-        assert_eq!(mask.hidden.gather(1, &mask.ids_keep, false).sum(Kind::Float).double_value(&[]), 0.0);
+        assert_eq!(mask.masked.sum_dim_intlist(1, false, Kind::Float), Tensor::from_slice(&[12f32, 12.0]));
+        assert_eq!(mask.masked.gather(1, &mask.ids_keep, false).sum(Kind::Float).double_value(&[]), 0.0);
     }
 
     #[test]
@@ -85,7 +85,7 @@ mod tests {
         let mask = Mask::from_noise(&noise, 0.5);
         assert_eq!(mask.ids_keep, Tensor::from_slice(&[1i64, 2]).reshape([1, 2]));
         assert_eq!(mask.ids_restore, Tensor::from_slice(&[2i64, 0, 1, 3]).reshape([1, 4]));
-        assert_eq!(mask.hidden, Tensor::from_slice(&[1f32, 0.0, 0.0, 1.0]).reshape([1, 4]));
+        assert_eq!(mask.masked, Tensor::from_slice(&[1f32, 0.0, 0.0, 1.0]).reshape([1, 4]));
         let pixels = mask.visible_pixels(2, 2, 2);
         assert_eq!(pixels.size(), [1, 1, 4, 4]);
         assert_eq!(pixels.double_value(&[0, 0, 1, 3]), 1.0);

@@ -3,7 +3,7 @@
 //! Each head mixes two attentions: by content, softmax(q·kᵀ / √head_dim), and by position, the softmax of a linear
 //! function of the offset between two patches. Both have rows that sum to 1, so their mix does too, and as attention is
 //! linear in what it gathers, the two may gather on their own: content goes through libtorch's fused kernel, and the
-//! positional weights, which are the same for all images while no patch is hidden, are computed once for the batch.
+//! positional weights, which are the same for all images while no patch is masked, are computed once for the batch.
 
 use tch::{Device, Kind, Tensor};
 
@@ -17,13 +17,13 @@ use crate::parameters::{Init, Scope};
 pub(super) struct Offsets(Tensor);
 
 impl Offsets {
-    /// Of all patches of a raster of `side` × `side`, in order.
-    pub(super) fn of_raster(side: i64, device: Device) -> Self {
-        Self::of(&Tensor::arange(side * side, (Kind::Int64, device)).unsqueeze(0), side)
+    /// Between all patches of a `side` × `side` grid, in row-major order.
+    pub(super) fn full_grid(side: i64, device: Device) -> Self {
+        Self::between(&Tensor::arange(side * side, (Kind::Int64, device)).unsqueeze(0), side)
     }
 
-    /// Of the patches with raster indices `ids`, `[M, T]` int64.
-    pub(super) fn of(ids: &Tensor, side: i64) -> Self {
+    /// Between the patches with grid indices `ids`, `[M, T]` int64.
+    pub(super) fn between(ids: &Tensor, side: i64) -> Self {
         let difference = |place: &Tensor| place.unsqueeze(1) - place.unsqueeze(2); // [M, T (from), T (to)]
         let row = ids.floor_divide_scalar(side);
         let dx = difference(&(ids - &row * side)).to_kind(Kind::Float);
@@ -45,7 +45,7 @@ pub(super) struct PositionalAttention {
 }
 
 impl PositionalAttention {
-    /// Starts as a convolution: each head looks at a neighbour of its own and passes its values on unchanged.
+    /// Initialised as a convolution: each head attends to one neighbour, with the identity as value projection.
     pub(super) fn new(mut scope: Scope<'_>, width: i64, heads: i64, compute: Kind) -> Self {
         let gate = scope.parameter("gating_param", &[heads], Init::Ones);
         let qk = Linear::without_bias(scope.child("qk"), width, 2 * width, Init::XavierUniform, compute);
@@ -53,7 +53,7 @@ impl PositionalAttention {
         let v = Linear::without_bias(scope.child("v"), width, width, identity, compute);
         let proj = Linear::new(scope.child("proj"), width, width, Init::XavierUniform, compute);
         let mut pos_proj = scope.child("pos_proj");
-        let position_weight = pos_proj.parameter("weight", &[heads, 3], Init::Value(local_start(heads)));
+        let position_weight = pos_proj.parameter("weight", &[heads, 3], Init::Value(local_init(heads)));
         let position_bias = pos_proj.parameter("bias", &[heads], Init::Zeros);
         Self { gate, qk, v, proj, position_weight, position_bias, heads }
     }
@@ -94,7 +94,7 @@ fn gather(weights: &Tensor, v: &Tensor) -> Tensor {
 /// Weights with which head h1 + k·h2 attends mostly to the patch at (h2 − c, h1 − c) from its own, c the middle of a
 /// k × k neighbourhood: the score is minus the squared distance from there (locality strength 1). Heads beyond k² start
 /// at 0 and look everywhere alike.
-fn local_start(heads: i64) -> Tensor {
+fn local_init(heads: i64) -> Tensor {
     let k = (1..=heads).take_while(|k| k * k <= heads).last().unwrap_or(1);
     let centre = (k - 1) as f32 / 2.0;
     let row = |head: i64| match head < k * k {
@@ -111,8 +111,8 @@ mod tests {
 
     #[test]
     fn offsets_point_from_a_patch_to_another() {
-        // Of a raster three wide, patch 5 (row 1, column 2) and patch 6 (row 2, column 0).
-        let Offsets(offsets) = Offsets::of(&Tensor::from_slice(&[5i64, 6]).unsqueeze(0), 3);
+        // Of a grid three wide, patch 5 (row 1, column 2) and patch 6 (row 2, column 0).
+        let Offsets(offsets) = Offsets::between(&Tensor::from_slice(&[5i64, 6]).unsqueeze(0), 3);
         assert_eq!(offsets.size(), [3, 1, 2, 2]);
         let from_5_to_6: Vec<f64> = (0..3).map(|i| offsets.double_value(&[i, 0, 0, 1])).collect();
         assert_eq!(from_5_to_6, [-2.0, 1.0, 5.0]);
@@ -120,11 +120,11 @@ mod tests {
 
     #[test]
     fn nine_heads_start_on_the_nine_neighbours() {
-        let mut weights = Vec::<f32>::try_from(local_start(9).flatten(0, 1)).unwrap();
+        let mut weights = Vec::<f32>::try_from(local_init(9).flatten(0, 1)).unwrap();
         let last = weights.split_off(24);
         assert_eq!(last, [2.0, 2.0, -1.0]);
         assert_eq!(weights[..6], [-2.0, -2.0, -1.0, -2.0, 0.0, -1.0]);
-        assert_eq!(local_start(4).double_value(&[2, 0]), 1.0);
-        assert_eq!(local_start(5).get(4), Tensor::zeros([3], (Kind::Float, Device::Cpu)));
+        assert_eq!(local_init(4).double_value(&[2, 0]), 1.0);
+        assert_eq!(local_init(5).get(4), Tensor::zeros([3], (Kind::Float, Device::Cpu)));
     }
 }

@@ -4,79 +4,59 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Architecture, Family};
 
-/// A network of the paper (tables 1–12 and the authors' README), without its image and patch size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Preset {
-    /// ViT-T.
-    VitTiny,
-    /// ViT-S.
-    VitSmall,
-    /// ViT-B.
-    VitBase,
-    /// ConViT-T.
-    ConvitTiny,
-    /// ConViT-S.
-    ConvitSmall,
-    /// ConViT-B.
-    ConvitBase,
-    /// ViT-S behind the convolutional stem.
-    VitSmallConvstem,
-    /// ViT-B behind the convolutional stem.
-    VitBaseConvstem,
-    /// CaiT-XXS24.
-    CaitXxs24,
-    /// CaiT-S36.
-    CaitS36,
+/// One row a network: its variant, its name in a configuration, and its sizes. Everything else about presets follows
+/// from the rows.
+macro_rules! presets {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal: $family:ident, width $width:literal, depth $depth:literal, heads $heads:literal;)+) => {
+        /// A network of the paper (tables 1–12 and the authors' README), without its image and patch size.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum Preset {
+            $($(#[$doc])* #[serde(rename = $name)] $variant,)+
+        }
+
+        impl Preset {
+            /// All of them, in the order of the table.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// Its name in a configuration.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+
+            /// For square images and patches of these sides in pixels; [`Architecture::check`] says whether they fit.
+            pub fn architecture(self, image_size: i64, patch_size: i64) -> Architecture {
+                let (family, width, depth, heads) = match self {
+                    $(Self::$variant => (Family::$family, $width, $depth, $heads),)+
+                };
+                Architecture { family, width, depth, heads, image_size, patch_size }
+            }
+        }
+    };
 }
 
-impl Preset {
-    /// All of them.
-    pub const ALL: [Self; 10] = [
-        Self::VitTiny,
-        Self::VitSmall,
-        Self::VitBase,
-        Self::ConvitTiny,
-        Self::ConvitSmall,
-        Self::ConvitBase,
-        Self::VitSmallConvstem,
-        Self::VitBaseConvstem,
-        Self::CaitXxs24,
-        Self::CaitS36,
-    ];
-
-    /// Its name in a configuration.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::VitTiny => "vit_tiny",
-            Self::VitSmall => "vit_small",
-            Self::VitBase => "vit_base",
-            Self::ConvitTiny => "convit_tiny",
-            Self::ConvitSmall => "convit_small",
-            Self::ConvitBase => "convit_base",
-            Self::VitSmallConvstem => "vit_small_convstem",
-            Self::VitBaseConvstem => "vit_base_convstem",
-            Self::CaitXxs24 => "cait_xxs24",
-            Self::CaitS36 => "cait_s36",
-        }
-    }
-
-    /// For square images and patches of these sides in pixels; [`Architecture::check`] says whether they fit.
-    pub fn architecture(self, image_size: i64, patch_size: i64) -> Architecture {
-        let (family, width, depth, heads) = match self {
-            Self::VitTiny => (Family::Vit, 192, 12, 3),
-            Self::VitSmall => (Family::Vit, 384, 12, 6),
-            Self::VitBase => (Family::Vit, 768, 12, 12),
-            Self::ConvitTiny => (Family::Convit, 192, 12, 4),
-            Self::ConvitSmall => (Family::Convit, 432, 12, 9),
-            Self::ConvitBase => (Family::Convit, 768, 12, 16),
-            Self::VitSmallConvstem => (Family::VitConvStem, 384, 12, 6),
-            Self::VitBaseConvstem => (Family::VitConvStem, 768, 12, 12),
-            Self::CaitXxs24 => (Family::Cait, 192, 24, 4),
-            Self::CaitS36 => (Family::Cait, 384, 36, 8),
-        };
-        Architecture { family, width, depth, heads, image_size, patch_size }
-    }
+presets! {
+    /// ViT-T.
+    VitTiny = "vit_tiny": Vit, width 192, depth 12, heads 3;
+    /// ViT-S.
+    VitSmall = "vit_small": Vit, width 384, depth 12, heads 6;
+    /// ViT-B.
+    VitBase = "vit_base": Vit, width 768, depth 12, heads 12;
+    /// ConViT-T.
+    ConvitTiny = "convit_tiny": Convit, width 192, depth 12, heads 4;
+    /// ConViT-S.
+    ConvitSmall = "convit_small": Convit, width 432, depth 12, heads 9;
+    /// ConViT-B.
+    ConvitBase = "convit_base": Convit, width 768, depth 12, heads 16;
+    /// ViT-S behind the convolutional stem.
+    VitSmallConvstem = "vit_small_convstem": VitConvStem, width 384, depth 12, heads 6;
+    /// ViT-B behind the convolutional stem.
+    VitBaseConvstem = "vit_base_convstem": VitConvStem, width 768, depth 12, heads 12;
+    /// CaiT-XXS24.
+    CaitXxs24 = "cait_xxs24": Cait, width 192, depth 24, heads 4;
+    /// CaiT-S36.
+    CaitS36 = "cait_s36": Cait, width 384, depth 36, heads 8;
 }
 
 #[cfg(test)]
@@ -84,10 +64,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_configuration_spells_them_as_they_call_themselves() {
+    fn every_preset_fits_imagenet_and_parses_from_its_name() {
         for preset in Preset::ALL {
-            assert_eq!(serde_json::to_value(preset).unwrap(), preset.name());
+            assert_eq!(serde_json::from_value::<Preset>(preset.name().into()).unwrap(), *preset);
             assert_eq!(preset.architecture(224, 16).check(), Ok(()));
         }
+    }
+
+    #[test]
+    fn an_unknown_name_lists_the_known_ones() {
+        let error = serde_json::from_str::<Preset>("\"vit_huge\"").unwrap_err().to_string();
+        assert!(error.contains("vit_huge"), "{error}");
+        assert!(Preset::ALL.iter().all(|preset| error.contains(&format!("`{}`", preset.name()))), "{error}");
     }
 }

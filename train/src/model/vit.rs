@@ -38,10 +38,10 @@ impl Vit {
 }
 
 fn position_table(scope: &mut Scope<'_>, architecture: &Architecture, positions: Positions) -> Tensor {
-    let side = architecture.side();
+    let side = architecture.grid_size();
     let table = position::sin_cos_with_class_token(side, side, architecture.width);
     match positions {
-        Positions::Fixed => scope.table("pos_embed", &table),
+        Positions::Fixed => scope.buffer("pos_embed", &table),
         Positions::Learned => scope.parameter("pos_embed", &table.size(), Init::Value(table)),
     }
 }

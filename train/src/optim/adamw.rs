@@ -3,7 +3,7 @@
 
 use tch::Tensor;
 
-use super::flat::{FlatParameters, Piece};
+use super::flat::{Chunk, FlatParameters};
 
 /// The constants of AdamW. Learning rate and weight decay come with each step and group.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,7 +46,7 @@ struct Step {
 impl AdamW {
     /// Before its first step.
     pub fn new(flat: &FlatParameters, options: AdamWOptions) -> Self {
-        let longest = flat.pieces().iter().map(|piece| piece.length).max().unwrap_or(0);
+        let longest = flat.chunks().iter().map(|chunk| chunk.length).max().unwrap_or(0);
         let scratch = flat.values().narrow(0, 0, longest).zeros_like();
         Self { options, steps: 0, exp_avg: flat.zeros(), exp_avg_sq: flat.zeros(), scratch }
     }
@@ -63,19 +63,19 @@ impl AdamW {
             root_correction2: libm::sqrt(1.0 - libm::pow(self.options.beta2, time)),
         };
         tch::no_grad(|| {
-            for piece in flat.pieces() {
-                self.update(flat, piece, step);
+            for chunk in flat.chunks() {
+                self.update(flat, chunk, step);
             }
         });
     }
 
-    fn update(&self, flat: &FlatParameters, piece: &Piece, step: Step) {
-        let cut = |tensor: &Tensor| tensor.narrow(0, piece.start, piece.length);
+    fn update(&self, flat: &FlatParameters, chunk: &Chunk, step: Step) {
+        let cut = |tensor: &Tensor| tensor.narrow(0, chunk.start, chunk.length);
         let (mut value, gradient) = (cut(flat.values()), cut(flat.gradients()));
         let (mut exp_avg, mut exp_avg_sq) = (cut(&self.exp_avg), cut(&self.exp_avg_sq));
-        let mut scratch = self.scratch.narrow(0, 0, piece.length);
+        let mut scratch = self.scratch.narrow(0, 0, chunk.length);
         let AdamWOptions { beta1, beta2, epsilon } = self.options;
-        let learning_rate = step.learning_rate * piece.group.learning_rate_scale;
+        let learning_rate = step.learning_rate * chunk.group.learning_rate_scale;
 
         let _ = exp_avg.lerp_(&gradient, 1.0 - beta1);
         let _ = gradient.square_out(&scratch);
@@ -84,8 +84,8 @@ impl AdamW {
         if learning_rate == 0.0 {
             return;
         }
-        if piece.group.weight_decay != 0.0 {
-            let _ = value.g_mul_scalar_(1.0 - learning_rate * piece.group.weight_decay);
+        if chunk.group.weight_decay != 0.0 {
+            let _ = value.g_mul_scalar_(1.0 - learning_rate * chunk.group.weight_decay);
         }
         // value −= lr/c₁ · exp_avg / (√exp_avg_sq/√c₂ + ε): the constant factors go into the denominator, since tch's
         // addcdiv has none.

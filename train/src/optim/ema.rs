@@ -1,19 +1,19 @@
-//! A running average of the weights, which is often more robust than the last ones.
+//! Exponential moving average (EMA) of the weights, which is often more robust than the last weights.
 
 use tch::Tensor;
 
 use super::flat::FlatParameters;
 
-/// How slowly the average follows.
+/// The decay of the moving average.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Decay {
+pub struct EmaDecay {
     /// Share of the old average that a step keeps, in `[0, 1)`.
     pub rate: f64,
     /// Whether the first steps keep less: min(rate, (1 + t) / (10 + t)) after t updates.
     pub warm_up: bool,
 }
 
-impl Decay {
+impl EmaDecay {
     /// The share that update number `updates`, from 0, keeps.
     fn at(self, updates: u64) -> f64 {
         let t = updates as f64;
@@ -23,15 +23,15 @@ impl Decay {
 
 /// The exponential moving average of all trained values. It starts as the values at its creation.
 #[derive(Debug)]
-pub struct WeightAverage {
-    decay: Decay,
+pub struct ModelEma {
+    decay: EmaDecay,
     updates: u64,
     average: Tensor,
 }
 
-impl WeightAverage {
+impl ModelEma {
     /// Of the values as they are now.
-    pub fn new(flat: &FlatParameters, decay: Decay) -> Self {
+    pub fn new(flat: &FlatParameters, decay: EmaDecay) -> Self {
         Self { decay, updates: 0, average: flat.values().copy() }
     }
 
@@ -44,8 +44,8 @@ impl WeightAverage {
         });
     }
 
-    /// Runs `work` with the average in place of the weights, and puts the very same weights back.
-    pub fn during<T>(&mut self, flat: &FlatParameters, work: impl FnOnce() -> T) -> T {
+    /// Runs `work` with the average in place of the weights, then restores the weights bit for bit.
+    pub fn with_average<T>(&mut self, flat: &FlatParameters, work: impl FnOnce() -> T) -> T {
         self.swap(flat);
         let result = work();
         self.swap(flat);
@@ -79,14 +79,14 @@ impl WeightAverage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::optim::Groups;
+    use crate::optim::ParameterGroups;
     use crate::parameters::{Init, Parameters};
     use tch::{Device, Kind};
 
     fn weights() -> (FlatParameters, Tensor) {
         let mut parameters = Parameters::new(0, Device::Cpu);
         let weight = parameters.root().parameter("weight", &[2, 3], Init::Zeros);
-        let groups = Groups { weight_decay: 0.0, no_decay: Vec::new(), layer_decay: None };
+        let groups = ParameterGroups { weight_decay: 0.0, no_decay: Vec::new(), layer_decay: None };
         (FlatParameters::bind(&parameters, &groups), weight)
     }
 
@@ -105,12 +105,12 @@ mod tests {
         ];
         for (warm_up, values, wanted) in cases {
             let (flat, weight) = weights();
-            let mut average = WeightAverage::new(&flat, Decay { rate: 0.75, warm_up });
+            let mut average = ModelEma::new(&flat, EmaDecay { rate: 0.75, warm_up });
             for value in values {
                 set(&weight, value);
                 average.update(&flat);
             }
-            let inside = average.during(&flat, || weight.mean(Kind::Double).double_value(&[]));
+            let inside = average.with_average(&flat, || weight.mean(Kind::Double).double_value(&[]));
             // Two float32 roundings of each step.
             assert!((inside - wanted).abs() <= 4.0 * f64::from(f32::EPSILON) * wanted, "{inside} {wanted}");
             assert_eq!(weight, Tensor::full([2, 3], 8.0, (Kind::Float, Device::Cpu)));
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_warm_up_ends_at_the_rate() {
-        let decay = Decay { rate: 0.99, warm_up: true };
+        let decay = EmaDecay { rate: 0.99, warm_up: true };
         // (1 + t) / (10 + t) = 0.99 at t = 890.
         assert!(decay.at(880) < 0.99);
         assert_eq!(decay.at(891), 0.99);

@@ -1,53 +1,53 @@
 //! All trained values of a network in one tensor, all gradients in another.
 //!
-//! The tensors of [`Parameters`] become windows of the first, their gradients windows of the second; every shallow clone
+//! The tensors of [`Parameters`] become views of the first, their gradients views of the second; every shallow clone
 //! that a layer keeps follows, because it is the same tensor. Autograd adds to a gradient that exists in place, so the
-//! windows stay windows, and the gradients of several micro-batches add up.
+//! views stay views, and the gradients of several micro-batches add up.
 
 use tch::{Kind, Tensor};
 
-use super::groups::{Group, Groups};
+use super::groups::{ParameterGroup, ParameterGroups};
 use crate::parameters::{Parameter, Parameters};
 
 /// Every tensor starts at a multiple of so many values (256 bytes): as aligned as one that was allocated alone, which
 /// the kernels of matrix products are chosen by. The values in between are 0 and stay so.
 const ALIGNMENT: i64 = 64;
 
-/// Longest piece on the CPU: long enough for ATen's threads to be worth their waiting for each other, short enough that
+/// Longest chunk on the CPU: long enough to amortise the synchronisation of ATen's threads, short enough that
 /// the operations of a step find value, gradient, moments and scratch (2.6 MB) in the cache.
-const CPU_PIECE: i64 = 1 << 17;
+const CPU_CHUNK: i64 = 1 << 17;
 
 /// Trained values and gradients of one network, one flat float32 tensor each.
 #[derive(Debug)]
 pub struct FlatParameters {
     values: Tensor,
     gradients: Tensor,
-    slots: Vec<Slot>,
-    pieces: Vec<Piece>,
+    ranges_of_parameters: Vec<ParameterRange>,
+    chunks: Vec<Chunk>,
 }
 
 /// Where one parameter lies.
 #[derive(Debug)]
-struct Slot {
+struct ParameterRange {
     name: String,
     shape: Vec<i64>,
     start: i64,
     length: i64,
 }
 
-/// A range that one group of parameters fills.
+/// A contiguous range of parameters of one group.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Piece {
+pub(super) struct Chunk {
     pub(super) start: i64,
     pub(super) length: i64,
-    pub(super) group: Group,
+    pub(super) group: ParameterGroup,
 }
 
 impl FlatParameters {
     /// Moves the trained tensors of `parameters` into flat memory and gives each a gradient of zeros. Values stay as they
     /// are. To be called once, when the network is built; the tensors must not be bound to another one after.
-    pub fn bind(parameters: &Parameters, groups: &Groups) -> Self {
-        let mut grouped: Vec<(&Parameter, Group)> = parameters
+    pub fn bind(parameters: &Parameters, groups: &ParameterGroups) -> Self {
+        let mut grouped: Vec<(&Parameter, ParameterGroup)> = parameters
             .trainable()
             .map(|parameter| (parameter, groups.group(&parameter.name, &parameter.tensor.size())))
             .collect();
@@ -57,14 +57,14 @@ impl FlatParameters {
                 .total_cmp(&b.learning_rate_scale)
                 .then(a.weight_decay.total_cmp(&b.weight_decay))
         });
-        let (slots, ranges, total) = lay_out(&grouped);
+        let (ranges_of_parameters, ranges, total) = lay_out(&grouped);
         let options = (Kind::Float, parameters.device());
         let (values, gradients) = (Tensor::zeros([total], options), Tensor::zeros([total], options));
         let tensors: Vec<&Tensor> = grouped.iter().map(|(parameter, _)| &parameter.tensor).collect();
-        bind_windows(&tensors, &slots, &values, &gradients);
-        let longest = if parameters.device().is_cuda() { i64::MAX } else { CPU_PIECE };
-        let pieces = ranges.iter().flat_map(|range| cut(*range, longest)).collect();
-        Self { values, gradients, slots, pieces }
+        bind_views(&tensors, &ranges_of_parameters, &values, &gradients);
+        let longest = if parameters.device().is_cuda() { i64::MAX } else { CPU_CHUNK };
+        let chunks = ranges.iter().flat_map(|range| cut(*range, longest)).collect();
+        Self { values, gradients, ranges_of_parameters, chunks }
     }
 
     /// Sets all gradients to 0. They keep their memory.
@@ -76,7 +76,7 @@ impl FlatParameters {
 
     /// Number of trained scalars.
     pub fn count(&self) -> usize {
-        self.slots.iter().map(|slot| slot.length as usize).sum()
+        self.ranges_of_parameters.iter().map(|range| range.length as usize).sum()
     }
 
     /// All values, and zeros in between.
@@ -89,8 +89,8 @@ impl FlatParameters {
         &self.gradients
     }
 
-    pub(super) fn pieces(&self) -> &[Piece] {
-        &self.pieces
+    pub(super) fn chunks(&self) -> &[Chunk] {
+        &self.chunks
     }
 
     /// A flat tensor of that size, all 0.
@@ -98,63 +98,74 @@ impl FlatParameters {
         self.values.zeros_like()
     }
 
-    /// The windows of a flat tensor that belong to the parameters, named and shaped like them.
-    pub(crate) fn windows<'a>(&'a self, flat: &'a Tensor) -> impl Iterator<Item = (&'a str, Tensor)> {
-        self.slots.iter().map(|slot| (slot.name.as_str(), slot.window(flat)))
+    /// The views of a flat tensor that belong to the parameters, named and shaped like them.
+    pub(crate) fn views<'a>(&'a self, flat: &'a Tensor) -> impl Iterator<Item = (&'a str, Tensor)> {
+        self.ranges_of_parameters.iter().map(|range| (range.name.as_str(), range.view(flat)))
     }
 }
 
-impl Slot {
-    fn window(&self, flat: &Tensor) -> Tensor {
+impl ParameterRange {
+    fn view(&self, flat: &Tensor) -> Tensor {
         flat.narrow(0, self.start, self.length).view(self.shape.as_slice())
     }
 }
 
-/// Places one after the other, the range of each run of equal groups, and the length of all.
-fn lay_out(grouped: &[(&Parameter, Group)]) -> (Vec<Slot>, Vec<Piece>, i64) {
-    let mut slots = Vec::new();
-    let mut ranges: Vec<Piece> = Vec::new();
+/// The range of each parameter, one after the other, the range of each group, and the total length.
+fn lay_out(grouped: &[(&Parameter, ParameterGroup)]) -> (Vec<ParameterRange>, Vec<Chunk>, i64) {
+    let mut ranges_of_parameters = Vec::new();
+    let mut ranges: Vec<Chunk> = Vec::new();
     let mut end = 0;
     for &(parameter, group) in grouped {
         let length = parameter.tensor.numel() as i64;
         let padded = (length + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-        slots.push(Slot { name: parameter.name.clone(), shape: parameter.tensor.size(), start: end, length });
+        ranges_of_parameters.push(ParameterRange {
+            name: parameter.name.clone(),
+            shape: parameter.tensor.size(),
+            start: end,
+            length,
+        });
         match ranges.last_mut() {
             Some(range) if range.group == group => range.length += padded,
-            _ => ranges.push(Piece { start: end, length: padded, group }),
+            _ => ranges.push(Chunk { start: end, length: padded, group }),
         }
         end += padded;
     }
-    (slots, ranges, end)
+    (ranges_of_parameters, ranges, end)
 }
 
-fn cut(range: Piece, longest: i64) -> impl Iterator<Item = Piece> {
+fn cut(range: Chunk, longest: i64) -> impl Iterator<Item = Chunk> {
     let mut start = range.start;
     let end = range.start + range.length;
     std::iter::from_fn(move || {
         let length = (end - start).min(longest);
-        let piece = Piece { start, length, group: range.group };
+        let chunk = Chunk { start, length, group: range.group };
         start += length;
-        (length > 0).then_some(piece)
+        (length > 0).then_some(chunk)
     })
 }
 
-fn bind_windows(tensors: &[&Tensor], slots: &[Slot], values: &Tensor, gradients: &Tensor) {
+fn bind_views(
+    tensors: &[&Tensor],
+    ranges_of_parameters: &[ParameterRange],
+    values: &Tensor,
+    gradients: &Tensor,
+) {
     if tensors.is_empty() {
         return;
     }
     tch::no_grad(|| {
-        for (tensor, slot) in tensors.iter().zip(slots) {
-            let mut window = slot.window(values);
-            window.copy_(tensor);
-            tensor.shallow_clone().set_data(&window);
+        for (tensor, range) in tensors.iter().zip(ranges_of_parameters) {
+            let mut view = range.view(values);
+            view.copy_(tensor);
+            tensor.shallow_clone().set_data(&view);
         }
     });
-    // tch cannot set a gradient, but it can give an existing one other memory: the derivative of nothing makes it exist.
+    // tch cannot assign a gradient, but it can replace the data of an existing one: the backward pass of a zero loss
+    // makes them exist.
     let nothing: Vec<Tensor> = tensors.iter().map(|tensor| (*tensor * 0.0).sum(Kind::Float)).collect();
     Tensor::stack(&nothing, 0).sum(Kind::Float).backward();
-    for (tensor, slot) in tensors.iter().zip(slots) {
-        tensor.grad().set_data(&slot.window(gradients));
+    for (tensor, range) in tensors.iter().zip(ranges_of_parameters) {
+        tensor.grad().set_data(&range.view(gradients));
     }
 }
 
@@ -164,8 +175,8 @@ mod tests {
     use crate::parameters::Init;
     use tch::Device;
 
-    fn groups() -> Groups {
-        Groups { weight_decay: 0.1, no_decay: Vec::new(), layer_decay: None }
+    fn groups() -> ParameterGroups {
+        ParameterGroups { weight_decay: 0.1, no_decay: Vec::new(), layer_decay: None }
     }
 
     #[test]
@@ -208,17 +219,17 @@ mod tests {
         let _ = parameters.root().parameter("small", &[3, 5], Init::Ones);
         let flat = FlatParameters::bind(&parameters, &groups());
         let mut end = 0;
-        for piece in flat.pieces() {
-            assert_eq!(piece.start, end);
-            assert!(piece.length <= CPU_PIECE && piece.length % ALIGNMENT == 0);
-            end += piece.length;
+        for chunk in flat.chunks() {
+            assert_eq!(chunk.start, end);
+            assert!(chunk.length <= CPU_CHUNK && chunk.length % ALIGNMENT == 0);
+            end += chunk.length;
         }
         assert_eq!(end as usize, flat.values().numel());
-        let of = |decay| flat.pieces().iter().filter(move |piece| piece.group.weight_decay == decay);
-        assert_eq!(of(0.0).map(|piece| piece.length).sum::<i64>(), 64);
+        let of = |decay| flat.chunks().iter().filter(move |chunk| chunk.group.weight_decay == decay);
+        assert_eq!(of(0.0).map(|chunk| chunk.length).sum::<i64>(), 64);
         assert_eq!(of(0.1).count(), 2);
         assert_eq!(
-            flat.windows(flat.values()).map(|(name, _)| name).collect::<Vec<_>>(),
+            flat.views(flat.values()).map(|(name, _)| name).collect::<Vec<_>>(),
             ["bias", "large", "small"]
         );
     }
@@ -227,6 +238,6 @@ mod tests {
     fn a_network_without_trained_values_is_no_accident() {
         let parameters = Parameters::new(0, Device::Cpu);
         let flat = FlatParameters::bind(&parameters, &groups());
-        assert_eq!((flat.count(), flat.pieces().len()), (0, 0));
+        assert_eq!((flat.count(), flat.chunks().len()), (0, 0));
     }
 }

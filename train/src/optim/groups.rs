@@ -1,10 +1,10 @@
-//! Which parameters decay, and how fast each layer learns.
+//! Parameter groups: weight decay and layer-wise learning-rate decay.
 
 use crate::model::Architecture;
 
-/// The rules of a run, from its configuration.
+/// The parameter groups of a run, from its configuration.
 #[derive(Debug)]
-pub struct Groups {
+pub struct ParameterGroups {
     /// Weight decay of all parameters that decay, at least 0.
     pub weight_decay: f64,
     /// Parameters that do not decay, by their whole name. Biases and other tensors of one axis never do. The authors
@@ -20,32 +20,32 @@ pub struct Groups {
 pub struct LayerDecay {
     /// Factor from one layer to the one before, in (0, 1].
     pub decay: f64,
-    /// Says which layer a name belongs to ([`Architecture::layer_of`]).
+    /// Says which layer a name belongs to ([`Architecture::layer_id`]).
     pub architecture: Architecture,
 }
 
-/// What the optimiser does with one parameter.
+/// Learning rate and weight decay of one parameter.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Group {
+pub struct ParameterGroup {
     /// Factor on the schedule's learning rate.
     pub learning_rate_scale: f64,
     /// Decoupled weight decay.
     pub weight_decay: f64,
 }
 
-impl Groups {
+impl ParameterGroups {
     /// The group of the parameter of that name and shape.
-    pub fn group(&self, name: &str, shape: &[i64]) -> Group {
+    pub fn group(&self, name: &str, shape: &[i64]) -> ParameterGroup {
         let decays =
             shape.len() > 1 && !name.ends_with(".bias") && !self.no_decay.iter().any(|kept| kept == name);
         let learning_rate_scale = self.layer_decay.as_ref().map_or(1.0, |layers| layers.scale(name));
-        Group { learning_rate_scale, weight_decay: if decays { self.weight_decay } else { 0.0 } }
+        ParameterGroup { learning_rate_scale, weight_decay: if decays { self.weight_decay } else { 0.0 } }
     }
 }
 
 impl LayerDecay {
     fn scale(&self, name: &str) -> f64 {
-        let below = self.architecture.layer_count() - 1 - self.architecture.layer_of(name);
+        let below = self.architecture.num_layers() - 1 - self.architecture.layer_id(name);
         libm::pow(self.decay, below as f64)
     }
 }
@@ -55,8 +55,8 @@ mod tests {
     use super::*;
     use crate::model::Preset;
 
-    fn fine_tuning(decay: f64) -> Groups {
-        Groups {
+    fn fine_tuning(decay: f64) -> ParameterGroups {
+        ParameterGroups {
             weight_decay: 0.05,
             no_decay: vec!["pos_embed".into(), "cls_token".into()],
             layer_decay: Some(LayerDecay { decay, architecture: Preset::VitTiny.architecture(32, 4) }),
@@ -95,10 +95,10 @@ mod tests {
         for (name, shape, decays) in cases {
             assert_eq!(fine_tuning(1.0).group(name, shape).weight_decay > 0.0, decays, "{name}");
         }
-        let authors = Groups { weight_decay: 0.05, no_decay: Vec::new(), layer_decay: None };
+        let authors = ParameterGroups { weight_decay: 0.05, no_decay: Vec::new(), layer_decay: None };
         assert_eq!(
             authors.group("cls_token", &[1, 1, 2]),
-            Group { learning_rate_scale: 1.0, weight_decay: 0.05 }
+            ParameterGroup { learning_rate_scale: 1.0, weight_decay: 0.05 }
         );
     }
 }

@@ -4,18 +4,18 @@
 //! the optimiser, the norm of the gradients and the weight average are a few operations, however many layers there are.
 //!
 //! ```no_run
-//! use mimir_train::optim::{AdamW, AdamWOptions, FlatParameters, Groups, Schedule, Shape, clip};
+//! use mimir_train::optim::{AdamW, AdamWOptions, Annealing, FlatParameters, ParameterGroups, Schedule, clip};
 //! use mimir_train::parameters::Parameters;
 //!
 //! # fn loss_of(step: u64) -> tch::Tensor { unimplemented!("{step}") }
 //! let mut parameters = Parameters::new(0, tch::Device::Cpu);
 //! // … build a network on `parameters.root()` …
-//! let groups = Groups { weight_decay: 0.05, no_decay: Vec::new(), layer_decay: None };
+//! let groups = ParameterGroups { weight_decay: 0.05, no_decay: Vec::new(), layer_decay: None };
 //! let flat = FlatParameters::bind(&parameters, &groups);
 //! let mut optimizer = AdamW::new(&flat, AdamWOptions::default());
 //! let peak = Schedule::peak_from_base(1.5e-4, 512);
 //! let schedule =
-//!     Schedule { peak, start: 0.0, minimum: 0.0, warm_up_epochs: 40.0, epochs: 800.0, shape: Shape::Cosine };
+//!     Schedule { peak, start: 0.0, minimum: 0.0, warm_up_epochs: 40.0, epochs: 800.0, annealing: Annealing::Cosine };
 //! for step in 0..1000 {
 //!     flat.zero_gradients();
 //!     loss_of(step).backward();
@@ -35,7 +35,7 @@ pub mod schedule;
 mod tests;
 
 pub use adamw::{AdamW, AdamWOptions};
-pub use ema::{Decay, WeightAverage};
+pub use ema::{EmaDecay, ModelEma};
 pub use flat::FlatParameters;
-pub use groups::{Group, Groups, LayerDecay};
-pub use schedule::{Schedule, Shape};
+pub use groups::{LayerDecay, ParameterGroup, ParameterGroups};
+pub use schedule::{Annealing, Schedule};

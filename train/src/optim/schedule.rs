@@ -1,18 +1,18 @@
-//! Learning rate, and attack strength, over time. Time is a fraction of epochs: step / steps per epoch.
+//! Schedules of learning rate and attack radius. Time is in epochs: step / steps per epoch.
 
 use std::f64::consts::PI;
 
-/// What the learning rate does after the warm-up.
+/// The learning rate after the warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Shape {
+pub enum Annealing {
     /// Half a cosine from the peak to the minimum at the last epoch.
     Cosine,
     /// The peak until the end.
     Constant,
 }
 
-/// A linear warm-up, then [`Shape`] (MAE, `lr_sched.py`), evaluated at every step.
+/// A linear warm-up, then [`Annealing`] (MAE, `lr_sched.py`), evaluated at every step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Schedule {
     /// Rate at the end of the warm-up.
@@ -26,7 +26,7 @@ pub struct Schedule {
     /// Length of the run in epochs.
     pub epochs: f64,
     /// What comes after the warm-up.
-    pub shape: Shape,
+    pub annealing: Annealing,
 }
 
 impl Schedule {
@@ -40,9 +40,9 @@ impl Schedule {
         if epoch < self.warm_up_epochs {
             return self.start + (self.peak - self.start) * epoch / self.warm_up_epochs;
         }
-        match self.shape {
-            Shape::Constant => self.peak,
-            Shape::Cosine => {
+        match self.annealing {
+            Annealing::Constant => self.peak,
+            Annealing::Cosine => {
                 let length = self.epochs - self.warm_up_epochs;
                 let share = if length > 0.0 { (epoch - self.warm_up_epochs) / length } else { 1.0 };
                 // `libm`: the rate, and so the run, is the same on every machine.
@@ -80,7 +80,7 @@ mod tests {
             minimum: 1e-5,
             warm_up_epochs: 40.0,
             epochs: 800.0,
-            shape: Shape::Cosine,
+            annealing: Annealing::Cosine,
         };
         let cases = [
             (0.0, 1e-6),
@@ -95,7 +95,7 @@ mod tests {
         for (epoch, wanted) in cases {
             close(schedule.learning_rate(epoch), wanted);
         }
-        let constant = Schedule { shape: Shape::Constant, ..schedule };
+        let constant = Schedule { annealing: Annealing::Constant, ..schedule };
         close(constant.learning_rate(700.0), 3e-4);
         close(constant.learning_rate(10.0), 1e-6 + 2.99e-4 / 4.0);
     }
@@ -108,7 +108,7 @@ mod tests {
             minimum: 0.1,
             warm_up_epochs: 0.0,
             epochs: 4.0,
-            shape: Shape::Cosine,
+            annealing: Annealing::Cosine,
         };
         close(schedule.learning_rate(0.0), 1.0);
         let short = Schedule { warm_up_epochs: 4.0, ..schedule };

@@ -1,4 +1,4 @@
-//! Optimiser and clipping beside PyTorch (`scripts/reference/optim_fixtures.py`).
+//! Optimizer and clipping compared with PyTorch (`scripts/reference/optim_fixtures.py`).
 
 use serde::Deserialize;
 use tch::{Device, Kind, Tensor};
@@ -60,16 +60,16 @@ fn single(values: &[f64], shape: &[i64]) -> Tensor {
 }
 
 /// Groups that give each parameter of the trace what PyTorch's group gave it.
-fn groups(trace: &Trace) -> Groups {
+fn groups(trace: &Trace) -> ParameterGroups {
     let decays = trace.parameters.iter().map(|p| p.weight_decay).fold(0.0, f64::max);
     let kept = trace.parameters.iter().filter(|p| p.weight_decay == 0.0);
     // 0.65^(3 - layer): class token 0, block 1, head 3.
     let architecture = Architecture { depth: 2, ..Preset::VitTiny.architecture(32, 4) };
     for p in &trace.parameters {
-        let scale = 0.65f64.powi(3 - architecture.layer_of(&p.name) as i32);
+        let scale = 0.65f64.powi(3 - architecture.layer_id(&p.name) as i32);
         assert!((p.scale - scale).abs() < 1e-15, "{}", p.name);
     }
-    Groups {
+    ParameterGroups {
         weight_decay: decays,
         no_decay: kept.map(|p| p.name.clone()).collect(),
         layer_decay: Some(LayerDecay { decay: 0.65, architecture }),
@@ -120,11 +120,11 @@ fn adamw_follows_pytorch_step_for_step() {
                 assert_close(weight, &step.values[j], of_value, &start.name);
                 let of_kind = [&step.exp_avg, &step.exp_avg_sq];
                 for ((kind, moment), wanted) in optimizer.moments().into_iter().zip(of_kind) {
-                    let (_, window) = flat.windows(moment).find(|(name, _)| *name == start.name).unwrap();
+                    let (_, view) = flat.views(moment).find(|(name, _)| *name == start.name).unwrap();
                     let size = wanted[j].iter().fold(0.0f64, |size, wanted| size.max(wanted.abs()));
                     // Terms of both signs cancel in the first moment: relative to the largest.
                     let tolerance = |_| count * 4.0 * EPSILON * size;
-                    assert_close(&window, &wanted[j], tolerance, &format!("{} {kind}", start.name));
+                    assert_close(&view, &wanted[j], tolerance, &format!("{} {kind}", start.name));
                 }
             }
         }
@@ -139,7 +139,7 @@ fn clipping_follows_pytorch() {
         let weights: Vec<Tensor> = (shapes.iter().zip(["a", "b"]))
             .map(|(shape, name)| parameters.root().parameter(name, shape, Init::Zeros))
             .collect();
-        let none = Groups { weight_decay: 0.0, no_decay: Vec::new(), layer_decay: None };
+        let none = ParameterGroups { weight_decay: 0.0, no_decay: Vec::new(), layer_decay: None };
         let flat = FlatParameters::bind(&parameters, &none);
         backward(&weights, &case.gradients);
         assert_norm(clip::clip_gradients(&flat, None), case.norm);
@@ -161,7 +161,7 @@ fn a_norm_that_is_not_finite_is_told_and_changes_nothing() {
     for bad in [f64::NAN, f64::INFINITY] {
         let mut parameters = Parameters::new(0, Device::Cpu);
         let weight = parameters.root().parameter("w", &[2], Init::Ones);
-        let none = Groups { weight_decay: 0.0, no_decay: Vec::new(), layer_decay: None };
+        let none = ParameterGroups { weight_decay: 0.0, no_decay: Vec::new(), layer_decay: None };
         let flat = FlatParameters::bind(&parameters, &none);
         backward(&[weight.shallow_clone()], &[vec![3.0, bad]]);
         assert!(!clip::clip_gradients(&flat, Some(1.0)).is_finite());

@@ -3,32 +3,33 @@
 
 use tch::{Kind, Tensor};
 
-use super::{Skip, Slope, inner};
+use super::estimate::{Estimate, inner};
+use super::skip::SkipReason;
 
 /// Smallest root mean square of the centred entries of a kernel matrix that are still more than rounding: a thousand
 /// times the error of entries near 1 after the four operations of centring.
-const LEAST_SPREAD: f64 = 4e3 * f64::EPSILON;
+const MIN_RMS: f64 = 4e3 * f64::EPSILON;
 
 /// ⟨U_x, U_z⟩ / (‖U_x‖ ‖U_z‖), between −1 and 1, about 0 for independent samples. m ≥ 4.
 ///
 /// U is the kernel matrix centred without its diagonal (Székely and Rizzo 2014): ⟨U_x, U_z⟩ / (m(m − 3)) is the estimate
 /// of Song et al. term by term. Centring is an orthogonal projection, which makes the ratio a cosine and its derivative
 /// by K_z, (Û_x − cos·Û_z) / ‖U_z‖ with Û = U/‖U‖, lie in the range of the projection already.
-pub(super) fn cka_unbiased(kernel_x: &Tensor, kernel_z: &Tensor) -> Result<Slope, Skip> {
+pub(super) fn cka_unbiased(kernel_x: &Tensor, kernel_z: &Tensor) -> Result<Estimate, SkipReason> {
     let (x, _) = direction(kernel_x)?;
     let (z, norm) = direction(kernel_z)?;
     let value = inner(&x, &z);
-    let by_kernel = (x - &value * z) / norm;
-    Ok(Slope { value, by_kernel })
+    let kernel_gradient = (x - &value * z) / norm;
+    Ok(Estimate { value, kernel_gradient })
 }
 
 /// U/‖U‖ and ‖U‖.
-fn direction(kernel: &Tensor) -> Result<(Tensor, f64), Skip> {
+fn direction(kernel: &Tensor) -> Result<(Tensor, f64), SkipReason> {
     let centred = centre_off_diagonal(kernel);
     let norm = centred.norm().double_value(&[]);
-    // Not `<`: a norm that is not a number goes on, to be named as such.
-    if norm <= LEAST_SPREAD * kernel.size()[0] as f64 {
-        return Err(Skip::ConstantKernel);
+    // `<=` is false for a NaN, which is reported later as a non-finite estimate.
+    if norm <= MIN_RMS * kernel.size()[0] as f64 {
+        return Err(SkipReason::ConstantKernel);
     }
     Ok((centred / norm, norm))
 }
@@ -46,7 +47,7 @@ fn centre_off_diagonal(kernel: &Tensor) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::penalty::testing::{check_slope, kernel, largest, normal, vectors};
+    use crate::penalty::testing::{check_gradient, kernel, largest, normal, vectors};
 
     /// Equation 5 of Song et al.: [tr(K̃L̃) + 1ᵀK̃1·1ᵀL̃1/((m−1)(m−2)) − 2/(m−2)·1ᵀK̃L̃1] / (m(m−3)).
     fn song(kernel_x: &Tensor, kernel_z: &Tensor) -> f64 {
@@ -88,23 +89,23 @@ mod tests {
     }
 
     #[test]
-    fn slope_is_the_derivative() {
-        check_slope(|x, z| cka_unbiased(x, z).unwrap());
+    fn the_gradient_is_the_derivative() {
+        check_gradient(|x, z| cka_unbiased(x, z).unwrap());
     }
 
     #[test]
     fn an_argument_with_itself_gives_one_and_no_slope() {
         let (x, _) = vectors();
         let kernel = kernel(&x, 1.0);
-        let slope = cka_unbiased(&kernel, &kernel).unwrap();
-        assert!((slope.value.double_value(&[]) - 1.0).abs() < 1e-12);
-        assert!(largest(&slope.by_kernel.abs()) < 1e-12);
+        let estimate = cka_unbiased(&kernel, &kernel).unwrap();
+        assert!((estimate.value.double_value(&[]) - 1.0).abs() < 1e-12);
+        assert!(largest(&estimate.kernel_gradient.abs()) < 1e-12);
     }
 
     #[test]
     fn a_kernel_that_is_constant_up_to_rounding_is_named() {
         let (x, z) = vectors();
         let flat = cka_unbiased(&kernel(&x, 1.0), &kernel(&z, 1e-14));
-        assert!(matches!(flat, Err(Skip::ConstantKernel)));
+        assert!(matches!(flat, Err(SkipReason::ConstantKernel)));
     }
 }

@@ -2,19 +2,19 @@
 
 use tch::Tensor;
 
-use super::{Slope, centre, inner};
+use super::estimate::{Estimate, centre, inner};
 
 /// (m − 1)⁻² tr(K H L H), not negative. m ≥ 2. Its derivative by L is H K H (m − 1)⁻².
-pub(super) fn hsic(kernel_x: &Tensor, kernel_z: &Tensor) -> Slope {
+pub(super) fn hsic(kernel_x: &Tensor, kernel_z: &Tensor) -> Estimate {
     let others = (kernel_x.size()[0] - 1) as f64;
-    let by_kernel = centre(kernel_x) / (others * others);
-    Slope { value: inner(&by_kernel, kernel_z), by_kernel }
+    let kernel_gradient = centre(kernel_x) / (others * others);
+    Estimate { value: inner(&kernel_gradient, kernel_z), kernel_gradient }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::penalty::testing::{check_slope, kernel, vectors};
+    use crate::penalty::testing::{check_gradient, kernel, vectors};
 
     #[test]
     fn values_are_those_of_equation_25() {
@@ -26,7 +26,7 @@ mod tests {
     }
 
     #[test]
-    fn slope_is_the_derivative() {
-        check_slope(hsic);
+    fn the_gradient_is_the_derivative() {
+        check_gradient(hsic);
     }
 }

@@ -2,15 +2,15 @@
 
 use tch::{Kind, Tensor};
 
-use super::distance::Rows;
-use super::{Argument, Skip};
+use super::distance::CentredRows;
+use super::skip::{Argument, SkipReason};
 
 /// Neighbours that set a width (Yu et al., "Deep deterministic information bottleneck", 2021).
 const NEIGHBOURS: i64 = 10;
 
 /// How wide a Gaussian kernel is. A width taken from the data is a constant of the batch: no gradient passes through it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Width {
+pub(super) enum Bandwidth {
     /// exp(−‖a − b‖² / (2σ²d)), d the number of columns: σ is a root mean squared difference of coordinates.
     PerCoordinate(f64),
     /// exp(−‖a − b‖² / s²).
@@ -31,30 +31,30 @@ pub(super) struct Kernel {
 
 impl Kernel {
     /// The kernel of rows that differ; `argument` is for the reason where there is none. m ≥ 2.
-    pub(super) fn new(rows: &Rows, width: Width, argument: Argument) -> Result<Self, Skip> {
+    pub(super) fn new(rows: &CentredRows, width: Bandwidth, argument: Argument) -> Result<Self, SkipReason> {
         let distances = rows.squared_distances();
         let farthest = distances.max().double_value(&[]);
         if !farthest.is_finite() {
-            return Err(Skip::NonFiniteInput(argument));
+            return Err(SkipReason::NonFiniteInput(argument));
         }
         if farthest == 0.0 {
-            return Err(Skip::EqualRows(argument));
+            return Err(SkipReason::EqualRows(argument));
         }
         let rate = match width {
-            Width::PerCoordinate(sigma) => 0.5 / (sigma * sigma * rows.columns() as f64),
-            Width::Distance(sigma) => 1.0 / (sigma * sigma),
-            Width::Median => 0.5 / median(&distances),
-            Width::TenNearest => 1.0 / ten_nearest(&distances).powi(2),
+            Bandwidth::PerCoordinate(sigma) => 0.5 / (sigma * sigma * rows.columns() as f64),
+            Bandwidth::Distance(sigma) => 1.0 / (sigma * sigma),
+            Bandwidth::Median => 0.5 / median(&distances),
+            Bandwidth::TenNearest => 1.0 / ten_nearest(&distances).powi(2),
         };
         if !rate.is_finite() {
-            return Err(Skip::ZeroWidth(argument));
+            return Err(SkipReason::ZeroWidth(argument));
         }
         Ok(Self { matrix: (distances * -rate).exp(), rate })
     }
 
     /// From the derivative by K `[m, m]`, that by the squared distances.
-    pub(super) fn by_distance(&self, slope: &Tensor) -> Tensor {
-        slope * &self.matrix * -self.rate
+    pub(super) fn distance_gradient(&self, kernel_gradient: &Tensor) -> Tensor {
+        kernel_gradient * &self.matrix * -self.rate
     }
 }
 

@@ -2,21 +2,22 @@
 
 use tch::{Kind, Tensor};
 
-use super::{Skip, Slope, centre, inner};
+use super::estimate::{Estimate, centre, inner};
+use super::skip::SkipReason;
 
-/// tr(R_x R_z) with R = A (A + cI)⁻¹, A = H K H and c = `epsilon`·m, between 0 and m − 1. The authors centre K on one side
-/// only, which gives the same trace.
+/// tr(R_x R_z) with R = A (A + cI)⁻¹, A = H K H and c = `epsilon`·m, between 0 and m − 1. The authors centre K on one
+/// side only, which gives the same trace.
 ///
 /// The derivative by A_z is c (A_z + cI)⁻¹ R_x (A_z + cI)⁻¹. That by K_z is H times this times H, which is the same: all
 /// three factors map the constant vector to a multiple of itself, and R_x maps it to 0.
-pub(super) fn nhsic(kernel_x: &Tensor, kernel_z: &Tensor, epsilon: f64) -> Result<Slope, Skip> {
+pub(super) fn nhsic(kernel_x: &Tensor, kernel_z: &Tensor, epsilon: f64) -> Result<Estimate, SkipReason> {
     let ridge = epsilon * kernel_z.size()[0] as f64;
     let x = Smoother::new(kernel_x, ridge)?;
     let z = Smoother::new(kernel_z, ridge)?;
     let value = inner(&x.matrix, &z.matrix);
     let half = z.solve(&x.matrix)?; // (A_z + cI)⁻¹ R_x
-    let by_kernel = z.solve(&half.tr())? * ridge;
-    Ok(Slope { value, by_kernel })
+    let kernel_gradient = z.solve(&half.tr())? * ridge;
+    Ok(Estimate { value, kernel_gradient })
 }
 
 /// R = A (A + cI)⁻¹, the smoother matrix of kernel ridge regression.
@@ -28,37 +29,38 @@ struct Smoother {
 }
 
 impl Smoother {
-    fn new(kernel: &Tensor, ridge: f64) -> Result<Self, Skip> {
+    fn new(kernel: &Tensor, ridge: f64) -> Result<Self, SkipReason> {
         let centred = centre(kernel);
         let m = centred.size()[0];
         let regular = &centred + Tensor::eye(m, (Kind::Double, kernel.device())) * ridge;
-        let (factor, info) = regular.f_linalg_cholesky_ex(false, false).map_err(|_| Skip::Factorisation)?;
+        let (factor, info) =
+            regular.f_linalg_cholesky_ex(false, false).map_err(|_| SkipReason::Factorisation)?;
         if info.int64_value(&[]) != 0 {
-            return Err(Skip::Factorisation);
+            return Err(SkipReason::Factorisation);
         }
         let matrix = solve(&factor, &centred)?;
         Ok(Self { matrix, factor })
     }
 
-    fn solve(&self, right: &Tensor) -> Result<Tensor, Skip> {
+    fn solve(&self, right: &Tensor) -> Result<Tensor, SkipReason> {
         solve(&self.factor, right)
     }
 }
 
-fn solve(factor: &Tensor, right: &Tensor) -> Result<Tensor, Skip> {
-    right.f_cholesky_solve(factor, false).map_err(|_| Skip::Factorisation)
+fn solve(factor: &Tensor, right: &Tensor) -> Result<Tensor, SkipReason> {
+    right.f_cholesky_solve(factor, false).map_err(|_| SkipReason::Factorisation)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::penalty::testing::{check_slope, kernel, largest, vectors};
+    use crate::penalty::testing::{check_gradient, kernel, largest, vectors};
 
     #[test]
     fn value_is_that_of_the_authors_code() {
         let (x, z) = vectors();
-        let slope = nhsic(&kernel(&x, 0.02 / 3.0), &kernel(&z, 0.01), 1e-5).unwrap();
-        let value = slope.value.double_value(&[]);
+        let estimate = nhsic(&kernel(&x, 0.02 / 3.0), &kernel(&z, 0.01), 1e-5).unwrap();
+        let value = estimate.value.double_value(&[]);
         // scripts/reference/penalty_fixtures.py
         assert!((value - 2.585_554_169_052_464).abs() < 1e-11, "{value}");
     }
@@ -78,15 +80,15 @@ mod tests {
     }
 
     #[test]
-    fn slope_is_the_derivative() {
-        check_slope(|x, z| nhsic(x, z, 1e-3).unwrap());
+    fn the_gradient_is_the_derivative() {
+        check_gradient(|x, z| nhsic(x, z, 1e-3).unwrap());
     }
 
     #[test]
-    fn slope_needs_no_centring() {
+    fn the_gradient_needs_no_centring() {
         let (x, z) = vectors();
-        let slope = nhsic(&kernel(&x, 0.3), &kernel(&z, 0.3), 1e-3).unwrap().by_kernel;
-        assert!(largest(&(centre(&slope) - &slope).abs()) < 1e-10);
+        let kernel_gradient = nhsic(&kernel(&x, 0.3), &kernel(&z, 0.3), 1e-3).unwrap().kernel_gradient;
+        assert!(largest(&(centre(&kernel_gradient) - &kernel_gradient).abs()) < 1e-10);
     }
 
     #[test]
@@ -100,6 +102,6 @@ mod tests {
     #[test]
     fn what_is_no_kernel_is_not_factorised() {
         let negative = Tensor::eye(4, (Kind::Double, tch::Device::Cpu)) * -1.0;
-        assert!(matches!(nhsic(&negative, &negative, 1e-5), Err(Skip::Factorisation)));
+        assert!(matches!(nhsic(&negative, &negative, 1e-5), Err(SkipReason::Factorisation)));
     }
 }

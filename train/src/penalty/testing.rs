@@ -1,8 +1,8 @@
-//! What the tests of the estimators share.
+//! Helpers of the tests of the estimators.
 
 use tch::{Kind, Tensor};
 
-use super::Slope;
+use super::estimate::Estimate;
 use crate::random;
 
 /// X `[4, 3]` and Z `[4, 2]`, float64: samples small enough to compute all estimates by hand.
@@ -32,11 +32,11 @@ pub(super) fn largest(tensor: &Tensor) -> f64 {
 }
 
 /// Compares the derivative by every off-diagonal pair of entries with a central difference.
-pub(super) fn check_slope(statistic: impl Fn(&Tensor, &Tensor) -> Slope) {
+pub(super) fn check_gradient(statistic: impl Fn(&Tensor, &Tensor) -> Estimate) {
     let (x, z) = vectors();
     let (kernel_x, kernel_z) = (kernel(&x, 0.7), kernel(&z, 0.4));
-    let slope = statistic(&kernel_x, &kernel_z).by_kernel;
-    assert!(largest(&(&slope - slope.tr()).abs()) < 1e-9, "not symmetric");
+    let kernel_gradient = statistic(&kernel_x, &kernel_z).kernel_gradient;
+    assert!(largest(&(&kernel_gradient - kernel_gradient.tr()).abs()) < 1e-9, "not symmetric");
     let step = 1e-5;
     for (i, j) in [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)] {
         let value = |step: f64| {
@@ -47,7 +47,7 @@ pub(super) fn check_slope(statistic: impl Fn(&Tensor, &Tensor) -> Slope) {
             statistic(&kernel_x, &moved).value.double_value(&[])
         };
         let difference = (value(step) - value(-step)) / (2.0 * step);
-        let closed = slope.double_value(&[i, j]) + slope.double_value(&[j, i]);
+        let closed = kernel_gradient.double_value(&[i, j]) + kernel_gradient.double_value(&[j, i]);
         // The cut-off of a central difference goes with step², rounding with 1e-16/step.
         assert!((difference - closed).abs() < 1e-6 * closed.abs().max(1.0), "{i} {j}: {difference} {closed}");
     }

@@ -1,28 +1,31 @@
 //! Line charts as SVG, and the curves of runs.
 //!
-//! A [`Figure`] is a column of panels; each has its axes, its legend and its series. Files are text without scripts, with
-//! a title and a description for screen readers, and readable on light and dark pages.
+//! A [`Figure`] is a column of panels; each has its axes, its legend and its series. Files have no scripts, and a title
+//! and a description for screen readers.
 //!
 //! ```
-//! use mimir_train::plot::{Axis, Dash, Figure, Panel, Series};
+//! use mimir_train::plot::{Figure, Panel, Scale, Series, Stroke};
 //!
 //! let points = (0..50).map(|step| (f64::from(step), 1.0 / f64::from(step + 1))).collect();
-//! let series = Series { name: "loss".into(), points, colour: 0, dash: Dash::Solid };
+//! let series = Series { name: "loss".into(), points, colour: 0, stroke: Stroke::Solid };
 //! let panel = Panel {
 //!     title: String::new(),
-//!     x: Axis::linear("step"),
-//!     y: Axis::log("loss"),
+//!     x_label: "step".into(),
+//!     y_label: "loss".into(),
+//!     y_scale: Scale::Log,
 //!     series: vec![series],
 //! };
 //! let figure = Figure { title: "A run".into(), description: "Loss by step.".into(), panels: vec![panel] };
-//! assert!(figure.svg().starts_with("<svg "));
+//! assert!(figure.svg()?.starts_with("<svg "));
+//! # Ok::<(), mimir_train::plot::PlotError>(())
 //! ```
 
+mod draw;
+mod error;
 mod figure;
+mod legend;
 mod log;
 pub mod runs;
-mod scale;
-mod svg;
 
-pub use self::figure::{Dash, Figure, Panel, Series};
-pub use self::scale::{Axis, Scale};
+pub use self::error::PlotError;
+pub use self::figure::{Figure, Panel, Scale, Series, Stroke};

@@ -4,55 +4,29 @@
 //! `{"kind":"epoch","epoch":…,"train_loss":…,"clean_accuracy":…,"robust_accuracy":…}`, accuracies as fractions.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::path::{Path, PathBuf};
 
-use super::figure::{Dash, Figure, Panel, Series};
+use super::error::PlotError;
+use super::figure::{Figure, Panel, Scale, Series, Stroke};
 use super::log::{EpochLine, RunLog, StepLine};
-use super::scale::Axis;
 
 /// Most points of a curve; more are averaged.
 const POINTS: usize = 400;
 /// A loss that falls by so much is drawn on a logarithmic axis.
 const LOG_RATIO: f64 = 30.0;
 
-/// Why there is no plot.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PlotError {
-    /// No run was named.
-    #[error("no run to plot: name at least one run folder")]
-    NoRun,
-    /// The log could not be read.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The log.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// A line of a log is not what the format says, and not an unfinished last one.
-    #[error("{}, line {line}: {source}", path.display())]
-    Line {
-        /// The log.
-        path: PathBuf,
-        /// Number of the line, from 1.
-        line: usize,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-    /// A log has nothing that could be drawn.
-    #[error("{}: no line of kind `step` or `epoch` yet", path.display())]
-    Empty {
-        /// The run folder.
-        path: PathBuf,
-    },
+/// The curves of one or more runs as one SVG file.
+///
+/// # Errors
+/// A log that cannot be read or has nothing to plot.
+pub fn draw(runs: &[PathBuf]) -> Result<String, PlotError> {
+    figure(runs)?.svg()
 }
 
-/// The curves of one or more runs as one SVG file: loss by step, penalty by step where there is one, accuracy by epoch
+/// The curves of one or more runs: loss by step, penalty by step where there is one, accuracy by epoch
 /// where it was measured. A colour stands for a run; dashes for robust accuracy. A curve of many steps is averaged down
 /// to four hundred points.
-pub fn draw(runs: &[PathBuf]) -> Result<String, PlotError> {
+fn figure(runs: &[PathBuf]) -> Result<Figure, PlotError> {
     if runs.is_empty() {
         return Err(PlotError::NoRun);
     }
@@ -65,7 +39,7 @@ pub fn draw(runs: &[PathBuf]) -> Result<String, PlotError> {
         _ => (format!("{} runs", named.len()), format!("{} runs", named.len())),
     };
     let description = format!("Training curves of {shown}: {}.", panel_titles(&panels));
-    Ok(Figure { title, description, panels }.svg())
+    Ok(Figure { title, description, panels })
 }
 
 fn read(path: &Path) -> Result<RunLog, PlotError> {
@@ -91,7 +65,7 @@ fn names(runs: &[PathBuf]) -> Vec<String> {
 
 fn panel_titles(panels: &[Panel]) -> String {
     let titles: Vec<String> =
-        panels.iter().map(|panel| format!("{} by {}", panel.title.to_lowercase(), panel.x.label)).collect();
+        panels.iter().map(|panel| format!("{} by {}", panel.title.to_lowercase(), panel.x_label)).collect();
     titles.join(", ")
 }
 
@@ -99,7 +73,7 @@ fn panel_titles(panels: &[Panel]) -> String {
 fn loss(runs: &[(String, RunLog)]) -> Option<Panel> {
     let by_step = by_step(runs, |line| line.loss);
     let (x, series) = if by_step.is_empty() {
-        ("epoch", by_epoch(runs, |line| line.train_loss, "", Dash::Solid))
+        ("epoch", by_epoch(runs, |line| line.train_loss, "", Stroke::Solid))
     } else {
         ("step", by_step)
     };
@@ -112,13 +86,12 @@ fn penalty(runs: &[(String, RunLog)]) -> Option<Panel> {
 
 fn accuracy(runs: &[(String, RunLog)]) -> Option<Panel> {
     let percent = |fraction: Option<f64>| fraction.map(|fraction| 100.0 * fraction);
-    let clean = by_epoch(runs, |line| percent(line.clean_accuracy), " clean", Dash::Solid);
-    let robust = by_epoch(runs, |line| percent(line.robust_accuracy), " robust", Dash::Dashed);
+    let clean = by_epoch(runs, |line| percent(line.clean_accuracy), " clean", Stroke::Solid);
+    let robust = by_epoch(runs, |line| percent(line.robust_accuracy), " robust", Stroke::Dashed);
     let mut series: Vec<Series> = clean.into_iter().chain(robust).collect();
     // Both curves of a run side by side in the legend.
     series.sort_by_key(|series| series.colour);
-    let panel = panel("Accuracy", "epoch", "accuracy, %", series)?;
-    Some(Panel { y: Axis::linear(panel.y.label), ..panel })
+    Some(Panel { y_scale: Scale::Linear, ..panel("Accuracy", "epoch", "accuracy, %", series)? })
 }
 
 /// A panel of the series, if there are any.
@@ -130,23 +103,23 @@ fn panel(title: &str, x: &str, y: &str, series: Vec<Series>) -> Option<Panel> {
     let (low, high) = values
         .filter(|value| value.is_finite())
         .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
-    let y = if low > 0.0 && high > LOG_RATIO * low { Axis::log(y) } else { Axis::linear(y) };
-    Some(Panel { title: title.to_owned(), x: Axis::linear(x), y, series })
+    let y_scale = if low > 0.0 && high > LOG_RATIO * low { Scale::Log } else { Scale::Linear };
+    Some(Panel { title: title.to_owned(), x_label: x.to_owned(), y_label: y.to_owned(), y_scale, series })
 }
 
 fn by_step(runs: &[(String, RunLog)], value: impl Fn(&StepLine) -> Option<f64>) -> Vec<Series> {
     let curve = |log: &RunLog| log.steps.iter().map(|(step, line)| (*step, value(line))).collect();
-    curves(runs, curve, "", Dash::Solid)
+    curves(runs, curve, "", Stroke::Solid)
 }
 
 fn by_epoch(
     runs: &[(String, RunLog)],
     value: impl Fn(&EpochLine) -> Option<f64>,
     suffix: &str,
-    dash: Dash,
+    stroke: Stroke,
 ) -> Vec<Series> {
     let curve = |log: &RunLog| log.epochs.iter().map(|(epoch, line)| (*epoch, value(line))).collect();
-    curves(runs, curve, suffix, dash)
+    curves(runs, curve, suffix, stroke)
 }
 
 /// One series for each run that has the value at all.
@@ -154,13 +127,18 @@ fn curves(
     runs: &[(String, RunLog)],
     curve: impl Fn(&RunLog) -> Vec<(u64, Option<f64>)>,
     suffix: &str,
-    dash: Dash,
+    stroke: Stroke,
 ) -> Vec<Series> {
     let mut series = Vec::new();
     for (colour, (name, log)) in runs.iter().enumerate() {
         let points = curve(log);
         if points.iter().any(|point| point.1.is_some()) {
-            series.push(Series { name: format!("{name}{suffix}"), points: averaged(&points), colour, dash });
+            series.push(Series {
+                name: format!("{name}{suffix}"),
+                points: averaged(&points),
+                colour,
+                stroke,
+            });
         }
     }
     series
@@ -199,10 +177,8 @@ mod tests {
     fn panels_are_those_that_have_data() {
         let root = tempfile::tempdir().unwrap();
         let headings = |folder: PathBuf| {
-            let svg = draw(&[folder]).unwrap();
-            let headings = svg.split("class=\"ink heading\"").skip(1);
-            let text = headings.map(|rest| rest.split(['>', '<']).nth(1).unwrap().to_owned());
-            text.collect::<Vec<_>>().join(" ")
+            let panels = figure(&[folder]).unwrap().panels;
+            panels.into_iter().map(|panel| panel.title).collect::<Vec<_>>().join(" ")
         };
         let epoch = "{\"kind\":\"epoch\",\"epoch\":1,\"train_loss\":0.5,\"robust_accuracy\":0.25}\n";
         let penalty = "{\"kind\":\"step\",\"step\":9,\"loss\":1,\"penalty\":30}\n";
@@ -221,15 +197,21 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let epoch = "{\"kind\":\"epoch\",\"epoch\":1,\"clean_accuracy\":0.5,\"robust_accuracy\":0.25}\n";
         let (a, b) = (run(root.path(), "a<1>", epoch), run(root.path(), "b", epoch));
-        let svg = draw(&[a.clone(), b]).unwrap();
-        for name in ["a&lt;1&gt; clean", "a&lt;1&gt; robust", "b clean", "b robust"] {
-            assert!(svg.contains(&format!("<title>{name}</title>")), "{name}");
-        }
-        assert!(svg.contains("series colour1 dashed"));
+        let series = |runs: &[PathBuf]| figure(runs).unwrap().panels[0].series.clone();
+        let found = series(&[a.clone(), b]);
+        let found: Vec<_> = found.iter().map(|one| (one.name.as_str(), one.colour, one.stroke)).collect();
+        assert_eq!(
+            found,
+            [
+                ("a<1> clean", 0, Stroke::Solid),
+                ("a<1> robust", 0, Stroke::Dashed),
+                ("b clean", 1, Stroke::Solid),
+                ("b robust", 1, Stroke::Dashed),
+            ]
+        );
         // The same name twice: whole paths.
         let other = run(&root.path().join("x"), "a<1>", epoch);
-        let svg = draw(&[a, other]).unwrap();
-        assert!(svg.contains("/x/a&lt;1&gt; clean"), "{svg}");
+        assert!(series(&[a, other])[2].name.ends_with("/x/a<1> clean"));
     }
 
     #[test]
@@ -246,11 +228,12 @@ mod tests {
     #[test]
     fn a_loss_over_decades_is_drawn_on_a_log_axis() {
         let points = |last: f64| vec![(0.0, 1.0), (1.0, last)];
-        let series =
-            |last| vec![Series { name: String::new(), points: points(last), colour: 0, dash: Dash::Solid }];
-        assert_eq!(panel("", "", "", series(0.01)).unwrap().y, Axis::log(""));
-        assert_eq!(panel("", "", "", series(0.1)).unwrap().y, Axis::linear(""));
-        assert_eq!(panel("", "", "", series(-1.0)).unwrap().y, Axis::linear(""));
+        let series = |last| {
+            vec![Series { name: String::new(), points: points(last), colour: 0, stroke: Stroke::Solid }]
+        };
+        assert_eq!(panel("", "", "", series(0.01)).unwrap().y_scale, Scale::Log);
+        assert_eq!(panel("", "", "", series(0.1)).unwrap().y_scale, Scale::Linear);
+        assert_eq!(panel("", "", "", series(-1.0)).unwrap().y_scale, Scale::Linear);
     }
 
     #[test]

@@ -20,12 +20,12 @@ struct Event {
     wall_time: f64,
     #[prost(int64, tag = "2")]
     step: i64,
-    #[prost(oneof = "What", tags = "3, 5, 7")]
-    what: Option<What>,
+    #[prost(oneof = "EventContent", tags = "3, 5, 7")]
+    content: Option<EventContent>,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
-enum What {
+enum EventContent {
     #[prost(string, tag = "3")]
     FileVersion(String),
     #[prost(message, tag = "5")]
@@ -55,7 +55,7 @@ struct SessionLog {
     status: i32,
 }
 
-/// An open event file. What was not [flushed](Self::flush) is lost when the process is killed.
+/// An open event file. Events that were not [flushed](Self::flush) are lost if the process is killed.
 #[derive(Debug)]
 pub struct Events {
     path: PathBuf,
@@ -70,14 +70,14 @@ impl Events {
     /// [`RunError::Io`].
     pub fn open(folder: &Path, step: u64) -> Result<Self, RunError> {
         // Read in the order of names: time first, then a number for parts that began in one second.
-        let earlier = count_event_files(folder).map_err(RunError::at(folder))?;
+        let earlier = count_event_files(folder).map_err(RunError::io(folder))?;
         let path = folder.join(format!("{PREFIX}{:010}.mimir.{earlier:04}", unix_seconds() as u64));
         let file =
-            OpenOptions::new().create_new(true).write(true).open(&path).map_err(RunError::at(&path))?;
+            OpenOptions::new().create_new(true).write(true).open(&path).map_err(RunError::io(&path))?;
         let mut events = Self { path, file: BufWriter::new(file) };
-        events.write(0, What::FileVersion(FILE_VERSION.to_owned()))?;
+        events.write(0, EventContent::FileVersion(FILE_VERSION.to_owned()))?;
         if earlier > 0 {
-            events.write(step + 1, What::SessionLog(SessionLog { status: 1 }))?;
+            events.write(step + 1, EventContent::SessionLog(SessionLog { status: 1 }))?;
         }
         events.flush()?;
         Ok(events)
@@ -89,20 +89,20 @@ impl Events {
     /// [`RunError::Io`].
     pub fn scalar(&mut self, tag: &str, step: u64, value: f64) -> Result<(), RunError> {
         let scalar = Scalar { tag: tag.to_owned(), simple_value: value as f32 };
-        self.write(step, What::Summary(Summary { value: vec![scalar] }))
+        self.write(step, EventContent::Summary(Summary { value: vec![scalar] }))
     }
 
-    /// Hands everything to the operating system.
+    /// Writes buffered events to the file.
     ///
     /// # Errors
     /// [`RunError::Io`].
     pub fn flush(&mut self) -> Result<(), RunError> {
-        self.file.flush().map_err(RunError::at(&self.path))
+        self.file.flush().map_err(RunError::io(&self.path))
     }
 
-    fn write(&mut self, step: u64, what: What) -> Result<(), RunError> {
-        let event = Event { wall_time: unix_seconds(), step: step as i64, what: Some(what) };
-        write_record(&mut self.file, &event.encode_to_vec()).map_err(RunError::at(&self.path))
+    fn write(&mut self, step: u64, content: EventContent) -> Result<(), RunError> {
+        let event = Event { wall_time: unix_seconds(), step: step as i64, content: Some(content) };
+        write_record(&mut self.file, &event.encode_to_vec()).map_err(RunError::io(&self.path))
     }
 }
 
@@ -162,8 +162,8 @@ mod tests {
     #[test]
     fn a_scalar_is_these_bytes() {
         let scalar = Scalar { tag: "loss".to_owned(), simple_value: 0.5 };
-        let what = What::Summary(Summary { value: vec![scalar] });
-        let event = Event { wall_time: 1.0, step: 300, what: Some(what) };
+        let content = EventContent::Summary(Summary { value: vec![scalar] });
+        let event = Event { wall_time: 1.0, step: 300, content: Some(content) };
         let mut found = Vec::new();
         write_record(&mut found, &event.encode_to_vec()).unwrap();
         let mut wanted = vec![27, 0, 0, 0, 0, 0, 0, 0];
@@ -210,11 +210,15 @@ mod tests {
             fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
         names.sort();
         assert_eq!(names.len(), 2);
-        let version = |event: &Event| event.what == Some(What::FileVersion(FILE_VERSION.to_owned()));
+        let version =
+            |event: &Event| event.content == Some(EventContent::FileVersion(FILE_VERSION.to_owned()));
         let (before, after) = (read(&names[0]), read(&names[1]));
         assert!(version(&before[0]) && version(&after[0]));
         assert_eq!(before[1].step, 5);
-        assert_eq!((after[1].step, &after[1].what), (4, &Some(What::SessionLog(SessionLog { status: 1 }))));
+        assert_eq!(
+            (after[1].step, &after[1].content),
+            (4, &Some(EventContent::SessionLog(SessionLog { status: 1 })))
+        );
         assert_eq!(after[2].step, 4);
     }
 }

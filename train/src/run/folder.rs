@@ -15,7 +15,7 @@ const LOCK: &str = "lock";
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    // Never read: closing it ends the lock, as does the death of the process.
+    // Never read: the lock ends when the file is closed or the process ends.
     _lock: File,
 }
 
@@ -25,14 +25,14 @@ impl RunFolder {
     /// # Errors
     /// [`RunError::NotEmpty`], [`RunError::Locked`], [`RunError::Io`].
     pub fn create(path: &Path, config: &str) -> Result<Self, RunError> {
-        fs::create_dir_all(path).map_err(RunError::at(path))?;
-        // Before the lock, so that nothing is left in a folder that is somebody's; and once we alone can write.
+        fs::create_dir_all(path).map_err(RunError::io(path))?;
+        // Checked before locking, so that no lock file is left in a foreign folder, and again under the lock.
         expect_empty(path)?;
         let folder = Self { path: path.to_owned(), _lock: lock(path)? };
         expect_empty(path)?;
         let file = path.join(CONFIG);
-        write_atomically(&file, RunError::at(&file), |sink| {
-            sink.write_all(config.as_bytes()).map_err(RunError::at(&file))
+        write_atomically(&file, RunError::io(&file), |sink| {
+            sink.write_all(config.as_bytes()).map_err(RunError::io(&file))
         })?;
         Ok(folder)
     }
@@ -53,7 +53,7 @@ impl RunFolder {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(RunError::NothingToResume { path: path.to_owned() });
             }
-            Err(error) => return Err(RunError::at(&file)(error)),
+            Err(error) => return Err(RunError::io(&file)(error)),
         };
         let differences = differences(&before, config, may_differ)?;
         if !differences.is_empty() {
@@ -97,8 +97,8 @@ impl RunFolder {
 }
 
 fn expect_empty(path: &Path) -> Result<(), RunError> {
-    for entry in fs::read_dir(path).map_err(RunError::at(path))? {
-        if entry.map_err(RunError::at(path))?.file_name() != LOCK {
+    for entry in fs::read_dir(path).map_err(RunError::io(path))? {
+        if entry.map_err(RunError::io(path))?.file_name() != LOCK {
             return Err(RunError::NotEmpty { path: path.to_owned() });
         }
     }
@@ -108,11 +108,11 @@ fn expect_empty(path: &Path) -> Result<(), RunError> {
 fn lock(path: &Path) -> Result<File, RunError> {
     let name = path.join(LOCK);
     let options = OpenOptions::new().create(true).truncate(false).write(true).open(&name);
-    let file = options.map_err(RunError::at(&name))?;
+    let file = options.map_err(RunError::io(&name))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(RunError::Locked { path: path.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(RunError::at(&name)(error)),
+        Err(TryLockError::Error(error)) => Err(RunError::io(&name)(error)),
     }
 }
 
@@ -131,7 +131,7 @@ mod tests {
         assert!(!run.has_state());
         drop(run);
         let error = RunFolder::create(&path, CONFIG_TEXT).unwrap_err().to_string();
-        assert!(error.contains("is not empty: give --resume"), "{error}");
+        assert!(error.contains("is not empty: use --resume"), "{error}");
 
         let foreign = folder.path().join("foreign");
         fs::create_dir(&foreign).unwrap();

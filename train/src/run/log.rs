@@ -1,8 +1,8 @@
 //! `log.jsonl`: one JSON object for each event of a run, in the order in which they happened.
 //!
 //! Every line has `kind` and `time` (Unix seconds). Kinds that the trainers write: `start`, `resume`, `step`, `epoch`,
-//! `end`, `error`. A line that belongs to a step has `step`, the number of steps that are done. A number that is not finite
-//! is written as `null`.
+//! `end`, `error`. A line that belongs to a step has `step`, the number of steps that are done. A number that is not
+//! finite is written as `null`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -32,41 +32,41 @@ struct Line<'a, T: Serialize> {
 
 impl Log {
     pub(super) fn open(path: PathBuf) -> Result<Self, RunError> {
-        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(RunError::at(&path))?;
+        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(RunError::io(&path))?;
         Ok(Self { path, file })
     }
 
     /// Appends one line. `fields` is a struct or a map. When this returns, the line survives the death of the process.
     ///
     /// Lines of a step are to be written before a state of that step is saved: then a run that is killed and resumed
-    /// tells each step once.
+    /// logs each step once.
     ///
     /// # Errors
     /// [`RunError::Io`].
     pub fn write(&mut self, kind: &str, fields: &impl Serialize) -> Result<(), RunError> {
         let line = Line { kind, time: unix_seconds(), fields };
-        let mut bytes = serde_json::to_vec(&line).map_err(|error| RunError::at(&self.path)(error.into()))?;
+        let mut bytes = serde_json::to_vec(&line).map_err(|error| RunError::io(&self.path)(error.into()))?;
         bytes.push(b'\n');
-        self.file.write_all(&bytes).map_err(RunError::at(&self.path))
+        self.file.write_all(&bytes).map_err(RunError::io(&self.path))
     }
 
     /// Drops what a run wrote after the state that it is resumed from: lines of a later step than `step`, and a last
     /// line that was cut off.
     ///
     /// # Errors
-    /// [`RunError::Io`], [`RunError::Log`] for a line in the middle that is no JSON object.
+    /// [`RunError::Io`], [`RunError::Log`] for a line other than the last that is not a JSON object.
     pub fn cut_after(&mut self, step: u64) -> Result<(), RunError> {
-        let bytes = fs::read(&self.path).map_err(RunError::at(&self.path))?;
+        let bytes = fs::read(&self.path).map_err(RunError::io(&self.path))?;
         let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
         let mut kept = Vec::new();
         for (number, line) in bytes[..whole].split_inclusive(|&byte| byte == b'\n').enumerate() {
-            if step_of(line).map_err(|found| self.bad_line(number, found))? <= Some(step) {
+            if step_number(line).map_err(|found| self.bad_line(number, found))? <= Some(step) {
                 kept.extend_from_slice(line);
             }
         }
         if kept.len() < bytes.len() {
             let path = self.path.clone();
-            let failed = RunError::at(&path);
+            let failed = RunError::io(&path);
             write_atomically(&path, &failed, |sink| sink.write_all(&kept).map_err(&failed))?;
             *self = Self::open(path.clone())?;
         }
@@ -79,7 +79,7 @@ impl Log {
 }
 
 /// The step of a line; `None`, which is less than all steps, where it belongs to none.
-fn step_of(line: &[u8]) -> Result<Option<u64>, String> {
+fn step_number(line: &[u8]) -> Result<Option<u64>, String> {
     let value: Value = serde_json::from_slice(line).map_err(|error| error.to_string())?;
     let object = value.as_object().ok_or("no object")?;
     Ok(object.get("step").and_then(Value::as_u64))

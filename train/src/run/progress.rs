@@ -1,4 +1,4 @@
-//! How far a run is, on standard error: a live bar on a terminal, few plain lines elsewhere.
+//! Progress of a run on standard error: a progress bar on a terminal, a line every 30 seconds otherwise.
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -8,9 +8,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 /// Plain lines are at least this far apart.
 const BETWEEN_LINES: Duration = Duration::from_secs(30);
 
-/// What there is to tell after a step.
+/// Metrics of a step.
 #[derive(Debug, Clone, Copy)]
-pub struct Report {
+pub struct StepMetrics {
     /// Steps that are done.
     pub step: u64,
     /// Epoch of the step, from 0.
@@ -29,11 +29,11 @@ pub struct Progress {
     total: u64,
     resumed_at: u64,
     began: Instant,
-    surface: Surface,
+    output: Output,
 }
 
 #[derive(Debug)]
-enum Surface {
+enum Output {
     Bar(ProgressBar),
     Lines { last: Option<Instant> },
 }
@@ -41,42 +41,42 @@ enum Surface {
 impl Progress {
     /// A display for standard error as it is, of a run of `total` steps of which `done` are done.
     pub fn new(total: u64, done: u64) -> Self {
-        let surface = if std::io::stderr().is_terminal() {
-            Surface::Bar(bar(total))
+        let output = if std::io::stderr().is_terminal() {
+            Output::Bar(bar(total))
         } else {
-            Surface::Lines { last: None }
+            Output::Lines { last: None }
         };
-        Self { total, resumed_at: done, began: Instant::now(), surface }
+        Self { total, resumed_at: done, began: Instant::now(), output }
     }
 
-    /// Tells of a step, if it is time to.
-    pub fn update(&mut self, report: &Report) {
+    /// Shows the metrics of a step; without a terminal at most every 30 seconds.
+    pub fn update(&mut self, metrics: &StepMetrics) {
         let now = Instant::now();
-        match &mut self.surface {
-            Surface::Bar(bar) => {
-                bar.set_message(sentence(report, self.total, self.resumed_at, now - self.began));
-                bar.set_position(report.step);
+        match &mut self.output {
+            Output::Bar(bar) => {
+                bar.set_message(status_line(metrics, self.total, self.resumed_at, now - self.began));
+                bar.set_position(metrics.step);
             }
-            Surface::Lines { last } => {
-                if is_due(*last, now) || report.step == self.total {
+            Output::Lines { last } => {
+                if is_due(*last, now) || metrics.step == self.total {
                     *last = Some(now);
-                    print(&sentence(report, self.total, self.resumed_at, now - self.began));
+                    print(&status_line(metrics, self.total, self.resumed_at, now - self.began));
                 }
             }
         }
     }
 
     /// A line that stays, such as the accuracy after an epoch.
-    pub fn say(&self, line: &str) {
-        match &self.surface {
-            Surface::Bar(bar) => bar.suspend(|| print(line)),
-            Surface::Lines { .. } => print(line),
+    pub fn println(&self, line: &str) {
+        match &self.output {
+            Output::Bar(bar) => bar.suspend(|| print(line)),
+            Output::Lines { .. } => print(line),
         }
     }
 
     /// Removes the bar.
     pub fn finish(&self) {
-        if let Surface::Bar(bar) = &self.surface {
+        if let Output::Bar(bar) = &self.output {
             bar.finish_and_clear();
         }
     }
@@ -91,7 +91,7 @@ fn bar(total: u64) -> ProgressBar {
 }
 
 fn print(line: &str) {
-    // A closed standard error is no reason to stop a run.
+    // A run continues when standard error is closed.
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
@@ -99,8 +99,8 @@ fn is_due(last: Option<Instant>, now: Instant) -> bool {
     last.is_none_or(|last| now.saturating_duration_since(last) >= BETWEEN_LINES)
 }
 
-fn sentence(report: &Report, total: u64, resumed_at: u64, elapsed: Duration) -> String {
-    let Report { step, epoch, loss, learning_rate, images_per_second } = *report;
+fn status_line(metrics: &StepMetrics, total: u64, resumed_at: u64, elapsed: Duration) -> String {
+    let StepMetrics { step, epoch, loss, learning_rate, images_per_second } = *metrics;
     let left = time_left(step.saturating_sub(resumed_at), total.saturating_sub(step), elapsed);
     format!(
         "epoch {epoch}, step {step} of {total}, loss {loss:.4}, learning rate {learning_rate:.2e}, \
@@ -108,7 +108,7 @@ fn sentence(report: &Report, total: u64, resumed_at: u64, elapsed: Duration) -> 
     )
 }
 
-/// As long again for each step as those since the start of this process took; nothing before the first.
+/// Estimated from the mean time of the steps since the start of this process; empty before the first.
 fn time_left(done: u64, left: u64, elapsed: Duration) -> String {
     if done == 0 || left == 0 {
         return String::new();
@@ -125,15 +125,15 @@ fn time_left(done: u64, left: u64, elapsed: Duration) -> String {
 mod tests {
     use super::*;
 
-    const REPORT: Report =
-        Report { step: 300, epoch: 2, loss: 0.71234, learning_rate: 2.5e-4, images_per_second: 812.4 };
+    const REPORT: StepMetrics =
+        StepMetrics { step: 300, epoch: 2, loss: 0.71234, learning_rate: 2.5e-4, images_per_second: 812.4 };
 
     #[test]
     fn sentences() {
         let cases =
             [(1000, 200, 10, "70 s left"), (1000, 200, 100, "12 min left"), (1000, 0, 3600, "2.3 h left")];
         for (total, resumed_at, seconds, wanted) in cases {
-            let found = sentence(&REPORT, total, resumed_at, Duration::from_secs(seconds));
+            let found = status_line(&REPORT, total, resumed_at, Duration::from_secs(seconds));
             let start = format!(
                 "epoch 2, step 300 of {total}, loss 0.7123, learning rate 2.50e-4, 812 images/s, {wanted}"
             );
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn no_time_left_before_the_first_step_and_after_the_last() {
         for (total, resumed_at) in [(1000, 300), (300, 0)] {
-            let found = sentence(&REPORT, total, resumed_at, Duration::from_secs(9));
+            let found = status_line(&REPORT, total, resumed_at, Duration::from_secs(9));
             assert!(found.ends_with("812 images/s"), "{found}");
         }
     }

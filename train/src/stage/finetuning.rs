@@ -4,16 +4,16 @@ use anyhow::Result;
 use serde_json::{Map, Value, json};
 use tch::{Device, Kind, Tensor};
 
+use crate::accuracy::{self, PgdAttack};
 use crate::adversary::{self, LinfBall};
 use crate::config::{Experiment, FinetuneAttack, FinetuneConfig};
-use crate::images::Evaluated;
+use crate::images::EvaluationSet;
 use crate::loss::{Mixing, cross_entropy, kl_divergence, smooth_targets};
-use crate::measure::{self, PgdAttack};
 use crate::model::{Architecture, Classifier, DropPath, Pooling};
 use crate::optim::schedule;
 use crate::parameters::Parameters;
-use crate::random::{Draws, Purpose};
-use crate::stage::{Part, PartLoss, Selection, Task};
+use crate::random::{BatchRng, Purpose};
+use crate::stage::{HeldOutResult, MicroBatch, MicroBatchLoss, Task};
 
 /// A classifier and what it is trained against.
 #[derive(Debug)]
@@ -47,37 +47,36 @@ impl Finetuning {
         Self { parameters, model, architecture, config, classes }
     }
 
-    /// What the head reads.
+    /// Pooling in front of the head.
     pub fn pooling(&self) -> Pooling {
         pooling(&self.config, &self.architecture)
     }
 
-    fn drop_path(&self, draws: Draws<'_>) -> Option<DropPath> {
-        DropPath::draw(draws, self.architecture.depth, self.config.drop_path, self.parameters.device())
+    fn drop_path(&self, rng: BatchRng<'_>) -> Option<DropPath> {
+        DropPath::sample(rng, self.architecture.depth, self.config.drop_path, self.parameters.device())
     }
 
     /// Images and targets as they are trained on: smoothed, mixed.
-    fn mixed(&self, part: &Part<'_>) -> (Tensor, Tensor) {
-        let targets = smooth_targets(&part.labels, self.classes, self.config.label_smoothing);
+    fn mixed(&self, micro_batch: &MicroBatch<'_>) -> (Tensor, Tensor) {
+        let targets = smooth_targets(&micro_batch.labels, self.classes, self.config.label_smoothing);
         match &self.config.mix {
-            None => (part.images.shallow_clone(), targets),
-            Some(mix) => {
-                Mixing::draw(mix, part.draws, self.architecture.image_size).apply(&part.images, &targets)
-            }
+            None => (micro_batch.images.shallow_clone(), targets),
+            Some(mix) => Mixing::sample(mix, micro_batch.rng, self.architecture.image_size)
+                .apply(&micro_batch.images, &targets),
         }
     }
 
     /// Targets of the attack: hard labels, or the mixture where images are mixed.
-    fn attack_targets(&self, part: &Part<'_>, targets: &Tensor) -> Tensor {
+    fn attack_targets(&self, micro_batch: &MicroBatch<'_>, targets: &Tensor) -> Tensor {
         match self.config.mix {
-            None => smooth_targets(&part.labels, self.classes, 0.0),
+            None => smooth_targets(&micro_batch.labels, self.classes, 0.0),
             Some(_) => targets.shallow_clone(),
         }
     }
 
     /// ε of this moment over the final ε: grows from 0 during the warm-up.
-    fn growth(&self, part: &Part<'_>) -> f64 {
-        schedule::epsilon(1.0, self.config.epsilon_warmup_epochs, part.epoch)
+    fn epsilon_scale(&self, micro_batch: &MicroBatch<'_>) -> f64 {
+        schedule::epsilon(1.0, self.config.epsilon_warmup_epochs, micro_batch.epoch)
     }
 
     /// Logits `[N, K]` of images `[N, 3, S, S]` in `[0, 1]`, without stochastic depth.
@@ -86,28 +85,32 @@ impl Finetuning {
     }
 
     /// Adversarial images; attacks see the network without stochastic depth.
-    fn attack(&self, part: &Part<'_>, images: &Tensor, targets: &Tensor) -> Tensor {
+    fn attack(&self, micro_batch: &MicroBatch<'_>, images: &Tensor, targets: &Tensor) -> Tensor {
         let Some(epsilon) = self.config.attack.epsilon() else {
             return images.shallow_clone();
         };
-        let growth = self.growth(part);
-        let epsilon = epsilon.0 * growth;
+        let epsilon_scale = self.epsilon_scale(micro_batch);
+        let epsilon = epsilon.0 * epsilon_scale;
         let ball = LinfBall::new(images, epsilon);
-        let targets = self.attack_targets(part, targets);
+        let targets = self.attack_targets(micro_batch, targets);
         let losses = |x: &Tensor| cross_entropy(&self.classify(x), &targets);
-        let start = || ball.random_start(images, part.draws, Purpose::AttackStart);
+        let start = || ball.random_start(images, micro_batch.rng, Purpose::AttackStart);
         match &self.config.attack {
             FinetuneAttack::None {} => images.shallow_clone(),
             FinetuneAttack::Fgsm { step_size, .. } => {
-                adversary::pgd(&ball, &start(), 1, step_size.0 * growth, |x| losses(x).sum(Kind::Float))
+                adversary::pgd(&ball, &start(), 1, step_size.0 * epsilon_scale, |x| {
+                    losses(x).sum(Kind::Float)
+                })
             }
             FinetuneAttack::Pgd { step_size, steps, .. } => {
-                adversary::pgd(&ball, &start(), *steps, step_size.0 * growth, |x| losses(x).sum(Kind::Float))
+                adversary::pgd(&ball, &start(), *steps, step_size.0 * epsilon_scale, |x| {
+                    losses(x).sum(Kind::Float)
+                })
             }
             FinetuneAttack::Apgd { steps, .. } => adversary::apgd(&ball, images, epsilon, *steps, losses),
             FinetuneAttack::Trades { step_size, steps, .. } => {
                 let clean = tch::no_grad(|| self.classify(images));
-                let step_size = step_size.0 * growth;
+                let step_size = step_size.0 * epsilon_scale;
                 adversary::trades(&ball, &start(), *steps, step_size, &clean, |x| self.classify(x))
             }
         }
@@ -124,10 +127,10 @@ impl Task for Finetuning {
     }
 
     /// Cross-entropy on adversarial images (eq. 3), or the two terms of TRADES.
-    fn loss(&self, part: &Part<'_>) -> Result<PartLoss> {
-        let (images, targets) = self.mixed(part);
-        let adversarial = self.attack(part, &images, &targets);
-        let drop_path = self.drop_path(part.draws);
+    fn loss(&self, micro_batch: &MicroBatch<'_>) -> Result<MicroBatchLoss> {
+        let (images, targets) = self.mixed(micro_batch);
+        let adversarial = self.attack(micro_batch, &images, &targets);
+        let drop_path = self.drop_path(micro_batch.rng);
         let logits = self.model.logits(&adversarial, drop_path.as_ref());
         let total = match self.config.attack {
             FinetuneAttack::Trades { beta, .. } => {
@@ -136,11 +139,11 @@ impl Task for Finetuning {
             }
             _ => cross_entropy(&logits, &targets).mean(Kind::Float),
         };
-        Ok(PartLoss { total, penalty: None })
+        Ok(MicroBatchLoss { total, penalty: None })
     }
 
     /// Clean accuracy, and accuracy under PGD with the radius that is trained against.
-    fn select(&self, held_out: &Evaluated) -> Result<Selection> {
+    fn evaluate_held_out(&self, held_out: &EvaluationSet) -> Result<HeldOutResult> {
         let attack =
             self.config.attack.epsilon().filter(|_| self.config.selection.steps > 0).map(|epsilon| {
                 let steps = self.config.selection.steps;
@@ -148,19 +151,19 @@ impl Task for Finetuning {
             });
         let logits = |x: &Tensor| self.classify(x);
         let batches = held_out.batches(self.parameters.device());
-        let accuracy = measure::accuracy(logits, batches, attack.as_ref())?;
+        let accuracy = accuracy::measure(logits, batches, attack.as_ref())?;
         let mut fields = Map::from_iter([("clean_accuracy".to_string(), json!(accuracy.clean()))]);
         if let Some(robust) = accuracy.robust() {
             fields.insert("robust_accuracy".into(), json!(robust));
         }
-        Ok(Selection { metric: accuracy.robust().unwrap_or(accuracy.clean()), fields })
+        Ok(HeldOutResult { metric: accuracy.robust().unwrap_or(accuracy.clean()), fields })
     }
 
-    fn selects_after(&self, epoch: u64, epochs: u64) -> bool {
+    fn is_evaluation_due(&self, epoch: u64, epochs: u64) -> bool {
         (epoch + 1).is_multiple_of(self.config.selection.every_epochs) || epoch + 1 == epochs
     }
 
-    fn about(&self) -> Value {
+    fn metadata(&self) -> Value {
         json!({
             "stage": "finetune",
             "architecture": self.architecture,
@@ -173,45 +176,22 @@ impl Task for Finetuning {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing;
 
-    const EXPERIMENT: &str = r#"
-[model]
-family = "vit"
-width = 8
-depth = 1
-heads = 2
-patch_size = 4
-image_size = 8
-[data]
-source = "cifar10:none"
-classes = 3
-[finetune.training]
-batch = 4
-epochs = 4
-[finetune.optimizer]
-betas = [0.9, 0.999]
-weight_decay = 0.05
-[finetune.schedule]
-base_learning_rate = 1e-3
-"#;
-
-    fn task(more: &str) -> Finetuning {
-        let experiment: Experiment = toml::from_str(&format!("{EXPERIMENT}{more}")).unwrap();
-        experiment.check().unwrap();
+    fn task(changes: &str) -> Finetuning {
+        let experiment = testing::experiment(&format!("[data]\nclasses = 3\n{changes}"));
         let (architecture, config) =
             (experiment.model.architecture().unwrap(), experiment.finetune.clone().unwrap());
         Finetuning::new(&experiment, architecture, config, Device::Cpu)
     }
 
-    fn part(epoch: f64) -> Part<'static> {
-        let draws = Draws { seed: 0, epoch: 0, sample_ids: &[0, 1, 2, 3] };
-        let images = Tensor::from_slice(&draws.uniform(Purpose::Evaluation, 192)).reshape([4, 3, 8, 8]);
-        Part { images, labels: Tensor::from_slice(&[0i64, 1, 2, 0]), draws, epoch }
+    fn micro_batch(epoch: f64) -> MicroBatch<'static> {
+        testing::micro_batch([0, 1, 2, 0], epoch)
     }
 
-    fn movement(task: &Finetuning, part: &Part<'_>) -> f64 {
-        let (images, targets) = task.mixed(part);
-        (task.attack(part, &images, &targets) - images).abs().max().double_value(&[])
+    fn movement(task: &Finetuning, micro_batch: &MicroBatch<'_>) -> f64 {
+        let (images, targets) = task.mixed(micro_batch);
+        (task.attack(micro_batch, &images, &targets) - images).abs().max().double_value(&[])
     }
 
     #[test]
@@ -220,7 +200,7 @@ base_learning_rate = 1e-3
             "[finetune.attack]\nkind = \"pgd\"\nepsilon = \"8/255\"\nstep_size = \"4/255\"\nsteps = 4\n";
         let task = task(&format!("{attack}[finetune]\nepsilon_warmup_epochs = 2\n"));
         for (epoch, share) in [(0.0, 0.0), (1.0, 0.5), (2.0, 1.0), (3.0, 1.0)] {
-            let moved = movement(&task, &part(epoch));
+            let moved = movement(&task, &micro_batch(epoch));
             assert!((moved - share * 8.0 / 255.0).abs() < 1e-6, "epoch {epoch}: {moved}");
         }
     }
@@ -228,7 +208,7 @@ base_learning_rate = 1e-3
     #[test]
     fn an_attack_raises_the_loss() {
         let clean = task("[finetune.attack]\nkind = \"none\"\n");
-        let loss = |task: &Finetuning| task.loss(&part(0.0)).unwrap().total.double_value(&[]);
+        let loss = |task: &Finetuning| task.loss(&micro_batch(0.0)).unwrap().total.double_value(&[]);
         for attack in [
             "kind = \"fgsm\"\nepsilon = \"8/255\"\nstep_size = \"10/255\"",
             "kind = \"pgd\"\nepsilon = \"8/255\"\nstep_size = \"4/255\"\nsteps = 4",
@@ -244,7 +224,7 @@ base_learning_rate = 1e-3
         let loss = |beta: u32| {
             let attack = "kind = \"trades\"\nepsilon = \"8/255\"\nstep_size = \"4/255\"\nsteps = 4";
             let task = task(&format!("[finetune.attack]\n{attack}\nbeta = {beta}\n"));
-            task.loss(&part(0.0)).unwrap().total.double_value(&[])
+            task.loss(&micro_batch(0.0)).unwrap().total.double_value(&[])
         };
         let (low, middle, high) = (loss(3), loss(6), loss(9));
         assert!(middle > low);
@@ -254,8 +234,8 @@ base_learning_rate = 1e-3
     #[test]
     fn smoothed_targets_are_trained_on_and_hard_ones_attacked() {
         let task = task("[finetune]\nlabel_smoothing = 0.3\n[finetune.attack]\nkind = \"none\"\n");
-        let (_, targets) = task.mixed(&part(0.0));
+        let (_, targets) = task.mixed(&micro_batch(0.0));
         assert!((targets.double_value(&[1, 1]) - 0.8).abs() < 1e-6);
-        assert_eq!(task.attack_targets(&part(0.0), &targets).double_value(&[1, 1]), 1.0);
+        assert_eq!(task.attack_targets(&micro_batch(0.0), &targets).double_value(&[1, 1]), 1.0);
     }
 }

@@ -4,12 +4,12 @@
 //! what the loss of a batch is, and how good the network is on held-out images.
 
 mod finetuning;
+mod log_window;
 mod pretraining;
-mod tally;
 mod task;
 mod trainer;
 
 pub use finetuning::Finetuning;
 pub use pretraining::Pretraining;
-pub use task::{Part, PartLoss, Selection, Task};
-pub use trainer::{Ending, Failure, Trainer, train};
+pub use task::{HeldOutResult, MicroBatch, MicroBatchLoss, Task};
+pub use trainer::{Failure, RunEnd, Trainer, train};

@@ -6,12 +6,12 @@ use tch::{Device, Tensor};
 
 use crate::adversary::attack_reconstruction;
 use crate::config::{Experiment, PretrainConfig};
-use crate::images::Evaluated;
+use crate::images::EvaluationSet;
 use crate::model::{Architecture, Mask, MaskedAutoencoder, reconstruction_loss};
 use crate::parameters::Parameters;
-use crate::penalty::{Outcome, Penalty, PenaltyConfig, PenaltyConfigError};
+use crate::penalty::{Penalty, PenaltyConfig, PenaltyConfigError, PenaltyOutcome};
 use crate::random::Purpose;
-use crate::stage::{Part, PartLoss, Selection, Task};
+use crate::stage::{HeldOutResult, MicroBatch, MicroBatchLoss, Task};
 
 /// A masked autoencoder and what it is trained with.
 #[derive(Debug)]
@@ -45,22 +45,22 @@ impl Pretraining {
     }
 
     /// The images that are encoded: adversarial ones, or the clean ones of MAE.
-    fn inputs(&self, part: &Part<'_>, mask: &Mask) -> Tensor {
+    fn inputs(&self, micro_batch: &MicroBatch<'_>, mask: &Mask) -> Tensor {
         match &self.config.adversary {
-            None => part.images.shallow_clone(),
+            None => micro_batch.images.shallow_clone(),
             Some(adversary) => attack_reconstruction(
                 &self.model,
                 &self.architecture,
                 adversary,
-                &part.images,
+                &micro_batch.images,
                 mask,
-                part.draws,
+                micro_batch.rng,
             ),
         }
     }
 
-    fn mask(&self, draws: crate::random::Draws<'_>) -> Mask {
-        Mask::random(draws, Purpose::Mask, self.architecture.patches(), self.config.mask_ratio)
+    fn mask(&self, rng: crate::random::BatchRng<'_>) -> Mask {
+        Mask::random(rng, Purpose::Mask, self.architecture.num_patches(), self.config.mask_ratio)
             .to_device(self.parameters.device())
     }
 
@@ -71,18 +71,20 @@ impl Pretraining {
         inputs: &Tensor,
         latent: &Tensor,
         mask: &Mask,
-    ) -> Result<PartLoss> {
+    ) -> Result<MicroBatchLoss> {
         let Some((penalty, config)) = &self.penalty else {
-            return Ok(PartLoss { total: reconstruction, penalty: None });
+            return Ok(MicroBatchLoss { total: reconstruction, penalty: None });
         };
-        let (side, patch) = (self.architecture.side(), self.architecture.patch_size);
+        let (side, patch) = (self.architecture.grid_size(), self.architecture.patch_size);
         let x = config.image.rows(inputs, &mask.visible_pixels(side, side, patch));
         Ok(match penalty.loss(&x, &config.latent.rows(latent))? {
-            Outcome::Value(found) => PartLoss {
+            PenaltyOutcome::Value(found) => MicroBatchLoss {
                 total: reconstruction + found.loss * config.lambda,
                 penalty: Some(Ok(found.value)),
             },
-            Outcome::Skipped(reason) => PartLoss { total: reconstruction, penalty: Some(Err(reason)) },
+            PenaltyOutcome::Skipped(reason) => {
+                MicroBatchLoss { total: reconstruction, penalty: Some(Err(reason)) }
+            }
         })
     }
 }
@@ -92,22 +94,23 @@ impl Task for Pretraining {
         &self.parameters
     }
 
-    /// Eq. 5: the error of drawing the *clean* image from the adversarial one, plus λ · I(x + δ; z).
-    fn loss(&self, part: &Part<'_>) -> Result<PartLoss> {
-        let mask = self.mask(part.draws);
-        let inputs = self.inputs(part, &mask);
+    /// Eq. 5: the reconstruction error of the masked patches of the *clean* image from the adversarial one, plus λ ·
+    /// I(x + δ; z).
+    fn loss(&self, micro_batch: &MicroBatch<'_>) -> Result<MicroBatchLoss> {
+        let mask = self.mask(micro_batch.rng);
+        let inputs = self.inputs(micro_batch, &mask);
         let latent = self.model.encode(&inputs, &mask);
         let prediction = self.model.decode(&latent, &mask);
-        let reconstruction = reconstruction_loss(&prediction, &self.model.target(&part.images), &mask);
+        let reconstruction = reconstruction_loss(&prediction, &self.model.target(&micro_batch.images), &mask);
         self.add_penalty(reconstruction, &inputs, &latent, &mask)
     }
 
-    /// The loss of drawing clean held-out images, each under its own fixed mask.
-    fn select(&self, held_out: &Evaluated) -> Result<Selection> {
+    /// The reconstruction loss of clean held-out images, each under a fixed mask.
+    fn evaluate_held_out(&self, held_out: &EvaluationSet) -> Result<HeldOutResult> {
         let (mut sum, mut count) = (0.0, 0);
         for batch in held_out.batches(self.parameters.device()) {
             let batch = batch?;
-            let mask = self.mask(batch.draws());
+            let mask = self.mask(batch.rng());
             let loss = tch::no_grad(|| {
                 let prediction = self.model.decode(&self.model.encode(&batch.images, &mask), &mask);
                 reconstruction_loss(&prediction, &self.model.target(&batch.images), &mask).double_value(&[])
@@ -117,14 +120,14 @@ impl Task for Pretraining {
         }
         let loss = sum / count as f64;
         let fields = Map::from_iter([("held_out_loss".to_string(), json!(loss))]);
-        Ok(Selection { metric: -loss, fields })
+        Ok(HeldOutResult { metric: -loss, fields })
     }
 
-    fn selects_after(&self, _epoch: u64, _epochs: u64) -> bool {
+    fn is_evaluation_due(&self, _epoch: u64, _epochs: u64) -> bool {
         true
     }
 
-    fn about(&self) -> Value {
+    fn metadata(&self) -> Value {
         json!({ "stage": "pretrain", "architecture": self.architecture, "decoder": self.config.decoder })
     }
 }
@@ -132,64 +135,33 @@ impl Task for Pretraining {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::Draws;
+    use crate::config::Method;
+    use crate::testing;
 
-    const EXPERIMENT: &str = r#"
-[model]
-family = "vit"
-width = 16
-depth = 1
-heads = 2
-patch_size = 4
-image_size = 16
-[data]
-source = "cifar10:none"
-classes = 2
-[pretrain]
-method = "METHOD"
-[pretrain.training]
-batch = 4
-epochs = 1
-[pretrain.optimizer]
-betas = [0.9, 0.95]
-weight_decay = 0.05
-[pretrain.schedule]
-base_learning_rate = 1e-3
-[pretrain.decoder]
-width = 16
-depth = 1
-heads = 2
-[pretrain.adversary]
-variant = "authors"
-epsilon = "8/255"
-step_size = "10/255"
-steps = 1
-"#;
-
-    fn task(method: &str, more: &str) -> Pretraining {
-        // The authors' attack moves hidden pixels too, so that it matters which image is drawn.
-        let text = EXPERIMENT.replace("METHOD", method) + more;
-        let experiment: Experiment = toml::from_str(&text).unwrap();
-        experiment.check().unwrap();
+    /// With the authors' attack, which moves masked pixels too, so that it matters which image is reconstructed.
+    fn task(method: Method, penalty: &str) -> Pretraining {
+        let adversary = "[pretrain.adversary]\nvariant = \"authors\"";
+        let mut experiment = testing::experiment(&format!("{adversary}\n{penalty}"));
+        let config = experiment.pretrain.as_mut().unwrap();
+        config.method = method;
+        config.penalty = config.penalty.take().filter(|_| method == Method::Mimir);
         let (architecture, config) =
             (experiment.model.architecture().unwrap(), experiment.pretrain.clone().unwrap());
         Pretraining::new(&experiment, architecture, config, Device::Cpu).unwrap()
     }
 
-    fn part() -> Part<'static> {
-        let draws = Draws { seed: 0, epoch: 0, sample_ids: &[0, 1, 2, 3] };
-        let images = Tensor::from_slice(&draws.uniform(Purpose::Evaluation, 768)).reshape([4, 3, 16, 16]);
-        Part { images, labels: Tensor::from_slice(&[0i64, 1, 0, 1]), draws, epoch: 0.0 }
+    fn micro_batch() -> MicroBatch<'static> {
+        testing::micro_batch([0, 1, 0, 1], 0.0)
     }
 
     #[test]
     fn the_penalty_enters_the_loss_with_its_factor() {
         let loss = |task: &Pretraining| {
-            let found = task.loss(&part()).unwrap();
+            let found = task.loss(&micro_batch()).unwrap();
             (found.total.double_value(&[]), found.penalty)
         };
-        let (without, none) = loss(&task("adv_mae", ""));
-        let (with, penalty) = loss(&task("mimir", "[pretrain.penalty]\nlambda = 0.5\n"));
+        let (without, none) = loss(&task(Method::AdvMae, ""));
+        let (with, penalty) = loss(&task(Method::Mimir, "[pretrain.penalty]\nlambda = 0.5\n"));
         assert_eq!(none, None);
         let value = penalty.unwrap().unwrap();
         assert!(value > 0.01);
@@ -197,17 +169,17 @@ steps = 1
     }
 
     #[test]
-    fn adversarial_images_are_encoded_and_clean_ones_drawn() {
-        let (task, part) = (task("adv_mae", ""), part());
-        let mask = task.mask(part.draws);
-        let inputs = task.inputs(&part, &mask);
-        assert!((&inputs - &part.images).abs().max().double_value(&[]) > 7.0 / 255.0);
+    fn adversarial_images_are_encoded_and_clean_ones_reconstructed() {
+        let (task, micro_batch) = (task(Method::AdvMae, ""), micro_batch());
+        let mask = task.mask(micro_batch.rng);
+        let inputs = task.inputs(&micro_batch, &mask);
+        assert!((&inputs - &micro_batch.images).abs().max().double_value(&[]) > 7.0 / 255.0);
         let prediction = task.model.decode(&task.model.encode(&inputs, &mask), &mask);
         let against = |images: &Tensor| {
             reconstruction_loss(&prediction, &task.model.target(images), &mask).double_value(&[])
         };
-        let found = task.loss(&part).unwrap().total.double_value(&[]);
-        assert!((found - against(&part.images)).abs() < 1e-6);
+        let found = task.loss(&micro_batch).unwrap().total.double_value(&[]);
+        assert!((found - against(&micro_batch.images)).abs() < 1e-6);
         assert!((against(&inputs) - found).abs() > 1e-3);
     }
 }

@@ -1,42 +1,42 @@
-//! What the loop asks of a stage.
+//! The interface between the training loop and a stage.
 
 use anyhow::Result;
 use serde_json::{Map, Value};
 use tch::Tensor;
 
-use crate::images::Evaluated;
+use crate::images::EvaluationSet;
 use crate::parameters::Parameters;
-use crate::penalty::Skip;
-use crate::random::Draws;
+use crate::penalty::SkipReason;
+use crate::random::BatchRng;
 
-/// A batch, or the part of one that is computed at once, on the device.
+/// The part of a batch that is computed at once (gradient accumulation), on the device.
 #[derive(Debug)]
-pub struct Part<'a> {
+pub struct MicroBatch<'a> {
     /// `[N, 3, S, S]` float32 in `[0, 1]`.
     pub images: Tensor,
     /// `[N]` int64.
     pub labels: Tensor,
     /// Random numbers for these samples.
-    pub draws: Draws<'a>,
+    pub rng: BatchRng<'a>,
     /// Where the run is, in epochs and fractions of them.
     pub epoch: f64,
 }
 
 /// The loss of a part.
 #[derive(Debug)]
-pub struct PartLoss {
+pub struct MicroBatchLoss {
     /// A scalar; its gradient trains.
     pub total: Tensor,
     /// What the penalty was before its factor λ, where there is one, and why not where it was left out.
-    pub penalty: Option<Result<f64, Skip>>,
+    pub penalty: Option<Result<f64, SkipReason>>,
 }
 
-/// How good a network is on held-out images.
+/// The result of a network on held-out images.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Selection {
-    /// Higher is better; chooses the best checkpoint.
+pub struct HeldOutResult {
+    /// Higher is better; selects the best checkpoint.
     pub metric: f64,
-    /// What the log says.
+    /// Fields of the log.
     pub fields: Map<String, Value>,
 }
 
@@ -48,18 +48,18 @@ pub trait Task {
     /// The loss of one part of a batch.
     ///
     /// # Errors
-    /// What the tensors of the part do not allow.
-    fn loss(&self, part: &Part<'_>) -> Result<PartLoss>;
+    /// Shapes that do not fit the penalty.
+    fn loss(&self, micro_batch: &MicroBatch<'_>) -> Result<MicroBatchLoss>;
 
-    /// Looks at held-out images after epoch `epoch` (from 0).
+    /// Evaluates the held-out images after epoch `epoch` (from 0).
     ///
     /// # Errors
     /// An image that cannot be read.
-    fn select(&self, held_out: &Evaluated) -> Result<Selection>;
+    fn evaluate_held_out(&self, held_out: &EvaluationSet) -> Result<HeldOutResult>;
 
-    /// Whether [`select`](Self::select) is due after epoch `epoch` (from 0) of `epochs`.
-    fn selects_after(&self, epoch: u64, epochs: u64) -> bool;
+    /// Whether [`evaluate_held_out`](Self::evaluate_held_out) is due after epoch `epoch` (from 0) of `epochs`.
+    fn is_evaluation_due(&self, epoch: u64, epochs: u64) -> bool;
 
-    /// What a checkpoint says about itself, beside the configuration.
-    fn about(&self) -> Value;
+    /// Metadata of its checkpoints.
+    fn metadata(&self) -> Value;
 }

@@ -1,7 +1,7 @@
 //! The loop: batch, loss, gradient, step, log, checkpoint.
 //!
-//! A run can be stopped at any step and goes on from there as if it had not been: the state holds weights, moments and
-//! the number of the step, and everything random is keyed by what it is for.
+//! A run can be stopped after any step and resumed with identical results: the state holds weights, optimizer state and
+//! the step number, and random numbers are keyed by their use.
 
 use anyhow::{Context, Result, ensure};
 use mimir_data::Batch;
@@ -9,18 +9,18 @@ use serde_json::{Map, Value, json};
 use tch::Tensor;
 
 use crate::checkpoint;
-use crate::checkpoint::state::{self, Best, Position, Training};
+use crate::checkpoint::state::{self, Best, Position, TrainingState};
 use crate::config::{OptimizerConfig, ScheduleConfig, TrainingConfig};
 use crate::images::TrainingImages;
 use crate::optim::{
-    AdamW, AdamWOptions, Decay, FlatParameters, Groups, Schedule, Shape, WeightAverage, clip,
+    AdamW, AdamWOptions, Annealing, EmaDecay, FlatParameters, ModelEma, ParameterGroups, Schedule, clip,
 };
-use crate::random::Draws;
-use crate::run::{Events, Log, Progress, Reason, Report, RunFolder, Stop};
-use crate::stage::tally::{StepSums, Window};
-use crate::stage::{Part, Task};
+use crate::random::BatchRng;
+use crate::run::{Events, Log, Progress, RunFolder, StepMetrics, StopReason, StopSignal};
+use crate::stage::log_window::{LogWindow, StepSums};
+use crate::stage::{MicroBatch, Task};
 
-/// Everything about a run but the network.
+/// The settings and inputs of a run, without the network.
 pub struct Trainer<'a> {
     /// Batches, duration, clipping.
     pub training: &'a TrainingConfig,
@@ -29,8 +29,8 @@ pub struct Trainer<'a> {
     /// Learning rate.
     pub schedule: &'a ScheduleConfig,
     /// Which parameters decay, and how fast each layer learns.
-    pub groups: Groups,
-    /// Decay of the running average of the weights, if there is one.
+    pub groups: ParameterGroups,
+    /// Decay of the exponential moving average of the weights, if there is one.
     pub ema_decay: Option<f64>,
     /// Batches, and images held out.
     pub images: &'a TrainingImages,
@@ -42,30 +42,30 @@ pub struct Trainer<'a> {
     pub config_digest: String,
     /// How exactly a state is written.
     pub state_precision: state::Precision,
-    /// Whether to go on from the folder's state.
+    /// Whether to resume from the state in the folder.
     pub resume: bool,
     /// Signals and the time limit.
-    pub stop: &'a Stop,
+    pub stop: &'a StopSignal,
 }
 
 /// How a run ended.
 #[derive(Debug, PartialEq)]
-pub enum Ending {
+pub enum RunEnd {
     /// All epochs are done.
     Done {
         /// The best held-out result, if any was taken.
         best: Option<Best>,
     },
-    /// Stopped in good order; `--resume` goes on.
+    /// Stopped after the state was saved; `--resume` continues.
     Stopped {
         /// Why.
-        reason: Reason,
+        reason: StopReason,
         /// Steps that are done.
         step: u64,
     },
 }
 
-/// A loss or gradient that is not a number. The weights of the step before are saved.
+/// A loss or gradient norm that is not finite. The state before that step is saved.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the {what} of step {step} is {value}; the state before it is saved in {}. Try a lower base_learning_rate, \
@@ -86,7 +86,7 @@ pub struct Failure {
 ///
 /// # Errors
 /// [`Failure`] for a loss that is not finite; images that cannot be read; files that cannot be written.
-pub fn train(task: &dyn Task, trainer: Trainer<'_>) -> Result<Ending> {
+pub fn train(task: &dyn Task, trainer: Trainer<'_>) -> Result<RunEnd> {
     let mut run = Run::open(task, trainer)?;
     while run.position.epoch < run.trainer.training.epochs {
         if let Some(reason) = run.epoch()? {
@@ -102,13 +102,13 @@ struct Run<'a> {
     trainer: Trainer<'a>,
     flat: FlatParameters,
     optimizer: AdamW,
-    average: Option<WeightAverage>,
+    average: Option<ModelEma>,
     schedule: Schedule,
     position: Position,
     log: Log,
     events: Events,
     progress: Progress,
-    since_log: Window,
+    since_log: LogWindow,
 }
 
 impl<'a> Run<'a> {
@@ -118,32 +118,13 @@ impl<'a> Run<'a> {
         let options = AdamWOptions { beta1, beta2, epsilon: trainer.optimizer.epsilon };
         let mut optimizer = AdamW::new(&flat, options);
         let mut average =
-            trainer.ema_decay.map(|rate| WeightAverage::new(&flat, Decay { rate, warm_up: true }));
+            trainer.ema_decay.map(|rate| ModelEma::new(&flat, EmaDecay { rate, warm_up: true }));
         let mut log = trainer.folder.log()?;
-        let mut position = Position {
-            step: 0,
-            epoch: 0,
-            epoch_loss: 0.0,
-            skipped: 0,
-            best: None,
-            seed: trainer.seed,
-            config_digest: trainer.config_digest.clone(),
+        let position = match trainer.resume {
+            true => resumed(task, &trainer, &flat, &mut optimizer, average.as_mut())?,
+            false => start(&trainer),
         };
-        if trainer.resume {
-            let mut training = Training {
-                parameters: task.parameters(),
-                flat: &flat,
-                optimizer: &mut optimizer,
-                average: average.as_mut(),
-            };
-            position = state::load(&trainer.folder.state(), &mut training).context("cannot resume")?;
-            ensure!(
-                position.config_digest == trainer.config_digest,
-                "{} is the state of another experiment than the folder's config.toml",
-                trainer.folder.state().display()
-            );
-        }
-        // Of a run that was killed, also before its first state: what it told of steps that will be told again.
+        // A killed run, even one without a state, may have logged steps that will be computed and logged again.
         log.cut_after(position.step)?;
         if trainer.resume {
             log.write("resume", &json!({ "step": position.step }))?;
@@ -162,13 +143,13 @@ impl<'a> Run<'a> {
             log,
             events,
             progress,
-            since_log: Window::start(),
+            since_log: LogWindow::start(),
             trainer,
         })
     }
 
     /// The rest of the current epoch; a reason where it was cut short.
-    fn epoch(&mut self) -> Result<Option<Reason>> {
+    fn epoch(&mut self) -> Result<Option<StopReason>> {
         let steps = self.trainer.images.steps_per_epoch() as u64;
         let done = self.position.step - self.position.epoch * steps;
         for batch in self.trainer.images.batches(self.position.epoch, done as usize) {
@@ -190,12 +171,12 @@ impl<'a> Run<'a> {
         Ok(None)
     }
 
-    /// Images that could not be decoded, where the configuration says to go on without them.
+    /// Logs images that could not be decoded and were skipped.
     fn name_skipped(&mut self, batch: &Batch) -> Result<()> {
         for skipped in &batch.skipped {
             self.position.skipped += 1;
-            self.progress.say(&format!("skipped {}: {}", skipped.place, skipped.reason));
-            let (file, reason) = (&skipped.place, &skipped.reason);
+            self.progress.println(&format!("skipped {}: {}", skipped.location, skipped.reason));
+            let (file, reason) = (&skipped.location, &skipped.reason);
             self.log.write(
                 "skipped",
                 &json!({ "step": self.position.step + 1, "file": file, "reason": reason }),
@@ -230,13 +211,13 @@ impl<'a> Run<'a> {
             (self.trainer.training.accumulate, batch.labels.len() / self.trainer.training.accumulate);
         let mut sums = StepSums::default();
         for (i, ids) in batch.sample_ids.chunks_exact(rows).enumerate() {
-            let part = Part {
+            let micro_batch = MicroBatch {
                 images: images.narrow(0, (i * rows) as i64, rows as i64),
                 labels: labels.narrow(0, (i * rows) as i64, rows as i64),
-                draws: Draws { seed: self.trainer.seed, epoch: self.position.epoch, sample_ids: ids },
+                rng: BatchRng { seed: self.trainer.seed, epoch: self.position.epoch, sample_ids: ids },
                 epoch,
             };
-            let found = self.task.loss(&part)?;
+            let found = self.task.loss(&micro_batch)?;
             (&found.total / parts as f64).backward();
             sums.add(found.total.double_value(&[]) / parts as f64, found.penalty);
         }
@@ -257,7 +238,8 @@ impl<'a> Run<'a> {
         self.since_log.add(images, sums);
         let (step, epoch) = (self.position.step, self.position.epoch);
         let speed = self.since_log.images_per_second();
-        let report = Report { step, epoch, loss: sums.loss, learning_rate: rate, images_per_second: speed };
+        let report =
+            StepMetrics { step, epoch, loss: sums.loss, learning_rate: rate, images_per_second: speed };
         self.progress.update(&report);
         if !step.is_multiple_of(self.trainer.training.log_every) {
             return Ok(());
@@ -271,7 +253,7 @@ impl<'a> Run<'a> {
         ]);
         self.scalars(&fields)?;
         self.log.write("step", &fields)?;
-        self.since_log = Window::start();
+        self.since_log = LogWindow::start();
         Ok(())
     }
 
@@ -297,47 +279,47 @@ impl<'a> Run<'a> {
         self.scalars(&fields)?;
         self.events.flush()?;
         self.log.write("epoch", &fields)?;
-        self.progress.say(&summary(&fields));
+        self.progress.println(&summary(&fields));
         self.save_weights(best)?;
         self.save_state()
     }
 
-    /// Whether the weights of now are the best so far.
+    /// Evaluates the held-out images if it is time to; whether the current weights are the best so far.
     fn select(&mut self, epoch: u64, fields: &mut Map<String, Value>) -> Result<bool> {
         let Some(held_out) = self.trainer.images.held_out() else {
             return Ok(false);
         };
-        if !self.task.selects_after(epoch, self.trainer.training.epochs) {
+        if !self.task.is_evaluation_due(epoch, self.trainer.training.epochs) {
             return Ok(false);
         }
         let task = self.task;
-        let selection = with_kept_weights(&mut self.average, &self.flat, || task.select(held_out))?;
-        fields.extend(selection.fields);
-        let better = is_better(selection.metric, self.position.best);
+        let result = with_kept_weights(&mut self.average, &self.flat, || task.evaluate_held_out(held_out))?;
+        fields.extend(result.fields);
+        let better = is_better(result.metric, self.position.best);
         if better {
-            self.position.best = Some(Best { metric: selection.metric, epoch });
+            self.position.best = Some(Best { metric: result.metric, epoch });
         }
         Ok(better)
     }
 
     fn save_weights(&mut self, best: bool) -> Result<()> {
         let folder = self.trainer.folder;
-        let mut about = self.task.about();
-        about["epoch"] = json!(self.position.epoch);
-        about["step"] = json!(self.position.step);
-        about["seed"] = json!(self.trainer.seed);
+        let mut metadata = self.task.metadata();
+        metadata["epoch"] = json!(self.position.epoch);
+        metadata["step"] = json!(self.position.step);
+        metadata["seed"] = json!(self.trainer.seed);
         let parameters = self.task.parameters();
         with_kept_weights(&mut self.average, &self.flat, || {
-            checkpoint::save(&folder.last(), parameters, &about)?;
+            checkpoint::save(&folder.last(), parameters, &metadata)?;
             if best {
-                checkpoint::save(&folder.best(), parameters, &about)?;
+                checkpoint::save(&folder.best(), parameters, &metadata)?;
             }
             Ok(())
         })
     }
 
     fn save_state(&mut self) -> Result<()> {
-        let training = Training {
+        let training = TrainingState {
             parameters: self.task.parameters(),
             flat: &self.flat,
             optimizer: &mut self.optimizer,
@@ -347,16 +329,16 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn stopped(mut self, reason: Reason) -> Result<Ending> {
+    fn stopped(mut self, reason: StopReason) -> Result<RunEnd> {
         self.save_state()?;
         let step = self.position.step;
         self.log.write("stopped", &json!({ "step": step, "reason": reason.to_string() }))?;
         self.events.flush()?;
         self.progress.finish();
-        Ok(Ending::Stopped { reason, step })
+        Ok(RunEnd::Stopped { reason, step })
     }
 
-    fn done(mut self) -> Result<Ending> {
+    fn done(mut self) -> Result<RunEnd> {
         self.log.write(
             "end",
             &json!({
@@ -367,23 +349,50 @@ impl<'a> Run<'a> {
         )?;
         self.events.flush()?;
         self.progress.finish();
-        Ok(Ending::Done { best: self.position.best })
+        Ok(RunEnd::Done { best: self.position.best })
     }
 }
 
-/// A metric that is not a number is never the best: it could not be kept in a state, and nothing would beat it.
+/// The position before the first step.
+fn start(trainer: &Trainer<'_>) -> Position {
+    Position {
+        step: 0,
+        epoch: 0,
+        epoch_loss: 0.0,
+        skipped: 0,
+        best: None,
+        seed: trainer.seed,
+        config_digest: trainer.config_digest.clone(),
+    }
+}
+
+/// Loads the state of the folder into network, optimizer and average; returns its position.
+fn resumed(
+    task: &dyn Task,
+    trainer: &Trainer<'_>,
+    flat: &FlatParameters,
+    optimizer: &mut AdamW,
+    average: Option<&mut ModelEma>,
+) -> Result<Position> {
+    let mut training = TrainingState { parameters: task.parameters(), flat, optimizer, average };
+    let position = state::load(&trainer.folder.state(), &mut training).context("cannot resume")?;
+    ensure!(
+        position.config_digest == trainer.config_digest,
+        "{} is the state of another experiment than the folder's config.toml",
+        trainer.folder.state().display()
+    );
+    Ok(position)
+}
+
+/// A NaN is never the best: JSON cannot store it, and no later metric would compare as better.
 fn is_better(metric: f64, best: Option<Best>) -> bool {
     metric.is_finite() && best.is_none_or(|best| metric > best.metric)
 }
 
-/// With the weights that are evaluated and kept: the running average where there is one.
-fn with_kept_weights<R>(
-    average: &mut Option<WeightAverage>,
-    flat: &FlatParameters,
-    act: impl FnOnce() -> R,
-) -> R {
+/// Runs `act` with the weights that are evaluated and saved: the moving average if there is one.
+fn with_kept_weights<R>(average: &mut Option<ModelEma>, flat: &FlatParameters, act: impl FnOnce() -> R) -> R {
     match average {
-        Some(average) => average.during(flat, act),
+        Some(average) => average.with_average(flat, act),
         None => act(),
     }
 }
@@ -395,7 +404,7 @@ fn schedule(config: &ScheduleConfig, training: &TrainingConfig) -> Schedule {
         minimum: config.min_learning_rate,
         warm_up_epochs: config.warmup_epochs,
         epochs: training.epochs as f64,
-        shape: Shape::Cosine,
+        annealing: Annealing::Cosine,
     }
 }
 

@@ -1,6 +1,6 @@
-//! What is wrong is named, with the way out.
+//! Errors name the cause and the remedy.
 
-use crate::workshop::{Workshop, stderr_of};
+use crate::experiment_folder::{ExperimentFolder, stderr_of};
 
 #[test]
 fn configurations_that_make_no_sense() {
@@ -20,23 +20,23 @@ fn configurations_that_make_no_sense() {
         ("batch = 8\nepochs", "batch = 800\nepochs", &["800", "64"]),
     ];
     for (from, to, wanted) in cases {
-        let workshop = Workshop::new();
-        workshop.edit(from, to);
-        let error = stderr_of(&mut workshop.stage("pretrain", "out", &[]), 2);
+        let experiment = ExperimentFolder::new();
+        experiment.edit(from, to);
+        let error = stderr_of(&mut experiment.stage("pretrain", "out", &[]), 2);
         for text in wanted {
             assert!(error.contains(text), "`{to}` gives {error}, which lacks `{text}`");
         }
-        assert!(!workshop.path("out").exists(), "`{to}` left a folder behind");
+        assert!(!experiment.path("out").exists(), "`{to}` left a folder behind");
     }
 }
 
 #[test]
 fn a_truncated_data_file_is_named() {
-    let workshop = Workshop::new();
-    let path = workshop.path("cifar/data_batch_3.bin");
+    let experiment = ExperimentFolder::new();
+    let path = experiment.path("cifar/data_batch_3.bin");
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() - 100]).unwrap();
-    let error = stderr_of(&mut workshop.stage("pretrain", "out", &[]), 4);
+    let error = stderr_of(&mut experiment.stage("pretrain", "out", &[]), 4);
     assert!(error.contains("data_batch_3.bin"), "{error}");
 }
 
@@ -45,30 +45,30 @@ fn a_gpu_that_is_not_there_is_an_error() {
     if tch::Cuda::is_available() {
         return;
     }
-    let workshop = Workshop::new();
-    let error = stderr_of(&mut workshop.stage("pretrain", "out", &["--device", "cuda"]), 2);
+    let experiment = ExperimentFolder::new();
+    let error = stderr_of(&mut experiment.stage("pretrain", "out", &["--device", "cuda"]), 2);
     assert!(error.contains("--device cpu"), "{error}");
 }
 
 #[test]
 fn a_loss_that_is_no_number_stops_with_the_step_and_a_state() {
-    let workshop = Workshop::new();
-    workshop.edit("base_learning_rate = 0.03", "base_learning_rate = 1e30");
-    let error = stderr_of(&mut workshop.stage("pretrain", "out", &[]), 1);
+    let experiment = ExperimentFolder::new();
+    experiment.edit("base_learning_rate = 0.03", "base_learning_rate = 1e30");
+    let error = stderr_of(&mut experiment.stage("pretrain", "out", &[]), 1);
     assert!(error.contains("of step") && error.contains("state.safetensors"), "{error}");
-    assert!(workshop.path("out/pretrain/state.safetensors").is_file());
-    assert_eq!(workshop.log("out/pretrain", "error").len(), 1);
+    assert!(experiment.path("out/pretrain/state.safetensors").is_file());
+    assert_eq!(experiment.log("out/pretrain", "error").len(), 1);
 }
 
 #[test]
 fn a_checkpoint_of_another_network_lists_the_differences() {
-    let workshop = Workshop::new();
-    workshop.edit("epochs = 3", "epochs = 1");
-    workshop.edit("warmup_epochs = 1\nmin", "warmup_epochs = 0.5\nmin");
-    workshop.stage("finetune", "out", &["--initial-weights", "scratch"]).assert().success();
-    workshop.edit("width = 16\ndepth = 2", "width = 32\ndepth = 3");
+    let experiment = ExperimentFolder::new();
+    experiment.edit("epochs = 3", "epochs = 1");
+    experiment.edit("warmup_epochs = 1\nmin", "warmup_epochs = 0.5\nmin");
+    experiment.stage("finetune", "out", &["--initial-weights", "scratch"]).assert().success();
+    experiment.edit("width = 16\ndepth = 2", "width = 32\ndepth = 3");
     let weights = "out/finetune-scratch/last.safetensors";
-    let error = stderr_of(&mut workshop.stage("evaluate", "out", &["--weights", weights]), 1);
+    let error = stderr_of(&mut experiment.stage("evaluate", "out", &["--weights", weights]), 1);
     for text in ["blocks.2.attn.qkv.weight", "[16]", "[32]"] {
         assert!(error.contains(text), "{error} lacks {text}");
     }
@@ -76,48 +76,48 @@ fn a_checkpoint_of_another_network_lists_the_differences() {
 
 #[test]
 fn a_class_folder_without_images_is_named() {
-    let workshop = Workshop::of_files();
-    std::fs::create_dir(workshop.path("images/green")).unwrap();
-    let error = stderr_of(&mut workshop.stage("pretrain", "out", &[]), 4);
+    let experiment = ExperimentFolder::of_files();
+    std::fs::create_dir(experiment.path("images/green")).unwrap();
+    let error = stderr_of(&mut experiment.stage("pretrain", "out", &[]), 4);
     assert!(error.contains("green"), "{error}");
 }
 
 #[test]
 fn a_corrupt_image_stops_the_run_or_is_skipped_and_counted() {
-    let workshop = Workshop::of_files();
-    let path = workshop.path("images/red/07.png");
+    let experiment = ExperimentFolder::of_files();
+    let path = experiment.path("images/red/07.png");
     let bytes = std::fs::read(&path).unwrap();
     // A whole header and half of the pixels.
     std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-    let error = stderr_of(&mut workshop.stage("pretrain", "out", &[]), 4);
+    let error = stderr_of(&mut experiment.stage("pretrain", "out", &[]), 4);
     assert!(error.contains("red/07.png"), "{error}");
 
-    workshop.edit("held_out = 0", "held_out = 0\nbroken_images = \"skip\"");
-    workshop.stage("pretrain", "skipping", &[]).assert().success();
-    let skipped = workshop.log("skipping/pretrain", "skipped");
+    experiment.edit("held_out = 0", "held_out = 0\nbroken_images = \"skip\"");
+    experiment.stage("pretrain", "skipping", &[]).assert().success();
+    let skipped = experiment.log("skipping/pretrain", "skipped");
     assert!(
         !skipped.is_empty() && skipped.iter().all(|line| line["file"].as_str().unwrap().ends_with("07.png"))
     );
-    assert_eq!(workshop.log("skipping/pretrain", "end")[0]["skipped_images"], skipped.len());
+    assert_eq!(experiment.log("skipping/pretrain", "end")[0]["skipped_images"], skipped.len());
 }
 
 #[test]
 fn a_full_disk_leaves_the_checkpoint_before_it() {
-    let workshop = Workshop::new();
-    workshop.edit("epochs = 2", "epochs = 1");
-    workshop.stage("pretrain", "out", &[]).assert().success();
-    let before = workshop.bytes("out/pretrain/state.safetensors");
-    workshop.edit("epochs = 1", "epochs = 2");
+    let experiment = ExperimentFolder::new();
+    experiment.edit("epochs = 2", "epochs = 1");
+    experiment.stage("pretrain", "out", &[]).assert().success();
+    let before = experiment.bytes("out/pretrain/state.safetensors");
+    experiment.edit("epochs = 1", "epochs = 2");
     // The file size that a process may write stands for a disk: the state does not fit, the log does.
     let script = "ulimit -f 20; exec \"$0\" pretrain experiment.toml --run full --threads 1";
     let output = std::process::Command::new("bash")
-        .current_dir(workshop.path(""))
+        .current_dir(experiment.path(""))
         .args(["-c", script, env!("CARGO_BIN_EXE_mimir-train")])
         .output()
         .unwrap();
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{error}");
     assert!(error.contains("safetensors"), "{error}");
-    assert!(!workshop.path("full/pretrain/state.safetensors").exists(), "half a state is none");
-    assert!(workshop.bytes("out/pretrain/state.safetensors") == before);
+    assert!(!experiment.path("full/pretrain/state.safetensors").exists(), "half a state is none");
+    assert!(experiment.bytes("out/pretrain/state.safetensors") == before);
 }

@@ -4,7 +4,8 @@
 
 mod bad_input;
 mod configs;
+mod convert;
+mod experiment_folder;
 mod results;
 mod resume;
 mod stages;
-mod workshop;

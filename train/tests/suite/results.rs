@@ -1,33 +1,33 @@
-//! What can be done with results.
+//! Commands on results.
 
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 
-use crate::workshop::Workshop;
+use crate::experiment_folder::ExperimentFolder;
 
 #[test]
 fn bounds_are_printed_and_drawn() {
-    let workshop = Workshop::new();
+    let experiment = ExperimentFolder::new();
     // Section 1.1 of the specification: ten classes at p_e = 0.5.
-    workshop
+    experiment
         .command(&["bounds", "--out", "bounds.svg"])
         .assert()
         .success()
         .stdout(contains("0.737").and(contains("2.322")));
-    assert!(String::from_utf8(workshop.bytes("bounds.svg")).unwrap().starts_with("<svg"));
+    assert!(String::from_utf8(experiment.bytes("bounds.svg")).unwrap().starts_with("<svg"));
 }
 
 #[test]
 fn curves_of_a_run_are_drawn() {
-    let workshop = Workshop::new();
-    workshop.edit("epochs = 2", "epochs = 1");
-    workshop.stage("pretrain", "out", &[]).assert().success();
-    workshop.command(&["plot", "out/pretrain", "--out", "curves.svg"]).assert().success();
-    let svg = String::from_utf8(workshop.bytes("curves.svg")).unwrap();
+    let experiment = ExperimentFolder::new();
+    experiment.edit("epochs = 2", "epochs = 1");
+    experiment.stage("pretrain", "out", &[]).assert().success();
+    experiment.command(&["plot", "out/pretrain", "--out", "curves.svg"]).assert().success();
+    let svg = String::from_utf8(experiment.bytes("curves.svg")).unwrap();
     assert!(svg.contains("<svg") && svg.contains("loss"), "{}", &svg[..200.min(svg.len())]);
 }
 
 #[test]
 fn the_doctor_names_libtorch() {
-    Workshop::new().command(&["doctor"]).assert().success().stdout(contains("2.11.0"));
+    ExperimentFolder::new().command(&["doctor"]).assert().success().stdout(contains("2.11.0"));
 }

@@ -4,8 +4,7 @@ use mimir_bundle::attack::Argument;
 use mimir_bundle::{AttackSpec, Norm};
 use mimir_runtime::attack::{Preset, attacks_named};
 
-use super::usage;
-use crate::failure::{Blame, Failure, OrBlame};
+use crate::failure::{Blame, Failure, OrBlame, failure};
 use crate::settings::{AttackName, ParameterFlag, Settings, attacks_with};
 
 /// The attacks that the settings ask for, each parameter in its range.
@@ -23,14 +22,20 @@ pub(crate) fn attacks(settings: &Settings, norm: Norm) -> Result<Vec<AttackSpec>
 
 fn named(names: &[AttackName], norm: Norm) -> Result<Vec<AttackSpec>, Failure> {
     if names.is_empty() {
-        return Err(usage("--attacks is empty: name a preset, or at least one attack"));
+        return Err(failure(Blame::Usage, "--attacks is empty: name a preset, or at least one attack"));
     }
     let preset = names.iter().find(|name| Preset::named(name.as_str()).is_some());
     if let (Some(preset), true) = (preset, names.len() > 1) {
-        return Err(usage(format!("--attacks: {preset} is a preset, a list in itself: name it alone")));
+        return Err(failure(
+            Blame::Usage,
+            format!("--attacks: {preset} is a preset, a list in itself: name it alone"),
+        ));
     }
     if let Some(twice) = names.iter().enumerate().find(|(index, name)| names[..*index].contains(name)) {
-        return Err(usage(format!("--attacks names {0} twice: raise --restarts instead", twice.1)));
+        return Err(failure(
+            Blame::Usage,
+            format!("--attacks names {0} twice: raise --restarts instead", twice.1),
+        ));
     }
     let mut attacks = Vec::new();
     for name in names {
@@ -40,27 +45,26 @@ fn named(names: &[AttackName], norm: Norm) -> Result<Vec<AttackSpec>, Failure> {
 }
 
 fn change(settings: &Settings, attacks: &mut [AttackSpec]) -> Result<(), Failure> {
-    for ParameterFlag { flag, parameter, argument, .. } in settings.attack_parameters() {
-        if let Some(argument) = argument {
-            set(flag, parameter, argument, attacks)?;
-        }
-    }
-    Ok(())
+    settings.attack_arguments().iter().try_for_each(|(flag, argument)| set(flag, *argument, attacks))
 }
 
 /// Sets a parameter of every attack that has it.
-fn set(flag: &str, parameter: &str, argument: Argument, attacks: &mut [AttackSpec]) -> Result<(), Failure> {
+fn set(flag: &ParameterFlag, argument: Argument, attacks: &mut [AttackSpec]) -> Result<(), Failure> {
+    let ParameterFlag { flag, parameter, .. } = flag;
     let reached =
         attacks.iter_mut().filter_map(|attack| attack.set(parameter, argument).then_some(())).count();
     if reached > 0 {
         return Ok(());
     }
     let chosen: Vec<&str> = attacks.iter().map(AttackSpec::name).collect();
-    Err(usage(format!(
-        "{flag} has no effect on {}: it is for {}; leave it away, or name one of those in --attacks",
-        chosen.join(", "),
-        attacks_with(parameter).join(", ")
-    )))
+    Err(failure(
+        Blame::Usage,
+        format!(
+            "{flag} has no effect on {}: it is for {}; leave it away, or name one of those in --attacks",
+            chosen.join(", "),
+            attacks_with(parameter).join(", ")
+        ),
+    ))
 }
 
 #[cfg(test)]
@@ -90,7 +94,8 @@ mod tests {
     #[test]
     fn flags_reach_every_attack_that_has_the_parameter() {
         let made = made(|settings| {
-            settings.attacks = list(AttackSpec::NAMES);
+            settings.attacks =
+                list(&["apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square", "pgd", "fgsm", "noise"]);
             settings.steps = Some(3);
             settings.restarts = Some(4);
             settings.targets = Some(5);
@@ -133,8 +138,8 @@ mod tests {
                 "--steps has no effect on square, noise",
             ),
             (|s| (s.attacks, s.restarts) = (list(&["fgsm"]), Some(1)), "--restarts"),
-            (|s| (s.attacks, s.targets) = (list(&["fab"]), Some(1)), "it is for apgd-t, fab-t;"),
-            (|s| (s.attacks, s.eot) = (list(&["fab"]), Some(1)), "apgd-ce, apgd-dlr, apgd-t, pgd;"),
+            (|s| (s.attacks, s.targets) = (list(&["fab"]), Some(1)), "it is for apgd-t, fab-t"),
+            (|s| (s.attacks, s.eot) = (list(&["fab"]), Some(1)), "apgd-ce, apgd-dlr, apgd-t, pgd"),
             (|s| s.samples = Some(1), "--samples"),
             (|s| s.step_size = Some(1.0), "--step-size"),
             (|s| s.pgd_point = Some(PgdPointName::Best), "--pgd-point"),

@@ -7,49 +7,46 @@ use mimir_bundle::AttackSpec;
 use mimir_bundle::attack::{Argument, PgdPoint};
 use mimir_runtime::attack::Preset;
 
-use super::{PgdPointName, Settings};
-
 /// A flag, and the parameter that it sets in every attack that has one of that name.
+#[derive(Debug)]
 pub(crate) struct ParameterFlag {
     pub(crate) flag: &'static str,
     pub(crate) parameter: &'static str,
     /// What it means, for the help and for docs/report.md.
-    pub(crate) meaning: &'static str,
-    /// What was given, if anything.
-    pub(crate) argument: Option<Argument>,
+    meaning: &'static str,
 }
 
-impl Settings {
-    /// The flags for parameters of attacks, in the order of the help.
-    pub(crate) fn attack_parameters(&self) -> [ParameterFlag; 8] {
-        let count = |value: Option<usize>| value.map(Argument::Count);
-        let flag = |flag, parameter, meaning, argument| ParameterFlag { flag, parameter, meaning, argument };
-        let point = self.pgd_point.map(|name| match name {
-            PgdPointName::Best => PgdPoint::Best,
-            PgdPointName::Last => PgdPoint::Last,
-        });
-        [
-            flag("--steps", "steps", STEPS, count(self.steps)),
-            flag("--restarts", "restarts", RESTARTS, count(self.restarts)),
-            flag("--targets", "targets", TARGETS, count(self.targets)),
-            flag("--queries", "queries", QUERIES, count(self.queries)),
-            flag("--eot", "eot", EOT, count(self.eot)),
-            flag("--step-size", "step_size", STEP_SIZE, self.step_size.map(Argument::Number)),
-            flag("--pgd-point", "point", PGD_POINT, point.map(Argument::Point)),
-            flag("--samples", "samples", SAMPLES, count(self.samples)),
-        ]
-    }
-}
-
-const STEPS: &str = "Steps of each run";
-const RESTARTS: &str = "Independent runs on each image and target";
-const TARGETS: &str = "Target classes; a model of K classes has at most K - 1";
-const QUERIES: &str = "Proposals of each run";
-const EOT: &str =
-    "Gradients averaged at each step, for models with random operators; the preset rand averages 20";
-const STEP_SIZE: &str = "Length of a step, in units of epsilon";
-const PGD_POINT: &str = "Points of a run that count: any of them, or only its last";
-const SAMPLES: &str = "Random points tried on each image";
+pub(super) const STEPS: ParameterFlag =
+    ParameterFlag { flag: "--steps", parameter: "steps", meaning: "Iterations of one run" };
+pub(super) const RESTARTS: ParameterFlag = ParameterFlag {
+    flag: "--restarts",
+    parameter: "restarts",
+    meaning: "Independent runs per image and target",
+};
+pub(super) const TARGETS: ParameterFlag = ParameterFlag {
+    flag: "--targets",
+    parameter: "targets",
+    meaning: "Target classes; at most K - 1 for K classes",
+};
+pub(super) const QUERIES: ParameterFlag =
+    ParameterFlag { flag: "--queries", parameter: "queries", meaning: "Proposals of one run" };
+pub(super) const EOT: ParameterFlag = ParameterFlag {
+    flag: "--eot",
+    parameter: "eot",
+    meaning: "Gradients averaged per step, for stochastic models; the preset rand averages 20",
+};
+pub(super) const STEP_SIZE: ParameterFlag = ParameterFlag {
+    flag: "--step-size",
+    parameter: "step_size",
+    meaning: "Length of a step, in units of epsilon",
+};
+pub(super) const PGD_POINT: ParameterFlag = ParameterFlag {
+    flag: "--pgd-point",
+    parameter: "point",
+    meaning: "best: every iterate counts; last: only the last one of a run",
+};
+pub(super) const SAMPLES: ParameterFlag =
+    ParameterFlag { flag: "--samples", parameter: "samples", meaning: "Random points per image" };
 
 /// The names of the attacks that have a parameter of that name.
 pub(crate) fn attacks_with(parameter: &str) -> Vec<&'static str> {
@@ -67,11 +64,12 @@ pub(super) fn attacks_help() -> String {
     )
 }
 
-/// Help of a flag: what it means, of which attacks, and the default where they have the same.
-pub(super) fn help_of(parameter: &str) -> String {
-    let flags = Settings::default().attack_parameters();
-    let meaning = flags.iter().find(|flag| flag.parameter == parameter).map_or("", |flag| flag.meaning);
-    format!("{meaning} ({}) [default: {}]", attacks_with(parameter).join(", "), default_of(parameter))
+impl ParameterFlag {
+    /// Its help: what it means, of which attacks, and the default where they have the same.
+    pub(super) fn help(&self) -> String {
+        let Self { parameter, meaning, .. } = self;
+        format!("{meaning} ({}) [default: {}]", attacks_with(parameter).join(", "), default_of(parameter))
+    }
 }
 
 /// The default of a parameter, where all attacks with it have the same.
@@ -98,23 +96,25 @@ fn shown(argument: Argument) -> String {
 mod tests {
     use super::*;
 
+    const FLAGS: [ParameterFlag; 8] = [STEPS, RESTARTS, TARGETS, QUERIES, EOT, STEP_SIZE, PGD_POINT, SAMPLES];
+
     #[test]
     fn help_names_the_attacks_and_their_default() {
-        assert_eq!(
-            attacks_help(),
-            "A preset (standard, plus, rand), or attacks in order: apgd-ce, apgd-dlr, apgd-t, fab, fab-t, square, pgd, \
-             fgsm, noise [default: standard]"
-        );
-        assert_eq!(help_of("targets"), format!("{TARGETS} (apgd-t, fab-t) [default: 9]"));
-        assert!(help_of("steps").ends_with("fab-t, pgd) [default: each attack's own]"));
-        assert!(help_of("step_size").ends_with("(pgd) [default: 0.25]"));
-        assert!(help_of("point").ends_with("(pgd) [default: best]"));
+        let names = AttackSpec::NAMES.join(", ");
+        let help =
+            format!("A preset (standard, plus, rand), or attacks in order: {names} [default: standard]");
+        assert_eq!(attacks_help(), help);
+        let targets = TARGETS.help();
+        assert!(targets.starts_with("Target classes") && targets.contains("(apgd-t, fab-t"), "{targets}");
+        assert!(targets.ends_with(" [default: 9]"), "{targets}");
+        assert!(STEPS.help().ends_with(" [default: each attack's own]"), "{}", STEPS.help());
+        assert_eq!([Argument::Number(0.25), Argument::Point(PgdPoint::Best)].map(shown), ["0.25", "best"]);
     }
 
     /// Every flag sets a parameter of some attack, by a name that exists.
     #[test]
     fn every_flag_reaches_an_attack() {
-        for flag in Settings::default().attack_parameters() {
+        for flag in FLAGS {
             assert!(!attacks_with(flag.parameter).is_empty(), "{}", flag.flag);
         }
     }
@@ -139,11 +139,10 @@ mod tests {
         let quoted =
             |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         let mut text = format!(
-            "Presets: {}.\nAttacks: {}.\n\n| flag | attacks | meaning |\n| --- | --- | --- |\n",
-            quoted(Preset::NAMES),
+            "Attacks: {}.\n\n| flag | attacks | meaning |\n| --- | --- | --- |\n",
             quoted(AttackSpec::NAMES)
         );
-        for ParameterFlag { flag, parameter, meaning, .. } in Settings::default().attack_parameters() {
+        for ParameterFlag { flag, parameter, meaning } in FLAGS {
             text += &format!("| `{flag}` | {} | {meaning} |\n", quoted(&attacks_with(parameter)));
         }
         text

@@ -11,9 +11,10 @@ use std::num::NonZero;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use mimir_bundle::attack::{Argument, PgdPoint};
 use serde::{Deserialize, Serialize};
 
-use attack_flags::{attacks_help, help_of};
+use attack_flags::{EOT, PGD_POINT, QUERIES, RESTARTS, SAMPLES, STEP_SIZE, STEPS, TARGETS, attacks_help};
 
 pub(crate) use attack_flags::{ParameterFlag, attacks_with};
 pub(crate) use attack_name::AttackName;
@@ -61,21 +62,21 @@ pub(crate) struct Settings {
 
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Attacks", help = attacks_help())]
     pub(crate) attacks: Option<Vec<AttackName>>,
-    #[arg(long, value_name = "N", help_heading = "Attacks", help = help_of("steps"))]
+    #[arg(long, value_name = "N", help_heading = "Attacks", help = STEPS.help())]
     pub(crate) steps: Option<usize>,
-    #[arg(long, value_name = "N", help_heading = "Attacks", help = help_of("restarts"))]
+    #[arg(long, value_name = "N", help_heading = "Attacks", help = RESTARTS.help())]
     pub(crate) restarts: Option<usize>,
-    #[arg(long, value_name = "N", help_heading = "Attacks", help = help_of("targets"))]
+    #[arg(long, value_name = "N", help_heading = "Attacks", help = TARGETS.help())]
     pub(crate) targets: Option<usize>,
-    #[arg(long, value_name = "N", help_heading = "Attacks", help = help_of("queries"))]
+    #[arg(long, value_name = "N", help_heading = "Attacks", help = QUERIES.help())]
     pub(crate) queries: Option<usize>,
-    #[arg(long, value_name = "N", help_heading = "Attacks", help = help_of("eot"))]
+    #[arg(long, value_name = "N", help_heading = "Attacks", help = EOT.help())]
     pub(crate) eot: Option<usize>,
-    #[arg(long, value_name = "FRACTION", help_heading = "Attacks", help = help_of("step_size"))]
+    #[arg(long, value_name = "FRACTION", help_heading = "Attacks", help = STEP_SIZE.help())]
     pub(crate) step_size: Option<f64>,
-    #[arg(long, help_heading = "Attacks", help = help_of("point"))]
+    #[arg(long, help_heading = "Attacks", help = PGD_POINT.help())]
     pub(crate) pgd_point: Option<PgdPointName>,
-    #[arg(long, value_name = "N", help_heading = "Attacks", help = help_of("samples"))]
+    #[arg(long, value_name = "N", help_heading = "Attacks", help = SAMPLES.help())]
     pub(crate) samples: Option<usize>,
     /// Key of all randomness [default: 0]
     #[arg(long, value_name = "N", help_heading = "Attacks")]
@@ -201,6 +202,26 @@ pub(crate) enum PrecisionName {
 }
 
 impl Settings {
+    /// What was given for parameters of attacks.
+    pub(crate) fn attack_arguments(&self) -> Vec<(ParameterFlag, Argument)> {
+        let count = |value: Option<usize>| value.map(Argument::Count);
+        let point = self.pgd_point.map(|name| match name {
+            PgdPointName::Best => PgdPoint::Best,
+            PgdPointName::Last => PgdPoint::Last,
+        });
+        let all = [
+            (STEPS, count(self.steps)),
+            (RESTARTS, count(self.restarts)),
+            (TARGETS, count(self.targets)),
+            (QUERIES, count(self.queries)),
+            (EOT, count(self.eot)),
+            (SAMPLES, count(self.samples)),
+            (STEP_SIZE, self.step_size.map(Argument::Number)),
+            (PGD_POINT, point.map(Argument::Point)),
+        ];
+        all.into_iter().filter_map(|(flag, argument)| Some((flag, argument?))).collect()
+    }
+
     /// These settings, and `other`'s where these say nothing.
     fn or(self, other: Self) -> Self {
         Self {

@@ -1,18 +1,12 @@
-use mimir_bundle::{ImageShape, Norm, ThreatModel};
+use mimir_bundle::{ImageShape, Norm};
 
 use super::*;
-use crate::attack::DistanceGoal;
+use crate::testing::attack_context;
 
 const PIXELS: usize = 8;
 
 fn context(norm: Norm, epsilon: f64, classes: usize) -> AttackContext {
-    AttackContext {
-        ball: Ball::new(&ThreatModel { norm, epsilon }).unwrap(),
-        seed: 0,
-        image: ImageShape { channels: 1, height: 2, width: PIXELS / 2 },
-        classes,
-        distances: DistanceGoal::WithinBall,
-    }
+    attack_context(norm, epsilon, ImageShape { channels: 1, height: 2, width: PIXELS / 2 }, classes)
 }
 
 fn clean_image(label: usize, targets: &[usize]) -> CleanImage {
@@ -86,13 +80,13 @@ fn few_classes_have_the_margin_in_place_of_the_ratio() {
         Case { name: "apgd-t", classes: 4, loss: Loss::TargetedDlr, target: Some(0), margin: false },
     ];
     for Case { name, classes, loss, target, margin } in cases {
-        let spec = AttackSpec::named(name).unwrap();
+        let spec = mimir_bundle::AttackSpec::named(name).unwrap();
         let attack = crate::attack::attack(&spec, &context(Norm::Linf, 0.1, classes)).unwrap();
         let search = attack.search(&clean_image(1, &[0, 2, 3][..classes - 1]), 0);
         assert_eq!(attack.queries(), [Query::Gradient(loss)], "{name}, {classes}");
         assert_eq!(search.query(), Query::Gradient(loss), "{name}, {classes}");
         assert_eq!(search.label_and_target(), LabelAndTarget { label: 1, target }, "{name}, {classes}");
-        assert_eq!(uses_margin(&spec, classes), margin, "{name}, {classes}");
+        assert_eq!(attack.uses_margin(), margin, "{name}, {classes}");
     }
 }
 

@@ -1,18 +1,17 @@
-use mimir_bundle::{ImageShape, Norm, ThreatModel};
-use ndarray::{Array1, Array2, ArrayView2, Axis};
+use mimir_bundle::{ImageShape, Norm};
+use ndarray::{Array1, Array2, ArrayView2};
 
 use super::*;
 use crate::attack::DistanceGoal;
 use crate::attack::testing::{SearchTrace, clean_image, run};
 use crate::linear::LinearClassifier;
 use crate::model::{Classifier, Differentiable, GradientBatch, ModelError, ModelSource};
+use crate::testing::{self, NORMS, attack_context, key, linear_around_grey};
 
-const NORMS: [Norm; 3] = [Norm::Linf, Norm::L2, Norm::L1];
 const SHAPE: ImageShape = ImageShape { channels: 1, height: 5, width: 8 };
 
 fn context(norm: Norm, classes: usize) -> AttackContext {
-    let ball = Ball::new(&ThreatModel { norm, epsilon: 0.1 }).unwrap();
-    AttackContext { ball, seed: 0, image: SHAPE, classes, distances: DistanceGoal::Smallest }
+    AttackContext { distances: DistanceGoal::Smallest, ..attack_context(norm, 0.1, SHAPE, classes) }
 }
 
 fn untargeted(steps: usize, restarts: usize, context: &AttackContext) -> Fab {
@@ -25,18 +24,13 @@ fn targeted(steps: usize, restarts: usize, context: &AttackContext) -> Fab {
 }
 
 fn noise(seed: u64, image: usize, count: usize) -> Vec<f32> {
-    let mut values = vec![0.0; count];
-    let key = Key { seed, image, attack: "test", target: None, restart: 0 };
-    Stream::new(&key).fill_uniform(&mut values);
-    values
+    testing::noise(key(seed, image, "test"), 1, count).into_raw_vec_and_offset().0
 }
 
 fn linear(classes: usize) -> LinearClassifier {
     let weights = noise(1, 0, classes * SHAPE.pixels());
     let weights = Array2::from_shape_vec((classes, SHAPE.pixels()), weights).unwrap();
-    // All logits are 0 at the grey image.
-    let bias = -0.5 * weights.sum_axis(Axis(1));
-    LinearClassifier::new(weights, bias, SHAPE, 1)
+    linear_around_grey(weights, &Array1::zeros(classes), SHAPE, 1)
 }
 
 /// Images all over the box, every second one with many pixels at its edge.

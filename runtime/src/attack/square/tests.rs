@@ -2,16 +2,13 @@ use mimir_bundle::{Norm, ThreatModel};
 use ndarray::{Array1, Array2, ArrayView2};
 
 use super::*;
-use crate::attack::DistanceGoal;
 use crate::attack::testing::{SearchTrace, clean_image, run};
 use crate::linear::LinearClassifier;
 use crate::model::ModelSource;
-
-const NORMS: [Norm; 3] = [Norm::Linf, Norm::L2, Norm::L1];
+use crate::testing::{self, NORMS, attack_context, key};
 
 fn context(norm: Norm, epsilon: f64, image: ImageShape) -> AttackContext {
-    let ball = Ball::new(&ThreatModel { norm, epsilon }).unwrap();
-    AttackContext { ball, seed: 0, image, classes: 2, distances: DistanceGoal::WithinBall }
+    attack_context(norm, epsilon, image, 2)
 }
 
 fn queries(queries: usize) -> SquareSpec {
@@ -20,9 +17,7 @@ fn queries(queries: usize) -> SquareSpec {
 
 /// Uniform in `[-1, 1)`.
 fn noise(seed: u64, count: usize) -> Vec<f32> {
-    let mut values = vec![0.0; count];
-    Stream::new(&Key { seed, image: 0, attack: "test", target: None, restart: 0 }).fill_uniform(&mut values);
-    values
+    testing::noise(key(seed, 0, "test"), 1, count).into_raw_vec_and_offset().0
 }
 
 /// Two classes whose margin at a grey image is `margin`, and falls along `slopes`.

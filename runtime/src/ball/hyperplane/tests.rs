@@ -1,14 +1,12 @@
-use mimir_bundle::ThreatModel;
 use proptest::prelude::*;
 use serde::Deserialize;
 
 use super::*;
-use crate::random::{Key, Stream};
-
-const NORMS: [Norm; 3] = [Norm::Linf, Norm::L2, Norm::L1];
+use crate::random::Stream;
+use crate::testing::{self, NORMS, key};
 
 fn ball(norm: Norm) -> Ball {
-    Ball::new(&ThreatModel { norm, epsilon: 0.5 }).unwrap()
+    testing::ball(norm, 0.5)
 }
 
 /// The displacement and its length.
@@ -108,7 +106,7 @@ fn displacements_are_those_of_the_fixtures() {
 }
 
 fn random(image: usize, count: usize) -> (Vec<f32>, Vec<f32>) {
-    let mut stream = Stream::new(&Key { seed: 0, image, attack: "test", target: None, restart: 0 });
+    let mut stream = Stream::new(&key(0, image, "test"));
     let (mut slopes, mut point) = (vec![0.0; count], vec![0.0; count]);
     stream.fill_normal(&mut slopes);
     stream.fill_uniform(&mut point);

@@ -1,4 +1,3 @@
-use mimir_bundle::ThreatModel;
 use proptest::prelude::*;
 use serde::Deserialize;
 
@@ -6,19 +5,13 @@ use super::eta::EtaPattern;
 use super::eta_moves::WindowPair;
 use super::square_window::tiles;
 use super::*;
-use crate::random::Key;
-
-const NORMS: [Norm; 3] = [Norm::Linf, Norm::L2, Norm::L1];
+use crate::testing::{NORMS, ball, key};
 
 /// Square, with colours, neither square nor a multiple of five, and a table with three columns.
 const SHAPES: [[usize; 3]; 5] = [[1, 28, 28], [3, 32, 32], [3, 7, 5], [2, 4, 9], [1, 1, 3]];
 
-fn ball(norm: Norm, epsilon: f64) -> Ball {
-    Ball::new(&ThreatModel { norm, epsilon }).unwrap()
-}
-
 fn stream(seed: u64) -> Stream {
-    Stream::new(&Key { seed, image: 0, attack: "test", target: None, restart: 0 })
+    Stream::new(&key(seed, 0, "test"))
 }
 
 fn shape([channels, height, width]: [usize; 3]) -> ImageShape {

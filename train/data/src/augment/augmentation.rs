@@ -3,17 +3,17 @@
 use serde::{Deserialize, Serialize};
 
 use super::crop::flip;
-use super::setting::probability;
+use super::parameter::probability;
 use super::{Erasing, PadCrop, RandAugment, RandomResizedCrop};
 use crate::error::DataError;
 use crate::picture::Picture;
 use crate::random::Stream;
 
-/// What is done to every training picture. The default is nothing.
+/// Augmentation of training pictures. The default is none.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Augmentation {
-    /// How a picture becomes a square of the network's size.
+    /// Crop to the square input of the network.
     #[serde(default)]
     pub crop: Crop,
     /// Probability of a horizontal flip; the paper has 0.5.
@@ -27,11 +27,11 @@ pub struct Augmentation {
     pub erasing: Option<Erasing>,
 }
 
-/// How a picture becomes a square of the network's size.
+/// Crop to the square input of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Crop {
-    /// It has that size already.
+    /// None: the picture must have that size.
     #[default]
     None,
     /// `{ kind = "pad_crop", padding = 4 }`
@@ -48,13 +48,13 @@ impl Augmentation {
 
     /// The paper's for ImageNet: a resized crop of 20 % to 100 % of the picture, and a flip.
     pub fn random_resized_crop_flip() -> Self {
-        let ratio = RandomResizedCrop::usual_ratio();
+        let ratio = RandomResizedCrop::default_ratio();
         let crop = Crop::RandomResizedCrop(RandomResizedCrop { scale: [0.2, 1.0], ratio });
         Self { crop, flip: 0.5, ..Self::default() }
     }
 
     /// # Errors
-    /// Where a setting is out of range.
+    /// Where a parameter is out of range.
     pub fn check(&self) -> Result<(), DataError> {
         match &self.crop {
             Crop::None => {}
@@ -66,13 +66,13 @@ impl Augmentation {
         self.erasing.as_ref().map_or(Ok(()), Erasing::check)
     }
 
-    /// A picture of `size x size` pixels. The settings must have passed [`Self::check`].
+    /// A picture of `size x size` pixels. The parameters must have passed [`Self::check`].
     ///
     /// # Errors
     /// Where the crop cannot have that size.
     pub fn apply(&self, picture: Picture, size: usize, stream: &mut Stream) -> Result<Picture, DataError> {
         let mut picture = self.crop.apply(picture, size, stream)?;
-        if stream.chance(self.flip) {
+        if stream.bernoulli(self.flip) {
             flip(&mut picture);
         }
         if let Some(rand_augment) = &self.rand_augment {
@@ -116,7 +116,7 @@ mod tests {
             erasing: Some(Erasing {
                 probability: 0.25,
                 fill: ErasingFill::Pixel,
-                area: Erasing::usual_area(),
+                area: Erasing::default_area(),
                 min_aspect: 0.3,
             }),
             ..Augmentation::random_resized_crop_flip()
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_go_through_a_file_and_unknown_ones_do_not() {
+    fn parameters_go_through_a_file_and_unknown_ones_do_not() {
         for augmentation in [Augmentation::default(), Augmentation::pad_crop_flip(), everything()] {
             augmentation.check().unwrap();
             let text = serde_json::to_string(&augmentation).unwrap();
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_out_of_range_are_refused() {
+    fn parameters_out_of_range_are_refused() {
         let none = Augmentation::default();
         for augmentation in [
             Augmentation { flip: -0.1, ..none },

@@ -1,19 +1,19 @@
-//! Cutting and mirroring without arithmetic on pixels.
+//! Cropping and flipping.
 
 use super::resample::Region;
 use crate::picture::Picture;
 
-/// The pixels of a region, which lies in the picture.
+/// The pixels of a region inside of the picture.
 pub(super) fn crop(picture: &Picture, region: Region) -> Picture {
     let channels = picture.channels();
     let mut bytes = Vec::with_capacity(region.width * region.height * channels);
     for row in region.top..region.top + region.height {
         bytes.extend_from_slice(&picture.row(row)[region.left * channels..][..region.width * channels]);
     }
-    Picture::of_rows(region.width, region.height, channels, bytes)
+    Picture::from_rows(region.width, region.height, channels, bytes)
 }
 
-/// Mirrors left and right in place.
+/// Flips horizontally, in place.
 pub(super) fn flip(picture: &mut Picture) {
     let (width, _, channels) = picture.shape();
     for row in picture.bytes_mut().chunks_exact_mut(width * channels) {

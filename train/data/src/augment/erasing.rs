@@ -2,29 +2,29 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::setting::{interval, probability, require};
+use super::parameter::{interval, probability, require};
 use crate::error::DataError;
 use crate::picture::Picture;
 use crate::random::Stream;
 
-/// Erases a rectangle of random area, shape and place.
+/// Erases a rectangle of random area, aspect ratio and position.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Erasing {
-    /// Of a picture to be erased at all; revisiting-at has 0.25.
+    /// Probability of erasing; revisiting-at has 0.25.
     pub probability: f64,
-    /// What is there afterwards.
+    /// The new values.
     #[serde(default)]
     pub fill: ErasingFill,
     /// Share of the area, uniform between these: above 0, at most 1.
-    #[serde(default = "Erasing::usual_area")]
+    #[serde(default = "Erasing::default_area")]
     pub area: [f64; 2],
     /// Height over width is uniform in the logarithm between this and its inverse: above 0, at most 1.
-    #[serde(default = "Erasing::usual_aspect")]
+    #[serde(default = "Erasing::default_aspect")]
     pub min_aspect: f64,
 }
 
-/// What an erased pixel becomes.
+/// The new values of erased pixels.
 ///
 /// timm draws standard normal noise on pixels that ImageNet's mean and standard deviation have normalised. Pixels are
 /// not normalised here, so the noise gets that mean and deviation; it is rounded and cut to a byte.
@@ -44,17 +44,17 @@ const DEVIATION: [f64; 3] = [0.229 * 255.0, 0.224 * 255.0, 0.225 * 255.0];
 
 impl Erasing {
     /// `[0.02, 1/3]`.
-    pub fn usual_area() -> [f64; 2] {
+    pub fn default_area() -> [f64; 2] {
         [0.02, 1.0 / 3.0]
     }
 
     /// 0.3.
-    pub fn usual_aspect() -> f64 {
+    pub fn default_aspect() -> f64 {
         0.3
     }
 
     /// # Errors
-    /// Where a setting is out of range.
+    /// Where a parameter is out of range.
     pub fn check(&self) -> Result<(), DataError> {
         probability("probability", self.probability)?;
         interval("area", self.area, [0.0, 1.0])?;
@@ -66,11 +66,11 @@ impl Erasing {
         )
     }
 
-    /// Erases in place, or leaves the picture as it is: by chance, or where ten rectangles in a row do not fit.
+    /// Erases in place with the given probability; never if ten random rectangles in a row do not fit.
     pub fn apply(&self, picture: &mut Picture, stream: &mut Stream) {
         /// timm's.
         const TRIES: usize = 10;
-        if !stream.chance(self.probability) {
+        if !stream.bernoulli(self.probability) {
             return;
         }
         let (width, height, _) = picture.shape();
@@ -101,8 +101,8 @@ impl Erasing {
             match self.fill {
                 ErasingFill::Const => line.fill(0),
                 ErasingFill::Pixel => {
-                    for (place, byte) in line.iter_mut().enumerate() {
-                        let channel = place % channels;
+                    for (index, byte) in line.iter_mut().enumerate() {
+                        let channel = index % channels;
                         let noise = MEAN[channel] + DEVIATION[channel] * stream.normal();
                         *byte = noise.round().clamp(0.0, 255.0) as u8;
                     }
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn the_chance_is_that_of_the_setting() {
+    fn the_chance_is_that_of_the_parameter() {
         let white = Picture::from_fn((32, 32, 1), |_, _, _| 255);
         let erased = |sample: &u64| {
             let mut picture = white.clone();
@@ -181,14 +181,14 @@ mod tests {
     }
 
     #[test]
-    fn settings_out_of_range_are_named() {
+    fn parameters_out_of_range_are_named() {
         for (erasing, name) in [
             (Erasing { probability: 1.1, ..BLACK }, "probability"),
             (Erasing { area: [0.0, 0.3], ..BLACK }, "area"),
             (Erasing { min_aspect: 0.0, ..BLACK }, "min_aspect"),
         ] {
             let error = erasing.check().unwrap_err().to_string();
-            assert!(error.starts_with(&format!("setting `{name}`")), "{error}");
+            assert!(error.starts_with(&format!("parameter `{name}`")), "{error}");
         }
         BLACK.check().unwrap();
     }

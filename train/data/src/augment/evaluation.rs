@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::crop::crop;
+use super::parameter::require;
 use super::resample::{Region, resample};
-use super::setting::require;
 use crate::error::DataError;
 use crate::picture::Picture;
 
@@ -92,10 +92,10 @@ mod tests {
     }
 
     #[test]
-    fn settings_out_of_range_are_named() {
+    fn parameters_out_of_range_are_named() {
         for (resize, crop, name) in [(Some(0), 1, "resize"), (Some(224), 256, "crop"), (None, 0, "crop")] {
             let error = Evaluation { resize, crop }.check().unwrap_err().to_string();
-            assert!(error.starts_with(&format!("setting `{name}`")), "{error}");
+            assert!(error.starts_with(&format!("parameter `{name}`")), "{error}");
         }
         Evaluation { resize: Some(256), crop: 224 }.check().unwrap();
     }

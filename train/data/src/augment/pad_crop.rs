@@ -2,16 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::setting::require;
+use super::parameter::require;
 use crate::error::DataError;
 use crate::picture::Picture;
 use crate::random::Stream;
 
-/// A crop at a uniformly random place of the picture with black pixels around it.
+/// A crop at a uniformly random position of the picture padded with black pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PadCrop {
-    /// Black pixels on every side, at most 1024; the paper's code has 4.
+    /// Padding on every side in pixels, at most 1024; the paper's code has 4.
     pub padding: usize,
 }
 
@@ -55,7 +55,7 @@ impl PadCrop {
             let source = &picture.row(row)[from_x * channels..][..columns * channels];
             line[start_x * channels..][..columns * channels].copy_from_slice(source);
         }
-        Picture::of_rows(size, size, channels, bytes)
+        Picture::from_rows(size, size, channels, bytes)
     }
 }
 

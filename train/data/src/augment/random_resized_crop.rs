@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::parameter::interval;
 use super::resample::{Region, resample};
-use super::setting::interval;
 use crate::error::DataError;
 use crate::picture::Picture;
 use crate::random::Stream;
@@ -15,13 +15,13 @@ pub struct RandomResizedCrop {
     /// Share of the picture's area, uniform between these: above 0, at most 1. The paper has `[0.2, 1]`.
     pub scale: [f64; 2],
     /// Width over height, uniform in the logarithm between these: above 0, at most 100.
-    #[serde(default = "RandomResizedCrop::usual_ratio")]
+    #[serde(default = "RandomResizedCrop::default_ratio")]
     pub ratio: [f64; 2],
 }
 
 impl RandomResizedCrop {
     /// `[3/4, 4/3]`.
-    pub fn usual_ratio() -> [f64; 2] {
+    pub fn default_ratio() -> [f64; 2] {
         [3.0 / 4.0, 4.0 / 3.0]
     }
 
@@ -35,7 +35,7 @@ impl RandomResizedCrop {
     /// A region, resized to `size x size` pixels. A `size` of 0 is an error.
     ///
     /// # Errors
-    /// Where the region cannot be resized, which no picture and no checked setting leads to.
+    /// If the region cannot be resized, which does not happen with checked parameters.
     pub fn apply(&self, picture: &Picture, size: usize, stream: &mut Stream) -> Result<Picture, DataError> {
         let (width, height, _) = picture.shape();
         let region = self.region((width, height), stream);
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_out_of_range_are_named() {
+    fn parameters_out_of_range_are_named() {
         for (crop, name) in [
             (RandomResizedCrop { scale: [0.0, 1.0], ..USUAL }, "scale"),
             (RandomResizedCrop { scale: [0.5, 1.5], ..USUAL }, "scale"),
@@ -151,7 +151,7 @@ mod tests {
             (RandomResizedCrop { ratio: [-1.0, 0.5], ..USUAL }, "ratio"),
         ] {
             let error = crop.check().unwrap_err().to_string();
-            assert!(error.starts_with(&format!("setting `{name}`: found [")), "{error}");
+            assert!(error.starts_with(&format!("parameter `{name}`: found [")), "{error}");
         }
         USUAL.check().unwrap();
     }

@@ -36,7 +36,7 @@ impl Region {
 
 /// A region of a picture, resized to `width x height`; `None` where it does not fit or a side is 0.
 ///
-/// The pixels around the region play no part, as in `image.crop(region).resize(size, BICUBIC)`.
+/// Pixels outside of the region are not used, as in `image.crop(region).resize(size, BICUBIC)`.
 pub fn resample(picture: &Picture, region: Region, (width, height): (usize, usize)) -> Option<Picture> {
     if !region.fits(picture) || width == 0 || height == 0 {
         return None;
@@ -51,7 +51,7 @@ pub fn resample(picture: &Picture, region: Region, (width, height): (usize, usiz
     } else {
         along_columns(&rows, width * channels, region.height, height)
     };
-    Some(Picture::of_rows(width, height, channels, bytes))
+    Some(Picture::from_rows(width, height, channels, bytes))
 }
 
 /// Fractional bits of the weights: 32, less 8 of a byte and 2 for sums outside of its range.
@@ -63,14 +63,14 @@ fn to_byte(sum: i32) -> u8 {
 }
 
 /// What each output pixel takes from the input.
-struct Taps {
+struct FilterTaps {
     /// First input pixel and number of weights, by output pixel.
     spans: Vec<(usize, usize)>,
     /// One after the other.
     weights: Vec<i32>,
 }
 
-impl Taps {
+impl FilterTaps {
     /// Pillow's `precompute_coeffs` and `normalize_coeffs_8bpc` for a line of `input` pixels that becomes `output`
     /// pixels.
     fn new(input: usize, output: usize) -> Self {
@@ -81,8 +81,8 @@ impl Taps {
         let (support, inverse) = (SUPPORT * stretch, 1.0 / stretch);
         let mut taps = Self { spans: Vec::with_capacity(output), weights: Vec::new() };
         let mut weights: Vec<f64> = Vec::new();
-        for place in 0..output {
-            let centre = (place as f64 + 0.5) * scale;
+        for pixel in 0..output {
+            let centre = (pixel as f64 + 0.5) * scale;
             // Casts truncate towards zero, and negative numbers become 0.
             let first = (centre - support + 0.5) as usize;
             let end = ((centre + support + 0.5) as usize).min(input);
@@ -127,7 +127,7 @@ fn bicubic(x: f64) -> f64 {
 
 /// The rows of a region, each with `width` pixels: `[region.height, width, C]`.
 fn along_rows<const C: usize>(picture: &Picture, region: Region, width: usize) -> Vec<u8> {
-    let taps = (width != region.width).then(|| Taps::new(region.width, width));
+    let taps = (width != region.width).then(|| FilterTaps::new(region.width, width));
     let mut out = Vec::with_capacity(region.height * width * C);
     for row in region.top..region.top + region.height {
         let line = &picture.row(row)[region.left * C..][..region.width * C];
@@ -153,7 +153,7 @@ fn along_rows<const C: usize>(picture: &Picture, region: Region, width: usize) -
 fn along_columns(bytes: &[u8], length: usize, rows: usize, height: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(height * length);
     let mut sums = vec![0; length];
-    for (first, weights) in Taps::new(rows, height).iter() {
+    for (first, weights) in FilterTaps::new(rows, height).iter() {
         sums.fill(HALF);
         for (weight, row) in weights.iter().zip(bytes[first * length..].chunks_exact(length)) {
             for (sum, byte) in sums.iter_mut().zip(row) {

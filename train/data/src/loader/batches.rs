@@ -6,10 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
-use super::queue::{Part, Parts, Queue, Task};
-use super::{Batch, Maker};
-use crate::error::{self, DataError};
-use crate::sampler::Order;
+use super::batch::Batch;
+use super::builder::BatchBuilder;
+use super::queue::{Chunk, Chunks, Queue, Task};
+use crate::error::{DataError, FilePart};
+use crate::sampler::EpochOrder;
 
 /// Orders of epochs that are remembered: batches in work belong to the last epochs only.
 const ORDERS: usize = 2;
@@ -23,23 +24,23 @@ pub struct Batches {
 }
 
 struct Shared {
-    maker: Arc<Maker>,
+    builder: Arc<BatchBuilder>,
     queue: Mutex<Queue>,
     /// A batch was taken, or nothing more is wanted.
     room: Condvar,
     /// A batch is done.
     ready: Condvar,
-    orders: Mutex<VecDeque<(u64, Arc<Order>)>>,
+    orders: Mutex<VecDeque<(u64, Arc<EpochOrder>)>>,
 }
 
 impl Batches {
-    pub(super) fn start(maker: Arc<Maker>, epoch: u64, step: usize) -> Self {
-        let steps = maker.sampler.steps_per_epoch() as u64;
+    pub(super) fn start(builder: Arc<BatchBuilder>, epoch: u64, step: usize) -> Self {
+        let steps = builder.sampler.steps_per_epoch() as u64;
         let first = epoch.saturating_mul(steps).saturating_add(step as u64);
-        let queue = Queue::new(maker.sampler.batch(), maker.options.ahead, first);
-        let threads = maker.options.threads;
+        let queue = Queue::new(builder.sampler.batch(), builder.options.prefetch, first);
+        let threads = builder.options.threads;
         let shared = Arc::new(Shared {
-            maker,
+            builder,
             queue: Mutex::new(queue),
             room: Condvar::new(),
             ready: Condvar::new(),
@@ -99,18 +100,18 @@ impl fmt::Debug for Batches {
 }
 
 impl Shared {
-    /// The queue holds plain data that no panic leaves half changed.
+    /// A poisoned lock is safe to use: no panic leaves the data of the queue inconsistent.
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes parts of batches until nothing more is wanted.
+    /// Makes chunks of batches until nothing more is wanted.
     fn work(&self) {
         while let Some(task) = self.next_task() {
-            let part = unless_panic(|| self.part(&task));
-            let parts = self.queue().put(&task, part);
-            if let Some(parts) = parts {
-                let batch = unless_panic(|| self.join(task.number, parts));
+            let chunk = unless_panic(|| self.chunk(&task));
+            let chunks = self.queue().put(&task, chunk);
+            if let Some(chunks) = chunks {
+                let batch = unless_panic(|| self.join(task.number, chunks));
                 self.queue().finish(task.number, batch);
                 self.ready.notify_all();
             }
@@ -132,27 +133,27 @@ impl Shared {
     }
 
     /// Epoch and step of a batch.
-    fn place(&self, number: u64) -> (u64, usize) {
-        let steps = self.maker.sampler.steps_per_epoch() as u64;
+    fn epoch_and_step(&self, number: u64) -> (u64, usize) {
+        let steps = self.builder.sampler.steps_per_epoch() as u64;
         (number / steps, (number % steps) as usize)
     }
 
-    fn part(&self, task: &Task) -> Part {
-        let (epoch, step) = self.place(task.number);
+    fn chunk(&self, task: &Task) -> Chunk {
+        let (epoch, step) = self.epoch_and_step(task.number);
         let order = self.order(epoch);
         let mut skipped = Vec::new();
-        let row = |row| self.maker.row((epoch, &order), (step, row), &mut skipped);
+        let row = |row| self.builder.sample((epoch, &order), (step, row), &mut skipped);
         let rows = task.rows.clone().map(row).collect::<Result<Vec<_>, _>>()?;
         Ok((rows, skipped))
     }
 
     /// The order of an epoch, made by the first thread that needs it.
-    fn order(&self, epoch: u64) -> Arc<Order> {
+    fn order(&self, epoch: u64) -> Arc<EpochOrder> {
         let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, order)) = orders.iter().find(|(known, _)| *known == epoch) {
             return Arc::clone(order);
         }
-        let order = Arc::new(self.maker.sampler.epoch(epoch));
+        let order = Arc::new(self.builder.sampler.epoch(epoch));
         orders.push_back((epoch, Arc::clone(&order)));
         if orders.len() > ORDERS {
             orders.pop_front();
@@ -160,10 +161,10 @@ impl Shared {
         order
     }
 
-    fn join(&self, number: u64, parts: Parts) -> Result<Batch, DataError> {
-        let (rows, skipped) = parts.join()?;
-        let (epoch, step) = self.place(number);
-        let len = self.maker.image_len();
+    fn join(&self, number: u64, chunks: Chunks) -> Result<Batch, DataError> {
+        let (rows, skipped) = chunks.join()?;
+        let (epoch, step) = self.epoch_and_step(number);
+        let len = self.builder.image_len();
         let mut pixels = vec![0.0; rows.len() * len]; // [N, C, S, S]
         for (row, out) in rows.iter().zip(pixels.chunks_exact_mut(len)) {
             row.picture.write_planes(out);
@@ -179,12 +180,12 @@ impl Shared {
     }
 }
 
-/// A panic would leave the caller waiting for a batch for ever.
+/// Turns a panic into an error: without it the caller would wait for the batch forever.
 fn unless_panic<T>(work: impl FnOnce() -> Result<T, DataError>) -> Result<T, DataError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
         Err(DataError::format(
             "loader",
-            error::Part::Whole,
+            FilePart::Whole,
             "a panic in a thread",
             "a batch; this is a bug in Mimir",
         ))

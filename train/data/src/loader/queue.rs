@@ -1,43 +1,43 @@
-//! Which part of which batch is next, and which batches are done: plain data behind one lock.
+//! Which chunk of which batch is next, and which batches are done: plain data behind one lock.
 //!
-//! Batches are numbered over all epochs and made in parts of [`PART`] rows, so that a thread never waits for a whole
+//! Batches are numbered over all epochs and made in chunks of [`CHUNK`] rows, so that a thread never waits for a whole
 //! batch of another, and few batches are in memory however many threads there are.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::{Batch, Row, Skipped};
+use super::batch::{Batch, LoadedSample, Skipped};
 use crate::error::DataError;
 
 /// Rows that a thread makes at a time.
-const PART: usize = 16;
+const CHUNK: usize = 16;
 
-/// A part of a batch to be made.
+/// A chunk of a batch to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Task {
     /// Number of the batch over all epochs.
     pub(super) number: u64,
-    part: usize,
+    chunk: usize,
     pub(super) rows: Range<usize>,
 }
 
-/// The rows of a part, and what was skipped for them.
-pub(super) type Part = Result<(Vec<Row>, Vec<Skipped>), DataError>;
+/// The rows of a chunk, and what was skipped for them.
+pub(super) type Chunk = Result<(Vec<LoadedSample>, Vec<Skipped>), DataError>;
 
-/// The parts of one batch.
-pub(super) struct Parts {
-    parts: Vec<Option<Part>>,
+/// The chunks of one batch.
+pub(super) struct Chunks {
+    chunks: Vec<Option<Chunk>>,
     left: usize,
 }
 
-impl Parts {
+impl Chunks {
     /// All rows in their order, or the error of the first row that has one.
-    pub(super) fn join(self) -> Part {
+    pub(super) fn join(self) -> Chunk {
         let (mut rows, mut skipped) = (Vec::new(), Vec::new());
-        for part in self.parts.into_iter().flatten() {
-            let (of_part, skipped_in_part) = part?;
-            rows.extend(of_part);
-            skipped.extend(skipped_in_part);
+        for chunk in self.chunks.into_iter().flatten() {
+            let (chunk_rows, skipped_in_chunk) = chunk?;
+            rows.extend(chunk_rows);
+            skipped.extend(skipped_in_chunk);
         }
         Ok((rows, skipped))
     }
@@ -47,25 +47,25 @@ pub(super) struct Queue {
     /// Rows in a batch, at least 1.
     batch: usize,
     /// Batches that may be in work or done beyond those that were taken.
-    ahead: u64,
-    /// The next part to be made.
+    prefetch: u64,
+    /// The next chunk to be made.
     number: u64,
-    part: usize,
+    chunk: usize,
     /// The next batch to be taken.
     wanted: u64,
-    in_work: BTreeMap<u64, Parts>,
+    in_work: BTreeMap<u64, Chunks>,
     done: BTreeMap<u64, Result<Batch, DataError>>,
     /// Nothing more is wanted.
     pub(super) stopped: bool,
 }
 
 impl Queue {
-    pub(super) fn new(batch: usize, ahead: usize, first: u64) -> Self {
+    pub(super) fn new(batch: usize, prefetch: usize, first: u64) -> Self {
         Self {
             batch,
-            ahead: ahead as u64,
+            prefetch: prefetch as u64,
             number: first,
-            part: 0,
+            chunk: 0,
             wanted: first,
             in_work: BTreeMap::new(),
             done: BTreeMap::new(),
@@ -73,33 +73,33 @@ impl Queue {
         }
     }
 
-    /// The next part, unless enough batches are ahead.
+    /// The next chunk, unless enough batches are ahead.
     pub(super) fn next_task(&mut self) -> Option<Task> {
-        if self.number - self.wanted >= self.ahead {
+        if self.number - self.wanted >= self.prefetch {
             return None;
         }
-        let parts = self.batch.div_ceil(PART);
-        let (number, part) = (self.number, self.part);
-        self.in_work.entry(number).or_insert_with(|| Parts {
-            parts: std::iter::repeat_with(|| None).take(parts).collect(),
-            left: parts,
+        let chunks = self.batch.div_ceil(CHUNK);
+        let (number, chunk) = (self.number, self.chunk);
+        self.in_work.entry(number).or_insert_with(|| Chunks {
+            chunks: std::iter::repeat_with(|| None).take(chunks).collect(),
+            left: chunks,
         });
-        self.part += 1;
-        if self.part == parts {
-            (self.number, self.part) = (number + 1, 0);
+        self.chunk += 1;
+        if self.chunk == chunks {
+            (self.number, self.chunk) = (number + 1, 0);
         }
-        let start = part * PART;
-        Some(Task { number, part, rows: start..(start + PART).min(self.batch) })
+        let start = chunk * CHUNK;
+        Some(Task { number, chunk, rows: start..(start + CHUNK).min(self.batch) })
     }
 
-    /// Keeps a part. The last one of a batch gives all parts back, to be joined outside of the lock.
-    pub(super) fn put(&mut self, task: &Task, part: Part) -> Option<Parts> {
-        let parts = self.in_work.get_mut(&task.number)?;
-        let place = parts.parts.get_mut(task.part)?;
-        if place.replace(part).is_none() {
-            parts.left -= 1;
+    /// Keeps a chunk. The last one of a batch gives all chunks back, to be joined outside of the lock.
+    pub(super) fn put(&mut self, task: &Task, chunk: Chunk) -> Option<Chunks> {
+        let chunks = self.in_work.get_mut(&task.number)?;
+        let entry = chunks.chunks.get_mut(task.chunk)?;
+        if entry.replace(chunk).is_none() {
+            chunks.left -= 1;
         }
-        if parts.left == 0 { self.in_work.remove(&task.number) } else { None }
+        if chunks.left == 0 { self.in_work.remove(&task.number) } else { None }
     }
 
     pub(super) fn finish(&mut self, number: u64, batch: Result<Batch, DataError>) {
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     fn error(name: &str) -> DataError {
-        DataError::format(name, crate::error::Part::Whole, "this", "that")
+        DataError::format(name, crate::error::FilePart::Whole, "this", "that")
     }
 
     #[test]
@@ -148,14 +148,14 @@ mod tests {
         assert_eq!(queue.next_task().map(|task| task.number), Some(2));
     }
 
-    /// Whichever part is made first.
+    /// Whichever chunk is made first.
     #[test]
     fn the_error_of_the_first_row_counts() {
         let mut queue = Queue::new(48, 1, 0);
         let tasks: Vec<_> = std::iter::from_fn(|| queue.next_task()).collect();
         assert!(queue.put(&tasks[2], Err(error("third"))).is_none());
         assert!(queue.put(&tasks[0], Ok((Vec::new(), Vec::new()))).is_none());
-        let parts = queue.put(&tasks[1], Err(error("second"))).unwrap();
-        assert!(parts.join().err().unwrap().to_string().starts_with("second: "));
+        let chunks = queue.put(&tasks[1], Err(error("second"))).unwrap();
+        assert!(chunks.join().err().unwrap().to_string().starts_with("second: "));
     }
 }

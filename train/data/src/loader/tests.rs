@@ -5,9 +5,9 @@ use image::{Rgb, RgbImage};
 use proptest::prelude::*;
 
 use super::*;
-use crate::augment::{Crop, PadCrop, RandAugment};
+use crate::augment::{Augmentation, Crop, PadCrop, RandAugment};
 use crate::training_set::tests::plain;
-use crate::{DataSource, ReadOptions, Split, open_pictures};
+use crate::{DataError, DataSource, ReadOptions, Split, open_pictures};
 
 fn options(batch: usize, threads: usize) -> LoaderOptions {
     let augmentation = Augmentation {
@@ -20,7 +20,7 @@ fn options(batch: usize, threads: usize) -> LoaderOptions {
 }
 
 fn real_and_generated() -> Arc<TrainingSet> {
-    let set = TrainingSet::of(plain(100, 0, 3), &(0..90).collect::<Vec<_>>()).unwrap();
+    let set = TrainingSet::subset(plain(100, 0, 3), &(0..90).collect::<Vec<_>>()).unwrap();
     Arc::new(set.with_generated(plain(37, 128, 3), 0.3).unwrap())
 }
 
@@ -36,8 +36,8 @@ fn no_number_of_threads_changes_a_batch() {
     let reference = batches(&set, options(40, 1), (0, 0), 8);
     let places: Vec<_> = reference.iter().map(|batch| (batch.epoch, batch.step)).collect();
     assert_eq!(places, [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (2, 0), (2, 1)]);
-    for (threads, ahead) in [(2, 3), (5, 1), (3, 64)] {
-        assert!(batches(&set, LoaderOptions { ahead, ..options(40, threads) }, (0, 0), 8) == reference);
+    for (threads, prefetch) in [(2, 3), (5, 1), (3, 64)] {
+        assert!(batches(&set, LoaderOptions { prefetch, ..options(40, threads) }, (0, 0), 8) == reference);
     }
 }
 
@@ -102,14 +102,14 @@ fn an_image_is_augmented_anew_in_each_epoch() {
 fn dropping_ends_the_threads() {
     let set = real_and_generated();
     let loader = Loader::new(Arc::clone(&set), options(20, 3)).unwrap();
-    let maker: Weak<Maker> = Arc::downgrade(&loader.maker);
+    let builder: Weak<BatchBuilder> = Arc::downgrade(&loader.builder);
     let mut batches = loader.start(0, 0);
     drop(loader);
     batches.next().unwrap().unwrap();
-    assert!(maker.strong_count() > 0);
+    assert!(builder.strong_count() > 0);
     drop(batches);
     // Every thread held it.
-    assert_eq!(maker.strong_count(), 0);
+    assert_eq!(builder.strong_count(), 0);
 }
 
 /// Two classes of PNG files, one of which (class `b`, number 7 of 12) is broken.
@@ -130,12 +130,12 @@ fn folder() -> (tempfile::TempDir, Arc<TrainingSet>) {
 }
 
 fn training_set(root: &Path) -> Arc<TrainingSet> {
-    let source = DataSource::ImageFolder(root.to_owned());
+    let source = format!("folder:{}", root.display()).parse::<DataSource>().unwrap();
     let pictures = open_pictures(&source, &ReadOptions { split: Split::Train, first: None }).unwrap();
     Arc::new(TrainingSet::new(Arc::new(pictures)).unwrap())
 }
 
-fn of_folder(broken: Broken, threads: usize) -> LoaderOptions {
+fn folder_options(broken: BrokenImages, threads: usize) -> LoaderOptions {
     LoaderOptions { broken, threads, augmentation: Augmentation::default(), ..options(4, threads) }
 }
 
@@ -143,7 +143,7 @@ fn of_folder(broken: Broken, threads: usize) -> LoaderOptions {
 fn a_broken_image_stops_its_batch_and_is_named() {
     let (_root, set) = folder();
     for threads in [1, 3] {
-        let loader = Loader::new(Arc::clone(&set), of_folder(Broken::Stop, threads)).unwrap();
+        let loader = Loader::new(Arc::clone(&set), folder_options(BrokenImages::Stop, threads)).unwrap();
         let found: Vec<_> = loader.start(0, 0).take(3).collect();
         let errors: Vec<_> = found.iter().filter_map(|batch| batch.as_ref().err()).collect();
         assert_eq!(errors.len(), 1, "of the three batches of an epoch");
@@ -156,8 +156,8 @@ fn a_broken_image_stops_its_batch_and_is_named() {
 #[test]
 fn a_broken_image_is_replaced_by_the_next_one_and_named() {
     let (_root, set) = folder();
-    let reference = batches(&set, of_folder(Broken::Skip, 1), (0, 0), 30);
-    assert!(batches(&set, of_folder(Broken::Skip, 4), (0, 0), 30) == reference);
+    let reference = batches(&set, folder_options(BrokenImages::Skip, 1), (0, 0), 30);
+    assert!(batches(&set, folder_options(BrokenImages::Skip, 4), (0, 0), 30) == reference);
     for epoch in reference.chunks(3) {
         let order = Sampler::new(9, 4, 12, (0, 0.0)).unwrap().epoch(epoch[0].epoch);
         let place = order.real().iter().position(|image| *image == 7).unwrap();
@@ -166,7 +166,9 @@ fn a_broken_image_is_replaced_by_the_next_one_and_named() {
         wanted[place] = wanted[(place + 1) % 12];
         assert_eq!(ids, wanted);
         let skipped: Vec<&Skipped> = epoch.iter().flat_map(|batch| &batch.skipped).collect();
-        let [Skipped { sample_id: 7, row, place: file, reason }] = skipped[..] else { panic!("{skipped:?}") };
+        let [Skipped { sample_id: 7, row, location: file, reason }] = skipped[..] else {
+            panic!("{skipped:?}")
+        };
         assert_eq!(*row, place % 4);
         assert!(file.ends_with("b/07.png") && reason.contains("b/07.png: found "), "{file}: {reason}");
         let batch = &epoch[place / 4];
@@ -182,11 +184,11 @@ fn what_is_not_a_broken_image_always_stops() {
     };
     let (root, set) = folder();
     std::fs::remove_file(root.path().join("a/03.png")).unwrap();
-    let missing = errors(&set, of_folder(Broken::Skip, 2));
+    let missing = errors(&set, folder_options(BrokenImages::Skip, 2));
     assert!(missing.len() == 1 && missing[0].starts_with("sample 3 ("), "{missing:?}");
     // A set of other sizes than the network takes is no accident of one file.
     let (_root, set) = folder();
-    let sizes = errors(&set, LoaderOptions { image_size: 5, ..of_folder(Broken::Skip, 2) });
+    let sizes = errors(&set, LoaderOptions { image_size: 5, ..folder_options(BrokenImages::Skip, 2) });
     assert_eq!(sizes.len(), 3, "{sizes:?}");
     assert!(sizes[0].contains("found a picture of 4 x 4 pixels, wanted 5 x 5"), "{sizes:?}");
 }
@@ -198,7 +200,7 @@ fn a_set_of_broken_images_ends() {
     for name in ["0.png", "1.jpg"] {
         std::fs::write(root.path().join("a").join(name), b"nothing").unwrap();
     }
-    let options = LoaderOptions { batch: 1, ..of_folder(Broken::Skip, 2) };
+    let options = LoaderOptions { batch: 1, ..folder_options(BrokenImages::Skip, 2) };
     let loader = Loader::new(training_set(root.path()), options).unwrap();
     let error = loader.start(0, 0).next().unwrap().unwrap_err();
     assert!(matches!(error, DataError::Format { .. }), "{error}");
@@ -211,12 +213,12 @@ fn options_out_of_range_are_named() {
     for (options, name) in [
         (LoaderOptions { image_size: 0, ..usual.clone() }, "image_size"),
         (LoaderOptions { threads: 0, ..usual.clone() }, "threads"),
-        (LoaderOptions { ahead: 65, ..usual.clone() }, "ahead"),
+        (LoaderOptions { prefetch: 65, ..usual.clone() }, "prefetch"),
         (LoaderOptions { batch: 130, ..usual.clone() }, "batch"),
         (LoaderOptions { augmentation: Augmentation { flip: 2.0, ..usual.augmentation }, ..usual }, "flip"),
     ] {
         let error = Loader::new(Arc::clone(&set), options).unwrap_err().to_string();
-        assert!(error.starts_with(&format!("setting `{name}`")), "{error}");
+        assert!(error.starts_with(&format!("parameter `{name}`")), "{error}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The state of a run: what is resumed goes on with the very same numbers.
+//! The state of a run: a resumed run computes identical numbers.
 
 use std::fs;
 use std::path::Path;
@@ -6,33 +6,33 @@ use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
 use super::super::CheckpointError;
-use super::super::state::{self, Best, Position, Precision, Training};
+use super::super::state::{self, Best, Position, Precision, TrainingState};
 use super::{add, network};
 use crate::model::{Architecture, DecoderShape, Family, MaskedAutoencoder};
-use crate::optim::{AdamW, AdamWOptions, Decay, FlatParameters, Groups, WeightAverage, clip};
+use crate::optim::{AdamW, AdamWOptions, EmaDecay, FlatParameters, ModelEma, ParameterGroups, clip};
 use crate::parameters::Parameters;
 
 struct Run {
     parameters: Parameters,
     flat: FlatParameters,
     optimizer: AdamW,
-    average: Option<WeightAverage>,
+    average: Option<ModelEma>,
 }
 
 impl Run {
     fn new(seed: u64, average: bool) -> Self {
         let parameters = network(seed, |scope| {
             add(scope, &[("fc.weight", &[4, 8]), ("fc.bias", &[4]), ("head.weight", &[1, 4])]);
-            let _ = scope.table("table", &Tensor::full([3], seed as f64, (Kind::Float, Device::Cpu)));
+            let _ = scope.buffer("table", &Tensor::full([3], seed as f64, (Kind::Float, Device::Cpu)));
         });
-        Self::of(parameters, average)
+        Self::with_parameters(parameters, average)
     }
 
-    fn of(parameters: Parameters, average: bool) -> Self {
-        let groups = Groups { weight_decay: 0.05, no_decay: Vec::new(), layer_decay: None };
+    fn with_parameters(parameters: Parameters, average: bool) -> Self {
+        let groups = ParameterGroups { weight_decay: 0.05, no_decay: Vec::new(), layer_decay: None };
         let flat = FlatParameters::bind(&parameters, &groups);
         let optimizer = AdamW::new(&flat, AdamWOptions::default());
-        let average = average.then(|| WeightAverage::new(&flat, Decay { rate: 0.9, warm_up: true }));
+        let average = average.then(|| ModelEma::new(&flat, EmaDecay { rate: 0.9, warm_up: true }));
         Self { parameters, flat, optimizer, average }
     }
 
@@ -52,8 +52,8 @@ impl Run {
         }
     }
 
-    fn training(&mut self) -> Training<'_> {
-        Training {
+    fn training(&mut self) -> TrainingState<'_> {
+        TrainingState {
             parameters: &self.parameters,
             flat: &self.flat,
             optimizer: &mut self.optimizer,
@@ -136,7 +136,8 @@ fn a_state_of_another_run_changes_nothing() {
     let error = state::load(&path, &mut without.training()).unwrap_err().to_string();
     assert!(error.contains("not in the network (3):\n  average.fc.bias"), "{error}");
     assert_eq!(without.flat.values(), &before);
-    let error = super::load(&path, &without.parameters, super::Load::Strict, super::Floats::Float32);
+    let error =
+        super::load(&path, &without.parameters, super::LoadMode::Strict, super::FloatTypes::Float32Only);
     assert!(matches!(error, Err(CheckpointError::Mismatch { .. })));
     let weights = super::file_of(&folder, &without.parameters);
     let error = state::load(&weights, &mut without.training()).unwrap_err().to_string();
@@ -152,7 +153,7 @@ fn the_state_of_a_pre_training_of_vit_t_fits_in_60_megabytes() {
     });
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.safetensors");
-    let mut run = Run::of(parameters, true);
+    let mut run = Run::with_parameters(parameters, true);
     let bytes = run.save(&path, 0, Precision::Compact).len();
     assert!(bytes <= 60_000_000, "{bytes} bytes with an average");
     run.average = None;

@@ -9,13 +9,13 @@ const TINY: (i64, i64, i64) = (64, 4, 200);
 const IMAGENET: (i64, i64, i64) = (224, 16, 1000);
 
 fn classifier(architecture: &Architecture, pooling: Pooling, classes: i64) -> usize {
-    let mut parameters = Parameters::outline();
+    let mut parameters = Parameters::shapes_only();
     Classifier::new(&mut parameters.root(), architecture, pooling, classes, 0.02, tch::Kind::Float);
     parameters.count()
 }
 
 fn autoencoder(architecture: &Architecture) -> Parameters {
-    let mut parameters = Parameters::outline();
+    let mut parameters = Parameters::shapes_only();
     let decoder = DecoderShape::default();
     MaskedAutoencoder::new(&mut parameters.root(), architecture, decoder, tch::Kind::Float);
     parameters

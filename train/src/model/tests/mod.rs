@@ -52,7 +52,7 @@ fn images(architecture: &Architecture) -> Tensor {
 
 /// A mask that hides 3 of 4 patches.
 fn mask(architecture: &Architecture) -> Mask {
-    Mask::from_noise(&values("noise", &[2, architecture.patches()]), 0.75)
+    Mask::from_noise(&values("noise", &[2, architecture.num_patches()]), 0.75)
 }
 
 /// Every trained tensor from [`values`].

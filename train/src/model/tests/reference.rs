@@ -9,9 +9,9 @@ use super::{autoencoder, classifier, images, mask, relative_difference, small};
 use crate::model::{Family, Pooling, position, reconstruction_loss};
 use crate::parameters::Parameters;
 
-/// What float32 may differ from the float64 of the fixtures, relative to the largest value: about 40 roundings follow each
-/// other (ten in each of four blocks), each of a sum of about a hundred terms, √100·2⁻²⁴ = 6e-7; as they are independent,
-/// √40·6e-7 = 4e-6 is to be expected.
+/// What float32 may differ from the float64 of the fixtures, relative to the largest value: about 40 roundings follow
+/// each other (ten in each of four blocks), each of a sum of about a hundred terms, √100·2⁻²⁴ = 6e-7; as they are
+/// independent, √40·6e-7 = 4e-6 is to be expected.
 const TOLERANCE: f64 = 1e-5;
 
 #[derive(Deserialize)]
@@ -79,7 +79,7 @@ fn autoencoders_follow_the_formulae_of_mae() {
         let (parameters, autoencoder) = autoencoder(&architecture, Kind::Float);
         assert_eq!(shapes(&parameters), wanted.shapes, "{name}");
         let (images, mask) = (images(&architecture), mask(&architecture));
-        assert_close(&mask.hidden, &wanted.hidden, "hidden");
+        assert_close(&mask.masked, &wanted.hidden, "hidden");
         let latent = autoencoder.encode(&images, &mask);
         assert_eq!(latent.size(), [2, 1 + 4, 32], "{name}");
         assert_close(&latent, &wanted.latent, name);

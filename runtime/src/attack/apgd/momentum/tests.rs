@@ -1,14 +1,11 @@
-use mimir_bundle::{Norm, ThreatModel};
+use mimir_bundle::Norm;
 
 use super::super::{ApgdRun, RadiusPhase, StepRule};
 use super::*;
 use crate::attack::{Answer, Step};
 use crate::ball::Ball;
 use crate::random::{Key, Stream};
-
-fn ball(norm: Norm, epsilon: f64) -> Ball {
-    Ball::new(&ThreatModel { norm, epsilon }).unwrap()
-}
+use crate::testing::ball;
 
 fn spec(steps: usize) -> ApgdSpec {
     ApgdSpec { steps, ..ApgdSpec::default() }

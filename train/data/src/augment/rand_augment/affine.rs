@@ -1,8 +1,8 @@
-//! Turning, shearing and moving: Pillow's `transform(AFFINE)` and `rotate` (`Geometry.c`), byte for byte.
+//! Rotation, shear and translation: Pillow's `transform(AFFINE)` and `rotate` (`Geometry.c`), byte for byte.
 
 use crate::picture::Picture;
 
-/// How a value between pixels is found.
+/// Interpolation between pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Filter {
     Bilinear,
@@ -21,8 +21,8 @@ pub(super) fn transform(picture: &Picture, matrix: [f64; 6], filter: Filter, fil
             let (from_x, from_y) = (a * x + b * y + c, d * x + e * y + f);
             let inside = (0.0..width as f64).contains(&from_x) && (0.0..height as f64).contains(&from_y);
             if inside {
-                let place = Place::new(picture, from_x, from_y);
-                bytes.extend((0..channels).map(|channel| place.value(filter, channel)));
+                let point = SamplingPoint::new(picture, from_x, from_y);
+                bytes.extend((0..channels).map(|channel| point.value(filter, channel)));
             } else {
                 bytes.extend(std::iter::repeat_n(fill, channels));
             }
@@ -31,7 +31,7 @@ pub(super) fn transform(picture: &Picture, matrix: [f64; 6], filter: Filter, fil
     picture.with_bytes(bytes)
 }
 
-/// Turns counter-clockwise around the middle; what leaves the picture is lost. Angles are less than a quarter turn.
+/// Rotates counter-clockwise around the centre; what leaves the picture is lost. Angles are less than a quarter turn.
 pub(super) fn rotate(picture: &Picture, degrees: f64, filter: Filter, fill: u8) -> Picture {
     // Pillow reduces an angle to [0, 360), and copies for an angle of nothing.
     let degrees = degrees - (degrees / 360.0).floor() * 360.0;
@@ -53,7 +53,7 @@ fn decimals(value: f64) -> f64 {
 }
 
 /// A point inside a picture: the pixel up and left of it, and the distance from there.
-struct Place<'a> {
+struct SamplingPoint<'a> {
     picture: &'a Picture,
     column: isize,
     row: isize,
@@ -61,7 +61,7 @@ struct Place<'a> {
     down: f64,
 }
 
-impl<'a> Place<'a> {
+impl<'a> SamplingPoint<'a> {
     fn new(picture: &'a Picture, x: f64, y: f64) -> Self {
         // Pixels have their values in their middles.
         let (x, y) = (x - 0.5, y - 0.5);
@@ -93,7 +93,7 @@ impl<'a> Place<'a> {
         value(row.clamp(0, self.picture.height() as isize - 1) as usize)
     }
 
-    /// The value so many rows below; `otherwise` where the picture has no such row.
+    /// The value `rows` rows below; `otherwise` outside of the picture.
     fn row_below(&self, rows: isize, otherwise: f64, value: impl Fn(usize) -> f64) -> f64 {
         match usize::try_from(self.row + rows) {
             Ok(row) if row < self.picture.height() => value(row),

@@ -54,19 +54,19 @@ fn smooth(picture: &Picture) -> Vec<u8> {
     let (width, height, channels) = picture.shape();
     let mut bytes = picture.bytes().to_vec();
     let (side, middle) = (1.0 / 13.0_f32, 5.0 / 13.0_f32);
-    let row_sum = |row: usize, place: usize, middle: f32| {
+    let row_sum = |row: usize, index: usize, middle: f32| {
         let row = picture.row(row);
-        let at = |place: usize| f32::from(row[place]);
-        at(place - channels) * side + at(place) * middle + at(place + channels) * side
+        let at = |index: usize| f32::from(row[index]);
+        at(index - channels) * side + at(index) * middle + at(index + channels) * side
     };
     for row in 1..height.saturating_sub(1) {
-        for place in channels..(width * channels).saturating_sub(channels) {
+        for index in channels..(width * channels).saturating_sub(channels) {
             // Pillow's order of additions.
             let sum = 0.5
-                + row_sum(row + 1, place, side)
-                + row_sum(row, place, middle)
-                + row_sum(row - 1, place, side);
-            bytes[row * width * channels + place] = sum as u8;
+                + row_sum(row + 1, index, side)
+                + row_sum(row, index, middle)
+                + row_sum(row - 1, index, side);
+            bytes[row * width * channels + index] = sum as u8;
         }
     }
     bytes

@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 pub(crate) use affine::Filter;
 use operation::Operation;
 
-use super::setting::{probability, require};
+use super::parameter::{probability, require};
 use crate::error::DataError;
 use crate::picture::Picture;
 use crate::random::Stream;
 
-/// A few random operations of random strength.
+/// Random operations of random magnitude.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RandAugment {
@@ -24,11 +24,11 @@ pub struct RandAugment {
     pub magnitude: f64,
     /// Standard deviation of the magnitude, 0 to 100; timm's `mstd`. Magnitudes are cut to 0 to 10.
     pub magnitude_std: f64,
-    /// Operations drawn for each picture, with replacement, 1 to 16; timm's `n`.
+    /// Operations chosen for each picture, with replacement, 1 to 16; timm's `n`.
     pub layers: usize,
-    /// That an operation which was drawn is done; timm's `p`.
+    /// Probability that a chosen operation is applied; timm's `p`.
     pub probability: f64,
-    /// Value of all channels where a turned, sheared or moved picture leaves room.
+    /// Value of the pixels that rotation, shear or translation leave empty.
     pub fill: u8,
 }
 
@@ -41,7 +41,7 @@ impl Default for RandAugment {
 
 impl RandAugment {
     /// # Errors
-    /// Where a setting is out of range.
+    /// Where a parameter is out of range.
     pub fn check(&self) -> Result<(), DataError> {
         let within = |value: f64, most: f64| (0.0..=most).contains(&value);
         require("magnitude", within(self.magnitude, 10.0), &self.magnitude, "0 to 10")?;
@@ -54,12 +54,12 @@ impl RandAugment {
     pub fn apply(&self, mut picture: Picture, stream: &mut Stream) -> Picture {
         for _ in 0..self.layers {
             let operation = Operation::ALL[stream.below(Operation::ALL.len())];
-            if !stream.chance(self.probability) {
+            if !stream.bernoulli(self.probability) {
                 continue;
             }
             let magnitude = (self.magnitude + self.magnitude_std * stream.normal()).clamp(0.0, 10.0);
-            let argument = operation.argument(magnitude, stream.chance(0.5));
-            let filter = if stream.chance(0.5) { Filter::Bilinear } else { Filter::Bicubic };
+            let argument = operation.argument(magnitude, stream.bernoulli(0.5));
+            let filter = if stream.bernoulli(0.5) { Filter::Bilinear } else { Filter::Bicubic };
             picture = operation.apply(&picture, argument, filter, self.fill);
         }
         picture
@@ -76,10 +76,10 @@ mod tests {
         let picture = Picture::from_fn((12, 10, 3), |row, column, channel| {
             (row * 17 + column * 23 + channel * 80) as u8
         });
-        let changed = |settings: RandAugment| {
+        let changed = |parameters: RandAugment| {
             let changed = |sample: &u64| {
                 let key = Key { seed: 0, epoch: 0, sample: *sample, purpose: "test" };
-                settings.apply(picture.clone(), &mut Stream::new(&key)) != picture
+                parameters.apply(picture.clone(), &mut Stream::new(&key)) != picture
             };
             (0..1_000).filter(changed).count()
         };
@@ -94,16 +94,16 @@ mod tests {
     }
 
     #[test]
-    fn settings_out_of_range_are_named() {
+    fn parameters_out_of_range_are_named() {
         let usual = RandAugment::default();
-        for (settings, name) in [
+        for (parameters, name) in [
             (RandAugment { magnitude: 10.5, ..usual }, "magnitude"),
             (RandAugment { magnitude_std: -1.0, ..usual }, "magnitude_std"),
             (RandAugment { layers: 17, ..usual }, "layers"),
             (RandAugment { probability: f64::NAN, ..usual }, "probability"),
         ] {
-            let error = settings.check().unwrap_err().to_string();
-            assert!(error.starts_with(&format!("setting `{name}`")), "{error}");
+            let error = parameters.check().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("parameter `{name}`")), "{error}");
         }
         usual.check().unwrap();
     }

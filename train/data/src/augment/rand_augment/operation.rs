@@ -69,7 +69,7 @@ impl Operation {
         match self {
             Self::AutoContrast => table::auto_contrast(picture),
             Self::Equalize => table::equalize(picture),
-            Self::Invert => table::of_value(picture, |value| 255 - value),
+            Self::Invert => table::map_values(picture, |value| 255 - value),
             Self::Posterize => table::posterize(picture, argument as u32),
             Self::Solarize => table::solarize(picture, argument),
             Self::SolarizeAdd => table::solarize_add(picture, argument as u8),

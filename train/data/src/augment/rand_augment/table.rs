@@ -3,24 +3,24 @@
 use crate::picture::Picture;
 
 /// One table for all channels.
-pub(super) fn of_value(picture: &Picture, new: impl Fn(u8) -> u8) -> Picture {
+pub(super) fn map_values(picture: &Picture, new: impl Fn(u8) -> u8) -> Picture {
     picture.with_bytes(picture.bytes().iter().map(|byte| new(*byte)).collect())
 }
 
 /// Keeps the upper `bits` of each value; no bits leave black, as Pillow did before it refused that.
 pub(super) fn posterize(picture: &Picture, bits: u32) -> Picture {
     let mask = !(0xff_u32 >> bits.min(8)) as u8;
-    of_value(picture, |value| value & mask)
+    map_values(picture, |value| value & mask)
 }
 
 /// Inverts the values from a threshold of `0..=256` on.
 pub(super) fn solarize(picture: &Picture, threshold: f64) -> Picture {
-    of_value(picture, |value| if f64::from(value) < threshold { value } else { 255 - value })
+    map_values(picture, |value| if f64::from(value) < threshold { value } else { 255 - value })
 }
 
 /// Adds to the values below 128.
 pub(super) fn solarize_add(picture: &Picture, add: u8) -> Picture {
-    of_value(picture, |value| if value < 128 { value.saturating_add(add) } else { value })
+    map_values(picture, |value| if value < 128 { value.saturating_add(add) } else { value })
 }
 
 /// Stretches each channel to all of `0..=255`; a channel of one value stays.

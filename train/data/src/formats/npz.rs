@@ -1,0 +1,289 @@
+//! NPZ: a zip of the arrays `images` and `labels` (or `image` and `label`, as published for generated CIFAR-10 images),
+//! as `numpy.savez` and `numpy.savez_compressed` write it.
+//!
+//! | array | type | shape |
+//! | --- | --- | --- |
+//! | `images` | `u8` (divided by 255) or `f32` in `[0, 1]` | `[N, C, H, W]`, `[N, H, W, C]`, `[N, H, W]` or `[N, D]` |
+//! | `labels` | any integer type | `[N]` |
+//!
+//! In four dimensions the channels are the axis of 1 or 3, second or last; where both could be, the file is refused.
+//!
+//! The images are unpacked once and stay in memory in the type of the file: one byte per value of `u8`, four per value
+//! of `f32`. Where that would be more than 2^31 values, and `numpy.savez` wrote them as `u8`, they are read from their
+//! places in the file instead, and their checksum is not verified.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+use zip::ZipArchive;
+use zip::result::ZipError;
+
+use super::npy::Header;
+use crate::dims::ImageDims;
+use crate::error::{DataError, FilePart};
+use crate::image_set::ImageSet;
+use crate::input::{MAX_VALUES, count_to_read, image_len, len_in_memory, open_file, read_exactly};
+use crate::source::{Dataset, Opener};
+use crate::storage::{InMemory, PixelLayout, PixelStorage, RecordFile, Records, SharedFile};
+
+pub(super) const DATASET: Dataset = Dataset {
+    scheme: "npz",
+    alias: None,
+    path: "FILE",
+    content: "the arrays `images` and `labels`, or `image` and `label`",
+    has_splits: false,
+    open: Opener::Images(|path, options| open(path, options.first)),
+};
+
+/// The names of both arrays.
+const NAMES: [[&str; 2]; 2] = [["images", "labels"], ["image", "label"]];
+
+/// Opens the first images of a NPZ file.
+fn open(path: &Path, first: Option<usize>) -> Result<ImageSet, DataError> {
+    open_within(path, first, MAX_VALUES)
+}
+
+/// Keeps at most `most` values in memory.
+fn open_within(path: &Path, first: Option<usize>, most: usize) -> Result<ImageSet, DataError> {
+    let (file, _) = open_file(path)?;
+    let archive = |error: ZipError| {
+        DataError::format(
+            path,
+            FilePart::Whole,
+            error.to_string(),
+            "a NPZ file with the arrays `images` and `labels`",
+        )
+    };
+    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(archive)?;
+    let has = |name: &str| archive.index_for_name(&format!("{name}.npy")).is_some();
+    let [images, labels] = NAMES.into_iter().find(|[images, _]| has(images)).unwrap_or(NAMES[0]);
+    let images = read_images(&mut archive, path, images, first, most)?;
+    let labels = read_labels(&mut archive, path, labels, images.total, images.count)?;
+    let Images { dims, pixels_per_image, pixels, .. } = images;
+    Ok(ImageSet { dims, labels, names: None, pixels_per_image, pixels })
+}
+
+type Archive = ZipArchive<BufReader<File>>;
+
+struct Images {
+    dims: ImageDims,
+    /// Images in the file.
+    total: usize,
+    /// Images taken.
+    count: usize,
+    pixels_per_image: usize,
+    pixels: PixelStorage,
+}
+
+fn read_images(
+    archive: &mut Archive,
+    path: &Path,
+    name: &'static str,
+    first: Option<usize>,
+    most: usize,
+) -> Result<Images, DataError> {
+    let part = FilePart::Array(name);
+    let mut array = ArrayReader::open(archive, path, name)?;
+    let shape = array.header.shape.clone();
+    let (dims, layout) = layout(&shape)
+        .map_err(|wanted| DataError::format(path, part.clone(), format!("shape {shape:?}"), wanted))?;
+    let total = shape.first().copied().unwrap_or_default();
+    let count = count_to_read(path, total, first)?;
+    let pixels_per_image = image_len(path, dims)?;
+    let is_large = array.header.descr == "|u1" && count.saturating_mul(pixels_per_image) > most;
+    if let Some(start) = array.stored_at().filter(|_| is_large) {
+        let pixels = records(path, start, count, dims, layout)?;
+        return Ok(Images { dims, total, count, pixels_per_image, pixels });
+    }
+    let values = len_in_memory(path, count, pixels_per_image)?;
+    let pixels = match array.header.descr.as_str() {
+        "|u1" => InMemory::from_bytes(array.first_bytes(values)?, dims, layout),
+        "<f4" => InMemory::from_floats(array.first_unit_floats(values, pixels_per_image)?, dims, layout),
+        other => {
+            let wanted = "u8 or little-endian f32: save array.astype('float32')";
+            return Err(DataError::format(path, part, format!("element type {other}"), wanted));
+        }
+    };
+    Ok(Images { dims, total, count, pixels_per_image, pixels: PixelStorage::InMemory(pixels) })
+}
+
+/// Images that stay in the file.
+fn records(
+    path: &Path,
+    start: u64,
+    count: usize,
+    dims: ImageDims,
+    layout: PixelLayout,
+) -> Result<PixelStorage, DataError> {
+    let (file, stamp) = open_file(path)?;
+    let stride = image_len(path, dims)? as u64;
+    let end = stride.checked_mul(count as u64).and_then(|length| length.checked_add(start));
+    if end.is_none_or(|end| end > stamp.length) {
+        let found = format!("{} bytes", stamp.length);
+        return Err(DataError::format(
+            path,
+            FilePart::Whole,
+            found,
+            format!("{count} images of {stride} bytes"),
+        ));
+    }
+    let file = SharedFile::new(path.to_owned(), file, stamp);
+    let files = vec![RecordFile { file, start, stride, count }];
+    Ok(PixelStorage::Records(Records { files, dims, layout }))
+}
+
+/// Dimensions and layout of an array of images, or what was wanted instead.
+fn layout(shape: &[usize]) -> Result<(ImageDims, PixelLayout), &'static str> {
+    let colour = |dim: usize| matches!(dim, 1 | 3);
+    let dims = |channels, height, width| ImageDims { channels, height, width };
+    match *shape {
+        [_, a, b, c] => match (colour(a), colour(c)) {
+            (true, false) => Ok((dims(a, b, c), PixelLayout::ChannelsFirst)),
+            (false, true) => Ok((dims(c, a, b), PixelLayout::ChannelsLast { channels: c })),
+            (true, true) => Err("channels (1 or 3) second or last, but not both: save the images as [N, D]"),
+            (false, false) => Err("1 or 3 channels second or last, or images saved as [N, D]"),
+        },
+        [_, height, width] => Ok((dims(1, height, width), PixelLayout::ChannelsFirst)),
+        [_, values] => Ok((dims(1, 1, values), PixelLayout::ChannelsFirst)),
+        _ => Err("[N, C, H, W], [N, H, W, C], [N, H, W] or [N, D]"),
+    }
+}
+
+/// The first `count` labels of the `total` that must be there.
+fn read_labels(
+    archive: &mut Archive,
+    path: &Path,
+    name: &'static str,
+    total: usize,
+    count: usize,
+) -> Result<Vec<usize>, DataError> {
+    let part = FilePart::Array(name);
+    let mut array = ArrayReader::open(archive, path, name)?;
+    if array.header.shape != [total] {
+        let found = format!("shape {:?}", array.header.shape);
+        return Err(DataError::format(path, part, found, format!("[{total}], one for each image")));
+    }
+    let integer = Integer::from_descr(&array.header.descr).ok_or_else(|| {
+        let found = format!("element type {}", array.header.descr);
+        DataError::format(path, part, found, "a little-endian integer type")
+    })?;
+    let bytes = array.first_bytes(count * integer.size)?;
+    let label = |(index, bytes): (usize, &[u8])| {
+        let value = integer.value(bytes);
+        usize::try_from(value).map_err(|_| {
+            DataError::format(path, FilePart::Record(index), format!("label {value}"), "0 or more")
+        })
+    };
+    bytes.chunks_exact(integer.size).enumerate().map(label).collect()
+}
+
+/// A little-endian integer type.
+#[derive(Debug, Clone, Copy)]
+struct Integer {
+    signed: bool,
+    size: usize,
+}
+
+impl Integer {
+    fn from_descr(descr: &str) -> Option<Self> {
+        let (signed, size) = match descr {
+            "|i1" => (true, 1),
+            "|u1" => (false, 1),
+            "<i2" => (true, 2),
+            "<u2" => (false, 2),
+            "<i4" => (true, 4),
+            "<u4" => (false, 4),
+            "<i8" => (true, 8),
+            "<u8" => (false, 8),
+            _ => return None,
+        };
+        Some(Self { signed, size })
+    }
+
+    fn value(self, bytes: &[u8]) -> i128 {
+        let unsigned = bytes.iter().rev().fold(0_i128, |value, byte| value << 8 | i128::from(*byte));
+        let range = 1_i128 << (8 * self.size);
+        if self.signed && unsigned >= range / 2 { unsigned - range } else { unsigned }
+    }
+}
+
+/// One array of the archive, at its data, whose size in the archive fits its header.
+struct ArrayReader<'a> {
+    entry: zip::read::ZipFile<'a, BufReader<File>>,
+    header: Header,
+    path: &'a Path,
+    part: FilePart,
+    /// Bytes of data.
+    data: u64,
+}
+
+impl<'a> ArrayReader<'a> {
+    fn open(archive: &'a mut Archive, path: &'a Path, name: &'static str) -> Result<Self, DataError> {
+        let part = FilePart::Array(name);
+        let mut entry = archive.by_name(&format!("{name}.npy")).map_err(|error| {
+            DataError::format(path, part.clone(), error.to_string(), "the arrays `images` and `labels`")
+        })?;
+        let header = Header::read(&mut entry, path, &part)?;
+        let data = entry.size().saturating_sub(header.length as u64);
+        if header.data_bytes().is_some_and(|wanted| wanted != u128::from(data)) {
+            let wanted = format!("what shape {:?} of {} needs", header.shape, header.descr);
+            return Err(DataError::format(path, part, format!("{data} bytes of data"), wanted));
+        }
+        Ok(Self { entry, header, path, part, data })
+    }
+
+    /// Where the data is in the file, if it is there as it is.
+    fn stored_at(&self) -> Option<u64> {
+        let start = self.entry.data_start();
+        let stored = self.entry.compression() == zip::CompressionMethod::Stored && !self.entry.encrypted();
+        stored.then(|| start.checked_add(self.header.length as u64)).flatten()
+    }
+
+    /// The first bytes of the data.
+    fn first_bytes(&mut self, wanted: usize) -> Result<Vec<u8>, DataError> {
+        let bytes = self.next_bytes(wanted)?;
+        self.finish(wanted)?;
+        Ok(bytes)
+    }
+
+    /// The first little-endian `f32`, all in `[0, 1]`; `row` values make an image.
+    fn first_unit_floats(&mut self, wanted: usize, row: usize) -> Result<Vec<f32>, DataError> {
+        /// Values converted at once, so that not all bytes and all values are in memory together.
+        const CHUNK: usize = 1 << 14;
+        let mut values = Vec::new();
+        while values.len() < wanted {
+            let bytes = self.next_bytes(4 * CHUNK.min(wanted - values.len()))?;
+            values.extend(bytes.as_chunks::<4>().0.iter().map(|word| f32::from_le_bytes(*word)));
+        }
+        self.finish(4 * wanted)?;
+        match values.iter().position(|value| !(0.0..=1.0).contains(value)) {
+            None => Ok(values),
+            Some(position) => Err(DataError::format(
+                self.path,
+                FilePart::Record(position / row),
+                format!("pixel value {}", values[position]),
+                "values in [0, 1] before normalisation, which --mean and --std put into the model",
+            )),
+        }
+    }
+
+    fn next_bytes(&mut self, wanted: usize) -> Result<Vec<u8>, DataError> {
+        read_exactly(&mut self.entry, wanted, self.path, self.part.clone())
+    }
+
+    /// After `read` bytes: where they are all the data, reaches its end, which checks the archive's checksum.
+    fn finish(&mut self, read: usize) -> Result<(), DataError> {
+        if read as u64 == self.data {
+            let end = self.entry.read(&mut [0]).map_err(|source| DataError::io(self.path, source))?;
+            if end != 0 {
+                let part = self.part.clone();
+                return Err(DataError::format(self.path, part, "more data", format!("{read} bytes")));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

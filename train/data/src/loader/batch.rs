@@ -1,0 +1,40 @@
+//! What the loader gives: batches, their samples, and what was left out.
+
+use crate::picture::Picture;
+
+/// Images of one step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// Counted from 0.
+    pub epoch: u64,
+    /// In the epoch, counted from 0.
+    pub step: usize,
+    /// `[N]`, unique in the training set; [`TrainingSet`](crate::TrainingSet) says how.
+    pub sample_ids: Vec<u64>,
+    /// `[N]`, class indices.
+    pub labels: Vec<i64>,
+    /// `[N, C, S, S]` in `[0, 1]`.
+    pub pixels: Vec<f32>,
+    /// Images that could not be decoded, in the order of the rows.
+    pub skipped: Vec<Skipped>,
+}
+
+/// An image that was left out of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// Its sample id.
+    pub sample_id: u64,
+    /// Its row in the batch.
+    pub row: usize,
+    /// Its file.
+    pub location: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// One row of a batch, decoded and augmented.
+pub(super) struct LoadedSample {
+    pub(super) sample_id: u64,
+    pub(super) label: i64,
+    pub(super) picture: Picture,
+}

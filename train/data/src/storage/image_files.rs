@@ -1,0 +1,57 @@
+//! One PNG or JPEG file an image, decoded when the image is asked for.
+
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use crate::decode::{self, Origin};
+use crate::dims::ImageDims;
+use crate::error::DataError;
+use crate::input::{FileStamp, open_file};
+use crate::picture::Picture;
+
+/// Files of one image each.
+#[derive(Debug)]
+pub(crate) struct ImageFiles {
+    files: Vec<ImageFile>,
+}
+
+#[derive(Debug)]
+struct ImageFile {
+    path: PathBuf,
+    /// Of the file when its header was read, if it was.
+    stamp: Option<FileStamp>,
+}
+
+impl ImageFiles {
+    /// Nothing is opened.
+    pub(crate) fn new(paths: impl IntoIterator<Item = PathBuf>) -> Self {
+        Self { files: paths.into_iter().map(|path| ImageFile { path, stamp: None }).collect() }
+    }
+
+    /// Reads the dimensions of one image from its header, and remembers the state of the file.
+    pub(crate) fn read_dims(&mut self, image: usize) -> Result<ImageDims, DataError> {
+        let count = self.files.len();
+        let file = self.files.get_mut(image).ok_or(DataError::NoSuchImage { image, count })?;
+        let (open, stamp) = open_file(&file.path)?;
+        file.stamp = Some(stamp);
+        decode::dims(BufReader::new(open), Origin { path: &file.path, entry: None })
+    }
+
+    pub(crate) fn path(&self, image: usize) -> Option<&Path> {
+        self.files.get(image).map(|file| file.path.as_path())
+    }
+
+    /// Decodes one image.
+    pub(crate) fn picture(&self, image: usize) -> Result<Picture, DataError> {
+        let count = self.files.len();
+        let ImageFile { path, stamp } =
+            self.files.get(image).ok_or(DataError::NoSuchImage { image, count })?;
+        let (mut file, found) = open_file(path)?;
+        if stamp.is_some_and(|stamp| stamp != found) {
+            return Err(DataError::Changed { path: path.clone() });
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(|source| DataError::io(path, source))?;
+        decode::picture(&bytes, Origin { path, entry: None })
+    }
+}

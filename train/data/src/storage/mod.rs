@@ -1,0 +1,44 @@
+//! Where the pixels of an image set are: records of open files, one file an image, entries of tar files, or memory.
+//! Every kind reads any image at any time, from several threads.
+
+mod image_files;
+mod layout;
+mod memory;
+mod records;
+mod shared_file;
+mod tar_entries;
+
+pub(crate) use image_files::ImageFiles;
+pub(crate) use layout::PixelLayout;
+pub(crate) use memory::InMemory;
+pub(crate) use records::{RecordFile, Records};
+pub(crate) use shared_file::SharedFile;
+pub(crate) use tar_entries::{TarEntries, TarImage};
+
+use crate::error::DataError;
+use crate::picture::Picture;
+
+/// Where the pixels of a set are, and how one image of it is read.
+#[derive(Debug)]
+pub(crate) enum PixelStorage {
+    /// Files of records of one size.
+    Records(Records),
+    /// One file per image.
+    ImageFiles(ImageFiles),
+    /// Entries of tar files.
+    TarEntries(TarEntries),
+    /// An array that had to be unpacked.
+    InMemory(InMemory),
+}
+
+impl PixelStorage {
+    /// One image as bytes.
+    pub(crate) fn picture(&self, image: usize) -> Result<Picture, DataError> {
+        match self {
+            Self::Records(records) => records.picture(image),
+            Self::ImageFiles(files) => files.picture(image),
+            Self::TarEntries(entries) => entries.picture(image),
+            Self::InMemory(array) => array.picture(image),
+        }
+    }
+}

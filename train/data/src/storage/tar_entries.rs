@@ -1,0 +1,70 @@
+//! Encoded images at their offsets in tar files.
+
+use std::io::{Cursor, Read, Seek, SeekFrom};
+use std::path::PathBuf;
+
+use crate::decode::{self, Origin};
+use crate::dims::ImageDims;
+use crate::error::DataError;
+use crate::input::{FileStamp, open_file};
+use crate::picture::Picture;
+
+/// Images at their offsets in tar files. The files are opened for each image: sets of a thousand shards are usual, and so
+/// is a limit of a thousand open files.
+#[derive(Debug, Default)]
+pub(crate) struct TarEntries {
+    /// The tar files, with what they were like at opening.
+    pub(crate) shards: Vec<(PathBuf, FileStamp)>,
+    /// In the order of the set.
+    pub(crate) images: Vec<TarImage>,
+}
+
+/// One encoded image.
+#[derive(Debug)]
+pub(crate) struct TarImage {
+    /// Index of its tar file in [`TarEntries::shards`].
+    pub(crate) shard: usize,
+    /// Name of its entry.
+    pub(crate) name: String,
+    /// Byte of the tar file at which it starts.
+    pub(crate) offset: u64,
+    /// Bytes; few enough to be read into memory at once, and within the tar file.
+    pub(crate) length: u64,
+}
+
+impl TarEntries {
+    /// Decodes one image.
+    pub(crate) fn picture(&self, image: usize) -> Result<Picture, DataError> {
+        let (bytes, origin) = self.read(image)?;
+        decode::picture(&bytes, origin)
+    }
+
+    /// The dimensions of one image.
+    pub(crate) fn dims(&self, image: usize) -> Result<ImageDims, DataError> {
+        let (bytes, origin) = self.read(image)?;
+        decode::dims(Cursor::new(bytes), origin)
+    }
+
+    /// The tar file and the entry of an image.
+    pub(crate) fn name(&self, image: usize) -> Option<String> {
+        let TarImage { shard, name, .. } = self.images.get(image)?;
+        Some(format!("{}, entry `{name}`", self.shards.get(*shard)?.0.display()))
+    }
+
+    fn read(&self, image: usize) -> Result<(Vec<u8>, Origin<'_>), DataError> {
+        let no_image = || DataError::NoSuchImage { image, count: self.images.len() };
+        let entry = self.images.get(image).ok_or_else(no_image)?;
+        let (path, stamp) = self.shards.get(entry.shard).ok_or_else(no_image)?;
+        let (mut file, found) = open_file(path)?;
+        if found != *stamp {
+            return Err(DataError::Changed { path: path.clone() });
+        }
+        let mut bytes = vec![0; entry.length as usize];
+        let mut fill = || {
+            file.seek(SeekFrom::Start(entry.offset))?;
+            file.read_exact(&mut bytes)
+        };
+        fill().map_err(|source| DataError::io(path, source))?;
+        Ok((bytes, Origin { path, entry: Some(&entry.name) }))
+    }
+}
