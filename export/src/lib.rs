@@ -6,7 +6,7 @@
 //! # Example
 //!
 //! ```
-//! use mimir_export::autodiff::LossHead;
+//! use mimir_bundle::Loss;
 //! use mimir_export::onnx::{Limits, read_model, read_model_bytes};
 //! use mimir_export::{ImageClassifier, InputSpec};
 //!
@@ -15,7 +15,7 @@
 //! assert_eq!(classifier.manifest().classes, 6);
 //!
 //! // A complete ONNX file. One run computes logits, loss and gradient of a batch.
-//! let gradient_graph = classifier.gradient_onnx(LossHead::CrossEntropy)?;
+//! let gradient_graph = classifier.gradient_onnx(Loss::CrossEntropy)?;
 //! let path = std::env::temp_dir().join(format!("gradient-{}.onnx", std::process::id()));
 //! std::fs::write(&path, &gradient_graph)?;
 //!
