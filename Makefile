@@ -19,7 +19,7 @@ setup-train: ## Fetch a CPU libtorch (pinned digests) into .mimir/, unless LIBTO
 	@scripts/setup-train
 
 build: ## The command, optimised: target/release/mimir-certify.
-	$(CARGO) build --release --locked -p mimir-certify --target-dir target
+	$(CARGO) build --release --locked -p mimir-certify-cli --target-dir target
 
 build-train: setup-train ## The training command, optimised: target/release/mimir-train.
 	$(CARGO) build --release --locked -p mimir-train --target-dir target
@@ -34,7 +34,7 @@ train-quick: build-train ## Does pre-training help? Three seeds of a small ViT o
 	@scripts/train-quick
 
 test: setup setup-train ## Every test, those of training included.
-	$(CARGO) test --locked --workspace
+	$(CARGO) test --locked --workspace --exclude mimir-benches
 
 check: ## Format, lints, build, tests, documentation, licences: what CI asks of a change.
 	@scripts/check

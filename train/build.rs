@@ -1,5 +1,5 @@
-//! Compiles the shim, lets the programs of this crate find the libtorch they were built with, and keeps its CUDA half if
-//! it has one.
+//! Compiles the shim, sets the run path to the libtorch that was linked, and keeps the CUDA library linked if there is
+//! one.
 
 use std::path::Path;
 

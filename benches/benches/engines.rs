@@ -7,7 +7,8 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use mimir_export::autodiff::{Kernels, LossHead, differentiate};
+use mimir_bundle::{Loss, tensor_names};
+use mimir_export::autodiff::{Kernels, differentiate};
 use mimir_export::onnx::write_model;
 use mimir_export::vit::{VitConfig, vit};
 use mimir_runtime::session::{Data, Engine, Input, RawSession, SessionOptions};
@@ -35,8 +36,8 @@ impl Side {
 
     fn run(&mut self, images: &[f32]) {
         let (dims, labels) = ([BATCH, CONFIG.channels, CONFIG.image_size, CONFIG.image_size], [0_i64; BATCH]);
-        let images = Input { name: "images", dims: &dims, data: Data::F32(images) };
-        let labels = Input { name: "labels", dims: &[BATCH], data: Data::I64(&labels) };
+        let images = Input { name: tensor_names::IMAGES, dims: &dims, data: Data::F32(images) };
+        let labels = Input { name: tensor_names::LABELS, dims: &[BATCH], data: Data::I64(&labels) };
         black_box(self.session.run(&[images, labels]).expect("the gradient graph runs"));
     }
 
@@ -65,8 +66,8 @@ fn user_seconds() -> f64 {
 
 fn engines(criterion: &mut Criterion) {
     let forward = vit(CONFIG, 0).expect("the sizes fit");
-    let gradient = differentiate(&forward, LossHead::CrossEntropy, Kernels::Standard)
-        .expect("every operator has a rule");
+    let gradient =
+        differentiate(&forward, Loss::CrossEntropy, Kernels::Standard).expect("every operator has a rule");
     let model = write_model(&gradient).expect("our own graph can be written");
     let ort = Engine::load(None).expect("ONNX Runtime is there: `make setup` fetches it");
     let mut sides = [Side::new(&ort, &model), Side::new(&Engine::rten(), &model)];

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use mimir_export::autodiff::{Kernels, LossHead, differentiate};
+use mimir_bundle::{Loss, tensor_names};
+use mimir_export::autodiff::{Kernels, differentiate};
 use mimir_export::graph::Graph;
 use mimir_export::onnx::{Limits, read_model, write_model};
 use mimir_export::simplify::simplify;
@@ -34,8 +35,8 @@ struct Pair {
 
 impl Pair {
     fn new(name: &'static str, forward: &Graph) -> Self {
-        let gradient = differentiate(forward, LossHead::CrossEntropy, Kernels::Standard)
-            .expect("every operator has a rule");
+        let gradient =
+            differentiate(forward, Loss::CrossEntropy, Kernels::Standard).expect("every operator has a rule");
         let images = forward.inputs()[0];
         let shape = forward.shape(images).expect("the input has a type");
         Self {
@@ -58,8 +59,8 @@ impl Pair {
 
     fn run_gradient(&mut self, images: &[f32]) {
         let labels = [0_i64; BATCH];
-        let images = Input { name: "images", dims: &self.dims, data: Data::F32(images) };
-        let labels = Input { name: "labels", dims: &[BATCH], data: Data::I64(&labels) };
+        let images = Input { name: tensor_names::IMAGES, dims: &self.dims, data: Data::F32(images) };
+        let labels = Input { name: tensor_names::LABELS, dims: &[BATCH], data: Data::I64(&labels) };
         black_box(self.gradient.run(&[images, labels]).expect("the gradient graph runs"));
     }
 

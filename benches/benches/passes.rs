@@ -9,8 +9,7 @@ use std::hint::black_box;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use mimir_bundle::Normalisation;
-use mimir_export::autodiff::LossHead;
+use mimir_bundle::{Loss, Normalisation, tensor_names};
 use mimir_export::onnx::{Limits, ModelFile, read_model, read_model_bytes, write_model};
 use mimir_export::vit::{VitConfig, vit};
 use mimir_export::{ImageClassifier, InputSpec};
@@ -39,7 +38,7 @@ impl Model {
         let graphs = [
             ("file", classifier.original_onnx()),
             ("forward", classifier.forward_onnx()),
-            ("gradient", classifier.gradient_onnx(LossHead::CrossEntropy)),
+            ("gradient", classifier.gradient_onnx(Loss::CrossEntropy)),
         ];
         let sessions = graphs.map(|(name, onnx)| (name, session(&onnx.expect("every operator has a rule"))));
         Self { name, sessions: sessions.into(), pixels: [image.channels, image.height, image.width] }
@@ -55,8 +54,8 @@ impl Model {
         let (start, mut turns) = (Instant::now(), 0);
         while turns < FEWEST_TURNS || start.elapsed() < BUDGET {
             for (name, session) in &mut self.sessions {
-                let images = Input { name: "images", dims: &dims, data: Data::F32(&images) };
-                let labels = Input { name: "labels", dims: &dims[..1], data: Data::I64(&labels) };
+                let images = Input { name: tensor_names::IMAGES, dims: &dims, data: Data::F32(&images) };
+                let labels = Input { name: tensor_names::LABELS, dims: &dims[..1], data: Data::I64(&labels) };
                 let inputs = if *name == "gradient" { vec![images, labels] } else { vec![images] };
                 let start = Instant::now();
                 black_box(session.run(&inputs).expect("the graph runs"));

@@ -14,8 +14,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
-use mimir_bundle::{ImageShape, PreparedGraph};
-use mimir_export::autodiff::{Kernels, LossHead};
+use mimir_bundle::{ImageShape, Loss, PreparedGraph, tensor_names};
+use mimir_export::autodiff::Kernels;
 use mimir_export::onnx::{Limits, SharedWeights, read_model};
 use mimir_export::{ImageClassifier, InputSpec};
 use mimir_runtime::session::{Data, Engine, Input, LoadedGraph, RawSession, SessionOptions, WeightPool};
@@ -53,7 +53,7 @@ fn graphs(file: &Path, image: &[usize]) -> Result<[PreparedGraph; 3]> {
     let read = start.elapsed();
     let mut shared = SharedWeights::default();
     let original = classifier.prepared_original(&mut shared)?;
-    let gradient = classifier.prepared_gradient(LossHead::CrossEntropy, Kernels::Mimir, &mut shared)?;
+    let gradient = classifier.prepared_gradient(Loss::CrossEntropy, Kernels::Mimir, &mut shared)?;
     let line = serde_json::json!({
         "read_seconds": read.as_secs_f64(),
         "build_seconds": (start.elapsed() - read).as_secs_f64(),
@@ -119,8 +119,9 @@ fn time(workers: &mut [Worker], graph: &str) -> Result<f64> {
 
 impl Worker {
     fn run(&mut self, place: usize) -> Result<()> {
-        let images = Input { name: "images", dims: &self.dims, data: Data::F32(&self.images) };
-        let labels = Input { name: "labels", dims: &self.dims[..1], data: Data::I64(&self.labels) };
+        let images = Input { name: tensor_names::IMAGES, dims: &self.dims, data: Data::F32(&self.images) };
+        let labels =
+            Input { name: tensor_names::LABELS, dims: &self.dims[..1], data: Data::I64(&self.labels) };
         let inputs = [images, labels];
         let inputs = if NAMES[place] == "gradient" { &inputs[..] } else { &inputs[..1] };
         self.sessions[place].run_with(inputs, |_, _, data| {

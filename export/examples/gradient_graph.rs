@@ -8,7 +8,7 @@
 
 use std::path::Path;
 
-use mimir_export::autodiff::LossHead;
+use mimir_bundle::Loss;
 use mimir_export::onnx::{Limits, read_model};
 use mimir_export::{ImageClassifier, InputSpec};
 
@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (name, bytes) in [
         ("original.onnx", classifier.original_onnx()?),
         ("forward.onnx", classifier.forward_onnx()?),
-        ("gradient.onnx", classifier.gradient_onnx(LossHead::CrossEntropy)?),
+        ("gradient.onnx", classifier.gradient_onnx(Loss::CrossEntropy)?),
     ] {
         std::fs::write(Path::new(folder).join(name), bytes)?;
     }

@@ -18,8 +18,8 @@ use std::error::Error;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use mimir_bundle::BatchMode;
-use mimir_export::autodiff::{Kernels, LossHead};
+use mimir_bundle::{BatchMode, Loss, tensor_names};
+use mimir_export::autodiff::Kernels;
 use mimir_export::onnx::{Limits, SharedWeights, read_model};
 use mimir_export::{ImageClassifier, InputSpec};
 use mimir_runtime::session::{Data, Engine, Input, LoadedGraph, RawSession, SessionOptions, WeightPool};
@@ -296,8 +296,7 @@ impl Measurement {
 
 fn measure(engine: &Engine, path: &Path, kernels: Kernels, reference: &Reference) -> Result<Measurement> {
     let classifier = ImageClassifier::new(read_model(path, &Limits::default())?, &InputSpec::default())?;
-    let graph =
-        classifier.prepared_gradient(LossHead::CrossEntropy, kernels, &mut SharedWeights::default())?;
+    let graph = classifier.prepared_gradient(Loss::CrossEntropy, kernels, &mut SharedWeights::default())?;
     let options = SessionOptions { threads: 2, ..SessionOptions::default() };
     let graph = LoadedGraph::new(engine, graph, &mut WeightPool::default())?;
     let mut session = RawSession::over(engine, &graph, options)?;
@@ -307,13 +306,13 @@ fn measure(engine: &Engine, path: &Path, kernels: Kernels, reference: &Reference
     for (images, labels) in reference.images.chunks(dims.iter().product()).zip(reference.labels.chunks(batch))
     {
         let outputs = session.run(&[
-            Input { name: "images", dims: &dims, data: Data::F32(images) },
-            Input { name: "labels", dims: &[batch], data: Data::I64(labels) },
+            Input { name: tensor_names::IMAGES, dims: &dims, data: Data::F32(images) },
+            Input { name: tensor_names::LABELS, dims: &[batch], data: Data::I64(labels) },
         ])?;
         let output =
             |name: &str| outputs.iter().find(|output| output.name == name).ok_or("an output is missing");
-        logits.extend_from_slice(&output("logits")?.data);
-        gradient.extend_from_slice(&output("images_gradient")?.data);
+        logits.extend_from_slice(&output(tensor_names::LOGITS)?.data);
+        gradient.extend_from_slice(&output(tensor_names::IMAGES_GRADIENT)?.data);
     }
     if logits.len() != reference.logits.len() || gradient.len() != reference.gradient.len() {
         return Err("logits or gradient have another size".into());

@@ -5,6 +5,8 @@
 //! Gelu, a linear head on the normalised class token. Axes in comments: `N` images, `T` tokens, `D` width, `H` heads,
 //! `d = D/H`.
 
+use mimir_bundle::tensor_names;
+
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Dim, Graph, Shape, TensorType, ValueId};
 use crate::random::Numbers;
@@ -92,7 +94,8 @@ pub fn vit(config: VitConfig, seed: u64) -> Result<Graph> {
     let mut graph = Graph::new("vit", OPSET);
     let size = Dim::Fixed(config.image_size);
     let shape = Shape(vec![Dim::N, Dim::Fixed(config.channels), size, size]);
-    let images = graph.add_value("images", Some(TensorType { dtype: DataType::Float32, shape }))?;
+    let images =
+        graph.add_value(tensor_names::IMAGES, Some(TensorType { dtype: DataType::Float32, shape }))?;
     graph.add_input(images);
     let mut model =
         Model { builder: Builder::new(&mut graph, "embedding"), numbers: Numbers::new(seed), config };
@@ -105,7 +108,7 @@ pub fn vit(config: VitConfig, seed: u64) -> Result<Graph> {
     }
     model.builder.set_prefix("head");
     let logits = model.head(tokens)?;
-    graph.rename(logits, "logits")?;
+    graph.rename(logits, tensor_names::LOGITS)?;
     graph.add_output(logits);
     Ok(graph)
 }

@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn derivatives_are_those_of_central_differences() {
-        for loss in [Loss::CrossEntropy, Loss::Dlr, Loss::TargetedDlr, Loss::Margin] {
+        for &loss in Loss::ALL {
             for label in 0..5 {
                 for target in (0..5).filter(|target| *target != label) {
                     let pair = LabelAndTarget { label, target: Some(target) };

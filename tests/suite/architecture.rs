@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// The table of `docs/architecture.md`, which a test compares with this one.
-const MAY_DEPEND_ON: [(&str, &[&str]); 6] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 7] = [
     ("mimir-bundle", &[]),
     ("mimir-export", &["mimir-bundle"]),
     ("mimir-data", &[]),
     ("mimir-train", &["mimir-data"]),
     ("mimir-runtime", &["mimir-bundle"]),
     ("mimir-certify", &["mimir-bundle", "mimir-data", "mimir-export", "mimir-runtime"]),
+    ("mimir-certify-cli", &["mimir-bundle", "mimir-certify", "mimir-data", "mimir-runtime"]),
 ];
 
 /// Crates that look at everything and that nothing looks at.

@@ -1,13 +1,15 @@
-//! rten beside ONNX Runtime: the graphs that we derive give the same numbers on both, whatever the loss.
+//! rten beside ONNX Runtime: the sessions that the library makes give the same numbers on both, whatever the loss.
 
 use std::path::Path;
 
+use mimir_bundle::Loss;
+use mimir_certify::PreparedModel;
+use mimir_certify::model::read_file;
 use mimir_data::{DataSource, ReadOptions, Split};
-use mimir_export::autodiff::LossHead;
-use mimir_export::onnx::{Limits, read_model};
-use mimir_export::{ImageClassifier, InputSpec};
-use mimir_runtime::model::{LabelAndTarget, GradientBatch, Loss, ModelSource};
-use mimir_runtime::session::{Engine, OnnxModels, SessionPlan};
+use mimir_export::InputSpec;
+use mimir_runtime::attack::Query;
+use mimir_runtime::model::{GradientBatch, LabelAndTarget, ModelSource};
+use mimir_runtime::session::{Engine, OnnxModels, Precision, SessionPlan};
 use ndarray::{Array2, ArrayView1};
 
 /// Images of each model.
@@ -16,13 +18,6 @@ const IMAGES: usize = 2;
 /// Either engine alone is within 1e-5 of PyTorch's float64 (`fixtures`); the ratio of logits divides by a difference
 /// of them, which costs another digit.
 const LARGEST_ERROR: f64 = 1e-4;
-
-const LOSSES: [(Loss, LossHead); 4] = [
-    (Loss::CrossEntropy, LossHead::CrossEntropy),
-    (Loss::Dlr, LossHead::Dlr),
-    (Loss::TargetedDlr, LossHead::TargetedDlr),
-    (Loss::Margin, LossHead::Cotangent),
-];
 
 #[test]
 fn the_demo() {
@@ -51,10 +46,9 @@ fn convolutions_over_channels_last() {
 
 fn check(model: &str, images: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let file = read_model(&root.join(model), &Limits::default()).unwrap();
-    let prepared = ImageClassifier::new(file, &InputSpec::default()).unwrap();
-    let (images, pairs) = images_of(&root.join(images), prepared.manifest().classes);
-    let [ort, rten] = [Engine::load(None).unwrap(), Engine::rten()].map(|engine| models(&engine, &prepared));
+    let [(ort, classes), (rten, _)] =
+        [Engine::load(None).unwrap(), Engine::rten()].map(|engine| models(&engine, &root.join(model)));
+    let (images, pairs) = images_of(&root.join(images), classes);
 
     let logits = |models: &OnnxModels| {
         let original = models.classifier().unwrap().logits(images.view()).unwrap().clone();
@@ -64,7 +58,7 @@ fn check(model: &str, images: &str) {
     for (ort, rten) in logits(&ort).iter().zip(&logits(&rten)) {
         assert_close(ort, rten, "logits");
     }
-    for (loss, _) in LOSSES {
+    for &loss in Loss::ALL {
         let answers = |models: &OnnxModels| -> GradientBatch {
             models.differentiable(loss).unwrap().loss_gradient(images.view(), &pairs).unwrap().clone()
         };
@@ -75,14 +69,14 @@ fn check(model: &str, images: &str) {
     }
 }
 
-fn models(engine: &Engine, prepared: &ImageClassifier) -> OnnxModels {
-    let plan = SessionPlan { batch: IMAGES, workers: 1, threads: 1 };
-    let original = prepared.original_onnx().unwrap();
-    let models = OnnxModels::new(engine, prepared.manifest(), original, plan).unwrap();
-    let models = models.with_search(prepared.forward_onnx().unwrap()).unwrap();
-    LOSSES.into_iter().fold(models, |models, (loss, head)| {
-        models.with_gradient(loss, prepared.gradient_onnx(head).unwrap()).unwrap()
-    })
+/// Sessions for all that an attack may ask.
+fn models(engine: &Engine, model: &Path) -> (OnnxModels, usize) {
+    let prepared = PreparedModel::new(engine, read_file(model).unwrap(), &InputSpec::default()).unwrap();
+    let settled = prepared.with_plan(SessionPlan { batch: IMAGES, workers: 1, threads: 1 });
+    let gradients = Loss::ALL.iter().map(|loss| Query::Gradient(*loss));
+    let queries = std::iter::once(Query::Forward).chain(gradients).collect();
+    let models = settled.sessions_for(&queries, Precision::Float32).unwrap();
+    (models, settled.manifest().classes)
 }
 
 fn images_of(path: &Path, classes: usize) -> (Array2<f32>, Vec<LabelAndTarget>) {

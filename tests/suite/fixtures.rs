@@ -5,12 +5,11 @@
 use std::fs::File;
 use std::path::PathBuf;
 
-use mimir_bundle::{BatchMode, Normalisation};
+use mimir_bundle::{BatchMode, Loss, Normalisation};
 use mimir_data::{DataSource, ReadOptions, Split};
-use mimir_export::autodiff::LossHead;
 use mimir_export::onnx::{Limits, read_model};
 use mimir_export::{ImageClassifier, InputSpec};
-use mimir_runtime::model::{LabelAndTarget, Loss, ModelSource};
+use mimir_runtime::model::{LabelAndTarget, ModelSource};
 use mimir_runtime::session::{Engine, OnnxModels, SessionPlan};
 use ndarray::{Array1, Array2, ArrayD, ArrayView1, Axis, Ix1};
 use ndarray_npy::NpzReader;
@@ -49,7 +48,7 @@ fn check(name: &str, batch: BatchMode) {
     }
 
     let models = sessions(&prepared, &reference, prepared.original_onnx().unwrap())
-        .with_gradient(Loss::CrossEntropy, prepared.gradient_onnx(LossHead::CrossEntropy).unwrap())
+        .with_gradient(Loss::CrossEntropy, prepared.gradient_onnx(Loss::CrossEntropy).unwrap())
         .unwrap();
 
     let mut gradients = models.differentiable(Loss::CrossEntropy).unwrap();

@@ -4,8 +4,9 @@
 //! cargo run --release -p mimir-train --example step_time -- quick 128 10 2
 //! ```
 //!
-//! The arguments are the network (`quick` or `vit_tiny`), images in a batch, repeats and threads. One JSON object a line, with the
-//! least time of the repeats. Each step is loss, gradient and AdamW, as the trainer takes it, without loader and log.
+//! The arguments are the network (`quick` or `vit_tiny`), images in a batch, repeats and threads. One JSON object a
+//! line, with the least time of the repeats. Each step is loss, gradient and AdamW, as the trainer takes it, without
+//! loader and log.
 
 use std::time::Instant;
 

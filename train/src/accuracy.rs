@@ -22,7 +22,7 @@ pub struct PgdAttack {
 /// Counts of correctly classified images.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Accuracy {
-    /// Images looked at.
+    /// Images evaluated.
     pub images: usize,
     /// Correct as they are.
     pub correct: usize,
@@ -43,7 +43,8 @@ impl Accuracy {
     }
 }
 
-/// Classifies all images, and those that are correct once more after the attack.
+/// Accuracy on clean images and, with an attack, on adversarial ones. An image is robust if it is classified correctly
+/// before and after the attack.
 ///
 /// # Errors
 /// An image that cannot be read.
@@ -77,7 +78,7 @@ fn attacked(logits: impl Fn(&Tensor) -> Tensor, batch: &DeviceBatch, attack: &Pg
     })
 }
 
-/// Which rows have their largest logit at the label; a row with a NaN has not.
+/// Rows whose largest logit is that of the label; never a row with a NaN.
 fn correct(logits: &Tensor, labels: &Tensor) -> Tensor {
     let finite = logits.isfinite().all_dim(1, false);
     logits.argmax(1, false).eq_tensor(labels).logical_and(&finite)

@@ -1,4 +1,4 @@
-//! What was typed.
+//! The command line.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,15 +12,16 @@ use crate::device::DeviceChoice;
 #[derive(Debug, Parser)]
 #[command(version, about, after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 the run failed, 2 usage or configuration, 4 images, 70 internal, \
-                          75 stopped in good order by a signal or --time-limit (go on with --resume).";
+const EXIT_CODES: &str = "Exit codes: 0 success, 1 the run failed, 2 invalid usage, configuration or checkpoint, 4 images \
+                          that cannot be read, 70 internal error, 75 interrupted by a signal or --time-limit after the \
+                          state was saved (continue with --resume).";
 
-/// The stages of an experiment, and what can be done with their results.
+/// The stages of an experiment, and tools for their results.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Pre-train a masked autoencoder: the [pretrain] section.
@@ -29,38 +30,38 @@ pub(crate) enum Command {
     Finetune(FinetuneArguments),
     /// Accuracy on the test set, clean and under PGD: the [evaluate] section.
     Evaluate(EvaluateArguments),
-    /// Draw loss and accuracy of runs as SVG.
+    /// Plot loss and accuracy of runs as SVG.
     Plot(PlotArguments),
-    /// Print and draw the bounds on I(x + δ; z) of propositions 3.2 and 3.3 (figure 2).
+    /// Print and plot the bounds on I(x + δ; z) of propositions 3.2 and 3.3 (figure 2).
     Bounds(BoundsArguments),
-    /// Cut the state of a run into parts with digests, to carry it elsewhere.
+    /// Split the state of a run into parts with checksums, to move it to another machine.
     Split(SplitArguments),
-    /// Put the parts of a state together again.
+    /// Join the parts of a state and verify their checksums.
     Join(JoinArguments),
     /// Convert a PyTorch checkpoint of MAE, MIMIR or timm to safetensors under the names that mimir-train reads.
     Convert(ConvertArguments),
-    /// What this program runs on: libtorch, devices, threads.
+    /// Show the version of libtorch, the devices and the threads.
     Doctor,
 }
 
-/// What every command about an experiment takes.
+/// Arguments of every command that takes an experiment.
 #[derive(Debug, Args)]
 pub(crate) struct ExperimentArguments {
-    /// The experiment.
+    /// The experiment (TOML).
     pub config: PathBuf,
-    /// Replaces `seed`.
+    /// Takes precedence over `seed`.
     #[arg(long)]
     pub seed: Option<u64>,
     /// Takes precedence over `data.source`, for example cifar10:FOLDER (--help lists the datasets).
     #[arg(long, value_name = "SCHEME:PATH", long_help = data_help())]
     pub data: Option<String>,
-    /// Folder of the experiment's runs; each stage has its own inside. Default: runs/NAME/seed-SEED.
+    /// Output folder; each stage has a folder inside. Default: runs/NAME/seed-SEED.
     #[arg(long, value_name = "FOLDER")]
     pub run: Option<PathBuf>,
-    /// cpu, cuda or cuda:N.
+    /// Device: cpu, cuda or cuda:N.
     #[arg(long, default_value = "cpu")]
     pub device: DeviceChoice,
-    /// Threads of libtorch. Default: one for each core.
+    /// Threads of libtorch. Default: one per core.
     #[arg(long)]
     pub threads: Option<usize>,
 }
@@ -92,16 +93,16 @@ fn data_help() -> String {
 pub(crate) struct TrainArguments {
     #[command(flatten)]
     pub experiment: ExperimentArguments,
-    /// Go on where the run folder's state is.
+    /// Resume from the state in the run folder.
     #[arg(long)]
     pub resume: bool,
-    /// Save and stop (exit 75) before this much time has passed: 45m, 1h30m, 90s.
+    /// Save the state and exit with code 75 before this time is up: 45m, 1h30m, 90s.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub time_limit: Option<Duration>,
-    /// Store the optimiser's moments as bfloat16: half the size, and a resume that is not exact to the bit.
+    /// Store the optimizer state in bfloat16: half the size, but a resumed run is not bit-identical.
     #[arg(long)]
     pub compact_state: bool,
-    /// Print the effective configuration and stop.
+    /// Print the effective configuration, with all defaults, and exit.
     #[arg(long)]
     pub print_config: bool,
 }
@@ -111,7 +112,7 @@ pub(crate) struct TrainArguments {
 pub(crate) struct FinetuneArguments {
     #[command(flatten)]
     pub train: TrainArguments,
-    /// Replaces `finetune.initial_weights`.
+    /// Takes precedence over `finetune.initial_weights`.
     #[arg(long, value_enum)]
     pub initial_weights: Option<InitialWeights>,
 }
@@ -121,21 +122,22 @@ pub(crate) struct FinetuneArguments {
 pub(crate) struct EvaluateArguments {
     #[command(flatten)]
     pub experiment: ExperimentArguments,
-    /// The checkpoint. Default: the best one of the experiment's `finetune`, or the last where none was held out for choosing.
+    /// Checkpoint to evaluate. Default: the best of the experiment's `finetune` stage, or the last if no images were
+    /// held out.
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
-    /// Replaces `evaluate.images`.
+    /// Takes precedence over `evaluate.images`.
     #[arg(long)]
     pub images: Option<usize>,
 }
 
-/// Curves.
+/// Plots of runs.
 #[derive(Debug, Args)]
 pub(crate) struct PlotArguments {
     /// Run folders, each with a log.jsonl.
     #[arg(required = true)]
     pub runs: Vec<PathBuf>,
-    /// The picture.
+    /// The SVG file to write.
     #[arg(long, default_value = "curves.svg")]
     pub out: PathBuf,
 }
@@ -146,35 +148,35 @@ pub(crate) struct BoundsArguments {
     /// Number of classes |𝒴|.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..))]
     pub classes: u32,
-    /// Also draw them.
+    /// Also plot them to this file.
     #[arg(long, value_name = "FILE.svg")]
     pub out: Option<PathBuf>,
 }
 
-/// Parts of a state.
+/// A state to split.
 #[derive(Debug, Args)]
 pub(crate) struct SplitArguments {
     /// The state of a run: state.safetensors.
     pub state: PathBuf,
-    /// Where the parts and their index go.
+    /// Folder for the parts and their index.
     pub folder: PathBuf,
-    /// Largest part.
+    /// Maximum size of a part in MiB.
     #[arg(long, default_value_t = 15)]
     pub mib: u64,
 }
 
-/// The whole of a state.
+/// A state to join.
 #[derive(Debug, Args)]
 pub(crate) struct JoinArguments {
-    /// What `split` wrote: NAME.parts.json.
+    /// Index written by `split`: NAME.parts.json.
     pub index: PathBuf,
-    /// The state to write.
+    /// The file to write.
     pub out: PathBuf,
 }
 
 /// `1h30m`, `45m`, `90s`, `90`.
 fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is no time; wanted 45m, 1h30m or 90s");
+    let wrong = || format!("`{text}` is not a duration; wanted 45m, 1h30m or 90s");
     let (mut seconds, mut digits) = (0u64, String::new());
     for letter in text.chars() {
         let unit = match letter {

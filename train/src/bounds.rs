@@ -1,22 +1,23 @@
-//! Bounds on I(x + δ; z) by the error p_e = P(ỹ ≠ ŷ), in bits (propositions 3.2 and 3.3; figure 2).
+//! Bounds on the mutual information I(x + δ; z) in bits, as functions of the error probability p_e = P(ỹ ≠ ŷ)
+//! (propositions 3.2 and 3.3; figure 2).
 //!
-//! ỹ is the label predicted for the adversarial image, ŷ that for its reconstruction. Both bounds fall as p_e grows:
-//! where the reconstruction is seen as the natural image and the adversarial image is not, the latent carries little of
-//! the attack.
+//! A classifier predicts the label ỹ of the adversarial image x + δ and the label ŷ of its reconstruction from the
+//! latent z. Both bounds decrease with p_e: if the reconstruction is classified as the natural image and the
+//! adversarial image is not, then z contains little information about the attack.
 
 use crate::plot::{Figure, Panel, Scale, Series, Stroke};
 
 /// Points of a curve of [`chart`].
 const CURVE_POINTS: usize = 201;
 
-/// The predicted labels ỹ: how many there are and how uncertain they are.
+/// The distribution of the predicted labels ỹ: number of classes and entropy.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LabelDistribution {
     classes: u32,
     entropy: f64,
 }
 
-/// Numbers for which there is no bound.
+/// Arguments for which the bounds are not defined.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum BoundsError {
     /// Fewer than two classes.
@@ -25,7 +26,7 @@ pub enum BoundsError {
         /// Number of classes.
         found: u32,
     },
-    /// No distribution over that many labels has that entropy.
+    /// An entropy outside of [0, log2 `classes`].
     #[error("an entropy of {found} bits: {classes} classes have 0 to {largest:.3}")]
     Entropy {
         /// Entropy in bits.
@@ -67,24 +68,24 @@ impl LabelDistribution {
         Ok(Self { classes, entropy })
     }
 
-    /// I(x + δ; z) ≥ H(ỹ) − H_b(p_e) − p_e·log2(|𝒴| − 1) bits (proposition 3.2, equation 11; Fano). It falls up to
-    /// p_e = 1 − 1/|𝒴| and rises again behind. Below 0, which happens only for labels that are not uniform, it says
-    /// nothing.
+    /// Lower bound: I(x + δ; z) ≥ H(ỹ) − H_b(p_e) − p_e·log2(|𝒴| − 1) bits (proposition 3.2, equation 11; Fano's
+    /// inequality). It decreases up to p_e = 1 − 1/|𝒴| and increases beyond. It can be negative, and is then vacuous,
+    /// if the labels are not uniform.
     pub fn lower(&self, p_e: f64) -> Result<f64, BoundsError> {
         check_probability(p_e)?;
         let spread = p_e * f64::from(self.classes - 1).log2();
         Ok(self.entropy - binary_entropy(p_e) - spread)
     }
 
-    /// I(x + δ; z) ⪅ H(ỹ) − 2·p_e bits where nothing is lost between x + δ and the labels (proposition 3.3, equation 15;
-    /// Hellman and Raviv). `None` behind p_e = 1 − 1/|𝒴|: the inequality is one for the best guess of ỹ from ŷ, which is
-    /// never wrong more often.
+    /// Approximate upper bound: I(x + δ; z) ⪅ H(ỹ) − 2·p_e bits, if the labels preserve the information of x + δ
+    /// (proposition 3.3, equation 15; Hellman and Raviv). `None` for p_e > 1 − 1/|𝒴|: the inequality holds for the
+    /// Bayes-optimal prediction of ỹ from ŷ, whose error is at most 1 − 1/|𝒴|.
     pub fn upper(&self, p_e: f64) -> Result<Option<f64>, BoundsError> {
         check_probability(p_e)?;
         Ok((p_e <= self.largest_error()).then_some(self.entropy - 2.0 * p_e))
     }
 
-    /// Error of a guess among equally likely labels.
+    /// Error of guessing among equally likely labels, 1 − 1/|𝒴|.
     fn largest_error(&self) -> f64 {
         1.0 - 1.0 / f64::from(self.classes)
     }
@@ -101,8 +102,8 @@ fn binary_entropy(p: f64) -> f64 {
     term(p) + term(1.0 - p)
 }
 
-/// Both bounds for `classes` equally likely labels at `points` values of p_e, evenly from 0 to 1. Columns `p_e`, `lower` and
-/// `upper`, in bits; `-` where there is no upper bound.
+/// Both bounds for `classes` equally likely labels at `points` values of p_e, evenly from 0 to 1. Columns `p_e`,
+/// `lower` and `upper`, in bits; `-` where there is no upper bound.
 pub fn table(classes: u32, points: usize) -> Result<String, BoundsError> {
     let labels = LabelDistribution::uniform(classes)?;
     if points < 2 {
@@ -134,7 +135,7 @@ pub fn chart(classes: u32) -> Result<Figure, BoundsError> {
         lower.push((p_e, labels.lower(p_e)?));
         upper.extend(labels.upper(p_e)?.map(|bits| (p_e, bits)));
     }
-    // Its end, between two points.
+    // The end of the curve, which may lie between two points.
     let end = labels.largest_error();
     upper.push((end, labels.entropy - 2.0 * end));
     let series =

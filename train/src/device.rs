@@ -1,4 +1,4 @@
-//! Where a run computes.
+//! The device of a run.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::config::Precision;
 
-/// What was asked for: `cpu`, `cuda` or `cuda:N`.
+/// The requested device: `cpu`, `cuda` or `cuda:N`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
     /// The processor.
@@ -21,9 +21,9 @@ pub enum DeviceChoice {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum DeviceError {
-    /// This libtorch has no CUDA half.
+    /// libtorch is a CPU build, and its CUDA library cannot be loaded.
     #[error(
-        "--device cuda: the libtorch of this program is a CPU build, and no CUDA half could be loaded ({reason}). Use \
+        "--device cuda: the libtorch of this program is a CPU build, and libtorch_cuda.so could not be loaded ({reason}). Use \
          --device cpu; or install PyTorch {} with CUDA and build with LIBTORCH_USE_PYTORCH=1; or put its lib folder into \
          LD_LIBRARY_PATH",
         TORCH_VERSION
@@ -58,7 +58,7 @@ impl std::str::FromStr for DeviceChoice {
             None if text == "cpu" => Ok(Self::Cpu),
             None if text == "cuda" => Ok(Self::Cuda(0)),
             Some(("cuda", number)) if let Ok(number) = number.parse() => Ok(Self::Cuda(number)),
-            _ => Err(format!("`{text}` is no device; wanted cpu, cuda or cuda:N")),
+            _ => Err(format!("`{text}` is not a device; wanted cpu, cuda or cuda:N")),
         }
     }
 }
@@ -72,7 +72,7 @@ pub fn open(choice: DeviceChoice, precision: Precision) -> Result<Device, Device
         DeviceChoice::Cpu if precision == Precision::Tf32 => Err(DeviceError::Tf32OnCpu),
         DeviceChoice::Cpu => Ok(Device::Cpu),
         DeviceChoice::Cuda(number) => {
-            load_cuda_half()?;
+            load_cuda_library()?;
             let found = Cuda::device_count();
             if !Cuda::is_available() || number as i64 >= found {
                 return Err(DeviceError::NoGpu { wanted: number, found });
@@ -83,9 +83,9 @@ pub fn open(choice: DeviceChoice, precision: Precision) -> Result<Device, Device
     }
 }
 
-/// A program built against the CPU libraries becomes a CUDA one when the kernels of the same release are loaded: they
+/// A program linked to the CPU libraries can use CUDA once the CUDA library of the same release is loaded: its kernels
 /// register themselves.
-fn load_cuda_half() -> Result<(), DeviceError> {
+fn load_cuda_library() -> Result<(), DeviceError> {
     if Cuda::is_available() {
         return Ok(());
     }
@@ -93,7 +93,7 @@ fn load_cuda_half() -> Result<(), DeviceError> {
     let mut reason = String::new();
     for name in cuda_libraries() {
         #[expect(unsafe_code, reason = "the only way to load a library whose kernels register themselves")]
-        // SAFETY: the initialisers of libtorch's own CUDA half; it checks itself against the libtorch that is loaded.
+        // SAFETY: the initialisers of libtorch's own CUDA library, which checks that it fits the loaded libtorch.
         let loaded = unsafe { libloading::os::unix::Library::open(Some(&name), flags) };
         match loaded {
             Ok(library) => {
@@ -110,7 +110,7 @@ fn load_cuda_half() -> Result<(), DeviceError> {
     Err(DeviceError::NoCudaBuild { reason })
 }
 
-/// Beside the libtorch that was linked, then wherever the loader looks.
+/// Next to the linked libtorch, then on the search path of the loader.
 fn cuda_libraries() -> Vec<PathBuf> {
     let name = "libtorch_cuda.so";
     vec![PathBuf::from(env!("MIMIR_LIBTORCH_LIB")).join(name), PathBuf::from(name)]

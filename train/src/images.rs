@@ -12,7 +12,7 @@ use tch::{Device, Tensor};
 use crate::config::{DataConfig, Experiment};
 use crate::random::BatchRng;
 
-/// Images of a set that is evaluated, at once.
+/// Batch size for held-out images.
 const HELD_OUT_BATCH: usize = 128;
 
 /// The images of a training stage.
@@ -24,7 +24,8 @@ pub struct TrainingImages {
 }
 
 impl TrainingImages {
-    /// The training set of an experiment without its held-out images, in batches of `batch` squares of the network's size.
+    /// The training set of an experiment without its held-out images, in batches of `batch` squares of the network's
+    /// size.
     ///
     /// # Errors
     /// A set that cannot be read or does not fit the experiment.
@@ -58,7 +59,7 @@ impl TrainingImages {
         self.loader.steps_per_epoch()
     }
 
-    /// The images that choose the best checkpoint.
+    /// The held-out images, which select the best checkpoint.
     pub fn held_out(&self) -> Option<&EvaluationSet> {
         self.held_out.as_ref()
     }
@@ -164,7 +165,8 @@ impl DeviceBatch {
         Self { images, label_tensor, labels, sample_ids, seed }
     }
 
-    /// Random numbers for these images; an evaluation has no epoch, so that two epochs are compared on equal terms.
+    /// Random numbers for these images. The epoch in their key is fixed, so that evaluations after different epochs use
+    /// the same numbers.
     pub fn rng(&self) -> BatchRng<'_> {
         BatchRng { seed: self.seed, epoch: u64::MAX, sample_ids: &self.sample_ids }
     }

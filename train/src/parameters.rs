@@ -1,4 +1,4 @@
-//! The named tensors of a network, with timm's names, and how they start.
+//! The named tensors of a network, with timm's names, and their initialisation.
 //!
 //! A network is built against a [`Scope`], which adds a prefix to the names and records every tensor in
 //! [`Parameters`]; the layers keep shallow clones that share the memory. Optimiser, checkpoint and weight average work on
@@ -16,7 +16,7 @@ pub struct Parameter {
     pub name: String,
     /// The value; a leaf that requires a gradient where `trainable`.
     pub tensor: Tensor,
-    /// False for tables such as fixed positions, which are saved but never updated.
+    /// False for buffers such as fixed positions, which are saved but never updated.
     pub trainable: bool,
 }
 
@@ -28,10 +28,10 @@ pub struct Parameters {
     device: Device,
 }
 
-/// Where initial values come from.
+/// How tensors are initialised.
 #[derive(Debug, Clone, Copy)]
 enum Initialisation {
-    /// Drawn by their [`Init`] under that seed.
+    /// By their [`Init`], with random numbers of this seed.
     Seeded(u64),
     /// One zero that all elements of a tensor share.
     ShapesOnly,
@@ -43,7 +43,7 @@ impl Parameters {
         Self { entries: Vec::new(), initialisation: Initialisation::Seeded(seed), device }
     }
 
-    /// An empty record for names and shapes alone: nothing is drawn and a tensor of any size takes four bytes.
+    /// Empty, for names and shapes alone: nothing is initialised, and a tensor of any size takes four bytes.
     pub fn shapes_only() -> Self {
         Self { entries: Vec::new(), initialisation: Initialisation::ShapesOnly, device: Device::Cpu }
     }
@@ -68,18 +68,18 @@ impl Parameters {
         self.entries.iter().find(|parameter| parameter.name == name).map(|parameter| &parameter.tensor)
     }
 
-    /// Number of scalars, tables included.
+    /// Number of elements, including buffers.
     pub fn count(&self) -> usize {
         self.entries.iter().map(|parameter| parameter.tensor.numel()).sum()
     }
 
-    /// Where the tensors live.
+    /// The device of the tensors.
     pub fn device(&self) -> Device {
         self.device
     }
 }
 
-/// A place in the tree of names.
+/// A prefix of names, as PyTorch's modules have it.
 #[derive(Debug)]
 pub struct Scope<'a> {
     parameters: &'a mut Parameters,
@@ -98,12 +98,12 @@ impl Scope<'_> {
         self.add(name, shape, init, true)
     }
 
-    /// A table that is saved with the network and never updated.
+    /// A buffer: saved with the network and never updated.
     pub fn buffer(&mut self, name: &str, value: &Tensor) -> Tensor {
         self.add(name, &value.size(), Init::Value(value.shallow_clone()), false)
     }
 
-    /// Where the tensors live.
+    /// The device of the tensors.
     pub fn device(&self) -> Device {
         self.parameters.device
     }
@@ -122,7 +122,7 @@ impl Scope<'_> {
     }
 }
 
-/// How a tensor starts.
+/// Initialisation of a tensor.
 #[derive(Debug)]
 pub enum Init {
     /// All 0.

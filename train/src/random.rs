@@ -1,18 +1,19 @@
-//! Random numbers that depend on what they are for, not on who asks first.
+//! Random numbers that are keyed by their use, not by the order of calls.
 //!
-//! Everything random in a run is drawn from [`Stream`]s keyed by (seed, epoch, sample, [`Purpose`]), as order and augmentation
-//! are. A run that was stopped and resumed, or cut into other micro-batches, draws the same numbers. Initial weights are keyed
-//! by seed and name instead ([`for_name`]): a network with one layer more starts from the same numbers in all the others.
+//! All random numbers of a run come from [`Stream`]s keyed by (seed, epoch, sample, [`Purpose`]), as order and
+//! augmentation do. A run that is resumed, or uses other micro-batches, gets the same numbers. Initial weights are
+//! keyed by seed and name instead ([`for_name`]): a network with one layer more starts from the same numbers in all the
+//! others.
 
 use mimir_data::random::{Key, Stream};
 use sha2::{Digest, Sha256};
 
-/// What a random number is for.
+/// The use of a random number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// The mask of the training pass.
     Mask,
-    /// The attack's own mask, where it draws one.
+    /// The mask of the attack, if it uses one of its own.
     AttackMask,
     /// The start of an attack inside the ball.
     AttackStart,
@@ -25,7 +26,7 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// Its part of the key; never changed, or a resumed run would draw other numbers.
+    /// Its part of the key. It must never change, or a resumed run would get other numbers.
     fn name(self) -> &'static str {
         match self {
             Self::Mask => "mask",

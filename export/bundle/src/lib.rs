@@ -5,13 +5,16 @@ pub mod attack;
 pub mod certificate;
 pub mod digest;
 pub mod kernels;
+mod loss;
 mod manifest;
 mod prepared;
 mod scan;
+pub mod tensor_names;
 mod threat_model;
 
 pub use attack::AttackSpec;
 pub use certificate::Certificate;
+pub use loss::{Loss, LossInput};
 pub use manifest::{BatchMode, ImageShape, Layout, Manifest, Normalisation, OutputKind};
 pub use prepared::{PreparedGraph, WEIGHTS_LOCATION, Weight};
 pub use scan::{Scan, ScannedNode};

@@ -5,7 +5,7 @@
 //! costs one forward and one backward pass.
 //!
 //! In the order of the data:
-//! - `heads` appends a loss, or an input for a free cotangent, and says which cotangent the logits start with;
+//! - `losses` appends a loss with its inputs, and says which cotangent the logits start with;
 //! - `activity` finds the values that carry gradient from the logits to the images, and explains a cut path;
 //! - `sweep` walks the nodes backwards and asks the rule of each operator (`rules`) for its contributions;
 //! - `ledger` keeps the contributions to each value and adds them up, or tiles them where they are slices;
@@ -16,9 +16,9 @@
 mod activity;
 mod broadcast;
 mod catalogue;
-mod heads;
 pub(crate) mod kernels;
 mod ledger;
+mod losses;
 mod rules;
 mod step;
 mod sums;
@@ -29,10 +29,11 @@ mod weights;
 
 pub(crate) use activity::{carrying_values, needed_values};
 pub use catalogue::{Operator, operators};
-pub use heads::LossHead;
 pub use kernels::Kernels;
 pub use rules::GradientKind;
 pub(crate) use rules::is_straight_through as passes_straight_through;
+
+use mimir_bundle::{Loss, tensor_names};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Builder, Graph, ValueId};
@@ -44,25 +45,26 @@ const LOWEST_OPSET: u32 = 18;
 /// The gradient graph of a classifier.
 ///
 /// `forward` is in topological order, typed by [`crate::shape`], at opset 18 or newer, and has one input (the images,
-/// `[N, …]`) and one output (the logits, `[N, K]`). The result has inputs and outputs as [`LossHead`] says; `N` stays
-/// dynamic where it is. `kernels` says whether operators of our own may be in it.
+/// `[N, …]`) and one output (the logits, `[N, K]`). The result has the input `images` and those that [`Loss`] lists, and
+/// the outputs `logits`, `loss` where the graph computes it, and `images_gradient`; `N` stays dynamic where it is.
+/// `kernels` says whether operators of our own may be in it.
 ///
 /// # Errors
 /// - [`ErrorKind::NotAClassifier`] when inputs and outputs are not as above;
 /// - [`ErrorKind::Unsupported`] when an operator between images and logits has no rule, naming node and operator, or
 ///   when every path from the images to the logits is cut, naming the nodes that cut it;
 /// - [`ErrorKind::Shape`] when a value on the way has no known shape.
-pub fn differentiate(forward: &Graph, head: LossHead, kernels: Kernels) -> Result<Graph> {
+pub fn differentiate(forward: &Graph, loss: Loss, kernels: Kernels) -> Result<Graph> {
     check_opset(forward)?;
     let (images, logits) = (sole("input", forward.inputs())?, sole("output", forward.outputs())?);
     let mut graph = forward.clone();
-    graph.rename(images, "images")?;
-    graph.rename(logits, "logits")?;
-    let (loss, seed) = heads::append(&mut graph, head, logits)?;
+    graph.rename(images, tensor_names::IMAGES)?;
+    graph.rename(logits, tensor_names::LOGITS)?;
+    let (value, seed) = losses::append(&mut graph, loss, logits)?;
     let gradient = sweep::pull_back(&mut graph, images, logits, seed)?;
     let named = Builder::new(&mut graph, "gradient").op("Identity", &[gradient])?;
-    graph.rename(named, "images_gradient")?;
-    graph.set_outputs([Some(logits), loss, Some(named)].into_iter().flatten().collect());
+    graph.rename(named, tensor_names::IMAGES_GRADIENT)?;
+    graph.set_outputs([Some(logits), value, Some(named)].into_iter().flatten().collect());
     if kernels == Kernels::Standard {
         kernels::lower(&mut graph)?;
     }

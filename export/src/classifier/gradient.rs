@@ -1,26 +1,26 @@
 //! The gradient graph of a simplified classifier, optimised for the engine that will run it.
 
+use mimir_bundle::{Loss, tensor_names};
+
 use super::preprocessing;
-use crate::autodiff::{Kernels, LossHead, differentiate};
+use crate::autodiff::{Kernels, differentiate};
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::simplify::{clean_up, enter_blocked_layout, expand_gelu, factor_out_common, fuse};
-
-/// Further tensor names of the gradient graphs, which the file may use for tensors of its own.
-const ADDED_BY_DIFFERENTIATION: [&str; 5] = ["labels", "targets", "cotangent", "loss", "images_gradient"];
 
 /// Logits, loss and input gradient of `forward`, whose only output is named `logits`.
 ///
 /// # Errors
 /// As [`differentiate`].
-pub(crate) fn gradient_graph(mut forward: Graph, head: LossHead, kernels: Kernels) -> Result<Graph> {
-    for name in ADDED_BY_DIFFERENTIATION {
+pub(crate) fn gradient_graph(mut forward: Graph, loss: Loss, kernels: Kernels) -> Result<Graph> {
+    // The file may have given these names to tensors of its own.
+    for name in tensor_names::OF_GRADIENT_GRAPHS {
         preprocessing::release_name(&mut forward, name)?;
     }
     if kernels == Kernels::Standard {
         expand_gelu(&mut forward)?;
     }
-    let mut gradient = differentiate(&forward, head, kernels)?;
+    let mut gradient = differentiate(&forward, loss, kernels)?;
     drop(forward);
     factor_out_common(&mut gradient);
     if kernels == Kernels::Mimir {

@@ -19,10 +19,11 @@ mod scores;
 mod tests;
 
 use mimir_bundle::{
-    BatchMode, ImageShape, Layout, Manifest, Normalisation, OutputKind, PreparedGraph, Scan, ScannedNode,
+    BatchMode, ImageShape, Layout, Loss, Manifest, Normalisation, OutputKind, PreparedGraph, Scan,
+    ScannedNode, tensor_names,
 };
 
-use crate::autodiff::{Kernels, LossHead};
+use crate::autodiff::Kernels;
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::onnx::{ModelFile, SharedWeights, write_model, write_prepared};
@@ -30,9 +31,6 @@ use crate::simplify::{fuse, simplify};
 use crate::working_copy::WorkingCopy;
 use input::ImageInput;
 use prepared::Prepared;
-
-/// Name of the output of every prepared graph.
-const LOGITS: &str = "logits";
 
 /// The file's own graph with its batch fixed at one and without labels, for an engine that can infer its shapes.
 ///
@@ -183,13 +181,13 @@ impl ImageClassifier {
         write_model(&self.simplified()?)
     }
 
-    /// The graph of logits, loss and input gradient that `head` asks for. Its `logits` are those of
+    /// The graph of logits, loss and input gradient for `loss`. Its `logits` are those of
     /// [`forward_onnx`](Self::forward_onnx), up to rounding.
     ///
     /// # Errors
     /// As [`ImageClassifier::new`], [`simplify`] and [`differentiate`](crate::autodiff::differentiate): above all an operator without a gradient rule.
-    pub fn gradient_onnx(&self, head: LossHead) -> Result<Vec<u8>> {
-        write_model(&self.gradient(head, Kernels::Standard)?)
+    pub fn gradient_onnx(&self, loss: Loss) -> Result<Vec<u8>> {
+        write_model(&self.gradient(loss, Kernels::Standard)?)
     }
 
     /// [`original_onnx`](Self::original_onnx) with its weights beside it, shared with other graphs of the model.
@@ -220,15 +218,15 @@ impl ImageClassifier {
     /// As [`gradient_onnx`](Self::gradient_onnx).
     pub fn prepared_gradient(
         &self,
-        head: LossHead,
+        loss: Loss,
         kernels: Kernels,
         shared: &mut SharedWeights,
     ) -> Result<PreparedGraph> {
-        write_prepared(&self.gradient(head, kernels)?, shared)
+        write_prepared(&self.gradient(loss, kernels)?, shared)
     }
 
-    fn gradient(&self, head: LossHead, kernels: Kernels) -> Result<Graph> {
-        gradient::gradient_graph(self.simplified()?, head, kernels)
+    fn gradient(&self, loss: Loss, kernels: Kernels) -> Result<Graph> {
+        gradient::gradient_graph(self.simplified()?, loss, kernels)
     }
 
     /// An upgraded and simplified copy that returns logits, or the logarithms of probabilities, under that name.
@@ -240,7 +238,7 @@ impl ImageClassifier {
         }
         // Simplification may have removed the node whose output had the name.
         let logits = output::sole_output(&graph)?;
-        preprocessing::assign_name(&mut graph, logits, LOGITS)?;
+        preprocessing::assign_name(&mut graph, logits, tensor_names::LOGITS)?;
         Ok(graph)
     }
 }

@@ -1,9 +1,9 @@
 //! The graphs of a classifier, and the results of shape inference and of the scan.
 
-use mimir_bundle::{BatchMode, Normalisation, OutputKind, Scan};
+use mimir_bundle::{BatchMode, Normalisation, OutputKind, Scan, tensor_names};
 
 use super::input::ImageInput;
-use super::{LOGITS, output, preprocessing, random};
+use super::{output, preprocessing, random};
 use crate::error::{ErrorKind, Result};
 use crate::graph::{Dim, Graph, ValueId};
 use crate::rebatch::with_dynamic_batch;
@@ -131,7 +131,7 @@ impl Prepared {
 fn with_float32_output(graph: &mut Graph) -> Result<()> {
     output::as_float32(graph)?;
     let logits = output::sole_output(graph)?;
-    preprocessing::assign_name(graph, logits, LOGITS)
+    preprocessing::assign_name(graph, logits, tensor_names::LOGITS)
 }
 
 /// The graph with the first dimension of `input` fixed at one.
@@ -152,6 +152,6 @@ fn with_preprocessing(
 ) -> Result<Graph> {
     preprocessing::prepend(&mut graph, input, batch, normalisation)?;
     let logits = output::sole_output(&graph)?;
-    preprocessing::assign_name(&mut graph, logits, LOGITS)?;
+    preprocessing::assign_name(&mut graph, logits, tensor_names::LOGITS)?;
     Ok(graph)
 }

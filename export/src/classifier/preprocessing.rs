@@ -2,15 +2,12 @@
 //!
 //! Its nodes are valid in every opset from 7 on, so that the file's own operators do not change.
 
-use mimir_bundle::{ImageShape, Layout, Normalisation};
+use mimir_bundle::{ImageShape, Layout, Normalisation, tensor_names};
 
 use super::input::{ImageInput, not_a_classifier};
 use crate::error::Result;
 use crate::graph::{Attribute, Attributes, Dim, Graph, Node, Shape, TensorType, ValueId};
 use crate::tensor::{DataType, Tensor};
-
-/// Name of the input of every prepared graph.
-pub(super) const IMAGES: &str = "images";
 
 /// Refuses a normalisation that does not fit the images or divides by zero.
 pub(super) fn check(normalisation: &Normalisation, image: ImageShape) -> Result<()> {
@@ -43,7 +40,8 @@ pub(super) fn prepend(
 ) -> Result<()> {
     let ImageShape { channels, height, width } = input.image;
     let shape = Shape(vec![batch, Dim::Fixed(channels), Dim::Fixed(height), Dim::Fixed(width)]);
-    let mut preprocessing = Preprocessing { nodes: Vec::new(), end: graph.add_fresh_value(IMAGES, None) };
+    let mut preprocessing =
+        Preprocessing { nodes: Vec::new(), end: graph.add_fresh_value(tensor_names::IMAGES, None) };
     let images = preprocessing.end;
     graph.set_type(images, TensorType { dtype: DataType::Float32, shape });
     if let Some(Normalisation { mean, std }) = normalisation {
@@ -88,7 +86,7 @@ impl Preprocessing {
         second: Option<Tensor>,
         attributes: [(&str, Attribute); COUNT],
     ) {
-        let base = format!("{IMAGES}/{op_type}");
+        let base = format!("{}/{op_type}", tensor_names::IMAGES);
         let second = second.map(|tensor| graph.add_constant(&format!("{base}/constant"), tensor));
         let output = graph.add_fresh_value(&base, None);
         self.nodes.push(Node {
@@ -107,7 +105,7 @@ impl Preprocessing {
         self.nodes.extend_from_slice(graph.nodes());
         graph.set_nodes(self.nodes);
         graph.set_inputs(vec![images]);
-        assign_name(graph, images, IMAGES)
+        assign_name(graph, images, tensor_names::IMAGES)
     }
 }
 

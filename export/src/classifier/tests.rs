@@ -3,12 +3,11 @@
 mod random;
 mod sklearn;
 
-use mimir_bundle::{BatchMode, ImageShape, Layout, Normalisation, OutputKind};
+use mimir_bundle::{BatchMode, ImageShape, Layout, Loss, Normalisation, OutputKind, tensor_names};
 
 use mimir_runtime::session::{Data, Engine, Input, RawSession, SessionOptions};
 
 use super::{ImageClassifier, InputSpec, for_one_image};
-use crate::autodiff::LossHead;
 use crate::error::{ErrorKind, Result};
 use crate::graph::{Graph, ValueId};
 use crate::onnx::{Limits, ModelFile, read_model_bytes};
@@ -136,7 +135,7 @@ fn a_batch_of_one_stays_where_the_graph_needs_it() {
     let classifier = classifier(file.clone(), &InputSpec::default()).unwrap();
     assert_eq!(classifier.manifest().batch, BatchMode::One);
     assert_eq!(run_file(&classifier.original_onnx().unwrap(), 1), run(&file, 1));
-    let outputs = run_file(&classifier.gradient_onnx(LossHead::Cotangent).unwrap(), 1);
+    let outputs = run_file(&classifier.gradient_onnx(Loss::Margin).unwrap(), 1);
     assert_eq!(outputs[1].0, [1, 3, 4, 2]);
 }
 
@@ -157,7 +156,7 @@ fn logits_and_gradient(
     });
     let by_hand = classifier(by_hand, &InputSpec::default()).unwrap();
     [with_last, by_hand].map(|classifier| {
-        let outputs = run_file(&classifier.gradient_onnx(LossHead::Cotangent).unwrap(), 2);
+        let outputs = run_file(&classifier.gradient_onnx(Loss::Margin).unwrap(), 2);
         outputs.into_iter().map(|(_, values)| values).collect()
     })
 }
@@ -222,9 +221,9 @@ fn tensors_of_the_file_give_way_to_the_names_of_the_contract() {
     }
     let classifier = classifier(file.clone(), &InputSpec::default()).unwrap();
     assert_eq!(run_file(&classifier.original_onnx().unwrap(), 2), run(&file, 2));
-    let outputs = run_file(&classifier.gradient_onnx(LossHead::Cotangent).unwrap(), 2);
+    let outputs = run_file(&classifier.gradient_onnx(Loss::Margin).unwrap(), 2);
     assert_close(&outputs[0].1, &run(&file, 2)[0].1);
-    assert!(classifier.gradient_onnx(LossHead::TargetedDlr).is_ok());
+    assert!(classifier.gradient_onnx(Loss::TargetedDlr).is_ok());
 }
 
 #[test]
@@ -293,10 +292,10 @@ fn one_class_is_an_error_that_says_how_to_export_two() {
 /// Logits, loss and gradient of the difference of logits ratio for two images of labels 1 and 3.
 fn dlr(classifier: &ImageClassifier) -> Vec<Vec<f32>> {
     let engine = Engine::load(None).unwrap();
-    let bytes = classifier.gradient_onnx(LossHead::Dlr).unwrap();
+    let bytes = classifier.gradient_onnx(Loss::Dlr).unwrap();
     let mut session = RawSession::new(&engine, &bytes, SessionOptions::default()).unwrap();
-    let images = Input { name: "images", dims: &[2, 3, 4, 2], data: Data::F32(&waves(48)) };
-    let labels = Input { name: "labels", dims: &[2], data: Data::I64(&[1, 3]) };
+    let images = Input { name: tensor_names::IMAGES, dims: &[2, 3, 4, 2], data: Data::F32(&waves(48)) };
+    let labels = Input { name: tensor_names::LABELS, dims: &[2], data: Data::I64(&[1, 3]) };
     session.run(&[images, labels]).unwrap().into_iter().map(|output| output.data).collect()
 }
 
@@ -381,7 +380,7 @@ fn waves(count: usize) -> Vec<f32> {
 
 /// `Σ cotangent · logits` of one image, from the original graph.
 fn projected(original: &mut RawSession, cotangent: &[f32], image: &[f32]) -> f64 {
-    let input = Input { name: "images", dims: &[1, 3, 4, 2], data: Data::F32(image) };
+    let input = Input { name: tensor_names::IMAGES, dims: &[1, 3, 4, 2], data: Data::F32(image) };
     let logits = &original.run(&[input]).unwrap()[0].data;
     logits.iter().zip(cotangent).map(|(logit, weight)| f64::from(*logit) * f64::from(*weight)).sum()
 }
@@ -399,7 +398,7 @@ fn gradients_are_with_respect_to_pixels_of_the_contract() {
     };
     for input in ["f32[N,3,4,2]", "f32[N,4,2,3]", "f32[1,24,1]"] {
         let classifier = classifier(graph(9, input, smooth), &spec).unwrap();
-        let gradient = &run_file(&classifier.gradient_onnx(LossHead::Cotangent).unwrap(), 1)[1].1;
+        let gradient = &run_file(&classifier.gradient_onnx(Loss::Margin).unwrap(), 1)[1].1;
         let (image, cotangent) = (waves(24), waves(5));
         let engine = Engine::load(None).unwrap();
         let bytes = classifier.original_onnx().unwrap();
@@ -443,7 +442,7 @@ mod shared {
     /// Logits of the gradient graph are those of the original, and one batch of three is three batches.
     fn check(classifier: &ImageClassifier, batch: BatchMode) {
         assert_eq!((classifier.manifest().batch, classifier.manifest().classes), (batch, 10));
-        let gradient = classifier.gradient_onnx(LossHead::Cotangent).unwrap();
+        let gradient = classifier.gradient_onnx(Loss::Margin).unwrap();
         let original = run_file(&classifier.original_onnx().unwrap(), 3);
         assert_eq!(original[0].0, [3, 10]);
         assert_close(&run_file(&gradient, 3)[0].1, &original[0].1);
@@ -523,7 +522,7 @@ fn sizes_that_only_the_engine_works_out_come_from_its_copy_for_one_image() {
     assert_eq!(classifier.manifest().batch, BatchMode::One);
     assert_eq!(run_file(&classifier.original_onnx().unwrap(), 1), wanted);
     assert_close(&run_file(&classifier.forward_onnx().unwrap(), 1)[0].1, &wanted[0].1);
-    let gradient = run_file(&classifier.gradient_onnx(LossHead::Cotangent).unwrap(), 1);
+    let gradient = run_file(&classifier.gradient_onnx(Loss::Margin).unwrap(), 1);
     assert_eq!(gradient[1].0, [1, 3, 4, 2]);
     assert_close(&gradient[0].1, &wanted[0].1);
 }

@@ -1,6 +1,8 @@
-//! Why the program could not answer, and the exit code that says so.
+//! Why the program could not answer: what it says, in the words of its flags, and its exit code.
 
 use std::fmt;
+
+use mimir_certify::{ErrorKind, OptionName};
 
 /// Whose fault it is: decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +35,19 @@ impl Blame {
     }
 }
 
+impl From<ErrorKind> for Blame {
+    fn from(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::Options => Self::Usage,
+            ErrorKind::Model => Self::Model,
+            ErrorKind::Data => Self::Data,
+            ErrorKind::Internal => Self::Internal,
+            ErrorKind::Storage => Self::Storage,
+            ErrorKind::Interrupted => Self::Interrupted,
+        }
+    }
+}
+
 /// An error with its exit code. `Display` is one sentence with its causes.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -40,16 +55,34 @@ pub(crate) struct Failure {
     error: anyhow::Error,
 }
 
-impl Failure {
-    /// A failure with its cause.
-    pub(crate) fn new(blame: Blame, error: impl Into<anyhow::Error>) -> Self {
-        Self { blame, error: error.into() }
-    }
-}
-
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#}", self.error)
+    }
+}
+
+impl From<mimir_certify::Error> for Failure {
+    fn from(error: mimir_certify::Error) -> Self {
+        let (blame, option) = (error.kind().into(), error.option());
+        let sentence = format!("{:#}", anyhow::Error::from(error));
+        match option {
+            Some(option) => failure(blame, with_flag(option, &sentence)),
+            None => failure(blame, sentence),
+        }
+    }
+}
+
+/// What the library says about an option, with the flag that sets it and the way out.
+fn with_flag(option: OptionName, sentence: &str) -> String {
+    match option {
+        OptionName::Normalisation => format!("--mean and --std: {sentence}"),
+        OptionName::Attacks => format!("{sentence}; use --attacks rand, or give --eot"),
+        OptionName::Batch => format!("--batch: {sentence}; omit it"),
+        OptionName::CrossChecking => format!("--cross-check: {sentence}; omit it"),
+        OptionName::ReplayEngine => format!("{sentence}; name one with --engine"),
+        OptionName::ReplayImages => format!("{sentence}; say where the original images are with --data"),
+        OptionName::Counterexamples => format!("{sentence}: run with --save-adversarial"),
+        OptionName::Begin => format!("{sentence}; once that is solved, run again with --resume"),
     }
 }
 
@@ -61,7 +94,7 @@ pub(crate) trait OrBlame<T> {
 
 impl<T, E: Into<anyhow::Error>> OrBlame<T> for Result<T, E> {
     fn or_blame(self, blame: Blame) -> Result<T, Failure> {
-        self.map_err(|error| Failure::new(blame, error))
+        self.map_err(|error| Failure { blame, error: error.into() })
     }
 }
 
@@ -72,6 +105,7 @@ pub(crate) fn failure(blame: Blame, message: impl fmt::Display) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use mimir_certify::{ReplayOptions, replay};
     use mimir_runtime::report::Conclusion;
 
     use super::*;
@@ -91,5 +125,13 @@ mod tests {
         let error = anyhow::anyhow!("no such file").context("settings file x.toml");
         let failed = Err::<(), _>(error).or_blame(Blame::Usage).unwrap_err();
         assert_eq!(failed.to_string(), "settings file x.toml: no such file");
+    }
+
+    #[test]
+    fn errors_of_the_library_keep_their_kind() {
+        let error = replay(&ReplayOptions::new("/nonexistent", "model.onnx")).unwrap_err();
+        let failed = Failure::from(error);
+        assert_eq!(failed.blame, Blame::Data);
+        assert!(failed.to_string().starts_with("/nonexistent/certificate.json: "), "{failed}");
     }
 }

@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
+use mimir_certify::report_folder::{ADVERSARIAL, CERTIFICATE, REPORT};
+use mimir_certify::{StoreCounterexamples, certify, replay};
 use mimir_runtime::evaluate::Ending;
 
 use crate::args::{Cli, Command, ReplayArgs, RunArgs};
 use crate::failure::{Blame, Failure, OrBlame, failure};
-use crate::options::{Options, StoreCounterexamples, attacks, norm};
-use crate::replay::replay;
-use crate::report_folder::{ADVERSARIAL, CERTIFICATE, REPORT};
-use crate::run::run;
+use crate::options::{Options, attacks, norm, replay_options};
+use crate::progress::ProgressDisplay;
 use crate::settings::{self, Settings};
+use crate::signals;
 
 /// What the program prints on standard output, and its exit code.
 struct Answer {
@@ -28,7 +29,7 @@ struct Answer {
 pub fn main() -> ExitCode {
     let answer = match Cli::parse().into_command() {
         Command::Run(args) => answer_run(*args),
-        Command::Replay(args) => answer_replay(&args),
+        Command::Replay(args) => answer_replay(args),
     };
     match answer {
         Ok(Answer { text, exit_code }) => {
@@ -50,7 +51,11 @@ fn answer_run(args: RunArgs) -> Result<Answer, Failure> {
         return Ok(Answer { text: in_effect(&settings)?, exit_code: 0 });
     }
     let options = Options::new(&model, settings)?;
-    let report = run(&options)?;
+    let interrupted = signals::watch().or_blame(Blame::Internal)?;
+    let display = ProgressDisplay::new(options.verbosity);
+    let certified = certify(&options.certify, &display, &interrupted);
+    display.finish();
+    let report = certified?.report;
     let text = format!("{report}{}", written(&options, report.ending));
     Ok(Answer { text, exit_code: report.gate.exit_code })
 }
@@ -68,7 +73,7 @@ fn in_effect(settings: &Settings) -> Result<String, Failure> {
 
 /// Where the report is now; nothing where none was asked for.
 fn written(options: &Options, ending: Ending) -> String {
-    let Some(report) = &options.report else { return String::new() };
+    let Some(report) = &options.certify.report else { return String::new() };
     let folder = seen_from_here(&report.folder);
     let files = match (ending, report.counterexamples) {
         (Ending::Interrupted, _) => {
@@ -88,7 +93,7 @@ fn seen_from_here(folder: &Path) -> PathBuf {
     here.ok().and_then(|here| real.strip_prefix(here).ok().map(Path::to_owned)).unwrap_or(real)
 }
 
-fn answer_replay(args: &ReplayArgs) -> Result<Answer, Failure> {
-    let replay = replay(args)?;
+fn answer_replay(args: ReplayArgs) -> Result<Answer, Failure> {
+    let replay = replay(&replay_options(args)?)?;
     Ok(Answer { text: replay.to_string(), exit_code: replay.conclusion().exit_code() })
 }

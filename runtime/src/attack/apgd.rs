@@ -27,9 +27,9 @@ use crate::model::{LabelAndTarget, Loss};
 use crate::random::{Key, Stream};
 
 /// Fewest classes that have an untargeted difference of logits ratio.
-const CLASSES_OF_DLR: usize = 3;
+const CLASSES_OF_DLR: usize = Loss::Dlr.min_classes();
 /// Fewest classes that have a targeted difference of logits ratio.
-const CLASSES_OF_TARGETED_DLR: usize = 4;
+const CLASSES_OF_TARGETED_DLR: usize = Loss::TargetedDlr.min_classes();
 
 /// APGD with its loss, targets, balls and seed.
 #[derive(Debug)]

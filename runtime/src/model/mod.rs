@@ -7,6 +7,7 @@
 mod batches;
 
 use mimir_bundle::ImageShape;
+pub use mimir_bundle::Loss;
 use ndarray::{Array1, Array2, ArrayView2};
 
 pub(crate) use batches::Batches;
@@ -39,21 +40,6 @@ pub trait Classifier: Send {
     /// # Errors
     /// When the engine fails; non-finite logits are not an error here, the caller knows the image.
     fn logits(&mut self, images: ArrayView2<f32>) -> Result<&Array2<f32>, ModelError>;
-}
-
-/// A loss that gradient graphs are made for. Attacks maximise it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Loss {
-    /// `-log softmax(z)[y]` of logits `z` and label `y`.
-    CrossEntropy,
-    /// Difference of logits ratio: `-(z_y - max_{j≠y} z_j) / (z_(1) - z_(3))`, with `z_(r)` the r-th largest. Needs three
-    /// classes.
-    Dlr,
-    /// Targeted difference of logits ratio: `-(z_y - z_t) / (z_(1) - (z_(3) + z_(4)) / 2)`. Needs a target and four
-    /// classes.
-    TargetedDlr,
-    /// `z_t - z_y`. Needs a target.
-    Margin,
 }
 
 /// The classes that the loss of one image refers to.

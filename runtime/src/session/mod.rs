@@ -11,6 +11,7 @@ mod error;
 mod kernels;
 mod kind;
 mod locate;
+mod loss_inputs;
 mod onnx_models;
 mod onnx_runtime;
 mod options;

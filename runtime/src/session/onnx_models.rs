@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use mimir_bundle::{BatchMode, ImageShape, Manifest, PreparedGraph};
+use mimir_bundle::{BatchMode, ImageShape, Manifest, PreparedGraph, tensor_names};
 use ndarray::{Array2, ArrayView2};
 
+use super::loss_inputs::LossInputs;
 use super::{
     Data, Engine, EngineError, HostNodes, Input, LoadedGraph, Precision, RawSession, SessionOptions,
     WeightPool,
@@ -98,7 +99,7 @@ impl OnnxModels {
         Ok(self)
     }
 
-    /// Adds the gradient graph of one loss; of [`Loss::Margin`], the graph with a free cotangent.
+    /// Adds the gradient graph of one loss, with the inputs that [`Loss::inputs`] lists.
     ///
     /// # Errors
     /// When the engine does not take its weights.
@@ -150,9 +151,7 @@ impl ModelSource for OnnxModels {
             session: self.session(GRADIENT, graph)?,
             shape: self.shape,
             loss,
-            labels: Vec::with_capacity(batch),
-            targets: Vec::with_capacity(batch),
-            cotangent: vec![0.0; batch * classes],
+            inputs: LossInputs::new(loss, classes),
             answers: GradientBatch::zeros(batch, classes, image.pixels()),
         }))
     }
@@ -186,13 +185,13 @@ impl ModelShape {
 }
 
 /// Copies outputs into the buffers that expect them, and finds out whether each came, in its size.
-struct Collector<'a, const COUNT: usize> {
-    buffers: [(&'static str, &'a mut [f32]); COUNT],
+struct Collector<'a> {
+    buffers: Vec<(&'static str, &'a mut [f32])>,
     received: usize,
 }
 
-impl<'a, const COUNT: usize> Collector<'a, COUNT> {
-    fn new(buffers: [(&'static str, &'a mut [f32]); COUNT]) -> Self {
+impl<'a> Collector<'a> {
+    fn new(buffers: Vec<(&'static str, &'a mut [f32])>) -> Self {
         Self { buffers, received: 0 }
     }
 
@@ -239,8 +238,8 @@ impl Classifier for OnnxClassifier {
     fn logits(&mut self, images: ArrayView2<f32>) -> Result<&Array2<f32>, ModelError> {
         let Self { model, session, shape, logits } = self;
         let (rows, data) = (images.nrows(), Data::F32(shape.pixels(model, &images)?));
-        let inputs = [Input { name: "images", dims: &shape.image_dims(rows), data }];
-        let mut collector = Collector::new([("logits", head(logits, rows))]);
+        let inputs = [Input { name: tensor_names::IMAGES, dims: &shape.image_dims(rows), data }];
+        let mut collector = Collector::new(vec![(tensor_names::LOGITS, head(logits, rows))]);
         session
             .run_with(&inputs, |name, _, data| collector.take(name, data))
             .map_err(|error| model_error(model, &error))?;
@@ -253,10 +252,7 @@ struct OnnxGradient {
     session: RawSession,
     shape: ModelShape,
     loss: Loss,
-    labels: Vec<i64>,
-    targets: Vec<i64>,
-    /// `[B, K]`, for the loss whose cotangent we feed.
-    cotangent: Vec<f32>,
+    inputs: LossInputs,
     answers: GradientBatch,
 }
 
@@ -270,74 +266,42 @@ impl Differentiable for OnnxGradient {
         images: ArrayView2<f32>,
         pairs: &[LabelAndTarget],
     ) -> Result<&GradientBatch, ModelError> {
-        let rows = images.nrows();
-        match self.loss {
-            Loss::Margin => self.pull_back(&images, &pairs[..rows])?,
-            Loss::CrossEntropy | Loss::Dlr | Loss::TargetedDlr => self.run(&images, &pairs[..rows])?,
+        let pairs = &pairs[..images.nrows()];
+        self.run(&images, pairs)?;
+        if !self.loss.is_computed_by_its_graph() {
+            let Self { inputs, answers, .. } = self;
+            let rows = answers.loss.iter_mut().zip(answers.logits.rows()).zip(pairs);
+            for ((loss, logits), pair) in rows {
+                *loss = inputs.at_logits(logits.as_slice().expect("rows are contiguous"), pair);
+            }
         }
         Ok(&self.answers)
     }
 }
 
 impl OnnxGradient {
-    /// The graph computes the loss and where its derivative starts.
     fn run(&mut self, images: &ArrayView2<f32>, pairs: &[LabelAndTarget]) -> Result<(), ModelError> {
-        let Self { session, shape, loss, labels, targets, answers, .. } = self;
-        let rows = pairs.len();
-        labels.clear();
-        labels.extend(pairs.iter().map(|pair| pair.label as i64));
-        targets.clear();
-        targets.extend(pairs.iter().map(|pair| pair.target.unwrap_or(pair.label) as i64));
-        let dims = shape.image_dims(rows);
-        let inputs = [
-            Input { name: "images", dims: &dims, data: Data::F32(shape.pixels(GRADIENT, images)?) },
-            Input { name: "labels", dims: &[rows], data: Data::I64(labels) },
-            Input { name: "targets", dims: &[rows], data: Data::I64(targets) },
+        let Self { session, shape, loss, inputs, answers } = self;
+        let (rows, dims) = (pairs.len(), shape.image_dims(pairs.len()));
+        let data = Data::F32(shape.pixels(GRADIENT, images)?);
+        let images = Input { name: tensor_names::IMAGES, dims: &dims, data };
+        let inputs: Vec<Input> = std::iter::once(images).chain(inputs.fill(pairs)).collect();
+        let GradientBatch { logits, loss: values, gradient } = answers;
+        let values = &mut values.as_slice_mut().expect("one dimension in standard layout")[..rows];
+        let mut buffers = vec![
+            (tensor_names::LOGITS, head(logits, rows)),
+            (tensor_names::IMAGES_GRADIENT, head(gradient, rows)),
         ];
-        let inputs = if *loss == Loss::TargetedDlr { &inputs[..] } else { &inputs[..2] };
-        let GradientBatch { logits, loss, gradient } = answers;
-        let loss = &mut loss.as_slice_mut().expect("one dimension in standard layout")[..rows];
-        let mut collector = Collector::new([
-            ("logits", head(logits, rows)),
-            ("loss", loss),
-            ("images_gradient", head(gradient, rows)),
-        ]);
-        session
-            .run_with(inputs, |name, _, data| collector.take(name, data))
-            .map_err(|error| model_error(GRADIENT, &error))?;
-        collector.finish(GRADIENT)
-    }
-
-    /// The derivative of `z_t - z_y` by the logits does not depend on them: it is fed, and the loss is ours.
-    fn pull_back(&mut self, images: &ArrayView2<f32>, pairs: &[LabelAndTarget]) -> Result<(), ModelError> {
-        let Self { session, shape, cotangent, answers, .. } = self;
-        let (rows, classes) = (pairs.len(), shape.classes);
-        let cotangent = &mut cotangent[..rows * classes];
-        cotangent.fill(0.0);
-        for (row, pair) in cotangent.chunks_mut(classes).zip(pairs) {
-            // Rows that pad a batch may have no target.
-            row[pair.target.unwrap_or(pair.label)] += 1.0;
-            row[pair.label] -= 1.0;
+        if loss.is_computed_by_its_graph() {
+            buffers.push((tensor_names::LOSS, values));
         }
-        let dims = shape.image_dims(rows);
-        let inputs = [
-            Input { name: "images", dims: &dims, data: Data::F32(shape.pixels(GRADIENT, images)?) },
-            Input { name: "cotangent", dims: &[rows, classes], data: Data::F32(cotangent) },
-        ];
-        let GradientBatch { logits, loss, gradient } = answers;
-        let mut collector =
-            Collector::new([("logits", head(logits, rows)), ("images_gradient", head(gradient, rows))]);
+        let mut collector = Collector::new(buffers);
         session
             .run_with(&inputs, |name, _, data| collector.take(name, data))
             .map_err(|error| model_error(GRADIENT, &error))?;
-        collector.finish(GRADIENT)?;
-        for ((value, logits), pair) in loss.iter_mut().zip(logits.rows()).zip(pairs) {
-            *value = logits[pair.target.unwrap_or(pair.label)] - logits[pair.label];
-        }
-        Ok(())
+        collector.finish(GRADIENT)
     }
 }
-
 /// The first rows of an array.
 fn head(array: &mut Array2<f32>, rows: usize) -> &mut [f32] {
     let columns = array.ncols();

@@ -2,9 +2,11 @@
 
 use std::sync::OnceLock;
 
-use mimir_bundle::{BatchMode, ImageShape, Layout, Manifest, Norm, OutputKind, ThreatModel};
+use mimir_bundle::{
+    BatchMode, ImageShape, Layout, Loss, Manifest, Norm, OutputKind, ThreatModel, tensor_names,
+};
 use mimir_export::Tensor;
-use mimir_export::autodiff::{Kernels, LossHead, differentiate};
+use mimir_export::autodiff::{Kernels, differentiate};
 use mimir_export::graph::{Attributes, Builder, Graph, Node};
 use mimir_export::onnx::write_model;
 use mimir_export::vit::{VitConfig, vit};
@@ -15,7 +17,8 @@ use crate::archive::Archive;
 use crate::evaluate::{Control, Curve, Evaluation, EvaluationSet, Plan, Silent, evaluate};
 use crate::journal::CounterexampleStore;
 use crate::logits::prediction;
-use crate::model::{LabelAndTarget, Loss, ModelSource};
+use crate::loss::at_logits;
+use crate::model::{LabelAndTarget, ModelSource};
 use crate::random::{Key, Stream};
 
 const VIT: VitConfig = VitConfig {
@@ -54,7 +57,7 @@ fn models(engine: &Engine, batch: usize, threads: usize) -> OnnxModels {
     static GRAPHS: OnceLock<[Vec<u8>; 2]> = OnceLock::new();
     let [original, gradient] = GRAPHS.get_or_init(|| {
         let forward = balanced_vit();
-        let gradient = differentiate(&forward, LossHead::CrossEntropy, Kernels::Standard).unwrap();
+        let gradient = differentiate(&forward, Loss::CrossEntropy, Kernels::Standard).unwrap();
         [write_model(&forward).unwrap(), write_model(&gradient).unwrap()]
     });
     let plan = SessionPlan { batch, workers: 1, threads };
@@ -69,13 +72,13 @@ fn balanced_vit() -> Graph {
     let mut graph = vit(VIT, 3).unwrap();
     let bytes = write_model(&graph).unwrap();
     let mut session = RawSession::new(&onnx_runtime(), &bytes, SessionOptions::default()).unwrap();
-    let grey = session.run(&[pixels("images", &[1, 3, 8, 8], &[0.5; 192])]).unwrap().remove(0);
+    let grey = session.run(&[pixels(tensor_names::IMAGES, &[1, 3, 8, 8], &[0.5; 192])]).unwrap().remove(0);
     let raw = graph.outputs()[0];
     graph.rename(raw, "raw").unwrap();
     let mut builder = Builder::new(&mut graph, "balance");
     let grey = builder.constant(Tensor::from_f32(&[VIT.classes], &grey.data));
     let logits = builder.op("Sub", &[raw, grey]).unwrap();
-    graph.rename(logits, "logits").unwrap();
+    graph.rename(logits, tensor_names::LOGITS).unwrap();
     graph.set_outputs(vec![logits]);
     graph
 }
@@ -217,7 +220,7 @@ fn a_session_runs_named_tensors() {
     let mut logits = Vec::new();
     for engine in [onnx_runtime(), Engine::rten()] {
         let mut session = RawSession::new(&engine, &model, SessionOptions::default()).unwrap();
-        let outputs = session.run(&[pixels("images", &[1, 3, 8, 8], &image)]).unwrap();
+        let outputs = session.run(&[pixels(tensor_names::IMAGES, &[1, 3, 8, 8], &image)]).unwrap();
         assert_eq!((outputs[0].name.as_str(), outputs[0].dims.as_slice()), ("logits", [1, 5].as_slice()));
         logits.push(outputs[0].data.clone());
         for (name, dims) in [("pictures", [1, 3, 8, 8]), ("images", [1, 3, 4, 16]), ("images", [2, 3, 8, 8])]
@@ -226,7 +229,7 @@ fn a_session_runs_named_tensors() {
         }
         // It still runs after what did not fit.
         assert_eq!(
-            session.run(&[pixels("images", &[1, 3, 8, 8], &image)]).unwrap()[0].data,
+            session.run(&[pixels(tensor_names::IMAGES, &[1, 3, 8, 8], &image)]).unwrap()[0].data,
             logits[logits.len() - 1]
         );
     }
@@ -311,5 +314,36 @@ fn the_first_sessions_of_a_process_may_be_built_at_once() {
         child.args(["--exact", "session::tests::the_first_sessions_of_a_process_may_be_built_at_once"]);
         let output = child.env(FIRST_SESSIONS, "1").output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+}
+
+/// Each loss through its own gradient graph: what the row of the table declares is what the graph has and is fed.
+#[test]
+fn every_loss_and_its_gradient_are_those_of_the_closed_form() {
+    let images = images().slice_move(s![..2, ..]);
+    let pairs = [LabelAndTarget { label: 1, target: Some(3) }, LabelAndTarget { label: 4, target: Some(0) }];
+    let forward = balanced_vit();
+    let original = write_model(&forward).unwrap();
+    let engine = onnx_runtime();
+    let plan = SessionPlan { batch: 2, workers: 1, threads: 1 };
+    for &loss in Loss::ALL {
+        let graph = write_model(&differentiate(&forward, loss, Kernels::Standard).unwrap()).unwrap();
+        let models = OnnxModels::new(&engine, &manifest(BatchMode::Dynamic), original.clone(), plan).unwrap();
+        let mut graph = models.with_gradient(loss, graph).unwrap().differentiable(loss).unwrap();
+        let answers = graph.loss_gradient(images.view(), &pairs).unwrap().clone();
+        for (row, pair) in pairs.iter().enumerate() {
+            let logits = answers.logits.row(row).to_vec();
+            let wanted = at_logits(loss, &logits, *pair, &mut vec![0.0; logits.len()]);
+            assert!((answers.loss[row] - wanted).abs() < 1e-5, "{loss:?}: {}, {wanted}", answers.loss[row]);
+        }
+        // Along the gradient the loss rises by its squared length.
+        let want = answers.gradient.map(|value| value * value).sum();
+        let rate = 1e-2 / want.sqrt();
+        let mut loss_at = |side: f32| {
+            let moved = &images + &(&answers.gradient * (side * rate));
+            graph.loss_gradient(moved.view(), &pairs).unwrap().loss.sum()
+        };
+        let slope = (loss_at(1.0) - loss_at(-1.0)) / (2.0 * rate);
+        assert!((slope - want).abs() < 0.02 * want, "{loss:?}: {slope}, want {want}");
     }
 }

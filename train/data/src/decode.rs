@@ -35,7 +35,7 @@ impl Origin<'_> {
 pub(crate) fn picture(bytes: &[u8], origin: Origin<'_>) -> Result<Picture, DataError> {
     let (decoder, format) = decoder(Cursor::new(bytes), origin)?;
     if format == Some(ImageFormat::Jpeg) && !jpeg_is_complete(bytes) {
-        // The decoder would make up the missing rows.
+        // The decoder would fill in the missing rows.
         return Err(origin.refuse("a JPEG image that is cut or damaged".to_owned()));
     }
     let rgb =
@@ -50,7 +50,7 @@ pub(crate) fn dims(reader: impl BufRead + Seek, origin: Origin<'_>) -> Result<Im
     Ok(ImageDims { channels: 3, height: height as usize, width: width as usize })
 }
 
-/// A decoder that has read the header. The format is told by the content, not by the name.
+/// A decoder that has read the header. The format is detected by content, not by name.
 fn decoder<'r, R: BufRead + Seek + 'r>(
     reader: R,
     origin: Origin<'_>,

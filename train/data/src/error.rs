@@ -1,4 +1,4 @@
-//! The one error of this crate: where, what was found, what was wanted.
+//! The error type of this crate: where, what was found, what was wanted.
 
 use std::fmt;
 use std::io;
@@ -41,7 +41,7 @@ pub enum DataError {
     /// Two images that should share one size do not.
     #[error(
         "{} is {other_dims}, but {} is {first_dims}: a model takes one size and nothing is resized here; \
-         bring the images to one size first",
+         resize the images first",
         other.display(), first.display()
     )]
     MixedSizes {
@@ -66,7 +66,7 @@ pub enum DataError {
     },
     /// A file is not the one that was opened.
     #[error(
-        "{}: the file changed after it was opened: leave the images alone until the evaluation ends, and start again",
+        "{}: the file changed after it was opened: do not modify the images during an evaluation, and start again",
         path.display()
     )]
     Changed {
@@ -112,7 +112,7 @@ pub enum DataError {
         source: Box<DataError>,
     },
     /// The caller's memory does not fit an image.
-    #[error("found memory for {found} pixel values, wanted {wanted} for one image")]
+    #[error("found a buffer of {found} pixel values, wanted {wanted} for one image")]
     WrongLength {
         /// Values that the caller's slice holds.
         found: usize,

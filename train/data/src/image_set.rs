@@ -1,4 +1,4 @@
-//! Labels in memory, and pixels that are read when they are asked for.
+//! Image sets of one size: labels in memory, pixels read on demand.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use crate::error::DataError;
 use crate::picture::Picture;
 use crate::storage::PixelStorage;
 
-/// Labelled images in the order of their source, opened once and read image by image. Every source has at least one.
+/// Labelled images in the order of their source, opened once and read image by image. There is at least one.
 ///
 /// Several threads may read at once.
 pub struct ImageSet {
@@ -36,11 +36,11 @@ impl ImageSet {
     /// Reads one image, counted from 0, into `out`: `[C·H·W]`, channel-major (`C`, then `H`, then `W`), every value in
     /// `[0, 1]`.
     ///
-    /// Only PNG and JPEG files take memory for it, while they are decoded.
+    /// Allocates only to decode PNG and JPEG files.
     ///
     /// # Errors
     /// When `out` is not [`Self::pixels_per_image`] long, when there is no such image, and when a file can no longer be
-    /// read, cannot be decoded or changed since the set was opened. What `out` holds then means nothing.
+    /// read, cannot be decoded or changed since the set was opened. The content of `out` is then unspecified.
     pub fn read(&self, image: usize, out: &mut [f32]) -> Result<(), DataError> {
         if out.len() != self.pixels_per_image {
             return Err(DataError::WrongLength { found: out.len(), wanted: self.pixels_per_image });
@@ -125,7 +125,7 @@ mod tests {
             message(usize::MAX, &mut out),
             no_image.replace("image 2", &format!("image {}", usize::MAX))
         );
-        let no_room = "found memory for 3 pixel values, wanted 2 for one image";
+        let no_room = "found a buffer of 3 pixel values, wanted 2 for one image";
         assert_eq!(message(0, &mut [0.0; 3]), no_room);
         assert_eq!(message(0, &mut []), no_room.replace('3', "0"));
     }

@@ -1,4 +1,4 @@
-//! What all readers share: files of a known size, the first N, bytes as pixels.
+//! Helpers of all readers: opening files, limits on sizes, the first N images, bytes as pixels.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -12,12 +12,12 @@ use crate::error::{DataError, FilePart};
 /// few bytes cannot ask for more memory than a machine has.
 pub(crate) const MAX_VALUES: usize = 1 << 31;
 
-/// What tells whether a file is still the one that was opened.
+/// Length and modification time of a file, to detect changes after it was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileStamp {
     /// Bytes in the file.
     pub(crate) length: u64,
-    /// When it was last written, on systems that say so.
+    /// Modification time, if the system provides it.
     modified: Option<SystemTime>,
 }
 
@@ -27,7 +27,7 @@ impl FileStamp {
     }
 }
 
-/// A file with its length and age.
+/// Opens a file; returns its length and modification time too.
 pub(crate) fn open_file(path: &Path) -> Result<(File, FileStamp), DataError> {
     let open = || {
         let file = File::open(path)?;
@@ -56,7 +56,7 @@ pub(crate) fn read_exactly(
     }
 }
 
-/// How many of the `found` images to take: all of them, or the first so many.
+/// How many of the `found` images to read: all, or the `first` ones.
 pub(crate) fn count_to_read(path: &Path, found: usize, first: Option<usize>) -> Result<usize, DataError> {
     let wanted = first.unwrap_or(found);
     if wanted == 0 {

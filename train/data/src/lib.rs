@@ -39,8 +39,9 @@
 //!
 //! # Training
 //!
-//! [`open_pictures`] opens the same sources without asking for one size: a [`PictureSet`] gives bytes, each image in its
-//! own size. Headers of PNG and JPEG files are not read beforehand, and CIFAR-10 and CIFAR-100 are read into memory. From there:
+//! [`open_pictures`] opens the same sources without asking for one size: a [`PictureSet`] gives bytes, each image in
+//! its own size. Headers of PNG and JPEG files are not read beforehand, and CIFAR-10 and CIFAR-100 are read into
+//! memory. From there:
 //!
 //! ```text
 //! PictureSet ─ split_held_out ─▶ TrainingSet ─▶ Loader ─▶ Batch   ids, labels, pixels [N, C, S, S] in [0, 1]

@@ -49,13 +49,13 @@ impl Picture {
         Self { width, height, channels, bytes }
     }
 
-    /// The same size with other bytes, as many as there are now.
+    /// A picture of the same size with other bytes, equally many.
     pub(crate) fn with_bytes(&self, bytes: Vec<u8>) -> Self {
         debug_assert_eq!(bytes.len(), self.bytes.len());
         Self { bytes, ..*self }
     }
 
-    /// From rows that are known to fit.
+    /// From rows of known size.
     pub(crate) fn from_rows(width: usize, height: usize, channels: usize, bytes: Vec<u8>) -> Self {
         debug_assert_eq!(bytes.len(), width * height * channels);
         Self { width, height, channels, bytes }

@@ -12,8 +12,8 @@ use crate::picture::Picture;
 use crate::storage::PixelStorage;
 use crate::storage::{InMemory, PixelLayout};
 
-/// Bytes of pixels up to which a file of records is read at once, so that no sample waits for the disk: CIFAR-10 and
-/// CIFAR-100 have 147 MiB.
+/// Records with up to so many bytes of pixels are read into memory at opening, so that samples need no disk access:
+/// CIFAR-10 and CIFAR-100 have 147 MiB.
 const READ_AT_ONCE: usize = 256 << 20;
 
 /// Labelled images in the order of their source, each of its own size. Every source has at least one.
@@ -139,7 +139,7 @@ impl PictureSet {
         }
     }
 
-    /// The file that an image comes from, as far as it is known.
+    /// The file of an image, or its index if the file is unknown.
     pub fn location(&self, image: usize) -> String {
         let known = match &self.pixels {
             PixelStorage::Records(records) => Some(records.name(image)),
@@ -150,12 +150,12 @@ impl PictureSet {
         known.unwrap_or_else(|| format!("image {image}"))
     }
 
-    /// An error that names the image.
+    /// An error with the id and location of the image.
     pub(crate) fn sample_error(&self, image: usize, source: DataError) -> DataError {
         DataError::Sample { id: image as u64, location: self.location(image), source: Box::new(source) }
     }
 
-    /// The same images where all have one size, which every header tells.
+    /// The same images if all headers have one size.
     pub(crate) fn one_size(mut self) -> Result<ImageSet, DataError> {
         let first = self.header(0)?;
         for image in 1..self.count() {

@@ -1,4 +1,4 @@
-//! Random numbers that depend on what they are for: no thread, order or earlier draw changes them.
+//! Random numbers keyed by their use: independent of threads, order and earlier calls.
 //!
 //! A [`Stream`] is ChaCha8 under a 256-bit key:
 //!
@@ -14,7 +14,7 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// What a stream of random numbers is for.
+/// The key of a stream of random numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {
     /// Seed of the run.

@@ -1,4 +1,4 @@
-//! Which images make which batch: a function of seed, epoch and step, without state.
+//! Which images are in which batch: a function of seed, epoch and step, without state.
 
 use crate::error::DataError;
 use crate::random::{Key, Stream};
@@ -7,7 +7,7 @@ use crate::training_set::SampleIndex;
 /// The batches of a run.
 ///
 /// An epoch takes each real image at most once, in an order that depends on seed and epoch only; a last incomplete
-/// batch is dropped. Of every batch, `round(share · batch)` images are generated: they stand behind the real ones, and
+/// batch is dropped. Of every batch, `round(share · batch)` images are generated: they follow the real ones, and
 /// come from one sequence over all epochs that takes each generated image once before it takes any of them again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sampler {

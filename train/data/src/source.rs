@@ -30,7 +30,7 @@ impl fmt::Display for Split {
 pub struct ReadOptions {
     /// Which part.
     pub split: Split,
-    /// Only the first so many images in file order; all if `None`. Zero is an error.
+    /// Only the first images in file order, this many; all if `None`. Zero is an error.
     pub first: Option<usize>,
 }
 

@@ -1,4 +1,4 @@
-//! What a run trains on: real images, or some of them, and generated images beside them.
+//! The training set: real images, or some of them, and optional generated images.
 
 use std::sync::Arc;
 
@@ -76,7 +76,7 @@ impl TrainingSet {
         Ok(Self { generated: Some(Generated { set, share }), ..self })
     }
 
-    /// Classes: as many as have names, or one more than the largest label.
+    /// Number of classes: of the class names, or the largest label plus one.
     pub fn classes(&self) -> usize {
         let largest = || self.real.labels.iter().max().map_or(0, |label| label.saturating_add(1));
         self.real.names.as_ref().map_or_else(largest, Vec::len)
@@ -142,7 +142,7 @@ fn count(set: &PictureSet) -> Result<u32, DataError> {
 }
 
 /// Divides the positions `0..total` of a training set into those to train on and `count` others to select models by,
-/// so that no test image has a say in that.
+/// so that the test set is not used for selection.
 ///
 /// The held-out ones are a uniformly random subset that depends on the three arguments only, without regard to classes.
 /// Both parts are ascending.

@@ -1,4 +1,4 @@
-//! Attacks inside training: what makes x + δ.
+//! Attacks of adversarial training: they compute x + δ.
 //!
 //! Each one maximises a loss that is *summed* over the batch. The gradient of an image then does not shrink with the size
 //! of the batch, so that low precision does not flush it to zero (the authors' mean-reduced half-precision attack loses

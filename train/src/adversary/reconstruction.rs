@@ -10,10 +10,10 @@ use crate::random::{BatchRng, Purpose};
 
 /// Adversarial images x + δ, `[N, 3, H, W]`, detached. `mask` is the one of the training pass.
 ///
-/// - [`AdversaryVariant::Paper`]: raises the error of drawing the *clean* patches under the training pass' own mask, and moves
-///   visible patches only; hidden ones could not matter.
-/// - [`AdversaryVariant::Authors`]: draws a mask of its own and raises the error of drawing the *perturbed* patches, so hidden
-///   pixels move too, through the target (the authors' `pgd_mae.py`).
+/// - [`AdversaryVariant::Paper`]: increases the reconstruction error of the *clean* patches under the mask of the
+///   training pass, and moves visible patches only; masked ones have no effect.
+/// - [`AdversaryVariant::Authors`]: uses a random mask of its own and increases the reconstruction error of the
+///   *perturbed* patches, so masked pixels move too, through the target (the authors' `pgd_mae.py`).
 pub fn attack_reconstruction(
     model: &MaskedAutoencoder,
     architecture: &Architecture,
@@ -58,7 +58,7 @@ fn gradient_ascent(
     x
 }
 
-/// The reconstruction loss times the number of hidden patches: a sum, as the module page says.
+/// The reconstruction loss times the number of masked patches: a sum over the batch, see the module documentation.
 fn summed_loss(model: &MaskedAutoencoder, x: &Tensor, target: &Tensor, mask: &Mask) -> Tensor {
     let prediction = model.decode(&model.encode(x, mask), mask);
     let error = (prediction.to_kind(Kind::Float) - target).square().mean_dim(-1, false, Kind::Float); // [N, L]
@@ -110,15 +110,15 @@ mod tests {
             attack_reconstruction(&self.model, &ARCHITECTURE, &adversary, &self.images, &mask, self.rng())
         }
 
-        /// Loss of drawing the clean patches from `x` under the training mask.
+        /// Reconstruction loss of the clean patches from `x` under the training mask.
         fn loss(&self, x: &Tensor) -> f64 {
             let mask = self.mask();
             let prediction = self.model.decode(&self.model.encode(x, &mask), &mask);
             reconstruction_loss(&prediction, &self.model.target(&self.images), &mask).double_value(&[])
         }
 
-        /// Largest movement of a hidden pixel.
-        fn hidden_movement(&self, x: &Tensor) -> f64 {
+        /// Largest change of a masked pixel.
+        fn masked_movement(&self, x: &Tensor) -> f64 {
             let hidden = 1.0f64 - self.mask().visible_pixels(4, 4, 2);
             ((x - &self.images).abs() * hidden).max().double_value(&[])
         }
@@ -128,7 +128,7 @@ mod tests {
     fn the_papers_attack_raises_the_loss_by_visible_pixels_alone() {
         let fixture = Fixture::new();
         let x = fixture.attack(AdversaryVariant::Paper, 3);
-        assert_eq!(fixture.hidden_movement(&x), 0.0);
+        assert_eq!(fixture.masked_movement(&x), 0.0);
         assert!((&x - &fixture.images).abs().max().double_value(&[]) <= 8.0 / 255.0 + 1e-6);
         assert!(
             fixture.loss(&x) > fixture.loss(&fixture.images),
@@ -139,10 +139,10 @@ mod tests {
     }
 
     #[test]
-    fn the_authors_attack_moves_hidden_pixels_too() {
+    fn the_authors_attack_moves_masked_pixels_too() {
         let fixture = Fixture::new();
         let x = fixture.attack(AdversaryVariant::Authors, 1);
-        assert!(fixture.hidden_movement(&x) > 2.0 / 255.0);
+        assert!(fixture.masked_movement(&x) > 2.0 / 255.0);
         // Steps of 10/255 from anywhere in ±8/255 end at least 2/255 away (spec 2.1), where the range of pixels allows.
         let inside = fixture.images.gt(0.05).logical_and(&fixture.images.lt(0.95)).to_kind(Kind::Float);
         let least = ((&x - &fixture.images).abs() + (1.0f64 - inside)).min().double_value(&[]);
@@ -163,7 +163,8 @@ mod tests {
         let ids = fixture.ids[2..4].to_vec();
         let part = Fixture { images: fixture.images.narrow(0, 2, 2), ids, ..Fixture::new() };
         let alone = part.attack(AdversaryVariant::Paper, 2);
-        // The last bits of a product depend on the batch; a sign could flip at a gradient of nearly 0, and none does here.
+        // The last bits of a product depend on the batch; a sign could flip at a gradient of nearly 0, and none does
+        // here.
         assert!(alone.allclose(&whole.narrow(0, 2, 2), 0.0, 1e-6, false));
     }
 }

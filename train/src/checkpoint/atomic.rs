@@ -1,18 +1,18 @@
-//! Files that appear whole or not at all.
+//! Atomic file writes.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-/// Writes a file beside `path`, waits until it is on the disk, and renames it to `path`.
+/// Writes a temporary file in the same folder, syncs it to disk, and renames it to `path`.
 ///
-/// A file that a killed process left beside `path` is overwritten. Two processes must not write the same `path` at once:
-/// run folders are locked.
+/// A temporary file that a killed process left behind is overwritten. Two processes must not write the same `path` at
+/// once: run folders are locked.
 ///
 /// # Errors
-/// Those of `write`, and those of the operating system through `failed`; then the file that was at `path` is untouched, and nothing stays
-/// beside it.
+/// Those of `write`, and those of the operating system through `failed`; then the file that was at `path` is untouched,
+/// and nothing stays beside it.
 pub(crate) fn write_atomically<E>(
     path: &Path,
     failed: impl Fn(io::Error) -> E,
@@ -21,7 +21,7 @@ pub(crate) fn write_atomically<E>(
     write_through(path, |temporary| File::create(temporary), failed, write)
 }
 
-/// A place for bytes that can be asked to keep them.
+/// A writer whose data can be synced to disk.
 trait Durable: Write {
     fn sync(&mut self) -> io::Result<()>;
 }

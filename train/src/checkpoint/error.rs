@@ -1,4 +1,4 @@
-//! What goes wrong with files of weights.
+//! Errors of checkpoint files.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,8 +9,8 @@ use super::mismatch::Mismatch;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
-    /// The file could not be written; the one that was there before is untouched.
-    #[error("{}: could not be written, what was there before is kept: {source}", path.display())]
+    /// The file could not be written; the previous file is unchanged.
+    #[error("{}: could not be written, the previous file is unchanged: {source}", path.display())]
     Write {
         /// The file.
         path: PathBuf,
@@ -25,7 +25,7 @@ pub enum CheckpointError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// The file is no safetensors file, or not whole.
+    /// The file is not a safetensors file, or is incomplete.
     #[error("{}: found {found}, wanted {wanted}", path.display())]
     Format {
         /// The file.

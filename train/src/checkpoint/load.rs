@@ -1,4 +1,4 @@
-//! Tensors of a file into those of a network: compared first, copied only if everything fits.
+//! Loads the tensors of a file into a network: all are compared first, and copied only if everything matches.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,18 +11,18 @@ use super::error::CheckpointError;
 use super::format::{self, SafetensorsFile};
 use super::mismatch::Mismatch;
 
-/// How much of a file must fit.
+/// Which tensors of file and network must match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoadMode {
     /// File and network have the same tensors.
     Strict,
     /// The encoder of a pre-training into a classifier. Of the file, the decoder (`decoder_…`, `mask_token`), a head
-    /// (`head.…`, `fc_norm.…`) and, where the classifier has none, the final `norm.…` are dropped; the head of the classifier
-    /// stays as it started. Everything else must fit.
+    /// (`head.…`, `fc_norm.…`) and, where the classifier has none, the final `norm.…` are dropped; the head of the
+    /// classifier stays as it started. Everything else must fit.
     EncoderOnly,
 }
 
-/// Which types of numbers are taken.
+/// Which types of tensors are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FloatTypes {
     /// float32 only.
@@ -31,14 +31,14 @@ pub enum FloatTypes {
     WithHalf,
 }
 
-/// What a load did, each list in the order of names.
+/// The result of loading a checkpoint, each list sorted by name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LoadReport {
     /// Copied from the file.
     pub used: Vec<String>,
-    /// In the file and not wanted.
+    /// In the file and not used.
     pub dropped: Vec<String>,
-    /// In the network and not touched.
+    /// In the network and newly initialised.
     pub initialised: Vec<String>,
 }
 
@@ -140,8 +140,10 @@ impl Mismatch {
         match (view.dtype(), floats) {
             (Dtype::F32, _) | (Dtype::BF16 | Dtype::F16, FloatTypes::WithHalf) => {}
             (Dtype::BF16 | Dtype::F16, FloatTypes::Float32Only) => {
-                self.types
-                    .push(format!("{name}: {} in the file; half precision was not asked for", view.dtype()));
+                self.types.push(format!(
+                    "{name}: {} in the file; half precision is not accepted here",
+                    view.dtype()
+                ));
             }
             (other, _) => self.types.push(format!("{name}: {other} in the file, F32 wanted")),
         }

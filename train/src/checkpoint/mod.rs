@@ -7,8 +7,8 @@
 //! | module | what |
 //! | --- | --- |
 //! | [`load()`] | weights into a network, strictly, or an encoder into a classifier |
-//! | [`state`] | everything that a run needs to go on |
-//! | [`parts`] | a large file in parts with digests, and back |
+//! | [`state`] | everything that a run needs to be resumed |
+//! | [`parts`] | splitting and joining large files, with checksums |
 
 mod atomic;
 mod error;
@@ -32,10 +32,10 @@ use tch::Tensor;
 
 use crate::parameters::Parameters;
 
-/// Writes all tensors of a network to `path`. `about` says what they are: architecture, configuration, results.
+/// Writes all tensors of a network to `path`. `metadata` describes them: architecture, configuration, results.
 ///
 /// # Errors
-/// [`CheckpointError::Write`]; the file that was there before is then untouched.
+/// [`CheckpointError::Write`]; the previous file is then unchanged.
 pub fn save(
     path: &Path,
     parameters: &Parameters,
@@ -48,7 +48,7 @@ pub fn save(
 /// Writes these tensors to `path`, without saying what they are.
 ///
 /// # Errors
-/// [`CheckpointError::Write`]; the file that was there before is then untouched.
+/// [`CheckpointError::Write`]; the previous file is then unchanged.
 pub fn save_tensors(path: &Path, tensors: Vec<(String, Tensor)>) -> Result<(), CheckpointError> {
     format::save(path, tensors, &serde_json::Value::Null)
 }
@@ -69,7 +69,7 @@ pub fn load(
     load::load_tensors(&file, &targets.collect::<Vec<_>>(), load, floats)
 }
 
-/// What [`save`] was told about the weights; null for a file that somebody else made.
+/// The metadata that [`save`] wrote; null for a file of another program.
 ///
 /// # Errors
 /// [`CheckpointError::Read`], [`CheckpointError::Format`].

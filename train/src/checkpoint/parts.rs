@@ -1,4 +1,4 @@
-//! A large file in parts with digests, so that a run can go on elsewhere.
+//! Splits a large file into parts with checksums, so that a run can be moved to another machine.
 //!
 //! `FILE.parts.json` names the parts in order, with length and SHA-256 of each and of the whole.
 
@@ -14,7 +14,7 @@ use super::write_atomically;
 /// Version of the index.
 const VERSION: u32 = 1;
 
-/// Why a file could not be divided or put together.
+/// Why a file could not be split or joined.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PartsError {
@@ -84,7 +84,7 @@ struct PartEntry {
     sha256: String,
 }
 
-/// Divides `file` into parts of at most `part_bytes` (at least 1) in `folder`, which must exist, and returns the path of
+/// Splits `file` into parts of at most `part_bytes` (at least 1) in `folder`, which must exist, and returns the path of
 /// the index. The file itself stays.
 ///
 /// # Errors
@@ -119,7 +119,7 @@ pub fn split(file: &Path, folder: &Path, part_bytes: u64) -> Result<PathBuf, Par
     Ok(path)
 }
 
-/// Puts the parts that `index` names, which lie beside it, together at `out`. Parts are checked as they are read, and
+/// Joins the parts that `index` names, in the folder of the index, to `out`. Parts are checked as they are read, and
 /// nothing is at `out` before everything was right.
 ///
 /// # Errors
@@ -151,7 +151,7 @@ fn read_index(path: &Path) -> Result<Index, PartsError> {
     }
     let is_plain = |name: &str| Path::new(name).file_name().is_some_and(|plain| plain == name);
     if let Some(part) = index.parts.iter().find(|part| !is_plain(&part.file)) {
-        return Err(wrong(format!("part `{}`, wanted the name of a file beside the index", part.file)));
+        return Err(wrong(format!("part `{}`, wanted a file name in the folder of the index", part.file)));
     }
     let sum = index.parts.iter().try_fold(0u64, |sum, part| sum.checked_add(part.bytes));
     if sum != Some(index.bytes) {

@@ -1,4 +1,4 @@
-//! Everything that a run needs to go on where it was: `state.safetensors`.
+//! Everything that a run needs to be resumed: `state.safetensors`.
 //!
 //! | tensors | type | what |
 //! | --- | --- | --- |
@@ -24,17 +24,17 @@ use crate::parameters::Parameters;
 /// Version of the layout above.
 const VERSION: u32 = 1;
 
-/// Where a run stands.
+/// The progress of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Position {
-    /// Steps of the optimiser that are done.
+    /// Optimizer steps so far.
     pub step: u64,
     /// Epoch of the next step, from 0.
     pub epoch: u64,
     /// Sum of the losses of the steps of this epoch that are done, for its mean in the log.
     pub epoch_loss: f64,
-    /// Images left out so far because they could not be decoded, once for each time.
+    /// Images skipped so far because they could not be decoded; an image counts each time.
     pub skipped: u64,
     /// The best epoch so far by the held-out split.
     pub best: Option<Best>,
@@ -54,14 +54,14 @@ pub struct Best {
     pub epoch: u64,
 }
 
-/// How exactly moments and average are kept.
+/// Precision of the saved moments and average.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
     /// In float32: a resumed run computes the same numbers as one that was never stopped.
     Exact,
-    /// Moments, and the average's distance from the parameters, in bfloat16: 8 bytes for each scalar of the network, 10 with
-    /// an average, instead of 12 and 16. A resumed run differs in the last digits: relative 2⁻⁸ of each moment.
+    /// Moments, and the average's distance from the parameters, in bfloat16: 8 bytes for each scalar of the network, 10
+    /// with an average, instead of 12 and 16. A resumed run differs in the last digits: relative 2⁻⁸ of each moment.
     Compact,
 }
 
@@ -92,7 +92,7 @@ struct StateMetadata {
 /// Writes the state to `path`.
 ///
 /// # Errors
-/// [`CheckpointError::Write`]; the file that was there before is then untouched.
+/// [`CheckpointError::Write`]; the previous file is then unchanged.
 pub fn save(
     path: &Path,
     training: &TrainingState<'_>,
@@ -129,7 +129,7 @@ pub fn load(path: &Path, training: &mut TrainingState<'_>) -> Result<Position, C
     Ok(metadata.position)
 }
 
-/// Where the run whose state is at `path` stands, without a network.
+/// The progress of the run whose state is at `path`, without a network.
 ///
 /// # Errors
 /// [`CheckpointError::Read`], [`CheckpointError::Format`].

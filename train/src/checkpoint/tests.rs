@@ -193,7 +193,7 @@ fn half_precision_is_taken_when_asked_for() {
     format::save(&path, vec![("w".to_owned(), tensor.to_kind(Kind::BFloat16))], &Value::Null).unwrap();
     let to = network(0, |scope| add(scope, &[("w", &[2])]));
     let error = load(&path, &to, LoadMode::Strict, FloatTypes::Float32Only).unwrap_err().to_string();
-    assert!(error.contains("w: BF16 in the file; half precision was not asked for"), "{error}");
+    assert!(error.contains("w: BF16 in the file; half precision is not accepted here"), "{error}");
     load(&path, &to, LoadMode::Strict, FloatTypes::WithHalf).unwrap();
     assert_eq!(to.get("w"), Some(&tensor));
 }
@@ -234,5 +234,5 @@ fn a_place_that_cannot_be_written_is_named() {
     let path = folder.path().join("nowhere").join("x.safetensors");
     let error = save(&path, &network(0, autoencoder), &Value::Null).unwrap_err();
     assert!(matches!(error, CheckpointError::Write { .. }), "{error}");
-    assert!(error.to_string().contains("what was there before is kept"), "{error}");
+    assert!(error.to_string().contains("the previous file is unchanged"), "{error}");
 }

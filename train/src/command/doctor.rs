@@ -13,7 +13,7 @@ pub(super) fn run() -> Result<ExitCode> {
     println!("threads          {}", tch::get_num_threads());
     match device::open(DeviceChoice::Cuda(0), Precision::Float32) {
         Ok(_) => println!("cuda             {} GPUs", tch::Cuda::device_count()),
-        Err(error) => println!("cuda             no: {error}"),
+        Err(error) => println!("cuda             not available: {error}"),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! Errors as sentences and exit codes.
+//! Errors as messages and exit codes.
 
 use std::process::ExitCode;
 
@@ -15,19 +15,19 @@ const USAGE: u8 = 2;
 const DATA: u8 = 4;
 const INTERNAL: u8 = 70;
 
-/// Something that was typed and cannot be.
+/// Invalid usage of the command line.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Usage(pub String);
 
-/// Prints the error once; the code says what kind it is.
+/// Prints the error once, and returns the exit code of its kind.
 pub(super) fn print(error: &Error) -> ExitCode {
-    eprintln!("error: {}", sentence(error));
+    eprintln!("error: {}", message(error));
     ExitCode::from(code(error))
 }
 
-/// The error and its causes; a cause that the text before it has told already is left out.
-fn sentence(error: &Error) -> String {
+/// The error and its causes; a cause that is part of the text before it is not repeated.
+fn message(error: &Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
         if text.is_empty() {
@@ -40,7 +40,7 @@ fn sentence(error: &Error) -> String {
 }
 
 fn code(error: &Error) -> u8 {
-    // A setting of `[data]` that the images do not allow is the configuration's fault, not the images'.
+    // A parameter that does not fit the images is an error of the configuration, not of the images.
     if let Some(DataError::InvalidParameter { .. }) =
         error.chain().find_map(|e| e.downcast_ref::<DataError>())
     {
@@ -62,11 +62,11 @@ fn code(error: &Error) -> u8 {
     }
 }
 
-/// libtorch reports what it cannot do, memory that is not there above all, by panicking; the message is on stderr by now.
+/// tch panics on errors of libtorch, above all when memory runs out; the message has been printed to stderr.
 pub(super) fn panicked() -> ExitCode {
     eprintln!(
-        "error: libtorch gave up, as said above. What the run had saved is whole: --resume goes on from its state. Out of \
-         memory? Raise training.accumulate or lower training.batch"
+        "error: libtorch failed, see the message above. The saved state is intact: continue with --resume. If memory ran \
+         out, raise training.accumulate or lower training.batch"
     );
     ExitCode::from(INTERNAL)
 }
@@ -78,8 +78,8 @@ mod tests {
     #[test]
     fn a_cause_is_told_once() {
         let plain = Error::msg("no such file").context("cannot read a.toml");
-        assert_eq!(sentence(&plain), "cannot read a.toml: no such file");
-        let told = Error::msg("no such file").context("a.toml: no such file");
-        assert_eq!(sentence(&told), "a.toml: no such file");
+        assert_eq!(message(&plain), "cannot read a.toml: no such file");
+        let repeated = Error::msg("no such file").context("a.toml: no such file");
+        assert_eq!(message(&repeated), "a.toml: no such file");
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn run(arguments: &EvaluateArguments) -> Result<ExitCode> {
         let path = arguments.experiment.config.clone();
         return Err(ConfigError::NoStage { path, stage: "finetune" }.into());
     };
-    // In float32, whatever the training ran in.
+    // In float32, whatever precision was used for training.
     config.training.precision = Precision::Float32;
     let weights = weights(arguments, &experiment, &config)?;
     let device = device::open(arguments.experiment.device, Precision::Float32)?;
@@ -76,7 +76,7 @@ fn print(weights: &std::path::Path, config: &EvaluateConfig, accuracy: &Accuracy
     }
 }
 
-/// Beside the checkpoint: `evaluation.json`.
+/// Writes `evaluation.json` next to the checkpoint.
 fn write(weights: &std::path::Path, experiment: &Experiment, accuracy: &Accuracy) -> Result<()> {
     let path = weights.with_file_name("evaluation.json");
     let value = json!({

@@ -45,7 +45,7 @@ pub(super) fn run(arguments: &FinetuneArguments) -> Result<ExitCode> {
     stage::run(&arguments.train, &experiment, &task, section, &images, &folder)
 }
 
-/// The file with `--initial-weights` in place.
+/// The experiment with `--initial-weights` applied.
 fn experiment(arguments: &FinetuneArguments) -> Result<Experiment> {
     let mut experiment = options::experiment(&arguments.train.experiment)?;
     if let (Some(initial), Some(finetune)) = (arguments.initial_weights, &mut experiment.finetune) {
@@ -55,7 +55,7 @@ fn experiment(arguments: &FinetuneArguments) -> Result<Experiment> {
     Ok(experiment)
 }
 
-/// The run from nothing has a folder of its own, so that both can be compared.
+/// A run from random weights has a folder of its own, so that both can be compared.
 pub(super) fn folder_name(config: &FinetuneConfig) -> &'static str {
     match config.initial_weights {
         InitialWeights::Pretrained | InitialWeights::File => "finetune",
@@ -79,7 +79,7 @@ fn load_initial_weights(task: &Finetuning, config: &FinetuneConfig, runs: &Path,
     Ok(())
 }
 
-/// `{seed}` in a path stands for the seed of the run: seed 1 starts from another experiment's seed 1.
+/// Replaces `{seed}` in a path by the seed of the run: seed 1 starts from seed 1 of another experiment.
 fn with_seed(path: &Path, seed: u64) -> PathBuf {
     PathBuf::from(path.to_string_lossy().replace("{seed}", &seed.to_string()))
 }

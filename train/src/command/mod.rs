@@ -1,4 +1,4 @@
-//! From what was typed to an exit code.
+//! Runs the commands, and turns errors into exit codes.
 
 mod bounds;
 mod convert;
@@ -19,7 +19,7 @@ use clap::Parser;
 
 use crate::args::{Arguments, Command};
 
-/// The whole program.
+/// Parses the command line, runs the command, and returns the exit code.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match std::panic::catch_unwind(|| run(arguments)) {

@@ -1,4 +1,4 @@
-//! From arguments and file to one experiment, its folder and its device.
+//! The experiment and its output folder, from arguments and file.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::args::ExperimentArguments;
 use crate::config::Experiment;
 
-/// The experiment with the command line's replacements, checked again.
+/// The experiment with the values of the command line, checked again.
 pub(super) fn experiment(arguments: &ExperimentArguments) -> Result<Experiment> {
     let mut experiment = Experiment::read(&arguments.config)?;
     if let Some(seed) = arguments.seed {

@@ -17,10 +17,10 @@ use crate::optim::{LayerDecay, ParameterGroups};
 use crate::run::{EXIT_STOPPED, RunFolder, StopSignal, config_digest};
 use crate::stage::{RunEnd, Task, Trainer, train};
 
-/// Time that saving a state may take at the end of a time limit.
+/// Time reserved for saving the state before a time limit ends.
 const SAVING: Duration = Duration::from_secs(20);
 
-/// Keys that may differ between a run and its resumption: they change speed and logging, never results.
+/// Keys that may change when a run is resumed: they affect speed and logging, never results.
 const MAY_DIFFER: [&str; 6] = [
     "data.source",
     "data.threads",
@@ -30,7 +30,7 @@ const MAY_DIFFER: [&str; 6] = [
     "finetune.training.checkpoint_every",
 ];
 
-/// The parts of a stage's section that the loop needs.
+/// What the training loop needs of the configuration of a stage.
 #[derive(Clone, Copy)]
 pub(super) struct StageConfig<'a> {
     pub training: &'a TrainingConfig,
@@ -51,12 +51,12 @@ pub(super) fn folder(arguments: &TrainArguments, path: &Path, experiment: &Exper
     Ok(folder)
 }
 
-/// Whether there is a state to go on from. A run that ended before it saved one starts again from the beginning.
+/// Whether there is a state to resume from. A run that ended before its first state starts from the beginning.
 pub(super) fn can_resume(arguments: &TrainArguments, path: &Path) -> bool {
     arguments.resume && path.join("state.safetensors").is_file()
 }
 
-/// Trains, and says how it ended.
+/// Trains, and prints how the run ended.
 pub(super) fn run(
     arguments: &TrainArguments,
     experiment: &Experiment,
@@ -93,7 +93,7 @@ pub(super) fn run(
     Ok(report_end(&ending, folder))
 }
 
-/// The derived numbers, once, where a person and a machine find them.
+/// Prints the numbers derived from the configuration and writes them to the log.
 fn log_start(
     experiment: &Experiment,
     task: &dyn Task,
@@ -153,21 +153,21 @@ fn report_end(ending: &RunEnd, folder: &RunFolder) -> ExitCode {
             ExitCode::SUCCESS
         }
         RunEnd::Stopped { reason, step } => {
-            eprintln!("stopped after step {step} ({reason}); go on with --resume");
+            eprintln!("stopped after step {step} ({reason}); continue with --resume");
             ExitCode::from(EXIT_STOPPED)
         }
     }
 }
 
-/// Where a stage's folder is.
+/// The folder of a stage.
 pub(super) fn stage_folder(runs: &Path, stage: &str) -> PathBuf {
     runs.join(stage)
 }
 
-/// The weights that another stage left behind.
+/// A file of weights that must exist.
 pub(super) fn require_file(path: PathBuf, way_out: &str) -> Result<PathBuf> {
     if path.is_file() {
         return Ok(path);
     }
-    Err(Usage(format!("{} is not there; {way_out}", path.display()))).context("no weights to start from")
+    Err(Usage(format!("{} does not exist; {way_out}", path.display()))).context("no weights to start from")
 }

@@ -1,4 +1,4 @@
-//! `[data]`: which images are trained on, and which are kept aside.
+//! `[data]`: training images, held-out images and generated images.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,11 +8,11 @@ use crate::config::ConfigError;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// Kind and place, `cifar10:data/cifar-10-batches-bin`; `mimir-train --data` replaces it.
+    /// Dataset and path, for example `cifar10:data/cifar-10-batches-bin`; `mimir-train --data` takes precedence.
     pub source: String,
     /// Number of classes.
     pub classes: i64,
-    /// Images of the training set that are never trained on and choose the best checkpoint; 0 chooses none. The test set
+    /// Images of the training set that are held out to select the best checkpoint; with 0 none is selected. The test set
     /// is for `evaluate` only.
     #[serde(default = "default_held_out")]
     pub held_out: usize,

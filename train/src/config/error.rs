@@ -1,4 +1,4 @@
-//! Why a configuration cannot be run.
+//! Errors of configurations.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::model::ArchitectureError;
 
-/// A configuration that cannot be read or makes no sense.
+/// A configuration that cannot be read or is invalid.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -18,7 +18,7 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
-    /// Not TOML, an unknown key, or a value of the wrong kind; the text shows the line.
+    /// Invalid TOML, an unknown key, or a value of the wrong type; the message shows the line.
     #[error("{}: {source}", path.display())]
     Parse {
         /// The file.
@@ -45,15 +45,15 @@ pub enum ConfigError {
         /// What it may be.
         wanted: String,
     },
-    /// A key that changes nothing beside the others.
+    /// A key that has no effect together with the others.
     #[error("{key} has no effect {because}; remove it")]
     NoEffect {
         /// Full key.
         key: String,
-        /// Beside what, "with method mae".
+        /// Together with what, for example "with method mae".
         because: String,
     },
-    /// A key that the others need.
+    /// A missing key that another key requires.
     #[error("{key} is missing; it is needed {because}")]
     Missing {
         /// Full key.
@@ -72,9 +72,9 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// Checks a number against its range; `wanted` says it in words.
+    /// Checks a number against its range, which `wanted` describes.
     pub(crate) fn range(key: &str, found: f64, fits: bool, wanted: &str) -> Result<(), Self> {
-        // A NaN fits nothing.
+        // NaN is never in range.
         if fits && !found.is_nan() {
             return Ok(());
         }

@@ -18,9 +18,9 @@ pub struct EvaluateConfig {
     /// Only the first images of the test set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub images: Option<usize>,
-    /// Images at once; results do not depend on it beyond the last bits of a logit.
+    /// Batch size; it affects results only by the rounding of logits.
     pub batch: usize,
-    /// Resizing and cropping, for images that are not of the network's size.
+    /// Resizing and cropping, for images of another size than the input of the network.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transform: Option<Evaluation>,
 }

@@ -42,7 +42,7 @@ impl Experiment {
         Ok(experiment)
     }
 
-    /// Checks what a parser cannot see.
+    /// Checks the values and their combination.
     ///
     /// # Errors
     /// The first key that is out of range, without effect, or missing.

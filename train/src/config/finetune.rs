@@ -1,4 +1,4 @@
-//! `[finetune]`: adversarial training of a classifier, from pre-trained weights or from nothing.
+//! `[finetune]`: adversarial training of a classifier, from pre-trained or random weights.
 
 use std::path::PathBuf;
 
@@ -18,10 +18,10 @@ pub struct FinetuneConfig {
     /// The file, for `initial_weights = "file"`; `{seed}` in it stands for the seed of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weights: Option<PathBuf>,
-    /// What the head reads; by default the mean of the patches for ViT, the class token for ConViT and CaiT.
+    /// Pooling in front of the head; by default mean pooling for ViT, the class token for ConViT and CaiT.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pooling: Option<Pooling>,
-    /// Standard deviation of the head's start.
+    /// Standard deviation of the initial weights of the head.
     #[serde(default = "default_head_std")]
     pub head_std: f64,
     /// Batches and duration.
@@ -30,30 +30,30 @@ pub struct FinetuneConfig {
     pub optimizer: OptimizerConfig,
     /// Learning rate.
     pub schedule: ScheduleConfig,
-    /// Factor d of the learning rate from one layer to the one below it; 1 is none.
+    /// Layer-wise learning-rate decay d, from one layer to the one below it; 1 disables it.
     #[serde(default = "default_layer_decay")]
     pub layer_decay: f64,
     /// Rate of stochastic depth in the last block.
     #[serde(default)]
     pub drop_path: f64,
-    /// Share of the target spread evenly over all classes.
+    /// Label smoothing: share of the target that is spread evenly over all classes.
     #[serde(default)]
     pub label_smoothing: f64,
-    /// Decay of the running average of the weights; the average is what is evaluated and kept.
+    /// Decay of the exponential moving average of the weights; the average is evaluated and saved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ema_decay: Option<f64>,
     /// Epochs over which ε (and the step size with it) grows from 0.
     #[serde(default)]
     pub epsilon_warmup_epochs: f64,
-    /// Crops, flips and stronger changes.
+    /// Data augmentation.
     #[serde(default)]
     pub augmentation: Augmentation,
-    /// Mixtures of two images.
+    /// Mixup and cutmix.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mix: Option<MixConfig>,
     /// The attack that is trained against.
     pub attack: FinetuneAttack,
-    /// How the best checkpoint is chosen on the held-out images.
+    /// How the best checkpoint is selected on the held-out images.
     #[serde(default)]
     pub selection: SelectionConfig,
 }
@@ -66,7 +66,7 @@ fn default_layer_decay() -> f64 {
     1.0
 }
 
-/// Where an encoder's weights come from.
+/// Source of the initial weights of the encoder.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum InitialWeights {
@@ -121,7 +121,7 @@ pub enum FinetuneAttack {
     },
 }
 
-/// Mixup and cutmix, as in timm's batch mode: every image is mixed with the one that mirrors it in the batch.
+/// Mixup and cutmix, as in timm's batch mode: image i is mixed with image N − 1 − i.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MixConfig {
@@ -153,7 +153,7 @@ fn half() -> f64 {
 pub struct SelectionConfig {
     /// Epochs between two evaluations; the last epoch is always evaluated.
     pub every_epochs: u64,
-    /// Steps of the attack; 0 chooses by clean accuracy.
+    /// Steps of the attack; 0 selects by clean accuracy.
     pub steps: usize,
 }
 

@@ -1,4 +1,4 @@
-//! What a run is told: one TOML file for one experiment, with a section for each stage.
+//! The configuration: one TOML file for each experiment, with a section for each stage.
 //!
 //! [`Experiment::read`] parses and checks; unknown keys and keys without effect are errors. The effective form, with
 //! every default filled in, is what [`Experiment::to_toml`] writes into the run folder.

@@ -9,7 +9,7 @@ use crate::model::{Architecture, Family, Preset};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
-    /// A network of the paper, for example `vit_tiny`; brings family, width, depth and heads.
+    /// A network of the paper, for example `vit_tiny`; defines family, width, depth and heads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Preset>,
     /// Family of a network of other sizes.
@@ -31,10 +31,10 @@ pub struct ModelConfig {
 }
 
 impl ModelConfig {
-    /// The sizes, from the name or from the keys beside it.
+    /// The sizes, from the name or from the separate keys.
     ///
     /// # Errors
-    /// A size beside a name, or a size that is missing without one.
+    /// A size together with a name, or a missing size without a name.
     pub fn architecture(&self) -> Result<Architecture, ConfigError> {
         match self.name {
             Some(name) => self.named(name),
@@ -52,7 +52,7 @@ impl ModelConfig {
         match given.iter().find(|(_, given)| *given) {
             Some((key, _)) => Err(ConfigError::no_effect(
                 format!("model.{key}"),
-                "beside model.name, which brings its own (or remove the name and give all four)",
+                "together with model.name, which defines it (or remove the name and give family, width, depth and heads)",
             )),
             None => Ok(name.architecture(self.image_size, self.patch_size)),
         }
@@ -60,11 +60,10 @@ impl ModelConfig {
 
     fn custom(&self) -> Result<Architecture, ConfigError> {
         let needed = |key: &str, value: Option<i64>| {
-            value.ok_or_else(|| ConfigError::missing(format!("model.{key}"), "where there is no model.name"))
+            value.ok_or_else(|| ConfigError::missing(format!("model.{key}"), "if model.name is not given"))
         };
-        let family = self
-            .family
-            .ok_or_else(|| ConfigError::missing("model.family", "where there is no model.name"))?;
+        let family =
+            self.family.ok_or_else(|| ConfigError::missing("model.family", "if model.name is not given"))?;
         Ok(Architecture {
             family,
             width: needed("width", self.width)?,

@@ -1,4 +1,4 @@
-//! Distances between pixels, written as people write them: `"8/255"` or `0.0314`.
+//! Distances in pixel values, written as a fraction or a number: `"8/255"` or `0.0314`.
 
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -7,7 +7,7 @@ use crate::config::{ConfigError, OptimizerConfig, PixelDistance, ScheduleConfig,
 use crate::model::DecoderShape;
 use crate::penalty::PenaltyConfig;
 
-/// What is learned from.
+/// The pre-training objective.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
@@ -25,7 +25,7 @@ pub enum Method {
 pub struct PretrainConfig {
     /// MAE, adv-MAE or MIMIR.
     pub method: Method,
-    /// Share of the patches that the encoder does not see.
+    /// Share of the patches that are masked.
     #[serde(default = "default_mask_ratio")]
     pub mask_ratio: f64,
     /// Batches and duration.
@@ -52,17 +52,17 @@ fn default_mask_ratio() -> f64 {
     0.75
 }
 
-/// Which attack on the reconstruction.
+/// Which form of the attack on the reconstruction loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AdversaryVariant {
     /// Eq. 6: the mask of the training pass, the clean target, visible patches only.
     Paper,
-    /// The authors' code: a fresh mask, the perturbed image as target, all pixels.
+    /// The authors' code: a mask of its own, the perturbed image as target, all pixels.
     Authors,
 }
 
-/// The attack on the reconstruction: signed gradient steps from a random start, inside ε and [0, 1].
+/// The attack on the reconstruction loss: signed gradient steps from a random start, inside ε and [0, 1].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PretrainAdversary {

@@ -1,11 +1,11 @@
-//! What both training stages are told about batches, optimiser and schedule.
+//! Batches, optimizer and learning-rate schedule: the sections that both training stages have.
 
 use serde::{Deserialize, Serialize};
 use tch::Kind;
 
 use crate::config::ConfigError;
 
-/// The kind that matrix products run in; weights are float32 either way.
+/// The type of matrix products; weights are float32 in any case.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
@@ -34,7 +34,7 @@ impl Precision {
 pub struct TrainingConfig {
     /// Images in one step of the optimiser.
     pub batch: usize,
-    /// Parts that a batch is cut into, to save memory; gradients add up. The penalty sees one part at a time.
+    /// Micro-batches per step (gradient accumulation), to save memory. The penalty is computed for each micro-batch.
     #[serde(default = "one")]
     pub accumulate: usize,
     /// Passes over the training set.

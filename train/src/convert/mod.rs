@@ -104,7 +104,7 @@ impl Conversion {
     /// Writes the tensors that are kept, in float32.
     ///
     /// # Errors
-    /// [`CheckpointError::Write`]; the file that was there before is then untouched.
+    /// [`CheckpointError::Write`]; the previous file is then unchanged.
     pub fn write(self, path: &Path) -> Result<(), CheckpointError> {
         save_tensors(path, self.tensors.into_iter().collect())
     }

@@ -1,7 +1,7 @@
 //! The archive of `torch.save`: a zip with a pickle (`data.pkl`) and one file of bytes for each storage (`data/KEY`).
 //!
-//! A tensor is a view of a storage: type, number of elements, offset, shape and strides stand in the pickle. All of them are
-//! checked against the bytes of the storage before a tensor is made.
+//! A tensor is a view of a storage: type, number of elements, offset, shape and strides stand in the pickle. All of
+//! them are checked against the bytes of the storage before a tensor is made.
 
 use std::fs::File;
 use std::io::{BufReader, Read};

@@ -1,4 +1,4 @@
-//! Which network, in numbers.
+//! Family and sizes of a network.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -20,7 +20,7 @@ pub enum Family {
 }
 
 impl Family {
-    /// What the head of a classifier reads (section 3.1 of the facts; `finetune.py`).
+    /// Pooling of the authors' fine-tuning (section 3.1 of the facts; `finetune.py`).
     pub fn pooling(self) -> Pooling {
         match self {
             Self::Vit | Self::VitConvStem => Pooling::Mean,
@@ -46,7 +46,7 @@ pub struct Architecture {
     pub patch_size: i64,
 }
 
-/// Why a network of these sizes cannot be built.
+/// Sizes that do not fit each other.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ArchitectureError {
@@ -149,11 +149,12 @@ impl Architecture {
         Ok(())
     }
 
-    /// Depth of the parameter of that name, for layer-wise learning rates: 0 for patches, positions and class token, i + 1
-    /// for block i, one more than the last block for normalisation and head.
+    /// Layer of the parameter of that name, for layer-wise learning-rate decay: 0 for patches, positions and class
+    /// token, i + 1 for block i, one more than the last block for normalisation and head.
     ///
     /// CaiT's class-attention blocks share the last block's number, so that all others keep the one they have in the
-    /// authors' code (which takes these for the first blocks, section 6). ConViT's class token joins late and still has 0.
+    /// authors' code (which takes these for the first blocks, section 6). ConViT's class token joins late and still has
+    /// 0.
     pub fn layer_id(&self, name: &str) -> usize {
         let depth = self.depth as usize;
         if let Some(block) = name.strip_prefix("blocks.").and_then(|rest| rest.split('.').next()) {
@@ -167,12 +168,12 @@ impl Architecture {
         }
     }
 
-    /// How many different depths [`layer_id`](Self::layer_id) knows: those of the blocks and two more.
+    /// Number of layers for [`layer_id`](Self::layer_id): the blocks and two more.
     pub fn num_layers(&self) -> usize {
         self.depth as usize + 2
     }
 
-    /// Patches along one side.
+    /// Patches along one side of the grid.
     pub fn grid_size(&self) -> i64 {
         self.image_size / self.patch_size
     }

@@ -1,4 +1,4 @@
-//! The masked autoencoder: an encoder that sees some patches, a small decoder that draws all of them.
+//! The masked autoencoder: an encoder of the visible patches and a small decoder that reconstructs all patches.
 //!
 //! Names and sizes are MAE's (`models_mae.py`); the decoder of every model in the paper has 2 blocks of width 128 with 16
 //! heads (table 8).
@@ -49,14 +49,15 @@ impl MaskedAutoencoder {
         self.decoder.forward(latent, mask)
     }
 
-    /// What the decoder is to draw for `images`: patches normalised by their own mean and variance,
+    /// The reconstruction target of `images`: patches normalised by their own mean and variance,
     /// `[N, L, patch²·3]` (MAE, `norm_pix_loss`).
     pub fn target(&self, images: &Tensor) -> Tensor {
         normalise_patches(&patchify(images, self.patch_size))
     }
 }
 
-/// Squared error averaged inside each patch and then over the hidden patches of all images, a scalar.
+/// Reconstruction error of the masked patches: squared error averaged inside each patch, then over the masked patches of
+/// all images; a scalar.
 pub fn reconstruction_loss(prediction: &Tensor, target: &Tensor, mask: &Mask) -> Tensor {
     let error = (prediction.to_kind(Kind::Float) - target).square();
     let error = error.mean_dim(-1, false, Kind::Float); // [N, L]

@@ -50,7 +50,7 @@ impl Cait {
     }
 }
 
-/// Where LayerScale starts in a network of that depth (section 2 of the CaiT paper).
+/// Initial value of LayerScale in a network of that depth (section 2 of the CaiT paper).
 pub(super) fn layer_scale_init(depth: i64) -> f32 {
     match depth {
         ..=18 => 0.1,
@@ -85,7 +85,7 @@ pub(super) struct BlockSizes {
     pub(super) width: i64,
     /// Attention heads.
     pub(super) heads: i64,
-    /// Where LayerScale starts.
+    /// Initial value of LayerScale.
     pub(super) scale: f32,
     /// Kind of the matrix products.
     pub(super) compute: Kind,
@@ -194,7 +194,8 @@ impl HeadProjection {
         Self { weight, bias }
     }
 
-    /// `scale` times `[N, heads, T, T]` to the same shape. As a product with `[heads, T·T]`, which needs no transposed copy.
+    /// `scale` times `[N, heads, T, T]` to the same shape. As a product with `[heads, T·T]`, which needs no transposed
+    /// copy.
     fn forward(&self, x: &Tensor, scale: f64) -> Tensor {
         let (n, heads) = (x.size()[0], x.size()[1]);
         let weight = self.weight.to_kind(x.kind()).expand([n, heads, heads], false);
@@ -203,7 +204,7 @@ impl HeadProjection {
     }
 }
 
-/// A block in which only the class token asks and only the class token changes.
+/// A class-attention block: queries come from the class token alone, and only the class token is updated.
 #[derive(Debug)]
 struct ClassBlock {
     scales: LayerScale,

@@ -18,7 +18,8 @@ pub struct Classifier {
 }
 
 impl Classifier {
-    /// Under timm's names, with learned positions. `head_std` is the standard deviation of the head's start.
+    /// Under timm's names, with learned positions. `head_std` is the standard deviation of the initial weights of the
+    /// head.
     pub fn new(
         scope: &mut Scope<'_>,
         architecture: &Architecture,

@@ -1,9 +1,9 @@
 //! The convolutional stem of Singh et al. (arXiv 2303.01870), under the names of their code: `patch_embed.proj.stem.N`,
 //! N counting convolutions, normalisations and activations alike.
 //!
-//! Its receptive field of 31 pixels is wider than a patch of 16, so in pre-training visible tokens would read hidden
-//! pixels (as they do in the authors' code). Under a mask the hidden pixels are therefore set to 0, and so is the hidden
-//! part of every stage's output: to its neighbours a hidden patch looks like what lies outside of the image.
+//! Its receptive field of 31 pixels is wider than a patch of 16, so in pre-training visible tokens would read masked
+//! pixels (as they do in the authors' code). With a mask, masked pixels are therefore set to 0, and so is the masked
+//! part of the output of every stage: a masked patch looks like zero padding to its neighbours.
 
 use tch::{Kind, Tensor};
 
@@ -24,7 +24,7 @@ pub(super) struct ConvStem {
 }
 
 impl ConvStem {
-    /// Starts as PyTorch starts convolutions: the authors put the stem in after MAE's initialisation has run.
+    /// Initialised as PyTorch initialises convolutions, because the authors insert the stem after MAE's initialisation.
     pub(super) fn new(mut scope: Scope<'_>, architecture: &Architecture, compute: Kind) -> Self {
         let mut scope = scope.child("stem");
         let mut input = 3;
@@ -56,7 +56,7 @@ impl ConvStem {
         self.project.forward(&x)
     }
 
-    /// 0 where a patch of `patch` × `patch` values is hidden.
+    /// Sets masked patches of `patch` × `patch` values to 0.
     fn mask_patches(&self, x: &Tensor, mask: Option<&Mask>, patch: i64) -> Tensor {
         match mask {
             None => x.shallow_clone(),

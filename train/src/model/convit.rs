@@ -1,8 +1,8 @@
 //! ConViT (d'Ascoli et al., arXiv 2103.10697; timm `convit.py`).
 //!
 //! All blocks but the last two have positional attention over the patches; the class token joins before the last two,
-//! which have plain attention. In pre-training each visible patch keeps its true place in the raster. (The authors of
-//! MIMIR number the visible patches as if they were a smaller raster, so that offsets mean nothing.) `qk`, `v` and `qkv`
+//! which have plain attention. In pre-training each visible patch keeps its true position in the grid. (The authors of
+//! MIMIR number the visible patches as if they were a smaller grid, so that offsets are meaningless.) `qk`, `v` and `qkv`
 //! have no bias, as in timm, in pre-training too, so that fine-tuning takes over every tensor.
 
 use tch::{Kind, Tensor};

@@ -58,12 +58,12 @@ pub(super) struct Decoder {
     pred: Linear,
 }
 
-/// Blocks, and what they see of the class token.
+/// The blocks by family, and how they treat the class token.
 #[derive(Debug)]
 enum Blocks {
     /// ViT's: the class token in front, with a position of its own.
     Plain(Vec<Block>),
-    /// ConViT's, all positional: no class token, which has no place in the raster.
+    /// ConViT's, all positional: no class token, which has no position in the grid.
     Positional(Vec<Block<PositionalAttention>>, Offsets),
     /// CaiT's, without class attention: the class token in front, without a position.
     LayerScale(Vec<LayerScaleBlock>),
@@ -119,7 +119,7 @@ impl Decoder {
         x.narrow(1, x.size()[1] - patches, patches) // without the class token
     }
 
-    /// Visible patches `[N, L_keep, D']` to all patches in raster order, mask tokens where nothing was seen.
+    /// Visible patches `[N, L_keep, D']` to all patches in grid order, with mask tokens at masked positions.
     fn unshuffle(&self, visible: &Tensor, mask: &Mask) -> Tensor {
         let (n, seen, width) = (visible.size()[0], visible.size()[1], visible.size()[2]);
         let hidden = mask.ids_restore.size()[1] - seen;
@@ -148,7 +148,7 @@ impl Blocks {
                 Self::Positional((0..depth).map(block).collect(), raster)
             }
             Family::Cait => {
-                // The authors start the decoder's LayerScale where the encoder's starts, however shallow it is.
+                // As in the authors' code, the decoder uses the initial value of the encoder, whatever its own depth.
                 let scale = cait::layer_scale_init(architecture.depth);
                 let sizes = BlockSizes { width, heads, scale, compute };
                 Self::LayerScale(cait::layer_scale_blocks(scope, depth, sizes))

@@ -11,8 +11,8 @@ pub struct DropPath {
 }
 
 impl DropPath {
-    /// Samples which branches are dropped in `depth` blocks of two branches each. Block i drops with probability `rate · i / (depth − 1)`.
-    /// `None` for a rate of 0.
+    /// Samples which branches are dropped in `depth` blocks of two branches each. Block i drops with probability `rate
+    /// · i / (depth − 1)`. `None` for a rate of 0.
     pub fn sample(rng: BatchRng<'_>, depth: i64, rate: f64, device: Device) -> Option<Self> {
         if rate == 0.0 {
             return None;

@@ -1,4 +1,4 @@
-//! Which patches a masked autoencoder sees.
+//! Random masking of patches.
 
 use tch::{Kind, Tensor};
 
@@ -7,16 +7,16 @@ use crate::random::{BatchRng, Purpose};
 /// One random mask for each image of a batch. L patches, of which L_keep stay visible.
 #[derive(Debug)]
 pub struct Mask {
-    /// Raster indices of the visible patches, `[N, L_keep]` int64, in random order.
+    /// Grid indices of the visible patches, `[N, L_keep]` int64, in random order.
     pub ids_keep: Tensor,
-    /// For each patch its place among visible, then hidden ones, `[N, L]` int64.
+    /// For each patch its index among visible, then masked ones, `[N, L]` int64.
     pub ids_restore: Tensor,
-    /// 1 where a patch is hidden, 0 where it is visible, `[N, L]` float32.
+    /// 1 for masked patches, 0 for visible ones, `[N, L]` float32.
     pub masked: Tensor,
 }
 
 impl Mask {
-    /// Hides all but `int(patches · (1 − mask_ratio))` patches, independently for each sample (MAE, `random_masking`).
+    /// Masks all but `int(patches · (1 − mask_ratio))` patches, independently for each sample (MAE, `random_masking`).
     pub fn random(rng: BatchRng<'_>, purpose: Purpose, patches: i64, mask_ratio: f64) -> Self {
         let noise = rng.uniform(purpose, patches as usize);
         Self::from_noise(&Tensor::from_slice(&noise).reshape([-1, patches]), mask_ratio)
@@ -34,7 +34,7 @@ impl Mask {
         Self { ids_keep: ids_shuffle.narrow(1, 0, keep), ids_restore, masked }
     }
 
-    /// Share of the patches that are hidden.
+    /// Share of the patches that are masked.
     pub fn ratio(&self) -> f64 {
         1.0 - self.ids_keep.size()[1] as f64 / self.ids_restore.size()[1] as f64
     }
@@ -54,7 +54,7 @@ impl Mask {
         tokens.gather(1, &self.ids_keep.unsqueeze(-1).expand([-1, -1, d], false), false)
     }
 
-    /// 1 on pixels of visible patches, 0 on hidden ones, `[N, 1, rows·patch, columns·patch]` float32.
+    /// 1 on pixels of visible patches, 0 on masked ones, `[N, 1, rows·patch, columns·patch]` float32.
     pub fn visible_pixels(&self, rows: i64, columns: i64, patch: i64) -> Tensor {
         let visible = (1.0f64 - &self.masked).reshape([-1, 1, rows, 1, columns, 1]);
         visible.expand([-1, 1, rows, patch, columns, patch], false).reshape([

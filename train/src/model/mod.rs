@@ -1,7 +1,7 @@
 //! Networks, under timm's parameter names.
 //!
-//! [`Architecture`] says which, [`build_encoder`] builds its encoder, and [`MaskedAutoencoder`] and [`Classifier`] add decoder
-//! or head. Axis letters: N images, L patches, T tokens, D width, K classes.
+//! [`Architecture`] says which, [`build_encoder`] builds its encoder, and [`MaskedAutoencoder`] and [`Classifier`] add
+//! decoder or head. Axis letters: N images, L patches, T tokens, D width, K classes.
 
 mod architecture;
 mod attention;

@@ -28,9 +28,9 @@ impl PatchEmbed {
         }
     }
 
-    /// Images `[N, 3, H, W]` to tokens in raster order, `[N, L, D]`. With a mask, nothing of a hidden patch reaches the
-    /// token of a visible one. The channels do not lie together in memory; added as the second summand to positions, whose
-    /// channels do, they come to.
+    /// Images `[N, 3, H, W]` to tokens in grid order, `[N, L, D]`. With a mask, nothing of a masked patch reaches the
+    /// token of a visible one. The channels do not lie together in memory; added as the second summand to positions,
+    /// whose channels do, they come to.
     pub(super) fn forward(&self, images: &Tensor, mask: Option<&Mask>) -> Tensor {
         let patches = match self {
             // Sees its own patch only, so a mask changes nothing.

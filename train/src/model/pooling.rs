@@ -1,8 +1,8 @@
-//! What the head of a classifier reads.
+//! Pooling in front of the head of a classifier.
 
 use serde::{Deserialize, Serialize};
 
-/// What the head reads.
+/// Pooling in front of the head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pooling {

@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-/// Positions of a `rows` × `columns` raster, `[1, rows·columns, width]`.
+/// Positions of a `rows` × `columns` grid, `[1, rows·columns, width]`.
 ///
 /// The first half of the width encodes the column, the second the row; inside a half come all sines and then all
 /// cosines, with frequencies 10000^(−i/(width/4)). `width` must be a multiple of 4.

@@ -3,7 +3,7 @@
 //! Each head mixes two attentions: by content, softmax(q·kᵀ / √head_dim), and by position, the softmax of a linear
 //! function of the offset between two patches. Both have rows that sum to 1, so their mix does too, and as attention is
 //! linear in what it gathers, the two may gather on their own: content goes through libtorch's fused kernel, and the
-//! positional weights, which are the same for all images while no patch is hidden, are computed once for the batch.
+//! positional weights, which are the same for all images while no patch is masked, are computed once for the batch.
 
 use tch::{Device, Kind, Tensor};
 
@@ -17,12 +17,12 @@ use crate::parameters::{Init, Scope};
 pub(super) struct Offsets(Tensor);
 
 impl Offsets {
-    /// Of all patches of a raster of `side` × `side`, in order.
+    /// Between all patches of a `side` × `side` grid, in row-major order.
     pub(super) fn full_grid(side: i64, device: Device) -> Self {
         Self::between(&Tensor::arange(side * side, (Kind::Int64, device)).unsqueeze(0), side)
     }
 
-    /// Of the patches with raster indices `ids`, `[M, T]` int64.
+    /// Between the patches with grid indices `ids`, `[M, T]` int64.
     pub(super) fn between(ids: &Tensor, side: i64) -> Self {
         let difference = |place: &Tensor| place.unsqueeze(1) - place.unsqueeze(2); // [M, T (from), T (to)]
         let row = ids.floor_divide_scalar(side);
@@ -45,7 +45,7 @@ pub(super) struct PositionalAttention {
 }
 
 impl PositionalAttention {
-    /// Starts as a convolution: each head looks at a neighbour of its own and passes its values on unchanged.
+    /// Initialised as a convolution: each head attends to one neighbour, with the identity as value projection.
     pub(super) fn new(mut scope: Scope<'_>, width: i64, heads: i64, compute: Kind) -> Self {
         let gate = scope.parameter("gating_param", &[heads], Init::Ones);
         let qk = Linear::without_bias(scope.child("qk"), width, 2 * width, Init::XavierUniform, compute);
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn offsets_point_from_a_patch_to_another() {
-        // Of a raster three wide, patch 5 (row 1, column 2) and patch 6 (row 2, column 0).
+        // Of a grid three wide, patch 5 (row 1, column 2) and patch 6 (row 2, column 0).
         let Offsets(offsets) = Offsets::between(&Tensor::from_slice(&[5i64, 6]).unsqueeze(0), 3);
         assert_eq!(offsets.size(), [3, 1, 2, 2]);
         let from_5_to_6: Vec<f64> = (0..3).map(|i| offsets.double_value(&[i, 0, 0, 1])).collect();

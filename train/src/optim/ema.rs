@@ -1,10 +1,10 @@
-//! A running average of the weights, which is often more robust than the last ones.
+//! Exponential moving average (EMA) of the weights, which is often more robust than the last weights.
 
 use tch::Tensor;
 
 use super::flat::FlatParameters;
 
-/// How slowly the average follows.
+/// The decay of the moving average.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EmaDecay {
     /// Share of the old average that a step keeps, in `[0, 1)`.
@@ -44,7 +44,7 @@ impl ModelEma {
         });
     }
 
-    /// Runs `work` with the average in place of the weights, and puts the very same weights back.
+    /// Runs `work` with the average in place of the weights, then restores the weights bit for bit.
     pub fn with_average<T>(&mut self, flat: &FlatParameters, work: impl FnOnce() -> T) -> T {
         self.swap(flat);
         let result = work();

@@ -13,7 +13,7 @@ use crate::parameters::{Parameter, Parameters};
 /// the kernels of matrix products are chosen by. The values in between are 0 and stay so.
 const ALIGNMENT: i64 = 64;
 
-/// Longest piece on the CPU: long enough for ATen's threads to be worth their waiting for each other, short enough that
+/// Longest chunk on the CPU: long enough to amortise the synchronisation of ATen's threads, short enough that
 /// the operations of a step find value, gradient, moments and scratch (2.6 MB) in the cache.
 const CPU_CHUNK: i64 = 1 << 17;
 
@@ -35,7 +35,7 @@ struct ParameterRange {
     length: i64,
 }
 
-/// A range that one group of parameters fills.
+/// A contiguous range of parameters of one group.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Chunk {
     pub(super) start: i64,
@@ -110,7 +110,7 @@ impl ParameterRange {
     }
 }
 
-/// Places one after the other, the range of each run of equal groups, and the length of all.
+/// The range of each parameter, one after the other, the range of each group, and the total length.
 fn lay_out(grouped: &[(&Parameter, ParameterGroup)]) -> (Vec<ParameterRange>, Vec<Chunk>, i64) {
     let mut ranges_of_parameters = Vec::new();
     let mut ranges: Vec<Chunk> = Vec::new();
@@ -160,7 +160,8 @@ fn bind_views(
             tensor.shallow_clone().set_data(&view);
         }
     });
-    // tch cannot set a gradient, but it can give an existing one other memory: the derivative of nothing makes it exist.
+    // tch cannot assign a gradient, but it can replace the data of an existing one: the backward pass of a zero loss
+    // makes them exist.
     let nothing: Vec<Tensor> = tensors.iter().map(|tensor| (*tensor * 0.0).sum(Kind::Float)).collect();
     Tensor::stack(&nothing, 0).sum(Kind::Float).backward();
     for (tensor, range) in tensors.iter().zip(ranges_of_parameters) {

@@ -1,8 +1,8 @@
-//! Which parameters decay, and how fast each layer learns.
+//! Parameter groups: weight decay and layer-wise learning-rate decay.
 
 use crate::model::Architecture;
 
-/// The rules of a run, from its configuration.
+/// The parameter groups of a run, from its configuration.
 #[derive(Debug)]
 pub struct ParameterGroups {
     /// Weight decay of all parameters that decay, at least 0.
@@ -24,7 +24,7 @@ pub struct LayerDecay {
     pub architecture: Architecture,
 }
 
-/// What the optimiser does with one parameter.
+/// Learning rate and weight decay of one parameter.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ParameterGroup {
     /// Factor on the schedule's learning rate.

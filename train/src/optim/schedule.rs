@@ -1,8 +1,8 @@
-//! Learning rate, and attack strength, over time. Time is a fraction of epochs: step / steps per epoch.
+//! Schedules of learning rate and attack radius. Time is in epochs: step / steps per epoch.
 
 use std::f64::consts::PI;
 
-/// What the learning rate does after the warm-up.
+/// The learning rate after the warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Annealing {

@@ -1,4 +1,4 @@
-//! Optimiser and clipping beside PyTorch (`scripts/reference/optim_fixtures.py`).
+//! Optimizer and clipping compared with PyTorch (`scripts/reference/optim_fixtures.py`).
 
 use serde::Deserialize;
 use tch::{Device, Kind, Tensor};

@@ -27,7 +27,7 @@ pub(super) fn cka_unbiased(kernel_x: &Tensor, kernel_z: &Tensor) -> Result<Estim
 fn direction(kernel: &Tensor) -> Result<(Tensor, f64), SkipReason> {
     let centred = centre_off_diagonal(kernel);
     let norm = centred.norm().double_value(&[]);
-    // Not `<`: a norm that is not a number goes on, to be named as such.
+    // `<=` is false for a NaN, which is reported later as a non-finite estimate.
     if norm <= MIN_RMS * kernel.size()[0] as f64 {
         return Err(SkipReason::ConstantKernel);
     }

@@ -55,16 +55,16 @@ pub struct PenaltyConfig {
     /// λ, above 0. A run without penalty has no table `[penalty]`.
     pub lambda: f64,
     /// Kernel width, above 0. For `nhsic`, `hsic` and `cka_unbiased` a root mean squared difference of coordinates: the
-    /// kernel is exp(−‖a − b‖² / (2σ²d)), d columns. For `renyi` a distance: exp(−‖a − b‖² / σ²). Left out: 5 for `nhsic`
+    /// kernel is exp(−‖a − b‖² / (2σ²d)), d columns. For `renyi` a distance: exp(−‖a − b‖² / σ²). Default: 5 for `nhsic`
     /// and `hsic`, the mean distance of the ten nearest samples for `renyi`, the median distance for `cka_unbiased`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sigma: Option<f64>,
-    /// Ridge of `nhsic` for each sample, above 0; 1e-5 if left out. No other estimator has one.
+    /// Ridge of `nhsic` for each sample, above 0; 1e-5 by default. No other estimator has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epsilon: Option<f64>,
-    /// What of the encoder's output is z.
+    /// Which part of the encoder's output is z.
     pub latent: Latent,
-    /// What of the adversarial image is x.
+    /// Which part of the adversarial image is x.
     pub image: ImagePart,
 }
 
@@ -81,7 +81,7 @@ impl Default for PenaltyConfig {
     }
 }
 
-/// What is wrong with a `[penalty]` table.
+/// An invalid `[penalty]` table.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum PenaltyConfigError {
     /// A number is out of its range.
@@ -95,7 +95,7 @@ pub enum PenaltyConfigError {
         hint: &'static str,
     },
     /// A key has no effect on this estimator.
-    #[error("penalty.{key} has no effect with estimator = \"{estimator}\": leave it out")]
+    #[error("penalty.{key} has no effect with estimator = \"{estimator}\": remove it")]
     NoEffect {
         /// Name of the key.
         key: &'static str,
@@ -107,7 +107,7 @@ pub enum PenaltyConfigError {
 impl PenaltyConfig {
     /// Refuses numbers out of range and keys that the estimator does not read.
     pub fn check(&self) -> Result<(), PenaltyConfigError> {
-        above_zero("lambda", Some(self.lambda), "; without a penalty, leave out the table [penalty]")?;
+        above_zero("lambda", Some(self.lambda), "; to train without a penalty, omit the table [penalty]")?;
         above_zero("sigma", self.sigma, "")?;
         above_zero("epsilon", self.epsilon, "")?;
         if self.epsilon.is_some() && self.estimator != Estimator::Nhsic {
@@ -166,7 +166,7 @@ mod tests {
         for (text, wanted) in [
             (
                 "epsilon = 1e-5\nestimator = 'hsic'",
-                "penalty.epsilon has no effect with estimator = \"hsic\": leave it out",
+                "penalty.epsilon has no effect with estimator = \"hsic\": remove it",
             ),
             (
                 "epsilon = 1e-5\nestimator = 'renyi'",
@@ -175,7 +175,7 @@ mod tests {
             ("epsilon = 1e-5\nestimator = 'cka_unbiased'", "penalty.epsilon has no effect"),
             (
                 "lambda = 0.0",
-                "penalty.lambda = 0: wanted a finite number above 0; without a penalty, leave out",
+                "penalty.lambda = 0: wanted a finite number above 0; to train without a penalty, omit",
             ),
             ("lambda = nan", "penalty.lambda = NaN"),
             ("sigma = -1.0", "penalty.sigma = -1: wanted a finite number above 0"),

@@ -35,8 +35,9 @@ impl CentredRows {
         distances.clamp_min(0.0)
     }
 
-    /// The derivative by the rows `[m, d]`, from the derivative `distance_gradient` `[m, m]` by the squared distances: with P the
-    /// symmetric part of `distance_gradient`, row i is 4·Σ_j P_ij (a_i − a_j), a graph Laplacian of P times the rows.
+    /// The derivative by the rows `[m, d]`, from the derivative `distance_gradient` `[m, m]` by the squared distances:
+    /// with P the symmetric part of `distance_gradient`, row i is 4·Σ_j P_ij (a_i − a_j), a graph Laplacian of P times
+    /// the rows.
     pub(super) fn row_gradient(&self, distance_gradient: &Tensor) -> Tensor {
         let twice = distance_gradient + distance_gradient.tr();
         let laplacian = (twice.sum_dim_intlist(1, false, Kind::Double).diag(0) - twice) * 2.0;
@@ -85,7 +86,8 @@ mod tests {
         let far = Tensor::cat(&[rows.narrow(0, 0, 1) + 1024.0, rows.narrow(0, 1, m - 1)], 0);
         let error = (CentredRows::new(&far).squared_distances() - differences(&far)).abs();
         let others = error.narrow(0, 1, m - 1).narrow(1, 1, m - 1);
-        // The mean lies 1024/32 from the others, so their norms are about 33²·d; from the first row they would be 1024²·d.
+        // The mean lies 1024/32 from the others, so their norms are about 33²·d; from the first row they would be
+        // 1024²·d.
         let bound = f64::from(f32::EPSILON) * (d as f64).sqrt() * 2.0 * 33.0 * 33.0 * d as f64;
         assert!(largest(&others) < bound, "{} {bound}", largest(&others));
     }

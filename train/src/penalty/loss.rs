@@ -16,12 +16,12 @@ pub struct Penalty {
     epsilon: f64,
 }
 
-/// What a batch gave.
+/// The penalty of a batch, or why it has none.
 #[derive(Debug)]
 pub enum PenaltyOutcome<T> {
     /// A number to train on.
     Value(T),
-    /// Nothing: the step goes on without the penalty, as in the authors' code.
+    /// Nothing: the step continues without the penalty, as in the authors' code.
     Skipped(SkipReason),
 }
 
@@ -45,7 +45,7 @@ pub struct PenaltyGradients {
     pub z: Tensor,
 }
 
-/// Tensors that a penalty cannot be taken of.
+/// Tensors whose shapes do not fit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PenaltyError {
     /// The arguments are not two batches of the same number of rows.

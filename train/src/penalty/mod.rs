@@ -7,11 +7,11 @@
 //! | `renyi` | H_α(K) + H_α(L) − H_α(K∘L), α = 1.01, bits | equations 21–23 | mean distance of the ten nearest |
 //! | `cka_unbiased` | unbiased HSIC over its geometric mean with itself | Song et al. 2012, Kornblith et al. 2019 | median distance |
 //!
-//! All four look at a batch of m samples only through two m×m kernel matrices. One path serves them: squared distances of
-//! the rows in the precision of the rows ([`distance`]), kernels in float64 ([`kernel`]), the statistic and its derivative
-//! by one kernel matrix in closed form (a file for each), and the chain rule back to the rows. Nothing is differentiated
-//! through a factorisation, so equal eigenvalues or a poor condition number cannot spoil the gradient. All four are
-//! symmetric in their arguments, which gives the gradient with respect to x by exchanging them.
+//! All four look at a batch of m samples only through two m×m kernel matrices. One path serves them: squared distances
+//! of the rows in the precision of the rows ([`distance`]), kernels in float64 ([`kernel`]), the statistic and its
+//! derivative by one kernel matrix in closed form (a file for each), and the chain rule back to the rows. Nothing is
+//! differentiated through a factorisation, so equal eigenvalues or a poor condition number cannot spoil the gradient.
+//! All four are symmetric in their arguments, which gives the gradient with respect to x by exchanging them.
 //!
 //! What `nhsic` measures is mostly the spread of z: its value for independent features is within a tenth of that for
 //! dependent ones (figures in the tests, `discrimination`). It is the default because the paper's results were obtained

@@ -5,8 +5,8 @@ use tch::{Kind, Tensor};
 use super::estimate::{Estimate, centre, inner};
 use super::skip::SkipReason;
 
-/// tr(R_x R_z) with R = A (A + cI)⁻¹, A = H K H and c = `epsilon`·m, between 0 and m − 1. The authors centre K on one side
-/// only, which gives the same trace.
+/// tr(R_x R_z) with R = A (A + cI)⁻¹, A = H K H and c = `epsilon`·m, between 0 and m − 1. The authors centre K on one
+/// side only, which gives the same trace.
 ///
 /// The derivative by A_z is c (A_z + cI)⁻¹ R_x (A_z + cI)⁻¹. That by K_z is H times this times H, which is the same: all
 /// three factors map the constant vector to a multiple of itself, and R_x maps it to 0.

@@ -25,8 +25,8 @@ struct Entropy {
     gradient: Tensor,
 }
 
-/// H_α(A) = log2 tr(A^α) / (1 − α) of a matrix of trace 1. The derivative α A^(α−1) / ((1 − α) ln 2 tr(A^α)) is a function
-/// of the matrix, so equal eigenvalues do no harm, as they would in a derivative of the eigenvectors.
+/// H_α(A) = log2 tr(A^α) / (1 − α) of a matrix of trace 1. The derivative α A^(α−1) / ((1 − α) ln 2 tr(A^α)) is a
+/// function of the matrix, so equal eigenvalues do no harm, as they would in a derivative of the eigenvectors.
 fn entropy(matrix: &Tensor) -> Result<Entropy, SkipReason> {
     let (values, vectors) = matrix.f_linalg_eigh("L").map_err(|_| SkipReason::Factorisation)?;
     // Rounding makes the smallest ones negative.

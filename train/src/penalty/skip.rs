@@ -1,6 +1,6 @@
-//! Why a batch goes on without the penalty.
+//! Reasons to skip the penalty of a batch.
 
-/// Why a batch gave no penalty.
+/// Why a batch has no penalty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum SkipReason {
     /// The estimator is not defined on so few rows.

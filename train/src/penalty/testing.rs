@@ -1,4 +1,4 @@
-//! What the tests of the estimators share.
+//! Helpers of the tests of the estimators.
 
 use tch::{Kind, Tensor};
 

@@ -1,9 +1,9 @@
-//! Which tensors enter the penalty.
+//! Which tensors the penalty is computed of.
 
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-/// What of the encoder's output is z.
+/// Which part of the encoder's output is z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Latent {
@@ -17,11 +17,11 @@ pub enum Latent {
     MeanPool,
 }
 
-/// What of the adversarial image is x.
+/// Which part of the adversarial image is x.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ImagePart {
-    /// All pixels, those of hidden patches included. The paper's choice.
+    /// All pixels, including those of masked patches. The paper's choice.
     #[default]
     Whole,
     /// The pixels of visible patches, with 0 for the others. Where masks differ between samples, distances see the masks.
@@ -29,7 +29,8 @@ pub enum ImagePart {
 }
 
 impl Latent {
-    /// z `[N, d]` of the encoder's output `[N, 1 + T, D]`, class token first: d is (1 + T)·D, or D for one token or a mean.
+    /// z `[N, d]` of the encoder's output `[N, 1 + T, D]`, class token first: d is (1 + T)·D, or D for one token or a
+    /// mean.
     pub fn rows(self, tokens: &Tensor) -> Tensor {
         match self {
             Self::AllTokens => tokens.flatten(1, -1),
@@ -42,8 +43,8 @@ impl Latent {
 }
 
 impl ImagePart {
-    /// x `[N, C·H·W]` of images `[N, C, H, W]`. `visible` `[N, 1, H, W]` is 1 on pixels of visible patches and 0 on hidden
-    /// ones (`Mask::visible_pixels`).
+    /// x `[N, C·H·W]` of images `[N, C, H, W]`. `visible` `[N, 1, H, W]` is 1 on pixels of visible patches and 0 on
+    /// masked ones (`Mask::visible_pixels`).
     pub fn rows(self, images: &Tensor, visible: &Tensor) -> Tensor {
         match self {
             Self::Whole => images.flatten(1, -1),
@@ -67,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn hidden_pixels_become_zero() {
+    fn masked_pixels_become_zero() {
         let images = Tensor::arange(8, (Kind::Float, tch::Device::Cpu)).reshape([1, 2, 2, 2]) + 1.0;
         let visible = Tensor::from_slice(&[1f32, 0.0, 0.0, 1.0]).reshape([1, 1, 2, 2]);
         assert_eq!(ImagePart::Whole.rows(&images, &visible), images.reshape([1, 8]));

@@ -221,7 +221,8 @@ fn text_style(size: i32, style: FontStyle) -> TextStyle<'static> {
     (FONT, f64::from(canvas(size)) * 1.24, style).into_font().color(&INK)
 }
 
-/// From the least to the greatest of the values that the scale shows, widened where they are equal; some range without any.
+/// From the least to the greatest of the values that the scale shows, widened where they are equal; some range without
+/// any.
 fn range(scale: Scale, values: impl Iterator<Item = f64>) -> Range<f64> {
     let (low, high) = values
         .filter(|value| scale.shows(*value))

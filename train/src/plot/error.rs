@@ -1,4 +1,4 @@
-//! What goes wrong with a plot.
+//! Errors of plots.
 
 use std::io;
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ pub enum PlotError {
         /// What is wrong with it.
         source: serde_json::Error,
     },
-    /// A log has nothing that could be drawn.
+    /// A log has nothing to plot.
     #[error("{}: no line of kind `step` or `epoch` yet", path.display())]
     Empty {
         /// The run folder.

@@ -1,5 +1,5 @@
-//! Reads what a plot needs of `log.jsonl`: one JSON object in a line, told apart by its `kind`. Other kinds and other
-//! fields are left alone.
+//! Reads what a plot needs of `log.jsonl`: one JSON object in a line, with a `kind`. Other kinds and other
+//! fields are ignored.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -45,7 +45,7 @@ enum Line {
 }
 
 impl RunLog {
-    /// Reads the log of a run folder. A last line that a killed run left unfinished is left out.
+    /// Reads the log of a run folder. An unfinished last line of a killed run is ignored.
     pub(super) fn read(folder: &Path) -> Result<Self, PlotError> {
         let path = folder.join(FILE);
         let bytes = match std::fs::read(&path) {

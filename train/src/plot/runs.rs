@@ -18,7 +18,7 @@ const LOG_RATIO: f64 = 30.0;
 /// The curves of one or more runs as one SVG file.
 ///
 /// # Errors
-/// A log that cannot be read or has nothing to draw.
+/// A log that cannot be read or has nothing to plot.
 pub fn draw(runs: &[PathBuf]) -> Result<String, PlotError> {
     figure(runs)?.svg()
 }

@@ -1,4 +1,4 @@
-//! What goes wrong with a run folder.
+//! Errors of run folders.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,22 +15,22 @@ pub enum RunError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// A new run would mix its files with others.
+    /// A new run needs an empty folder.
     #[error(
-        "{} is not empty: give --resume to go on with the run there, or name a folder that does not exist yet",
+        "{} is not empty: use --resume to continue the run in it, or choose a new folder",
         path.display()
     )]
     NotEmpty {
         /// The folder.
         path: PathBuf,
     },
-    /// There is no run to go on with.
-    #[error("{} holds no run (no config.toml there): start it without --resume", path.display())]
+    /// There is no run to resume.
+    #[error("{} contains no run (config.toml is missing): start without --resume", path.display())]
     NothingToResume {
         /// The folder.
         path: PathBuf,
     },
-    /// Another process works in the folder.
+    /// Another process uses the folder.
     #[error("{} is in use by another process", path.display())]
     Locked {
         /// The folder.
@@ -38,7 +38,7 @@ pub enum RunError {
     },
     /// The run was started with another configuration.
     #[error(
-        "{} was started with another configuration; go on with that one, or start a new run in another folder:\n  {}",
+        "{} was started with another configuration; resume with that one, or start a new run in another folder:\n  {}",
         path.display(), differences.join("\n  ")
     )]
     Different {
@@ -47,7 +47,7 @@ pub enum RunError {
         /// One line for each key: its name, the value then and now.
         differences: Vec<String>,
     },
-    /// A configuration is no TOML.
+    /// A configuration is not valid TOML.
     #[error("configuration: {0}")]
     Config(#[from] toml::de::Error),
     /// A line of the log is not one of ours.

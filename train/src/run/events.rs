@@ -55,7 +55,7 @@ struct SessionLog {
     status: i32,
 }
 
-/// An open event file. What was not [flushed](Self::flush) is lost when the process is killed.
+/// An open event file. Events that were not [flushed](Self::flush) are lost if the process is killed.
 #[derive(Debug)]
 pub struct Events {
     path: PathBuf,
@@ -92,7 +92,7 @@ impl Events {
         self.write(step, EventContent::Summary(Summary { value: vec![scalar] }))
     }
 
-    /// Hands everything to the operating system.
+    /// Writes buffered events to the file.
     ///
     /// # Errors
     /// [`RunError::Io`].

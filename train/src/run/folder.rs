@@ -15,7 +15,7 @@ const LOCK: &str = "lock";
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    // Never read: closing it ends the lock, as does the death of the process.
+    // Never read: the lock ends when the file is closed or the process ends.
     _lock: File,
 }
 
@@ -26,7 +26,7 @@ impl RunFolder {
     /// [`RunError::NotEmpty`], [`RunError::Locked`], [`RunError::Io`].
     pub fn create(path: &Path, config: &str) -> Result<Self, RunError> {
         fs::create_dir_all(path).map_err(RunError::io(path))?;
-        // Before the lock, so that nothing is left in a folder that is somebody's; and once we alone can write.
+        // Checked before locking, so that no lock file is left in a foreign folder, and again under the lock.
         expect_empty(path)?;
         let folder = Self { path: path.to_owned(), _lock: lock(path)? };
         expect_empty(path)?;
@@ -131,7 +131,7 @@ mod tests {
         assert!(!run.has_state());
         drop(run);
         let error = RunFolder::create(&path, CONFIG_TEXT).unwrap_err().to_string();
-        assert!(error.contains("is not empty: give --resume"), "{error}");
+        assert!(error.contains("is not empty: use --resume"), "{error}");
 
         let foreign = folder.path().join("foreign");
         fs::create_dir(&foreign).unwrap();

@@ -1,8 +1,8 @@
 //! `log.jsonl`: one JSON object for each event of a run, in the order in which they happened.
 //!
 //! Every line has `kind` and `time` (Unix seconds). Kinds that the trainers write: `start`, `resume`, `step`, `epoch`,
-//! `end`, `error`. A line that belongs to a step has `step`, the number of steps that are done. A number that is not finite
-//! is written as `null`.
+//! `end`, `error`. A line that belongs to a step has `step`, the number of steps that are done. A number that is not
+//! finite is written as `null`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -39,7 +39,7 @@ impl Log {
     /// Appends one line. `fields` is a struct or a map. When this returns, the line survives the death of the process.
     ///
     /// Lines of a step are to be written before a state of that step is saved: then a run that is killed and resumed
-    /// tells each step once.
+    /// logs each step once.
     ///
     /// # Errors
     /// [`RunError::Io`].
@@ -54,7 +54,7 @@ impl Log {
     /// line that was cut off.
     ///
     /// # Errors
-    /// [`RunError::Io`], [`RunError::Log`] for a line in the middle that is no JSON object.
+    /// [`RunError::Io`], [`RunError::Log`] for a line other than the last that is not a JSON object.
     pub fn cut_after(&mut self, step: u64) -> Result<(), RunError> {
         let bytes = fs::read(&self.path).map_err(RunError::io(&self.path))?;
         let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);

@@ -1,11 +1,11 @@
-//! The run folder: what a run writes while it goes, and how it ends and goes on.
+//! The run folder: files of a run, progress, stopping and resuming.
 //!
 //! | file | what | owner |
 //! | --- | --- | --- |
 //! | `config.toml` | the effective configuration | [`RunFolder`] |
 //! | `log.jsonl` | one JSON object for each event | [`Log`] |
 //! | `events.out.tfevents.…` | the same numbers for TensorBoard | [`Events`] |
-//! | `state.safetensors` | everything needed to go on | [`checkpoint::state`](crate::checkpoint::state) |
+//! | `state.safetensors` | everything needed to resume | [`checkpoint::state`](crate::checkpoint::state) |
 //! | `last.safetensors`, `best.safetensors` | weights | [`checkpoint`](crate::checkpoint) |
 //! | `lock` | held while a process works in the folder | [`RunFolder`] |
 

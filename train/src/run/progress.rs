@@ -1,4 +1,4 @@
-//! How far a run is, on standard error: a live bar on a terminal, few plain lines elsewhere.
+//! Progress of a run on standard error: a progress bar on a terminal, a line every 30 seconds otherwise.
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 /// Plain lines are at least this far apart.
 const BETWEEN_LINES: Duration = Duration::from_secs(30);
 
-/// What there is to tell after a step.
+/// Metrics of a step.
 #[derive(Debug, Clone, Copy)]
 pub struct StepMetrics {
     /// Steps that are done.
@@ -49,7 +49,7 @@ impl Progress {
         Self { total, resumed_at: done, began: Instant::now(), output }
     }
 
-    /// Tells of a step, if it is time to.
+    /// Shows the metrics of a step; without a terminal at most every 30 seconds.
     pub fn update(&mut self, metrics: &StepMetrics) {
         let now = Instant::now();
         match &mut self.output {
@@ -91,7 +91,7 @@ fn bar(total: u64) -> ProgressBar {
 }
 
 fn print(line: &str) {
-    // A closed standard error is no reason to stop a run.
+    // A run continues when standard error is closed.
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
@@ -108,7 +108,7 @@ fn status_line(metrics: &StepMetrics, total: u64, resumed_at: u64, elapsed: Dura
     )
 }
 
-/// As long again for each step as those since the start of this process took; nothing before the first.
+/// Estimated from the mean time of the steps since the start of this process; empty before the first.
 fn time_left(done: u64, left: u64, elapsed: Duration) -> String {
     if done == 0 || left == 0 {
         return String::new();

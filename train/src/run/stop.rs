@@ -1,4 +1,4 @@
-//! When a run should stop: asked by a signal, or short of a deadline.
+//! When a run should stop: on a signal, or before a deadline.
 
 use std::cell::Cell;
 use std::fmt;
@@ -7,15 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Exit status of a run that stopped in good order and can be resumed (`EX_TEMPFAIL`: schedulers put such a job back).
+/// Exit code of a run that saved its state and can be resumed (`EX_TEMPFAIL`: schedulers requeue such a job).
 pub const EXIT_STOPPED: u8 = 75;
 
-/// Why a run should stop.
+/// Why a run stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopReason {
     /// SIGTERM, SIGINT (Ctrl-C) or SIGUSR1 (Slurm's warning) came.
     Signal,
-    /// The next step might not end before the deadline.
+    /// The next step may not finish before the deadline.
     TimeLimit,
 }
 
@@ -28,7 +28,7 @@ impl fmt::Display for StopReason {
     }
 }
 
-/// Asked at every step whether to stop.
+/// Checked at every step.
 #[derive(Debug)]
 pub struct StopSignal {
     signalled: Arc<AtomicBool>,
@@ -44,8 +44,9 @@ struct Deadline {
 }
 
 impl StopSignal {
-    /// Watches for signals from now on; a second SIGINT or SIGTERM ends the process at once. With a `time_limit` from now,
-    /// the run stops early enough for the longest time between two questions so far and `reserve`, which is for saving.
+    /// Watches for signals from now on; a second SIGINT or SIGTERM ends the process at once. With a `time_limit` from
+    /// now, the run stops early enough for the longest time between two questions so far and `reserve`, which is for
+    /// saving.
     ///
     /// # Errors
     /// When the system does not let a handler be installed.
@@ -53,7 +54,7 @@ impl StopSignal {
         let signalled = Arc::new(AtomicBool::new(false));
         watch_for(&signalled)?;
         let now = Instant::now();
-        // A limit beyond the reach of the clock is none.
+        // A limit that the clock cannot represent is no limit.
         let at = time_limit.and_then(|limit| now.checked_add(limit));
         Ok(Self { signalled, deadline: at.map(|at| Deadline::new(at, reserve, now)) })
     }
@@ -86,7 +87,7 @@ fn watch_for(signalled: &Arc<AtomicBool>) -> io::Result<()> {
     use signal_hook::flag::{register, register_conditional_shutdown};
 
     for signal in [SIGINT, SIGTERM] {
-        // First the one that looks, then the one that sets: so the first signal only sets.
+        // The handler that checks the flag is registered before the one that sets it, so the first signal only sets it.
         register_conditional_shutdown(signal, i32::from(EXIT_STOPPED), Arc::clone(signalled))?;
         register(signal, Arc::clone(signalled))?;
     }
@@ -125,7 +126,7 @@ mod tests {
         let start = Instant::now();
         let second = |seconds| start + Duration::from_secs(seconds);
         let deadline = Deadline::new(second(100), Duration::from_secs(10), start);
-        // (asked at, near): the longest pause is 40 s, so that 100 − 10 − 40 = 50 is the last moment to go on.
+        // (asked at, near): the longest pause is 40 s, so that 100 − 10 − 40 = 50 is the last moment to continue.
         for (asked, near) in [(1, false), (41, false), (49, false), (50, true), (99, true), (101, true)] {
             assert_eq!(deadline.is_near(second(asked)), near, "{asked}");
         }

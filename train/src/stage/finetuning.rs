@@ -47,7 +47,7 @@ impl Finetuning {
         Self { parameters, model, architecture, config, classes }
     }
 
-    /// What the head reads.
+    /// Pooling in front of the head.
     pub fn pooling(&self) -> Pooling {
         pooling(&self.config, &self.architecture)
     }

@@ -1,4 +1,4 @@
-//! What the log tells of steps: sums and means of them.
+//! Sums and means over the steps between two lines of the log.
 
 use std::time::Instant;
 
@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::penalty::SkipReason;
 
-/// What the parts of one step add up to.
+/// Sums over the micro-batches of a step.
 #[derive(Debug, Default)]
 pub(super) struct StepSums {
     /// Mean loss of the batch.

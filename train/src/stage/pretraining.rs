@@ -94,7 +94,8 @@ impl Task for Pretraining {
         &self.parameters
     }
 
-    /// Eq. 5: the error of drawing the *clean* image from the adversarial one, plus λ · I(x + δ; z).
+    /// Eq. 5: the reconstruction error of the masked patches of the *clean* image from the adversarial one, plus λ ·
+    /// I(x + δ; z).
     fn loss(&self, micro_batch: &MicroBatch<'_>) -> Result<MicroBatchLoss> {
         let mask = self.mask(micro_batch.rng);
         let inputs = self.inputs(micro_batch, &mask);
@@ -104,7 +105,7 @@ impl Task for Pretraining {
         self.add_penalty(reconstruction, &inputs, &latent, &mask)
     }
 
-    /// The loss of drawing clean held-out images, each under its own fixed mask.
+    /// The reconstruction loss of clean held-out images, each under a fixed mask.
     fn evaluate_held_out(&self, held_out: &EvaluationSet) -> Result<HeldOutResult> {
         let (mut sum, mut count) = (0.0, 0);
         for batch in held_out.batches(self.parameters.device()) {
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn adversarial_images_are_encoded_and_clean_ones_drawn() {
+    fn adversarial_images_are_encoded_and_clean_ones_reconstructed() {
         let (task, micro_batch) = (task(Method::AdvMae, ""), micro_batch());
         let mask = task.mask(micro_batch.rng);
         let inputs = task.inputs(&micro_batch, &mask);

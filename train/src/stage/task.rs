@@ -1,4 +1,4 @@
-//! What the loop asks of a stage.
+//! The interface between the training loop and a stage.
 
 use anyhow::Result;
 use serde_json::{Map, Value};
@@ -9,7 +9,7 @@ use crate::parameters::Parameters;
 use crate::penalty::SkipReason;
 use crate::random::BatchRng;
 
-/// A batch, or the part of one that is computed at once, on the device.
+/// The part of a batch that is computed at once (gradient accumulation), on the device.
 #[derive(Debug)]
 pub struct MicroBatch<'a> {
     /// `[N, 3, S, S]` float32 in `[0, 1]`.
@@ -31,12 +31,12 @@ pub struct MicroBatchLoss {
     pub penalty: Option<Result<f64, SkipReason>>,
 }
 
-/// How good a network is on held-out images.
+/// The result of a network on held-out images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeldOutResult {
-    /// Higher is better; chooses the best checkpoint.
+    /// Higher is better; selects the best checkpoint.
     pub metric: f64,
-    /// What the log says.
+    /// Fields of the log.
     pub fields: Map<String, Value>,
 }
 
@@ -48,10 +48,10 @@ pub trait Task {
     /// The loss of one part of a batch.
     ///
     /// # Errors
-    /// What the tensors of the part do not allow.
+    /// Shapes that do not fit the penalty.
     fn loss(&self, micro_batch: &MicroBatch<'_>) -> Result<MicroBatchLoss>;
 
-    /// Looks at held-out images after epoch `epoch` (from 0).
+    /// Evaluates the held-out images after epoch `epoch` (from 0).
     ///
     /// # Errors
     /// An image that cannot be read.
@@ -60,6 +60,6 @@ pub trait Task {
     /// Whether [`evaluate_held_out`](Self::evaluate_held_out) is due after epoch `epoch` (from 0) of `epochs`.
     fn is_evaluation_due(&self, epoch: u64, epochs: u64) -> bool;
 
-    /// What a checkpoint says about itself, beside the configuration.
+    /// Metadata of its checkpoints.
     fn metadata(&self) -> Value;
 }

@@ -1,7 +1,7 @@
 //! The loop: batch, loss, gradient, step, log, checkpoint.
 //!
-//! A run can be stopped at any step and goes on from there as if it had not been: the state holds weights, moments and
-//! the number of the step, and everything random is keyed by what it is for.
+//! A run can be stopped after any step and resumed with identical results: the state holds weights, optimizer state and
+//! the step number, and random numbers are keyed by their use.
 
 use anyhow::{Context, Result, ensure};
 use mimir_data::Batch;
@@ -20,7 +20,7 @@ use crate::run::{Events, Log, Progress, RunFolder, StepMetrics, StopReason, Stop
 use crate::stage::log_window::{LogWindow, StepSums};
 use crate::stage::{MicroBatch, Task};
 
-/// Everything about a run but the network.
+/// The settings and inputs of a run, without the network.
 pub struct Trainer<'a> {
     /// Batches, duration, clipping.
     pub training: &'a TrainingConfig,
@@ -42,7 +42,7 @@ pub struct Trainer<'a> {
     pub config_digest: String,
     /// How exactly a state is written.
     pub state_precision: state::Precision,
-    /// Whether to go on from the folder's state.
+    /// Whether to resume from the state in the folder.
     pub resume: bool,
     /// Signals and the time limit.
     pub stop: &'a StopSignal,
@@ -56,7 +56,7 @@ pub enum RunEnd {
         /// The best held-out result, if any was taken.
         best: Option<Best>,
     },
-    /// Stopped in good order; `--resume` goes on.
+    /// Stopped after the state was saved; `--resume` continues.
     Stopped {
         /// Why.
         reason: StopReason,
@@ -65,7 +65,7 @@ pub enum RunEnd {
     },
 }
 
-/// A loss or gradient that is not a number. The weights of the step before are saved.
+/// A loss or gradient norm that is not finite. The state before that step is saved.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the {what} of step {step} is {value}; the state before it is saved in {}. Try a lower base_learning_rate, \
@@ -120,30 +120,11 @@ impl<'a> Run<'a> {
         let mut average =
             trainer.ema_decay.map(|rate| ModelEma::new(&flat, EmaDecay { rate, warm_up: true }));
         let mut log = trainer.folder.log()?;
-        let mut position = Position {
-            step: 0,
-            epoch: 0,
-            epoch_loss: 0.0,
-            skipped: 0,
-            best: None,
-            seed: trainer.seed,
-            config_digest: trainer.config_digest.clone(),
+        let position = match trainer.resume {
+            true => resumed(task, &trainer, &flat, &mut optimizer, average.as_mut())?,
+            false => start(&trainer),
         };
-        if trainer.resume {
-            let mut training = TrainingState {
-                parameters: task.parameters(),
-                flat: &flat,
-                optimizer: &mut optimizer,
-                average: average.as_mut(),
-            };
-            position = state::load(&trainer.folder.state(), &mut training).context("cannot resume")?;
-            ensure!(
-                position.config_digest == trainer.config_digest,
-                "{} is the state of another experiment than the folder's config.toml",
-                trainer.folder.state().display()
-            );
-        }
-        // Of a run that was killed, also before its first state: what it told of steps that will be told again.
+        // A killed run, even one without a state, may have logged steps that will be computed and logged again.
         log.cut_after(position.step)?;
         if trainer.resume {
             log.write("resume", &json!({ "step": position.step }))?;
@@ -190,7 +171,7 @@ impl<'a> Run<'a> {
         Ok(None)
     }
 
-    /// Images that could not be decoded, where the configuration says to go on without them.
+    /// Logs images that could not be decoded and were skipped.
     fn name_skipped(&mut self, batch: &Batch) -> Result<()> {
         for skipped in &batch.skipped {
             self.position.skipped += 1;
@@ -303,7 +284,7 @@ impl<'a> Run<'a> {
         self.save_state()
     }
 
-    /// Whether the weights of now are the best so far.
+    /// Evaluates the held-out images if it is time to; whether the current weights are the best so far.
     fn select(&mut self, epoch: u64, fields: &mut Map<String, Value>) -> Result<bool> {
         let Some(held_out) = self.trainer.images.held_out() else {
             return Ok(false);
@@ -372,12 +353,43 @@ impl<'a> Run<'a> {
     }
 }
 
-/// A metric that is not a number is never the best: it could not be kept in a state, and nothing would beat it.
+/// The position before the first step.
+fn start(trainer: &Trainer<'_>) -> Position {
+    Position {
+        step: 0,
+        epoch: 0,
+        epoch_loss: 0.0,
+        skipped: 0,
+        best: None,
+        seed: trainer.seed,
+        config_digest: trainer.config_digest.clone(),
+    }
+}
+
+/// Loads the state of the folder into network, optimizer and average; returns its position.
+fn resumed(
+    task: &dyn Task,
+    trainer: &Trainer<'_>,
+    flat: &FlatParameters,
+    optimizer: &mut AdamW,
+    average: Option<&mut ModelEma>,
+) -> Result<Position> {
+    let mut training = TrainingState { parameters: task.parameters(), flat, optimizer, average };
+    let position = state::load(&trainer.folder.state(), &mut training).context("cannot resume")?;
+    ensure!(
+        position.config_digest == trainer.config_digest,
+        "{} is the state of another experiment than the folder's config.toml",
+        trainer.folder.state().display()
+    );
+    Ok(position)
+}
+
+/// A NaN is never the best: JSON cannot store it, and no later metric would compare as better.
 fn is_better(metric: f64, best: Option<Best>) -> bool {
     metric.is_finite() && best.is_none_or(|best| metric > best.metric)
 }
 
-/// With the weights that are evaluated and kept: the running average where there is one.
+/// Runs `act` with the weights that are evaluated and saved: the moving average if there is one.
 fn with_kept_weights<R>(average: &mut Option<ModelEma>, flat: &FlatParameters, act: impl FnOnce() -> R) -> R {
     match average {
         Some(average) => average.with_average(flat, act),

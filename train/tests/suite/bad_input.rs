@@ -1,4 +1,4 @@
-//! What is wrong is named, with the way out.
+//! Errors name the cause and the remedy.
 
 use crate::experiment_folder::{ExperimentFolder, stderr_of};
 

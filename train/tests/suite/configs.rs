@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use mimir_data::DataSource;
 use mimir_train::config::{Experiment, InitialWeights, Method};
 
-/// What a header tells, beside its first line.
+/// Labels of a header, after its first line.
 const LABELS: [&str; 6] = ["Paper:", "Command:", "Data:", "Hardware:", "Time:", "Expected:"];
 
 fn folder() -> PathBuf {
@@ -168,7 +168,7 @@ fn weights_of_another_experiment_fit_this_one() {
     assert!(checked > 0);
 }
 
-/// An ablation tells something where nothing else differs.
+/// An ablation is informative only if nothing else differs.
 #[test]
 fn ablations_differ_from_their_base_in_one_thing() {
     let without_method = |experiment: &Experiment| {

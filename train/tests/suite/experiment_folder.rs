@@ -12,7 +12,7 @@ pub(crate) struct ExperimentFolder {
 }
 
 impl ExperimentFolder {
-    /// With 80 training and 40 test images of CIFAR-10's form, two classes that colour tells apart, and `experiment.toml`.
+    /// With 80 training and 40 test images of CIFAR-10's form, two classes of different colours, and `experiment.toml`.
     pub(crate) fn new() -> Self {
         let experiment = Self { folder: TempDir::new().unwrap() };
         let images = experiment.path("cifar");

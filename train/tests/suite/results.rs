@@ -1,4 +1,4 @@
-//! What can be done with results.
+//! Commands on results.
 
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;

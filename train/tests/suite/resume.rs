@@ -14,7 +14,7 @@ fn assert_same_results(experiment: &ExperimentFolder, one: &str, other: &str) {
     }
 }
 
-/// Starts a stage, waits until its log tells of `steps` steps, and sends the signal.
+/// Starts a stage, waits until its log has `steps` steps, and sends the signal.
 fn interrupt(
     experiment: &ExperimentFolder,
     stage: &str,
@@ -55,7 +55,7 @@ fn sigterm_saves_and_a_resumed_run_ends_with_equal_bytes() {
     assert_same_results(&experiment, "whole/pretrain", "cut/pretrain");
     let steps: Vec<_> =
         experiment.log("cut/pretrain", "step").iter().map(|line| line["step"].clone()).collect();
-    assert_eq!(steps, (1..=160).map(serde_json::Value::from).collect::<Vec<_>>(), "each step is told once");
+    assert_eq!(steps, (1..=160).map(serde_json::Value::from).collect::<Vec<_>>(), "each step is logged once");
     let losses = |run: &str| -> Vec<_> {
         experiment.log(run, "epoch").iter().map(|line| line["train_loss"].clone()).collect()
     };
@@ -133,5 +133,5 @@ fn a_run_that_was_killed_before_its_first_state_starts_again() {
     }
     experiment.stage("pretrain", "cut", &["--resume"]).assert().success();
     assert_same_results(&experiment, "whole/pretrain", "cut/pretrain");
-    assert_eq!(experiment.log("cut/pretrain", "step").len(), 8, "each step is told once");
+    assert_eq!(experiment.log("cut/pretrain", "step").len(), 8, "each step is logged once");
 }

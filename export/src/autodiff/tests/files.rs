@@ -107,7 +107,7 @@ fn distances(name: &str, layout: Layout, kernels: Kernels) -> (f64, f64) {
     let batch = if shape.0[0].fixed().is_some() { 1 } else { reference.labels.len() };
     let dims: Vec<usize> = shape.0.iter().map(|dim| dim.at_batch(batch)).collect();
     let rows = dims.iter().product();
-    let graph = classifier::gradient::gradient_graph(forward, LossHead::CrossEntropy, kernels).unwrap();
+    let graph = classifier::gradient::gradient_graph(forward, Loss::CrossEntropy, kernels).unwrap();
     let (mut loss, mut gradient) = (Vec::new(), Vec::new());
     for (x, labels) in inputs.chunks(rows).zip(reference.labels.chunks(batch)) {
         let [_, batch_loss, batch_gradient] = outputs(&graph, &dims, x, labels);
@@ -199,14 +199,18 @@ fn cosine(forward: &Graph) -> f64 {
     let mut numbers = Numbers::new(2);
     let x = numbers.draw(Domain::Real, x_dims.iter().product());
     let w = numbers.draw(Domain::Real, z_dims.iter().product());
-    let free = differentiate(forward, LossHead::Cotangent, Kernels::Standard).unwrap();
+    let free = differentiate(forward, Loss::Margin, Kernels::Standard).unwrap();
     let mut free = session(&free);
     let gradient = {
-        let outputs = free.run(&[float("images", &x_dims, &x), float("cotangent", &z_dims, &w)]).unwrap();
+        let outputs = free
+            .run(&[float(tensor_names::IMAGES, &x_dims, &x), float(tensor_names::COTANGENT, &z_dims, &w)])
+            .unwrap();
         outputs.into_iter().next_back().unwrap().data
     };
     let mut value = |x: Vec<f32>| {
-        let outputs = free.run(&[float("images", &x_dims, &x), float("cotangent", &z_dims, &w)]).unwrap();
+        let outputs = free
+            .run(&[float(tensor_names::IMAGES, &x_dims, &x), float(tensor_names::COTANGENT, &z_dims, &w)])
+            .unwrap();
         dot(&outputs[0].data, &w)
     };
     let (mut products, mut found_squares, mut wanted_squares) = (0.0, 0.0, 0.0);

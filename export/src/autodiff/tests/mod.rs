@@ -68,17 +68,17 @@ fn linear(scale: f32) -> Graph {
 
 /// Outputs of the cross-entropy gradient graph: logits, loss, gradient.
 fn cross_entropy(forward: &Graph, dims: &[usize], x: &[f32], labels: &[i64]) -> [Vec<f32>; 3] {
-    let gradient = differentiate(forward, LossHead::CrossEntropy, Kernels::Standard).unwrap();
+    let gradient = differentiate(forward, Loss::CrossEntropy, Kernels::Standard).unwrap();
     outputs(&gradient, dims, x, labels)
 }
 
 /// Outputs of a cross-entropy gradient graph.
 fn outputs(gradient: &Graph, dims: &[usize], x: &[f32], labels: &[i64]) -> [Vec<f32>; 3] {
     let label_dims = [labels.len()];
-    let labels = Input { name: "labels", dims: &label_dims, data: Data::I64(labels) };
-    let outputs = session(gradient).run(&[float("images", dims, x), labels]).unwrap();
+    let labels = Input { name: tensor_names::LABELS, dims: &label_dims, data: Data::I64(labels) };
+    let outputs = session(gradient).run(&[float(tensor_names::IMAGES, dims, x), labels]).unwrap();
     let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
-    assert_eq!(names, ["logits", "loss", "images_gradient"]);
+    assert_eq!(names, [tensor_names::LOGITS, tensor_names::LOSS, tensor_names::IMAGES_GRADIENT]);
     let data: Vec<Vec<f32>> = outputs.into_iter().map(|output| output.data).collect();
     data.try_into().unwrap()
 }
@@ -131,11 +131,12 @@ fn cross_entropy_equals_the_cotangent_softmax_minus_one_hot() {
             (0..3).map(|k| (f64::from(row[k]).exp() / total) as f32 - f32::from(u8::from(k == label))),
         );
     }
-    let free = differentiate(&forward, LossHead::Cotangent, Kernels::Standard).unwrap();
-    let outputs =
-        session(&free).run(&[float("images", &dims, &x), float("cotangent", &[2, 3], &cotangent)]).unwrap();
-    assert_eq!(outputs[0].name, "logits");
-    assert_eq!(outputs[1].name, "images_gradient");
+    let free = differentiate(&forward, Loss::Margin, Kernels::Standard).unwrap();
+    let outputs = session(&free)
+        .run(&[float(tensor_names::IMAGES, &dims, &x), float(tensor_names::COTANGENT, &[2, 3], &cotangent)])
+        .unwrap();
+    assert_eq!(outputs[0].name, tensor_names::LOGITS);
+    assert_eq!(outputs[1].name, tensor_names::IMAGES_GRADIENT);
     let distance: f64 = outputs[1].data.iter().zip(&gradient).map(|(a, b)| f64::from(a - b).powi(2)).sum();
     assert!(distance.sqrt() <= 1e-5 * testing::dot(&gradient, &gradient).sqrt());
 }
@@ -172,7 +173,7 @@ fn a_batch_fixed_at_one_works_too() {
         builder.op("Add", &[y, bias])
     })
     .unwrap();
-    let gradient = differentiate(&fixed, LossHead::CrossEntropy, Kernels::Standard).unwrap();
+    let gradient = differentiate(&fixed, Loss::CrossEntropy, Kernels::Standard).unwrap();
     let shapes: Vec<String> =
         gradient.outputs().iter().map(|id| gradient.shape(*id).unwrap().to_string()).collect();
     assert_eq!(shapes, ["[1, 3]", "[1]", "[1, 2, 4, 4]"]);
@@ -181,7 +182,7 @@ fn a_batch_fixed_at_one_works_too() {
 
 #[test]
 fn the_graph_with_the_cross_entropy_head() {
-    insta::assert_snapshot!(differentiate(&linear(1.0), LossHead::CrossEntropy, Kernels::Standard).unwrap(), @r"
+    insta::assert_snapshot!(differentiate(&linear(1.0), Loss::CrossEntropy, Kernels::Standard).unwrap(), @r"
         graph (opset 20)
         input %images: f32[N, 2]
         input %labels: i64[N]
@@ -217,7 +218,7 @@ fn a_missing_rule_names_operators_and_the_way_out() {
     for (index, op_type) in ["Second", "First"].into_iter().enumerate() {
         graph.node_mut(crate::graph::NodeId(index as u32)).op_type = op_type.to_owned();
     }
-    let error = differentiate(&graph, LossHead::Cotangent, Kernels::Standard).unwrap_err();
+    let error = differentiate(&graph, Loss::Margin, Kernels::Standard).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     let text = error.to_string();
     assert!(
@@ -238,7 +239,7 @@ fn a_path_that_is_cut_is_an_error_and_not_a_zero() {
         builder.cast(y, DataType::Float32)
     });
     for (graph, node) in [(rounded, "`f/Round` (Round)"), (cast, "`f/Cast` (Cast)")] {
-        let error = differentiate(&graph.unwrap(), LossHead::Cotangent, Kernels::Standard).unwrap_err();
+        let error = differentiate(&graph.unwrap(), Loss::Margin, Kernels::Standard).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         let start = format!(
             "tensor `logits`: no gradient reaches the images: it is zero almost everywhere after {node};"
@@ -283,7 +284,7 @@ fn graphs_that_are_no_classifiers_are_refused() {
         (images.unwrap(), "tensor `logits`: has shape [N, 3, 4], wanted [N, K]"),
         (two_outputs, "the graph has 2 outputs, wanted one: images in, logits out"),
     ] {
-        let error = differentiate(&graph, LossHead::Cotangent, Kernels::Standard).unwrap_err();
+        let error = differentiate(&graph, Loss::Margin, Kernels::Standard).unwrap_err();
         assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::NotAClassifier, message));
     }
 }
@@ -292,7 +293,7 @@ fn graphs_that_are_no_classifiers_are_refused() {
 fn operator_forms_older_than_the_rules_are_refused() {
     let mut old = linear(1.0);
     old.opset = 17;
-    let error = differentiate(&old, LossHead::Cotangent, Kernels::Standard).unwrap_err();
+    let error = differentiate(&old, Loss::Margin, Kernels::Standard).unwrap_err();
     assert!(error.to_string().contains("lift the graph to opset 18"), "{error}");
 }
 
@@ -304,7 +305,7 @@ fn a_gradient_through_a_second_output_is_refused() {
         let outputs = builder.node("LayerNormalization", inputs, Attributes::default(), 2)?;
         builder.op("Add", &outputs)
     });
-    let error = differentiate(&flat(graph.unwrap()), LossHead::Cotangent, Kernels::Standard).unwrap_err();
+    let error = differentiate(&flat(graph.unwrap()), Loss::Margin, Kernels::Standard).unwrap_err();
     assert!(error.to_string().contains("an output of it other than the first"), "{error}");
 }
 

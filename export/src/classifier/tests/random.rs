@@ -38,16 +38,16 @@ fn session(bytes: &[u8]) -> RawSession {
 
 /// All outputs for one image and, where the graph takes one, a cotangent.
 fn outputs(session: &mut RawSession, image: &[f32], cotangent: Option<&[f32]>) -> Vec<Vec<f32>> {
-    let mut inputs = vec![Input { name: "images", dims: &[1, 3, 4, 2], data: Data::F32(image) }];
+    let mut inputs = vec![Input { name: tensor_names::IMAGES, dims: &[1, 3, 4, 2], data: Data::F32(image) }];
     if let Some(cotangent) = cotangent {
-        inputs.push(Input { name: "cotangent", dims: &[1, CLASSES], data: Data::F32(cotangent) });
+        inputs.push(Input { name: tensor_names::COTANGENT, dims: &[1, CLASSES], data: Data::F32(cotangent) });
     }
     session.run(&inputs).unwrap().into_iter().map(|output| output.data).collect()
 }
 
 /// Logits and gradient of two runs of one session.
 fn two_runs(classifier: &ImageClassifier) -> [Vec<Vec<f32>>; 2] {
-    let mut session = session(&classifier.gradient_onnx(LossHead::Cotangent).unwrap());
+    let mut session = session(&classifier.gradient_onnx(Loss::Margin).unwrap());
     [(); 2].map(|()| outputs(&mut session, &waves(PIXELS), Some(&waves(CLASSES))))
 }
 
@@ -103,7 +103,7 @@ fn a_draw_as_the_only_path_is_an_error_that_names_it() {
         let drawn = push(graph, "Bernoulli", &[probability], "");
         head(graph, drawn)
     });
-    let error = prepared(file).gradient_onnx(LossHead::Cotangent).unwrap_err().to_string();
+    let error = prepared(file).gradient_onnx(Loss::Margin).unwrap_err().to_string();
     assert!(error.contains("no gradient reaches the images"), "{error}");
     assert!(error.contains("`Bernoulli_1` (Bernoulli)"), "{error}");
 }

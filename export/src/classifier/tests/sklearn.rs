@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use mimir_bundle::{ImageShape, OutputKind};
+use mimir_bundle::{ImageShape, Loss, OutputKind, tensor_names};
 use mimir_runtime::session::{Data, Engine, Input, RawSession, SessionOptions};
 use ndarray_npy::{NpzReader, ReadableElement};
 
-use crate::autodiff::LossHead;
 use crate::onnx::{Limits, read_model};
 use crate::{ImageClassifier, InputSpec, Result};
 
@@ -98,9 +97,14 @@ fn outputs(bytes: &[u8], reference: &Reference, with_labels: bool) -> Vec<Vec<f3
     let count = reference.labels.len();
     let dims = [count, 1, 8, 8];
     assert_eq!(reference.images.len(), count * PIXELS);
-    let mut inputs = vec![Input { name: "images", dims: &dims, data: Data::F32(&reference.images) }];
+    let mut inputs =
+        vec![Input { name: tensor_names::IMAGES, dims: &dims, data: Data::F32(&reference.images) }];
     if with_labels {
-        inputs.push(Input { name: "labels", dims: &dims[..1], data: Data::I64(&reference.labels) });
+        inputs.push(Input {
+            name: tensor_names::LABELS,
+            dims: &dims[..1],
+            data: Data::I64(&reference.labels),
+        });
     }
     session.run(&inputs).unwrap().into_iter().map(|output| output.data).collect()
 }
@@ -123,7 +127,7 @@ fn logits_and_gradients_are_those_of_scikit_learn_in_float64() {
             classifier.set_output_kind(OutputKind::Probabilities);
         }
         let forward = outputs(&classifier.forward_onnx().unwrap(), &reference, false).remove(0);
-        let gradient = classifier.gradient_onnx(LossHead::CrossEntropy).unwrap();
+        let gradient = classifier.gradient_onnx(Loss::CrossEntropy).unwrap();
         let gradient = outputs(&gradient, &reference, true).remove(2);
         let errors = [distance(&forward, &reference.logits()), distance(&gradient, &reference.gradient)];
         println!("{name}: logits {:e}, gradient {:e}", errors[0], errors[1]);

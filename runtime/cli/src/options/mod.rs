@@ -3,9 +3,13 @@
 mod attacks;
 
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use mimir_bundle::{AttackSpec, InvalidRadius, Layout, Norm, Normalisation, ThreatModel};
+use mimir_bundle::{InvalidRadius, Layout, Norm, Normalisation, ThreatModel};
+use mimir_certify::{
+    Begin, CertifyOptions, CrossChecking, EngineChoice, EngineOptions, Extent, Gate, ImageSource,
+    ReplayOptions, ReportOptions, StoreCounterexamples,
+};
 use mimir_data::{DataSource, ReadOptions, Split};
 use mimir_runtime::evaluate::Curve;
 use mimir_runtime::report::MinAttackedAccuracy;
@@ -14,71 +18,15 @@ use mimir_runtime::tune::Overrides;
 
 pub(crate) use attacks::attacks;
 
+use crate::args::ReplayArgs;
 use crate::failure::{Blame, Failure, OrBlame, failure};
 use crate::settings::{EngineName, LayoutName, NormName, PrecisionName, Settings, SplitName};
 
 /// Everything that `run` needs to know.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Options {
-    pub(crate) model: PathBuf,
-    pub(crate) images: Images,
-    pub(crate) normalisation: Option<Normalisation>,
-    pub(crate) layout: Option<Layout>,
-    pub(crate) threat_model: ThreatModel,
-    pub(crate) attacks: Vec<AttackSpec>,
-    pub(crate) seed: u64,
-    pub(crate) report: Option<ReportOptions>,
-    pub(crate) gate: Option<Gate>,
-    pub(crate) curve: Curve,
+    pub(crate) certify: CertifyOptions,
     pub(crate) verbosity: Verbosity,
-    pub(crate) engine: EngineOptions,
-}
-
-/// Which images.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Images {
-    pub(crate) source: DataSource,
-    pub(crate) read: ReadOptions,
-}
-
-/// Where the report goes, and what goes with it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ReportOptions {
-    pub(crate) folder: PathBuf,
-    pub(crate) counterexamples: StoreCounterexamples,
-    pub(crate) begin: Begin,
-}
-
-/// What happens to a journal that is in the report folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Begin {
-    /// It is an error.
-    Anew,
-    /// Its run goes on.
-    Resume,
-}
-
-/// A requirement, and when the run may end.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Gate {
-    pub(crate) requirement: MinAttackedAccuracy,
-    pub(crate) extent: Extent,
-}
-
-/// How much is done where a gate is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Extent {
-    /// What its answer needs.
-    UntilDecided,
-    /// Everything.
-    Full,
-}
-
-/// Whether counterexamples are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum StoreCounterexamples {
-    Yes,
-    No,
 }
 
 /// Whether progress is shown.
@@ -88,37 +36,6 @@ pub(crate) enum Verbosity {
     Quiet,
 }
 
-/// How the model is executed; what is absent is measured or found.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct EngineOptions {
-    pub(crate) choice: EngineChoice,
-    pub(crate) device: Device,
-    pub(crate) cross_checking: CrossChecking,
-    pub(crate) library: Option<PathBuf>,
-    pub(crate) overrides: Overrides,
-    pub(crate) precision: Precision,
-}
-
-/// Which engine.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum EngineChoice {
-    /// ONNX Runtime where it is found, else rten.
-    #[default]
-    Found,
-    /// ONNX Runtime and no other.
-    OnnxRuntime,
-    /// rten.
-    Rten,
-}
-
-/// Whether the other engine is shown the counterexamples.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum CrossChecking {
-    Yes,
-    #[default]
-    No,
-}
-
 impl Options {
     /// Gives the settings of a run their meaning.
     ///
@@ -126,7 +43,8 @@ impl Options {
     /// When something required is absent, out of its range, or without effect.
     pub(crate) fn new(model: &Path, settings: Settings) -> Result<Self, Failure> {
         let threat_model = threat_model(&settings)?;
-        Ok(Self {
+        let verbosity = if settings.quiet == Some(true) { Verbosity::Quiet } else { Verbosity::Progress };
+        let certify = CertifyOptions {
             model: model.to_owned(),
             images: images(&settings)?,
             normalisation: normalisation(&settings)?,
@@ -137,17 +55,28 @@ impl Options {
             report: report(&settings)?,
             gate: gate(&settings)?,
             curve: curve(&settings)?,
-            verbosity: if settings.quiet == Some(true) { Verbosity::Quiet } else { Verbosity::Progress },
             engine: engine(settings)?,
-        })
+        };
+        Ok(Self { certify, verbosity })
     }
+}
+
+/// Gives the arguments of a replay their meaning.
+///
+/// # Errors
+/// When the images are named in no way that there is.
+pub(crate) fn replay_options(args: ReplayArgs) -> Result<ReplayOptions, Failure> {
+    let ReplayArgs { report, model, data, engine, device, onnxruntime } = args;
+    let images = data.map(|data| data.parse()).transpose().or_blame(Blame::Usage)?;
+    let (engine, device) = (engine.map(engine_choice), device.0);
+    Ok(ReplayOptions { report, model, images, engine, device, library: onnxruntime })
 }
 
 fn usage(message: impl std::fmt::Display) -> Failure {
     failure(Blame::Usage, message)
 }
 
-fn images(settings: &Settings) -> Result<Images, Failure> {
+fn images(settings: &Settings) -> Result<ImageSource, Failure> {
     let Some(source) = &settings.data else {
         return Err(usage(
             "no images: name them with --data, e.g. --data cifar10:FOLDER or --data npz:FILE, or with the key `data` \
@@ -162,17 +91,12 @@ fn images(settings: &Settings) -> Result<Images, Failure> {
         return Err(usage("--first 0 leaves no images: wanted at least 1"));
     }
     let source: DataSource = source.parse().or_blame(Blame::Usage)?;
-    if split == Split::Train && !has_splits(&source) {
+    if split == Split::Train && !source.has_splits() {
         return Err(usage(format!(
             "--split train has no effect on {source}: name the training images by their path"
         )));
     }
-    Ok(Images { source, read: ReadOptions { split, first: settings.first } })
-}
-
-/// Whether a source has a training and a test part.
-pub(crate) fn has_splits(source: &DataSource) -> bool {
-    source.has_splits()
+    Ok(ImageSource { source, read: ReadOptions { split, first: settings.first } })
 }
 
 fn normalisation(settings: &Settings) -> Result<Option<Normalisation>, Failure> {
@@ -297,7 +221,7 @@ fn engine(settings: Settings) -> Result<EngineOptions, Failure> {
 }
 
 /// The engine of a flag.
-pub(crate) fn engine_choice(name: EngineName) -> EngineChoice {
+fn engine_choice(name: EngineName) -> EngineChoice {
     match name {
         EngineName::Ort => EngineChoice::OnnxRuntime,
         EngineName::Rten => EngineChoice::Rten,
@@ -373,6 +297,8 @@ fn check_cores(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mimir_bundle::AttackSpec;
+
     use crate::settings::DeviceName;
 
     #[test]
@@ -423,7 +349,7 @@ mod tests {
 
     #[test]
     fn the_least_that_a_run_needs() {
-        let options = changed(|_| {}).unwrap();
+        let options = changed(|_| {}).unwrap().certify;
         assert_eq!(options.threat_model, ThreatModel { norm: Norm::Linf, epsilon: 2.0 / 255.0 });
         assert_eq!(options.images.read, ReadOptions { split: Split::Test, first: None });
         assert_eq!((options.report, options.gate, options.normalisation), (None, None, None));
@@ -448,8 +374,8 @@ mod tests {
             settings.quiet = Some(true);
             settings.engine = Some(EngineName::Rten);
             settings.cross_check = Some(true);
-        })
-        .unwrap();
+        });
+        let Options { certify: options, verbosity } = options.unwrap();
         assert_eq!(options.normalisation, Some(Normalisation { mean: vec![0.5], std: vec![0.25] }));
         assert_eq!(options.layout, Some(Layout::Nhwc));
         assert_eq!(options.threat_model, ThreatModel { norm: Norm::L2, epsilon: 8.0 });
@@ -469,7 +395,7 @@ mod tests {
             ..EngineOptions::default()
         };
         assert_eq!(options.engine, engine);
-        assert_eq!((options.report, options.verbosity), (Some(report), Verbosity::Quiet));
+        assert_eq!((options.report, verbosity), (Some(report), Verbosity::Quiet));
     }
 
     #[test]

@@ -9,11 +9,11 @@ use crate::error::DataError;
 use crate::picture::Picture;
 use crate::random::Stream;
 
-/// What is done to every training picture. The default is nothing.
+/// Augmentation of training pictures. The default is none.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Augmentation {
-    /// How a picture becomes a square of the network's size.
+    /// Crop to the square input of the network.
     #[serde(default)]
     pub crop: Crop,
     /// Probability of a horizontal flip; the paper has 0.5.
@@ -27,11 +27,11 @@ pub struct Augmentation {
     pub erasing: Option<Erasing>,
 }
 
-/// How a picture becomes a square of the network's size.
+/// Crop to the square input of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Crop {
-    /// It has that size already.
+    /// None: the picture must have that size.
     #[default]
     None,
     /// `{ kind = "pad_crop", padding = 4 }`

@@ -1,9 +1,9 @@
-//! Cutting and mirroring without arithmetic on pixels.
+//! Cropping and flipping.
 
 use super::resample::Region;
 use crate::picture::Picture;
 
-/// The pixels of a region, which lies in the picture.
+/// The pixels of a region inside of the picture.
 pub(super) fn crop(picture: &Picture, region: Region) -> Picture {
     let channels = picture.channels();
     let mut bytes = Vec::with_capacity(region.width * region.height * channels);
@@ -13,7 +13,7 @@ pub(super) fn crop(picture: &Picture, region: Region) -> Picture {
     Picture::from_rows(region.width, region.height, channels, bytes)
 }
 
-/// Mirrors left and right in place.
+/// Flips horizontally, in place.
 pub(super) fn flip(picture: &mut Picture) {
     let (width, _, channels) = picture.shape();
     for row in picture.bytes_mut().chunks_exact_mut(width * channels) {

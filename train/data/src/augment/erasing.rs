@@ -7,13 +7,13 @@ use crate::error::DataError;
 use crate::picture::Picture;
 use crate::random::Stream;
 
-/// Erases a rectangle of random area, shape and place.
+/// Erases a rectangle of random area, aspect ratio and position.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Erasing {
-    /// Of a picture to be erased at all; revisiting-at has 0.25.
+    /// Probability of erasing; revisiting-at has 0.25.
     pub probability: f64,
-    /// What is there afterwards.
+    /// The new values.
     #[serde(default)]
     pub fill: ErasingFill,
     /// Share of the area, uniform between these: above 0, at most 1.
@@ -24,7 +24,7 @@ pub struct Erasing {
     pub min_aspect: f64,
 }
 
-/// What an erased pixel becomes.
+/// The new values of erased pixels.
 ///
 /// timm draws standard normal noise on pixels that ImageNet's mean and standard deviation have normalised. Pixels are
 /// not normalised here, so the noise gets that mean and deviation; it is rounded and cut to a byte.
@@ -66,7 +66,7 @@ impl Erasing {
         )
     }
 
-    /// Erases in place, or leaves the picture as it is: by chance, or where ten rectangles in a row do not fit.
+    /// Erases in place with the given probability; never if ten random rectangles in a row do not fit.
     pub fn apply(&self, picture: &mut Picture, stream: &mut Stream) {
         /// timm's.
         const TRIES: usize = 10;

@@ -1,4 +1,4 @@
-//! What happens to a picture between the file and the network. One operation a file; all randomness is the caller's
+//! Augmentation: what happens to a picture between file and network. One operation a file; all randomness is the caller's
 //! [`Stream`](crate::random::Stream), and every operation maps bytes to bytes.
 //!
 //! | operation | equal to | checked against |
@@ -9,7 +9,7 @@
 //! | [`RandAugment`] | timm's `rand-m9-mstd0.5-inc1` | timm's bytes for each operation and its arguments |
 //! | [`Erasing`] | timm's `RandomErasing` | its geometry |
 //!
-//! The distributions are those of the originals, the draws are our own.
+//! The distributions are those of the originals; the random numbers are not.
 
 mod augmentation;
 mod crop;

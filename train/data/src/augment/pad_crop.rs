@@ -7,11 +7,11 @@ use crate::error::DataError;
 use crate::picture::Picture;
 use crate::random::Stream;
 
-/// A crop at a uniformly random place of the picture with black pixels around it.
+/// A crop at a uniformly random position of the picture padded with black pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PadCrop {
-    /// Black pixels on every side, at most 1024; the paper's code has 4.
+    /// Padding on every side in pixels, at most 1024; the paper's code has 4.
     pub padding: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Ranges of parameters.
+//! Checks of parameters against their ranges.
 
 use std::fmt::Display;
 
@@ -17,7 +17,7 @@ pub(super) fn interval(name: &'static str, ends: [f64; 2], within: [f64; 2]) -> 
     require(name, fits, &format!("{ends:?}"), &wanted)
 }
 
-/// An error about that parameter, unless it is as wanted.
+/// An error about that parameter unless `fits`.
 pub(super) fn require(
     name: &'static str,
     fits: bool,

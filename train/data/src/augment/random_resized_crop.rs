@@ -35,7 +35,7 @@ impl RandomResizedCrop {
     /// A region, resized to `size x size` pixels. A `size` of 0 is an error.
     ///
     /// # Errors
-    /// Where the region cannot be resized, which no picture and no checked parameter leads to.
+    /// If the region cannot be resized, which does not happen with checked parameters.
     pub fn apply(&self, picture: &Picture, size: usize, stream: &mut Stream) -> Result<Picture, DataError> {
         let (width, height, _) = picture.shape();
         let region = self.region((width, height), stream);

@@ -36,7 +36,7 @@ impl Region {
 
 /// A region of a picture, resized to `width x height`; `None` where it does not fit or a side is 0.
 ///
-/// The pixels around the region play no part, as in `image.crop(region).resize(size, BICUBIC)`.
+/// Pixels outside of the region are not used, as in `image.crop(region).resize(size, BICUBIC)`.
 pub fn resample(picture: &Picture, region: Region, (width, height): (usize, usize)) -> Option<Picture> {
     if !region.fits(picture) || width == 0 || height == 0 {
         return None;

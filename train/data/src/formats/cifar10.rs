@@ -1,5 +1,6 @@
 //! The binary version of CIFAR-10 (Krizhevsky 2009): per image one label byte and 3,072 bytes, the red, green and blue
-//! plane of 32x32 pixels, row by row. [`CifarFormat`] tells it from CIFAR-100, whose records have another label in front.
+//! plane of 32x32 pixels, row by row. [`CifarFormat`] is what differs in CIFAR-100,
+//! whose records have a second label in front.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -30,7 +31,7 @@ const NAMES: [&str; 10] =
     ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 const FORMAT: CifarFormat = CifarFormat { label_bytes: 1, names: &NAMES, max_records: 10_000 };
 
-/// What tells the data sets of this family apart.
+/// What differs between CIFAR-10 and CIFAR-100.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CifarFormat {
     /// Label bytes in front of the pixels; the last one counts.

@@ -1,4 +1,5 @@
-//! NPZ: a zip of the arrays `images` and `labels` (or `image` and `label`, as generated CIFAR-10 images come), as `numpy.savez` and `numpy.savez_compressed` write it.
+//! NPZ: a zip of the arrays `images` and `labels` (or `image` and `label`, as published for generated CIFAR-10 images),
+//! as `numpy.savez` and `numpy.savez_compressed` write it.
 //!
 //! | array | type | shape |
 //! | --- | --- | --- |
@@ -7,9 +8,9 @@
 //!
 //! In four dimensions the channels are the axis of 1 or 3, second or last; where both could be, the file is refused.
 //!
-//! The images are unpacked once and stay in memory in the type of the file: one byte per value of `u8`, four per value of
-//! `f32`. Where that would be more than 2^31 values, and `numpy.savez` wrote them as `u8`, they are read from their places
-//! in the file instead, and their checksum is not verified.
+//! The images are unpacked once and stay in memory in the type of the file: one byte per value of `u8`, four per value
+//! of `f32`. Where that would be more than 2^31 values, and `numpy.savez` wrote them as `u8`, they are read from their
+//! places in the file instead, and their checksum is not verified.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -43,7 +44,7 @@ fn open(path: &Path, first: Option<usize>) -> Result<ImageSet, DataError> {
     open_within(path, first, MAX_VALUES)
 }
 
-/// Holds at most so many values in memory.
+/// Keeps at most `most` values in memory.
 fn open_within(path: &Path, first: Option<usize>, most: usize) -> Result<ImageSet, DataError> {
     let (file, _) = open_file(path)?;
     let archive = |error: ZipError| {
@@ -248,7 +249,7 @@ impl<'a> ArrayReader<'a> {
 
     /// The first little-endian `f32`, all in `[0, 1]`; `row` values make an image.
     fn first_unit_floats(&mut self, wanted: usize, row: usize) -> Result<Vec<f32>, DataError> {
-        /// Values read at once, so that the bytes of all of them are never in memory beside them.
+        /// Values converted at once, so that not all bytes and all values are in memory together.
         const CHUNK: usize = 1 << 14;
         let mut values = Vec::new();
         while values.len() < wanted {

@@ -2,8 +2,8 @@
 //! `val/val_annotations.txt`, whose lines are a file name, a WordNet id and a box, separated by tabs.
 //!
 //! Classes are all WordNet ids of the training folders and of the annotations, sorted by their bytes, so that both
-//! splits number them alike even where some are missing. Training images are in the order of an ImageFolder, those of
-//! the validation set (the test split here) in the order of their annotations.
+//! splits have the same labels even if some classes are missing. Training images are in the order of an ImageFolder,
+//! those of the validation set (the test split here) in the order of their annotations.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -58,7 +58,7 @@ fn annotations(root: &Path) -> Result<Vec<(PathBuf, String)>, DataError> {
     let annotation = |(index, line): (usize, &str)| {
         let mut words = line.split('\t');
         match (words.next(), words.next()) {
-            // A name that leads elsewhere is no file of this set.
+            // A name with a separator would leave the folder of the images.
             (Some(file), Some(class)) if !file.contains(['/', '\\']) && !class.is_empty() => {
                 Ok((images.join(file), class.to_owned()))
             }

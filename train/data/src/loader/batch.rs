@@ -9,7 +9,7 @@ pub struct Batch {
     pub epoch: u64,
     /// In the epoch, counted from 0.
     pub step: usize,
-    /// `[N]`, unique in the training set; [`TrainingSet`] says how.
+    /// `[N]`, unique in the training set; [`TrainingSet`](crate::TrainingSet) says how.
     pub sample_ids: Vec<u64>,
     /// `[N]`, class indices.
     pub labels: Vec<i64>,

@@ -100,7 +100,7 @@ impl fmt::Debug for Batches {
 }
 
 impl Shared {
-    /// The queue holds plain data that no panic leaves half changed.
+    /// A poisoned lock is safe to use: no panic leaves the data of the queue inconsistent.
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -180,7 +180,7 @@ impl Shared {
     }
 }
 
-/// A panic would leave the caller waiting for a batch for ever.
+/// Turns a panic into an error: without it the caller would wait for the batch forever.
 fn unless_panic<T>(work: impl FnOnce() -> Result<T, DataError>) -> Result<T, DataError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
         Err(DataError::format(

@@ -19,7 +19,7 @@ pub(super) struct BatchBuilder {
 }
 
 impl BatchBuilder {
-    /// A row of a batch; what was skipped for it goes to `skipped`.
+    /// A row of a batch; skipped images are added to `skipped`.
     pub(super) fn sample(
         &self,
         (epoch, order): (u64, &EpochOrder),

@@ -15,7 +15,7 @@
 //!     ..LoaderOptions::new(0, 32)
 //! };
 //! let loader = Loader::new(Arc::new(TrainingSet::subset(pictures, &train)?), options)?;
-//! // Resumes in the middle of epoch 3; goes on into the following epochs.
+//! // Resumes in the middle of epoch 3 and continues with the following epochs.
 //! for batch in loader.start(3, 17).take(100) {
 //!     let batch = batch?;
 //!     println!("epoch {} step {}: {} images", batch.epoch, batch.step, batch.labels.len());

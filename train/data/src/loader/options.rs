@@ -16,7 +16,7 @@ pub struct LoaderOptions {
     pub augmentation: Augmentation,
     /// Threads that read, decode and augment, 1 to 1024. No result depends on it.
     pub threads: usize,
-    /// What happens where an image cannot be decoded.
+    /// What to do with an image that cannot be decoded.
     pub broken: BrokenImages,
     /// Batches that may be ready or in work before they are asked for, 1 to 64. No result depends on it.
     pub prefetch: usize,
@@ -49,15 +49,15 @@ impl LoaderOptions {
     }
 }
 
-/// What happens where an image cannot be decoded. A file that is missing, that changed or that the system cannot read
-/// always stops.
+/// What to do with an image that cannot be decoded. A file that is missing, has changed or cannot be read is always an
+/// error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BrokenImages {
     /// The batch is an error that names the file.
     #[default]
     Stop,
-    /// The next image in the order of the epoch takes its place, real for real and generated for generated, under its
-    /// own id; [`Batch::skipped`] names the file. At the end of the order the first one is next.
+    /// The next image in the order of the epoch replaces it, real for real and generated for generated, under its
+    /// own id; [`Batch::skipped`](crate::Batch::skipped) names the file. At the end of the order the first one is next.
     Skip,
 }

@@ -1,4 +1,4 @@
-//! Images that are held in memory: arrays of an archive, where nothing can be read without unpacking what is before it.
+//! Images in memory: arrays of compressed archives, which have no random access.
 
 use super::layout::PixelLayout;
 use crate::dims::ImageDims;

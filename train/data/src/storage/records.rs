@@ -1,4 +1,4 @@
-//! Images as bytes at fixed places of a file that stays open, so that any of them can be read at any time.
+//! Images as bytes at fixed offsets of files that stay open.
 
 use super::layout::PixelLayout;
 use super::shared_file::SharedFile;

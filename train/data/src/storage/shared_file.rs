@@ -1,4 +1,4 @@
-//! A file that several threads read at once, each at its own place.
+//! A file that several threads read at once, each at its own offset.
 
 use std::fs::File;
 use std::io;
@@ -12,7 +12,7 @@ use positional::Shared;
 #[cfg(not(unix))]
 use seeking::Shared;
 
-/// An open file whose content must stay what it was.
+/// An open file whose content must not change.
 #[derive(Debug)]
 pub(crate) struct SharedFile {
     path: PathBuf,
@@ -41,8 +41,8 @@ impl SharedFile {
     }
 
     fn unless_changed(&self, read: io::Result<()>) -> Result<(), DataError> {
-        // Asked afterwards, so that no change before the read goes unseen; asked even if the read failed, because a
-        // truncated file says more than an unexpected end.
+        // Checked after the read, so that every change before it is detected; also after a failed read, because "the file
+        // changed" explains more than an unexpected end.
         let metadata = self.file.get().metadata().map_err(|source| DataError::io(&self.path, source))?;
         if FileStamp::from_metadata(&metadata) != self.stamp {
             return Err(DataError::Changed { path: self.path.clone() });

@@ -121,7 +121,7 @@ fn an_index_that_was_changed_is_refused() {
         (&|index| index["parts"].as_array_mut().unwrap().swap(0, 1), "the whole has digest"),
         (&|index| index["bytes"] = 7.into(), "not 7 bytes together"),
         (&|index| index["parts_version"] = 2.into(), "parts version 2, wanted 1"),
-        (&|index| index["parts"][0]["file"] = "../secret".into(), "`../secret`, wanted the name of a file"),
+        (&|index| index["parts"][0]["file"] = "../secret".into(), "`../secret`, wanted a file name"),
         (&|index| index["extra"] = 1.into(), "unknown field `extra`"),
     ];
     for (change, wanted) in cases {

@@ -1,4 +1,4 @@
-//! The state of a run: what is resumed goes on with the very same numbers.
+//! The state of a run: a resumed run computes identical numbers.
 
 use std::fs;
 use std::path::Path;

@@ -16,8 +16,8 @@ fn build(architecture: &Architecture) -> Box<dyn Encoder> {
     encoder
 }
 
-/// The images with other numbers in all hidden pixels.
-fn with_other_hidden_pixels(images: &Tensor, mask: &Mask, architecture: &Architecture) -> Tensor {
+/// The images with other values in all masked pixels.
+fn with_other_masked_pixels(images: &Tensor, mask: &Mask, architecture: &Architecture) -> Tensor {
     let visible =
         mask.visible_pixels(architecture.grid_size(), architecture.grid_size(), architecture.patch_size);
     let other = values("other pixels", &images.size());
@@ -25,13 +25,13 @@ fn with_other_hidden_pixels(images: &Tensor, mask: &Mask, architecture: &Archite
 }
 
 #[test]
-fn hidden_pixels_do_not_reach_visible_tokens() {
+fn masked_pixels_do_not_reach_visible_tokens() {
     for family in FAMILIES {
-        // Sixteen patches behind the stem too, so that visible ones have hidden neighbours.
+        // Sixteen patches behind the stem too, so that visible ones have masked neighbours.
         let patch_size = small(family).patch_size;
         let architecture = Architecture { image_size: 4 * patch_size, ..small(family) };
         let (encoder, images, mask) = (build(&architecture), images(&architecture), mask(&architecture));
-        let other = with_other_hidden_pixels(&images, &mask, &architecture);
+        let other = with_other_masked_pixels(&images, &mask, &architecture);
         let see = |images: &Tensor, hide: Option<&Mask>| mask.visible(&encoder.embed(images, hide));
         assert_eq!(see(&images, Some(&mask)), see(&other, Some(&mask)), "{family:?}");
         // The stem without its mask would see them; a patch convolution would not.
@@ -49,7 +49,7 @@ fn tokens_lie_in_memory_one_after_the_other() {
 }
 
 #[test]
-fn visible_tokens_send_no_gradient_to_hidden_pixels() {
+fn visible_tokens_send_no_gradient_to_masked_pixels() {
     let architecture = Architecture { image_size: 64, ..small(Family::VitConvStem) };
     let (encoder, mask) = (build(&architecture), mask(&architecture));
     let images = images(&architecture).set_requires_grad(true);
@@ -61,11 +61,12 @@ fn visible_tokens_send_no_gradient_to_hidden_pixels() {
 }
 
 #[test]
-fn to_the_stem_a_hidden_patch_looks_like_the_outside_of_the_image() {
+fn to_the_stem_a_masked_patch_looks_like_padding() {
     let corner = small(Family::VitConvStem);
     let whole = Architecture { image_size: 64, ..corner };
     let images = images(&whole);
-    // The four patches of the lower right corner stay visible; convolutions of stride 2 read across upper and left borders.
+    // The four patches of the lower right corner stay visible; convolutions of stride 2 read across upper and left
+    // borders.
     let noise: Vec<f32> = (0..32).map(|i| if i % 4 >= 2 && i % 16 >= 8 { 0.0 } else { 1.0 }).collect();
     let mask = Mask::from_noise(&Tensor::from_slice(&noise).reshape([2, 16]), 0.75);
     let stem = |architecture: &Architecture| {
@@ -83,7 +84,7 @@ fn to_the_stem_a_hidden_patch_looks_like_the_outside_of_the_image() {
 }
 
 #[test]
-fn a_stem_under_a_mask_that_hides_nothing_is_the_stem() {
+fn a_stem_under_an_empty_mask_is_the_stem() {
     let architecture = small(Family::VitConvStem);
     let (encoder, images) = (build(&architecture), images(&architecture));
     let mask = Mask::from_noise(&values("noise", &[2, architecture.num_patches()]), 0.0);
@@ -115,7 +116,7 @@ fn places_matter_to_convit() {
     let (encoder, images, mask) = (build(&architecture), images(&architecture), mask(&architecture));
     let tokens = mask.visible(&encoder.embed(&images, None));
     let places = encoder.encode(&tokens, Some(&mask.ids_keep), None);
-    // As the authors number them: the four visible patches as the first ones of the raster.
+    // As the authors number them: the four visible patches as the first ones of the grid.
     let first = Tensor::arange(4, (Kind::Int64, Device::Cpu)).expand([2, 4], true);
     let difference = relative_difference(&encoder.encode(&tokens, Some(&first), None), &places);
     assert!(difference > 1e-3, "{difference}");

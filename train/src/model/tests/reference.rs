@@ -9,9 +9,9 @@ use super::{autoencoder, classifier, images, mask, relative_difference, small};
 use crate::model::{Family, Pooling, position, reconstruction_loss};
 use crate::parameters::Parameters;
 
-/// What float32 may differ from the float64 of the fixtures, relative to the largest value: about 40 roundings follow each
-/// other (ten in each of four blocks), each of a sum of about a hundred terms, √100·2⁻²⁴ = 6e-7; as they are independent,
-/// √40·6e-7 = 4e-6 is to be expected.
+/// What float32 may differ from the float64 of the fixtures, relative to the largest value: about 40 roundings follow
+/// each other (ten in each of four blocks), each of a sum of about a hundred terms, √100·2⁻²⁴ = 6e-7; as they are
+/// independent, √40·6e-7 = 4e-6 is to be expected.
 const TOLERANCE: f64 = 1e-5;
 
 #[derive(Deserialize)]

@@ -1,8 +1,8 @@
-//! Turning, shearing and moving: Pillow's `transform(AFFINE)` and `rotate` (`Geometry.c`), byte for byte.
+//! Rotation, shear and translation: Pillow's `transform(AFFINE)` and `rotate` (`Geometry.c`), byte for byte.
 
 use crate::picture::Picture;
 
-/// How a value between pixels is found.
+/// Interpolation between pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Filter {
     Bilinear,
@@ -31,7 +31,7 @@ pub(super) fn transform(picture: &Picture, matrix: [f64; 6], filter: Filter, fil
     picture.with_bytes(bytes)
 }
 
-/// Turns counter-clockwise around the middle; what leaves the picture is lost. Angles are less than a quarter turn.
+/// Rotates counter-clockwise around the centre; what leaves the picture is lost. Angles are less than a quarter turn.
 pub(super) fn rotate(picture: &Picture, degrees: f64, filter: Filter, fill: u8) -> Picture {
     // Pillow reduces an angle to [0, 360), and copies for an angle of nothing.
     let degrees = degrees - (degrees / 360.0).floor() * 360.0;
@@ -93,7 +93,7 @@ impl<'a> SamplingPoint<'a> {
         value(row.clamp(0, self.picture.height() as isize - 1) as usize)
     }
 
-    /// The value so many rows below; `otherwise` where the picture has no such row.
+    /// The value `rows` rows below; `otherwise` outside of the picture.
     fn row_below(&self, rows: isize, otherwise: f64, value: impl Fn(usize) -> f64) -> f64 {
         match usize::try_from(self.row + rows) {
             Ok(row) if row < self.picture.height() => value(row),

@@ -16,7 +16,7 @@ use crate::error::DataError;
 use crate::picture::Picture;
 use crate::random::Stream;
 
-/// A few random operations of random strength.
+/// Random operations of random magnitude.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RandAugment {
@@ -24,11 +24,11 @@ pub struct RandAugment {
     pub magnitude: f64,
     /// Standard deviation of the magnitude, 0 to 100; timm's `mstd`. Magnitudes are cut to 0 to 10.
     pub magnitude_std: f64,
-    /// Operations drawn for each picture, with replacement, 1 to 16; timm's `n`.
+    /// Operations chosen for each picture, with replacement, 1 to 16; timm's `n`.
     pub layers: usize,
-    /// That an operation which was drawn is done; timm's `p`.
+    /// Probability that a chosen operation is applied; timm's `p`.
     pub probability: f64,
-    /// Value of all channels where a turned, sheared or moved picture leaves room.
+    /// Value of the pixels that rotation, shear or translation leave empty.
     pub fill: u8,
 }
 

@@ -9,7 +9,7 @@ const MAX_SHARDS: usize = 100_000;
 
 /// The tar files of a folder, of a pattern, or the one that is named, in order: braces as they are written
 /// (`{0000..0063}` keeps its zeros, `{a,b}` its order), matches of `*` and `?` by the bytes of their names. A pattern
-/// stands in the file name, not in a folder; braces may stand anywhere.
+/// is allowed in the file name only, braces anywhere.
 pub(super) fn shards(path: &Path) -> Result<Vec<PathBuf>, DataError> {
     let found = if path.is_dir() {
         matches(path, "*.tar")?

@@ -9,14 +9,65 @@
 
 use std::io::{BufWriter, Cursor, Seek, Write};
 
-use anyhow::{Context, Result, ensure};
 use mimir_bundle::ImageShape;
 use mimir_runtime::evaluate::{Evaluation, Verdict};
-use mimir_runtime::journal::CounterexampleStore;
+use mimir_runtime::journal::{CounterexampleStore, StoreError};
 use ndarray::{Array1, Array2, Array4};
-use ndarray_npy::NpzReader;
+use ndarray_npy::{NpzReader, ReadNpzError};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
+
+/// Why a file of counterexamples cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CounterexampleError {
+    /// The file.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The archive as it is written.
+    #[error(transparent)]
+    Zip(#[from] zip::result::ZipError),
+    /// The archive as it is read.
+    #[error(transparent)]
+    Npz(#[from] ReadNpzError),
+    /// An array that is missing, or of another type.
+    #[error("array `{name}`")]
+    Array {
+        /// Its name.
+        name: &'static str,
+        /// What is wrong with it.
+        source: ReadNpzError,
+    },
+    /// Images of another shape than the model takes.
+    #[error("array `images` has shape {found:?}, the model takes {wanted:?}")]
+    Shape {
+        /// `[M, C, H, W]` of the file.
+        found: [usize; 4],
+        /// `[M, C, H, W]` of the model.
+        wanted: [usize; 4],
+    },
+    /// Arrays of different lengths.
+    #[error("array `{name}` has {values} values for {images} images")]
+    Length {
+        /// Which array.
+        name: &'static str,
+        /// Its length.
+        values: usize,
+        /// `M`
+        images: usize,
+    },
+    /// A number that this machine cannot count to.
+    #[error("array `{0}` has a number that is too large")]
+    TooLarge(&'static str),
+    /// The pixels of a counterexample, while the run went on.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A counterexample whose pixels are gone: a defect of this library.
+    #[error("the pixels of image {0} were not kept")]
+    NotKept(usize),
+}
+
+type Result<T> = std::result::Result<T, CounterexampleError>;
 
 /// One counterexample, and where its pixels are.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,13 +81,13 @@ pub(crate) struct Found {
 /// The counterexamples of an evaluation, in the order of the images.
 ///
 /// # Errors
-/// When one was found whose pixels were not kept: a defect of this program.
+/// When one was found whose pixels were not kept: a defect of this library.
 pub(crate) fn found(evaluation: &Evaluation) -> Result<Vec<Found>> {
     let mut found = Vec::new();
     for (outcome, slot) in evaluation.outcomes.iter().zip(&evaluation.slots) {
         let Verdict::Broken { prediction, .. } = outcome.verdict else { continue };
         let (image, label) = (outcome.image, outcome.label);
-        let slot = slot.with_context(|| format!("the pixels of image {image} were not kept"))?;
+        let slot = slot.ok_or(CounterexampleError::NotKept(image))?;
         found.push(Found { image, label, prediction, slot });
     }
     Ok(found)
@@ -105,38 +156,49 @@ fn begin_array<W: Write + Seek>(
         .large_file(elements.saturating_mul(BYTES) >= u32::MAX as usize);
     archive.start_file(format!("{name}.npy"), options)?;
     archive.write_all(MAGIC)?;
-    archive.write_all(&u16::try_from(header.len())?.to_le_bytes())?;
+    let length = u16::try_from(header.len()).map_err(std::io::Error::other)?;
+    archive.write_all(&length.to_le_bytes())?;
     archive.write_all(header.as_bytes())?;
     Ok(())
 }
 
 /// Counterexamples in memory, as they were read back.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct CounterexampleSet {
-    /// `[M, C·H·W]`
-    pub(crate) images: Array2<f32>,
-    /// `[M]`
-    pub(crate) indices: Vec<usize>,
-    /// `[M]`
-    pub(crate) labels: Vec<usize>,
-    /// `[M]`
-    pub(crate) predictions: Vec<usize>,
+pub struct CounterexampleSet {
+    /// The perturbed images, `[M, C·H·W]`, in `[0, 1]`.
+    pub images: Array2<f32>,
+    /// Index of each original among the evaluated images, `[M]`.
+    pub indices: Vec<usize>,
+    /// Its class, `[M]`.
+    pub labels: Vec<usize>,
+    /// The class that the model answered for the perturbed image, `[M]`.
+    pub predictions: Vec<usize>,
 }
 
 impl CounterexampleSet {
-    /// Reads the file back. Its digest was checked: what is wrong with it now was wrong when it was written.
-    pub(crate) fn from_npz(bytes: &[u8], image: ImageShape) -> Result<Self> {
+    /// Reads the bytes of a file with images of that shape.
+    ///
+    /// # Errors
+    /// When it is no NPZ archive, lacks an array, or its arrays do not fit each other and `image`.
+    pub fn from_npz(bytes: &[u8], image: ImageShape) -> Result<Self> {
         let mut archive = NpzReader::new(Cursor::new(bytes))?;
-        let images: Array4<f32> = archive.by_name("images").context("array `images`")?;
-        let count = images.dim().0;
-        let found = images.dim();
-        let wanted = (count, image.channels, image.height, image.width);
-        ensure!(found == wanted, "array `images` has shape {found:?}, the model takes {wanted:?}");
-        let images = images.into_shape_with_order((count, image.pixels()))?;
-        let mut integers = |name: &str| -> Result<Vec<usize>> {
-            let array: Array1<u64> = archive.by_name(name).with_context(|| format!("array `{name}`"))?;
-            ensure!(array.len() == count, "array `{name}` has {} values for {count} images", array.len());
-            array.into_iter().map(|value| usize::try_from(value).context("an index too large")).collect()
+        let named = |name| move |source| CounterexampleError::Array { name, source };
+        let images: Array4<f32> = archive.by_name("images").map_err(named("images"))?;
+        let (count, channels, height, width) = images.dim();
+        let found = [count, channels, height, width];
+        let wanted = [count, image.channels, image.height, image.width];
+        if found != wanted {
+            return Err(CounterexampleError::Shape { found, wanted });
+        }
+        let images = Array2::from_shape_vec((count, image.pixels()), images.into_iter().collect())
+            .map_err(|_| CounterexampleError::Shape { found, wanted })?;
+        let mut integers = |name: &'static str| -> Result<Vec<usize>> {
+            let array: Array1<u64> = archive.by_name(name).map_err(named(name))?;
+            if array.len() != count {
+                return Err(CounterexampleError::Length { name, values: array.len(), images: count });
+            }
+            let index = |value| usize::try_from(value).map_err(|_| CounterexampleError::TooLarge(name));
+            array.into_iter().map(index).collect()
         };
         let (indices, labels) = (integers("indices")?, integers("labels")?);
         Ok(Self { images, indices, labels, predictions: integers("predictions")? })
@@ -207,7 +269,7 @@ mod tests {
         let bytes = written(&FOUND);
         let other = ImageShape { channels: 3, ..IMAGE };
         let error = CounterexampleSet::from_npz(&bytes, other).unwrap_err().to_string();
-        assert!(error.contains("shape (2, 1, 1, 2), the model takes (2, 3, 1, 2)"), "{error}");
+        assert!(error.contains("shape [2, 1, 1, 2], the model takes [2, 3, 1, 2]"), "{error}");
         assert!(CounterexampleSet::from_npz(&bytes[..40], IMAGE).is_err());
         let mut archive = NpzWriter::new(Cursor::new(Vec::new()));
         archive.add_array("images", &Array4::<f32>::zeros((2, 1, 1, 2))).unwrap();

@@ -1,22 +1,43 @@
-//! The folder of a report: known to be writable before the work, written so that a crash leaves no half file.
+//! The folder of a report: checked to be writable before the work, and written so that a crash leaves no half file.
+//!
+//! | file | what | when |
+//! | --- | --- | --- |
+//! | `report.json` | [`Report`](mimir_runtime::report::Report) | after every run |
+//! | `certificate.json` | [`Certificate`](mimir_bundle::Certificate) | after a run that was not interrupted |
+//! | `adversarial.npz` | [counterexamples](crate::counterexamples) | with the certificate, where they are asked for |
+//! | `journal.bin`, `counterexamples.bin` | `docs/journal.md` | while a run goes on |
 
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
 use tempfile::{Builder, NamedTempFile};
 
-/// Names of the files in the folder.
-pub(crate) const REPORT: &str = "report.json";
+use crate::error::Source;
+
+/// The report.
+pub const REPORT: &str = "report.json";
 /// The certificate.
-pub(crate) const CERTIFICATE: &str = "certificate.json";
+pub const CERTIFICATE: &str = "certificate.json";
 /// The counterexamples, where they were asked for.
-pub(crate) const ADVERSARIAL: &str = "adversarial.npz";
+pub const ADVERSARIAL: &str = "adversarial.npz";
 /// What is finished, while a run goes on.
-pub(crate) const JOURNAL: &str = "journal.bin";
+pub const JOURNAL: &str = "journal.bin";
 /// Pixels of counterexamples, while a run goes on.
-pub(crate) const STORE: &str = "counterexamples.bin";
+pub const STORE: &str = "counterexamples.bin";
+
+/// Why the folder or a file in it cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FolderError {
+    #[error("report folder {} cannot be written", folder.display())]
+    Unwritable { folder: PathBuf, source: std::io::Error },
+    #[error("report folder {}: {name} is a folder", folder.display())]
+    IsFolder { folder: PathBuf, name: &'static str },
+    #[error("cannot write {}", path.display())]
+    Write { path: PathBuf, source: Source },
+    #[error("cannot remove {}", path.display())]
+    Remove { path: PathBuf, source: std::io::Error },
+}
 
 /// A folder in which a file was written once already.
 #[derive(Debug)]
@@ -29,18 +50,16 @@ impl ReportFolder {
     ///
     /// # Errors
     /// When the folder cannot be made, or a file in it cannot be written.
-    pub(crate) fn create(path: &Path) -> Result<Self> {
-        let unwritable = || format!("report folder {} cannot be written", path.display());
-        std::fs::create_dir_all(path).with_context(unwritable)?;
+    pub(crate) fn create(path: &Path) -> Result<Self, FolderError> {
+        let unwritable = |source| FolderError::Unwritable { folder: path.to_owned(), source };
+        std::fs::create_dir_all(path).map_err(unwritable)?;
         let folder = Self { path: path.to_owned() };
-        let mut probe = folder.temporary().with_context(unwritable)?;
-        probe.write_all(b"probe").with_context(unwritable)?;
+        let mut probe = folder.temporary().map_err(unwritable)?;
+        probe.write_all(b"probe").map_err(unwritable)?;
         for name in [REPORT, CERTIFICATE, ADVERSARIAL, JOURNAL, STORE] {
-            anyhow::ensure!(
-                !path.join(name).is_dir(),
-                "report folder {}: {name} is a folder",
-                path.display()
-            );
+            if path.join(name).is_dir() {
+                return Err(FolderError::IsFolder { folder: path.to_owned(), name });
+            }
         }
         Ok(folder)
     }
@@ -54,21 +73,25 @@ impl ReportFolder {
     ///
     /// # Errors
     /// When the folder is no longer writable, or the disk is full.
-    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        self.write_with(name, |file| Ok(file.write_all(bytes)?))
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), FolderError> {
+        self.write_with(name, |file| file.write_all(bytes))
     }
 
     /// Writes a file as [`ReportFolder::write`] does, from a function that fills it; returns what that returns.
     ///
     /// # Errors
     /// Those of the function too.
-    pub(crate) fn write_with<T>(&self, name: &str, fill: impl FnOnce(&mut File) -> Result<T>) -> Result<T> {
+    pub(crate) fn write_with<T, E: Into<Source>>(
+        &self,
+        name: &str,
+        fill: impl FnOnce(&mut File) -> Result<T, E>,
+    ) -> Result<T, FolderError> {
         let path = self.path_of(name);
-        let failed = || format!("cannot write {}", path.display());
-        let mut file = self.temporary().with_context(failed)?;
-        let filled = fill(file.as_file_mut()).with_context(failed)?;
-        file.as_file().sync_all().with_context(failed)?;
-        file.persist(&path).with_context(failed)?;
+        let failed = |source: Source| FolderError::Write { path: path.clone(), source };
+        let mut file = self.temporary().map_err(|error| failed(error.into()))?;
+        let filled = fill(file.as_file_mut()).map_err(|error| failed(error.into()))?;
+        file.as_file().sync_all().map_err(|error| failed(error.into()))?;
+        file.persist(&path).map_err(|error| failed(error.into()))?;
         Ok(filled)
     }
 
@@ -76,11 +99,11 @@ impl ReportFolder {
     ///
     /// # Errors
     /// When it is there and stays.
-    pub(crate) fn remove(&self, name: &str) -> Result<()> {
+    pub(crate) fn remove(&self, name: &str) -> Result<(), FolderError> {
         let path = self.path_of(name);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("cannot remove {}", path.display()))
+                Err(FolderError::Remove { path, source: error })
             }
             _ => Ok(()),
         }
@@ -99,6 +122,7 @@ impl ReportFolder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::with_causes;
 
     #[test]
     fn files_replace_files_and_nothing_else_stays() {
@@ -109,11 +133,11 @@ mod tests {
         folder.write(REPORT, b"second").unwrap();
         assert_eq!(std::fs::read(path.join(REPORT)).unwrap(), b"second");
         assert_eq!(std::fs::read_dir(&path).unwrap().count(), 1);
-        let failed: Result<()> = folder.write_with(REPORT, |file| {
+        let failed = folder.write_with(REPORT, |file| -> Result<(), Source> {
             file.write_all(b"half")?;
-            anyhow::bail!("no more")
+            Err("no more".into())
         });
-        assert!(format!("{:#}", failed.unwrap_err()).contains("report.json: no more"));
+        assert!(with_causes(&failed.unwrap_err()).contains("report.json: no more"));
         assert_eq!(std::fs::read(path.join(REPORT)).unwrap(), b"second");
         folder.remove(REPORT).unwrap();
         folder.remove(REPORT).unwrap();
@@ -125,10 +149,10 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let file = parent.path().join("file");
         std::fs::write(&file, b"").unwrap();
-        let error = format!("{:#}", ReportFolder::create(&file.join("below")).unwrap_err());
+        let error = with_causes(&ReportFolder::create(&file.join("below")).unwrap_err());
         assert!(error.contains("cannot be written"), "{error}");
         std::fs::create_dir_all(parent.path().join("out").join(REPORT)).unwrap();
-        let error = format!("{:#}", ReportFolder::create(&parent.path().join("out")).unwrap_err());
+        let error = with_causes(&ReportFolder::create(&parent.path().join("out")).unwrap_err());
         assert!(error.contains("report.json is a folder"), "{error}");
     }
 }

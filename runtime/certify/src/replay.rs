@@ -1,4 +1,4 @@
-//! The story of `mimir-certify replay`: the stored counterexamples are checked again from the files alone.
+//! The story of a replay: the stored counterexamples are checked again from the files alone.
 //!
 //! No attack is on this path, and nothing is believed that can be checked: the certificate must be bound to the model
 //! and to the images by their digests, and each counterexample is measured and shown to the original model.
@@ -8,87 +8,88 @@ use std::fmt;
 use std::path::Path;
 
 use mimir_bundle::certificate::Certificate;
-use mimir_bundle::{BatchMode, ThreatModel, digest};
+use mimir_bundle::{ThreatModel, digest};
 use mimir_data::{ReadOptions, Split};
-use mimir_export::onnx::{Limits, read_model};
-use mimir_export::{ImageClassifier, InputSpec};
+use mimir_export::InputSpec;
 use mimir_runtime::evaluate::EvaluationSet;
 use mimir_runtime::model::{Classifier, ModelSource};
 use mimir_runtime::report::Conclusion;
-use mimir_runtime::session::{Engine, EngineKind, OnnxModels, SessionPlan};
+use mimir_runtime::session::{Engine, EngineKind};
 use mimir_runtime::verify::{Counterexample, VerifyError, verify};
 
-use crate::args::ReplayArgs;
 use crate::counterexamples::CounterexampleSet;
-use crate::data::{self, OpenedImages};
-use crate::failure::{Blame, Failure, OrBlame, failure};
-use crate::model;
-use crate::options::{EngineChoice, Images, engine_choice};
+use crate::error::{Error, ErrorKind, OptionName, OrKind, Result, with_causes};
+use crate::images::{OpenedImages, describe};
+use crate::model::{PreparedModel, SettledModel, read_file};
+use crate::options::{EngineChoice, ImageSource, ReplayOptions};
 use crate::report_folder::CERTIFICATE;
 
 /// What a replay found. `Display` is its summary.
 #[derive(Debug)]
-pub(crate) struct Replay {
-    model_digest: String,
-    threat_model: ThreatModel,
-    /// Its name, version and device.
-    engine: String,
+pub struct Replay {
+    /// SHA-256 of the model's file, hexadecimal.
+    pub model_digest: String,
+    /// What the adversary was allowed to do.
+    pub threat_model: ThreatModel,
+    /// What ran the model: name, version and device.
+    pub engine: String,
     /// Counterexamples that the certificate counts.
-    counted: usize,
-    confirmed: usize,
-    refuted: Vec<String>,
+    pub counted: usize,
+    /// Stored counterexamples that hold.
+    pub confirmed: usize,
+    /// Why each other one does not, a sentence each.
+    pub refuted: Vec<String>,
 }
 
 /// Checks the counterexamples of a report again.
 ///
 /// # Errors
 /// When the files cannot be read, or do not belong together. A counterexample that does not hold is no error.
-pub(crate) fn replay(args: &ReplayArgs) -> Result<Replay, Failure> {
-    let certificate = read_certificate(&args.report)?;
-    let counterexamples = read_counterexamples(&args.report, &certificate)?;
-    let engine = engine(args, &certificate)?;
-    let named = named_images(args, &certificate)?;
+pub fn replay(options: &ReplayOptions) -> Result<Replay> {
+    let certificate = read_certificate(&options.report)?;
+    let counterexamples = read_counterexamples(&options.report, &certificate)?;
+    let engine = engine(options, &certificate)?;
+    let named = named_images(options, &certificate)?;
     let images = open_images(&named)?;
-    let classifier = read_classifier(&engine, &args.model, &certificate)?;
-    let set = images.for_model(classifier.manifest())?;
+    let model = model(&engine, &options.model, &certificate)?;
+    let set = images.for_model(model.manifest())?;
     expect_images(&named, &set, &certificate)?;
-    let mut session = session(&engine, &classifier, &certificate)?;
+    let mut session = model.original()?.classifier().or_kind(ErrorKind::Model)?;
     check(session.as_mut(), &set, &counterexamples, &certificate, &engine)
 }
 
 /// The engine that was asked for, or that of the certificate: another may round differently.
-fn engine(args: &ReplayArgs, certificate: &Certificate) -> Result<Engine, Failure> {
+fn engine(options: &ReplayOptions, certificate: &Certificate) -> Result<Engine> {
     let recorded = &certificate.execution.engine;
-    let kind = match args.engine.map(engine_choice) {
+    let kind = match options.engine {
         Some(EngineChoice::Rten) => EngineKind::Rten,
         Some(EngineChoice::OnnxRuntime | EngineChoice::Found) => EngineKind::OnnxRuntime,
         None => EngineKind::named(recorded).ok_or_else(|| {
-            failure(
-                Blame::Data,
-                format!("certificate: there is no engine `{recorded}`; name one with --engine"),
-            )
+            let message = format!("certificate: there is no engine `{recorded}`");
+            Error::new(ErrorKind::Data, message).about(OptionName::ReplayEngine)
         })?,
     };
     let engine = match kind {
-        EngineKind::OnnxRuntime => Engine::load(args.onnxruntime.as_deref()),
+        EngineKind::OnnxRuntime => Engine::load(options.library.as_deref()),
         EngineKind::Rten => Ok(Engine::rten()),
     };
-    engine.and_then(|engine| engine.on(args.device.0)).or_blame(Blame::Internal)
+    engine.and_then(|engine| engine.on(options.device)).or_kind(ErrorKind::Internal)
 }
 
-fn read_certificate(folder: &Path) -> Result<Certificate, Failure> {
+fn read_certificate(folder: &Path) -> Result<Certificate> {
     let path = folder.join(CERTIFICATE);
     let text = std::fs::read_to_string(&path).map_err(|error| data_error(&path, error))?;
     Certificate::from_json(&text).map_err(|error| data_error(&path, error))
 }
 
-fn data_error(path: &Path, what: impl fmt::Display) -> Failure {
-    failure(Blame::Data, format!("{}: {what}", path.display()))
+fn data_error(path: &Path, what: impl fmt::Display) -> Error {
+    Error::new(ErrorKind::Data, format!("{}: {what}", path.display()))
 }
 
-fn read_counterexamples(folder: &Path, certificate: &Certificate) -> Result<CounterexampleSet, Failure> {
+fn read_counterexamples(folder: &Path, certificate: &Certificate) -> Result<CounterexampleSet> {
     let Some(stored) = &certificate.counterexamples else {
-        return Err(data_error(folder, "no counterexamples are stored: run with --save-adversarial"));
+        let error = data_error(folder, "no counterexamples are stored");
+        return Err(error.about(OptionName::Counterexamples));
     };
     // The certificate is a foreign file: it names a file beside itself and no other.
     if Path::new(&stored.file).file_name() != Some(stored.file.as_ref()) {
@@ -99,83 +100,55 @@ fn read_counterexamples(folder: &Path, certificate: &Certificate) -> Result<Coun
     }
     let path = folder.join(&stored.file);
     let bytes = std::fs::read(&path).map_err(|error| data_error(&path, error))?;
-    expect_digest(&path.display(), &digest::digest_bytes(&bytes), &stored.digest, Blame::Data)?;
+    expect_digest(&path.display(), &digest::digest_bytes(&bytes), &stored.digest, ErrorKind::Data)?;
     CounterexampleSet::from_npz(&bytes, certificate.model.image)
-        .map_err(|error| data_error(&path, format!("{error:#}")))
+        .map_err(|error| data_error(&path, with_causes(&error)))
 }
 
 /// The images that the certificate speaks about, where they are now.
-fn named_images(args: &ReplayArgs, certificate: &Certificate) -> Result<Images, Failure> {
+fn named_images(options: &ReplayOptions, certificate: &Certificate) -> Result<ImageSource> {
     let recorded = &certificate.data;
-    let source = args.data.as_ref().unwrap_or(&recorded.source).parse().or_blame(Blame::Usage)?;
+    let source = match &options.images {
+        Some(source) => source.clone(),
+        None => recorded.source.parse().or_kind(ErrorKind::Options)?,
+    };
     let split = match recorded.split.as_deref() {
         None | Some("test") => Split::Test,
         Some("train") => Split::Train,
-        Some(other) => return Err(failure(Blame::Data, format!("certificate: there is no split `{other}`"))),
+        Some(other) => {
+            return Err(Error::new(ErrorKind::Data, format!("certificate: there is no split `{other}`")));
+        }
     };
-    Ok(Images { source, read: ReadOptions { split, first: recorded.first } })
+    Ok(ImageSource { source, read: ReadOptions { split, first: recorded.first } })
 }
 
-fn open_images(images: &Images) -> Result<OpenedImages, Failure> {
-    OpenedImages::open(images).map_err(|failed| {
-        failure(failed.blame, format!("{failed}; say where the original images are with --data"))
-    })
+fn open_images(images: &ImageSource) -> Result<OpenedImages> {
+    OpenedImages::open(images).map_err(|error| error.about(OptionName::ReplayImages))
 }
 
-fn expect_images(images: &Images, set: &EvaluationSet, certificate: &Certificate) -> Result<(), Failure> {
-    let (found, recorded) = (data::record(images, set, certificate.model.image)?, &certificate.data);
-    expect_digest(&"images", &found.images_digest, &recorded.images_digest, Blame::Data)?;
-    expect_digest(&"labels", &found.labels_digest, &recorded.labels_digest, Blame::Data)
+fn expect_images(images: &ImageSource, set: &EvaluationSet, certificate: &Certificate) -> Result<()> {
+    let (found, recorded) = (describe(images, set, certificate.model.image)?, &certificate.data);
+    expect_digest(&"images", &found.images_digest, &recorded.images_digest, ErrorKind::Data)?;
+    expect_digest(&"labels", &found.labels_digest, &recorded.labels_digest, ErrorKind::Data)
 }
 
-fn read_classifier(
-    engine: &Engine,
-    path: &Path,
-    certificate: &Certificate,
-) -> Result<ImageClassifier, Failure> {
+fn model(engine: &Engine, path: &Path, certificate: &Certificate) -> Result<SettledModel> {
     let recorded = &certificate.model;
-    let file = read_model(path, &Limits::default()).or_blame(Blame::Model)?;
-    expect_digest(&path.display(), &file.digest, &recorded.model_digest, Blame::Model)?;
+    let file = read_file(path)?;
+    expect_digest(&path.display(), &file.digest, &recorded.model_digest, ErrorKind::Model)?;
     let spec = InputSpec {
         normalisation: recorded.normalisation.clone(),
         layout: Some(recorded.layout),
         image: Some(recorded.image),
     };
-    let mut classifier = model::classifier(engine, file, &spec).or_blame(Blame::Model)?;
-    if let [first, ..] = classifier.random_operators() {
-        let message =
-            format!("{first} gives another answer each time: one forward pass neither confirms nor refutes");
-        return Err(failure(Blame::Model, message));
-    }
-    if recorded.batch == BatchMode::One {
-        classifier.keep_fixed_batch();
-    }
-    classifier.set_output_kind(recorded.output);
-    if classifier.manifest() != recorded {
-        let message =
-            "the certificate describes this model otherwise than its file does: another version wrote it";
-        return Err(data_error(path, message));
-    }
-    Ok(classifier)
+    PreparedModel::new(engine, file, &spec)?.settle_as_recorded(recorded, &certificate.execution)
 }
 
-fn session(
-    engine: &Engine,
-    classifier: &ImageClassifier,
-    certificate: &Certificate,
-) -> Result<Box<dyn Classifier>, Failure> {
-    // The same batch as in the evaluation: an engine rounds differently in batches of another size.
-    let plan = SessionPlan { batch: certificate.execution.batch, workers: 1, threads: 1 };
-    let original = classifier.original_onnx().or_blame(Blame::Model)?;
-    let models = OnnxModels::new(engine, classifier.manifest(), original, plan).or_blame(Blame::Model)?;
-    models.classifier().or_blame(Blame::Model)
-}
-
-fn expect_digest(what: &dyn fmt::Display, found: &str, wanted: &str, blame: Blame) -> Result<(), Failure> {
+fn expect_digest(what: &dyn fmt::Display, found: &str, wanted: &str, kind: ErrorKind) -> Result<()> {
     if found == wanted {
         return Ok(());
     }
-    Err(failure(blame, format!("{what}: SHA-256 is {found}, the certificate speaks about {wanted}")))
+    Err(Error::new(kind, format!("{what}: SHA-256 is {found}, the certificate speaks about {wanted}")))
 }
 
 fn check(
@@ -184,7 +157,7 @@ fn check(
     stored: &CounterexampleSet,
     certificate: &Certificate,
     engine: &Engine,
-) -> Result<Replay, Failure> {
+) -> Result<Replay> {
     let rows = stored.indices.iter().zip(stored.images.rows());
     let counterexamples: Vec<Counterexample> = rows
         .map(|(&image, row)| Counterexample { image, pixels: row.to_slice().unwrap_or_default() })
@@ -212,10 +185,12 @@ fn refutation(
     set: &EvaluationSet,
     counterexample: &Counterexample,
     threat_model: &ThreatModel,
-) -> Result<Option<String>, Failure> {
+) -> Result<Option<String>> {
     match verify(classifier, set, &[*counterexample], threat_model) {
         Ok(()) => Ok(None),
-        Err(error @ (VerifyError::Model(_) | VerifyError::Radius(_))) => Err(error).or_blame(Blame::Internal),
+        Err(error @ (VerifyError::Model(_) | VerifyError::Radius(_))) => {
+            Err(error).or_kind(ErrorKind::Internal)
+        }
         Err(error) => Ok(Some(error.to_string())),
     }
 }
@@ -229,7 +204,7 @@ fn repeated(indices: &[usize]) -> Vec<String> {
 
 impl Replay {
     /// Whether every broken image that the certificate counts was confirmed, and nothing else is in the file.
-    pub(crate) fn conclusion(&self) -> Conclusion {
+    pub fn conclusion(&self) -> Conclusion {
         if self.refuted.is_empty() && self.confirmed == self.counted {
             Conclusion::Holds
         } else {

@@ -1,4 +1,4 @@
-//! What a run keeps on disk while it goes on: the journal and the counterexamples.
+//! The state of a run on disk: what identifies it, the journal of what is finished, and the counterexamples.
 
 use std::path::PathBuf;
 
@@ -7,16 +7,15 @@ use mimir_bundle::certificate::EvaluationData;
 use mimir_runtime::Archive;
 use mimir_runtime::evaluate::{Curve, Plan};
 use mimir_runtime::journal::{CounterexampleStore, Header, Journal, JournalError, StoreError, slots_in_use};
-
 use mimir_runtime::session::Engine;
 use serde::Serialize;
 
-use crate::failure::{Blame, Failure, OrBlame};
-use crate::options::{Begin, CrossChecking, Options, ReportOptions, StoreCounterexamples};
+use crate::error::{Error, ErrorKind, OrKind, Result};
+use crate::options::{Begin, CertifyOptions, CrossChecking, ReportOptions, StoreCounterexamples};
 use crate::report_folder::{JOURNAL, ReportFolder, STORE};
 
 /// What a run keeps while it goes on, and where.
-pub(crate) struct Kept {
+pub(crate) struct RunState {
     pub(crate) archive: Archive,
     /// A journal that had no records when the run began, and its length then.
     empty: Option<(PathBuf, u64)>,
@@ -25,14 +24,14 @@ pub(crate) struct Kept {
 /// Everything that decides the result of a run, by name, in the order in which differences are reported.
 ///
 /// # Errors
-/// When a value cannot be written as JSON: a defect of this program.
-pub(crate) fn header(
+/// When a value cannot be written as JSON: a defect of this library.
+pub(crate) fn identity(
     manifest: &Manifest,
     data: &EvaluationData,
     plan: &Plan,
-    options: &Options,
+    options: &CertifyOptions,
     engine: &Engine,
-) -> Result<Header, Failure> {
+) -> Result<Header> {
     Ok(Header::new()
         .with("model_digest", manifest.model_digest.as_str())
         .with("images_digest", data.images_digest.as_str())
@@ -53,18 +52,18 @@ pub(crate) fn header(
         .with("tool", env!("CARGO_PKG_VERSION")))
 }
 
-fn json(value: &impl Serialize) -> Result<serde_json::Value, Failure> {
-    serde_json::to_value(value).or_blame(Blame::Internal)
+fn json(value: &impl Serialize) -> Result<serde_json::Value> {
+    serde_json::to_value(value).or_kind(ErrorKind::Internal)
 }
 
 /// A curve starts its searches at them, and a cross-check shows them to the other engine.
-fn keeps_counterexamples(options: &Options) -> bool {
+fn keeps_counterexamples(options: &CertifyOptions) -> bool {
     let stored = |report: &ReportOptions| report.counterexamples == StoreCounterexamples::Yes;
     let cross_checked = options.engine.cross_checking == CrossChecking::Yes;
     options.curve == Curve::Yes || cross_checked || options.report.as_ref().is_some_and(stored)
 }
 
-impl Kept {
+impl RunState {
     /// The journal and the store of a run: in its report folder, where it has one. `pixels` is `C·H·W`.
     ///
     /// # Errors
@@ -72,16 +71,16 @@ impl Kept {
     /// written.
     pub(crate) fn open(
         folder: Option<&ReportFolder>,
-        options: &Options,
+        options: &CertifyOptions,
         header: &Header,
         pixels: usize,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self> {
         match (folder, &options.report) {
             (Some(folder), Some(report)) => {
                 Self::in_folder(folder, report.begin, keeps_counterexamples(options), header, pixels)
             }
             _ if keeps_counterexamples(options) => {
-                let store = CounterexampleStore::anonymous(pixels).map_err(of_store)?;
+                let store = CounterexampleStore::anonymous(pixels).map_err(from_store)?;
                 Ok(Self { archive: Archive::none().with_counterexamples(store), empty: None })
             }
             _ => Ok(Self { archive: Archive::none(), empty: None }),
@@ -94,7 +93,7 @@ impl Kept {
         with_store: bool,
         header: &Header,
         pixels: usize,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self> {
         let path = folder.path_of(JOURNAL);
         let begun = match begin {
             Begin::Anew => Journal::create(&path, header).map(|journal| (journal, Vec::new())),
@@ -105,13 +104,13 @@ impl Kept {
                 resumed => resumed,
             },
         };
-        let (journal, finished) = begun.map_err(of_journal)?;
+        let (journal, finished) = begun.map_err(from_journal)?;
         let length = path.metadata().map_or(0, |file| file.len());
         let store = with_store
             .then(|| CounterexampleStore::resume(&folder.path_of(STORE), pixels, slots_in_use(&finished)));
         let empty = finished.is_empty().then_some((path, length));
         let archive = Archive::none().with_journal(journal, finished);
-        let archive = match store.transpose().map_err(of_store)? {
+        let archive = match store.transpose().map_err(from_store)? {
             Some(store) => archive.with_counterexamples(store),
             None => archive,
         };
@@ -130,18 +129,18 @@ impl Kept {
     }
 }
 
-fn of_journal(error: JournalError) -> Failure {
-    let blame = match error {
-        JournalError::Write { .. } => Blame::Storage,
-        _ => Blame::Usage,
+fn from_journal(error: JournalError) -> Error {
+    let kind = match error {
+        JournalError::Write { .. } => ErrorKind::Storage,
+        _ => ErrorKind::Options,
     };
-    Failure::new(blame, error)
+    Error::new(kind, error)
 }
 
-fn of_store(error: StoreError) -> Failure {
-    let blame = match error {
-        StoreError::Write { .. } | StoreError::Read { .. } => Blame::Storage,
-        _ => Blame::Usage,
+fn from_store(error: StoreError) -> Error {
+    let kind = match error {
+        StoreError::Write { .. } | StoreError::Read { .. } => ErrorKind::Storage,
+        _ => ErrorKind::Options,
     };
-    Failure::new(blame, error)
+    Error::new(kind, error)
 }

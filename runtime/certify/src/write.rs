@@ -3,18 +3,21 @@
 
 use std::io::Seek;
 
-use anyhow::{Context, Result};
 use mimir_bundle::certificate::Counterexamples;
 use mimir_bundle::{ImageShape, digest};
 use mimir_runtime::Archive;
 use mimir_runtime::evaluate::{Ending, Evaluation};
-use mimir_runtime::report::{Findings, Report, RunDescription};
+use mimir_runtime::report::RunDescription;
 use serde::Serialize;
 
+use crate::certify::Certified;
 use crate::counterexamples::{found, write_npz};
-use crate::failure::{Blame, Failure, OrBlame};
-use crate::options::{Options, StoreCounterexamples};
+use crate::error::{ErrorKind, OptionName, OrKind, Result, Source};
+use crate::options::{CertifyOptions, StoreCounterexamples};
 use crate::report_folder::{ADVERSARIAL, CERTIFICATE, JOURNAL, REPORT, ReportFolder, STORE};
+
+/// What was written, or why it could not be.
+type Written<T> = std::result::Result<T, Source>;
 
 /// Writes what an evaluation found. An interrupted one has a report and no certificate, and its journal stays.
 ///
@@ -22,56 +25,56 @@ use crate::report_folder::{ADVERSARIAL, CERTIFICATE, JOURNAL, REPORT, ReportFold
 /// When something cannot be written. The journal then stays too.
 pub(crate) fn write(
     folder: &ReportFolder,
-    options: &Options,
+    options: &CertifyOptions,
     description: RunDescription,
     evaluation: &Evaluation,
     archive: &Archive,
-) -> Result<Report, Failure> {
+) -> Result<Certified> {
     let written = match evaluation.ending {
         Ending::Interrupted => write_partial(folder, &description, evaluation),
         Ending::Complete | Ending::GateDecided => {
             write_all(folder, options, description, evaluation, archive)
         }
     };
-    let way_out = "what was finished is kept: mend that, and run again with --resume";
-    written.context(way_out).or_blame(Blame::Storage)
+    written
+        .or_kind(ErrorKind::Storage)
+        .map_err(|error| error.context("what was finished is kept").about(OptionName::Begin))
 }
 
 fn write_partial(
     folder: &ReportFolder,
     description: &RunDescription,
     evaluation: &Evaluation,
-) -> Result<Report> {
+) -> Written<Certified> {
     // Those of an earlier run do not belong to this report.
     folder.remove(CERTIFICATE)?;
     folder.remove(ADVERSARIAL)?;
-    let report = Findings::new(description, evaluation).report();
-    folder.write(REPORT, &json(&report)?)?;
-    Ok(report)
+    let certified = Certified::new(description, evaluation);
+    folder.write(REPORT, &json(&certified.report)?)?;
+    Ok(certified)
 }
 
 fn write_all(
     folder: &ReportFolder,
-    options: &Options,
+    options: &CertifyOptions,
     mut description: RunDescription,
     evaluation: &Evaluation,
     archive: &Archive,
-) -> Result<Report> {
+) -> Written<Certified> {
     folder.remove(CERTIFICATE)?;
     folder.remove(ADVERSARIAL)?;
     if options.report.as_ref().is_some_and(|report| report.counterexamples == StoreCounterexamples::Yes) {
         description.counterexamples = Some(store(folder, evaluation, archive, description.manifest.image)?);
     }
-    let findings = Findings::new(&description, evaluation);
-    let report = findings.report();
-    folder.write(REPORT, &json(&report)?)?;
-    if let Some(certificate) = findings.certificate() {
-        folder.write(CERTIFICATE, &json(&certificate)?)?;
+    let certified = Certified::new(&description, evaluation);
+    folder.write(REPORT, &json(&certified.report)?)?;
+    if let Some(certificate) = &certified.certificate {
+        folder.write(CERTIFICATE, &json(certificate)?)?;
     }
     // The journal first: it names what is in the store.
     folder.remove(JOURNAL)?;
     folder.remove(STORE)?;
-    Ok(report)
+    Ok(certified)
 }
 
 fn store(
@@ -79,10 +82,10 @@ fn store(
     evaluation: &Evaluation,
     archive: &Archive,
     image: ImageShape,
-) -> Result<Counterexamples> {
-    let store = archive.counterexamples().context("counterexamples were not kept")?;
+) -> Written<Counterexamples> {
+    let store = archive.counterexamples().ok_or("counterexamples were not kept")?;
     let found = found(evaluation)?;
-    let digest = folder.write_with(ADVERSARIAL, |file| {
+    let digest = folder.write_with(ADVERSARIAL, |file| -> Written<String> {
         write_npz(&mut *file, &found, store, image)?;
         file.rewind()?;
         Ok(digest::digest_reader(file)?)
@@ -90,7 +93,7 @@ fn store(
     Ok(Counterexamples { file: ADVERSARIAL.into(), digest })
 }
 
-fn json(value: &impl Serialize) -> Result<Vec<u8>> {
+fn json(value: &impl Serialize) -> Written<Vec<u8>> {
     let mut text = serde_json::to_vec_pretty(value)?;
     text.push(b'\n');
     Ok(text)

@@ -3,27 +3,27 @@
 use mimir_runtime::report::Warning;
 use mimir_runtime::session::{Device, Engine, EngineError, EngineKind};
 
-use crate::failure::{Blame, Failure, OrBlame, failure};
+use crate::error::{Error, ErrorKind, OptionName, OrKind, Result};
 use crate::options::{CrossChecking, EngineChoice, EngineOptions};
 
 /// The engines of a run.
 #[derive(Debug)]
-pub(crate) struct Engines {
+pub struct Engines {
     /// It runs the attacks, and its verdicts count.
-    pub(crate) deciding: Engine,
+    pub deciding: Engine,
     /// It is shown the counterexamples, where that was asked for.
-    pub(crate) other: Option<Engine>,
+    pub other: Option<Engine>,
     /// That nobody chose the engine, and it is not ONNX Runtime.
-    pub(crate) warning: Option<Warning>,
+    pub warning: Option<Warning>,
 }
 
 impl Engines {
     /// Finds and starts what the options ask for.
     ///
     /// # Errors
-    /// When an engine or a device that is asked for is not there.
-    pub(crate) fn load(options: &EngineOptions) -> Result<Self, Failure> {
-        let (deciding, reason) = deciding(options).or_blame(Blame::Internal)?;
+    /// [`ErrorKind::Internal`] when an engine or a device that is asked for is not there.
+    pub fn load(options: &EngineOptions) -> Result<Self> {
+        let (deciding, reason) = deciding(options).or_kind(ErrorKind::Internal)?;
         let other = match options.cross_checking {
             CrossChecking::No => None,
             CrossChecking::Yes => Some(other(&deciding, options)?),
@@ -34,7 +34,7 @@ impl Engines {
 }
 
 /// The engine that decides, and why it is not ONNX Runtime where nobody chose it.
-fn deciding(options: &EngineOptions) -> Result<(Engine, Option<EngineError>), EngineError> {
+fn deciding(options: &EngineOptions) -> std::result::Result<(Engine, Option<EngineError>), EngineError> {
     let library = options.library.as_deref();
     let (engine, reason) = match options.choice {
         // Only ONNX Runtime knows other devices.
@@ -45,11 +45,12 @@ fn deciding(options: &EngineOptions) -> Result<(Engine, Option<EngineError>), En
     Ok((engine.on(options.device)?, reason))
 }
 
-fn other(deciding: &Engine, options: &EngineOptions) -> Result<Engine, Failure> {
+fn other(deciding: &Engine, options: &EngineOptions) -> Result<Engine> {
     match deciding.kind() {
         EngineKind::OnnxRuntime => Ok(Engine::rten()),
         EngineKind::Rten => Engine::load(options.library.as_deref()).map_err(|error| {
-            failure(Blame::Internal, format!("--cross-check: there is no other engine than rten: {error}"))
+            let message = format!("there is no other engine than rten: {error}");
+            Error::new(ErrorKind::Internal, message).about(OptionName::CrossChecking)
         }),
     }
 }

@@ -2,12 +2,12 @@
 
 use mimir_runtime::session::{Data, Input, RawSession};
 
-use super::LossHead;
 use crate::autodiff::testing::{Domain, Numbers, batched, dot, float, function, session};
 use crate::autodiff::{Kernels, differentiate};
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Graph, Shape};
 use crate::vit::{VitConfig, vit};
+use mimir_bundle::{Loss, LossInput, tensor_names};
 
 /// Classes of the tables.
 const CLASSES: usize = 5;
@@ -38,66 +38,66 @@ fn logits_are_images(classes: usize) -> Graph {
     function(batched(&[classes]), |builder, x| builder.op("Identity", &[x])).unwrap()
 }
 
-/// Logits, loss and gradient of a head, for images of those dimensions.
+/// Logits, loss and gradient of a loss, for images of those dimensions.
 fn outputs(
     session: &mut RawSession,
-    head: LossHead,
+    loss: Loss,
     (dims, images): (&[usize], &[f32]),
     labels: &[i64],
     targets: &[i64],
 ) -> [Vec<f32>; 3] {
     let count = [labels.len()];
     let classes = |name, values| Input { name, dims: &count, data: Data::I64(values) };
-    let mut inputs = vec![float("images", dims, images), classes("labels", labels)];
-    if head == LossHead::TargetedDlr {
-        inputs.push(classes("targets", targets));
+    let mut inputs = vec![float(tensor_names::IMAGES, dims, images), classes(tensor_names::LABELS, labels)];
+    if loss.inputs().contains(&LossInput::Targets) {
+        inputs.push(classes(tensor_names::TARGETS, targets));
     }
     let outputs = session.run(&inputs).unwrap();
     let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
-    assert_eq!(names, ["logits", "loss", "images_gradient"]);
+    assert_eq!(names, [tensor_names::LOGITS, tensor_names::LOSS, tensor_names::IMAGES_GRADIENT]);
     assert_eq!(outputs[1].dims, count);
     let data: Vec<Vec<f32>> = outputs.into_iter().map(|output| output.data).collect();
     data.try_into().unwrap()
 }
 
 /// Loss and cotangent of each case, its logits times `scale`.
-fn at_logits(head: LossHead, cases: &[Case], scale: f32) -> Vec<(f32, Vec<f32>)> {
-    let mut session = session(&differentiate(&logits_are_images(CLASSES), head, Kernels::Standard).unwrap());
+fn at_logits(loss: Loss, cases: &[Case], scale: f32) -> Vec<(f32, Vec<f32>)> {
+    let mut session = session(&differentiate(&logits_are_images(CLASSES), loss, Kernels::Standard).unwrap());
     let images: Vec<f32> = cases.iter().flat_map(|case| case.0).map(|logit| scale * logit).collect();
     let labels: Vec<i64> = cases.iter().map(|case| case.1).collect();
     let targets: Vec<i64> = cases.iter().map(|case| case.2).collect();
     let dims = [cases.len(), CLASSES];
-    let [_, loss, cotangent] = outputs(&mut session, head, (&dims, &images), &labels, &targets);
-    loss.into_iter().zip(cotangent.chunks(CLASSES).map(<[f32]>::to_vec)).collect()
+    let [_, value, cotangent] = outputs(&mut session, loss, (&dims, &images), &labels, &targets);
+    value.into_iter().zip(cotangent.chunks(CLASSES).map(<[f32]>::to_vec)).collect()
 }
 
 /// The definition, by sorting.
-fn wanted_loss(head: LossHead, logits: &[f64], label: i64, target: i64) -> f64 {
+fn wanted_loss(loss: Loss, logits: &[f64], label: i64, target: i64) -> f64 {
     let mut order: Vec<usize> = (0..logits.len()).collect();
     order.sort_by(|a, b| logits[*b].total_cmp(&logits[*a]));
     let ranked = |rank: usize| logits[order[rank - 1]];
     let label = label as usize;
-    match head {
-        LossHead::Dlr => {
+    match loss {
+        Loss::Dlr => {
             let other = if order[0] == label { ranked(2) } else { ranked(1) };
             -(logits[label] - other) / (ranked(1) - ranked(3) + 1e-12)
         }
-        LossHead::TargetedDlr => {
+        Loss::TargetedDlr => {
             let difference = logits[label] - logits[target as usize];
             -difference / (ranked(1) - 0.5 * (ranked(3) + ranked(4)) + 1e-12)
         }
-        LossHead::Cotangent | LossHead::CrossEntropy => unreachable!("not a ratio"),
+        Loss::Margin | Loss::CrossEntropy => unreachable!("not a ratio"),
     }
 }
 
 /// Central differences of the definition.
-fn wanted_cotangent(head: LossHead, logits: &[f64], label: i64, target: i64) -> Vec<f64> {
+fn wanted_cotangent(loss: Loss, logits: &[f64], label: i64, target: i64) -> Vec<f64> {
     let largest = logits.iter().fold(0.0_f64, |largest, logit| largest.max(logit.abs()));
     let step = 1e-5 * largest;
     let moved = |class: usize, step: f64| {
         let mut logits = logits.to_vec();
         logits[class] += step;
-        wanted_loss(head, &logits, label, target)
+        wanted_loss(loss, &logits, label, target)
     };
     (0..logits.len()).map(|class| (moved(class, step) - moved(class, -step)) / (2.0 * step)).collect()
 }
@@ -112,13 +112,13 @@ fn assert_near(case: &str, found: &[f32], wanted: &[f64], size: f64) {
 
 #[test]
 fn ratios_and_their_cotangents_match_the_definition_at_every_scale() {
-    for head in [LossHead::Dlr, LossHead::TargetedDlr] {
+    for loss in [Loss::Dlr, Loss::TargetedDlr] {
         for scale in [1.0_f32, 1e6, 1e-6] {
-            for ((loss, cotangent), case) in at_logits(head, &CASES, scale).into_iter().zip(CASES) {
+            for ((value, cotangent), case) in at_logits(loss, &CASES, scale).into_iter().zip(CASES) {
                 let logits: Vec<f64> = case.0.iter().map(|logit| f64::from(scale * logit)).collect();
-                let name = format!("{head:?} of {case:?} times {scale}");
-                assert_near(&name, &[loss], &[wanted_loss(head, &logits, case.1, case.2)], 0.0);
-                let wanted = wanted_cotangent(head, &logits, case.1, case.2);
+                let name = format!("{loss:?} of {case:?} times {scale}");
+                assert_near(&name, &[value], &[wanted_loss(loss, &logits, case.1, case.2)], 0.0);
+                let wanted = wanted_cotangent(loss, &logits, case.1, case.2);
                 assert_near(&name, &cotangent, &wanted, 0.1 / f64::from(scale));
             }
         }
@@ -127,12 +127,12 @@ fn ratios_and_their_cotangents_match_the_definition_at_every_scale() {
 
 #[test]
 fn the_direction_does_not_depend_on_the_scale_of_the_logits() {
-    for head in [LossHead::Dlr, LossHead::TargetedDlr] {
-        let plain = at_logits(head, SLOPED, 1.0);
+    for loss in [Loss::Dlr, Loss::TargetedDlr] {
+        let plain = at_logits(loss, SLOPED, 1.0);
         for scale in [1e6, 1e-6] {
-            for ((_, wanted), (_, found)) in plain.iter().zip(at_logits(head, SLOPED, scale)) {
+            for ((_, wanted), (_, found)) in plain.iter().zip(at_logits(loss, SLOPED, scale)) {
                 let cosine = dot(wanted, &found) / (dot(wanted, wanted) * dot(&found, &found)).sqrt();
-                assert!((cosine - 1.0).abs() < TOLERANCE, "{head:?}, scale {scale}: {wanted:?}, {found:?}");
+                assert!((cosine - 1.0).abs() < TOLERANCE, "{loss:?}, scale {scale}: {wanted:?}, {found:?}");
             }
         }
     }
@@ -157,10 +157,10 @@ fn ties_give_the_cotangent_of_one_order_of_the_ranks() {
         (0.0, [third, -third, 0.0, 0.0, 0.0]),
         (-0.8, [-0.08, 0.0, 0.24, -0.16, 0.0]),
     ];
-    for (head, wanted) in [(LossHead::Dlr, dlr), (LossHead::TargetedDlr, targeted)] {
-        for ((loss, cotangent), (wanted_loss, wanted)) in at_logits(head, &cases, 1.0).iter().zip(wanted) {
-            assert!((loss - wanted_loss).abs() <= 1e-6, "{head:?}: {loss}, wanted {wanted_loss}");
-            assert_near(&format!("{head:?}"), cotangent, &wanted, 0.0);
+    for (loss, wanted) in [(Loss::Dlr, dlr), (Loss::TargetedDlr, targeted)] {
+        for ((value, cotangent), (wanted_loss, wanted)) in at_logits(loss, &cases, 1.0).iter().zip(wanted) {
+            assert!((value - wanted_loss).abs() <= 1e-6, "{loss:?}: {value}, wanted {wanted_loss}");
+            assert_near(&format!("{loss:?}"), cotangent, &wanted, 0.0);
         }
     }
 }
@@ -168,14 +168,14 @@ fn ties_give_the_cotangent_of_one_order_of_the_ranks() {
 #[test]
 fn equal_logits_and_a_target_that_is_the_label_stay_finite() {
     let equal = ([1.0; CLASSES], 2, 0);
-    for head in [LossHead::Dlr, LossHead::TargetedDlr] {
-        let (loss, cotangent) = &at_logits(head, &[equal], 1.0)[0];
-        assert_eq!(*loss, 0.0);
-        assert_near(&format!("{head:?}"), cotangent, &[1e12, 0.0, -1e12, 0.0, 0.0], 0.0);
+    for loss in [Loss::Dlr, Loss::TargetedDlr] {
+        let (value, cotangent) = &at_logits(loss, &[equal], 1.0)[0];
+        assert_eq!(*value, 0.0);
+        assert_near(&format!("{loss:?}"), cotangent, &[1e12, 0.0, -1e12, 0.0, 0.0], 0.0);
     }
     let itself = (CASES[0].0, 3, 3);
-    let (loss, cotangent) = &at_logits(LossHead::TargetedDlr, &[itself], 1.0)[0];
-    assert_eq!((*loss, cotangent.as_slice()), (0.0, &[0.0; CLASSES][..]));
+    let (value, cotangent) = &at_logits(Loss::TargetedDlr, &[itself], 1.0)[0];
+    assert_eq!((*value, cotangent.as_slice()), (0.0, &[0.0; CLASSES][..]));
 }
 
 #[test]
@@ -193,58 +193,61 @@ fn the_gradient_is_that_of_the_cotangent_head_fed_with_the_definition() {
     let network = vit(network, 11).unwrap();
     let images = Numbers::new(4).draw(Domain::Real, 3 * 72);
     let (dims, labels, targets) = ([3, 2, 6, 6], [2, 0, 4], [1, 3, 0]);
-    let mut free = session(&differentiate(&network, LossHead::Cotangent, Kernels::Standard).unwrap());
-    for head in [LossHead::Dlr, LossHead::TargetedDlr] {
-        let mut fused = session(&differentiate(&network, head, Kernels::Standard).unwrap());
-        let [logits, _, gradient] = outputs(&mut fused, head, (&dims, &images), &labels, &targets);
+    let mut free = session(&differentiate(&network, Loss::Margin, Kernels::Standard).unwrap());
+    for loss in [Loss::Dlr, Loss::TargetedDlr] {
+        let mut fused = session(&differentiate(&network, loss, Kernels::Standard).unwrap());
+        let [logits, _, gradient] = outputs(&mut fused, loss, (&dims, &images), &labels, &targets);
         let cotangent: Vec<f32> = logits
             .chunks(CLASSES)
             .zip(labels.iter().zip(&targets))
             .flat_map(|(row, (label, target))| {
                 let row: Vec<f64> = row.iter().map(|logit| f64::from(*logit)).collect();
-                wanted_cotangent(head, &row, *label, *target)
+                wanted_cotangent(loss, &row, *label, *target)
             })
             .map(|value| value as f32)
             .collect();
-        let inputs = [float("images", &dims, &images), float("cotangent", &[3, CLASSES], &cotangent)];
+        let inputs = [
+            float(tensor_names::IMAGES, &dims, &images),
+            float(tensor_names::COTANGENT, &[3, CLASSES], &cotangent),
+        ];
         let wanted: Vec<f64> =
             free.run(&inputs).unwrap()[1].data.iter().map(|value| f64::from(*value)).collect();
-        assert_near(&format!("{head:?}"), &gradient, &wanted, 0.0);
+        assert_near(&format!("{loss:?}"), &gradient, &wanted, 0.0);
     }
 }
 
 #[test]
 fn too_few_classes_are_an_error_that_names_the_margin() {
     let refused =
-        |classes, head| differentiate(&logits_are_images(classes), head, Kernels::Standard).unwrap_err();
+        |classes, loss| differentiate(&logits_are_images(classes), loss, Kernels::Standard).unwrap_err();
     let check = |error: Error, start: &str| {
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.to_string().starts_with(start), "{error}");
-        assert!(error.to_string().contains("use the margin in its place (the Cotangent head)"), "{error}");
+        assert!(error.to_string().contains("use the loss Margin in its place"), "{error}");
     };
-    let dlr = "tensor `logits`: 2 classes, and this difference of logits ratio compares 3:";
-    check(refused(2, LossHead::Dlr), dlr);
-    let targeted = "tensor `logits`: 3 classes, and this difference of logits ratio compares 4:";
-    check(refused(3, LossHead::TargetedDlr), targeted);
-    assert!(differentiate(&logits_are_images(3), LossHead::Dlr, Kernels::Standard).is_ok());
-    assert!(differentiate(&logits_are_images(4), LossHead::TargetedDlr, Kernels::Standard).is_ok());
+    let dlr = "tensor `logits`: 2 classes, and the loss Dlr compares 3:";
+    check(refused(2, Loss::Dlr), dlr);
+    let targeted = "tensor `logits`: 3 classes, and the loss TargetedDlr compares 4:";
+    check(refused(3, Loss::TargetedDlr), targeted);
+    assert!(differentiate(&logits_are_images(3), Loss::Dlr, Kernels::Standard).is_ok());
+    assert!(differentiate(&logits_are_images(4), Loss::TargetedDlr, Kernels::Standard).is_ok());
 }
 
 #[test]
 fn a_batch_fixed_at_one_works_too() {
     let fixed = function(Shape::fixed(&[1, CLASSES]), |builder, x| builder.op("Identity", &[x])).unwrap();
     let (logits, label, target) = CASES[2];
-    for head in [LossHead::Dlr, LossHead::TargetedDlr] {
-        let mut session = session(&differentiate(&fixed, head, Kernels::Standard).unwrap());
+    for loss in [Loss::Dlr, Loss::TargetedDlr] {
+        let mut session = session(&differentiate(&fixed, loss, Kernels::Standard).unwrap());
         let images = (&[1, CLASSES][..], &logits[..]);
-        let [_, loss, gradient] = outputs(&mut session, head, images, &[label], &[target]);
-        assert_eq!((loss[0], gradient), at_logits(head, &CASES[2..3], 1.0)[0].clone());
+        let [_, value, gradient] = outputs(&mut session, loss, images, &[label], &[target]);
+        assert_eq!((value[0], gradient), at_logits(loss, &CASES[2..3], 1.0)[0].clone());
     }
 }
 
 #[test]
 fn the_untargeted_ratio_is_thirteen_nodes() {
-    insta::assert_snapshot!(differentiate(&logits_are_images(CLASSES), LossHead::Dlr, Kernels::Standard).unwrap(), @r#"
+    insta::assert_snapshot!(differentiate(&logits_are_images(CLASSES), Loss::Dlr, Kernels::Standard).unwrap(), @r#"
         graph (opset 20)
         input %images: f32[N, 5]
         input %labels: i64[N]
@@ -280,7 +283,7 @@ fn the_untargeted_ratio_is_thirteen_nodes() {
 
 #[test]
 fn the_targeted_ratio_is_twelve_nodes() {
-    insta::assert_snapshot!(differentiate(&logits_are_images(CLASSES), LossHead::TargetedDlr, Kernels::Standard).unwrap(), @r#"
+    insta::assert_snapshot!(differentiate(&logits_are_images(CLASSES), Loss::TargetedDlr, Kernels::Standard).unwrap(), @r#"
         graph (opset 20)
         input %images: f32[N, 5]
         input %labels: i64[N]

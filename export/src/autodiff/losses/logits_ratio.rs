@@ -29,7 +29,7 @@ pub(super) fn dlr(
     labels: ValueId,
     classes: usize,
 ) -> Result<(ValueId, ValueId)> {
-    let ranks = Ranks::find(builder, logits, classes, DLR)?;
+    let ranks = Ranks::find(builder, logits, DLR)?;
     let minus_label = one_hot(builder, labels, classes, -1.0)?; // [N, K]
     let competitor = competitor(builder, minus_label, &ranks)?; // [N, 3]
     let direction = ranks.scatter_add(builder, minus_label, competitor)?;
@@ -43,7 +43,7 @@ pub(super) fn targeted_dlr(
     [labels, targets]: [ValueId; 2],
     classes: usize,
 ) -> Result<(ValueId, ValueId)> {
-    let ranks = Ranks::find(builder, logits, classes, TARGETED_DLR)?;
+    let ranks = Ranks::find(builder, logits, TARGETED_DLR)?;
     let minus_label = one_hot(builder, labels, classes, -1.0)?; // [N, K]
     let target = one_hot(builder, targets, classes, 1.0)?;
     let direction = builder.op("Add", &[target, minus_label])?;
@@ -61,20 +61,7 @@ struct Ranks {
 }
 
 impl Ranks {
-    fn find(
-        builder: &mut Builder<'_>,
-        logits: ValueId,
-        classes: usize,
-        weights: &'static [f32],
-    ) -> Result<Self> {
-        if classes < weights.len() {
-            return Err(Error::unsupported(format!(
-                "{classes} classes, and this difference of logits ratio compares {}: use the margin in its place \
-                 (the Cotangent head)",
-                weights.len()
-            ))
-            .at_tensor(&builder.graph().value(logits).name));
-        }
+    fn find(builder: &mut Builder<'_>, logits: ValueId, weights: &'static [f32]) -> Result<Self> {
         let count = builder.ints(&[weights.len() as i64]);
         let inputs = vec![Some(logits), Some(count)];
         match builder.node("TopK", inputs, Attributes::default(), 2)?[..] {

@@ -6,11 +6,12 @@ use mimir_bundle::{ImageShape, Manifest};
 use mimir_data::{ImageDims, ImageSet};
 use mimir_runtime::evaluate::{self, EvaluationSet};
 
-use crate::failure::{Blame, Failure, OrBlame, failure};
-use crate::options::{Images, has_splits};
+use crate::error::{Error, ErrorKind, OrKind, Result};
+use crate::options::ImageSource;
 
 /// Labelled images, opened: pixels are read when an evaluation asks for them.
-pub(crate) struct OpenedImages(ImageSet);
+#[derive(Debug)]
+pub struct OpenedImages(ImageSet);
 
 impl evaluate::Images for OpenedImages {
     fn count(&self) -> usize {
@@ -21,7 +22,7 @@ impl evaluate::Images for OpenedImages {
         self.0.pixels_per_image()
     }
 
-    fn read(&self, image: usize, out: &mut [f32]) -> Result<(), String> {
+    fn read(&self, image: usize, out: &mut [f32]) -> std::result::Result<(), String> {
         self.0.read(image, out).map_err(|error| error.to_string())
     }
 }
@@ -30,13 +31,13 @@ impl OpenedImages {
     /// Opens the images.
     ///
     /// # Errors
-    /// When they are not there, or not what their format says.
-    pub(crate) fn open(images: &Images) -> Result<Self, Failure> {
-        mimir_data::open(&images.source, &images.read).map(Self).or_blame(Blame::Data)
+    /// [`ErrorKind::Data`] when they are not there, or not what their format says.
+    pub fn open(images: &ImageSource) -> Result<Self> {
+        mimir_data::open(&images.source, &images.read).map(Self).or_kind(ErrorKind::Data)
     }
 
     /// The shape of the images, for models whose own input does not show it.
-    pub(crate) fn shape(&self) -> ImageShape {
+    pub fn shape(&self) -> ImageShape {
         let ImageDims { channels, height, width } = self.0.dims;
         ImageShape { channels, height, width }
     }
@@ -44,19 +45,19 @@ impl OpenedImages {
     /// The images and labels, checked against what the model takes.
     ///
     /// # Errors
-    /// When the model takes other images, or does not have the class of a label.
-    pub(crate) fn for_model(&self, manifest: &Manifest) -> Result<EvaluationSet<'_>, Failure> {
+    /// [`ErrorKind::Data`] when the model takes other images, or does not have the class of a label.
+    pub fn for_model(&self, manifest: &Manifest) -> Result<EvaluationSet<'_>> {
         let (found, wanted) = (self.shape(), manifest.image);
         // Flat rows, as some NPZ files have them, carry no shape that could differ.
         let is_flat = found.channels == 1 && found.height == 1;
         if found != wanted && !(is_flat && found.pixels() == wanted.pixels()) {
-            return Err(failure(
-                Blame::Data,
+            return Err(Error::new(
+                ErrorKind::Data,
                 format!("the images are {}, the model takes {}", shown(found), shown(wanted)),
             ));
         }
-        let set = EvaluationSet::new(self, &self.0.labels).or_blame(Blame::Data)?;
-        set.fits(wanted.pixels(), manifest.classes).or_blame(Blame::Data)?;
+        let set = EvaluationSet::new(self, &self.0.labels).or_kind(ErrorKind::Data)?;
+        set.fits(wanted.pixels(), manifest.classes).or_kind(ErrorKind::Data)?;
         Ok(set)
     }
 }
@@ -65,28 +66,28 @@ impl OpenedImages {
 ///
 /// # Errors
 /// When one cannot be read, or has a pixel outside `[0, 1]`.
-pub(crate) fn record(
-    images: &Images,
+pub(crate) fn describe(
+    images: &ImageSource,
     set: &EvaluationSet,
     image: ImageShape,
-) -> Result<EvaluationData, Failure> {
+) -> Result<EvaluationData> {
     Ok(EvaluationData {
         source: images.source.to_string(),
-        split: has_splits(&images.source).then(|| images.read.split.to_string()),
+        split: images.source.has_splits().then(|| images.read.split.to_string()),
         first: images.read.first,
         images_digest: images_digest(set, image)?,
         labels_digest: digest::digest_labels(set.labels()),
     })
 }
 
-fn images_digest(set: &EvaluationSet, image: ImageShape) -> Result<String, Failure> {
+fn images_digest(set: &EvaluationSet, image: ImageShape) -> Result<String> {
     let mut digest = TensorDigest::new(&[set.count(), image.channels, image.height, image.width]);
     let mut pixels = vec![0.0; set.pixels_per_image()];
     for image in 0..set.count() {
-        set.read(image, &mut pixels).or_blame(Blame::Data)?;
+        set.read(image, &mut pixels).or_kind(ErrorKind::Data)?;
         digest.update(&pixels);
     }
-    digest.finish().or_blame(Blame::Internal)
+    digest.finish().or_kind(ErrorKind::Internal)
 }
 
 fn shown(shape: ImageShape) -> String {

@@ -1,0 +1,180 @@
+//! The story of a certification.
+
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use mimir_bundle::Certificate;
+use mimir_bundle::certificate::{CrossCheck, EvaluationData, Execution, Tool};
+use mimir_export::InputSpec;
+use mimir_runtime::evaluate::{Control, Curve, Ending, Evaluation, Observer, Plan, evaluate};
+use mimir_runtime::model::{Classifier, ModelSource};
+use mimir_runtime::report::{Findings, Report, RunDescription};
+use mimir_runtime::session::{Engine, Precision, SessionOptions, SessionPlan};
+
+use crate::clock;
+use crate::engines::Engines;
+use crate::error::{Error, ErrorKind, OptionName, OrKind, Result};
+use crate::images::{OpenedImages, describe};
+use crate::model::{PreparedModel, SettledModel, read_file};
+use crate::options::{CertifyOptions, Extent};
+use crate::report_folder::ReportFolder;
+use crate::run_state::{RunState, identity};
+use crate::write::write;
+
+/// The name of the program in reports and certificates.
+const TOOL: &str = "mimir-certify";
+
+/// What a certification found.
+#[derive(Debug, Clone)]
+pub struct Certified {
+    /// All results; its `Display` is the summary.
+    pub report: Report,
+    /// The certificate; an interrupted certification has none.
+    pub certificate: Option<Certificate>,
+}
+
+/// Attacks the model, tells `observer` how far it is, and writes what was found where a report is asked for.
+///
+/// Whoever sets `interrupted` ends it in order, soon: the report says so, and its journal stays, so that the run can be
+/// resumed.
+///
+/// # Errors
+/// With the kind of what is at fault. A gate that does not hold is no error, nor is an interruption when there was something
+/// to report. After an error the journal keeps what was finished.
+pub fn certify(
+    options: &CertifyOptions,
+    observer: &dyn Observer,
+    interrupted: &AtomicBool,
+) -> Result<Certified> {
+    let folder = report_folder(options)?;
+    let engines = Engines::load(&options.engine)?;
+    let images = OpenedImages::open(&options.images)?;
+    let prepared = prepare(options, &engines.deciding, &images)?;
+    let set = images.for_model(prepared.manifest())?;
+    let model = prepared.settle(&set, &options.attacks, options.engine.overrides)?;
+    let data = describe(&options.images, &set, model.manifest().image)?;
+    let plan = plan(options, &model);
+    let sessions = model.sessions(&plan, options.engine.precision)?;
+    let other = other_session(&engines, &model)?;
+    let identity = identity(model.manifest(), &data, &plan, options, &engines.deciding)?;
+    let state = RunState::open(folder.as_ref(), options, &identity, set.pixels_per_image())?;
+
+    let start = Instant::now();
+    let control = Control { observer, archive: &state.archive, interrupted };
+    let evaluation = match evaluate(&sessions, &set, &plan, &control) {
+        Ok(evaluation) => evaluation,
+        Err(error) => {
+            state.forget_if_empty();
+            return Err(error.into());
+        }
+    };
+    let cross_check = cross_check(&engines, other, &evaluation, &state)?;
+    let mut description = description(options, &engines, &model, data, start.elapsed().as_secs_f64());
+    description.cross_check = cross_check;
+
+    match folder {
+        Some(folder) => write(&folder, options, description, &evaluation, &state.archive),
+        None => Ok(Certified::new(&description, &evaluation)),
+    }
+}
+
+impl Certified {
+    pub(crate) fn new(description: &RunDescription, evaluation: &Evaluation) -> Self {
+        let findings = Findings::new(description, evaluation);
+        Self { report: findings.report(), certificate: findings.certificate() }
+    }
+}
+
+fn report_folder(options: &CertifyOptions) -> Result<Option<ReportFolder>> {
+    let folder = options.report.as_ref().map(|report| ReportFolder::create(&report.folder));
+    folder.transpose().or_kind(ErrorKind::Options)
+}
+
+fn prepare(options: &CertifyOptions, engine: &Engine, images: &OpenedImages) -> Result<PreparedModel> {
+    let spec = InputSpec {
+        normalisation: options.normalisation.clone(),
+        layout: options.layout,
+        image: Some(images.shape()),
+    };
+    PreparedModel::new(engine, read_file(&options.model)?, &spec)
+}
+
+fn plan(options: &CertifyOptions, model: &SettledModel) -> Plan {
+    let stop = options.gate.filter(|gate| gate.extent == Extent::UntilDecided);
+    Plan {
+        threat_model: options.threat_model,
+        attacks: options.attacks.clone(),
+        seed: options.seed,
+        workers: model.session_plan().workers,
+        stop_when_decided: stop.map(|gate| gate.requirement),
+        curve: options.curve,
+        votes: model.votes(),
+    }
+}
+
+/// The original model on the engine that is asked too, where there is one: before the attacks, so that they are not
+/// run for nothing.
+fn other_session(engines: &Engines, model: &SettledModel) -> Result<Option<Box<dyn Classifier>>> {
+    let Some(other) = &engines.other else { return Ok(None) };
+    let models = model.original_on_other(other);
+    let session = models.and_then(|models| models.classifier().or_kind(ErrorKind::Model));
+    session.map(Some).map_err(|error| error.about(OptionName::CrossChecking))
+}
+
+/// What the other engine says about the counterexamples; of an interrupted run, nothing.
+fn cross_check(
+    engines: &Engines,
+    session: Option<Box<dyn Classifier>>,
+    evaluation: &Evaluation,
+    state: &RunState,
+) -> Result<Option<CrossCheck>> {
+    let (Some(other), Some(mut session)) = (&engines.other, session) else { return Ok(None) };
+    if evaluation.ending == Ending::Interrupted {
+        return Ok(None);
+    }
+    let store = state.archive.counterexamples();
+    let store = store.ok_or_else(|| Error::new(ErrorKind::Internal, "counterexamples were not kept"))?;
+    let checked = mimir_runtime::cross_check::cross_check(other, session.as_mut(), evaluation, store);
+    checked.map(Some).or_kind(ErrorKind::Internal)
+}
+
+fn description(
+    options: &CertifyOptions,
+    engines: &Engines,
+    model: &SettledModel,
+    data: EvaluationData,
+    seconds: f64,
+) -> RunDescription {
+    RunDescription {
+        model_file: options.model.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        data,
+        manifest: model.manifest().clone(),
+        scan: model.scan().clone(),
+        threat_model: options.threat_model,
+        seed: options.seed,
+        execution: execution(&engines.deciding, model.session_plan(), options.engine.precision),
+        cross_check: None,
+        curve: options.curve == Curve::Yes,
+        gate: options.gate.map(|gate| gate.requirement),
+        warnings: engines.warning.iter().chain(model.warnings()).cloned().collect(),
+        seconds,
+        created_at: clock::now(),
+        tool: Tool { name: TOOL.into(), version: env!("CARGO_PKG_VERSION").into() },
+        counterexamples: None,
+    }
+}
+
+fn execution(engine: &Engine, plan: SessionPlan, precision: Precision) -> Execution {
+    Execution {
+        engine: engine.kind().name().to_owned(),
+        engine_version: engine.version().to_owned(),
+        device: engine.device().to_string(),
+        optimisation: SessionOptions::default().optimisation.name().to_owned(),
+        precision: precision.name().to_owned(),
+        batch: plan.batch,
+        workers: plan.workers,
+        threads: plan.threads,
+        architecture: std::env::consts::ARCH.to_owned(),
+        operating_system: std::env::consts::OS.to_owned(),
+    }
+}

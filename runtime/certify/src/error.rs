@@ -1,0 +1,169 @@
+//! Why there is no answer: what is at fault, and which option could change it.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use mimir_runtime::evaluate::EvaluateError;
+
+/// A result of this crate.
+pub(crate) type Result<T> = std::result::Result<T, Error>;
+
+/// Any error, as a cause.
+pub(crate) type Source = Box<dyn StdError + Send + Sync>;
+
+/// What is at fault. Programs make an exit code of it, so that a new kind must get its code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The options: one is out of its range or without effect, or the report folder cannot be used.
+    Options,
+    /// The model is not valid or not supported.
+    Model,
+    /// The images, the labels or the files of a report cannot be used.
+    Data,
+    /// This library failed, or the engine or the device is missing.
+    Internal,
+    /// Something cannot be written, or read back, as on a full disk.
+    Storage,
+    /// The caller interrupted before anything could be reported.
+    Interrupted,
+}
+
+/// An option that would change the answer: a program names it as its users write it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OptionName {
+    /// `CertifyOptions::normalisation`.
+    Normalisation,
+    /// `CertifyOptions::attacks`, and the number of gradients that they average (`eot`).
+    Attacks,
+    /// The batch in `EngineOptions::overrides`.
+    Batch,
+    /// `EngineOptions::cross_checking`.
+    CrossChecking,
+    /// `ReplayOptions::engine`.
+    ReplayEngine,
+    /// `ReplayOptions::images`.
+    ReplayImages,
+    /// `ReportOptions::counterexamples`, when the report was made.
+    Counterexamples,
+    /// `ReportOptions::begin`: what is finished was kept, and the run can be resumed.
+    Begin,
+}
+
+/// Why there is no answer. `Display` is one sentence without its causes, which are in [`source`](StdError::source).
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    option: Option<OptionName>,
+    cause: Cause,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Cause {
+    #[error(transparent)]
+    Foreign(Source),
+    #[error("{context}")]
+    InContext { context: String, source: Source },
+}
+
+impl Error {
+    /// An error with its cause, or with a sentence.
+    pub(crate) fn new(kind: ErrorKind, cause: impl Into<Source>) -> Self {
+        Self { kind, option: None, cause: Cause::Foreign(cause.into()) }
+    }
+
+    /// The same error, which that option would change.
+    pub(crate) fn about(self, option: OptionName) -> Self {
+        Self { option: Some(option), ..self }
+    }
+
+    /// The same error with a sentence in front.
+    pub(crate) fn context(self, context: impl fmt::Display) -> Self {
+        let Self { kind, option, cause } = self;
+        let source = match cause {
+            Cause::Foreign(source) => source,
+            in_context @ Cause::InContext { .. } => in_context.into(),
+        };
+        Self { kind, option, cause: Cause::InContext { context: context.to_string(), source } }
+    }
+
+    /// What is at fault.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The option that would change the answer, where there is one.
+    pub fn option(&self) -> Option<OptionName> {
+        self.option
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.cause.fmt(f)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.cause.source()
+    }
+}
+
+impl From<EvaluateError> for Error {
+    fn from(error: EvaluateError) -> Self {
+        let kind = match &error {
+            EvaluateError::NonFinite(_) => ErrorKind::Model,
+            EvaluateError::Set(_) => ErrorKind::Data,
+            EvaluateError::Plan(_) => ErrorKind::Options,
+            EvaluateError::Archive(_) => ErrorKind::Storage,
+            EvaluateError::Interrupted => ErrorKind::Interrupted,
+            // The original model ran when the model was settled: what fails now is ours.
+            _ => ErrorKind::Internal,
+        };
+        Self::new(kind, error)
+    }
+}
+
+/// Says what an error is the fault of.
+pub(crate) trait OrKind<T> {
+    /// The value, or an error of that kind.
+    fn or_kind(self, kind: ErrorKind) -> Result<T>;
+}
+
+impl<T, E: Into<Source>> OrKind<T> for std::result::Result<T, E> {
+    fn or_kind(self, kind: ErrorKind) -> Result<T> {
+        self.map_err(|error| Error::new(kind, error))
+    }
+}
+
+/// An error and its causes in one sentence.
+pub(crate) fn with_causes(error: &dyn StdError) -> String {
+    let mut sentence = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        sentence = format!("{sentence}: {error}");
+        cause = error.source();
+    }
+    sentence
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_follow_their_context() {
+        let cause = std::io::Error::other("the disk is full");
+        let error = Error::new(ErrorKind::Storage, cause).context("cannot write x").context("kept");
+        assert_eq!(error.to_string(), "kept");
+        assert_eq!(with_causes(&error), "kept: cannot write x: the disk is full");
+        let error = error.about(OptionName::Begin);
+        assert_eq!((error.kind(), error.option()), (ErrorKind::Storage, Some(OptionName::Begin)));
+    }
+
+    #[test]
+    fn a_sentence_has_no_causes() {
+        let error = Error::new(ErrorKind::Model, "no such node");
+        assert_eq!((with_causes(&error), error.option()), ("no such node".to_owned(), None));
+    }
+}

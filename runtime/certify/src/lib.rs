@@ -1,0 +1,76 @@
+//! From a model's file and images to a report: the story of a certification, as a library.
+//!
+//! [`certify`] attacks an ONNX image classifier and says what was found. The report's attacked accuracy is an upper bound
+//! of the robust accuracy, never a proof; "certificate" means a record of an evaluation, bound to the model and the images
+//! by their digests. [`replay`] checks the stored counterexamples of a report again, from the files alone.
+//!
+//! ```
+//! use std::sync::atomic::AtomicBool;
+//!
+//! use mimir_bundle::{AttackSpec, Norm, ThreatModel};
+//! use mimir_certify::{CertifyOptions, certify};
+//! use mimir_runtime::evaluate::Silent;
+//!
+//! let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/demo");
+//! let threat_model = ThreatModel::new(Norm::Linf, 8.0 / 255.0)?;
+//! let images = format!("npz:{demo}/images.npz").parse()?;
+//! let mut options = CertifyOptions::new(format!("{demo}/model.onnx"), images, threat_model);
+//! options.images.read.first = Some(8);
+//! options.attacks = vec![AttackSpec::named("fgsm").expect("an attack")];
+//! let certified = certify(&options, &Silent, &AtomicBool::new(false))?;
+//! println!("{}", certified.report);
+//! assert_eq!(certified.report.images, 8);
+//! assert!(certified.certificate.is_some());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The steps
+//!
+//! Programs that need one step and not the others, such as a shard of a long run, can take them singly. They are the lines
+//! of [`certify`]:
+//!
+//! 1. [`Engines::load`] finds ONNX Runtime, or takes rten, and starts the device.
+//! 2. [`OpenedImages::open`] opens the images; pixels are read when they are asked for.
+//! 3. [`model::read_file`] reads the ONNX file, [`PreparedModel::new`] finds out what kind of classifier it is, and
+//!    [`OpenedImages::for_model`] checks the images against it.
+//! 4. [`PreparedModel::settle`] runs the model on the first images: its batch, what its output is, how the cores are
+//!    shared. A replay takes the same from the certificate.
+//! 5. [`SettledModel::sessions`] makes the gradient graphs that the attacks ask for, and
+//!    [`evaluate`](mimir_runtime::evaluate::evaluate) runs the attacks on them.
+//! 6. The report is written into its [folder](report_folder), in an order in which a crash loses nothing.
+//!
+//! # While it runs
+//!
+//! An [`Observer`](mimir_runtime::evaluate::Observer) is told after each batch how far the evaluation is. A flag ends it in
+//! order. With a report folder, everything that is finished goes into a journal (`docs/journal.md`), and a run with
+//! [`Begin::Resume`] ends with the report of one that was never stopped.
+//!
+//! # Errors
+//!
+//! An [`Error`] says in its [`kind`](Error::kind) what is at fault, and in its [`option`](Error::option) which option would
+//! change the answer. That a gate does not hold is an answer and no error.
+#![forbid(unsafe_code)]
+
+mod certify;
+mod clock;
+pub mod counterexamples;
+mod engines;
+mod error;
+mod images;
+pub mod model;
+mod options;
+mod replay;
+pub mod report_folder;
+mod run_state;
+mod write;
+
+pub use certify::{Certified, certify};
+pub use engines::Engines;
+pub use error::{Error, ErrorKind, OptionName};
+pub use images::OpenedImages;
+pub use model::{PreparedModel, SettledModel};
+pub use options::{
+    Begin, CertifyOptions, CrossChecking, EngineChoice, EngineOptions, Extent, Gate, ImageSource,
+    ReplayOptions, ReportOptions, StoreCounterexamples,
+};
+pub use replay::{Replay, replay};

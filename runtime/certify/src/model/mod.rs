@@ -1,0 +1,187 @@
+//! The way of a model, from its file to its sessions: each step is a type that the one before it becomes.
+//!
+//! ```text
+//! ModelFile ── PreparedModel::new ──▶ PreparedModel ── settle ──▶ SettledModel ── sessions ──▶ OnnxModels
+//!  read          what kind of            │             probed        │              of the graphs
+//!                classifier it is        └── settle_as_recorded ─────┤              that a plan asks for
+//!                                              by a certificate      └── original_on: another engine
+//! ```
+//!
+//! A prepared model knows which images it takes, so that they can be checked against it; settling it runs it on the first
+//! of them. A certification and a replay differ only in how they settle it.
+
+mod graphs;
+mod settle;
+mod votes;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use mimir_bundle::{ImageShape, Manifest, Normalisation, Scan};
+use mimir_export::onnx::{Limits, ModelFile, SharedWeights, read_model, read_model_bytes};
+use mimir_export::{ErrorKind as ExportErrorKind, ImageClassifier, InputSpec, for_one_image};
+use mimir_runtime::attack::Query;
+use mimir_runtime::evaluate::Plan;
+use mimir_runtime::report::Warning;
+use mimir_runtime::session::{Engine, OnnxModels, Precision, SessionPlan};
+
+use crate::error::{Error, ErrorKind, OptionName, OrKind, Result};
+use graphs::GraphForm;
+
+/// Reads a model's file.
+///
+/// # Errors
+/// [`ErrorKind::Model`] when it is not there, or not a valid ONNX file.
+pub fn read_file(path: &Path) -> Result<ModelFile> {
+    read_model(path, &Limits::default()).or_kind(ErrorKind::Model)
+}
+
+/// A file that was found to be an image classifier, and the engine that will run it.
+#[derive(Debug)]
+pub struct PreparedModel {
+    engine: Engine,
+    classifier: ImageClassifier,
+}
+
+impl PreparedModel {
+    /// Finds out what kind of classifier a file is. Where its shapes cannot be worked out, the engine is asked for a copy
+    /// for one image in which they are numbers.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Options`] when the normalisation does not fit the images of `spec`, [`ErrorKind::Model`] when the file
+    /// is no classifier of images, or has what is not supported.
+    pub fn new(engine: &Engine, file: ModelFile, spec: &InputSpec) -> Result<Self> {
+        if let (Some(normalisation), Some(image)) = (&spec.normalisation, spec.image) {
+            check_normalisation(normalisation, image)?;
+        }
+        let classifier = match ImageClassifier::new(file.clone(), spec) {
+            Err(error) if matches!(error.kind(), ExportErrorKind::Shape | ExportErrorKind::Unsupported) => {
+                // In our words, where the engine cannot help either.
+                specialised(engine, file, spec).ok_or(error)
+            }
+            known => known,
+        };
+        Ok(Self { engine: engine.clone(), classifier: classifier.or_kind(ErrorKind::Model)? })
+    }
+
+    /// The facts that the file shows; settling the model may change how it is batched and what its output is.
+    pub fn manifest(&self) -> &Manifest {
+        self.classifier.manifest()
+    }
+
+    /// The model run by that plan as it is: nothing is measured or asked of the engine.
+    pub fn with_plan(self, plan: SessionPlan) -> SettledModel {
+        let Self { engine, classifier } = self;
+        SettledModel { engine, classifier, plan, votes: 1, warnings: Vec::new() }
+    }
+}
+
+fn specialised(engine: &Engine, file: ModelFile, spec: &InputSpec) -> Option<ImageClassifier> {
+    let bytes = engine.specialise(&for_one_image(&file, spec).ok()?).ok()?;
+    let copy = read_model_bytes(bytes.into(), None, &Limits::default()).ok()?;
+    ImageClassifier::with_specialised(file, &copy, spec).ok()
+}
+
+fn check_normalisation(normalisation: &Normalisation, image: ImageShape) -> Result<()> {
+    let (values, channels) = (normalisation.mean.len(), image.channels);
+    if values == 1 || values == channels {
+        return Ok(());
+    }
+    let message = format!(
+        "the normalisation has {values} values, the images {channels} channels: give one for each channel, or one"
+    );
+    Err(Error::new(ErrorKind::Options, message).about(OptionName::Normalisation))
+}
+
+/// A classifier, how it is run, and what is unusual about it.
+#[derive(Debug)]
+pub struct SettledModel {
+    engine: Engine,
+    classifier: ImageClassifier,
+    plan: SessionPlan,
+    votes: usize,
+    warnings: Vec<Warning>,
+}
+
+impl SettledModel {
+    /// The facts of the model.
+    pub fn manifest(&self) -> &Manifest {
+        self.classifier.manifest()
+    }
+
+    /// What the model's operators show.
+    pub fn scan(&self) -> &Scan {
+        self.classifier.scan()
+    }
+
+    /// How many images a session takes at once, and how the cores are shared.
+    pub fn session_plan(&self) -> SessionPlan {
+        self.plan
+    }
+
+    /// Evaluations of the model that decide by majority what it predicts; 1 for deterministic models.
+    pub fn votes(&self) -> usize {
+        self.votes
+    }
+
+    /// What a reader of the report must know of the model.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// The original model, which can be asked for logits.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Model`] when the engine refuses it.
+    pub fn original(&self) -> Result<OnnxModels> {
+        self.original_on(&self.engine)
+    }
+
+    /// The original model on another engine, run by the same plan.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Model`] when that engine refuses it, or the model has random operators, so that two engines cannot be
+    /// compared.
+    pub fn original_on_other(&self, other: &Engine) -> Result<OnnxModels> {
+        if let [first, ..] = self.classifier.random_operators() {
+            let message =
+                format!("{first} gives another answer each time, so that two engines cannot be compared");
+            return Err(Error::new(ErrorKind::Model, message));
+        }
+        self.original_on(other)
+    }
+
+    fn original_on(&self, engine: &Engine) -> Result<OnnxModels> {
+        let graph = GraphForm::for_engine(engine).original(&self.classifier).or_kind(ErrorKind::Model)?;
+        OnnxModels::new(engine, self.manifest(), graph, self.plan).or_kind(ErrorKind::Model)
+    }
+
+    /// Sessions over the original model, and over the graphs that the attacks of the plan ask for.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Options`] when the plan cannot be carried out, [`ErrorKind::Model`] when an operator has no gradient
+    /// rule or the engine refuses a graph.
+    pub fn sessions(&self, plan: &Plan, precision: Precision) -> Result<OnnxModels> {
+        let Manifest { image, classes, .. } = *self.manifest();
+        self.sessions_for(&plan.queries(image, classes).or_kind(ErrorKind::Options)?, precision)
+    }
+
+    /// Sessions over the original model, and over the graphs that answer those queries.
+    ///
+    /// # Errors
+    /// As [`SettledModel::sessions`].
+    pub fn sessions_for(&self, queries: &BTreeSet<Query>, precision: Precision) -> Result<OnnxModels> {
+        let form = GraphForm::for_engine(&self.engine);
+        let mut shared = SharedWeights::default();
+        let mut models = self.original()?.with_precision(precision);
+        for query in queries {
+            let graph = form.for_query(&self.classifier, *query, &mut shared).or_kind(ErrorKind::Model)?;
+            let extended = match query {
+                Query::Forward => models.with_search(graph),
+                Query::Gradient(loss) => models.with_gradient(*loss, graph),
+            };
+            models = extended.or_kind(ErrorKind::Internal)?;
+        }
+        Ok(models)
+    }
+}

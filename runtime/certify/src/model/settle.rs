@@ -1,0 +1,145 @@
+//! From a prepared model to a settled one: by running it on the first images, or by what a certificate says of it.
+
+use mimir_bundle::certificate::Execution;
+use mimir_bundle::{AttackSpec, BatchMode, Manifest, OutputKind, Scan};
+use mimir_export::ImageClassifier;
+use mimir_runtime::evaluate::EvaluationSet;
+use mimir_runtime::model::ModelSource;
+use mimir_runtime::probe;
+use mimir_runtime::report::Warning;
+use mimir_runtime::session::{Engine, OnnxModels, SessionPlan};
+use mimir_runtime::tune::{Overrides, session_plan};
+
+use super::votes::votes;
+use super::{PreparedModel, SettledModel};
+use crate::error::{Error, ErrorKind, OptionName, OrKind, Result};
+
+impl PreparedModel {
+    /// Asks the model, by running it on the first images, what its file does not show, and chooses how to run it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Options`] when the model does not take the batch that is asked for, [`ErrorKind::Model`] when the
+    /// engine refuses it or the attacks do not suit it, [`ErrorKind::Data`] when an image cannot be read.
+    pub fn settle(
+        mut self,
+        set: &EvaluationSet,
+        attacks: &[AttackSpec],
+        overrides: Overrides,
+    ) -> Result<SettledModel> {
+        let (plan, batching) = settle_batch(&self.engine, &mut self.classifier, set, overrides)?;
+        let (votes, random) = votes(&self.classifier, attacks)?;
+        let scanned = Warning::from_scan(self.classifier.scan());
+        let warnings = batching.into_iter().chain(random).chain(scanned).collect();
+        let model = SettledModel { votes, warnings, ..self.with_plan(plan) };
+        model.with_output_probed(set)
+    }
+
+    /// Settles the model as it was when a certificate was written, in batches of the same size: an engine may round
+    /// differently in others.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Model`] when it has random operators, so that one forward pass says nothing, [`ErrorKind::Data`] when
+    /// the certificate describes another model than the file does.
+    pub fn settle_as_recorded(mut self, recorded: &Manifest, execution: &Execution) -> Result<SettledModel> {
+        if let [first, ..] = self.classifier.random_operators() {
+            let message = format!(
+                "{first} gives another answer each time: one forward pass neither confirms nor refutes"
+            );
+            return Err(Error::new(ErrorKind::Model, message));
+        }
+        if recorded.batch == BatchMode::One {
+            self.classifier.keep_fixed_batch();
+        }
+        self.classifier.set_output_kind(recorded.output);
+        if self.manifest() != recorded {
+            let message =
+                "the certificate describes this model otherwise than its file does: another version wrote it";
+            return Err(Error::new(ErrorKind::Data, message));
+        }
+        Ok(self.with_plan(SessionPlan { batch: execution.batch, workers: 1, threads: 1 }))
+    }
+}
+
+impl SettledModel {
+    fn with_output_probed(mut self, set: &EvaluationSet) -> Result<Self> {
+        let mut session = self.original()?.classifier().or_kind(ErrorKind::Model)?;
+        let kind = probe::output_kind(session.as_mut(), set)?;
+        if kind == OutputKind::Probabilities {
+            self.classifier.set_output_kind(kind);
+        }
+        if self.manifest().output == OutputKind::Probabilities {
+            self.warnings.push(Warning::ProbabilityOutput);
+        }
+        Ok(self)
+    }
+}
+
+/// Chooses how to run the model. A re-batched one that gives other logits goes back to one image at a time.
+fn settle_batch(
+    engine: &Engine,
+    classifier: &mut ImageClassifier,
+    set: &EvaluationSet,
+    overrides: Overrides,
+) -> Result<(SessionPlan, Option<Warning>)> {
+    if !classifier.random_operators().is_empty() && classifier.has_fixed_batch() {
+        // Logits that differ each time cannot be compared: the file's own graph is the one to trust.
+        classifier.keep_fixed_batch();
+    }
+    let chosen = plan(engine, classifier, overrides);
+    match (classifier.manifest().batch, chosen) {
+        (BatchMode::Dynamic, chosen) if !classifier.has_fixed_batch() => Ok((chosen?, None)),
+        (BatchMode::Dynamic, Ok(plan)) if is_rebatched_the_same(engine, classifier, set, plan)? => {
+            Ok((plan, None))
+        }
+        (BatchMode::Dynamic, _) => {
+            classifier.keep_fixed_batch();
+            Ok((plan(engine, classifier, overrides)?, Some(Warning::MixesImages { nodes: Vec::new() })))
+        }
+        (BatchMode::One, chosen) => Ok((chosen?, Some(one_at_a_time(classifier.scan())))),
+        (BatchMode::Rebatched, Ok(plan)) if is_rebatched_the_same(engine, classifier, set, plan)? => {
+            Ok((plan, Some(Warning::Rebatched)))
+        }
+        (BatchMode::Rebatched, _) => {
+            classifier.keep_fixed_batch();
+            Ok((plan(engine, classifier, overrides)?, Some(Warning::RebatchingChangesLogits)))
+        }
+    }
+}
+
+/// Why a model is evaluated one image at a time.
+fn one_at_a_time(scan: &Scan) -> Warning {
+    match scan.mixes_images[..] {
+        [] => Warning::BatchOfOne,
+        ref nodes => Warning::MixesImages { nodes: nodes.iter().map(ToString::to_string).collect() },
+    }
+}
+
+fn plan(engine: &Engine, classifier: &ImageClassifier, overrides: Overrides) -> Result<SessionPlan> {
+    let manifest = classifier.manifest();
+    if let (BatchMode::One, Some(batch)) = (manifest.batch, overrides.batch.filter(|batch| batch.get() > 1)) {
+        let message = format!("the model takes one image at a time, not {batch}");
+        return Err(Error::new(ErrorKind::Options, message).about(OptionName::Batch));
+    }
+    let original = classifier.original_onnx().or_kind(ErrorKind::Model)?;
+    session_plan(engine, manifest, &original, overrides).or_kind(ErrorKind::Model)
+}
+
+/// Whether the graph for many images says about each of the first images what the graph for one image says.
+fn is_rebatched_the_same(
+    engine: &Engine,
+    classifier: &ImageClassifier,
+    set: &EvaluationSet,
+    plan: SessionPlan,
+) -> Result<bool> {
+    let Some(single) = classifier.fixed_batch_onnx() else { return Ok(true) };
+    let single = single.or_kind(ErrorKind::Model)?;
+    let one = Manifest { batch: BatchMode::One, ..classifier.manifest().clone() };
+    let one_by_one =
+        OnnxModels::new(engine, &one, single, SessionPlan { batch: 1, ..plan }).or_kind(ErrorKind::Model)?;
+    let mut one_by_one = one_by_one.classifier().or_kind(ErrorKind::Model)?;
+    let graph = super::GraphForm::for_engine(engine).original(classifier).or_kind(ErrorKind::Model)?;
+    let rebatched = OnnxModels::new(engine, classifier.manifest(), graph, plan).or_kind(ErrorKind::Model)?;
+    // An engine may refuse what shape inference accepted: then the file's own graph is the one to use.
+    let Ok(mut rebatched) = rebatched.classifier() else { return Ok(false) };
+    Ok(probe::same_logits(one_by_one.as_mut(), rebatched.as_mut(), set).unwrap_or(false))
+}

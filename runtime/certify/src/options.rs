@@ -1,0 +1,177 @@
+//! What one certification and one replay need to know.
+
+use std::path::PathBuf;
+
+use mimir_bundle::{AttackSpec, Layout, Normalisation, ThreatModel};
+use mimir_data::{DataSource, ReadOptions, Split};
+use mimir_runtime::attack::Preset;
+use mimir_runtime::evaluate::Curve;
+use mimir_runtime::report::MinAttackedAccuracy;
+use mimir_runtime::session::{Device, Precision};
+use mimir_runtime::tune::Overrides;
+
+/// Everything that decides a certification. [`CertifyOptions::new`] fills in what is usual.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CertifyOptions {
+    /// The ONNX file.
+    pub model: PathBuf,
+    /// The images and labels.
+    pub images: ImageSource,
+    /// What the model expects in place of pixels in `[0, 1]`; `None` where it takes those.
+    pub normalisation: Option<Normalisation>,
+    /// Layout of the model's own input; `None` to read it from the graph.
+    pub layout: Option<Layout>,
+    /// What the adversary may do.
+    pub threat_model: ThreatModel,
+    /// The attacks, in order, each at most once; without any, clean accuracy is all.
+    pub attacks: Vec<AttackSpec>,
+    /// Key of all randomness.
+    pub seed: u64,
+    /// Where the report is written; `None` to write nothing.
+    pub report: Option<ReportOptions>,
+    /// What is required of the attacked accuracy; `None` where nothing is.
+    pub gate: Option<Gate>,
+    /// Whether the attacked accuracy is reported at many radii. With a gate, only for [`Extent::Full`].
+    pub curve: Curve,
+    /// What runs the model, and how.
+    pub engine: EngineOptions,
+}
+
+impl CertifyOptions {
+    /// The standard attacks with seed 0 on whatever engine is found, and no files written.
+    pub fn new(model: impl Into<PathBuf>, images: DataSource, threat_model: ThreatModel) -> Self {
+        Self {
+            model: model.into(),
+            images: ImageSource { source: images, read: ReadOptions { split: Split::Test, first: None } },
+            normalisation: None,
+            layout: None,
+            threat_model,
+            attacks: Preset::Standard.attacks(threat_model.norm),
+            seed: 0,
+            report: None,
+            gate: None,
+            curve: Curve::No,
+            engine: EngineOptions::default(),
+        }
+    }
+}
+
+/// Which images.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImageSource {
+    /// Where they are.
+    pub source: DataSource,
+    /// Which of them.
+    pub read: ReadOptions,
+}
+
+/// Where the report goes, and what goes with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportOptions {
+    /// Its folder; it is made where it is missing.
+    pub folder: PathBuf,
+    /// Whether counterexamples are written beside it.
+    pub counterexamples: StoreCounterexamples,
+    /// What happens to a run that the folder already has.
+    pub begin: Begin,
+}
+
+/// What happens to a journal that is in the report folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// It is an error.
+    Anew,
+    /// Its run goes on.
+    Resume,
+}
+
+/// A requirement, and when the run may end.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Gate {
+    /// The least attacked accuracy.
+    pub requirement: MinAttackedAccuracy,
+    /// How much is done.
+    pub extent: Extent,
+}
+
+/// How much is done where a gate is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// What its answer needs.
+    UntilDecided,
+    /// Everything.
+    Full,
+}
+
+/// Whether counterexamples are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreCounterexamples {
+    /// As `adversarial.npz`.
+    Yes,
+    /// Not at all.
+    No,
+}
+
+/// How the model is executed; what is absent is measured or found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EngineOptions {
+    /// Which engine decides.
+    pub choice: EngineChoice,
+    /// Where it runs.
+    pub device: Device,
+    /// Whether the other engine is asked too.
+    pub cross_checking: CrossChecking,
+    /// The ONNX Runtime library; `None` to look for it, as [`Engine::load`](mimir_runtime::session::Engine::load) does.
+    pub library: Option<PathBuf>,
+    /// Batch, workers and threads.
+    pub overrides: Overrides,
+    /// Numbers of the graphs that only search.
+    pub precision: Precision,
+}
+
+/// Which engine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum EngineChoice {
+    /// ONNX Runtime where it is found, else rten.
+    #[default]
+    Found,
+    /// ONNX Runtime and no other.
+    OnnxRuntime,
+    /// rten.
+    Rten,
+}
+
+/// Whether the other engine is shown the counterexamples. It changes no verdict.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CrossChecking {
+    /// On the processor.
+    Yes,
+    /// Not at all.
+    #[default]
+    No,
+}
+
+/// What a replay needs to know.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReplayOptions {
+    /// Folder with `certificate.json` and the counterexamples.
+    pub report: PathBuf,
+    /// The ONNX file that they speak about.
+    pub model: PathBuf,
+    /// Where the original images are now; `None` for the place that the certificate names.
+    pub images: Option<DataSource>,
+    /// What runs the model; `None` for the engine that the certificate names.
+    pub engine: Option<EngineChoice>,
+    /// Where it runs.
+    pub device: Device,
+    /// The ONNX Runtime library; `None` to look for it.
+    pub library: Option<PathBuf>,
+}
+
+impl ReplayOptions {
+    /// With the images where they were, on the processor, by the engine that the certificate names.
+    pub fn new(report: impl Into<PathBuf>, model: impl Into<PathBuf>) -> Self {
+        let (report, model) = (report.into(), model.into());
+        Self { report, model, images: None, engine: None, device: Device::Cpu, library: None }
+    }
+}
