@@ -81,9 +81,9 @@ pub struct EvaluationData {
     pub split: Option<String>,
     /// Only the first so many images, in file order; all where absent.
     pub first: Option<usize>,
-    /// [`of_tensor`](crate::digest::of_tensor) of the decoded images `[N, C, H, W]` in `[0, 1]`.
+    /// [`digest_tensor`](crate::digest::digest_tensor) of the decoded images `[N, C, H, W]` in `[0, 1]`.
     pub images_digest: String,
-    /// [`of_labels`](crate::digest::of_labels) of the labels `[N]`.
+    /// [`digest_labels`](crate::digest::digest_labels) of the labels `[N]`.
     pub labels_digest: String,
 }
 
@@ -211,7 +211,7 @@ impl Counts {
 pub struct Counterexamples {
     /// Name of the file beside the certificate.
     pub file: String,
-    /// [`of_bytes`](crate::digest::of_bytes) of the file.
+    /// [`digest_bytes`](crate::digest::digest_bytes) of the file.
     pub digest: String,
 }
 

@@ -3,14 +3,14 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use mimir_bundle::Certificate;
 use mimir_bundle::certificate::{CrossCheck, EvaluationData, Execution, Tool};
 use mimir_export::InputSpec;
 use mimir_runtime::evaluate::{Control, Curve, Ending, Evaluation, Observer, Plan, evaluate};
 use mimir_runtime::model::{Classifier, ModelSource};
-use mimir_runtime::report::{Findings, Report, RunDescription};
+use mimir_runtime::report::RunDescription;
 use mimir_runtime::session::{Engine, Precision, SessionOptions, SessionPlan};
 
+use crate::certified::Certified;
 use crate::clock;
 use crate::engines::Engines;
 use crate::error::{Error, ErrorKind, OptionName, OrKind, Result};
@@ -23,15 +23,6 @@ use crate::write::write;
 
 /// The name of the program in reports and certificates.
 const TOOL: &str = "mimir-certify";
-
-/// What a certification found.
-#[derive(Debug, Clone)]
-pub struct Certified {
-    /// All results; its `Display` is the summary.
-    pub report: Report,
-    /// The certificate; an interrupted certification has none.
-    pub certificate: Option<Certificate>,
-}
 
 /// Attacks the model, tells `observer` how far it is, and writes what was found where a report is asked for.
 ///
@@ -75,13 +66,6 @@ pub fn certify(
     match folder {
         Some(folder) => write(&folder, options, description, &evaluation, &state.archive),
         None => Ok(Certified::new(&description, &evaluation)),
-    }
-}
-
-impl Certified {
-    pub(crate) fn new(description: &RunDescription, evaluation: &Evaluation) -> Self {
-        let findings = Findings::new(description, evaluation);
-        Self { report: findings.report(), certificate: findings.certificate() }
     }
 }
 

@@ -51,6 +51,7 @@
 //! change the answer. That a gate does not hold is an answer and no error.
 #![forbid(unsafe_code)]
 
+mod certified;
 mod certify;
 mod clock;
 pub mod counterexamples;
@@ -64,7 +65,8 @@ pub mod report_folder;
 mod run_state;
 mod write;
 
-pub use certify::{Certified, certify};
+pub use certified::Certified;
+pub use certify::certify;
 pub use engines::Engines;
 pub use error::{Error, ErrorKind, OptionName};
 pub use images::OpenedImages;

@@ -10,7 +10,7 @@ use mimir_runtime::evaluate::{Ending, Evaluation};
 use mimir_runtime::report::RunDescription;
 use serde::Serialize;
 
-use crate::certify::Certified;
+use crate::certified::Certified;
 use crate::counterexamples::{found, write_npz};
 use crate::error::{ErrorKind, OptionName, OrKind, Result, Source};
 use crate::options::{CertifyOptions, StoreCounterexamples};
