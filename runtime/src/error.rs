@@ -16,9 +16,7 @@ pub enum EvaluateError {
     #[error(transparent)]
     Model(#[from] ModelError),
     /// The logits of every clean image have a number that is not finite.
-    #[error(
-        "the model returns a logit that is not finite for every one of the {0} images: nothing can be evaluated"
-    )]
+    #[error("the model returns non-finite logits for all {0} images: nothing can be evaluated")]
     NonFinite(usize),
     /// What was finished could not be kept.
     #[error(transparent)]

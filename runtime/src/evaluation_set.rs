@@ -69,8 +69,8 @@ pub enum SetError {
     },
     /// A pixel that is not in the box.
     #[error(
-        "image {image}: pixel value {value} at {position} is outside [0, 1]; images are given before \
-         normalisation, which belongs to the model (--mean, --std)"
+        "image {image}: pixel value {value} at {position} is outside [0, 1]; give images without normalisation, and \
+         the normalisation as a part of the model (--mean, --std)"
     )]
     Pixel {
         /// Position in the set.
@@ -81,7 +81,7 @@ pub enum SetError {
         value: f32,
     },
     /// Images of another size than the model's.
-    #[error("images have {found} pixel values, the model takes {wanted}")]
+    #[error("images have {found} pixel values, but the model expects {wanted}")]
     Size {
         /// `C·H·W` of the set.
         found: usize,

@@ -22,15 +22,15 @@ pub struct Counterexample<'a> {
 #[non_exhaustive]
 pub enum VerifyError {
     /// The set has no such image, or the image has another size.
-    #[error("counterexample of image {image}: the evaluation set has no such image, or of another size")]
+    #[error("counterexample of image {image}: the evaluation set has no such image, or one of another size")]
     NoSuchImage {
         /// Position that it names.
         image: usize,
     },
     /// It leaves the threat model.
     #[error(
-        "counterexample of image {image}: it lies {distance} from the clean image, or has a pixel outside [0, 1]; \
-         the threat model allows {epsilon}"
+        "counterexample of image {image}: its distance to the clean image is {distance}, or it has a pixel outside \
+         [0, 1]; the threat model allows {epsilon}"
     )]
     OutsideThreatModel {
         /// Position in the evaluation set.

@@ -310,7 +310,7 @@ impl Certificate {
         let fits = not_broken.is_some_and(|not_broken| {
             not_broken <= remaining && remaining - not_broken <= self.counts.non_finite
         });
-        (!fits).then(|| format!("the attacks left {remaining} images, the counts say otherwise"))
+        (!fits).then(|| format!("the attacks left {remaining} images, which does not match the counts"))
     }
 
     fn check_cross_check(&self) -> Option<String> {
@@ -347,7 +347,7 @@ impl Certificate {
         let Execution { batch, workers, threads, .. } = self.execution;
         let numbers = [("batch", batch), ("workers", workers), ("threads", threads)];
         let (name, value) = numbers.into_iter().find(|(_, value)| !(1..=MOST).contains(value))?;
-        Some(format!("{name} is {value}, not 1 to {MOST}"))
+        Some(format!("{name} is {value}, must be 1 to {MOST}"))
     }
 }
 

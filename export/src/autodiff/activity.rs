@@ -125,8 +125,8 @@ fn cut(graph: &Graph, input: ValueId, outputs: &[ValueId], carrying: &HashSet<Va
         .collect();
     let more = if cuts.len() > NAMED_CUTS { ", …" } else { "" };
     Error::unsupported(format!(
-        "no gradient reaches the images: it is zero almost everywhere after {}{more}; such a model needs \
-         gradient-free attacks, or a smooth substitute for these nodes",
+        "no gradient reaches the images: it is zero almost everywhere after {}{more}; attack such a model without \
+         gradients, or replace these nodes by smooth ones",
         cuts[..cuts.len().min(NAMED_CUTS)].join(", ")
     ))
     .at_tensor(&graph.value(place).name)

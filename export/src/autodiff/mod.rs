@@ -109,7 +109,7 @@ pub fn vector_jacobian_product(forward: &Graph, wanted: &[ValueId]) -> Result<Gr
 fn check_opset(forward: &Graph) -> Result<()> {
     if forward.opset < LOWEST_OPSET {
         return Err(Error::unsupported(format!(
-            "opset {} cannot be differentiated directly: lift the graph to opset {LOWEST_OPSET} or newer first",
+            "opset {} cannot be differentiated directly: upgrade the graph to opset {LOWEST_OPSET} or newer first",
             forward.opset
         )));
     }
@@ -121,7 +121,7 @@ fn sole(what: &str, ids: &[ValueId]) -> Result<ValueId> {
         [id] => Ok(*id),
         _ => Err(Error::new(
             ErrorKind::NotAClassifier,
-            format!("the graph has {} {what}s, wanted one: images in, logits out", ids.len()),
+            format!("the graph has {} {what}s, wanted one: images as input, logits as output", ids.len()),
         )),
     }
 }

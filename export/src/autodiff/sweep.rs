@@ -78,7 +78,8 @@ fn walk(
 }
 
 fn nothing_sent(builder: &Builder<'_>, input: ValueId) -> Error {
-    Error::unsupported("no gradient rule sent anything to it").at_tensor(&builder.graph().value(input).name)
+    Error::unsupported("no gradient rule returned a gradient for it")
+        .at_tensor(&builder.graph().value(input).name)
 }
 
 /// The nodes to walk, in forward order, each with its rule.

@@ -52,8 +52,9 @@ fn not_one_input(graph: &Graph) -> Error {
         && constants.all(|constant| constant.shape.0.iter().all(|dim| dim.fixed().is_some()));
     let way_out = match captured {
         true => {
-            ". If all but the first are constants that the exporter left out, as tf2onnx does to the mean of Keras's \
-             Normalization, export the model as a SavedModel, and that to ONNX: python -m tf2onnx.convert --saved-model"
+            ". If all but the first are constants that the exporter omitted, as tf2onnx does with the mean of \
+             Keras's Normalization, export the model as a SavedModel and convert that: python -m tf2onnx.convert \
+             --saved-model"
         }
         false => "",
     };
@@ -69,8 +70,8 @@ fn check_pixels(found: DataType) -> Result<()> {
     match found {
         found if found.is_float() => Ok(()),
         other => Err(Error::unsupported(format!(
-            "is {other}, and gradients need numbers: export the part of the model behind the Cast to float, and give \
-             what it does to the pixels with --mean and --std (for v / 255, nothing: images are in [0, 1])"
+            "is {other}, and gradients need floating-point pixels: export the part of the model after the Cast to \
+             float, and give its normalisation with --mean and --std (v / 255 needs neither: images are in [0, 1])"
         ))),
     }
 }
@@ -80,7 +81,7 @@ pub(super) fn check_scores(found: DataType) -> Result<()> {
     match found {
         found if found.is_float() => Ok(()),
         other => Err(Error::unsupported(format!(
-            "is {other}, and only scores in floating point can be evaluated: export the logits in place of a label"
+            "is {other}, but scores must be floating point: export the logits instead of a label"
         ))),
     }
 }
@@ -98,7 +99,7 @@ fn layout_and_image(shape: &Shape, spec: &InputSpec) -> Result<(Layout, ImageSha
         (Layout::Flat, sizes) => flat_image(shape, sizes, spec)?,
         _ => {
             return Err(not_a_classifier(format!(
-                "the input is {shape}, but the layout that was told has four axes"
+                "the input is {shape}, but the given layout has four axes"
             )));
         }
     };
@@ -132,15 +133,16 @@ fn infer_layout(shape: &Shape, sizes: &[usize]) -> Result<Layout> {
     }
     let &[first, _, last] = sizes else {
         return Err(not_a_classifier(format!(
-            "the input is {shape}, wanted [N, C, H, W], [N, H, W, C] or one row of pixels; --layout flat takes the \
-             pixels of an image in whatever shape"
+            "the input is {shape}, wanted [N, C, H, W], [N, H, W, C] or one row of pixels; --layout flat accepts \
+             the pixels of an image in any shape"
         )));
     };
     match (CHANNELS.contains(&first), CHANNELS.contains(&last)) {
         (true, false) => Ok(Layout::Nchw),
         (false, true) => Ok(Layout::Nhwc),
         _ => Err(not_a_classifier(format!(
-            "the input is {shape}, which does not show where the channels are: say --layout nchw or --layout nhwc"
+            "the input is {shape}, from which the position of the channels is not clear: give --layout nchw or \
+             --layout nhwc"
         ))),
     }
 }
@@ -149,7 +151,7 @@ fn flat_image(shape: &Shape, sizes: &[usize], spec: &InputSpec) -> Result<ImageS
     let pixels = checked_elements(sizes);
     match spec.image {
         None => Err(not_a_classifier(format!(
-            "the input is {shape}, which does not show the size of an image: it must be told"
+            "the input is {shape}, from which the image size is not clear: it must be given"
         ))),
         Some(image) if Some(image.pixels()) == pixels => Ok(image),
         Some(ImageShape { channels, height, width }) => Err(not_a_classifier(format!(

@@ -32,8 +32,8 @@ pub(super) fn class_count(graph: &Graph, batch: Dim) -> Result<usize> {
 /// The error for one score: a binary classifier decides by its sign, or by a threshold that the file does not contain.
 fn single_class(shape: &Shape) -> Error {
     not_a_classifier(format!(
-        "the output is {shape}, which is 1 class, wanted [N, K] with one score for each of K ≥ 2 classes: of a binary \
-         classifier with the logit z export two logits, [-z/2, z/2], and with the probability p two, [1 - p, p]"
+        "the output is {shape}, which is 1 class, wanted [N, K] with one score for each of K ≥ 2 classes: for a \
+         binary classifier with a logit z export the two logits [-z/2, z/2]; with a probability p export [1 - p, p]"
     ))
 }
 
@@ -44,8 +44,8 @@ pub(super) fn sole_output(graph: &Graph) -> Result<ValueId> {
         several => {
             let names: Vec<&str> = several.iter().map(|id| graph.value(*id).name.as_str()).collect();
             Err(not_a_classifier(format!(
-                "the model has {} outputs ({}), wanted one: the scores of the classes (of scikit-learn's models, export \
-                 with `zipmap=False` and not with 'columns')",
+                "the model has {} outputs ({}), wanted one: the scores of the classes (export scikit-learn models \
+                 with `zipmap=False`, not with 'columns')",
                 names.len(),
                 names.join(", ")
             )))

@@ -14,18 +14,19 @@ pub(super) fn check(normalisation: &Normalisation, image: ImageShape) -> Result<
     for (flag, values) in [("--mean", &normalisation.mean), ("--std", &normalisation.std)] {
         if values.len() != 1 && values.len() != image.channels {
             return Err(not_a_classifier(format!(
-                "{flag} has {} values, but the images have {} channels: give one value, or one a channel",
+                "{flag} has {} values, but the images have {} channels: give a single value, or one per channel",
                 values.len(),
                 image.channels
             )));
         }
         if let Some(value) = values.iter().find(|value| !value.is_finite()) {
-            return Err(not_a_classifier(format!("{flag} holds {value}, wanted finite numbers")));
+            return Err(not_a_classifier(format!("{flag} contains {value}, wanted finite numbers")));
         }
     }
     if normalisation.std.contains(&0.0) {
         return Err(not_a_classifier(
-            "--std holds 0, and pixels are divided by it: give the deviation of the pixels".to_owned(),
+            "--std contains 0, but pixels are divided by it: give the standard deviation of the pixels"
+                .to_owned(),
         ));
     }
     Ok(())

@@ -185,7 +185,7 @@ fn swap_columns(graph: &mut Graph, scores: ValueId) {
 
 fn pairwise_scores(classes: usize) -> Error {
     not_a_classifier(format!(
-        "returns one score for each pair of {classes} classes, wanted one for each class: train with \
+        "returns one score per pair of {classes} classes, wanted one per class: train with \
          `SVC(decision_function_shape='ovr')`, and `probability=False`"
     ))
 }
@@ -196,7 +196,7 @@ fn check_labels(graph: &Graph) -> Result<()> {
     for node in graph.nodes().iter().filter(|node| CLASSIFIERS.contains(&node.op_type.as_str())) {
         if node.optional_output(0).is_some_and(|label| used(&label)) {
             return Err(not_a_classifier(
-                "its label is what the scores are made of, and labels have no gradient: let the model combine scores \
+                "its scores are computed from labels, which have no gradient: let the model combine scores instead \
                  (in scikit-learn, `voting='soft'`)"
                     .to_owned(),
             )

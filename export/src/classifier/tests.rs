@@ -252,13 +252,13 @@ fn what_is_not_a_classifier_is_refused_with_the_way_out() {
         graph
     };
     let cases: Vec<(Graph, &str)> = vec![
-        (plain("f32[N,3,8,1]"), "say --layout nchw or --layout nhwc"),
+        (plain("f32[N,3,8,1]"), "give --layout nchw or --layout nhwc"),
         (plain("f32[N,2,4,3,1]"), "--layout flat"),
         (plain("f32[4,3,4,2]"), "with a batch of 4: export the model with a dynamic batch"),
-        (plain("f32[N,24]"), "it must be told"),
+        (plain("f32[N,24]"), "it must be given"),
         (plain("f32[N,3,2N,2]"), "export the model with a fixed image size"),
         (two_inputs, "the model has 2 inputs (input, input_2), wanted one: images"),
-        (captured_mean, "wanted one: images. If all but the first are constants that the exporter left out"),
+        (captured_mean, "wanted one: images. If all but the first are constants that the exporter omitted"),
         (two_outputs, "the model has 2 outputs"),
         (to("Unsqueeze", "axes=[1]"), "the output is [N, 1, 5], wanted [N, K]"),
         (to("ReduceSum", "axes=[0]"), "the output is [1, 5], wanted [N, K]"),
@@ -285,7 +285,7 @@ fn one_class_is_an_error_that_says_how_to_export_two() {
         assert_eq!(error.kind(), ErrorKind::NotAClassifier, "{error}");
         let start = format!("tensor `logits`: the output is {shape}, which is 1 class, wanted [N, K]");
         assert!(error.to_string().starts_with(&start), "{error}");
-        assert!(error.to_string().contains("export two logits, [-z/2, z/2]"), "{error}");
+        assert!(error.to_string().contains("export the two logits [-z/2, z/2]"), "{error}");
     }
 }
 
@@ -328,12 +328,9 @@ fn integer_pixels_and_integer_scores_are_unsupported() {
     for (graph, wanted) in [
         (
             pixels,
-            "tensor `input`: is i64, and gradients need numbers: export the part of the model behind the Cast",
+            "tensor `input`: is i64, and gradients need floating-point pixels: export the part of the model after the Cast",
         ),
-        (
-            label,
-            "tensor `logits`: is i64, and only scores in floating point can be evaluated: export the logits",
-        ),
+        (label, "tensor `logits`: is i64, but scores must be floating point: export the logits"),
     ] {
         let error = classifier(graph, &InputSpec::default()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
@@ -345,8 +342,8 @@ fn integer_pixels_and_integer_scores_are_unsupported() {
 fn normalisations_that_do_not_fit_are_refused() {
     let cases: [(&[f32], &[f32], &str); 4] = [
         (&[0.5, 0.5], &[1.0], "--mean has 2 values, but the images have 3 channels"),
-        (&[0.5], &[1.0, 1.0, 0.0], "--std holds 0"),
-        (&[f32::NAN], &[1.0], "--mean holds NaN"),
+        (&[0.5], &[1.0, 1.0, 0.0], "--std contains 0"),
+        (&[f32::NAN], &[1.0], "--mean contains NaN"),
         (&[0.5], &[], "--std has 0 values"),
     ];
     for (mean, std, wanted) in cases {

@@ -96,8 +96,8 @@ impl<'a> NodeView<'a> {
     pub(crate) fn undetermined(&self, index: usize) -> Error {
         let name = self.node.optional_input(index).map_or("", |id| self.graph.value(id).name.as_str());
         Error::shape(format!(
-            "its values decide the shape of the result of node `{}` ({}), but they are not known before the model \
-             runs; export the model with every size but the batch fixed",
+            "its values determine the output shape of node `{}` ({}), but they are known only at run time; export \
+             the model with all sizes fixed except the batch",
             self.node.name, self.node.op_type
         ))
         .at_tensor(name)

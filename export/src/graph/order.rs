@@ -59,7 +59,7 @@ impl Graph {
                 }
                 Mark::Waiting => {
                     return Err(
-                        Error::format("waits for its own result: the graph has a cycle").at_node(node)
+                        Error::format("depends on its own result: the graph has a cycle").at_node(node)
                     );
                 }
             }
@@ -151,10 +151,10 @@ mod tests {
                 "node `d` (Relu): its input `gone` is not an input of the graph, an initialiser or the output of a node",
             ),
             (&[("x", "a")], "tensor `d`: is an output of the graph, but nothing produces it"),
-            (&[("d", "d")], "node `d` (Relu): waits for its own result: the graph has a cycle"),
+            (&[("d", "d")], "node `d` (Relu): depends on its own result: the graph has a cycle"),
             (
                 &[("x", "a"), ("c", "b"), ("b", "c"), ("b", "d")],
-                "node `b` (Relu): waits for its own result: the graph has a cycle",
+                "node `b` (Relu): depends on its own result: the graph has a cycle",
             ),
         ];
         for (edges, wanted) in cases {

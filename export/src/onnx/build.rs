@@ -151,7 +151,7 @@ fn read_body(proto: &GraphProto, frames: &mut Frames, tensors: &mut TensorReader
 /// Declares the outputs of the innermost graph.
 fn add_outputs(frames: &mut Frames, proto: &GraphProto) -> Result<()> {
     if proto.output.is_empty() {
-        return Err(Error::format("its graph has no outputs: not an ONNX model, or it is cut off"));
+        return Err(Error::format("its graph has no outputs: not an ONNX model, or it is truncated"));
     }
     for output in &proto.output {
         if let Some(id) = frames.find_or_define(require_name(output.name(), "an output")?)? {

@@ -54,7 +54,7 @@ impl<'f> ExternalData<'f> {
             .map(|(start, end)| file.slice(start..end))
             .ok_or_else(|| {
                 Error::format(format!(
-                    "wants {wanted} bytes at offset {} of `{}`, which has {}",
+                    "needs {wanted} bytes at offset {} of `{}`, which has {}",
                     reference.offset,
                     reference.location,
                     file.len()
@@ -65,7 +65,7 @@ impl<'f> ExternalData<'f> {
     fn file(&mut self, location: &str) -> Result<Bytes> {
         let folder = self.folder.ok_or_else(|| {
             Error::unsupported(format!(
-                "its data is in the file `{location}`, but the model came without a folder: read it from its path"
+                "its data is in the file `{location}`, but the model was read from memory: read it from its path"
             ))
         })?;
         let (name, path) = resolve(folder, location)?;
@@ -103,7 +103,7 @@ impl<'e> Reference<'e> {
             // The checksum is a SHA-1 of the whole file, and optional; the digest that we report covers the file.
             if !["location", "offset", "length", "checksum"].contains(&entry.key()) {
                 return Err(Error::unsupported(format!(
-                    "external data key `{}`; known are location, offset, length and checksum",
+                    "external data key `{}`; supported are location, offset, length and checksum",
                     entry.key()
                 )));
             }
@@ -132,7 +132,7 @@ fn parse_number(key: &str, text: &str) -> Result<u64> {
 fn resolve(folder: &Path, location: &str) -> Result<(PathBuf, PathBuf)> {
     let escapes = || {
         Error::format(format!(
-            "its data is in `{location}`, which is not inside the model's folder: put the file beside the model"
+            "its data is in `{location}`, which is outside the model's folder: put the file beside the model"
         ))
     };
     let relative = Path::new(location);

@@ -127,11 +127,11 @@ impl<'m> Inliner<'m> {
         let Callable { function, opset } = self.functions.get(&key).ok_or_else(|| unknown_domain(call))?;
         if self.active.contains(&key) {
             return Err(Error::format(
-                "the function that it calls contains this call: functions must not recurse",
+                "the function that it calls contains this call: recursive functions are not supported",
             ));
         }
         if self.active.len() >= self.nesting {
-            return Err(exceeded("function calls inside each other", self.nesting, "nesting"));
+            return Err(exceeded("nested function calls", self.nesting, "nesting"));
         }
         match opset {
             Some(version) if *version != self.opset => Err(Error::unsupported(format!(
@@ -148,8 +148,9 @@ fn unknown_domain(node: &NodeProto) -> Error {
         return unsupported_ai_onnx_ml(node.op_type());
     }
     Error::unsupported(format!(
-        "is of domain `{}`; known are ONNX's own domain, functions that the model defines, and the quantised operators \
-         of ONNX Runtime: export without fused or custom operators, or define this one as a function of the model \
+        "is of domain `{}`; supported are ONNX's own domain, functions that the model defines, and the quantised \
+         operators of ONNX Runtime: export without fused or custom operators, or define this one as a function of \
+         the model \
          (in PyTorch: `custom_translation_table` with standard operators)",
         node.domain()
     ))
@@ -158,14 +159,15 @@ fn unknown_domain(node: &NodeProto) -> Error {
 fn unsupported_ai_onnx_ml(op_type: &str) -> Error {
     if op_type.starts_with("TreeEnsemble") {
         return Error::unsupported(
-            "is an ensemble of decision trees: its scores are constant between thresholds, so that there is no gradient \
-             to attack it with, and no attack here does without a copy that has one; evaluate a model that is \
-             differentiable (linear, kernel, neural network), or the trees with an attack that was made for trees",
+            "is an ensemble of decision trees: its scores are piecewise constant and have no gradient, and every \
+             evaluation here needs a differentiable copy; evaluate a differentiable model (linear, kernel, neural \
+             network), or use an attack for tree ensembles",
         );
     }
     Error::unsupported(format!(
-        "is of domain `{}`, the models of scikit-learn, and has no gradient rule; docs/operators.md lists those that have: \
-         export a pipeline of these, or of a neural network the part up to the scores in standard operators \
+        "is of domain `{}`, the models of scikit-learn, and has no gradient rule; docs/operators.md lists the \
+         operators that have one: export a pipeline of these, or, for a neural network, the part up to the scores \
+         in standard operators \
          (`onnx.utils.extract_model`)",
         domains::AI_ONNX_ML
     ))

@@ -80,7 +80,7 @@ fn value(proto: &AttributeProto, tensors: &mut TensorReader<'_>) -> Result<Attri
     let name = proto.name();
     if !proto.ref_attr_name().is_empty() {
         return Err(Error::format(format!(
-            "attribute `{name}` refers to a function's, outside of a function"
+            "attribute `{name}` refers to an attribute of a function, but the node is not in a function"
         )));
     }
     match proto.r#type() {
@@ -100,7 +100,8 @@ fn value(proto: &AttributeProto, tensors: &mut TensorReader<'_>) -> Result<Attri
             Err(Error::format(format!("attribute `{name}` is not one graph with content")))
         }
         other => Err(Error::unsupported(format!(
-            "attribute `{name}` has type number {other}; known are FLOAT, INT, STRING, TENSOR, lists of the first \
+            "attribute `{name}` has type number {other}; supported are FLOAT, INT, STRING, TENSOR, lists of the \
+             first \
              three, and GRAPH"
         ))),
     }
@@ -139,7 +140,7 @@ pub(super) fn constant<'p>(
         ("value_floats", Attribute::Floats(values)) => Tensor::from_f32(&[values.len()], &values),
         _ => {
             return Err(Error::unsupported(format!(
-                "attribute `{name}`; known are value, value_int, value_ints, value_float and value_floats"
+                "attribute `{name}`; supported are value, value_int, value_ints, value_float and value_floats"
             )));
         }
     };

@@ -40,7 +40,7 @@ impl<'f> TensorReader<'f> {
         let data = match proto.data_location() {
             0 => storage::inline(proto, dtype)?,
             EXTERNAL => self.external_data(proto, dtype, &dims)?,
-            other => return Err(Error::format(format!("data location {other}; known are 0 and 1"))),
+            other => return Err(Error::format(format!("data location {other}; supported are 0 and 1"))),
         };
         let tensor = Tensor::new(dtype, dims, data)?;
         self.allowance.spend(tensor.data().len())?;

@@ -30,18 +30,19 @@ pub(super) fn check(model: &ModelProto) -> Result<u32> {
     let (oldest, newest) = IR_VERSIONS.into_inner();
     if !IR_VERSIONS.contains(&ir_version) {
         return Err(Error::unsupported(format!(
-            "IR version {ir_version}; known are {oldest} to {newest}: export with an older or newer release of the \
+            "IR version {ir_version}; supported are {oldest} to {newest}: export with an older or newer release of \
+             the \
              exporter, or save it again through `onnx` with `model.ir_version` in that range"
         )));
     }
     let stated = default_opset(&model.opset_import)?;
     let opset = stated.or_else(|| is_ai_onnx_ml_only(model).then_some(DEFAULT_OPSET)).ok_or_else(|| {
-        Error::format("imports no opset of the default domain: not an ONNX model, or it is cut off")
+        Error::format("imports no opset of the default domain: not an ONNX model, or it is truncated")
     })?;
     let (oldest, newest) = OPSETS.into_inner();
     if !OPSETS.contains(&opset) {
         return Err(Error::unsupported(format!(
-            "imports opset {opset} of the default domain; known are {oldest} to {newest}: export with \
+            "imports opset {opset} of the default domain; supported are {oldest} to {newest}: export with \
              `opset_version={}`, or convert with `onnx.version_converter`",
             opset.clamp(oldest, newest)
         )));
@@ -64,7 +65,8 @@ fn check_ai_onnx_ml(imports: &[OperatorSetIdProto]) -> Result<()> {
         Some(version) => {
             let (oldest, newest) = AI_ONNX_ML_VERSIONS.into_inner();
             Err(Error::unsupported(format!(
-                "imports version {version} of the domain `{AI_ONNX_ML}`; known are {oldest} to {newest}: export with \
+                "imports version {version} of the domain `{AI_ONNX_ML}`; supported are {oldest} to {newest}: export \
+                 with \
                  `target_opset={{'': {}, '{AI_ONNX_ML}': {newest}}}`",
                 OPSETS.end()
             )))

@@ -28,7 +28,7 @@ pub(super) fn check(bytes: &[u8], limits: &Limits) -> Result<()> {
 
 /// The error for bytes that cannot be a model.
 pub(super) fn not_onnx(reason: impl std::fmt::Display) -> Error {
-    Error::format(format!("is not an ONNX file, or it is cut off: {reason}"))
+    Error::format(format!("is not an ONNX file, or it is truncated: {reason}"))
 }
 
 /// The messages that hold other messages; all others are `Leaf`.
@@ -102,7 +102,7 @@ impl Walk<'_> {
     /// Walks over one message that ends at `end`; `depth` counts the messages around it, itself included.
     fn message(&mut self, message: Message, end: usize, depth: usize) -> Result<()> {
         if depth > self.nesting {
-            return Err(exceeded("messages inside each other", self.nesting, "nesting"));
+            return Err(exceeded("nested messages", self.nesting, "nesting"));
         }
         while self.position < end {
             self.field(message, end, depth)?;

@@ -63,7 +63,9 @@ pub(crate) fn infer_with(graph: &mut Graph, id: NodeId, known: &mut Known) -> Re
         .map_err(|error| error.at_node(node))?;
     let outputs = node.outputs.clone();
     if let Some(absent) = (types.len()..outputs.len()).find(|index| outputs[*index].is_some()) {
-        return Err(Error::format(format!("has an output {absent}, but the operator does not")).at_node(node));
+        return Err(
+            Error::format(format!("has an output {absent} that the operator does not define")).at_node(node)
+        );
     }
     let contents = evaluate::evaluate(&view, &types).unwrap_or_default();
     for (output, content) in outputs.iter().zip(contents) {
@@ -111,7 +113,7 @@ fn evaluate_typed(graph: &Graph, node: &Node, known: &mut Known) {
 
 fn unknown_operator(opset: u32, op_type: &str) -> Error {
     Error::unsupported(format!(
-        "operator {op_type} (opset {opset}) is not known; export the model without it, or add a rule as \
+        "operator {op_type} (opset {opset}) is not supported; export the model without it, or add a rule as \
          docs/adding-an-operator.md describes"
     ))
 }

@@ -53,7 +53,7 @@ impl DataType {
         ];
         ALL.into_iter().find(|known| *known as i32 == number).ok_or_else(|| {
             Error::unsupported(format!(
-                "element type number {number}; known are plain integers, bool and floating point"
+                "element type number {number}; supported are integers, bool and floating point"
             ))
         })
     }

@@ -16,7 +16,7 @@ pub(crate) fn range(dtype: DataType) -> Option<(i64, i64)> {
 
 /// The error for another type.
 pub(crate) fn unknown_codes(dtype: DataType) -> Error {
-    Error::unsupported(format!("quantises to {dtype}; known are 8- and 16-bit integers"))
+    Error::unsupported(format!("quantises to {dtype}; supported are 8- and 16-bit integers"))
 }
 
 /// The elements of an integer tensor.

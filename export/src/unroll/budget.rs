@@ -43,7 +43,7 @@ fn exceeded(limit: usize, what: &str) -> Error {
     Error::new(
         ErrorKind::Limit,
         format!(
-            "writing out If and Loop takes more than {limit} {what}: export the model with fewer iterations, or with \
+            "unrolling If and Loop takes more than {limit} {what}: export the model with fewer iterations, or with \
              one operator for the whole loop"
         ),
     )

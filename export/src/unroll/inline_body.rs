@@ -22,7 +22,7 @@ pub(super) fn inline_body(
     let inner = &body.graph;
     if inner.inputs().len() != arguments.len() {
         return Err(Error::format(format!(
-            "hands {} values to its body, which takes {}",
+            "passes {} values to its body, which takes {}",
             arguments.len(),
             inner.inputs().len()
         )));

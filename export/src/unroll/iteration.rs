@@ -116,7 +116,7 @@ fn stacked(
 ) -> Result<Vec<Node>> {
     if values.is_empty() {
         return Err(Error::unsupported(
-            "runs not once, and returns values of iterations: export the model without this loop",
+            "has zero iterations but returns values of iterations: export the model without this loop",
         ));
     }
     let axis = Attributes::from_pairs([("axis", Attribute::Int(0))]);

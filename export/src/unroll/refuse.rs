@@ -6,15 +6,15 @@ use crate::graph::Node;
 /// A condition that is computed from pixels, or that depends on the batch size.
 pub(super) fn condition() -> Error {
     Error::unsupported(
-        "its condition is not known before the model runs: export the model in inference mode with the condition fixed \
-         (in PyTorch, `torch.onnx.export` of a module whose `forward` holds only the branch that is taken)",
+        "its condition is known only at run time: export the model in inference mode with the condition fixed (in \
+         PyTorch, export a module whose `forward` contains only the branch that is taken)",
     )
 }
 
 /// A trip count that is computed from pixels, or that depends on the batch size.
 pub(super) fn trip_count() -> Error {
     Error::unsupported(
-        "how often it runs is not known before the model runs: export the model with the loop unrolled (in PyTorch, a \
+        "its number of iterations is known only at run time: export the model with the loop unrolled (in PyTorch, a \
          plain loop in Python over a fixed range)",
     )
 }

@@ -194,9 +194,8 @@ fn what_depends_on_the_images_is_refused_by_name() {
     assert_refused(
         &branches(of_pixels),
         ErrorKind::Unsupported,
-        "node `If_2` (If): its condition is not known before the model runs: export the model in inference mode with \
-         the condition fixed (in PyTorch, `torch.onnx.export` of a module whose `forward` holds only the branch that is \
-         taken)",
+        "node `If_2` (If): its condition is known only at run time: export the model in inference mode with the \
+         condition fixed (in PyTorch, export a module whose `forward` contains only the branch that is taken)",
     );
     let trips = model(|graph, x| {
         let size = push(graph, "Size", &[x], "");
@@ -208,7 +207,7 @@ fn what_depends_on_the_images_is_refused_by_name() {
     assert_refused(
         &trips,
         ErrorKind::Unsupported,
-        "node `Loop_1` (Loop): how often it runs is not known before the model runs: export the model with the loop \
+        "node `Loop_1` (Loop): its number of iterations is known only at run time: export the model with the loop \
          unrolled (in PyTorch, a plain loop in Python over a fixed range)",
     );
 }
@@ -237,7 +236,7 @@ fn unrolling_is_limited_by_a_budget() {
         assert_refused(
             &graph,
             ErrorKind::Limit,
-            "node `Loop_0` (Loop): writing out If and Loop takes more than 100000 nodes: export the model with fewer \
+            "node `Loop_0` (Loop): unrolling If and Loop takes more than 100000 nodes: export the model with fewer \
              iterations, or with one operator for the whole loop",
         );
     }

@@ -22,15 +22,14 @@ pub(super) fn attention(graph: &mut Graph, node: Node) -> Result<Vec<Node>> {
         || (1..node.outputs.len()).any(|index| node.optional_output(index).is_some())
     {
         return Err(Error::unsupported(
-            "keeps keys and values of earlier tokens, or returns its scores, as no classifier of images does; export the \
-             model without a cache",
+            "uses a cache of keys and values, or returns its scores, which is not supported; export the model \
+             without a cache",
         ));
     }
     for window in WINDOWS {
         if node.attributes.int(window, -1)? != -1 {
             return Err(Error::unsupported(format!(
-                "lets each token look only at those near it ({window}), which is not supported; export the model with \
-                 a mask for that"
+                "uses windowed attention ({window}), which is not supported; export the model with a mask instead"
             )));
         }
     }

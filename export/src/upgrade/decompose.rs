@@ -31,7 +31,7 @@ pub(super) fn center_crop_pad(graph: &mut Graph, node: Node) -> Result<Vec<Node>
     let shape = builder.graph().shape(node.input(0)?)?.clone();
     let target = builder.graph().constant(node.input(1)?).and_then(Tensor::to_i64).ok_or_else(|| {
         Error::unsupported(
-            "its shape is computed when the model runs; export the model with every size but the batch fixed",
+            "its shape is computed at run time; export the model with all sizes fixed except the batch",
         )
     })?;
     let axes = match node.attributes.ints("axes")? {

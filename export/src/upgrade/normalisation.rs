@@ -25,8 +25,7 @@ pub(super) fn refuse_training(graph: &mut Graph, mut node: Node) -> Result<Vec<N
     }
     if node.outputs.iter().flatten().count() > 1 {
         return Err(Error::unsupported(
-            "returns the statistics of the batch, which only a model in training mode does; export it in inference \
-             mode",
+            "returns the statistics of the batch, so it is in training mode; export it in inference mode",
         ));
     }
     node.outputs.truncate(1);

@@ -46,7 +46,8 @@ fn check_use(node: &Node, integer_sums: &HashMap<ValueId, String>) -> Result<()>
     let sum = node.inputs.iter().flatten().find_map(|id| integer_sums.get(id));
     match sum {
         Some(sum) if node.op_type != "Cast" => Err(Error::unsupported(format!(
-            "takes the integers of node `{sum}`, which only a Cast may: quantise the model with QuantizeLinear and \
+            "reads the integers of node `{sum}`, which is supported only for a Cast: quantise the model with \
+             QuantizeLinear and \
              DequantizeLinear (in ONNX Runtime, `quantize_static` with `QuantFormat.QDQ`)"
         ))
         .at_node(node)),
@@ -124,16 +125,14 @@ impl Decomposition<'_> {
         let mut attributes = self.node.attributes.clone();
         if attributes.int("channels_last", 0)? != 0 {
             return Err(Error::unsupported(
-                "has the channels last: quantise the model before its layout is changed",
+                "has channels last: quantise the model before its layout is changed",
             ));
         }
         attributes.0.remove("channels_last");
         if op_type == "Softmax" {
             let along_axis = |opset: i64| opset >= SOFTMAX_ALONG_AXIS;
             if along_axis(attributes.int("opset", 1)?) != along_axis(self.graph.opset.into()) {
-                return Err(Error::unsupported(
-                    "is of another opset than the model: quantise the model again",
-                ));
+                return Err(Error::unsupported("has another opset than the model: quantise the model again"));
             }
             attributes.0.remove("opset");
         }

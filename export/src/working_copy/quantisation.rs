@@ -82,7 +82,7 @@ impl ElementParameters {
         };
         if zero_points.len() != scales.len() {
             let (points, scales) = (zero_points.len(), scales.len());
-            return Err(Error::format(format!("has {scales} scales, but {points} zero points")));
+            return Err(Error::format(format!("has {scales} scales but {points} zero points")));
         }
         let granularity = Granularity::new(dims, parameters)?;
         Ok(Self { scales, zero_points, granularity })

@@ -217,7 +217,8 @@ fn integers_that_are_not_cast_to_floats_are_refused_with_the_way_out() {
     let error = WorkingCopy::new(&graph).unwrap_err().to_string();
     assert_eq!(
         error,
-        "node `Add_2` (Add): takes the integers of node `MatMulInteger_1`, which only a Cast may: quantise the model with \
+        "node `Add_2` (Add): reads the integers of node `MatMulInteger_1`, which is supported only for a Cast: \
+         quantise the model with \
          QuantizeLinear and DequantizeLinear (in ONNX Runtime, `quantize_static` with `QuantFormat.QDQ`)"
     );
 }

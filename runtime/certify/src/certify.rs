@@ -117,7 +117,7 @@ fn cross_check(
         return Ok(None);
     }
     let store = state.archive.counterexamples();
-    let store = store.ok_or_else(|| Error::new(ErrorKind::Internal, "counterexamples were not kept"))?;
+    let store = store.ok_or_else(|| Error::new(ErrorKind::Internal, "counterexamples were not stored"))?;
     let checked = mimir_runtime::cross_check::cross_check(other, session.as_mut(), evaluation, store);
     checked.map(Some).or_kind(ErrorKind::Internal)
 }

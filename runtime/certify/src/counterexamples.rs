@@ -39,7 +39,7 @@ pub enum CounterexampleError {
         source: ReadNpzError,
     },
     /// Images of another shape than the model takes.
-    #[error("array `images` has shape {found:?}, the model takes {wanted:?}")]
+    #[error("array `images` has shape {found:?}, but the model expects {wanted:?}")]
     Shape {
         /// `[M, C, H, W]` of the file.
         found: [usize; 4],

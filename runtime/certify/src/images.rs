@@ -53,7 +53,7 @@ impl OpenedImages {
         if found != wanted && !(is_flat && found.pixels() == wanted.pixels()) {
             return Err(Error::new(
                 ErrorKind::Data,
-                format!("the images are {}, the model takes {}", shown(found), shown(wanted)),
+                format!("the images are {}, but the model expects {}", shown(found), shown(wanted)),
             ));
         }
         let set = EvaluationSet::new(self, &self.0.labels).or_kind(ErrorKind::Data)?;

@@ -95,7 +95,7 @@ fn read_counterexamples(folder: &Path, certificate: &Certificate) -> Result<Coun
     if Path::new(&stored.file).file_name() != Some(stored.file.as_ref()) {
         return Err(data_error(
             folder,
-            format!("`{}` is not the name of a file beside the certificate", stored.file),
+            format!("`{}` is not the name of a file in the folder of the certificate", stored.file),
         ));
     }
     let path = folder.join(&stored.file);
@@ -116,7 +116,7 @@ fn named_images(options: &ReplayOptions, certificate: &Certificate) -> Result<Im
         None | Some("test") => Split::Test,
         Some("train") => Split::Train,
         Some(other) => {
-            return Err(Error::new(ErrorKind::Data, format!("certificate: there is no split `{other}`")));
+            return Err(Error::new(ErrorKind::Data, format!("certificate: unknown split `{other}`")));
         }
     };
     Ok(ImageSource { source, read: ReadOptions { split, first: recorded.first } })
@@ -148,7 +148,7 @@ fn expect_digest(what: &dyn fmt::Display, found: &str, wanted: &str, kind: Error
     if found == wanted {
         return Ok(());
     }
-    Err(Error::new(kind, format!("{what}: SHA-256 is {found}, the certificate speaks about {wanted}")))
+    Err(Error::new(kind, format!("{what}: SHA-256 is {found}, but the certificate records {wanted}")))
 }
 
 fn check(
@@ -199,7 +199,7 @@ fn refutation(
 fn repeated(indices: &[usize]) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let again = indices.iter().filter(|&&image| !seen.insert(image));
-    again.map(|image| format!("image {image} stands in the file twice")).collect()
+    again.map(|image| format!("image {image} is in the file twice")).collect()
 }
 
 impl Replay {
@@ -222,7 +222,7 @@ impl fmt::Display for Replay {
         };
         writeln!(
             f,
-            "{word}  confirmed {confirmed} of the {counted} broken images that the certificate counts\n"
+            "{word}  confirmed {confirmed} of the {counted} broken images recorded in the certificate\n"
         )?;
         writeln!(f, "model         sha256 {}", self.model_digest)?;
         writeln!(f, "threat model  {threat_model}")?;
@@ -231,7 +231,7 @@ impl fmt::Display for Replay {
             f,
             "\nA confirmed counterexample lies within the threat model of its original image, and the model"
         )?;
-        writeln!(f, "classifies it wrongly, in a forward pass made now.")?;
+        writeln!(f, "misclassifies it in a new forward pass.")?;
         for refuted in &self.refuted {
             writeln!(f, "not confirmed: {refuted}")?;
         }

@@ -83,7 +83,7 @@ fn store(
     archive: &Archive,
     image: ImageShape,
 ) -> Written<Counterexamples> {
-    let store = archive.counterexamples().ok_or("counterexamples were not kept")?;
+    let store = archive.counterexamples().ok_or("counterexamples were not stored")?;
     let found = found(evaluation)?;
     let digest = folder.write_with(ADVERSARIAL, |file| -> Written<String> {
         write_npz(&mut *file, &found, store, image)?;

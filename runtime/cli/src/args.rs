@@ -7,27 +7,27 @@ use clap::{Args, Parser, Subcommand};
 use crate::settings::{DeviceName, EngineName, Settings};
 
 const AFTER_HELP: &str = "\
-`mimir-certify MODEL ...` is short for `mimir-certify run MODEL ...`. Every setting may stand in
-a TOML file under the name of its flag: `--config FILE`, or `mimir-certify.toml` beside the model.
-A flag beats the file.
+`mimir-certify MODEL ...` is short for `mimir-certify run MODEL ...`. Every setting can also be given
+in a TOML file, under the name of its flag: `--config FILE`, or `mimir-certify.toml` beside the
+model. Flags take precedence over the file.
 
 Examples:
   mimir-certify model.onnx --data cifar10:data/cifar-10-batches-bin --first 500 \\
       --mean .4914,.4822,.4465 --std .2023,.1994,.2010 --norm linf --epsilon 2/255 --report out/
   mimir-certify model.onnx --min-attacked-accuracy 0.40   # a gate
   mimir-certify model.onnx --attacks apgd-ce,square --steps 50 --queries 1000
-  mimir-certify model.onnx --report out/ --resume           # go on with a run that was cut off
-  mimir-certify replay out/ model.onnx                      # re-check the counterexamples
+  mimir-certify model.onnx --report out/ --resume           # resume an interrupted run
+  mimir-certify replay out/ model.onnx                      # verify the counterexamples again
 
 Exit codes:
-   0  done; with --min-attacked-accuracy: it holds
-  10  it does not hold, or a replayed counterexample was not confirmed
+   0  finished; with --min-attacked-accuracy: the requirement holds
+  10  the requirement does not hold, or a replayed counterexample was not confirmed
    2  usage: flags, settings, or a report folder that cannot be written
-   3  the model is not valid or not supported
+   3  the model is not valid, not supported, or stochastic and attacked without EOT
    4  the images or labels cannot be used
-  70  internal error, or the engine or the device is missing
-  74  something cannot be written, as on a full disk; what was finished is kept: --resume
-  75  interrupted (Ctrl-C, SIGTERM); what was finished is kept: --resume";
+  70  internal error, or the requested engine or device is missing
+  74  a file cannot be written, e.g. on a full disk; finished work is kept: use --resume
+  75  interrupted (Ctrl-C, SIGTERM); finished work is kept: use --resume";
 
 /// Attacks an ONNX image classifier white-box and reports its attacked accuracy, an upper bound of its robust
 /// accuracy.
@@ -54,7 +54,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Attack a model and report
     Run(Box<RunArgs>),
-    /// Re-check the counterexamples of a report, without any attack
+    /// Verify the counterexamples of a report again, without attacking
     Replay(ReplayArgs),
 }
 
@@ -65,10 +65,10 @@ pub(crate) struct RunArgs {
     // Clap requires it, except where another command is given.
     #[arg(required = true)]
     pub(crate) model: Option<PathBuf>,
-    /// Settings file; without it `mimir-certify.toml` beside the model, where there is one
+    /// Settings file [default: `mimir-certify.toml` beside the model, if it exists]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Print the settings in effect as TOML, and do nothing else
+    /// Print the effective settings as TOML and exit
     #[arg(long)]
     pub(crate) print_config: bool,
     #[command(flatten)]
@@ -80,15 +80,15 @@ pub(crate) struct RunArgs {
 pub(crate) struct ReplayArgs {
     /// Folder with certificate.json and adversarial.npz
     pub(crate) report: PathBuf,
-    /// The ONNX model that they speak about
+    /// The ONNX model that the counterexamples belong to
     pub(crate) model: PathBuf,
-    /// Where the original images are now; without it the place that the certificate names
+    /// Source of the original images [default: the source named in the certificate]
     #[arg(long, value_name = "SOURCE")]
     pub(crate) data: Option<String>,
-    /// What runs the model [default: the engine that the certificate names]
+    /// Engine that runs the model [default: the engine named in the certificate]
     #[arg(long)]
     pub(crate) engine: Option<EngineName>,
-    /// Where it runs: cpu, cuda:N or tensorrt:N, also where the certificate names another
+    /// Device: cpu, cuda:N or tensorrt:N; the device named in the certificate is not used
     #[arg(long, value_name = "DEVICE", default_value_t)]
     pub(crate) device: DeviceName,
     /// The ONNX Runtime library

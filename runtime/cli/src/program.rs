@@ -45,7 +45,7 @@ pub fn main() -> ExitCode {
 }
 
 fn answer_run(args: RunArgs) -> Result<Answer, Failure> {
-    let Some(model) = args.model else { return Err(failure(Blame::Usage, "no model: name an ONNX file")) };
+    let Some(model) = args.model else { return Err(failure(Blame::Usage, "no model: give an ONNX file")) };
     let settings = settings::of_run(&model, args.config.as_deref(), args.settings).or_blame(Blame::Usage)?;
     if args.print_config {
         return Ok(Answer { text: in_effect(&settings)?, exit_code: 0 });
@@ -68,7 +68,7 @@ fn in_effect(settings: &Settings) -> Result<String, Failure> {
     let table = toml::to_string(&table).or_blame(Blame::Internal)?;
     let comment = |line: &str| format!("# {line}").trim_end().to_owned() + "\n";
     let parameters: String = table.lines().map(comment).collect();
-    Ok(format!("{text}\n# The attacks with every parameter:\n{parameters}"))
+    Ok(format!("{text}\n# The attacks with all parameters:\n{parameters}"))
 }
 
 /// Where the report is now; nothing where none was asked for.
@@ -77,7 +77,7 @@ fn written(options: &Options, ending: Ending) -> String {
     let folder = seen_from_here(&report.folder);
     let files = match (ending, report.counterexamples) {
         (Ending::Interrupted, _) => {
-            let (folder, go_on) = (folder.display(), "run the same command with --resume to go on");
+            let (folder, go_on) = (folder.display(), "run the same command with --resume to continue");
             return format!("\ninterrupted: {REPORT} in {folder} is partial; {go_on}\n");
         }
         (_, StoreCounterexamples::Yes) => [REPORT, CERTIFICATE, ADVERSARIAL].join(", "),

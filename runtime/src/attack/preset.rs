@@ -83,7 +83,7 @@ fn plus(norm: Norm) -> Vec<AttackSpec> {
 /// A name that is neither an attack nor a preset.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "there is no attack {name:?}; did you mean {nearest:?}? (known: {}; all at once: {})",
+    "no attack {name:?}; did you mean {nearest:?}? (attacks: {}; presets: {})",
     AttackSpec::NAMES.join(", "),
     Preset::NAMES.join(", ")
 )]
@@ -187,7 +187,7 @@ mod tests {
         assert_eq!(
             attacks_named("apdg-ce", Norm::L1).unwrap_err().to_string(),
             format!(
-                "there is no attack \"apdg-ce\"; did you mean \"apgd-ce\"? (known: {}; all at once: standard, plus, rand)",
+                "no attack \"apdg-ce\"; did you mean \"apgd-ce\"? (attacks: {}; presets: standard, plus, rand)",
                 AttackSpec::NAMES.join(", ")
             )
         );

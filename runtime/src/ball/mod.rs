@@ -31,7 +31,7 @@ pub const TOLERANCE: f64 = 1e-6;
 
 /// A radius that no ball has.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
-#[error("epsilon is {0}, must be a finite number of pixels in [0, 1] and not negative (8/255, not 8)")]
+#[error("epsilon is {0}, must be finite and not negative, for pixels in [0, 1] (8/255, not 8)")]
 pub struct RadiusError(pub f64);
 
 /// The ball of a threat model.

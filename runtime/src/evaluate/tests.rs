@@ -292,7 +292,10 @@ fn sets_that_make_no_sense_are_errors() {
     let labels = [0; IMAGES];
     let images = self::images();
     let set = EvaluationSet::new(&images, &labels).unwrap();
-    assert_eq!(set.fits(41, 2).unwrap_err().to_string(), "images have 40 pixel values, the model takes 41");
+    assert_eq!(
+        set.fits(41, 2).unwrap_err().to_string(),
+        "images have 40 pixel values, but the model expects 41"
+    );
 }
 
 /// Records every call.

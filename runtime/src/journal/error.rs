@@ -26,7 +26,8 @@ pub enum JournalError {
     },
     /// There is a journal where a new one was to be made.
     #[error(
-        "there is a journal {} of an earlier run; go on with it (--resume), or delete it to start anew",
+        "there is a journal {} of an earlier run; continue that run with --resume, or delete the journal to start \
+         over",
         path.display()
     )]
     Exists {
@@ -35,7 +36,7 @@ pub enum JournalError {
     },
     /// Another process, or another journal of this one, holds the lock.
     #[error(
-        "another run is using the journal {}; wait until it has ended, or choose another folder",
+        "another run is using the journal {}; wait until it has finished, or use another folder",
         path.display()
     )]
     Locked {
@@ -43,7 +44,7 @@ pub enum JournalError {
         path: PathBuf,
     },
     /// The file does not begin as a journal does.
-    #[error("{} is not a journal; it is left as it is: choose another folder, or move it away", path.display())]
+    #[error("{} is not a journal and was not changed; use another folder, or move the file", path.display())]
     NotAJournal {
         /// The file.
         path: PathBuf,
@@ -51,7 +52,7 @@ pub enum JournalError {
     /// Written in another version of the format.
     #[error(
         "the journal {} has format version {found}, this program reads version {JOURNAL_VERSION}; resume it with \
-         the {} program, or delete it to start anew",
+         the {} program, or delete it to start over",
         path.display(),
         if *found > JOURNAL_VERSION { "newer" } else { "older" }
     )]
@@ -64,7 +65,7 @@ pub enum JournalError {
     /// The journal belongs to a run of another model, data set or setting.
     #[error(
         "the journal {} belongs to another run: {difference}; resume with the same setting, or delete the journal \
-         to start anew",
+         to start over",
         path.display()
     )]
     Different {
@@ -74,7 +75,7 @@ pub enum JournalError {
         difference: Box<HeaderDifference>,
     },
     /// The header does not match its checksum, or is not what this program writes.
-    #[error("the header of the journal {} is damaged ({reason}); delete the journal to start anew", path.display())]
+    #[error("the header of the journal {} is damaged ({reason}); delete the journal to start over", path.display())]
     CorruptHeader {
         /// The journal.
         path: PathBuf,
@@ -83,8 +84,8 @@ pub enum JournalError {
     },
     /// A record does not match its checksum, and others follow: not what a killed run leaves behind.
     #[error(
-        "the journal {} is damaged at byte {offset} ({reason}), and not by a run that was cut off; restore it from \
-         a copy, or delete it to start anew",
+        "the journal {} is damaged at byte {offset} ({reason}), which an interrupted run cannot cause; restore it \
+         from a copy, or delete it to start over",
         path.display()
     )]
     CorruptRecord {
@@ -97,7 +98,7 @@ pub enum JournalError {
     },
     /// Longer than any journal, or a header longer than any header.
     #[error(
-        "the journal {} cannot be used: {bytes} bytes, the limit is {limit}; delete it to start anew",
+        "the journal {} cannot be used: {bytes} bytes, the limit is {limit}; delete it to start over",
         path.display()
     )]
     TooLarge {
@@ -110,8 +111,7 @@ pub enum JournalError {
     },
     /// Something could not be written, as on a full disk.
     #[error(
-        "cannot write the journal {}: {cause}; free some space and run again with --resume: what was finished is \
-         kept",
+        "cannot write the journal {}: {cause}; free some space and run again with --resume (finished work is kept)",
         path.display()
     )]
     Write {

@@ -82,15 +82,15 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents, Damage> {
 /// The header and where it ends.
 fn read_header(bytes: &[u8]) -> Result<(Header, usize), Damage> {
     let rest = bytes.strip_prefix(&MAGIC).ok_or(Damage::NotAJournal)?;
-    let (version, rest) = rest.split_first_chunk::<4>().ok_or(Damage::Header("it is cut off"))?;
+    let (version, rest) = rest.split_first_chunk::<4>().ok_or(Damage::Header("it is truncated"))?;
     // Before the checksum, which another version may place elsewhere.
     if u32::from_le_bytes(*version) != JOURNAL_VERSION {
         return Err(Damage::Version(u32::from_le_bytes(*version)));
     }
-    let (length, rest) = rest.split_first_chunk::<4>().ok_or(Damage::Header("it is cut off"))?;
-    let (checksum, rest) = rest.split_first_chunk::<4>().ok_or(Damage::Header("it is cut off"))?;
+    let (length, rest) = rest.split_first_chunk::<4>().ok_or(Damage::Header("it is truncated"))?;
+    let (checksum, rest) = rest.split_first_chunk::<4>().ok_or(Damage::Header("it is truncated"))?;
     let json_length = u32::from_le_bytes(*length) as usize;
-    let json = rest.get(..json_length).ok_or(Damage::Header("it is cut off"))?;
+    let json = rest.get(..json_length).ok_or(Damage::Header("it is truncated"))?;
     if json_length > LONGEST_HEADER {
         return Err(Damage::HeaderLength(json_length));
     }
@@ -138,7 +138,7 @@ fn next(bytes: &[u8]) -> NextFrame {
     }
     match Record::decode(&covered[BEFORE..]) {
         Some(record) => NextFrame::Record(record, covered.len() + BEHIND),
-        None => NextFrame::Damaged("a record that this program does not know"),
+        None => NextFrame::Damaged("an unknown kind of record"),
     }
 }
 

@@ -307,7 +307,7 @@ pub(super) mod tests {
             ("an unknown flag", with(1, 8)),
             ("a slot without a counterexample", with(1, SLOT)),
             ("a flag without its field", with(1, CLOSEST)),
-            ("a byte too many", [&good[..], &[0]].concat()),
+            ("trailing bytes", [&good[..], &[0]].concat()),
             ("an unknown quantity", [&with(0, NON_FINITE)[..], &[0, 0, 0, 0, 3]].concat()),
         ];
         for (what, bytes) in table {

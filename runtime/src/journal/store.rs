@@ -38,8 +38,8 @@ pub enum StoreError {
     },
     /// The journal names slots that the file does not have.
     #[error(
-        "{place} holds {held} counterexamples, but the journal names {in_use}; restore the file that belongs to the \
-         journal, or delete both to start anew"
+        "{place} holds {held} counterexamples, but the journal refers to {in_use}; restore the file that belongs to \
+         the journal, or delete both to start over"
     )]
     Missing {
         /// The file.
@@ -71,7 +71,7 @@ pub enum StoreError {
         slots: u64,
     },
     /// A slot that does not match its checksum.
-    #[error("the counterexample in slot {slot} of {place} is damaged; delete the journal to start anew")]
+    #[error("the counterexample in slot {slot} of {place} is damaged; delete the journal to start over")]
     Damaged {
         /// The file.
         place: String,
@@ -88,7 +88,7 @@ pub enum StoreError {
     },
     /// A slot cannot be written, as on a full disk.
     #[error(
-        "cannot write {place}: {cause}; free some space and run again with --resume: what was finished is kept"
+        "cannot write {place}: {cause}; free some space and run again with --resume (finished work is kept)"
     )]
     Write {
         /// The file.
@@ -422,7 +422,7 @@ mod tests {
         assert_eq!(
             text,
             "cannot write counterexamples: No space left on device (os error 28); free some space and run again \
-             with --resume: what was finished is kept"
+             with --resume (finished work is kept)"
         );
         assert_eq!(store.slots_stored(), 0);
     }

@@ -220,7 +220,7 @@ fn a_record_of_unknown_content_is_refused() {
     frame.truncate(frame.len() - 4);
     frame.extend(checksum.to_le_bytes());
     let temp = TempJournal::holding(&[journal_of(&[]), frame].concat());
-    let reason = "a record that this program does not know";
+    let reason = "an unknown kind of record";
     assert!(
         matches!(temp.records(), Err(JournalError::CorruptRecord { reason: found, .. }) if found == reason)
     );
@@ -416,7 +416,7 @@ fn the_error_of_a_full_disk_says_what_to_do() {
     assert_eq!(
         journal.append(&records()[0]).unwrap_err().to_string(),
         "cannot write the journal report/journal: No space left on device (os error 28); free some space and run \
-         again with --resume: what was finished is kept"
+         again with --resume (finished work is kept)"
     );
 }
 

@@ -99,7 +99,7 @@ impl fmt::Display for GateReport {
         let certain = format!("{at_least}{}", percent(self.certain_accuracy));
         let required = percent(self.min_attacked_accuracy.unwrap_or_default());
         match self.conclusion {
-            Conclusion::NoRequirement => write!(f, "DONE  attacked accuracy {found}, nothing was required"),
+            Conclusion::NoRequirement => write!(f, "DONE  attacked accuracy {found}, no requirement was set"),
             Conclusion::Holds => {
                 write!(f, "PASS  attacked accuracy {certain} is not below the required {required}")
             }

@@ -66,12 +66,12 @@ impl Report {
             Ending::Complete => Ok(()),
             Ending::GateDecided => writeln!(
                 f,
-                "stopped early      the rest cannot change the answer: {unfinished} images are unfinished (--full \
-                 goes on)"
+                "stopped early      the answer is certain: {unfinished} images are unfinished (--full attacks them \
+                 too)"
             ),
             Ending::Interrupted => writeln!(
                 f,
-                "PARTIAL            interrupted: {unfinished} images are unfinished (--resume goes on)"
+                "PARTIAL            interrupted: {unfinished} images are unfinished (--resume continues)"
             ),
         }
     }

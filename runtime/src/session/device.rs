@@ -38,7 +38,7 @@ impl fmt::Display for Device {
 
 /// Why a text names no device.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("device `{0}`: wanted cpu, cuda:N or tensorrt:N, with the number of the device, as in cuda:0")]
+#[error("device `{0}`: wanted cpu, cuda:N or tensorrt:N, where N is the number of the device, e.g. cuda:0")]
 pub struct DeviceError(String);
 
 impl FromStr for Device {

@@ -13,8 +13,9 @@ pub(super) const OLDEST_MINOR_VERSION: u32 = 24;
 pub enum EngineError {
     /// No library where one was looked for.
     #[error(
-        "ONNX Runtime was not found (tried {tried}); run `make setup` in the checkout, or name a libonnxruntime \
-         of version 1.{OLDEST_MINOR_VERSION} or newer with --onnxruntime PATH or the variable MIMIR_ORT_DYLIB{last}"
+        "ONNX Runtime was not found (tried {tried}); run `make setup` in the checkout, or give a libonnxruntime of \
+         version 1.{OLDEST_MINOR_VERSION} or newer with --onnxruntime PATH or the environment variable \
+         MIMIR_ORT_DYLIB{last}"
     )]
     NotFound {
         /// The files that were tried, separated by commas.
@@ -24,8 +25,9 @@ pub enum EngineError {
     },
     /// A library that is too old.
     #[error(
-        "ONNX Runtime {version} ({}) is too old: 1.{OLDEST_MINOR_VERSION} or newer is needed, because older ones \
-         read files outside the model's folder; run `make setup`, or name another with MIMIR_ORT_DYLIB",
+        "ONNX Runtime {version} ({}) is too old: 1.{OLDEST_MINOR_VERSION} or newer is needed, because older \
+         versions read files outside the model's folder; run `make setup`, or give another library with \
+         MIMIR_ORT_DYLIB",
         library.display()
     )]
     TooOld {
@@ -45,9 +47,9 @@ pub enum EngineError {
     /// A device that this ONNX Runtime was not built for.
     #[error(
         "device {device}: ONNX Runtime {version} ({}) was built without {}; install its build for NVIDIA GPUs (the \
-         package onnxruntime-gpu, or the archive onnxruntime-linux-x64-gpu of its releases) with the CUDA, cuDNN and \
-         TensorRT that it asks for, and name its libonnxruntime with --onnxruntime PATH or the variable \
-         MIMIR_ORT_DYLIB; or use --device cpu",
+         package onnxruntime-gpu, or the archive onnxruntime-linux-x64-gpu of its releases) with the versions of \
+             CUDA, cuDNN and TensorRT that it requires, and give its libonnxruntime with --onnxruntime PATH or the \
+             environment variable MIMIR_ORT_DYLIB; or use --device cpu",
         library.display(),
         device.provider()
     )]
@@ -61,8 +63,8 @@ pub enum EngineError {
     },
     /// A device that ONNX Runtime knows and cannot start.
     #[error(
-        "device {device}: {} of ONNX Runtime {version} ({}) does not start: {message}; it needs the NVIDIA driver, and \
-         the CUDA, cuDNN and TensorRT that this version asks for, where the loader finds them (LD_LIBRARY_PATH); or \
+        "device {device}: {} of ONNX Runtime {version} ({}) does not start: {message}; it needs the NVIDIA driver, \
+         and the versions of CUDA, cuDNN and TensorRT that it requires on the library path (LD_LIBRARY_PATH); or \
          use --device cpu",
         device.provider(),
         library.display()
@@ -78,15 +80,13 @@ pub enum EngineError {
         message: String,
     },
     /// rten runs on the processor only.
-    #[error(
-        "device {0}: rten runs on the processor only; leave --device away, or use ONNX Runtime with --engine ort"
-    )]
+    #[error("device {0}: rten runs on the CPU only; omit --device, or use ONNX Runtime with --engine ort")]
     ProcessorOnly(Device),
     /// rten has no kernel for a node, or one that computes something else.
     #[error(
-        "rten {version} cannot run node `{node}`: {what}; ONNX Runtime can: leave --engine rten or --cross-check away, \
-         and where there is none run `make setup` in the checkout, or name a libonnxruntime with --onnxruntime PATH or \
-         the variable MIMIR_ORT_DYLIB"
+        "rten {version} cannot run node `{node}`: {what}; ONNX Runtime can: omit --engine rten or --cross-check. If \
+         ONNX Runtime is not installed, run `make setup` in the checkout, or give a libonnxruntime with \
+         --onnxruntime PATH or the environment variable MIMIR_ORT_DYLIB"
     )]
     Unsupported {
         /// The release of rten.

@@ -81,7 +81,9 @@ impl RtenSession {
         }
         let misfit = |count: usize| {
             let (name, dims) = (input.name, input.dims);
-            failed(&format!("input `{name}` has {count} elements, its dimensions {dims:?} say otherwise"))
+            failed(&format!(
+                "input `{name}` has {count} elements, which does not match its dimensions {dims:?}"
+            ))
         };
         let value = match input.data {
             Data::F32(data) => {
@@ -91,7 +93,7 @@ impl RtenSession {
                 let narrow = data.iter().map(|value| i32::try_from(*value)).collect::<Result<Vec<i32>, _>>();
                 let narrow = narrow.map_err(|_| {
                     failed(&format!(
-                        "input `{}` has a number beyond 32 bits, in which rten counts",
+                        "input `{}` has an integer that does not fit into the 32 bits of rten",
                         input.name
                     ))
                 })?;

@@ -28,7 +28,7 @@ impl LoadedGraph {
             EngineKind::OnnxRuntime => pool.0.take(&graph.weights)?,
             EngineKind::Rten if graph.weights.is_empty() => Weights::default(),
             EngineKind::Rten => {
-                let message = "takes graphs that hold their weights only".to_owned();
+                let message = "accepts only graphs that contain their weights".to_owned();
                 return Err(EngineError::Failed { engine: "rten", message });
             }
         };

@@ -86,7 +86,7 @@ fn a_report_that_cannot_be_written_costs_no_attack() {
 
     let demo = Demo::new();
     let kibibytes = usize::try_from(report / 1024).unwrap();
-    let kept = contains("what was finished is kept").and(contains("report.json"));
+    let kept = contains("finished work is kept").and(contains("report.json"));
     with_file_limit(&demo, kibibytes, &flags).code(74).stderr(kept).stdout("");
     resume(&demo, &flags).success();
     assert_eq!(demo.timeless_report(), whole.timeless_report());
@@ -99,7 +99,7 @@ fn a_report_that_cannot_be_written_costs_no_attack() {
 fn the_journal_of_an_earlier_run_is_never_overwritten() {
     let demo = cut_off(&WORK);
     let journal = fs::read(demo.path("out/journal.bin")).unwrap();
-    demo.run(&WORK).code(2).stderr(contains("go on with it (--resume), or delete it"));
+    demo.run(&WORK).code(2).stderr(contains("continue that run with --resume, or delete"));
     assert_eq!(fs::read(demo.path("out/journal.bin")).unwrap(), journal);
 }
 

@@ -89,7 +89,7 @@ fn an_original_is_no_counterexample() {
 fn another_model_is_3() {
     let demo = evaluated();
     models::with_softmax(&demo.path("model.onnx"));
-    replay(&demo).code(3).stderr(contains("the certificate speaks about"));
+    replay(&demo).code(3).stderr(contains("the certificate records"));
 }
 
 #[test]
@@ -105,7 +105,11 @@ fn files_that_do_not_belong_together_are_4() {
     let text = fs::read_to_string(&certificate).unwrap();
     for (from, to, expected) in [
         ("\"first\": 24", "\"first\": 23", "images: SHA-256"),
-        ("\"adversarial.npz\"", "\"../secret.npz\"", "not the name of a file beside the certificate"),
+        (
+            "\"adversarial.npz\"",
+            "\"../secret.npz\"",
+            "not the name of a file in the folder of the certificate",
+        ),
         ("\"schema_version\": 3", "\"schema_version\": 9", "schema version 9"),
         ("\"seed\": 0", "\"sead\": 0", "unknown field `sead`"),
     ] {

@@ -60,7 +60,8 @@ impl Tree {
     }
 
     fn add_file(&mut self, parent: Option<usize>, path: PathBuf, folder: PathBuf) -> usize {
-        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let text =
+            std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let parsed = syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         self.files.push(path);
         self.add_module(parent, self.files.len() - 1, parsed.items, &folder)

@@ -282,7 +282,7 @@ fn graphs_that_are_no_classifiers_are_refused() {
     for (graph, message) in [
         (constant.unwrap(), "tensor `logits`: the output does not depend on the images"),
         (images.unwrap(), "tensor `logits`: has shape [N, 3, 4], wanted [N, K]"),
-        (two_outputs, "the graph has 2 outputs, wanted one: images in, logits out"),
+        (two_outputs, "the graph has 2 outputs, wanted one: images as input, logits as output"),
     ] {
         let error = differentiate(&graph, Loss::Margin, Kernels::Standard).unwrap_err();
         assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::NotAClassifier, message));
@@ -294,7 +294,7 @@ fn operator_forms_older_than_the_rules_are_refused() {
     let mut old = linear(1.0);
     old.opset = 17;
     let error = differentiate(&old, Loss::Margin, Kernels::Standard).unwrap_err();
-    assert!(error.to_string().contains("lift the graph to opset 18"), "{error}");
+    assert!(error.to_string().contains("upgrade the graph to opset 18"), "{error}");
 }
 
 #[test]

@@ -200,7 +200,7 @@ fn what_is_not_differentiable_or_not_of_classes_is_refused_with_the_way_out() {
     let cases = [
         ("forest", "is an ensemble of decision trees"),
         ("svc_probability", "train with `SVC(probability=False)`"),
-        ("svc_pairs", "one score for each pair of 3 classes"),
+        ("svc_pairs", "one score per pair of 3 classes"),
         ("logistic_columns", "the model has 3 outputs (i0, i1, i2), wanted one"),
     ];
     for (name, message) in cases {

@@ -19,7 +19,7 @@ fn a_file_without_operators_of_the_default_domain_need_not_import_it() {
     let file = read(&alone(vec![ai_onnx_ml("Binarizer", &["x"], &["y"])])).unwrap();
     assert_eq!(file.graph.nodes()[0].op_type, "ai.onnx.ml::Binarizer");
     let mixed = alone(vec![ai_onnx_ml("Binarizer", &["x"], &["z"]), node("Relu", &["z"], &["y"])]);
-    let text = "imports no opset of the default domain: not an ONNX model, or it is cut off";
+    let text = "imports no opset of the default domain: not an ONNX model, or it is truncated";
     assert_refused(read(&mixed), ErrorKind::Format, text);
     assert_refused(read(&alone(vec![])), ErrorKind::Format, text);
 }

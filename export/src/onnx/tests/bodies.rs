@@ -116,12 +116,12 @@ fn bodies_that_do_not_hold_together_are_refused() {
         (
             branch("t", vec![node("Neg", &["t"], &["t"])]),
             ErrorKind::Format,
-            "node `neg` (Neg): waits for its own result: the graph has a cycle",
+            "node `neg` (Neg): depends on its own result: the graph has a cycle",
         ),
         (
             GraphProto { output: Vec::new(), ..good() },
             ErrorKind::Format,
-            "node `if` (If): its graph has no outputs: not an ONNX model, or it is cut off",
+            "node `if` (If): its graph has no outputs: not an ONNX model, or it is truncated",
         ),
     ];
     for (then, kind, text) in cases {

@@ -68,19 +68,19 @@ fn external_data_that_does_not_fit_is_refused() {
             "past the end",
             at(&[("location", "w.bin"), ("offset", "4096")]),
             ErrorKind::Format,
-            "wants 16 bytes at offset 4096 of `w.bin`, which has 16",
+            "needs 16 bytes at offset 4096 of `w.bin`, which has 16",
         ),
         (
             "across the end",
             at(&[("location", "w.bin"), ("offset", "1")]),
             ErrorKind::Format,
-            "wants 16 bytes at offset 1 of `w.bin`, which has 16",
+            "needs 16 bytes at offset 1 of `w.bin`, which has 16",
         ),
         (
             "an end that overflows",
             at(&[("location", "w.bin"), ("offset", "18446744073709551615")]),
             ErrorKind::Format,
-            "wants 16 bytes at offset 18446744073709551615 of `w.bin`, which has 16",
+            "needs 16 bytes at offset 18446744073709551615 of `w.bin`, which has 16",
         ),
         (
             "a negative offset",
@@ -111,7 +111,7 @@ fn external_data_that_does_not_fit_is_refused() {
             "an unknown key",
             at(&[("location", "w.bin"), ("prepacked", "1")]),
             ErrorKind::Unsupported,
-            "external data key `prepacked`; known are location, offset, length and checksum",
+            "external data key `prepacked`; supported are location, offset, length and checksum",
         ),
         (
             "data in both places",
@@ -169,12 +169,12 @@ fn external_data_stays_in_the_folder() {
     assert_refused(
         read_in(&folder, vec![external("w", &[("location", "../w.bin")])]),
         ErrorKind::Format,
-        "tensor `w`: its data is in `../w.bin`, which is not inside the model's folder: put the file beside the model",
+        "tensor `w`: its data is in `../w.bin`, which is outside the model's folder: put the file beside the model",
     );
     assert_refused(
         read_in(&folder, vec![external("w", &[("location", "file_link")])]),
         ErrorKind::Format,
-        "tensor `w`: its data is in `file_link`, which is not inside the model's folder: put the file beside the model",
+        "tensor `w`: its data is in `file_link`, which is outside the model's folder: put the file beside the model",
     );
     read_in(&folder, vec![external("w", &[("location", "inner_link")])]).unwrap();
 }
@@ -184,7 +184,7 @@ fn a_model_without_a_folder_has_no_external_data() {
     assert_refused(
         read(&model(graph_with(external("w", &[("location", "w.bin")])))),
         ErrorKind::Unsupported,
-        "tensor `w`: its data is in the file `w.bin`, but the model came without a folder: read it from its path",
+        "tensor `w`: its data is in the file `w.bin`, but the model was read from memory: read it from its path",
     );
 }
 
@@ -224,6 +224,6 @@ fn files_that_cannot_be_read_are_named() {
     assert_refused(
         read_model(&path, &Limits::default()),
         ErrorKind::Format,
-        &format!("{place}: is not an ONNX file, or it is cut off: byte 2 has wire type 4"),
+        &format!("{place}: is not an ONNX file, or it is truncated: byte 2 has wire type 4"),
     );
 }

@@ -156,7 +156,7 @@ fn inlining_has_budgets() {
     assert_refused(
         read_under(&doubling(8, relu.clone()), &depth),
         ErrorKind::Limit,
-        &text("f8/f7/f6/f5/f4/f3/f2/f1/f0` (F0)", "8 function calls inside each other", "nesting"),
+        &text("f8/f7/f6/f5/f4/f3/f2/f1/f0` (F0)", "8 nested function calls", "nesting"),
     );
 }
 
@@ -217,7 +217,7 @@ fn functions_that_cannot_be_inlined_are_refused() {
             "itself",
             model_with(vec![function("F", &["a"], &["b"], vec![call("F", &["a"], &["b"])])], calls()),
             ErrorKind::Format,
-            "node `f/f` (F): the function that it calls contains this call: functions must not recurse",
+            "node `f/f` (F): the function that it calls contains this call: recursive functions are not supported",
         ),
         (
             "each other",
@@ -229,7 +229,7 @@ fn functions_that_cannot_be_inlined_are_refused() {
                 calls(),
             ),
             ErrorKind::Format,
-            "node `f/g/f` (F): the function that it calls contains this call: functions must not recurse",
+            "node `f/g/f` (F): the function that it calls contains this call: recursive functions are not supported",
         ),
         (
             "another opset",
@@ -241,26 +241,26 @@ fn functions_that_cannot_be_inlined_are_refused() {
             "another overload",
             model_with(vec![FunctionProto { overload: Some("half".to_owned()), ..identity() }], calls()),
             ErrorKind::Unsupported,
-            "node `f` (F): is of domain `test.functions`; known are ONNX's own domain, functions that the model \
-             defines, and the quantised operators of ONNX Runtime: export without fused or custom operators, or define \
+            "node `f` (F): is of domain `test.functions`; supported are ONNX's own domain, functions that the model \
+             defines, and the quantised operators of ONNX Runtime: export without fused or custom operators, or \
+             define \
              this one as a function of the model (in PyTorch: `custom_translation_table` with standard operators)",
         ),
         (
             "trees of scikit-learn",
             model_with(vec![], vec![ai_onnx_ml("TreeEnsembleClassifier")]),
             ErrorKind::Unsupported,
-            "node `treeensembleclassifier` (TreeEnsembleClassifier): is an ensemble of decision trees: its scores are \
-             constant between thresholds, so that there is no gradient to attack it with, and no attack here does without \
-             a copy that has one; evaluate a model that is differentiable (linear, kernel, neural network), or the trees \
-             with an attack that was made for trees",
+            "node `treeensembleclassifier` (TreeEnsembleClassifier): is an ensemble of decision trees: its scores \
+             are piecewise constant and have no gradient, and every evaluation here needs a differentiable copy; \
+             evaluate a differentiable model (linear, kernel, neural network), or use an attack for tree ensembles",
         ),
         (
             "another operator of scikit-learn's models",
             model_with(vec![], vec![ai_onnx_ml("OneHotEncoder")]),
             ErrorKind::Unsupported,
             "node `onehotencoder` (OneHotEncoder): is of domain `ai.onnx.ml`, the models of scikit-learn, and has no \
-             gradient rule; docs/operators.md lists those that have: export a pipeline of these, or of a neural network \
-             the part up to the scores in standard operators (`onnx.utils.extract_model`)",
+             gradient rule; docs/operators.md lists the operators that have one: export a pipeline of these, or, \
+                 for a neural network, the part up to the scores in standard operators (`onnx.utils.extract_model`)",
         ),
         (
             "an operator of ONNX",

@@ -22,28 +22,30 @@ fn unknown_versions_are_refused_by_number() {
             "opset 6",
             with_opset(6),
             ErrorKind::Unsupported,
-            "imports opset 6 of the default domain; known are 7 to 28: export with `opset_version=7`, or convert with \
+            "imports opset 6 of the default domain; supported are 7 to 28: export with `opset_version=7`, or \
+             convert with \
              `onnx.version_converter`",
         ),
         (
             "opset 29",
             with_opset(29),
             ErrorKind::Unsupported,
-            "imports opset 29 of the default domain; known are 7 to 28: export with `opset_version=28`, or convert \
+            "imports opset 29 of the default domain; supported are 7 to 28: export with `opset_version=28`, or \
+             convert \
              with `onnx.version_converter`",
         ),
         (
             "IR 15",
             with_ir(15),
             ErrorKind::Unsupported,
-            "IR version 15; known are 3 to 14: export with an older or newer release of the exporter, or save it \
+            "IR version 15; supported are 3 to 14: export with an older or newer release of the exporter, or save it \
              again through `onnx` with `model.ir_version` in that range",
         ),
         (
             "IR 2",
             with_ir(2),
             ErrorKind::Unsupported,
-            "IR version 2; known are 3 to 14: export with an older or newer release of the exporter, or save it again \
+            "IR version 2; supported are 3 to 14: export with an older or newer release of the exporter, or save it again \
              through `onnx` with `model.ir_version` in that range",
         ),
         (
@@ -56,13 +58,13 @@ fn unknown_versions_are_refused_by_number() {
             "no opset",
             ModelProto { opset_import: vec![opset("com.microsoft", 1)], ..model(relu_graph()) },
             ErrorKind::Format,
-            "imports no opset of the default domain: not an ONNX model, or it is cut off",
+            "imports no opset of the default domain: not an ONNX model, or it is truncated",
         ),
         (
             "models of scikit-learn in a version to come",
             ModelProto { opset_import: vec![opset("", 17), opset("ai.onnx.ml", 6)], ..model(relu_graph()) },
             ErrorKind::Unsupported,
-            "imports version 6 of the domain `ai.onnx.ml`; known are 1 to 5: export with \
+            "imports version 6 of the domain `ai.onnx.ml`; supported are 1 to 5: export with \
              `target_opset={'': 28, 'ai.onnx.ml': 5}`",
         ),
         (
@@ -91,7 +93,7 @@ fn graphs_that_do_not_hold_together_are_refused() {
             "a cycle",
             model(graph(vec![node("Add", &["x", "b"], &["a"]), relu("a", "b"), relu("b", "y")])),
             ErrorKind::Format,
-            "node `add` (Add): waits for its own result: the graph has a cycle",
+            "node `add` (Add): depends on its own result: the graph has a cycle",
         ),
         (
             "a missing initialiser",
@@ -109,7 +111,7 @@ fn graphs_that_do_not_hold_together_are_refused() {
             "no outputs",
             model(GraphProto { output: Vec::new(), ..relu_graph() }),
             ErrorKind::Format,
-            "its graph has no outputs: not an ONNX model, or it is cut off",
+            "its graph has no outputs: not an ONNX model, or it is truncated",
         ),
         (
             "two producers",
@@ -169,8 +171,9 @@ fn nodes_that_we_do_not_know_are_named() {
                 ..node("FusedConv", &["x"], &["y"])
             }])),
             ErrorKind::Unsupported,
-            "node `y` (FusedConv): is of domain `com.microsoft`; known are ONNX's own domain, functions that the model \
-             defines, and the quantised operators of ONNX Runtime: export without fused or custom operators, or define \
+            "node `y` (FusedConv): is of domain `com.microsoft`; supported are ONNX's own domain, functions that \
+             the model defines, and the quantised operators of ONNX Runtime: export without fused or custom \
+             operators, or define \
              this one as a function of the model (in PyTorch: `custom_translation_table` with standard operators)",
         ),
         (
@@ -184,14 +187,16 @@ fn nodes_that_we_do_not_know_are_named() {
             "a sparse attribute",
             with_attribute(attribute("value", 11)),
             ErrorKind::Unsupported,
-            "node `relu` (Relu): attribute `value` has type number 11; known are FLOAT, INT, STRING, TENSOR, lists of \
+            "node `relu` (Relu): attribute `value` has type number 11; supported are FLOAT, INT, STRING, TENSOR, \
+             lists of \
              the first three, and GRAPH",
         ),
         (
             "a function's attribute outside of one",
             with_attribute(AttributeProto { ref_attr_name: Some("a".to_owned()), ..attribute("alpha", 1) }),
             ErrorKind::Format,
-            "node `relu` (Relu): attribute `alpha` refers to a function's, outside of a function",
+            "node `relu` (Relu): attribute `alpha` refers to an attribute of a function, but the node is not in a \
+             function",
         ),
         (
             "a tensor attribute without tensor",
@@ -283,7 +288,7 @@ fn inputs_vary_in_the_batch_only() {
                 ..TypeProto::default()
             }),
             ErrorKind::Unsupported,
-            "tensor `x`: element type number 8; known are plain integers, bool and floating point",
+            "tensor `x`: element type number 8; supported are integers, bool and floating point",
         ),
         (
             "an optional",

@@ -15,29 +15,34 @@ fn read_raw(bytes: &[u8]) -> Result<ModelFile> {
 fn bytes_that_are_no_model_are_refused() {
     let cases: [(&str, &[u8], &str); 8] = [
         ("empty", b"", "the file is empty: wanted an ONNX model"),
-        ("text", b"version https://git-lfs", "is not an ONNX file, or it is cut off: byte 0 has wire type 6"),
-        ("zeros", &[0; 64], "is not an ONNX file, or it is cut off: byte 0 starts field number 0"),
+        (
+            "text",
+            b"version https://git-lfs",
+            "is not an ONNX file, or it is truncated: byte 0 has wire type 6",
+        ),
+        ("zeros", &[0; 64], "is not an ONNX file, or it is truncated: byte 0 starts field number 0"),
         (
             "a zip, as PyTorch saves it",
             b"PK\x03\x04\x14\x00\x06\x00",
-            "is not an ONNX file, or it is cut off: byte 2 starts field number 0",
+            "is not an ONNX file, or it is truncated: byte 2 starts field number 0",
         ),
         (
             "a number without an end",
             &[0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01],
-            "is not an ONNX file, or it is cut off: byte 1 starts a number without an end",
+            "is not an ONNX file, or it is truncated: byte 1 starts a number without an end",
         ),
         (
             "a length of 2^63",
             &[0x3a, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01],
-            "is not an ONNX file, or it is cut off: byte 11 announces 9223372036854775808 bytes, but its message has \
+            "is not an ONNX file, or it is truncated: byte 11 announces 9223372036854775808 bytes, but its message \
+             has \
              0 left",
         ),
         ("only an unknown field", &[0xfa, 0x3f, 0x00], "has no `ir_version`: not an ONNX model"),
         (
             "a name that is no text",
             &[0x12, 0x02, 0xff, 0xfe],
-            "is not an ONNX file, or it is cut off: failed to \
+            "is not an ONNX file, or it is truncated: failed to \
              decode Protobuf message: ModelProto.producer_name: invalid string value: data is not UTF-8 encoded",
         ),
     ];
@@ -58,7 +63,7 @@ fn every_truncation_is_refused() {
     let text = read_raw(&bytes[..20]).unwrap_err().to_string();
     assert_eq!(
         text,
-        "is not an ONNX file, or it is cut off: byte 4 announces 85 bytes, but its message has 16 left"
+        "is not an ONNX file, or it is truncated: byte 4 announces 85 bytes, but its message has 16 left"
     );
 }
 
@@ -68,7 +73,7 @@ fn a_bomb_of_unknown_groups_is_refused_without_descending() {
     assert_refused(
         read_raw(&[0x0b; 400_000]),
         ErrorKind::Format,
-        "is not an ONNX file, or it is cut off: byte 0 has wire type 3",
+        "is not an ONNX file, or it is truncated: byte 0 has wire type 3",
     );
 }
 
@@ -87,7 +92,7 @@ fn deep_nesting_is_refused() {
     };
     // Each level is two messages, and model, graph, input and its type are four.
     for levels in [15, 200] {
-        let text = "more than 32 messages inside each other; raise `Limits::nesting` if you trust the file";
+        let text = "more than 32 nested messages; raise `Limits::nesting` if you trust the file";
         assert_refused(read(&with_input_of(nested(levels))), ErrorKind::Limit, text);
     }
     assert_refused(
@@ -100,7 +105,7 @@ fn deep_nesting_is_refused() {
     assert_refused(
         read_under(&with_input_of(nested(14)), &limits),
         ErrorKind::Limit,
-        "more than 31 messages inside each other; raise `Limits::nesting` if you trust the file",
+        "more than 31 nested messages; raise `Limits::nesting` if you trust the file",
     );
 }
 
@@ -114,7 +119,7 @@ fn subgraphs_in_subgraphs_are_refused_before_they_are_decoded() {
     assert_refused(
         read(&model((0..300).fold(relu_graph(), nest))),
         ErrorKind::Limit,
-        "more than 32 messages inside each other; raise `Limits::nesting` if you trust the file",
+        "more than 32 nested messages; raise `Limits::nesting` if you trust the file",
     );
 }
 

@@ -89,7 +89,7 @@ fn constants_of_other_forms_are_refused() {
         (
             with(vec![attribute("value_string", attribute_type::STRING)], &["y"]),
             ErrorKind::Unsupported,
-            "attribute `value_string`; known are value, value_int, value_ints, value_float and value_floats",
+            "attribute `value_string`; supported are value, value_int, value_ints, value_float and value_floats",
         ),
         (with(vec![], &["y"]), ErrorKind::Format, "has 0 attributes, wanted one"),
         (with(vec![int(), attribute("axis", 2)], &["y"]), ErrorKind::Format, "has 2 attributes, wanted one"),
@@ -162,13 +162,13 @@ fn tensors_that_do_not_add_up_are_refused() {
             "texts",
             TensorProto { data_type: Some(8), string_data: vec![Bytes::new()], ..weight(&[1], &[]) },
             ErrorKind::Unsupported,
-            "element type number 8; known are plain integers, bool and floating point",
+            "element type number 8; supported are integers, bool and floating point",
         ),
         (
             "no type",
             TensorProto { data_type: None, ..four() },
             ErrorKind::Unsupported,
-            "element type number 0; known are plain integers, bool and floating point",
+            "element type number 0; supported are integers, bool and floating point",
         ),
         (
             "a segment",
@@ -180,7 +180,7 @@ fn tensors_that_do_not_add_up_are_refused() {
             "a place that ONNX does not have",
             TensorProto { data_location: Some(2), ..four() },
             ErrorKind::Format,
-            "data location 2; known are 0 and 1",
+            "data location 2; supported are 0 and 1",
         ),
     ];
     for (case, tensor, kind, text) in cases {

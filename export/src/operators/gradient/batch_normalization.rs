@@ -13,7 +13,7 @@ pub(crate) fn batch_normalization(step: &mut Step<'_, '_>) -> Result<()> {
     let attributes = &step.node().attributes;
     if attributes.int("training_mode", 0)? != 0 {
         return Err(Error::unsupported(
-            "it normalises by the statistics of the batch (training_mode): export the model in eval mode",
+            "it normalises with the statistics of the batch (training_mode): export the model in eval mode",
         ));
     }
     let epsilon = attributes.float("epsilon", 1e-5)?;

@@ -14,7 +14,7 @@ pub(crate) fn concat(step: &mut Step<'_, '_>) -> Result<()> {
     let mut start = 0;
     for index in 0..step.node().inputs.len() {
         let length = step.shape(step.input(index)?)?.0[axis].fixed().ok_or_else(|| {
-            Error::unsupported(format!("it joins tensors along axis {axis} of {shape}, which is the batch"))
+            Error::unsupported(format!("it concatenates along axis {axis} of {shape}, which is the batch"))
         })?;
         step.send(index, |builder| part(builder, g, axis, start, start + length))?;
         start += length;

@@ -41,8 +41,7 @@ pub(crate) fn dropout(step: &mut Step<'_, '_>) -> Result<()> {
             })
         }
         None => Err(Error::unsupported(
-            "whether it drops values at random (training_mode) is computed when the model runs: export the model with \
-             a constant mode",
+            "its training_mode is computed at run time: export the model with a constant training_mode",
         )),
     }
 }
@@ -175,8 +174,8 @@ mod tests {
             dropout_of(builder, x, None, mode)
         });
         let error = adjoint(&forward.unwrap()).unwrap_err().to_string();
-        assert!(error.starts_with("node `f/Dropout` (Dropout): whether it drops values"), "{error}");
-        assert!(error.contains("export the model with a constant mode"), "{error}");
+        assert!(error.starts_with("node `f/Dropout` (Dropout): its training_mode is computed"), "{error}");
+        assert!(error.contains("export the model with a constant training_mode"), "{error}");
     }
 
     #[test]

@@ -30,7 +30,8 @@ pub(crate) fn gather(step: &mut Step<'_, '_>) -> Result<()> {
     let axis = shape.axis(step.node().attributes.int("axis", 0)?)?;
     let size = shape.0[axis].fixed().ok_or_else(|| {
         Error::unsupported(format!(
-            "it picks from axis {axis} of {shape}, which is the batch: it may mix the images; export the model without it"
+            "it selects along axis {axis} of {shape}, which is the batch, so it may mix images; export the model \
+             without it"
         ))
     })?;
     let count = step.shape(indices)?.elements();

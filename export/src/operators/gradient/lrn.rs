@@ -44,7 +44,7 @@ fn window_size(size: i64) -> Result<i64> {
     match size {
         ..1 => Err(Error::format(format!("attribute `size` is {size}, wanted a positive number"))),
         size if size % 2 == 0 => Err(Error::unsupported(format!(
-            "its window of {size} channels leans to one side; export the model with an odd size"
+            "its window of {size} channels is not symmetric; export the model with an odd size"
         ))),
         size => Ok(size),
     }
@@ -94,7 +94,7 @@ mod tests {
     fn windows_that_are_empty_or_lean_are_refused() {
         for (size, wanted) in [
             (0, "attribute `size` is 0, wanted a positive number"),
-            (4, "its window of 4 channels leans to one side"),
+            (4, "its window of 4 channels is not symmetric"),
         ] {
             let graph = function(batched(&[3, 2, 2]), |builder, x| normalised(builder, x, size));
             let error = adjoint(&graph.unwrap()).unwrap_err().to_string();

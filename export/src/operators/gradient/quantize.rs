@@ -73,7 +73,7 @@ fn bounds(step: &Step<'_, '_>, dtype: DataType) -> Result<Bounds> {
         Some(id) => {
             let points = integers(step.constant(id).ok_or_else(|| computed("zero point"))?)?;
             if points.len() != scales.len() {
-                return Err(Error::format("has another number of zero points than of scales"));
+                return Err(Error::format("has different numbers of zero points and scales"));
             }
             points
         }

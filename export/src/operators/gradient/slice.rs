@@ -55,9 +55,7 @@ fn ranges(step: &Step<'_, '_>, shape: &Shape) -> Result<Vec<Range>> {
             continue;
         }
         let (Dim::Fixed(size), Dim::Fixed(length)) = (shape.0[axis], output.0[axis]) else {
-            return Err(Error::unsupported(format!(
-                "it takes a part of axis {axis} of {shape}, which is the batch"
-            )));
+            return Err(Error::unsupported(format!("it slices axis {axis} of {shape}, which is the batch")));
         };
         if length == 0 {
             return Err(Error::unsupported(format!("it takes no element of axis {axis} of {shape}")));

@@ -22,7 +22,7 @@ pub(crate) fn constant_tensor(node: &Node) -> Result<Tensor> {
         Some(Attribute::Float(value)) => Ok(Tensor::scalar_f32(*value)),
         Some(Attribute::Floats(values)) => Ok(Tensor::from_f32(&[values.len()], values)),
         _ => Err(Error::unsupported(
-            "holds no dense number; wanted `value`, `value_int(s)` or `value_float(s)`",
+            "has no dense numeric value; wanted `value`, `value_int(s)` or `value_float(s)`",
         )),
     }
 }

@@ -73,7 +73,7 @@ impl Equation {
         }
         if repeats(&self.output) || self.output.iter().any(|label| !self.sizes.contains_key(label)) {
             return Err(Error::format(format!(
-                "equation `{equation}` has a result that its operands do not give"
+                "equation `{equation}` has an index in its result that no operand has"
             )));
         }
         Ok(())

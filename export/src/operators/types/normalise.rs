@@ -10,8 +10,8 @@ use crate::tensor::DataType;
 pub(crate) fn batch(view: &NodeView) -> Result<Vec<TensorType>> {
     if view.flag("training_mode", false)? {
         return Err(Error::unsupported(
-            "normalises with the statistics of the batch (training_mode = 1), so that the images of a batch \
-             influence each other; export the model in inference mode",
+            "normalises with the statistics of the batch (training_mode = 1), so the images of a batch influence \
+             each other; export the model in inference mode",
         ));
     }
     per_channel(view, 1..5)

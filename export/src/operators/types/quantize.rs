@@ -41,7 +41,7 @@ fn check_codes(dtype: DataType) -> Result<()> {
 fn check_scale(view: &NodeView) -> Result<()> {
     if view.int("block_size", 0)? != 0 {
         return Err(Error::unsupported(
-            "has a scale for each block of what it computes: quantise weights only in blocks, or the model per channel",
+            "has blockwise scales for activations: quantise only weights blockwise, or the model per channel",
         ));
     }
     let scale = view.shape(1)?;
@@ -54,6 +54,6 @@ fn check_scale(view: &NodeView) -> Result<()> {
         return Ok(());
     }
     Err(Error::shape(format!(
-        "its scale is {scale}, wanted one number or one for each of the {length} of an axis"
+        "its scale is {scale}, wanted one number, or one for each of the {length} elements of an axis"
     )))
 }

@@ -51,7 +51,7 @@ pub(crate) fn axis_ranges(view: &NodeView) -> Result<Vec<AxisRange>> {
         ranges[axis] = range.ok_or_else(|| {
             let taken = format!("{:?}..{:?} in steps of {}", starts[index], ends[index], steps[index]);
             Error::shape(format!(
-                "takes {taken} of axis {axis} of {shape}, whose length is not known before it runs"
+                "takes {taken} of axis {axis} of {shape}, whose length is known only at run time"
             ))
         })?;
     }

@@ -11,15 +11,14 @@ pub(super) fn extract(builder: &mut Builder<'_>, node: &Node) -> Result<ValueId>
     let shape = builder.graph().shape(value)?.clone();
     let Some(Dim::Fixed(size)) = shape.0.last().copied() else {
         return Err(Error::shape(format!(
-            "chooses among the last elements of {shape}, whose number must be fixed"
+            "selects among the last axis of {shape}, whose size must be fixed"
         )));
     };
-    let indices =
-        builder.graph().constant(node.input(1)?).and_then(Tensor::to_i64).ok_or_else(|| {
-            Error::unsupported(
-                "its indices are computed when the model runs, so that it has no gradient: export the scores alone",
-            )
-        })?;
+    let indices = builder.graph().constant(node.input(1)?).and_then(Tensor::to_i64).ok_or_else(|| {
+        Error::unsupported(
+            "its indices are computed at run time, so it has no gradient: export only the scores",
+        )
+    })?;
     let fits = |index: &i64| usize::try_from(*index).is_ok_and(|index| index < size);
     if indices.is_empty() || !indices.iter().all(fits) {
         return Err(Error::format(format!(

@@ -52,7 +52,7 @@ pub(super) fn check_length(name: &str, found: usize, wanted: Option<usize>, why:
         Some(wanted) => {
             Err(Error::format(format!("attribute `{name}` has {found} numbers, wanted {wanted}: {why}")))
         }
-        None => Err(Error::format(format!("attribute `{name}` cannot have the length that it must: {why}"))),
+        None => Err(Error::format(format!("attribute `{name}` cannot have the required length: {why}"))),
     }
 }
 

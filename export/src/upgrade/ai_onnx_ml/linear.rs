@@ -43,7 +43,7 @@ fn with_opposite(row: &[f32]) -> Vec<f32> {
 fn scores_contradict_label() -> Error {
     Error::unsupported(
         "has one row of coefficients for two classes and a `post_transform` other than LOGISTIC: its label follows the \
-         sign of a score s, but its scores are [1 - s, s], so that the class with the larger score is not the label; \
-         write the rows of both classes, [-coefficients, coefficients]",
+         sign of a score s, but its scores are [1 - s, s], so the class with the larger score is not the label; \
+             give the rows of both classes, [-coefficients, coefficients]",
     )
 }

@@ -112,13 +112,12 @@ impl<'n> SupportVectors<'n> {
 fn check_form(node: &Node) -> Result<()> {
     if !floats(node, "prob_a")?.is_empty() || !floats(node, "prob_b")?.is_empty() {
         return Err(Error::unsupported(
-            "makes probabilities of its scores by an iteration that has no gradient: train with \
-             `SVC(probability=False)`, which decides by the scores themselves",
+            "computes probabilities by an iteration that has no gradient: train with `SVC(probability=False)`",
         ));
     }
     if PostTransform::from_node(node)? != PostTransform::None {
         return Err(Error::unsupported(
-            "transforms scores that are of pairs of classes: export it with `post_transform` NONE",
+            "transforms scores of pairs of classes: export it with `post_transform` NONE",
         ));
     }
     Ok(())

@@ -134,10 +134,7 @@ fn one_row_for_two_classes_is_a_logistic_score() {
 fn one_row_whose_scores_are_not_its_label_is_refused() {
     for transform in ["NONE", "SOFTMAX", "SOFTMAX_ZERO", "PROBIT"] {
         let error = upgrade(&graph("LinearClassifier", &["f32[N,3]"], &one_row(transform))).unwrap_err();
-        assert!(
-            error.to_string().contains("so that the class with the larger score is not the label"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("so the class with the larger score is not the label"), "{error}");
     }
 }
 
@@ -174,8 +171,8 @@ fn probabilities_of_support_vectors_are_refused_with_the_way_out() {
     let error = upgrade(&graph("SVMClassifier", &["f32[N,3]"], &attributes)).unwrap_err().to_string();
     assert_eq!(
         error,
-        "node `node` (ai.onnx.ml::SVMClassifier): makes probabilities of its scores by an iteration that has no \
-         gradient: train with `SVC(probability=False)`, which decides by the scores themselves"
+        "node `node` (ai.onnx.ml::SVMClassifier): computes probabilities by an iteration that has no gradient: \
+         train with `SVC(probability=False)`"
     );
 }
 
@@ -354,7 +351,7 @@ fn indices_that_are_outside_or_computed_are_errors() {
     for indices in ["=[3]", "=[-1]", "=[]"] {
         assert!(extracted(indices).unwrap_err().to_string().contains("its indices are ["), "{indices}");
     }
-    assert!(extracted("i64[N]").unwrap_err().to_string().contains("computed when the model runs"));
+    assert!(extracted("i64[N]").unwrap_err().to_string().contains("computed at run time"));
 }
 
 #[test]

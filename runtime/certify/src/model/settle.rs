@@ -43,7 +43,8 @@ impl PreparedModel {
     pub fn settle_as_recorded(mut self, recorded: &Manifest, execution: &Execution) -> Result<SettledModel> {
         if let [first, ..] = self.classifier.random_operators() {
             let message = format!(
-                "{first} gives another answer each time: one forward pass neither confirms nor refutes"
+                "{first} makes the model stochastic: a single forward pass can neither confirm nor refute a \
+                 counterexample"
             );
             return Err(Error::new(ErrorKind::Model, message));
         }
@@ -52,8 +53,8 @@ impl PreparedModel {
         }
         self.classifier.set_output_kind(recorded.output);
         if self.manifest() != recorded {
-            let message =
-                "the certificate describes this model otherwise than its file does: another version wrote it";
+            let message = "the certificate and the model file disagree about the model: the certificate was written by \
+                 another version";
             return Err(Error::new(ErrorKind::Data, message));
         }
         Ok(self.with_plan(SessionPlan { batch: execution.batch, workers: 1, threads: 1 }))

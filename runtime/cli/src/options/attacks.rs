@@ -28,7 +28,7 @@ fn named(names: &[AttackName], norm: Norm) -> Result<Vec<AttackSpec>, Failure> {
     if let (Some(preset), true) = (preset, names.len() > 1) {
         return Err(failure(
             Blame::Usage,
-            format!("--attacks: {preset} is a preset, a list in itself: name it alone"),
+            format!("--attacks: {preset} is a preset and cannot be combined with other attacks"),
         ));
     }
     if let Some(twice) = names.iter().enumerate().find(|(index, name)| names[..*index].contains(name)) {
@@ -60,7 +60,7 @@ fn set(flag: &ParameterFlag, argument: Argument, attacks: &mut [AttackSpec]) -> 
     Err(failure(
         Blame::Usage,
         format!(
-            "{flag} has no effect on {}: it is for {}; leave it away, or name one of those in --attacks",
+            "{flag} has no effect on {}: it applies to {}; omit it, or add one of these to --attacks",
             chosen.join(", "),
             attacks_with(parameter).join(", ")
         ),
@@ -131,7 +131,7 @@ mod tests {
             (|s| s.attacks = list(&["apgd-ce", "rand"]), "rand is a preset"),
             (
                 |s| (s.attacks, s.queries) = (list(&["pgd"]), Some(1)),
-                "--queries has no effect on pgd: it is for square",
+                "--queries has no effect on pgd: it applies to square",
             ),
             (
                 |s| (s.attacks, s.steps) = (list(&["square", "noise"]), Some(1)),

@@ -79,7 +79,7 @@ fn usage(message: impl std::fmt::Display) -> Failure {
 fn images(settings: &Settings) -> Result<ImageSource, Failure> {
     let Some(source) = &settings.data else {
         return Err(usage(
-            "no images: name them with --data, e.g. --data cifar10:FOLDER or --data npz:FILE, or with the key `data` \
+            "no images: give --data, e.g. --data cifar10:FOLDER or --data npz:FILE, or with the key `data` \
              in mimir-certify.toml beside the model",
         ));
     };
@@ -88,7 +88,7 @@ fn images(settings: &Settings) -> Result<ImageSource, Failure> {
         Some(SplitName::Test) | None => Split::Test,
     };
     if settings.first == Some(0) {
-        return Err(usage("--first 0 leaves no images: wanted at least 1"));
+        return Err(usage("--first 0 selects no images: wanted at least 1"));
     }
     let source: DataSource = source.parse().or_blame(Blame::Usage)?;
     if split == Split::Train && !source.has_splits() {
@@ -108,7 +108,7 @@ fn normalisation(settings: &Settings) -> Result<Option<Normalisation>, Failure> 
     };
     if mean.len() != std.len() {
         return Err(usage(format!(
-            "--mean has {} values and --std {}: give one a channel, or one",
+            "--mean has {} values and --std {}: give one per channel, or a single one",
             mean.len(),
             std.len()
         )));
@@ -117,7 +117,7 @@ fn normalisation(settings: &Settings) -> Result<Option<Normalisation>, Failure> 
         return Err(usage(format!("--std {value}: wanted positive numbers, for pixels in [0, 1]")));
     }
     if let Some(value) = mean.iter().find(|value| !value.is_finite()) {
-        return Err(usage(format!("--mean {value}: wanted numbers, for pixels in [0, 1]")));
+        return Err(usage(format!("--mean {value}: wanted finite numbers, for pixels in [0, 1]")));
     }
     let single = |values: &[f64]| values.iter().map(|&value| value as f32).collect();
     Ok(Some(Normalisation { mean: single(mean), std: single(std) }))
@@ -146,7 +146,7 @@ fn threat_model(settings: &Settings) -> Result<ThreatModel, Failure> {
     };
     ThreatModel::new(norm(settings), epsilon.value()).map_err(|invalid| match invalid {
         InvalidRadius::TooLarge(_) => usage(format!(
-            "--epsilon {epsilon} is larger than any change of a pixel in [0, 1]: for levels of 0 to 255 write \
+            "--epsilon {epsilon} is larger than the range of a pixel in [0, 1]: for levels of 0 to 255 write \
              --epsilon {epsilon}/255"
         )),
         InvalidRadius::NotPositive(_) => usage(format!("--epsilon {epsilon}: {invalid}")),
@@ -183,7 +183,7 @@ fn gate(settings: &Settings) -> Result<Option<Gate>, Failure> {
     };
     let Some(requirement) = MinAttackedAccuracy::new(fraction) else {
         return Err(usage(format!(
-            "--min-attacked-accuracy {fraction}: wanted a fraction in [0, 1], 40 % is 0.40"
+            "--min-attacked-accuracy {fraction}: wanted a fraction in [0, 1] (40 % is 0.40)"
         )));
     };
     let extent = if full { Extent::Full } else { Extent::UntilDecided };
@@ -196,8 +196,7 @@ fn curve(settings: &Settings) -> Result<Curve, Failure> {
     }
     if settings.min_attacked_accuracy.is_some() && settings.full != Some(true) {
         return Err(usage(
-            "--curve with --min-attacked-accuracy: a run that ends with the answer of the gate has no curve; add \
-             --full",
+            "--curve with --min-attacked-accuracy: a run that stops at the gate's answer has no curve; add --full",
         ));
     }
     Ok(Curve::Yes)
@@ -234,7 +233,7 @@ fn check_engine(settings: &Settings) -> Result<(), Failure> {
     let mixed = settings.precision == Some(PrecisionName::Mixed);
     if device != Device::Cpu && mixed {
         return Err(usage(format!(
-            "--precision mixed has no effect on {device}: it is for the processor; leave it away"
+            "--precision mixed has no effect on {device}: it applies to the CPU only; omit it"
         )));
     }
     if settings.engine != Some(EngineName::Rten) {
@@ -244,14 +243,10 @@ fn check_engine(settings: &Settings) -> Result<(), Failure> {
         return Err(usage(EngineError::ProcessorOnly(device)));
     }
     if mixed {
-        return Err(usage(
-            "--precision mixed has no effect on rten, which computes in float32; leave it away",
-        ));
+        return Err(usage("--precision mixed has no effect on rten, which computes in float32; omit it"));
     }
     if settings.onnxruntime.is_some() && settings.cross_check != Some(true) {
-        return Err(usage(
-            "--onnxruntime has no effect with --engine rten; add --cross-check, or leave it away",
-        ));
+        return Err(usage("--onnxruntime has no effect with --engine rten; add --cross-check, or omit it"));
     }
     Ok(())
 }
@@ -260,8 +255,8 @@ fn precision(name: Option<PrecisionName>, architecture: &str) -> Result<Precisio
     match name {
         Some(PrecisionName::Mixed) if architecture == Precision::MIXED_ON => Ok(Precision::Mixed),
         Some(PrecisionName::Mixed) => Err(usage(
-            "--precision mixed has no effect on this processor: ONNX Runtime's CPU kernels compute float32 there; \
-             leave it away",
+            "--precision mixed has no effect on this processor: ONNX Runtime's CPU kernels compute in float32 \
+             there; omit it",
         )),
         Some(PrecisionName::Float32) | None => Ok(Precision::Float32),
     }
@@ -272,7 +267,7 @@ fn check_batch(batch: Option<NonZero<usize>>) -> Result<(), Failure> {
     const MOST: usize = 4096;
     match batch {
         Some(batch) if batch.get() > MOST => Err(usage(format!(
-            "--batch {batch}: wanted 1 to {MOST} images; leave the flag away to have it chosen"
+            "--batch {batch}: wanted 1 to {MOST} images; omit the flag to have it chosen automatically"
         ))),
         _ => Ok(()),
     }
@@ -289,8 +284,8 @@ fn check_cores(
         return Ok(());
     }
     Err(usage(format!(
-        "{workers} workers with {threads} threads each are more than the {cores} cores of this machine; leave \
-         --workers and --threads away to have them chosen: results do not depend on them"
+        "{workers} workers with {threads} threads each need more than the {cores} cores of this machine; omit \
+         --workers and --threads to have them chosen automatically (results do not depend on them)"
     )))
 }
 
@@ -419,10 +414,7 @@ mod tests {
             (|s| (s.curve, s.min_attacked_accuracy) = (Some(true), Some(0.5)), "add --full"),
             (|s| s.samples = Some(1), "--samples has no effect"),
             (|s| s.min_attacked_accuracy = Some(40.0), "40 % is 0.40"),
-            (
-                |s| (s.engine, s.device) = (rten(), Some(cuda())),
-                "device cuda:1: rten runs on the processor only",
-            ),
+            (|s| (s.engine, s.device) = (rten(), Some(cuda())), "device cuda:1: rten runs on the CPU only"),
             (|s| (s.engine, s.onnxruntime) = (rten(), Some("x.so".into())), "add --cross-check"),
             (|s| (s.device, s.precision) = (Some(cuda()), Some(PrecisionName::Mixed)), "no effect on cuda:1"),
             (|s| s.min_attacked_accuracy = Some(f64::NAN), "in [0, 1]"),

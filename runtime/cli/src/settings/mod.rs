@@ -30,14 +30,14 @@ pub(crate) struct Settings {
     /// tiny-imagenet:FOLDER, imagenet:FOLDER, webdataset:TARS
     #[arg(long, value_name = "SOURCE", help_heading = "Data")]
     pub(crate) data: Option<String>,
-    /// Part of the data set [default: test]
+    /// Split of the data set [default: test]
     #[arg(long, help_heading = "Data", hide_default_value = true)]
     pub(crate) split: Option<SplitName>,
     /// Only the first N images, in file order
     #[arg(long, value_name = "N", help_heading = "Data")]
     pub(crate) first: Option<usize>,
 
-    /// Mean that the model expects to be subtracted from pixels in [0, 1]: one value, or one a channel
+    /// Mean of the normalisation, for pixels in [0, 1]: one value, or one per channel
     #[arg(
         long,
         value_name = "LIST",
@@ -46,17 +46,17 @@ pub(crate) struct Settings {
         help_heading = "Model input"
     )]
     pub(crate) mean: Option<Vec<f64>>,
-    /// Standard deviation that the difference is divided by
+    /// Standard deviation of the normalisation: one value, or one per channel
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Model input")]
     pub(crate) std: Option<Vec<f64>>,
-    /// Layout of the model's input; read from the graph where that is clear
+    /// Layout of the model's input [default: inferred from the graph]
     #[arg(long, help_heading = "Model input")]
     pub(crate) layout: Option<LayoutName>,
 
     /// Norm of the perturbation [default: linf]
     #[arg(long, help_heading = "Threat model")]
     pub(crate) norm: Option<NormName>,
-    /// Largest norm of the perturbation, for pixels in [0, 1]: 2/255 or 0.0078
+    /// Radius of the perturbation, for pixels in [0, 1], e.g. 2/255 or 0.0078
     #[arg(long, help_heading = "Threat model")]
     pub(crate) epsilon: Option<Epsilon>,
 
@@ -78,7 +78,7 @@ pub(crate) struct Settings {
     pub(crate) pgd_point: Option<PgdPointName>,
     #[arg(long, value_name = "N", help_heading = "Attacks", help = SAMPLES.help())]
     pub(crate) samples: Option<usize>,
-    /// Key of all randomness [default: 0]
+    /// Seed of all random numbers [default: 0]
     #[arg(long, value_name = "N", help_heading = "Attacks")]
     pub(crate) seed: Option<u64>,
 
@@ -91,57 +91,57 @@ pub(crate) struct Settings {
         hide_possible_values = true, help_heading = "Report and gate"
     )]
     pub(crate) save_adversarial: Option<bool>,
-    /// Report the attacked accuracy at many radii, from searches of the smallest distance
+    /// Report the attacked accuracy over the radius, from minimum-norm searches
     #[arg(
         long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
         hide_possible_values = true, help_heading = "Report and gate"
     )]
     pub(crate) curve: Option<bool>,
-    /// Go on with the run whose journal is in the report folder; begin anew where there is none
+    /// Resume the run whose journal is in the report folder; without a journal, start from the beginning
     #[arg(
         long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
         hide_possible_values = true, help_heading = "Report and gate"
     )]
     pub(crate) resume: Option<bool>,
-    /// Exit with 10 unless the attacked accuracy (the point estimate) is at least this fraction; the run ends as soon
-    /// as that is certain
+    /// Exit with code 10 unless the attacked accuracy (point estimate) is at least this fraction; the run stops as
+    /// soon as the answer is certain
     #[arg(long, value_name = "FRACTION", help_heading = "Report and gate")]
     pub(crate) min_attacked_accuracy: Option<f64>,
-    /// Run every attack to its end, even where the answer of the gate is certain before
+    /// Run every attack to its end, even if the gate's answer is certain earlier
     #[arg(
         long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
         hide_possible_values = true, help_heading = "Report and gate"
     )]
     pub(crate) full: Option<bool>,
-    /// No progress; the summary stays
+    /// Do not show progress; the summary is still printed
     #[arg(
         long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
         hide_possible_values = true, help_heading = "Report and gate"
     )]
     pub(crate) quiet: Option<bool>,
 
-    /// What runs the model: ONNX Runtime, or rten, which is a part of this program [default: ort where it is found]
+    /// Engine that runs the model: ONNX Runtime (ort), or the built-in rten [default: ort if it is found]
     #[arg(long, help_heading = "Engine")]
     pub(crate) engine: Option<EngineName>,
-    /// Where it runs: cpu, cuda:N or tensorrt:N [default: cpu]
+    /// Device: cpu, cuda:N or tensorrt:N [default: cpu]
     #[arg(long, value_name = "DEVICE", help_heading = "Engine")]
     pub(crate) device: Option<DeviceName>,
-    /// Show every counterexample to the other engine too, on the processor; it changes no verdict
+    /// Also classify every counterexample with the other engine, on the CPU; changes no verdict
     #[arg(
         long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
         hide_possible_values = true, help_heading = "Engine"
     )]
     pub(crate) cross_check: Option<bool>,
-    /// Sessions side by side; measured where not given. Results do not depend on it
+    /// Parallel sessions [default: measured]; results do not depend on it
     #[arg(long, value_name = "N", help_heading = "Engine")]
     pub(crate) workers: Option<NonZero<usize>>,
-    /// Threads inside each session; measured where not given
+    /// Threads per session [default: measured]
     #[arg(long, value_name = "N", help_heading = "Engine")]
     pub(crate) threads: Option<NonZero<usize>>,
-    /// Images in each call; chosen where not given
+    /// Images per call [default: chosen automatically]
     #[arg(long, value_name = "N", help_heading = "Engine")]
     pub(crate) batch: Option<NonZero<usize>>,
-    /// Numbers that searches compute in; what decides is always float32 [default: float32]
+    /// Precision of the searches; verdicts are always decided in float32 [default: float32]
     #[arg(long, help_heading = "Engine")]
     pub(crate) precision: Option<PrecisionName>,
     /// The ONNX Runtime library [default: found in the checkout, beside the program, or by the system]

@@ -40,7 +40,7 @@ impl Checker {
     /// `outer` has the names of the booleans of the graphs around this one.
     fn graph(&self, graph: &GraphProto, outer: &BTreeSet<String>, depth: usize) -> Result<(), EngineError> {
         if depth > DEEPEST {
-            return Err(failed(&format!("more than {DEEPEST} graphs inside each other")));
+            return Err(failed(&format!("more than {DEEPEST} nested graphs")));
         }
         let mut booleans = outer.clone();
         for tensor in &graph.initializer {
@@ -78,8 +78,8 @@ impl Checker {
             "Softmax" | "LogSoftmax" if self.opset < 13 => old_softmax(graph, node),
             "MatMul" => vector_product(graph, node),
             "Conv" | "ConvTranspose" | "MaxPool" | "AveragePool" => padding(node),
-            "Sign" => Err("rten's sign of 0 is 1, not 0".to_owned()),
-            "ArgMax" | "ArgMin" => Err("of equal numbers rten takes the last, ONNX the first".to_owned()),
+            "Sign" => Err("rten computes the sign of 0 as 1, not 0".to_owned()),
+            "ArgMax" | "ArgMin" => Err("among equal values rten selects the last, ONNX the first".to_owned()),
             _ => Ok(()),
         };
         what.map_err(|what| refused(name, operator, &what))?;
@@ -129,7 +129,7 @@ fn cast(node: &NodeProto, booleans: &BTreeSet<String>) -> Result<(), String> {
     let of_booleans = node.input.first().is_some_and(|input| booleans.contains(input));
     match target(node) {
         Some(DataType::BOOL) if !of_booleans => {
-            Err("rten casts numbers to BOOL by cutting them off".to_owned())
+            Err("rten truncates numbers when it casts them to BOOL".to_owned())
         }
         _ => Ok(()),
     }
@@ -137,7 +137,7 @@ fn cast(node: &NodeProto, booleans: &BTreeSet<String>) -> Result<(), String> {
 
 fn resize(node: &NodeProto) -> Result<(), String> {
     match attribute(node, "mode").and_then(|mode| mode.s.as_deref()) {
-        Some("cubic") => Err("rten interpolates linearly in place of mode cubic".to_owned()),
+        Some("cubic") => Err("rten interpolates linearly although the mode is cubic".to_owned()),
         _ => Ok(()),
     }
 }
@@ -161,7 +161,8 @@ fn old_softmax(graph: &GraphProto, node: &NodeProto) -> Result<(), String> {
     match is_last && (attribute(node, "axis").is_some() || axis == 1) {
         true => Ok(()),
         false => Err(format!(
-            "before opset 13 it sums over axis {axis} and all that follow, rten over one; export with opset 13 or newer"
+            "before opset 13 it normalises over axis {axis} and all following axes, but rten over one axis; export \
+             with opset 13 or newer"
         )),
     }
 }
@@ -173,7 +174,7 @@ fn vector_product(graph: &GraphProto, node: &NodeProto) -> Result<(), String> {
         graph.initializer.iter().any(|tensor| is_it(&tensor))
     };
     match node.input.iter().any(is_vector) {
-        true => Err("rten's product with a vector keeps a dimension of 1".to_owned()),
+        true => Err("rten keeps a dimension of 1 in a product with a vector".to_owned()),
         false => Ok(()),
     }
 }
@@ -229,10 +230,10 @@ mod tests {
     fn what_rten_computes_otherwise_is_refused_by_node_and_operator() {
         let cases = [
             (17, node("Sign", "x", None), "sign of 0"),
-            (17, node("ArgMax", "x", None), "takes the last"),
-            (17, node("Resize", "x", text("mode", "cubic")), "mode cubic"),
+            (17, node("ArgMax", "x", None), "selects the last"),
+            (17, node("Resize", "x", text("mode", "cubic")), "mode is cubic"),
             (17, node("MaxPool", "x", text("auto_pad", "SAME_LOWER")), "as SAME_UPPER"),
-            (17, node("Cast", "x", to(DataType::BOOL)), "cutting them off"),
+            (17, node("Cast", "x", to(DataType::BOOL)), "truncates"),
             (17, node("Cast", "x", to(DataType::DOUBLE)), "DOUBLE in 32-bit"),
             (17, node("MatMul", "vector", None), "product with a vector"),
             (11, node("Softmax", "x", int("axis", 2)), "opset 13"),
@@ -286,6 +287,6 @@ mod tests {
         }
         let model = ModelProto { graph: Some(graph), ..ModelProto::default() };
         let error = check(&model).unwrap_err().to_string();
-        assert!(error.contains("inside each other"), "{error}");
+        assert!(error.contains("nested"), "{error}");
     }
 }

@@ -5,8 +5,8 @@ use crate::error::{Error, Location};
 /// What we refuse on purpose: the operator at which the error stands (none for an error about a tensor), words of it, and
 /// why. No other error of ours is taken for a reason to leave a case out.
 const REFUSED: &[(&str, &str, &str)] = &[
-    ("Attention", "keeps keys and values of earlier tokens", "a cache of tokens, or scores as an output"),
-    ("Attention", "lets each token look only at those near it", "attention within a window"),
+    ("Attention", "uses a cache of keys and values", "a cache of tokens, or scores as an output"),
+    ("Attention", "uses windowed attention", "attention within a window"),
     ("BatchNormalization", "statistics of the batch", "images influence each other"),
     ("Resize", "crops while it resizes", "a crop from a region that is an input"),
     ("ScatterElements", "no gradient rule for reduction", "products and extremes of what is scattered"),
