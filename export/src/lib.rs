@@ -68,7 +68,6 @@ pub mod graph;
 pub mod onnx;
 mod operators;
 mod random;
-mod random_operators;
 mod rebatch;
 mod scan;
 pub mod shape;

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Graph, Node, ValueId};
-use crate::operators::gradient as rules;
+use crate::operators::row::Gradient;
+use crate::operators::{gradient_of, passes_straight_through};
 use crate::tensor::DataType;
 
 /// Cutting nodes that an error lists by name.
@@ -61,7 +62,7 @@ pub(crate) fn carrying_values(graph: &Graph, input: ValueId) -> Result<HashSet<V
         if !is_cut(node, &reached) && inputs_any(node, &reached) {
             for output in node.outputs.iter().flatten() {
                 let dtype = graph.tensor_type(*output).map_err(|error| error.at_node(node))?.dtype;
-                let carries = match rules::is_straight_through(&node.op_type) {
+                let carries = match passes_straight_through(&node.op_type) {
                     true => stands_for_numbers(node, *output),
                     false => dtype.is_float(),
                 };
@@ -74,15 +75,20 @@ pub(crate) fn carrying_values(graph: &Graph, input: ValueId) -> Result<HashSet<V
     Ok(reached)
 }
 
-/// Whether the node passes no gradient. A OneHot is constant in its indices only, not in the two values that it writes.
+/// Whether the node passes no gradient.
 fn is_cut(node: &Node, carrying: &HashSet<ValueId>) -> bool {
-    let writes_images = || node.optional_input(2).is_some_and(|values| carrying.contains(&values));
-    rules::cuts(&node.op_type) && !(node.op_type == "OneHot" && writes_images())
+    match gradient_of(&node.op_type) {
+        Some(Gradient::Zero) => true,
+        Some(Gradient::ZeroExcept(index)) => {
+            node.optional_input(index).is_none_or(|values| !carrying.contains(&values))
+        }
+        _ => false,
+    }
 }
 
 /// Whether integers stand for numbers: the first output of a quantisation, whose rule passes gradients straight through.
 fn stands_for_numbers(node: &Node, output: ValueId) -> bool {
-    rules::is_straight_through(&node.op_type) && node.optional_output(0) == Some(output)
+    passes_straight_through(&node.op_type) && node.optional_output(0) == Some(output)
 }
 
 fn check_float(graph: &Graph, active: &HashSet<ValueId>) -> Result<()> {

@@ -4,11 +4,9 @@
 //! LayerNormalization hands out are written out too, and SpaceToDepth, which the gradient of MaxPool takes: rten has neither.
 
 use crate::error::Result;
-use crate::graph::own_operators::{
-    GELU_GRADIENT, LAYER_NORMALIZATION_GRADIENT, MAX_POOL_GRADIENT, SOFTMAX_GRADIENT,
-};
-use crate::graph::{Builder, Graph, Node, ValueId};
-use crate::operators::gradient::{blocks, gelu, layer_normalization, max_pool, softmax};
+use crate::graph::{Attributes, Builder, Graph, Node, ValueId};
+use crate::operators::row::Portable;
+use crate::operators::table;
 
 /// Which operators a gradient graph may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,20 +15,6 @@ pub enum Kernels {
     Standard,
     /// Ours too, for sessions of `mimir-runtime` over ONNX Runtime on a processor.
     Mimir,
-}
-
-/// Writes a node out: the value that its first output is.
-type Lowering = fn(&mut Builder<'_>, &Node) -> Result<ValueId>;
-
-fn lowering(op_type: &str) -> Option<Lowering> {
-    match op_type {
-        GELU_GRADIENT => Some(gelu::lower),
-        LAYER_NORMALIZATION_GRADIENT => Some(layer_normalization::lower),
-        MAX_POOL_GRADIENT => Some(max_pool::lower),
-        SOFTMAX_GRADIENT => Some(softmax::lower),
-        "SpaceToDepth" => Some(blocks::lower_space_to_depth),
-        _ => None,
-    }
 }
 
 /// Replaces every operator of ours, and what not every engine has, by standard ones that every engine has.
@@ -46,25 +30,56 @@ pub(crate) fn lower(graph: &mut Graph) -> Result<()> {
 }
 
 fn is_lowered(node: &Node) -> bool {
-    lowering(&node.op_type).is_some() || layer_normalization::hands_out_statistics(node)
+    match portable(node) {
+        Portable::Nodes(_) => true,
+        Portable::ExtraOutputs(_) => node.outputs.iter().skip(1).any(Option::is_some),
+        Portable::Itself | Portable::KernelOnly => false,
+    }
+}
+
+fn portable(node: &Node) -> Portable {
+    table::find(&node.op_type).map_or(Portable::Itself, |row| row.portable)
 }
 
 fn lower_once(graph: &mut Graph) -> Result<()> {
     let waiting = graph.nodes().to_vec();
     graph.set_nodes(Vec::new());
-    for mut node in waiting {
-        if let Some(lowering) = lowering(&node.op_type) {
-            let mut builder = Builder::new(graph, node.name.as_str());
-            let value = lowering(&mut builder, &node)?;
-            node.op_type = "Identity".to_owned();
-            node.inputs = vec![Some(value)];
-            node.attributes.0.clear();
-            graph.push_node(node);
-        } else if layer_normalization::hands_out_statistics(&node) {
-            layer_normalization::lower_statistics(graph, node)?;
-        } else {
-            graph.push_node(node);
+    for node in waiting {
+        match portable(&node) {
+            Portable::Nodes(function) => {
+                let value = function(&mut Builder::new(graph, node.name.as_str()), &node)?;
+                let (op_type, attributes) = ("Identity".to_owned(), Attributes::default());
+                graph.push_node(Node { op_type, inputs: vec![Some(value)], attributes, ..node });
+            }
+            Portable::ExtraOutputs(function) if is_lowered(&node) => {
+                lower_extra_outputs(graph, node, function)?
+            }
+            _ => {
+                graph.push_node(node);
+            }
         }
     }
+    Ok(())
+}
+
+/// Pushes the node with its first output only, and what computes the others.
+fn lower_extra_outputs(
+    graph: &mut Graph,
+    mut node: Node,
+    function: fn(&mut Builder<'_>, &Node) -> Result<Vec<ValueId>>,
+) -> Result<()> {
+    let values = function(&mut Builder::new(graph, node.name.as_str()), &node)?;
+    for (output, value) in node.outputs.split_off(1).into_iter().zip(values) {
+        if output.is_some() {
+            graph.push_node(Node {
+                name: format!("{}/output", graph.value(value).name),
+                op_type: "Identity".to_owned(),
+                inputs: vec![Some(value)],
+                outputs: vec![output],
+                attributes: Attributes::default(),
+            });
+        }
+    }
+    graph.push_node(node);
     Ok(())
 }

@@ -30,7 +30,6 @@ use mimir_bundle::{Loss, tensor_names};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Builder, Graph, ValueId};
 pub use crate::operators::gradient::GradientKind;
-pub(crate) use crate::operators::gradient::is_straight_through as passes_straight_through;
 use crate::tensor::DataType;
 
 /// Lowest opset whose operator forms the rules know: from 18 on every axis argument is an input.

@@ -4,10 +4,12 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::activity::{active_between, active_values};
 use crate::error::{Error, Result};
-use crate::graph::{Builder, Graph, Node, ValueId};
+use crate::graph::{Builder, Graph, Node, NodeId, ValueId};
+use crate::operators::gradient::kind::Rule;
 use crate::operators::gradient::ledger::Ledger;
 use crate::operators::gradient::step::Step;
-use crate::operators::gradient::{self as rules, Rule};
+use crate::operators::row::Saves;
+use crate::operators::{gradient_of, table};
 
 /// Appends the nodes that pull `seed`, the cotangent of `output`, back to `input`, and returns `input`'s cotangent.
 ///
@@ -42,8 +44,12 @@ pub(super) fn pull_back_all(
 
 /// Lets nodes hand out what only the gradient needs: a rule sees its node as it is.
 fn add_outputs(graph: &mut Graph) {
-    rules::dropout::add_masks(graph);
-    rules::layer_normalization::add_statistics(graph);
+    for index in 0..graph.nodes().len() {
+        let id = NodeId(index as u32);
+        if let Some(Saves::Outputs(add)) = table::find(&graph.node(id).op_type).map(|row| row.saves) {
+            add(graph, id);
+        }
+    }
 }
 
 /// The backward pass over active values: one cotangent an input, in their order.
@@ -80,13 +86,21 @@ fn plan(graph: &Graph, active: &HashSet<ValueId>) -> Result<Vec<(Node, Rule)>> {
     let is_active = |ids: &[Option<ValueId>]| ids.iter().flatten().any(|id| active.contains(id));
     let nodes: Vec<&Node> =
         graph.nodes().iter().filter(|node| is_active(&node.inputs) && is_active(&node.outputs)).collect();
-    let missing: Vec<&Node> =
-        nodes.iter().copied().filter(|node| rules::find(&node.op_type).is_none()).collect();
+    let missing: Vec<&Node> = nodes.iter().copied().filter(|node| rule(&node.op_type).is_none()).collect();
     if let Some(first) = missing.first() {
         let operators: BTreeSet<&str> = missing.iter().map(|node| node.op_type.as_str()).collect();
         return Err(missing_rule(graph.opset, &operators).at_node(first));
     }
-    Ok(nodes.into_iter().filter_map(|node| Some((node.clone(), rules::find(&node.op_type)?))).collect())
+    Ok(nodes.into_iter().filter_map(|node| Some((node.clone(), rule(&node.op_type)?))).collect())
+}
+
+fn rule(op_type: &str) -> Option<Rule> {
+    gradient_of(op_type)?.rule()
+}
+
+/// The operators that have a rule, in alphabetical order.
+pub(super) fn supported() -> impl Iterator<Item = &'static str> {
+    table::rows().filter(|row| row.gradient.rule().is_some()).map(|row| row.name)
 }
 
 fn missing_rule(opset: u32, operators: &BTreeSet<&str>) -> Error {
@@ -95,7 +109,7 @@ fn missing_rule(opset: u32, operators: &BTreeSet<&str>) -> Error {
         "no gradient rule for {} (opset {opset}); export the model with one of the operators that have a rule ({}), \
          or add a rule: docs/adding-an-operator.md",
         operators.join(", "),
-        rules::supported().into_iter().collect::<Vec<_>>().join(", ")
+        supported().collect::<Vec<_>>().join(", ")
     ))
 }
 

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::graph::{Dim, Graph, Node};
-use crate::random_operators::is_random;
+use crate::operators::is_random;
 
 /// Refuses a typed graph in which the images of a batch share a random value: each image needs its own.
 pub(super) fn check_drawn_per_image(graph: &Graph) -> Result<()> {

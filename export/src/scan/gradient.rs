@@ -5,9 +5,11 @@ use std::collections::{HashMap, HashSet};
 use mimir_bundle::ScannedNode;
 
 use super::scanned_node::scanned_node;
-use crate::autodiff::{carrying_values, needed_values, passes_straight_through};
+use crate::autodiff::{carrying_values, needed_values};
 use crate::error::Result;
 use crate::graph::{Graph, Node, ValueId};
+use crate::operators::row::Gradient;
+use crate::operators::{gradient_of, passes_straight_through, reads_sizes_only};
 use crate::tensor::DataType;
 
 /// The operators that were found, in the order of the graph.
@@ -47,12 +49,6 @@ fn writes(node: &Node, condition: impl Fn(&ValueId) -> bool) -> bool {
     node.outputs.iter().flatten().any(condition)
 }
 
-/// Whether the operator depends on the shape of its input only, not on pixels.
-fn reads_sizes_only(node: &Node) -> bool {
-    let operators = ["Shape", "Size", "ConstantOfShape", "EyeLike", "RandomNormalLike", "RandomUniformLike"];
-    operators.contains(&node.op_type.as_str())
-}
-
 /// The readers of Boolean values. A comparison that only selects between two branches, as in `Where(x > 0, x, 0)`, has
 /// derivative zero and cuts no gradient; one that is cast to a number is a step function.
 struct BooleanUses<'g> {
@@ -81,7 +77,8 @@ impl<'g> BooleanUses<'g> {
                 return false;
             }
             for user in self.users.get(&id).into_iter().flatten() {
-                let is_condition = user.op_type == "Where" && user.optional_input(0) == Some(id);
+                let selects = matches!(gradient_of(&user.op_type), Some(Gradient::Selects(..)));
+                let is_condition = selects && user.optional_input(0) == Some(id);
                 if !is_condition {
                     worklist.extend(user.outputs.iter().flatten().filter(|output| seen.insert(**output)));
                 }

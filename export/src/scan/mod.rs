@@ -17,7 +17,7 @@ pub(crate) use scanned_node::scanned_node;
 
 use crate::error::Result;
 use crate::graph::{Graph, Node};
-use crate::random_operators::is_random;
+use crate::operators::is_random;
 use crate::simplify::fold_shape_arithmetic;
 use crate::working_copy::WorkingCopy;
 

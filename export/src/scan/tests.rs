@@ -27,6 +27,12 @@ fn with(graph: &mut Graph, op_type: &str, x: ValueId, second: &str, attributes: 
     push(graph, op_type, &[x, second], attributes)
 }
 
+/// `GatherND(x, indices)`
+fn by_coordinates(graph: &mut Graph, x: ValueId, dims: [usize; 2], indices: &[i64]) -> ValueId {
+    let indices = graph.add_constant("indices", Tensor::from_i64(&dims, indices));
+    push(graph, "GatherND", &[x, indices], "")
+}
+
 /// `Gather(Reshape(x, [-1]), 24·n + c)` as PyTorch writes some views.
 fn strided(graph: &mut Graph, x: ValueId, offsets: &str) -> ValueId {
     let flat = reshape(graph, x, "=[-1]");
@@ -83,6 +89,33 @@ const APART: &[Case] = &[
     ),
     ("one token of each", |graph, x| with(graph, "Gather", x, "=0", "axis=1"), &[]),
     ("a strided view of each", |graph, x| strided(graph, x, "=[5,0,23]"), &[]),
+    ("an area cosine", |graph, x| push(graph, "Acosh", &[x], ""), &[]),
+    ("an area sine", |graph, x| push(graph, "Asinh", &[x], ""), &[]),
+    ("an area tangent", |graph, x| push(graph, "Atanh", &[x], ""), &[]),
+    (
+        "a product of the tokens of each",
+        |graph, x| push(graph, "Einsum", &[x, x], "equation=bik,bjk->ibj"),
+        &[],
+    ),
+    ("a linear layer as Einsum", |graph, x| with(graph, "Einsum", x, "#[6,3]", "equation=bik,kj->bij"), &[]),
+    (
+        "a token of each by coordinates",
+        |graph, x| {
+            let first = push(graph, "Transpose", &[x], "perm=[1,2,0]"); // [4, 6, N]
+            let picked = by_coordinates(graph, first, [3, 2], &[3, 0, 1, 5, 0, 0]); // [3, N]
+            push(graph, "Transpose", &[picked], "perm=[1,0]")
+        },
+        &[],
+    ),
+    (
+        "rows chosen for each",
+        |graph, x| {
+            let first = push(graph, "Transpose", &[x], "perm=[1,0,2]"); // [4, N, 6]
+            let picked = by_coordinates(graph, first, [2, 1], &[3, 1]); // [2, N, 6]
+            push(graph, "Transpose", &[picked], "perm=[1,0,2]")
+        },
+        &[],
+    ),
 ];
 
 const MIXED: &[Case] = &[
@@ -96,6 +129,27 @@ const MIXED: &[Case] = &[
         &["ReduceMean"],
     ),
     ("softmax over the batch", |graph, x| push(graph, "Softmax", &[x], "axis=0"), &["Softmax"]),
+    (
+        "a sum over the batch as Einsum",
+        |graph, x| push(graph, "Einsum", &[x, x], "equation=bik,cik->bc"),
+        &["Einsum"],
+    ),
+    (
+        "the average image as Einsum",
+        |graph, x| {
+            let sum = push(graph, "Einsum", &[x], "equation=bik->ik");
+            push(graph, "Sub", &[x, sum], "")
+        },
+        &["Einsum"],
+    ),
+    (
+        "an image by coordinates",
+        |graph, x| {
+            let image = by_coordinates(graph, x, [1, 1], &[0]);
+            push(graph, "Sub", &[x, image], "")
+        },
+        &["GatherND"],
+    ),
     ("a sum so far", |graph, x| with(graph, "CumSum", x, "=0", ""), &["CumSum"]),
     (
         "attention over the batch",

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::evaluate;
 use crate::facts::{Known, LARGEST_FOLLOWED, NodeView};
 use crate::graph::{Builder, Graph, Node, NodeId, TensorType, ValueId};
-use crate::operators::types;
+use crate::operators::table;
 
 /// A single node looks back through at most this many nodes of shape arithmetic.
 const LONGEST_CHAIN: usize = 256;
@@ -57,9 +57,9 @@ impl<'g> Builder<'g> {
 pub(crate) fn infer_with(graph: &mut Graph, id: NodeId, known: &mut Known) -> Result<()> {
     let node = graph.node(id);
     let view = NodeView { graph, node, known };
-    let types = types::rule(&node.op_type)
+    let types = table::find(&node.op_type)
         .ok_or_else(|| unknown_operator(graph.opset, &node.op_type))
-        .and_then(|rule| rule(&view))
+        .and_then(|row| (row.types)(&view))
         .map_err(|error| error.at_node(node))?;
     let outputs = node.outputs.clone();
     if let Some(absent) = (types.len()..outputs.len()).find(|index| outputs[*index].is_some()) {

@@ -6,26 +6,122 @@ use crate::facts::{Array, Content, NodeView, Symbol};
 
 use crate::tensor::DataType;
 
-/// Operators of one or two inputs that broadcast to `dims`.
-pub(crate) fn elementwise(view: &NodeView, dims: &[usize]) -> Option<Content> {
-    let op_type = match view.node.op_type.as_str() {
-        "Mod" if view.int("fmod", 0) == Ok(1) => "Fmod",
-        op_type => op_type,
-    };
+/// What an operator computes of one or two elements.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Elementwise {
+    /// Of two numbers.
+    Binary(fn(Symbol, Symbol) -> Symbol, fn(f64, f64) -> f64),
+    /// An order of two numbers.
+    Relation(fn(Ordering) -> bool),
+    /// Equality, of Booleans too.
+    Equality,
+    /// Of two Booleans.
+    Logical(fn(bool, bool) -> bool),
+    /// Of one number.
+    Unary(fn(Symbol) -> Symbol, fn(f64) -> f64),
+    /// Of one floating-point number.
+    Function(fn(f64) -> f64),
+    /// Not.
+    Negation,
+}
+
+impl Elementwise {
+    pub(crate) const ADD: Self = Self::Binary(Symbol::plus, |a, b| a + b);
+    pub(crate) const SUB: Self = Self::Binary(|a, b| a.plus(b.negated()), |a, b| a - b);
+    pub(crate) const MUL: Self = Self::Binary(Symbol::times, |a, b| a * b);
+    pub(crate) const DIV: Self = Self::Binary(Symbol::divided_by, |a, b| a / b);
+    pub(crate) const POW: Self =
+        Self::Binary(|a, b| known(a, b, |a, b| a.checked_pow(u32::try_from(b).ok()?)), f64::powf);
+    pub(crate) const MIN: Self = Self::Binary(
+        |a, b| known(a, b, |a, b| Some(a.min(b))),
+        |a, b| if a.is_nan() || a < b { a } else { b },
+    );
+    pub(crate) const MAX: Self = Self::Binary(
+        |a, b| known(a, b, |a, b| Some(a.max(b))),
+        |a, b| if a.is_nan() || a > b { a } else { b },
+    );
+    pub(crate) const ABS: Self = Self::Unary(
+        |symbol| symbol.int().and_then(i64::checked_abs).map_or(Symbol::Unknown, Symbol::Int),
+        f64::abs,
+    );
+    pub(crate) const NEG: Self = Self::Unary(Symbol::negated, |x| -x);
+    /// The remainder of `fmod`, which has the sign of the dividend.
+    const FMOD: Self = Self::Binary(|a, b| known(a, b, i64::checked_rem), |a, b| a % b);
+
+    /// The elements of the output, of these dimensions.
+    pub(crate) fn evaluate(self, view: &NodeView, dims: &[usize]) -> Option<Content> {
+        let (first, second) = (view.content(0)?, view.content(1));
+        match (&*first, second.as_deref()) {
+            (Content::Int(left), Some(Content::Int(right))) => self.of_integers(left, right, dims),
+            (Content::Float(left), Some(Content::Float(right))) => self.of_floats(left, right, dims),
+            (Content::Bool(left), Some(Content::Bool(right))) => self.of_booleans(left, right, dims),
+            (content, None) if !view.has(1) => self.of_one(content),
+            _ => None,
+        }
+    }
+
+    fn of_integers(self, left: &Array<Symbol>, right: &Array<Symbol>, dims: &[usize]) -> Option<Content> {
+        match self {
+            Self::Binary(combine, _) => left.zip(right, dims, |a, b| combine(*a, *b)).map(Content::Int),
+            Self::Relation(_) | Self::Equality => {
+                let holds = self.relation()?;
+                let compared = left.zip(right, dims, |a, b| compare(*a, *b).map(holds))?;
+                let known: Option<Vec<bool>> = compared.elements().iter().copied().collect();
+                Array::new(dims.to_vec(), known?).map(Content::Bool)
+            }
+            _ => None,
+        }
+    }
+
+    fn of_floats(self, left: &Array<f64>, right: &Array<f64>, dims: &[usize]) -> Option<Content> {
+        match self {
+            Self::Binary(_, combine) => left.zip(right, dims, |a, b| combine(*a, *b)).map(Content::Float),
+            Self::Relation(_) | Self::Equality => {
+                let holds = self.relation()?;
+                left.zip(right, dims, |a, b| a.partial_cmp(b).is_some_and(holds)).map(Content::Bool)
+            }
+            _ => None,
+        }
+    }
+
+    fn of_booleans(self, left: &Array<bool>, right: &Array<bool>, dims: &[usize]) -> Option<Content> {
+        let combine: fn(bool, bool) -> bool = match self {
+            Self::Logical(combine) => combine,
+            Self::Equality => |a, b| a == b,
+            _ => return None,
+        };
+        left.zip(right, dims, |a, b| combine(*a, *b)).map(Content::Bool)
+    }
+
+    fn of_one(self, content: &Content) -> Option<Content> {
+        match (self, content) {
+            (Self::Unary(f, _), Content::Int(array)) => Some(Content::Int(array.map(|x| f(*x)))),
+            (Self::Unary(_, f) | Self::Function(f), Content::Float(array)) => {
+                Some(Content::Float(array.map(|x| f(*x))))
+            }
+            (Self::Negation, Content::Bool(array)) => Some(Content::Bool(array.map(|value| !value))),
+            _ => None,
+        }
+    }
+
+    fn relation(self) -> Option<fn(Ordering) -> bool> {
+        match self {
+            Self::Relation(holds) => Some(holds),
+            Self::Equality => Some(Ordering::is_eq),
+            _ => None,
+        }
+    }
+}
+
+/// `Mod`: of integers the remainder that is not negative, or with `fmod` that of C.
+pub(crate) fn modulo(view: &NodeView, dims: &[usize]) -> Option<Content> {
+    if view.int("fmod", 0) == Ok(1) {
+        return Elementwise::FMOD.evaluate(view, dims);
+    }
     match (&*view.content(0)?, view.content(1).as_deref()) {
-        (Content::Int(left), Some(Content::Int(right))) => integers(op_type, left, right, dims),
-        (Content::Float(left), Some(Content::Float(right))) => floats(op_type, left, right, dims),
-        (Content::Bool(left), Some(Content::Bool(right))) => {
-            let combine = boolean(op_type)?;
-            left.zip(right, dims, |a, b| combine(*a, *b)).map(Content::Bool)
-        }
-        (Content::Int(array), None) if !view.has(1) => {
-            int_function(op_type).map(|f| Content::Int(array.map(|x| f(*x))))
-        }
-        (Content::Float(array), None) if !view.has(1) => {
-            float_function(op_type).map(|f| Content::Float(array.map(|x| f(*x))))
-        }
-        (Content::Bool(array), None) if op_type == "Not" => Some(Content::Bool(array.map(|value| !value))),
+        (Content::Int(left), Some(Content::Int(right))) => left
+            .zip(right, dims, |a, b| known(*a, *b, |a, b| a.checked_rem_euclid(b).filter(|_| b > 0)))
+            .map(Content::Int),
         _ => None,
     }
 }
@@ -68,7 +164,7 @@ pub(crate) fn cast(view: &NodeView, to: DataType) -> Option<Content> {
 }
 
 /// `Clip`: exporters write SAME padding with it.
-pub(crate) fn clip(view: &NodeView) -> Option<Content> {
+pub(crate) fn clip(view: &NodeView, _: &[usize]) -> Option<Content> {
     let bound = |index: usize| match view.content(index).as_deref() {
         Some(Content::Float(array)) => Some(array.elements().first().copied()),
         // Left out, or not known.
@@ -81,27 +177,6 @@ pub(crate) fn clip(view: &NodeView) -> Option<Content> {
         high.filter(|high| raised > *high).unwrap_or(raised)
     };
     Some(Content::Float(array.map(clipped)))
-}
-
-fn integers(op_type: &str, left: &Array<Symbol>, right: &Array<Symbol>, dims: &[usize]) -> Option<Content> {
-    if let Some(holds) = relation(op_type) {
-        let compared = left.zip(right, dims, |a, b| compare(*a, *b).map(holds))?;
-        let known: Option<Vec<bool>> = compared.elements().iter().copied().collect();
-        return Array::new(dims.to_vec(), known?).map(Content::Bool);
-    }
-    let combine: fn(Symbol, Symbol) -> Symbol = match op_type {
-        "Add" => Symbol::plus,
-        "Sub" => |a, b| a.plus(b.negated()),
-        "Mul" => Symbol::times,
-        "Div" => Symbol::divided_by,
-        "Mod" => |a, b| known(a, b, |a, b| a.checked_rem_euclid(b).filter(|_| b > 0)),
-        "Fmod" => |a, b| known(a, b, i64::checked_rem),
-        "Min" => |a, b| known(a, b, |a, b| Some(a.min(b))),
-        "Max" => |a, b| known(a, b, |a, b| Some(a.max(b))),
-        "Pow" => |a, b| known(a, b, |a, b| a.checked_pow(u32::try_from(b).ok()?)),
-        _ => return None,
-    };
-    left.zip(right, dims, |a, b| combine(*a, *b)).map(Content::Int)
 }
 
 fn known(a: Symbol, b: Symbol, f: impl Fn(i64, i64) -> Option<i64>) -> Symbol {
@@ -119,66 +194,4 @@ fn compare(a: Symbol, b: Symbol) -> Option<Ordering> {
         (Symbol::Int(value), Symbol::Batch(k)) if k > 0 && value < k => Some(Ordering::Less),
         _ => None,
     }
-}
-
-fn relation(op_type: &str) -> Option<fn(Ordering) -> bool> {
-    Some(match op_type {
-        "Equal" => Ordering::is_eq,
-        "Less" => Ordering::is_lt,
-        "LessOrEqual" => Ordering::is_le,
-        "Greater" => Ordering::is_gt,
-        "GreaterOrEqual" => Ordering::is_ge,
-        _ => return None,
-    })
-}
-
-fn floats(op_type: &str, left: &Array<f64>, right: &Array<f64>, dims: &[usize]) -> Option<Content> {
-    if let Some(holds) = relation(op_type) {
-        let compared = left.zip(right, dims, |a, b| a.partial_cmp(b).is_some_and(holds));
-        return compared.map(Content::Bool);
-    }
-    let combine: fn(f64, f64) -> f64 = match op_type {
-        "Add" => |a, b| a + b,
-        "Sub" => |a, b| a - b,
-        "Mul" => |a, b| a * b,
-        "Div" => |a, b| a / b,
-        "Pow" => f64::powf,
-        "Fmod" => |a, b| a % b,
-        "Min" => |a, b| if a.is_nan() || a < b { a } else { b },
-        "Max" => |a, b| if a.is_nan() || a > b { a } else { b },
-        _ => return None,
-    };
-    left.zip(right, dims, |a, b| combine(*a, *b)).map(Content::Float)
-}
-
-fn boolean(op_type: &str) -> Option<fn(bool, bool) -> bool> {
-    Some(match op_type {
-        "And" => |a, b| a && b,
-        "Or" => |a, b| a || b,
-        "Xor" => |a, b| a != b,
-        "Equal" => |a, b| a == b,
-        _ => return None,
-    })
-}
-
-fn int_function(op_type: &str) -> Option<fn(Symbol) -> Symbol> {
-    Some(match op_type {
-        "Neg" => Symbol::negated,
-        "Abs" => |symbol| symbol.int().and_then(i64::checked_abs).map_or(Symbol::Unknown, Symbol::Int),
-        _ => return None,
-    })
-}
-
-fn float_function(op_type: &str) -> Option<fn(f64) -> f64> {
-    Some(match op_type {
-        "Neg" => |x| -x,
-        "Abs" => f64::abs,
-        "Sqrt" => f64::sqrt,
-        "Exp" => f64::exp,
-        "Log" => f64::ln,
-        "Floor" => f64::floor,
-        "Ceil" => f64::ceil,
-        "Reciprocal" => |x| 1.0 / x,
-        _ => return None,
-    })
 }

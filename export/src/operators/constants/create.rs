@@ -5,18 +5,18 @@ use crate::graph::Dim;
 use crate::operators::types::{constant_tensor, shape_slice};
 
 /// `Constant`
-pub(crate) fn constant(view: &NodeView) -> Option<Content> {
+pub(crate) fn constant(view: &NodeView, _: &[usize]) -> Option<Content> {
     Content::of(&constant_tensor(view.node).ok()?)
 }
 
 /// `Shape`
-pub(crate) fn shape(view: &NodeView) -> Option<Content> {
+pub(crate) fn shape(view: &NodeView, _: &[usize]) -> Option<Content> {
     let dims: Vec<Symbol> = shape_slice(view).ok()?.into_iter().map(Symbol::from).collect();
     Array::new(vec![dims.len()], dims).map(Content::Int)
 }
 
 /// `Size`
-pub(crate) fn size(view: &NodeView) -> Option<Content> {
+pub(crate) fn size(view: &NodeView, _: &[usize]) -> Option<Content> {
     let elements: Dim = view.shape(0).ok()?.elements()?;
     Array::new(Vec::new(), vec![elements.into()]).map(Content::Int)
 }

@@ -1,6 +1,7 @@
 //! Operators that move elements, for elements of any type.
 
 use crate::facts::{Array, Content, NodeView, Symbol};
+use crate::operators::dropout::dropout_is_active;
 use crate::operators::types::{axis_ranges, permutation, split_sizes};
 
 /// Applies one generic array function, whatever the elements are.
@@ -15,6 +16,16 @@ macro_rules! for_any {
 }
 
 pub(crate) use for_any;
+
+/// `Identity`
+pub(crate) fn identity(view: &NodeView, _: &[usize]) -> Option<Content> {
+    Some(view.content(0)?.into_owned())
+}
+
+/// `Dropout` that drops nothing.
+pub(crate) fn dropout(view: &NodeView, dims: &[usize]) -> Option<Content> {
+    if dropout_is_active(view.graph, view.node) == Some(false) { identity(view, dims) } else { None }
+}
 
 pub(crate) fn reshape(view: &NodeView, dims: &[usize]) -> Option<Content> {
     for_any!(&*view.content(0)?, array => array.reshaped(dims))

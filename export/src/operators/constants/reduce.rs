@@ -3,15 +3,24 @@
 use crate::facts::{Array, Content, NodeView, Symbol};
 use crate::operators::types::reduced_axes;
 
-/// `ReduceSum` and `ReduceProd` of integers, into an array of `dims`.
-pub(crate) fn reduce(view: &NodeView, dims: &[usize]) -> Option<Content> {
+/// `ReduceSum` of integers, into an array of `dims`.
+pub(crate) fn sum(view: &NodeView, dims: &[usize]) -> Option<Content> {
+    reduce(view, dims, Symbol::plus, 0)
+}
+
+/// `ReduceProd` of integers, into an array of `dims`.
+pub(crate) fn product(view: &NodeView, dims: &[usize]) -> Option<Content> {
+    reduce(view, dims, Symbol::times, 1)
+}
+
+fn reduce(
+    view: &NodeView,
+    dims: &[usize],
+    combine: fn(Symbol, Symbol) -> Symbol,
+    nothing: i64,
+) -> Option<Content> {
     let content = view.content(0)?;
     let Content::Int(array) = &*content else { return None };
-    let (combine, nothing): (fn(Symbol, Symbol) -> Symbol, i64) = match view.node.op_type.as_str() {
-        "ReduceSum" => (Symbol::plus, 0),
-        "ReduceProd" => (Symbol::times, 1),
-        _ => return None,
-    };
     let axes = reduced_axes(view).ok()?;
     let own = array.dims();
     // The place that an element is reduced to, as if the reduced axes were not there.

@@ -33,7 +33,7 @@ pub(crate) fn gather_nd(view: &NodeView, dims: &[usize]) -> Option<Content> {
 }
 
 /// `ScatterElements` that replaces.
-pub(crate) fn scatter_elements(view: &NodeView) -> Option<Content> {
+pub(crate) fn scatter_elements(view: &NodeView, _: &[usize]) -> Option<Content> {
     let (content, indices, updates) = (view.content(0)?, view.content(1)?, view.content(2)?);
     let places = along_axis(&content, &indices, view.axis(0, content.dims().len()).ok()?)?;
     replaces(view)?;
@@ -41,7 +41,7 @@ pub(crate) fn scatter_elements(view: &NodeView) -> Option<Content> {
 }
 
 /// `ScatterND` that replaces.
-pub(crate) fn scatter_nd(view: &NodeView) -> Option<Content> {
+pub(crate) fn scatter_nd(view: &NodeView, _: &[usize]) -> Option<Content> {
     let (content, indices, updates) = (view.content(0)?, view.content(1)?, view.content(2)?);
     let (places, length) = by_coordinates(&content, &indices)?;
     replaces(view)?;

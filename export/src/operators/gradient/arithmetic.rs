@@ -3,35 +3,26 @@
 //! `y = a + b: Σ g, Σ g`; `a − b: Σ g, Σ −g`; `a·b: Σ g·b, Σ g·a`; `a / b: Σ g/b, Σ −g·y/b`; `−x: −g`.
 //! Operator pages: ONNX `Add-14`, `Sub-14`, `Mul-14`, `Div-14`, `Neg-13`.
 
-use super::entry::Entry;
 use super::step::Step;
 use crate::error::Result;
 use crate::tensor::Tensor;
 
-pub(super) const RULES: &[Entry] = &[
-    Entry::exact("Add", 1, add),
-    Entry::exact("Div", 1, div),
-    Entry::exact("Mul", 1, mul),
-    Entry::exact("Neg", 1, neg),
-    Entry::exact("Sub", 1, sub),
-];
-
 /// `da = Σ g`, `db = Σ g`.
-pub(super) fn add(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn add(step: &mut Step<'_, '_>) -> Result<()> {
     let g = step.cotangent()?;
     step.send_summed(0, |_| Ok(g))?;
     step.send_summed(1, |_| Ok(g))
 }
 
 /// `da = Σ g`, `db = −Σ g`.
-pub(super) fn sub(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn sub(step: &mut Step<'_, '_>) -> Result<()> {
     let g = step.cotangent()?;
     step.send_summed(0, |_| Ok(g))?;
     step.send_summed(1, |builder| builder.op("Neg", &[g]))
 }
 
 /// `da = Σ g·b`, `db = Σ g·a`.
-pub(super) fn mul(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn mul(step: &mut Step<'_, '_>) -> Result<()> {
     let (a, b, g) = (step.input(0)?, step.input(1)?, step.cotangent()?);
     step.send_summed(0, |builder| builder.op("Mul", &[g, b]))?;
     step.send_summed(1, |builder| builder.op("Mul", &[g, a]))
@@ -41,7 +32,7 @@ pub(super) fn mul(step: &mut Step<'_, '_>) -> Result<()> {
 ///
 /// A constant divisor is inverted once: a product is several times as fast as a quotient. The inverse is rounded, so
 /// the gradient may differ from the quotient's in the last bit.
-pub(super) fn div(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn div(step: &mut Step<'_, '_>) -> Result<()> {
     let (b, y, g) = (step.input(1)?, step.output()?, step.cotangent()?);
     let inverse = step.constant(b).and_then(inverted);
     step.send_summed(0, |builder| match inverse {
@@ -59,7 +50,7 @@ pub(super) fn div(step: &mut Step<'_, '_>) -> Result<()> {
 }
 
 /// `dx = −g`.
-pub(super) fn neg(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn neg(step: &mut Step<'_, '_>) -> Result<()> {
     let g = step.cotangent()?;
     step.send(0, |builder| builder.op("Neg", &[g]))
 }

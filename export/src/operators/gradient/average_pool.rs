@@ -12,7 +12,6 @@
 //! 2.3 ms, matrices 2.7, depthwise Conv 2.2, ConvTranspose 4.5; at stride 2, 64 channels, 112 pixels: matrices 9.9 ms,
 //! ConvTranspose 10.5; 256 channels, 14 pixels: 0.5 and 1.0.
 
-use super::entry::Entry;
 use super::separable::{self, Matrix};
 use super::step::Step;
 use super::window::{self, Axis};
@@ -20,10 +19,8 @@ use crate::error::Result;
 use crate::graph::{Builder, ValueId};
 use crate::tensor::Tensor;
 
-pub(super) const RULES: &[Entry] = &[Entry::exact("AveragePool", 1, average_pool)];
-
 /// `dx_i = Σ g_o / c_o` over the windows that hold `i`.
-pub(super) fn average_pool(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn average_pool(step: &mut Step<'_, '_>) -> Result<()> {
     let (x, g, node) = (step.input(0)?, step.cotangent()?, step.node());
     let kernel = window::kernel_shape(node)?;
     let axes = window::axes(node, &step.shape(x)?, &kernel, &step.shape(g)?)?;

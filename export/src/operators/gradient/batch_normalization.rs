@@ -3,17 +3,13 @@
 //! `dx = g·scale/√(var + ε)`: one product with a constant. Operator page: ONNX `BatchNormalization-15`; Ioffe and
 //! Szegedy 2015, algorithm 2.
 
-use super::entry::Entry;
 use super::step::Step;
 use crate::error::{Error, Result};
 use crate::graph::ValueId;
 use crate::tensor::Tensor;
 
-pub(super) const RULES: &[Entry] = &[Entry::exact("BatchNormalization", 1, batch_normalization)
-    .limited("inference form; statistics, scale and bias must not depend on the images")];
-
 /// `dx = g·scale/√(var + ε)`.
-pub(super) fn batch_normalization(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn batch_normalization(step: &mut Step<'_, '_>) -> Result<()> {
     let attributes = &step.node().attributes;
     if attributes.int("training_mode", 0)? != 0 {
         return Err(Error::unsupported(

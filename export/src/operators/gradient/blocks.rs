@@ -5,16 +5,12 @@
 //! `SpaceToDepth-28`.
 
 use super::broadcast::reshape;
-use super::entry::Entry;
 use super::step::Step;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Dim, Node, Shape, ValueId};
 
-pub(super) const RULES: &[Entry] =
-    &[Entry::exact("DepthToSpace", 1, depth_to_space), Entry::exact("SpaceToDepth", 1, space_to_depth)];
-
 /// `dx = space_to_depth(g)`.
-pub(super) fn depth_to_space(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn depth_to_space(step: &mut Step<'_, '_>) -> Result<()> {
     let (g, node) = (step.cotangent()?, step.node());
     let block = node.attributes.int("blocksize", 1)?;
     let columns_first = match node.attributes.text("mode", "DCR")? {
@@ -29,7 +25,7 @@ pub(super) fn depth_to_space(step: &mut Step<'_, '_>) -> Result<()> {
 }
 
 /// `dx = depth_to_space(g)`.
-pub(super) fn space_to_depth(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn space_to_depth(step: &mut Step<'_, '_>) -> Result<()> {
     let (g, node) = (step.cotangent()?, step.node());
     let (block, mode) = (node.attributes.int("blocksize", 1)?, node.attributes.text("mode", "DCR")?);
     let attributes = [("blocksize", block.into()), ("mode", mode.into())];

@@ -2,15 +2,12 @@
 //!
 //! The cotangent of each input is its slice of `g`. Operator page: ONNX `Concat-13`.
 
-use super::entry::Entry;
 use super::step::Step;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, ValueId};
 
-pub(super) const RULES: &[Entry] = &[Entry::exact("Concat", 1, concat)];
-
 /// `dx_i = g[start_i .. end_i]` on the axis.
-pub(super) fn concat(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn concat(step: &mut Step<'_, '_>) -> Result<()> {
     let g = step.cotangent()?;
     let shape = step.shape(g)?;
     let axis = shape.axis(step.node().attributes.int("axis", 0)?)?;

@@ -11,7 +11,6 @@
 //! and `auto_pad` need no cases of their own. In ONNX Runtime on a CPU the flipped form takes 0.6 to 1.1 times a
 //! forward Conv, ConvTranspose 0.9 to 1.7, and 5 to 9 times where it is depthwise (`onnx-autodiff.md` 4.4).
 
-use super::entry::Entry;
 use super::patches;
 use super::step::Step;
 use super::weights::flipped;
@@ -20,11 +19,8 @@ use crate::error::Result;
 use crate::graph::{Attribute, Attributes, Builder, Node, Shape, ValueId};
 use crate::tensor::Tensor;
 
-pub(super) const RULES: &[Entry] =
-    &[Entry::exact("Conv", 1, conv).limited("weight and bias must not depend on the images")];
-
 /// `dx`: a flipped Conv at stride 1, a MatMul over few patches, a ConvTranspose otherwise.
-pub(super) fn conv(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn conv(step: &mut Step<'_, '_>) -> Result<()> {
     step.refuse(1, "weight")?;
     step.refuse(2, "bias")?;
     let (x, weight, g) = (step.input(0)?, step.input(1)?, step.cotangent()?);

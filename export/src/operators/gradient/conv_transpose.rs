@@ -3,18 +3,13 @@
 //! One spatial axis: `y_{s·i + d·k − p} = Σ w_k·x_i`, so `dx_i = Σ_k w_k·g_{s·i + d·k − p}`: the convolution of `g` by the
 //! same weight. Operator page: ONNX `ConvTranspose-11`.
 
-use super::entry::Entry;
 use super::step::Step;
 use super::window;
 use crate::error::Result;
 use crate::graph::{Attributes, Builder, Node, ValueId};
 
-pub(super) const RULES: &[Entry] =
-    &[Entry::exact("ConvTranspose", 1, conv_transpose)
-        .limited("weight and bias must not depend on the images")];
-
 /// `dx = conv(g, w)`.
-pub(super) fn conv_transpose(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn conv_transpose(step: &mut Step<'_, '_>) -> Result<()> {
     step.refuse(1, "weight")?;
     step.refuse(2, "bias")?;
     let (x, weight, g, node) = (step.input(0)?, step.input(1)?, step.cotangent()?, step.node());

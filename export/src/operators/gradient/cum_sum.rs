@@ -3,16 +3,13 @@
 //! `yⱼ = Σ_{i≤j} xᵢ`, so `dxᵢ = Σ_{j≥i} gⱼ`: the running sum of `g` from the other end; without the element itself
 //! (`exclusive`) where the operator leaves it out. Operator page: ONNX `CumSum-14`.
 
-use super::entry::Entry;
 use super::reduction::check_axes;
 use super::step::Step;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 
-pub(super) const RULES: &[Entry] = &[Entry::exact("CumSum", 11, cum_sum)];
-
 /// `dx` is the running sum of `g` from the other end.
-pub(super) fn cum_sum(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn cum_sum(step: &mut Step<'_, '_>) -> Result<()> {
     let attributes = &step.node().attributes;
     let (exclusive, reverse) = (attributes.int("exclusive", 0)?, attributes.int("reverse", 0)?);
     let (x, axis, g) = (step.input(0)?, step.input(1)?, step.cotangent()?);

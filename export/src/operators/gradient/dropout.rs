@@ -3,40 +3,31 @@
 //! `dx = g`, and `dx = g·m / (1 − ratio)` with the mask that the node itself returns: a mask drawn again would be
 //! another one. Operator page: ONNX `Dropout-13`.
 
-use super::entry::Entry;
 use super::step::Step;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Graph, Node, NodeId, TensorType, ValueId};
-use crate::random_operators::{dropout_is_active, dropout_ratio};
+use crate::operators::dropout::{dropout_is_active, dropout_ratio};
 use crate::tensor::DataType;
-
-pub(super) const RULES: &[Entry] = &[Entry::exact("Dropout", 1, dropout)];
 
 /// Position of the mask among the outputs.
 const MASK: usize = 1;
 
-/// Gives every Dropout that drops values the mask as an output, which the gradient needs.
-pub(crate) fn add_masks(graph: &mut Graph) {
-    for index in 0..graph.nodes().len() {
-        let id = NodeId(index as u32);
-        let node = graph.node(id);
-        let masked = node.optional_output(MASK).is_some();
-        if node.op_type != "Dropout" || masked || dropout_is_active(graph, node) != Some(true) {
-            continue;
-        }
-        let name = format!("{}/mask", node.name);
-        let Some(Ok(shape)) = node.optional_output(0).map(|output| graph.shape(output).cloned()) else {
-            continue;
-        };
-        let mask = graph.add_fresh_value(&name, Some(TensorType { dtype: DataType::Bool, shape }));
-        let outputs = &mut graph.node_mut(id).outputs;
-        outputs.truncate(MASK);
-        outputs.push(Some(mask));
+/// Gives a Dropout that drops values the mask as an output, which the gradient needs.
+pub(crate) fn add_mask(graph: &mut Graph, id: NodeId) {
+    let node = graph.node(id);
+    if node.optional_output(MASK).is_some() || dropout_is_active(graph, node) != Some(true) {
+        return;
     }
+    let name = format!("{}/mask", node.name);
+    let Some(Ok(shape)) = node.optional_output(0).map(|output| graph.shape(output).cloned()) else { return };
+    let mask = graph.add_fresh_value(&name, Some(TensorType { dtype: DataType::Bool, shape }));
+    let outputs = &mut graph.node_mut(id).outputs;
+    outputs.truncate(MASK);
+    outputs.push(Some(mask));
 }
 
 /// `dx = g`, or `g·m / (1 − ratio)`.
-pub(super) fn dropout(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn dropout(step: &mut Step<'_, '_>) -> Result<()> {
     let g = step.cotangent()?;
     let node = step.node();
     match dropout_is_active(step.builder().graph(), node) {

@@ -6,24 +6,17 @@
 //!
 //! Where the two slopes meet at one (Celu, and Elu with `α = 1`), the slope is `min(1, y/α + 1)`: no comparison.
 
-use super::entry::Entry;
 use super::step::Step;
 use crate::error::Result;
 
-pub(super) const RULES: &[Entry] = &[
-    Entry::exact("Celu", 12, celu),
-    Entry::kinked("Elu", 1, elu, "alpha at 0"),
-    Entry::kinked("Selu", 1, selu, "gamma·alpha at 0"),
-];
-
 /// `dx = g` where `x > 0`, else `g·(y + α)`.
-pub(super) fn elu(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn elu(step: &mut Step<'_, '_>) -> Result<()> {
     let alpha = step.node().attributes.float("alpha", 1.0)?;
     pull_back(step, Slope { above: 1.0, factor: 1.0, offset: alpha })
 }
 
 /// `dx = γ·g` where `x > 0`, else `g·(y + γα)`.
-pub(super) fn selu(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn selu(step: &mut Step<'_, '_>) -> Result<()> {
     let attributes = &step.node().attributes;
     let alpha = attributes.float("alpha", 1.673_263_2)?;
     let gamma = attributes.float("gamma", 1.050_701)?;
@@ -31,7 +24,7 @@ pub(super) fn selu(step: &mut Step<'_, '_>) -> Result<()> {
 }
 
 /// `dx = g` where `x > 0`, else `g·(y/α + 1)`.
-pub(super) fn celu(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn celu(step: &mut Step<'_, '_>) -> Result<()> {
     let alpha = step.node().attributes.float("alpha", 1.0)?;
     pull_back(step, Slope { above: 1.0, factor: 1.0 / alpha, offset: 1.0 })
 }

@@ -2,14 +2,11 @@
 //!
 //! `dx = Σ g` over the repeated axes. Operator page: ONNX `Expand-13`.
 
-use super::entry::Entry;
 use super::step::Step;
 use crate::error::Result;
 
-pub(super) const RULES: &[Entry] = &[Entry::exact("Expand", 8, expand)];
-
 /// `dx = Σ g`.
-pub(super) fn expand(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn expand(step: &mut Step<'_, '_>) -> Result<()> {
     let g = step.cotangent()?;
     step.send_summed(0, |_| Ok(g))
 }

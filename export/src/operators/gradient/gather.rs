@@ -9,7 +9,6 @@
 //! ([`scatter`]).
 
 use super::broadcast::reshape;
-use super::entry::Entry;
 use super::ledger::{Piece, pad};
 use super::scatter;
 use super::separable::{self, Matrix};
@@ -18,15 +17,11 @@ use crate::error::{Error, Result};
 use crate::graph::{Builder, Shape, ValueId};
 use crate::tensor::Tensor;
 
-pub(super) const RULES: &[Entry] =
-    &[Entry::exact("Gather", 1, gather)
-        .limited("along any axis but the batch; no gradient passes the indices")];
-
 /// Largest one-hot matrix that we store, in elements.
 const LARGEST_ONE_HOT: usize = 1 << 22;
 
 /// `dx_i = Σ g_j` over all `j` whose index is `i`.
-pub(super) fn gather(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn gather(step: &mut Step<'_, '_>) -> Result<()> {
     if !step.wants(0) {
         return Ok(());
     }

@@ -4,7 +4,6 @@
 //! Constant coordinates, as adaptive pooling is exported, are a Gather along the indexed axes flattened to one.
 
 use super::broadcast::reshape;
-use super::entry::Entry;
 use super::gather::{from_begin, spread};
 use super::scatter::zeros_like;
 use super::step::Step;
@@ -12,13 +11,8 @@ use crate::error::{Error, Result};
 use crate::graph::{Builder, Dim, Shape, ValueId};
 use crate::tensor::{DataType, Tensor};
 
-pub(super) const RULES: &[Entry] = &[
-    Entry::exact("GatherElements", 11, gather_elements).limited("no gradient passes the indices"),
-    Entry::exact("GatherND", 11, gather_nd).limited("no gradient passes the indices"),
-];
-
 /// `dx = scatter_elements(0, indices, g)`, added up.
-pub(super) fn gather_elements(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn gather_elements(step: &mut Step<'_, '_>) -> Result<()> {
     let (x, indices, g) = (step.input(0)?, step.input(1)?, step.cotangent()?);
     let axis = step.node().attributes.int("axis", 0)?;
     step.send(0, |builder| {
@@ -29,7 +23,7 @@ pub(super) fn gather_elements(step: &mut Step<'_, '_>) -> Result<()> {
 }
 
 /// `dx = scatter_nd(0, indices, g)`, added up.
-pub(super) fn gather_nd(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn gather_nd(step: &mut Step<'_, '_>) -> Result<()> {
     let (x, indices, g) = (step.input(0)?, step.input(1)?, step.cotangent()?);
     let picks = Picks::of(step, &step.shape(x)?, &step.shape(indices)?)?;
     let constant = step.constant(indices).and_then(Tensor::to_i64);

@@ -10,19 +10,16 @@
 
 use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_PI, TAU};
 
-use super::entry::Entry;
 use super::step::Step;
 use crate::error::{Error, Result};
 use crate::graph::own_operators::GELU_GRADIENT;
 use crate::graph::{Builder, Node, ValueId};
 
-pub(super) const RULES: &[Entry] = &[Entry::exact("Gelu", 20, gelu)];
-
 /// The cubic coefficient of the tanh approximation.
 const CUBIC: f32 = 0.044_715;
 
 /// `dx = g·gelu'(x)` in the form that the node computes.
-fn gelu(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn gelu(step: &mut Step<'_, '_>) -> Result<()> {
     let form = step.node().attributes.text("approximate", "none")?;
     let (x, g) = (step.input(0)?, step.cotangent()?);
     match form {

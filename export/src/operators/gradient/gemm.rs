@@ -3,15 +3,12 @@
 //! `d op(A) = α·g·op(B)ᵀ`, `d op(B) = α·op(A)ᵀ·g`, `dC = β·Σ g`. Operator page: ONNX `Gemm-13`. The transposes are
 //! flags of the operator, so the constant weight is used as it is: ONNX Runtime packs it once for either flag.
 
-use super::entry::Entry;
 use super::step::Step;
 use crate::error::Result;
 use crate::graph::{Builder, ValueId};
 
-pub(super) const RULES: &[Entry] = &[Entry::exact("Gemm", 1, gemm)];
-
 /// `dA = α·g·op(B)ᵀ`, `dB = α·op(A)ᵀ·g`, `dC = β·Σ g`.
-pub(super) fn gemm(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn gemm(step: &mut Step<'_, '_>) -> Result<()> {
     let attributes = &step.node().attributes;
     let (alpha, beta) = (attributes.float("alpha", 1.0)?, attributes.float("beta", 1.0)?);
     let a_flag = Flag::of(attributes.int("transA", 0)?);

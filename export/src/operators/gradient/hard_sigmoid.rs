@@ -5,18 +5,12 @@
 //!
 //! The mask is `min(1, h·(1 − h)·MAX)`, without comparison, as in [`relu`](super::relu).
 
-use super::entry::Entry;
 use super::step::Step;
 use crate::error::Result;
 use crate::graph::{Builder, ValueId};
 
-pub(super) const RULES: &[Entry] = &[
-    Entry::kinked("HardSigmoid", 1, hard_sigmoid, "zero at both kinks"),
-    Entry::kinked("HardSwish", 14, hard_swish, "zero at -3, one at 3"),
-];
-
 /// `dx = g·α·[0 < y < 1]`.
-pub(super) fn hard_sigmoid(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn hard_sigmoid(step: &mut Step<'_, '_>) -> Result<()> {
     let alpha = step.node().attributes.float("alpha", 0.2)?;
     let (y, g) = (step.output()?, step.cotangent()?);
     step.send(0, |builder| {
@@ -28,7 +22,7 @@ pub(super) fn hard_sigmoid(step: &mut Step<'_, '_>) -> Result<()> {
 }
 
 /// `dx = g·(h + (h − 1/2)·[0 < h < 1])`.
-pub(super) fn hard_swish(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn hard_swish(step: &mut Step<'_, '_>) -> Result<()> {
     let (x, g) = (step.input(0)?, step.cotangent()?);
     step.send(0, |builder| {
         let h = saturated(builder, x, 1.0 / 6.0, 0.5)?;

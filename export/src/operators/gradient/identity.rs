@@ -3,21 +3,12 @@
 //! `dx = g`. A conversion that carries gradient goes from `float` to `float`: others are refused or cut the path, see
 //! [`crate::autodiff::activity`]. Operator pages: ONNX `Identity-16`, `Cast-13`, `CastLike-15`.
 
-use super::entry::Entry;
 use super::step::Step;
 use crate::error::Result;
 
 /// What conversions must keep.
-const LIMITS: &str = "from float to float; conversions to integers cut the path";
-
-pub(super) const RULES: &[Entry] = &[
-    Entry::exact("Cast", 1, identity).limited(LIMITS),
-    Entry::exact("CastLike", 15, identity).limited(LIMITS),
-    Entry::exact("Identity", 1, identity),
-];
-
 /// `dx = g`.
-pub(super) fn identity(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn identity(step: &mut Step<'_, '_>) -> Result<()> {
     let g = step.cotangent()?;
     step.send(0, |_| Ok(g))
 }

@@ -6,7 +6,6 @@
 //! Operator pages: ONNX `InstanceNormalization-6`, `GroupNormalization-18` and `-21`; Ulyanov et al. 2016, Wu and He 2018.
 
 use super::broadcast::reshape;
-use super::entry::Entry;
 use super::standardise::{Centre, pull_back};
 use super::step::Step;
 use crate::error::{Error, Result};
@@ -14,21 +13,14 @@ use crate::graph::{Builder, Dim, Shape, ValueId};
 use crate::tensor::Tensor;
 
 /// What both rules refuse.
-const LIMITS: &str = "scale and bias must not depend on the images";
-
-pub(super) const RULES: &[Entry] = &[
-    Entry::exact("GroupNormalization", 18, group_normalization).limited(LIMITS),
-    Entry::exact("InstanceNormalization", 1, instance_normalization).limited(LIMITS),
-];
-
 /// `dx` of a standardisation of each channel.
-pub(super) fn instance_normalization(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn instance_normalization(step: &mut Step<'_, '_>) -> Result<()> {
     let channels = channels(step)?;
     in_groups(step, channels)
 }
 
 /// `dx` of a standardisation of each group of channels.
-pub(super) fn group_normalization(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn group_normalization(step: &mut Step<'_, '_>) -> Result<()> {
     let groups = step.node().attributes.int("num_groups", 0)?;
     let channels = channels(step)?;
     let groups =

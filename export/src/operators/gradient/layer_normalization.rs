@@ -9,15 +9,11 @@
 
 use mimir_bundle::kernels::CENTRED;
 
-use super::entry::Entry;
 use super::step::Step;
 use crate::error::Result;
 use crate::graph::own_operators::LAYER_NORMALIZATION_GRADIENT;
-use crate::graph::{Attributes, Builder, Dim, Graph, Node, NodeId, TensorType, ValueId};
+use crate::graph::{Builder, Dim, Graph, Node, NodeId, TensorType, ValueId};
 use crate::tensor::{DataType, Tensor};
-
-pub(super) const RULES: &[Entry] = &[Entry::exact("LayerNormalization", 17, layer_normalization)
-    .limited("one output; scale and bias must not depend on the images")];
 
 /// Outputs of the operator after the first.
 const MEAN: usize = 1;
@@ -27,24 +23,18 @@ const INVERSE_DEVIATION: usize = 2;
 /// leaves of it.
 const ZERO_SUM: f64 = 1e-6;
 
-/// Lets every LayerNormalization hand out its statistics.
-pub(crate) fn add_statistics(graph: &mut Graph) {
-    for index in 0..graph.nodes().len() {
-        let id = NodeId(index as u32);
-        let node = graph.node(id);
-        if node.op_type != "LayerNormalization" {
-            continue;
-        }
-        let Some(statistics) = statistics_type(graph, node) else { continue };
-        let (name, mut outputs) = (node.name.clone(), node.outputs.clone());
-        outputs.resize(INVERSE_DEVIATION + 1, None);
-        for (place, what) in [(MEAN, "mean"), (INVERSE_DEVIATION, "inverse_deviation")] {
-            outputs[place].get_or_insert_with(|| {
-                graph.add_fresh_value(&format!("{name}/{what}"), Some(statistics.clone()))
-            });
-        }
-        graph.node_mut(id).outputs = outputs;
+/// Lets a LayerNormalization hand out its statistics.
+pub(crate) fn add_statistics(graph: &mut Graph, id: NodeId) {
+    let node = graph.node(id);
+    let Some(statistics) = statistics_type(graph, node) else { return };
+    let (name, mut outputs) = (node.name.clone(), node.outputs.clone());
+    outputs.resize(INVERSE_DEVIATION + 1, None);
+    for (place, what) in [(MEAN, "mean"), (INVERSE_DEVIATION, "inverse_deviation")] {
+        outputs[place].get_or_insert_with(|| {
+            graph.add_fresh_value(&format!("{name}/{what}"), Some(statistics.clone()))
+        });
     }
+    graph.node_mut(id).outputs = outputs;
 }
 
 fn statistics_type(graph: &Graph, node: &Node) -> Option<TensorType> {
@@ -55,7 +45,7 @@ fn statistics_type(graph: &Graph, node: &Node) -> Option<TensorType> {
 }
 
 /// `dx = r·(h − mean h − x̂·mean(h·x̂))`.
-fn layer_normalization(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn layer_normalization(step: &mut Step<'_, '_>) -> Result<()> {
     let node = step.node();
     let (x, scale, g) = (step.input(0)?, step.input(1)?, step.cotangent()?);
     step.refuse(1, "scale")?;
@@ -96,41 +86,23 @@ fn normalised_axes(graph: &Graph, h: ValueId, r: ValueId) -> Result<Vec<i64>> {
     Ok((first.unwrap_or(rows.rank()) as i64..rows.rank() as i64).collect())
 }
 
-/// Whether the node is a LayerNormalization with more than one output.
-pub(crate) fn hands_out_statistics(node: &Node) -> bool {
-    node.op_type == "LayerNormalization" && node.outputs.iter().skip(1).any(Option::is_some)
-}
-
-/// Pushes the node with its first output only, and what computes the others.
-pub(crate) fn lower_statistics(graph: &mut Graph, mut node: Node) -> Result<()> {
+/// The statistics in standard operators, in the order of the outputs.
+pub(crate) fn lower_statistics(builder: &mut Builder<'_>, node: &Node) -> Result<Vec<ValueId>> {
     let x = node.input(0)?;
-    let shape = graph.shape(x)?;
+    let shape = builder.graph().shape(x)?;
     let axes: Vec<i64> =
         (shape.axis(node.attributes.int("axis", -1)?)? as i64..shape.rank() as i64).collect();
     let epsilon = node.attributes.float("epsilon", 1e-5)?;
-    let statistics = node.outputs.split_off(MEAN);
-    let mut builder = Builder::new(graph, format!("{}/statistics", node.name));
-    let mean = mean_over(&mut builder, x, &axes)?;
+    builder.set_prefix(format!("{}/statistics", node.name));
+    let mean = mean_over(builder, x, &axes)?;
     let centred = builder.op("Sub", &[x, mean])?;
     let square = builder.op("Mul", &[centred, centred])?;
-    let variance = mean_over(&mut builder, square, &axes)?;
+    let variance = mean_over(builder, square, &axes)?;
     let epsilon = builder.scalar(epsilon);
     let shifted = builder.op("Add", &[variance, epsilon])?;
     let deviation = builder.op("Sqrt", &[shifted])?;
     let inverse = builder.op("Reciprocal", &[deviation])?;
-    for (output, value) in statistics.into_iter().zip([mean, inverse]) {
-        if output.is_some() {
-            graph.push_node(Node {
-                name: format!("{}/output", graph.value(value).name),
-                op_type: "Identity".to_owned(),
-                inputs: vec![Some(value)],
-                outputs: vec![output],
-                attributes: Attributes::default(),
-            });
-        }
-    }
-    graph.push_node(node);
-    Ok(())
+    Ok(vec![mean, inverse])
 }
 
 /// `x̂ = r·(x − mean x)`.
@@ -203,7 +175,7 @@ mod tests {
         Domain, Numbers, adjoint, backward_text, batched, check, check_graph, function, kernel_text,
     };
     use crate::error::Result;
-    use crate::graph::{Attribute, Shape};
+    use crate::graph::{Attribute, Attributes, Shape};
 
     fn normalised(builder: &mut Builder<'_>, x: ValueId, axis: i64, dims: &[usize]) -> Result<ValueId> {
         let mut numbers = Numbers::new(1);

@@ -3,18 +3,14 @@
 //! `dx = (g − v·Σ(g·y))/‖x‖` with `v = sign x` for `p = 1` and `v = y` for `p = 2`. Where the norm is zero the operator
 //! gives zeros, and nothing passes. Operator page: ONNX `LpNormalization-1`.
 
-use super::entry::Entry;
 use super::reduction::check_axes;
 use super::step::Step;
 use super::sums;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, ValueId};
 
-pub(super) const RULES: &[Entry] =
-    &[Entry::kinked("LpNormalization", 1, lp_normalization, "zero where the norm is 0")];
-
 /// `dx = (g − v·Σ(g·y))/‖x‖`.
-pub(super) fn lp_normalization(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn lp_normalization(step: &mut Step<'_, '_>) -> Result<()> {
     let attributes = &step.node().attributes;
     let (axis, p) = (attributes.int("axis", -1)?, attributes.int("p", 2)?);
     let (x, y, g) = (step.input(0)?, step.output()?, step.cotangent()?);

@@ -3,18 +3,14 @@
 //! `y = (Σ |x|^p)^(1/p)`, so `dx = sign(x)·|x|^(p−1) · Σ g / y^(p−1)`, the sum over the windows that hold `x`; zero where the
 //! window is zero, as PyTorch has it. Operator page: ONNX `LpPool-18`.
 
-use super::entry::Entry;
 use super::separable::{self, Matrix};
 use super::step::Step;
 use super::window::{self, Axis};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Node, ValueId};
 
-pub(super) const RULES: &[Entry] =
-    &[Entry::kinked("LpPool", 2, lp_pool, "zero where the whole window is zero")];
-
 /// `dx = sign(x)·|x|^(p−1) · Σ g / y^(p−1)`.
-pub(super) fn lp_pool(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn lp_pool(step: &mut Step<'_, '_>) -> Result<()> {
     let (x, y, g, node) = (step.input(0)?, step.output()?, step.cotangent()?, step.node());
     let p = exponent(node)?;
     let axes = window::axes(node, &step.shape(x)?, &window::kernel_shape(node)?, &step.shape(y)?)?;

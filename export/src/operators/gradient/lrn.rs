@@ -9,15 +9,12 @@
 //! of channels, as a product with a band matrix would.
 
 use super::broadcast::reshape;
-use super::entry::Entry;
 use super::step::Step;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Dim, Shape, ValueId};
 
-pub(super) const RULES: &[Entry] = &[Entry::exact("LRN", 1, lrn).limited("the window must have an odd size")];
-
 /// `dx = g·s^−β − 2αβ·x·A(g·y/s)`.
-pub(super) fn lrn(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn lrn(step: &mut Step<'_, '_>) -> Result<()> {
     let attributes = &step.node().attributes;
     let (alpha, beta) = (attributes.float("alpha", 1e-4)?, attributes.float("beta", 0.75)?);
     let bias = attributes.float("bias", 1.0)?;

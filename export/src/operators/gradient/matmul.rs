@@ -8,17 +8,14 @@
 //! An operand of rank one is a row (left) or a column (right), as in the operator.
 
 use super::broadcast::reshape;
-use super::entry::Entry;
 use super::step::Step;
 use super::unbroadcast::unbroadcast;
 use super::weights::transpose_last_two;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Dim, Shape, ValueId};
 
-pub(super) const RULES: &[Entry] = &[Entry::exact("MatMul", 1, matmul)];
-
 /// `dA = Σ g·Bᵀ`, `dB = Σ Aᵀ·g`.
-pub(super) fn matmul(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn matmul(step: &mut Step<'_, '_>) -> Result<()> {
     let (a, b, g) = (step.input(0)?, step.input(1)?, step.cotangent()?);
     let (a_shape, b_shape, g_shape) = (step.shape(a)?, step.shape(b)?, step.shape(g)?);
     let (a_matrix, b_matrix) = (as_matrix(&a_shape, Side::Left), as_matrix(&b_shape, Side::Right));

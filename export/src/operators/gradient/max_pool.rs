@@ -20,7 +20,6 @@
 
 use std::cmp::Ordering;
 
-use super::entry::Entry;
 use super::phases::Phases;
 use super::step::Step;
 use super::window::{self, Axis};
@@ -28,15 +27,8 @@ use crate::error::Result;
 use crate::graph::own_operators::MAX_POOL_GRADIENT;
 use crate::graph::{Builder, Node, ValueId};
 
-pub(super) const RULES: &[Entry] = &[Entry::kinked(
-    "MaxPool",
-    1,
-    max_pool,
-    "of equal maxima the first in row-major order; the second output (indices) has no gradient",
-)];
-
 /// `dx` is the sum, over the windows, of `g` at the first maximum.
-pub(super) fn max_pool(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn max_pool(step: &mut Step<'_, '_>) -> Result<()> {
     let (x, y, g) = (step.input(0)?, step.output()?, step.cotangent()?);
     let kernel = window::kernel_shape(step.node())?;
     let axes = window::axes(step.node(), &step.shape(x)?, &kernel, &step.shape(y)?)?;

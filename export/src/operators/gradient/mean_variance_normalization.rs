@@ -3,21 +3,16 @@
 //! The gradient is that of [`standardise`](super::standardise) with `√(s² + ε²)` for `s + ε`, which differ by less than
 //! float32 shows unless `s` is below a hundredth. Operator page: ONNX `MeanVarianceNormalization-13`.
 
-use super::entry::Entry;
 use super::reduction::check_axes;
 use super::standardise::{Centre, pull_back};
 use super::step::Step;
 use crate::error::Result;
 
-pub(super) const RULES: &[Entry] =
-    &[Entry::exact("MeanVarianceNormalization", 9, mean_variance_normalization)
-        .limited("the axes must not include the batch, as the default ones do")];
-
 /// What the operator adds to the deviation.
 const EPSILON: f32 = 1e-9;
 
 /// `dx` of a standardisation without scale.
-pub(super) fn mean_variance_normalization(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn mean_variance_normalization(step: &mut Step<'_, '_>) -> Result<()> {
     let (x, g) = (step.input(0)?, step.cotangent()?);
     let shape = step.shape(x)?;
     let axes = step.node().attributes.ints("axes")?.unwrap_or(&[0, 2, 3]);

@@ -5,17 +5,13 @@
 //! - Reflect, edge and wrap copy elements of the axis, and each copy sends its cotangent back to the original: axis by
 //!   axis, `dx` is the inner part of `g`, plus its border times a matrix that holds a 1 for each copy.
 
-use super::entry::Entry;
 use super::separable::{self, Matrix};
 use super::step::Step;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Shape, ValueId};
 
-pub(super) const RULES: &[Entry] =
-    &[Entry::exact("Pad", 1, pad).limited("constant pads; the value must not depend on the images")];
-
 /// `dx_i = Σ g_j` over all `j` that hold a copy of `x_i`.
-pub(super) fn pad(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn pad(step: &mut Step<'_, '_>) -> Result<()> {
     step.refuse(2, "value")?;
     let (shape, g) = (step.shape(step.input(0)?)?, step.cotangent()?);
     let pads = pads(step, &shape)?;

@@ -7,22 +7,12 @@
 //! For `0 ≤ α ≤ 1` the slope of LeakyRelu is the mask of [`relu`](super::relu), raised to `α`: two passes over one
 //! tensor instead of a comparison and a choice between two.
 
-use super::entry::Entry;
 use super::step::Step;
 use crate::error::Result;
 use crate::graph::{Builder, ValueId};
 
-pub(super) const RULES: &[Entry] = &[
-    Entry::kinked("Abs", 1, abs, "zero at 0"),
-    Entry::kinked("LeakyRelu", 1, leaky_relu, "the slope below 0 at 0"),
-    Entry::kinked("Mod", 10, modulo, "one at multiples of the divisor"),
-    Entry::kinked("PRelu", 1, p_relu, "the slope below 0 at 0"),
-    Entry::kinked("Shrink", 9, shrink, "zero at ±lambd"),
-    Entry::kinked("ThresholdedRelu", 10, thresholded_relu, "zero at alpha"),
-];
-
 /// `dx = g·sign x`.
-pub(super) fn abs(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn abs(step: &mut Step<'_, '_>) -> Result<()> {
     let (x, g) = (step.input(0)?, step.cotangent()?);
     step.send(0, |builder| {
         let sign = builder.op("Sign", &[x])?;
@@ -31,7 +21,7 @@ pub(super) fn abs(step: &mut Step<'_, '_>) -> Result<()> {
 }
 
 /// `dx = g` where `x > 0`, else `α·g`.
-pub(super) fn leaky_relu(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn leaky_relu(step: &mut Step<'_, '_>) -> Result<()> {
     let alpha = step.node().attributes.float("alpha", 0.01)?;
     let (x, g) = (step.input(0)?, step.cotangent()?);
     step.send(0, |builder| {
@@ -53,7 +43,7 @@ pub(super) fn leaky_relu(step: &mut Step<'_, '_>) -> Result<()> {
 }
 
 /// `dx = g` where `x > 0`, else `α·g`; `dα = Σ g·min(x, 0)`.
-pub(super) fn p_relu(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn p_relu(step: &mut Step<'_, '_>) -> Result<()> {
     let (x, slope, g) = (step.input(0)?, step.input(1)?, step.cotangent()?);
     step.send(0, |builder| {
         let below = builder.op("Mul", &[g, slope])?;
@@ -69,19 +59,19 @@ pub(super) fn p_relu(step: &mut Step<'_, '_>) -> Result<()> {
 }
 
 /// `dx = g` where `x > α`, else zero.
-pub(super) fn thresholded_relu(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn thresholded_relu(step: &mut Step<'_, '_>) -> Result<()> {
     let alpha = step.node().attributes.float("alpha", 1.0)?;
     pass_above(step, alpha, |_, x| Ok(x))
 }
 
 /// `dx = g` where `|x| > λ`, else zero.
-pub(super) fn shrink(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn shrink(step: &mut Step<'_, '_>) -> Result<()> {
     let lambda = step.node().attributes.float("lambd", 0.5)?;
     pass_above(step, lambda, |builder, x| builder.op("Abs", &[x]))
 }
 
 /// `dx = Σ g`, `dd = −Σ g·k` with `k = (x − y)/d`.
-pub(super) fn modulo(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn modulo(step: &mut Step<'_, '_>) -> Result<()> {
     let (x, divisor, y, g) = (step.input(0)?, step.input(1)?, step.output()?, step.cotangent()?);
     step.send_summed(0, |_| Ok(g))?;
     step.send_summed(1, |builder| {

@@ -5,37 +5,25 @@
 
 use std::f32::consts::FRAC_2_SQRT_PI;
 
-use super::entry::Entry;
 use super::step::Step;
 use crate::error::{Error, Result};
 use crate::facts::Content;
 use crate::tensor::Tensor;
 
-pub(super) const RULES: &[Entry] = &[
-    Entry::exact("Erf", 9, erf),
-    Entry::exact("Exp", 1, exp),
-    Entry::exact("Log", 1, log),
-    Entry::exact("Pow", 1, pow).limited("the exponent must be constant after folding"),
-    Entry::exact("Reciprocal", 1, reciprocal),
-    Entry::exact("Sigmoid", 1, sigmoid),
-    Entry::exact("Sqrt", 1, sqrt),
-    Entry::exact("Tanh", 1, tanh),
-];
-
 /// `dx = g·y`.
-pub(super) fn exp(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn exp(step: &mut Step<'_, '_>) -> Result<()> {
     let (y, g) = (step.output()?, step.cotangent()?);
     step.send(0, |builder| builder.op("Mul", &[g, y]))
 }
 
 /// `dx = g/x`.
-pub(super) fn log(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn log(step: &mut Step<'_, '_>) -> Result<()> {
     let (x, g) = (step.input(0)?, step.cotangent()?);
     step.send(0, |builder| builder.op("Div", &[g, x]))
 }
 
 /// `dx = g/(2y)`: infinite at zero, as the derivative is.
-pub(super) fn sqrt(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn sqrt(step: &mut Step<'_, '_>) -> Result<()> {
     let (y, g) = (step.output()?, step.cotangent()?);
     step.send(0, |builder| {
         let two = builder.scalar(2.0);
@@ -45,7 +33,7 @@ pub(super) fn sqrt(step: &mut Step<'_, '_>) -> Result<()> {
 }
 
 /// `dx = −g·y²`.
-pub(super) fn reciprocal(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn reciprocal(step: &mut Step<'_, '_>) -> Result<()> {
     let (y, g) = (step.output()?, step.cotangent()?);
     step.send(0, |builder| {
         let square = builder.op("Mul", &[y, y])?;
@@ -55,7 +43,7 @@ pub(super) fn reciprocal(step: &mut Step<'_, '_>) -> Result<()> {
 }
 
 /// `dx = Σ g·p·xᵖ⁻¹` for a constant exponent.
-pub(super) fn pow(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn pow(step: &mut Step<'_, '_>) -> Result<()> {
     step.refuse(1, "exponent")?;
     let (x, exponent, g) = (step.input(0)?, step.input(1)?, step.cotangent()?);
     let p = step
@@ -77,7 +65,7 @@ pub(super) fn pow(step: &mut Step<'_, '_>) -> Result<()> {
 }
 
 /// `dx = g·(1 − y²)`.
-pub(super) fn tanh(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn tanh(step: &mut Step<'_, '_>) -> Result<()> {
     let (y, g) = (step.output()?, step.cotangent()?);
     step.send(0, |builder| {
         let (one, square) = (builder.scalar(1.0), builder.op("Mul", &[y, y])?);
@@ -87,7 +75,7 @@ pub(super) fn tanh(step: &mut Step<'_, '_>) -> Result<()> {
 }
 
 /// `dx = g·y·(1 − y)`.
-pub(super) fn sigmoid(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn sigmoid(step: &mut Step<'_, '_>) -> Result<()> {
     let (y, g) = (step.output()?, step.cotangent()?);
     step.send(0, |builder| {
         let one = builder.scalar(1.0);
@@ -98,7 +86,7 @@ pub(super) fn sigmoid(step: &mut Step<'_, '_>) -> Result<()> {
 }
 
 /// `dx = g·2/√π·exp(−x²)`, with the factor in the exponent: ONNX Runtime's Neg takes three times as long as its Sub.
-pub(super) fn erf(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn erf(step: &mut Step<'_, '_>) -> Result<()> {
     let (x, g) = (step.input(0)?, step.cotangent()?);
     step.send(0, |builder| {
         let square = builder.op("Mul", &[x, x])?;

@@ -9,32 +9,14 @@
 //! constants, which for `(q − z)·s` as a whole is again the derivative of `x`. Operator pages: ONNX `QuantizeLinear-21`,
 //! `DequantizeLinear-21`, `DynamicQuantizeLinear-11`.
 
-use super::entry::{Entry, GradientKind, Rule};
 use super::step::Step;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Dim, Shape, ValueId};
 use crate::tensor::quantised::{integers, range, unknown_codes};
 use crate::tensor::{DataType, Tensor};
 
-const ESTIMATE: &str =
-    "straight through inside the range, zero where the integer saturates; scale and zero point are constants";
-
-pub(super) const RULES: &[Entry] = &[
-    straight_through("QuantizeLinear", 10, quantize),
-    straight_through("com.microsoft::QuantizeLinear", 10, quantize),
-    Entry::exact("DequantizeLinear", 10, dequantize)
-        .limited("scale and zero point must not depend on the images"),
-    Entry::exact("com.microsoft::DequantizeLinear", 10, dequantize)
-        .limited("scale and zero point must not depend on the images"),
-    straight_through("DynamicQuantizeLinear", 11, dynamic_quantize),
-];
-
-const fn straight_through(op_type: &'static str, since: u32, rule: Rule) -> Entry {
-    Entry { op_type, since, kind: GradientKind::StraightThrough, rule: Some(rule), limits: ESTIMATE }
-}
-
 /// `dx = g/s` where the integer does not saturate.
-pub(super) fn quantize(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn quantize(step: &mut Step<'_, '_>) -> Result<()> {
     step.refuse(1, "scale")?;
     let (x, scale, g) = (step.input(0)?, step.input(1)?, step.cotangent()?);
     let (shape, dtype) = (step.shape(x)?, step.dtype(step.output()?)?);
@@ -54,7 +36,7 @@ pub(super) fn quantize(step: &mut Step<'_, '_>) -> Result<()> {
 }
 
 /// `dq = g·s`.
-pub(super) fn dequantize(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn dequantize(step: &mut Step<'_, '_>) -> Result<()> {
     step.refuse(1, "scale")?;
     let (q, scale, g) = (step.input(0)?, step.input(1)?, step.cotangent()?);
     let shape = step.shape(q)?;
@@ -66,7 +48,7 @@ pub(super) fn dequantize(step: &mut Step<'_, '_>) -> Result<()> {
 }
 
 /// `dx = g/s` of `(q, s, z)`.
-pub(super) fn dynamic_quantize(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn dynamic_quantize(step: &mut Step<'_, '_>) -> Result<()> {
     let (Some(Some(g)), scale) = (step.cotangents().first().copied(), step.node().output(1)?) else {
         // Only the scale is used.
         return Ok(());

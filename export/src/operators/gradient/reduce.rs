@@ -5,31 +5,24 @@
 //! `GlobalAveragePool-1`.
 
 use super::broadcast::{expand, reshape};
-use super::entry::Entry;
 use super::step::Step;
 use crate::error::{Error, Result};
 use crate::graph::{Dim, Shape};
 
-pub(super) const RULES: &[Entry] = &[
-    Entry::exact("GlobalAveragePool", 1, global_average_pool),
-    Entry::exact("ReduceMean", 1, reduce_mean),
-    Entry::exact("ReduceSum", 1, reduce_sum),
-];
-
 /// `dx = g`, repeated.
-pub(super) fn reduce_sum(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn reduce_sum(step: &mut Step<'_, '_>) -> Result<()> {
     let axes = reduced_axes(step)?;
     spread(step, &axes, Scale::Sum)
 }
 
 /// `dx = g/k`, repeated.
-pub(super) fn reduce_mean(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn reduce_mean(step: &mut Step<'_, '_>) -> Result<()> {
     let axes = reduced_axes(step)?;
     spread(step, &axes, Scale::Mean)
 }
 
 /// `dx = g/k`, repeated over the spatial axes.
-pub(super) fn global_average_pool(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn global_average_pool(step: &mut Step<'_, '_>) -> Result<()> {
     let rank = step.shape(step.input(0)?)?.rank();
     let axes: Vec<usize> = (2..rank).collect();
     spread(step, &axes, Scale::Mean)

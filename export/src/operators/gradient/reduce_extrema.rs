@@ -3,27 +3,20 @@
 //! `dx = g·[x = y]/c`, where `c` counts the elements that are equal to `y`: a tie is split evenly, as in PyTorch's
 //! `amax`. Operator pages: ONNX `ReduceMax-20`, `ReduceMin-20`, `GlobalMaxPool-1`.
 
-use super::entry::Entry;
 use super::reduction::Reduction;
 use super::step::Step;
 use super::sums;
 use crate::error::Result;
 use crate::tensor::DataType;
 
-pub(super) const RULES: &[Entry] = &[
-    Entry::kinked("GlobalMaxPool", 1, global_max_pool, "a tie is split evenly"),
-    Entry::kinked("ReduceMax", 1, reduce_extremum, "a tie is split evenly"),
-    Entry::kinked("ReduceMin", 1, reduce_extremum, "a tie is split evenly"),
-];
-
 /// `dx = g·[x = y]/c`.
-pub(super) fn reduce_extremum(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn reduce_extremum(step: &mut Step<'_, '_>) -> Result<()> {
     let reduction = Reduction::of(step)?;
     split_evenly(step, &reduction)
 }
 
 /// `dx = g·[x = y]/c` over the spatial axes.
-pub(super) fn global_max_pool(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn global_max_pool(step: &mut Step<'_, '_>) -> Result<()> {
     let rank = step.shape(step.input(0)?)?.rank();
     let reduction = Reduction::over(step, (2..rank).collect())?;
     split_evenly(step, &reduction)

@@ -4,21 +4,12 @@
 //! is one number per reduced row is computed before it is repeated. Operator pages: ONNX `ReduceL1-18` and its like.
 
 use super::broadcast::expand;
-use super::entry::Entry;
 use super::reduction::Reduction;
 use super::step::Step;
 use crate::error::Result;
 
-pub(super) const RULES: &[Entry] = &[
-    Entry::kinked("ReduceL1", 1, reduce_l1, "zero at 0"),
-    Entry::kinked("ReduceL2", 1, reduce_l2, "zero where the norm is 0"),
-    Entry::exact("ReduceLogSum", 1, reduce_log_sum),
-    Entry::exact("ReduceLogSumExp", 1, reduce_log_sum_exp),
-    Entry::exact("ReduceSumSquare", 1, reduce_sum_square),
-];
-
 /// `dx = g·sign x`.
-pub(super) fn reduce_l1(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn reduce_l1(step: &mut Step<'_, '_>) -> Result<()> {
     let Reduction { x, g, .. } = Reduction::of(step)?;
     step.send(0, |builder| {
         let sign = builder.op("Sign", &[x])?;
@@ -27,7 +18,7 @@ pub(super) fn reduce_l1(step: &mut Step<'_, '_>) -> Result<()> {
 }
 
 /// `dx = g/y·x`, zero where `y = 0`.
-pub(super) fn reduce_l2(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn reduce_l2(step: &mut Step<'_, '_>) -> Result<()> {
     let Reduction { x, y, g, .. } = Reduction::of(step)?;
     step.send(0, |builder| {
         let zero = builder.scalar(0.0);
@@ -39,7 +30,7 @@ pub(super) fn reduce_l2(step: &mut Step<'_, '_>) -> Result<()> {
 }
 
 /// `dx = 2g·x`.
-pub(super) fn reduce_sum_square(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn reduce_sum_square(step: &mut Step<'_, '_>) -> Result<()> {
     let Reduction { x, g, .. } = Reduction::of(step)?;
     step.send(0, |builder| {
         let double = builder.op("Add", &[g, g])?;
@@ -48,7 +39,7 @@ pub(super) fn reduce_sum_square(step: &mut Step<'_, '_>) -> Result<()> {
 }
 
 /// `dx = g·e⁻ʸ`, repeated.
-pub(super) fn reduce_log_sum(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn reduce_log_sum(step: &mut Step<'_, '_>) -> Result<()> {
     let Reduction { x, y, g, .. } = Reduction::of(step)?;
     let shape = step.shape(x)?;
     step.send(0, |builder| {
@@ -59,7 +50,7 @@ pub(super) fn reduce_log_sum(step: &mut Step<'_, '_>) -> Result<()> {
 }
 
 /// `dx = g·e^(x−y)`.
-pub(super) fn reduce_log_sum_exp(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn reduce_log_sum_exp(step: &mut Step<'_, '_>) -> Result<()> {
     let Reduction { x, y, g, .. } = Reduction::of(step)?;
     step.send(0, |builder| {
         let logarithm = builder.op("Sub", &[x, y])?;

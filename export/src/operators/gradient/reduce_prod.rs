@@ -4,7 +4,6 @@
 //! input with ones in place of zeros, that is `g·P/x'` everywhere if `z = 0`, `g·P` at the one zero if `z = 1`, and
 //! zero otherwise. Operator page: ONNX `ReduceProd-18`.
 
-use super::entry::Entry;
 use super::reduction::Reduction;
 use super::step::Step;
 use super::sums;
@@ -12,10 +11,8 @@ use crate::error::Result;
 use crate::graph::{Builder, ValueId};
 use crate::tensor::DataType;
 
-pub(super) const RULES: &[Entry] = &[Entry::exact("ReduceProd", 1, reduce_prod)];
-
 /// `dxᵢ = g·Π_{j≠i} xⱼ`.
-pub(super) fn reduce_prod(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn reduce_prod(step: &mut Step<'_, '_>) -> Result<()> {
     let Reduction { x, axes, g, .. } = Reduction::of(step)?;
     step.send(0, |builder| {
         if axes.is_empty() {

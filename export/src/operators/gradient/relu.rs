@@ -6,14 +6,11 @@
 //! normal `y`. On a residual network (ONNX Runtime 1.32, one thread, CPU time of forward and gradient over forward):
 //! HardSigmoid 2.25, a product with `Cast(y > 0)` 2.3, with `Sign(y)` 2.37, `Where(y > 0, g, 0)` 2.4.
 
-use super::entry::Entry;
 use super::step::Step;
 use crate::error::Result;
 
-pub(super) const RULES: &[Entry] = &[Entry::kinked("Relu", 1, relu, "zero at 0")];
-
 /// `dx = g` where `y > 0`, else zero.
-pub(super) fn relu(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn relu(step: &mut Step<'_, '_>) -> Result<()> {
     let (y, g) = (step.output()?, step.cotangent()?);
     step.send(0, |builder| {
         let mask =

@@ -4,19 +4,11 @@
 //! `Unsqueeze-13`.
 
 use super::broadcast;
-use super::entry::Entry;
 use super::step::Step;
 use crate::error::Result;
 
-pub(super) const RULES: &[Entry] = &[
-    Entry::exact("Flatten", 1, reshape),
-    Entry::exact("Reshape", 1, reshape),
-    Entry::exact("Squeeze", 1, reshape),
-    Entry::exact("Unsqueeze", 1, reshape),
-];
-
 /// `dx = reshape(g, shape of x)`.
-pub(super) fn reshape(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn reshape(step: &mut Step<'_, '_>) -> Result<()> {
     let shape = step.shape(step.input(0)?)?;
     let g = step.cotangent()?;
     step.send(0, |builder| broadcast::reshape(builder, g, &shape))

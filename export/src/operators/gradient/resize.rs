@@ -10,7 +10,6 @@
 //! in tiles of 2 × 2): matrices 1.7 ms, AveragePool 1.7, depthwise Conv 1.6, ReduceSum 2.0; 8 × 32 × 64 × 64 in tiles of 4 × 4: 0.6,
 //! 0.7, 0.8, 0.6.
 
-use super::entry::Entry;
 use super::separable::{self, Matrix};
 use super::step::Step;
 use crate::error::{Error, Result};
@@ -18,11 +17,8 @@ use crate::facts::{Known, LARGEST_FOLLOWED, NodeView};
 use crate::graph::{Node, Shape};
 use crate::operators::types::resized_axes;
 
-pub(super) const RULES: &[Entry] = &[Entry::exact("Resize", 10, resize)
-    .limited("the sizes of all axes but the batch must be known; not tf_crop_and_resize")];
-
 /// `dx`: the transposed weights of each axis.
-pub(super) fn resize(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn resize(step: &mut Step<'_, '_>) -> Result<()> {
     if !step.wants(0) {
         return Ok(());
     }

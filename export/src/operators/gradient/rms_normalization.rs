@@ -3,16 +3,12 @@
 //! `y = γ·x·r` with `r = 1/√(mean x² + ε)`. With `h = g·γ`: `dx = r·(h − x·r²·mean(h·x))`.
 //! Operator page: ONNX `RMSNormalization-23`; Zhang and Sennrich 2019.
 
-use super::entry::Entry;
 use super::standardise::{Centre, pull_back};
 use super::step::Step;
 use crate::error::Result;
 
-pub(super) const RULES: &[Entry] = &[Entry::exact("RMSNormalization", 23, rms_normalization)
-    .limited("the scale must not depend on the images")];
-
 /// `dx = r·(h − x·r²·mean(h·x))`.
-pub(super) fn rms_normalization(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn rms_normalization(step: &mut Step<'_, '_>) -> Result<()> {
     step.refuse(1, "scale")?;
     let attributes = &step.node().attributes;
     let epsilon = attributes.float("epsilon", 1e-5)?;

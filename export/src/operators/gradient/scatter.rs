@@ -7,18 +7,10 @@
 use std::collections::HashSet;
 
 use super::broadcast::reshape;
-use super::entry::Entry;
 use super::step::Step;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Dim, Shape, ValueId};
 use crate::tensor::{DataType, Tensor};
-
-const LIMITS: &str = "reduction none (no element twice) and add; no gradient passes the indices";
-
-pub(super) const RULES: &[Entry] = &[
-    Entry::exact("ScatterElements", 11, scatter_elements).limited(LIMITS),
-    Entry::exact("ScatterND", 11, scatter_nd).limited(LIMITS),
-];
 
 /// Zeros up to this number are stored.
 const LARGEST_STORED: usize = 1 << 12;
@@ -31,7 +23,7 @@ enum Reduction {
 }
 
 /// `d data = scatter_elements(g, indices, 0)`, `d updates = gather_elements(g, indices)`.
-pub(super) fn scatter_elements(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn scatter_elements(step: &mut Step<'_, '_>) -> Result<()> {
     let shape = step.shape(step.input(0)?)?;
     let axis = shape.axis(step.node().attributes.int("axis", 0)?)?;
     let places = |indices: &Tensor| element_places(indices, axis, shape.0[axis]);
@@ -49,7 +41,7 @@ pub(super) fn scatter_elements(step: &mut Step<'_, '_>) -> Result<()> {
 }
 
 /// `d data = scatter_nd(g, indices, 0)`, `d updates = gather_nd(g, indices)`.
-pub(super) fn scatter_nd(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn scatter_nd(step: &mut Step<'_, '_>) -> Result<()> {
     let shape = step.shape(step.input(0)?)?;
     let [indices, updates] = [step.input(1)?, step.input(2)?];
     let reduction = reduction(step, |indices| coordinate_places(indices, &shape))?;

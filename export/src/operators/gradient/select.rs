@@ -2,14 +2,11 @@
 //!
 //! `da = Σ g·[c]`, `db = Σ g·[¬c]`. Operator page: ONNX `Where-16`.
 
-use super::entry::Entry;
 use super::step::Step;
 use crate::error::Result;
 
-pub(super) const RULES: &[Entry] = &[Entry::exact("Where", 9, where_)];
-
 /// `da = Σ where(c, g, 0)`, `db = Σ where(c, 0, g)`.
-pub(super) fn where_(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn where_(step: &mut Step<'_, '_>) -> Result<()> {
     let (condition, g) = (step.input(0)?, step.cotangent()?);
     step.send_summed(1, |builder| {
         let zero = builder.scalar(0.0);

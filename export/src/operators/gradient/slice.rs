@@ -4,16 +4,13 @@
 //! zeros between the elements. Operator page: ONNX `Slice-13`.
 
 use super::broadcast::reshape;
-use super::entry::Entry;
 use super::ledger::{Piece, pad};
 use super::step::Step;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Dim, Shape, ValueId};
 
-pub(super) const RULES: &[Entry] = &[Entry::exact("Slice", 1, slice)];
-
 /// `dx[start + step·i] = g[i]` on each sliced axis, zero elsewhere.
-pub(super) fn slice(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn slice(step: &mut Step<'_, '_>) -> Result<()> {
     let shape = step.shape(step.input(0)?)?;
     let ranges = ranges(step, &shape)?;
     let mut g = step.cotangent()?;

@@ -7,18 +7,14 @@
 //! `Σ_k g·y = Σ_d do·o` (Dao et al. 2022, appendix B.2), two passes over `[tokens, width]` in place of two over
 //! `[tokens, tokens]`.
 
-use super::entry::Entry;
 use super::step::Step;
 use crate::error::Result;
 use crate::graph::own_operators::SOFTMAX_GRADIENT;
 use crate::graph::{Builder, Dim, Graph, Node, Shape, ValueId};
 use crate::tensor::Tensor;
 
-pub(super) const RULES: &[Entry] =
-    &[Entry::exact("LogSoftmax", 1, log_softmax), Entry::exact("Softmax", 1, softmax)];
-
 /// `dx = (g − Σ g·y)·y`.
-fn softmax(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn softmax(step: &mut Step<'_, '_>) -> Result<()> {
     let (y, g) = (step.output()?, step.cotangent()?);
     let axis = step.node().attributes.int("axis", -1)?;
     step.send(0, |builder| {
@@ -76,7 +72,7 @@ fn exchanges_last_two(graph: &Graph, node: &Node) -> bool {
 }
 
 /// `dx = g − exp(y)·Σ g`.
-pub(super) fn log_softmax(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn log_softmax(step: &mut Step<'_, '_>) -> Result<()> {
     let (y, g) = (step.output()?, step.cotangent()?);
     let axis = step.node().attributes.int("axis", -1)?;
     step.send(0, |builder| {

@@ -5,19 +5,11 @@
 //! `s = σ(αx)`: `g·(s + α·y·(1 − s))`. Operator pages: ONNX `Softplus-1`, `Softsign-1`, `Mish-18`, `Swish-24`;
 //! Dugas et al. 2001, Misra 2020, Ramachandran et al. 2017.
 
-use super::entry::Entry;
 use super::step::Step;
 use crate::error::Result;
 
-pub(super) const RULES: &[Entry] = &[
-    Entry::exact("Mish", 18, mish),
-    Entry::exact("Softplus", 1, softplus),
-    Entry::exact("Softsign", 1, softsign),
-    Entry::exact("Swish", 24, swish),
-];
-
 /// `dx = g·σ(x)`.
-pub(super) fn softplus(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn softplus(step: &mut Step<'_, '_>) -> Result<()> {
     let (x, g) = (step.input(0)?, step.cotangent()?);
     step.send(0, |builder| {
         let slope = builder.op("Sigmoid", &[x])?;
@@ -26,7 +18,7 @@ pub(super) fn softplus(step: &mut Step<'_, '_>) -> Result<()> {
 }
 
 /// `dx = g/(1 + |x|)²`.
-pub(super) fn softsign(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn softsign(step: &mut Step<'_, '_>) -> Result<()> {
     let (x, g) = (step.input(0)?, step.cotangent()?);
     step.send(0, |builder| {
         let (size, one) = (builder.op("Abs", &[x])?, builder.scalar(1.0));
@@ -37,7 +29,7 @@ pub(super) fn softsign(step: &mut Step<'_, '_>) -> Result<()> {
 }
 
 /// `dx = g·(t + x·σ(x)·(1 − t²))`.
-pub(super) fn mish(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn mish(step: &mut Step<'_, '_>) -> Result<()> {
     let (x, g) = (step.input(0)?, step.cotangent()?);
     step.send(0, |builder| {
         let softplus = builder.op("Softplus", &[x])?;
@@ -53,7 +45,7 @@ pub(super) fn mish(step: &mut Step<'_, '_>) -> Result<()> {
 }
 
 /// `dx = g·(s + α·y·(1 − s))`.
-pub(super) fn swish(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn swish(step: &mut Step<'_, '_>) -> Result<()> {
     let alpha = step.node().attributes.float("alpha", 1.0)?;
     let (x, y, g) = (step.input(0)?, step.output()?, step.cotangent()?);
     step.send(0, |builder| {

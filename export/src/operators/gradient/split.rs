@@ -2,15 +2,12 @@
 //!
 //! Each output's cotangent is a piece of `dx`; all of them together are one Concat. Operator page: ONNX `Split-18`.
 
-use super::entry::Entry;
 use super::ledger::Piece;
 use super::step::Step;
 use crate::error::{Error, Result};
 
-pub(super) const RULES: &[Entry] = &[Entry::exact("Split", 1, split)];
-
 /// `dx = concat(g_0, g_1, …)`.
-pub(super) fn split(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn split(step: &mut Step<'_, '_>) -> Result<()> {
     let shape = step.shape(step.input(0)?)?;
     let axis = shape.axis(step.node().attributes.int("axis", 0)?)?;
     let mut start = 0;

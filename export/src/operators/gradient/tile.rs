@@ -3,15 +3,12 @@
 //! `dx = Σ g` over the repetitions. Operator page: ONNX `Tile-13`.
 
 use super::broadcast::reshape;
-use super::entry::Entry;
 use super::step::Step;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Dim, Shape, ValueId};
 
-pub(super) const RULES: &[Entry] = &[Entry::exact("Tile", 6, tile)];
-
 /// `dx = Σ g`.
-pub(super) fn tile(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn tile(step: &mut Step<'_, '_>) -> Result<()> {
     let (shape, g) = (step.shape(step.input(0)?)?, step.cotangent()?);
     let repeats = step.ints(1)?.unwrap_or_default();
     let repeats: Option<Vec<usize>> =

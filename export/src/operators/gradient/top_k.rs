@@ -3,20 +3,16 @@
 //! `dx` is `g` at the positions that the node itself returns, zero elsewhere: no position occurs twice. The positions carry
 //! no gradient. Operator page: ONNX `TopK-11`.
 
-use super::entry::Entry;
 use super::reduction::check_axes;
 use super::step::Step;
 use crate::error::Result;
 use crate::tensor::Tensor;
 
-pub(super) const RULES: &[Entry] =
-    &[Entry::kinked("TopK", 1, top_k, "the elements that the runtime chose at a tie")];
-
 /// Position of the indices among the outputs.
 const INDICES: usize = 1;
 
 /// `dx` is `g` at the positions of the chosen elements.
-pub(super) fn top_k(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn top_k(step: &mut Step<'_, '_>) -> Result<()> {
     let axis = step.node().attributes.int("axis", -1)?;
     let (x, indices, g) = (step.input(0)?, step.node().output(INDICES)?, step.cotangent()?);
     let shape = step.shape(x)?;

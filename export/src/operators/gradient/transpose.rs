@@ -2,15 +2,12 @@
 //!
 //! `dx` is `g` with the inverse permutation. Operator page: ONNX `Transpose-13`.
 
-use super::entry::Entry;
 use super::step::Step;
 use crate::error::Result;
 use crate::graph::normalise_axis;
 
-pub(super) const RULES: &[Entry] = &[Entry::exact("Transpose", 1, transpose)];
-
 /// `dx = transpose(g, perm⁻¹)`.
-pub(super) fn transpose(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn transpose(step: &mut Step<'_, '_>) -> Result<()> {
     let rank = step.shape(step.input(0)?)?.rank();
     let g = step.cotangent()?;
     let inverse = match step.node().attributes.ints("perm")? {

@@ -5,32 +5,17 @@
 //! inverse functions have an infinite slope, and so has the gradient. Operator pages: ONNX `Sin-7` to `Tan-7`,
 //! `Asin-7` to `Atan-7`, `Sinh-9`, `Cosh-9`, `Asinh-9` to `Atanh-9`.
 
-use super::entry::Entry;
 use super::step::Step;
 use crate::error::Result;
 use crate::graph::{Builder, ValueId};
 
-pub(super) const RULES: &[Entry] = &[
-    Entry::exact("Acos", 7, acos),
-    Entry::exact("Acosh", 9, acosh),
-    Entry::exact("Asin", 7, asin),
-    Entry::exact("Asinh", 9, asinh),
-    Entry::exact("Atan", 7, atan),
-    Entry::exact("Atanh", 9, atanh),
-    Entry::exact("Cos", 7, cos),
-    Entry::exact("Cosh", 9, cosh),
-    Entry::exact("Sin", 7, sin),
-    Entry::exact("Sinh", 9, sinh),
-    Entry::exact("Tan", 7, tan),
-];
-
 /// `dx = g·cos x`.
-pub(super) fn sin(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn sin(step: &mut Step<'_, '_>) -> Result<()> {
     times(step, "Cos")
 }
 
 /// `dx = −g·sin x`.
-pub(super) fn cos(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn cos(step: &mut Step<'_, '_>) -> Result<()> {
     let (x, g) = (step.input(0)?, step.cotangent()?);
     step.send(0, |builder| {
         let sine = builder.op("Sin", &[x])?;
@@ -40,7 +25,7 @@ pub(super) fn cos(step: &mut Step<'_, '_>) -> Result<()> {
 }
 
 /// `dx = g·(1 + y²)`.
-pub(super) fn tan(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn tan(step: &mut Step<'_, '_>) -> Result<()> {
     let (y, g) = (step.output()?, step.cotangent()?);
     step.send(0, |builder| {
         let (one, square) = (builder.scalar(1.0), builder.op("Mul", &[y, y])?);
@@ -50,17 +35,17 @@ pub(super) fn tan(step: &mut Step<'_, '_>) -> Result<()> {
 }
 
 /// `dx = g·cosh x`.
-pub(super) fn sinh(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn sinh(step: &mut Step<'_, '_>) -> Result<()> {
     times(step, "Cosh")
 }
 
 /// `dx = g·sinh x`.
-pub(super) fn cosh(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn cosh(step: &mut Step<'_, '_>) -> Result<()> {
     times(step, "Sinh")
 }
 
 /// `dx = g/√(1 − x²)`.
-pub(super) fn asin(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn asin(step: &mut Step<'_, '_>) -> Result<()> {
     divided(step, |builder, x| {
         let square = one_minus_square(builder, x)?;
         builder.op("Sqrt", &[square])
@@ -68,7 +53,7 @@ pub(super) fn asin(step: &mut Step<'_, '_>) -> Result<()> {
 }
 
 /// `dx = −g/√(1 − x²)`.
-pub(super) fn acos(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn acos(step: &mut Step<'_, '_>) -> Result<()> {
     divided(step, |builder, x| {
         let square = one_minus_square(builder, x)?;
         let root = builder.op("Sqrt", &[square])?;
@@ -77,12 +62,12 @@ pub(super) fn acos(step: &mut Step<'_, '_>) -> Result<()> {
 }
 
 /// `dx = g/(1 + x²)`.
-pub(super) fn atan(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn atan(step: &mut Step<'_, '_>) -> Result<()> {
     divided(step, |builder, x| shifted_square(builder, x, 1.0))
 }
 
 /// `dx = g/√(x² + 1)`.
-pub(super) fn asinh(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn asinh(step: &mut Step<'_, '_>) -> Result<()> {
     divided(step, |builder, x| {
         let square = shifted_square(builder, x, 1.0)?;
         builder.op("Sqrt", &[square])
@@ -90,7 +75,7 @@ pub(super) fn asinh(step: &mut Step<'_, '_>) -> Result<()> {
 }
 
 /// `dx = g/√(x² − 1)`.
-pub(super) fn acosh(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn acosh(step: &mut Step<'_, '_>) -> Result<()> {
     divided(step, |builder, x| {
         let square = shifted_square(builder, x, -1.0)?;
         builder.op("Sqrt", &[square])
@@ -98,7 +83,7 @@ pub(super) fn acosh(step: &mut Step<'_, '_>) -> Result<()> {
 }
 
 /// `dx = g/(1 − x²)`.
-pub(super) fn atanh(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn atanh(step: &mut Step<'_, '_>) -> Result<()> {
     divided(step, one_minus_square)
 }
 

@@ -2,14 +2,11 @@
 //!
 //! `dx` is the same triangle of `g`. Operator page: ONNX `Trilu-14`.
 
-use super::entry::Entry;
 use super::step::Step;
 use crate::error::Result;
 
-pub(super) const RULES: &[Entry] = &[Entry::exact("Trilu", 14, trilu)];
-
 /// `dx` is the same triangle of `g`.
-pub(super) fn trilu(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn trilu(step: &mut Step<'_, '_>) -> Result<()> {
     let (node, g) = (step.node(), step.cotangent()?);
     step.send(0, |builder| {
         let inputs = vec![Some(g), node.optional_input(1)];

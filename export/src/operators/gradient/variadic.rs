@@ -6,27 +6,19 @@
 //! Of two inputs the one that is larger by `d` gets `min(1, max(0, MAX·d + 1/2))`: one where it wins, a half at a tie,
 //! zero where it loses, in two passes.
 
-use super::entry::Entry;
 use super::step::Step;
 use crate::error::Result;
 use crate::graph::{Builder, ValueId};
 use crate::tensor::DataType;
 
-pub(super) const RULES: &[Entry] = &[
-    Entry::kinked("Max", 1, max, "a tie is split evenly"),
-    Entry::exact("Mean", 1, mean),
-    Entry::kinked("Min", 1, min, "a tie is split evenly"),
-    Entry::exact("Sum", 1, sum),
-];
-
 /// `dxᵢ = Σ g`.
-pub(super) fn sum(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn sum(step: &mut Step<'_, '_>) -> Result<()> {
     let g = step.cotangent()?;
     (0..step.node().inputs.len()).try_for_each(|index| step.send_summed(index, |_| Ok(g)))
 }
 
 /// `dxᵢ = Σ g/k`.
-pub(super) fn mean(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn mean(step: &mut Step<'_, '_>) -> Result<()> {
     let (g, count) = (step.cotangent()?, step.node().inputs.len());
     let builder = step.builder();
     let share = builder.scalar(1.0 / count as f32);
@@ -35,12 +27,12 @@ pub(super) fn mean(step: &mut Step<'_, '_>) -> Result<()> {
 }
 
 /// `dxᵢ = Σ g·[xᵢ = y]/c`.
-pub(super) fn max(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn max(step: &mut Step<'_, '_>) -> Result<()> {
     extremum(step, |[own, other]| [own, other])
 }
 
 /// `dxᵢ = Σ g·[xᵢ = y]/c`.
-pub(super) fn min(step: &mut Step<'_, '_>) -> Result<()> {
+pub(crate) fn min(step: &mut Step<'_, '_>) -> Result<()> {
     extremum(step, |[own, other]| [other, own])
 }
 

@@ -83,7 +83,7 @@ pub(crate) const OPERATORS: &[Operator] = &[
     ),
     operator(
         "ai.onnx.ml::Normalizer",
-        GradientKind::Kinked,
+        GradientKind::Subgradient,
         "written out as a norm and Div; a row whose norm is zero stays as it is",
         0,
         normalizer::normalise,

@@ -1,22 +1,9 @@
-//! Operators that give another answer each time.
-//!
-//! Nothing may compute one of them ahead of the run, or take two of them for the same value: the noise would be
-//! frozen, and an attack would see a model that nobody deploys.
+//! What a Dropout says of itself.
 
 use crate::graph::{Graph, Node};
 
-/// Operators whose every run draws numbers.
-const SOURCES: [&str; 6] =
-    ["Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"];
-
 /// The ratio of a Dropout that has none.
 const DEFAULT_RATIO: f32 = 0.5;
-
-/// Whether a node may give another answer each time. Holds for a Dropout whose mode is computed at run time.
-pub(crate) fn is_random(graph: &Graph, node: &Node) -> bool {
-    SOURCES.contains(&node.op_type.as_str())
-        || (node.op_type == "Dropout" && dropout_is_active(graph, node) != Some(false))
-}
 
 /// Whether a Dropout drops values: it does when `training_mode` is true and the ratio is not zero. `None` where the
 /// mode is not a constant.
@@ -34,4 +21,9 @@ pub(crate) fn dropout_ratio(graph: &Graph, dropout: &Node) -> Option<f32> {
         None => Some(DEFAULT_RATIO),
         Some(ratio) => graph.constant(ratio)?.to_f32()?.first().copied(),
     }
+}
+
+/// Whether a node may give another answer each time. Holds for a Dropout whose mode is computed at run time.
+pub(crate) fn may_drop(graph: &Graph, dropout: &Node) -> bool {
+    dropout_is_active(graph, dropout) != Some(false)
 }

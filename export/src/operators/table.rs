@@ -1,0 +1,1061 @@
+//! The table of operators: one row each, in the order of their names.
+//!
+//! Everything that is decided by an operator's name is decided here, and every row states every column. The columns are
+//! explained in `row.rs`. Operators that [`upgrade`](crate::upgrade) decomposes have no row: they are gone before.
+
+use std::cmp::Ordering;
+
+use super::constants::arithmetic::Elementwise;
+use super::row::Batch::{Judged, NotJudged, SizesOnly};
+use super::row::Constants::{Converted, Elements, Evaluated, NotEvaluated, Parts};
+use super::row::Gradient::{Exact, NoGradient, Selects, StraightThrough, Subgradient, Zero, ZeroExcept};
+use super::row::Portable::{ExtraOutputs, Itself, KernelOnly, Nodes};
+use super::row::Random::{Always, If, Never};
+use super::row::Row;
+use super::row::Saves::{Nothing, Outputs};
+use super::{batch, constants, dropout, gradient, types};
+use crate::graph::own_operators;
+
+/// Reasons that several rows share.
+const BOOLEANS: &str = "its results are Boolean";
+const INTEGERS: &str = "its results are integers";
+const NO_INPUTS: &str = "has no inputs";
+const RANDOM: &str = "draws numbers";
+const NO_SHAPES: &str = "no exporter computes shapes with it";
+const DIFFERENTIATED: &str = "stands in graphs that are differentiated already";
+
+/// What the rules of the quantisations estimate.
+const QUANTISATION: &str =
+    "straight through inside the range, zero where the integer saturates; scale and zero point are constants";
+
+/// The rows, for [`find`] in the order of bytes.
+#[rustfmt::skip]
+static ROWS: &[Row] = &[
+    Row {
+        name: "Abs", since: 1, types: types::elementwise::unary,
+        constants: Elements(Elementwise::ABS), batch: Judged(batch::elementwise::unary),
+        gradient: Subgradient(gradient::piecewise::abs, "zero at 0"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Acos", since: 7, types: types::elementwise::unary,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: Exact(gradient::trigonometry::acos, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Acosh", since: 9, types: types::elementwise::unary,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: Exact(gradient::trigonometry::acosh, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Add", since: 1, types: types::broadcast::same_type,
+        constants: Elements(Elementwise::ADD), batch: Judged(batch::elementwise::broadcast),
+        gradient: Exact(gradient::arithmetic::add, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "And", since: 7, types: types::broadcast::same_type,
+        constants: Elements(Elementwise::Logical(|a, b| a && b)), batch: Judged(batch::elementwise::broadcast),
+        gradient: NoGradient(BOOLEANS),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "ArgMax", since: 1, types: types::reduce::arg,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::axes::reduction),
+        gradient: NoGradient(INTEGERS),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "ArgMin", since: 1, types: types::reduce::arg,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::axes::reduction),
+        gradient: NoGradient(INTEGERS),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Asin", since: 7, types: types::elementwise::unary,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: Exact(gradient::trigonometry::asin, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Asinh", since: 9, types: types::elementwise::unary,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: Exact(gradient::trigonometry::asinh, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Atan", since: 7, types: types::elementwise::unary,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: Exact(gradient::trigonometry::atan, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Atanh", since: 9, types: types::elementwise::unary,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: Exact(gradient::trigonometry::atanh, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "AveragePool", since: 1, types: types::pool::average_pool,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::image),
+        gradient: Exact(gradient::average_pool::average_pool, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "BatchNormalization", since: 1, types: types::normalise::batch,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::batch_normalization),
+        gradient: Exact(gradient::batch_normalization::batch_normalization, "inference form; statistics, scale and bias must not depend on the images"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Bernoulli", since: 15, types: types::random::like,
+        constants: NotEvaluated(RANDOM), batch: Judged(batch::elementwise::unary),
+        gradient: Zero,
+        saves: Nothing, random: Always, portable: Itself,
+    },
+    Row {
+        name: "BitShift", since: 11, types: types::broadcast::same_type,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::broadcast),
+        gradient: NoGradient(INTEGERS),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "BitwiseAnd", since: 18, types: types::broadcast::same_type,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::broadcast),
+        gradient: NoGradient(INTEGERS),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "BitwiseNot", since: 18, types: types::elementwise::unary,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: NoGradient(INTEGERS),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "BitwiseOr", since: 18, types: types::broadcast::same_type,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::broadcast),
+        gradient: NoGradient(INTEGERS),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "BitwiseXor", since: 18, types: types::broadcast::same_type,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::broadcast),
+        gradient: NoGradient(INTEGERS),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Cast", since: 1, types: types::elementwise::cast,
+        constants: Converted(constants::arithmetic::cast), batch: Judged(batch::elementwise::unary),
+        gradient: Exact(gradient::identity::identity, "from float to float; conversions to integers cut the path"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "CastLike", since: 15, types: types::elementwise::cast_like,
+        constants: Converted(constants::arithmetic::cast), batch: NotJudged("a second input that gives the type only is not told from one that gives values"),
+        gradient: Exact(gradient::identity::identity, "from float to float; conversions to integers cut the path"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Ceil", since: 1, types: types::elementwise::unary,
+        constants: Elements(Elementwise::Function(f64::ceil)), batch: Judged(batch::elementwise::unary),
+        gradient: Zero,
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Celu", since: 12, types: types::elementwise::unary,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: Exact(gradient::elu::celu, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Clip", since: 1, types: types::elementwise::clip,
+        constants: Evaluated(constants::arithmetic::clip), batch: Judged(batch::elementwise::unary),
+        gradient: Subgradient(gradient::clip::clip, "passes at both bounds, but not at those of ReLU6 (0 and 6); the bounds must not depend on the images"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Concat", since: 1, types: types::join::concat,
+        constants: Evaluated(constants::movement::concat), batch: Judged(batch::layout::concat),
+        gradient: Exact(gradient::concat::concat, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Constant", since: 1, types: types::constant::constant,
+        constants: Evaluated(constants::create::constant), batch: NotJudged("has no inputs"),
+        gradient: NoGradient(NO_INPUTS),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "ConstantOfShape", since: 9, types: types::constant::constant_of_shape,
+        constants: Evaluated(constants::create::constant_of_shape), batch: SizesOnly,
+        gradient: Zero,
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Conv", since: 1, types: types::convolution::conv,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::image),
+        gradient: Exact(gradient::conv::conv, "weight and bias must not depend on the images"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "ConvTranspose", since: 1, types: types::convolution::conv_transpose,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::image),
+        gradient: Exact(gradient::conv_transpose::conv_transpose, "weight and bias must not depend on the images"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Cos", since: 7, types: types::elementwise::unary,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: Exact(gradient::trigonometry::cos, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Cosh", since: 9, types: types::elementwise::unary,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: Exact(gradient::trigonometry::cosh, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "CumSum", since: 11, types: types::elementwise::unary,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::axes::cum_sum),
+        gradient: Exact(gradient::cum_sum::cum_sum, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "DepthToSpace", since: 1, types: types::move_axes::depth_to_space,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::image),
+        gradient: Exact(gradient::blocks::depth_to_space, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "DequantizeLinear", since: 10, types: types::quantize::dequantize_linear,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: Exact(gradient::quantize::dequantize, "scale and zero point must not depend on the images"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Div", since: 1, types: types::broadcast::same_type,
+        constants: Elements(Elementwise::DIV), batch: Judged(batch::elementwise::broadcast),
+        gradient: Exact(gradient::arithmetic::div, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Dropout", since: 1, types: types::elementwise::dropout,
+        constants: Evaluated(constants::movement::dropout), batch: Judged(batch::elementwise::unary),
+        gradient: Exact(gradient::dropout::dropout, ""),
+        saves: Outputs(gradient::dropout::add_mask), random: If(dropout::may_drop), portable: Itself,
+    },
+    Row {
+        name: "DynamicQuantizeLinear", since: 11, types: types::quantize::dynamic_quantize_linear,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::whole_tensor),
+        gradient: StraightThrough(gradient::quantize::dynamic_quantize, QUANTISATION),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Einsum", since: 12, types: types::einsum::einsum,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::product::einsum),
+        gradient: Exact(gradient::einsum::einsum, "any equation in which no operand has a letter twice"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Elu", since: 1, types: types::elementwise::unary,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: Subgradient(gradient::elu::elu, "alpha at 0"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Equal", since: 7, types: types::broadcast::comparison,
+        constants: Elements(Elementwise::Equality), batch: Judged(batch::elementwise::broadcast),
+        gradient: NoGradient(BOOLEANS),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Erf", since: 9, types: types::elementwise::unary,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: Exact(gradient::pointwise::erf, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Exp", since: 1, types: types::elementwise::unary,
+        constants: Elements(Elementwise::Function(f64::exp)), batch: Judged(batch::elementwise::unary),
+        gradient: Exact(gradient::pointwise::exp, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Expand", since: 8, types: types::move_axes::expand,
+        constants: Evaluated(constants::movement::expand), batch: Judged(batch::layout::repeat),
+        gradient: Exact(gradient::expand::expand, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "EyeLike", since: 9, types: types::constant::eye_like,
+        constants: NotEvaluated(NO_SHAPES), batch: SizesOnly,
+        gradient: Zero,
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Flatten", since: 1, types: types::reshape::flatten,
+        constants: Evaluated(constants::movement::reshape), batch: Judged(batch::layout::reshape),
+        gradient: Exact(gradient::reshape::reshape, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Floor", since: 1, types: types::elementwise::unary,
+        constants: Elements(Elementwise::Function(f64::floor)), batch: Judged(batch::elementwise::unary),
+        gradient: Zero,
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Gather", since: 1, types: types::gather::gather,
+        constants: Evaluated(constants::movement::gather), batch: Judged(batch::indexing::gather),
+        gradient: Exact(gradient::gather::gather, "along any axis but the batch; no gradient passes the indices"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "GatherElements", since: 11, types: types::gather::gather_elements,
+        constants: Evaluated(constants::scatter::gather_elements), batch: Judged(batch::indexing::elements),
+        gradient: Exact(gradient::gather_nd::gather_elements, "no gradient passes the indices"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "GatherND", since: 11, types: types::gather::gather_nd,
+        constants: Evaluated(constants::scatter::gather_nd), batch: Judged(batch::indexing::gather_nd),
+        gradient: Exact(gradient::gather_nd::gather_nd, "no gradient passes the indices"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Gelu", since: 20, types: types::elementwise::unary,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: Exact(gradient::gelu::gelu, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Gemm", since: 1, types: types::matmul::gemm,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::product::gemm),
+        gradient: Exact(gradient::gemm::gemm, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "GlobalAveragePool", since: 1, types: types::pool::global,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::image),
+        gradient: Exact(gradient::reduce::global_average_pool, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "GlobalMaxPool", since: 1, types: types::pool::global,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::image),
+        gradient: Subgradient(gradient::reduce_extrema::global_max_pool, "a tie is split evenly"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Greater", since: 7, types: types::broadcast::comparison,
+        constants: Elements(Elementwise::Relation(Ordering::is_gt)), batch: Judged(batch::elementwise::broadcast),
+        gradient: NoGradient(BOOLEANS),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "GreaterOrEqual", since: 12, types: types::broadcast::comparison,
+        constants: Elements(Elementwise::Relation(Ordering::is_ge)), batch: Judged(batch::elementwise::broadcast),
+        gradient: NoGradient(BOOLEANS),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "GroupNormalization", since: 18, types: types::normalise::group,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::image),
+        gradient: Exact(gradient::instance_normalization::group_normalization, "scale and bias must not depend on the images"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "HardSigmoid", since: 1, types: types::elementwise::unary,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: Subgradient(gradient::hard_sigmoid::hard_sigmoid, "zero at both kinks"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "HardSwish", since: 14, types: types::elementwise::unary,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: Subgradient(gradient::hard_sigmoid::hard_swish, "zero at -3, one at 3"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Hardmax", since: 1, types: types::elementwise::along_axis,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::axes::last_axis),
+        gradient: Zero,
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Identity", since: 1, types: types::elementwise::unary,
+        constants: Evaluated(constants::movement::identity), batch: Judged(batch::elementwise::unary),
+        gradient: Exact(gradient::identity::identity, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "InstanceNormalization", since: 1, types: types::normalise::instance,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::image),
+        gradient: Exact(gradient::instance_normalization::instance_normalization, "scale and bias must not depend on the images"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "IsInf", since: 10, types: types::elementwise::predicate,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: NoGradient(BOOLEANS),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "IsNaN", since: 9, types: types::elementwise::predicate,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: NoGradient(BOOLEANS),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "LRN", since: 1, types: types::normalise::across_channels,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::image),
+        gradient: Exact(gradient::lrn::lrn, "the window must have an odd size"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "LayerNormalization", since: 17, types: types::normalise::layer,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::axes::trailing_axes),
+        gradient: Exact(gradient::layer_normalization::layer_normalization, "one output; scale and bias must not depend on the images"),
+        saves: Outputs(gradient::layer_normalization::add_statistics), random: Never, portable: ExtraOutputs(gradient::layer_normalization::lower_statistics),
+    },
+    Row {
+        name: "LeakyRelu", since: 1, types: types::elementwise::unary,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: Subgradient(gradient::piecewise::leaky_relu, "the slope below 0 at 0"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Less", since: 7, types: types::broadcast::comparison,
+        constants: Elements(Elementwise::Relation(Ordering::is_lt)), batch: Judged(batch::elementwise::broadcast),
+        gradient: NoGradient(BOOLEANS),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "LessOrEqual", since: 12, types: types::broadcast::comparison,
+        constants: Elements(Elementwise::Relation(Ordering::is_le)), batch: Judged(batch::elementwise::broadcast),
+        gradient: NoGradient(BOOLEANS),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Log", since: 1, types: types::elementwise::unary,
+        constants: Elements(Elementwise::Function(f64::ln)), batch: Judged(batch::elementwise::unary),
+        gradient: Exact(gradient::pointwise::log, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "LogSoftmax", since: 1, types: types::elementwise::along_axis,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::axes::last_axis),
+        gradient: Exact(gradient::softmax::log_softmax, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "LpNormalization", since: 1, types: types::elementwise::along_axis,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::axes::last_axis),
+        gradient: Subgradient(gradient::lp_normalization::lp_normalization, "zero where the norm is 0"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "LpPool", since: 2, types: types::pool::average_pool,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::image),
+        gradient: Subgradient(gradient::lp_pool::lp_pool, "zero where the whole window is zero"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "MatMul", since: 1, types: types::matmul::matmul,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::product::matmul),
+        gradient: Exact(gradient::matmul::matmul, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Max", since: 1, types: types::broadcast::same_type,
+        constants: Elements(Elementwise::MAX), batch: Judged(batch::elementwise::broadcast),
+        gradient: Subgradient(gradient::variadic::max, "a tie is split evenly"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "MaxPool", since: 1, types: types::pool::max_pool,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::image),
+        gradient: Subgradient(gradient::max_pool::max_pool, "of equal maxima the first in row-major order; the second output (indices) has no gradient"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Mean", since: 1, types: types::broadcast::same_type,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::broadcast),
+        gradient: Exact(gradient::variadic::mean, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "MeanVarianceNormalization", since: 9, types: types::normalise::over_axes,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::axes::mean_variance),
+        gradient: Exact(gradient::mean_variance_normalization::mean_variance_normalization, "the axes must not include the batch, as the default ones do"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Min", since: 1, types: types::broadcast::same_type,
+        constants: Elements(Elementwise::MIN), batch: Judged(batch::elementwise::broadcast),
+        gradient: Subgradient(gradient::variadic::min, "a tie is split evenly"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Mish", since: 18, types: types::elementwise::unary,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: Exact(gradient::softplus::mish, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Mod", since: 10, types: types::broadcast::same_type,
+        constants: Evaluated(constants::arithmetic::modulo), batch: Judged(batch::elementwise::broadcast),
+        gradient: Subgradient(gradient::piecewise::modulo, "one at multiples of the divisor"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Mul", since: 1, types: types::broadcast::same_type,
+        constants: Elements(Elementwise::MUL), batch: Judged(batch::elementwise::broadcast),
+        gradient: Exact(gradient::arithmetic::mul, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Multinomial", since: 7, types: types::random::multinomial,
+        constants: NotEvaluated(RANDOM), batch: NotJudged("draws classes, which no classifier computes of images"),
+        gradient: NoGradient(INTEGERS),
+        saves: Nothing, random: Always, portable: Itself,
+    },
+    Row {
+        name: "Neg", since: 1, types: types::elementwise::unary,
+        constants: Elements(Elementwise::NEG), batch: Judged(batch::elementwise::unary),
+        gradient: Exact(gradient::arithmetic::neg, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "NonZero", since: 9, types: types::select::non_zero,
+        constants: Evaluated(constants::create::non_zero), batch: NotJudged("the number of results depends on the values"),
+        gradient: NoGradient(INTEGERS),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Not", since: 1, types: types::elementwise::unary,
+        constants: Elements(Elementwise::Negation), batch: Judged(batch::elementwise::unary),
+        gradient: NoGradient(BOOLEANS),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "OneHot", since: 9, types: types::select::one_hot,
+        constants: NotEvaluated(NO_SHAPES), batch: NotJudged("its indices come from outside of classifiers"),
+        gradient: ZeroExcept(2),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Or", since: 7, types: types::broadcast::same_type,
+        constants: Elements(Elementwise::Logical(|a, b| a || b)), batch: Judged(batch::elementwise::broadcast),
+        gradient: NoGradient(BOOLEANS),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "PRelu", since: 1, types: types::broadcast::type_of_the_first,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::broadcast),
+        gradient: Subgradient(gradient::piecewise::p_relu, "the slope below 0 at 0"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Pad", since: 1, types: types::move_axes::pad,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::layout::pad),
+        gradient: Exact(gradient::pad::pad, "constant pads; the value must not depend on the images"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Pow", since: 1, types: types::broadcast::type_of_the_first,
+        constants: Elements(Elementwise::POW), batch: Judged(batch::elementwise::broadcast),
+        gradient: Exact(gradient::pointwise::pow, "the exponent must be constant after folding"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "QuantizeLinear", since: 10, types: types::quantize::quantize_linear,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: StraightThrough(gradient::quantize::quantize, QUANTISATION),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "RMSNormalization", since: 23, types: types::normalise::root_mean_square,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::axes::trailing_axes),
+        gradient: Exact(gradient::rms_normalization::rms_normalization, "the scale must not depend on the images"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "RandomNormal", since: 1, types: types::random::of_shape,
+        constants: NotEvaluated(RANDOM), batch: NotJudged("has no inputs"),
+        gradient: NoGradient(NO_INPUTS),
+        saves: Nothing, random: Always, portable: Itself,
+    },
+    Row {
+        name: "RandomNormalLike", since: 1, types: types::random::like,
+        constants: NotEvaluated(RANDOM), batch: SizesOnly,
+        gradient: Zero,
+        saves: Nothing, random: Always, portable: Itself,
+    },
+    Row {
+        name: "RandomUniform", since: 1, types: types::random::of_shape,
+        constants: NotEvaluated(RANDOM), batch: NotJudged("has no inputs"),
+        gradient: NoGradient(NO_INPUTS),
+        saves: Nothing, random: Always, portable: Itself,
+    },
+    Row {
+        name: "RandomUniformLike", since: 1, types: types::random::like,
+        constants: NotEvaluated(RANDOM), batch: SizesOnly,
+        gradient: Zero,
+        saves: Nothing, random: Always, portable: Itself,
+    },
+    Row {
+        name: "Range", since: 11, types: types::constant::range,
+        constants: Evaluated(constants::create::range), batch: NotJudged("its length depends on the values"),
+        gradient: Zero,
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Reciprocal", since: 1, types: types::elementwise::unary,
+        constants: Elements(Elementwise::Function(|x| 1.0 / x)), batch: Judged(batch::elementwise::unary),
+        gradient: Exact(gradient::pointwise::reciprocal, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "ReduceL1", since: 1, types: types::reduce::reduce,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::axes::reduction),
+        gradient: Subgradient(gradient::reduce_norm::reduce_l1, "zero at 0"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "ReduceL2", since: 1, types: types::reduce::reduce,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::axes::reduction),
+        gradient: Subgradient(gradient::reduce_norm::reduce_l2, "zero where the norm is 0"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "ReduceLogSum", since: 1, types: types::reduce::reduce,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::axes::reduction),
+        gradient: Exact(gradient::reduce_norm::reduce_log_sum, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "ReduceLogSumExp", since: 1, types: types::reduce::reduce,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::axes::reduction),
+        gradient: Exact(gradient::reduce_norm::reduce_log_sum_exp, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "ReduceMax", since: 1, types: types::reduce::reduce,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::axes::reduction),
+        gradient: Subgradient(gradient::reduce_extrema::reduce_extremum, "a tie is split evenly"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "ReduceMean", since: 1, types: types::reduce::reduce,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::axes::reduction),
+        gradient: Exact(gradient::reduce::reduce_mean, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "ReduceMin", since: 1, types: types::reduce::reduce,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::axes::reduction),
+        gradient: Subgradient(gradient::reduce_extrema::reduce_extremum, "a tie is split evenly"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "ReduceProd", since: 1, types: types::reduce::reduce,
+        constants: Evaluated(constants::reduce::product), batch: Judged(batch::axes::reduction),
+        gradient: Exact(gradient::reduce_prod::reduce_prod, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "ReduceSum", since: 1, types: types::reduce::reduce,
+        constants: Evaluated(constants::reduce::sum), batch: Judged(batch::axes::reduction),
+        gradient: Exact(gradient::reduce::reduce_sum, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "ReduceSumSquare", since: 1, types: types::reduce::reduce,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::axes::reduction),
+        gradient: Exact(gradient::reduce_norm::reduce_sum_square, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Relu", since: 1, types: types::elementwise::unary,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: Subgradient(gradient::relu::relu, "zero at 0"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Reshape", since: 1, types: types::reshape::reshape,
+        constants: Evaluated(constants::movement::reshape), batch: Judged(batch::layout::reshape),
+        gradient: Exact(gradient::reshape::reshape, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Resize", since: 10, types: types::resize::resize,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::image),
+        gradient: Exact(gradient::resize::resize, "the sizes of all axes but the batch must be known; not tf_crop_and_resize"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Round", since: 11, types: types::elementwise::unary,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: Zero,
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "ScatterElements", since: 11, types: types::gather::scatter_elements,
+        constants: Evaluated(constants::scatter::scatter_elements), batch: Judged(batch::indexing::elements),
+        gradient: Exact(gradient::scatter::scatter_elements, "reduction none (no element twice) and add; no gradient passes the indices"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "ScatterND", since: 11, types: types::gather::scatter_nd,
+        constants: Evaluated(constants::scatter::scatter_nd), batch: NotJudged("which images the coordinates name is not followed"),
+        gradient: Exact(gradient::scatter::scatter_nd, "reduction none (no element twice) and add; no gradient passes the indices"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Selu", since: 1, types: types::elementwise::unary,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: Subgradient(gradient::elu::selu, "gamma·alpha at 0"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Shape", since: 1, types: types::constant::shape,
+        constants: Evaluated(constants::create::shape), batch: SizesOnly,
+        gradient: NoGradient(INTEGERS),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Shrink", since: 9, types: types::elementwise::unary,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: Subgradient(gradient::piecewise::shrink, "zero at ±lambd"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Sigmoid", since: 1, types: types::elementwise::unary,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: Exact(gradient::pointwise::sigmoid, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Sign", since: 9, types: types::elementwise::unary,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: Zero,
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Sin", since: 7, types: types::elementwise::unary,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: Exact(gradient::trigonometry::sin, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Sinh", since: 9, types: types::elementwise::unary,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: Exact(gradient::trigonometry::sinh, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Size", since: 1, types: types::constant::size,
+        constants: Evaluated(constants::create::size), batch: SizesOnly,
+        gradient: NoGradient(INTEGERS),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Slice", since: 1, types: types::slice::slice,
+        constants: Evaluated(constants::movement::slice), batch: Judged(batch::layout::slice),
+        gradient: Exact(gradient::slice::slice, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Softmax", since: 1, types: types::elementwise::along_axis,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::axes::last_axis),
+        gradient: Exact(gradient::softmax::softmax, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Softplus", since: 1, types: types::elementwise::unary,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: Exact(gradient::softplus::softplus, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Softsign", since: 1, types: types::elementwise::unary,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: Exact(gradient::softplus::softsign, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "SpaceToDepth", since: 1, types: types::move_axes::space_to_depth,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::image),
+        gradient: Exact(gradient::blocks::space_to_depth, ""),
+        saves: Nothing, random: Never, portable: Nodes(gradient::blocks::lower_space_to_depth),
+    },
+    Row {
+        name: "Split", since: 1, types: types::join::split,
+        constants: Parts(constants::movement::split), batch: Judged(batch::axes::split),
+        gradient: Exact(gradient::split::split, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Sqrt", since: 1, types: types::elementwise::unary,
+        constants: Elements(Elementwise::Function(f64::sqrt)), batch: Judged(batch::elementwise::unary),
+        gradient: Exact(gradient::pointwise::sqrt, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Squeeze", since: 1, types: types::reshape::squeeze,
+        constants: Evaluated(constants::movement::reshape), batch: Judged(batch::layout::reshape),
+        gradient: Exact(gradient::reshape::reshape, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Sub", since: 1, types: types::broadcast::same_type,
+        constants: Elements(Elementwise::SUB), batch: Judged(batch::elementwise::broadcast),
+        gradient: Exact(gradient::arithmetic::sub, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Sum", since: 1, types: types::broadcast::same_type,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::broadcast),
+        gradient: Exact(gradient::variadic::sum, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Swish", since: 24, types: types::elementwise::unary,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: Exact(gradient::softplus::swish, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Tan", since: 7, types: types::elementwise::unary,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: Exact(gradient::trigonometry::tan, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Tanh", since: 1, types: types::elementwise::unary,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: Exact(gradient::pointwise::tanh, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "ThresholdedRelu", since: 10, types: types::elementwise::unary,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: Subgradient(gradient::piecewise::thresholded_relu, "zero at alpha"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Tile", since: 6, types: types::move_axes::tile,
+        constants: Evaluated(constants::movement::tile), batch: Judged(batch::layout::repeat),
+        gradient: Exact(gradient::tile::tile, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "TopK", since: 1, types: types::select::top_k,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::axes::last_axis),
+        gradient: Subgradient(gradient::top_k::top_k, "the elements that the runtime chose at a tie"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Transpose", since: 1, types: types::move_axes::transpose,
+        constants: Evaluated(constants::movement::transpose), batch: Judged(batch::layout::transpose),
+        gradient: Exact(gradient::transpose::transpose, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Trilu", since: 14, types: types::elementwise::triangle,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::axes::triangle),
+        gradient: Exact(gradient::trilu::trilu, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Unsqueeze", since: 1, types: types::reshape::unsqueeze,
+        constants: Evaluated(constants::movement::reshape), batch: Judged(batch::layout::reshape),
+        gradient: Exact(gradient::reshape::reshape, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Where", since: 9, types: types::broadcast::where_,
+        constants: Evaluated(constants::movement::where_), batch: Judged(batch::elementwise::broadcast),
+        gradient: Selects(gradient::select::where_, ""),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "Xor", since: 7, types: types::broadcast::same_type,
+        constants: Elements(Elementwise::Logical(|a, b| a != b)), batch: Judged(batch::elementwise::broadcast),
+        gradient: NoGradient(BOOLEANS),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: own_operators::GELU, since: 1, types: types::broadcast::with_slope,
+        constants: NotEvaluated(DIFFERENTIATED), batch: NotJudged(DIFFERENTIATED),
+        gradient: NoGradient(DIFFERENTIATED),
+        saves: Nothing, random: Never, portable: KernelOnly,
+    },
+    Row {
+        name: own_operators::GELU_GRADIENT, since: 1, types: types::broadcast::like_the_first,
+        constants: NotEvaluated(DIFFERENTIATED), batch: NotJudged(DIFFERENTIATED),
+        gradient: NoGradient(DIFFERENTIATED),
+        saves: Nothing, random: Never, portable: Nodes(gradient::gelu::lower),
+    },
+    Row {
+        name: own_operators::LAYER_NORMALIZATION_GRADIENT, since: 1, types: types::broadcast::like_the_first,
+        constants: NotEvaluated(DIFFERENTIATED), batch: NotJudged(DIFFERENTIATED),
+        gradient: NoGradient(DIFFERENTIATED),
+        saves: Nothing, random: Never, portable: Nodes(gradient::layer_normalization::lower),
+    },
+    Row {
+        name: own_operators::MAX_POOL_GRADIENT, since: 1, types: types::elementwise::unary,
+        constants: NotEvaluated(DIFFERENTIATED), batch: NotJudged(DIFFERENTIATED),
+        gradient: NoGradient(DIFFERENTIATED),
+        saves: Nothing, random: Never, portable: Nodes(gradient::max_pool::lower),
+    },
+    Row {
+        name: own_operators::SOFTMAX, since: 1, types: types::elementwise::unary,
+        constants: NotEvaluated(DIFFERENTIATED), batch: NotJudged(DIFFERENTIATED),
+        gradient: NoGradient(DIFFERENTIATED),
+        saves: Nothing, random: Never, portable: KernelOnly,
+    },
+    Row {
+        name: own_operators::SOFTMAX_GRADIENT, since: 1, types: types::broadcast::like_the_first,
+        constants: NotEvaluated(DIFFERENTIATED), batch: NotJudged(DIFFERENTIATED),
+        gradient: NoGradient(DIFFERENTIATED),
+        saves: Nothing, random: Never, portable: Nodes(gradient::softmax::lower),
+    },
+    Row {
+        name: "com.microsoft::DequantizeLinear", since: 10, types: types::quantize::dequantize_linear,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: Exact(gradient::quantize::dequantize, "scale and zero point must not depend on the images"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
+        name: "com.microsoft::QuantizeLinear", since: 10, types: types::quantize::quantize_linear,
+        constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
+        gradient: StraightThrough(gradient::quantize::quantize, QUANTISATION),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+];
+
+/// The row of an operator.
+pub(crate) fn find(op_type: &str) -> Option<&'static Row> {
+    let place = ROWS.binary_search_by_key(&op_type, |row| row.name).ok()?;
+    Some(&ROWS[place])
+}
+
+/// All rows, in the order of their names.
+pub(crate) fn rows() -> impl Iterator<Item = &'static Row> {
+    ROWS.iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    #[test]
+    fn rows_are_sorted_and_unique() {
+        let wrong: Vec<&str> =
+            ROWS.windows(2).filter(|pair| pair[0].name >= pair[1].name).map(|pair| pair[1].name).collect();
+        assert!(wrong.is_empty(), "not behind the row before: {wrong:?}");
+    }
+
+    #[test]
+    fn every_column_that_is_not_filled_says_why() {
+        for row in ROWS {
+            let reasons = [
+                match row.constants {
+                    NotEvaluated(why) => why,
+                    _ => "evaluated",
+                },
+                match row.batch {
+                    NotJudged(why) => why,
+                    _ => "judged",
+                },
+                match row.gradient {
+                    NoGradient(why) | Subgradient(_, why) | StraightThrough(_, why) => why,
+                    _ => "has one",
+                },
+            ];
+            assert!(reasons.iter().all(|why| !why.is_empty()), "{}: {reasons:?}", row.name);
+            assert!((1..=24).contains(&row.since), "{}: since opset {}", row.name, row.since);
+        }
+    }
+
+    #[test]
+    fn what_has_only_a_kernel_is_ours_and_what_draws_is_not_evaluated() {
+        for row in ROWS {
+            let kernel_only = matches!(row.portable, KernelOnly);
+            assert!(!kernel_only || own_operators::is_ours(row.name), "{}", row.name);
+            let evaluated = !matches!(row.constants, NotEvaluated(_));
+            assert!(!(matches!(row.random, Always) && evaluated), "{} would be frozen", row.name);
+        }
+    }
+
+    /// Folders whose files decide nothing by an operator's name: what they need is a column of the table.
+    const NAMELESS: [&str; 6] =
+        ["autodiff/activity.rs", "autodiff/kernels.rs", "autodiff/sweep.rs", "evaluate", "scan", "shape"];
+
+    /// Files beside the table that may hold names, and what for.
+    const NAMED: [(&str, &str); 11] = [
+        ("autodiff", "emits nodes: heads, and the Identity that names an output"),
+        (
+            "classifier",
+            "emits nodes around the file's graph, and looks for the Softmax that makes probabilities",
+        ),
+        ("graph", "emits a Cast, and names our own operators"),
+        ("onnx", "reads and writes forms of nodes: If, Loop, Constant, domains"),
+        ("operators/gradient", "rules emit nodes, and look for the nodes around theirs"),
+        ("rebatch.rs", "rewrites Reshape"),
+        ("simplify", "matches and emits patterns"),
+        ("unroll", "unrolls If and Loop, and emits nodes"),
+        ("upgrade", "rewrites older forms"),
+        ("vit.rs", "emits a network"),
+        ("working_copy", "decomposes quantised operators"),
+    ];
+
+    /// The code of a file before its tests, without comments.
+    fn code(path: &Path) -> String {
+        let text = std::fs::read_to_string(path).unwrap();
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+    }
+
+    fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let path = entry.path();
+            let name = entry.file_name();
+            let is_test = ["tests", "tests.rs", "testing.rs"].iter().any(|test| name == *test);
+            if path.is_dir() && !is_test {
+                sources(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") && !is_test {
+                found.push(path);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_else_decides_by_the_name_of_an_operator() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut files = Vec::new();
+        sources(&root, &mut files);
+        let mut wrong = Vec::new();
+        for file in files {
+            let place = file.strip_prefix(&root).unwrap();
+            let may_name = NAMED.iter().any(|(folder, _)| place.starts_with(folder))
+                && !NAMELESS.iter().any(|folder| place.starts_with(folder));
+            if may_name || place == Path::new("operators/table.rs") {
+                continue;
+            }
+            let code = code(&file);
+            // An Identity gives a value another name wherever nodes are added, and decides nothing.
+            let rows = ROWS.iter().filter(|row| row.name != "Identity");
+            let named = rows.filter(|row| code.contains(&format!("\"{}\"", row.name)));
+            wrong.extend(named.map(|row| format!("{} names {}", place.display(), row.name)));
+        }
+        assert!(wrong.is_empty(), "add a column to the table instead: {wrong:#?}");
+    }
+}
