@@ -52,7 +52,7 @@ fn lower_once(graph: &mut Graph) -> Result<()> {
                 graph.push_node(Node { op_type, inputs: vec![Some(value)], attributes, ..node });
             }
             Portable::ExtraOutputs(function) if is_lowered(&node) => {
-                lower_extra_outputs(graph, node, function)?
+                lower_extra_outputs(graph, node, function)?;
             }
             _ => {
                 graph.push_node(node);

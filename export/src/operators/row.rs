@@ -73,7 +73,7 @@ pub(crate) enum Gradient {
     /// Zero in all inputs but this one, for which there is no rule.
     ZeroExcept(usize),
     /// None, and why.
-    NoGradient(&'static str),
+    Undifferentiated(&'static str),
 }
 
 impl Gradient {
@@ -84,7 +84,7 @@ impl Gradient {
             | Self::Selects(rule, _)
             | Self::Subgradient(rule, _)
             | Self::StraightThrough(rule, _) => Some(rule),
-            Self::Zero | Self::ZeroExcept(_) | Self::NoGradient(_) => None,
+            Self::Zero | Self::ZeroExcept(_) | Self::Undifferentiated(_) => None,
         }
     }
 
@@ -95,7 +95,7 @@ impl Gradient {
             Self::Subgradient(..) => Some(GradientKind::Subgradient),
             Self::StraightThrough(..) => Some(GradientKind::StraightThrough),
             Self::Zero | Self::ZeroExcept(_) => Some(GradientKind::Zero),
-            Self::NoGradient(_) => None,
+            Self::Undifferentiated(_) => None,
         }
     }
 
@@ -106,7 +106,7 @@ impl Gradient {
             | Self::Selects(_, limits)
             | Self::Subgradient(_, limits)
             | Self::StraightThrough(_, limits)
-            | Self::NoGradient(limits) => limits,
+            | Self::Undifferentiated(limits) => limits,
             Self::Zero | Self::ZeroExcept(_) => "",
         }
     }

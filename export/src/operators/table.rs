@@ -8,7 +8,9 @@ use std::cmp::Ordering;
 use super::constants::arithmetic::Elementwise;
 use super::row::Batch::{Judged, NotJudged, SizesOnly};
 use super::row::Constants::{Converted, Elements, Evaluated, NotEvaluated, Parts};
-use super::row::Gradient::{Exact, NoGradient, Selects, StraightThrough, Subgradient, Zero, ZeroExcept};
+use super::row::Gradient::{
+    Exact, Selects, StraightThrough, Subgradient, Undifferentiated, Zero, ZeroExcept,
+};
 use super::row::Portable::{ExtraOutputs, Itself, KernelOnly, Nodes};
 use super::row::Random::{Always, If, Never};
 use super::row::Row;
@@ -58,19 +60,19 @@ static ROWS: &[Row] = &[
     Row {
         name: "And", since: 7, types: types::broadcast::same_type,
         constants: Elements(Elementwise::Logical(|a, b| a && b)), batch: Judged(batch::elementwise::broadcast),
-        gradient: NoGradient(BOOLEANS),
+        gradient: Undifferentiated(BOOLEANS),
         saves: Nothing, random: Never, portable: Itself,
     },
     Row {
         name: "ArgMax", since: 1, types: types::reduce::arg,
         constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::axes::reduction),
-        gradient: NoGradient(INTEGERS),
+        gradient: Undifferentiated(INTEGERS),
         saves: Nothing, random: Never, portable: Itself,
     },
     Row {
         name: "ArgMin", since: 1, types: types::reduce::arg,
         constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::axes::reduction),
-        gradient: NoGradient(INTEGERS),
+        gradient: Undifferentiated(INTEGERS),
         saves: Nothing, random: Never, portable: Itself,
     },
     Row {
@@ -118,31 +120,31 @@ static ROWS: &[Row] = &[
     Row {
         name: "BitShift", since: 11, types: types::broadcast::same_type,
         constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::broadcast),
-        gradient: NoGradient(INTEGERS),
+        gradient: Undifferentiated(INTEGERS),
         saves: Nothing, random: Never, portable: Itself,
     },
     Row {
         name: "BitwiseAnd", since: 18, types: types::broadcast::same_type,
         constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::broadcast),
-        gradient: NoGradient(INTEGERS),
+        gradient: Undifferentiated(INTEGERS),
         saves: Nothing, random: Never, portable: Itself,
     },
     Row {
         name: "BitwiseNot", since: 18, types: types::elementwise::unary,
         constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
-        gradient: NoGradient(INTEGERS),
+        gradient: Undifferentiated(INTEGERS),
         saves: Nothing, random: Never, portable: Itself,
     },
     Row {
         name: "BitwiseOr", since: 18, types: types::broadcast::same_type,
         constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::broadcast),
-        gradient: NoGradient(INTEGERS),
+        gradient: Undifferentiated(INTEGERS),
         saves: Nothing, random: Never, portable: Itself,
     },
     Row {
         name: "BitwiseXor", since: 18, types: types::broadcast::same_type,
         constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::broadcast),
-        gradient: NoGradient(INTEGERS),
+        gradient: Undifferentiated(INTEGERS),
         saves: Nothing, random: Never, portable: Itself,
     },
     Row {
@@ -184,7 +186,7 @@ static ROWS: &[Row] = &[
     Row {
         name: "Constant", since: 1, types: types::constant::constant,
         constants: Evaluated(constants::create::constant), batch: NotJudged("has no inputs"),
-        gradient: NoGradient(NO_INPUTS),
+        gradient: Undifferentiated(NO_INPUTS),
         saves: Nothing, random: Never, portable: Itself,
     },
     Row {
@@ -268,7 +270,7 @@ static ROWS: &[Row] = &[
     Row {
         name: "Equal", since: 7, types: types::broadcast::comparison,
         constants: Elements(Elementwise::Equality), batch: Judged(batch::elementwise::broadcast),
-        gradient: NoGradient(BOOLEANS),
+        gradient: Undifferentiated(BOOLEANS),
         saves: Nothing, random: Never, portable: Itself,
     },
     Row {
@@ -352,13 +354,13 @@ static ROWS: &[Row] = &[
     Row {
         name: "Greater", since: 7, types: types::broadcast::comparison,
         constants: Elements(Elementwise::Relation(Ordering::is_gt)), batch: Judged(batch::elementwise::broadcast),
-        gradient: NoGradient(BOOLEANS),
+        gradient: Undifferentiated(BOOLEANS),
         saves: Nothing, random: Never, portable: Itself,
     },
     Row {
         name: "GreaterOrEqual", since: 12, types: types::broadcast::comparison,
         constants: Elements(Elementwise::Relation(Ordering::is_ge)), batch: Judged(batch::elementwise::broadcast),
-        gradient: NoGradient(BOOLEANS),
+        gradient: Undifferentiated(BOOLEANS),
         saves: Nothing, random: Never, portable: Itself,
     },
     Row {
@@ -400,13 +402,13 @@ static ROWS: &[Row] = &[
     Row {
         name: "IsInf", since: 10, types: types::elementwise::predicate,
         constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
-        gradient: NoGradient(BOOLEANS),
+        gradient: Undifferentiated(BOOLEANS),
         saves: Nothing, random: Never, portable: Itself,
     },
     Row {
         name: "IsNaN", since: 9, types: types::elementwise::predicate,
         constants: NotEvaluated(NO_SHAPES), batch: Judged(batch::elementwise::unary),
-        gradient: NoGradient(BOOLEANS),
+        gradient: Undifferentiated(BOOLEANS),
         saves: Nothing, random: Never, portable: Itself,
     },
     Row {
@@ -430,13 +432,13 @@ static ROWS: &[Row] = &[
     Row {
         name: "Less", since: 7, types: types::broadcast::comparison,
         constants: Elements(Elementwise::Relation(Ordering::is_lt)), batch: Judged(batch::elementwise::broadcast),
-        gradient: NoGradient(BOOLEANS),
+        gradient: Undifferentiated(BOOLEANS),
         saves: Nothing, random: Never, portable: Itself,
     },
     Row {
         name: "LessOrEqual", since: 12, types: types::broadcast::comparison,
         constants: Elements(Elementwise::Relation(Ordering::is_le)), batch: Judged(batch::elementwise::broadcast),
-        gradient: NoGradient(BOOLEANS),
+        gradient: Undifferentiated(BOOLEANS),
         saves: Nothing, random: Never, portable: Itself,
     },
     Row {
@@ -520,7 +522,7 @@ static ROWS: &[Row] = &[
     Row {
         name: "Multinomial", since: 7, types: types::random::multinomial,
         constants: NotEvaluated(RANDOM), batch: NotJudged("draws classes, which no classifier computes of images"),
-        gradient: NoGradient(INTEGERS),
+        gradient: Undifferentiated(INTEGERS),
         saves: Nothing, random: Always, portable: Itself,
     },
     Row {
@@ -532,13 +534,13 @@ static ROWS: &[Row] = &[
     Row {
         name: "NonZero", since: 9, types: types::select::non_zero,
         constants: Evaluated(constants::create::non_zero), batch: NotJudged("the number of results depends on the values"),
-        gradient: NoGradient(INTEGERS),
+        gradient: Undifferentiated(INTEGERS),
         saves: Nothing, random: Never, portable: Itself,
     },
     Row {
         name: "Not", since: 1, types: types::elementwise::unary,
         constants: Elements(Elementwise::Negation), batch: Judged(batch::elementwise::unary),
-        gradient: NoGradient(BOOLEANS),
+        gradient: Undifferentiated(BOOLEANS),
         saves: Nothing, random: Never, portable: Itself,
     },
     Row {
@@ -550,7 +552,7 @@ static ROWS: &[Row] = &[
     Row {
         name: "Or", since: 7, types: types::broadcast::same_type,
         constants: Elements(Elementwise::Logical(|a, b| a || b)), batch: Judged(batch::elementwise::broadcast),
-        gradient: NoGradient(BOOLEANS),
+        gradient: Undifferentiated(BOOLEANS),
         saves: Nothing, random: Never, portable: Itself,
     },
     Row {
@@ -586,7 +588,7 @@ static ROWS: &[Row] = &[
     Row {
         name: "RandomNormal", since: 1, types: types::random::of_shape,
         constants: NotEvaluated(RANDOM), batch: NotJudged("has no inputs"),
-        gradient: NoGradient(NO_INPUTS),
+        gradient: Undifferentiated(NO_INPUTS),
         saves: Nothing, random: Always, portable: Itself,
     },
     Row {
@@ -598,7 +600,7 @@ static ROWS: &[Row] = &[
     Row {
         name: "RandomUniform", since: 1, types: types::random::of_shape,
         constants: NotEvaluated(RANDOM), batch: NotJudged("has no inputs"),
-        gradient: NoGradient(NO_INPUTS),
+        gradient: Undifferentiated(NO_INPUTS),
         saves: Nothing, random: Always, portable: Itself,
     },
     Row {
@@ -724,7 +726,7 @@ static ROWS: &[Row] = &[
     Row {
         name: "Shape", since: 1, types: types::constant::shape,
         constants: Evaluated(constants::create::shape), batch: SizesOnly,
-        gradient: NoGradient(INTEGERS),
+        gradient: Undifferentiated(INTEGERS),
         saves: Nothing, random: Never, portable: Itself,
     },
     Row {
@@ -760,7 +762,7 @@ static ROWS: &[Row] = &[
     Row {
         name: "Size", since: 1, types: types::constant::size,
         constants: Evaluated(constants::create::size), batch: SizesOnly,
-        gradient: NoGradient(INTEGERS),
+        gradient: Undifferentiated(INTEGERS),
         saves: Nothing, random: Never, portable: Itself,
     },
     Row {
@@ -886,43 +888,43 @@ static ROWS: &[Row] = &[
     Row {
         name: "Xor", since: 7, types: types::broadcast::same_type,
         constants: Elements(Elementwise::Logical(|a, b| a != b)), batch: Judged(batch::elementwise::broadcast),
-        gradient: NoGradient(BOOLEANS),
+        gradient: Undifferentiated(BOOLEANS),
         saves: Nothing, random: Never, portable: Itself,
     },
     Row {
         name: own_operators::GELU, since: 1, types: types::broadcast::with_slope,
         constants: NotEvaluated(DIFFERENTIATED), batch: NotJudged(DIFFERENTIATED),
-        gradient: NoGradient(DIFFERENTIATED),
+        gradient: Undifferentiated(DIFFERENTIATED),
         saves: Nothing, random: Never, portable: KernelOnly,
     },
     Row {
         name: own_operators::GELU_GRADIENT, since: 1, types: types::broadcast::like_the_first,
         constants: NotEvaluated(DIFFERENTIATED), batch: NotJudged(DIFFERENTIATED),
-        gradient: NoGradient(DIFFERENTIATED),
+        gradient: Undifferentiated(DIFFERENTIATED),
         saves: Nothing, random: Never, portable: Nodes(gradient::gelu::lower),
     },
     Row {
         name: own_operators::LAYER_NORMALIZATION_GRADIENT, since: 1, types: types::broadcast::like_the_first,
         constants: NotEvaluated(DIFFERENTIATED), batch: NotJudged(DIFFERENTIATED),
-        gradient: NoGradient(DIFFERENTIATED),
+        gradient: Undifferentiated(DIFFERENTIATED),
         saves: Nothing, random: Never, portable: Nodes(gradient::layer_normalization::lower),
     },
     Row {
         name: own_operators::MAX_POOL_GRADIENT, since: 1, types: types::elementwise::unary,
         constants: NotEvaluated(DIFFERENTIATED), batch: NotJudged(DIFFERENTIATED),
-        gradient: NoGradient(DIFFERENTIATED),
+        gradient: Undifferentiated(DIFFERENTIATED),
         saves: Nothing, random: Never, portable: Nodes(gradient::max_pool::lower),
     },
     Row {
         name: own_operators::SOFTMAX, since: 1, types: types::elementwise::unary,
         constants: NotEvaluated(DIFFERENTIATED), batch: NotJudged(DIFFERENTIATED),
-        gradient: NoGradient(DIFFERENTIATED),
+        gradient: Undifferentiated(DIFFERENTIATED),
         saves: Nothing, random: Never, portable: KernelOnly,
     },
     Row {
         name: own_operators::SOFTMAX_GRADIENT, since: 1, types: types::broadcast::like_the_first,
         constants: NotEvaluated(DIFFERENTIATED), batch: NotJudged(DIFFERENTIATED),
-        gradient: NoGradient(DIFFERENTIATED),
+        gradient: Undifferentiated(DIFFERENTIATED),
         saves: Nothing, random: Never, portable: Nodes(gradient::softmax::lower),
     },
     Row {
@@ -976,7 +978,7 @@ mod tests {
                     _ => "judged",
                 },
                 match row.gradient {
-                    NoGradient(why) | Subgradient(_, why) | StraightThrough(_, why) => why,
+                    Undifferentiated(why) | Subgradient(_, why) | StraightThrough(_, why) => why,
                     _ => "has one",
                 },
             ];
