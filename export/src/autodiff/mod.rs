@@ -7,9 +7,9 @@
 //! In the order of the data:
 //! - `losses` appends a loss with its inputs, and says which cotangent the logits start with;
 //! - `activity` finds the values that carry gradient from the logits to the images, and explains a cut path;
-//! - `sweep` walks the nodes backwards and asks the rule of each operator (`rules`) for its contributions;
-//! - `ledger` keeps the contributions to each value and adds them up, or tiles them where they are slices;
-//! - `step` is what one rule sees; `broadcast`, `sums` and `weights` are what rules share.
+//! - `sweep` walks the nodes backwards and asks the rule of each operator ([`operators`](crate::operators)) for its contributions;
+//! - `operators::gradient::ledger` keeps the contributions to each value and adds them up, or tiles them where they are slices;
+//! - `operators::gradient::step` is what one rule sees.
 //!
 //! Words: the *cotangent* of a value `v` is `∂L/∂v`, of the same shape as `v`. Gradients of constants are never computed.
 

@@ -155,7 +155,7 @@ static ROWS: &[Row] = &[
     },
     Row {
         name: "CastLike", since: 15, types: types::elementwise::cast_like,
-        constants: Converted(constants::arithmetic::cast), batch: NotJudged("a second input that gives the type only is not told from one that gives values"),
+        constants: Converted(constants::arithmetic::cast), batch: NotJudged("a second input that gives the type only is not followed"),
         gradient: Exact(gradient::identity::identity, "from float to float; conversions to integers cut the path"),
         saves: Nothing, random: Never, portable: Itself,
     },
@@ -521,7 +521,7 @@ static ROWS: &[Row] = &[
     },
     Row {
         name: "Multinomial", since: 7, types: types::random::multinomial,
-        constants: NotEvaluated(RANDOM), batch: NotJudged("draws classes, which no classifier computes of images"),
+        constants: NotEvaluated(RANDOM), batch: NotJudged("draws classes from scores, which is not followed"),
         gradient: Undifferentiated(INTEGERS),
         saves: Nothing, random: Always, portable: Itself,
     },
@@ -545,7 +545,7 @@ static ROWS: &[Row] = &[
     },
     Row {
         name: "OneHot", since: 9, types: types::select::one_hot,
-        constants: NotEvaluated(NO_SHAPES), batch: NotJudged("its indices come from outside of classifiers"),
+        constants: NotEvaluated(NO_SHAPES), batch: NotJudged("the axis that it inserts is not followed"),
         gradient: ZeroExcept(2),
         saves: Nothing, random: Never, portable: Itself,
     },
