@@ -1,7 +1,7 @@
 //! Identity, Cast and CastLike: `y = x`.
 //!
 //! `dx = g`. A conversion that carries gradient goes from `float` to `float`: others are refused or cut the path, see
-//! [`crate::autodiff::activity`]. Operator pages: ONNX `Identity-16`, `Cast-13`, `CastLike-15`.
+//! `autodiff/activity.rs`. Operator pages: ONNX `Identity-16`, `Cast-13`, `CastLike-15`.
 
 use super::step::Step;
 use crate::error::Result;

@@ -3,7 +3,7 @@
 //! The cotangent of a window goes to the first element, in row-major order, that equals the maximum (as in PyTorch).
 //! Operator page: ONNX `MaxPool-12`.
 //!
-//! There is a kernel for it ([`crate::autodiff::kernels`]); this is how standard operators do it:
+//! There is a kernel for it (`autodiff/kernels.rs`); this is how standard operators do it:
 //!
 //! The elements of the windows at one kernel offset are a shifted part of one *phase* of the image, the elements `s·i + f`
 //! of an axis with stride `s`; SpaceToDepth separates the phases. For one offset after the other, what is left of the
