@@ -216,3 +216,13 @@ fn clipping_by_one_bound_or_both() {
     assert_eq!(evaluated("Clip", &[x.clone(), low.clone()], &[]), Some(floats(&[3], &[0.0, 0.5, 7.0])));
     assert_eq!(evaluated("Clip", &[x, low, high], &[]), Some(floats(&[3], &[0.0, 0.5, 3.0])));
 }
+
+/// They took only the first two into account.
+#[test]
+fn extrema_of_three_are_left_to_the_run_time() {
+    for op_type in ["Max", "Min"] {
+        let inputs = [ints(&[2]), ints(&[2]), ints(&[if op_type == "Max" { 3 } else { 1 }])];
+        assert_eq!(evaluated(op_type, &inputs, &[]), None, "{op_type}");
+        assert_eq!(evaluated(op_type, &inputs[..2], &[]), Some(ints(&[2])), "{op_type}");
+    }
+}

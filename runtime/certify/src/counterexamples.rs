@@ -269,7 +269,7 @@ mod tests {
         let bytes = written(&FOUND);
         let other = ImageShape { channels: 3, ..IMAGE };
         let error = CounterexampleSet::from_npz(&bytes, other).unwrap_err().to_string();
-        assert!(error.contains("shape [2, 1, 1, 2], the model takes [2, 3, 1, 2]"), "{error}");
+        assert!(error.contains("shape [2, 1, 1, 2], but the model expects [2, 3, 1, 2]"), "{error}");
         assert!(CounterexampleSet::from_npz(&bytes[..40], IMAGE).is_err());
         let mut archive = NpzWriter::new(Cursor::new(Vec::new()));
         archive.add_array("images", &Array4::<f32>::zeros((2, 1, 1, 2))).unwrap();

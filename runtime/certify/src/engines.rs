@@ -49,7 +49,7 @@ fn other(deciding: &Engine, options: &EngineOptions) -> Result<Engine> {
     match deciding.kind() {
         EngineKind::OnnxRuntime => Ok(Engine::rten()),
         EngineKind::Rten => Engine::load(options.library.as_deref()).map_err(|error| {
-            let message = format!("there is no other engine than rten: {error}");
+            let message = format!("no engine other than rten is available: {error}");
             Error::new(ErrorKind::Internal, message).about(OptionName::CrossChecking)
         }),
     }

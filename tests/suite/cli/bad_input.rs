@@ -20,7 +20,7 @@ fn usage_errors_are_2() {
         (&["--attacks", "standrad"], "did you mean \"standard\"?"),
         (&["--attacks", "standard,pgd"], "standard is a preset"),
         (&["--attacks", "square", "--steps", "3"], "--steps has no effect on square"),
-        (&["--queries", "3"], "--queries has no effect on apgd-ce: it is for square"),
+        (&["--queries", "3"], "--queries has no effect on apgd-ce: it applies to square"),
         (&["--steps", "0"], "steps is 0"),
         (&["--full"], "--full has no effect"),
         (&["--curve", "--min-attacked-accuracy", "0.5"], "add --full"),
@@ -78,7 +78,7 @@ fn models_that_are_not_classifiers_are_3() {
         ("absent", |path| fs::remove_file(path).unwrap(), "model.onnx"),
         ("not [N, K]", models::with_one_number_an_image, "[N, K]"),
         ("NaN weight", models::with_nan, "scaled/constant"),
-        ("infinite logits", models::with_infinite_logits, "not finite for every one of the 24 images"),
+        ("infinite logits", models::with_infinite_logits, "non-finite logits for all 24 images"),
         ("one class", models::with_one_class, "1 class"),
         ("random", models::with_noise, "use --attacks rand"),
     ];
@@ -104,7 +104,7 @@ fn images_that_do_not_fit_are_4() {
         ("absent", None, "nothing.npz"),
         ("label 99", Some((IMAGE, 99, 0.5)), "label 99"),
         ("too large", Some((ImageShape { height: 25, ..IMAGE }, 0, 0.5)), "3 × 25 × 24"),
-        ("grey", Some((ImageShape { channels: 1, ..IMAGE }, 0, 0.5)), "the model takes 3 × "),
+        ("grey", Some((ImageShape { channels: 1, ..IMAGE }, 0, 0.5)), "the model expects 3 × "),
         ("levels", Some((IMAGE, 0, 128.0)), "128"),
         ("NaN", Some((IMAGE, 0, f32::NAN)), "NaN"),
     ];

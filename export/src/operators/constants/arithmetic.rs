@@ -50,6 +50,10 @@ impl Elementwise {
 
     /// The elements of the output, of these dimensions.
     pub(crate) fn evaluate(self, view: &NodeView, dims: &[usize]) -> Option<Content> {
+        // Max and Min of three or more are left to the run time: nothing that exporters write needs them.
+        if view.has(2) {
+            return None;
+        }
         let (first, second) = (view.content(0)?, view.content(1));
         match (&*first, second.as_deref()) {
             (Content::Int(left), Some(Content::Int(right))) => self.of_integers(left, right, dims),

@@ -138,7 +138,7 @@ mod tests {
                 "--steps has no effect on square, noise",
             ),
             (|s| (s.attacks, s.restarts) = (list(&["fgsm"]), Some(1)), "--restarts"),
-            (|s| (s.attacks, s.targets) = (list(&["fab"]), Some(1)), "it is for apgd-t, fab-t"),
+            (|s| (s.attacks, s.targets) = (list(&["fab"]), Some(1)), "it applies to apgd-t, fab-t"),
             (|s| (s.attacks, s.eot) = (list(&["fab"]), Some(1)), "apgd-ce, apgd-dlr, apgd-t, pgd"),
             (|s| s.samples = Some(1), "--samples"),
             (|s| s.step_size = Some(1.0), "--step-size"),

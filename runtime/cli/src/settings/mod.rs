@@ -26,9 +26,8 @@ pub(crate) use file::of_run;
 #[derive(Debug, Default, Clone, PartialEq, Args, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Settings {
-    /// Images and labels: cifar10:FOLDER, cifar100:FOLDER, mnist:FOLDER (IDX files), folder:FOLDER (PNG or JPEG by class), npz:FILE,
-    /// tiny-imagenet:FOLDER, imagenet:FOLDER, webdataset:TARS
-    #[arg(long, value_name = "SOURCE", help_heading = "Data")]
+    /// Images and labels, for example cifar10:FOLDER or npz:FILE (--help lists the datasets)
+    #[arg(long, value_name = "SCHEME:PATH", help_heading = "Data", long_help = data_help())]
     pub(crate) data: Option<String>,
     /// Split of the data set [default: test]
     #[arg(long, help_heading = "Data", hide_default_value = true)]
@@ -199,6 +198,11 @@ pub(crate) enum EngineName {
 pub(crate) enum PrecisionName {
     Float32,
     Mixed,
+}
+
+/// The datasets, from the one table that `mimir-data` has of them.
+fn data_help() -> String {
+    format!("Images and labels:\n{}", mimir_data::DataSource::help())
 }
 
 impl Settings {
