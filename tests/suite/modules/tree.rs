@@ -37,7 +37,7 @@ impl Tree {
     /// Reads `lib.rs` and every file that its `mod` lines lead to, tests apart.
     pub(super) fn read(folder: &Path) -> Self {
         let mut tree = Self { folder: folder.to_owned(), files: Vec::new(), modules: Vec::new() };
-        tree.add_file(None, folder.join("lib.rs"), folder.to_owned());
+        tree.add_file(None, folder.join("lib.rs"), folder);
         tree
     }
 
@@ -59,12 +59,12 @@ impl Tree {
         self.modules[0].children.contains_key(first).then(|| first.to_owned())
     }
 
-    fn add_file(&mut self, parent: Option<usize>, path: PathBuf, folder: PathBuf) -> usize {
+    fn add_file(&mut self, parent: Option<usize>, path: PathBuf, folder: &Path) -> usize {
         let text =
             std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let parsed = syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         self.files.push(path);
-        self.add_module(parent, self.files.len() - 1, parsed.items, &folder)
+        self.add_module(parent, self.files.len() - 1, parsed.items, folder)
     }
 
     fn add_module(&mut self, parent: Option<usize>, file: usize, items: Vec<Item>, folder: &Path) -> usize {
@@ -80,7 +80,7 @@ impl Tree {
             let below = folder.join(&name);
             let child = match module.content {
                 Some((_, items)) => self.add_module(Some(id), file, items, &below),
-                None => self.add_file(Some(id), file_of(folder, &name), below),
+                None => self.add_file(Some(id), file_of(folder, &name), &below),
             };
             self.modules[id].children.insert(name, child);
         }
