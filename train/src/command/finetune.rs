@@ -69,7 +69,11 @@ fn load_initial_weights(task: &Finetuning, config: &FinetuneConfig, runs: &Path,
         (InitialWeights::File, Some(path)) => {
             stage::require_file(with_seed(path, seed), "give finetune.weights a file that exists")?
         }
-        _ => stage::require_file(
+        (InitialWeights::File, None) => {
+            // The configuration was checked when it was read.
+            return Err(ConfigError::missing("finetune.weights", "by initial_weights = \"file\"").into());
+        }
+        (InitialWeights::Pretrained, _) => stage::require_file(
             stage::stage_folder(runs, "pretrain").join("last.safetensors"),
             "run `mimir-train pretrain` with this configuration and seed first, or give --initial-weights scratch",
         )?,

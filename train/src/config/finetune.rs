@@ -190,7 +190,9 @@ impl FinetuneConfig {
             (InitialWeights::Pretrained | InitialWeights::Scratch, Some(_)) => {
                 Err(ConfigError::no_effect("finetune.weights", "without initial_weights = \"file\""))
             }
-            _ => Ok(()),
+            (InitialWeights::File, Some(_)) | (InitialWeights::Pretrained | InitialWeights::Scratch, None) => {
+                Ok(())
+            }
         }
     }
 

@@ -140,13 +140,11 @@ impl Architecture {
         }
         check_heads(heads, width)?;
         check_positions(width)?;
-        if self.family == Family::VitConvStem && patch_size != 16 {
-            return Err(ArchitectureError::Stem { patch_size });
+        match self.family {
+            Family::VitConvStem if patch_size != 16 => Err(ArchitectureError::Stem { patch_size }),
+            Family::Convit if depth < 3 => Err(ArchitectureError::TooShallow { depth }),
+            Family::Vit | Family::VitConvStem | Family::Convit | Family::Cait => Ok(()),
         }
-        if self.family == Family::Convit && depth < 3 {
-            return Err(ArchitectureError::TooShallow { depth });
-        }
-        Ok(())
     }
 
     /// Layer of the parameter of that name, for layer-wise learning-rate decay: 0 for patches, positions and class

@@ -6,7 +6,7 @@ pub enum SkipReason {
     /// The estimator is not defined on so few rows.
     #[error("{found} samples in the batch, the estimator needs {wanted}")]
     TooFewSamples {
-        /// CentredRows of the batch.
+        /// Rows of the batch.
         found: i64,
         /// Fewest rows.
         wanted: i64,

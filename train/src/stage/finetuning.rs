@@ -137,7 +137,10 @@ impl Task for Finetuning {
                 let clean = self.model.logits(&images, drop_path.as_ref());
                 (cross_entropy(&clean, &targets) + kl_divergence(&clean, &logits) * beta).mean(Kind::Float)
             }
-            _ => cross_entropy(&logits, &targets).mean(Kind::Float),
+            FinetuneAttack::None {}
+            | FinetuneAttack::Fgsm { .. }
+            | FinetuneAttack::Pgd { .. }
+            | FinetuneAttack::Apgd { .. } => cross_entropy(&logits, &targets).mean(Kind::Float),
         };
         Ok(MicroBatchLoss { total, penalty: None })
     }
