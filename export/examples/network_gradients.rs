@@ -5,13 +5,13 @@
 //! cargo run --release -p mimir-export --example network_gradients -- /tmp/networks [NETWORK …]
 //! ```
 //!
-//! For each export: read the file, make the gradient graph of the cross-entropy, run the images through ONNX Runtime, and
-//! compare logits and each image's gradient with the reference. Both forms of the graph have to pass: with our kernels, as
-//! attacks run it (the table shows this form), and with standard operators. A cell is the relative error in the 2-norm at the
-//! median image; the last columns are of the worst export. Smooth networks must be near to float64
+//! For each export: read the file, make the gradient graph of the cross-entropy, run the images through ONNX Runtime,
+//! and compare logits and each image's gradient with the reference. Both forms of the graph have to pass: with our
+//! kernels, as attacks run it (the table shows this form), and with standard operators. A cell is the relative error in
+//! the 2-norm at the median image; the last columns are of the worst export. Smooth networks must be near to float64
 //! ([`MAX_DISTANCE`], [`MIN_COSINE`]). Rounding can flip the sign of a Relu's input or the winner of a MaxPool, so that
-//! non-smooth networks differ from float64 by far more than rounding, in PyTorch as well as here. For these, our gradient must
-//! not be the worse one of the two on more images than chance explains ([`MAX_WORSE`]).
+//! non-smooth networks differ from float64 by far more than rounding, in PyTorch as well as here. For these, our
+//! gradient must not be the worse one of the two on more images than chance explains ([`MAX_WORSE`]).
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -28,8 +28,8 @@ use ndarray_npy::{NpzReader, ReadableElement};
 /// Largest relative error in the 2-norm of a smooth network at the median image: rounding.
 const MAX_DISTANCE: f64 = 1e-5;
 
-/// Most images of [`IMAGES`] on which our gradient may be the one further from float64, or with more wrong signs. A fair coin
-/// exceeds it in one of 500 trials.
+/// Most images of [`IMAGES`] on which our gradient may be the one further from float64, or with more wrong signs. A
+/// fair coin exceeds it in one of 500 trials.
 const MAX_WORSE: usize = 13;
 
 /// Images of a reference.

@@ -1,4 +1,5 @@
-//! Writes a ViT-T for CIFAR-10 with random weights: 12 blocks, width 192, 3 heads, patches of 4, 5.4 million parameters.
+//! Writes a ViT-T for CIFAR-10 with random weights: 12 blocks, width 192, 3 heads, patches of 4, 5.4 million
+//! parameters.
 //!
 //! ```text
 //! cargo run --release -p mimir-export --example vit_tiny -- OUT.onnx [SEED]

@@ -29,32 +29,33 @@
 //!
 //! # Concepts
 //!
-//! - A **model file** ([`onnx`]) may come from anyone and is not trusted. Sizes are checked before memory is allocated, and
-//!   what is not supported is an [`Error`] that names the node or tensor and says what to do.
+//! - A **model file** ([`onnx`]) may come from anyone and is not trusted. Sizes are checked before memory is allocated,
+//!   and what is not supported is an [`Error`] that names the node or tensor and says what to do.
 //! - A **graph** ([`graph`]) has values, nodes and constants. Every value has a type, which shape inference ([`shape`])
 //!   determines: dimensions are integers or multiples of the batch size `N`.
-//! - The **original graph** is the model as the file computes it: same opset, operators and precision, behind a prefix that
-//!   normalises the pixels. It alone decides whether an image is broken.
-//! - The **forward graph** is a copy for searches: upgraded to one opset ([`upgrade`]), in float32, control flow unrolled,
-//!   simplified ([`simplify`]). Its logits equal the original's up to rounding.
-//! - A **gradient graph** ([`autodiff`]) is the forward graph, a loss for each image, and the derivative of that loss with
-//!   respect to the pixels. With a free cotangent as loss it computes any vector-Jacobian product.
-//! - The **scan** reports what the operators reveal without running the model: cut gradients, straight-through gradients,
-//!   random operators, and operators through which the images of a batch influence each other.
+//! - The **original graph** is the model as the file computes it: same opset, operators and precision, behind a prefix
+//!   that normalises the pixels. It alone decides whether an image is broken.
+//! - The **forward graph** is a copy for searches: upgraded to one opset ([`upgrade`]), in float32, control flow
+//!   unrolled, simplified ([`simplify`]). Its logits equal the original's up to rounding.
+//! - A **gradient graph** ([`autodiff`]) is the forward graph, a loss for each image, and the derivative of that loss
+//!   with respect to the pixels. With a free cotangent as loss it computes any vector-Jacobian product.
+//! - The **scan** reports what the operators reveal without running the model: cut gradients, straight-through
+//!   gradients, random operators, and operators through which the images of a batch influence each other.
 //!
 //! # Design
 //!
-//! [`ImageClassifier`] is the entry point; it returns the graphs above. Each operator has one gradient rule. Each rewrite
-//! has one file, and a test that compares results before and after in an engine. Gradients are checked against PyTorch,
-//! TensorFlow and scikit-learn in float64, and with the node tests of the onnx package (`docs/networks.md`,
-//! `docs/node-tests.md`). `docs/autodiff.md` describes the rewrites and what they gain, `docs/onnx-files.md` the accepted
-//! files, `docs/operators.md` the operators.
+//! [`ImageClassifier`] is the entry point; it returns the graphs above. Each operator has one gradient rule. Each
+//! rewrite has one file, and a test that compares results before and after in an engine. Gradients are checked against
+//! PyTorch, TensorFlow and scikit-learn in float64, and with the node tests of the onnx package (`docs/networks.md`,
+//! `docs/node-tests.md`). `docs/autodiff.md` describes the rewrites and what they gain, `docs/onnx-files.md` the
+//! accepted files, `docs/operators.md` the operators.
 //!
 //! # Limits
 //!
-//! - One input (images, or one row of features each) and one output (scores of at least two classes). Only the batch may be dynamic.
-//! - The opsets of [`onnx::OPSETS`]. `If` and `Loop` only with constant condition and trip count; no `Scan`, sequences or
-//!   custom operators.
+//! - One input (images, or one row of features each) and one output (scores of at least two classes). Only the batch
+//!   may be dynamic.
+//! - The opsets of [`onnx::OPSETS`]. `If` and `Loop` only with constant condition and trip count; no `Scan`, sequences
+//!   or custom operators.
 //! - An operator without a gradient rule between images and logits is an error, never a zero gradient.
 //! - Gradients of quantised models are straight-through estimates, and those of stochastic models belong to one draw.
 #![forbid(unsafe_code)]

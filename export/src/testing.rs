@@ -6,8 +6,8 @@ use crate::graph::{Attribute, Attributes, Dim, Graph, Node, Shape, TensorType, V
 use crate::onnx::{Limits, read_model_bytes, write_model};
 use crate::tensor::{DataType, Tensor};
 
-/// `f32[N, 3]` for an input of that type, `=[1, 2]` or `=3` for an `int64` constant, `#[2, 3]` for a `float` constant of
-/// that shape, `#0.5` for a `float` scalar; empty for an input left out.
+/// `f32[N, 3]` for an input of that type, `=[1, 2]` or `=3` for an `int64` constant, `#[2, 3]` for a `float` constant
+/// of that shape, `#0.5` for a `float` scalar; empty for an input left out.
 pub(crate) fn add(graph: &mut Graph, text: &str) -> Option<ValueId> {
     if let Some(constant) = text.strip_prefix('=') {
         let values = numbers(constant);

@@ -1,6 +1,7 @@
 //! The losses that gradient graphs are made for, one row each: what its graph takes, and how many classes it compares.
 //!
-//! Attacks maximise a loss. Symbols: `z` the logits, `[K]`; `y` the label; `t` the target; `z_(r)` the r-th largest logit.
+//! Attacks maximise a loss. Symbols: `z` the logits, `[K]`; `y` the label; `t` the target; `z_(r)` the r-th largest
+//! logit.
 //!
 //! | loss | formula | inputs beside `images` | classes | source |
 //! | --- | --- | --- | --- | --- |
@@ -9,11 +10,11 @@
 //! | `TargetedDlr` | `(z_t − z_y) / (z_(1) − ½(z_(3) + z_(4)) + 1e-12)` | `labels`, `targets` | 4 | Croce and Hein 2020, equation 7 |
 //! | `Margin` | `z_t − z_y` | `cotangent` | 2 | Carlini and Wagner 2017 |
 //!
-//! A graph has the inputs that its row lists, in that order, after `images`, and whoever runs it feeds exactly those. With
-//! `labels` or `targets` it computes the loss; with `cotangent` it is told the derivative of the loss by the logits, which
-//! must then not depend on them, and whoever runs it computes the loss. The names are those of
-//! [`tensor_names`](crate::tensor_names). Labels and targets must lie in `[0, K)`, which the caller checks: the graph counts
-//! `-K..0` from the last class, as OneHot does, and takes any other number for "no class".
+//! A graph has the inputs that its row lists, in that order, after `images`, and whoever runs it feeds exactly those.
+//! With `labels` or `targets` it computes the loss; with `cotangent` it is told the derivative of the loss by the
+//! logits, which must then not depend on them, and whoever runs it computes the loss. The names are those of
+//! [`tensor_names`](crate::tensor_names). Labels and targets must lie in `[0, K)`, which the caller checks: the graph
+//! counts `-K..0` from the last class, as OneHot does, and takes any other number for "no class".
 //!
 //! `docs/adding-a-loss.md` has the steps to a new one.
 
@@ -77,10 +78,11 @@ losses! {
     CrossEntropy: takes [Labels], compares 2 classes;
     /// Difference of logits ratio `(max_{j≠y} z_j − z_y) / (z_(1) − z_(3) + 1e-12)` (Croce and Hein 2020).
     Dlr: takes [Labels], compares 3 classes;
-    /// Difference of logits ratio towards a target, `(z_t − z_y) / (z_(1) − ½(z_(3) + z_(4)) + 1e-12)` (Croce and Hein 2020).
+    /// Difference of logits ratio towards a target, `(z_t − z_y) / (z_(1) − ½(z_(3) + z_(4)) + 1e-12)` (Croce and Hein
+    /// 2020).
     TargetedDlr: takes [Labels, Targets], compares 4 classes;
-    /// Difference of the logits of target and label, `z_t − z_y`. Its graph serves any other loss whose derivative by the
-    /// logits is known beforehand.
+    /// Difference of the logits of target and label, `z_t − z_y`. Its graph serves any other loss whose derivative by
+    /// the logits is known beforehand.
     Margin: takes [Cotangent], compares 2 classes;
 }
 

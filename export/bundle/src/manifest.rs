@@ -52,8 +52,8 @@ pub enum BatchMode {
     Dynamic,
     /// The file takes one image; we changed that one dimension and checked that the logits stay the same.
     Rebatched,
-    /// Evaluated one image at a time: the file takes one image and cannot be changed, or the images of a batch influence
-    /// each other.
+    /// Evaluated one image at a time: the file takes one image and cannot be changed, or the images of a batch
+    /// influence each other.
     One,
 }
 

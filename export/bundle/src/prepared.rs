@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-/// The place that a prepared graph names for its weights. There is no such file: whoever runs the graph hands them over.
+/// The place that a prepared graph names for its weights. There is no such file: whoever runs the graph hands them
+/// over.
 pub const WEIGHTS_LOCATION: &str = "mimir-weights";
 
 /// An ONNX graph and its weights.

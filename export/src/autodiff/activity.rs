@@ -82,11 +82,19 @@ fn is_cut(node: &Node, carrying: &HashSet<ValueId>) -> bool {
         Some(Gradient::ZeroExcept(index)) => {
             node.optional_input(index).is_none_or(|values| !carrying.contains(&values))
         }
-        _ => false,
+        Some(
+            Gradient::Exact(..)
+            | Gradient::Selects(..)
+            | Gradient::Subgradient(..)
+            | Gradient::StraightThrough(..)
+            | Gradient::Undifferentiated(_),
+        )
+        | None => false,
     }
 }
 
-/// Whether integers stand for numbers: the first output of a quantisation, whose rule passes gradients straight through.
+/// Whether integers stand for numbers: the first output of a quantisation, whose rule passes gradients straight
+/// through.
 fn stands_for_numbers(node: &Node, output: ValueId) -> bool {
     passes_straight_through(&node.op_type) && node.optional_output(0) == Some(output)
 }

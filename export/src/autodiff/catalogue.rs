@@ -44,12 +44,15 @@ fn in_table() -> impl Iterator<Item = Operator> {
         limits: row.gradient.limits(),
         constants: match row.constants {
             Constants::NotEvaluated(why) => why,
-            _ => "evaluated",
+            Constants::Evaluated(_)
+            | Constants::Converted(_)
+            | Constants::Parts(_)
+            | Constants::Elements(_) => "evaluated",
         },
         batch: match row.batch {
-            Batch::Judged(_) => "followed",
+            Batch::Followed(_) => "followed",
             Batch::SizesOnly => "reads sizes only",
-            Batch::NotJudged(why) => why,
+            Batch::NotFollowed(why) => why,
         },
     })
 }

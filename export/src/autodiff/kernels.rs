@@ -1,7 +1,9 @@
-//! Gradients that an engine may have a kernel for ([`mimir_bundle::kernels`]), and the standard operators they stand for.
+//! Gradients that an engine may have a kernel for ([`mimir_bundle::kernels`]), and the standard operators they stand
+//! for.
 //!
 //! The rules emit the operators of our own; [`lower`] writes them out for every other engine. Statistics that a
-//! LayerNormalization hands out are written out too, and SpaceToDepth, which the gradient of MaxPool takes: rten has neither.
+//! LayerNormalization hands out are written out too, and SpaceToDepth, which the gradient of MaxPool takes: rten has
+//! neither.
 
 use crate::error::Result;
 use crate::graph::{Attributes, Builder, Graph, Node, ValueId};
@@ -54,7 +56,7 @@ fn lower_once(graph: &mut Graph) -> Result<()> {
             Portable::ExtraOutputs(function) if is_lowered(&node) => {
                 lower_extra_outputs(graph, node, function)?;
             }
-            _ => {
+            Portable::ExtraOutputs(_) | Portable::Itself | Portable::KernelOnly => {
                 graph.push_node(node);
             }
         }

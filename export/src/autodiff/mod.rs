@@ -7,11 +7,14 @@
 //! In the order of the data:
 //! - `losses` appends a loss with its inputs, and says which cotangent the logits start with;
 //! - `activity` finds the values that carry gradient from the logits to the images, and explains a cut path;
-//! - `sweep` walks the nodes backwards and asks the rule of each operator ([`operators`](crate::operators)) for its contributions;
-//! - `operators::gradient::ledger` keeps the contributions to each value and adds them up, or tiles them where they are slices;
+//! - `sweep` walks the nodes backwards and asks the rule of each operator ([`operators`](crate::operators)) for its
+//!   contributions;
+//! - `operators::gradient::ledger` keeps the contributions to each value and adds them up, or tiles them where they are
+//!   slices;
 //! - `operators::gradient::step` is what one rule sees.
 //!
-//! Words: the *cotangent* of a value `v` is `∂L/∂v`, of the same shape as `v`. Gradients of constants are never computed.
+//! Words: the *cotangent* of a value `v` is `∂L/∂v`, of the same shape as `v`. Gradients of constants are never
+//! computed.
 
 mod activity;
 mod catalogue;
@@ -38,8 +41,8 @@ const LOWEST_OPSET: u32 = 18;
 /// The gradient graph of a classifier.
 ///
 /// `forward` is in topological order, typed by [`crate::shape`], at opset 18 or newer, and has one input (the images,
-/// `[N, …]`) and one output (the logits, `[N, K]`). The result has the input `images` and those that [`Loss`] lists, and
-/// the outputs `logits`, `loss` where the graph computes it, and `images_gradient`; `N` stays dynamic where it is.
+/// `[N, …]`) and one output (the logits, `[N, K]`). The result has the input `images` and those that [`Loss`] lists,
+/// and the outputs `logits`, `loss` where the graph computes it, and `images_gradient`; `N` stays dynamic where it is.
 /// `kernels` says whether operators of our own may be in it.
 ///
 /// # Errors
@@ -68,9 +71,9 @@ pub fn differentiate(forward: &Graph, loss: Loss, kernels: Kernels) -> Result<Gr
 /// The graph of products of vectors with the Jacobian matrices of any function, not only of classifiers.
 ///
 /// `forward` is in topological order, typed by [`crate::shape`], at opset 18 or newer, with any number of inputs and
-/// outputs of any fixed or batched shapes. `wanted` are some of its inputs, of type `float`. The result has the inputs of
-/// `forward`, and for each `float` output `y` an input `cotangent_y` of its shape; its outputs are `gradient_x` for each
-/// wanted input `x`, in their order: `Σ_y (∂y/∂x)ᵀ · cotangent_y`, of the shape of `x`.
+/// outputs of any fixed or batched shapes. `wanted` are some of its inputs, of type `float`. The result has the inputs
+/// of `forward`, and for each `float` output `y` an input `cotangent_y` of its shape; its outputs are `gradient_x` for
+/// each wanted input `x`, in their order: `Σ_y (∂y/∂x)ᵀ · cotangent_y`, of the shape of `x`.
 ///
 /// # Errors
 /// - [`ErrorKind::Unsupported`] when an operator between a wanted input and the outputs has no rule, naming node and

@@ -72,7 +72,7 @@ fn walk(
     builder.set_prefix("gradient");
     let mut cotangents = Vec::with_capacity(inputs.len());
     for input in inputs {
-        cotangents.push(ledger.settle(&mut builder, *input)?.ok_or_else(|| nothing_sent(&builder, *input))?);
+        cotangents.push(ledger.sum(&mut builder, *input)?.ok_or_else(|| nothing_sent(&builder, *input))?);
     }
     Ok(cotangents)
 }
@@ -125,7 +125,7 @@ fn apply(
     let mut cotangents = Vec::with_capacity(node.outputs.len());
     for output in &node.outputs {
         cotangents.push(match output {
-            Some(id) if active.contains(id) => ledger.settle(builder, *id)?,
+            Some(id) if active.contains(id) => ledger.sum(builder, *id)?,
             _ => None,
         });
     }

@@ -1,21 +1,19 @@
 //! Logarithms of probabilities, computed from the logits if the operators of the file allow it.
 //!
-//! If `p` was rounded to 0 or 1, `log p` has no useful gradient. The logarithm is therefore moved through the operators that
-//! computed `p`: `log softmax`, `log σ(s) = −softplus(−s)`, `log eˣ = x`, and `log (p / Σp) = log p − log Σ exp log p`. It
-//! also moves through operators that only select or concatenate elements. For all others it is `log max(p, smallest)`.
+//! If `p` was rounded to 0 or 1, `log p` has no useful gradient. The logarithm is therefore moved through the operators
+//! that computed `p`: `log softmax`, `log σ(s) = −softplus(−s)`, `log eˣ = x`, and
+//! `log (p / Σp) = log p − log Σ exp log p`. It also moves through operators that only select or concatenate elements.
+//! For all others it is `log max(p, smallest)`.
 
 use std::collections::HashMap;
 
+use super::REARRANGING;
 use crate::error::Result;
 use crate::graph::{Attribute, Attributes, Builder, Graph, Node, NodeId, ValueId};
 use crate::tensor::Tensor;
 
 /// The smallest probability whose logarithm is taken: the smallest normal number.
 const SMALLEST_PROBABILITY: f32 = f32::MIN_POSITIVE;
-
-/// Operators that only rearrange or select elements of their first input.
-const REARRANGING: [&str; 8] =
-    ["Flatten", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"];
 
 /// Most operators that the logarithm is moved through.
 const MAX_DEPTH: usize = 32;

@@ -1,11 +1,11 @@
 //! From a model file to the graphs that a runtime evaluates: the main path of this crate.
 //!
-//! [`ImageClassifier::new`] determines the input and output of the file, makes a batch that is fixed at one dynamic, and
-//! prepends normalisation and layout, so that the input of every graph is pixels in `[0, 1]` as `[N, C, H, W]`.
+//! [`ImageClassifier::new`] determines the input and output of the file, makes a batch that is fixed at one dynamic,
+//! and prepends normalisation and layout, so that the input of every graph is pixels in `[0, 1]` as `[N, C, H, W]`.
 //! [`ImageClassifier::original_onnx`] is that graph in the file's own opset, operators and precision.
 //! [`ImageClassifier::forward_onnx`] is a copy in one opset and float32, simplified, and
-//! [`ImageClassifier::gradient_onnx`] differentiates it. [`ImageClassifier::scan`] reports what the operators say about the
-//! reliability of the gradients.
+//! [`ImageClassifier::gradient_onnx`] differentiates it. [`ImageClassifier::scan`] reports what the operators say about
+//! the reliability of the gradients.
 
 pub(crate) mod gradient;
 mod input;
@@ -30,6 +30,11 @@ use crate::working_copy::WorkingCopy;
 use input::ImageInput;
 pub use input_spec::InputSpec;
 use prepared::Prepared;
+
+/// Operators that only rearrange or select elements of their first input. No column of the table: only labels and
+/// probabilities are followed through them.
+const REARRANGING: [&str; 8] =
+    ["Flatten", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"];
 
 /// The file's own graph with its batch fixed at one and without labels, for an engine that can infer its shapes.
 ///
@@ -160,8 +165,8 @@ impl ImageClassifier {
     }
 
     /// The fastest form of the model: `images` to `logits`, upgraded to one opset and simplified, so that it differs
-    /// from [`original_onnx`](Self::original_onnx) in the last bits. Where the model returns probabilities, its `logits`
-    /// are their logarithms.
+    /// from [`original_onnx`](Self::original_onnx) in the last bits. Where the model returns probabilities, its
+    /// `logits` are their logarithms.
     ///
     /// # Errors
     /// As [`ImageClassifier::new`], [`simplify`] and [`write_model`].
@@ -173,7 +178,8 @@ impl ImageClassifier {
     /// [`forward_onnx`](Self::forward_onnx), up to rounding.
     ///
     /// # Errors
-    /// As [`ImageClassifier::new`], [`simplify`] and [`differentiate`](crate::autodiff::differentiate): above all an operator without a gradient rule.
+    /// As [`ImageClassifier::new`], [`simplify`] and [`differentiate`](crate::autodiff::differentiate): above all an
+    /// operator without a gradient rule.
     pub fn gradient_onnx(&self, loss: Loss) -> Result<Vec<u8>> {
         write_model(&self.gradient(loss, Kernels::Standard)?)
     }
@@ -186,8 +192,8 @@ impl ImageClassifier {
         write_prepared(&self.original, shared)
     }
 
-    /// [`forward_onnx`](Self::forward_onnx) with its weights beside it, shared with other graphs of the model, and with the
-    /// operators that the engine has kernels for.
+    /// [`forward_onnx`](Self::forward_onnx) with its weights beside it, shared with other graphs of the model, and with
+    /// the operators that the engine has kernels for.
     ///
     /// # Errors
     /// As [`forward_onnx`](Self::forward_onnx).
@@ -199,8 +205,8 @@ impl ImageClassifier {
         write_prepared(&graph, shared)
     }
 
-    /// [`gradient_onnx`](Self::gradient_onnx) with its weights beside it, shared with other graphs of the model, and with
-    /// the operators that the engine has kernels for.
+    /// [`gradient_onnx`](Self::gradient_onnx) with its weights beside it, shared with other graphs of the model, and
+    /// with the operators that the engine has kernels for.
     ///
     /// # Errors
     /// As [`gradient_onnx`](Self::gradient_onnx).

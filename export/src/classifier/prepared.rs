@@ -50,8 +50,8 @@ impl Prepared {
         }
     }
 
-    /// Prepares a file with a dynamic batch. If the images of a batch influence each other, it is evaluated one image at a
-    /// time: a verdict must not depend on the other images of the batch.
+    /// Prepares a file with a dynamic batch. If the images of a batch influence each other, it is evaluated one image
+    /// at a time: a verdict must not depend on the other images of the batch.
     fn dynamic(own: Graph, one: Graph) -> Result<Self> {
         match Self::analyse(own, Dim::N, BatchMode::Dynamic) {
             Ok(prepared) if !prepared.scan.mixes_images.is_empty() => {

@@ -1,13 +1,15 @@
 //! Selects the output with the scores of the classes, if the file also returns labels, as scikit-learn's do.
 //!
-//! The class with the largest score must be the label that the file returns. If the scores of a converter contradict the
-//! label, their columns are swapped, or the file is not_a_classifier.
+//! The class with the largest score must be the label that the file returns. If the scores of a converter contradict
+//! the label, their columns are swapped, or the file is not_a_classifier.
 
 use std::collections::HashMap;
 
+use super::REARRANGING;
 use super::input::not_a_classifier;
 use crate::error::{Error, Result};
 use crate::graph::{Attribute, Attributes, Graph, Node, NodeId, ValueId};
+use crate::operators::has_integer_results;
 use crate::tensor::{DataType, Tensor};
 
 const LINEAR: &str = "ai.onnx.ml::LinearClassifier";
@@ -16,35 +18,8 @@ const SVM: &str = "ai.onnx.ml::SVMClassifier";
 /// Operators whose first output is a label, and the second one scores.
 const CLASSIFIERS: [&str; 2] = [LINEAR, SVM];
 
-/// Operators whose output is integers or Booleans.
-const INTEGER_OUTPUT: [&str; 13] = [
-    "And",
-    "ArgMax",
-    "ArgMin",
-    "Equal",
-    "Greater",
-    "GreaterOrEqual",
-    "Less",
-    "LessOrEqual",
-    "NonZero",
-    "Not",
-    "Or",
-    "Shape",
-    "Size",
-];
-
-/// Operators that only rearrange or select elements of their first input.
-const REARRANGING: [&str; 9] = [
-    "Flatten",
-    "Gather",
-    "Identity",
-    "Reshape",
-    "Slice",
-    "Squeeze",
-    "Transpose",
-    "Unsqueeze",
-    "ai.onnx.ml::ArrayFeatureExtractor",
-];
+/// Selects columns. It is no member of [`REARRANGING`], as a typed graph has it no more.
+const EXTRACTOR: &str = "ai.onnx.ml::ArrayFeatureExtractor";
 
 /// The graph of a file without its labels, and with scores whose largest one is that of the label.
 ///
@@ -93,7 +68,7 @@ fn is_integer(graph: &Graph, producers: &HashMap<ValueId, NodeId>, mut value: Va
             return to.is_some_and(|dtype| !dtype.is_float());
         }
         let is_first = node.optional_output(0) == Some(value);
-        if INTEGER_OUTPUT.contains(&op_type)
+        if has_integer_results(op_type)
             || CLASSIFIERS.contains(&op_type) && is_first
             || op_type == "TopK" && !is_first
         {
@@ -103,7 +78,7 @@ fn is_integer(graph: &Graph, producers: &HashMap<ValueId, NodeId>, mut value: Va
             return ["values_floats", "default_float"].iter().all(|name| node.attributes.get(name).is_none());
         }
         match node.optional_input(0) {
-            Some(input) if REARRANGING.contains(&op_type) => value = input,
+            Some(input) if REARRANGING.contains(&op_type) || op_type == EXTRACTOR => value = input,
             _ => return false,
         }
     }
@@ -117,7 +92,7 @@ fn both_columns(graph: &Graph, producers: &HashMap<ValueId, NodeId>, scores: Val
         let index = graph.constant(node.optional_input(1)?)?.to_i64()?;
         let source = node.optional_input(0)?;
         let classifier = graph.node(*producers.get(&source)?);
-        let is_second = node.op_type == "ai.onnx.ml::ArrayFeatureExtractor"
+        let is_second = node.op_type == EXTRACTOR
             && index == [1]
             && classifier.op_type == LINEAR
             && classifier.optional_output(1) == Some(source)

@@ -339,6 +339,22 @@ fn integer_pixels_and_integer_scores_are_unsupported() {
 }
 
 #[test]
+fn a_second_output_of_integers_or_booleans_is_dropped() {
+    let mut is_nan = graph(20, "f32[N,3,4,2]", head);
+    let scores = is_nan.outputs()[0];
+    let second = push(&mut is_nan, "IsNaN", &[scores], "");
+    is_nan.add_output(second);
+    let mut bits = graph(20, "f32[N,3,4,2]", head);
+    let scores = bits.outputs()[0];
+    let class = push(&mut bits, "ArgMax", &[scores], "axis=1");
+    let second = push(&mut bits, "BitwiseAnd", &[class, class], "");
+    bits.add_output(second);
+    for graph in [is_nan, bits] {
+        assert_eq!(classifier(graph, &InputSpec::default()).unwrap().manifest().classes, 5);
+    }
+}
+
+#[test]
 fn normalisations_that_do_not_fit_are_refused() {
     let cases: [(&[f32], &[f32], &str); 4] = [
         (&[0.5, 0.5], &[1.0], "--mean has 2 values, but the images have 3 channels"),

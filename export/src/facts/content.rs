@@ -17,7 +17,7 @@ pub(crate) enum Content {
 
 impl Content {
     /// The elements of a constant; `None` for types that nothing is computed in.
-    pub(crate) fn of(tensor: &Tensor) -> Option<Self> {
+    pub(crate) fn from_tensor(tensor: &Tensor) -> Option<Self> {
         let (dims, bytes) = (tensor.dims().to_vec(), tensor.data());
         match tensor.dtype() {
             DataType::Int64 => Array::new(dims, words(bytes, |word| Symbol::Int(i64::from_le_bytes(word)))),
@@ -115,7 +115,7 @@ mod tests {
         for tensor in
             [Tensor::from_i64(&[2, 1], &[-1, 7]), Tensor::from_f32(&[3], &[0.1, -2.0, f32::INFINITY])]
         {
-            let content = Content::of(&tensor).unwrap();
+            let content = Content::from_tensor(&tensor).unwrap();
             assert_eq!(content.to_tensor(tensor.dtype()), Some(tensor));
         }
     }

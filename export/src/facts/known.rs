@@ -44,7 +44,7 @@ impl Known {
             Some(content) => Some(Cow::Borrowed(content)),
             None => {
                 let tensor = graph.constant(id).filter(|tensor| tensor.elements() <= self.largest)?;
-                Content::of(tensor).map(Cow::Owned)
+                Content::from_tensor(tensor).map(Cow::Owned)
             }
         }
     }

@@ -20,8 +20,8 @@ pub struct Builder<'g> {
 impl<'g> Builder<'g> {
     /// A builder whose names start with `prefix`.
     ///
-    /// It is handed the inference that it calls: the gradient rules are written with builders, and inference stands above
-    /// the table that names those rules. Everything above inference calls [`Builder::new`].
+    /// It is handed the inference that it calls: the gradient rules are written with builders, and inference stands
+    /// above the table that names those rules. Everything above inference calls [`Builder::new`].
     pub(crate) fn with_inference(graph: &'g mut Graph, prefix: impl Into<String>, infer: Infer) -> Self {
         Self { graph, prefix: prefix.into(), infer }
     }

@@ -1,6 +1,6 @@
 //! Dimensions that are integers or multiples of the batch size.
 //!
-//! In practice only the batch is dynamic in a classifier (`onnx-autodiff.md` 3.4), so two cases are enough:
+//! In practice only the batch is dynamic in a classifier, so two cases are enough:
 //! `3` and `k·N`. Anything else stays unknown and is an error that names the tensor.
 
 use std::fmt;

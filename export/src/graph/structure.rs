@@ -130,8 +130,8 @@ pub struct Attributes(pub BTreeMap<String, Attribute>);
 /// A graph inside a node. It is closed: every value that it uses from the enclosing graph is an input of it.
 ///
 /// ONNX lets a body name any value of the enclosing graphs. Here such values are *captures*: the last inputs of the
-/// node, and in the same order the last inputs of each of its bodies. A pass that renames, sorts or removes values of the
-/// outer graph therefore need not look into bodies. The writer turns captures into names again.
+/// node, and in the same order the last inputs of each of its bodies. A pass that renames, sorts or removes values of
+/// the outer graph therefore need not look into bodies. The writer turns captures into names again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Subgraph {
     /// The body.

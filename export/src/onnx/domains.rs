@@ -1,8 +1,8 @@
 //! Operators of other domains that are accepted: in `com.microsoft` those that ONNX Runtime's quantiser writes, in
 //! `ai.onnx.ml` those that have a gradient or compute a label.
 //!
-//! `com.microsoft` is a large attack surface of ONNX Runtime (its products with packed weights have had out-of-bounds reads).
-//! The list is therefore short, and our own shape inference checks each operator on it before it runs.
+//! `com.microsoft` is a large attack surface of ONNX Runtime (its products with packed weights have had out-of-bounds
+//! reads). The list is therefore short, and our own shape inference checks each operator on it before it runs.
 
 use std::collections::BTreeSet;
 
@@ -14,8 +14,8 @@ pub(super) const MICROSOFT: &str = "com.microsoft";
 /// Name of the domain of the operators that scikit-learn's models are made of.
 pub(super) const AI_ONNX_ML: &str = "ai.onnx.ml";
 
-/// The operators that `upgrade/ai_onnx_ml` decomposes, and those that only follow the scores, in alphabetical order. Those
-/// that we write again have the same form in every version of the domain.
+/// The operators that `upgrade/ai_onnx_ml` decomposes, and those that only follow the scores, in alphabetical order.
+/// Those that we write again have the same form in every version of the domain.
 const AI_ONNX_ML_OPERATORS: [&str; 10] = [
     "ArrayFeatureExtractor",
     "Binarizer",
@@ -29,7 +29,8 @@ const AI_ONNX_ML_OPERATORS: [&str; 10] = [
     "ZipMap",
 ];
 
-/// The operators that `onnxruntime.quantization` 1.32 writes (its `registry.py` and `quant_utils.py`), in alphabetical order.
+/// The operators that `onnxruntime.quantization` 1.32 writes (its `registry.py` and `quant_utils.py`), in alphabetical
+/// order.
 const MICROSOFT_OPERATORS: [&str; 12] = [
     "DequantizeLinear",
     "QGemm",

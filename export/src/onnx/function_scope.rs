@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 /// Bytes that a name or attribute costs besides its own.
 const OVERHEAD: usize = 64;
 
-/// A limit on the names and copies that inlining makes. All of them count, because any number of nodes of a function can use
-/// one long name or attribute of a call.
+/// A limit on the names and copies that inlining makes. All of them count, because any number of nodes of a function
+/// can use one long name or attribute of a call.
 #[derive(Debug)]
 pub(super) struct InliningBudget {
     names: Names,

@@ -1,7 +1,7 @@
 //! Inlines model-local functions.
 //!
-//! Eighteen functions that each call the previous one twice turn a file of one kilobyte into 262,144 nodes. Every step is
-//! therefore limited by a budget: nodes and calls, and the text that is copied for them ([`InliningBudget`]).
+//! Eighteen functions that each call the previous one twice turn a file of one kilobyte into 262,144 nodes. Every step
+//! is therefore limited by a budget: nodes and calls, and the text that is copied for them ([`InliningBudget`]).
 
 use std::collections::HashMap;
 

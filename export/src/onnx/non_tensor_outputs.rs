@@ -1,8 +1,8 @@
 //! Drops outputs that are not tensors of numbers: maps of labels to scores, and labels that are strings.
 //!
-//! scikit-learn's converter ends a classifier with a ZipMap, which makes a map `{label: score}` of each row, next to the output
-//! of the labels. The scores are the input of the ZipMap. Strings and sequences are not supported, but a model that also
-//! returns scores does not need them.
+//! scikit-learn's converter ends a classifier with a ZipMap, which makes a map `{label: score}` of each row, next to
+//! the output of the labels. The scores are the input of the ZipMap. Strings and sequences are not supported, but a
+//! model that also returns scores does not need them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,8 +12,8 @@ use super::proto::{GraphProto, NodeProto, TensorProto, ValueInfoProto};
 /// Number of the element type `STRING`.
 const STRING: i32 = 8;
 
-/// Replaces maps by their scores and drops outputs of strings or other types, if at least one output is left; then removes
-/// the nodes and initialisers that only those needed. A file without such outputs is not changed.
+/// Replaces maps by their scores and drops outputs of strings or other types, if at least one output is left; then
+/// removes the nodes and initialisers that only those needed. A file without such outputs is not changed.
 pub(super) fn drop_non_tensor_outputs(proto: &mut GraphProto, nodes: &mut Vec<NodeProto>) {
     let before = names(&proto.output);
     let unmapped: Vec<ValueInfoProto> = proto

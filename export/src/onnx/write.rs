@@ -31,8 +31,8 @@ pub fn write_model(graph: &Graph) -> Result<Vec<u8>> {
     encode(graph, graph_proto(graph))
 }
 
-/// The same graph with its large weights outside the file. Weights are not copied; those that `shared` already holds are
-/// shared with it.
+/// The same graph with its large weights outside the file. Weights are not copied; those that `shared` already holds
+/// are shared with it.
 ///
 /// # Errors
 /// As [`write_model`].
@@ -129,8 +129,8 @@ impl Writer<'_> {
         }
     }
 
-    /// Results of nodes whose types we know. ONNX Runtime keeps its own layout of images only between nodes that it knows
-    /// to have one batch, and its inference gives each Reshape and Expand another.
+    /// Results of nodes whose types we know. ONNX Runtime keeps its own layout of images only between nodes that it
+    /// knows to have one batch, and its inference gives each Reshape and Expand another.
     fn inner_values(&self) -> impl Iterator<Item = ValueId> {
         let graph = self.graph;
         let typed = |id: &ValueId| graph.value(*id).tensor_type.is_some() && !graph.outputs().contains(id);

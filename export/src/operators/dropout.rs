@@ -1,4 +1,4 @@
-//! What a Dropout says of itself.
+//! Whether a Dropout is active, and its ratio.
 
 use crate::graph::{Graph, Node};
 

@@ -1,8 +1,8 @@
 //! What is known of each operator: [`table`] has one row for each, and a test holds that nothing else decides by name.
 //!
 //! The columns in the order of the data: [`types`] of outputs, [`constants`] that are known before the graph runs, what
-//! happens to the [`batch`], and the [`gradient`]. Each folder holds the functions of one column, a file a family; [`row`]
-//! says what a column may state. The recipe for a new row is `docs/adding-an-operator.md`.
+//! happens to the [`batch`], and the [`gradient`]. Each folder holds the functions of one column, a file a family;
+//! [`row`] says what a column may state. The recipe for a new row is `docs/adding-an-operator.md`.
 
 pub(crate) mod batch;
 pub(crate) mod constants;
@@ -28,6 +28,11 @@ pub(crate) fn is_random(graph: &Graph, node: &Node) -> bool {
 /// Whether a node depends on the shapes of its inputs only, not on pixels.
 pub(crate) fn reads_sizes_only(node: &Node) -> bool {
     table::find(&node.op_type).is_some_and(|row| matches!(row.batch, Batch::SizesOnly))
+}
+
+/// Whether the results of an operator are Boolean or integers, whatever its inputs are.
+pub(crate) fn has_integer_results(op_type: &str) -> bool {
+    matches!(gradient_of(op_type), Some(Gradient::Undifferentiated(table::BOOLEANS | table::INTEGERS)))
 }
 
 /// Whether the rule of an operator is a stand-in for a derivative that is zero almost everywhere.

@@ -1,6 +1,6 @@
 //! The columns of the table of operators.
 
-use super::batch::effect::Judge;
+use super::batch::effect::BatchRule;
 use super::constants::arithmetic::Elementwise;
 use super::gradient::kind::{GradientKind, Rule};
 use crate::error::Result;
@@ -50,11 +50,11 @@ pub(crate) enum Constants {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Batch {
     /// As the function says.
-    Judged(Judge),
+    Followed(BatchRule),
     /// Nothing: the operator depends on the shape of its input only, not on pixels.
     SizesOnly,
     /// Not known, and why.
-    NotJudged(&'static str),
+    NotFollowed(&'static str),
 }
 
 /// The gradient. The texts say what is refused, or what is chosen at a kink, in `docs/operators.md`.
@@ -112,7 +112,7 @@ impl Gradient {
     }
 }
 
-/// What a node hands out for the gradient only: a rule sees its node as it is.
+/// Extra outputs of a node that only its gradient rule needs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Saves {
     /// Nothing.
@@ -121,8 +121,8 @@ pub(crate) enum Saves {
     Outputs(fn(&mut Graph, NodeId)),
 }
 
-/// Randomness. Nothing may compute a random operator ahead of the run, or take two of them for the same value: the noise
-/// would be frozen, and an attack would see a model that nobody deploys.
+/// Randomness. Nothing may compute a random operator ahead of the run, or take two of them for the same value: the
+/// noise would be frozen, and an attack would see a model that nobody deploys.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Random {
     /// The same inputs give the same outputs.

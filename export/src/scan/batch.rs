@@ -1,9 +1,10 @@
 //! Whether the images of a batch stay independent of each other.
 //!
-//! A dataflow analysis follows each value that depends on pixels, with the batch axis in it. An axis of size `k·N` holds
-//! `outer · N · inner` elements in row-major order: `[N·heads, T, d]` has `inner = heads`, and with a Transpose before the
-//! Reshape it has `outer = heads`. Operators that work along other axes keep images independent; one that reduces,
-//! normalises or multiplies along the batch mixes them. For operators that the table does not know the result is unknown.
+//! A dataflow analysis follows each value that depends on pixels, with the batch axis in it. An axis of size `k·N`
+//! holds `outer · N · inner` elements in row-major order: `[N·heads, T, d]` has `inner = heads`, and with a Transpose
+//! before the Reshape it has `outer = heads`. Operators that work along other axes keep images independent; one that
+//! reduces, normalises or multiplies along the batch mixes them. For operators that the table does not know the result
+//! is unknown.
 
 use std::collections::{HashMap, HashSet};
 
@@ -75,7 +76,7 @@ fn effect(node: &BatchView<'_>) -> Option<Effect> {
         }
     }
     match table::find(&node.view.node.op_type)?.batch {
-        Batch::Judged(judge) => judge(node),
-        Batch::SizesOnly | Batch::NotJudged(_) => None,
+        Batch::Followed(rule) => rule(node),
+        Batch::SizesOnly | Batch::NotFollowed(_) => None,
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A zero gradient looks like robustness. The scan therefore names every operator on the path from the images to the
 //! output whose gradient is zero or a straight-through estimate, every operator that draws random numbers, and every
-//! operator through which the images of a batch influence each other, so that a verdict would depend on the other images.
+//! operator through which the images of a batch influence each other, so that a verdict would depend on the other
+//! images.
 
 mod batch;
 mod gradient;
@@ -41,8 +42,8 @@ fn scanned_nodes<'n>(nodes: impl Iterator<Item = &'n Node>) -> Vec<ScannedNode> 
 
 /// As [`batch::trace`], but if that finds mixing, the graph is traced again after its indices are folded.
 ///
-/// PyTorch writes some views as a Gather from all pixels of a batch. Only the simplifier can see that each image reads its own
-/// pixels.
+/// PyTorch writes some views as a Gather from all pixels of a batch. Only the simplifier can see that each image reads
+/// its own pixels.
 pub(crate) fn batch(graph: &Graph) -> Result<BatchAnalysis> {
     let found = batch::trace(graph)?;
     if found.mixing.is_empty() {

@@ -30,8 +30,8 @@ impl Affine {
     }
 }
 
-/// Rewrites `Transpose → BatchNormalization → Transpose`, where the Transposes only move the channels from the last axis to
-/// axis 1 and back, as `Mul → Add` on the last axis.
+/// Rewrites `Transpose → BatchNormalization → Transpose`, where the Transposes only move the channels from the last
+/// axis to axis 1 and back, as `Mul → Add` on the last axis.
 pub(super) fn normalise_channels_last(graph: &mut Graph) {
     let (uses, producers) = (use_counts(graph), graph.producers());
     for index in 0..graph.nodes().len() {

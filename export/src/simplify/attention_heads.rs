@@ -1,16 +1,16 @@
 //! Multi-head attention with the head axis first: `[H, N, T, d]` in place of `[N, H, T, d]`.
 //!
-//! Axes: `N` images, `T` tokens, `D` width of a token, `H` heads, `d` width of a head. Exporters project the tokens by one
-//! matrix, `[N, T, D] → [N, T, H·d]`, and then move the head axis with a Transpose of each of query, key and value, which
-//! copies only `d` contiguous numbers at a time. A batched product with one matrix a head,
+//! Axes: `N` images, `T` tokens, `D` width of a token, `H` heads, `d` width of a head. Exporters project the tokens by
+//! one matrix, `[N, T, D] → [N, T, H·d]`, and then move the head axis with a Transpose of each of query, key and value,
+//! which copies only `d` contiguous numbers at a time. A batched product with one matrix a head,
 //! `[N·T, D] · [H, D, d] → [H, N·T, d]`, writes the heads first without a Transpose. All projections of the same tokens
 //! are stacked into one product.
 //!
 //! The scale of the scores is folded into the weights of the query. Two of the three biases need no node before the
 //! Softmax. A bias of the keys adds the same number to all scores of a query, and Softmax does not change under such a
-//! shift. A bias of the values is added after the attention, because the probabilities of a query sum to one. Measured on
-//! one block of 48 channels and three heads (ONNX Runtime 1.32, one thread, batch 32): 2.7 µs an image instead of 3.1 on
-//! five tokens, 34 instead of 39 on 65.
+//! shift. A bias of the values is added after the attention, because the probabilities of a query sum to one. Measured
+//! on one block of 48 channels and three heads (ONNX Runtime 1.32, one thread, batch 32): 2.7 µs an image instead of
+//! 3.1 on five tokens, 34 instead of 39 on 65.
 
 use std::collections::HashMap;
 
@@ -252,7 +252,8 @@ fn rewritten(graph: &mut Graph, attention: &Attention) -> Result<ValueId> {
     builder.op("Add", &[context, bias])
 }
 
-/// Adds the bias to all tokens of an image at once: ONNX Runtime starts one loop for each repetition of a broadcast bias.
+/// Adds the bias to all tokens of an image at once: ONNX Runtime starts one loop for each repetition of a broadcast
+/// bias.
 fn add_bias(builder: &mut Builder<'_>, x: ValueId, projection: &Projection, batch: Dim) -> Result<ValueId> {
     if projection.bias.iter().all(|bias| *bias == 0.0) {
         return Ok(x);
@@ -319,8 +320,8 @@ fn stacked(builder: &mut Builder<'_>, members: &[&Projection]) -> Result<Vec<Val
 
 /// `[H, N, d]`, if there is one token an image.
 ///
-/// A batch of one image then has a single row. For a single row ONNX Runtime uses another algorithm for a batched product,
-/// with another rounding, but not for a product with one matrix. Results must not depend on the batch size.
+/// A batch of one image then has a single row. For a single row ONNX Runtime uses another algorithm for a batched
+/// product, with another rounding, but not for a product with one matrix. Results must not depend on the batch size.
 fn single_token_projection(
     builder: &mut Builder<'_>,
     rows: ValueId,

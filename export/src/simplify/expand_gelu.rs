@@ -1,8 +1,9 @@
 //! Expands Gelu into primitive operators before differentiation, so that value and derivative share the error function.
 //!
-//! With `u = x/√2` and `e = 1 + erf u`: `x·Φ(x) = u·e/√2`, and the derivative by `u` is `e + u·exp(−u²)·2/√π` up to the same
-//! factor. Both factors `1/√2` are folded into the weights of the neighbouring layers (`fold_affine`). The hidden layer is
-//! passed over three times forward and six times backward instead of once and ten times, with one error function less.
+//! With `u = x/√2` and `e = 1 + erf u`: `x·Φ(x) = u·e/√2`, and the derivative by `u` is `e + u·exp(−u²)·2/√π` up to the
+//! same factor. Both factors `1/√2` are folded into the weights of the neighbouring layers (`fold_affine`). The hidden
+//! layer is passed over three times forward and six times backward instead of once and ten times, with one error
+//! function less.
 
 use super::fold_affine;
 use super::fuse::is_exact_gelu;

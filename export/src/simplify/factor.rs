@@ -1,7 +1,7 @@
 //! Factors out the common factors of a sum of two products: `g·a + g·u·b = g·(a + u·b)`.
 //!
-//! Reverse mode passes the cotangent of a product to both factors, so that the gradient of `x·f(x)` (Gelu, SiLU, Mish) is
-//! such a sum. Each common factor saves one pass over the tensor.
+//! Reverse mode passes the cotangent of a product to both factors, so that the gradient of `x·f(x)` (Gelu, SiLU, Mish)
+//! is such a sum. Each common factor saves one pass over the tensor.
 
 use std::collections::HashMap;
 

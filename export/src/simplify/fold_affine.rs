@@ -13,7 +13,8 @@ use super::use_counts::use_counts;
 use crate::graph::{Attributes, Graph, Node, NodeId, ValueId};
 use crate::tensor::Tensor;
 
-/// Nothing is folded for more channels or flat pixels than this: a file can state any number, and each costs two floats.
+/// Nothing is folded for more channels or flat pixels than this: a file can state any number, and each costs two
+/// floats.
 const MAX_CHANNELS: usize = 1 << 20;
 
 /// Folds the affine map before a Conv or Gemm into its weights.
@@ -121,7 +122,8 @@ pub(super) fn flatten_before(graph: &mut Graph) {
     graph.set_nodes(nodes);
 }
 
-/// `Reshape → Mul → Add`, with one scale and shift a pixel, in place of a Reshape of `x·scale + shift` to `[N, pixels]`.
+/// `Reshape → Mul → Add`, with one scale and shift a pixel, in place of a Reshape of `x·scale + shift` to
+/// `[N, pixels]`.
 fn flattened(graph: &mut Graph, producers: &HashMap<ValueId, NodeId>, node: &Node) -> Option<Vec<Node>> {
     let image = node.optional_input(0).filter(|_| matches!(&*node.op_type, "Reshape" | "Flatten"))?;
     let output = node.optional_output(0)?;

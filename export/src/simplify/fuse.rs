@@ -1,8 +1,8 @@
 //! Replaces standard operators of the forward pass by our own, for engines that have our kernels.
 //!
-//! Our Gelu also adds the bias of the layer before it and outputs its derivative. The gradient is then one product, and the
-//! error function and the exponential are computed only once, together. Our Softmax flushes denormals to zero, so that the
-//! matrix products that read it do not slow down.
+//! Our Gelu also adds the bias of the layer before it and outputs its derivative. The gradient is then one product, and
+//! the error function and the exponential are computed only once, together. Our Softmax flushes denormals to zero, so
+//! that the matrix products that read it do not slow down.
 
 use super::use_counts::use_counts;
 use crate::graph::own_operators::{GELU, GELU_GRADIENT, SOFTMAX};

@@ -19,7 +19,8 @@ enum Kind {
 }
 
 impl Layer {
-    /// The node as a layer; `None` if it is another operator, its weights or bias are computed, or it transposes its input.
+    /// The node as a layer; `None` if it is another operator, its weights or bias are computed, or it transposes its
+    /// input.
     pub(super) fn from_node(graph: &Graph, node: &Node) -> Option<Self> {
         let kind = match node.op_type.as_str() {
             "Conv" => Kind::Conv {

@@ -1,8 +1,8 @@
 //! Folds scale, shift and centring of a LayerNormalization into the weights of the MatMuls that read it.
 //!
-//! With `x̂ = (x − mean x)/√(var x + ε)`: `(x̂·γ + β)·W = x̂·(diag(γ)·W) + β·W`. And because the elements of `x̂` sum to
-//! zero, `x̂·W = x̂·(C·W)` for the centring matrix `C = I − 11ᵀ/D`. The node then computes `x̂` alone. In the backward
-//! pass `h = g·(C·W)ᵀ` has mean zero, which saves two passes over the activations, besides the two for `γ`
+//! With `x̂ = (x − mean x)/√(var x + ε)`: `(x̂·γ + β)·W = x̂·(diag(γ)·W) + β·W`. And because the elements of `x̂` sum
+//! to zero, `x̂·W = x̂·(C·W)` for the centring matrix `C = I − 11ᵀ/D`. The node then computes `x̂` alone. In the
+//! backward pass `h = g·(C·W)ᵀ` has mean zero, which saves two passes over the activations, besides the two for `γ`
 //! (`operators/gradient/layer_normalization.rs`).
 
 use std::collections::HashMap;

@@ -22,8 +22,8 @@ pub(super) fn merge(graph: &mut Graph) {
     }
 }
 
-/// Transposes to channels-last before the pixels are flattened: `Transpose [N, C, h, w] → [N, h, w, C]` and a Reshape in
-/// place of `Reshape [N, C, h, w] → [N, C, h·w]` and a Transpose to `[N, h·w, C]`.
+/// Transposes to channels-last before the pixels are flattened: `Transpose [N, C, h, w] → [N, h, w, C]` and a Reshape
+/// in place of `Reshape [N, C, h, w] → [N, C, h·w]` and a Transpose to `[N, h·w, C]`.
 ///
 /// ONNX Runtime's Conv reorders its result from the blocked layout anyway, and can write this order.
 pub(super) fn transpose_before_flatten(graph: &mut Graph) {
@@ -40,8 +40,8 @@ pub(super) fn transpose_before_flatten(graph: &mut Graph) {
     }
 }
 
-/// Rewrites `Reshape → Transpose → Reshape` as one Transpose, if the first merges the leading axes, the second swaps the
-/// last two, and the third splits the leading axes again.
+/// Rewrites `Reshape → Transpose → Reshape` as one Transpose, if the first merges the leading axes, the second swaps
+/// the last two, and the third splits the leading axes again.
 pub(super) fn stacked_transposes(graph: &mut Graph) {
     let (producers, uses) = (graph.producers(), use_counts(graph));
     for index in 0..graph.nodes().len() {

@@ -5,13 +5,14 @@
 //! results of the graph for every batch size; those of layers change the last bits.
 //!
 //! The passes, in the order in which they run:
-//! - shapes: constant folding (`fold`), `redundant_expand`, `noop`, `strided` views, `merge_adjacent`, and `shape_source`;
+//! - shapes: constant folding (`fold`), `redundant_expand`, `noop`, `strided` views, `merge_adjacent`, and
+//!   `shape_source`;
 //! - layers: `gelu` is recognised; `fold_affine`, `affine` and `layer_norm` fold normalisation into weights (`layer`);
 //! - transformers: `unbind` and `split_qkv` separate the projections, `select_tokens` computes only the tokens that are
 //!   used, `attention_heads` moves the head axis to the front, `linear_to_gemm` makes linear layers Gemm.
 //!
-//! Three passes run on gradient graphs only: `expand_gelu` before differentiation, `factor` and `blocked_layout` after it.
-//! `fuse` replaces operators by those that our kernels implement.
+//! Three passes run on gradient graphs only: `expand_gelu` before differentiation, `factor` and `blocked_layout` after
+//! it. `fuse` replaces operators by those that our kernels implement.
 
 mod affine;
 mod attention_heads;

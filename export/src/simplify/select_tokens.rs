@@ -1,9 +1,9 @@
 //! Hoists the selection of one token, or the mean of all tokens, so that less is computed for the others.
 //!
 //! A classifier head reads the class token or the mean. Operators before the selection that act on each token alone are
-//! then computed for the selected token only. In the last block of a Vision Transformer these are all but keys and values:
-//! 7 % of a network of twelve blocks, and as much of its backward pass. A mean is linear, so it can be taken before a
-//! linear layer instead of after it.
+//! then computed for the selected token only. In the last block of a Vision Transformer these are all but keys and
+//! values: 7 % of a network of twelve blocks, and as much of its backward pass. A mean is linear, so it can be taken
+//! before a linear layer instead of after it.
 
 use std::collections::HashMap;
 
@@ -85,7 +85,8 @@ impl Plan {
     }
 }
 
-/// Input and selection of a Gather of one element, or of a ReduceMean over one axis, but not of the batch or the last axis.
+/// Input and selection of a Gather of one element, or of a ReduceMean over one axis, but not of the batch or the last
+/// axis.
 fn selected(graph: &Graph, node: &Node) -> Option<(ValueId, Selection)> {
     let input = node.optional_input(0)?;
     let shape = graph.shape(input).ok()?;

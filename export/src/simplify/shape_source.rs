@@ -2,8 +2,8 @@
 
 use crate::graph::{Graph, NodeId, ValueId};
 
-/// Makes every Shape read the earliest tensor of that shape, so that nothing is computed for its size alone. For example
-/// the class token is expanded to the batch size of the normalised images, which is that of the input images.
+/// Makes every Shape read the earliest tensor of that shape, so that nothing is computed for its size alone. For
+/// example the class token is expanded to the batch size of the normalised images, which is that of the input images.
 pub(super) fn read_earliest(graph: &mut Graph) {
     let producers = graph.producers();
     for index in 0..graph.nodes().len() {

@@ -1,8 +1,9 @@
 //! Rewrites a strided view of the batch, PyTorch's `as_strided`, as a Gather within each image.
 //!
-//! The dynamo exporter writes some views as `Gather(flat, i)` with `flat` `[k·N]` and `i[n, …] = k·n + c[…]`, the `k·n` as
-//! `Range(0, N, 1)·k`. Image `n` then reads only its own elements, but a Gather along an axis with the batch looks as if it
-//! could read those of another image. Here it becomes a Gather with the constant indices `c` along axis 1 of `[N, k]`.
+//! The dynamo exporter writes some views as `Gather(flat, i)` with `flat` `[k·N]` and `i[n, …] = k·n + c[…]`, the `k·n`
+//! as `Range(0, N, 1)·k`. Image `n` then reads only its own elements, but a Gather along an axis with the batch looks
+//! as if it could read those of another image. Here it becomes a Gather with the constant indices `c` along axis 1 of
+//! `[N, k]`.
 
 use std::collections::HashMap;
 
@@ -71,7 +72,7 @@ impl Search<'_> {
     fn indices_of(&self, id: ValueId) -> Option<AffineIndices> {
         let dims = per_image(self.graph.shape(id).ok()?)?;
         if let Some(constant) = self.graph.constant(id) {
-            let offsets = integers(&Content::of(constant)?)?;
+            let offsets = integers(&Content::from_tensor(constant)?)?;
             return Some(AffineIndices { slope: 0, offsets });
         }
         let node = self.graph.node(*self.producers.get(&id)?);

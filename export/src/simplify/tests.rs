@@ -888,8 +888,8 @@ fn a_view_that_leaves_its_image_stays_as_it_is() {
     }
 }
 
-/// A residual block and its mean over pixels as logits, and behind them what a backward pass has: an Expand that a product
-/// and a convolution read.
+/// A residual block and its mean over pixels as logits, and behind them what a backward pass has: an Expand that a
+/// product and a convolution read.
 fn expand_behind_logits(channels: usize) -> (Graph, ValueId) {
     let mut logits = None;
     let file = graph(20, &format!("f32[N,{channels},4,4]"), |graph, x| {

@@ -11,8 +11,8 @@ pub(super) struct InlinedBody {
     pub(super) outputs: Vec<ValueId>,
 }
 
-/// Adds the values and constants of `body` to `graph`, under names that start with `prefix`; its inputs are `arguments`.
-/// The nodes are not added yet.
+/// Adds the values and constants of `body` to `graph`, under names that start with `prefix`; its inputs are
+/// `arguments`. The nodes are not added yet.
 pub(super) fn inline_body(
     graph: &mut Graph,
     body: &Subgraph,

@@ -1,8 +1,8 @@
 //! The iterations of a Loop, one at a time.
 //!
-//! `Loop(M, condition, v…)` runs its body `(i, condition, v…) → (condition, v…, scanned…)` while `i < M` and the condition
-//! holds; either may be omitted. It returns the last `v…`, and each scanned value stacked over the iterations along a new
-//! first axis. Operator page: ONNX `Loop-23`.
+//! `Loop(M, condition, v…)` runs its body `(i, condition, v…) → (condition, v…, scanned…)` while `i < M` and the
+//! condition holds; either may be omitted. It returns the last `v…`, and each scanned value stacked over the iterations
+//! along a new first axis. Operator page: ONNX `Loop-23`.
 
 use super::budget::Budget;
 use super::inline_body::{InlinedBody, inline_body};

@@ -1,9 +1,9 @@
 //! Inlines If and unrolls Loop: the branch that is taken, and the body once for each iteration.
 //!
 //! Exporters write control flow where a model depends on its own sizes (`if x.shape[0] == 1`, `for block in range(n)`).
-//! Whether a condition is constant is known only after the shapes before it are inferred. [`Unroller`] therefore yields the
-//! nodes of a graph one by one, and the caller infers the types of each before it takes the next. The growth is limited by a
-//! budget: three nested loops of a hundred iterations turn a file of one kilobyte into a million nodes.
+//! Whether a condition is constant is known only after the shapes before it are inferred. [`Unroller`] therefore yields
+//! the nodes of a graph one by one, and the caller infers the types of each before it takes the next. The growth is
+//! limited by a budget: three nested loops of a hundred iterations turn a file of one kilobyte into a million nodes.
 
 mod budget;
 mod inline_body;
@@ -48,12 +48,13 @@ impl Unroller {
         Self { stack, budget: Budget::default(), names }
     }
 
-    /// The next node that is neither If nor Loop. Adds the values of inlined bodies to `graph`; `known` must hold the constant
-    /// results of the nodes before it.
+    /// The next node that is neither If nor Loop. Adds the values of inlined bodies to `graph`; `known` must hold the
+    /// constant results of the nodes before it.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for control flow that depends on the images, and for
-    /// sequences and optional values; [`ErrorKind::Limit`](crate::ErrorKind::Limit) over the budget; each names the node.
+    /// sequences and optional values; [`ErrorKind::Limit`](crate::ErrorKind::Limit) over the budget; each names the
+    /// node.
     pub(crate) fn next(&mut self, graph: &mut Graph, known: &Known) -> Result<Option<Node>> {
         while let Some(work) = self.stack.pop() {
             match work {

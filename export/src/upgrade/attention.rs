@@ -1,9 +1,9 @@
 //! Decomposes Attention and RotaryEmbedding into MatMul, Softmax and elementwise operators.
 //!
-//! Newer exporters write attention as one operator, older ones as its parts. After this the simplifier and the gradient rules
-//! see only the parts. The scale is applied to the queries, because they have fewer elements than the scores. Axes in
-//! comments: `N` images, `H` heads, `S` queries, `T` keys, `d` width of a head. Operator pages: ONNX `Attention-23`,
-//! `RotaryEmbedding-23`; Vaswani et al. 2017, Su et al. 2021 (RoFormer).
+//! Newer exporters write attention as one operator, older ones as its parts. After this the simplifier and the gradient
+//! rules see only the parts. The scale is applied to the queries, because they have fewer elements than the scores.
+//! Axes in comments: `N` images, `H` heads, `S` queries, `T` keys, `d` width of a head. Operator pages: ONNX
+//! `Attention-23`, `RotaryEmbedding-23`; Vaswani et al. 2017, Su et al. 2021 (RoFormer).
 
 use super::decompose::identity;
 use crate::error::{Error, Result};
@@ -79,8 +79,8 @@ fn query_scale(builder: &Builder<'_>, node: &Node, query: ValueId) -> Result<f32
     node.attributes.float("scale", (width as f64).sqrt().recip() as f32)
 }
 
-/// Grouped-query product `left·right` of `left` `[N, H, S, ·]` and `right` `[N, G, ·, ·]`: `H / G` heads of `left` share one
-/// of `right`.
+/// Grouped-query product `left·right` of `left` `[N, H, S, ·]` and `right` `[N, G, ·, ·]`: `H / G` heads of `left`
+/// share one of `right`.
 fn grouped_product(builder: &mut Builder<'_>, left: ValueId, right: ValueId) -> Result<ValueId> {
     let [batch, heads, tokens, inner] = four_dims(builder.graph().shape(left)?)?;
     let [_, groups, _, columns] = four_dims(builder.graph().shape(right)?)?;
@@ -106,8 +106,8 @@ fn softcap(builder: &mut Builder<'_>, node: &Node, scores: ValueId) -> Result<Va
     builder.op("Mul", &[bounded, cap])
 }
 
-/// The mask that is added to the scores: 0 where a query attends, −∞ where it must not, or the floats of the file. `None`
-/// without a mask.
+/// The mask that is added to the scores: 0 where a query attends, −∞ where it must not, or the floats of the file.
+/// `None` without a mask.
 fn additive_mask(builder: &mut Builder<'_>, node: &Node, scores: ValueId) -> Result<Option<ValueId>> {
     let mut mask = None;
     if let Some(input) = node.optional_input(3) {
@@ -131,7 +131,8 @@ fn additive_mask(builder: &mut Builder<'_>, node: &Node, scores: ValueId) -> Res
     Ok(mask)
 }
 
-/// `softmax(scores + mask)`. The probabilities of a query whose keys are all masked are zero, where Softmax alone gives NaN.
+/// `softmax(scores + mask)`. The probabilities of a query whose keys are all masked are zero, where Softmax alone gives
+/// NaN.
 fn masked_softmax(builder: &mut Builder<'_>, node: &Node, scores: ValueId) -> Result<ValueId> {
     let softmax =
         |builder: &mut Builder<'_>, scores| builder.op_with("Softmax", &[scores], [("axis", (-1).into())]);
@@ -154,7 +155,8 @@ fn masked_softmax(builder: &mut Builder<'_>, node: &Node, scores: ValueId) -> Re
     builder.op("Where", &[attends, probabilities, zero])
 }
 
-/// The distances at which a query attends to keys; `None` for no bound. A causal mask is the bound 0 on keys after the query.
+/// The distances at which a query attends to keys; `None` for no bound. A causal mask is the bound 0 on keys after the
+/// query.
 #[derive(Debug, Default, PartialEq)]
 struct AttentionWindow {
     /// Most positions that a key may come before the query.
@@ -189,7 +191,8 @@ impl AttentionWindow {
     }
 }
 
-/// `RotaryEmbedding(x, cos, sin, position_ids)`: rotates pairs of elements of a token by an angle that depends on its position.
+/// `RotaryEmbedding(x, cos, sin, position_ids)`: rotates pairs of elements of a token by an angle that depends on its
+/// position.
 pub(super) fn rotary_embedding(graph: &mut Graph, node: Node) -> Result<Vec<Node>> {
     let mut builder = Builder::new(graph, node.name.clone());
     let builder = &mut builder;
@@ -253,7 +256,8 @@ fn split_last_axis(builder: &mut Builder<'_>, value: ValueId, sizes: ValueId) ->
     builder.node("Split", vec![Some(value), Some(sizes)], attributes, 2)
 }
 
-/// `(a·cos − b·sin, a·sin + b·cos)` of each pair `(a, b)`: adjacent elements if `interleaved`, else element `i` of each half.
+/// `(a·cos − b·sin, a·sin + b·cos)` of each pair `(a, b)`: adjacent elements if `interleaved`, else element `i` of each
+/// half.
 fn rotated(
     builder: &mut Builder<'_>,
     value: ValueId,

@@ -1,12 +1,12 @@
 //! Upgrades a graph to the one opset that shape inference, simplification and the gradient rules know.
 //!
 //! Operators changed over the opsets: axes moved from attributes to inputs, Softmax stopped flattening its input,
-//! BatchNormalization lost and gained a mode. `adapters` lists these changes, each with the opset that made it. Every node of
-//! an older file passes through the adapters of its operator. Composite operators, and those of `ai.onnx.ml`, are
-//! decomposed into standard ones. The results stay the same.
+//! BatchNormalization lost and gained a mode. `adapters` lists these changes, each with the opset that made it. Every
+//! node of an older file passes through the adapters of its operator. Composite operators, and those of `ai.onnx.ml`,
+//! are decomposed into standard ones. The results stay the same.
 //!
-//! In the same walk `unroll` inlines If and unrolls Loop: their bodies are in the opset of the file, and whether a condition
-//! is constant is known only after the shapes before it are inferred.
+//! In the same walk `unroll` inlines If and unrolls Loop: their bodies are in the opset of the file, and whether a
+//! condition is constant is known only after the shapes before it are inferred.
 
 mod adapters;
 mod ai_onnx_ml;

@@ -41,7 +41,8 @@ pub(super) fn weight_standardisation(graph: &mut Graph, node: Node) -> Result<Ve
     Ok(vec![node])
 }
 
-/// Whether the input is a batch of one that does not depend on the images. Its statistics are then those of each channel.
+/// Whether the input is a batch of one that does not depend on the images. Its statistics are then those of each
+/// channel.
 fn is_training_on_weights(graph: &Graph, node: &Node) -> Result<bool> {
     let is_training =
         node.outputs.iter().flatten().count() > 1 || node.attributes.int("training_mode", 0)? != 0;

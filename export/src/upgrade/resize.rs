@@ -16,8 +16,8 @@ pub(super) fn rename_upsample(_: &mut Graph, mut node: Node) -> Result<Vec<Node>
     Ok(vec![node])
 }
 
-/// Resize, opset 11: before it, output element `o` was at `o / scale`, and the nearest element was the one below, or the one
-/// above when the image shrinks.
+/// Resize, opset 11: before it, output element `o` was at `o / scale`, and the nearest element was the one below, or
+/// the one above when the image shrinks.
 pub(super) fn coordinates(graph: &mut Graph, mut node: Node) -> Result<Vec<Node>> {
     let scales = node.inputs.get(1).copied().flatten();
     let known = scales.and_then(|scales| graph.constant(scales)).and_then(Tensor::to_f32);

@@ -2,14 +2,16 @@
 //!
 //! The quantiser lets operators that only move elements (and MaxPool, which picks one) work on integers:
 //! `QuantizeLinear → MaxPool → DequantizeLinear`. With one scale for the whole tensor these commute with
-//! DequantizeLinear, because `(q − z)·s` is increasing in `q`. Afterwards every operator on the gradient's path sees floats.
+//! DequantizeLinear, because `(q − z)·s` is increasing in `q`. Afterwards every operator on the gradient's path sees
+//! floats.
 
 use std::collections::HashMap;
 
 use super::fold_quantised::standard_operator;
 use crate::graph::{Attributes, Graph, Node, NodeId, ValueId};
 
-/// Operators that commute with DequantizeLinear of their first input.
+/// Operators that commute with DequantizeLinear of their first input. More than those that only rearrange
+/// (`REARRANGING` of the classifier): MaxPool, and Pad and Split with conditions of their own.
 const COMMUTING: [&str; 12] = [
     "Expand",
     "Flatten",

@@ -1,13 +1,13 @@
 //! The copy of a model that is simplified and differentiated: one opset, float32, no control flow, no integer kernels.
 //!
-//! A file may compute in float16 or in 8-bit integers. Only the model itself decides whether an image is misclassified, but
-//! its arithmetic has no useful derivative, and few engines have backward kernels for it. [`WorkingCopy::new`] therefore
-//! makes a float32 copy whose results are the model's up to rounding:
+//! A file may compute in float16 or in 8-bit integers. Only the model itself decides whether an image is misclassified,
+//! but its arithmetic has no useful derivative, and few engines have backward kernels for it. [`WorkingCopy::new`]
+//! therefore makes a float32 copy whose results are the model's up to rounding:
 //! - `decompose_qlinear`: operators on quantised tensors become DequantizeLinear, the operator, QuantizeLinear;
 //! - [`upgrade`]: one opset, types of all values, If inlined and Loop unrolled;
 //! - `precision`: values of another floating-point type become float32;
-//! - `hoist_dequantize`: DequantizeLinear moves up to its QuantizeLinear, past operators that only move elements, so that
-//!   only the edge between the two carries integers;
+//! - `hoist_dequantize`: DequantizeLinear moves up to its QuantizeLinear, past operators that only move elements, so
+//!   that only the edge between the two carries integers;
 //! - `fold_quantised`: DequantizeLinear of constants becomes constants.
 
 mod decompose_qlinear;

@@ -1,8 +1,8 @@
 //! Converts values of float16, bfloat16 and double to float32.
 //!
-//! Only values that depend on the pixels are converted: double-precision arithmetic on sizes decides shapes, and float32
-//! would round it differently. Operators need equal types, so that with a value all others of its type at the same node
-//! are converted, except at a Cast.
+//! Only values that depend on the pixels are converted: double-precision arithmetic on sizes decides shapes, and
+//! float32 would round it differently. Operators need equal types, so that with a value all others of its type at the
+//! same node are converted, except at a Cast.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -13,8 +13,8 @@ use crate::tensor::{DataType, Tensor};
 /// Attributes that name an element type.
 const TYPE_ATTRIBUTES: [&str; 5] = ["dtype", "output_dtype", "softmax_precision", "stash_type", "to"];
 
-/// Converts such values of a typed graph, and returns the types that they had. Afterwards the types of computed values must
-/// be inferred again.
+/// Converts such values of a typed graph, and returns the types that they had. Afterwards the types of computed values
+/// must be inferred again.
 pub(super) fn convert_to_float32(graph: &mut Graph) -> Result<Vec<DataType>> {
     let converted = values_to_convert(graph)?;
     let mut types = BTreeSet::new();
@@ -78,6 +78,8 @@ fn values_to_convert(graph: &Graph) -> Result<HashSet<ValueId>> {
 fn image_dependent(graph: &Graph) -> Vec<ValueId> {
     let mut order: Vec<ValueId> = graph.inputs().to_vec();
     let mut reached: HashSet<ValueId> = order.iter().copied().collect();
+    // Not all that read sizes only: the others make tensors that may have the type of the images, such as random
+    // numbers, and these are converted too.
     for node in graph.nodes().iter().filter(|node| !matches!(node.op_type.as_str(), "Shape" | "Size")) {
         if node.inputs.iter().flatten().any(|id| reached.contains(id)) {
             for output in node.outputs.iter().flatten() {
@@ -99,7 +101,13 @@ fn convert_attributes(node: &mut Node) {
                 }
             }
             Attribute::Tensor(tensor) => *tensor = as_float32(tensor),
-            _ => {}
+            Attribute::Int(_)
+            | Attribute::Float(_)
+            | Attribute::Text(_)
+            | Attribute::Ints(_)
+            | Attribute::Floats(_)
+            | Attribute::Texts(_)
+            | Attribute::Graph(_) => {}
         }
     }
 }

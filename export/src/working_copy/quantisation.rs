@@ -64,7 +64,8 @@ struct ElementParameters {
     granularity: Granularity,
 }
 
-/// Which elements share a scale. `inner` is the product of the dimensions after the axis, `length` the size of the axis.
+/// Which elements share a scale. `inner` is the product of the dimensions after the axis, `length` the size of the
+/// axis.
 enum Granularity {
     PerTensor,
     PerAxis { inner: usize, length: usize },

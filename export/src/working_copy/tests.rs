@@ -111,8 +111,8 @@ fn copy_errors(name: &str) -> [f64; 3] {
     ]
 }
 
-/// With every quantiser where PyTorch has it and no code rounded the other way, only float32 is left. (A sum that lies on
-/// the border between two codes could go either way on another machine; none of these images has one.)
+/// With every quantiser where PyTorch has it and no code rounded the other way, only float32 is left. (A sum that lies
+/// on the border between two codes could go either way on another machine; none of these images has one.)
 #[test]
 fn gradients_agree_with_straight_through_quantisers_in_float64() {
     for name in FILES {
@@ -136,14 +136,14 @@ const FILES: [&str; 11] = [
     "vit_float64",
 ];
 
-/// How far numbers of 8 bits may be apart: fused kernels of integers round ties, and sums before them, in other places, and
-/// one code of an output is up to 1.6 % of these logits. Half a precision step is 5·10⁻⁴ for float16.
+/// How far numbers of 8 bits may be apart: fused kernels of integers round ties, and sums before them, in other places,
+/// and one code of an output is up to 1.6 % of these logits. Half a precision step is 5·10⁻⁴ for float16.
 fn tolerance(name: &str) -> f64 {
     if name.contains("float") { 2e-3 } else { 5e-2 }
 }
 
-/// What the file itself returns depends on the processor: without VNNI, ONNX Runtime's products of 8-bit integers saturate.
-/// So our original is compared with the file on the processor at hand.
+/// What the file itself returns depends on the processor: without VNNI, ONNX Runtime's products of 8-bit integers
+/// saturate. So our original is compared with the file on the processor at hand.
 #[test]
 fn the_original_returns_the_numbers_of_the_file() {
     // Of the others, the input is no float32.

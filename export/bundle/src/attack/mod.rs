@@ -3,9 +3,9 @@
 //! Everything that changes what an attack finds is a parameter here, except the seed, the threat model and the model.
 //! Defaults are those of AutoAttack's standard evaluation for L∞ and L2 (Croce and Hein, ICML 2020).
 //!
-//! An attack is registered by one line in the list `attacks!` below. Its name, the names that the command line knows, its
-//! number of restarts and targets, the ranges of its parameters and the flags that reach it all follow from that line and
-//! from [`Parameters`] of its struct.
+//! An attack is registered by one line in the list `attacks!` below. Its name, the names that the command line knows,
+//! its number of restarts and targets, the ranges of its parameters and the flags that reach it all follow from that
+//! line and from [`Parameters`] of its struct.
 
 mod apgd;
 mod fab;
@@ -113,8 +113,8 @@ impl AttackSpec {
         invalid.map_or(Ok(()), |invalid| Err(SpecError { attack: self.name(), invalid }))
     }
 
-    /// Sets the parameter of that name, in its range or not; false, and no change, for an attack that has none of that name
-    /// and kind.
+    /// Sets the parameter of that name, in its range or not; false, and no change, for an attack that has none of that
+    /// name and kind.
     pub fn set(&mut self, name: &str, argument: Argument) -> bool {
         let parameter = self.parameters().into_iter().find(|parameter| parameter.name == name);
         parameter.is_some_and(|mut parameter| parameter.set(argument))

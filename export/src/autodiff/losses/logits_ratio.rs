@@ -1,8 +1,8 @@
 //! Difference of logits ratio, untargeted and targeted (Croce and Hein 2020).
 //!
 //! Both are `L = (z·d) / D`: the direction `d` is one-hot at the other class minus one-hot at the label, and
-//! `D = Σ_r c_r z_(r) + 1e-12` weighs the largest logits `z_(r)`. With `s` the `[N, K]` rows that hold `c_r` at the class
-//! of rank `r`, the derivative by the logits is `(d − L·s) / D`.
+//! `D = Σ_r c_r z_(r) + 1e-12` weighs the largest logits `z_(r)`. With `s` the `[N, K]` rows that hold `c_r` at the
+//! class of rank `r`, the derivative by the logits is `(d − L·s) / D`.
 //!
 //! The graphs run on batches of tiny networks too, where a node costs more than its arithmetic. So ranks come from
 //! one TopK, `d − L·s` is one scattered sum instead of a one-hot, a product and a difference, and everything between

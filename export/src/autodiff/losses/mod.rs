@@ -1,8 +1,8 @@
 //! Where the backward pass starts: one file for each family of losses.
 //!
-//! The nodes of a loss compute it from the logits and also write down its derivative by them, because both share most of
-//! their nodes: one forward and one backward pass serve a step of an attack. What each loss takes is a row of the table in
-//! `mimir_bundle` (`export/bundle/src/loss.rs`).
+//! The nodes of a loss compute it from the logits and also write down its derivative by them, because both share most
+//! of their nodes: one forward and one backward pass serve a step of an attack. What each loss takes is a row of the
+//! table in `mimir_bundle` (`export/bundle/src/loss.rs`).
 
 mod cross_entropy;
 mod logits_ratio;
@@ -16,8 +16,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Builder, Dim, Graph, Shape, TensorType, ValueId};
 use crate::tensor::DataType;
 
-/// Appends a loss with its inputs: returns the loss of each image, `[N]`, where the graph computes it, and the cotangent of
-/// the logits, `[N, K]`.
+/// Appends a loss with its inputs: returns the loss of each image, `[N]`, where the graph computes it, and the
+/// cotangent of the logits, `[N, K]`.
 ///
 /// # Errors
 /// [`ErrorKind::NotAClassifier`] when the logits are not `[N, K]`, [`ErrorKind::Unsupported`] when there are fewer

@@ -130,7 +130,7 @@ fn distance(found: &[f32], wanted: &[f64]) -> f64 {
 
 #[test]
 fn exported_models_agree_with_pytorch_in_float64() {
-    // PyTorch's own float32 is off by 7e-7 on a ViT, and by 7e-3 on a deep ReLU network (`onnx-autodiff.md` 4).
+    // PyTorch's own float32 is off by 7e-7 on a ViT, and by 7e-3 on a deep ReLU network.
     for (name, layout) in [
         ("vit_torchscript", Layout::Nchw),
         ("vit_dynamo", Layout::Nchw),

@@ -1,4 +1,4 @@
-//! Whole graphs: both heads, composite networks, linearity, and what is refused.
+//! Whole graphs: both losses, composite networks, linearity, and what is refused.
 
 mod files;
 mod node_cases;

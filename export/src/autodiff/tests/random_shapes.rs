@@ -1,7 +1,8 @@
 //! Every rule on random shapes: against central differences, and linear in the cotangent.
 //!
-//! [`rows`] and [`spatial_rows`] have one row or more for each operator that has a rule: how to build a node of it over an input of random
-//! rank, sizes and attributes. A new rule needs a new row. Inputs are drawn away from kinks and ties.
+//! [`rows`] and [`spatial_rows`] have one row or more for each operator that has a rule: how to build a node of it over
+//! an input of random rank, sizes and attributes. A new rule needs a new row. Inputs are drawn away from kinks and
+//! ties.
 
 mod rows;
 mod sketch;

@@ -1,4 +1,5 @@
-//! Files as scikit-learn's converter writes them: without operators of ONNX's own domain, and with outputs that are not tensors.
+//! Files as scikit-learn's converter writes them: without operators of ONNX's own domain, and with outputs that are not
+//! tensors.
 
 use super::*;
 

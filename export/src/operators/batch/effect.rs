@@ -1,4 +1,4 @@
-//! What is seen of one node, and what is said of it.
+//! Input and result of a batch rule.
 
 use std::collections::HashMap;
 
@@ -24,7 +24,7 @@ pub(crate) enum Effect {
 }
 
 /// The effect of a node; `None` where it cannot be told.
-pub(crate) type Judge = fn(&BatchView<'_>) -> Option<Effect>;
+pub(crate) type BatchRule = fn(&BatchView<'_>) -> Option<Effect>;
 
 /// One node, and where the batch is in the inputs that depend on the images.
 pub(crate) struct BatchView<'a> {

@@ -1,4 +1,4 @@
-//! Operators whose elements stand for themselves: functions, broadcasting arithmetic, and layers over images.
+//! Operators that act on each element: functions, broadcasting arithmetic, and layers over images.
 
 use super::effect::{BatchAxis, BatchView, Effect};
 

@@ -11,7 +11,8 @@ pub(crate) fn transpose(node: &BatchView<'_>) -> Option<Effect> {
     Some(Effect::Independent(BatchAxis { axis, ..batch }))
 }
 
-/// A Reshape keeps the row-major order, so the numbers of elements before and after the index of an image stay the same.
+/// A Reshape keeps the row-major order, so the numbers of elements before and after the index of an image stay the
+/// same.
 pub(crate) fn reshape(node: &BatchView<'_>) -> Option<Effect> {
     let batch = node.first_input_only()?;
     let (from, to) = (node.view.shape(0).ok()?, node.output()?);

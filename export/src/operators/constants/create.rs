@@ -6,7 +6,7 @@ use crate::operators::types::{constant_tensor, shape_slice};
 
 /// `Constant`
 pub(crate) fn constant(view: &NodeView, _: &[usize]) -> Option<Content> {
-    Content::of(&constant_tensor(view.node).ok()?)
+    Content::from_tensor(&constant_tensor(view.node).ok()?)
 }
 
 /// `Shape`
@@ -24,7 +24,7 @@ pub(crate) fn size(view: &NodeView, _: &[usize]) -> Option<Content> {
 /// `ConstantOfShape`
 pub(crate) fn constant_of_shape(view: &NodeView, dims: &[usize]) -> Option<Content> {
     match view.node.attributes.tensor("value").ok()? {
-        Some(tensor) => match Content::of(&tensor.with_dims(Vec::new()).ok()?)? {
+        Some(tensor) => match Content::from_tensor(&tensor.with_dims(Vec::new()).ok()?)? {
             Content::Int(array) => array.broadcast(dims).map(Content::Int),
             Content::Float(array) => array.broadcast(dims).map(Content::Float),
             Content::Bool(array) => array.broadcast(dims).map(Content::Bool),

@@ -1,16 +1,16 @@
 //! AveragePool: the mean of each window.
 //!
-//! `y_o = Σ_k x_{s·o + d·k − p} / c_o` on each spatial axis, where `c_o` counts the elements of the window that lie in the
-//! image, or, with `count_include_pad`, in the image and its padding. So `dx_i` is the sum of `g_o / c_o` over the windows
-//! that hold `i`. Operator page: ONNX `AveragePool-19`.
+//! `y_o = Σ_k x_{s·o + d·k − p} / c_o` on each spatial axis, where `c_o` counts the elements of the window that lie in
+//! the image, or, with `count_include_pad`, in the image and its padding. So `dx_i` is the sum of `g_o / c_o` over the
+//! windows that hold `i`. Operator page: ONNX `AveragePool-19`.
 //! - Windows that tile the image: each `g_o` is repeated over its window (a Resize).
 //! - Stride 1: that is an average of `g` again, padded by the rest of the window.
 //! - Others: one product by a constant matrix for each axis.
 //!
-//! Measured in ONNX Runtime 1.32 (one thread, user CPU time, medians; `g` of 8 images). Tiles of 2 × 2, 64 channels, 56 pixels:
-//! Resize 0.6 ms, matrices 1.4, ConvTranspose 0.8, Expand 48. Windows of 3 × 3 at stride 1, 256 channels, 28 pixels: average
-//! 2.3 ms, matrices 2.7, depthwise Conv 2.2, ConvTranspose 4.5; at stride 2, 64 channels, 112 pixels: matrices 9.9 ms,
-//! ConvTranspose 10.5; 256 channels, 14 pixels: 0.5 and 1.0.
+//! Measured in ONNX Runtime 1.32 (one thread, user CPU time, medians; `g` of 8 images). Tiles of 2 × 2, 64 channels, 56
+//! pixels: Resize 0.6 ms, matrices 1.4, ConvTranspose 0.8, Expand 48. Windows of 3 × 3 at stride 1, 256 channels, 28
+//! pixels: average 2.3 ms, matrices 2.7, depthwise Conv 2.2, ConvTranspose 4.5; at stride 2, 64 channels, 112 pixels:
+//! matrices 9.9 ms, ConvTranspose 10.5; 256 channels, 14 pixels: 0.5 and 1.0.
 
 use super::separable::{self, Matrix};
 use super::step::Step;
@@ -29,7 +29,7 @@ pub(crate) fn average_pool(step: &mut Step<'_, '_>) -> Result<()> {
         if axes.iter().all(tiles) {
             return repeated(builder, g, &axes);
         }
-        if axes.iter().all(averages_again) {
+        if axes.iter().all(gradient_is_average) {
             return average_of(builder, g, &axes, padding_counts);
         }
         let product =
@@ -69,7 +69,7 @@ fn enlarged(builder: &mut Builder<'_>, value: ValueId, axes: &[Axis]) -> Result<
 }
 
 /// Whether the gradient is an average of the cotangent: at stride 1, where no window lies in the padding altogether.
-fn averages_again(axis: &Axis) -> bool {
+fn gradient_is_average(axis: &Axis) -> bool {
     let [begin, end] = pads_of_gradient(axis);
     axis.stride == 1 && axis.dilation == 1 && begin >= 0 && end >= 0 && begin.max(end) < axis.kernel
 }

@@ -1,8 +1,8 @@
 //! DepthToSpace and SpaceToDepth: channels become pixels, and back.
 //!
-//! Each is the other's adjoint. SpaceToDepth orders its channels as DepthToSpace's mode `DCR` reads them; for `CRD`, which
-//! SpaceToDepth does not have in the working opset, the channels are permuted. Operator pages: ONNX `DepthToSpace-13`,
-//! `SpaceToDepth-28`.
+//! Each is the other's adjoint. SpaceToDepth orders its channels as DepthToSpace's mode `DCR` reads them; for `CRD`,
+//! which SpaceToDepth does not have in the working opset, the channels are permuted. Operator pages: ONNX
+//! `DepthToSpace-13`, `SpaceToDepth-28`.
 
 use super::broadcast::reshape;
 use super::step::Step;

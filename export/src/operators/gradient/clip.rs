@@ -1,10 +1,12 @@
 //! Clip: `y = min(max(x, low), high)`.
 //!
-//! `dx = g·[x = y]`: the gradient passes inside and at the bounds, as through PyTorch's `clamp`. Operator page: ONNX `Clip-13`.
+//! `dx = g·[x = y]`: the gradient passes inside and at the bounds, as through PyTorch's `clamp`. Operator page: ONNX
+//! `Clip-13`.
 //!
-//! From 0 to 6 it is ReLU6, through which PyTorch passes nothing at the bounds: `dx = g·[y > 0]·[y < 6]`. Written in `y`, so
-//! that ONNX Runtime can make the clipping a part of the convolution before it, and with two HardSigmoids, which it does in
-//! the layout of convolutions: forward and gradient of a MobileNetV2 take 0.6 times as long as with Equal and Where.
+//! From 0 to 6 it is ReLU6, through which PyTorch passes nothing at the bounds: `dx = g·[y > 0]·[y < 6]`. Written in
+//! `y`, so that ONNX Runtime can make the clipping a part of the convolution before it, and with two HardSigmoids,
+//! which it does in the layout of convolutions: forward and gradient of a MobileNetV2 take 0.6 times as long as with
+//! Equal and Where.
 
 use super::step::Step;
 use crate::error::Result;

@@ -9,7 +9,7 @@
 //!
 //! The padding at the end follows from the sizes of `x` and `g`, so rows that a stride leaves over, asymmetric pads
 //! and `auto_pad` need no cases of their own. In ONNX Runtime on a CPU the flipped form takes 0.6 to 1.1 times a
-//! forward Conv, ConvTranspose 0.9 to 1.7, and 5 to 9 times where it is depthwise (`onnx-autodiff.md` 4.4).
+//! forward Conv, ConvTranspose 0.9 to 1.7, and 5 to 9 times where it is depthwise.
 
 use super::patches;
 use super::step::Step;
@@ -25,7 +25,7 @@ pub(crate) fn conv(step: &mut Step<'_, '_>) -> Result<()> {
     step.refuse(2, "bias")?;
     let (x, weight, g) = (step.input(0)?, step.input(1)?, step.cotangent()?);
     let x_shape = step.shape(x)?;
-    let geometry = Geometry::of(step.node(), &x_shape, &step.shape(weight)?, &step.shape(g)?)?;
+    let geometry = Geometry::from_node(step.node(), &x_shape, &step.shape(weight)?, &step.shape(g)?)?;
     let weight_constant = step.constant(weight).cloned();
     step.send(0, |builder| match (geometry.flipped_pads(), weight_constant) {
         (_, Some(constant)) if geometry.is_few_patches() => {
@@ -80,7 +80,7 @@ struct Geometry {
 }
 
 impl Geometry {
-    fn of(node: &Node, x: &Shape, weight: &Shape, y: &Shape) -> Result<Self> {
+    fn from_node(node: &Node, x: &Shape, weight: &Shape, y: &Shape) -> Result<Self> {
         let kernel: Vec<usize> = window::spatial(weight)?.into_iter().map(|size| size as usize).collect();
         let groups = usize::try_from(node.attributes.int("group", 1)?).unwrap_or(1).max(1);
         Ok(Self { axes: window::axes(node, x, &kernel, y)?, groups })

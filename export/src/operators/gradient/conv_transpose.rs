@@ -1,7 +1,7 @@
 //! ConvTranspose: the adjoint of a convolution, by a weight that does not depend on the images.
 //!
-//! One spatial axis: `y_{s·i + d·k − p} = Σ w_k·x_i`, so `dx_i = Σ_k w_k·g_{s·i + d·k − p}`: the convolution of `g` by the
-//! same weight. Operator page: ONNX `ConvTranspose-11`.
+//! One spatial axis: `y_{s·i + d·k − p} = Σ w_k·x_i`, so `dx_i = Σ_k w_k·g_{s·i + d·k − p}`: the convolution of `g` by
+//! the same weight. Operator page: ONNX `ConvTranspose-11`.
 
 use super::step::Step;
 use super::window;

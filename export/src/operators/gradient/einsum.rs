@@ -1,7 +1,7 @@
 //! Einsum: products of operands, summed over the axes that the result lacks.
 //!
-//! The cotangent of an operand is the Einsum of `g` and the other operands with the axes of that operand as its result; an axis
-//! that only this operand has was summed, and so is repeated. Operator page: ONNX `Einsum-12`.
+//! The cotangent of an operand is the Einsum of `g` and the other operands with the axes of that operand as its result;
+//! an axis that only this operand has was summed, and so is repeated. Operator page: ONNX `Einsum-12`.
 
 use std::collections::BTreeSet;
 

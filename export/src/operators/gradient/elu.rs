@@ -2,7 +2,8 @@
 //!
 //! Below zero the output is an affine function of the exponential, so the slope is one of the output:
 //! `Elu: y + α`; `Selu: y + γα`; `Celu: y/α + 1`. Above zero it is `1`, `γ` and `1`. At zero the slope below counts, as
-//! in PyTorch. Operator pages: ONNX `Elu-6`, `Selu-6`, `Celu-12`; Clevert et al. 2016, Klambauer et al. 2017, Barron 2017.
+//! in PyTorch. Operator pages: ONNX `Elu-6`, `Selu-6`, `Celu-12`; Clevert et al. 2016, Klambauer et al. 2017, Barron
+//! 2017.
 //!
 //! Where the two slopes meet at one (Celu, and Elu with `α = 1`), the slope is `min(1, y/α + 1)`: no comparison.
 

@@ -80,7 +80,8 @@ fn is_run(indices: &[usize]) -> bool {
     indices.windows(2).all(|pair| pair[0] + 1 == pair[1])
 }
 
-/// `dx_i = Σ g_j` along an axis of `size` elements, `j` over the axis of `g`; `None` where that takes too large a matrix.
+/// `dx_i = Σ g_j` along an axis of `size` elements, `j` over the axis of `g`; `None` where that takes too large a
+/// matrix.
 ///
 /// # Errors
 /// As [`separable::adjoint`].

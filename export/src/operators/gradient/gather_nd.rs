@@ -25,32 +25,32 @@ pub(crate) fn gather_elements(step: &mut Step<'_, '_>) -> Result<()> {
 /// `dx = scatter_nd(0, indices, g)`, added up.
 pub(crate) fn gather_nd(step: &mut Step<'_, '_>) -> Result<()> {
     let (x, indices, g) = (step.input(0)?, step.input(1)?, step.cotangent()?);
-    let picks = Picks::of(step, &step.shape(x)?, &step.shape(indices)?)?;
+    let gather = GatherIndices::from_step(step, &step.shape(x)?, &step.shape(indices)?)?;
     let constant = step.constant(indices).and_then(Tensor::to_i64);
     step.send(0, |builder| {
         if let Some(constant) = constant
-            && let Some(dx) = picks.constant(builder, g, &constant)?
+            && let Some(dx) = gather.constant(builder, g, &constant)?
         {
             return Ok(dx);
         }
-        if picks.batch.is_empty() {
+        if gather.batch.is_empty() {
             let zeros = zeros_like(builder, x)?;
             return builder.op_with("ScatterND", &[zeros, indices, g], [("reduction", "add".into())]);
         }
-        picks.computed(builder, [x, indices, g])
+        gather.computed(builder, [x, indices, g])
     })
 }
 
 /// A GatherND from `x` `[batch…, indexed…, rest…]` by indices `[batch…, count…, depth]`.
-struct Picks {
+struct GatherIndices {
     shape: Shape,
     batch: Vec<Dim>,
     indexed: Vec<Dim>,
     rest: Vec<Dim>,
 }
 
-impl Picks {
-    fn of(step: &Step<'_, '_>, x: &Shape, indices: &Shape) -> Result<Self> {
+impl GatherIndices {
+    fn from_step(step: &Step<'_, '_>, x: &Shape, indices: &Shape) -> Result<Self> {
         let batch = step.node().attributes.int("batch_dims", 0)?;
         let depth = indices.0.last().and_then(|dim| dim.fixed());
         let misfit = || Error::shape(format!("indices {indices} do not fit {x} with batch_dims {batch}"));
@@ -82,7 +82,8 @@ impl Picks {
         }
     }
 
-    /// `dx` for indices that are computed, with at least one batch axis: the batch axes become one, the indexed another.
+    /// `dx` for indices that are computed, with at least one batch axis: the batch axes become one, the indexed
+    /// another.
     fn computed(&self, builder: &mut Builder<'_>, [x, indices, g]: [ValueId; 3]) -> Result<ValueId> {
         let product = |dims: &[Dim]| {
             let product = Shape(dims.to_vec()).elements();
@@ -168,7 +169,7 @@ mod tests {
 
     /// Whether the rule sees the indices.
     #[derive(Clone, Copy, Debug)]
-    enum Known {
+    enum Indices {
         Constant,
         Computed,
     }
@@ -178,10 +179,10 @@ mod tests {
         x: ValueId,
         indices: Tensor,
         batch_dims: i64,
-        known: Known,
+        known: Indices,
     ) -> Result<ValueId> {
         let mut indices = builder.constant(indices);
-        if matches!(known, Known::Computed) {
+        if matches!(known, Indices::Computed) {
             indices = builder.op("Identity", &[indices])?;
         }
         let y = builder.op_with("GatherND", &[x, indices], [("batch_dims", batch_dims.into())])?;
@@ -199,7 +200,7 @@ mod tests {
             ("two batch axes", vec![2, 2, 3], Tensor::from_i64(&[2, 2, 1], &[0, 2, 1, 1]), 2),
         ];
         for (name, dims, indices, batch_dims) in cases {
-            for known in [Known::Constant, Known::Computed] {
+            for known in [Indices::Constant, Indices::Computed] {
                 check(&format!("{name}, {known:?}"), Domain::Real, Shape::fixed(&dims), |builder, x| {
                     picked(builder, x, indices.clone(), batch_dims, known)
                 });

@@ -5,8 +5,8 @@
 //! `dx = g·((1 + t)/2 + x·(1 − t²)/2·√(2/π)·(1 + 3c·x²))`.
 //! Operator page: ONNX `Gelu-20`; Hendrycks and Gimpel 2016, section 2.
 //!
-//! Where there is no kernel for the exact form, [`simplify::expand_gelu`](crate::simplify::expand_gelu) has written the Gelus of
-//! a classifier out before, so that `erf` is computed once.
+//! Where there is no kernel for the exact form, [`simplify::expand_gelu`](crate::simplify::expand_gelu) has written the
+//! Gelus of a classifier out before, so that `erf` is computed once.
 
 use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_PI, TAU};
 

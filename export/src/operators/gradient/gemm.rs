@@ -11,8 +11,8 @@ use crate::graph::{Builder, ValueId};
 pub(crate) fn gemm(step: &mut Step<'_, '_>) -> Result<()> {
     let attributes = &step.node().attributes;
     let (alpha, beta) = (attributes.float("alpha", 1.0)?, attributes.float("beta", 1.0)?);
-    let a_flag = Flag::of(attributes.int("transA", 0)?);
-    let b_flag = Flag::of(attributes.int("transB", 0)?);
+    let a_flag = Flag::from_attribute(attributes.int("transA", 0)?);
+    let b_flag = Flag::from_attribute(attributes.int("transB", 0)?);
     let (a, b, g) = (step.input(0)?, step.input(1)?, step.cotangent()?);
     step.send(0, |builder| match a_flag {
         Flag::Plain => product(builder, alpha, (g, Flag::Plain), (b, b_flag.flipped())),
@@ -36,7 +36,7 @@ enum Flag {
 }
 
 impl Flag {
-    fn of(attribute: i64) -> Self {
+    fn from_attribute(attribute: i64) -> Self {
         if attribute == 0 { Self::Plain } else { Self::Transposed }
     }
 

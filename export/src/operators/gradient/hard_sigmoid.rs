@@ -1,4 +1,5 @@
-//! HardSigmoid, `y = min(1, max(0, αx + β))`, and HardSwish, `y = x·h` with `h` the HardSigmoid of `α = 1/6`, `β = 1/2`.
+//! HardSigmoid, `y = min(1, max(0, αx + β))`, and HardSwish, `y = x·h` with `h` the HardSigmoid of `α = 1/6`,
+//! `β = 1/2`.
 //!
 //! With `m = [0 < h < 1]`: HardSigmoid `dx = g·α·m`; HardSwish `dx = g·(h + x/6·m) = g·(h + (h − 1/2)·m)`. At the kinks
 //! the constant branch counts. Operator pages: ONNX `HardSigmoid-6`, `HardSwish-14`; Howard et al. 2019, section 5.2.

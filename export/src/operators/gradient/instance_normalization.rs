@@ -1,9 +1,10 @@
 //! InstanceNormalization and GroupNormalization: each group of channels of each image standardised by itself.
 //!
 //! `y = γ·(x − mean x)/√(var x + ε) + β` over the spatial axes of one channel, or of the channels of one group. The
-//! gradient is that of [`standardise`](super::standardise) with `h = g·γ`, in the shape `[N, groups, …]`. Before opset 21
-//! the scale of GroupNormalization is one number per group, from then on one per channel; both are known by their length.
-//! Operator pages: ONNX `InstanceNormalization-6`, `GroupNormalization-18` and `-21`; Ulyanov et al. 2016, Wu and He 2018.
+//! gradient is that of [`standardise`](super::standardise) with `h = g·γ`, in the shape `[N, groups, …]`. Before opset
+//! 21 the scale of GroupNormalization is one number per group, from then on one per channel; both are known by their
+//! length. Operator pages: ONNX `InstanceNormalization-6`, `GroupNormalization-18` and `-21`; Ulyanov et al. 2016, Wu
+//! and He 2018.
 
 use super::broadcast::reshape;
 use super::standardise::{Centre, pull_back};

@@ -4,8 +4,8 @@
 //! `dx = r·(h − mean h − x̂·mean(h·x̂))`. Operator page: ONNX `LayerNormalization-17`; Ba, Kiros and Hinton 2016.
 //!
 //! The operator hands out `mean x` and `r` where [`add_statistics`] asks for them. What
-//! [`simplify`](crate::simplify) leaves of most layers is the bare `x̂`, read by matrices that are centred: then `y` is `x̂`,
-//! `h` is `g`, its mean is zero, and five passes over the activations are left of twelve.
+//! [`simplify`](crate::simplify) leaves of most layers is the bare `x̂`, read by matrices that are centred: then `y` is
+//! `x̂`, `h` is `g`, its mean is zero, and five passes over the activations are left of twelve.
 
 use mimir_bundle::kernels::CENTRED;
 
@@ -19,8 +19,8 @@ use crate::tensor::{DataType, Tensor};
 const MEAN: usize = 1;
 const INVERSE_DEVIATION: usize = 2;
 
-/// Columns of a matrix sum to zero when their sum is at most this part of the sum of magnitudes: what rounding to 32 bits
-/// leaves of it.
+/// Columns of a matrix sum to zero when their sum is at most this part of the sum of magnitudes: what rounding to 32
+/// bits leaves of it.
 const ZERO_SUM: f64 = 1e-6;
 
 /// Lets a LayerNormalization hand out its statistics.
@@ -116,7 +116,8 @@ fn is_one(step: &Step<'_, '_>, value: ValueId) -> bool {
     values.is_some_and(|values| values.iter().all(|value| *value == 1.0))
 }
 
-/// Whether everything that reads `x̂` multiplies it by matrices whose columns sum to zero, so that its cotangent does too.
+/// Whether everything that reads `x̂` multiplies it by matrices whose columns sum to zero, so that its cotangent does
+/// too.
 fn reads_centred_weights(graph: &Graph, normalised: ValueId) -> bool {
     let mut open = vec![normalised];
     while let Some(value) = open.pop() {

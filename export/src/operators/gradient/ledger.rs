@@ -2,7 +2,7 @@
 //!
 //! A value that several nodes read gets one contribution from each. Contributions of Slice, Split and Gather are
 //! [`Piece`]s that cover a part of one axis: siblings that tile the axis become one Concat instead of a padded sum
-//! (`onnx-autodiff.md` 4.2: 0.330 s against 0.384 s on a ViT-T).
+//! (0.330 s against 0.384 s on a ViT-T).
 
 use std::collections::BTreeMap;
 
@@ -50,7 +50,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`ErrorKind::Shape`](crate::ErrorKind::Shape) when a rule produced a cotangent of another shape.
-    pub(crate) fn settle(&mut self, builder: &mut Builder<'_>, value: ValueId) -> Result<Option<ValueId>> {
+    pub(crate) fn sum(&mut self, builder: &mut Builder<'_>, value: ValueId) -> Result<Option<ValueId>> {
         let mut terms = self.wholes.remove(&value).unwrap_or_default();
         let shape = builder.graph().shape(value)?.clone();
         for layer in layers(self.pieces.remove(&value).unwrap_or_default()) {

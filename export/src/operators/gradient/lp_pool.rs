@@ -1,7 +1,7 @@
 //! LpPool: the p-norm of each window.
 //!
-//! `y = (Σ |x|^p)^(1/p)`, so `dx = sign(x)·|x|^(p−1) · Σ g / y^(p−1)`, the sum over the windows that hold `x`; zero where the
-//! window is zero, as PyTorch has it. Operator page: ONNX `LpPool-18`.
+//! `y = (Σ |x|^p)^(1/p)`, so `dx = sign(x)·|x|^(p−1) · Σ g / y^(p−1)`, the sum over the windows that hold `x`; zero
+//! where the window is zero, as PyTorch has it. Operator page: ONNX `LpPool-18`.
 
 use super::separable::{self, Matrix};
 use super::step::Step;

@@ -1,9 +1,9 @@
 //! LRN: each value divided by a power of the mean square of its neighbour channels.
 //!
 //! `y = x·s^−β` with `s = bias + α·A(x²)`, where `A` averages over a window of `size` channels, zeros outside. The
-//! window is its own mirror image, so `dx = g·s^−β − 2αβ·x·A(g·y/s)`. Windows of an even size, which lean to one side, are
-//! refused: ONNX Runtime does not compute them either.
-//! Operator page: ONNX `LRN-13`; Krizhevsky et al. 2012, section 3.3.
+//! window is its own mirror image, so `dx = g·s^−β − 2αβ·x·A(g·y/s)`. Windows of an even size, which lean to one side,
+//! are refused: ONNX Runtime does not compute them either. Operator page: ONNX `LRN-13`; Krizhevsky et al. 2012,
+//! section 3.3.
 //!
 //! A window over channels is an AveragePool with channels as rows of an image: its cost does not grow with the number
 //! of channels, as a product with a band matrix would.

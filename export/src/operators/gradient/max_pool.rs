@@ -5,18 +5,18 @@
 //!
 //! There is a kernel for it (`autodiff/kernels.rs`); this is how standard operators do it:
 //!
-//! The elements of the windows at one kernel offset are a shifted part of one *phase* of the image, the elements `s·i + f`
-//! of an axis with stride `s`; SpaceToDepth separates the phases. For one offset after the other, what is left of the
-//! cotangent goes where the element equals the maximum; the mask is `min(1, max(0, 1 − (y − x)·MAX))`, which HardSigmoid
-//! computes. What arrives in each phase is summed, and DepthToSpace puts the phases together again. At stride 1 the axes
-//! follow each other, which takes `2k` offsets instead of `k²`: the first row that holds the maximum, then the first element
-//! in that row.
+//! The elements of the windows at one kernel offset are a shifted part of one *phase* of the image, the elements
+//! `s·i + f` of an axis with stride `s`; SpaceToDepth separates the phases. For one offset after the other, what is
+//! left of the cotangent goes where the element equals the maximum; the mask is `min(1, max(0, 1 − (y − x)·MAX))`,
+//! which HardSigmoid computes. What arrives in each phase is summed, and DepthToSpace puts the phases together again.
+//! At stride 1 the axes follow each other, which takes `2k` offsets instead of `k²`: the first row that holds the
+//! maximum, then the first element in that row.
 //!
-//! The operator's second output, the indices of the maxima, would serve ScatterElements, but a pooling that returns them
-//! takes seven times as long, and rten has none. Measured in ONNX Runtime 1.32 (one thread, user CPU time of pooling and
-//! gradient, medians of 5 to 7, 8 images), with indices and so: 3 × 3 at stride 1, 256 channels, 28 pixels 54 and 28 ms;
-//! 5 × 5 100 and 59 ms; 2 × 2 at stride 2, 64 channels, 112 pixels 55 and 50 ms; 3 × 3 at stride 2 72 and 82 ms (98 and 175
-//! ms with two older forms: x padded first, strided Slices and Where).
+//! The operator's second output, the indices of the maxima, would serve ScatterElements, but a pooling that returns
+//! them takes seven times as long, and rten has none. Measured in ONNX Runtime 1.32 (one thread, user CPU time of
+//! pooling and gradient, medians of 5 to 7, 8 images), with indices and so: 3 × 3 at stride 1, 256 channels, 28 pixels
+//! 54 and 28 ms; 5 × 5 100 and 59 ms; 2 × 2 at stride 2, 64 channels, 112 pixels 55 and 50 ms; 3 × 3 at stride 2 72 and
+//! 82 ms (98 and 175 ms with two older forms: x padded first, strided Slices and Where).
 
 use std::cmp::Ordering;
 
@@ -93,22 +93,22 @@ fn pool(builder: &mut Builder<'_>, x: ValueId, axes: &[Axis]) -> Result<ValueId>
 
 /// The cotangent of `x`: each `g` at the first element of its window that equals `y`.
 fn to_first_maximum(builder: &mut Builder<'_>, [x, y, g]: [ValueId; 3], axes: &[Axis]) -> Result<ValueId> {
-    let phases = Phases::of(&builder.graph().shape(x)?.clone(), axes)?;
+    let phases = Phases::new(&builder.graph().shape(x)?.clone(), axes)?;
     let separated = phases.separate(builder, x)?;
     let mut sums: Vec<Option<ValueId>> = vec![None; phases.count()];
     let mut left = g;
-    let mut places = phases.places().into_iter().peekable();
-    while let Some(place) = places.next() {
+    let mut offsets = phases.kernel_offsets().into_iter().peekable();
+    while let Some(offset) = offsets.next() {
         let mut part = left;
         // What has found no place before the last element of the window belongs there.
-        if places.peek().is_some() {
-            let elements = phases.read(builder, separated, &place)?;
+        if offsets.peek().is_some() {
+            let elements = phases.read(builder, separated, &offset)?;
             let mask = equality_mask(builder, elements, y)?;
             part = builder.op("Mul", &[left, mask])?;
             left = builder.op("Sub", &[left, part])?;
         }
-        let part = phases.write(builder, part, &place)?;
-        let sum = &mut sums[place.phase];
+        let part = phases.write(builder, part, &offset)?;
+        let sum = &mut sums[offset.phase];
         *sum = Some(match *sum {
             Some(sum) => builder.op("Add", &[sum, part])?,
             None => part,

@@ -1,8 +1,9 @@
 //! The phases of an image: the elements `s·i + f` of each axis with stride `s`, for `f` below `s`.
 //!
 //! Windows that move by `s` read, at one kernel offset, a shifted part of one phase. SpaceToDepth separates the phases
-//! (5.9 ms for 8 × 64 × 112 × 112 elements in ONNX Runtime 1.32, one thread; nine strided Slices of them take 42, a Transpose
-//! 29) and DepthToSpace joins them. rten 0.27 lacks SpaceToDepth, which is one Reshape, Transpose and Reshape.
+//! (5.9 ms for 8 × 64 × 112 × 112 elements in ONNX Runtime 1.32, one thread; nine strided Slices of them take 42, a
+//! Transpose 29) and DepthToSpace joins them. rten 0.27 lacks SpaceToDepth, which is one Reshape, Transpose and
+//! Reshape.
 
 use super::broadcast::reshape;
 use super::ledger;
@@ -18,7 +19,7 @@ pub(super) struct Phases {
 }
 
 /// Where a kernel offset lies: element `o + shift` of a phase for window `o`.
-pub(super) struct Place {
+pub(super) struct KernelOffset {
     /// Number of the phase, row-major.
     pub(super) phase: usize,
     /// For each spatial axis.
@@ -30,7 +31,7 @@ impl Phases {
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) when the number of channels depends on the batch.
-    pub(super) fn of(shape: &Shape, axes: &[Axis]) -> Result<Self> {
+    pub(super) fn new(shape: &Shape, axes: &[Axis]) -> Result<Self> {
         let channels = shape.0.get(1).and_then(|dim| dim.fixed());
         let channels = channels
             .ok_or_else(|| Error::unsupported(format!("the channels of {shape} depend on the batch")))?;
@@ -48,23 +49,23 @@ impl Phases {
     }
 
     /// The kernel offsets in row-major order, without those at which every window reads padding.
-    pub(super) fn places(&self) -> Vec<Place> {
-        let start = Place { phase: 0, shifts: Vec::new() };
-        self.axes.iter().zip(self.lengths()).fold(vec![start], |places, (axis, length)| {
+    pub(super) fn kernel_offsets(&self) -> Vec<KernelOffset> {
+        let start = KernelOffset { phase: 0, shifts: Vec::new() };
+        self.axes.iter().zip(self.lengths()).fold(vec![start], |found, (axis, length)| {
             let inside = move |shift: i64| shift < length && shift + axis.output > 0;
             let offsets = (0..axis.kernel).map(|k| axis.dilation * k - axis.begin);
             let own: Vec<(usize, i64)> = offsets
                 .map(|at| (at.rem_euclid(axis.stride) as usize, at.div_euclid(axis.stride)))
                 .filter(|(_, shift)| inside(*shift))
                 .collect();
-            let longer = |place: &Place| -> Vec<Place> {
-                let with = |(phase, shift): &(usize, i64)| Place {
-                    phase: place.phase * axis.stride as usize + phase,
-                    shifts: [&place.shifts[..], &[*shift]].concat(),
+            let longer = |offset: &KernelOffset| -> Vec<KernelOffset> {
+                let with = |(phase, shift): &(usize, i64)| KernelOffset {
+                    phase: offset.phase * axis.stride as usize + phase,
+                    shifts: [&offset.shifts[..], &[*shift]].concat(),
                 };
                 own.iter().map(with).collect()
             };
-            places.iter().flat_map(longer).collect()
+            found.iter().flat_map(longer).collect()
         })
     }
 
@@ -93,17 +94,22 @@ impl Phases {
         &self,
         builder: &mut Builder<'_>,
         separated: ValueId,
-        place: &Place,
+        offset: &KernelOffset,
     ) -> Result<ValueId> {
-        let (phase, channels) = (place.phase as i64, self.channels as i64);
+        let (phase, channels) = (offset.phase as i64, self.channels as i64);
         let others = [-phase * channels, (phase + 1 - self.count() as i64) * channels];
-        let pads = [vec![[0, 0], others], self.shifted(place, -1)].concat();
+        let pads = [vec![[0, 0], others], self.shifted(offset, -1)].concat();
         pad(builder, separated, &pads, f32::MIN)
     }
 
     /// What the windows send to one kernel offset, in its place in the phase; zero elsewhere.
-    pub(super) fn write(&self, builder: &mut Builder<'_>, part: ValueId, place: &Place) -> Result<ValueId> {
-        pad(builder, part, &[vec![[0, 0], [0, 0]], self.shifted(place, 1)].concat(), 0.0)
+    pub(super) fn write(
+        &self,
+        builder: &mut Builder<'_>,
+        part: ValueId,
+        offset: &KernelOffset,
+    ) -> Result<ValueId> {
+        pad(builder, part, &[vec![[0, 0], [0, 0]], self.shifted(offset, 1)].concat(), 0.0)
     }
 
     /// The image of these phases, of which at least one is there; an absent one is zero.
@@ -172,11 +178,11 @@ impl Phases {
     }
 
     /// Pads that move windows to elements of the phase (`sign` 1), or elements to windows (−1).
-    fn shifted(&self, place: &Place, sign: i64) -> Vec<[i64; 2]> {
+    fn shifted(&self, offset: &KernelOffset, sign: i64) -> Vec<[i64; 2]> {
         let pads = |((axis, length), shift): ((&Axis, i64), &i64)| {
             [sign * shift, sign * (length - axis.output - shift)]
         };
-        self.axes.iter().zip(self.lengths()).zip(&place.shifts).map(pads).collect()
+        self.axes.iter().zip(self.lengths()).zip(&offset.shifts).map(pads).collect()
     }
 
     /// `[first…, l₁, s₁, l₂, s₂, …]`

@@ -1,8 +1,9 @@
 //! Functions of one variable that are made of straight lines: Abs, LeakyRelu, PRelu, ThresholdedRelu, Shrink and Mod.
 //!
 //! `|x|: g·sign x`; `x > 0 ? x : αx: x > 0 ? g : αg`; `x > α ? x : 0: x > α ? g : 0`; remainders
-//! `y = x − k·d`, whose `k` is a whole number: `g` to `x` and `−Σ g·k` to `d`. At a kink the branch of the smaller `x` is taken, as in
-//! PyTorch. Operator pages: ONNX `Abs-13`, `LeakyRelu-16`, `PRelu-16`, `ThresholdedRelu-10`, `Shrink-9`, `Mod-13`.
+//! `y = x − k·d`, whose `k` is a whole number: `g` to `x` and `−Σ g·k` to `d`. At a kink the branch of the smaller `x`
+//! is taken, as in PyTorch. Operator pages: ONNX `Abs-13`, `LeakyRelu-16`, `PRelu-16`, `ThresholdedRelu-10`,
+//! `Shrink-9`, `Mod-13`.
 //!
 //! For `0 ≤ α ≤ 1` the slope of LeakyRelu is the mask of [`relu`](super::relu), raised to `α`: two passes over one
 //! tensor instead of a comparison and a choice between two.

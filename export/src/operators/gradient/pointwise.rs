@@ -1,7 +1,8 @@
 //! Smooth functions of one variable, `dx = g·f'(x)`, with `f'` written in `y` where that is cheaper.
 //!
-//! `exp: y`; `log: 1/x`; `sqrt: 1/(2y)`; `1/x: −y²`; `xᵖ: p·xᵖ⁻¹`; `tanh: 1 − y²`; `σ: y·(1 − y)`; `erf: 2/√π·exp(−x²)`.
-//! Operator pages: ONNX `Exp-13`, `Log-13`, `Sqrt-13`, `Reciprocal-13`, `Pow-15`, `Tanh-13`, `Sigmoid-13`, `Erf-13`.
+//! `exp: y`; `log: 1/x`; `sqrt: 1/(2y)`; `1/x: −y²`; `xᵖ: p·xᵖ⁻¹`; `tanh: 1 − y²`; `σ: y·(1 − y)`;
+//! `erf: 2/√π·exp(−x²)`. Operator pages: ONNX `Exp-13`, `Log-13`, `Sqrt-13`, `Reciprocal-13`, `Pow-15`, `Tanh-13`,
+//! `Sigmoid-13`, `Erf-13`.
 
 use std::f32::consts::FRAC_2_SQRT_PI;
 
@@ -48,16 +49,16 @@ pub(crate) fn pow(step: &mut Step<'_, '_>) -> Result<()> {
     let (x, exponent, g) = (step.input(0)?, step.input(1)?, step.cotangent()?);
     let p = step
         .constant(exponent)
-        .and_then(Exponent::of)
+        .and_then(Exponent::from_tensor)
         .ok_or_else(|| Error::unsupported("its exponent is not a constant after folding"))?;
     step.send_summed(0, |builder| {
         let factor = builder.constant(p.factor);
         let scaled = builder.op("Mul", &[g, factor])?;
-        let power = match p.lowered {
+        let power = match p.exponent_minus_one {
             None => x,
-            Some(lowered) => {
-                let lowered = builder.constant(lowered);
-                builder.op("Pow", &[x, lowered])?
+            Some(exponent_minus_one) => {
+                let exponent_minus_one = builder.constant(exponent_minus_one);
+                builder.op("Pow", &[x, exponent_minus_one])?
             }
         };
         builder.op("Mul", &[scaled, power])
@@ -102,13 +103,13 @@ struct Exponent {
     /// `p`.
     factor: Tensor,
     /// `p − 1`, unless that is one everywhere.
-    lowered: Option<Tensor>,
+    exponent_minus_one: Option<Tensor>,
 }
 
 impl Exponent {
     /// `None` for a type that cannot be an exponent here; exporters write floats and integers.
-    fn of(tensor: &Tensor) -> Option<Self> {
-        let p: Vec<f32> = match Content::of(tensor)? {
+    fn from_tensor(tensor: &Tensor) -> Option<Self> {
+        let p: Vec<f32> = match Content::from_tensor(tensor)? {
             Content::Int(array) => {
                 array.elements().iter().map(|symbol| Some(symbol.int()? as f32)).collect::<Option<_>>()?
             }
@@ -116,12 +117,12 @@ impl Exponent {
             Content::Bool(_) => return None,
         };
         // A power of zero has no slope, not even at zero, where x⁻¹ is infinite.
-        let lower = |value: &f32| if *value == 0.0 { 0.0 } else { value - 1.0 };
-        let lowered: Vec<f32> = p.iter().map(lower).collect();
-        let is_square = lowered.iter().all(|value| *value == 1.0);
+        let minus_one = |value: &f32| if *value == 0.0 { 0.0 } else { value - 1.0 };
+        let exponent_minus_one: Vec<f32> = p.iter().map(minus_one).collect();
+        let is_square = exponent_minus_one.iter().all(|value| *value == 1.0);
         Some(Self {
             factor: Tensor::from_f32(tensor.dims(), &p),
-            lowered: (!is_square).then(|| Tensor::from_f32(tensor.dims(), &lowered)),
+            exponent_minus_one: (!is_square).then(|| Tensor::from_f32(tensor.dims(), &exponent_minus_one)),
         })
     }
 }

@@ -1,13 +1,13 @@
 //! QuantizeLinear, DequantizeLinear and DynamicQuantizeLinear: `q = saturate(round(x/s) + z)`, `x̂ = (q − z)·s`.
 //!
-//! Rounding has the derivative zero almost everywhere. The straight-through estimator (Bengio, Léonard and Courville 2013,
-//! arXiv:1308.3432) takes `round(u)` for `u`, and saturation for what it is: `dx = g/s` where
+//! Rounding has the derivative zero almost everywhere. The straight-through estimator (Bengio, Léonard and Courville
+//! 2013, arXiv:1308.3432) takes `round(u)` for `u`, and saturation for what it is: `dx = g/s` where
 //! `q_min ≤ round(x/s) + z ≤ q_max`, else zero, the mask of PyTorch's `fake_quantize`. What saturates is decided by the
-//! rounded value: `x` passes from `s·(q_min − z − ½)` to `s·(q_max − z + ½)`, so a value at a bound passes, and one that
-//! rounds to it does. (At exactly half a step beyond, where ties go to the even code, both bounds pass.)
+//! rounded value: `x` passes from `s·(q_min − z − ½)` to `s·(q_max − z + ½)`, so a value at a bound passes, and one
+//! that rounds to it does. (At exactly half a step beyond, where ties go to the even code, both bounds pass.)
 //! `dq = g·s`. A DynamicQuantizeLinear takes its scale from the tensor, so that nothing saturates; `s` and `z` count as
-//! constants, which for `(q − z)·s` as a whole is again the derivative of `x`. Operator pages: ONNX `QuantizeLinear-21`,
-//! `DequantizeLinear-21`, `DynamicQuantizeLinear-11`.
+//! constants, which for `(q − z)·s` as a whole is again the derivative of `x`. Operator pages: ONNX
+//! `QuantizeLinear-21`, `DequantizeLinear-21`, `DynamicQuantizeLinear-11`.
 
 use super::step::Step;
 use crate::error::{Error, Result};

@@ -11,7 +11,7 @@ use crate::tensor::DataType;
 
 /// `dx = g·[x = y]/c`.
 pub(crate) fn reduce_extremum(step: &mut Step<'_, '_>) -> Result<()> {
-    let reduction = Reduction::of(step)?;
+    let reduction = Reduction::from_step(step)?;
     split_evenly(step, &reduction)
 }
 

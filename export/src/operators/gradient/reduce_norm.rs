@@ -10,7 +10,7 @@ use crate::error::Result;
 
 /// `dx = g·sign x`.
 pub(crate) fn reduce_l1(step: &mut Step<'_, '_>) -> Result<()> {
-    let Reduction { x, g, .. } = Reduction::of(step)?;
+    let Reduction { x, g, .. } = Reduction::from_step(step)?;
     step.send(0, |builder| {
         let sign = builder.op("Sign", &[x])?;
         builder.op("Mul", &[sign, g])
@@ -19,7 +19,7 @@ pub(crate) fn reduce_l1(step: &mut Step<'_, '_>) -> Result<()> {
 
 /// `dx = g/y·x`, zero where `y = 0`.
 pub(crate) fn reduce_l2(step: &mut Step<'_, '_>) -> Result<()> {
-    let Reduction { x, y, g, .. } = Reduction::of(step)?;
+    let Reduction { x, y, g, .. } = Reduction::from_step(step)?;
     step.send(0, |builder| {
         let zero = builder.scalar(0.0);
         let ratio = builder.op("Div", &[g, y])?;
@@ -31,7 +31,7 @@ pub(crate) fn reduce_l2(step: &mut Step<'_, '_>) -> Result<()> {
 
 /// `dx = 2g·x`.
 pub(crate) fn reduce_sum_square(step: &mut Step<'_, '_>) -> Result<()> {
-    let Reduction { x, g, .. } = Reduction::of(step)?;
+    let Reduction { x, g, .. } = Reduction::from_step(step)?;
     step.send(0, |builder| {
         let double = builder.op("Add", &[g, g])?;
         builder.op("Mul", &[x, double])
@@ -40,7 +40,7 @@ pub(crate) fn reduce_sum_square(step: &mut Step<'_, '_>) -> Result<()> {
 
 /// `dx = g·e⁻ʸ`, repeated.
 pub(crate) fn reduce_log_sum(step: &mut Step<'_, '_>) -> Result<()> {
-    let Reduction { x, y, g, .. } = Reduction::of(step)?;
+    let Reduction { x, y, g, .. } = Reduction::from_step(step)?;
     let shape = step.shape(x)?;
     step.send(0, |builder| {
         let sum = builder.op("Exp", &[y])?;
@@ -51,7 +51,7 @@ pub(crate) fn reduce_log_sum(step: &mut Step<'_, '_>) -> Result<()> {
 
 /// `dx = g·e^(x−y)`.
 pub(crate) fn reduce_log_sum_exp(step: &mut Step<'_, '_>) -> Result<()> {
-    let Reduction { x, y, g, .. } = Reduction::of(step)?;
+    let Reduction { x, y, g, .. } = Reduction::from_step(step)?;
     step.send(0, |builder| {
         let logarithm = builder.op("Sub", &[x, y])?;
         let share = builder.op("Exp", &[logarithm])?;

@@ -13,7 +13,7 @@ use crate::tensor::DataType;
 
 /// `dxᵢ = g·Π_{j≠i} xⱼ`.
 pub(crate) fn reduce_prod(step: &mut Step<'_, '_>) -> Result<()> {
-    let Reduction { x, axes, g, .. } = Reduction::of(step)?;
+    let Reduction { x, axes, g, .. } = Reduction::from_step(step)?;
     step.send(0, |builder| {
         if axes.is_empty() {
             return Ok(g);

@@ -24,7 +24,7 @@ impl Reduction {
     /// # Errors
     /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) when an axis is the batch: the gradients of different
     /// images would mix.
-    pub(super) fn of(step: &mut Step<'_, '_>) -> Result<Self> {
+    pub(super) fn from_step(step: &mut Step<'_, '_>) -> Result<Self> {
         let axes = reduced_axes(step)?;
         Self::over(step, axes)
     }

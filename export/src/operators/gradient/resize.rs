@@ -1,14 +1,14 @@
 //! Resize: images at another size.
 //!
-//! Each element of the result is a weighted sum of elements of the image, and the weights are those of its axes multiplied:
-//! one constant matrix for each axis, whose transpose gives the gradient. Operator page: ONNX `Resize-19`; cubic weights:
-//! Keys 1981, "Cubic convolution interpolation for digital image processing". Coordinates are computed in `float`, as ONNX
-//! Runtime does: that decides which neighbour is the nearest.
+//! Each element of the result is a weighted sum of elements of the image, and the weights are those of its axes
+//! multiplied: one constant matrix for each axis, whose transpose gives the gradient. Operator page: ONNX `Resize-19`;
+//! cubic weights: Keys 1981, "Cubic convolution interpolation for digital image processing". Coordinates are computed
+//! in `float`, as ONNX Runtime does: that decides which neighbour is the nearest.
 //!
-//! Where each element is repeated a whole number of times, the gradient is a sum over tiles, for which the matrices are as
-//! good as anything else. Measured in ONNX Runtime 1.32 (one thread, user CPU time, medians of 7; 8 × 64 × 56 × 56 cotangents
-//! in tiles of 2 × 2): matrices 1.7 ms, AveragePool 1.7, depthwise Conv 1.6, ReduceSum 2.0; 8 × 32 × 64 × 64 in tiles of 4 × 4: 0.6,
-//! 0.7, 0.8, 0.6.
+//! Where each element is repeated a whole number of times, the gradient is a sum over tiles, for which the matrices are
+//! as good as anything else. Measured in ONNX Runtime 1.32 (one thread, user CPU time, medians of 7; 8 × 64 × 56 × 56
+//! cotangents in tiles of 2 × 2): matrices 1.7 ms, AveragePool 1.7, depthwise Conv 1.6, ReduceSum 2.0; 8 × 32 × 64 × 64
+//! in tiles of 4 × 4: 0.6, 0.7, 0.8, 0.6.
 
 use super::separable::{self, Matrix};
 use super::step::Step;
@@ -28,7 +28,7 @@ pub(crate) fn resize(step: &mut Step<'_, '_>) -> Result<()> {
     if x == y {
         return step.send(0, |_| Ok(g));
     }
-    let sampling = Sampling::of(step.node())?;
+    let sampling = Sampling::from_node(step.node())?;
     let scales = scales(step, &x, &y)?;
     let mut matrices = Vec::new();
     for (axis, scale) in scales.into_iter().enumerate() {
@@ -115,7 +115,7 @@ enum Coordinates {
 }
 
 impl Sampling {
-    fn of(node: &Node) -> Result<Self> {
+    fn from_node(node: &Node) -> Result<Self> {
         let unknown =
             |name: &str, found: &str| Error::unsupported(format!("attribute `{name}` is `{found}`"));
         let nearest = match node.attributes.text("nearest_mode", "round_prefer_floor")? {
@@ -153,7 +153,7 @@ impl Sampling {
     fn weights(&self, axis: Resized) -> Result<Matrix> {
         let mut matrix = Matrix::zeros(axis.output, axis.input)?;
         for row in 0..axis.output {
-            let at = self.coordinates.of(row, axis);
+            let at = self.coordinates.source_position(row, axis);
             for (place, weight) in self.taps(at, axis) {
                 matrix.add(row, place, weight);
             }
@@ -166,7 +166,7 @@ impl Sampling {
         let last = axis.input as f32 - 1.0;
         let shrinks = self.antialias && axis.scale < 1.0;
         match self.mode {
-            Mode::Nearest(nearest) => vec![(nearest.of(at).clamp(0.0, last) as usize, 1.0)],
+            Mode::Nearest(nearest) => vec![(nearest.round(at).clamp(0.0, last) as usize, 1.0)],
             Mode::Linear if shrinks => self.filtered(at, axis, 1.0, linear),
             Mode::Cubic(a) if shrinks => self.filtered(at, axis, 2.0, |distance| cubic(a, distance)),
             Mode::Linear => {
@@ -210,7 +210,7 @@ impl Sampling {
 }
 
 impl Nearest {
-    fn of(self, at: f32) -> f32 {
+    fn round(self, at: f32) -> f32 {
         match self {
             Self::RoundPreferFloor if at - at.floor() == 0.5 => at.floor(),
             Self::RoundPreferFloor | Self::RoundPreferCeil => at.round(),
@@ -222,7 +222,7 @@ impl Nearest {
 
 impl Coordinates {
     /// Where element `row` of the result lies in the image.
-    fn of(self, row: usize, Resized { input, output, scale }: Resized) -> f32 {
+    fn source_position(self, row: usize, Resized { input, output, scale }: Resized) -> f32 {
         let row = row as f32;
         let half_pixel = (row + 0.5) / scale - 0.5;
         match self {

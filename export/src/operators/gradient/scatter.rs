@@ -2,7 +2,8 @@
 //!
 //! Replaced: the cotangent of an update is `g` at its place, and `g` with zeros at these places is the cotangent of the
 //! data. Added: `g`, and `g` at the place of each update. Operator pages: ONNX `ScatterElements-18`, `ScatterND-18`.
-//! Updates that replace the same element twice have no defined result; where the indices are constant, they are refused.
+//! Updates that replace the same element twice have no defined result; where the indices are constant, they are
+//! refused.
 
 use std::collections::HashSet;
 
@@ -17,7 +18,7 @@ const LARGEST_STORED: usize = 1 << 12;
 
 /// What an update does to its element.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Reduction {
+enum ScatterMode {
     Replace,
     Add,
 }
@@ -31,7 +32,7 @@ pub(crate) fn scatter_elements(step: &mut Step<'_, '_>) -> Result<()> {
     let reduction = reduction(step, places)?;
     let (g, axis) = (step.cotangent()?, axis as i64);
     step.send(0, |builder| {
-        if reduction == Reduction::Add {
+        if reduction == ScatterMode::Add {
             return Ok(g);
         }
         let zeros = zeros_like(builder, updates)?;
@@ -47,7 +48,7 @@ pub(crate) fn scatter_nd(step: &mut Step<'_, '_>) -> Result<()> {
     let reduction = reduction(step, |indices| coordinate_places(indices, &shape))?;
     let g = step.cotangent()?;
     step.send(0, |builder| {
-        if reduction == Reduction::Add {
+        if reduction == ScatterMode::Add {
             return Ok(g);
         }
         let zeros = zeros_like(builder, updates)?;
@@ -57,9 +58,9 @@ pub(crate) fn scatter_nd(step: &mut Step<'_, '_>) -> Result<()> {
 }
 
 /// The reduction, after a look at constant indices; `places` gives where each update goes.
-fn reduction(step: &Step<'_, '_>, places: impl Fn(&Tensor) -> Option<Vec<Vec<i64>>>) -> Result<Reduction> {
+fn reduction(step: &Step<'_, '_>, places: impl Fn(&Tensor) -> Option<Vec<Vec<i64>>>) -> Result<ScatterMode> {
     match step.node().attributes.text("reduction", "none")? {
-        "add" => Ok(Reduction::Add),
+        "add" => Ok(ScatterMode::Add),
         "none" => {
             let places = step.constant(step.input(1)?).and_then(places).unwrap_or_default();
             let mut seen = HashSet::new();
@@ -68,7 +69,7 @@ fn reduction(step: &Step<'_, '_>, places: impl Fn(&Tensor) -> Option<Vec<Vec<i64
                     "it replaces element {place:?} twice, with an undefined result; export the model with distinct \
                      indices"
                 ))),
-                None => Ok(Reduction::Replace),
+                None => Ok(ScatterMode::Replace),
             }
         }
         other => Err(Error::unsupported(format!(

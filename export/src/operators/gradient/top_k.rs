@@ -1,7 +1,7 @@
 //! TopK: the `k` largest or smallest elements along one axis, and their positions.
 //!
-//! `dx` is `g` at the positions that the node itself returns, zero elsewhere: no position occurs twice. The positions carry
-//! no gradient. Operator page: ONNX `TopK-11`.
+//! `dx` is `g` at the positions that the node itself returns, zero elsewhere: no position occurs twice. The positions
+//! carry no gradient. Operator page: ONNX `TopK-11`.
 
 use super::reduction::check_axes;
 use super::step::Step;

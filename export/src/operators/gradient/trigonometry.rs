@@ -1,9 +1,9 @@
 //! Circular and hyperbolic functions and their inverses, `dx = g·f'(x)`.
 //!
-//! `sin: cos x`; `cos: −sin x`; `tan: 1 + y²`; `sinh: cosh x`; `cosh: sinh x`; `asin: 1/√(1 − x²)`; `acos: −1/√(1 − x²)`;
-//! `atan: 1/(1 + x²)`; `asinh: 1/√(x² + 1)`; `acosh: 1/√(x² − 1)`; `atanh: 1/(1 − x²)`. At the ends of their domain the
-//! inverse functions have an infinite slope, and so has the gradient. Operator pages: ONNX `Sin-7` to `Tan-7`,
-//! `Asin-7` to `Atan-7`, `Sinh-9`, `Cosh-9`, `Asinh-9` to `Atanh-9`.
+//! `sin: cos x`; `cos: −sin x`; `tan: 1 + y²`; `sinh: cosh x`; `cosh: sinh x`; `asin: 1/√(1 − x²)`;
+//! `acos: −1/√(1 − x²)`; `atan: 1/(1 + x²)`; `asinh: 1/√(x² + 1)`; `acosh: 1/√(x² − 1)`; `atanh: 1/(1 − x²)`. At the
+//! ends of their domain the inverse functions have an infinite slope, and so has the gradient. Operator pages: ONNX
+//! `Sin-7` to `Tan-7`, `Asin-7` to `Atan-7`, `Sinh-9`, `Cosh-9`, `Asinh-9` to `Atanh-9`.
 
 use super::step::Step;
 use crate::error::Result;

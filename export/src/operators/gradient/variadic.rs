@@ -43,15 +43,15 @@ fn extremum(step: &mut Step<'_, '_>, order: fn([ValueId; 2]) -> [ValueId; 2]) ->
         1 => step.send(0, |_| Ok(g)),
         2 => {
             let inputs = [step.input(0)?, step.input(1)?];
-            step.send_summed(0, |builder| won(builder, g, order(inputs)))?;
-            step.send_summed(1, |builder| won(builder, g, order([inputs[1], inputs[0]])))
+            step.send_summed(0, |builder| selected_share(builder, g, order(inputs)))?;
+            step.send_summed(1, |builder| selected_share(builder, g, order([inputs[1], inputs[0]])))
         }
         _ => split_evenly(step),
     }
 }
 
 /// `g` where the first is larger than the second, half of it at a tie.
-fn won(builder: &mut Builder<'_>, g: ValueId, [first, second]: [ValueId; 2]) -> Result<ValueId> {
+fn selected_share(builder: &mut Builder<'_>, g: ValueId, [first, second]: [ValueId; 2]) -> Result<ValueId> {
     let lead = builder.op("Sub", &[first, second])?;
     let share =
         builder.op_with("HardSigmoid", &[lead], [("alpha", f32::MAX.into()), ("beta", 0.5_f32.into())])?;

@@ -44,7 +44,8 @@ fn channels(shape: &Shape) -> Result<usize> {
     }
 }
 
-/// `GroupNormalization(x, scale, bias)`: the parameters are one per group before opset 21, one per channel from then on.
+/// `GroupNormalization(x, scale, bias)`: the parameters are one per group before opset 21, one per channel from then
+/// on.
 pub(crate) fn group(view: &NodeView) -> Result<Vec<TensorType>> {
     let input = view.input(0)?;
     let channels = channels(&input.shape)?;

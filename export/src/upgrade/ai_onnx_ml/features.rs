@@ -34,8 +34,8 @@ pub(super) fn extract(builder: &mut Builder<'_>, node: &Node) -> Result<ValueId>
     builder.op("Unsqueeze", &[chosen, axis])
 }
 
-/// FeatureVectorizer: the inputs concatenated. ONNX Runtime truncates or pads an input whose width is not the declared one;
-/// here such an input is refused.
+/// FeatureVectorizer: the inputs concatenated. ONNX Runtime truncates or pads an input whose width is not the declared
+/// one; here such an input is refused.
 pub(super) fn concatenate(builder: &mut Builder<'_>, node: &Node) -> Result<ValueId> {
     let widths = node.attributes.ints("inputdimensions")?.unwrap_or_default();
     check_length("inputdimensions", widths.len(), Some(node.inputs.len()), "one for each input")?;

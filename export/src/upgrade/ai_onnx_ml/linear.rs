@@ -1,8 +1,8 @@
 //! The scores of LinearClassifier: `x·Cᵀ + intercepts`, and a function of them (`post_transform`).
 //!
-//! With one row of coefficients for two classes there is one score `s`, of the second class, and its sign gives the label.
-//! For LOGISTIC ONNX Runtime returns `[σ(−s), σ(s)]`, whose larger element agrees with the label. Otherwise it returns
-//! `[1 − s, s]`, whose larger element does not; such a model is refused.
+//! With one row of coefficients for two classes there is one score `s`, of the second class, and its sign gives the
+//! label. For LOGISTIC ONNX Runtime returns `[σ(−s), σ(s)]`, whose larger element agrees with the label. Otherwise it
+//! returns `[1 − s, s]`, whose larger element does not; such a model is refused.
 
 use super::inputs::{FeatureRows, check_length, class_count, feature_rows, floats};
 use super::post_transform::PostTransform;

@@ -1,9 +1,9 @@
 //! Decomposes operators of the domain `ai.onnx.ml`, which scikit-learn's converter writes, into operators of ONNX.
 //!
-//! Each gives the results of ONNX Runtime's kernel, up to rounding. These are not always those of the operator's page; where
-//! they differ, the file of the operator says how. Inputs are cast to float32, and outputs are float32. Attributes are
-//! untrusted: every length is checked before it is used. Operator pages: ONNX
-//! `Operators-ml.md`; ONNX Runtime 1.32 `onnxruntime/core/providers/cpu/ml`.
+//! Each gives the results of ONNX Runtime's kernel, up to rounding. These are not always those of the operator's page;
+//! where they differ, the file of the operator says how. Inputs are cast to float32, and outputs are float32.
+//! Attributes are untrusted: every length is checked before it is used. Operator pages: ONNX `Operators-ml.md`; ONNX
+//! Runtime 1.32 `onnxruntime/core/providers/cpu/ml`.
 
 mod features;
 mod inputs;
@@ -21,12 +21,12 @@ use crate::graph::{Attributes, Builder, Graph, Node, ValueId};
 use crate::operators::gradient::GradientKind;
 
 /// An operator, and its decomposition.
-pub(crate) struct Operator {
+pub(crate) struct Decomposition {
     /// Domain and name.
     pub(crate) op_type: &'static str,
     /// What its gradient is.
     pub(crate) gradient: GradientKind,
-    /// What is refused, or what passes at a kink: a phrase for `docs/operators.md`.
+    /// What is refused, or which subgradient is used at a kink: a phrase for `docs/operators.md`.
     pub(crate) limits: &'static str,
     /// Index of the output that is computed; the others are labels.
     output: usize,
@@ -40,12 +40,12 @@ const fn operator(
     limits: &'static str,
     output: usize,
     emit: fn(&mut Builder<'_>, &Node) -> Result<ValueId>,
-) -> Operator {
-    Operator { op_type, gradient, limits, output, emit }
+) -> Decomposition {
+    Decomposition { op_type, gradient, limits, output, emit }
 }
 
 /// All of them.
-pub(crate) const OPERATORS: &[Operator] = &[
+pub(crate) const OPERATORS: &[Decomposition] = &[
     operator(
         "ai.onnx.ml::ArrayFeatureExtractor",
         GradientKind::Exact,

@@ -9,7 +9,8 @@ use crate::graph::{Builder, Node, ValueId};
 pub(super) fn normalise(builder: &mut Builder<'_>, node: &Node) -> Result<ValueId> {
     let FeatureRows { value, .. } = feature_rows(builder, node, 0)?;
     let norm = match node.attributes.text("norm", "MAX")? {
-        // Probabilities already sum to one, and a division would hide the Softmax from `classifier/log_probabilities.rs`.
+        // Probabilities already sum to one, and a division would hide the Softmax from
+        // `classifier/log_probabilities.rs`.
         "L1" if is_softmax(builder, value)? => return Ok(value),
         "L1" => "ReduceL1",
         "L2" => "ReduceL2",

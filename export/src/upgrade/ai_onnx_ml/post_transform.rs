@@ -65,8 +65,8 @@ fn softmax_zero(builder: &mut Builder<'_>, scores: ValueId) -> Result<ValueId> {
     builder.op("Div", &[chosen, sum])
 }
 
-/// `√2·erf⁻¹(2p − 1)` as ONNX Runtime approximates it, after Winitzki (2008), "A handy approximation for the error function
-/// and its inverse": with `l = ln(1 − x²)` and `v = 2/(π·0.147) + l/2` it is `sign(x)·√(√(v² − l/0.147) − v)`.
+/// `√2·erf⁻¹(2p − 1)` as ONNX Runtime approximates it, after Winitzki (2008), "A handy approximation for the error
+/// function and its inverse": with `l = ln(1 − x²)` and `v = 2/(π·0.147) + l/2` it is `sign(x)·√(√(v² − l/0.147) − v)`.
 #[expect(clippy::approx_constant, reason = "the digits of π that ONNX Runtime has")]
 fn probit(builder: &mut Builder<'_>, scores: ValueId) -> Result<ValueId> {
     const A: f32 = 0.147;

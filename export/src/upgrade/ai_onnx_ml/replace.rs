@@ -5,8 +5,8 @@ use crate::error::{Error, Result};
 use crate::graph::{Builder, Node, ValueId};
 use crate::tensor::{DataType, Tensor};
 
-/// Imputer: replaces the value that marks a missing feature. If the number of imputed values is not that of the features, the
-/// first is used for all, as ONNX Runtime does.
+/// Imputer: replaces the value that marks a missing feature. If the number of imputed values is not that of the
+/// features, the first is used for all, as ONNX Runtime does.
 pub(super) fn impute(builder: &mut Builder<'_>, node: &Node) -> Result<ValueId> {
     let found = builder.graph().tensor_type(node.input(0)?)?.dtype;
     let imputed = floats(node, "imputed_value_floats")?;

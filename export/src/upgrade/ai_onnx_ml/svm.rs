@@ -1,10 +1,10 @@
 //! The scores of SVMClassifier: one for each pair of classes, from kernels between an image and the support vectors.
 //!
-//! For classes `i < j` the score is `Σ c[j−1, v]·K(x, v)` over the support vectors of `i`, plus `Σ c[i, v]·K(x, v)` over those
-//! of `j`, plus `rho`; above zero it is a vote for `i`. The scores of all pairs are one product of the kernel matrix with a
-//! constant matrix. For two classes ONNX Runtime returns `[−s, s]`, whose larger element is *not* the label;
-//! `classifier/scores.rs` swaps them.
-//! Kernels: `x·v`, `(γ·x·v + c)^degree`, `exp(−γ·‖x − v‖²)`, `tanh(γ·x·v + c)`. Chang and Lin 2011, "LIBSVM".
+//! For classes `i < j` the score is `Σ c[j−1, v]·K(x, v)` over the support vectors of `i`, plus `Σ c[i, v]·K(x, v)`
+//! over those of `j`, plus `rho`; above zero it is a vote for `i`. The scores of all pairs are one product of the
+//! kernel matrix with a constant matrix. For two classes ONNX Runtime returns `[−s, s]`, whose larger element is *not*
+//! the label; `classifier/scores.rs` swaps them. Kernels: `x·v`, `(γ·x·v + c)^degree`, `exp(−γ·‖x − v‖²)`,
+//! `tanh(γ·x·v + c)`. Chang and Lin 2011, "LIBSVM".
 
 use super::inputs::{FeatureRows, check_length, class_count, feature_rows, floats};
 use super::post_transform::PostTransform;

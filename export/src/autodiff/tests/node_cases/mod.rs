@@ -235,7 +235,7 @@ fn compare(
 
 /// What became of all cases of a store.
 #[derive(Default)]
-struct Report {
+struct Tally {
     passed: usize,
     skipped: BTreeMap<String, usize>,
     failed: Vec<String>,
@@ -243,22 +243,22 @@ struct Report {
     operators: BTreeSet<String>,
 }
 
-impl Report {
-    fn of(cases: &[Case]) -> Self {
-        let mut report = Self::default();
+impl Tally {
+    fn count(cases: &[Case]) -> Self {
+        let mut tally = Self::default();
         for case in cases {
             let outcome =
                 std::panic::catch_unwind(|| case.outcome()).unwrap_or(Outcome::Failed("panics".to_owned()));
             match outcome {
                 Outcome::Passed => {
-                    report.passed += 1;
-                    report.operators.extend(case.operators.iter().cloned());
+                    tally.passed += 1;
+                    tally.operators.extend(case.operators.iter().cloned());
                 }
-                Outcome::Skipped(reason) => *report.skipped.entry(reason).or_default() += 1,
-                Outcome::Failed(why) => report.failed.push(format!("{}: {why}", case.name)),
+                Outcome::Skipped(reason) => *tally.skipped.entry(reason).or_default() += 1,
+                Outcome::Failed(why) => tally.failed.push(format!("{}: {why}", case.name)),
             }
         }
-        report
+        tally
     }
 
     /// Operators with a gradient that no case that passed has.
@@ -285,7 +285,7 @@ impl Report {
 fn node_tests_of_the_onnx_package() {
     let compact = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/node_cases.npz");
     let path = std::env::var_os("MIMIR_NODE_CASES").map_or(compact, Into::into);
-    let report = Report::of(&store::read(&path));
-    report.print();
-    assert!(report.failed.is_empty(), "{} cases failed:\n{}", report.failed.len(), report.failed.join("\n"));
+    let tally = Tally::count(&store::read(&path));
+    tally.print();
+    assert!(tally.failed.is_empty(), "{} cases failed:\n{}", tally.failed.len(), tally.failed.join("\n"));
 }

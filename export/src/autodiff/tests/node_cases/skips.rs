@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Location};
 
-/// What we refuse on purpose: the operator at which the error stands (none for an error about a tensor), words of it, and
-/// why. No other error of ours is taken for a reason to leave a case out.
+/// What we refuse on purpose: the operator at which the error stands (none for an error about a tensor), words of it,
+/// and why. No other error of ours is taken for a reason to leave a case out.
 const REFUSED: &[(&str, &str, &str)] = &[
     ("Attention", "uses a cache of keys and values", "a cache of tokens, or scores as an output"),
     ("Attention", "uses windowed attention", "attention within a window"),
