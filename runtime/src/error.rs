@@ -10,7 +10,6 @@ use crate::verify::VerifyError;
 
 /// Why an evaluation stopped.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[non_exhaustive]
 pub enum EvaluateError {
     /// The engine failed.
     #[error(transparent)]

@@ -1,13 +1,14 @@
 //! Runs classifiers, attacks them white-box, and reports their accuracy under attack.
 //!
-//! The crate has the engines that run ONNX graphs, the attacks of AutoAttack and a few simpler ones, the evaluation that
-//! applies them to a set of labelled images, and the report. `mimir-export` prepares the graphs, which arrive here as ONNX
-//! bytes; `mimir-bundle` defines what both crates agree on.
+//! The crate has the engines that run ONNX graphs, the attacks of AutoAttack and a few simpler ones, the evaluation
+//! that applies them to a set of labelled images, and the report. `mimir-export` prepares the graphs, which arrive here
+//! as ONNX bytes; `mimir-bundle` defines what both crates agree on.
 //!
 //! # Example
 //!
-//! A linear classifier of two pixels stands in for a network here. Its smallest margin within the ball is known in closed
-//! form, so the result can be checked. Sessions of a real model ([`session`]) take its place without another change.
+//! A linear classifier of two pixels stands in for a network here. Its smallest margin within the ball is known in
+//! closed form, so the result can be checked. Sessions of a real model ([`session`]) take its place without another
+//! change.
 //!
 //! ```
 //! use mimir_bundle::{ImageShape, Norm, ThreatModel};
@@ -45,10 +46,10 @@
 //!
 //! - **Threat model**: a norm (Linf, L2, L1) and a radius in pixels of `[0, 1]`; the perturbed image also stays in that
 //!   range. Every computation that depends on the norm is in [`ball`].
-//! - **Broken**: an image is broken when the *original* model misclassifies a perturbation within the threat model. Gradient
-//!   graphs round differently, so what they find is only a candidate, which the original model confirms.
-//! - **Attacked accuracy**: the share of images that no attack broke. It is an upper bound of the robust accuracy of these
-//!   images, never a proof.
+//! - **Broken**: an image is broken when the *original* model misclassifies a perturbation within the threat model.
+//!   Gradient graphs round differently, so what they find is only a candidate, which the original model confirms.
+//! - **Attacked accuracy**: the share of images that no attack broke. It is an upper bound of the robust accuracy of
+//!   these images, never a proof.
 //! - **Unit**: the search of one attack on one image, for one target and one restart. Units are scheduled, recorded and
 //!   resumed independently of each other.
 //! - **Journal** ([`journal`]): a record on disk of each finished unit. A run that was killed resumes from it.
@@ -56,19 +57,19 @@
 //!
 //! # Design
 //!
-//! [`evaluate`](mod@evaluate) tells the story: classify the clean images, run each attack on the images that are still
+//! [`evaluate`](mod@evaluate) has the steps: classify the clean images, run each attack on the images that are still
 //! robust, verify the counterexamples. An attack ([`attack`]) is a state machine for one unit, which asks for logits or
-//! gradients and never calls a model. So the units of many images share full batches, and a unit that has finished gives its
-//! row to the next one at once. Models are behind the traits of [`model`]. Random numbers are keyed by (seed, image, attack,
-//! target, restart) ([`random`]): results do not depend on batch size, order, workers or threads. [`report`] holds the result
-//! as one value with several views (text, JSON, certificate, exit code).
+//! gradients and never calls a model. So the units of many images share full batches, and a unit that has finished
+//! gives its row to the next one at once. Models are behind the traits of [`model`]. Random numbers are keyed by (seed,
+//! image, attack, target, restart) ([`random`]): results do not depend on batch size, order, workers or threads.
+//! [`report`] holds the result as one value with several views (text, JSON, certificate, exit code).
 //!
 //! # Limits
 //!
 //! - Attacks only bound the robust accuracy from above. There are no certified lower bounds.
-//! - Determinism across batch sizes rests on the engine, which must compute a row of a batch independently of its position
-//!   (`docs/architecture.md`, "Determinism", names the known exception). Another engine, version or processor rounds
-//!   differently.
+//! - Determinism across batch sizes rests on the engine, which must compute a row of a batch independently of its
+//!   position (`docs/architecture.md`, "Determinism", names the known exception). Another engine, version or processor
+//!   rounds differently.
 //! - The code for CUDA and TensorRT has never run on a GPU.
 // Unsafe code is denied by the workspace, with one exception: asking ONNX Runtime for its version
 // (`session/onnx_runtime.rs`).

@@ -76,8 +76,8 @@ impl Stream {
         }
     }
 
-    /// Uniform in `0..count`, and 0 for a count of 0. Takes one output whatever the count; an integer is more likely than
-    /// another by at most `count / 2³²`.
+    /// Uniform in `0..count`, and 0 for a count of 0. Takes one output whatever the count; an integer is more likely
+    /// than another by at most `count / 2³²`.
     pub fn below(&mut self, count: usize) -> usize {
         ((u64::from(self.0.next_u32()) * count as u64) >> 32) as usize
     }

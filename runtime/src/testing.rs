@@ -6,6 +6,7 @@ use ndarray::{Array1, Array2, Axis, array};
 use crate::attack::{AttackContext, DistanceGoal};
 use crate::ball::Ball;
 use crate::linear::LinearClassifier;
+use crate::model::{Classifier, Differentiable, Loss, ModelError, ModelSource};
 use crate::random::{Key, Stream};
 
 /// All norms.
@@ -49,4 +50,21 @@ pub(crate) fn linear_around_grey(
 pub(crate) fn threshold() -> LinearClassifier {
     let shape = ImageShape { channels: 1, height: 1, width: 1 };
     LinearClassifier::new(array![[-1.0], [1.0]], array![1.0, 0.0], shape, 2)
+}
+
+/// A model of a test that is its own classifier and the gradient graph of every loss.
+pub(crate) trait TestModel: Classifier + Differentiable + Clone + Sync + 'static {}
+
+impl<T: TestModel> ModelSource for T {
+    fn classifier(&self) -> Result<Box<dyn Classifier>, ModelError> {
+        Ok(Box::new(self.clone()))
+    }
+
+    fn search_classifier(&self) -> Result<Box<dyn Classifier>, ModelError> {
+        self.classifier()
+    }
+
+    fn differentiable(&self, _: Loss) -> Result<Box<dyn Differentiable>, ModelError> {
+        Ok(Box::new(self.clone()))
+    }
 }

@@ -17,9 +17,9 @@ use ndarray::Array2;
 use crate::model::{Classifier, ModelError, ModelSource};
 use crate::session::{Engine, OnnxModels, SessionPlan};
 
-/// Largest batch. On CPUs the time per image is nearly flat from 8 to 64: convolutions and large networks like 8 and 16,
-/// small networks 32 and more; what attacks keep of few images stays in the cache. Never measured, because a report names
-/// it, and a resumed run must end with the same report.
+/// Largest batch. On CPUs the time per image is nearly flat from 8 to 64: convolutions and large networks like 8 and
+/// 16, small networks 32 and more; what attacks keep of few images stays in the cache. Never measured, because a report
+/// names it, and a resumed run must end with the same report.
 const LARGEST_BATCH: usize = 16;
 
 /// Pixel values of a batch, at most: eight images of 3 × 224 × 224. Activations take some 30 times as much.

@@ -72,11 +72,11 @@ fn check(model: &str, images: &str) {
 /// Sessions for all that an attack may ask.
 fn models(engine: &Engine, model: &Path) -> (OnnxModels, usize) {
     let prepared = PreparedModel::new(engine, read_file(model).unwrap(), &InputSpec::default()).unwrap();
-    let settled = prepared.with_plan(SessionPlan { batch: IMAGES, workers: 1, threads: 1 });
+    let calibrated = prepared.with_plan(SessionPlan { batch: IMAGES, workers: 1, threads: 1 });
     let gradients = Loss::ALL.iter().map(|loss| Query::Gradient(*loss));
     let queries = std::iter::once(Query::Forward).chain(gradients).collect();
-    let models = settled.sessions_for(&queries, Precision::Float32).unwrap();
-    (models, settled.manifest().classes)
+    let models = calibrated.sessions_for(&queries, Precision::Float32).unwrap();
+    (models, calibrated.manifest().classes)
 }
 
 fn images_of(path: &Path, classes: usize) -> (Array2<f32>, Vec<LabelAndTarget>) {

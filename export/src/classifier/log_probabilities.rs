@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use super::REARRANGING;
+use super::rearranging::REARRANGING;
 use crate::error::Result;
 use crate::graph::{Attribute, Attributes, Builder, Graph, Node, NodeId, ValueId};
 use crate::tensor::Tensor;

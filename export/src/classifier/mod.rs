@@ -15,6 +15,7 @@ mod output;
 mod prepared;
 mod preprocessing;
 mod random;
+mod rearranging;
 mod scores;
 #[cfg(test)]
 mod tests;
@@ -30,11 +31,6 @@ use crate::working_copy::WorkingCopy;
 use input::ImageInput;
 pub use input_spec::InputSpec;
 use prepared::Prepared;
-
-/// Operators that only rearrange or select elements of their first input. No column of the table: only labels and
-/// probabilities are followed through them.
-const REARRANGING: [&str; 8] =
-    ["Flatten", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"];
 
 /// The file's own graph with its batch fixed at one and without labels, for an engine that can infer its shapes.
 ///

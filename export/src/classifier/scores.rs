@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 
-use super::REARRANGING;
 use super::input::not_a_classifier;
+use super::rearranging::REARRANGING;
 use crate::error::{Error, Result};
 use crate::graph::{Attribute, Attributes, Graph, Node, NodeId, ValueId};
 use crate::operators::has_integer_results;

@@ -1,4 +1,4 @@
-//! The story of a certification.
+//! The steps of a certification.
 
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -15,8 +15,8 @@ use crate::clock;
 use crate::engines::Engines;
 use crate::error::{Error, ErrorKind, OptionName, OrKind, Result};
 use crate::images::{OpenedImages, describe};
-use crate::model::{PreparedModel, SettledModel, read_file};
-use crate::options::{CertifyOptions, Extent};
+use crate::model::{CalibratedModel, PreparedModel, read_file};
+use crate::options::{CertifyOptions, GateMode};
 use crate::report_folder::ReportFolder;
 use crate::run_state::{RunState, identity};
 use crate::write::write;
@@ -30,8 +30,8 @@ const TOOL: &str = "mimir-certify";
 /// resumed.
 ///
 /// # Errors
-/// With the kind of what is at fault. A gate that does not hold is no error, nor is an interruption when there was something
-/// to report. After an error the journal keeps what was finished.
+/// With the kind of what is at fault. A gate that does not hold is no error, nor is an interruption when there was
+/// something to report. After an error the journal keeps what was finished.
 pub fn certify(
     options: &CertifyOptions,
     observer: &dyn Observer,
@@ -42,7 +42,7 @@ pub fn certify(
     let images = OpenedImages::open(&options.images)?;
     let prepared = prepare(options, &engines.deciding, &images)?;
     let set = images.for_model(prepared.manifest())?;
-    let model = prepared.settle(&set, &options.attacks, options.engine.overrides)?;
+    let model = prepared.calibrate(&set, &options.attacks, options.engine.overrides)?;
     let data = describe(&options.images, &set, model.manifest().image)?;
     let plan = plan(options, &model);
     let sessions = model.sessions(&plan, options.engine.precision)?;
@@ -55,7 +55,7 @@ pub fn certify(
     let evaluation = match evaluate(&sessions, &set, &plan, &control) {
         Ok(evaluation) => evaluation,
         Err(error) => {
-            state.forget_if_empty();
+            state.remove_if_empty();
             return Err(error.into());
         }
     };
@@ -83,8 +83,8 @@ fn prepare(options: &CertifyOptions, engine: &Engine, images: &OpenedImages) -> 
     PreparedModel::new(engine, read_file(&options.model)?, &spec)
 }
 
-fn plan(options: &CertifyOptions, model: &SettledModel) -> Plan {
-    let stop = options.gate.filter(|gate| gate.extent == Extent::UntilDecided);
+fn plan(options: &CertifyOptions, model: &CalibratedModel) -> Plan {
+    let stop = options.gate.filter(|gate| gate.mode == GateMode::StopWhenDecided);
     Plan {
         threat_model: options.threat_model,
         attacks: options.attacks.clone(),
@@ -98,7 +98,7 @@ fn plan(options: &CertifyOptions, model: &SettledModel) -> Plan {
 
 /// The original model on the engine that is asked too, where there is one: before the attacks, so that they are not
 /// run for nothing.
-fn other_session(engines: &Engines, model: &SettledModel) -> Result<Option<Box<dyn Classifier>>> {
+fn other_session(engines: &Engines, model: &CalibratedModel) -> Result<Option<Box<dyn Classifier>>> {
     let Some(other) = &engines.other else { return Ok(None) };
     let models = model.original_on_other(other);
     let session = models.and_then(|models| models.classifier().or_kind(ErrorKind::Model));
@@ -125,7 +125,7 @@ fn cross_check(
 fn description(
     options: &CertifyOptions,
     engines: &Engines,
-    model: &SettledModel,
+    model: &CalibratedModel,
     data: EvaluationData,
     seconds: f64,
 ) -> RunDescription {

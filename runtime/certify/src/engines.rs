@@ -1,4 +1,4 @@
-//! The engine that decides, and the other one that is asked too.
+//! The engine that runs the attacks, and the optional engine of the cross-check.
 
 use mimir_runtime::report::Warning;
 use mimir_runtime::session::{Device, Engine, EngineError, EngineKind};
@@ -13,7 +13,7 @@ pub struct Engines {
     pub deciding: Engine,
     /// It is shown the counterexamples, where that was asked for.
     pub other: Option<Engine>,
-    /// That nobody chose the engine, and it is not ONNX Runtime.
+    /// A warning if rten runs because no engine was selected and ONNX Runtime was not found.
     pub warning: Option<Warning>,
 }
 

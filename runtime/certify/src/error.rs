@@ -45,8 +45,8 @@ pub enum OptionName {
     ReplayImages,
     /// `ReportOptions::counterexamples`, when the report was made.
     Counterexamples,
-    /// `ReportOptions::begin`: what is finished was kept, and the run can be resumed.
-    Begin,
+    /// `ReportOptions::existing_journal`: what is finished was kept, and the run can be resumed.
+    ExistingJournal,
 }
 
 /// Why there is no answer. `Display` is one sentence without its causes, which are in [`source`](StdError::source).
@@ -117,8 +117,10 @@ impl From<EvaluateError> for Error {
             EvaluateError::Plan(_) => ErrorKind::Options,
             EvaluateError::Archive(_) => ErrorKind::Storage,
             EvaluateError::Interrupted => ErrorKind::Interrupted,
-            // The original model ran when the model was settled: what fails now is ours.
-            _ => ErrorKind::Internal,
+            // The original model ran when it was calibrated: what fails now is ours.
+            EvaluateError::Model(_) | EvaluateError::Verification(_) | EvaluateError::WorkerPanicked(_) => {
+                ErrorKind::Internal
+            }
         };
         Self::new(kind, error)
     }
@@ -157,8 +159,8 @@ mod tests {
         let error = Error::new(ErrorKind::Storage, cause).context("cannot write x").context("kept");
         assert_eq!(error.to_string(), "kept");
         assert_eq!(with_causes(&error), "kept: cannot write x: the disk is full");
-        let error = error.about(OptionName::Begin);
-        assert_eq!((error.kind(), error.option()), (ErrorKind::Storage, Some(OptionName::Begin)));
+        let error = error.about(OptionName::ExistingJournal);
+        assert_eq!((error.kind(), error.option()), (ErrorKind::Storage, Some(OptionName::ExistingJournal)));
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! From a model's file and images to a report: the story of a certification, as a library.
+//! From a model's file and images to a report: the steps of a certification, as a library.
 //!
-//! [`certify`] attacks an ONNX image classifier and says what was found. The report's attacked accuracy is an upper bound
-//! of the robust accuracy, never a proof; "certificate" means a record of an evaluation, bound to the model and the images
-//! by their digests. [`replay`] checks the stored counterexamples of a report again, from the files alone.
+//! [`certify`] attacks an ONNX image classifier and says what was found. The report's attacked accuracy is an upper
+//! bound of the robust accuracy, never a proof; "certificate" means a record of an evaluation, bound to the model and
+//! the images by their digests. [`replay`] checks the stored counterexamples of a report again, from the files alone.
 //!
 //! ```
 //! use std::sync::atomic::AtomicBool;
@@ -26,29 +26,29 @@
 //!
 //! # The steps
 //!
-//! Programs that need one step and not the others, such as a shard of a long run, can take them singly. They are the lines
-//! of [`certify`]:
+//! Programs that need one step and not the others, such as a shard of a long run, can take them singly. They are the
+//! lines of [`certify`]:
 //!
 //! 1. [`Engines::load`] finds ONNX Runtime, or takes rten, and starts the device.
 //! 2. [`OpenedImages::open`] opens the images; pixels are read when they are asked for.
 //! 3. [`model::read_file`] reads the ONNX file, [`PreparedModel::new`] finds out what kind of classifier it is, and
 //!    [`OpenedImages::for_model`] checks the images against it.
-//! 4. [`PreparedModel::settle`] runs the model on the first images: its batch, what its output is, how the cores are
+//! 4. [`PreparedModel::calibrate`] runs the model on the first images: its batch, what its output is, how the cores are
 //!    shared. A replay takes the same from the certificate.
-//! 5. [`SettledModel::sessions`] makes the gradient graphs that the attacks ask for, and
+//! 5. [`CalibratedModel::sessions`] makes the gradient graphs that the attacks ask for, and
 //!    [`evaluate`](mimir_runtime::evaluate::evaluate) runs the attacks on them.
 //! 6. The report is written into its [folder](report_folder), in an order in which a crash loses nothing.
 //!
 //! # While it runs
 //!
-//! An [`Observer`](mimir_runtime::evaluate::Observer) is told after each batch how far the evaluation is. A flag ends it in
-//! order. With a report folder, everything that is finished goes into a journal (`docs/journal.md`), and a run with
-//! [`Begin::Resume`] ends with the report of one that was never stopped.
+//! An [`Observer`](mimir_runtime::evaluate::Observer) is told after each batch how far the evaluation is. A flag ends
+//! it in order. With a report folder, everything that is finished goes into a journal (`docs/journal.md`), and a run
+//! with [`ExistingJournal::Resume`] ends with the report of one that was never stopped.
 //!
 //! # Errors
 //!
-//! An [`Error`] says in its [`kind`](Error::kind) what is at fault, and in its [`option`](Error::option) which option would
-//! change the answer. That a gate does not hold is an answer and no error.
+//! An [`Error`] says in its [`kind`](Error::kind) what is at fault, and in its [`option`](Error::option) which option
+//! would change the answer. That a gate does not hold is an answer and no error.
 #![forbid(unsafe_code)]
 
 mod certified;
@@ -70,9 +70,9 @@ pub use certify::certify;
 pub use engines::Engines;
 pub use error::{Error, ErrorKind, OptionName};
 pub use images::OpenedImages;
-pub use model::{PreparedModel, SettledModel};
+pub use model::{CalibratedModel, PreparedModel};
 pub use options::{
-    Begin, CertifyOptions, CrossChecking, EngineChoice, EngineOptions, Extent, Gate, ImageSource,
+    CertifyOptions, CrossChecking, EngineChoice, EngineOptions, ExistingJournal, Gate, GateMode, ImageSource,
     ReplayOptions, ReportOptions, StoreCounterexamples,
 };
 pub use replay::{Replay, replay};

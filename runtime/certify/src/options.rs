@@ -31,7 +31,7 @@ pub struct CertifyOptions {
     pub report: Option<ReportOptions>,
     /// What is required of the attacked accuracy; `None` where nothing is.
     pub gate: Option<Gate>,
-    /// Whether the attacked accuracy is reported at many radii. With a gate, only for [`Extent::Full`].
+    /// Whether the attacked accuracy is reported at many radii. With a gate, only for [`GateMode::RunAll`].
     pub curve: Curve,
     /// What runs the model, and how.
     pub engine: EngineOptions,
@@ -72,16 +72,16 @@ pub struct ReportOptions {
     pub folder: PathBuf,
     /// Whether counterexamples are written beside it.
     pub counterexamples: StoreCounterexamples,
-    /// What happens to a run that the folder already has.
-    pub begin: Begin,
+    /// What happens to a journal that the folder already has.
+    pub existing_journal: ExistingJournal,
 }
 
 /// What happens to a journal that is in the report folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Begin {
-    /// It is an error.
-    Anew,
-    /// Its run goes on.
+pub enum ExistingJournal {
+    /// A journal in the folder is an error.
+    Refuse,
+    /// Resume its run.
     Resume,
 }
 
@@ -90,17 +90,17 @@ pub enum Begin {
 pub struct Gate {
     /// The least attacked accuracy.
     pub requirement: MinAttackedAccuracy,
-    /// How much is done.
-    pub extent: Extent,
+    /// When the run ends.
+    pub mode: GateMode,
 }
 
-/// How much is done where a gate is asked for.
+/// When a run with a gate ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extent {
-    /// What its answer needs.
-    UntilDecided,
-    /// Everything.
-    Full,
+pub enum GateMode {
+    /// Stop as soon as the answer of the gate is certain.
+    StopWhenDecided,
+    /// Run every attack to its end.
+    RunAll,
 }
 
 /// Whether counterexamples are written.
@@ -119,13 +119,13 @@ pub struct EngineOptions {
     pub choice: EngineChoice,
     /// Where it runs.
     pub device: Device,
-    /// Whether the other engine is asked too.
+    /// Whether the other engine also classifies the counterexamples.
     pub cross_checking: CrossChecking,
     /// The ONNX Runtime library; `None` to look for it, as [`Engine::load`](mimir_runtime::session::Engine::load) does.
     pub library: Option<PathBuf>,
     /// Batch, workers and threads.
     pub overrides: Overrides,
-    /// Numbers of the graphs that only search.
+    /// Precision of the search graphs.
     pub precision: Precision,
 }
 

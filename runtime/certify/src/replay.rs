@@ -1,4 +1,4 @@
-//! The story of a replay: the stored counterexamples are checked again from the files alone.
+//! The steps of a replay: the stored counterexamples are checked again from the files alone.
 //!
 //! No attack is on this path, and nothing is believed that can be checked: the certificate must be bound to the model
 //! and to the images by their digests, and each counterexample is measured and shown to the original model.
@@ -20,7 +20,7 @@ use mimir_runtime::verify::{Counterexample, VerifyError, verify};
 use crate::counterexamples::CounterexampleSet;
 use crate::error::{Error, ErrorKind, OptionName, OrKind, Result, with_causes};
 use crate::images::{OpenedImages, describe};
-use crate::model::{PreparedModel, SettledModel, read_file};
+use crate::model::{CalibratedModel, PreparedModel, read_file};
 use crate::options::{EngineChoice, ImageSource, ReplayOptions};
 use crate::report_folder::CERTIFICATE;
 
@@ -132,7 +132,7 @@ fn expect_images(images: &ImageSource, set: &EvaluationSet, certificate: &Certif
     expect_digest(&"labels", &found.labels_digest, &recorded.labels_digest, ErrorKind::Data)
 }
 
-fn model(engine: &Engine, path: &Path, certificate: &Certificate) -> Result<SettledModel> {
+fn model(engine: &Engine, path: &Path, certificate: &Certificate) -> Result<CalibratedModel> {
     let recorded = &certificate.model;
     let file = read_file(path)?;
     expect_digest(&path.display(), &file.digest, &recorded.model_digest, ErrorKind::Model)?;
@@ -141,7 +141,7 @@ fn model(engine: &Engine, path: &Path, certificate: &Certificate) -> Result<Sett
         layout: Some(recorded.layout),
         image: Some(recorded.image),
     };
-    PreparedModel::new(engine, file, &spec)?.settle_as_recorded(recorded, &certificate.execution)
+    PreparedModel::new(engine, file, &spec)?.calibrate_as_recorded(recorded, &certificate.execution)
 }
 
 fn expect_digest(what: &dyn fmt::Display, found: &str, wanted: &str, kind: ErrorKind) -> Result<()> {

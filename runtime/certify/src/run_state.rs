@@ -11,7 +11,7 @@ use mimir_runtime::session::Engine;
 use serde::Serialize;
 
 use crate::error::{Error, ErrorKind, OrKind, Result};
-use crate::options::{Begin, CertifyOptions, CrossChecking, ReportOptions, StoreCounterexamples};
+use crate::options::{CertifyOptions, CrossChecking, ExistingJournal, ReportOptions, StoreCounterexamples};
 use crate::report_folder::{JOURNAL, ReportFolder, STORE};
 
 /// What a run keeps while it goes on, and where.
@@ -76,9 +76,13 @@ impl RunState {
         pixels: usize,
     ) -> Result<Self> {
         match (folder, &options.report) {
-            (Some(folder), Some(report)) => {
-                Self::in_folder(folder, report.begin, keeps_counterexamples(options), header, pixels)
-            }
+            (Some(folder), Some(report)) => Self::in_folder(
+                folder,
+                report.existing_journal,
+                keeps_counterexamples(options),
+                header,
+                pixels,
+            ),
             _ if keeps_counterexamples(options) => {
                 let store = CounterexampleStore::anonymous(pixels).map_err(from_store)?;
                 Ok(Self { archive: Archive::none().with_counterexamples(store), empty: None })
@@ -89,15 +93,15 @@ impl RunState {
 
     fn in_folder(
         folder: &ReportFolder,
-        begin: Begin,
+        existing: ExistingJournal,
         with_store: bool,
         header: &Header,
         pixels: usize,
     ) -> Result<Self> {
         let path = folder.path_of(JOURNAL);
-        let begun = match begin {
-            Begin::Anew => Journal::create(&path, header).map(|journal| (journal, Vec::new())),
-            Begin::Resume => match Journal::resume(&path, header) {
+        let begun = match existing {
+            ExistingJournal::Refuse => Journal::create(&path, header).map(|journal| (journal, Vec::new())),
+            ExistingJournal::Resume => match Journal::resume(&path, header) {
                 Err(JournalError::Missing { .. }) => {
                     Journal::create(&path, header).map(|journal| (journal, Vec::new()))
                 }
@@ -117,9 +121,9 @@ impl RunState {
         Ok(Self { archive, empty })
     }
 
-    /// After a run that ended without a report: a journal that has nothing in it would only be in the way of the next,
-    /// and the store beside it.
-    pub(crate) fn forget_if_empty(self) {
+    /// Removes the journal and the store after a run that ended without a report, if nothing was recorded: an empty
+    /// journal would block the next run.
+    pub(crate) fn remove_if_empty(self) {
         let Some((path, length)) = self.empty else { return };
         if path.metadata().is_ok_and(|file| file.len() == length) {
             // Where one stays, the next run says what to do.
@@ -132,7 +136,16 @@ impl RunState {
 fn from_journal(error: JournalError) -> Error {
     let kind = match error {
         JournalError::Write { .. } => ErrorKind::Storage,
-        _ => ErrorKind::Options,
+        JournalError::Open { .. }
+        | JournalError::Missing { .. }
+        | JournalError::Exists { .. }
+        | JournalError::Locked { .. }
+        | JournalError::NotAJournal { .. }
+        | JournalError::Version { .. }
+        | JournalError::Different { .. }
+        | JournalError::CorruptHeader { .. }
+        | JournalError::CorruptRecord { .. }
+        | JournalError::TooLarge { .. } => ErrorKind::Options,
     };
     Error::new(kind, error)
 }
@@ -140,7 +153,12 @@ fn from_journal(error: JournalError) -> Error {
 fn from_store(error: StoreError) -> Error {
     let kind = match error {
         StoreError::Write { .. } | StoreError::Read { .. } => ErrorKind::Storage,
-        _ => ErrorKind::Options,
+        StoreError::Open { .. }
+        | StoreError::Missing { .. }
+        | StoreError::ImageTooLarge(_)
+        | StoreError::Pixels { .. }
+        | StoreError::NoSuchSlot { .. }
+        | StoreError::Damaged { .. } => ErrorKind::Options,
     };
     Error::new(kind, error)
 }

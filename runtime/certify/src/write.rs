@@ -38,7 +38,7 @@ pub(crate) fn write(
     };
     written
         .or_kind(ErrorKind::Storage)
-        .map_err(|error| error.context("finished work is kept").about(OptionName::Begin))
+        .map_err(|error| error.context("finished work is kept").about(OptionName::ExistingJournal))
 }
 
 fn write_partial(

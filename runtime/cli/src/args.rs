@@ -7,14 +7,14 @@ use clap::{Args, Parser, Subcommand};
 use crate::settings::{DeviceName, EngineName, Settings};
 
 const AFTER_HELP: &str = "\
-`mimir-certify MODEL ...` is short for `mimir-certify run MODEL ...`. Every setting can also be given
-in a TOML file, under the name of its flag: `--config FILE`, or `mimir-certify.toml` beside the
-model. Flags take precedence over the file.
+`mimir-certify MODEL ...` is short for `mimir-certify run MODEL ...`. Every setting can also be
+given in a TOML file, under the name of its flag: `--config FILE`, or `mimir-certify.toml` beside
+the model. Flags take precedence over the file.
 
 Examples:
   mimir-certify model.onnx --data cifar10:data/cifar-10-batches-bin --first 500 \\
       --mean .4914,.4822,.4465 --std .2023,.1994,.2010 --norm linf --epsilon 2/255 --report out/
-  mimir-certify model.onnx --min-attacked-accuracy 0.40   # a gate
+  mimir-certify model.onnx --min-attacked-accuracy 0.40     # a gate
   mimir-certify model.onnx --attacks apgd-ce,square --steps 50 --queries 1000
   mimir-certify model.onnx --report out/ --resume           # resume an interrupted run
   mimir-certify replay out/ model.onnx                      # verify the counterexamples again

@@ -7,14 +7,14 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use mimir_certify::report_folder::{ADVERSARIAL, CERTIFICATE, REPORT};
-use mimir_certify::{StoreCounterexamples, certify, replay};
+use mimir_certify::{ErrorKind, StoreCounterexamples, certify, replay};
 use mimir_runtime::evaluate::Ending;
 
 use crate::args::{Cli, Command, ReplayArgs, RunArgs};
-use crate::failure::{Blame, Failure, OrBlame, failure};
+use crate::failure::{Failure, OrKind, exit_code, failure};
 use crate::options::{Options, attacks, norm, replay_options};
 use crate::progress::ProgressDisplay;
-use crate::settings::{self, Settings};
+use crate::settings::{Settings, load_settings};
 use crate::signals;
 
 /// What the program prints on standard output, and its exit code.
@@ -39,19 +39,22 @@ pub fn main() -> ExitCode {
         }
         Err(failure) => {
             let _ = writeln!(std::io::stderr().lock(), "error: {failure}");
-            ExitCode::from(failure.blame.exit_code())
+            ExitCode::from(exit_code(failure.kind))
         }
     }
 }
 
 fn answer_run(args: RunArgs) -> Result<Answer, Failure> {
-    let Some(model) = args.model else { return Err(failure(Blame::Usage, "no model: give an ONNX file")) };
-    let settings = settings::of_run(&model, args.config.as_deref(), args.settings).or_blame(Blame::Usage)?;
+    let Some(model) = args.model else {
+        return Err(failure(ErrorKind::Options, "no model: give an ONNX file"));
+    };
+    let settings =
+        load_settings(&model, args.config.as_deref(), args.settings).or_kind(ErrorKind::Options)?;
     if args.print_config {
-        return Ok(Answer { text: in_effect(&settings)?, exit_code: 0 });
+        return Ok(Answer { text: effective_settings(&settings)?, exit_code: 0 });
     }
     let options = Options::new(&model, settings)?;
-    let interrupted = signals::watch().or_blame(Blame::Internal)?;
+    let interrupted = signals::watch().or_kind(ErrorKind::Internal)?;
     let display = ProgressDisplay::new(options.verbosity);
     let certified = certify(&options.certify, &display, &interrupted);
     display.finish();
@@ -61,11 +64,11 @@ fn answer_run(args: RunArgs) -> Result<Answer, Failure> {
 }
 
 /// The settings as a settings file, and each parameter of each attack in its comments.
-fn in_effect(settings: &Settings) -> Result<String, Failure> {
-    let text = toml::to_string(settings).or_blame(Blame::Internal)?;
+fn effective_settings(settings: &Settings) -> Result<String, Failure> {
+    let text = toml::to_string(settings).or_kind(ErrorKind::Internal)?;
     let attacks = attacks(settings, norm(settings))?;
     let table = BTreeMap::from([("parameters", attacks)]);
-    let table = toml::to_string(&table).or_blame(Blame::Internal)?;
+    let table = toml::to_string(&table).or_kind(ErrorKind::Internal)?;
     let comment = |line: &str| format!("# {line}").trim_end().to_owned() + "\n";
     let parameters: String = table.lines().map(comment).collect();
     Ok(format!("{text}\n# The attacks with all parameters:\n{parameters}"))
@@ -74,7 +77,7 @@ fn in_effect(settings: &Settings) -> Result<String, Failure> {
 /// Where the report is now; nothing where none was asked for.
 fn written(options: &Options, ending: Ending) -> String {
     let Some(report) = &options.certify.report else { return String::new() };
-    let folder = seen_from_here(&report.folder);
+    let folder = display_path(&report.folder);
     let files = match (ending, report.counterexamples) {
         (Ending::Interrupted, _) => {
             let (folder, go_on) = (folder.display(), "run the same command with --resume to continue");
@@ -87,7 +90,7 @@ fn written(options: &Options, ending: Ending) -> String {
 }
 
 /// A folder as a person would name it: without `..`, and relative where it is inside the current folder.
-fn seen_from_here(folder: &Path) -> PathBuf {
+fn display_path(folder: &Path) -> PathBuf {
     let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let here = std::env::current_dir().and_then(|here| here.canonicalize());
     here.ok().and_then(|here| real.strip_prefix(here).ok().map(Path::to_owned)).unwrap_or(real)

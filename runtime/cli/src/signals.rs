@@ -4,15 +4,17 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::failure::Blame;
+use mimir_certify::ErrorKind;
+
+use crate::failure::exit_code;
 
 /// Installs the signal handlers and returns the flag that SIGINT (Ctrl-C) and SIGTERM set.
 ///
 /// The run checks the flag and stops in order. A second signal ends the process at once, with the exit code of an
 /// interrupted run (on systems other than Unix it only sets the flag again).
 ///
-/// SIGXFSZ is ignored: when a write exceeds the limit on file sizes (`ulimit -f`), the write then returns an error and the
-/// run reports it, where the default action of the signal would kill the process.
+/// SIGXFSZ is ignored: when a write exceeds the limit on file sizes (`ulimit -f`), the write then returns an error and
+/// the run reports it, where the default action of the signal would kill the process.
 ///
 /// # Errors
 /// When the operating system refuses to install a handler.
@@ -28,10 +30,10 @@ fn watch_for(interrupted: &Arc<AtomicBool>) -> io::Result<()> {
     use signal_hook::flag::{register, register_conditional_shutdown};
 
     for signal in [SIGINT, SIGTERM] {
-        // The handlers run in the order of registration. The shutdown handler looks at the flag before it is set, so it does
-        // nothing on the first signal and ends the process on the second.
-        let exit_code = i32::from(Blame::Interrupted.exit_code());
-        register_conditional_shutdown(signal, exit_code, Arc::clone(interrupted))?;
+        // The handlers run in the order of registration. The shutdown handler looks at the flag before it is set, so it
+        // does nothing on the first signal and ends the process on the second.
+        let code = i32::from(exit_code(ErrorKind::Interrupted));
+        register_conditional_shutdown(signal, code, Arc::clone(interrupted))?;
         register(signal, Arc::clone(interrupted))?;
     }
     // Any handler replaces the default action; nobody reads this flag.

@@ -1,5 +1,5 @@
-//! What all attacks by gradient ascent have in common: the fixtures of their formulae, linear models whose worst case is
-//! known, and that no proposal leaves ball or box.
+//! What all attacks by gradient ascent have in common: the fixtures of their formulae, linear models whose worst case
+//! is known, and that no proposal leaves ball or box.
 
 use mimir_bundle::attack::{AttackSpec, RadiusSchedule};
 use mimir_bundle::{ImageShape, Norm, ThreatModel};

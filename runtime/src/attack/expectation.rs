@@ -21,8 +21,8 @@ impl Expectation {
         Self { evaluations, seen: 0, gradient }
     }
 
-    /// Takes one answer. With the last about a point it gives the mean gradient, and logits and loss of that last answer,
-    /// as the reference does; before that the point must be asked about again.
+    /// Takes one answer. With the last about a point it gives the mean gradient, and logits and loss of that last
+    /// answer, as the reference does; before that the point must be asked about again.
     pub(super) fn gather<'a>(&'a mut self, answer: &Answer<'a>) -> Option<Answer<'a>> {
         if self.evaluations <= 1 {
             return Some(*answer);

@@ -1,21 +1,22 @@
-//! FAB, the fast adaptive boundary attack (Croce and Hein, "Minimally distorted adversarial examples with a fast adaptive
-//! boundary attack", ICML 2020): looks for the closest misclassified point, whatever ε is.
+//! FAB, the fast adaptive boundary attack (Croce and Hein, "Minimally distorted adversarial examples with a fast
+//! adaptive boundary attack", ICML 2020): looks for the closest misclassified point, whatever ε is.
 //!
-//! One iteration linearises the difference `z_t - z_y` of a wrong class and the label at the current point `x`, takes the
-//! shortest displacements from `x` and from the clean image `x₀` to where that is zero inside the box, overshoots both a
-//! little, and averages the two end points with a bias towards `x`. A misclassified point is pulled back towards `x₀`. With
-//! target classes each search linearises one difference; without, all `K - 1`, and takes the closest hyperplane.
+//! One iteration linearises the difference `z_t - z_y` of a wrong class and the label at the current point `x`, takes
+//! the shortest displacements from `x` and from the clean image `x₀` to where that is zero inside the box, overshoots
+//! both a little, and averages the two end points with a bias towards `x`. A misclassified point is pulled back towards
+//! `x₀`. With target classes each search linearises one difference; without, all `K - 1`, and takes the closest
+//! hyperplane.
 //!
-//! Numbers and order of operations are those of the reference implementation. Neither has a final search on the segment to
-//! the clean image. What differs:
+//! Numbers and order of operations are those of the reference implementation. Neither has a final search on the segment
+//! to the clean image. What differs:
 //!
 //! - Every misclassified point that the model was asked about counts for the distance, those that were pulled back
 //!   included. The reference asks for their logits, too, but looks only at those of the points before.
 //! - The reference asks for the class of each new point (a forward pass), then for the gradient (a forward and a
 //!   backward pass) there or, after a misclassification, at the point that was pulled back. Here the gradient is asked
 //!   for at once where the point is likely to be classified correctly, which saves the forward pass; see
-//!   [`GradientPrefetch`]. The iterates are the same either way. Without targets each of the `K - 1` gradients has its own
-//!   forward pass, because a gradient graph has one loss; only the class of the first is new information.
+//!   [`GradientPrefetch`]. The iterates are the same either way. Without targets each of the `K - 1` gradients has its
+//!   own forward pass, because a gradient graph has one loss; only the class of the first is new information.
 //! - A search does not end by itself inside the ball: the scheduler ends it, once the original model has confirmed the
 //!   misclassification.
 
@@ -68,9 +69,9 @@ impl Fab {
         Self { targets, ..Self::untargeted(name, &spec.fab, context) }
     }
 
-    /// A search from a misclassified point in the box, `C·H·W` pixels, instead of the clean image. A bisection of the segment
-    /// to the clean image brings the start closer first, which costs forward passes beyond the budget. A start that turns
-    /// out to be classified correctly is dropped.
+    /// A search from a misclassified point in the box, `C·H·W` pixels, instead of the clean image. A bisection of the
+    /// segment to the clean image brings the start closer first, which costs forward passes beyond the budget. A start
+    /// that turns out to be classified correctly is dropped.
     ///
     /// With a target, only that class is linearised.
     pub fn search_from(
@@ -197,11 +198,11 @@ struct ClosestAdversarial {
 
 /// Whether to ask for the gradient at a new point before its class is known.
 ///
-/// The gradient is of use only if the point is classified correctly. Then the prefetch saves a forward pass; otherwise it
-/// wastes a backward pass, which costs about as much as two forward passes. Points come in runs: all correct until the
-/// boundary is reached, mostly misclassified afterwards, with single correct ones between. So the gradient is prefetched
-/// after [`RUN`] correct points, and only while the forward passes saved pay for the backward passes wasted: apart from the
-/// first wasted one, an iteration costs on average at most two forward passes and one backward pass.
+/// The gradient is of use only if the point is classified correctly. Then the prefetch saves a forward pass; otherwise
+/// it wastes a backward pass, which costs about as much as two forward passes. Points come in runs: all correct until
+/// the boundary is reached, mostly misclassified afterwards, with single correct ones between. So the gradient is
+/// prefetched after [`RUN`] correct points, and only while the forward passes saved pay for the backward passes wasted:
+/// apart from the first wasted one, an iteration costs on average at most two forward passes and one backward pass.
 #[derive(Debug, Default)]
 struct GradientPrefetch {
     /// Correct points since the last misclassified one.

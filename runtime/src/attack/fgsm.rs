@@ -1,5 +1,5 @@
-//! FGSM (Goodfellow, Shlens and Szegedy, "Explaining and harnessing adversarial examples", ICLR 2015): one step of length ε
-//! along the steepest direction of the cross entropy, from the clean image.
+//! FGSM (Goodfellow, Shlens and Szegedy, "Explaining and harnessing adversarial examples", ICLR 2015): one step of
+//! length ε along the steepest direction of the cross entropy, from the clean image.
 
 use super::{Answer, Attack, AttackContext, CleanImage, Query, Search, Step};
 use crate::ball::{Ball, CUSTOMARY_DENSITY, GradientStep, Scratch};

@@ -1,12 +1,12 @@
 //! Attacks: state machines that propose iterates for one image and learn from the model's answers.
 //!
-//! An [`Attack`] holds the parameters. Its work on one image falls into *units*, which are independent of each other: one
-//! for each target class and restart. [`Attack::search`] makes the [`Search`] of one unit. The
-//! [scheduler](crate::scheduler) owns the models: it gathers one proposal from each of many searches into a batch, asks the
-//! model once, and hands each search its own row of the answer. A search therefore knows nothing of batches, sessions
-//! or other images, and its outcome cannot depend on them. It also does not decide that an image is broken: the
-//! scheduler looks at the logits of every proposal, asks the original model where they look broken, and drops all searches
-//! of the image when the original model agrees.
+//! An [`Attack`] holds the parameters. Its work on one image falls into *units*, which are independent of each other:
+//! one for each target class and restart. [`Attack::search`] makes the [`Search`] of one unit. The
+//! [scheduler](crate::scheduler) owns the models: it gathers one proposal from each of many searches into a batch, asks
+//! the model once, and hands each search its own row of the answer. A search therefore knows nothing of batches,
+//! sessions or other images, and its outcome cannot depend on them. It also does not decide that an image is broken:
+//! the scheduler looks at the logits of every proposal, asks the original model where they look broken, and drops all
+//! searches of the image when the original model agrees.
 //!
 //! `docs/adding-an-attack.md` has the steps to a new one; [`pgd`] is the file to copy.
 
@@ -86,7 +86,8 @@ pub trait Attack: Sync {
     /// Searches on one image, at least 1. The first one that breaks an image is the one that counts.
     fn units(&self) -> usize;
 
-    /// Whether it maximises the margin because its own loss needs more classes than the model has. A report must say so.
+    /// Whether it maximises the margin because its own loss needs more classes than the model has. A report must say
+    /// so.
     fn uses_margin(&self) -> bool {
         false
     }
@@ -95,7 +96,8 @@ pub trait Attack: Sync {
     fn search(&self, clean: &CleanImage, unit: usize) -> Box<dyn Search + '_>;
 }
 
-/// The state of an attack on one image. The scheduler calls, in turn: `query` and `label_and_target`, `propose`, `observe`.
+/// The state of an attack on one image. The scheduler calls, in turn: `query` and `label_and_target`, `propose`,
+/// `observe`.
 pub trait Search: Send {
     /// What the next proposal needs.
     fn query(&self) -> Query;

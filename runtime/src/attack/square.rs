@@ -4,12 +4,12 @@
 //!
 //! Differences from the reference, on purpose:
 //!
-//! - WindowSearch and signs are drawn for each image, from its own stream; the reference shares them in a batch, and so its
+//! - Windows and signs are drawn for each image, from its own stream; the reference shares them in a batch, and so its
 //!   results depend on the batch.
 //! - A candidate that is the current point again, pixel for pixel, counts as a query, but the model is not asked: the
 //!   answer cannot be better. The outcome is that of asking, with fewer passes.
-//! - The search does not end at a margin of zero or less. The scheduler ends it when the original model agrees; until then
-//!   the point is accepted and the search goes on, so that an exact tie does not pass for a success.
+//! - The search does not end at a margin of zero or less. The scheduler ends it when the original model agrees; until
+//!   then the point is accepted and the search goes on, so that an exact tie does not pass for a success.
 
 use mimir_bundle::ImageShape;
 use mimir_bundle::attack::SquareSpec;

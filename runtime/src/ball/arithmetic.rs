@@ -3,8 +3,8 @@
 /// Keeps a norm of zero from dividing by zero; far below any norm of an image.
 pub(super) const TINY: f32 = 1e-12;
 
-/// Partial sums that run side by side: enough to hide the latency of an addition of `f64` vectors. Sums over pixels run in
-/// `f64` and in this fixed order, so that the last bit never depends on the machine's vector width.
+/// Partial sums that run side by side: enough to hide the latency of an addition of `f64` vectors. Sums over pixels run
+/// in `f64` and in this fixed order, so that the last bit never depends on the machine's vector width.
 pub(super) const LANES: usize = 16;
 
 /// `v` cut to `[0, 1]`.

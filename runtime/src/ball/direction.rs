@@ -7,7 +7,8 @@ use super::{Ball, l2, linf};
 use crate::random::Stream;
 
 impl Ball {
-    /// Writes a random direction whose length in the ball's norm is one: uniform noise for L∞, normal noise for L2 and L1.
+    /// Writes a random direction whose length in the ball's norm is one: uniform noise for L∞, normal noise for L2 and
+    /// L1.
     pub fn random_direction(&self, noise: &mut Stream, out: &mut [f32]) {
         let length = match self.norm {
             Norm::Linf => {

@@ -1,5 +1,5 @@
-//! How far two images are apart, in `f64`, and whether an image lies in the box. Lanes and a fixed order of additions, so
-//! that the last bit never depends on the machine's vector width.
+//! How far two images are apart, in `f64`, and whether an image lies in the box. Lanes and a fixed order of additions,
+//! so that the last bit never depends on the machine's vector width.
 
 use multiversion::multiversion;
 

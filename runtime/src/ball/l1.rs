@@ -22,8 +22,8 @@ const SLACK: f64 = 1e-6;
 ///
 /// That sum is a decreasing, piecewise linear function of `λ`, with a kink wherever a coordinate reaches 0 or `r_i`, so
 /// Newton's method is exact once it is on the right piece. After a Newton step that does not halve the error comes a
-/// bisection step. The sum is measured on the rounded pixels, so the result exceeds ε by no more than the rounding of the
-/// sum itself.
+/// bisection step. The sum is measured on the rounded pixels, so the result exceeds ε by no more than the rounding of
+/// the sum itself.
 #[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
 pub(super) fn project(epsilon: f32, centre: &[f32], point: &mut [f32]) {
     let centre = &centre[..point.len()];
@@ -105,7 +105,8 @@ fn remaining(lambda: f32, centre: &[f32], point: &[f32]) -> Remaining {
     }
 }
 
-/// 1 where the change that is left lies strictly between 0 and its cap, otherwise 0. Without a branch, so that it vectorises.
+/// 1 where the change that is left lies strictly between 0 and its cap, otherwise 0. Without a branch, so that it
+/// vectorises.
 #[inline(always)]
 fn moves(value: f32, clean: f32, lambda: f32) -> f32 {
     let left = (value - clean).abs() - lambda;

@@ -59,7 +59,8 @@ fn clamp(value: f32, epsilon: f32, clean: f32) -> f32 {
     at_most(at_least(value, low), high)
 }
 
-/// -1, 0 or 1; 0 for both zeros. Written as a copied sign bit and a mask, a third faster than a difference of comparisons.
+/// -1, 0 or 1; 0 for both zeros. Written as a copied sign bit and a mask, a third faster than a difference of
+/// comparisons.
 #[inline(always)]
 fn sign(value: f32) -> f32 {
     if value == 0.0 { 0.0 } else { 1.0_f32.copysign(value) }

@@ -121,7 +121,8 @@ impl Ball {
     ///
     /// With `P` the projection, `x` the point and `x⁻` the previous one: `z = P(x + s·d)`, then
     /// `P(x + a·(z - x) + (1 - a)·(x - x⁻))`, where `d` is the steepest direction of length one: the sign of the
-    /// gradient for L∞, the gradient over its length for L2, its largest entry alone for L1. A zero gradient moves nothing.
+    /// gradient for L∞, the gradient over its length for L2, its largest entry alone for L1. A zero gradient moves
+    /// nothing.
     pub fn momentum_step(&self, step: MomentumStep, next: &mut [f32]) {
         match self.norm {
             Norm::Linf => linf::momentum_step(self.epsilon, step, next),
@@ -132,8 +133,8 @@ impl Ball {
 
     /// Writes the iterate after `step.point`: a step of the given length along `d`, projected.
     ///
-    /// `d` has length one: the sign of the gradient for L∞, the gradient over its length for L2, and for L1 the signs of
-    /// its largest entries over their number. A zero gradient moves nothing.
+    /// `d` has length one: the sign of the gradient for L∞, the gradient over its length for L2, and for L1 the signs
+    /// of its largest entries over their number. A zero gradient moves nothing.
     pub fn gradient_step(&self, step: GradientStep, scratch: &mut Scratch, next: &mut [f32]) {
         match self.norm {
             Norm::Linf => linf::gradient_step(self.epsilon, step, next),
@@ -151,8 +152,8 @@ impl Ball {
         }
     }
 
-    /// Whether a point lies in the box, exactly, and in the ball, within [`TOLERANCE`] times the larger of 1 and ε. NaN lies
-    /// in neither.
+    /// Whether a point lies in the box, exactly, and in the ball, within [`TOLERANCE`] times the larger of 1 and ε. NaN
+    /// lies in neither.
     pub fn contains(&self, centre: &[f32], point: &[f32]) -> bool {
         let epsilon = f64::from(self.epsilon);
         let bound = epsilon + TOLERANCE * epsilon.max(1.0);

@@ -1,7 +1,7 @@
 //! The two kinds of gradient steps that a ball offers, and what they are taken from.
 
-/// Share of the gradient's entries that an L1 step of [`Ball::gradient_step`](super::Ball::gradient_step) customarily moves
-/// (Tramèr and Boneh, "Adversarial training and robustness for multiple perturbations", NeurIPS 2019).
+/// Share of the gradient's entries that an L1 step of [`Ball::gradient_step`](super::Ball::gradient_step) customarily
+/// moves (Tramèr and Boneh, "Adversarial training and robustness for multiple perturbations", NeurIPS 2019).
 pub const CUSTOMARY_DENSITY: f32 = 0.01;
 
 /// One step of gradient ascent with momentum, from two iterates and a gradient to the next iterate.
@@ -43,9 +43,10 @@ pub struct Scratch(pub(super) Vec<u32>);
 /// By which rule Auto-PGD ascends in a ball.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ApgdRule {
-    /// [`Ball::momentum_step`](super::Ball::momentum_step) with momentum and a step that is halved (Croce and Hein, ICML 2020).
+    /// [`Ball::momentum_step`](super::Ball::momentum_step) with momentum and a step that is halved (Croce and Hein,
+    /// ICML 2020).
     Momentum,
-    /// [`Ball::gradient_step`](super::Ball::gradient_step) with an adaptive density and step (Croce and Hein, "Mind the box:
-    /// `l1`-APGD for sparse adversarial attacks on image classifiers", ICML 2021).
+    /// [`Ball::gradient_step`](super::Ball::gradient_step) with an adaptive density and step (Croce and Hein, "Mind the
+    /// box: `l1`-APGD for sparse adversarial attacks on image classifiers", ICML 2021).
     Sparse,
 }

@@ -375,7 +375,8 @@ proptest! {
                 (from - f64::from(point[pixel])) * (to - from)
             })
             .sum();
-        // Each of 37 terms may be off by a rounding of 1e-7 times a distance of up to 2, and the budget by 1e-6 of itself.
+        // Each of 37 terms may be off by a rounding of 1e-7 times a distance of up to 2, and the budget by 1e-6 of
+        // itself.
         prop_assert!(slope > -1e-4, "{slope}");
     }
 

@@ -28,7 +28,8 @@ use state::EvaluationState;
 ///
 /// Results depend on the model, the set, the threat model, the attacks and the seed; not on the batch size, the number
 /// of workers, which other images are in the set, or which attacks ran before. This rests on an engine that computes a
-/// row of a batch without regard to its place: `docs/architecture.md`, "Determinism", has the one exception that we know.
+/// row of a batch without regard to its place: `docs/architecture.md`, "Determinism", has the one exception that we
+/// know.
 ///
 /// # Errors
 /// When the set does not fit the model, the plan cannot be carried out, the engine fails, what is finished cannot be

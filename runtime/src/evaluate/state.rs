@@ -121,7 +121,7 @@ impl<'a> EvaluationState<'a> {
         result.zero_gradients += usize::from(counted.iter().any(|record| record.zero_gradient));
         match end.map(|end| &records[end]) {
             Some(record) => {
-                self.settle(spec, record);
+                self.record_verdict(spec, record);
                 let is_broken = matches!(record.outcome, Outcome::Broken { .. });
                 result.broken += usize::from(is_broken);
                 result.non_finite += usize::from(!is_broken);
@@ -150,7 +150,7 @@ impl<'a> EvaluationState<'a> {
     }
 
     /// The final verdict of an image, from the unit that decided it.
-    fn settle(&mut self, spec: &AttackSpec, record: &Record) {
+    fn record_verdict(&mut self, spec: &AttackSpec, record: &Record) {
         let image = record.image as usize;
         let attack = spec.name().to_owned();
         self.outcomes[image].verdict = match record.outcome {

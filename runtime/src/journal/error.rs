@@ -8,7 +8,6 @@ use super::layout::{Damage, JOURNAL_VERSION, LONGEST_HEADER};
 
 /// Why a journal cannot be used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[non_exhaustive]
 pub enum JournalError {
     /// The file cannot be opened, read or locked.
     #[error("cannot open the journal {}: {cause}", path.display())]

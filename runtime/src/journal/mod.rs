@@ -178,8 +178,8 @@ fn open_locked(path: &Path, create: bool) -> Result<File, JournalError> {
         ErrorKind::NotFound if !create => JournalError::Missing { path: path.to_owned() },
         _ => JournalError::open(path, &cause),
     })?;
-    // Another thread of this process may be starting a child: between fork and exec the child holds the parent's open files,
-    // and with them a lock that the parent has given up already. It is free again in a moment.
+    // Another thread of this process may be starting a child: between fork and exec the child holds the parent's open
+    // files, and with them a lock that the parent has given up already. It is free again in a moment.
     for attempt in 0..LOCK_ATTEMPTS {
         match file.try_lock() {
             Ok(()) => return Ok(file),

@@ -26,7 +26,6 @@ pub struct CounterexampleStore {
 
 /// Why pixels cannot be stored or read back.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum StoreError {
     /// The file cannot be opened, measured or cut.
     #[error("cannot open {place}: {cause}")]

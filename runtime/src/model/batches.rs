@@ -4,8 +4,8 @@ use ndarray::{Array2, ArrayView2, s};
 
 use super::{Classifier, ModelError};
 
-/// The smallest batch that is run where larger ones are possible: ONNX Runtime may compute a single row by other kernels,
-/// in another order of additions, than the same row among others.
+/// The smallest batch that is run where larger ones are possible: ONNX Runtime may compute a single row by other
+/// kernels, in another order of additions, than the same row among others.
 const SMALLEST: usize = 2;
 
 /// The input buffer of a model.

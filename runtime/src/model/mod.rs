@@ -78,7 +78,8 @@ pub trait Differentiable: Send {
     /// Most rows that a call takes, `B ≥ 1`.
     fn batch(&self) -> usize;
 
-    /// Logits, loss and input gradient of images `[R, C·H·W]` with labels and targets `[R]`, `1 ≤ R ≤ B`, in the first `R` rows.
+    /// Logits, loss and input gradient of images `[R, C·H·W]` with labels and targets `[R]`, `1 ≤ R ≤ B`, in the first
+    /// `R` rows.
     ///
     /// # Errors
     /// When the engine fails; non-finite values are not an error here, the caller knows the image.

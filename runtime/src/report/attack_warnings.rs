@@ -5,7 +5,8 @@ use mimir_bundle::AttackSpec;
 use super::Warning;
 use crate::evaluate::{AttackResult, Evaluation, Verdict};
 
-/// Share of the images that Square may break after gradient attacks before it is suspicious, as in AutoAttack's own check.
+/// Share of the images that Square may break after gradient attacks before it is suspicious, as in AutoAttack's own
+/// check.
 const SUSPICIOUS: f64 = 0.002;
 
 /// Images that a warning names at most.

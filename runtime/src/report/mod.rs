@@ -1,9 +1,9 @@
 //! What a finished evaluation says, in four forms that are views of the same values: JSON, text, certificate and
 //! exit code.
 //!
-//! [`RunDescription`] says what was evaluated and how, [`Findings`] join it with the evaluation. [`Report`] is the document,
-//! [`Conclusion`] the gate's answer, [`Warning`] what a reader must know besides the numbers. `docs/report.md` describes
-//! every field for users.
+//! [`RunDescription`] says what was evaluated and how, [`Findings`] join it with the evaluation. [`Report`] is the
+//! document, [`Conclusion`] the gate's answer, [`Warning`] what a reader must know besides the numbers.
+//! `docs/report.md` describes every field for users.
 
 mod attack_warnings;
 mod document;

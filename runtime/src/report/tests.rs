@@ -438,7 +438,7 @@ fn the_course_of_the_attacks_gives_cause_for_warnings() {
     }
 }
 
-/// DistanceGoal 0.007843 at a radius of 2/255: the image falls in the last of sixteen steps.
+/// Distance 0.007843 at a radius of 2/255: the image falls in the last of sixteen steps.
 #[test]
 fn the_curve_falls_from_clean_to_attacked_accuracy() {
     let curve = |evaluation: &Evaluation| {

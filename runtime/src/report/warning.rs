@@ -135,8 +135,8 @@ impl fmt::Display for Warning {
 }
 
 impl Warning {
-    /// The warnings that the static scan of a model calls for. Whether images influence each other is not among them: the
-    /// caller knows more about that than the scan.
+    /// The warnings that the static scan of a model calls for. Whether images influence each other is not among them:
+    /// the caller knows more about that than the scan.
     pub fn from_scan(scan: &Scan) -> Vec<Self> {
         let names = |nodes: &[ScannedNode]| nodes.iter().map(ToString::to_string).collect::<Vec<_>>();
         let mut warnings = Vec::new();

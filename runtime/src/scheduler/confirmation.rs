@@ -20,8 +20,8 @@ pub(crate) struct Confirmation {
 
 /// Asks the original model about at most a batch of images, `votes ≥ 1` times.
 ///
-/// One vote is enough for a deterministic model. With random operators a single evaluation would count lucky draws of the
-/// adversary as success (fra31/auto-attack issue 105), so the class that most evaluations predict decides.
+/// One vote is enough for a deterministic model. With random operators a single evaluation would count lucky draws of
+/// the adversary as success (fra31/auto-attack issue 105), so the class that most evaluations predict decides.
 pub(crate) fn ask_original<'r>(
     classifier: &mut dyn Classifier,
     batches: &mut Batches,

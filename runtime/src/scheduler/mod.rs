@@ -1,25 +1,25 @@
 //! The scheduler: keeps the batches of every worker full while searches come and go.
 //!
 //! Each [`Worker`] is a thread with its own sessions. The [work queue](work_queue::WorkQueue) hands out *units*, the
-//! searches of an attack for one target and restart on one image. A worker holds as many as fill its batches. One round gathers a
-//! proposal from each, asks the model once, and hands each search its row of the answer. A search that is spent or
-//! whose image is broken leaves at once, and the next unit takes its row (continuous batching): no row waits for the
-//! slowest image of its batch, and the last images share their batches across targets. Where fewer searches than rows
-//! are left, smaller batches are run.
+//! searches of an attack for one target and restart on one image. A worker holds as many as fill its batches. One round
+//! gathers a proposal from each, asks the model once, and hands each search its row of the answer. A search that is
+//! spent or whose image is broken leaves at once, and the next unit takes its row (continuous batching): no row waits
+//! for the slowest image of its batch, and the last images share their batches across targets. Where fewer searches
+//! than rows are left, smaller batches are run.
 //!
-//! **What breaks an image.** The logits that come with a gradient, or from the simplified forward graph, may differ from
-//! the original model's in the last bits, so they only propose candidates. A candidate is set aside with its search until a
-//! batch of candidates is full or nothing else is left to do; then the original model [confirms or rejects
-//! it](confirmation). If it misclassifies the iterate, the image is broken by exactly that iterate. If not, the search
-//! continues from where it was.
+//! **What breaks an image.** The logits that come with a gradient, or from the simplified forward graph, may differ
+//! from the original model's in the last bits, so they only propose candidates. A candidate is set aside with its
+//! search until a batch of candidates is full or nothing else is left to do; then the original model [confirms or
+//! rejects it](confirmation). If it misclassifies the iterate, the image is broken by exactly that iterate. If not, the
+//! search continues from where it was.
 //!
 //! **Why results do not depend on batch size, order, or workers.** A search sees its own image, its own keyed noise,
 //! and its own rows of the answers; of several units that break an image the lowest counts, and passes are counted up
-//! to it. The kernels of a model compute a row of a batch without looking at the others: this holds for matrix products,
-//! convolutions and elementwise operators of ONNX Runtime's CPU kernels, but not for ReduceSum and ReduceMean over a
-//! last axis whose length is no multiple of four: they add in an order that follows from the row's address. Our gradient
-//! graphs avoid that form for Softmax; where a model's file has it, another batch size or worker count can change the
-//! last bit of a gradient, as another seed would.
+//! to it. The kernels of a model compute a row of a batch without looking at the others: this holds for matrix
+//! products, convolutions and elementwise operators of ONNX Runtime's CPU kernels, but not for ReduceSum and ReduceMean
+//! over a last axis whose length is no multiple of four: they add in an order that follows from the row's address. Our
+//! gradient graphs avoid that form for Softmax; where a model's file has it, another batch size or worker count can
+//! change the last bit of a gradient, as another seed would.
 
 mod answers;
 mod clean_pass;

@@ -12,11 +12,9 @@ use crate::attack::{Answer, Attack, CleanImage, DistanceGoal, Query, Search, Ste
 use crate::ball::Ball;
 use crate::evaluation_set::EvaluationSet;
 use crate::journal::{Outcome, Quantity, Record};
-use crate::model::{
-    Classifier, Differentiable, GradientBatch, LabelAndTarget, Loss, ModelError, ModelSource,
-};
+use crate::model::{Classifier, Differentiable, GradientBatch, LabelAndTarget, ModelError};
 use crate::monitor::{Monitor, Silent};
-use crate::testing::{self, attack_context};
+use crate::testing::{self, TestModel, attack_context};
 
 const SHAPE: ImageShape = ImageShape { channels: 1, height: 1, width: 2 };
 
@@ -108,19 +106,7 @@ impl Differentiable for FaultyModel {
     }
 }
 
-impl ModelSource for FaultyModel {
-    fn classifier(&self) -> Result<Box<dyn Classifier>, ModelError> {
-        Ok(Box::new(self.clone()))
-    }
-
-    fn search_classifier(&self) -> Result<Box<dyn Classifier>, ModelError> {
-        self.classifier()
-    }
-
-    fn differentiable(&self, _: Loss) -> Result<Box<dyn Differentiable>, ModelError> {
-        Ok(Box::new(self.clone()))
-    }
-}
+impl TestModel for FaultyModel {}
 
 /// Attacks images `(0.1, q)` of class 0 with L∞ 0.1; one is `(1, 0.3)`, so that a fault has something to act on.
 fn attack(model: &FaultyModel, attack: &dyn Attack, workers: usize) -> Result<UnitRecords, EvaluateError> {
@@ -139,23 +125,39 @@ fn run_with(
     let clean = CleanPrediction { prediction: Some(0), margin: 0.1, targets: Arc::new([1]) };
     let clean = vec![clean; images.nrows()];
     let (interrupted, monitor) = (AtomicBool::new(false), Monitor::new(&Silent, images.nrows()));
-    let job = AttackJob {
-        attack,
-        index: 0,
-        position: AttackPosition::Last,
-        ball: ball(),
-        distances: DistanceGoal::WithinBall,
-        set: &set,
-        clean: &clean,
-        votes: Votes(1),
-        archive,
-        gate: None,
-        monitor: &monitor,
-        workers,
-    };
+    let shared = Shared { set: &set, clean: &clean, archive, monitor: &monitor };
+    let job = shared.job(attack, workers);
     let all: Vec<usize> = (0..images.nrows()).collect();
     let mut workers = Worker::create(model, workers).unwrap();
     run(&mut workers, &job, &all, &StopSignal::new(&interrupted))
+}
+
+/// What the jobs of these tests borrow.
+struct Shared<'a> {
+    set: &'a EvaluationSet<'a>,
+    clean: &'a [CleanPrediction],
+    archive: &'a Archive,
+    monitor: &'a Monitor<'a>,
+}
+
+impl<'a> Shared<'a> {
+    /// The only attack of a plan, without a gate.
+    fn job(&self, attack: &'a dyn Attack, workers: usize) -> AttackJob<'a> {
+        AttackJob {
+            attack,
+            index: 0,
+            position: AttackPosition::Last,
+            ball: ball(),
+            distances: DistanceGoal::WithinBall,
+            set: self.set,
+            clean: self.clean,
+            votes: Votes(1),
+            archive: self.archive,
+            gate: None,
+            monitor: self.monitor,
+            workers,
+        }
+    }
 }
 
 /// `q` is 0.301, 0.303, … 0.499: those above 0.4 can be broken, which is every image from 50 on.
@@ -353,20 +355,8 @@ fn an_interrupted_run_stops_with_what_it_has() {
     let clean = vec![clean; images.nrows()];
     let (interrupted, monitor) = (AtomicBool::new(true), Monitor::new(&Silent, images.nrows()));
     let (archive, attack) = (Archive::none(), apgd());
-    let job = AttackJob {
-        attack: attack.as_ref(),
-        index: 0,
-        position: AttackPosition::Last,
-        ball: ball(),
-        distances: DistanceGoal::WithinBall,
-        set: &set,
-        clean: &clean,
-        votes: Votes(1),
-        archive: &archive,
-        gate: None,
-        monitor: &monitor,
-        workers: 2,
-    };
+    let shared = Shared { set: &set, clean: &clean, archive: &archive, monitor: &monitor };
+    let job = shared.job(attack.as_ref(), 2);
     let model = FaultyModel::new(Fault::None, 7);
     let mut workers = Worker::create(&model, 2).unwrap();
     let stop = StopSignal::new(&interrupted);

@@ -36,8 +36,8 @@ pub(super) enum ImageStatus {
 
 /// Units of all images, taken in the order unit by unit: the first of every image, then the second of those still in.
 ///
-/// An image is out by the *lowest* unit that broke it. Higher units of it are dropped; lower ones that are under way go on,
-/// so that what is reported never depends on which of them was faster.
+/// An image is out by the *lowest* unit that broke it. Higher units of it are dropped; lower ones that are under way go
+/// on, so that what is reported never depends on which of them was faster.
 #[derive(Debug)]
 pub(super) struct WorkQueue<'a> {
     images: &'a [usize],

@@ -88,10 +88,12 @@ impl Engine {
     }
 
     /// The model with all that does not depend on its inputs computed, in standard operators. The bytes must be our own
-    /// serialisation of a graph, as for [`RawSession::new`](super::RawSession::new), with a number for every size of its inputs.
+    /// serialisation of a graph, as for [`RawSession::new`](super::RawSession::new), with a number for every size of
+    /// its inputs.
     ///
     /// # Errors
-    /// [`EngineError::Failed`] when the engine refuses the model, or is rten, which cannot hand out what it makes of one.
+    /// [`EngineError::Failed`] when the engine refuses the model, or is rten, which cannot hand out what it makes of
+    /// one.
     pub fn specialise(&self, model: &[u8]) -> Result<Vec<u8>, EngineError> {
         match &self.backend {
             Backend::OnnxRuntime(library) => specialise(library, model),

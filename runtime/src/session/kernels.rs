@@ -1,7 +1,7 @@
 //! The arithmetic of [`mimir_bundle::kernels`], each in one pass over memory, or two where a row must be known first.
 //!
-//! A row comes out the same to the last bit on every machine and wherever it stands: sums run in sixteen lanes and a fixed
-//! order, and products are fused with sums where it says so and nowhere else.
+//! A row comes out the same to the last bit on every machine and wherever it stands: sums run in sixteen lanes and a
+//! fixed order, and products are fused with sums where it says so and nowhere else.
 
 mod exponential;
 mod gelu;

@@ -1,6 +1,7 @@
 //! The two sessions of an attack worker: the original model forward-only, and a gradient graph.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use mimir_bundle::{BatchMode, ImageShape, Manifest, PreparedGraph, tensor_names};
 use ndarray::{Array2, ArrayView2};
@@ -14,9 +15,23 @@ use crate::model::{
     Classifier, Differentiable, GradientBatch, LabelAndTarget, Loss, ModelError, ModelSource,
 };
 
-const ORIGINAL: &str = "original model";
-const SEARCH: &str = "simplified model";
-const GRADIENT: &str = "gradient graph";
+/// What a graph is for. `Display` is its name in errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Original,
+    Search,
+    Gradient,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Original => "original model",
+            Self::Search => "simplified model",
+            Self::Gradient => "gradient graph",
+        })
+    }
+}
 
 /// How many images a session takes at once, and how cores are shared. Results do not depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,11 +81,11 @@ impl OnnxModels {
     ) -> Result<Self, ModelError> {
         if plan.batch == 0 || (manifest.batch == BatchMode::One && plan.batch != 1) {
             let message = format!("takes one image at a time, cannot be run in batches of {}", plan.batch);
-            return Err(ModelError { model: ORIGINAL.to_owned(), message });
+            return Err(ModelError { model: Role::Original.to_string(), message });
         }
         let mut weights = WeightPool::default();
         let original = LoadedGraph::new(engine, original.into(), &mut weights)
-            .map_err(|error| model_error(ORIGINAL, &error))?;
+            .map_err(|error| model_error(Role::Original, &error))?;
         Ok(Self {
             engine: engine.clone(),
             shape: ModelShape { image: manifest.image, classes: manifest.classes, batch: plan.batch },
@@ -95,7 +110,7 @@ impl OnnxModels {
     /// # Errors
     /// When the engine does not take its weights.
     pub fn with_search(mut self, graph: impl Into<PreparedGraph>) -> Result<Self, ModelError> {
-        self.search = Some(self.loaded(SEARCH, graph.into())?);
+        self.search = Some(self.loaded(Role::Search, graph.into())?);
         Ok(self)
     }
 
@@ -104,39 +119,39 @@ impl OnnxModels {
     /// # Errors
     /// When the engine does not take its weights.
     pub fn with_gradient(mut self, loss: Loss, graph: impl Into<PreparedGraph>) -> Result<Self, ModelError> {
-        let graph = self.loaded(GRADIENT, graph.into())?;
+        let graph = self.loaded(Role::Gradient, graph.into())?;
         self.gradients.insert(loss, graph);
         Ok(self)
     }
 
-    fn loaded(&mut self, model: &str, graph: PreparedGraph) -> Result<LoadedGraph, ModelError> {
-        LoadedGraph::new(&self.engine, graph, &mut self.weights).map_err(|error| model_error(model, &error))
+    fn loaded(&mut self, role: Role, graph: PreparedGraph) -> Result<LoadedGraph, ModelError> {
+        LoadedGraph::new(&self.engine, graph, &mut self.weights).map_err(|error| model_error(role, &error))
     }
 
-    fn forward(&self, model: &'static str, graph: &LoadedGraph) -> Result<Box<dyn Classifier>, ModelError> {
-        let session = self.session(model, graph)?;
+    fn forward(&self, role: Role, graph: &LoadedGraph) -> Result<Box<dyn Classifier>, ModelError> {
+        let session = self.session(role, graph)?;
         let logits = Array2::zeros((self.shape.batch, self.shape.classes));
-        Ok(Box::new(OnnxClassifier { model, session, shape: self.shape, logits }))
+        Ok(Box::new(OnnxClassifier { role, session, shape: self.shape, logits }))
     }
 
-    fn session(&self, model: &str, graph: &LoadedGraph) -> Result<RawSession, ModelError> {
-        let options = match model {
+    fn session(&self, role: Role, graph: &LoadedGraph) -> Result<RawSession, ModelError> {
+        let options = match role {
             // What exporters write computes shapes too, and those are the processor's.
-            ORIGINAL => SessionOptions { host_nodes: HostNodes::Allowed, ..self.options },
-            _ => SessionOptions { precision: self.precision, ..self.options },
+            Role::Original => SessionOptions { host_nodes: HostNodes::Allowed, ..self.options },
+            Role::Search | Role::Gradient => SessionOptions { precision: self.precision, ..self.options },
         };
-        RawSession::over(&self.engine, graph, options).map_err(|error| model_error(model, &error))
+        RawSession::over(&self.engine, graph, options).map_err(|error| model_error(role, &error))
     }
 }
 
 impl ModelSource for OnnxModels {
     fn classifier(&self) -> Result<Box<dyn Classifier>, ModelError> {
-        self.forward(ORIGINAL, &self.original)
+        self.forward(Role::Original, &self.original)
     }
 
     fn search_classifier(&self) -> Result<Box<dyn Classifier>, ModelError> {
         match &self.search {
-            Some(graph) => self.forward(SEARCH, graph),
+            Some(graph) => self.forward(Role::Search, graph),
             None => self.classifier(),
         }
     }
@@ -144,11 +159,11 @@ impl ModelSource for OnnxModels {
     fn differentiable(&self, loss: Loss) -> Result<Box<dyn Differentiable>, ModelError> {
         let Some(graph) = self.gradients.get(&loss) else {
             let message = format!("there is none for the loss {loss:?}");
-            return Err(ModelError { model: GRADIENT.to_owned(), message });
+            return Err(ModelError { model: Role::Gradient.to_string(), message });
         };
         let ModelShape { image, classes, batch } = self.shape;
         Ok(Box::new(OnnxGradient {
-            session: self.session(GRADIENT, graph)?,
+            session: self.session(Role::Gradient, graph)?,
             shape: self.shape,
             loss,
             inputs: LossInputs::new(loss, classes),
@@ -157,8 +172,8 @@ impl ModelSource for OnnxModels {
     }
 }
 
-fn model_error(model: &str, error: &EngineError) -> ModelError {
-    ModelError { model: model.to_owned(), message: error.to_string() }
+fn model_error(role: Role, error: &EngineError) -> ModelError {
+    ModelError { model: role.to_string(), message: error.to_string() }
 }
 
 impl ModelShape {
@@ -167,12 +182,12 @@ impl ModelShape {
     }
 
     /// The pixels of at most a full batch, as one slice.
-    fn pixels<'a>(&self, model: &str, images: &'a ArrayView2<f32>) -> Result<&'a [f32], ModelError> {
+    fn pixels<'a>(&self, role: Role, images: &'a ArrayView2<f32>) -> Result<&'a [f32], ModelError> {
         let (rows, columns) = images.dim();
         match images.as_slice() {
             Some(pixels) if (1..=self.batch).contains(&rows) && columns == self.image.pixels() => Ok(pixels),
             _ => Err(ModelError {
-                model: model.to_owned(),
+                model: role.to_string(),
                 message: format!(
                     "was given images {:?}, takes up to {} contiguous rows of {}",
                     images.shape(),
@@ -204,19 +219,19 @@ impl<'a> Collector<'a> {
         }
     }
 
-    fn finish(self, model: &str) -> Result<(), ModelError> {
+    fn finish(self, role: Role) -> Result<(), ModelError> {
         if self.received == self.buffers.len() {
             return Ok(());
         }
         let wanted: Vec<String> =
             self.buffers.iter().map(|(name, buffer)| format!("{name} ({} values)", buffer.len())).collect();
         let message = format!("did not return the outputs {} in their sizes", wanted.join(", "));
-        Err(ModelError { model: model.to_owned(), message })
+        Err(ModelError { model: role.to_string(), message })
     }
 }
 
 struct OnnxClassifier {
-    model: &'static str,
+    role: Role,
     session: RawSession,
     shape: ModelShape,
     logits: Array2<f32>,
@@ -236,14 +251,14 @@ impl Classifier for OnnxClassifier {
     }
 
     fn logits(&mut self, images: ArrayView2<f32>) -> Result<&Array2<f32>, ModelError> {
-        let Self { model, session, shape, logits } = self;
-        let (rows, data) = (images.nrows(), Data::F32(shape.pixels(model, &images)?));
+        let Self { role, session, shape, logits } = self;
+        let (rows, data) = (images.nrows(), Data::F32(shape.pixels(*role, &images)?));
         let inputs = [Input { name: tensor_names::IMAGES, dims: &shape.image_dims(rows), data }];
         let mut collector = Collector::new(vec![(tensor_names::LOGITS, head(logits, rows))]);
         session
             .run_with(&inputs, |name, _, data| collector.take(name, data))
-            .map_err(|error| model_error(model, &error))?;
-        collector.finish(model)?;
+            .map_err(|error| model_error(*role, &error))?;
+        collector.finish(*role)?;
         Ok(&self.logits)
     }
 }
@@ -283,7 +298,7 @@ impl OnnxGradient {
     fn run(&mut self, images: &ArrayView2<f32>, pairs: &[LabelAndTarget]) -> Result<(), ModelError> {
         let Self { session, shape, loss, inputs, answers } = self;
         let (rows, dims) = (pairs.len(), shape.image_dims(pairs.len()));
-        let data = Data::F32(shape.pixels(GRADIENT, images)?);
+        let data = Data::F32(shape.pixels(Role::Gradient, images)?);
         let images = Input { name: tensor_names::IMAGES, dims: &dims, data };
         let inputs: Vec<Input> = std::iter::once(images).chain(inputs.fill(pairs)).collect();
         let GradientBatch { logits, loss: values, gradient } = answers;
@@ -298,10 +313,11 @@ impl OnnxGradient {
         let mut collector = Collector::new(buffers);
         session
             .run_with(&inputs, |name, _, data| collector.take(name, data))
-            .map_err(|error| model_error(GRADIENT, &error))?;
-        collector.finish(GRADIENT)
+            .map_err(|error| model_error(Role::Gradient, &error))?;
+        collector.finish(Role::Gradient)
     }
 }
+
 /// The first rows of an array.
 fn head(array: &mut Array2<f32>, rows: usize) -> &mut [f32] {
     let columns = array.ncols();

@@ -1,7 +1,8 @@
 //! A model as ONNX Runtime's basic optimisation leaves it: what does not depend on the inputs is computed.
 //!
-//! With every size of the inputs a number, that is all arithmetic on shapes, in whatever operators an exporter wrote it; what
-//! remains are standard operators. Our own shape inference can then read models whose sizes it could not follow.
+//! With every size of the inputs a number, that is all arithmetic on shapes, in whatever operators an exporter wrote
+//! it; what remains are standard operators. Our own shape inference can then read models whose sizes it could not
+//! follow.
 
 use std::fs;
 

@@ -190,9 +190,8 @@ impl FinetuneConfig {
             (InitialWeights::Pretrained | InitialWeights::Scratch, Some(_)) => {
                 Err(ConfigError::no_effect("finetune.weights", "without initial_weights = \"file\""))
             }
-            (InitialWeights::File, Some(_)) | (InitialWeights::Pretrained | InitialWeights::Scratch, None) => {
-                Ok(())
-            }
+            (InitialWeights::File, Some(_))
+            | (InitialWeights::Pretrained | InitialWeights::Scratch, None) => Ok(()),
         }
     }
 

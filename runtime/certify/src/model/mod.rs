@@ -1,17 +1,17 @@
-//! The way of a model, from its file to its sessions: each step is a type that the one before it becomes.
+//! From a model file to sessions. Each step consumes one type and returns the next.
 //!
 //! ```text
-//! ModelFile ── PreparedModel::new ──▶ PreparedModel ── settle ──▶ SettledModel ── sessions ──▶ OnnxModels
-//!  read          what kind of            │             probed        │              of the graphs
-//!                classifier it is        └── settle_as_recorded ─────┤              that a plan asks for
-//!                                              by a certificate      └── original_on: another engine
+//! ModelFile ── PreparedModel::new ──▶ PreparedModel ── calibrate ──▶ CalibratedModel ── sessions ──▶ OnnxModels
+//!  read          what kind of            │              probed          │                of the graphs
+//!                classifier it is        └── calibrate_as_recorded ─────┤                that a plan asks for
+//!                                              by a certificate         └── original_on_other: another engine
 //! ```
 //!
-//! A prepared model knows which images it takes, so that they can be checked against it; settling it runs it on the first
-//! of them. A certification and a replay differ only in how they settle it.
+//! A prepared model knows which images it takes, so that they can be checked against it; calibrating it runs it on the
+//! first of them. A certification and a replay differ only in how they calibrate it.
 
+mod calibrate;
 mod graphs;
-mod settle;
 mod votes;
 
 use std::collections::BTreeSet;
@@ -44,12 +44,12 @@ pub struct PreparedModel {
 }
 
 impl PreparedModel {
-    /// Finds out what kind of classifier a file is. Where its shapes cannot be worked out, the engine is asked for a copy
-    /// for one image in which they are numbers.
+    /// Finds out what kind of classifier a file is. Where its shapes cannot be worked out, the engine is asked for a
+    /// copy for one image in which they are numbers.
     ///
     /// # Errors
-    /// [`ErrorKind::Options`] when the normalisation does not fit the images of `spec`, [`ErrorKind::Model`] when the file
-    /// is no classifier of images, or has what is not supported.
+    /// [`ErrorKind::Options`] when the normalisation does not fit the images of `spec`, [`ErrorKind::Model`] when the
+    /// file is no classifier of images, or has what is not supported.
     pub fn new(engine: &Engine, file: ModelFile, spec: &InputSpec) -> Result<Self> {
         if let (Some(normalisation), Some(image)) = (&spec.normalisation, spec.image) {
             check_normalisation(normalisation, image)?;
@@ -64,15 +64,15 @@ impl PreparedModel {
         Ok(Self { engine: engine.clone(), classifier: classifier.or_kind(ErrorKind::Model)? })
     }
 
-    /// The facts that the file shows; settling the model may change how it is batched and what its output is.
+    /// The facts that the file shows; calibrating the model may change how it is batched and what its output is.
     pub fn manifest(&self) -> &Manifest {
         self.classifier.manifest()
     }
 
     /// The model run by that plan as it is: nothing is measured or asked of the engine.
-    pub fn with_plan(self, plan: SessionPlan) -> SettledModel {
+    pub fn with_plan(self, plan: SessionPlan) -> CalibratedModel {
         let Self { engine, classifier } = self;
-        SettledModel { engine, classifier, plan, votes: 1, warnings: Vec::new() }
+        CalibratedModel { engine, classifier, plan, votes: 1, warnings: Vec::new() }
     }
 }
 
@@ -95,7 +95,7 @@ fn check_normalisation(normalisation: &Normalisation, image: ImageShape) -> Resu
 
 /// A classifier, how it is run, and what is unusual about it.
 #[derive(Debug)]
-pub struct SettledModel {
+pub struct CalibratedModel {
     engine: Engine,
     classifier: ImageClassifier,
     plan: SessionPlan,
@@ -103,7 +103,7 @@ pub struct SettledModel {
     warnings: Vec<Warning>,
 }
 
-impl SettledModel {
+impl CalibratedModel {
     /// The facts of the model.
     pub fn manifest(&self) -> &Manifest {
         self.classifier.manifest()
@@ -140,8 +140,8 @@ impl SettledModel {
     /// The original model on another engine, run by the same plan.
     ///
     /// # Errors
-    /// [`ErrorKind::Model`] when that engine refuses it, or the model has random operators, so that two engines cannot be
-    /// compared.
+    /// [`ErrorKind::Model`] when that engine refuses it, or the model has random operators, so that two engines cannot
+    /// be compared.
     pub fn original_on_other(&self, other: &Engine) -> Result<OnnxModels> {
         if let [first, ..] = self.classifier.random_operators() {
             let message =
@@ -159,8 +159,8 @@ impl SettledModel {
     /// Sessions over the original model, and over the graphs that the attacks of the plan ask for.
     ///
     /// # Errors
-    /// [`ErrorKind::Options`] when the plan cannot be carried out, [`ErrorKind::Model`] when an operator has no gradient
-    /// rule or the engine refuses a graph.
+    /// [`ErrorKind::Options`] when the plan cannot be carried out, [`ErrorKind::Model`] when an operator has no
+    /// gradient rule or the engine refuses a graph.
     pub fn sessions(&self, plan: &Plan, precision: Precision) -> Result<OnnxModels> {
         let Manifest { image, classes, .. } = *self.manifest();
         self.sessions_for(&plan.queries(image, classes).or_kind(ErrorKind::Options)?, precision)
@@ -169,7 +169,7 @@ impl SettledModel {
     /// Sessions over the original model, and over the graphs that answer those queries.
     ///
     /// # Errors
-    /// As [`SettledModel::sessions`].
+    /// As [`CalibratedModel::sessions`].
     pub fn sessions_for(&self, queries: &BTreeSet<Query>, precision: Precision) -> Result<OnnxModels> {
         let form = GraphForm::for_engine(&self.engine);
         let mut shared = SharedWeights::default();

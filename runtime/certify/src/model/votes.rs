@@ -25,7 +25,7 @@ pub(super) fn votes(
         }
         (false, 1) => {
             let message = format!(
-                "the model has random operators ({}), and these attacks take it for a deterministic one: they would \
+                "the model has random operators ({}), and these attacks assume a deterministic model: they would \
                  report too high an accuracy",
                 nodes.join(", ")
             );

@@ -2,9 +2,10 @@
 
 use mimir_bundle::attack::Argument;
 use mimir_bundle::{AttackSpec, Norm};
+use mimir_certify::ErrorKind;
 use mimir_runtime::attack::{Preset, attacks_named};
 
-use crate::failure::{Blame, Failure, OrBlame, failure};
+use crate::failure::{Failure, OrKind, failure};
 use crate::settings::{AttackName, ParameterFlag, Settings, attacks_with};
 
 /// The attacks that the settings ask for, each parameter in its range.
@@ -16,30 +17,30 @@ pub(crate) fn attacks(settings: &Settings, norm: Norm) -> Result<Vec<AttackSpec>
     let default = [AttackName::default_choice()];
     let mut attacks = named(settings.attacks.as_deref().unwrap_or(&default), norm)?;
     change(settings, &mut attacks)?;
-    attacks.iter().try_for_each(AttackSpec::check).or_blame(Blame::Usage)?;
+    attacks.iter().try_for_each(AttackSpec::check).or_kind(ErrorKind::Options)?;
     Ok(attacks)
 }
 
 fn named(names: &[AttackName], norm: Norm) -> Result<Vec<AttackSpec>, Failure> {
     if names.is_empty() {
-        return Err(failure(Blame::Usage, "--attacks is empty: name a preset, or at least one attack"));
+        return Err(failure(ErrorKind::Options, "--attacks is empty: name a preset, or at least one attack"));
     }
     let preset = names.iter().find(|name| Preset::named(name.as_str()).is_some());
     if let (Some(preset), true) = (preset, names.len() > 1) {
         return Err(failure(
-            Blame::Usage,
+            ErrorKind::Options,
             format!("--attacks: {preset} is a preset and cannot be combined with other attacks"),
         ));
     }
     if let Some(twice) = names.iter().enumerate().find(|(index, name)| names[..*index].contains(name)) {
         return Err(failure(
-            Blame::Usage,
+            ErrorKind::Options,
             format!("--attacks names {0} twice: raise --restarts instead", twice.1),
         ));
     }
     let mut attacks = Vec::new();
     for name in names {
-        attacks.extend(attacks_named(name.as_str(), norm).or_blame(Blame::Usage)?);
+        attacks.extend(attacks_named(name.as_str(), norm).or_kind(ErrorKind::Options)?);
     }
     Ok(attacks)
 }
@@ -58,7 +59,7 @@ fn set(flag: &ParameterFlag, argument: Argument, attacks: &mut [AttackSpec]) -> 
     }
     let chosen: Vec<&str> = attacks.iter().map(AttackSpec::name).collect();
     Err(failure(
-        Blame::Usage,
+        ErrorKind::Options,
         format!(
             "{flag} has no effect on {}: it applies to {}; omit it, or add one of these to --attacks",
             chosen.join(", "),

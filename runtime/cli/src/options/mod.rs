@@ -7,8 +7,8 @@ use std::path::Path;
 
 use mimir_bundle::{InvalidRadius, Layout, Norm, Normalisation, ThreatModel};
 use mimir_certify::{
-    Begin, CertifyOptions, CrossChecking, EngineChoice, EngineOptions, Extent, Gate, ImageSource,
-    ReplayOptions, ReportOptions, StoreCounterexamples,
+    CertifyOptions, CrossChecking, EngineChoice, EngineOptions, ErrorKind, ExistingJournal, Gate, GateMode,
+    ImageSource, ReplayOptions, ReportOptions, StoreCounterexamples,
 };
 use mimir_data::{DataSource, ReadOptions, Split};
 use mimir_runtime::evaluate::Curve;
@@ -19,7 +19,7 @@ use mimir_runtime::tune::Overrides;
 pub(crate) use attacks::attacks;
 
 use crate::args::ReplayArgs;
-use crate::failure::{Blame, Failure, OrBlame, failure};
+use crate::failure::{Failure, OrKind, failure};
 use crate::settings::{EngineName, LayoutName, NormName, PrecisionName, Settings, SplitName};
 
 /// Everything that `run` needs to know.
@@ -67,13 +67,13 @@ impl Options {
 /// When the images are named in no way that there is.
 pub(crate) fn replay_options(args: ReplayArgs) -> Result<ReplayOptions, Failure> {
     let ReplayArgs { report, model, data, engine, device, onnxruntime } = args;
-    let images = data.map(|data| data.parse()).transpose().or_blame(Blame::Usage)?;
+    let images = data.map(|data| data.parse()).transpose().or_kind(ErrorKind::Options)?;
     let (engine, device) = (engine.map(engine_choice), device.0);
     Ok(ReplayOptions { report, model, images, engine, device, library: onnxruntime })
 }
 
 fn usage(message: impl std::fmt::Display) -> Failure {
-    failure(Blame::Usage, message)
+    failure(ErrorKind::Options, message)
 }
 
 fn images(settings: &Settings) -> Result<ImageSource, Failure> {
@@ -90,7 +90,7 @@ fn images(settings: &Settings) -> Result<ImageSource, Failure> {
     if settings.first == Some(0) {
         return Err(usage("--first 0 selects no images: wanted at least 1"));
     }
-    let source: DataSource = source.parse().or_blame(Blame::Usage)?;
+    let source: DataSource = source.parse().or_kind(ErrorKind::Options)?;
     if split == Split::Train && !source.has_splits() {
         return Err(usage(format!(
             "--split train has no effect on {source}: name the training images by their path"
@@ -167,7 +167,7 @@ fn report(settings: &Settings) -> Result<Option<ReportOptions>, Failure> {
     Ok(Some(ReportOptions {
         folder: folder.clone(),
         counterexamples: if save { StoreCounterexamples::Yes } else { StoreCounterexamples::No },
-        begin: if resume { Begin::Resume } else { Begin::Anew },
+        existing_journal: if resume { ExistingJournal::Resume } else { ExistingJournal::Refuse },
     }))
 }
 
@@ -186,8 +186,8 @@ fn gate(settings: &Settings) -> Result<Option<Gate>, Failure> {
             "--min-attacked-accuracy {fraction}: wanted a fraction in [0, 1] (40 % is 0.40)"
         )));
     };
-    let extent = if full { Extent::Full } else { Extent::UntilDecided };
-    Ok(Some(Gate { requirement, extent }))
+    let mode = if full { GateMode::RunAll } else { GateMode::StopWhenDecided };
+    Ok(Some(Gate { requirement, mode }))
 }
 
 fn curve(settings: &Settings) -> Result<Curve, Failure> {
@@ -303,7 +303,7 @@ mod tests {
         assert_eq!(precision(Some(PrecisionName::Float32), "x86_64").unwrap(), Precision::Float32);
         let error = precision(mixed, "x86_64").unwrap_err();
         assert!(error.to_string().contains("no effect on this processor"), "{error}");
-        assert_eq!(error.blame, Blame::Usage);
+        assert_eq!(error.kind, ErrorKind::Options);
     }
 
     #[test]
@@ -315,7 +315,7 @@ mod tests {
             assert_eq!(check_cores(4, number(workers), number(threads)).is_ok(), fits, "{workers} {threads}");
         }
         let error = check_cores(4, number(3), number(2)).unwrap_err();
-        assert_eq!(error.blame, Blame::Usage);
+        assert_eq!(error.kind, ErrorKind::Options);
         assert!(error.to_string().contains("the 4 cores"), "{error}");
     }
 
@@ -379,10 +379,10 @@ mod tests {
         let report = ReportOptions {
             folder: "out".into(),
             counterexamples: StoreCounterexamples::Yes,
-            begin: Begin::Resume,
+            existing_journal: ExistingJournal::Resume,
         };
         let requirement = MinAttackedAccuracy::new(0.5).unwrap();
-        assert_eq!(options.gate, Some(Gate { requirement, extent: Extent::Full }));
+        assert_eq!(options.gate, Some(Gate { requirement, mode: GateMode::RunAll }));
         assert_eq!(options.curve, Curve::Yes);
         let engine = EngineOptions {
             choice: EngineChoice::Rten,
@@ -422,7 +422,7 @@ mod tests {
         for (change, expected) in cases {
             let failure = changed(change).unwrap_err();
             assert!(failure.to_string().contains(expected), "{expected}: {failure}");
-            assert_eq!(failure.blame.exit_code(), 2, "{failure}");
+            assert_eq!(failure.kind, ErrorKind::Options, "{failure}");
         }
     }
 }

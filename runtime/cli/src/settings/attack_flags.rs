@@ -1,7 +1,7 @@
 //! The flags that change parameters of attacks: which attacks each of them reaches, and its help.
 //!
-//! Attacks and their parameters are those of [`AttackSpec`]: a new attack whose parameters have known names needs nothing
-//! here.
+//! Attacks and their parameters are those of [`AttackSpec`]: a new attack whose parameters have known names needs
+//! nothing here.
 
 use mimir_bundle::AttackSpec;
 use mimir_bundle::attack::{Argument, PgdPoint};

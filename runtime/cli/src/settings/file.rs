@@ -12,7 +12,7 @@ use super::spelling::{did_you_mean, listed};
 const BESIDE_THE_MODEL: &str = "mimir-certify.toml";
 
 /// The settings of a run: the flags, then the file, then the defaults.
-pub(crate) fn of_run(model: &Path, config: Option<&Path>, flags: Settings) -> Result<Settings> {
+pub(crate) fn load_settings(model: &Path, config: Option<&Path>, flags: Settings) -> Result<Settings> {
     let file = match config {
         Some(path) => read(path)?,
         None => match beside(model) {
@@ -73,7 +73,7 @@ mod tests {
     fn run_with(file: &str, flags: Settings) -> Result<Settings> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(BESIDE_THE_MODEL), file).unwrap();
-        let settings = of_run(&folder.path().join("model.onnx"), None, flags);
+        let settings = load_settings(&folder.path().join("model.onnx"), None, flags);
         // The folder's name is random.
         let shown = folder.path().display().to_string();
         settings.map(|settings| Settings {

@@ -20,7 +20,7 @@ pub(crate) use attack_flags::{ParameterFlag, attacks_with};
 pub(crate) use attack_name::AttackName;
 pub(crate) use device_name::DeviceName;
 pub(crate) use epsilon::Epsilon;
-pub(crate) use file::of_run;
+pub(crate) use file::load_settings;
 
 /// Settings as somebody wrote them, on the command line or in a file; absent where nobody did.
 #[derive(Debug, Default, Clone, PartialEq, Args, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
-//! The rule of APGD for L1 (Croce and Hein, "Mind the box: `l1`-APGD for sparse adversarial attacks on image classifiers",
-//! ICML 2021): steps along the signs of the largest slopes, without momentum. How many, follows from how many pixels
-//! the best point changes; where that number falls the step is long again, elsewhere it shrinks.
+//! The rule of APGD for L1 (Croce and Hein, "Mind the box: `l1`-APGD for sparse adversarial attacks on image
+//! classifiers", ICML 2021): steps along the signs of the largest slopes, without momentum. How many, follows from how
+//! many pixels the best point changes; where that number falls the step is long again, elsewhere it shrinks.
 
 use super::iterates::Iterates;
 use super::step_context::StepContext;

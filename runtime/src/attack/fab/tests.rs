@@ -6,7 +6,7 @@ use crate::attack::DistanceGoal;
 use crate::attack::testing::{SearchTrace, clean_image, run};
 use crate::linear::LinearClassifier;
 use crate::model::{Classifier, Differentiable, GradientBatch, ModelError, ModelSource};
-use crate::testing::{self, NORMS, attack_context, key, linear_around_grey};
+use crate::testing::{self, NORMS, TestModel, attack_context, key, linear_around_grey};
 
 const SHAPE: ImageShape = ImageShape { channels: 1, height: 5, width: 8 };
 
@@ -97,19 +97,7 @@ impl Differentiable for Waves {
     }
 }
 
-impl ModelSource for Waves {
-    fn classifier(&self) -> Result<Box<dyn Classifier>, ModelError> {
-        Ok(Box::new(self.clone()))
-    }
-
-    fn search_classifier(&self) -> Result<Box<dyn Classifier>, ModelError> {
-        self.classifier()
-    }
-
-    fn differentiable(&self, _: Loss) -> Result<Box<dyn Differentiable>, ModelError> {
-        Ok(Box::new(self.clone()))
-    }
-}
+impl TestModel for Waves {}
 
 /// Distance in the box to where another class of a linear classifier has the label's logit.
 fn exact_distance(model: &LinearClassifier, ball: Ball, clean_image: &CleanImage, other: usize) -> f64 {
@@ -132,8 +120,8 @@ fn found_distance(ball: Ball, clean_image: &CleanImage, run: &SearchTrace) -> f6
     ball.distance(&clean_image.pixels, run.closest.as_ref().expect("a linear classifier has a boundary"))
 }
 
-/// The overshoot of 1.05 leaves at most 5 % on one plane. Without a target, the plane that is nearest when the box is left
-/// aside need not be nearest inside it.
+/// The overshoot of 1.05 leaves at most 5 % on one plane. Without a target, the plane that is nearest when the box is
+/// left aside need not be nearest inside it.
 #[test]
 fn the_distance_to_linear_boundaries_is_found() {
     for classes in [2, 3, 10] {
@@ -318,8 +306,8 @@ fn passes_never_exceed_the_cost_model() {
     }
 }
 
-/// The logits are equal everywhere, so that class 0 is predicted and no boundary is near: one pass each for every point,
-/// once two points were correct.
+/// The logits are equal everywhere, so that class 0 is predicted and no boundary is near: one pass each for every
+/// point, once two points were correct.
 #[test]
 fn constant_logits_cost_one_forward_and_one_backward_an_iteration() {
     let model = LinearClassifier::new(Array2::zeros((3, 40)), Array1::zeros(3), SHAPE, 1);

@@ -1,8 +1,8 @@
 //! L1: pixels go to the edge of the box one after the other, by falling slope; the last one goes part of the way.
 //!
-//! Which slopes are large enough is bisected, not sorted: first by value, because images have slopes of all sizes and few
-//! pixels move, then by bits, which bounds the passes at about 40 whatever the slopes are. As soon as few candidates for
-//! the last pixel are left, those are put in order by themselves.
+//! Which slopes are large enough is bisected, not sorted: first by value, because images have slopes of all sizes and
+//! few pixels move, then by bits, which bounds the passes at about 40 whatever the slopes are. As soon as few
+//! candidates for the last pixel are left, those are put in order by themselves.
 
 use multiversion::multiversion;
 
@@ -14,7 +14,8 @@ const FEW: usize = 64;
 /// Passes that halve the range of slopes, before passes that halve its bits.
 const BY_VALUE: usize = 12;
 
-/// LinearFunction above `high` all move: what they lose is at most the height. Those above `low` lose more.
+/// Pixels with slopes above `high` all move: what they lose is at most the height. Those with slopes above `low` lose
+/// more.
 struct Bracket {
     low: f32,
     high: f32,

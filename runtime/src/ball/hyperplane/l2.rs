@@ -9,7 +9,7 @@ use crate::ball::arithmetic::at_most;
 struct Proportional;
 
 impl CoordinateLoss for Proportional {
-    /// LinearFunction below the reciprocal of this, beside a dual norm of one, count for nothing.
+    /// Slopes below the reciprocal of this are taken as zero (the dual norm is one).
     const LIMIT: f32 = 1e38;
 
     #[inline(always)]

@@ -1,4 +1,5 @@
-//! Sums over the pixels in several lanes and a fixed order, so that the last bit never depends on the machine's vector width.
+//! Sums over the pixels in several lanes and a fixed order, so that the last bit never depends on the machine's vector
+//! width.
 
 use std::ops::{Add, Mul};
 
@@ -9,8 +10,8 @@ use crate::ball::arithmetic::at_least;
 /// Partial sums that run side by side.
 const LANES: usize = 16;
 
-/// Pixels whose partial sums are kept in the terms' own precision; those go on in `f64`. Eight terms a lane lose no more
-/// than the terms themselves have lost.
+/// Pixels whose partial sums are kept in the terms' own precision; those go on in `f64`. Eight terms a lane lose no
+/// more than the terms themselves have lost.
 const RUN: usize = 8 * LANES;
 
 /// `f32` for passes that only have to come close, `f64` for the last ones.
@@ -43,8 +44,8 @@ impl Real for f64 {
     }
 }
 
-/// The problem of one displacement: from `point` to the hyperplane, inside the box. Every coordinate can only help by moving
-/// against its slope.
+/// The problem of one displacement: from `point` to the hyperplane, inside the box. Every coordinate can only help by
+/// moving against its slope.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BoxProblem<'a> {
     /// `[D]`.

@@ -1,8 +1,8 @@
 //! The shortest way to a hyperplane inside the box: what the fast adaptive boundary attack is made of.
 //!
-//! For a linear function with slopes `w` whose value at `x ∈ [0, 1]^D` is `h`, this is the displacement `d` of least norm
-//! with `h + <w, d> = 0` and `x + d ∈ [0, 1]^D`; where there is none, every coordinate goes to the edge of the box that
-//! brings the value closest to zero.
+//! For a linear function with slopes `w` whose value at `x ∈ [0, 1]^D` is `h`, this is the displacement `d` of least
+//! norm with `h + <w, d> = 0` and `x + d ∈ [0, 1]^D`; where there is none, every coordinate goes to the edge of the box
+//! that brings the value closest to zero.
 //!
 //! With the signs turned so that `h ≥ 0`, coordinate `i` can only help by going against `w_i`, up to its room `r_i`:
 //! `x_i` where `w_i > 0`, `1 - x_i` where `w_i < 0`. The least norm then is reached by
@@ -11,9 +11,9 @@
 //! - L2: `min(λ·|w_i|, r_i)`, likewise with speeds `|w_i|`;
 //! - L1: `r_i` for the largest `|w_i|`, in falling order until the plane is reached, the last one in part.
 //!
-//! All slopes are divided by their dual norm first, so that `h` is the distance without the box and nothing depends on the
-//! scale of the logits. The reference sorts the coordinates by where they meet the box; here `λ` is found by Newton's
-//! method ([`newton`]), and L1's last coordinate by bisection, in a few passes over the pixels.
+//! All slopes are divided by their dual norm first, so that `h` is the distance without the box and nothing depends on
+//! the scale of the logits. The reference sorts the coordinates by where they meet the box; here `λ` is found by
+//! Newton's method ([`newton`]), and L1's last coordinate by bisection, in a few passes over the pixels.
 
 mod l1;
 mod l2;
@@ -46,7 +46,7 @@ impl LinearFunction<'_> {
 }
 
 impl Ball {
-    /// LinearFunction `[D]`, all finite, measured in the dual of the ball's norm: L1 for L∞, L2 for L2, L∞ for L1.
+    /// Slopes `[D]`, all finite, measured in the dual of the ball's norm: L1 for L∞, L2 for L2, L∞ for L1.
     pub fn linear_function<'a>(&self, values: &'a [f32]) -> LinearFunction<'a> {
         let dual_norm = match self.norm {
             Norm::Linf => linf::dual_norm(values),
@@ -56,11 +56,11 @@ impl Ball {
         LinearFunction { values, dual_norm }
     }
 
-    /// Writes the shortest displacement `[D]` from `point` to where the linear function is zero, inside the box, and returns
-    /// its length in the ball's norm. `height` is the value of the function at `point`, which lies in the box.
+    /// Writes the shortest displacement `[D]` from `point` to where the linear function is zero, inside the box, and
+    /// returns its length in the ball's norm. `height` is the value of the function at `point`, which lies in the box.
     ///
     /// Where the function has no zero in the box, the displacement goes to the corner where it is closest to zero.
-    /// LinearFunction of zero move nothing.
+    /// If all slopes are zero, nothing moves.
     pub fn displacement_to_zero(
         &self,
         slopes: LinearFunction,

@@ -1,8 +1,8 @@
 //! How far coordinates that start together and stop at the edge of the box must go to reach a plane.
 //!
-//! The height that is lost on the way, `f(λ)`, is concave and made of lines: each coordinate lowers it at a constant rate
-//! until it meets the box. Newton's method from a point left of the solution therefore never passes it, and ends with
-//! the line that holds it: two or three passes on images, where few pixels meet the box.
+//! The height that is lost on the way, `f(λ)`, is concave and made of lines: each coordinate lowers it at a constant
+//! rate until it meets the box. Newton's method from a point left of the solution therefore never passes it, and ends
+//! with the line that holds it: two or three passes on images, where few pixels meet the box.
 
 use super::lanes::{BoxProblem, Real};
 
@@ -15,20 +15,20 @@ pub(super) trait CoordinateLoss {
     fn loss<T: Real>(lambda: T, slope: T, room: T) -> (T, T);
 }
 
-/// Passes of each precision before bisection takes over: far more than images need. Only slopes and rooms that form geometric
-/// series have as many lines of which each hides the next.
+/// Passes of each precision before bisection takes over: far more than images need. Only slopes and rooms that form
+/// geometric series have as many lines of which each hides the next.
 const PASSES: usize = 16;
 
-/// Share of `λ` up to which a step of Newton's method is the last: a few roundings of `f32`. As `f` is concave, the height
-/// that is still missing is at most the same share.
+/// Share of `λ` up to which a step of Newton's method is the last: a few roundings of `f32`. As `f` is concave, the
+/// height that is still missing is at most the same share.
 const CLOSE: f64 = 4e-7;
 
-/// Least share of the height that pixels on their way must account for where `f32` is to find `λ` as precisely: the loss of
-/// the others is lost from it.
+/// Least share of the height that pixels on their way must account for where `f32` is to find `λ` as precisely: the
+/// loss of the others is lost from it.
 const WELL_CONDITIONED: f64 = 0.25;
 
-/// The `λ` with `f(λ) = height`, or the limit where `f` stays below. `height` is positive and the slopes have a dual norm
-/// of one, so that it is also the solution without the box, left of the solution with it.
+/// The `λ` with `f(λ) = height`, or the limit where `f` stays below. `height` is positive and the slopes have a dual
+/// norm of one, so that it is also the solution without the box, left of the solution with it.
 #[inline(always)]
 pub(super) fn solve<S: CoordinateLoss>(problem: BoxProblem, height: f64) -> f32 {
     let limit = f64::from(S::LIMIT);

@@ -41,7 +41,8 @@ fn literal(norm: Norm, slopes: &[f32], height: f64, point: &[f32]) -> Vec<f64> {
         let mut slope: f64 = order.iter().map(|index| speed(*index) * rate(*index)).sum();
         let mut lambda = f64::INFINITY;
         for index in &order {
-            // Where the next pixel meets the box later than the plane, those before it have met it and nobody else does.
+            // Where the next pixel meets the box later than the plane, those before it have met it and nobody else
+            // does.
             if missing < slope * room(*index) / rate(*index) {
                 lambda = missing / slope;
                 break;
@@ -156,8 +157,8 @@ fn a_geometric_series_of_lines_ends() {
     }
 }
 
-/// The first pixel cannot move and its part is small, so that the second step of Newton's method is short; on it the second
-/// pixel meets the box and leaves the rest of the way to the slow third one.
+/// The first pixel cannot move and its part is small, so that the second step of Newton's method is short; on it the
+/// second pixel meets the box and leaves the rest of the way to the slow third one.
 #[test]
 fn a_short_step_may_not_be_the_last() {
     let parts = [0.0009, 0.9, 0.0991];

@@ -1,9 +1,9 @@
-//! The pattern η that Square adds to a window for L2 and L1 (section 4.2 of the paper): a pyramid upwards above a pyramid
-//! downwards.
+//! The pattern η that Square adds to a window for L2 and L1 (section 4.2 of the paper): a pyramid upwards above a
+//! pyramid downwards.
 //!
-//! A pyramid is made of square rings around its centre; the ring of a pixel is the larger of its distances in rows and in
-//! columns. Ring `d` has the height `Σ_{k ≥ d} 1 / (k + 1)^q`, with `q` 2 for L2 and 4 for L1; the largest `k` is half the
-//! side. Both pyramids have the same norm, and η as a whole has norm one.
+//! A pyramid is made of square rings around its centre; the ring of a pixel is the larger of its distances in rows and
+//! in columns. Ring `d` has the height `Σ_{k ≥ d} 1 / (k + 1)^q`, with `q` 2 for L2 and 4 for L1; the largest `k` is
+//! half the side. Both pyramids have the same norm, and η as a whole has norm one.
 
 use super::summed_norm::SummedNorm;
 

@@ -1,5 +1,5 @@
-//! L2 and L1: a grid of patterns η at the start; then each move sets the perturbation of one window to zero and adds η in
-//! another.
+//! L2 and L1: a grid of patterns η at the start; then each move sets the perturbation of one window to zero and adds η
+//! in another.
 
 use mimir_bundle::ImageShape;
 
@@ -116,8 +116,8 @@ impl EtaMoves {
         self.fit(context, out)
     }
 
-    /// The new perturbation of the first window in one channel: the old one and η with equal norms, scaled so that their
-    /// sum has the norm that the two windows had, plus this channel's share of what is left of the radius.
+    /// The new perturbation of the first window in one channel: the old one and η with equal norms, scaled so that
+    /// their sum has the norm that the two windows had, plus this channel's share of what is left of the radius.
     fn mix(&mut self, changes: &Changes, pair: WindowPair, total: f64, index: usize) -> Channel {
         let WindowPair { first, second, .. } = pair;
         let (norm, image) = (self.norm, changes.context.image);
@@ -150,8 +150,8 @@ impl EtaMoves {
         }
     }
 
-    /// Brings a point into the ball and the box: for L2 its change is scaled to the radius and cut to the box; for L1 it is
-    /// projected. Returns the sum that the norm of the perturbation follows from.
+    /// Brings a point into the ball and the box: for L2 its change is scaled to the radius and cut to the box; for L1
+    /// it is projected. Returns the sum that the norm of the perturbation follows from.
     ///
     /// Float32 may round all pixels outwards. Such a point is brought to a smaller radius until the ball contains it.
     fn fit(&self, context: &WindowContext, point: &mut [f32]) -> f64 {
@@ -162,7 +162,7 @@ impl EtaMoves {
         };
         let mut caution = 1.0;
         loop {
-            self.bring_to(radius, context, point);
+            self.rescale_to(radius, context, point);
             let sum = self.norm.sum(&context.centre, point);
             let excess = self.norm.norm_for_sum(sum) - (epsilon + TOLERANCE / 2.0);
             if excess <= 0.0 || radius <= 0.0 {
@@ -174,7 +174,7 @@ impl EtaMoves {
         }
     }
 
-    fn bring_to(&self, radius: f64, context: &WindowContext, point: &mut [f32]) {
+    fn rescale_to(&self, radius: f64, context: &WindowContext, point: &mut [f32]) {
         match self.norm {
             SummedNorm::Absolute => {
                 Ball { epsilon: radius as f32, ..context.ball }.project(&context.centre, point);
@@ -191,9 +191,9 @@ impl EtaMoves {
 }
 
 impl SummedNorm {
-    /// The norm that the perturbation of a channel's first window gets, from what is left of the radius and from what the channel's two
-    /// windows give up (both as sums). For L1 as often as there are channels, as in the reference: the projection that
-    /// follows takes from all pixels alike what is too much.
+    /// The norm that the perturbation of a channel's first window gets, from what is left of the radius and from what
+    /// the channel's two windows give up (both as sums). For L1 as often as there are channels, as in the reference:
+    /// the projection that follows takes from all pixels alike what is too much.
     fn budget(self, left: f64, windows: f64, channels: f64) -> f64 {
         let share = left / channels + windows;
         match self {

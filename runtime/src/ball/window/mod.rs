@@ -6,8 +6,8 @@
 //! | L∞ | vertical stripes of ±ε | ±ε in one window, one sign per channel |
 //! | L2, L1 | the paper's pattern η in every cell of a grid | the perturbation of one window is set to zero, and η is added in another |
 //!
-//! Every point lies in the ball, within [`TOLERANCE`](super::TOLERANCE), and in the box. Images with a single row or column
-//! use windows of one pixel. Memory is allocated only when the search starts.
+//! Every point lies in the ball, within [`TOLERANCE`](super::TOLERANCE), and in the box. Images with a single row or
+//! column use windows of one pixel. Memory is allocated only when the search starts.
 
 mod context;
 mod eta;
@@ -30,8 +30,8 @@ use crate::random::Stream;
 impl Ball {
     /// Side of a square window that covers that share of the pixels of a square image.
     ///
-    /// `√(share · H · W)`, rounded half to even and at least 1, for L∞; the next odd number from 3 on for L2 and L1. Never
-    /// more than the image has rows or columns.
+    /// `√(share · H · W)`, rounded half to even and at least 1, for L∞; the next odd number from 3 on for L2 and L1.
+    /// Never more than the image has rows or columns.
     pub fn window_side(&self, image: ImageShape, share: f64) -> usize {
         let covered =
             (share * image.pixels() as f64 / image.channels as f64).sqrt().round_ties_even() as usize;
@@ -43,8 +43,8 @@ impl Ball {
     }
 }
 
-/// The random search of Square on one image: the best point so far, and a candidate that differs from it in windows. The
-/// caller decides whether the candidate is accepted.
+/// The random search of Square on one image: the best point so far, and a candidate that differs from it in windows.
+/// The caller decides whether the candidate is accepted.
 #[derive(Debug)]
 pub struct WindowSearch {
     context: WindowContext,
@@ -58,7 +58,8 @@ pub struct WindowSearch {
 enum WindowMoves {
     /// L∞, with the window outside of which the candidate is the best point.
     Signs(Window),
-    /// L2 and L1, with the sums that the norms of the two perturbations, of the best point and of the candidate, follow from.
+    /// L2 and L1, with the sums that the norms of the two perturbations, of the best point and of the candidate, follow
+    /// from.
     Eta { eta: EtaMoves, best: f64, candidate: f64 },
 }
 
@@ -108,8 +109,8 @@ impl WindowSearch {
         }
     }
 
-    /// Draws a candidate: a random neighbour of the last accepted point, with windows that cover that share of the pixels.
-    /// False where it is that point again, pixel for pixel.
+    /// Draws a candidate: a random neighbour of the last accepted point, with windows that cover that share of the
+    /// pixels. False where it is that point again, pixel for pixel.
     pub fn draw(&mut self, share: f64, noise: &mut Stream) -> bool {
         let Self { context, moves, best, candidate } = self;
         let side = context.ball.window_side(context.image, share);

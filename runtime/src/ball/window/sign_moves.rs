@@ -19,7 +19,7 @@ pub(super) fn start(context: &WindowContext, noise: &mut Stream, out: &mut [f32]
     }
 }
 
-/// WindowMoves all pixels of a window to one end, with one random sign a channel. Whether any of them was not there.
+/// Moves all pixels of a window to one end, with one random sign per channel. Returns whether any pixel changed.
 pub(super) fn set(context: &WindowContext, window: Window, noise: &mut Stream, point: &mut [f32]) -> bool {
     let mut differs = false;
     for channel in 0..context.image.channels {

@@ -53,9 +53,9 @@ impl Window {
 
 /// As many whole squares side by side as fit, in the middle of the image.
 ///
-/// Their side is a fifth of the shorter side of the image, rounded down, and at least one pixel. Five by five of them on
-/// square images of 25 rows and more, as in the reference. Below, it leaves out the first rows and columns of images of
-/// 7, 8, 9 and 13 rows, and fails on those of 12, 14, 18, 19, 24, and less than 5.
+/// Their side is a fifth of the shorter side of the image, rounded down, and at least one pixel. Five by five of them
+/// on square images of 25 rows and more, as in the reference. Below, it leaves out the first rows and columns of images
+/// of 7, 8, 9 and 13 rows, and fails on those of 12, 14, 18, 19, 24, and less than 5.
 pub(super) fn tiles(image: ImageShape) -> impl Iterator<Item = Window> {
     let side = (image.height.min(image.width) / 5).max(1);
     let starts = move |extent: usize| {

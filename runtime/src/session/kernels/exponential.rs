@@ -1,19 +1,20 @@
 //! The exponential of numbers that are not positive, as Softmax and Gelu need it.
 //!
-//! The usual range reduction: `eˣ = 2ⁿ · eʳ` with `n` the integer nearest to `x / ln 2` and `|r| ≤ (ln 2) / 2`. A polynomial
-//! gives `eʳ`, and `2ⁿ` is written into the exponent bits of a float. No branches, so that loops over it vectorise.
+//! The usual range reduction: `eˣ = 2ⁿ · eʳ` with `n` the integer nearest to `x / ln 2` and `|r| ≤ (ln 2) / 2`. A
+//! polynomial gives `eʳ`, and `2ⁿ` is written into the exponent bits of a float. No branches, so that loops over it
+//! vectorise.
 
 use std::f32::consts::{LN_2, LOG2_E};
 
-/// Smaller arguments are treated as this one. Its exponential, 1.6e-38, is just above the smallest normal number (1.2e-38),
-/// so no result is denormal.
+/// Smaller arguments are treated as this one. Its exponential, 1.6e-38, is just above the smallest normal number
+/// (1.2e-38), so no result is denormal.
 pub(super) const LEAST: f32 = -87.0;
 
 /// `eˣ` for `x ≤ 0`, within three units in the last place; for `x` below [`LEAST`], the exponential of [`LEAST`].
 #[inline(always)]
 pub(super) fn exp_nonpositive(x: f32) -> f32 {
-    /// 1.5 · 2²³: adding it to a number of small magnitude rounds that to the nearest integer, which stands in the low bits of
-    /// the sum.
+    /// 1.5 · 2²³: adding it to a number of small magnitude rounds that to the nearest integer, which stands in the low
+    /// bits of the sum.
     const ROUNDER: f32 = 12_582_912.0;
     /// `ln 2` as a sum of two parts (Cody and Waite): the first has so few bits that its product with `n` is exact.
     const LN_2_HIGH: f32 = 0.693_359_4;

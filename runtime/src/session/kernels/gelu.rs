@@ -1,8 +1,8 @@
 //! The exact Gelu, `x·Φ(x)`, and its slope, `Φ(x) + x·φ(x)`.
 //!
-//! With `u = |x|/√2` and `t = 1/(1 + p·u)`: `1 − erf u = t·(a₁ + t·(a₂ + t·(a₃ + t·(a₄ + t·a₅))))·exp(−u²)` within 1.5e-7
-//! (Abramowitz and Stegun 1964, 7.1.26), and `exp(−u²)` is what `φ` needs, so that the slope costs little more than the
-//! function. Products are fused with sums.
+//! With `u = |x|/√2` and `t = 1/(1 + p·u)`: `1 − erf u = t·(a₁ + t·(a₂ + t·(a₃ + t·(a₄ + t·a₅))))·exp(−u²)` within
+//! 1.5e-7 (Abramowitz and Stegun 1964, 7.1.26), and `exp(−u²)` is what `φ` needs, so that the slope costs little more
+//! than the function. Products are fused with sums.
 
 use std::f32::consts::FRAC_1_SQRT_2;
 
@@ -47,8 +47,8 @@ fn slope(x: f32) -> f32 {
     below + weighted
 }
 
-/// `y = x·Φ(x)` of `x + bias`, and the slope there; all have the length of `x`. The bias is that of a row, and rows follow each
-/// other; without one it is empty, and so is `slopes` where nobody wants them.
+/// `y = x·Φ(x)` of `x + bias`, and the slope there; all have the length of `x`. The bias is that of a row, and rows
+/// follow each other; without one it is empty, and so is `slopes` where nobody wants them.
 #[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2+fma"))]
 pub(in crate::session) fn gelu(x: &[f32], bias: &[f32], y: &mut [f32], slopes: &mut [f32]) {
     if bias.is_empty() {

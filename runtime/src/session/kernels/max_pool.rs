@@ -17,7 +17,8 @@ pub(in crate::session) struct PoolAxis {
 }
 
 impl PoolAxis {
-    /// The windows whose element `k` lies in the image: the first, the last and one more, and where that of the first lies.
+    /// The windows whose element `k` lies in the image: the first, the last and one more, and where that of the first
+    /// lies.
     fn inside(&self, k: usize) -> Offset {
         let shift = self.dilation * k;
         let from = self.begin.saturating_sub(shift).div_ceil(self.stride);
@@ -27,7 +28,8 @@ impl PoolAxis {
     }
 }
 
-/// One element of the windows along the last axis: windows `from..to` have it in the image, the first of them at `start`.
+/// One element of the windows along the last axis: windows `from..to` have it in the image, the first of them at
+/// `start`.
 #[derive(Debug, Clone, Copy)]
 struct Offset {
     from: usize,
@@ -44,7 +46,7 @@ pub(in crate::session) struct PoolWindows {
     offsets: Vec<Offset>,
     /// Along the last axis.
     stride: usize,
-    /// PoolWindows along the last axis.
+    /// Windows along the last axis.
     width: usize,
     /// Elements of a channel.
     input: usize,
@@ -73,7 +75,7 @@ impl PoolWindows {
         self.input
     }
 
-    /// PoolWindows over a channel.
+    /// Windows over a channel.
     pub(in crate::session) fn output(&self) -> usize {
         self.rows.len() * self.width
     }
@@ -128,8 +130,8 @@ pub(in crate::session) fn max_pool_gradient(
     }
 }
 
-/// Notes the elements that are not less than `y`, which lie `STRIDE` apart from `start` on: a stride that the compiler knows,
-/// so that it can compare many at once.
+/// Notes the elements that are not less than `y`, which lie `STRIDE` apart from `start` on: a stride that the compiler
+/// knows, so that it can compare many at once.
 #[inline(always)]
 fn mark<const STRIDE: usize>(x: &[f32], y: &[f32], start: usize, places: &mut [u32]) {
     let (groups, _) = x.as_chunks::<STRIDE>();

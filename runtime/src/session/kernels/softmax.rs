@@ -7,8 +7,8 @@ use super::lanes::{LANES, add_up, sum_of_products};
 
 /// `exp(x − max x) / Σ exp(x − max x)` for rows of that width.
 ///
-/// Results that would be denormal numbers are flushed to zero. Attention masked by adding -100 (Swin) has many of them, and
-/// the matrix product that follows took twenty times as long with them (ONNX Runtime 1.32).
+/// Results that would be denormal numbers are flushed to zero. Attention masked by adding -100 (Swin) has many of them,
+/// and the matrix product that follows took twenty times as long with them (ONNX Runtime 1.32).
 #[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2+fma"))]
 pub(in crate::session) fn softmax(x: &[f32], width: usize, y: &mut [f32]) {
     let width = width.max(1);

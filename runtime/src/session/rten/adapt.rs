@@ -1,7 +1,7 @@
 //! Says the same model in the form in which rten reads it.
 //!
 //! rten keeps nodes and values under one name each, in one table, so that a node named as its output hides it; and it
-//! takes the rank of a convolution or a pool from attributes that ONNX lets a file leave away.
+//! takes the rank of a convolution or a pool from attributes that ONNX lets a file omit.
 
 use std::collections::BTreeMap;
 
@@ -33,8 +33,8 @@ fn adapt_graph(graph: &mut GraphProto, nodes: &mut BTreeMap<String, Named>) {
         let operator = node.op_type.clone().unwrap_or_default();
         let name = node_name(node).to_owned();
         match operator.as_str() {
-            "Conv" | "ConvTranspose" | "ConvInteger" => spell_kernel(node, &ranks),
-            "MaxPool" | "AveragePool" => spell_strides(node),
+            "Conv" | "ConvTranspose" | "ConvInteger" => add_kernel_attributes(node, &ranks),
+            "MaxPool" | "AveragePool" => add_pool_strides(node),
             _ => {}
         }
         // No value of ours begins like this, and the number makes it the only one.
@@ -62,8 +62,8 @@ pub(super) fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a Attri
     node.attribute.iter().find(|attribute| attribute.name.as_deref() == Some(name))
 }
 
-/// Strides and dilations of 1 where a convolution leaves them away; the weight `[M, C, k, …]` has the rank.
-fn spell_kernel(node: &mut NodeProto, ranks: &BTreeMap<String, usize>) {
+/// Strides and dilations of 1 where a convolution omits them; the weight `[M, C, k, …]` has the rank.
+fn add_kernel_attributes(node: &mut NodeProto, ranks: &BTreeMap<String, usize>) {
     let length = |name: &str| attribute(node, name).map(|attribute| attribute.ints.len());
     let of_weight = node.input.get(1).and_then(|weight| ranks.get(weight)).map(|rank| rank.saturating_sub(2));
     let pads = length("pads").map(|pads| pads / 2);
@@ -77,7 +77,7 @@ fn spell_kernel(node: &mut NodeProto, ranks: &BTreeMap<String, usize>) {
     }
 }
 
-fn spell_strides(node: &mut NodeProto) {
+fn add_pool_strides(node: &mut NodeProto) {
     if let Some(spatial) = attribute(node, "kernel_shape").map(|kernel| kernel.ints.len()) {
         set_ones(node, "strides", spatial);
     }
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_convolution_leaves_away_is_said() {
+    fn omitted_attributes_are_added() {
         let (conv, _) = adapted(node("Conv", "conv", &[("strides", &[4, 4])]));
         assert_eq!(ints(&conv, "strides"), Some(vec![4, 4]));
         assert_eq!((ints(&conv, "dilations"), ints(&conv, "pads")), (Some(vec![1, 1]), Some(vec![0; 4])));

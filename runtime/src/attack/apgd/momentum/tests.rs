@@ -127,8 +127,8 @@ fn a_halving_returns_to_the_best_point_and_its_gradient_with_the_old_momentum() 
     close(observe(1.0, 1.0), (0.6, 0.5, 0.1));
     // Best so far, at 0.6 with gradient -1: 0.6 + 0.75 · (-0.1) + 0.25 · 0.1.
     close(observe(2.0, -1.0), (0.55, 0.6, 0.1));
-    // Checkpoint: one rise too few, so back to 0.6 with gradient -1 and half the step. The last movement is counted from
-    // the iterate before 0.55, which is 0.6: none.
+    // Checkpoint: one rise too few, so back to 0.6 with gradient -1 and half the step. The last movement is counted
+    // from the iterate before 0.55, which is 0.6: none.
     close(observe(1.5, 1.0), (0.6 - 0.75 * 0.05, 0.6, 0.05));
 }
 

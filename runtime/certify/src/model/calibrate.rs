@@ -1,4 +1,4 @@
-//! From a prepared model to a settled one: by running it on the first images, or by what a certificate says of it.
+//! From a prepared model to a calibrated one: by running it on the first images, or by what a certificate says of it.
 
 use mimir_bundle::certificate::Execution;
 use mimir_bundle::{AttackSpec, BatchMode, Manifest, OutputKind, Scan};
@@ -11,7 +11,7 @@ use mimir_runtime::session::{Engine, OnnxModels, SessionPlan};
 use mimir_runtime::tune::{Overrides, session_plan};
 
 use super::votes::votes;
-use super::{PreparedModel, SettledModel};
+use super::{CalibratedModel, PreparedModel};
 use crate::error::{Error, ErrorKind, OptionName, OrKind, Result};
 
 impl PreparedModel {
@@ -20,27 +20,31 @@ impl PreparedModel {
     /// # Errors
     /// [`ErrorKind::Options`] when the model does not take the batch that is asked for, [`ErrorKind::Model`] when the
     /// engine refuses it or the attacks do not suit it, [`ErrorKind::Data`] when an image cannot be read.
-    pub fn settle(
+    pub fn calibrate(
         mut self,
         set: &EvaluationSet,
         attacks: &[AttackSpec],
         overrides: Overrides,
-    ) -> Result<SettledModel> {
-        let (plan, batching) = settle_batch(&self.engine, &mut self.classifier, set, overrides)?;
+    ) -> Result<CalibratedModel> {
+        let (plan, batching) = calibrate_batch(&self.engine, &mut self.classifier, set, overrides)?;
         let (votes, random) = votes(&self.classifier, attacks)?;
         let scanned = Warning::from_scan(self.classifier.scan());
         let warnings = batching.into_iter().chain(random).chain(scanned).collect();
-        let model = SettledModel { votes, warnings, ..self.with_plan(plan) };
+        let model = CalibratedModel { votes, warnings, ..self.with_plan(plan) };
         model.with_output_probed(set)
     }
 
-    /// Settles the model as it was when a certificate was written, in batches of the same size: an engine may round
+    /// Calibrates the model as it was when a certificate was written, in batches of the same size: an engine may round
     /// differently in others.
     ///
     /// # Errors
-    /// [`ErrorKind::Model`] when it has random operators, so that one forward pass says nothing, [`ErrorKind::Data`] when
-    /// the certificate describes another model than the file does.
-    pub fn settle_as_recorded(mut self, recorded: &Manifest, execution: &Execution) -> Result<SettledModel> {
+    /// [`ErrorKind::Model`] when it has random operators, so that one forward pass says nothing, [`ErrorKind::Data`]
+    /// when the certificate describes another model than the file does.
+    pub fn calibrate_as_recorded(
+        mut self,
+        recorded: &Manifest,
+        execution: &Execution,
+    ) -> Result<CalibratedModel> {
         if let [first, ..] = self.classifier.random_operators() {
             let message = format!(
                 "{first} makes the model stochastic: a single forward pass can neither confirm nor refute a \
@@ -61,7 +65,7 @@ impl PreparedModel {
     }
 }
 
-impl SettledModel {
+impl CalibratedModel {
     fn with_output_probed(mut self, set: &EvaluationSet) -> Result<Self> {
         let mut session = self.original()?.classifier().or_kind(ErrorKind::Model)?;
         let kind = probe::output_kind(session.as_mut(), set)?;
@@ -76,7 +80,7 @@ impl SettledModel {
 }
 
 /// Chooses how to run the model. A re-batched one that gives other logits goes back to one image at a time.
-fn settle_batch(
+fn calibrate_batch(
     engine: &Engine,
     classifier: &mut ImageClassifier,
     set: &EvaluationSet,
