@@ -17,6 +17,10 @@ pub(super) struct LossInputs {
     targets: Vec<i64>,
     /// `[R, K]`
     cotangent: Vec<f32>,
+    /// `[K]`: the logits of [`Self::fill_cotangent`], all zero.
+    zeros: Vec<f32>,
+    /// `[K]`: a derivative that nobody asks for.
+    unused: Vec<f32>,
     /// `[R]`, and of the cotangent `[R, K]`.
     dims: [usize; 2],
 }
@@ -29,7 +33,8 @@ impl LossInputs {
 
     fn declared(loss: Loss, declared: &'static [LossInput], classes: usize) -> Self {
         let (labels, targets, cotangent) = (Vec::new(), Vec::new(), Vec::new());
-        Self { loss, declared, labels, targets, cotangent, dims: [0, classes] }
+        let (zeros, unused) = (vec![0.0; classes], vec![0.0; classes]);
+        Self { loss, declared, labels, targets, cotangent, zeros, unused, dims: [0, classes] }
     }
 
     /// The inputs for one batch, in the order of the row.
@@ -62,15 +67,14 @@ impl LossInputs {
     fn fill_cotangent(&mut self, pairs: &[LabelAndTarget]) {
         let classes = self.dims[1];
         self.cotangent.resize(pairs.len() * classes, 0.0);
-        let logits = vec![0.0; classes];
         for (row, pair) in self.cotangent.chunks_mut(classes).zip(pairs) {
-            at_logits(self.loss, &logits, with_target(pair), row);
+            at_logits(self.loss, &self.zeros, with_target(pair), row);
         }
     }
 
     /// The loss of one image, which a graph that is fed the cotangent does not compute.
-    pub(super) fn at_logits(&self, logits: &[f32], pair: &LabelAndTarget) -> f32 {
-        at_logits(self.loss, logits, with_target(pair), &mut vec![0.0; logits.len()])
+    pub(super) fn at_logits(&mut self, logits: &[f32], pair: &LabelAndTarget) -> f32 {
+        at_logits(self.loss, logits, with_target(pair), &mut self.unused)
     }
 }
 
