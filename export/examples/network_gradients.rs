@@ -300,7 +300,7 @@ fn measure(engine: &Engine, path: &Path, kernels: Kernels, reference: &Reference
     let options = SessionOptions { threads: 2, ..SessionOptions::default() };
     let graph = LoadedGraph::new(engine, graph, &mut WeightPool::default())?;
     let mut session = RawSession::over(engine, &graph, options)?;
-    let batch = if classifier.manifest().batch == BatchMode::One { 1 } else { BATCH };
+    let batch = classifier.manifest().batch.rows().unwrap_or(BATCH);
     let dims = [&[batch], &reference.dims[1..]].concat();
     let (mut logits, mut gradient) = (Vec::new(), Vec::new());
     for (images, labels) in reference.images.chunks(dims.iter().product()).zip(reference.labels.chunks(batch))

@@ -52,10 +52,10 @@
 //!
 //! # Limits
 //!
-//! - One input (images, or one row of features each) and one output (scores of at least two classes). Only the batch
-//!   may be dynamic.
-//! - The opsets of [`onnx::OPSETS`]. `If` and `Loop` only with constant condition and trip count; no `Scan`, sequences
-//!   or custom operators.
+//! - One input (images, or one row of features each) and one output (scores of at least two classes). Besides the batch
+//!   only height and width may be dynamic, and the images fix them.
+//! - The opsets of [`onnx::OPSETS`]. `If`, `Loop` and sequences only with constant conditions, counts and positions; no
+//!   `Scan` or custom operators.
 //! - An operator without a gradient rule between images and logits is an error, never a zero gradient.
 //! - Gradients of quantised models are straight-through estimates, and those of stochastic models belong to one draw.
 #![forbid(unsafe_code)]

@@ -76,6 +76,32 @@ pub fn same_logits(
     Ok(true)
 }
 
+/// Whether a model that takes full batches only says of each image among others what it says of it alone, which is among
+/// copies of itself. Where there are too few images, negatives of them stand beside them.
+///
+/// # Errors
+/// When the engine fails or an image cannot be read.
+pub fn rows_are_independent(
+    classifier: &mut dyn Classifier,
+    set: &EvaluationSet,
+) -> Result<bool, EvaluateError> {
+    let mut batches = Batches::for_classifier(classifier);
+    let mut images = first_images(set, batches.size())?;
+    for index in 0..batches.size().saturating_sub(images.len()) {
+        let negative = images[index].iter().map(|pixel| 1.0 - pixel).collect();
+        images.push(negative);
+    }
+    let together = batches.logits(classifier, images.iter().map(Vec::as_slice))?.to_owned();
+    for (image, row) in images.iter().zip(together.rows()) {
+        let alone = batches.logits(classifier, std::iter::repeat_n(image.as_slice(), batches.size()))?;
+        let (alone, row) = (alone.row(0), row.as_slice().unwrap_or_default());
+        if !agree(alone.as_slice().unwrap_or_default(), row) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// NaN agrees with nothing.
 fn agree(left: &[f32], right: &[f32]) -> bool {
     let scale = left.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
@@ -140,6 +166,19 @@ mod tests {
         assert_eq!(kind(&array![[0.25, 0.75], [0.5, 0.75]]), OutputKind::Logits);
         // Padding is not looked at.
         assert_eq!(kind(&array![[0.25, 0.75]]), OutputKind::Probabilities);
+    }
+
+    #[test]
+    fn rows_that_depend_on_their_neighbours_are_seen() {
+        for count in [1, 3] {
+            let images = array![[0.25_f32, 0.75], [0.5, 0.25], [0.1, 0.9]].slice_move(ndarray::s![..count, ..]);
+            let labels = vec![0; count];
+            let set = EvaluationSet::new(&images, &labels).unwrap();
+            for (leak, independent) in [(0.0, true), (0.01, false)] {
+                let found = rows_are_independent(&mut Echo::new(3, leak), &set);
+                assert_eq!(found, Ok(independent), "{count} images, {leak}");
+            }
+        }
     }
 
     #[test]

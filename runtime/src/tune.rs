@@ -11,7 +11,7 @@
 use std::num::NonZero;
 use std::time::{Duration, Instant};
 
-use mimir_bundle::{BatchMode, Manifest};
+use mimir_bundle::Manifest;
 use ndarray::Array2;
 
 use crate::model::{Classifier, ModelError, ModelSource};
@@ -71,10 +71,10 @@ pub fn session_plan(
     Ok(SessionPlan { batch, workers, threads })
 }
 
-/// The largest power of two within [`LARGEST_BATCH`] and [`LARGEST_INPUT`]; 1 where the model takes one image.
+/// The largest power of two within [`LARGEST_BATCH`] and [`LARGEST_INPUT`], or what the model takes.
 fn batch_size(manifest: &Manifest) -> usize {
-    if manifest.batch == BatchMode::One {
-        return 1;
+    if let Some(rows) = manifest.batch.rows() {
+        return rows;
     }
     let fits = (LARGEST_INPUT / manifest.image.pixels().max(1)).clamp(1, LARGEST_BATCH);
     1 << fits.ilog2()
@@ -113,7 +113,7 @@ fn time_per_batch(classifier: &mut dyn Classifier) -> Result<Duration, ModelErro
 
 #[cfg(test)]
 mod tests {
-    use mimir_bundle::{ImageShape, Layout, OutputKind};
+    use mimir_bundle::{BatchMode, ImageShape, Layout, OutputKind};
 
     use super::*;
 
@@ -140,6 +140,7 @@ mod tests {
             (BatchMode::Rebatched, 3, 224, 8),
             (BatchMode::Dynamic, 3, 4096, 1),
             (BatchMode::One, 3, 32, 1),
+            (BatchMode::Fixed(7), 3, 32, 7),
         ] {
             assert_eq!(batch_size(&manifest(mode, channels, size)), want, "{mode:?} {channels} {size}");
         }

@@ -50,11 +50,31 @@ pub struct Normalisation {
 pub enum BatchMode {
     /// The file takes any batch.
     Dynamic,
-    /// The file takes one image; we changed that one dimension and checked that the logits stay the same.
+    /// The file takes a fixed number of images; we changed that one dimension and checked that the logits stay the
+    /// same.
     Rebatched,
     /// Evaluated one image at a time: the file takes one image and cannot be changed, or the images of a batch
     /// influence each other.
     One,
+    /// Evaluated in batches of exactly so many images, at least two: the file takes no other number, and cannot be
+    /// changed. Batches that are not full are filled with copies of an image.
+    Fixed(usize),
+}
+
+impl BatchMode {
+    /// Of a file that takes so many images a call.
+    pub fn of_rows(rows: usize) -> Self {
+        if rows == 1 { Self::One } else { Self::Fixed(rows) }
+    }
+
+    /// Images of every call, where it takes no other number.
+    pub fn rows(self) -> Option<usize> {
+        match self {
+            Self::Dynamic | Self::Rebatched => None,
+            Self::One => Some(1),
+            Self::Fixed(rows) => Some(rows),
+        }
+    }
 }
 
 /// What the numbers that the model returns are.

@@ -3,8 +3,10 @@
 use mimir_bundle::{ImageShape, Layout};
 
 use super::input_spec::InputSpec;
+use super::open_input;
+use crate::autodiff::needed_values;
 use crate::error::{Error, ErrorKind, Result};
-use crate::graph::{Dim, Graph, Shape, ValueId};
+use crate::graph::{Dim, Graph, OpenInput, Shape, TensorType, ValueId};
 use crate::tensor::{DataType, checked_elements};
 
 /// Numbers of channels by which a layout is recognised.
@@ -29,37 +31,55 @@ pub(super) struct ImageInput {
 }
 
 impl ImageInput {
-    /// The one input of the graph, read as `spec` says or as its shape shows.
-    pub(super) fn find(graph: &Graph, spec: &InputSpec) -> Result<Self> {
-        let &[id] = graph.inputs() else { return Err(not_one_input(graph)) };
-        let name = &graph.value(id).name;
-        let input_type = graph.tensor_type(id)?;
-        let dtype = input_type.dtype;
-        check_pixels(dtype).map_err(|error| error.at_tensor(name))?;
-        let shape = input_type.shape.clone();
-        let (layout, image) = layout_and_image(&shape, spec).map_err(|error| error.at_tensor(name))?;
-        Ok(Self { id, shape, layout, image, dtype })
+    /// The one input that the scores depend on, read as `spec` says or as its shape shows. Sizes that the file leaves
+    /// open become those of the images, and inputs that nothing needs are dropped.
+    pub(super) fn find(graph: &mut Graph, open: &[OpenInput], spec: &InputSpec) -> Result<Self> {
+        let id = only_input(graph, open)?;
+        graph.set_inputs(vec![id]);
+        let name = graph.value(id).name.clone();
+        let read = |graph: &mut Graph| {
+            if let Some(open) = open.iter().find(|open| open.input == id) {
+                check_pixels(open.declared.dtype)?;
+                graph.set_type(id, open_input::close(&open.declared, spec)?);
+            }
+            let TensorType { dtype, shape } = graph.tensor_type(id)?.clone();
+            check_pixels(dtype)?;
+            let (layout, image) = layout_and_image(&shape, spec)?;
+            Ok(Self { id, shape, layout, image, dtype })
+        };
+        read(graph).map_err(|error: Error| error.at_tensor(&name))
     }
 }
 
-/// The error for a graph that does not have exactly one input.
-fn not_one_input(graph: &Graph) -> Error {
-    let inputs = graph.inputs();
-    let names: Vec<&str> = inputs.iter().map(|id| graph.value(*id).name.as_str()).collect();
-    // tf2onnx turns each tensor that a TensorFlow function captured into an input, and drops its value.
-    let mut constants = inputs.iter().skip(1).filter_map(|id| graph.tensor_type(*id).ok());
-    let captured = inputs.len() > 1
-        && constants.all(|constant| constant.shape.0.iter().all(|dim| dim.fixed().is_some()));
-    let way_out = match captured {
-        true => {
-            ". If all but the first are constants that the exporter omitted, as tf2onnx does with the mean of \
-             Keras's Normalization, export the model as a SavedModel and convert that: python -m tf2onnx.convert \
-             --saved-model"
-        }
-        false => "",
+/// The input that the outputs depend on. Exporters leave others behind that nothing reads, such as Keras's learning
+/// phase.
+fn only_input(graph: &Graph, open: &[OpenInput]) -> Result<ValueId> {
+    let needed = needed_values(graph, graph.outputs());
+    let used: Vec<ValueId> = graph.inputs().iter().copied().filter(|id| needed.contains(id)).collect();
+    match (&used[..], graph.inputs()) {
+        ([id], _) | ([], [id]) => Ok(*id),
+        _ => Err(several_inputs(graph, open, &used)),
+    }
+}
+
+/// The error for a graph whose outputs need no input, or more than one.
+fn several_inputs(graph: &Graph, open: &[OpenInput], used: &[ValueId]) -> Error {
+    let described = |id: &ValueId| {
+        let stated = graph.tensor_type(*id).ok().map(|known| (known.dtype, known.shape.to_string()));
+        let open = open.iter().find(|open| open.input == *id);
+        let stated = stated.or_else(|| open.map(|open| (open.declared.dtype, open.declared.to_string())));
+        let (dtype, shape) = stated.map_or(("", String::new()), |(dtype, shape)| (dtype.long_name(), shape));
+        format!("`{}` {dtype}{shape}", graph.value(*id).name)
     };
+    if used.is_empty() {
+        return not_a_classifier("the scores depend on no input of the model, wanted images".to_owned());
+    }
+    let names: Vec<String> = used.iter().map(described).collect();
     not_a_classifier(format!(
-        "the model has {} inputs ({}), wanted one: images{way_out}",
+        "the scores depend on {} inputs ({}), wanted one: images. Export the others as constants: a flag for training \
+         with its value for inference, and a mean or another tensor that the exporter turned into an input (tf2onnx \
+         does so with the mean of Keras's Normalization) by converting the SavedModel: python -m tf2onnx.convert \
+         --saved-model",
         names.len(),
         names.join(", ")
     ))
@@ -90,8 +110,11 @@ fn layout_and_image(shape: &Shape, spec: &InputSpec) -> Result<(Layout, ImageSha
     let sizes = image_sizes(shape)?;
     let layout = match spec.layout {
         Some(told) => told,
-        None => infer_layout(shape, &sizes)?,
+        None => infer_layout(shape, &sizes, spec)?,
     };
+    if layout != Layout::Flat && sizes.len() != 3 && lacks_batch(shape, spec) {
+        return Err(no_batch_dimension(shape));
+    }
     let image = match (layout, &*sizes) {
         (Layout::Nchw, &[channels, height, width]) | (Layout::Nhwc, &[height, width, channels]) => {
             ImageShape { channels, height, width }
@@ -106,15 +129,15 @@ fn layout_and_image(shape: &Shape, spec: &InputSpec) -> Result<(Layout, ImageSha
     Ok((layout, image))
 }
 
-/// All dimensions but the batch, which must be `N` or 1.
+/// All dimensions but the batch, which must be `N` or a number.
 fn image_sizes(shape: &Shape) -> Result<Vec<usize>> {
     let (batch, rest) = shape
         .0
         .split_first()
         .ok_or_else(|| not_a_classifier("the input is a scalar, wanted images".to_owned()))?;
-    if !matches!(batch, Dim::Batch(1) | Dim::Fixed(1)) {
+    if !matches!(batch, Dim::Batch(1) | Dim::Fixed(1..)) {
         return Err(not_a_classifier(format!(
-            "the input is {shape}, with a batch of {batch}: export the model with a dynamic batch, or with a batch of 1"
+            "the input is {shape}, with a batch of {batch}: export the model with a dynamic batch"
         )));
     }
     let sizes = rest.iter().map(|dim| dim.fixed().filter(|size| *size > 0));
@@ -127,7 +150,35 @@ fn image_sizes(shape: &Shape) -> Result<Vec<usize>> {
     })
 }
 
-fn infer_layout(shape: &Shape, sizes: &[usize]) -> Result<Layout> {
+/// Whether the dimensions are those of one image without a batch, as far as that can be told.
+fn lacks_batch(shape: &Shape, spec: &InputSpec) -> bool {
+    let Some(dims) = shape.to_fixed() else { return false };
+    let is_image = |ImageShape { channels, height, width }: ImageShape| {
+        [&[channels, height, width][..], &[height, width, channels], &[height, width], &[channels * height * width]]
+            .contains(&&dims[..])
+    };
+    match (spec.image, &dims[..]) {
+        (_, []) => false,
+        // A batch of one leaves it open which of the two is absent.
+        (image, [1, ..]) => dims.len() == 3 && image.is_some_and(is_image),
+        (Some(image), _) => is_image(image),
+        (None, dims) => dims.len() == 3 && (CHANNELS.contains(&dims[0]) || CHANNELS.contains(&dims[2])),
+    }
+}
+
+fn no_batch_dimension(shape: &Shape) -> Error {
+    let dims: Vec<String> = shape.0.iter().map(Dim::to_string).collect();
+    not_a_classifier(format!(
+        "the input is {shape}, an image with no batch dimension: export the model with one in front, [N, {}], so that \
+         it takes batches of images",
+        dims.join(", ")
+    ))
+}
+
+fn infer_layout(shape: &Shape, sizes: &[usize], spec: &InputSpec) -> Result<Layout> {
+    if lacks_batch(shape, spec) {
+        return Err(no_batch_dimension(shape));
+    }
     if sizes.iter().filter(|size| **size != 1).count() <= 1 {
         return Ok(Layout::Flat);
     }
@@ -140,10 +191,22 @@ fn infer_layout(shape: &Shape, sizes: &[usize]) -> Result<Layout> {
     match (CHANNELS.contains(&first), CHANNELS.contains(&last)) {
         (true, false) => Ok(Layout::Nchw),
         (false, true) => Ok(Layout::Nhwc),
-        _ => Err(not_a_classifier(format!(
-            "the input is {shape}, from which the position of the channels is not clear: give --layout nchw or \
+        _ => layout_of_images(sizes, spec).ok_or_else(|| {
+            not_a_classifier(format!(
+                "the input is {shape}, from which the position of the channels is not clear: give --layout nchw or \
              --layout nhwc"
-        ))),
+            ))
+        }),
+    }
+}
+
+/// The one layout in which the images fit the sizes.
+fn layout_of_images(sizes: &[usize], spec: &InputSpec) -> Option<Layout> {
+    let ImageShape { channels, height, width } = spec.image?;
+    match (sizes == [channels, height, width], sizes == [height, width, channels]) {
+        (true, false) => Some(Layout::Nchw),
+        (false, true) => Some(Layout::Nhwc),
+        _ => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! From a model file to the graphs that a runtime evaluates: the main path of this crate.
 //!
-//! [`ImageClassifier::new`] determines the input and output of the file, makes a batch that is fixed at one dynamic,
+//! [`ImageClassifier::new`] determines the input and output of the file, makes a batch that is fixed dynamic,
 //! and prepends normalisation and layout, so that the input of every graph is pixels in `[0, 1]` as `[N, C, H, W]`.
 //! [`ImageClassifier::original_onnx`] is that graph in the file's own opset, operators and precision.
 //! [`ImageClassifier::forward_onnx`] is a copy in one opset and float32, simplified, and
@@ -11,6 +11,7 @@ pub(crate) mod gradient;
 mod input;
 mod input_spec;
 mod log_probabilities;
+mod open_input;
 mod output;
 mod prepared;
 mod preprocessing;
@@ -24,7 +25,7 @@ use mimir_bundle::{BatchMode, Loss, Manifest, OutputKind, PreparedGraph, Scan, S
 
 use crate::autodiff::Kernels;
 use crate::error::Result;
-use crate::graph::Graph;
+use crate::graph::{Graph, OpenInput};
 use crate::onnx::{ModelFile, SharedWeights, write_model, write_prepared};
 use crate::simplify::{fuse, simplify};
 use crate::working_copy::WorkingCopy;
@@ -32,18 +33,19 @@ use input::ImageInput;
 pub use input_spec::InputSpec;
 use prepared::Prepared;
 
-/// The file's own graph with its batch fixed at one and without labels, for an engine that can infer its shapes.
+/// The file's own graph with a fixed batch (of one, where the file leaves it open) and without labels, for an engine
+/// that can infer its shapes.
 ///
 /// # Errors
 /// As [`ImageClassifier::new`] for inputs, and as [`write_model`].
 pub fn for_one_image(file: &ModelFile, spec: &InputSpec) -> Result<Vec<u8>> {
-    let graph = scores::class_scores(file.graph.clone())?;
-    let input = checked_input(&graph, spec)?;
-    write_model(&prepared::with_one_image(graph, input.id)?)
+    let mut graph = scores::class_scores(file.graph.clone())?;
+    let input = checked_input(&mut graph, &file.open_inputs, spec)?;
+    write_model(&prepared::with_fixed_batch(graph, input.id)?)
 }
 
-fn checked_input(graph: &Graph, spec: &InputSpec) -> Result<ImageInput> {
-    let input = ImageInput::find(graph, spec)?;
+fn checked_input(graph: &mut Graph, open: &[OpenInput], spec: &InputSpec) -> Result<ImageInput> {
+    let input = ImageInput::find(graph, open, spec)?;
     if let Some(normalisation) = &spec.normalisation {
         preprocessing::check(normalisation, input.image)?;
     }
@@ -57,7 +59,7 @@ pub struct ImageClassifier {
     original: Graph,
     /// For a file whose shapes only the engine can infer: the engine's optimised copy of `original`.
     specialised: Option<Graph>,
-    /// The graph for one image, where `original` takes more and must be compared with it.
+    /// The graph with a fixed batch, where `original` takes any and must be compared with it.
     fixed_batch: Option<Graph>,
     scan: Scan,
     random_operators: Vec<String>,
@@ -72,22 +74,24 @@ impl ImageClassifier {
     /// [`upgrade`](crate::upgrade::upgrade); all name the tensor or node and the way out.
     pub fn new(mut file: ModelFile, spec: &InputSpec) -> Result<Self> {
         file.graph = scores::class_scores(file.graph)?;
-        let input = checked_input(&file.graph, spec)?;
+        let input = checked_input(&mut file.graph, &file.open_inputs, spec)?;
         let prepared = Prepared::new(&file.graph, &input, spec.normalisation.as_ref())?;
         Ok(Self::assemble(file, spec, &input, prepared))
     }
 
     /// As [`ImageClassifier::new`], for a file whose shapes we cannot infer: forward and gradient graphs are made of
-    /// `specialised`, what an engine made of the bytes of [`for_one_image`], and take one image at a time.
+    /// `specialised`, what an engine made of the bytes of [`for_one_image`], and take one image at a time, or as many as
+    /// the file fixes.
     ///
     /// # Errors
     /// As [`ImageClassifier::new`], above all where the shapes of `specialised` cannot be inferred either.
     pub fn with_specialised(mut file: ModelFile, specialised: &ModelFile, spec: &InputSpec) -> Result<Self> {
         file.graph = scores::class_scores(file.graph)?;
-        let input = checked_input(&file.graph, spec)?;
-        let inner = checked_input(&specialised.graph, spec)?;
+        let input = checked_input(&mut file.graph, &file.open_inputs, spec)?;
+        let mut copy = specialised.graph.clone();
+        let inner = checked_input(&mut copy, &specialised.open_inputs, spec)?;
         let normalisation = spec.normalisation.as_ref();
-        let prepared = Prepared::specialised(&file.graph, &input, &specialised.graph, &inner, normalisation)?;
+        let prepared = Prepared::specialised(&file.graph, &input, &copy, &inner, normalisation)?;
         Ok(Self::assemble(file, spec, &input, prepared))
     }
 
@@ -141,22 +145,33 @@ impl ImageClassifier {
         write_model(&self.original)
     }
 
-    /// The graph for one image, to compare [`original_onnx`](Self::original_onnx) with, where that takes more: of a
-    /// re-batched model, and of one with operators that the scan could not judge.
+    /// The graph with a fixed batch, to compare [`original_onnx`](Self::original_onnx) with, where that takes any: of a
+    /// re-batched model as the file has it, and for one image of a model with operators that the scan could not judge.
     pub fn fixed_batch_onnx(&self) -> Option<Result<Vec<u8>>> {
         self.fixed_batch.as_ref().map(write_model)
     }
 
-    /// Whether there is a graph for one image to compare with: [`fixed_batch_onnx`](Self::fixed_batch_onnx).
+    /// Whether there is a graph with a fixed batch to compare with: [`fixed_batch_onnx`](Self::fixed_batch_onnx).
     pub fn has_fixed_batch(&self) -> bool {
         self.fixed_batch.is_some()
     }
 
-    /// Goes back to the graph for one image, because the one for many gave other numbers.
+    /// How the graph with a fixed batch takes images, where there is one.
+    pub fn fixed_batch_mode(&self) -> Option<BatchMode> {
+        self.fixed_batch.as_ref().map(|graph| {
+            let images = graph.inputs().first().and_then(|images| graph.shape(*images).ok());
+            let rows = images.and_then(|shape| shape.0.first()?.fixed());
+            BatchMode::of_rows(rows.unwrap_or(1))
+        })
+    }
+
+    /// Goes back to the graph with a fixed batch, because the one for any gave other numbers.
     pub fn keep_fixed_batch(&mut self) {
-        if let Some(graph) = self.fixed_batch.take() {
+        if let Some(mode) = self.fixed_batch_mode()
+            && let Some(graph) = self.fixed_batch.take()
+        {
             self.original = graph;
-            self.manifest.batch = BatchMode::One;
+            self.manifest.batch = mode;
         }
     }
 

@@ -38,15 +38,16 @@ impl Prepared {
         let own = with_preprocessing(file.clone(), input, batch, normalisation)?;
         if batch == Dim::N {
             let images = own.inputs()[0];
-            let one = with_one_image(own.clone(), images)?;
+            let one = with_fixed_batch(own.clone(), images)?;
             return Self::dynamic(own, one);
         }
-        let dynamic = with_dynamic_batch(file, input.id, file.tensor_type(input.id)?);
+        let rows = fixed_rows(batch);
+        let dynamic = with_dynamic_batch(file, input.id, file.tensor_type(input.id)?, rows);
         let dynamic = with_preprocessing(dynamic, input, Dim::N, normalisation)?;
         match Self::analyse(dynamic, Dim::N, BatchMode::Rebatched) {
             Ok(rebatched) if rebatched.scan.mixes_images.is_empty() => rebatched.with_fixed_batch(own),
-            // Even if its batch cannot be made dynamic, the file may be a classifier of one image at a time.
-            _ => Self::analyse(own, batch, BatchMode::One),
+            // Even if its batch cannot be made dynamic, the file may be a classifier of that many images at a time.
+            _ => Self::analyse(own, batch, BatchMode::of_rows(rows)),
         }
     }
 
@@ -69,7 +70,7 @@ impl Prepared {
         }
     }
 
-    /// Prepares a file whose copies are made of another graph, both for one image.
+    /// Prepares a file whose copies are made of another graph, both for one image, or for as many as the file fixes.
     pub(super) fn specialised(
         file: &Graph,
         input: &ImageInput,
@@ -77,11 +78,12 @@ impl Prepared {
         inner: &ImageInput,
         normalisation: Option<&Normalisation>,
     ) -> Result<Self> {
-        let one = Dim::Fixed(1);
-        let copy = with_preprocessing(specialised.clone(), inner, one, normalisation)?;
-        let copy = Self::analyse(copy, one, BatchMode::One)?;
-        let file = with_one_image(file.clone(), input.id)?;
-        let mut original = with_preprocessing(file, input, one, normalisation)?;
+        let rows = fixed_rows(input.shape.0[0]);
+        let batch = Dim::Fixed(rows);
+        let copy = with_preprocessing(specialised.clone(), inner, batch, normalisation)?;
+        let copy = Self::analyse(copy, batch, BatchMode::of_rows(rows))?;
+        let file = with_fixed_batch(file.clone(), input.id)?;
+        let mut original = with_preprocessing(file, input, batch, normalisation)?;
         // The engine keeps the type of the output.
         if copy.casts_output {
             with_float32_output(&mut original)?;
@@ -134,11 +136,16 @@ fn with_float32_output(graph: &mut Graph) -> Result<()> {
     preprocessing::assign_name(graph, logits, tensor_names::LOGITS)
 }
 
-/// The graph with the first dimension of `input` fixed at one.
-pub(super) fn with_one_image(mut graph: Graph, input: ValueId) -> Result<Graph> {
+/// Images of a call with a fixed batch: one, where the file leaves it open.
+fn fixed_rows(batch: Dim) -> usize {
+    batch.fixed().unwrap_or(1)
+}
+
+/// The graph with the first dimension of `input` fixed at one, where the file does not fix it.
+pub(super) fn with_fixed_batch(mut graph: Graph, input: ValueId) -> Result<Graph> {
     let mut input_type = graph.tensor_type(input)?.clone();
     if let Some(batch) = input_type.shape.0.first_mut() {
-        *batch = Dim::Fixed(1);
+        *batch = Dim::Fixed(fixed_rows(*batch));
     }
     graph.set_type(input, input_type);
     Ok(graph)

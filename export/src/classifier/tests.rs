@@ -1,5 +1,6 @@
 //! Files of every layout, batch and output, evaluated through ONNX Runtime.
 
+mod inputs;
 mod random;
 mod sklearn;
 
@@ -32,7 +33,8 @@ fn head(graph: &mut Graph, features: ValueId) -> ValueId {
 }
 
 fn file(graph: Graph) -> ModelFile {
-    ModelFile { graph, ir_version: 8, producer: "test 1".to_owned(), digest: "00".repeat(32) }
+    let (producer, digest) = ("test 1".to_owned(), "00".repeat(32));
+    ModelFile { graph, open_inputs: Vec::new(), ir_version: 8, producer, digest }
 }
 
 fn classifier(graph: Graph, spec: &InputSpec) -> Result<ImageClassifier> {
@@ -235,15 +237,12 @@ fn what_is_not_a_classifier_is_refused_with_the_way_out() {
             push(graph, last, &[logits], attributes)
         })
     };
-    let two_inputs = {
-        let mut graph = plain("f32[N,3,4,2]");
-        add(&mut graph, "f32[N,3]");
-        graph
-    };
-    let captured_mean = {
-        let mut graph = plain("f32[N,3,4,2]");
-        add(&mut graph, "f32[1,3,1,1]");
-        graph
+    let with_second = |second: &'static str| {
+        graph(9, "f32[N,3,4,2]", move |graph, x| {
+            let second = add(graph, second).unwrap();
+            let sum = push(graph, "Add", &[x, second], "");
+            head(graph, sum)
+        })
     };
     let two_outputs = {
         let mut graph = plain("f32[N,3,4,2]");
@@ -254,11 +253,11 @@ fn what_is_not_a_classifier_is_refused_with_the_way_out() {
     let cases: Vec<(Graph, &str)> = vec![
         (plain("f32[N,3,8,1]"), "give --layout nchw or --layout nhwc"),
         (plain("f32[N,2,4,3,1]"), "--layout flat"),
-        (plain("f32[4,3,4,2]"), "with a batch of 4: export the model with a dynamic batch"),
+        (plain("f32[2N,3,4,2]"), "with a batch of 2N: export the model with a dynamic batch"),
         (plain("f32[N,24]"), "it must be given"),
         (plain("f32[N,3,2N,2]"), "export the model with a fixed image size"),
-        (two_inputs, "the model has 2 inputs (input, input_2), wanted one: images"),
-        (captured_mean, "wanted one: images. If all but the first are constants that the exporter omitted"),
+        (with_second("f32[N,3,4,2]"), "depend on 2 inputs (`input` float32[N, 3, 4, 2], `input_2` float32[N, 3, 4, 2])"),
+        (with_second("f32[1,3,1,1]"), "a mean or another tensor that the exporter turned into an input"),
         (two_outputs, "the model has 2 outputs"),
         (to("Unsqueeze", "axes=[1]"), "the output is [N, 1, 5], wanted [N, K]"),
         (to("ReduceSum", "axes=[0]"), "the output is [1, 5], wanted [N, K]"),

@@ -7,6 +7,7 @@
 
 mod attribute;
 mod builder;
+mod declared;
 mod dim;
 mod dump;
 mod nodes;
@@ -16,5 +17,6 @@ mod structure;
 mod values;
 
 pub use builder::Builder;
+pub use declared::{DeclaredDim, InputType, OpenInput};
 pub use dim::{Dim, Shape, normalise_axis};
 pub use structure::{Attribute, Attributes, Graph, Node, NodeId, Subgraph, TensorType, Value, ValueId};

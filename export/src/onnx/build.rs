@@ -7,11 +7,13 @@ use super::frames::Frames;
 use super::node::{self, Bodies};
 use super::proto::{GraphProto, NodeProto, TensorProto};
 use super::tensor::TensorReader;
-use super::types::BatchSymbols;
+use super::types::{BatchSymbols, known_type};
+use super::{names_read::names_read, proto::ValueInfoProto};
 use crate::error::{Error, Result};
-use crate::graph::{Attribute, Graph, Node, Subgraph, ValueId};
+use crate::graph::{Attribute, Graph, Node, OpenInput, Subgraph, ValueId};
 
-/// Builds the graph from its declaration and the nodes that inlining left.
+/// Builds the graph from its declaration and the nodes that inlining left; and the inputs whose types have dimensions
+/// that the file leaves open.
 ///
 /// Every name is defined before any node is linked, because a file may list nodes in any order.
 pub(super) fn graph(
@@ -19,31 +21,44 @@ pub(super) fn graph(
     nodes: &[NodeProto],
     opset: u32,
     tensors: &mut TensorReader<'_>,
-) -> Result<Graph> {
+) -> Result<(Graph, Vec<OpenInput>)> {
     let mut graph = Graph::new(proto.name(), opset);
-    add_inputs(&mut graph, proto)?;
+    let open = add_inputs(&mut graph, proto, nodes)?;
     define(&mut graph, proto, nodes, tensors)?;
     let mut frames = Frames::new(graph);
     link(&mut frames, nodes, tensors)?;
     add_outputs(&mut frames, proto)?;
     let mut graph = frames.into_graph();
     graph.sort()?;
-    Ok(graph)
+    Ok((graph, open))
 }
 
 /// Inputs that are not initialisers: before IR version 4 every initialiser had to be an input too, and later an
-/// initialiser may be the default of one.
-fn add_inputs(graph: &mut Graph, proto: &GraphProto) -> Result<()> {
+/// initialiser may be the default of one. An input that nothing reads need not be one that we know.
+fn add_inputs(graph: &mut Graph, proto: &GraphProto, nodes: &[NodeProto]) -> Result<Vec<OpenInput>> {
     let initialisers: HashSet<&str> = proto.initializer.iter().map(TensorProto::name).collect();
     let inputs: Vec<_> = proto.input.iter().filter(|input| !initialisers.contains(input.name())).collect();
     let symbols = BatchSymbols::new(&inputs);
-    for input in inputs {
+    let mut open = Vec::new();
+    for input in &inputs {
         let name = require_name(input.name(), "an input")?;
-        let tensor_type = symbols.tensor_type(input).map_err(|error| error.at_tensor(name))?;
-        let id = graph.add_value(name, Some(tensor_type))?;
+        let declared = match symbols.input_type(input) {
+            Ok(declared) => declared,
+            Err(_) if inputs.len() > 1 && !is_read(input, proto, nodes) => continue,
+            Err(error) => return Err(error.at_tensor(name)),
+        };
+        let known = known_type(&declared);
+        let is_open = known.is_none();
+        let id = graph.add_value(name, known)?;
         graph.add_input(id);
+        open.extend(is_open.then_some(OpenInput { input: id, declared }));
     }
-    Ok(())
+    Ok(open)
+}
+
+fn is_read(input: &ValueInfoProto, proto: &GraphProto, nodes: &[NodeProto]) -> bool {
+    let returned = proto.output.iter().any(|output| output.name() == input.name());
+    returned || nodes.iter().any(|node| names_read(node).any(|name| name == input.name()))
 }
 
 /// Defines what the graph itself computes or holds, its inputs aside.

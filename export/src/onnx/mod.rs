@@ -35,6 +35,7 @@ mod function_scope;
 mod functions;
 mod limits;
 mod names;
+mod names_read;
 mod node;
 mod non_tensor_outputs;
 mod proto;

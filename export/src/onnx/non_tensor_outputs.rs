@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::domains;
+use super::names_read::names_read;
 use super::proto::{GraphProto, NodeProto, TensorProto, ValueInfoProto};
 
 /// Number of the element type `STRING`.
@@ -76,7 +77,7 @@ fn remove_unused(proto: &mut GraphProto, nodes: &mut Vec<NodeProto>) {
         if let Some(index) = producers.get(name.as_str()).copied()
             && !std::mem::replace(&mut kept[index], true)
         {
-            push_names_read(&nodes[index], &mut worklist);
+            worklist.extend(names_read(&nodes[index]).map(str::to_owned));
         }
         needed.insert(name);
     }
@@ -86,13 +87,4 @@ fn remove_unused(proto: &mut GraphProto, nodes: &mut Vec<NodeProto>) {
     proto
         .sparse_initializer
         .retain(|sparse| sparse.values.as_ref().is_none_or(|values| needed.contains(values.name())));
-}
-
-/// Everything that a node or a body of it reads by name.
-fn push_names_read(node: &NodeProto, names: &mut Vec<String>) {
-    names.extend(node.input.iter().filter(|name| !name.is_empty()).cloned());
-    for body in node.attribute.iter().filter_map(|attribute| attribute.g.as_ref()) {
-        names.extend(body.output.iter().map(|output| output.name().to_owned()));
-        body.node.iter().for_each(|inner| push_names_read(inner, names));
-    }
 }

@@ -13,13 +13,15 @@ use super::proto::ModelProto;
 use super::tensor::TensorReader;
 use super::{build, functions, non_tensor_outputs, versions, wire};
 use crate::error::{Error, ErrorKind, Result};
-use crate::graph::Graph;
+use crate::graph::{Graph, OpenInput};
 
 /// What was read from a model file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelFile {
     /// The graph in topological order, in the opset of the file, without functions.
     pub graph: Graph,
+    /// Inputs with dimensions that the file leaves open, such as height and width: their values have no type yet.
+    pub open_inputs: Vec<OpenInput>,
     /// Version of the file format.
     pub ir_version: i64,
     /// Name and version of the program that wrote the file, as it states them; may be empty.
@@ -63,9 +65,10 @@ pub fn read_model_bytes(bytes: Bytes, folder: Option<&Path>, limits: &Limits) ->
     let mut nodes = functions::inline(&proto, &model.functions, opset, limits)?;
     non_tensor_outputs::drop_non_tensor_outputs(&mut proto, &mut nodes);
     let mut tensors = TensorReader::new(folder, limits);
-    let graph = build::graph(&proto, &nodes, opset, &mut tensors)?;
+    let (graph, open_inputs) = build::graph(&proto, &nodes, opset, &mut tensors)?;
     Ok(ModelFile {
         graph,
+        open_inputs,
         ir_version: model.ir_version(),
         producer: format!("{} {}", model.producer_name(), model.producer_version()).trim().to_owned(),
         digest: digest.finish(tensors.external_files()),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::proto::{DimensionProto, TypeProto, ValueInfoProto};
 use crate::error::{Error, Result};
-use crate::graph::{Dim, Shape, TensorType};
+use crate::graph::{DeclaredDim, Dim, InputType, Shape, TensorType};
 use crate::tensor::DataType;
 
 /// The names that inputs give to their first dimension.
@@ -20,44 +20,48 @@ impl<'m> BatchSymbols<'m> {
         Self(inputs.iter().filter_map(first).filter_map(parse_symbol).map(|(_, symbol)| symbol).collect())
     }
 
-    /// The type of an input.
+    /// The type of an input, with the dimensions that its file leaves open.
     ///
     /// # Errors
-    /// Without a location, for anything but a dense tensor whose dimensions are numbers or multiples of the batch.
-    pub(super) fn tensor_type(&self, input: &ValueInfoProto) -> Result<TensorType> {
+    /// Without a location, for anything but a dense tensor.
+    pub(super) fn input_type(&self, input: &ValueInfoProto) -> Result<InputType> {
         let proto = input.r#type.as_ref().ok_or_else(|| Error::shape("this input declares no type"))?;
         let dtype = element_type(proto)?;
-        let dims =
-            dims(proto).ok_or_else(|| Error::shape("this input declares no shape: export it with one"))?;
-        let shape = dims.iter().enumerate().map(|(axis, dim)| self.dim(axis, dim)).collect::<Result<_>>()?;
-        Ok(TensorType { dtype, shape: Shape(shape) })
+        let Some(dims) = dims(proto) else { return Ok(InputType { dtype, dims: None }) };
+        let dims = dims.iter().enumerate().map(|(axis, dim)| self.dim(axis, dim)).collect::<Result<_>>()?;
+        Ok(InputType { dtype, dims: Some(dims) })
     }
 
-    fn dim(&self, axis: usize, dim: &DimensionProto) -> Result<Dim> {
-        match (dim.dim_value, dim.dim_param.as_deref()) {
-            (Some(_), Some(_)) => Err(Error::format(format!("dimension {axis} is both a number and a name"))),
+    fn dim(&self, axis: usize, dim: &DimensionProto) -> Result<DeclaredDim> {
+        Ok(match (dim.dim_value, dim.dim_param.as_deref()) {
+            (Some(_), Some(_)) => {
+                return Err(Error::format(format!("dimension {axis} is both a number and a name")));
+            }
             (None, Some(name)) => self.symbol(axis, name),
-            (Some(size @ 1..), None) => Ok(Dim::Fixed(size as usize)),
+            (Some(size @ 1..), None) => DeclaredDim::Known(Dim::Fixed(size as usize)),
             // Zero, negative or absent: not known before run time.
-            (_, None) if axis == 0 => Ok(Dim::N),
-            (Some(size), None) => Err(not_fixed(axis, &size.to_string())),
-            (None, None) => Err(not_fixed(axis, "unknown")),
-        }
+            (_, None) if axis == 0 => DeclaredDim::Known(Dim::N),
+            (_, None) => DeclaredDim::Open(String::new()),
+        })
     }
 
-    fn symbol(&self, axis: usize, name: &str) -> Result<Dim> {
+    fn symbol(&self, axis: usize, name: &str) -> DeclaredDim {
         match parse_symbol(name) {
-            Some((multiple, symbol)) if self.0.contains(symbol) => Ok(Dim::Batch(multiple)),
-            None if axis == 0 => Ok(Dim::N),
-            _ => Err(not_fixed(axis, name)),
+            Some((multiple, symbol)) if self.0.contains(symbol) => DeclaredDim::Known(Dim::Batch(multiple)),
+            None if axis == 0 => DeclaredDim::Known(Dim::N),
+            _ => DeclaredDim::Open(name.to_owned()),
         }
     }
 }
 
-fn not_fixed(axis: usize, found: &str) -> Error {
-    Error::shape(format!(
-        "dimension {axis} of this input is `{found}`, but only the batch may vary: export with a fixed image size"
-    ))
+/// The type, where all of it is known.
+pub(super) fn known_type(declared: &InputType) -> Option<TensorType> {
+    let known = |dim: &DeclaredDim| match dim {
+        DeclaredDim::Known(dim) => Some(*dim),
+        DeclaredDim::Open(_) => None,
+    };
+    let shape = declared.dims.as_ref()?.iter().map(known).collect::<Option<_>>()?;
+    Some(TensorType { dtype: declared.dtype, shape: Shape(shape) })
 }
 
 /// `name` as a multiple of a symbol: `N` is `(1, N)`, and `2N`, as the writer puts it, is `(2, N)`.

@@ -364,6 +364,12 @@ static ROWS: &[Row] = &[
         saves: Nothing, random: Never, portable: Itself,
     },
     Row {
+        name: "GridSample", since: 16, types: types::grid_sample::grid_sample,
+        constants: NotEvaluated(NO_SHAPES), batch: Followed(batch::elementwise::images_together),
+        gradient: Subgradient(gradient::grid_sample::grid_sample, "between two pixels of a line the slope of the right one; none to the grid of mode `nearest`"),
+        saves: Nothing, random: Never, portable: Itself,
+    },
+    Row {
         name: "GroupNormalization", since: 18, types: types::normalise::group,
         constants: NotEvaluated(NO_SHAPES), batch: Followed(batch::elementwise::image),
         gradient: Exact(gradient::instance_normalization::group_normalization, "scale and bias must not depend on the images"),

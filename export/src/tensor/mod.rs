@@ -51,11 +51,7 @@ impl DataType {
             Float32, Uint8, Int8, Uint16, Int16, Int32, Int64, Bool, Float16, Float64, Uint32, Uint64,
             Bfloat16,
         ];
-        ALL.into_iter().find(|known| *known as i32 == number).ok_or_else(|| {
-            Error::unsupported(format!(
-                "element type number {number}; supported are integers, bool and floating point"
-            ))
-        })
+        ALL.into_iter().find(|known| *known as i32 == number).ok_or_else(|| unsupported_type(number))
     }
 
     /// Bytes per element.
@@ -92,6 +88,37 @@ impl DataType {
         matches!(self, Self::Float32 | Self::Float64 | Self::Float16 | Self::Bfloat16)
     }
 }
+
+/// The error for an element type that graphs do not hold, by its name.
+fn unsupported_type(number: i32) -> Error {
+    const SUPPORTED: &str = "supported are integers of 8 to 64 bits, bool, and floating point of 16 to 64 bits";
+    let Some((_, name)) = UNSUPPORTED.iter().find(|(known, _)| *known == number) else {
+        return Error::unsupported(format!("element type number {number}; {SUPPORTED}"));
+    };
+    let way_out = match *name {
+        "string" | "complex64" | "complex128" | "undefined" => "",
+        _ => ": quantise the model to 8 bits (int8 or uint8), or export it in float",
+    };
+    Error::unsupported(format!("element type {name}; {SUPPORTED}{way_out}"))
+}
+
+/// The other types of ONNX's `TensorProto.DataType`.
+const UNSUPPORTED: [(i32, &str); 14] = [
+    (0, "undefined"),
+    (8, "string"),
+    (14, "complex64"),
+    (15, "complex128"),
+    (17, "float8e4m3fn"),
+    (18, "float8e4m3fnuz"),
+    (19, "float8e5m2"),
+    (20, "float8e5m2fnuz"),
+    (21, "uint4"),
+    (22, "int4"),
+    (23, "float4e2m1"),
+    (24, "float8e8m0"),
+    (25, "uint2"),
+    (26, "int2"),
+];
 
 impl fmt::Display for DataType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

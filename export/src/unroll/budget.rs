@@ -30,11 +30,20 @@ impl Budget {
     pub(super) fn spend(&mut self, prefix: &str, body: &Subgraph) -> Result<()> {
         let graph = &body.graph;
         let nodes = graph.nodes().len() + graph.constants().count() + 1;
-        self.nodes = self.nodes.checked_sub(nodes).ok_or_else(|| exceeded(NODES, "nodes"))?;
+        self.spend_nodes(nodes)?;
         let names: usize = graph.value_ids().map(|id| prefix.len() + graph.value(id).name.len()).sum();
         let bytes = names + graph.nodes().iter().map(|node| prefix.len() + size(node)).sum::<usize>();
         self.bytes =
             self.bytes.checked_sub(bytes).ok_or_else(|| exceeded(BYTES, "bytes of names and attributes"))?;
+        Ok(())
+    }
+
+    /// Pays for nodes with short names.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`] when fewer are left.
+    pub(super) fn spend_nodes(&mut self, count: usize) -> Result<()> {
+        self.nodes = self.nodes.checked_sub(count).ok_or_else(|| exceeded(NODES, "nodes"))?;
         Ok(())
     }
 }
@@ -43,7 +52,7 @@ fn exceeded(limit: usize, what: &str) -> Error {
     Error::new(
         ErrorKind::Limit,
         format!(
-            "unrolling If and Loop takes more than {limit} {what}: export the model with fewer iterations, or with \
+            "unrolling If, Loop and sequences takes more than {limit} {what}: export the model with fewer iterations, or with \
              one operator for the whole loop"
         ),
     )

@@ -1,4 +1,5 @@
-//! Inlines If and unrolls Loop: the branch that is taken, and the body once for each iteration.
+//! Inlines If and unrolls Loop: the branch that is taken, and the body once for each iteration. Sequences of tensors
+//! become the tensors.
 //!
 //! Exporters write control flow where a model depends on its own sizes (`if x.shape[0] == 1`, `for block in range(n)`).
 //! Whether a condition is constant is known only after the shapes before it are inferred. [`Unroller`] therefore yields
@@ -9,6 +10,7 @@ mod budget;
 mod inline_body;
 mod iteration;
 mod refuse;
+mod sequences;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -22,9 +24,10 @@ use crate::error::{Error, Result};
 use crate::facts::Known;
 use crate::graph::{Graph, Node};
 use inline_body::{InlinedBody, inline_body};
+use sequences::{Sequences, Surroundings};
 use values::{check_count, constant_bool, output_identities, trailing_inputs};
 
-/// Yields the nodes of a graph in order, with If inlined and Loop unrolled.
+/// Yields the nodes of a graph in order, with If inlined, Loop unrolled, and sequences as their tensors.
 #[derive(Debug)]
 pub(crate) struct Unroller {
     /// The work that remains; the next item is the last.
@@ -32,6 +35,9 @@ pub(crate) struct Unroller {
     budget: Budget,
     /// Names of all nodes so far.
     names: HashSet<String>,
+    sequences: Sequences,
+    /// The opset of the file.
+    opset: u32,
 }
 
 #[derive(Debug)]
@@ -41,19 +47,19 @@ enum Work {
 }
 
 impl Unroller {
-    /// The nodes of a graph, in topological order.
-    pub(crate) fn new(nodes: Vec<Node>) -> Self {
+    /// The nodes of a graph of that opset, in topological order.
+    pub(crate) fn new(nodes: Vec<Node>, opset: u32) -> Self {
         let names = nodes.iter().map(|node| node.name.clone()).collect();
         let stack = nodes.into_iter().rev().map(Work::Node).collect();
-        Self { stack, budget: Budget::default(), names }
+        Self { stack, budget: Budget::default(), names, sequences: Sequences::default(), opset }
     }
 
-    /// The next node that is neither If nor Loop. Adds the values of inlined bodies to `graph`; `known` must hold the
+    /// The next node that is neither If, nor Loop, nor of sequences. Adds the values of inlined bodies to `graph`; `known` must hold the
     /// constant results of the nodes before it.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for control flow that depends on the images, and for
-    /// sequences and optional values; [`ErrorKind::Limit`](crate::ErrorKind::Limit) over the budget; each names the
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for control flow and sequences that depend on the
+    /// images, and for optional values; [`ErrorKind::Limit`](crate::ErrorKind::Limit) over the budget; each names the
     /// node.
     pub(crate) fn next(&mut self, graph: &mut Graph, known: &Known) -> Result<Option<Node>> {
         while let Some(work) = self.stack.pop() {
@@ -66,8 +72,12 @@ impl Unroller {
                     self.stack.push(Work::Iteration(Box::new(first)));
                 }
                 Work::Node(node) => {
-                    refuse::sequences(&node).map_err(|error| error.at_node(&node))?;
-                    return Ok(Some(node));
+                    let around =
+                        Surroundings { graph, known, budget: &mut self.budget, opset: self.opset };
+                    match self.sequences.expand(around, &node).map_err(|error| error.at_node(&node))? {
+                        Some(nodes) => self.push_next(nodes),
+                        None => return Ok(Some(node)),
+                    }
                 }
                 Work::Iteration(iteration) => {
                     let loop_node = iteration.node.clone();

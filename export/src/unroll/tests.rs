@@ -212,19 +212,112 @@ fn what_depends_on_the_images_is_refused_by_name() {
     );
 }
 
+/// A constant position.
+fn at(graph: &mut Graph, sequence: ValueId, position: &str) -> ValueId {
+    let position = add(graph, position).unwrap();
+    push(graph, "SequenceAt", &[sequence, position], "")
+}
+
+/// What a file does with `x: f32[N, 4]` through sequences.
+type OfSequences = (&'static str, fn(&mut Graph, ValueId) -> Vec<ValueId>);
+
+const SEQUENCES: &[OfSequences] = &[
+    ("unbind", |graph, x| {
+        let parts = push_all(graph, "SplitToSequence", &[Some(x)], "axis=1 keepdims=0", 1)[0];
+        vec![at(graph, parts, "=0"), at(graph, parts, "=-1")]
+    }),
+    ("single columns", |graph, x| {
+        let parts = push_all(graph, "SplitToSequence", &[Some(x)], "axis=-1", 1)[0];
+        vec![at(graph, parts, "=2")]
+    }),
+    ("pieces of three", |graph, x| {
+        let size = add(graph, "=3").unwrap();
+        let parts = push(graph, "SplitToSequence", &[x, size], "axis=1");
+        vec![at(graph, parts, "=0"), at(graph, parts, "=1")]
+    }),
+    ("listed sizes", |graph, x| {
+        let sizes = add(graph, "=[1,3]").unwrap();
+        let parts = push(graph, "SplitToSequence", &[x, sizes], "axis=1");
+        vec![push(graph, "ConcatFromSequence", &[parts], "axis=1"), at(graph, parts, "=1")]
+    }),
+    ("a list that is made, changed and stacked", |graph, x| {
+        let negative = push(graph, "Neg", &[x], "");
+        let list = push(graph, "SequenceConstruct", &[x, negative], "");
+        let doubled = push(graph, "Add", &[x, x], "");
+        let first = add(graph, "=0").unwrap();
+        let list = push(graph, "SequenceInsert", &[list, doubled, first], "");
+        let list = push(graph, "SequenceInsert", &[list, negative], "");
+        let one = add(graph, "=1").unwrap();
+        let list = push(graph, "SequenceErase", &[list, one], "");
+        vec![
+            push(graph, "ConcatFromSequence", &[list], "axis=1 new_axis=1"),
+            push(graph, "ConcatFromSequence", &[list], "axis=-1"),
+        ]
+    }),
+    ("a length", |graph, x| {
+        let parts = push_all(graph, "SplitToSequence", &[Some(x)], "axis=1", 1)[0];
+        let length = push(graph, "SequenceLength", &[parts], "");
+        let length = push(graph, "Cast", &[length], "to=1");
+        vec![push(graph, "Mul", &[x, length], "")]
+    }),
+    ("a list that grows in a loop", |graph, x| {
+        let empty = push_all(graph, "SequenceEmpty", &[], "dtype=1", 1)[0];
+        let (trips, holds) = (add(graph, "=3"), boolean(graph, true));
+        let body = body("body", 3, 1, |graph, inputs| {
+            let [index, condition, list, x] = inputs[..] else { panic!("four inputs") };
+            let number = push(graph, "Cast", &[index], "to=1");
+            let scaled = push(graph, "Mul", &[x, number], "");
+            let list = push(graph, "SequenceInsert", &[list, scaled], "");
+            vec![push(graph, "Identity", &[condition], ""), list]
+        });
+        let inputs = [trips, Some(holds), Some(empty), Some(x)];
+        let list = control(graph, "Loop", &inputs, 1, [("body", body)])[0];
+        vec![push(graph, "ConcatFromSequence", &[list], "axis=0 new_axis=1")]
+    }),
+];
+
 #[test]
-fn sequences_and_optional_values_are_refused_by_name() {
-    for (op_type, wanted) in [
-        ("SequenceConstruct", "sequences of tensors are not supported: export the model with tensors"),
-        ("SplitToSequence", "sequences of tensors are not supported: export the model with tensors"),
-        (
-            "OptionalGetElement",
-            "optional values are not supported: export the model with every value present",
-        ),
-    ] {
-        let graph = model(|graph, x| push_all(graph, op_type, &[Some(x)], "", 1));
-        let error = upgrade(&graph).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
+fn sequences_of_constant_length_become_their_tensors() {
+    for (case, build) in SEQUENCES {
+        eprintln!("{case}");
+        for opset in [12, OPSET] {
+            let mut graph = model(build);
+            graph.opset = opset;
+            let unrolled = upgrade(&graph).unwrap_or_else(|error| panic!("{case}: {error}"));
+            assert!(!unrolled.nodes().iter().any(|node| node.op_type.contains("Sequence")), "{case}");
+            if opset == OPSET {
+                assert_unrolls(&graph);
+            }
+        }
+    }
+}
+
+#[test]
+fn sequences_that_depend_on_the_images_are_refused_by_name() {
+    let cases: [OfSequences; 6] = [
+        ("which is the batch", |graph, x| push_all(graph, "SplitToSequence", &[Some(x)], "", 1)),
+        ("its position in the sequence is known only at run time", |graph, x| {
+            let parts = push_all(graph, "SplitToSequence", &[Some(x)], "axis=1", 1)[0];
+            let place = push(graph, "Size", &[x], "");
+            vec![push(graph, "SequenceAt", &[parts, place], "")]
+        }),
+        ("its sizes are known only at run time", |graph, x| {
+            let size = push(graph, "Size", &[x], "");
+            vec![push(graph, "SplitToSequence", &[x, size], "axis=1")]
+        }),
+        ("position 4 of a sequence of 4 tensors", |graph, x| {
+            let parts = push_all(graph, "SplitToSequence", &[Some(x)], "axis=1", 1)[0];
+            vec![at(graph, parts, "=4")]
+        }),
+        ("this operator of sequences is not supported", |graph, x| {
+            push_all(graph, "SequenceMap", &[Some(x)], "", 1)
+        }),
+        ("optional values are not supported: export the model with every value present", |graph, x| {
+            push_all(graph, "OptionalGetElement", &[Some(x)], "", 1)
+        }),
+    ];
+    for (wanted, build) in cases {
+        let error = upgrade(&model(build)).unwrap_err();
         assert!(error.to_string().contains(wanted) && error.to_string().starts_with("node `"), "{error}");
     }
 }
@@ -236,8 +329,8 @@ fn unrolling_is_limited_by_a_budget() {
         assert_refused(
             &graph,
             ErrorKind::Limit,
-            "node `Loop_0` (Loop): unrolling If and Loop takes more than 100000 nodes: export the model with fewer \
-             iterations, or with one operator for the whole loop",
+            "node `Loop_0` (Loop): unrolling If, Loop and sequences takes more than 100000 nodes: export the model with \
+             fewer iterations, or with one operator for the whole loop",
         );
     }
 }

@@ -1,7 +1,7 @@
 //! The adapters: one for each change that an opset made to an operator, and for each operator that is decomposed.
 
 use super::{
-    ai_onnx_ml, attention, attributes_to_inputs as inputs, decompose, normalisation, resize, softmax,
+    ai_onnx_ml, attention, attributes_to_inputs as inputs, decompose, normalisation, recurrent, resize, softmax,
 };
 use crate::error::Result;
 use crate::graph::{Graph, Node};
@@ -57,6 +57,7 @@ static ADAPTERS: &[Adapter] = &[
     Adapter { opset: ALWAYS, op_types: &["Attention"], apply: attention::attention },
     Adapter { opset: ALWAYS, op_types: &["CenterCropPad"], apply: decompose::center_crop_pad },
     Adapter { opset: ALWAYS, op_types: &["GlobalLpPool"], apply: decompose::global_lp_pool },
+    Adapter { opset: ALWAYS, op_types: &["GRU", "LSTM", "RNN"], apply: recurrent::unroll },
     Adapter { opset: ALWAYS, op_types: &["RotaryEmbedding"], apply: attention::rotary_embedding },
     Adapter {
         opset: ALWAYS,

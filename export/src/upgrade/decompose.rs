@@ -4,11 +4,17 @@ use crate::error::{Error, Result};
 use crate::graph::{Attributes, Builder, Graph, Node, ValueId};
 use crate::tensor::Tensor;
 
+const RECURRENT: &str = "written out step by step; sequences of one constant length, no `clip`, no `input_forget`";
+
 /// Operator, the opset that brought it, and what is refused: a phrase for `docs/operators.md`.
 pub(crate) const DECOMPOSED: &[(&str, u32, &str)] = &[
+    ("AffineGrid", 20, "written out as a product; the size must be constant"),
     ("Attention", 23, "written out as products and Softmax; no caches, no scores as output"),
     ("CenterCropPad", 18, "written out as Pad; the shape must be constant"),
+    ("GRU", 7, RECURRENT),
     ("GlobalLpPool", 2, "written out as a norm over the image; zero passes where it is zero"),
+    ("LSTM", 7, RECURRENT),
+    ("RNN", 7, RECURRENT),
     ("RotaryEmbedding", 23, "written out as products"),
     ("Upsample", 7, "up to opset 9, where it became Resize"),
 ];

@@ -9,13 +9,18 @@
 //! condition is constant is known only after the shapes before it are inferred.
 
 mod adapters;
+mod affine_grid;
 mod ai_onnx_ml;
 mod attention;
 mod attributes_to_inputs;
 mod decompose;
 mod normalisation;
+mod recurrent;
+mod recurrent_cells;
+mod recurrent_lengths;
 mod resize;
 mod softmax;
+mod stacked_batches;
 #[cfg(test)]
 mod tests;
 
@@ -55,14 +60,26 @@ pub fn upgrade(graph: &Graph) -> Result<Graph> {
     upgraded.set_nodes(Vec::new());
     upgraded.opset = graph.opset.max(WORKING_OPSET);
     let mut known = Known::new(LARGEST_FOLLOWED);
-    let mut unroller = Unroller::new(original);
+    let mut unroller = Unroller::new(original, graph.opset);
     while let Some(node) = unroller.next(&mut upgraded, &known)? {
         for node in adapt(&mut upgraded, node, graph.opset)? {
-            let id: NodeId = upgraded.push_node(node);
-            infer_with(&mut upgraded, id, &mut known)?;
+            for node in by_content(&mut upgraded, &known, node)? {
+                let id: NodeId = upgraded.push_node(node);
+                infer_with(&mut upgraded, id, &mut known)?;
+            }
         }
     }
     Ok(upgraded)
+}
+
+/// The nodes that compute what `node` computes, for rewrites that look at elements of its inputs.
+fn by_content(graph: &mut Graph, known: &Known, node: Node) -> Result<Vec<Node>> {
+    for rewrite in [affine_grid::affine_grid, stacked_batches::cut] {
+        if let Some(nodes) = rewrite(graph, known, &node).map_err(|error| error.at_node(&node))? {
+            return Ok(nodes);
+        }
+    }
+    Ok(vec![node])
 }
 
 /// The nodes of the working opset that compute what `node` computes in opset `from`.

@@ -1,5 +1,7 @@
 //! Each adapter against ONNX Runtime: the file in its own opset and the upgraded copy give the same results.
 
+mod recurrent;
+
 use super::{WORKING_OPSET, upgrade};
 use crate::error::ErrorKind;
 use crate::graph::{Attribute, Graph, NodeId, ValueId};
@@ -316,4 +318,24 @@ fn attention_within_a_window_is_refused() {
     let file = file(25, "Attention", &inputs, &format!("{heads} left_window_size=1"), 1);
     let error = upgrade(&file).unwrap_err().to_string();
     assert!(error.contains("(left_window_size)"), "{error}");
+}
+
+#[test]
+fn affine_grids_are_products() {
+    for (theta, rest, attributes) in [
+        ("f32[N,2,3]", "=[3,4,5]", ""),
+        ("f32[N,2,3]", "=[3,4,5]", "align_corners=1"),
+        ("f32[N,3,4]", "=[1,2,3,4]", "align_corners=0"),
+    ] {
+        let mut graph = Graph::new("test", 20);
+        let theta = add(&mut graph, theta).unwrap();
+        let batch = push(&mut graph, "Shape", &[theta], "start=0 end=1");
+        let rest = add(&mut graph, rest).unwrap();
+        let size = push(&mut graph, "Concat", &[batch, rest], "axis=0");
+        let grid = push(&mut graph, "AffineGrid", &[theta, size], attributes);
+        graph.add_output(grid);
+        let upgraded = upgrade(&graph).unwrap();
+        assert!(!upgraded.nodes().iter().any(|node| node.op_type == "AffineGrid"));
+        assert_equal_results(&graph, &upgraded, 1e-6);
+    }
 }

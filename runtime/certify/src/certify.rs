@@ -14,7 +14,7 @@ use crate::certified::Certified;
 use crate::clock;
 use crate::engines::Engines;
 use crate::error::{Error, ErrorKind, OptionName, OrKind, Result};
-use crate::images::{OpenedImages, describe};
+use crate::images::{OpenedImages, describe, shown};
 use crate::model::{CalibratedModel, PreparedModel, read_file};
 use crate::options::{CertifyOptions, GateMode};
 use crate::report_folder::ReportFolder;
@@ -78,9 +78,18 @@ fn prepare(options: &CertifyOptions, engine: &Engine, images: &OpenedImages) -> 
     let spec = InputSpec {
         normalisation: options.normalisation.clone(),
         layout: options.layout,
-        image: Some(images.shape()),
+        image: Some(images.shape_as_stated(options.input_shape)?),
     };
-    PreparedModel::new(engine, read_file(&options.model)?, &spec)
+    let prepared = PreparedModel::new(engine, read_file(&options.model)?, &spec)?;
+    let found = prepared.manifest().image;
+    match options.input_shape.filter(|stated| *stated != found) {
+        None => Ok(prepared),
+        Some(stated) => {
+            let message =
+                format!("an image is said to be {}, but the model takes {}", shown(stated), shown(found));
+            Err(Error::new(ErrorKind::Options, message).about(OptionName::InputShape))
+        }
+    }
 }
 
 fn plan(options: &CertifyOptions, model: &CalibratedModel) -> Plan {

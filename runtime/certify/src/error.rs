@@ -33,6 +33,8 @@ pub enum ErrorKind {
 pub enum OptionName {
     /// `CertifyOptions::normalisation`.
     Normalisation,
+    /// `CertifyOptions::input_shape`.
+    InputShape,
     /// `CertifyOptions::attacks`, and the number of gradients that they average (`eot`).
     Attacks,
     /// The batch in `EngineOptions::overrides`.

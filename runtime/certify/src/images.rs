@@ -6,7 +6,7 @@ use mimir_bundle::{ImageShape, Manifest};
 use mimir_data::{ImageDims, ImageSet};
 use mimir_runtime::evaluate::{self, EvaluationSet};
 
-use crate::error::{Error, ErrorKind, OrKind, Result};
+use crate::error::{Error, ErrorKind, OptionName, OrKind, Result};
 use crate::options::ImageSource;
 
 /// Labelled images, opened: pixels are read when an evaluation asks for them.
@@ -42,15 +42,30 @@ impl OpenedImages {
         ImageShape { channels, height, width }
     }
 
+    /// The shape of the images, which `stated` names where they are flat rows.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Options`] when the images have another shape than is stated.
+    pub fn shape_as_stated(&self, stated: Option<ImageShape>) -> Result<ImageShape> {
+        let found = self.shape();
+        match stated {
+            None => Ok(found),
+            Some(stated) if is_of_shape(found, stated) => Ok(stated),
+            Some(stated) => Err(Error::new(
+                ErrorKind::Options,
+                format!("an image is said to be {}, but the images are {}", shown(stated), shown(found)),
+            )
+            .about(OptionName::InputShape)),
+        }
+    }
+
     /// The images and labels, checked against what the model takes.
     ///
     /// # Errors
     /// [`ErrorKind::Data`] when the model takes other images, or does not have the class of a label.
     pub fn for_model(&self, manifest: &Manifest) -> Result<EvaluationSet<'_>> {
         let (found, wanted) = (self.shape(), manifest.image);
-        // Flat rows, as some NPZ files have them, carry no shape that could differ.
-        let is_flat = found.channels == 1 && found.height == 1;
-        if found != wanted && !(is_flat && found.pixels() == wanted.pixels()) {
+        if !is_of_shape(found, wanted) {
             return Err(Error::new(
                 ErrorKind::Data,
                 format!("the images are {}, but the model expects {}", shown(found), shown(wanted)),
@@ -90,7 +105,13 @@ fn images_digest(set: &EvaluationSet, image: ImageShape) -> Result<String> {
     digest.finish().or_kind(ErrorKind::Internal)
 }
 
-fn shown(shape: ImageShape) -> String {
+/// Whether images are of that shape. Flat rows, as some NPZ files have them, carry no shape that could differ.
+fn is_of_shape(found: ImageShape, wanted: ImageShape) -> bool {
+    let is_flat = found.channels == 1 && found.height == 1;
+    found == wanted || (is_flat && found.pixels() == wanted.pixels())
+}
+
+pub(crate) fn shown(shape: ImageShape) -> String {
     let ImageShape { channels, height, width } = shape;
     format!("{channels} × {height} × {width} (channels, height, width)")
 }

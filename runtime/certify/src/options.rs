@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use mimir_bundle::{AttackSpec, Layout, Normalisation, ThreatModel};
+use mimir_bundle::{AttackSpec, ImageShape, Layout, Normalisation, ThreatModel};
 use mimir_data::{DataSource, ReadOptions, Split};
 use mimir_runtime::attack::Preset;
 use mimir_runtime::evaluate::Curve;
@@ -21,6 +21,8 @@ pub struct CertifyOptions {
     pub normalisation: Option<Normalisation>,
     /// Layout of the model's own input; `None` to read it from the graph.
     pub layout: Option<Layout>,
+    /// The shape of one image; `None` for that of the images. It must be theirs, unless they are flat rows.
+    pub input_shape: Option<ImageShape>,
     /// What the adversary may do.
     pub threat_model: ThreatModel,
     /// The attacks, in order, each at most once; without any, clean accuracy is all.
@@ -45,6 +47,7 @@ impl CertifyOptions {
             images: ImageSource { source: images, read: ReadOptions { split: Split::Test, first: None } },
             normalisation: None,
             layout: None,
+            input_shape: None,
             threat_model,
             attacks: Preset::Standard.attacks(threat_model.norm),
             seed: 0,

@@ -45,6 +45,7 @@ fn with_flag(option: OptionName, sentence: &str) -> String {
     match option {
         OptionName::Normalisation => format!("--mean and --std: {sentence}"),
         OptionName::Attacks => format!("{sentence}; use --attacks rand, or give --eot"),
+        OptionName::InputShape => format!("--input-shape: {sentence}"),
         OptionName::Batch => format!("--batch: {sentence}; omit it"),
         OptionName::CrossChecking => format!("--cross-check: {sentence}; omit it"),
         OptionName::ReplayEngine => format!("{sentence}; name one with --engine"),

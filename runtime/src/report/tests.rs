@@ -393,8 +393,8 @@ fn text_form() {
     is never a proof of robustness. The interval speaks about the population that the images are a
     random sample of.
 
-    warning: the file takes one image a call: its batch dimension was changed for speed, and the logits
-             were checked to stay the same
+    warning: the file has a fixed batch: its batch dimension was changed for speed, and the logits were
+             checked to stay the same
     "#);
 }
 
@@ -513,6 +513,7 @@ fn warnings_name_the_way_out() {
     let warnings = [
         Warning::ProbabilityOutput,
         Warning::BatchOfOne,
+        Warning::FixedBatch { rows: 4 },
         Warning::RebatchingChangesLogits,
         Warning::NothingToAttack,
         Warning::NearChance { clean_accuracy: 0.102, classes: 10 },

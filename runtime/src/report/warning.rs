@@ -12,11 +12,16 @@ use serde::{Deserialize, Serialize};
 pub enum Warning {
     /// The model returns probabilities: gradients were taken of their logarithm.
     ProbabilityOutput,
-    /// The file takes one image a call; we changed its batch dimension and its logits stayed the same.
+    /// The file takes a fixed number of images a call; we changed its batch dimension and its logits stayed the same.
     Rebatched,
     /// The file takes one image a call and was evaluated so.
     BatchOfOne,
-    /// The file takes one image a call, could be changed, but its logits did not stay the same.
+    /// The file takes so many images a call and was evaluated so.
+    FixedBatch {
+        /// Images a call.
+        rows: usize,
+    },
+    /// The file takes a fixed number of images a call, could be changed, but its logits did not stay the same.
     RebatchingChangesLogits,
     /// The model has random operators: its class is what most of so many evaluations say.
     Random {
@@ -111,6 +116,7 @@ impl fmt::Display for Warning {
             Self::ProbabilityOutput => f.write_str(PROBABILITY_OUTPUT),
             Self::Rebatched => f.write_str(REBATCHED),
             Self::BatchOfOne => f.write_str(BATCH_OF_ONE),
+            Self::FixedBatch { rows } => fmt_fixed_batch(f, *rows),
             Self::RebatchingChangesLogits => f.write_str(REBATCHING_CHANGES_LOGITS),
             Self::Random { votes, nodes } => fmt_random(f, *votes, nodes),
             Self::GradientApproximation { nodes } => fmt_gradient_approximation(f, nodes),
@@ -157,14 +163,22 @@ const PROBABILITY_OUTPUT: &str = "the model returns probabilities (softmax outpu
     logarithm, without which cross entropy saturates; a probability that rounded to 0 or 1 still has none. Export the \
     model without its last softmax";
 
-const REBATCHED: &str = "the file takes one image a call: its batch dimension was changed for speed, and the logits were \
+const REBATCHED: &str = "the file has a fixed batch: its batch dimension was changed for speed, and the logits were \
     checked to stay the same";
 
 const BATCH_OF_ONE: &str = "the file takes one image a call and its batch dimension could not be changed: evaluated one \
     image at a time, which is slow. Export the model with a dynamic batch";
 
-const REBATCHING_CHANGES_LOGITS: &str = "the file takes one image a call, and with another batch dimension it gives \
-    other logits: evaluated one image at a time, which is slow. Export the model with a dynamic batch";
+const REBATCHING_CHANGES_LOGITS: &str = "the file has a fixed batch, and with another batch dimension it gives \
+    other logits: evaluated with the batch of the file, which is slow. Export the model with a dynamic batch";
+
+fn fmt_fixed_batch(f: &mut fmt::Formatter<'_>, rows: usize) -> fmt::Result {
+    write!(
+        f,
+        "the file takes {rows} images a call and its batch dimension could not be changed: batches that are not full \
+         were filled with copies of an image, which is slow. Export the model with a dynamic batch"
+    )
+}
 
 const NOTHING_TO_ATTACK: &str = "the model classifies no image correctly, so there was nothing to attack. Check \
     normalisation (--mean, --std), --layout and the labels";

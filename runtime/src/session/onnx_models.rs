@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use mimir_bundle::{BatchMode, ImageShape, Manifest, PreparedGraph, tensor_names};
+use mimir_bundle::{ImageShape, Manifest, PreparedGraph, tensor_names};
 use ndarray::{Array2, ArrayView2};
 
 use super::loss_inputs::LossInputs;
@@ -66,6 +66,8 @@ struct ModelShape {
     image: ImageShape,
     classes: usize,
     batch: usize,
+    /// Whether every call must have `batch` rows.
+    takes_full_only: bool,
 }
 
 impl OnnxModels {
@@ -79,8 +81,10 @@ impl OnnxModels {
         original: impl Into<PreparedGraph>,
         plan: SessionPlan,
     ) -> Result<Self, ModelError> {
-        if plan.batch == 0 || (manifest.batch == BatchMode::One && plan.batch != 1) {
-            let message = format!("takes one image at a time, cannot be run in batches of {}", plan.batch);
+        let rows = manifest.batch.rows();
+        if plan.batch == 0 || rows.is_some_and(|rows| rows != plan.batch) {
+            let takes = rows.map_or_else(|| "any number but none".to_owned(), |rows| rows.to_string());
+            let message = format!("takes {takes} images a call, cannot be run in batches of {}", plan.batch);
             return Err(ModelError { model: Role::Original.to_string(), message });
         }
         let mut weights = WeightPool::default();
@@ -88,7 +92,12 @@ impl OnnxModels {
             .map_err(|error| model_error(Role::Original, &error))?;
         Ok(Self {
             engine: engine.clone(),
-            shape: ModelShape { image: manifest.image, classes: manifest.classes, batch: plan.batch },
+            shape: ModelShape {
+                image: manifest.image,
+                classes: manifest.classes,
+                batch: plan.batch,
+                takes_full_only: rows.is_some(),
+            },
             original,
             weights,
             search: None,
@@ -131,7 +140,7 @@ impl OnnxModels {
     fn forward(&self, role: Role, graph: &LoadedGraph) -> Result<Box<dyn Classifier>, ModelError> {
         let session = self.session(role, graph)?;
         let logits = Array2::zeros((self.shape.batch, self.shape.classes));
-        Ok(Box::new(OnnxClassifier { role, session, shape: self.shape, logits }))
+        Ok(Box::new(OnnxClassifier { role, session, shape: self.shape, rows: Rows::default(), logits }))
     }
 
     fn session(&self, role: Role, graph: &LoadedGraph) -> Result<RawSession, ModelError> {
@@ -161,12 +170,13 @@ impl ModelSource for OnnxModels {
             let message = format!("there is none for the loss {loss:?}");
             return Err(ModelError { model: Role::Gradient.to_string(), message });
         };
-        let ModelShape { image, classes, batch } = self.shape;
+        let ModelShape { image, classes, batch, .. } = self.shape;
         Ok(Box::new(OnnxGradient {
             session: self.session(Role::Gradient, graph)?,
             shape: self.shape,
             loss,
             inputs: LossInputs::new(loss, classes),
+            rows: Rows::default(),
             answers: GradientBatch::zeros(batch, classes, image.pixels()),
         }))
     }
@@ -196,6 +206,39 @@ impl ModelShape {
                 ),
             }),
         }
+    }
+}
+
+/// The rows of a call to a graph that takes full batches only: those that are asked about, then the last one again.
+#[derive(Debug, Default)]
+struct Rows {
+    images: Vec<f32>,
+    pairs: Vec<LabelAndTarget>,
+}
+
+impl Rows {
+    /// The pixels and, of a gradient, what is asked about each row: as many rows as the graph takes.
+    fn full<'a>(
+        &'a mut self,
+        shape: ModelShape,
+        pixels: &'a [f32],
+        pairs: &'a [LabelAndTarget],
+    ) -> (&'a [f32], &'a [LabelAndTarget]) {
+        let (row, wanted) = (shape.image.pixels(), shape.batch * shape.image.pixels());
+        if !shape.takes_full_only || pixels.len() == wanted {
+            return (pixels, pairs);
+        }
+        self.images.clear();
+        self.images.extend_from_slice(pixels);
+        while self.images.len() < wanted {
+            self.images.extend_from_slice(&pixels[pixels.len() - row..]);
+        }
+        self.pairs.clear();
+        self.pairs.extend_from_slice(pairs);
+        if let Some(last) = pairs.last() {
+            self.pairs.resize(shape.batch, *last);
+        }
+        (&self.images, &self.pairs)
     }
 }
 
@@ -234,6 +277,7 @@ struct OnnxClassifier {
     role: Role,
     session: RawSession,
     shape: ModelShape,
+    rows: Rows,
     logits: Array2<f32>,
 }
 
@@ -251,8 +295,9 @@ impl Classifier for OnnxClassifier {
     }
 
     fn logits(&mut self, images: ArrayView2<f32>) -> Result<&Array2<f32>, ModelError> {
-        let Self { role, session, shape, logits } = self;
-        let (rows, data) = (images.nrows(), Data::F32(shape.pixels(*role, &images)?));
+        let Self { role, session, shape, rows, logits } = self;
+        let (pixels, _) = rows.full(*shape, shape.pixels(*role, &images)?, &[]);
+        let (rows, data) = (pixels.len() / shape.image.pixels(), Data::F32(pixels));
         let inputs = [Input { name: tensor_names::IMAGES, dims: &shape.image_dims(rows), data }];
         let mut collector = Collector::new(vec![(tensor_names::LOGITS, head(logits, rows))]);
         session
@@ -268,6 +313,7 @@ struct OnnxGradient {
     shape: ModelShape,
     loss: Loss,
     inputs: LossInputs,
+    rows: Rows,
     answers: GradientBatch,
 }
 
@@ -296,9 +342,10 @@ impl Differentiable for OnnxGradient {
 
 impl OnnxGradient {
     fn run(&mut self, images: &ArrayView2<f32>, pairs: &[LabelAndTarget]) -> Result<(), ModelError> {
-        let Self { session, shape, loss, inputs, answers } = self;
+        let Self { session, shape, loss, inputs, rows, answers } = self;
+        let (pixels, pairs) = rows.full(*shape, shape.pixels(Role::Gradient, images)?, pairs);
         let (rows, dims) = (pairs.len(), shape.image_dims(pairs.len()));
-        let data = Data::F32(shape.pixels(Role::Gradient, images)?);
+        let data = Data::F32(pixels);
         let images = Input { name: tensor_names::IMAGES, dims: &dims, data };
         let inputs: Vec<Input> = std::iter::once(images).chain(inputs.fill(pairs)).collect();
         let GradientBatch { logits, loss: values, gradient } = answers;

@@ -54,6 +54,10 @@ fn onnx_runtime() -> Engine {
 }
 
 fn models(engine: &Engine, batch: usize, threads: usize) -> OnnxModels {
+    models_of(engine, BatchMode::Dynamic, batch, threads)
+}
+
+fn models_of(engine: &Engine, mode: BatchMode, batch: usize, threads: usize) -> OnnxModels {
     static GRAPHS: OnceLock<[Vec<u8>; 2]> = OnceLock::new();
     let [original, gradient] = GRAPHS.get_or_init(|| {
         let forward = balanced_vit();
@@ -61,7 +65,7 @@ fn models(engine: &Engine, batch: usize, threads: usize) -> OnnxModels {
         [write_model(&forward).unwrap(), write_model(&gradient).unwrap()]
     });
     let plan = SessionPlan { batch, workers: 1, threads };
-    OnnxModels::new(engine, &manifest(BatchMode::Dynamic), original.clone(), plan)
+    OnnxModels::new(engine, &manifest(mode), original.clone(), plan)
         .unwrap()
         .with_gradient(Loss::CrossEntropy, gradient.clone())
         .unwrap()
@@ -184,6 +188,30 @@ fn agrees_with_differences(engine: &Engine, images: &Array2<f32>, pairs: &[Label
     let slope = (loss_at(1.0) - loss_at(-1.0)) / (2.0 * rate);
     let want = answers.gradient.map(|value| value * value).sum();
     assert!((slope - want).abs() < 0.02 * want, "{slope}, want {want}");
+}
+
+/// A model that takes full batches only gets them, and says of each image what it says in a batch of any size.
+#[test]
+fn batches_that_are_not_full_are_filled() {
+    let engine = Engine::load(None).unwrap();
+    let images = Array2::from_shape_fn((3, 192), |(row, pixel)| ((row * 192 + pixel) % 17) as f32 / 16.0);
+    let pairs = [0, 1, 2].map(|label| LabelAndTarget { label, target: None });
+    let [any, full] = [BatchMode::Dynamic, BatchMode::Fixed(4)].map(|mode| {
+        let models = models_of(&engine, mode, 4, 1);
+        let mut classifier = models.classifier().unwrap();
+        let logits = classifier.logits(images.view()).unwrap().clone();
+        let mut gradients = models.differentiable(Loss::CrossEntropy).unwrap();
+        let answers = gradients.loss_gradient(images.view(), &pairs).unwrap().clone();
+        (logits, answers)
+    });
+    for row in 0..3 {
+        assert_eq!(any.0.row(row), full.0.row(row));
+        assert_eq!(any.1.loss[row], full.1.loss[row]);
+        assert_eq!(any.1.gradient.row(row), full.1.gradient.row(row));
+    }
+    // The last image again.
+    assert_eq!(full.0.row(3), full.0.row(2));
+    assert_eq!(any.0.row(3).sum(), 0.0);
 }
 
 #[test]

@@ -226,7 +226,7 @@ fn nodes_that_we_do_not_know_are_named() {
 }
 
 #[test]
-fn inputs_vary_in_the_batch_only() {
+fn inputs_are_dense_tensors() {
     let with_input = |input| model(GraphProto { input: vec![input], ..relu_graph() });
     let with_dims = |dims| with_input(input("x", dims));
     let of_type = |r#type| {
@@ -237,26 +237,6 @@ fn inputs_vary_in_the_batch_only() {
         })
     };
     check([
-        (
-            "a named height",
-            with_dims(vec![named_dim("batch"), fixed_dim(3), named_dim("height")]),
-            ErrorKind::Shape,
-            "tensor `x`: dimension 2 of this input is `height`, but only the batch may vary: export with a fixed image \
-             size",
-        ),
-        (
-            "an unknown height",
-            with_dims(vec![named_dim("batch"), DimensionProto::default()]),
-            ErrorKind::Shape,
-            "tensor `x`: dimension 1 of this input is `unknown`, but only the batch may vary: export with a fixed \
-             image size",
-        ),
-        (
-            "a negative height",
-            with_dims(vec![named_dim("batch"), fixed_dim(-5)]),
-            ErrorKind::Shape,
-            "tensor `x`: dimension 1 of this input is `-5`, but only the batch may vary: export with a fixed image size",
-        ),
         (
             "two truths",
             with_dims(vec![DimensionProto { dim_value: Some(1), ..named_dim("batch") }]),
@@ -270,15 +250,6 @@ fn inputs_vary_in_the_batch_only() {
             "tensor `x`: this input declares no type",
         ),
         (
-            "no shape",
-            of_type(TypeProto {
-                tensor_type: Some(TensorTypeProto { elem_type: Some(1), shape: None }),
-                ..TypeProto::default()
-            }),
-            ErrorKind::Shape,
-            "tensor `x`: this input declares no shape: export it with one",
-        ),
-        (
             "a text",
             of_type(TypeProto {
                 tensor_type: Some(TensorTypeProto {
@@ -288,7 +259,8 @@ fn inputs_vary_in_the_batch_only() {
                 ..TypeProto::default()
             }),
             ErrorKind::Unsupported,
-            "tensor `x`: element type number 8; supported are integers, bool and floating point",
+            "tensor `x`: element type string; supported are integers of 8 to 64 bits, bool, and floating point \
+             of 16 to 64 bits",
         ),
         (
             "an optional",
@@ -297,4 +269,33 @@ fn inputs_vary_in_the_batch_only() {
             "tensor `x`: this input has the type optional; wanted a tensor",
         ),
     ]);
+}
+
+#[test]
+fn sizes_that_a_file_leaves_open_are_listed_by_input() {
+    let read_with = |dims| {
+        let file = model(GraphProto { input: vec![input("x", dims)], ..relu_graph() });
+        read(&file).unwrap().open_inputs
+    };
+    assert_eq!(read_with(vec![named_dim("batch"), fixed_dim(3)]), []);
+    for (height, shown) in [
+        (named_dim("height"), "[N, 3, height]"),
+        (DimensionProto::default(), "[N, 3, ?]"),
+        (fixed_dim(-5), "[N, 3, ?]"),
+        (named_dim("batch"), ""),
+    ] {
+        let open = read_with(vec![named_dim("batch"), fixed_dim(3), height]);
+        let found = open.first().map(|open| open.declared.to_string());
+        assert_eq!(found.unwrap_or_default(), shown);
+    }
+}
+
+#[test]
+fn inputs_that_nothing_reads_may_be_of_any_type() {
+    let text = TypeProto { sequence_type: Some(Box::default()), ..TypeProto::default() };
+    let unused = ValueInfoProto { name: Some("unused".to_owned()), r#type: Some(text), ..ValueInfoProto::default() };
+    let mut graph = relu_graph();
+    graph.input.push(unused);
+    let file = read(&model(graph)).unwrap();
+    assert_eq!(file.graph.inputs().len(), 1);
 }

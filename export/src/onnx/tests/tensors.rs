@@ -162,13 +162,15 @@ fn tensors_that_do_not_add_up_are_refused() {
             "texts",
             TensorProto { data_type: Some(8), string_data: vec![Bytes::new()], ..weight(&[1], &[]) },
             ErrorKind::Unsupported,
-            "element type number 8; supported are integers, bool and floating point",
+            "element type string; supported are integers of 8 to 64 bits, bool, and floating point \
+             of 16 to 64 bits",
         ),
         (
             "no type",
             TensorProto { data_type: None, ..four() },
             ErrorKind::Unsupported,
-            "element type number 0; supported are integers, bool and floating point",
+            "element type undefined; supported are integers of 8 to 64 bits, bool, and floating point \
+             of 16 to 64 bits",
         ),
         (
             "a segment",

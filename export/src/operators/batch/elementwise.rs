@@ -28,6 +28,11 @@ pub(crate) fn image(node: &BatchView<'_>) -> Option<Effect> {
     node.first_input_only().filter(|batch| batch.axis == 0).map(Effect::Independent)
 }
 
+/// Image by image with several inputs: GridSample.
+pub(crate) fn images_together(node: &BatchView<'_>) -> Option<Effect> {
+    node.common_axis().filter(|batch| batch.axis == 0).map(Effect::Independent)
+}
+
 /// BatchNormalization, whose statistics are those of the batch when it trains.
 pub(crate) fn batch_normalization(node: &BatchView<'_>) -> Option<Effect> {
     match node.view.int("training_mode", 0) {

@@ -23,6 +23,7 @@ pub(crate) mod gather;
 pub(crate) mod gather_nd;
 pub(crate) mod gelu;
 pub(crate) mod gemm;
+pub(crate) mod grid_sample;
 pub(crate) mod hard_sigmoid;
 pub(crate) mod identity;
 pub(crate) mod instance_normalization;

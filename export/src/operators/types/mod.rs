@@ -9,6 +9,7 @@ pub(crate) mod convolution;
 pub(crate) mod einsum;
 pub(crate) mod elementwise;
 pub(crate) mod gather;
+pub(crate) mod grid_sample;
 pub(crate) mod join;
 pub(crate) mod matmul;
 pub(crate) mod move_axes;

@@ -52,7 +52,7 @@ impl PreparedModel {
             );
             return Err(Error::new(ErrorKind::Model, message));
         }
-        if recorded.batch == BatchMode::One {
+        if recorded.batch.rows().is_some() {
             self.classifier.keep_fixed_batch();
         }
         self.classifier.set_output_kind(recorded.output);
@@ -100,15 +100,45 @@ fn calibrate_batch(
             classifier.keep_fixed_batch();
             Ok((plan(engine, classifier, overrides)?, Some(Warning::MixesImages { nodes: Vec::new() })))
         }
-        (BatchMode::One, chosen) => Ok((chosen?, Some(one_at_a_time(classifier.scan())))),
+        (BatchMode::One | BatchMode::Fixed(_), chosen) => {
+            let plan = chosen?;
+            fixed(engine, classifier, set, plan, None)
+        }
         (BatchMode::Rebatched, Ok(plan)) if is_rebatched_the_same(engine, classifier, set, plan)? => {
             Ok((plan, Some(Warning::Rebatched)))
         }
         (BatchMode::Rebatched, _) => {
             classifier.keep_fixed_batch();
-            Ok((plan(engine, classifier, overrides)?, Some(Warning::RebatchingChangesLogits)))
+            let plan = plan(engine, classifier, overrides)?;
+            fixed(engine, classifier, set, plan, Some(Warning::RebatchingChangesLogits))
         }
     }
+}
+
+/// A model that is evaluated with the batch of its file, and why it is; refused where its images influence each other.
+fn fixed(
+    engine: &Engine,
+    classifier: &ImageClassifier,
+    set: &EvaluationSet,
+    plan: SessionPlan,
+    reason: Option<Warning>,
+) -> Result<(SessionPlan, Option<Warning>)> {
+    let BatchMode::Fixed(rows) = classifier.manifest().batch else {
+        return Ok((plan, Some(reason.unwrap_or_else(|| one_at_a_time(classifier.scan())))));
+    };
+    if classifier.random_operators().is_empty() {
+        let graph = super::GraphForm::for_engine(engine).original(classifier).or_kind(ErrorKind::Model)?;
+        let models = OnnxModels::new(engine, classifier.manifest(), graph, plan).or_kind(ErrorKind::Model)?;
+        let mut session = models.classifier().or_kind(ErrorKind::Model)?;
+        if !probe::rows_are_independent(session.as_mut(), set)? {
+            let message = format!(
+                "the file takes {rows} images a call, and the logits of an image depend on the others: export the \
+                 model in inference mode, with a dynamic batch or with a batch of one"
+            );
+            return Err(Error::new(ErrorKind::Model, message));
+        }
+    }
+    Ok((plan, Some(reason.unwrap_or(Warning::FixedBatch { rows }))))
 }
 
 /// Why a model is evaluated one image at a time.
@@ -121,26 +151,32 @@ fn one_at_a_time(scan: &Scan) -> Warning {
 
 fn plan(engine: &Engine, classifier: &ImageClassifier, overrides: Overrides) -> Result<SessionPlan> {
     let manifest = classifier.manifest();
-    if let (BatchMode::One, Some(batch)) = (manifest.batch, overrides.batch.filter(|batch| batch.get() > 1)) {
-        let message = format!("the model takes one image at a time, not {batch}");
+    if let (Some(rows), Some(batch)) = (manifest.batch.rows(), overrides.batch)
+        && rows != batch.get()
+    {
+        let takes = if rows == 1 { "one image".to_owned() } else { format!("{rows} images") };
+        let message = format!("the model takes {takes} at a time, not {batch}");
         return Err(Error::new(ErrorKind::Options, message).about(OptionName::Batch));
     }
     let original = classifier.original_onnx().or_kind(ErrorKind::Model)?;
     session_plan(engine, manifest, &original, overrides).or_kind(ErrorKind::Model)
 }
 
-/// Whether the graph for many images says about each of the first images what the graph for one image says.
+/// Whether the graph for any number of images says about each of the first images what the graph with a fixed batch
+/// says about it alone.
 fn is_rebatched_the_same(
     engine: &Engine,
     classifier: &ImageClassifier,
     set: &EvaluationSet,
     plan: SessionPlan,
 ) -> Result<bool> {
-    let Some(single) = classifier.fixed_batch_onnx() else { return Ok(true) };
-    let single = single.or_kind(ErrorKind::Model)?;
-    let one = Manifest { batch: BatchMode::One, ..classifier.manifest().clone() };
-    let one_by_one =
-        OnnxModels::new(engine, &one, single, SessionPlan { batch: 1, ..plan }).or_kind(ErrorKind::Model)?;
+    let (Some(fixed), Some(mode)) = (classifier.fixed_batch_onnx(), classifier.fixed_batch_mode()) else {
+        return Ok(true);
+    };
+    let fixed = fixed.or_kind(ErrorKind::Model)?;
+    let own = Manifest { batch: mode, ..classifier.manifest().clone() };
+    let own_plan = SessionPlan { batch: mode.rows().unwrap_or(1), ..plan };
+    let one_by_one = OnnxModels::new(engine, &own, fixed, own_plan).or_kind(ErrorKind::Model)?;
     let mut one_by_one = one_by_one.classifier().or_kind(ErrorKind::Model)?;
     let graph = super::GraphForm::for_engine(engine).original(classifier).or_kind(ErrorKind::Model)?;
     let rebatched = OnnxModels::new(engine, classifier.manifest(), graph, plan).or_kind(ErrorKind::Model)?;

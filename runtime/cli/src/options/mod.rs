@@ -5,7 +5,7 @@ mod attacks;
 use std::num::NonZero;
 use std::path::Path;
 
-use mimir_bundle::{InvalidRadius, Layout, Norm, Normalisation, ThreatModel};
+use mimir_bundle::{ImageShape, InvalidRadius, Layout, Norm, Normalisation, ThreatModel};
 use mimir_certify::{
     CertifyOptions, CrossChecking, EngineChoice, EngineOptions, ErrorKind, ExistingJournal, Gate, GateMode,
     ImageSource, ReplayOptions, ReportOptions, StoreCounterexamples,
@@ -49,6 +49,7 @@ impl Options {
             images: images(&settings)?,
             normalisation: normalisation(&settings)?,
             layout: settings.layout.map(layout),
+            input_shape: settings.input_shape.as_deref().map(input_shape).transpose()?,
             threat_model,
             attacks: attacks(&settings, threat_model.norm)?,
             seed: settings.seed.unwrap_or_default(),
@@ -121,6 +122,25 @@ fn normalisation(settings: &Settings) -> Result<Option<Normalisation>, Failure> 
     }
     let single = |values: &[f64]| values.iter().map(|&value| value as f32).collect();
     Ok(Some(Normalisation { mean: single(mean), std: single(std) }))
+}
+
+/// `C,H,W`, or with a batch in front that says nothing of an image.
+fn input_shape(sizes: &[usize]) -> Result<ImageShape, Failure> {
+    let image = match *sizes {
+        [channels, height, width] | [_, channels, height, width] => ImageShape { channels, height, width },
+        _ => {
+            let count = sizes.len();
+            return Err(usage(format!(
+                "--input-shape has {count} sizes: wanted channels, height and width of one image, e.g. \
+                 --input-shape 3,224,224"
+            )));
+        }
+    };
+    let sizes = [image.channels, image.height, image.width];
+    match sizes.iter().try_fold(1_usize, |pixels, size| pixels.checked_mul(*size)) {
+        Some(1..) => Ok(image),
+        _ => Err(usage("--input-shape: wanted positive sizes of one image, e.g. --input-shape 3,224,224")),
+    }
 }
 
 fn layout(name: LayoutName) -> Layout {
@@ -357,6 +377,7 @@ mod tests {
             settings.mean = Some(vec![0.5]);
             settings.std = Some(vec![0.25]);
             settings.layout = Some(LayoutName::Nhwc);
+            settings.input_shape = Some(vec![1, 3, 32, 16]);
             settings.norm = Some(NormName::L2);
             settings.epsilon = Some("8".parse().unwrap());
             settings.steps = Some(7);
@@ -373,6 +394,7 @@ mod tests {
         let Options { certify: options, verbosity } = options.unwrap();
         assert_eq!(options.normalisation, Some(Normalisation { mean: vec![0.5], std: vec![0.25] }));
         assert_eq!(options.layout, Some(Layout::Nhwc));
+        assert_eq!(options.input_shape, Some(ImageShape { channels: 3, height: 32, width: 16 }));
         assert_eq!(options.threat_model, ThreatModel { norm: Norm::L2, epsilon: 8.0 });
         let AttackSpec::ApgdCe(apgd) = &options.attacks[0] else { panic!("{:?}", options.attacks) };
         assert_eq!(apgd.steps, 7);
@@ -396,10 +418,12 @@ mod tests {
     #[test]
     fn mistakes_are_usage_errors_that_name_the_way_out() {
         type Change = fn(&mut Settings);
-        let cases: [(Change, &str); 21] = [
+        let cases: [(Change, &str); 23] = [
             (|s| s.data = None, "--data cifar10:FOLDER"),
             (|s| s.data = Some("cifar:x".into()), "cifar10, mnist, idx, folder, npz"),
             (|s| s.epsilon = None, "--epsilon 8/255"),
+            (|s| s.input_shape = Some(vec![32, 32]), "--input-shape has 2 sizes"),
+            (|s| s.input_shape = Some(vec![3, 0, 32]), "--input-shape: wanted positive sizes"),
             (|s| s.epsilon = Some("8".parse().unwrap()), "--epsilon 8/255"),
             (|s| s.first = Some(0), "--first 0"),
             (|s| s.split = Some(SplitName::Train), "--split train has no effect on npz:"),

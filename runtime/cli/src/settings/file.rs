@@ -114,6 +114,7 @@ mod tests {
             mean = [0.4914, 0.4822, 0.4465]
             std = [0.2]
             layout = "nhwc"
+            input-shape = [3, 32, 32]
             norm = "linf"
             epsilon = 0.03
             attacks = ["apgd-ce"]

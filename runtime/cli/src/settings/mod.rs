@@ -51,6 +51,9 @@ pub(crate) struct Settings {
     /// Layout of the model's input [default: inferred from the graph]
     #[arg(long, help_heading = "Model input")]
     pub(crate) layout: Option<LayoutName>,
+    /// Channels, height and width of one image, e.g. 3,224,224 [default: those of the images]
+    #[arg(long, value_name = "C,H,W", value_delimiter = ',', help_heading = "Model input")]
+    pub(crate) input_shape: Option<Vec<usize>>,
 
     /// Norm of the perturbation [default: linf]
     #[arg(long, help_heading = "Threat model")]
@@ -235,6 +238,7 @@ impl Settings {
             mean: self.mean.or(other.mean),
             std: self.std.or(other.std),
             layout: self.layout.or(other.layout),
+            input_shape: self.input_shape.or(other.input_shape),
             norm: self.norm.or(other.norm),
             epsilon: self.epsilon.or(other.epsilon),
             attacks: self.attacks.or(other.attacks),

@@ -13,6 +13,7 @@ pub(super) const SPATIAL_ROWS: &[Row] = &[
     of_rank("Einsum", Real, 3..=3, einsum),
     of_rank("GatherElements", Real, 1..=4, gather_elements),
     of_rank("GatherND", Real, 2..=4, gather_nd),
+    of_rank("GridSample", Real, 4..=4, grid_sample),
     of_rank("LpPool", AwayFromZero, 3..=5, lp_pool),
     of_rank("Resize", Real, 4..=4, resize),
     of_rank("ScatterElements", Real, 1..=4, scatter_elements),
@@ -20,6 +21,32 @@ pub(super) const SPATIAL_ROWS: &[Row] = &[
     of_rank("SpaceToDepth", Real, 4..=4, space_to_depth),
     of_rank("Tile", Real, 1..=4, tile),
 ];
+
+/// The image at places that depend on it a little, away from the lines where the slope changes.
+fn grid_sample(sketch: &mut Sketch<'_, '_>, op_type: &str) -> Result<ValueId> {
+    let mode = sketch.one_of(&["linear", "nearest", "cubic"]);
+    let padding = sketch.one_of(&["zeros", "border", "reflection"]);
+    let align = sketch.one_of(&[0, 1]);
+    let [_, _, height, width] = sketch.dims[..] else { return Ok(sketch.x) };
+    if align == 1 && (height == 1 || width == 1) {
+        return Ok(sketch.x);
+    }
+    // Odd multiples of a quarter of a pixel, in the order x, y.
+    let place = |index: usize, size: usize| {
+        let (quarters, size) = ((2 * (index * 7 % (2 * size + 3)) as i64 - 3) as f32 / 4.0, size as f32);
+        if align == 1 { 2.0 * quarters / (size - 1.0) - 1.0 } else { (2.0 * quarters + 1.0) / size - 1.0 }
+    };
+    let places: Vec<f32> = (0..6).flat_map(|index| [place(index, width), place(index + 3, height)]).collect();
+    let places = sketch.builder.constant(Tensor::from_f32(&[1, 2, 3, 2], &places));
+    let axes = sketch.builder.ints(&[1, 2, 3]);
+    let mean = node(sketch, "ReduceMean", &[sketch.x, axes], &[("keepdims", 1.into())])?;
+    let share = sketch.builder.scalar(if mode == "nearest" { 0.0 } else { 0.002 });
+    let little = sketch.builder.op("Mul", &[mean, share])?;
+    let grid = sketch.builder.op("Add", &[places, little])?;
+    let attributes =
+        [("mode", mode.into()), ("padding_mode", padding.into()), ("align_corners", align.into())];
+    node(sketch, op_type, &[sketch.x, grid], &attributes)
+}
 
 fn copies(sketch: &mut Sketch<'_, '_>, x: ValueId, count: usize, axis: i64) -> Result<ValueId> {
     node(sketch, "Concat", &vec![x; count], &[("axis", axis.into())])
