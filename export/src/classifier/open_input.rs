@@ -64,9 +64,8 @@ fn closed_dims(declared: &InputType, told: Option<Layout>, image: ImageShape) ->
 /// The layouts that an input with so many dimensions after the batch may have.
 fn candidates(rank: usize, told: Option<Layout>) -> impl Iterator<Item = Layout> {
     let possible: &[Layout] = if rank == 3 { &[Layout::Nchw, Layout::Nhwc] } else { &[Layout::Flat] };
-    let told_as_slice = told.into_iter();
     let inferred = if told.is_some() { &[] } else { possible };
-    told_as_slice.chain(inferred.iter().copied())
+    told.into_iter().chain(inferred.iter().copied())
 }
 
 fn sizes(layout: Layout, image: ImageShape) -> Vec<usize> {

@@ -87,6 +87,34 @@ const APART: &[Case] = &[
         },
         &[],
     ),
+    (
+        "halves of an image and its mirror",
+        |graph, x| {
+            let both = push(graph, "Concat", &[x, x], "axis=0"); // [2N, …]
+            let halves = push_all(graph, "Split", &[Some(both)], "axis=0 num_outputs=2", 2);
+            push(graph, "Add", &halves, "")
+        },
+        &[],
+    ),
+    (
+        "a grid for each",
+        |graph, x| {
+            let image = reshape(graph, x, "=[-1,1,4,6]");
+            let places = reshape(graph, x, "=[-1,4,3,2]");
+            push(graph, "GridSample", &[image, places], "")
+        },
+        &[],
+    ),
+    (
+        "steps of an LSTM",
+        |graph, x| {
+            let steps = push(graph, "Transpose", &[x], "perm=[1,0,2]"); // [4, N, 6]
+            let [weights, recurrent] = ["#[1,8,6]", "#[1,8,2]"].map(|text| add(graph, text).unwrap());
+            let states = push(graph, "LSTM", &[steps, weights, recurrent], "hidden_size=2"); // [4, 1, N, 2]
+            push(graph, "Transpose", &[states], "perm=[2,0,1,3]")
+        },
+        &[],
+    ),
     ("one token of each", |graph, x| with(graph, "Gather", x, "=0", "axis=1"), &[]),
     ("a strided view of each", |graph, x| strided(graph, x, "=[5,0,23]"), &[]),
     ("an area cosine", |graph, x| push(graph, "Acosh", &[x], ""), &[]),
@@ -177,6 +205,15 @@ const MIXED: &[Case] = &[
             push(graph, "DequantizeLinear", &outputs, "")
         },
         &["DynamicQuantizeLinear"],
+    ),
+    (
+        "two neighbours, one behind the other",
+        |graph, x| {
+            let both = push(graph, "Concat", &[x, x], "axis=0"); // [2N, …]
+            let pairs = reshape(graph, both, "=[-1,2,4,6]");
+            with(graph, "ReduceMean", pairs, "=[1]", "keepdims=0")
+        },
+        &["Reshape"],
     ),
     (
         "the first image for all",

@@ -100,7 +100,8 @@ impl Sequences {
 
     fn length(&self, around: Surroundings<'_>, node: &Node) -> Result<Vec<Node>> {
         let length = self.list(node)?.len() as i64;
-        around.graph.set_constant(node.output(0)?, Tensor::from_i64(&[], &[length]));
+        let Surroundings { graph, .. } = around;
+        graph.set_constant(node.output(0)?, Tensor::from_i64(&[], &[length]));
         Ok(Vec::new())
     }
 

@@ -56,18 +56,23 @@ pub(super) fn unroll(graph: &mut Graph, node: Node) -> Result<Vec<Node>> {
         recurrent.last_states(&mut builder, 1, &tracks)?,
         recurrent.last_states(&mut builder, 2, &tracks)?,
     ];
-    let copies = outputs.into_iter().zip(&node.outputs).enumerate();
-    Ok(copies.filter_map(|(index, (value, output))| Some(copy(&node, index, value?, (*output)?))).collect())
+    Ok(copies(node, outputs))
 }
 
-fn copy(node: &Node, index: usize, value: ValueId, output: ValueId) -> Node {
-    Node {
-        name: format!("{}/output_{index}", node.name),
-        op_type: "Identity".to_owned(),
-        inputs: vec![Some(value)],
-        outputs: vec![Some(output)],
-        attributes: Attributes::default(),
-    }
+/// Identities from the values to the outputs of the node.
+fn copies(node: Node, values: [Option<ValueId>; 3]) -> Vec<Node> {
+    let Node { name, outputs, .. } = node;
+    let pairs = values.into_iter().zip(outputs).enumerate();
+    let copy = |(index, (value, output)): (usize, (Option<ValueId>, Option<ValueId>))| {
+        value.zip(output).map(|(value, output)| Node {
+            name: format!("{name}/output_{index}"),
+            op_type: "Identity".to_owned(),
+            inputs: vec![Some(value)],
+            outputs: vec![Some(output)],
+            attributes: Attributes::default(),
+        })
+    };
+    pairs.filter_map(copy).collect()
 }
 
 impl<'n> Recurrent<'n> {

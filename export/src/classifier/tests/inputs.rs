@@ -1,12 +1,13 @@
 //! Inputs that nothing reads, sizes that the images fix, fixed batches, and inputs without a batch.
 
+use mimir_bundle::{BatchMode, ImageShape, Layout, Loss};
+
 use super::{IMAGE, assert_close, classifier, file, graph, head, with_image};
 use crate::classifier::{ImageClassifier, InputSpec, for_one_image};
 use crate::graph::{DeclaredDim, Dim, Graph, InputType, OpenInput, ValueId};
 use crate::onnx::{Limits, ModelFile, read_model_bytes};
 use crate::tensor::DataType;
 use crate::testing::{add, push, run, run_file};
-use mimir_bundle::{BatchMode, ImageShape, Layout, Loss};
 
 #[test]
 fn inputs_that_nothing_reads_are_dropped() {
