@@ -447,15 +447,21 @@ fn polynomial_of(builder: &mut Builder<'_>, coefficients: &[f32], x: ValueId) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::autodiff::testing::{Domain, backward_text, batched, check, function};
+    use crate::autodiff::testing::{Domain, Numbers, backward_text, batched, check, function};
     use crate::graph::{Attribute, Graph};
 
     const MODES: [&str; 3] = ["linear", "nearest", "cubic"];
     const PADDINGS: [&str; 3] = ["zeros", "border", "reflection"];
 
-    /// Places inside, on the border and far outside, none near a line where the slope changes.
-    fn places(count: usize) -> Vec<f32> {
-        (0..count).map(|index| ((index * 37 % 101) as f32 / 50.0 - 1.0) * 2.1 + 0.003).collect()
+    /// Six places in an image of 4 × 5 pixels, inside and outside: odd multiples of a quarter of a pixel, away from the
+    /// lines where the slope changes.
+    fn places(align: i64) -> Vec<f32> {
+        let place = |index: usize, size: usize| {
+            let at = (2.0 * (index * 7 % (2 * size + 3)) as f32 - 3.0) / 4.0;
+            let size = size as f32;
+            if align == 1 { 2.0 * at / (size - 1.0) - 1.0 } else { (2.0 * at + 1.0) / size - 1.0 }
+        };
+        (0..6).flat_map(|index| [place(index, 5), place(index + 3, 4)]).collect()
     }
 
     fn attributes(mode: &str, padding: &str, align: i64) -> [(&'static str, Attribute); 3] {
@@ -468,7 +474,7 @@ mod tests {
         x: ValueId,
         (mode, padding, align): (&str, &str, i64),
     ) -> Result<ValueId> {
-        let grid = builder.constant(Tensor::from_f32(&[1, 3, 2, 2], &places(12)));
+        let grid = builder.constant(Tensor::from_f32(&[1, 3, 2, 2], &places(align)));
         let size = builder.op_with("Shape", &[x], [("start", 0.into()), ("end", 1.into())])?;
         let rest = builder.ints(&[3, 2, 2]);
         let shape = builder.op_with("Concat", &[size, rest], [("axis", 0.into())])?;
@@ -491,21 +497,39 @@ mod tests {
         }
     }
 
-    /// Grid and image both depend on the input, the grid by a little.
+    /// A grid that depends on the input by less than a quarter of a pixel.
+    fn moved_grid(builder: &mut Builder<'_>, x: ValueId, align: i64) -> Result<ValueId> {
+        let (starts, ends) = (builder.ints(&[0, 0]), builder.ints(&[3, 2]));
+        let axes = builder.ints(&[2, 3]);
+        let part = builder.op("Slice", &[x, starts, ends, axes])?;
+        let part = builder.op_with("Transpose", &[part], [("perm", vec![0, 2, 3, 1].into())])?;
+        let share = builder.scalar(0.02);
+        let little = builder.op("Mul", &[part, share])?;
+        let constant = builder.constant(Tensor::from_f32(&[1, 3, 2, 2], &places(align)));
+        builder.op("Add", &[little, constant])
+    }
+
     #[test]
     fn computed_places() {
-        for form @ (mode, padding, align) in all_forms() {
-            check(&format!("{form:?}"), Domain::Real, batched(&[2, 4, 5]), |builder, x| {
-                let (starts, ends) = (builder.ints(&[0, 0]), builder.ints(&[3, 2]));
-                let axes = builder.ints(&[2, 3]);
-                let part = builder.op("Slice", &[x, starts, ends, axes])?;
-                let part = builder.op_with("Transpose", &[part], [("perm", vec![0, 2, 3, 1].into())])?;
-                // Nearest places must not move at all.
-                let share = builder.scalar(if mode == "nearest" { 0.0 } else { 0.003 });
-                let little = builder.op("Mul", &[part, share])?;
-                let constant = builder.constant(Tensor::from_f32(&[1, 3, 2, 2], &places(12)));
-                let grid = builder.op("Add", &[little, constant])?;
+        for (mode, padding, align) in all_forms() {
+            check(&format!("{mode} {padding} {align}"), Domain::Real, batched(&[2, 4, 5]), |builder, x| {
+                let grid = moved_grid(builder, x, align)?;
                 builder.op_with("GridSample", &[x, grid], attributes(mode, padding, align))
+            });
+        }
+    }
+
+    /// Only the places depend on the input, so that nothing hides their gradient.
+    #[test]
+    fn computed_places_of_a_constant_image() {
+        for (mode, padding, align) in all_forms().filter(|(mode, ..)| *mode != "nearest") {
+            check(&format!("{mode} {padding} {align}"), Domain::Real, batched(&[2, 4, 5]), |builder, x| {
+                let zero = builder.scalar(0.0);
+                let nothing = builder.op("Mul", &[x, zero])?;
+                let image = builder.constant(Numbers::new(9).tensor(&[1, 2, 4, 5]));
+                let image = builder.op("Add", &[nothing, image])?;
+                let grid = moved_grid(builder, x, align)?;
+                builder.op_with("GridSample", &[image, grid], attributes(mode, padding, align))
             });
         }
     }
@@ -514,7 +538,7 @@ mod tests {
     fn volumes() {
         for (mode, padding) in [("linear", "zeros"), ("nearest", "border"), ("linear", "reflection")] {
             check(&format!("{mode} {padding}"), Domain::Real, batched(&[2, 3, 2, 4]), |builder, x| {
-                let constant = builder.constant(Tensor::from_f32(&[1, 1, 2, 2, 3], &places(12)));
+                let constant = builder.constant(Tensor::from_f32(&[1, 1, 2, 2, 3], &places(0)));
                 let (zero, axes) = (builder.scalar(0.0), builder.ints(&[1, 2, 3, 4]));
                 let sums = builder.op("ReduceSum", &[x, axes])?;
                 let none = builder.op("Mul", &[sums, zero])?; // [N, 1, 1, 1, 1]
@@ -531,7 +555,7 @@ mod tests {
         let text = backward_text(&constant);
         assert!(text.contains("MatMul") && !text.contains("Scatter"), "{text}");
         let computed: Graph = function(batched(&[2, 4, 5]), |builder, x| {
-            let grid = builder.constant(Tensor::from_f32(&[1, 3, 2, 2], &places(12)));
+            let grid = builder.constant(Tensor::from_f32(&[1, 3, 2, 2], &places(0)));
             let (zero, axes) = (builder.scalar(0.0), builder.ints(&[1, 2, 3]));
             let sums = builder.op("ReduceSum", &[x, axes])?;
             let none = builder.op("Mul", &[sums, zero])?;
