@@ -18,7 +18,7 @@ use std::error::Error;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use mimir_bundle::{BatchMode, Loss, tensor_names};
+use mimir_bundle::{Loss, tensor_names};
 use mimir_export::autodiff::Kernels;
 use mimir_export::onnx::{Limits, SharedWeights, read_model};
 use mimir_export::{ImageClassifier, InputSpec};
