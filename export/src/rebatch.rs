@@ -10,7 +10,12 @@ use crate::graph::{Dim, Graph, Node, NodeId, TensorType, ValueId};
 use crate::tensor::Tensor;
 
 /// A copy of the graph whose `input`, fixed at `rows` images, takes any number of images.
-pub(crate) fn with_dynamic_batch(graph: &Graph, input: ValueId, input_type: &TensorType, rows: usize) -> Graph {
+pub(crate) fn with_dynamic_batch(
+    graph: &Graph,
+    input: ValueId,
+    input_type: &TensorType,
+    rows: usize,
+) -> Graph {
     let mut dynamic = graph.clone();
     let mut dynamic_type = input_type.clone();
     dynamic_type.shape.0[0] = Dim::N;

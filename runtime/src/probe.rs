@@ -171,7 +171,8 @@ mod tests {
     #[test]
     fn rows_that_depend_on_their_neighbours_are_seen() {
         for count in [1, 3] {
-            let images = array![[0.25_f32, 0.75], [0.5, 0.25], [0.1, 0.9]].slice_move(ndarray::s![..count, ..]);
+            let images =
+                array![[0.25_f32, 0.75], [0.5, 0.25], [0.1, 0.9]].slice_move(ndarray::s![..count, ..]);
             let labels = vec![0; count];
             let set = EvaluationSet::new(&images, &labels).unwrap();
             for (leak, independent) in [(0.0, true), (0.01, false)] {

@@ -154,8 +154,13 @@ fn image_sizes(shape: &Shape) -> Result<Vec<usize>> {
 fn lacks_batch(shape: &Shape, spec: &InputSpec) -> bool {
     let Some(dims) = shape.to_fixed() else { return false };
     let is_image = |ImageShape { channels, height, width }: ImageShape| {
-        [&[channels, height, width][..], &[height, width, channels], &[height, width], &[channels * height * width]]
-            .contains(&&dims[..])
+        [
+            &[channels, height, width][..],
+            &[height, width, channels],
+            &[height, width],
+            &[channels * height * width],
+        ]
+        .contains(&&dims[..])
     };
     match (spec.image, &dims[..]) {
         (_, []) => false,
@@ -188,19 +193,20 @@ fn infer_layout(shape: &Shape, sizes: &[usize], spec: &InputSpec) -> Result<Layo
              the pixels of an image in any shape"
         )));
     };
+    if let Some(layout) = layout_of_images(sizes, spec) {
+        return Ok(layout);
+    }
     match (CHANNELS.contains(&first), CHANNELS.contains(&last)) {
         (true, false) => Ok(Layout::Nchw),
         (false, true) => Ok(Layout::Nhwc),
-        _ => layout_of_images(sizes, spec).ok_or_else(|| {
-            not_a_classifier(format!(
-                "the input is {shape}, from which the position of the channels is not clear: give --layout nchw or \
+        _ => Err(not_a_classifier(format!(
+            "the input is {shape}, from which the position of the channels is not clear: give --layout nchw or \
              --layout nhwc"
-            ))
-        }),
+        ))),
     }
 }
 
-/// The one layout in which the images fit the sizes.
+/// The layout in which the images fit the sizes, if there is exactly one.
 fn layout_of_images(sizes: &[usize], spec: &InputSpec) -> Option<Layout> {
     let ImageShape { channels, height, width } = spec.image?;
     match (sizes == [channels, height, width], sizes == [height, width, channels]) {

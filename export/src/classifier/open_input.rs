@@ -6,9 +6,8 @@ use std::collections::HashMap;
 
 use mimir_bundle::{ImageShape, Layout};
 
-use super::input::not_a_classifier;
 use super::input_spec::InputSpec;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{DeclaredDim, Dim, InputType, Shape, TensorType};
 use crate::tensor::checked_elements;
 
@@ -106,8 +105,12 @@ fn with_batch(batch: Dim, sizes: &[usize]) -> Vec<Dim> {
     std::iter::once(batch).chain(sizes.iter().copied().map(Dim::Fixed)).collect()
 }
 
+fn not_a_classifier(message: String) -> Error {
+    Error::new(ErrorKind::NotAClassifier, message)
+}
+
 /// `3 × 32 × 32`
-pub(super) fn shown(image: ImageShape) -> String {
+fn shown(image: ImageShape) -> String {
     format!("{} × {} × {}", image.channels, image.height, image.width)
 }
 

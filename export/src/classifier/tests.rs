@@ -256,7 +256,10 @@ fn what_is_not_a_classifier_is_refused_with_the_way_out() {
         (plain("f32[2N,3,4,2]"), "with a batch of 2N: export the model with a dynamic batch"),
         (plain("f32[N,24]"), "it must be given"),
         (plain("f32[N,3,2N,2]"), "export the model with a fixed image size"),
-        (with_second("f32[N,3,4,2]"), "depend on 2 inputs (`input` float32[N, 3, 4, 2], `input_2` float32[N, 3, 4, 2])"),
+        (
+            with_second("f32[N,3,4,2]"),
+            "depend on 2 inputs (`input` float32[N, 3, 4, 2], `input_2` float32[N, 3, 4, 2])",
+        ),
         (with_second("f32[1,3,1,1]"), "a mean or another tensor that the exporter turned into an input"),
         (two_outputs, "the model has 2 outputs"),
         (to("Unsqueeze", "axes=[1]"), "the output is [N, 1, 5], wanted [N, K]"),

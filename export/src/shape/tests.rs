@@ -426,7 +426,12 @@ fn slices_and_gathers() {
         ("GatherElements", &["f32[N,10]", "i64[N,1]"], "axis=1", "f32[N, 1]"),
         ("GridSample", &["f32[N,3,8,6]", "f32[N,4,5,2]"], "", "f32[N, 3, 4, 5]"),
         ("GridSample", &["f32[N,3,2,8,6]", "f32[N,4,5,7,3]"], "", "f32[N, 3, 4, 5, 7]"),
-        ("GridSample", &["f32[N,3,8,6]", "f32[N,4,5,3]"], "", "error: a grid [N, 4, 5, 3] of places in [N, 3, 8, 6]"),
+        (
+            "GridSample",
+            &["f32[N,3,8,6]", "f32[N,4,5,3]"],
+            "",
+            "error: a grid [N, 4, 5, 3] of places in [N, 3, 8, 6]",
+        ),
         ("GridSample", &["f32[N,3,8,6]", "f32[1,4,5,2]"], "", "error: a grid [1, 4, 5, 2]"),
         (
             "GatherElements",

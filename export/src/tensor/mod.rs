@@ -91,7 +91,8 @@ impl DataType {
 
 /// The error for an element type that graphs do not hold, by its name.
 fn unsupported_type(number: i32) -> Error {
-    const SUPPORTED: &str = "supported are integers of 8 to 64 bits, bool, and floating point of 16 to 64 bits";
+    const SUPPORTED: &str =
+        "supported are integers of 8 to 64 bits, bool, and floating point of 16 to 64 bits";
     let Some((_, name)) = UNSUPPORTED.iter().find(|(known, _)| *known == number) else {
         return Error::unsupported(format!("element type number {number}; {SUPPORTED}"));
     };

@@ -72,8 +72,7 @@ impl Unroller {
                     self.stack.push(Work::Iteration(Box::new(first)));
                 }
                 Work::Node(node) => {
-                    let around =
-                        Surroundings { graph, known, budget: &mut self.budget, opset: self.opset };
+                    let around = Surroundings { graph, known, budget: &mut self.budget, opset: self.opset };
                     match self.sequences.expand(around, &node).map_err(|error| error.at_node(&node))? {
                         Some(nodes) => self.push_next(nodes),
                         None => return Ok(Some(node)),

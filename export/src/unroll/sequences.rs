@@ -155,8 +155,7 @@ impl Sequences {
                 nodes.push(with_ints(graph, opset, (name, "Unsqueeze"), *value, &[axis], vec![*row]));
             }
         }
-        let mut concat =
-            new_node(name, "Concat", joined.iter().copied().map(Some), vec![node.output(0)?]);
+        let mut concat = new_node(name, "Concat", joined.iter().copied().map(Some), vec![node.output(0)?]);
         concat.attributes.0.insert("axis".to_owned(), Attribute::Int(axis));
         nodes.push(concat);
         Ok(nodes)
@@ -195,8 +194,10 @@ fn outside(position: i64, length: usize) -> Error {
 fn part_sizes(around: &Surroundings<'_>, stated: Option<ValueId>, size: usize) -> Result<Vec<i64>> {
     let Some(id) = stated else { return Ok(vec![1; checked_count(size)?]) };
     let content = around.known.content(around.graph, id);
-    let numbers: Option<Vec<i64>> =
-        content.as_deref().and_then(Content::symbols).and_then(|all| all.iter().map(|one| one.int()).collect());
+    let numbers: Option<Vec<i64>> = content
+        .as_deref()
+        .and_then(Content::symbols)
+        .and_then(|all| all.iter().map(|one| one.int()).collect());
     let numbers = numbers.ok_or_else(|| {
         Error::unsupported("its sizes are known only at run time: export the model with constant sizes")
     })?;

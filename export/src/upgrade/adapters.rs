@@ -1,7 +1,8 @@
 //! The adapters: one for each change that an opset made to an operator, and for each operator that is decomposed.
 
 use super::{
-    ai_onnx_ml, attention, attributes_to_inputs as inputs, decompose, normalisation, recurrent, resize, softmax,
+    ai_onnx_ml, attention, attributes_to_inputs as inputs, decompose, normalisation, recurrent, resize,
+    softmax,
 };
 use crate::error::Result;
 use crate::graph::{Graph, Node};

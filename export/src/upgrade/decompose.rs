@@ -4,7 +4,8 @@ use crate::error::{Error, Result};
 use crate::graph::{Attributes, Builder, Graph, Node, ValueId};
 use crate::tensor::Tensor;
 
-const RECURRENT: &str = "written out step by step; sequences of one constant length, no `clip`, no `input_forget`";
+const RECURRENT: &str =
+    "written out step by step; sequences of one constant length, no `clip`, no `input_forget`";
 
 /// Operator, the opset that brought it, and what is refused: a phrase for `docs/operators.md`.
 pub(crate) const DECOMPOSED: &[(&str, u32, &str)] = &[

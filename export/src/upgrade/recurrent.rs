@@ -92,7 +92,9 @@ impl<'n> Recurrent<'n> {
         if steps.saturating_mul(directions.len()).saturating_mul(STEP) > LARGEST {
             return Err(Error::new(
                 ErrorKind::Limit,
-                format!("{steps} steps are more than can be written out ({LARGEST} nodes): use shorter sequences"),
+                format!(
+                    "{steps} steps are more than can be written out ({LARGEST} nodes): use shorter sequences"
+                ),
             ));
         }
         if let Some(lengths) = node.optional_input(4) {
@@ -106,7 +108,8 @@ impl<'n> Recurrent<'n> {
 
     /// Refuses weights that do not have the shapes of the operator, before anything is built of them.
     fn check_shapes(&self, graph: &Graph, batch: Dim) -> Result<()> {
-        let (directions, gates, hidden) = (self.directions.len(), self.kind.gates() * self.hidden, self.hidden);
+        let (directions, gates, hidden) =
+            (self.directions.len(), self.kind.gates() * self.hidden, self.hidden);
         let features = fixed(graph.shape(self.x)?.0[2], "the number of features")?;
         let fixed_shape = |dims: &[usize]| dims.iter().copied().map(Dim::Fixed).collect::<Vec<_>>();
         let state = match self.batch_first {

@@ -11,7 +11,9 @@ use crate::tensor::Tensor;
 pub(super) enum Kind {
     Lstm,
     /// With `linear_before_reset`: the reset gate is multiplied after the product.
-    Gru { resets_after: bool },
+    Gru {
+        resets_after: bool,
+    },
     Rnn,
 }
 
@@ -30,7 +32,10 @@ pub(super) enum Activation {
     Plain(&'static str),
     /// One with `alpha`.
     WithAlpha(&'static str, f32),
-    HardSigmoid { alpha: f32, beta: f32 },
+    HardSigmoid {
+        alpha: f32,
+        beta: f32,
+    },
 }
 
 impl Kind {
@@ -243,7 +248,8 @@ impl<'f> Cell<'f> {
         before: Option<ValueId>,
         resets_after: bool,
     ) -> Result<ValueId> {
-        let (width, [gate_function, candidate_function]) = (self.hidden, [self.functions[0], self.functions[1]]);
+        let (width, [gate_function, candidate_function]) =
+            (self.hidden, [self.functions[0], self.functions[1]]);
         let parts = split(builder, x, 1, &[2 * width, width])?;
         let [gates, mut candidate] = parts[..] else { return Err(missing_gates()) };
         let (gates, seen) = match (before, resets_after) {

@@ -191,13 +191,15 @@ mod tests {
                 push_all(graph, "Split", &[Some(both), Some(sizes)], "axis=0", 2)
             }),
             ("from N on", |graph, both| {
-                let (two, end, one) = (add(graph, "=[2]"), add(graph, "=[9223372036854775807]"), add(graph, "=[1]"));
+                let (two, end, one) =
+                    (add(graph, "=[2]"), add(graph, "=[9223372036854775807]"), add(graph, "=[1]"));
                 let all = size(graph, both);
                 let half = push(graph, "Div", &[all, two.unwrap()], "");
                 vec![slice(graph, both, [half, end.unwrap(), one.unwrap()])]
             }),
             ("the last N", |graph, both| {
-                let (two, end, one) = (add(graph, "=[-2]"), add(graph, "=[9223372036854775807]"), add(graph, "=[1]"));
+                let (two, end, one) =
+                    (add(graph, "=[-2]"), add(graph, "=[9223372036854775807]"), add(graph, "=[1]"));
                 let all = size(graph, both);
                 let half = push(graph, "Div", &[all, two.unwrap()], "");
                 vec![slice(graph, both, [half, end.unwrap(), one.unwrap()])]
@@ -213,7 +215,8 @@ mod tests {
                 vec![push(graph, "Slice", &[both, starts, ends, axes], "")]
             }),
             ("every second", |graph, both| {
-                let [start, end, step] = ["=[1]", "=[9223372036854775807]", "=[2]"].map(|text| add(graph, text).unwrap());
+                let [start, end, step] =
+                    ["=[1]", "=[9223372036854775807]", "=[2]"].map(|text| add(graph, text).unwrap());
                 vec![slice(graph, both, [start, end, step])]
             }),
         ];

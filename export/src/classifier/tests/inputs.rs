@@ -127,7 +127,10 @@ fn an_input_without_a_batch_is_said_to_have_none() {
         ("f32[24]", with_image()),
     ] {
         let error = classifier(of(input), &spec).unwrap_err().to_string();
-        assert!(error.contains("an image with no batch dimension: export the model with one in front"), "{error}");
+        assert!(
+            error.contains("an image with no batch dimension: export the model with one in front"),
+            "{error}"
+        );
     }
 }
 

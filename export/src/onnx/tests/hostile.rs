@@ -293,7 +293,8 @@ fn sizes_that_a_file_leaves_open_are_listed_by_input() {
 #[test]
 fn inputs_that_nothing_reads_may_be_of_any_type() {
     let text = TypeProto { sequence_type: Some(Box::default()), ..TypeProto::default() };
-    let unused = ValueInfoProto { name: Some("unused".to_owned()), r#type: Some(text), ..ValueInfoProto::default() };
+    let unused =
+        ValueInfoProto { name: Some("unused".to_owned()), r#type: Some(text), ..ValueInfoProto::default() };
     let mut graph = relu_graph();
     graph.input.push(unused);
     let file = read(&model(graph)).unwrap();

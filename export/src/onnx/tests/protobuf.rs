@@ -149,7 +149,7 @@ fn caps_are_counted_before_decoding() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
-    /// Whatever the bytes, the answer is a graph that can be written again, or an error.
+    /// Whatever the bytes, the answer is a graph that can be written again, one with open sizes, or an error.
     #[test]
     fn damaged_files_are_read_or_refused(
         graph in generated::graph(),
@@ -160,6 +160,8 @@ proptest! {
             *place.get_mut(&mut bytes) = byte;
         }
         match read_raw(&bytes) {
+            // Without the images nobody knows the types of all inputs.
+            Ok(file) if !file.open_inputs.is_empty() => {}
             Ok(file) => prop_assert!(read_raw(&write_model(&file.graph).unwrap()).is_ok()),
             Err(error) => prop_assert!(!error.to_string().is_empty()),
         }

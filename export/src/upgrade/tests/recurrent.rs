@@ -34,7 +34,8 @@ fn model(op_type: &str, attributes: &str, form: Form) -> Graph {
     let directions = if attributes.contains("bidirectional") { 2 } else { 1 };
     let mut numbers = Numbers::new(5);
     let x = add(&mut graph, "f32[5,N,3]");
-    let mut constant = |graph: &mut Graph, dims: &[usize]| Some(graph.add_constant("w", numbers.tensor(dims)));
+    let mut constant =
+        |graph: &mut Graph, dims: &[usize]| Some(graph.add_constant("w", numbers.tensor(dims)));
     let weights = constant(&mut graph, &[directions, gates, FEATURES]);
     let recurrent = constant(&mut graph, &[directions, gates, HIDDEN]);
     let bias = if form.bias { constant(&mut graph, &[directions, 2 * gates]) } else { None };
@@ -118,7 +119,8 @@ fn steps_compute_what_the_operator_computes() {
 
 #[test]
 fn gradients_pass_the_steps() {
-    for (op_type, attributes, form) in CASES.iter().filter(|(_, _, form)| !form.initial && form.activations.is_empty())
+    for (op_type, attributes, form) in
+        CASES.iter().filter(|(_, _, form)| !form.initial && form.activations.is_empty())
     {
         let mut graph = upgrade(&model(op_type, attributes, *form)).unwrap();
         let last = graph.outputs()[0];
