@@ -61,6 +61,7 @@
 #![forbid(unsafe_code)]
 
 pub mod autodiff;
+mod bounds;
 mod classifier;
 mod error;
 mod evaluate;
@@ -81,6 +82,6 @@ pub mod upgrade;
 pub mod vit;
 mod working_copy;
 
-pub use classifier::{ImageClassifier, InputSpec, for_one_image};
+pub use classifier::{ImageClassifier, InputSpec, UnitsGraph, for_one_image};
 pub use error::{Error, ErrorKind, Location, Result};
 pub use tensor::{DataType, Tensor, checked_elements};

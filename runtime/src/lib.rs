@@ -88,6 +88,7 @@ pub mod loss;
 pub mod model;
 mod monitor;
 pub mod probe;
+pub mod processor;
 pub mod random;
 pub mod report;
 mod requirement;

@@ -17,7 +17,7 @@ pub fn at_logits(loss: Loss, logits: &[f32], pair: LabelAndTarget, cotangent: &m
     let target = || pair.target.expect("a targeted loss has a target");
     match loss {
         Loss::CrossEntropy => cross_entropy(logits, pair.label, cotangent),
-        Loss::Margin => {
+        Loss::Margin | Loss::RelaxedMargin => {
             cotangent[target()] += 1.0;
             cotangent[pair.label] -= 1.0;
             logits[target()] - logits[pair.label]

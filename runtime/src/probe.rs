@@ -14,6 +14,9 @@ const PROBABILITY_SLACK: f32 = 1e-5;
 /// Rounding gives about 10⁻⁶; images that mix give far more.
 const SAME_LOGITS: f32 = 1e-4;
 
+/// Images on which logits of a quantised file and its copy are compared, at most.
+const COMPARED: usize = 64;
+
 /// Whether the model returns probabilities: every finite row of the first batch lies in `[0, 1]` and sums to one.
 ///
 /// # Errors
@@ -100,6 +103,41 @@ pub fn rows_are_independent(
         }
     }
     Ok(true)
+}
+
+/// How far the logits of two forms of a model are apart on the images of a first batch: the length of the difference
+/// over the length of the second's logits, both over all images and less the mean of each image's logits. 0 where
+/// nothing finite can be compared.
+///
+/// # Errors
+/// When the engine fails or an image cannot be read.
+pub fn relative_difference(
+    first: &mut dyn Classifier,
+    second: &mut dyn Classifier,
+    set: &EvaluationSet,
+) -> Result<f64, EvaluateError> {
+    let mut batches = Batches::for_classifier(first);
+    let images = first_images(set, COMPARED)?;
+    let (mut distance, mut length) = (0.0, 0.0);
+    for chunk in images.chunks(batches.size()) {
+        let rows = || chunk.iter().map(Vec::as_slice);
+        let one = batches.logits(first, rows())?.to_owned();
+        let other = batches.logits(second, rows())?;
+        for (one, other) in one.rows().into_iter().zip(other.rows()) {
+            let (one, other) = (centred(one.iter()), centred(other.iter()));
+            if one.iter().chain(&other).all(|logit| logit.is_finite()) {
+                distance += one.iter().zip(&other).map(|(one, other)| (one - other).powi(2)).sum::<f64>();
+                length += other.iter().map(|logit| logit.powi(2)).sum::<f64>();
+            }
+        }
+    }
+    Ok(if length > 0.0 { (distance / length).sqrt() } else { 0.0 })
+}
+
+/// Logits less their mean.
+fn centred<'l>(logits: impl ExactSizeIterator<Item = &'l f32> + Clone) -> Vec<f64> {
+    let mean = logits.clone().map(|logit| f64::from(*logit)).sum::<f64>() / logits.len().max(1) as f64;
+    logits.map(|logit| f64::from(*logit) - mean).collect()
 }
 
 /// NaN agrees with nothing.

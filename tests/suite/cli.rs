@@ -19,6 +19,7 @@ mod interruption;
 mod journal;
 mod models;
 mod replay;
+mod silent_units;
 
 /// The program.
 fn certify() -> Command {

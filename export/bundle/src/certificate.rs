@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{AttackSpec, Manifest, ThreatModel};
 
 /// The version of the format that this crate writes, and the only one that it reads.
-pub const CERTIFICATE_VERSION: u32 = 3;
+pub const CERTIFICATE_VERSION: u32 = 4;
 
 /// What every certificate says about itself.
 pub const STATEMENT: &str = "This is a record of an evaluation, not a proof. For each image counted as broken, a \
@@ -38,6 +38,8 @@ pub struct Certificate {
     pub seed: u64,
     /// The attacks in the order in which they ran, each on the images that were still robust.
     pub attacks: Vec<AttackRecord>,
+    /// Images that the attacks of the standard evaluation left, where others were added after them.
+    pub standard_still_robust: Option<usize>,
     /// How much of the evaluation was done.
     pub extent: Extent,
     /// How the model was executed.
@@ -136,6 +138,32 @@ pub struct Execution {
     pub architecture: String,
     /// Operating system, e.g. `linux`.
     pub operating_system: String,
+    /// The processor. Engines choose their kernels by it, and 8-bit products may saturate on some.
+    pub processor: Processor,
+}
+
+/// The processor that ran an evaluation, as far as results depend on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Processor {
+    /// The name that it gives itself, e.g. `Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz`; `unknown` where there is none.
+    pub name: String,
+    /// Instruction sets that engines choose kernels by, in alphabetical order: of `avx2`, `avx512f`, `avx512vnni`,
+    /// `avxvnni` and `fma` on x86_64, of `bf16`, `dotprod` and `i8mm` on aarch64. Empty on others.
+    pub features: Vec<String>,
+}
+
+impl Processor {
+    /// Instruction sets that one of the two has and the other has not, in alphabetical order.
+    pub fn differing_features(&self, other: &Self) -> Vec<String> {
+        let only = |these: &Self, those: &Self| {
+            let missing = these.features.iter().filter(|feature| !those.features.contains(feature));
+            missing.cloned().collect::<Vec<_>>()
+        };
+        let mut differing = [only(self, other), only(other, self)].concat();
+        differing.sort();
+        differing
+    }
 }
 
 /// What another engine says about the counterexamples. It changes no verdict: the engine of [`Execution`] decides.

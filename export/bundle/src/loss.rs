@@ -9,6 +9,7 @@
 //! | `Dlr` | `(max_{j≠y} z_j − z_y) / (z_(1) − z_(3) + 1e-12)` | `labels` | 3 | Croce and Hein 2020, equation 6 |
 //! | `TargetedDlr` | `(z_t − z_y) / (z_(1) − ½(z_(3) + z_(4)) + 1e-12)` | `labels`, `targets` | 4 | Croce and Hein 2020, equation 7 |
 //! | `Margin` | `z_t − z_y` | `cotangent` | 2 | Carlini and Wagner 2017 |
+//! | `RelaxedMargin` | `z_t − z_y`, its gradient through secants of activations | `cotangent`, `radius` | 2 | Ehlers 2017 |
 //!
 //! A graph has the inputs that its row lists, in that order, after `images`, and whoever runs it feeds exactly those.
 //! With `labels` or `targets` it computes the loss; with `cotangent` it is told the derivative of the loss by the
@@ -29,6 +30,8 @@ pub enum LossInput {
     Targets,
     /// The derivative of the loss by the logits, `f32 [N, K]`.
     Cotangent,
+    /// Half the side of the box over which activations are replaced by their secants, in pixels, `f32 [N]`.
+    Radius,
 }
 
 impl LossInput {
@@ -38,6 +41,7 @@ impl LossInput {
             Self::Labels => tensor_names::LABELS,
             Self::Targets => tensor_names::TARGETS,
             Self::Cotangent => tensor_names::COTANGENT,
+            Self::Radius => tensor_names::RADIUS,
         }
     }
 }
@@ -84,9 +88,18 @@ losses! {
     /// Difference of the logits of target and label, `z_t − z_y`. Its graph serves any other loss whose derivative by
     /// the logits is known beforehand.
     Margin: takes [Cotangent], compares 2 classes;
+    /// The same loss, with a stand-in for its gradient: activations that are flat over stretches of their input, such
+    /// as ReLU, pass the slope of their secant over a box around the image (Ehlers 2017, the triangle relaxation). So
+    /// gradients see units that are off at the image and on elsewhere in the box.
+    RelaxedMargin: takes [Cotangent, Radius], compares 2 classes;
 }
 
 impl Loss {
+    /// Whether its gradient graph replaces activations by their secants.
+    pub fn is_relaxed(self) -> bool {
+        self.inputs().contains(&LossInput::Radius)
+    }
+
     /// Whether its gradient graph computes it. Otherwise the graph is fed the derivative of the loss by the logits.
     pub fn is_computed_by_its_graph(self) -> bool {
         !self.inputs().contains(&LossInput::Cotangent)

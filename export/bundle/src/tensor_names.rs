@@ -12,6 +12,15 @@ pub const TARGETS: &str = "targets";
 /// Input: `∂loss/∂logits`, `f32 [N, K]`.
 pub const COTANGENT: &str = "cotangent";
 
+/// Input: half the side of the box that activations are relaxed over, in pixels, `f32 [N]`.
+pub const RADIUS: &str = "radius";
+
+/// Output: for each activation the share of units that are constant on the whole box, `f32 [N, A]`.
+pub const INACTIVE: &str = "inactive";
+
+/// Output: for each activation the share of units whose derivative at the image is zero, `f32 [N, A]`.
+pub const SILENT: &str = "silent";
+
 /// Output: `f32 [N, K]`.
 pub const LOGITS: &str = "logits";
 
@@ -22,4 +31,4 @@ pub const LOSS: &str = "loss";
 pub const IMAGES_GRADIENT: &str = "images_gradient";
 
 /// The names of gradient graphs that forward graphs do not have.
-pub const OF_GRADIENT_GRAPHS: [&str; 5] = [LABELS, TARGETS, COTANGENT, LOSS, IMAGES_GRADIENT];
+pub const OF_GRADIENT_GRAPHS: [&str; 6] = [LABELS, TARGETS, COTANGENT, RADIUS, LOSS, IMAGES_GRADIENT];

@@ -57,7 +57,12 @@ pub fn differentiate(forward: &Graph, loss: Loss, kernels: Kernels) -> Result<Gr
     graph.rename(images, tensor_names::IMAGES)?;
     graph.rename(logits, tensor_names::LOGITS)?;
     let (value, seed) = losses::append(&mut graph, loss, logits)?;
-    let gradient = sweep::pull_back(&mut graph, images, logits, seed)?;
+    let gradient = match graph.find(tensor_names::RADIUS) {
+        Some(radius) if loss.is_relaxed() => {
+            sweep::pull_back_relaxed(&mut graph, [images, radius], logits, seed)?
+        }
+        _ => sweep::pull_back(&mut graph, images, logits, seed)?,
+    };
     let named = Builder::new(&mut graph, "gradient").op("Identity", &[gradient])?;
     graph.rename(named, tensor_names::IMAGES_GRADIENT)?;
     graph.set_outputs([Some(logits), value, Some(named)].into_iter().flatten().collect());

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::activity::{active_between, active_values};
+use crate::bounds::{Secant, Secants, secants};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Graph, Node, NodeId, ValueId};
 use crate::operators::gradient::kind::Rule;
@@ -23,7 +24,24 @@ pub(super) fn pull_back(
 ) -> Result<ValueId> {
     add_outputs(graph);
     let active = active_values(graph, input, output)?;
-    let mut cotangents = walk(graph, &active, &[input], &[(output, seed)])?;
+    let mut cotangents = walk(graph, &active, &[input], &[(output, seed)], &Secants::new())?;
+    Ok(cotangents.remove(0))
+}
+
+/// As [`pull_back`] to the images, through the secants of flat activations over the box of that radius around them.
+///
+/// # Errors
+/// As [`super::differentiate`].
+pub(super) fn pull_back_relaxed(
+    graph: &mut Graph,
+    [images, radius]: [ValueId; 2],
+    output: ValueId,
+    seed: ValueId,
+) -> Result<ValueId> {
+    add_outputs(graph);
+    let active = active_values(graph, images, output)?;
+    let secants = secants(graph, images, radius)?;
+    let mut cotangents = walk(graph, &active, &[images], &[(output, seed)], &secants)?;
     Ok(cotangents.remove(0))
 }
 
@@ -39,7 +57,7 @@ pub(super) fn pull_back_all(
     add_outputs(graph);
     let outputs: Vec<ValueId> = seeds.iter().map(|(output, _)| *output).collect();
     let active = active_between(graph, inputs, &outputs)?;
-    walk(graph, &active, inputs, seeds)
+    walk(graph, &active, inputs, seeds, &Secants::new())
 }
 
 /// Lets nodes hand out what only the gradient needs: a rule sees its node as it is.
@@ -52,12 +70,13 @@ fn add_outputs(graph: &mut Graph) {
     }
 }
 
-/// The backward pass over active values: one cotangent an input, in their order.
+/// The backward pass over active values: one cotangent an input, in their order. A node with a secant passes its slope.
 fn walk(
     graph: &mut Graph,
     active: &HashSet<ValueId>,
     inputs: &[ValueId],
     seeds: &[(ValueId, ValueId)],
+    secants: &Secants,
 ) -> Result<Vec<ValueId>> {
     let steps = plan(graph, active)?;
     let mut ledger = Ledger::default();
@@ -67,7 +86,9 @@ fn walk(
     let mut builder = Builder::new(graph, "gradient");
     for (node, rule) in steps.iter().rev() {
         builder.set_prefix(format!("gradient/{}", node.name));
-        apply(&mut builder, &mut ledger, active, node, *rule).map_err(|error| error.at_node(node))?;
+        let secant = node.optional_output(0).and_then(|output| secants.get(&output));
+        apply(&mut builder, &mut ledger, active, node, (*rule, secant))
+            .map_err(|error| error.at_node(node))?;
     }
     builder.set_prefix("gradient");
     let mut cotangents = Vec::with_capacity(inputs.len());
@@ -120,7 +141,7 @@ fn apply(
     ledger: &mut Ledger,
     active: &HashSet<ValueId>,
     node: &Node,
-    rule: Rule,
+    (rule, secant): (Rule, Option<&Secant>),
 ) -> Result<()> {
     let mut cotangents = Vec::with_capacity(node.outputs.len());
     for output in &node.outputs {
@@ -132,5 +153,12 @@ fn apply(
     if cotangents.iter().all(Option::is_none) {
         return Ok(());
     }
-    rule(&mut Step::new(builder, ledger, node, cotangents, active))
+    let mut step = Step::new(builder, ledger, node, cotangents, active);
+    match secant {
+        None => rule(&mut step),
+        Some(secant) => {
+            let cotangent = step.cotangent()?;
+            step.send(secant.index, |builder| builder.op("Mul", &[cotangent, secant.slope]))
+        }
+    }
 }

@@ -20,6 +20,7 @@ mod rearranging;
 mod scores;
 #[cfg(test)]
 mod tests;
+mod units;
 
 use mimir_bundle::{BatchMode, Loss, Manifest, OutputKind, PreparedGraph, Scan, ScannedNode, tensor_names};
 
@@ -32,6 +33,7 @@ use crate::working_copy::WorkingCopy;
 use input::ImageInput;
 pub use input_spec::InputSpec;
 use prepared::Prepared;
+pub use units::UnitsGraph;
 
 /// The file's own graph with a fixed batch (of one, where the file leaves it open) and without labels, for an engine
 /// that can infer its shapes.
@@ -193,6 +195,15 @@ impl ImageClassifier {
     /// operator without a gradient rule.
     pub fn gradient_onnx(&self, loss: Loss) -> Result<Vec<u8>> {
         write_model(&self.gradient(loss, Kernels::Standard)?)
+    }
+
+    /// The graph that counts, for each image, the units that pass no gradient; `None` where none can be found by interval
+    /// arithmetic, as behind layer normalisation or attention.
+    ///
+    /// # Errors
+    /// As [`forward_onnx`](Self::forward_onnx).
+    pub fn units_graph(&self) -> Result<Option<UnitsGraph>> {
+        units::units_graph(self.simplified()?)
     }
 
     /// [`original_onnx`](Self::original_onnx) with its weights beside it, shared with other graphs of the model.

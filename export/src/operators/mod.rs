@@ -1,10 +1,11 @@
 //! What is known of each operator: [`table`] has one row for each, and a test holds that nothing else decides by name.
 //!
 //! The columns in the order of the data: [`types`] of outputs, [`constants`] that are known before the graph runs, what
-//! happens to the [`batch`], and the [`gradient`]. Each folder holds the functions of one column, a file a family;
+//! happens to the [`batch`], the [`gradient`], and [`bounds`] over a box of inputs. Each folder holds the functions of one column, a file a family;
 //! [`row`] says what a column may state. The recipe for a new row is `docs/adding-an-operator.md`.
 
 pub(crate) mod batch;
+pub(crate) mod bounds;
 pub(crate) mod constants;
 pub(crate) mod dropout;
 pub(crate) mod gradient;

@@ -1,6 +1,7 @@
 //! The columns of the table of operators.
 
 use super::batch::effect::BatchRule;
+use super::bounds::step::BoundsRule;
 use super::constants::arithmetic::Elementwise;
 use super::gradient::kind::{GradientKind, Rule};
 use crate::error::Result;
@@ -29,6 +30,8 @@ pub(crate) struct Row {
     pub(crate) random: Random,
     /// What it becomes for an engine that lacks it.
     pub(crate) portable: Portable,
+    /// What is known of its outputs where its inputs lie between bounds.
+    pub(crate) bounds: Bounds,
 }
 
 /// Evaluation of constants.
@@ -131,6 +134,18 @@ pub(crate) enum Random {
     Always,
     /// Where the function says so of a node.
     If(fn(&Graph, &Node) -> bool),
+}
+
+/// Bounds of the outputs from bounds of the inputs, by interval arithmetic.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Bounds {
+    /// As the function says.
+    Known(BoundsRule),
+    /// As the function says; and the operator is an activation that is constant over stretches of its input, where no
+    /// gradient passes it.
+    Flat(BoundsRule),
+    /// Not known: nor is anything that follows.
+    Unknown,
 }
 
 /// What an operator becomes in a graph for any engine.

@@ -3,10 +3,12 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use mimir_bundle::attack::{AttackSpec, RelaxedPgdSpec};
 use mimir_bundle::certificate::{CrossCheck, EvaluationData, Execution, Tool};
 use mimir_export::InputSpec;
 use mimir_runtime::evaluate::{Control, Curve, Ending, Evaluation, Observer, Plan, evaluate};
 use mimir_runtime::model::{Classifier, ModelSource};
+use mimir_runtime::processor;
 use mimir_runtime::report::RunDescription;
 use mimir_runtime::session::{Engine, Precision, SessionOptions, SessionPlan};
 
@@ -16,7 +18,7 @@ use crate::engines::Engines;
 use crate::error::{Error, ErrorKind, OptionName, OrKind, Result};
 use crate::images::{OpenedImages, describe, shown};
 use crate::model::{CalibratedModel, PreparedModel, read_file};
-use crate::options::{CertifyOptions, GateMode};
+use crate::options::{CertifyOptions, ExtraAttacks, GateMode};
 use crate::report_folder::ReportFolder;
 use crate::run_state::{RunState, identity};
 use crate::write::write;
@@ -43,6 +45,7 @@ pub fn certify(
     let prepared = prepare(options, &engines.deciding, &images)?;
     let set = images.for_model(prepared.manifest())?;
     let model = prepared.calibrate(&set, &options.attacks, options.engine.overrides)?;
+    let model = model.with_silent_units_counted(&set, &options.threat_model)?;
     let data = describe(&options.images, &set, model.manifest().image)?;
     let plan = plan(options, &model);
     let sessions = model.sessions(&plan, options.engine.precision)?;
@@ -96,13 +99,24 @@ fn plan(options: &CertifyOptions, model: &CalibratedModel) -> Plan {
     let stop = options.gate.filter(|gate| gate.mode == GateMode::StopWhenDecided);
     Plan {
         threat_model: options.threat_model,
-        attacks: options.attacks.clone(),
+        attacks: attacks(options, model),
         seed: options.seed,
         workers: model.session_plan().workers,
         stop_when_decided: stop.map(|gate| gate.requirement),
         curve: options.curve,
         votes: model.votes(),
     }
+}
+
+/// The attacks that are asked for, and after them the one that the model calls for.
+fn attacks(options: &CertifyOptions, model: &CalibratedModel) -> Vec<AttackSpec> {
+    let relaxed = AttackSpec::RelaxedPgd(RelaxedPgdSpec::default());
+    let is_asked_for = options.attacks.iter().any(|attack| attack.name() == relaxed.name());
+    let is_added = options.extra_attacks == ExtraAttacks::WhereCalledFor
+        && model.needs_relaxed_search()
+        && model.votes() == 1
+        && !is_asked_for;
+    options.attacks.iter().cloned().chain(is_added.then_some(relaxed)).collect()
 }
 
 /// The original model on the engine that is asked too, where there is one: before the attacks, so that they are not
@@ -169,5 +183,6 @@ fn execution(engine: &Engine, plan: SessionPlan, precision: Precision) -> Execut
         threads: plan.threads,
         architecture: std::env::consts::ARCH.to_owned(),
         operating_system: std::env::consts::OS.to_owned(),
+        processor: processor::detect(),
     }
 }

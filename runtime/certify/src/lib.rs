@@ -72,7 +72,7 @@ pub use error::{Error, ErrorKind, OptionName};
 pub use images::OpenedImages;
 pub use model::{CalibratedModel, PreparedModel};
 pub use options::{
-    CertifyOptions, CrossChecking, EngineChoice, EngineOptions, ExistingJournal, Gate, GateMode, ImageSource,
-    ReplayOptions, ReportOptions, StoreCounterexamples,
+    CertifyOptions, CrossChecking, EngineChoice, EngineOptions, ExistingJournal, ExtraAttacks, Gate,
+    GateMode, ImageSource, ReplayOptions, ReportOptions, StoreCounterexamples,
 };
 pub use replay::{Replay, replay};

@@ -27,6 +27,8 @@ pub struct CertifyOptions {
     pub threat_model: ThreatModel,
     /// The attacks, in order, each at most once; without any, clean accuracy is all.
     pub attacks: Vec<AttackSpec>,
+    /// Whether an attack is added where the model calls for it.
+    pub extra_attacks: ExtraAttacks,
     /// Key of all randomness.
     pub seed: u64,
     /// Where the report is written; `None` to write nothing.
@@ -50,6 +52,7 @@ impl CertifyOptions {
             input_shape: None,
             threat_model,
             attacks: Preset::Standard.attacks(threat_model.norm),
+            extra_attacks: ExtraAttacks::WhereCalledFor,
             seed: 0,
             report: None,
             gate: None,
@@ -57,6 +60,16 @@ impl CertifyOptions {
             engine: EngineOptions::default(),
         }
     }
+}
+
+/// Whether an attack is added after those of the list. Reports show what each leaves, so that the numbers of the list
+/// stay comparable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExtraAttacks {
+    /// Relaxed PGD, where most units of the model pass no gradient.
+    WhereCalledFor,
+    /// None.
+    None,
 }
 
 /// Which images.

@@ -7,12 +7,13 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
-use mimir_bundle::certificate::Certificate;
+use mimir_bundle::certificate::{Certificate, Processor};
 use mimir_bundle::{ThreatModel, digest};
 use mimir_data::{ReadOptions, Split};
 use mimir_export::InputSpec;
 use mimir_runtime::evaluate::EvaluationSet;
 use mimir_runtime::model::{Classifier, ModelSource};
+use mimir_runtime::processor;
 use mimir_runtime::report::Conclusion;
 use mimir_runtime::session::{Engine, EngineKind};
 use mimir_runtime::verify::{Counterexample, VerifyError, verify};
@@ -39,6 +40,8 @@ pub struct Replay {
     pub confirmed: usize,
     /// Why each other one does not, a sentence each.
     pub refuted: Vec<String>,
+    /// What else a reader must know, a sentence each.
+    pub notes: Vec<String>,
 }
 
 /// Checks the counterexamples of a report again.
@@ -55,7 +58,29 @@ pub fn replay(options: &ReplayOptions) -> Result<Replay> {
     let set = images.for_model(model.manifest())?;
     expect_images(&named, &set, &certificate)?;
     let mut session = model.original()?.classifier().or_kind(ErrorKind::Model)?;
-    check(session.as_mut(), &set, &counterexamples, &certificate, &engine)
+    let replay = check(session.as_mut(), &set, &counterexamples, &certificate, &engine)?;
+    let recorded = &certificate.execution.processor;
+    let note = processor_note(recorded, &processor::detect(), model.is_quantised());
+    Ok(Replay { notes: note.into_iter().collect(), ..replay })
+}
+
+/// What it means that this processor has other instruction sets than the recorded one; nothing where it has the same.
+fn processor_note(recorded: &Processor, here: &Processor, is_quantised: bool) -> Option<String> {
+    let differing = recorded.differing_features(here);
+    let differing = (!differing.is_empty()).then(|| differing.join(", "))?;
+    Some(if is_quantised {
+        format!(
+            "warning: the certificate was written on {}, and this processor differs from it in {differing}: the model \
+             computes in 8-bit numbers, whose products saturate on some processors, so verdicts may differ",
+            recorded.name
+        )
+    } else {
+        format!(
+            "note: the certificate was written on {}, and this processor differs from it in {differing}: logits may \
+             differ in their last bits",
+            recorded.name
+        )
+    })
 }
 
 /// The engine that was asked for, or that of the certificate: another may round differently.
@@ -176,6 +201,7 @@ fn check(
         counted: certificate.counts.broken,
         confirmed: counterexamples.len().saturating_sub(refuted.len()),
         refuted,
+        notes: Vec::new(),
     })
 }
 
@@ -235,6 +261,9 @@ impl fmt::Display for Replay {
         for refuted in &self.refuted {
             writeln!(f, "not confirmed: {refuted}")?;
         }
+        for note in &self.notes {
+            writeln!(f, "{note}")?;
+        }
         Ok(())
     }
 }
@@ -244,6 +273,20 @@ mod tests {
     use mimir_bundle::Norm;
 
     use super::*;
+
+    #[test]
+    fn another_processor_is_a_note_and_for_quantised_models_a_warning() {
+        let processor = |features: &[&str]| Processor {
+            name: "a processor".into(),
+            features: features.iter().map(ToString::to_string).collect(),
+        };
+        let (old, new) = (processor(&["avx2"]), processor(&["avx2", "avx512vnni"]));
+        assert_eq!(processor_note(&new, &new, true), None);
+        let note = processor_note(&new, &old, false).unwrap();
+        assert!(note.starts_with("note: ") && note.contains("differs from it in avx512vnni"), "{note}");
+        let warning = processor_note(&old, &new, true).unwrap();
+        assert!(warning.starts_with("warning: ") && warning.contains("verdicts may differ"), "{warning}");
+    }
 
     #[test]
     fn text_and_conclusion_agree() {
@@ -262,9 +305,11 @@ mod tests {
                 counted,
                 confirmed,
                 refuted: vec!["counterexample of image 3: no".into(); refuted],
+                notes: vec!["note: another processor".into()],
             };
             assert_eq!(replay.conclusion(), conclusion, "{replay}");
             assert!(replay.to_string().starts_with(text), "{replay}");
+            assert!(replay.to_string().ends_with("note: another processor\n"), "{replay}");
             assert_eq!(
                 replay.to_string().matches("not confirmed: counterexample of image 3").count(),
                 refuted

@@ -9,6 +9,7 @@ use super::fab::Fab;
 use super::fgsm::Fgsm;
 use super::noise::Noise;
 use super::pgd::Pgd;
+use super::relaxed_pgd::RelaxedPgd;
 use super::square::Square;
 
 /// The attack with those parameters.
@@ -26,6 +27,7 @@ pub fn attack(spec: &AttackSpec, context: &AttackContext) -> Result<Box<dyn Atta
         AttackSpec::FabT(fab) => Box::new(Fab::targeted("fab-t", fab, context)),
         AttackSpec::Pgd(pgd) => Box::new(Pgd::new(pgd, context)),
         AttackSpec::Fgsm(_) => Box::new(Fgsm::new(context)),
+        AttackSpec::RelaxedPgd(relaxed) => Box::new(RelaxedPgd::new(relaxed, context)),
         AttackSpec::Noise(noise) => Box::new(Noise::new(noise, context)),
     })
 }

@@ -21,6 +21,7 @@ pub mod fgsm;
 pub mod noise;
 pub mod pgd;
 mod preset;
+pub mod relaxed_pgd;
 pub mod square;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -104,6 +105,12 @@ pub trait Search: Send {
 
     /// The classes that the loss of the next proposal refers to.
     fn label_and_target(&self) -> LabelAndTarget;
+
+    /// For a relaxed loss: half the side of the box around the next proposal over which activations are replaced by their
+    /// secants, in pixels.
+    fn radius(&self) -> f32 {
+        0.0
+    }
 
     /// Writes the next proposal: `C·H·W` pixels inside the box. Outside the ball it cannot break the image.
     fn propose(&mut self, out: &mut [f32]);

@@ -78,6 +78,12 @@ pub trait Differentiable: Send {
     /// Most rows that a call takes, `B ≥ 1`.
     fn batch(&self) -> usize;
 
+    /// For a relaxed loss: half the side of the box around each of the first rows of the next call, in pixels. Others
+    /// have none.
+    fn set_radii(&mut self, radii: &[f32]) {
+        let _ = radii;
+    }
+
     /// Logits, loss and input gradient of images `[R, C·H·W]` with labels and targets `[R]`, `1 ≤ R ≤ B`, in the first
     /// `R` rows.
     ///

@@ -10,7 +10,7 @@ use crate::evaluate::{AttackResult, Ending, ImageOutcome, PassCounts};
 use crate::statistics::{Interval, fraction};
 
 /// The version of the format that this crate writes.
-pub const REPORT_VERSION: u32 = 3;
+pub const REPORT_VERSION: u32 = 4;
 
 /// What an evaluation found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -23,6 +23,9 @@ pub struct Report {
     /// Share of images that no attack broke, those included that it was not done with: an upper bound of robust
     /// accuracy.
     pub attacked_accuracy: f64,
+    /// Where attacks were added after those of the standard evaluation: share of images that those left, which is what
+    /// published numbers mean. The attacked accuracy is after all attacks.
+    pub standard_accuracy: Option<f64>,
     /// What the attacked accuracy says about the population that the images are a random sample of.
     pub attacked_accuracy_interval: Interval,
     /// Number of images.

@@ -10,6 +10,7 @@ use super::{
     AttackSummary, CurvePoint, GateReport, MEANING, MinAttackedAccuracy, ModelSummary, REPORT_VERSION,
     Report, Warning, attack_warnings::attack_warnings,
 };
+use crate::attack::Preset;
 use crate::ball::TOLERANCE;
 use crate::evaluate::{AttackResult, Ending, Evaluation, ImageOutcome, Verdict};
 use crate::statistics::{accuracies, clopper_pearson, fraction};
@@ -72,6 +73,9 @@ impl<'a> Findings<'a> {
             schema_version: REPORT_VERSION,
             clean_accuracy,
             attacked_accuracy,
+            standard_accuracy: self
+                .after_standard()
+                .map(|attack| fraction(attack.still_robust, self.evaluation.outcomes.len())),
             attacked_accuracy_interval: clopper_pearson(counts.not_broken(), counts.images),
             images: counts.images,
             counts,
@@ -119,12 +123,21 @@ impl<'a> Findings<'a> {
             data: description.data,
             threat_model: description.threat_model,
             seed: description.seed,
+            standard_still_robust: self.after_standard().map(|attack| attack.still_robust),
             attacks: self.evaluation.attacks.iter().map(record).collect(),
             execution: description.execution,
             cross_check: description.cross_check,
             counts: self.counts(),
             counterexamples: description.counterexamples,
         })
+    }
+
+    /// The last attack of the standard evaluation, where others came after it.
+    fn after_standard(&self) -> Option<&'a AttackResult> {
+        let standard = Preset::Standard.attacks(self.description.threat_model.norm);
+        let (first, added) = self.evaluation.attacks.split_at_checked(standard.len())?;
+        let is_standard = first.iter().zip(&standard).all(|(attack, spec)| attack.name == spec.name());
+        first.last().filter(|_| is_standard && !added.is_empty())
     }
 
     fn counts(&self) -> Counts {

@@ -1,5 +1,5 @@
 use mimir_bundle::certificate::{
-    Counterexamples, CrossCheck, CrossCheckedAttack, Disagreement, EvaluationData, Execution, Tool,
+    Counterexamples, CrossCheck, CrossCheckedAttack, Disagreement, EvaluationData, Execution, Processor, Tool,
 };
 use mimir_bundle::{
     BatchMode, ImageShape, Layout, Manifest, Norm, OutputKind, Scan, ScannedNode, ThreatModel,
@@ -63,6 +63,7 @@ fn execution() -> Execution {
         threads: 1,
         architecture: "x86_64".into(),
         operating_system: "linux".into(),
+        processor: Processor { name: "a processor".into(), features: vec!["avx2".into()] },
     }
 }
 
@@ -183,9 +184,10 @@ fn json_form() {
         ".attacked_accuracy_interval.*" => insta::rounded_redaction(6),
     }, @r#"
     {
-      "schema_version": 3,
+      "schema_version": 4,
       "clean_accuracy": 0.75,
       "attacked_accuracy": 0.5,
+      "standard_accuracy": null,
       "attacked_accuracy_interval": {
         "lower": 0.067586,
         "upper": 0.932414,
@@ -301,7 +303,13 @@ fn json_form() {
         "workers": 2,
         "threads": 1,
         "architecture": "x86_64",
-        "operating_system": "linux"
+        "operating_system": "linux",
+        "processor": {
+          "name": "a processor",
+          "features": [
+            "avx2"
+          ]
+        }
       },
       "cross_check": null,
       "seconds": 1.5,
@@ -525,6 +533,17 @@ fn warnings_name_the_way_out() {
         Warning::NeedlessExpectation { attack: "apgd-ce".into(), eot: 20 },
         Warning::NoOnnxRuntime { reason: "ONNX Runtime was not found; run `make setup`".into() },
         Warning::EnginesDisagree { engine: "rten 0.27.0".into(), counterexamples: 9, images: vec![4] },
+        Warning::SilentUnits {
+            activation: "node \"relu\" (Relu)".into(),
+            inactive: 0.96,
+            silent: 0.98,
+            images: 3,
+            sampled: 64,
+        },
+        Warning::QuantisedLogitsDiffer {
+            difference: 0.12,
+            processor: Processor { name: "a processor".into(), features: vec!["avx2".into()] },
+        },
     ];
     let ways_out = [
         "Export the model",
@@ -537,6 +556,8 @@ fn warnings_name_the_way_out() {
         "Leave --eot away",
         "--engine rten",
         "1 of the 9 counterexamples (images 4)",
+        "name it among the attacks",
+        "reduce_range",
     ];
     for warning in warnings {
         let text = warning.to_string();

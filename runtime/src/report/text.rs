@@ -46,6 +46,13 @@ impl Report {
         for attack in &self.attacks {
             fmt_attack(attack, f)?;
         }
+        if let Some(standard) = self.standard_accuracy {
+            let accuracy = percent(standard);
+            writeln!(
+                f,
+                "standard accuracy  {accuracy:<8} after the standard attacks, as published numbers are"
+            )?;
+        }
         let accuracy = percent(self.attacked_accuracy);
         writeln!(f, "attacked accuracy  {accuracy:<8} {} of {}", counts.not_broken(), counts.images)?;
         writeln!(

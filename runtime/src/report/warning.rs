@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use mimir_bundle::certificate::Processor;
 use mimir_bundle::{Scan, ScannedNode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -99,6 +100,26 @@ pub enum Warning {
         /// The images whose counterexample it does not misclassify.
         images: Vec<usize>,
     },
+    /// Most units of an activation pass no gradient: attacks along gradients may miss what is behind them.
+    SilentUnits {
+        /// The activation with most of them, on the worst image of the sample.
+        activation: String,
+        /// Share of its units whose result is the same on the whole ball, by interval arithmetic.
+        inactive: f64,
+        /// Share of its units whose derivative at the image is zero, the inactive ones included.
+        silent: f64,
+        /// Images of the sample with as large a share in some activation.
+        images: usize,
+        /// Images of the sample.
+        sampled: usize,
+    },
+    /// The logits of a quantised file differ from those of its copy in floats by more than rounding explains.
+    QuantisedLogitsDiffer {
+        /// Length of the difference over the length of the copy's logits, on the first images.
+        difference: f64,
+        /// What ran the file.
+        processor: Processor,
+    },
     /// The model classifies no image correctly: there was nothing to attack.
     NothingToAttack,
     /// The model is hardly better than chance on the images as they are.
@@ -133,6 +154,12 @@ impl fmt::Display for Warning {
             Self::NoOnnxRuntime { reason } => fmt_no_onnx_runtime(f, reason),
             Self::EnginesDisagree { engine, counterexamples, images } => {
                 fmt_engines_disagree(f, engine, *counterexamples, images)
+            }
+            Self::SilentUnits { activation, inactive, silent, images, sampled } => {
+                fmt_silent_units(f, activation, [*inactive, *silent], [*images, *sampled])
+            }
+            Self::QuantisedLogitsDiffer { difference, processor } => {
+                fmt_quantised_logits_differ(f, *difference, processor)
             }
             Self::NothingToAttack => f.write_str(NOTHING_TO_ATTACK),
             Self::NearChance { clean_accuracy, classes } => fmt_near_chance(f, *clean_accuracy, *classes),
@@ -302,6 +329,43 @@ fn fmt_engines_disagree(
          that ran the attacks",
         images.len(),
         listed(&images[..images.len().min(LISTED)], images.len()),
+    )
+}
+
+fn fmt_silent_units(
+    f: &mut fmt::Formatter<'_>,
+    activation: &str,
+    [inactive, silent]: [f64; 2],
+    [images, sampled]: [usize; 2],
+) -> fmt::Result {
+    write!(
+        f,
+        "of the units of {activation}, {:.1} % pass no gradient on the worst image ({:.1} % are off on the whole ball by \
+         interval bounds); so do 90 % or more in some activation for {images} of {sampled} sampled images. Attacks along \
+         gradients miss what would turn such units on, which looks like robustness. The preset standard runs relaxed-pgd \
+         after its four attacks for such models; elsewhere name it among the attacks",
+        100.0 * silent,
+        100.0 * inactive,
+    )
+}
+
+fn fmt_quantised_logits_differ(
+    f: &mut fmt::Formatter<'_>,
+    difference: f64,
+    processor: &Processor,
+) -> fmt::Result {
+    let has = match &processor.features[..] {
+        [] => "none that we know".to_owned(),
+        features => features.join(", "),
+    };
+    write!(
+        f,
+        "the file's logits differ from those of its copy in floats by {:.1} % of their length, more than rounding \
+         explains: 8-bit products saturate on processors without VNNI or dot products (this one, {}, has {has}). Accuracy \
+         and verdicts hold for processors like this one only; run the deployment's processor, or quantise with \
+         reduce_range",
+        100.0 * difference,
+        processor.name,
     )
 }
 

@@ -16,20 +16,34 @@ pub(crate) enum Answers<'m> {
     Gradient(&'m GradientBatch),
 }
 
+/// A batch of proposals, with what the loss takes beside them.
+pub(crate) struct BatchedQuestion<'q> {
+    /// `[R, C·H·W]`
+    pub(crate) images: &'q ArrayView2<'q, f32>,
+    /// `[R]`
+    pub(crate) pairs: &'q [LabelAndTarget],
+    /// Of the rows that are proposals; others fill up the batch.
+    pub(crate) radii: &'q [f32],
+}
+
 impl Worker<'_> {
     /// Asks about a batch of proposals, and adds the time that the model took to `spent`.
     pub(crate) fn ask(
         &mut self,
         query: Query,
-        images: &ArrayView2<f32>,
-        pairs: &[LabelAndTarget],
+        batch: &BatchedQuestion<'_>,
         spent: &mut Duration,
     ) -> Result<Answers<'_>, ModelError> {
         let started = Instant::now();
+        let BatchedQuestion { images, pairs, radii } = batch;
         let answers = match query {
             Query::Forward => self.search_classifier()?.logits(images.view()).map(Answers::Logits),
             Query::Gradient(loss) => {
-                self.gradient(loss)?.loss_gradient(images.view(), pairs).map(Answers::Gradient)
+                let model = self.gradient(loss)?;
+                if loss.is_relaxed() {
+                    model.set_radii(radii);
+                }
+                model.loss_gradient(images.view(), pairs).map(Answers::Gradient)
             }
         };
         *spent += started.elapsed();

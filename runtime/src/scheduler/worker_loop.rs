@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::answers::BatchedQuestion;
 use super::confirmation::{Confirmation, ask_original};
 use super::job::{AttackJob, UnitRecords};
 use super::stop_signal::StopSignal;
@@ -61,6 +62,8 @@ pub(super) struct WorkerLoop<'a, 'w, 's> {
     proposals: Batches,
     confirmations: Batches,
     pairs: Vec<LabelAndTarget>,
+    /// Of the searches in the current batch.
+    radii: Vec<f32>,
     done: UnitRecords,
 }
 
@@ -79,6 +82,7 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
             proposals: Batches::new(rows, pixels),
             confirmations: Batches::new(rows, pixels),
             pairs: vec![LabelAndTarget { label: 0, target: None }; rows],
+            radii: Vec::with_capacity(rows),
             done: UnitRecords::default(),
             worker,
             job,
@@ -132,7 +136,8 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
         }
         let images = self.proposals.filled(self.round.len());
         let pairs = &self.pairs[..images.nrows()];
-        let answers = self.worker.ask(query, &images, pairs, &mut self.done.model_time)?;
+        let batch = BatchedQuestion { images: &images, pairs, radii: &self.radii };
+        let answers = self.worker.ask(query, &batch, &mut self.done.model_time)?;
         let asked = self.round.len();
         let mut ended = Vec::new();
         for (row, mut active) in self.round.drain(..).enumerate() {
@@ -161,6 +166,7 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
     /// Fills a batch with proposals of a queue; leaves out what no longer matters.
     fn propose(&mut self, queue: usize) -> Query {
         let (query, queue) = &mut self.waiting[queue];
+        self.radii.clear();
         while self.round.len() < self.proposals.size() {
             let Some(mut active) = queue.pop_front() else { break };
             if self.queue.is_dropped(active.item) {
@@ -169,6 +175,7 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
             }
             let row = self.round.len();
             self.pairs[row] = active.search.label_and_target();
+            self.radii.push(active.search.radius());
             active.search.propose(self.proposals.row_mut(row));
             self.round.push(active);
         }

@@ -17,6 +17,8 @@ pub(super) struct LossInputs {
     targets: Vec<i64>,
     /// `[R, K]`
     cotangent: Vec<f32>,
+    /// `[R]`: those of the rows that were given one, then zeros.
+    radii: Vec<f32>,
     /// `[K]`: the logits of [`Self::fill_cotangent`], all zero.
     zeros: Vec<f32>,
     /// `[K]`: a derivative that nobody asks for.
@@ -34,7 +36,14 @@ impl LossInputs {
     fn declared(loss: Loss, declared: &'static [LossInput], classes: usize) -> Self {
         let (labels, targets, cotangent) = (Vec::new(), Vec::new(), Vec::new());
         let (zeros, unused) = (vec![0.0; classes], vec![0.0; classes]);
-        Self { loss, declared, labels, targets, cotangent, zeros, unused, dims: [0, classes] }
+        let radii = Vec::new();
+        Self { loss, declared, labels, targets, cotangent, radii, zeros, unused, dims: [0, classes] }
+    }
+
+    /// The radius of each of the first rows, for the next batch.
+    pub(super) fn set_radii(&mut self, radii: &[f32]) {
+        self.radii.clear();
+        self.radii.extend_from_slice(radii);
     }
 
     /// The inputs for one batch, in the order of the row.
@@ -51,6 +60,7 @@ impl LossInputs {
                     self.targets.extend(pairs.iter().map(|pair| target(pair) as i64));
                 }
                 LossInput::Cotangent => self.fill_cotangent(pairs),
+                LossInput::Radius => self.radii.resize(pairs.len(), 0.0),
             }
         }
         self.declared.iter().map(|input| {
@@ -58,6 +68,7 @@ impl LossInputs {
                 LossInput::Labels => (&self.dims[..1], Data::I64(&self.labels)),
                 LossInput::Targets => (&self.dims[..1], Data::I64(&self.targets)),
                 LossInput::Cotangent => (&self.dims[..], Data::F32(&self.cotangent)),
+                LossInput::Radius => (&self.dims[..1], Data::F32(&self.radii)),
             };
             Input { name: input.name(), dims, data }
         })
@@ -89,7 +100,7 @@ fn with_target(pair: &LabelAndTarget) -> LabelAndTarget {
 
 #[cfg(test)]
 mod tests {
-    use mimir_bundle::tensor_names::{COTANGENT, LABELS, TARGETS};
+    use mimir_bundle::tensor_names::{COTANGENT, LABELS, RADIUS, TARGETS};
 
     use super::*;
 
@@ -116,6 +127,20 @@ mod tests {
             let mut labels = LossInputs::declared(loss, &[LossInput::Labels], 3);
             let names: Vec<&str> = labels.fill(&PAIRS).map(|input| input.name).collect();
             assert_eq!(names, [LABELS], "{loss:?}");
+        }
+    }
+
+    #[test]
+    fn rows_without_a_radius_have_none() {
+        let mut relaxed = LossInputs::new(Loss::RelaxedMargin, 3);
+        for (given, want) in
+            [(&[0.25_f32][..], [0.25, 0.0]), (&[], [0.0, 0.0]), (&[0.5, 1.0, 2.0], [0.5, 1.0])]
+        {
+            relaxed.set_radii(given);
+            let inputs: Vec<Input> = relaxed.fill(&PAIRS).collect();
+            assert_eq!((inputs[1].name, inputs[1].dims), (RADIUS, &[2][..]));
+            let Data::F32(radii) = inputs[1].data else { panic!("{inputs:?}") };
+            assert_eq!(radii, want);
         }
     }
 

@@ -322,6 +322,10 @@ impl Differentiable for OnnxGradient {
         self.shape.batch
     }
 
+    fn set_radii(&mut self, radii: &[f32]) {
+        self.inputs.set_radii(radii);
+    }
+
     fn loss_gradient(
         &mut self,
         images: ArrayView2<f32>,

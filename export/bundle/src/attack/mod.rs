@@ -14,6 +14,7 @@ mod noise;
 mod parameter;
 mod pgd;
 mod point;
+mod relaxed_pgd;
 mod square;
 
 use schemars::JsonSchema;
@@ -26,6 +27,7 @@ pub use noise::NoiseSpec;
 pub use parameter::{Argument, InvalidParameter, Parameter, Parameters, SpecError, Value};
 pub use pgd::PgdSpec;
 pub use point::PgdPoint;
+pub use relaxed_pgd::RelaxedPgdSpec;
 pub use square::SquareSpec;
 
 /// Makes the enum of all attacks, and what differs between them.
@@ -86,6 +88,8 @@ attacks! {
     Fgsm(FgsmSpec) = "fgsm",
     /// Random points of the ball, without any gradient: what noise alone does.
     Noise(NoiseSpec) = "noise",
+    /// Projected gradient ascent on margins along secants of activations, for models where most units are off.
+    RelaxedPgd(RelaxedPgdSpec) = "relaxed-pgd",
 }
 
 impl AttackSpec {

@@ -69,6 +69,11 @@ fn the_written_form_is_pinned() {
         r#"{"attack":"pgd","steps":20,"restarts":1,"step_size":0.25,"point":"best","eot":1}"#.to_owned(),
         r#"{"attack":"fgsm"}"#.to_owned(),
         r#"{"attack":"noise","samples":100}"#.to_owned(),
+        concat!(
+            r#"{"attack":"relaxed-pgd","targets":9,"steps":100,"restarts":1,"relaxed_share":0.75,"#,
+            r#""initial_step":2.0}"#
+        )
+        .to_owned(),
     ];
     assert_eq!(forms, expected);
 }

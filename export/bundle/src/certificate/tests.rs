@@ -18,6 +18,7 @@ fn certificate() -> Certificate {
         threat_model: ThreatModel { norm: Norm::Linf, epsilon: 2.0 / 255.0 },
         seed: 0,
         attacks: vec![attack(8, 3)],
+        standard_still_robust: None,
         extent: Extent::Complete,
         execution: Execution {
             engine: "onnxruntime".into(),
@@ -30,6 +31,7 @@ fn certificate() -> Certificate {
             threads: 1,
             architecture: "x86_64".into(),
             operating_system: "linux".into(),
+            processor: processor(&["avx2", "fma"]),
         },
         cross_check: Some(CrossCheck {
             engine: "rten".into(),
@@ -49,6 +51,19 @@ fn certificate() -> Certificate {
         },
         counterexamples: Some(Counterexamples { file: "adversarial.npz".into(), digest: "d".repeat(64) }),
     }
+}
+
+fn processor(features: &[&str]) -> Processor {
+    let features = features.iter().map(ToString::to_string).collect();
+    Processor { name: "a processor".into(), features }
+}
+
+#[test]
+fn processors_differ_by_what_only_one_of_them_has() {
+    let (old, new) = (processor(&["avx2", "fma"]), processor(&["avx2", "avx512vnni", "avxvnni"]));
+    assert_eq!(old.differing_features(&new), ["avx512vnni", "avxvnni", "fma"]);
+    assert_eq!(new.differing_features(&old), old.differing_features(&new));
+    assert!(old.differing_features(&old).is_empty());
 }
 
 fn manifest() -> Manifest {
@@ -104,7 +119,7 @@ fn refuses_what_it_does_not_know() {
             "missing field `seed`",
         ),
         ("an unknown attack", |json| json["attacks"][0]["parameters"]["attack"] = "magic".into(), "`magic`"),
-        ("a later version", |json| json["schema_version"] = 4.into(), "schema version 4"),
+        ("a later version", |json| json["schema_version"] = 9.into(), "schema version 9"),
     ];
     for (name, change, expected) in cases {
         let mut changed = json.clone();

@@ -46,7 +46,7 @@ pub(super) fn append(graph: &mut Graph, loss: Loss, logits: ValueId) -> Result<(
             let [label, target] = [inputs.get(LossInput::Labels)?, inputs.get(LossInput::Targets)?];
             logits_ratio::targeted_dlr(&mut builder, logits, [label, target], classes)?
         }
-        Loss::Margin => return Ok((None, inputs.get(LossInput::Cotangent)?)),
+        Loss::Margin | Loss::RelaxedMargin => return Ok((None, inputs.get(LossInput::Cotangent)?)),
     };
     graph.rename(value, tensor_names::LOSS)?;
     Ok((Some(value), cotangent))
@@ -67,6 +67,7 @@ impl Inputs {
             let (dtype, shape) = match input {
                 LossInput::Labels | LossInput::Targets => classes(),
                 LossInput::Cotangent => (DataType::Float32, logits.clone()),
+                LossInput::Radius => (DataType::Float32, Shape(logits.0[..1].to_vec())),
             };
             let id = graph.add_value(input.name(), Some(TensorType { dtype, shape }))?;
             graph.add_input(id);

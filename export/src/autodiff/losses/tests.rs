@@ -86,7 +86,7 @@ fn wanted_loss(loss: Loss, logits: &[f64], label: i64, target: i64) -> f64 {
             let difference = logits[label] - logits[target as usize];
             -difference / (ranked(1) - 0.5 * (ranked(3) + ranked(4)) + 1e-12)
         }
-        Loss::Margin | Loss::CrossEntropy => unreachable!("not a ratio"),
+        Loss::Margin | Loss::RelaxedMargin | Loss::CrossEntropy => unreachable!("not a ratio"),
     }
 }
 

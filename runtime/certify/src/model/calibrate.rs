@@ -31,7 +31,7 @@ impl PreparedModel {
         let scanned = Warning::from_scan(self.classifier.scan());
         let warnings = batching.into_iter().chain(random).chain(scanned).collect();
         let model = CalibratedModel { votes, warnings, ..self.with_plan(plan) };
-        model.with_output_probed(set)
+        model.with_output_probed(set)?.with_quantisation_checked(set)
     }
 
     /// Calibrates the model as it was when a certificate was written, in batches of the same size: an engine may round

@@ -12,6 +12,8 @@
 
 mod calibrate;
 mod graphs;
+mod quantised;
+mod silent_units;
 mod votes;
 
 use std::collections::BTreeSet;
@@ -72,7 +74,7 @@ impl PreparedModel {
     /// The model run by that plan as it is: nothing is measured or asked of the engine.
     pub fn with_plan(self, plan: SessionPlan) -> CalibratedModel {
         let Self { engine, classifier } = self;
-        CalibratedModel { engine, classifier, plan, votes: 1, warnings: Vec::new() }
+        CalibratedModel { engine, classifier, plan, votes: 1, warnings: Vec::new(), silent_units: None }
     }
 }
 
@@ -101,6 +103,8 @@ pub struct CalibratedModel {
     plan: SessionPlan,
     votes: usize,
     warnings: Vec<Warning>,
+    /// That so many units pass no gradient, where they are.
+    silent_units: Option<Warning>,
 }
 
 impl CalibratedModel {

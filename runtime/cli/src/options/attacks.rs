@@ -2,7 +2,7 @@
 
 use mimir_bundle::attack::Argument;
 use mimir_bundle::{AttackSpec, Norm};
-use mimir_certify::ErrorKind;
+use mimir_certify::{ErrorKind, ExtraAttacks};
 use mimir_runtime::attack::{Preset, attacks_named};
 
 use crate::failure::{Failure, OrKind, failure};
@@ -19,6 +19,17 @@ pub(crate) fn attacks(settings: &Settings, norm: Norm) -> Result<Vec<AttackSpec>
     change(settings, &mut attacks)?;
     attacks.iter().try_for_each(AttackSpec::check).or_kind(ErrorKind::Options)?;
     Ok(attacks)
+}
+
+/// The presets for deterministic models add an attack where the model calls for it; a list of names is what it says.
+pub(crate) fn extra_attacks(settings: &Settings) -> ExtraAttacks {
+    let default = [AttackName::default_choice()];
+    let names = settings.attacks.as_deref().unwrap_or(&default);
+    let preset = names.iter().find_map(|name| Preset::named(name.as_str()));
+    match preset {
+        Some(Preset::Standard | Preset::Plus) => ExtraAttacks::WhereCalledFor,
+        Some(Preset::Rand) | None => ExtraAttacks::None,
+    }
 }
 
 fn named(names: &[AttackName], norm: Norm) -> Result<Vec<AttackSpec>, Failure> {
@@ -93,10 +104,30 @@ mod tests {
     }
 
     #[test]
+    fn presets_for_deterministic_models_may_add_an_attack() {
+        let extra = |names: &[&str]| extra_attacks(&Settings { attacks: list(names), ..Settings::default() });
+        assert_eq!(extra_attacks(&Settings::default()), ExtraAttacks::WhereCalledFor);
+        assert_eq!(extra(&["standard"]), ExtraAttacks::WhereCalledFor);
+        assert_eq!(extra(&["plus"]), ExtraAttacks::WhereCalledFor);
+        assert_eq!(extra(&["rand"]), ExtraAttacks::None);
+        assert_eq!(extra(&["apgd-ce", "square"]), ExtraAttacks::None);
+    }
+
+    #[test]
     fn flags_reach_every_attack_that_has_the_parameter() {
         let made = made(|settings| {
-            settings.attacks =
-                list(&["apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square", "pgd", "fgsm", "noise"]);
+            settings.attacks = list(&[
+                "apgd-ce",
+                "apgd-dlr",
+                "apgd-t",
+                "fab",
+                "fab-t",
+                "square",
+                "pgd",
+                "fgsm",
+                "noise",
+                "relaxed-pgd",
+            ]);
             settings.steps = Some(3);
             settings.restarts = Some(4);
             settings.targets = Some(5);
@@ -109,9 +140,9 @@ mod tests {
         let made = made.unwrap();
         let read = |parameter| made.iter().filter_map(|attack| attack.get(parameter)).collect::<Vec<_>>();
         for (parameter, value, attacks) in [
-            ("steps", 3, 6),
-            ("restarts", 4, 7),
-            ("targets", 5, 2),
+            ("steps", 3, 7),
+            ("restarts", 4, 8),
+            ("targets", 5, 3),
             ("queries", 6, 1),
             ("eot", 7, 4),
             ("samples", 8, 1),
@@ -120,7 +151,7 @@ mod tests {
         }
         assert_eq!(read("step_size"), [Argument::Number(0.75)]);
         assert_eq!(read("point"), [Argument::Point(PgdPoint::Last)]);
-        assert_eq!(made.iter().map(AttackSpec::eot).collect::<Vec<_>>(), [7, 7, 7, 1, 1, 1, 7, 1, 1]);
+        assert_eq!(made.iter().map(AttackSpec::eot).collect::<Vec<_>>(), [7, 7, 7, 1, 1, 1, 7, 1, 1, 1]);
     }
 
     #[test]
@@ -139,7 +170,10 @@ mod tests {
                 "--steps has no effect on square, noise",
             ),
             (|s| (s.attacks, s.restarts) = (list(&["fgsm"]), Some(1)), "--restarts"),
-            (|s| (s.attacks, s.targets) = (list(&["fab"]), Some(1)), "it applies to apgd-t, fab-t"),
+            (
+                |s| (s.attacks, s.targets) = (list(&["fab"]), Some(1)),
+                "it applies to apgd-t, fab-t, relaxed-pgd",
+            ),
             (|s| (s.attacks, s.eot) = (list(&["fab"]), Some(1)), "apgd-ce, apgd-dlr, apgd-t, pgd"),
             (|s| s.samples = Some(1), "--samples"),
             (|s| s.step_size = Some(1.0), "--step-size"),

@@ -16,7 +16,7 @@ use mimir_runtime::report::MinAttackedAccuracy;
 use mimir_runtime::session::{Device, EngineError, Precision};
 use mimir_runtime::tune::Overrides;
 
-pub(crate) use attacks::attacks;
+pub(crate) use attacks::{attacks, extra_attacks};
 
 use crate::args::ReplayArgs;
 use crate::failure::{Failure, OrKind, failure};
@@ -52,6 +52,7 @@ impl Options {
             input_shape: settings.input_shape.as_deref().map(input_shape).transpose()?,
             threat_model,
             attacks: attacks(&settings, threat_model.norm)?,
+            extra_attacks: extra_attacks(&settings),
             seed: settings.seed.unwrap_or_default(),
             report: report(&settings)?,
             gate: gate(&settings)?,

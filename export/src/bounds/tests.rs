@@ -1,0 +1,223 @@
+//! Bounds against values at sampled images, through ONNX Runtime.
+
+use mimir_bundle::tensor_names::RADIUS;
+use mimir_bundle::{Loss, tensor_names};
+use mimir_runtime::session::{Data, Input};
+
+use super::inactive::inactive_units;
+use super::propagate::{add_radius, flat_activations};
+use crate::autodiff::testing::{Numbers, batched, float, function, run, session};
+use crate::autodiff::{Kernels, differentiate};
+use crate::error::Result;
+use crate::graph::{Attribute, Builder, Graph, ValueId};
+use crate::tensor::Tensor;
+
+/// Half the side of the box.
+const WITHIN: f32 = 0.1;
+
+/// The graph with a ReLU behind it, whose bounds are asked for.
+fn with_relu(dims: &[usize], build: impl FnOnce(&mut Builder<'_>, ValueId) -> Result<ValueId>) -> Graph {
+    let relu = |builder: &mut Builder<'_>, x: ValueId| {
+        let y = build(builder, x)?;
+        builder.op("Relu", &[y])
+    };
+    let mut graph = function(batched(dims), relu).unwrap();
+    let before = graph.nodes().last().unwrap().input(0).unwrap();
+    graph.set_outputs(vec![before]);
+    graph
+}
+
+/// `[lower, upper]` of what the ReLU takes, as the outputs of a graph.
+fn bounds_of(graph: &Graph) -> Graph {
+    let mut graph = graph.clone();
+    let images = graph.inputs()[0];
+    let radius = add_radius(&mut graph, images).unwrap();
+    let found = flat_activations(&mut graph, images, radius).unwrap();
+    let [activation] = &found[..] else { panic!("{} activations have bounds", found.len()) };
+    let ends = [activation.before.lower, activation.before.upper];
+    graph.set_outputs(ends.to_vec());
+    graph
+}
+
+/// Values at images of the box lie between the bounds, and fill a part of what they leave.
+#[track_caller]
+fn check(case: &str, dims: &[usize], build: impl FnOnce(&mut Builder<'_>, ValueId) -> Result<ValueId>) {
+    let graph = with_relu(dims, build);
+    let mut numbers = Numbers::new(11);
+    let pixels: usize = dims.iter().product();
+    let centre: Vec<f32> = (0..pixels).map(|_| numbers.uniform()).collect();
+    let shape = [&[1], dims].concat();
+    let radius = [WITHIN];
+    let inputs = [float("x", &shape, &centre), Input { name: RADIUS, dims: &[1], data: Data::F32(&radius) }];
+    let outputs = session(&bounds_of(&graph)).run(&inputs).unwrap();
+    let (lower, upper) = (&outputs[0].data, &outputs[1].data);
+
+    let mut forward = session(&graph);
+    let (mut least, mut most) = (vec![f32::INFINITY; lower.len()], vec![f32::NEG_INFINITY; lower.len()]);
+    for sample in 0..200 {
+        // Corners of the box, and its inside.
+        let offset = |numbers: &mut Numbers| match (sample % 2, numbers.uniform()) {
+            (0, share) => {
+                if share < 0.5 {
+                    -WITHIN
+                } else {
+                    WITHIN
+                }
+            }
+            (_, share) => WITHIN * (2.0 * share - 1.0),
+        };
+        let point: Vec<f32> =
+            centre.iter().map(|pixel| (pixel + offset(&mut numbers)).clamp(0.0, 1.0)).collect();
+        for (unit, value) in run(&mut forward, &[float("x", &shape, &point)]).into_iter().enumerate() {
+            let tolerance = 1e-4 * value.abs().max(1.0);
+            let holds = lower[unit] - tolerance <= value && value <= upper[unit] + tolerance;
+            assert!(holds, "{case}, unit {unit}: {value} is not in [{}, {}]", lower[unit], upper[unit]);
+            (least[unit], most[unit]) = (least[unit].min(value), most[unit].max(value));
+        }
+    }
+    let seen: f32 = least.iter().zip(&most).map(|(least, most)| most - least).sum();
+    let allowed: f32 = lower.iter().zip(upper).map(|(lower, upper)| upper - lower).sum();
+    assert!(seen > 0.2 * allowed, "{case}: the bounds are {allowed} apart, the values only {seen}");
+}
+
+#[test]
+fn arithmetic() {
+    let weights = |numbers: &mut Numbers, builder: &mut Builder<'_>| builder.constant(numbers.tensor(&[4]));
+    for op in ["Add", "Sub", "Mul", "Div", "Min", "Max"] {
+        check(op, &[3, 4], |builder, x| {
+            let w = weights(&mut Numbers::new(1), builder);
+            builder.op(op, &[x, w])
+        });
+    }
+    for op in ["Sub", "Mul"] {
+        check(&format!("{op} of two dependent values"), &[3, 4], |builder, x| {
+            let w = weights(&mut Numbers::new(2), builder);
+            let other = builder.op("Mul", &[x, w])?;
+            let other = builder.op("Tanh", &[other])?;
+            builder.op(op, &[x, other])
+        });
+    }
+    let centred = |builder: &mut Builder<'_>, x: ValueId| {
+        let half = builder.scalar(0.5);
+        builder.op("Sub", &[x, half])
+    };
+    check("Abs", &[6], |builder, x| {
+        let x = centred(builder, x)?;
+        builder.op("Abs", &[x])
+    });
+    check("a square", &[6], |builder, x| {
+        let x = centred(builder, x)?;
+        builder.op("Mul", &[x, x])
+    });
+    check("Neg", &[6], |builder, x| builder.op("Neg", &[x]));
+}
+
+#[test]
+fn products() {
+    check("MatMul", &[6], |builder, x| {
+        let w = builder.constant(Numbers::new(3).tensor(&[6, 5]));
+        builder.op("MatMul", &[x, w])
+    });
+    for (alpha, trans) in [(1.0_f32, 0), (-0.5, 1)] {
+        check("Gemm", &[6], |builder, x| {
+            let mut numbers = Numbers::new(4);
+            let w = builder.constant(numbers.tensor(if trans == 1 { &[5, 6] } else { &[6, 5] }));
+            let bias = builder.constant(numbers.tensor(&[5]));
+            let attributes = [("alpha", alpha.into()), ("transB", Attribute::Int(trans))];
+            builder.op_with("Gemm", &[x, w, bias], attributes)
+        });
+    }
+    for (op, weights) in [("Conv", [2, 3, 2, 2]), ("ConvTranspose", [3, 2, 2, 2])] {
+        check(op, &[3, 4, 4], |builder, x| {
+            let mut numbers = Numbers::new(5);
+            let w = builder.constant(numbers.tensor(&weights));
+            let bias = builder.constant(numbers.tensor(&[2]));
+            builder.op_with(op, &[x, w, bias], [("strides", Attribute::Ints(vec![2, 2]))])
+        });
+    }
+}
+
+#[test]
+fn what_moves_elements_and_what_rises_with_them() {
+    check("a network", &[2, 4, 4], |builder, x| {
+        let mut numbers = Numbers::new(6);
+        let pooled = builder.op_with("MaxPool", &[x], [("kernel_shape", Attribute::Ints(vec![2, 2]))])?;
+        let mean =
+            builder.op_with("AveragePool", &[pooled], [("kernel_shape", Attribute::Ints(vec![1, 2]))])?;
+        let joined = builder.op_with("Concat", &[pooled, mean], [("axis", Attribute::Int(3))])?;
+        let swapped =
+            builder.op_with("Transpose", &[joined], [("perm", Attribute::Ints(vec![0, 3, 1, 2]))])?;
+        let flat = builder.op("Flatten", &[swapped])?;
+        let width = builder.graph().shape(flat)?.0[1].fixed().unwrap();
+        let scale = builder.constant(numbers.tensor(&[width]));
+        let mean = builder.constant(numbers.tensor(&[width]));
+        let variance = builder.constant(Tensor::from_f32(&[width], &vec![0.5; width]));
+        let normalised = builder.op("BatchNormalization", &[flat, scale, mean, mean, variance])?;
+        let leaky = builder.op_with("LeakyRelu", &[normalised], [("alpha", 0.2_f32.into())])?;
+        builder.op("Sigmoid", &[leaky])
+    });
+}
+
+#[test]
+fn nothing_is_known_behind_an_operator_without_a_rule() {
+    let graph = function(batched(&[4]), |builder, x| {
+        let first = builder.op("Relu", &[x])?;
+        let softmax = builder.op_with("Softmax", &[first], [("axis", Attribute::Int(1))])?;
+        builder.op("Relu", &[softmax])
+    });
+    let mut graph = graph.unwrap();
+    let images = graph.inputs()[0];
+    let radius = add_radius(&mut graph, images).unwrap();
+    let found = flat_activations(&mut graph, images, radius).unwrap();
+    assert_eq!(found.iter().map(|found| found.index).collect::<Vec<_>>(), [0], "the first ReLU alone");
+    let node = &found[0].node;
+    assert_eq!((node.op_type.as_str(), node.input(0).unwrap()), ("Relu", images));
+}
+
+/// Three ReLUs at 0.45 ± 0.1: of `x - 2` (inactive), `x - 0.5` (off, and on from 0.5), `x + 2` (active).
+fn three_units(builder: &mut Builder<'_>, x: ValueId) -> Result<ValueId> {
+    let shifts = builder.constant(Tensor::from_f32(&[3], &[-2.0, -0.5, 2.0]));
+    let shifted = builder.op("Add", &[x, shifts])?;
+    builder.op("Relu", &[shifted])
+}
+
+#[test]
+fn units_without_gradient_are_counted() {
+    let mut graph = function(batched(&[1]), three_units).unwrap();
+    let images = graph.inputs()[0];
+    let activations = inactive_units(&mut graph, images).unwrap();
+    assert_eq!(activations.iter().map(|node| node.operator.as_str()).collect::<Vec<_>>(), ["Relu"]);
+    let radii = [WITHIN, 0.01];
+    let inputs =
+        [float("x", &[2, 1], &[0.45, 0.45]), Input { name: RADIUS, dims: &[2], data: Data::F32(&radii) }];
+    let outputs = session(&graph).run(&inputs).unwrap();
+    let third = 1.0_f32 / 3.0;
+    for (output, want) in outputs.iter().zip([[third, 2.0 * third], [2.0 * third; 2]]) {
+        assert_eq!(output.dims, [2, 1], "{}", output.name);
+        assert!(output.data.iter().zip(want).all(|(found, want)| (found - want).abs() < 1e-6), "{output:?}");
+    }
+    assert_eq!((outputs[0].name.as_str(), outputs[1].name.as_str()), ("inactive", "silent"));
+}
+
+#[test]
+fn relaxed_gradients_are_the_slopes_of_secants() {
+    let forward = function(batched(&[1]), three_units).unwrap();
+    let graph = differentiate(&forward, Loss::RelaxedMargin, Kernels::Standard).unwrap();
+    let mut session = session(&graph);
+    let mut gradient = |cotangent: [f32; 3]| {
+        let radius = [WITHIN];
+        let inputs = [
+            float(tensor_names::IMAGES, &[1, 1], &[0.45]),
+            float(tensor_names::COTANGENT, &[1, 3], &cotangent),
+            Input { name: RADIUS, dims: &[1], data: Data::F32(&radius) },
+        ];
+        session.run(&inputs).unwrap()[1].data[0]
+    };
+    // On [0.35, 0.55] the second unit has the bounds [-0.15, 0.05]: 0.05 / 0.2.
+    for (unit, want) in [0.0, 0.25, 1.0].into_iter().enumerate() {
+        let mut cotangent = [0.0; 3];
+        cotangent[unit] = 1.0;
+        let found = gradient(cotangent);
+        assert!((found - want).abs() < 1e-5, "unit {unit}: {found}, wanted {want}");
+    }
+}

@@ -1,0 +1,58 @@
+//! Whether a quantised file has the logits that its numbers say on this processor.
+//!
+//! The file's operators on 8-bit numbers are integer kernels of the engine; the copy that is searched computes the same
+//! in floats, rounding to the same 8-bit steps. The two differ where a number falls on the other side of a step, which
+//! moves logits by a fraction of a percent of their length. Kernels whose 16-bit sums saturate
+//! ([`mimir_runtime::processor`]) move them by several percent.
+
+use std::collections::BTreeSet;
+
+use mimir_runtime::attack::Query;
+use mimir_runtime::evaluate::EvaluationSet;
+use mimir_runtime::model::{Classifier, ModelSource};
+use mimir_runtime::report::Warning;
+use mimir_runtime::session::Precision;
+use mimir_runtime::{probe, processor};
+
+use super::CalibratedModel;
+use crate::error::{ErrorKind, OrKind, Result};
+
+/// Operators that make 8-bit numbers of floats.
+const QUANTISES: &str = "QuantizeLinear";
+
+/// Distance between the logits of file and copy, relative to the length of the copy's, from which rounding does not
+/// explain it. Each logit is compared less the mean of its image's, which no prediction depends on.
+const UNEXPLAINED: f64 = 0.03;
+
+impl CalibratedModel {
+    /// Whether the file computes in 8-bit numbers.
+    pub fn is_quantised(&self) -> bool {
+        self.scan().straight_through.iter().any(|node| node.operator.contains(QUANTISES))
+    }
+
+    /// Compares the logits of a quantised file on the first images with those of its copy in floats, and warns where
+    /// they are farther apart than rounding explains.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Model`] when the engine refuses a graph or fails, [`ErrorKind::Data`] when an image cannot be read.
+    pub fn with_quantisation_checked(mut self, set: &EvaluationSet) -> Result<Self> {
+        if !self.is_quantised() {
+            return Ok(self);
+        }
+        let models = self.sessions_for(&BTreeSet::from([Query::Forward]), Precision::Float32)?;
+        let mut file = models.classifier().or_kind(ErrorKind::Model)?;
+        let mut copy = models.search_classifier().or_kind(ErrorKind::Model)?;
+        self.warnings.extend(compared(file.as_mut(), copy.as_mut(), set)?);
+        Ok(self)
+    }
+}
+
+fn compared(
+    file: &mut dyn Classifier,
+    copy: &mut dyn Classifier,
+    set: &EvaluationSet,
+) -> Result<Option<Warning>> {
+    let difference = probe::relative_difference(file, copy, set)?;
+    Ok((difference > UNEXPLAINED)
+        .then(|| Warning::QuantisedLogitsDiffer { difference, processor: processor::detect() }))
+}

@@ -1,0 +1,115 @@
+//! A network whose counterexamples lie behind ReLUs that are off around the image: which attacks find them is known.
+
+use std::path::Path;
+
+use mimir_export::Tensor;
+use mimir_export::graph::{Builder, Dim, Graph, Shape, TensorType};
+use mimir_export::onnx::write_model;
+use mimir_export::DataType;
+use mimir_runtime::report::{Report, Warning};
+use ndarray::{Array1, Array4};
+use ndarray_npy::NpzWriter;
+use tempfile::TempDir;
+
+use super::{Demo, certify};
+
+/// Pixels of an image, 8 x 8.
+const PIXELS: usize = 64;
+/// Units of the hidden layers: one that matters, the others off everywhere.
+const UNITS: usize = 16;
+
+/// `h = relu(sum of +-x - 3.2)`, `z_1 = relu(h - 1.6)`, `z_0 = 0.8`. At grey the sum is 0, and within 0.1 of it at most
+/// 6.4: then `h = 3.2` and `z_1 = 1.6`. Within 0.05 the first unit is off.
+fn write_network(path: &Path) {
+    let mut graph = Graph::new("network", 18);
+    let shape = Shape([&[Dim::N], &Shape::fixed(&[1, 8, 8]).0[..]].concat());
+    let x = graph.add_value("x", Some(TensorType { dtype: DataType::Float32, shape })).unwrap();
+    graph.add_input(x);
+    let mut builder = Builder::new(&mut graph, "network");
+    let flat = builder.op("Flatten", &[x]).unwrap();
+    let mut first = vec![0.0; PIXELS * UNITS];
+    for pixel in 0..PIXELS {
+        // A board whose stripes and squares sum to nearly nothing.
+        first[pixel * UNITS] = if (pixel / 8 + pixel % 8) % 2 == 0 { 1.0 } else { -1.0 };
+    }
+    let hidden = layer(&mut builder, flat, (PIXELS, UNITS), &first, -3.2);
+    let mut second = vec![0.0; UNITS * UNITS];
+    second[0] = 1.0;
+    let hidden = layer(&mut builder, hidden, (UNITS, UNITS), &second, -1.6);
+    let mut last = vec![0.0; UNITS * 2];
+    last[1] = 1.0;
+    let weights = builder.constant(Tensor::from_f32(&[UNITS, 2], &last));
+    let bias = builder.constant(Tensor::from_f32(&[2], &[0.8, 0.0]));
+    let logits = builder.op("Gemm", &[hidden, weights, bias]).unwrap();
+    graph.add_output(logits);
+    std::fs::write(path, write_model(&graph).unwrap()).unwrap();
+}
+
+/// A layer of ReLUs; all units but the first are off by far.
+fn layer(
+    builder: &mut Builder<'_>,
+    input: mimir_export::graph::ValueId,
+    (from, to): (usize, usize),
+    weights: &[f32],
+    bias: f32,
+) -> mimir_export::graph::ValueId {
+    let mut biases = vec![-10.0; to];
+    biases[0] = bias;
+    let weights = builder.constant(Tensor::from_f32(&[from, to], weights));
+    let biases = builder.constant(Tensor::from_f32(&[to], &biases));
+    let sum = builder.op("Gemm", &[input, weights, biases]).unwrap();
+    builder.op("Relu", &[sum]).unwrap()
+}
+
+/// The report and the summary of a run on two grey images of class 0.
+fn run(flags: &[&str]) -> (Report, String, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    write_network(&path("model.onnx"));
+    let mut archive = NpzWriter::new(std::fs::File::create(path("data.npz")).unwrap());
+    archive.add_array("images", &Array4::from_elem((2, 1, 8, 8), 0.5_f32)).unwrap();
+    archive.add_array("labels", &Array1::from_elem(2, 0_i64)).unwrap();
+    archive.finish().unwrap();
+    let mut command = certify();
+    command.arg(path("model.onnx")).arg("--data").arg(format!("npz:{}", path("data.npz").display()));
+    command.arg("--report").arg(path("out")).args(flags);
+    let output = command.assert().success().get_output().stdout.clone();
+    let report = serde_json::from_slice(&std::fs::read(path("out/report.json")).unwrap()).unwrap();
+    (report, String::from_utf8(output).unwrap(), folder)
+}
+
+fn warned(report: &Report) -> bool {
+    report.warnings.iter().any(|notice| matches!(notice.warning, Warning::SilentUnits { .. }))
+}
+
+#[test]
+fn what_is_behind_silent_units_is_found_after_the_standard_attacks() {
+    let (report, summary, _folder) = run(&["--epsilon", "0.1", "--queries", "300"]);
+    let names: Vec<&str> = report.attacks.iter().map(|attack| attack.name.as_str()).collect();
+    assert_eq!(names, ["apgd-ce", "apgd-t", "fab-t", "square", "relaxed-pgd"]);
+    assert_eq!(report.attacks.iter().map(|attack| attack.broken).collect::<Vec<_>>(), [0, 0, 0, 0, 2]);
+    assert_eq!((report.standard_accuracy, report.attacked_accuracy), (Some(1.0), 0.0));
+    assert!(warned(&report), "{:?}", report.warnings);
+    assert!(summary.contains("standard accuracy  100"), "{summary}");
+}
+
+#[test]
+fn out_of_reach_it_is_not_found_and_a_list_of_attacks_is_what_it_says() {
+    let (report, _, _folder) = run(&["--epsilon", "0.05", "--queries", "50"]);
+    assert_eq!((report.attacks.len(), report.attacked_accuracy), (5, 1.0));
+    let (report, _, _folder) = run(&["--epsilon", "0.1", "--attacks", "apgd-ce"]);
+    assert_eq!((report.attacks.len(), report.attacked_accuracy, report.standard_accuracy), (1, 1.0, None));
+    assert!(warned(&report), "the warning does not depend on the attacks");
+    let (report, _, _folder) = run(&["--epsilon", "0.1", "--attacks", "relaxed-pgd", "--seed", "7"]);
+    assert_eq!((report.attacks.len(), report.attacked_accuracy), (1, 0.0));
+}
+
+#[test]
+fn a_model_whose_units_pass_gradients_gets_neither_warning_nor_attack() {
+    let demo = Demo::new();
+    demo.run(&["--attacks", "standard", "--steps", "3", "--queries", "5"]).success();
+    let report = demo.report();
+    assert_eq!((report.attacks.len(), report.standard_accuracy), (4, None));
+    assert!(!warned(&report), "{:?}", report.warnings);
+    assert_eq!(demo.certificate().standard_still_robust, None);
+}
