@@ -154,6 +154,13 @@ pub struct Processor {
 }
 
 impl Processor {
+    /// Whether sums of products of unsigned and signed 8-bit numbers may saturate: x86_64 without VNNI, where engines
+    /// add pairs of them in 16 bits.
+    pub fn may_saturate(&self) -> bool {
+        let has = |name: &str| self.features.iter().any(|feature| feature == name);
+        (has("avx2") || has("avx512f")) && !has("avx512vnni") && !has("avxvnni")
+    }
+
     /// Instruction sets that one of the two has and the other has not, in alphabetical order.
     pub fn differing_features(&self, other: &Self) -> Vec<String> {
         let only = |these: &Self, those: &Self| {

@@ -354,18 +354,20 @@ fn fmt_quantised_logits_differ(
     difference: f64,
     processor: &Processor,
 ) -> fmt::Result {
-    let has = match &processor.features[..] {
-        [] => "none that we know".to_owned(),
-        features => features.join(", "),
+    let Processor { name, features } = processor;
+    let cause = match processor.may_saturate() {
+        true => "8-bit products saturate on processors without VNNI, as this one",
+        false => {
+            "this processor's 8-bit products do not saturate, so the engine may be at fault (--cross-check)"
+        }
     };
     write!(
         f,
-        "the file's logits differ from those of its copy in floats by {:.1} % of their length, more than rounding \
-         explains: 8-bit products saturate on processors without VNNI or dot products (this one, {}, has {has}). Accuracy \
-         and verdicts hold for processors like this one only; run the deployment's processor, or quantise with \
-         reduce_range",
+        "the quantised file's logits differ from those of its copy in floats by {:.1} % of their length, more than \
+         rounding explains: {cause} ({name}; {}). Accuracy and verdicts may not hold on other processors: run on the one \
+         that the model is deployed on, or quantise with reduce_range",
         100.0 * difference,
-        processor.name,
+        features.join(", "),
     )
 }
 

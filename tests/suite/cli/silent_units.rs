@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use mimir_export::DataType;
 use mimir_export::Tensor;
 use mimir_export::graph::{Builder, Dim, Graph, Shape, TensorType};
 use mimir_export::onnx::write_model;
-use mimir_export::DataType;
 use mimir_runtime::report::{Report, Warning};
 use ndarray::{Array1, Array4};
 use ndarray_npy::NpzWriter;

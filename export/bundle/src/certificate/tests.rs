@@ -64,6 +64,7 @@ fn processors_differ_by_what_only_one_of_them_has() {
     assert_eq!(old.differing_features(&new), ["avx512vnni", "avxvnni", "fma"]);
     assert_eq!(new.differing_features(&old), old.differing_features(&new));
     assert!(old.differing_features(&old).is_empty());
+    assert!(old.may_saturate() && !new.may_saturate() && !processor(&["dotprod"]).may_saturate());
 }
 
 fn manifest() -> Manifest {
