@@ -18,6 +18,8 @@ use crate::tensor::DataType;
 /// # Errors
 /// As [`flat_activations`].
 pub(crate) fn inactive_units(graph: &mut Graph, images: ValueId) -> Result<Vec<ScannedNode>> {
+    // One where the number of images is open.
+    let rows = graph.shape(images)?.0[0].at_batch(1);
     let radius = add_radius(graph, images)?;
     let activations = flat_activations(graph, images, radius)?;
     if activations.is_empty() {
@@ -28,8 +30,8 @@ pub(crate) fn inactive_units(graph: &mut Graph, images: ValueId) -> Result<Vec<S
     for activation in &activations {
         builder.set_prefix(format!("units/{}", activation.node.name));
         let [is_inactive, is_silent] = without_gradient(&mut builder, activation)?;
-        inactive.push(share(&mut builder, is_inactive)?);
-        silent.push(share(&mut builder, is_silent)?);
+        inactive.push(share(&mut builder, is_inactive, rows)?);
+        silent.push(share(&mut builder, is_silent, rows)?);
     }
     builder.set_prefix("units");
     let axis = || [("axis", Attribute::Int(1))];
@@ -56,9 +58,9 @@ fn without_gradient(builder: &mut Builder<'_>, activation: &FlatActivation) -> R
 }
 
 /// The share of an image's units for which that holds, `[N, 1]`.
-fn share(builder: &mut Builder<'_>, holds: ValueId) -> Result<ValueId> {
+fn share(builder: &mut Builder<'_>, holds: ValueId, rows: usize) -> Result<ValueId> {
     let units = builder.graph().shape(holds)?.elements().map_or(1, |elements| elements.at_batch(1));
-    let target = builder.ints(&[-1, units as i64]);
+    let target = builder.ints(&[-1, (units / rows.max(1)) as i64]);
     let counted = builder.cast(holds, DataType::Float32)?;
     let rows = builder.op("Reshape", &[counted, target])?;
     let axes = builder.ints(&[1]);

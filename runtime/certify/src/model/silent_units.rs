@@ -1,10 +1,10 @@
 //! How many units of the model pass no gradient, measured on a sample of the images.
 
-use mimir_bundle::{BatchMode, ThreatModel, tensor_names};
+use mimir_bundle::{ThreatModel, tensor_names};
 use mimir_export::UnitsGraph;
 use mimir_runtime::evaluate::EvaluationSet;
 use mimir_runtime::report::Warning;
-use mimir_runtime::session::{Data, Input, RawSession, SessionOptions};
+use mimir_runtime::session::{Data, Input, Output, RawSession, SessionOptions};
 
 use super::CalibratedModel;
 use crate::error::{Error, ErrorKind, Result};
@@ -56,7 +56,7 @@ impl CalibratedModel {
         set: &EvaluationSet,
         threat_model: &ThreatModel,
     ) -> Result<Vec<Silence>> {
-        let rows = if self.manifest().batch == BatchMode::One { 1 } else { self.plan.batch.max(1) };
+        let rows = self.manifest().batch.rows().unwrap_or(self.plan.batch.max(1));
         let sample = sampled(set.count());
         let mut worst = Vec::with_capacity(sample.len());
         for images in sample.chunks(rows) {
@@ -70,7 +70,8 @@ impl CalibratedModel {
         Ok(worst)
     }
 
-    /// Shares of inactive and of silent units of those images, `[R, A]` each; `None` where the engine fails.
+    /// Shares of inactive and of silent units of those images, `[R, A]` each; `None` where the engine fails. Where the model
+    /// takes a fixed number of images, copies fill it up.
     fn shares(
         &self,
         session: &mut RawSession,
@@ -79,20 +80,27 @@ impl CalibratedModel {
         threat_model: &ThreatModel,
     ) -> Result<Option<[Vec<f32>; 2]>> {
         let size = set.pixels_per_image();
-        let mut pixels = vec![0.0; images.len() * size];
-        for (image, row) in images.iter().zip(pixels.chunks_mut(size)) {
+        let rows = self.manifest().batch.rows().unwrap_or(images.len());
+        let mut pixels = vec![0.0; rows * size];
+        let filled = images.iter().chain(images.iter().rev().cycle());
+        for (image, row) in filled.zip(pixels.chunks_mut(size)) {
             set.read(*image, row).map_err(|error| Error::new(ErrorKind::Data, error.to_string()))?;
         }
         // The box that holds the ball of any norm.
-        let radii = vec![threat_model.epsilon.min(1.0) as f32; images.len()];
+        let radii = vec![threat_model.epsilon.min(1.0) as f32; rows];
         let shape = self.manifest().image;
-        let dims = [images.len(), shape.channels, shape.height, shape.width];
+        let dims = [rows, shape.channels, shape.height, shape.width];
         let inputs = [
             Input { name: tensor_names::IMAGES, dims: &dims, data: Data::F32(&pixels) },
             Input { name: tensor_names::RADIUS, dims: &dims[..1], data: Data::F32(&radii) },
         ];
-        let outputs: Option<[_; 2]> = session.run(&inputs).ok().and_then(|outputs| outputs.try_into().ok());
-        Ok(outputs.map(|[inactive, silent]| [inactive.data, silent.data]))
+        let outputs: Option<[Output; 2]> =
+            session.run(&inputs).ok().and_then(|outputs| outputs.try_into().ok());
+        let of_images = |output: Output| {
+            let activations = output.data.len() / rows;
+            output.data.into_iter().take(images.len() * activations).collect()
+        };
+        Ok(outputs.map(|outputs| outputs.map(of_images)))
     }
 }
 
