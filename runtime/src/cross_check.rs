@@ -137,6 +137,7 @@ mod tests {
             attacks: vec![attack("apgd-ce"), attack("square")],
             ending: Ending::Complete,
             clean: PassCounts::default(),
+            undecided: 0,
             slots: vec![Some(0), None, Some(1), Some(2), Some(3)],
         };
         let found = cross_check(&Engine::rten(), &mut other, &evaluation, &store).unwrap();

@@ -32,6 +32,9 @@ pub enum EvaluateError {
     /// A counterexample that the original model does not confirm: a defect of this program, or of the engine.
     #[error("internal error: {0}")]
     Verification(#[from] VerifyError),
+    /// The attacks stopped for a gate whose answer is not certain by what was counted: a defect of this program.
+    #[error("internal error: the attacks stopped for the gate, but its answer is not certain")]
+    Undecided,
     /// A worker panicked: a defect of this program.
     #[error("internal error: a worker panicked: {0}")]
     WorkerPanicked(String),

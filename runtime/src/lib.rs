@@ -77,6 +77,7 @@
 mod archive;
 pub mod attack;
 pub mod ball;
+mod confirmation;
 pub mod cross_check;
 mod error;
 pub mod evaluate;
@@ -85,6 +86,7 @@ pub mod journal;
 pub mod linear;
 mod logits;
 pub mod loss;
+pub mod majority;
 pub mod model;
 mod monitor;
 pub mod probe;

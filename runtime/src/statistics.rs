@@ -54,6 +54,18 @@ pub fn accuracies(counts: &Counts) -> (f64, f64) {
     (fraction(counts.clean_correct, counts.images), fraction(counts.not_broken(), counts.images))
 }
 
+/// The two-sided p-value of McNemar's exact test: the chance of changes at least as uneven as `lost` and `won`, if an
+/// image is as likely to change for the worse as for the better.
+pub fn mcnemar(lost: usize, won: usize) -> f64 {
+    let (fewer, changes) = (lost.min(won), lost + won);
+    if 2 * fewer >= changes.saturating_sub(1) {
+        return 1.0;
+    }
+    // P[X ≤ k] of Binomial(n, 1/2) is P[X ≥ n - k], the distribution function of Beta(n-k, k+1) at one half.
+    let Ok(beta) = Beta::new((changes - fewer) as f64, fewer as f64 + 1.0) else { return 1.0 };
+    (2.0 * beta.cdf(0.5)).min(1.0)
+}
+
 /// `part / whole`, and 0 of nothing: never NaN.
 pub fn fraction(part: usize, whole: usize) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
@@ -128,6 +140,23 @@ mod tests {
                 let mirrored = clopper_pearson(trials - successes, trials);
                 assert!((interval.lower - (1.0 - mirrored.upper)).abs() < 1e-12, "{successes}/{trials}");
             }
+        }
+    }
+
+    /// Sums of binomial coefficients over powers of two.
+    #[test]
+    fn mcnemar_is_the_exact_binomial_test() {
+        let cases = [
+            (0, 0, 1.0),
+            (1, 0, 1.0),
+            (1, 2, 1.0),
+            (5, 0, 2.0 / 32.0),
+            (0, 5, 2.0 / 32.0),
+            (1, 9, 22.0 / 1024.0),
+            (12, 3, 2.0 * 576.0 / 32768.0),
+        ];
+        for (lost, won, expected) in cases {
+            assert!((mcnemar(lost, won) - expected).abs() < 1e-12, "{lost} {won}: {}", mcnemar(lost, won));
         }
     }
 

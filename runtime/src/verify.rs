@@ -3,9 +3,11 @@
 use mimir_bundle::ThreatModel;
 
 use crate::ball::{Ball, RadiusError};
+use crate::confirmation::{Confirmation, Question, ask_original};
 use crate::evaluation_set::{EvaluationSet, SetError};
 use crate::journal::{CounterexampleStore, StoreError};
 use crate::logits::{all_finite, prediction};
+use crate::majority::MajorityCount;
 use crate::model::{Batches, Classifier, ModelError};
 
 /// An image that is said to break the model.
@@ -54,6 +56,19 @@ pub enum VerifyError {
         /// Position in the evaluation set.
         image: usize,
     },
+    /// The model has random operators, and no test shows that it names another class more often than the label.
+    #[error(
+        "counterexample of image {image}: in {draws} evaluations of the model, which has random operators, no class was \
+         drawn more often than the label {label} with certainty"
+    )]
+    Undecided {
+        /// Position in the evaluation set.
+        image: usize,
+        /// True class.
+        label: usize,
+        /// Evaluations.
+        draws: usize,
+    },
     /// The threat model has no ball.
     #[error(transparent)]
     Radius(#[from] RadiusError),
@@ -92,6 +107,57 @@ pub fn verify(
         }
     }
     Ok(())
+}
+
+/// The error rate of [`verify_random`] for each counterexample.
+pub const RANDOM_ERROR_RATE: f64 = 0.01;
+
+/// Evaluations that [`verify_random`] makes of each counterexample, at most.
+pub const RANDOM_MOST_DRAWS: usize = 10_000;
+
+/// As [`verify`], for a model with random operators: fresh draws of each counterexample must show that another class is
+/// drawn more often than the label, by the [test](crate::majority) at [`RANDOM_ERROR_RATE`].
+///
+/// # Errors
+/// As [`verify`], and where the test cannot decide.
+pub fn verify_random(
+    classifier: &mut dyn Classifier,
+    set: &EvaluationSet,
+    counterexamples: &[Counterexample],
+    threat_model: &ThreatModel,
+) -> Result<(), VerifyError> {
+    let ball = Ball::new(threat_model)?;
+    for counterexample in counterexamples {
+        inside(&ball, set, counterexample)?;
+    }
+    let mut batches = Batches::for_classifier(classifier);
+    let classes = classifier.classes();
+    for chunk in counterexamples.chunks(batches.size()) {
+        let question = |counterexample: &Counterexample<'_>| {
+            let label = set.labels()[counterexample.image];
+            MajorityCount::of_both(label, classes, RANDOM_ERROR_RATE, RANDOM_MOST_DRAWS)
+        };
+        let questions = chunk.iter().map(|each| Question { pixels: each.pixels, test: Some(question(each)) });
+        let answers = ask_original(classifier, &mut batches, questions.collect(), &|| false)?;
+        for (counterexample, answer) in chunk.iter().zip(answers.unwrap_or_default()) {
+            outvoted(set, counterexample.image, &answer)?;
+        }
+    }
+    Ok(())
+}
+
+fn outvoted(set: &EvaluationSet, image: usize, answer: &Confirmation) -> Result<(), VerifyError> {
+    let label = set.labels()[image];
+    match answer {
+        Confirmation { is_finite: false, .. } => Err(VerifyError::NonFinite { image }),
+        Confirmation { is_certain: false, draws, .. } => {
+            Err(VerifyError::Undecided { image, label, draws: *draws })
+        }
+        Confirmation { prediction, .. } if *prediction == label => {
+            Err(VerifyError::NotMisclassified { image, label })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Checks the stored counterexamples, a batch at a time: `slots` has the place of each image's, where it has one.

@@ -44,12 +44,27 @@ pub struct Certificate {
     pub extent: Extent,
     /// How the model was executed.
     pub execution: Execution,
+    /// How predictions were decided, where the model has random operators.
+    pub majority_test: Option<MajorityTest>,
     /// What another engine says about the counterexamples, where it was asked.
     pub cross_check: Option<CrossCheck>,
     /// What came out.
     pub counts: Counts,
     /// The stored counterexamples, where they were asked for.
     pub counterexamples: Option<Counterexamples>,
+}
+
+/// How it was decided what a model with random operators predicts at a point: by draws, until a test is certain.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MajorityTest {
+    /// The test.
+    pub test: String,
+    /// The chance, for each image, that it is counted as broken or misclassified although the model names its label
+    /// most often at every point that was asked about: at most this.
+    pub error_rate: f64,
+    /// Evaluations of the model at one point, at most.
+    pub most_draws: usize,
 }
 
 /// How much of an evaluation was done.

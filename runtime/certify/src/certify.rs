@@ -7,18 +7,20 @@ use mimir_bundle::attack::{AttackSpec, RelaxedPgdSpec};
 use mimir_bundle::certificate::{CrossCheck, EvaluationData, Execution, Tool};
 use mimir_export::InputSpec;
 use mimir_runtime::evaluate::{Control, Curve, Ending, Evaluation, Observer, Plan, evaluate};
+use mimir_runtime::majority;
 use mimir_runtime::model::{Classifier, ModelSource};
 use mimir_runtime::processor;
 use mimir_runtime::report::RunDescription;
 use mimir_runtime::session::{Engine, Precision, SessionOptions, SessionPlan};
 
+use crate::baseline::{expect_preset, read_baseline};
 use crate::certified::Certified;
 use crate::clock;
 use crate::engines::Engines;
 use crate::error::{Error, ErrorKind, OptionName, OrKind, Result};
 use crate::images::{OpenedImages, describe, shown};
 use crate::model::{CalibratedModel, PreparedModel, read_file};
-use crate::options::{CertifyOptions, ExtraAttacks, GateMode};
+use crate::options::{CertifyOptions, ExtraAttacks, Gate, GateMode};
 use crate::report_folder::ReportFolder;
 use crate::run_state::{RunState, identity};
 use crate::write::write;
@@ -39,6 +41,8 @@ pub fn certify(
     observer: &dyn Observer,
     interrupted: &AtomicBool,
 ) -> Result<Certified> {
+    expect_preset(options)?;
+    let baseline = read_baseline(options)?;
     let folder = report_folder(options)?;
     let engines = Engines::load(&options.engine)?;
     let images = OpenedImages::open(&options.images)?;
@@ -48,6 +52,10 @@ pub fn certify(
     let model = model.with_silent_units_counted(&set, &options.threat_model)?;
     let data = describe(&options.images, &set, model.manifest().image)?;
     let plan = plan(options, &model);
+    if let Some(baseline) = &baseline {
+        let same = baseline.expect_same(&data, &plan.threat_model, &plan.attacks);
+        same.or_kind(ErrorKind::Options).map_err(|error| error.about(OptionName::Baseline))?;
+    }
     let sessions = model.sessions(&plan, options.engine.precision)?;
     let other = other_session(&engines, &model)?;
     let identity = identity(model.manifest(), &data, &plan, options, &engines.deciding)?;
@@ -65,6 +73,7 @@ pub fn certify(
     let cross_check = cross_check(&engines, other, &evaluation, &state)?;
     let mut description = description(options, &engines, &model, data, start.elapsed().as_secs_f64());
     description.cross_check = cross_check;
+    description.baseline = baseline;
 
     match folder {
         Some(folder) => write(&folder, options, description, &evaluation, &state.archive),
@@ -96,13 +105,14 @@ fn prepare(options: &CertifyOptions, engine: &Engine, images: &OpenedImages) -> 
 }
 
 fn plan(options: &CertifyOptions, model: &CalibratedModel) -> Plan {
-    let stop = options.gate.filter(|gate| gate.mode == GateMode::StopWhenDecided);
+    let stops = |gate: &&Gate| gate.mode == GateMode::StopWhenDecided && gate.baseline.is_none();
+    let stop = options.gate.as_ref().filter(stops);
     Plan {
         threat_model: options.threat_model,
         attacks: attacks(options, model),
         seed: options.seed,
         workers: model.session_plan().workers,
-        stop_when_decided: stop.map(|gate| gate.requirement),
+        stop_when_decided: stop.map(|gate| gate.requirements),
         curve: options.curve,
         votes: model.votes(),
     }
@@ -160,9 +170,16 @@ fn description(
         threat_model: options.threat_model,
         seed: options.seed,
         execution: execution(&engines.deciding, model.session_plan(), options.engine.precision),
+        majority_test: (model.votes() > 1).then(majority::description),
         cross_check: None,
         curve: options.curve == Curve::Yes,
-        gate: options.gate.map(|gate| gate.requirement),
+        gate: options.gate.as_ref().map(|gate| gate.requirements).unwrap_or_default(),
+        min_preset: options
+            .gate
+            .as_ref()
+            .and_then(|gate| gate.min_preset)
+            .map(|preset| preset.name().to_owned()),
+        baseline: None,
         warnings: engines.warning.iter().chain(model.warnings()).cloned().collect(),
         seconds,
         created_at: clock::now(),

@@ -47,6 +47,10 @@ pub enum OptionName {
     ReplayImages,
     /// `ReportOptions::counterexamples`, when the report was made.
     Counterexamples,
+    /// `Gate::min_preset`.
+    MinPreset,
+    /// `Gate::baseline`.
+    Baseline,
     /// `ReportOptions::existing_journal`: what is finished was kept, and the run can be resumed.
     ExistingJournal,
 }
@@ -120,9 +124,10 @@ impl From<EvaluateError> for Error {
             EvaluateError::Archive(_) => ErrorKind::Storage,
             EvaluateError::Interrupted => ErrorKind::Interrupted,
             // The original model ran when it was calibrated: what fails now is ours.
-            EvaluateError::Model(_) | EvaluateError::Verification(_) | EvaluateError::WorkerPanicked(_) => {
-                ErrorKind::Internal
-            }
+            EvaluateError::Model(_)
+            | EvaluateError::Verification(_)
+            | EvaluateError::Undecided
+            | EvaluateError::WorkerPanicked(_) => ErrorKind::Internal,
         };
         Self::new(kind, error)
     }

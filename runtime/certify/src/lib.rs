@@ -51,6 +51,7 @@
 //! would change the answer. That a gate does not hold is an answer and no error.
 #![forbid(unsafe_code)]
 
+mod baseline;
 mod certified;
 mod certify;
 mod clock;
@@ -72,7 +73,7 @@ pub use error::{Error, ErrorKind, OptionName};
 pub use images::OpenedImages;
 pub use model::{CalibratedModel, PreparedModel};
 pub use options::{
-    CertifyOptions, CrossChecking, EngineChoice, EngineOptions, ExistingJournal, ExtraAttacks, Gate,
-    GateMode, ImageSource, ReplayOptions, ReportOptions, StoreCounterexamples,
+    BaselineOptions, CertifyOptions, CrossChecking, EngineChoice, EngineOptions, ExistingJournal,
+    ExtraAttacks, Gate, GateMode, ImageSource, ReplayOptions, ReportOptions, StoreCounterexamples,
 };
 pub use replay::{Replay, replay};

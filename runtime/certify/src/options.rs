@@ -6,7 +6,7 @@ use mimir_bundle::{AttackSpec, ImageShape, Layout, Normalisation, ThreatModel};
 use mimir_data::{DataSource, ReadOptions, Split};
 use mimir_runtime::attack::Preset;
 use mimir_runtime::evaluate::Curve;
-use mimir_runtime::report::MinAttackedAccuracy;
+use mimir_runtime::report::Requirements;
 use mimir_runtime::session::{Device, Precision};
 use mimir_runtime::tune::Overrides;
 
@@ -33,7 +33,7 @@ pub struct CertifyOptions {
     pub seed: u64,
     /// Where the report is written; `None` to write nothing.
     pub report: Option<ReportOptions>,
-    /// What is required of the attacked accuracy; `None` where nothing is.
+    /// What is required; `None` where nothing is.
     pub gate: Option<Gate>,
     /// Whether the attacked accuracy is reported at many radii. With a gate, only for [`GateMode::RunAll`].
     pub curve: Curve,
@@ -101,13 +101,26 @@ pub enum ExistingJournal {
     Resume,
 }
 
-/// A requirement, and when the run may end.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// Requirements, and when the run may end.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Gate {
-    /// The least attacked accuracy.
-    pub requirement: MinAttackedAccuracy,
+    /// What is required.
+    pub requirements: Requirements,
+    /// The least attacks: a run with fewer or weaker ones is refused before anything runs.
+    pub min_preset: Option<Preset>,
+    /// An earlier report that the run must not be worse than. Then every attack runs to its end.
+    pub baseline: Option<BaselineOptions>,
     /// When the run ends.
     pub mode: GateMode,
+}
+
+/// An earlier report of the same images, threat model and attacks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BaselineOptions {
+    /// The `report.json`.
+    pub report: PathBuf,
+    /// By how much the clean and the attacked accuracy may be lower, a fraction in `[0, 1]`.
+    pub tolerance: f64,
 }
 
 /// When a run with a gate ends.

@@ -20,8 +20,10 @@ Examples:
   mimir-certify replay out/ model.onnx                      # verify the counterexamples again
 
 Exit codes:
-   0  finished; with --min-attacked-accuracy: the requirement holds
-  10  the requirement does not hold, or a replayed counterexample was not confirmed
+   0  finished; with a gate: every requirement holds
+  10  a requirement does not hold, or a replayed counterexample was not confirmed
+  11  inconclusive: the estimate is enough, but its lower limit (--gate-on lower) is not, or a warning
+      weakens the verdict (--deny-warnings)
    2  usage: flags, settings, or a report folder that cannot be written
    3  the model is not valid, not supported, or stochastic and attacked without EOT
    4  the images or labels cannot be used

@@ -4,7 +4,7 @@ use std::fmt;
 
 use mimir_certify::{ErrorKind, OptionName};
 
-/// The exit code of an error. 0, 10, and 75 with a report belong to [`mimir_runtime::report::Conclusion`].
+/// The exit code of an error. 0, 10, 11, and 75 with a report belong to [`mimir_runtime::report::Conclusion`].
 pub(crate) fn exit_code(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::Options => 2,
@@ -51,6 +51,10 @@ fn with_flag(option: OptionName, sentence: &str) -> String {
         OptionName::ReplayEngine => format!("{sentence}; name one with --engine"),
         OptionName::ReplayImages => format!("{sentence}; say where the original images are with --data"),
         OptionName::Counterexamples => format!("{sentence}: run with --save-adversarial"),
+        OptionName::MinPreset => {
+            format!("--min-preset: {sentence}; add it to --attacks, or leave its parameters alone")
+        }
+        OptionName::Baseline => format!("--baseline: {sentence}"),
         OptionName::ExistingJournal => format!("{sentence}; once that is solved, run again with --resume"),
     }
 }
@@ -85,8 +89,9 @@ mod tests {
         use ErrorKind::{Data, Internal, Interrupted, Model, Options, Storage};
         let codes = [Options, Model, Data, Internal, Storage, Interrupted].map(exit_code);
         assert_eq!(codes, [2, 3, 4, 70, 74, 75]);
-        use Conclusion::{DoesNotHold, Holds, NoRequirement, Open};
-        assert_eq!([NoRequirement, Holds, DoesNotHold, Open].map(Conclusion::exit_code), [0, 0, 10, 75]);
+        use Conclusion::{DoesNotHold, Holds, Inconclusive, NoRequirement, Open};
+        let conclusions = [NoRequirement, Holds, DoesNotHold, Inconclusive, Open];
+        assert_eq!(conclusions.map(Conclusion::exit_code), [0, 0, 10, 11, 75]);
     }
 
     #[test]

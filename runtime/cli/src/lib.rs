@@ -8,6 +8,7 @@
 
 mod args;
 mod failure;
+mod gates;
 mod options;
 mod program;
 mod progress;

@@ -12,6 +12,7 @@ use mimir_runtime::evaluate::Ending;
 
 use crate::args::{Cli, Command, ReplayArgs, RunArgs};
 use crate::failure::{Failure, OrKind, exit_code, failure};
+use crate::gates::{gates_of, run_gates};
 use crate::options::{Options, attacks, norm, replay_options};
 use crate::progress::ProgressDisplay;
 use crate::settings::{Settings, load_settings};
@@ -52,6 +53,12 @@ fn answer_run(args: RunArgs) -> Result<Answer, Failure> {
         load_settings(&model, args.config.as_deref(), args.settings).or_kind(ErrorKind::Options)?;
     if args.print_config {
         return Ok(Answer { text: effective_settings(&settings)?, exit_code: 0 });
+    }
+    let gates = gates_of(&settings)?;
+    if !gates.is_empty() {
+        let interrupted = signals::watch().or_kind(ErrorKind::Internal)?;
+        let (text, exit_code) = run_gates(&model, gates, settings.report.as_deref(), &interrupted)?;
+        return Ok(Answer { text, exit_code });
     }
     let options = Options::new(&model, settings)?;
     let interrupted = signals::watch().or_kind(ErrorKind::Internal)?;

@@ -1,7 +1,9 @@
 //! Lists of attacks by name: AutoAttack's versions, in its order and with its numbers of restarts and targets.
 
 use mimir_bundle::Norm;
-use mimir_bundle::attack::{ApgdSpec, AttackSpec, FabSpec, SquareSpec, TargetedApgdSpec, TargetedFabSpec};
+use mimir_bundle::attack::{
+    ApgdSpec, Argument, AttackSpec, FabSpec, SquareSpec, TargetedApgdSpec, TargetedFabSpec,
+};
 
 use crate::ball::StandardApgd;
 
@@ -42,6 +44,15 @@ impl Preset {
         Self::ALL.into_iter().find(|preset| preset.name() == name)
     }
 
+    /// What those attacks lack of this preset: the first attack of it that is missing among them, or has fewer steps,
+    /// restarts, targets or queries, or another parameter. `None` where they are at least as strong.
+    pub fn missing_of(self, attacks: &[AttackSpec], norm: Norm) -> Option<String> {
+        self.attacks(norm).iter().find_map(|wanted| {
+            let found = attacks.iter().find(|attack| attack.name() == wanted.name());
+            found.map_or_else(|| Some(format!("{} is missing", wanted.name())), |found| weaker(found, wanted))
+        })
+    }
+
     /// Its attacks, in order, for threat models of that norm.
     pub fn attacks(self, norm: Norm) -> Vec<AttackSpec> {
         match self {
@@ -53,6 +64,27 @@ impl Preset {
             }
         }
     }
+}
+
+/// Why an attack is weaker than one of the same name; `None` where it is not.
+fn weaker(found: &AttackSpec, wanted: &AttackSpec) -> Option<String> {
+    let mut same = found.clone();
+    for parameter in wanted.clone().parameters() {
+        let (name, wanted_value) = (parameter.name, parameter.argument());
+        let found_value = found.get(name)?;
+        let is_enough = match (found_value, wanted_value) {
+            (Argument::Count(found), Argument::Count(wanted)) => found >= wanted,
+            (found, wanted) => found == wanted,
+        };
+        if !is_enough {
+            return Some(format!(
+                "{}: {name} is {found_value}, the preset has {wanted_value}",
+                wanted.name()
+            ));
+        }
+        same.set(name, wanted_value);
+    }
+    (same != *wanted).then(|| format!("{} has other parameters than the preset", wanted.name()))
 }
 
 fn standard(norm: Norm) -> Vec<AttackSpec> {
@@ -133,6 +165,32 @@ mod tests {
             other => panic!("{} is in no preset", other.name()),
         };
         format!("{} {numbers}", attack.name())
+    }
+
+    #[test]
+    fn what_a_list_lacks_of_a_preset_is_named() {
+        for norm in [Norm::Linf, Norm::L2, Norm::L1] {
+            for preset in Preset::ALL {
+                assert_eq!(preset.missing_of(&preset.attacks(norm), norm), None);
+            }
+            let lacks =
+                |attacks: &[AttackSpec]| Preset::Standard.missing_of(attacks, norm).unwrap_or_default();
+            let standard = Preset::Standard.attacks(norm);
+            assert_eq!(lacks(&standard[..3]), "square is missing");
+            assert_eq!(lacks(&[]), "apgd-ce is missing");
+            let changed = |attack: usize, name: &str, argument| {
+                let mut attacks = standard.clone();
+                assert!(attacks[attack].set(name, argument));
+                lacks(&attacks)
+            };
+            assert_eq!(changed(0, "steps", Argument::Count(99)), "apgd-ce: steps is 99, the preset has 100");
+            assert_eq!(
+                changed(3, "queries", Argument::Count(10)),
+                "square: queries is 10, the preset has 5000"
+            );
+            assert_eq!(changed(0, "rho", Argument::Number(0.5)), "apgd-ce: rho is 0.5, the preset has 0.75");
+            assert_eq!(changed(3, "queries", Argument::Count(9000)), "");
+        }
     }
 
     #[test]

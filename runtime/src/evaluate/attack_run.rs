@@ -26,7 +26,8 @@ pub(super) struct AttackRun<'a> {
 }
 
 impl AttackRun<'_> {
-    fn job<'b>(&'b self, index: usize, attack: &'b dyn Attack) -> AttackJob<'b> {
+    fn job<'b>(&'b self, index: usize, attack: &'b dyn Attack, eot: usize) -> AttackJob<'b> {
+        let votes = Votes(self.plan.votes);
         AttackJob {
             attack,
             index: index as u16,
@@ -39,7 +40,8 @@ impl AttackRun<'_> {
             distances: DistanceGoal::WithinBall,
             set: self.set,
             clean: self.clean,
-            votes: Votes(self.plan.votes),
+            votes,
+            draws_each: if votes.is_random() { eot } else { 1 },
             archive: self.control.archive,
             gate: self.gate,
             monitor: self.monitor,
@@ -65,7 +67,7 @@ impl AttackRun<'_> {
         }
         self.monitor.start(Stage::Attack(spec.name()), images.len());
         let started = Instant::now();
-        let units = scheduler::run(workers, &self.job(index, attack), &images, stop)?;
+        let units = scheduler::run(workers, &self.job(index, attack, spec.eot()), &images, stop)?;
         self.monitor.show();
         state.record_attack(spec, attack, &images, &units, started.elapsed());
         Ok(())
@@ -83,7 +85,7 @@ impl AttackRun<'_> {
         let images: Vec<usize> = starts.iter().map(|start| start.image).collect();
         let attack = WarmStartedFab::new(&starts, store, &self.context);
         self.monitor.start(Stage::Curve, images.len());
-        let job = self.job(self.plan.attacks.len(), &attack);
+        let job = self.job(self.plan.attacks.len(), &attack, 1);
         let job = AttackJob { distances: DistanceGoal::Smallest, gate: None, ..job };
         state.record_distances(&scheduler::run(workers, &job, &images, stop)?);
         Ok(())

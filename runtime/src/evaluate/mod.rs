@@ -19,6 +19,7 @@ use crate::attack::{AttackContext, DistanceGoal};
 use crate::ball::Ball;
 use crate::model::ModelSource;
 use crate::monitor::Monitor;
+use crate::requirement::{Conclusion, Known};
 use crate::scheduler::{self, CleanPrediction, GateProgress, StopSignal, Votes, Worker};
 use crate::verify::verify_stored;
 use attack_run::AttackRun;
@@ -49,7 +50,7 @@ pub fn evaluate(
     let clean = classify(&mut workers, set, plan, context.classes, &stop, &monitor)?;
 
     let mut state = EvaluationState::new(set, &clean);
-    let gate = gate(plan, set.count(), state.remaining().len(), &stop);
+    let gate = gate(plan, &state, &stop);
     let run =
         AttackRun { set, plan, context, clean: &clean, gate: gate.as_ref(), control, monitor: &monitor };
     for (index, (spec, attack)) in plan.attacks.iter().zip(&attacks).enumerate() {
@@ -67,6 +68,7 @@ pub fn evaluate(
         // Every verdict may be known, but not every distance.
         evaluation.ending = Ending::Interrupted;
     }
+    expect_decided(&evaluation, plan)?;
     if let (Some(store), 1) = (control.archive.counterexamples(), plan.votes) {
         monitor.start(Stage::Verify, evaluation.slots.iter().flatten().count());
         verify_stored(workers[0].original(), set, &evaluation.slots, store, &plan.threat_model)?;
@@ -91,11 +93,21 @@ fn classify(
     }
 }
 
-/// Counts towards the requirement, where the evaluation may stop for it.
-fn gate(plan: &Plan, images: usize, possible: usize, stop: &StopSignal) -> Option<GateProgress> {
-    let gate = GateProgress::new(plan.stop_when_decided?.robust_images_needed(images), possible);
+/// Counts towards the requirements, where the evaluation may stop for them.
+fn gate(plan: &Plan, state: &EvaluationState, stop: &StopSignal) -> Option<GateProgress> {
+    let possible = state.remaining().len();
+    let gate = GateProgress::new(plan.stop_when_decided?, state.images(), possible, possible);
     gate.check(stop);
     Some(gate)
+}
+
+/// An evaluation that stopped because the answer was certain must have that answer in its counts.
+fn expect_decided(evaluation: &Evaluation, plan: &Plan) -> Result<(), EvaluateError> {
+    let Some(requirements) = plan.stop_when_decided else { return Ok(()) };
+    match (evaluation.ending, requirements.conclude(&Known::from_counts(&evaluation.counts()))) {
+        (Ending::GateDecided, Conclusion::Open) => Err(EvaluateError::Undecided),
+        _ => Ok(()),
+    }
 }
 
 fn context(worker: &mut Worker, plan: &Plan) -> Result<AttackContext, EvaluateError> {

@@ -1,6 +1,7 @@
 //! What an evaluation found, image by image and attack by attack.
 
 use mimir_bundle::AttackSpec;
+use mimir_bundle::certificate::Counts;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -138,6 +139,9 @@ pub struct Evaluation {
     pub ending: Ending,
     /// Passes spent on the clean images.
     pub clean: PassCounts,
+    /// Clean images of a model with random operators whose class no test could decide: they count as classified
+    /// correctly, and were attacked.
+    pub undecided: usize,
     /// One entry an image: where its counterexample is in the archive's store, for broken images whose pixels are kept.
     pub slots: Vec<Option<u64>>,
 }
@@ -151,6 +155,18 @@ impl Evaluation {
     /// Images that every attack left alone, of those classified correctly.
     pub fn still_robust(&self) -> usize {
         self.count(|verdict| *verdict == Verdict::StillRobust)
+    }
+
+    /// How many images there are, and what became of them.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            images: self.outcomes.len(),
+            clean_correct: self.clean_correct(),
+            broken: self.count(|verdict| matches!(verdict, Verdict::Broken { .. })),
+            still_robust: self.still_robust(),
+            non_finite: self.count(|verdict| matches!(verdict, Verdict::NonFinite { .. })),
+            unfinished: self.count(|verdict| *verdict == Verdict::Unfinished),
+        }
     }
 
     /// Images with such a verdict.

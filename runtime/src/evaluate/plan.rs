@@ -11,7 +11,7 @@ use crate::ball::Ball;
 use crate::error::PlanError;
 use crate::model::Loss;
 use crate::monitor::Observer;
-use crate::requirement::MinAttackedAccuracy;
+use crate::requirement::Requirements;
 
 /// What to evaluate against.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,11 +24,12 @@ pub struct Plan {
     pub seed: u64,
     /// Threads, each with its own sessions. Results do not depend on it.
     pub workers: usize,
-    /// Stops as soon as this requirement is certain to hold or not to hold; without one, everything is done.
-    pub stop_when_decided: Option<MinAttackedAccuracy>,
+    /// Stops as soon as the answer to these requirements is certain; without any, everything is done.
+    pub stop_when_decided: Option<Requirements>,
     /// Whether the smallest distances of broken images are searched for, after all attacks.
     pub curve: Curve,
-    /// Evaluations of the original model that decide by majority what it predicts: 1 for deterministic models.
+    /// Evaluations of the original model that may decide what it predicts at a point: 1 for deterministic models, else
+    /// what the [test](crate::majority) may use.
     pub votes: usize,
 }
 

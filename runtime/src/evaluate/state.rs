@@ -50,6 +50,11 @@ impl<'a> EvaluationState<'a> {
         }
     }
 
+    /// Number of images.
+    pub(super) fn images(&self) -> usize {
+        self.outcomes.len()
+    }
+
     /// Images that count as robust so far, in the order of the set.
     pub(super) fn remaining(&self) -> Vec<usize> {
         let left = self.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::StillRobust);
@@ -112,7 +117,7 @@ impl<'a> EvaluationState<'a> {
         result: &mut AttackResult,
     ) {
         let image = records[0].image as usize;
-        let end = records.iter().position(|record| ends_image(&record.outcome));
+        let end = records.iter().position(|record| record.outcome.ends_image());
         let counted = &records[..end.map_or(records.len(), |end| end + 1)];
         let passes = counted.iter().fold(PassCounts::default(), |sum, record| sum + passes(record));
         result.passes += passes;
@@ -127,16 +132,13 @@ impl<'a> EvaluationState<'a> {
                 result.non_finite += usize::from(!is_broken);
                 result.unfinished -= 1;
             }
-            None if records.len() == units => {
+            None if distinct_units(records) == units => {
                 self.done[image] += 1;
                 result.unfinished -= 1;
             }
             None => {}
         }
-        let quantity = counted.iter().find_map(|record| match record.outcome {
-            Outcome::NonFinite { quantity, .. } if quantity != Quantity::Logits => Some(quantity),
-            _ => None,
-        });
+        let quantity = counted.iter().find_map(|record| record.outcome.doubt());
         if let (Some(quantity), None) = (quantity, &self.non_finite[image]) {
             self.non_finite[image] = Some((spec.name().to_owned(), quantity));
         }
@@ -184,24 +186,29 @@ impl<'a> EvaluationState<'a> {
                 None => Verdict::StillRobust,
             };
         }
-        let clean = PassCounts { forwards: self.outcomes.len() as u64, backwards: 0 };
+        let draws: usize = self.clean.iter().map(|image| image.draws).sum();
+        let clean = PassCounts { forwards: draws as u64, backwards: 0 };
+        let undecided = self.clean.iter().filter(|image| !image.is_certain).count();
         let unfinished = self.outcomes.iter().any(|outcome| outcome.verdict == Verdict::Unfinished);
         let ending = match () {
             () if !unfinished => Ending::Complete,
             () if stop.is_interrupted() => Ending::Interrupted,
             () => Ending::GateDecided,
         };
-        Evaluation { outcomes: self.outcomes, attacks: self.attacks, ending, clean, slots: self.slots }
+        Evaluation {
+            outcomes: self.outcomes,
+            attacks: self.attacks,
+            ending,
+            clean,
+            undecided,
+            slots: self.slots,
+        }
     }
 }
 
-/// Whether no later unit of the image matters.
-fn ends_image(outcome: &Outcome) -> bool {
-    match outcome {
-        Outcome::Broken { .. } => true,
-        Outcome::NonFinite { quantity, .. } => *quantity == Quantity::Logits,
-        Outcome::Spent => false,
-    }
+/// How many units have ended; the records are by unit, and a journal may have one twice.
+fn distinct_units(records: &[Record]) -> usize {
+    records.chunk_by(|left, right| left.unit == right.unit).count()
 }
 
 fn passes(record: &Record) -> PassCounts {

@@ -12,7 +12,7 @@ use crate::ball::Ball;
 use crate::journal::{CounterexampleStore, Header, Journal};
 use crate::linear::LinearClassifier;
 use crate::model::Classifier;
-use crate::report::MinAttackedAccuracy;
+use crate::report::{MinAccuracy, Requirements};
 use crate::testing::{self, key, linear_around_grey};
 
 const SHAPE: ImageShape = ImageShape { channels: 1, height: 5, width: 8 };
@@ -182,7 +182,8 @@ fn a_gate_stops_when_its_answer_is_certain() {
     let full = run(&model, &images, &labels, &plan(Norm::Linf, 0.005));
     let robust = full.still_robust();
     for (needed, holds) in [(robust + 1, false), (robust, true), (1, true), (IMAGES, false)] {
-        let required = MinAttackedAccuracy::new(needed as f64 / IMAGES as f64).unwrap();
+        let least = MinAccuracy::new(needed as f64 / IMAGES as f64);
+        let required = Requirements { min_attacked_accuracy: least, ..Requirements::default() };
         let plan = Plan { stop_when_decided: Some(required), ..plan(Norm::Linf, 0.005) };
         let evaluation = run(&model, &images, &labels, &plan);
         let unfinished = evaluation.count(|verdict| *verdict == Verdict::Unfinished);

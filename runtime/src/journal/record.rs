@@ -63,6 +63,25 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// Whether the image is out: no later unit of it matters.
+    pub(crate) fn ends_image(&self) -> bool {
+        match self {
+            Self::Broken { .. } => true,
+            Self::NonFinite { quantity, .. } => *quantity == Quantity::Logits,
+            Self::Spent => false,
+        }
+    }
+
+    /// What the unit met that keeps its image from counting as robust, although later units may still break it.
+    pub(crate) fn doubt(&self) -> Option<Quantity> {
+        match self {
+            Self::NonFinite { quantity, .. } if !self.ends_image() => Some(*quantity),
+            Self::Broken { .. } | Self::NonFinite { .. } | Self::Spent => None,
+        }
+    }
+}
+
 /// An answer of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -1,11 +1,11 @@
 //! `report.json`: every field of it. Fractions are in `[0, 1]`, lengths in pixels of `[0, 1]`.
 
-use mimir_bundle::certificate::{Counts, CrossCheck, EvaluationData, Execution, Tool};
+use mimir_bundle::certificate::{Counts, CrossCheck, EvaluationData, Execution, MajorityTest, Tool};
 use mimir_bundle::{AttackSpec, Manifest, Scan, ThreatModel};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{GateReport, Warning};
+use super::{GateReport, Severity, Warning};
 use crate::evaluate::{AttackResult, Ending, ImageOutcome, PassCounts};
 use crate::statistics::{Interval, fraction};
 
@@ -55,6 +55,8 @@ pub struct Report {
     pub seed: u64,
     /// How the model was executed.
     pub execution: Execution,
+    /// How predictions were decided, where the model has random operators.
+    pub majority_test: Option<MajorityTest>,
     /// What another engine says about the counterexamples, where it was asked. It changes no verdict.
     pub cross_check: Option<CrossCheck>,
     /// Wall time of the evaluation, verification included, in seconds.
@@ -157,6 +159,8 @@ pub struct ModelSummary {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Notice {
+    /// Whether it weakens the verdict.
+    pub severity: Severity,
     /// For programs.
     pub warning: Warning,
     /// For people.
@@ -165,6 +169,6 @@ pub struct Notice {
 
 impl From<Warning> for Notice {
     fn from(warning: Warning) -> Self {
-        Self { message: warning.to_string(), warning }
+        Self { severity: warning.severity(), message: warning.to_string(), warning }
     }
 }

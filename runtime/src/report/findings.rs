@@ -2,13 +2,13 @@
 
 use mimir_bundle::certificate::{
     AttackRecord, CERTIFICATE_VERSION, Certificate, Counterexamples, Counts, CrossCheck, EvaluationData,
-    Execution, Extent, STATEMENT, Tool,
+    Execution, Extent, MajorityTest, STATEMENT, Tool,
 };
 use mimir_bundle::{Manifest, Scan, ThreatModel};
 
 use super::{
-    AttackSummary, CurvePoint, GateReport, MEANING, MinAttackedAccuracy, ModelSummary, REPORT_VERSION,
-    Report, Warning, attack_warnings::attack_warnings,
+    AttackSummary, Baseline, CurvePoint, GateReport, MEANING, ModelSummary, Notice, REPORT_VERSION, Report,
+    Requirements, Severity, Warning, attack_warnings::attack_warnings,
 };
 use crate::attack::Preset;
 use crate::ball::TOLERANCE;
@@ -32,12 +32,18 @@ pub struct RunDescription {
     pub seed: u64,
     /// How the model was executed.
     pub execution: Execution,
+    /// How predictions were decided, where the model has random operators.
+    pub majority_test: Option<MajorityTest>,
     /// What another engine says about the counterexamples, where it was asked.
     pub cross_check: Option<CrossCheck>,
     /// Whether the curve over radii is reported.
     pub curve: bool,
-    /// What is required of the attacked accuracy, if anything.
-    pub gate: Option<MinAttackedAccuracy>,
+    /// What is required.
+    pub gate: Requirements,
+    /// The least preset of attacks, where one was required.
+    pub min_preset: Option<String>,
+    /// An earlier report that this evaluation is compared with.
+    pub baseline: Option<Baseline>,
     /// What was unusual about the model.
     pub warnings: Vec<Warning>,
     /// Wall time of the evaluation, in seconds.
@@ -65,10 +71,11 @@ impl<'a> Findings<'a> {
 
     /// `report.json`, the summary and the gate.
     pub fn report(&self) -> Report {
-        let RunDescription { manifest, gate, seconds, model_file, .. } = self.description;
-        let counts = self.counts();
+        let RunDescription { manifest, seconds, model_file, .. } = self.description;
+        let counts = self.evaluation.counts();
         let (clean_accuracy, attacked_accuracy) = accuracies(&counts);
-        let certain = fraction(counts.still_robust, counts.images);
+        let warnings: Vec<Notice> = self.warnings().into_iter().map(Into::into).collect();
+        let weakened_by = weakening(&warnings);
         Report {
             schema_version: REPORT_VERSION,
             clean_accuracy,
@@ -80,14 +87,14 @@ impl<'a> Findings<'a> {
             images: counts.images,
             counts,
             ending: self.evaluation.ending,
-            gate: GateReport::decide(*gate, certain, attacked_accuracy, self.evaluation.ending),
+            gate: self.gate(&counts, weakened_by),
             attacks: self.summaries(),
             curve: self
                 .description
                 .curve
                 .then(|| curve(self.evaluation, self.description.threat_model.epsilon)),
             meaning: MEANING.to_owned(),
-            warnings: self.warnings().into_iter().map(Into::into).collect(),
+            warnings,
             threat_model: self.description.threat_model,
             model: ModelSummary {
                 file: model_file.clone(),
@@ -97,6 +104,7 @@ impl<'a> Findings<'a> {
             data: self.description.data.clone(),
             seed: self.description.seed,
             execution: self.description.execution.clone(),
+            majority_test: self.description.majority_test.clone(),
             cross_check: self.description.cross_check.clone(),
             seconds: *seconds,
             created_at: self.description.created_at.clone(),
@@ -126,8 +134,9 @@ impl<'a> Findings<'a> {
             standard_still_robust: self.after_standard().map(|attack| attack.still_robust),
             attacks: self.evaluation.attacks.iter().map(record).collect(),
             execution: description.execution,
+            majority_test: description.majority_test,
             cross_check: description.cross_check,
-            counts: self.counts(),
+            counts: self.evaluation.counts(),
             counterexamples: description.counterexamples,
         })
     }
@@ -140,16 +149,11 @@ impl<'a> Findings<'a> {
         first.last().filter(|_| is_standard && !added.is_empty())
     }
 
-    fn counts(&self) -> Counts {
-        let evaluation = self.evaluation;
-        Counts {
-            images: evaluation.outcomes.len(),
-            clean_correct: evaluation.clean_correct(),
-            broken: evaluation.count(|verdict| matches!(verdict, Verdict::Broken { .. })),
-            still_robust: evaluation.still_robust(),
-            non_finite: evaluation.count(|verdict| matches!(verdict, Verdict::NonFinite { .. })),
-            unfinished: evaluation.count(|verdict| *verdict == Verdict::Unfinished),
-        }
+    fn gate(&self, counts: &Counts, weakened_by: Vec<String>) -> GateReport {
+        let RunDescription { gate, min_preset, baseline, .. } = self.description;
+        let baseline = baseline.as_ref().map(|baseline| baseline.compare(self.evaluation));
+        let gate = GateReport::decide(gate, counts, weakened_by, baseline, self.evaluation.ending);
+        GateReport { min_preset: min_preset.clone(), ..gate }
     }
 
     fn summaries(&self) -> Vec<AttackSummary> {
@@ -159,7 +163,7 @@ impl<'a> Findings<'a> {
 
     /// The warnings of the description, and those that the clean accuracy, the attacks and the cross-check call for.
     fn warnings(&self) -> Vec<Warning> {
-        let Counts { images, clean_correct, .. } = self.counts();
+        let Counts { images, clean_correct, .. } = self.evaluation.counts();
         let classes = self.description.manifest.classes;
         let mut warnings = self.description.warnings.clone();
         if clean_correct == 0 {
@@ -167,10 +171,21 @@ impl<'a> Findings<'a> {
         } else if clopper_pearson(clean_correct, images).lower <= fraction(1, classes) {
             warnings.push(Warning::NearChance { clean_accuracy: fraction(clean_correct, images), classes });
         }
+        if self.evaluation.undecided > 0 {
+            warnings.push(Warning::UndecidedImages { images: self.evaluation.undecided });
+        }
         warnings.extend(attack_warnings(self.evaluation, classes));
         warnings.extend(self.description.cross_check.as_ref().and_then(disagreement));
         warnings
     }
+}
+
+/// The kinds of the warnings that weaken the verdict, each once.
+fn weakening(warnings: &[Notice]) -> Vec<String> {
+    let weaken = warnings.iter().filter(|notice| notice.severity == Severity::WeakensVerdict);
+    let mut kinds: Vec<String> = weaken.map(|notice| notice.warning.kind()).collect();
+    kinds.dedup();
+    kinds
 }
 
 fn disagreement(cross_check: &CrossCheck) -> Option<Warning> {

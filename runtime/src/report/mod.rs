@@ -6,6 +6,7 @@
 //! `docs/report.md` describes every field for users.
 
 mod attack_warnings;
+mod baseline;
 mod document;
 mod findings;
 mod format;
@@ -13,13 +14,16 @@ mod gate;
 mod text;
 mod warning;
 
-pub use crate::requirement::MinAttackedAccuracy;
+pub use crate::requirement::{Comparison, Conclusion, MinAccuracy, Requirements};
+pub use baseline::{Baseline, BaselineComparison, BaselineError};
 pub use document::{AttackSummary, CurvePoint, ModelSummary, Notice, REPORT_VERSION, Report};
 pub use findings::{Findings, RunDescription};
 pub use format::percent;
-pub use gate::{Comparison, Conclusion, GateReport};
+pub use gate::GateReport;
 pub use text::MEANING;
-pub use warning::Warning;
+pub use warning::{Severity, Warning};
 
+#[cfg(test)]
+mod gate_tests;
 #[cfg(test)]
 mod tests;

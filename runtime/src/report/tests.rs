@@ -10,7 +10,7 @@ use crate::evaluate::{
     AttackResult, AttackSpec, Ending, Evaluation, ImageOutcome, PassCounts, Quantity, Verdict,
 };
 
-fn description() -> RunDescription {
+pub(super) fn description() -> RunDescription {
     RunDescription {
         model_file: "model.onnx".into(),
         manifest: manifest(),
@@ -25,9 +25,12 @@ fn description() -> RunDescription {
         threat_model: ThreatModel { norm: Norm::Linf, epsilon: 2.0 / 255.0 },
         seed: 7,
         execution: execution(),
+        majority_test: None,
         cross_check: None,
         curve: false,
-        gate: MinAttackedAccuracy::new(0.4),
+        gate: Requirements { min_attacked_accuracy: MinAccuracy::new(0.4), ..Requirements::default() },
+        min_preset: None,
+        baseline: None,
         warnings: vec![Warning::Rebatched],
         seconds: 1.5,
         created_at: "2026-11-23T21:30:00Z".into(),
@@ -68,7 +71,7 @@ fn execution() -> Execution {
 }
 
 /// Four images: one misclassified, one broken, two still robust.
-fn evaluation() -> Evaluation {
+pub(super) fn evaluation() -> Evaluation {
     let broken = Verdict::Broken {
         attack: "apgd-ce".into(),
         target: None,
@@ -108,6 +111,7 @@ fn evaluation() -> Evaluation {
         }],
         ending: Ending::Complete,
         clean: PassCounts { forwards: 4, backwards: 0 },
+        undecided: 0,
         slots: vec![None, Some(0), None, None],
     }
 }
@@ -182,6 +186,7 @@ fn json_form() {
         ".meaning" => "[meaning]",
         ".warnings[].message" => "[message]",
         ".attacked_accuracy_interval.*" => insta::rounded_redaction(6),
+        ".gate.lower_limit" => insta::rounded_redaction(6),
     }, @r#"
     {
       "schema_version": 4,
@@ -210,6 +215,15 @@ fn json_form() {
         "attacked_accuracy": 0.5,
         "certain_accuracy": 0.5,
         "compared": "point_estimate",
+        "lower_limit": 0.067586,
+        "confidence": 0.95,
+        "min_clean_accuracy": null,
+        "clean_accuracy": 0.75,
+        "deny_warnings": false,
+        "weakened_by": [],
+        "min_preset": null,
+        "baseline": null,
+        "interrupted": false,
         "exit_code": 0
       },
       "attacks": [
@@ -248,6 +262,7 @@ fn json_form() {
       "meaning": "[meaning]",
       "warnings": [
         {
+          "severity": "information",
           "warning": {
             "kind": "rebatched"
           },
@@ -311,6 +326,7 @@ fn json_form() {
           ]
         }
       },
+      "majority_test": null,
       "cross_check": null,
       "seconds": 1.5,
       "created_at": "2026-11-23T21:30:00Z",
@@ -525,7 +541,12 @@ fn warnings_name_the_way_out() {
         Warning::RebatchingChangesLogits,
         Warning::NothingToAttack,
         Warning::NearChance { clean_accuracy: 0.102, classes: 10 },
-        Warning::Random { votes: 20, nodes: vec!["node \"noise\" (RandomNormalLike)".into()] },
+        Warning::Random {
+            votes: 1000,
+            error_rate: 0.001,
+            nodes: vec!["node \"noise\" (RandomNormalLike)".into()],
+        },
+        Warning::UndecidedImages { images: 2 },
         Warning::MarginForRatio { attack: "apgd-t".into(), classes: 3 },
         Warning::ZeroGradients { attack: "apgd-ce".into(), images: 3, attacked: 5 },
         Warning::SquareBeatsGradients { images: 7 },
@@ -548,7 +569,8 @@ fn warnings_name_the_way_out() {
     let ways_out = [
         "Export the model",
         "Check normalisation",
-        "20 evaluations",
+        "at most 1000 fresh evaluations of each point",
+        "2 clean images about as often",
         "more than 3 classes",
         "apgd-dlr, apgd-t and square do not",
         "Raise --queries",
@@ -564,6 +586,34 @@ fn warnings_name_the_way_out() {
         assert!(ways_out.iter().any(|way| text.contains(way)), "{text}");
         let json = serde_json::to_value(&warning).unwrap();
         assert_eq!(serde_json::from_value::<Warning>(json).unwrap(), warning);
+    }
+}
+
+/// What `--deny-warnings` counts is in the table of `docs/report.md`.
+#[test]
+fn the_warnings_that_weaken_the_verdict_are_marked_in_the_documentation() {
+    let schema = serde_json::to_value(schemars::schema_for!(Warning)).unwrap();
+    let kinds = schema["oneOf"].as_array().unwrap().iter();
+    let kinds: Vec<&str> = kinds.map(|kind| kind["properties"]["kind"]["const"].as_str().unwrap()).collect();
+    assert!(kinds.contains(&"zero_gradients"), "{kinds:?}");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/report.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    for kind in kinds {
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{kind}`")));
+        assert!(row.is_some(), "docs/report.md has no row for the warning {kind}");
+    }
+    for (warning, severity) in [
+        (Warning::Rebatched, Severity::Information),
+        (Warning::NothingToAttack, Severity::WeakensVerdict),
+        (Warning::SquareBeatsGradients { images: 1 }, Severity::WeakensVerdict),
+        (Warning::GradientCut { nodes: vec![] }, Severity::WeakensVerdict),
+    ] {
+        let is_marked = page.contains(&format!("| `{}` † |", warning.kind()));
+        assert_eq!(
+            (warning.severity(), is_marked),
+            (severity, severity == Severity::WeakensVerdict),
+            "{warning}"
+        );
     }
 }
 

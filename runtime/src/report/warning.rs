@@ -24,12 +24,19 @@ pub enum Warning {
     },
     /// The file takes a fixed number of images a call, could be changed, but its logits did not stay the same.
     RebatchingChangesLogits,
-    /// The model has random operators: its class is what most of so many evaluations say.
+    /// The model has random operators: its class is the one that it names most often, by a test on fresh draws.
     Random {
-        /// Evaluations for each verdict.
+        /// Evaluations at one point, at most.
         votes: usize,
+        /// The chance, for each image, that the test counts it as broken or misclassified wrongly: at most this.
+        error_rate: f64,
         /// The nodes.
         nodes: Vec<String>,
+    },
+    /// Of a model with random operators: clean images whose class no test could decide.
+    UndecidedImages {
+        /// Their number.
+        images: usize,
     },
     /// Operators whose gradient is a stand-in: attacks along it are weaker than along a derivative.
     GradientApproximation {
@@ -139,7 +146,8 @@ impl fmt::Display for Warning {
             Self::BatchOfOne => f.write_str(BATCH_OF_ONE),
             Self::FixedBatch { rows } => fmt_fixed_batch(f, *rows),
             Self::RebatchingChangesLogits => f.write_str(REBATCHING_CHANGES_LOGITS),
-            Self::Random { votes, nodes } => fmt_random(f, *votes, nodes),
+            Self::Random { votes, error_rate, nodes } => fmt_random(f, *votes, *error_rate, nodes),
+            Self::UndecidedImages { images } => fmt_undecided_images(f, *images),
             Self::GradientApproximation { nodes } => fmt_gradient_approximation(f, nodes),
             Self::GradientCut { nodes } => fmt_gradient_cut(f, nodes),
             Self::MixesImages { nodes } => fmt_mixes_images(f, nodes),
@@ -167,7 +175,51 @@ impl fmt::Display for Warning {
     }
 }
 
+/// What a warning means for the verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// The verdict means what it says; the warning says how it was found.
+    Information,
+    /// The attacked accuracy may be higher than a better evaluation would find, or mean less than it seems.
+    WeakensVerdict,
+}
+
 impl Warning {
+    /// What it means for the verdict: the one place that decides what `--deny-warnings` counts.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::ProbabilityOutput
+            | Self::Rebatched
+            | Self::BatchOfOne
+            | Self::FixedBatch { .. }
+            | Self::RebatchingChangesLogits
+            | Self::Random { .. }
+            | Self::UndecidedImages { .. }
+            | Self::Float32Copies { .. }
+            | Self::MarginForRatio { .. }
+            | Self::NeedlessExpectation { .. }
+            | Self::NoOnnxRuntime { .. } => Severity::Information,
+            Self::GradientApproximation { .. }
+            | Self::GradientCut { .. }
+            | Self::MixesImages { .. }
+            | Self::ZeroGradients { .. }
+            | Self::SquareBeatsGradients { .. }
+            | Self::NonFinite { .. }
+            | Self::EnginesDisagree { .. }
+            | Self::SilentUnits { .. }
+            | Self::QuantisedLogitsDiffer { .. }
+            | Self::NothingToAttack
+            | Self::NearChance { .. } => Severity::WeakensVerdict,
+        }
+    }
+
+    /// Its name in the report, for programs.
+    pub fn kind(&self) -> String {
+        let value = serde_json::to_value(self).unwrap_or_default();
+        value["kind"].as_str().unwrap_or_default().to_owned()
+    }
+
     /// The warnings that the static scan of a model calls for. Whether images influence each other is not among them:
     /// the caller knows more about that than the scan.
     pub fn from_scan(scan: &Scan) -> Vec<Self> {
@@ -210,12 +262,22 @@ fn fmt_fixed_batch(f: &mut fmt::Formatter<'_>, rows: usize) -> fmt::Result {
 const NOTHING_TO_ATTACK: &str = "the model classifies no image correctly, so there was nothing to attack. Check \
     normalisation (--mean, --std), --layout and the labels";
 
-fn fmt_random(f: &mut fmt::Formatter<'_>, votes: usize, nodes: &[String]) -> fmt::Result {
+fn fmt_random(f: &mut fmt::Formatter<'_>, votes: usize, error_rate: f64, nodes: &[String]) -> fmt::Result {
     write!(
         f,
-        "the model has random operators ({}): the class that most of {votes} evaluations name counts, and another run \
-         can differ",
+        "the model has random operators ({}): the class that it names most often counts, by a sequential test on at \
+         most {votes} fresh evaluations of each point. An image is counted as broken or misclassified wrongly with a \
+         chance of at most {:.1} %. Another run can differ",
         nodes.join(", "),
+        100.0 * error_rate,
+    )
+}
+
+fn fmt_undecided_images(f: &mut fmt::Formatter<'_>, images: usize) -> fmt::Result {
+    write!(
+        f,
+        "the model names the label of {images} clean images about as often as another class: they count as classified \
+         correctly and were attacked, so that the accuracies stay upper bounds",
     )
 }
 

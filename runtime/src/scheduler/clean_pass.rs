@@ -3,20 +3,26 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use super::confirmation::{Confirmation, Votes, ask_original};
 use super::stop_signal::StopSignal;
 use super::workers::{self, Worker};
+use crate::confirmation::{Confirmation, Question, Votes, ask_original};
 use crate::error::EvaluateError;
 use crate::evaluation_set::EvaluationSet;
 use crate::logits::margin;
+use crate::majority::{ERROR_RATE, MajorityCount};
 use crate::model::Batches;
 use crate::monitor::Monitor;
 
 /// What the original model says about a clean image.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct CleanPrediction {
-    /// Predicted class; `None` where a logit is not finite.
+    /// Predicted class; `None` where a logit is not finite. Of a model with random operators the label, unless another
+    /// class is certain to be drawn more often.
     pub(crate) prediction: Option<usize>,
+    /// Whether that is certain.
+    pub(crate) is_certain: bool,
+    /// Evaluations that it took.
+    pub(crate) draws: usize,
     /// `z_y - max of the others`.
     pub(crate) margin: f32,
     /// Wrong classes by falling logit, equal ones by class: the targets of targeted attacks.
@@ -46,9 +52,16 @@ pub(crate) fn classify(
             for (row, image) in rows.iter_mut().zip(start..start + count) {
                 set.read(image, row)?;
             }
-            let pixels = rows[..count].iter().map(Vec::as_slice);
-            let confirmations = ask_original(worker.original(), &mut batches, pixels, votes)?;
             let labels = &set.labels()[start..];
+            let classes = worker.original().classes();
+            let questions = rows[..count].iter().zip(labels);
+            let questions =
+                questions.map(|(pixels, label)| question(pixels, *label, classes, votes)).collect();
+            let stopped = || stop.is_set();
+            let Some(confirmations) = ask_original(worker.original(), &mut batches, questions, &stopped)?
+            else {
+                break;
+            };
             let clean: Vec<CleanPrediction> = confirmations
                 .iter()
                 .zip(labels)
@@ -68,6 +81,11 @@ pub(crate) fn classify(
     Ok(parts.into_iter().flat_map(|(_, clean)| clean).collect())
 }
 
+fn question(pixels: &[f32], label: usize, classes: usize, votes: Votes) -> Question<'_> {
+    let test = || MajorityCount::of_both(label, classes, ERROR_RATE, votes.0);
+    Question { pixels, test: votes.is_random().then(test) }
+}
+
 impl CleanPrediction {
     fn new(confirmation: &Confirmation, label: usize, most_targets: usize) -> Self {
         let logits = &confirmation.logits;
@@ -76,6 +94,8 @@ impl CleanPrediction {
         targets.truncate(most_targets);
         Self {
             prediction: confirmation.is_finite.then_some(confirmation.prediction),
+            is_certain: confirmation.is_certain,
+            draws: confirmation.draws,
             margin: margin(logits, label),
             targets: targets.into(),
         }

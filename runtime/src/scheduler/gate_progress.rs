@@ -1,32 +1,56 @@
 //! Stops the attacks once the answer of a gate is certain.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use super::stop_signal::StopSignal;
+use crate::requirement::{Conclusion, Known, Requirements};
 
-/// Counts towards a requirement on the number of robust images.
+/// Counts towards the requirements while the attacks run, as the report does at the end.
 #[derive(Debug)]
 pub(crate) struct GateProgress {
-    /// Robust images that the requirement needs.
-    needed: usize,
+    requirements: Requirements,
+    images: usize,
+    clean_correct: usize,
     /// Images that may still turn out robust.
     possible: AtomicUsize,
     /// Images that no attack broke.
     robust: AtomicUsize,
+    /// One entry an image: whether a unit of any attack ended on a number that is not finite. Such an image does not
+    /// count as robust, even if the last attack leaves it alone.
+    doubtful: Vec<AtomicBool>,
 }
 
 impl GateProgress {
-    /// A requirement of so many robust images, where `possible` may still be.
-    pub(crate) fn new(needed: usize, possible: usize) -> Self {
-        Self { needed, possible: AtomicUsize::new(possible), robust: AtomicUsize::new(0) }
+    /// After the clean pass of so many images, of which `possible` may still be robust.
+    pub(crate) fn new(
+        requirements: Requirements,
+        images: usize,
+        clean_correct: usize,
+        possible: usize,
+    ) -> Self {
+        Self {
+            requirements,
+            images,
+            clean_correct,
+            possible: AtomicUsize::new(possible),
+            robust: AtomicUsize::new(0),
+            doubtful: (0..images).map(|_| AtomicBool::new(false)).collect(),
+        }
     }
 
-    /// Stops the work if the requirement cannot hold any more, or already does.
+    /// Stops the work if nothing that is still open can change the answer.
     pub(crate) fn check(&self, stop: &StopSignal) {
-        let fails = self.possible.load(Relaxed) < self.needed;
-        let holds = self.robust.load(Relaxed) >= self.needed;
-        if fails || holds {
-            stop.decide();
+        let known = Known {
+            images: self.images,
+            clean_correct: self.clean_correct,
+            robust: self.robust.load(Relaxed),
+            possible: self.possible.load(Relaxed),
+            weakened: None,
+            regressed: None,
+        };
+        match self.requirements.conclude(&known) {
+            Conclusion::Open | Conclusion::NoRequirement => {}
+            Conclusion::Holds | Conclusion::DoesNotHold | Conclusion::Inconclusive => stop.decide(),
         }
     }
 
@@ -36,9 +60,18 @@ impl GateProgress {
         self.check(stop);
     }
 
+    /// A unit of an image ended on a number that is not finite.
+    pub(crate) fn image_doubtful(&self, image: usize) {
+        self.doubtful[image].store(true, Relaxed);
+    }
+
     /// Every attack has spent its budget on an image.
-    pub(crate) fn image_robust(&self, stop: &StopSignal) {
-        self.robust.fetch_add(1, Relaxed);
-        self.check(stop);
+    pub(crate) fn image_spent(&self, image: usize, stop: &StopSignal) {
+        if self.doubtful[image].load(Relaxed) {
+            self.image_out(stop);
+        } else {
+            self.robust.fetch_add(1, Relaxed);
+            self.check(stop);
+        }
     }
 }

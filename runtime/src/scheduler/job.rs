@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use super::clean_pass::CleanPrediction;
-use super::confirmation::Votes;
 use super::gate_progress::GateProgress;
 use super::stop_signal::StopSignal;
 use crate::archive::Archive;
 use crate::attack::{Attack, DistanceGoal};
 use crate::ball::Ball;
+use crate::confirmation::Votes;
 use crate::evaluation_set::EvaluationSet;
-use crate::journal::Record;
+use crate::journal::{Outcome, Record};
 use crate::monitor::Monitor;
 
 /// Whether another attack follows.
@@ -33,6 +33,8 @@ pub(crate) struct AttackJob<'a> {
     /// One entry per image of the set.
     pub(crate) clean: &'a [CleanPrediction],
     pub(crate) votes: Votes,
+    /// Answers that the searches ask for at each point, of a model with random operators; else 1.
+    pub(crate) draws_each: usize,
     pub(crate) archive: &'a Archive,
     pub(crate) gate: Option<&'a GateProgress>,
     pub(crate) monitor: &'a Monitor<'a>,
@@ -58,11 +60,18 @@ impl AttackJob<'_> {
         }
     }
 
+    /// A unit of an image has ended. To be called before its end is counted.
+    pub(super) fn unit_ended(&self, image: usize, outcome: &Outcome) {
+        if let (Some(gate), Some(_)) = (self.gate, outcome.doubt()) {
+            gate.image_doubtful(image);
+        }
+    }
+
     /// The attack has spent its budget on an image and not broken it.
-    pub(super) fn image_robust(&self, stop: &StopSignal) {
+    pub(super) fn image_spent(&self, image: usize, stop: &StopSignal) {
         self.monitor.image_finished();
         if let (Some(gate), AttackPosition::Last) = (self.gate, self.position) {
-            gate.image_robust(stop);
+            gate.image_spent(image, stop);
         }
     }
 }

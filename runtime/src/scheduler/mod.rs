@@ -10,7 +10,7 @@
 //! **What breaks an image.** The logits that come with a gradient, or from the simplified forward graph, may differ
 //! from the original model's in the last bits, so they only propose candidates. A candidate is set aside with its
 //! search until a batch of candidates is full or nothing else is left to do; then the original model [confirms or
-//! rejects it](confirmation). If it misclassifies the iterate, the image is broken by exactly that iterate. If not, the
+//! rejects it](crate::confirmation). If it misclassifies the iterate, the image is broken by exactly that iterate. If not, the
 //! search continues from where it was.
 //!
 //! **Why results do not depend on batch size, order, or workers.** A search sees its own image, its own keyed noise,
@@ -23,7 +23,6 @@
 
 mod answers;
 mod clean_pass;
-mod confirmation;
 mod gate_progress;
 mod job;
 mod stop_signal;
@@ -31,8 +30,8 @@ mod work_queue;
 mod worker_loop;
 mod workers;
 
+pub(crate) use crate::confirmation::Votes;
 pub(crate) use clean_pass::{CleanPrediction, classify};
-pub(crate) use confirmation::Votes;
 pub(crate) use gate_progress::GateProgress;
 pub(crate) use job::{AttackJob, AttackPosition, UnitRecords};
 pub(crate) use stop_signal::StopSignal;
@@ -51,6 +50,7 @@ pub(crate) fn run(
 ) -> Result<UnitRecords, EvaluateError> {
     let finished = job.archive.finished(job.index);
     let queue = WorkQueue::new(images, job.attack.units(), &finished);
+    finished.iter().for_each(|record| job.unit_ended(record.image as usize, &record.outcome));
     count_earlier_run(job, &queue, stop);
     let parts =
         workers::run_on_all(workers, stop, |worker| WorkerLoop::new(worker, job, &queue, stop).run())?;
@@ -65,9 +65,9 @@ pub(crate) fn run(
 
 /// Counts what an earlier run has found.
 fn count_earlier_run(job: &AttackJob, queue: &WorkQueue, stop: &StopSignal) {
-    let (out, robust) = queue.counts();
+    let (out, spent) = queue.ended();
     (0..out).for_each(|_| job.image_out(stop));
-    (0..robust).for_each(|_| job.image_robust(stop));
+    spent.into_iter().for_each(|image| job.image_spent(image, stop));
 }
 
 #[cfg(test)]

@@ -122,7 +122,13 @@ fn run_with(
     let images = images();
     let labels = vec![0; images.nrows()];
     let set = EvaluationSet::new(&images, &labels).unwrap();
-    let clean = CleanPrediction { prediction: Some(0), margin: 0.1, targets: Arc::new([1]) };
+    let clean = CleanPrediction {
+        prediction: Some(0),
+        is_certain: true,
+        draws: 1,
+        margin: 0.1,
+        targets: Arc::new([1]),
+    };
     let clean = vec![clean; images.nrows()];
     let (interrupted, monitor) = (AtomicBool::new(false), Monitor::new(&Silent, images.nrows()));
     let shared = Shared { set: &set, clean: &clean, archive, monitor: &monitor };
@@ -152,6 +158,7 @@ impl<'a> Shared<'a> {
             set: self.set,
             clean: self.clean,
             votes: Votes(1),
+            draws_each: 1,
             archive: self.archive,
             gate: None,
             monitor: self.monitor,
@@ -351,7 +358,13 @@ fn an_interrupted_run_stops_with_what_it_has() {
     let images = images();
     let labels = vec![0; images.nrows()];
     let set = EvaluationSet::new(&images, &labels).unwrap();
-    let clean = CleanPrediction { prediction: Some(0), margin: 0.1, targets: Arc::new([1]) };
+    let clean = CleanPrediction {
+        prediction: Some(0),
+        is_certain: true,
+        draws: 1,
+        margin: 0.1,
+        targets: Arc::new([1]),
+    };
     let clean = vec![clean; images.nrows()];
     let (interrupted, monitor) = (AtomicBool::new(true), Monitor::new(&Silent, images.nrows()));
     let (archive, attack) = (Archive::none(), apgd());

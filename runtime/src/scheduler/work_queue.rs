@@ -1,9 +1,10 @@
 //! The units of one attack: which are to be done, and which no longer matter.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{AcqRel, Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicUsize};
 
-use crate::journal::{Outcome, Quantity, Record};
+use crate::journal::{Outcome, Record};
 
 /// No unit has broken the image.
 const NONE: u32 = u32::MAX;
@@ -28,10 +29,8 @@ pub(super) enum ImageStatus {
     Unchanged,
     /// It is out, and was not before.
     Out,
-    /// Its last unit has ended, and none broke it.
-    Robust,
-    /// Its last unit has ended, but one of them could not be finished.
-    Undecided,
+    /// Its last unit has ended, and none took it out.
+    Spent,
 }
 
 /// Units of all images, taken in the order unit by unit: the first of every image, then the second of those still in.
@@ -57,19 +56,13 @@ struct ImageProgress {
     out_by: AtomicU32,
     /// Units that have not ended.
     open: AtomicU32,
-    /// Whether a unit ended early on a number that is not finite.
-    non_finite: AtomicBool,
 }
 
 impl<'a> WorkQueue<'a> {
     /// The units `0..units` of those images, without what the records say is done.
     pub(super) fn new(images: &'a [usize], units: usize, finished: &[&Record]) -> Self {
         let units = units as u32;
-        let state = || ImageProgress {
-            out_by: AtomicU32::new(NONE),
-            open: AtomicU32::new(units),
-            non_finite: AtomicBool::new(false),
-        };
+        let state = || ImageProgress { out_by: AtomicU32::new(NONE), open: AtomicU32::new(units) };
         let mut queue = Self {
             images,
             units,
@@ -127,37 +120,34 @@ impl<'a> WorkQueue<'a> {
     }
 
     /// Counts the end of a unit.
+    ///
+    /// An image is counted once, as out or as spent: a unit says that the image is out before it says that it has ended,
+    /// so that whoever ends the last unit knows of all others.
     pub(super) fn complete(&self, item: WorkItem, outcome: &Outcome) -> ImageStatus {
         let state = &self.states[item.position];
-        let last = state.open.fetch_sub(1, Relaxed) == 1;
-        match outcome {
-            Outcome::Broken { .. } | Outcome::NonFinite { quantity: Quantity::Logits, .. } => {
-                let before = state.out_by.fetch_min(item.unit, Relaxed);
-                return if before == NONE { ImageStatus::Out } else { ImageStatus::Unchanged };
-            }
-            Outcome::NonFinite { .. } => state.non_finite.store(true, Relaxed),
-            Outcome::Spent => {}
-        }
-        match () {
-            () if !last || state.out_by.load(Relaxed) != NONE => ImageStatus::Unchanged,
-            () if state.non_finite.load(Relaxed) => ImageStatus::Undecided,
-            () => ImageStatus::Robust,
+        let before = outcome.ends_image().then(|| state.out_by.fetch_min(item.unit, Relaxed));
+        let last = state.open.fetch_sub(1, AcqRel) == 1;
+        match before {
+            Some(NONE) => ImageStatus::Out,
+            None if last && state.out_by.load(Relaxed) == NONE => ImageStatus::Spent,
+            Some(_) | None => ImageStatus::Unchanged,
         }
     }
 
-    /// Images that are out, and images whose units have all ended without breaking them.
-    pub(super) fn counts(&self) -> (usize, usize) {
-        let out = |state: &&ImageProgress| state.out_by.load(Relaxed) != NONE;
-        let robust = |state: &&ImageProgress| {
-            !out(state) && state.open.load(Relaxed) == 0 && !state.non_finite.load(Relaxed)
-        };
-        (self.states.iter().filter(out).count(), self.states.iter().filter(robust).count())
+    /// How many images are out, and the images whose units have all ended without taking them out.
+    pub(super) fn ended(&self) -> (usize, Vec<usize>) {
+        let is_out = |state: &ImageProgress| state.out_by.load(Relaxed) != NONE;
+        let is_spent = |state: &ImageProgress| !is_out(state) && state.open.load(Relaxed) == 0;
+        let states = self.images.iter().zip(&self.states);
+        let spent = states.filter(|(_, state)| is_spent(state)).map(|(image, _)| *image);
+        (self.states.iter().filter(|state| is_out(state)).count(), spent.collect())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::Quantity;
 
     const BROKEN: Outcome = Outcome::Broken { step: 3, prediction: 1, distance: 0.1, slot: None };
 
@@ -185,7 +175,7 @@ mod tests {
         assert_eq!((first.image, first.unit), (4, 0));
         assert_eq!(queue.complete(first, &BROKEN), ImageStatus::Out);
         assert_eq!(taken(&queue), [(7, 0), (7, 1), (7, 2)]);
-        assert_eq!(queue.counts(), (1, 0));
+        assert_eq!(queue.ended(), (1, vec![]));
     }
 
     #[test]
@@ -202,8 +192,8 @@ mod tests {
     fn the_last_unit_decides_what_became_of_an_image() {
         let non_finite = Outcome::NonFinite { step: 0, quantity: Quantity::Gradient };
         for (outcomes, want) in [
-            ([Outcome::Spent, Outcome::Spent], ImageStatus::Robust),
-            ([non_finite, Outcome::Spent], ImageStatus::Undecided),
+            ([Outcome::Spent, Outcome::Spent], ImageStatus::Spent),
+            ([non_finite, Outcome::Spent], ImageStatus::Spent),
             ([BROKEN, Outcome::Spent], ImageStatus::Unchanged),
             (
                 [Outcome::NonFinite { step: 0, quantity: Quantity::Logits }, Outcome::Spent],
@@ -234,6 +224,8 @@ mod tests {
         let finished: Vec<&Record> = records.iter().collect();
         let queue = WorkQueue::new(&[4, 7], 3, &finished);
         assert_eq!(taken(&queue), [(4, 0), (7, 2)]);
-        assert_eq!(queue.counts(), (1, 0));
+        assert_eq!(queue.ended(), (1, vec![]));
+        queue.complete(WorkItem { position: 1, image: 7, unit: 2 }, &Outcome::Spent);
+        assert_eq!(queue.ended(), (1, vec![7]));
     }
 }

@@ -3,15 +3,16 @@
 use std::collections::VecDeque;
 
 use super::answers::BatchedQuestion;
-use super::confirmation::{Confirmation, ask_original};
 use super::job::{AttackJob, UnitRecords};
 use super::stop_signal::StopSignal;
 use super::work_queue::{ImageStatus, WorkItem, WorkQueue};
 use super::workers::Worker;
 use crate::attack::{Answer, CleanImage, DistanceGoal, Query, Search, Step};
+use crate::confirmation::{Confirmation, Question, ask_original};
 use crate::error::EvaluateError;
 use crate::journal::{Outcome, Quantity, Record};
 use crate::logits::{all_finite, looks_broken};
+use crate::majority::{MajorityCount, share_of_candidate};
 use crate::model::{Batches, LabelAndTarget};
 
 /// A search under way.
@@ -24,7 +25,14 @@ struct ActiveSearch<'a> {
     forwards: u32,
     backwards: u32,
     zero_gradient: bool,
+    /// Draws at the present point that look broken, of a model with random operators.
+    broken_draws: usize,
+    /// Candidates that were tested, and the draws that it took.
+    tested: (usize, usize),
 }
+
+/// Draws that the candidates of one unit may take in all, so that an image at the edge does not take all the time.
+const MOST_DRAWS_OF_A_UNIT: usize = 20_000;
 
 /// A point that the original model is to be asked about.
 struct Candidate<'a> {
@@ -44,6 +52,18 @@ enum CandidateKind {
     NonFinite,
     /// The search has ended, and keeps this as its closest misclassified point.
     Closest,
+}
+
+impl Candidate<'_> {
+    /// What the original model is asked, with the share of the image's error rate that this candidate may use.
+    fn question(&self, job: &AttackJob, classes: usize) -> Question<'_> {
+        let ActiveSearch { item, clean, tested, .. } = &self.active;
+        let test = || {
+            let share = share_of_candidate(usize::from(job.index), item.unit as usize, tested.0);
+            MajorityCount::of_candidate(clean.label, classes, share)
+        };
+        Question { pixels: &self.pixels, test: job.votes.is_random().then(test) }
+    }
 }
 
 /// Searches that have a proposal to make, one queue for each query that the attack announces.
@@ -206,11 +226,18 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
         });
         let count = self.candidates.len().min(self.confirmations.size());
         let candidates: Vec<Candidate> = self.candidates.drain(..count).collect();
-        let rows = candidates.iter().map(|candidate| candidate.pixels.as_ref());
-        let votes = self.job.votes;
-        let confirmations = ask_original(self.worker.original(), &mut self.confirmations, rows, votes)?;
+        let classes = self.worker.original().classes();
+        let question = |candidate| Candidate::question(candidate, self.job, classes);
+        let questions = candidates.iter().map(question).collect();
+        let stopped = || self.stop.is_set();
+        let confirmations =
+            ask_original(self.worker.original(), &mut self.confirmations, questions, &stopped)?;
+        // What was not answered is not recorded.
+        let Some(confirmations) = confirmations else { return Ok(()) };
         for (mut candidate, confirmation) in candidates.into_iter().zip(confirmations) {
-            candidate.active.forwards += votes.0 as u32;
+            candidate.active.forwards += confirmation.draws as u32;
+            candidate.active.tested.0 += 1;
+            candidate.active.tested.1 += confirmation.draws;
             self.decide(candidate, &confirmation)?;
         }
         Ok(())
@@ -265,11 +292,11 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
         self.job.archive.append(&record)?;
         self.done.records.push(record);
         self.queue.release();
+        self.job.unit_ended(active.item.image, &outcome);
         match self.queue.complete(active.item, &outcome) {
             ImageStatus::Unchanged => {}
             ImageStatus::Out => self.job.image_out(self.stop),
-            ImageStatus::Robust => self.job.image_robust(self.stop),
-            ImageStatus::Undecided => self.job.monitor.image_finished(),
+            ImageStatus::Spent => self.job.image_spent(active.item.image, self.stop),
         }
         Ok(())
     }
@@ -314,14 +341,33 @@ impl ActiveSearch<'_> {
         }
         let counts = self.search.counts() && job.distances == DistanceGoal::WithinBall;
         let next = self.search.observe(answer);
-        let CleanImage { pixels: clean, label, .. } = &self.clean;
+        let is_candidate = counts && self.looks_broken(answer, job);
         match next {
-            _ if counts && looks_broken(answer.logits, *label) && job.ball.contains(clean, pixels) => {
+            _ if is_candidate && job.ball.contains(&self.clean.pixels, pixels) => {
                 AnswerOutcome::Candidate(CandidateKind::Broken, next)
             }
             Step::Continue => AnswerOutcome::Continues,
             Step::Done => AnswerOutcome::Spent,
         }
+    }
+}
+
+impl ActiveSearch<'_> {
+    /// Whether the original model should be asked about the point of this answer.
+    ///
+    /// Of a model with random operators that is decided by the last draw at the point, and only if most draws of the
+    /// search look broken there: each point that is asked about costs many draws.
+    fn looks_broken(&mut self, answer: &Answer, job: &AttackJob) -> bool {
+        let looks_broken = looks_broken(answer.logits, self.clean.label);
+        if !job.votes.is_random() {
+            return looks_broken;
+        }
+        self.broken_draws += usize::from(looks_broken);
+        if !(self.asked as usize).is_multiple_of(job.draws_each) {
+            return false;
+        }
+        let most = 2 * std::mem::take(&mut self.broken_draws) > job.draws_each;
+        most && self.tested.1 < MOST_DRAWS_OF_A_UNIT
     }
 }
 
@@ -335,6 +381,16 @@ impl<'a> ActiveSearch<'a> {
             targets: job.clean[item.image].targets.clone(),
         };
         let search = job.attack.search(&clean, item.unit as usize);
-        Ok(Self { item, clean, search, asked: 0, forwards: 0, backwards: 0, zero_gradient: false })
+        Ok(Self {
+            item,
+            clean,
+            search,
+            asked: 0,
+            forwards: 0,
+            backwards: 0,
+            zero_gradient: false,
+            broken_draws: 0,
+            tested: (0, 0),
+        })
     }
 }

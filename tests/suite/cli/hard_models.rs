@@ -140,13 +140,14 @@ fn a_random_model_is_attacked_in_expectation() {
     ];
     demo.run(&flags).success().stdout(contains("random operators"));
     let report = demo.report();
-    let Some(Warning::Random { votes: 3, nodes }) = kinds(&report).into_iter().next() else {
+    let Some(Warning::Random { votes: 1000, nodes, .. }) = kinds(&report).into_iter().next() else {
         panic!("{:?}", report.warnings)
     };
     assert!(nodes[0].contains("RandomNormalLike"), "{nodes:?}");
     assert!(report.counts.broken > 0, "{:?}", report.counts);
     let replay = super::certify().arg("replay").arg(demo.path("out")).arg(demo.path("model.onnx")).assert();
-    replay.code(3).stderr(contains("makes the model stochastic"));
+    let broken = report.counts.broken;
+    replay.success().stdout(contains(format!("confirmed {broken} of the {broken}")));
 }
 
 /// The margin in place of the ratio: two classes have no third logit.

@@ -45,6 +45,16 @@ pub enum Argument {
     Point(PgdPoint),
 }
 
+impl std::fmt::Display for Argument {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Count(count) => count.fmt(f),
+            Self::Number(number) => number.fmt(f),
+            Self::Point(point) => write!(f, "{point:?}"),
+        }
+    }
+}
+
 /// A parameter of an attack is out of its range.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{attack}: {invalid}")]

@@ -20,6 +20,7 @@ fn certificate() -> Certificate {
         attacks: vec![attack(8, 3)],
         standard_still_robust: None,
         extent: Extent::Complete,
+        majority_test: None,
         execution: Execution {
             engine: "onnxruntime".into(),
             engine_version: "1.32.0".into(),

@@ -4,6 +4,7 @@ use mimir_bundle::certificate::Execution;
 use mimir_bundle::{AttackSpec, BatchMode, Manifest, OutputKind, Scan};
 use mimir_export::ImageClassifier;
 use mimir_runtime::evaluate::EvaluationSet;
+use mimir_runtime::majority::MOST_DRAWS;
 use mimir_runtime::model::ModelSource;
 use mimir_runtime::probe;
 use mimir_runtime::report::Warning;
@@ -38,20 +39,12 @@ impl PreparedModel {
     /// differently in others.
     ///
     /// # Errors
-    /// [`ErrorKind::Model`] when it has random operators, so that one forward pass says nothing, [`ErrorKind::Data`]
-    /// when the certificate describes another model than the file does.
+    /// [`ErrorKind::Data`] when the certificate describes another model than the file does.
     pub fn calibrate_as_recorded(
         mut self,
         recorded: &Manifest,
         execution: &Execution,
     ) -> Result<CalibratedModel> {
-        if let [first, ..] = self.classifier.random_operators() {
-            let message = format!(
-                "{first} makes the model stochastic: a single forward pass can neither confirm nor refute a \
-                 counterexample"
-            );
-            return Err(Error::new(ErrorKind::Model, message));
-        }
         if recorded.batch.rows().is_some() {
             self.classifier.keep_fixed_batch();
         }
@@ -61,7 +54,9 @@ impl PreparedModel {
                  another version";
             return Err(Error::new(ErrorKind::Data, message));
         }
-        Ok(self.with_plan(SessionPlan { batch: execution.batch, workers: 1, threads: 1 }))
+        let votes = if self.classifier.random_operators().is_empty() { 1 } else { MOST_DRAWS };
+        let plan = SessionPlan { batch: execution.batch, workers: 1, threads: 1 };
+        Ok(CalibratedModel { votes, ..self.with_plan(plan) })
     }
 }
 

@@ -123,7 +123,7 @@ impl CalibratedModel {
         self.plan
     }
 
-    /// Evaluations of the model that decide by majority what it predicts; 1 for deterministic models.
+    /// Evaluations of the model that may decide what it predicts at a point; 1 for deterministic models.
     pub fn votes(&self) -> usize {
         self.votes
     }

@@ -2,11 +2,13 @@
 
 use mimir_bundle::AttackSpec;
 use mimir_export::ImageClassifier;
+use mimir_runtime::majority::{ERROR_RATE, MOST_DRAWS};
 use mimir_runtime::report::Warning;
 
 use crate::error::{Error, ErrorKind, OptionName, Result};
 
-/// Evaluations that decide what the model predicts: as many as the attacks average over, where it has random operators.
+/// Evaluations that may decide what the model predicts at a point: one, or as many as the
+/// [test](mimir_runtime::majority) of a model with random operators may make.
 ///
 /// # Errors
 /// When the model has random operators and no attack averages: it would report too high an accuracy.
@@ -16,8 +18,7 @@ pub(super) fn votes(
 ) -> Result<(usize, Option<Warning>)> {
     let nodes = classifier.random_operators();
     let most = attacks.iter().max_by_key(|attack| attack.eot());
-    let votes = most.map_or(1, AttackSpec::eot);
-    match (nodes.is_empty(), votes) {
+    match (nodes.is_empty(), most.map_or(1, AttackSpec::eot)) {
         (true, 1) => Ok((1, None)),
         (true, eot) => {
             let attack = most.map_or("", AttackSpec::name).to_owned();
@@ -31,6 +32,9 @@ pub(super) fn votes(
             );
             Err(Error::new(ErrorKind::Model, message).about(OptionName::Attacks))
         }
-        (false, votes) => Ok((votes, Some(Warning::Random { votes, nodes: nodes.to_vec() }))),
+        (false, _) => {
+            let nodes = nodes.to_vec();
+            Ok((MOST_DRAWS, Some(Warning::Random { votes: MOST_DRAWS, error_rate: ERROR_RATE, nodes })))
+        }
     }
 }

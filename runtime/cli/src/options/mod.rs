@@ -1,22 +1,23 @@
 //! What the program needs, made from what was typed: every choice is made here, once.
 
 mod attacks;
+mod gate;
 
 use std::num::NonZero;
 use std::path::Path;
 
 use mimir_bundle::{ImageShape, InvalidRadius, Layout, Norm, Normalisation, ThreatModel};
 use mimir_certify::{
-    CertifyOptions, CrossChecking, EngineChoice, EngineOptions, ErrorKind, ExistingJournal, Gate, GateMode,
+    CertifyOptions, CrossChecking, EngineChoice, EngineOptions, ErrorKind, ExistingJournal, GateMode,
     ImageSource, ReplayOptions, ReportOptions, StoreCounterexamples,
 };
 use mimir_data::{DataSource, ReadOptions, Split};
 use mimir_runtime::evaluate::Curve;
-use mimir_runtime::report::MinAttackedAccuracy;
 use mimir_runtime::session::{Device, EngineError, Precision};
 use mimir_runtime::tune::Overrides;
 
 pub(crate) use attacks::{attacks, extra_attacks};
+use gate::gate;
 
 use crate::args::ReplayArgs;
 use crate::failure::{Failure, OrKind, failure};
@@ -192,32 +193,13 @@ fn report(settings: &Settings) -> Result<Option<ReportOptions>, Failure> {
     }))
 }
 
-fn gate(settings: &Settings) -> Result<Option<Gate>, Failure> {
-    let full = settings.full == Some(true);
-    let Some(fraction) = settings.min_attacked_accuracy else {
-        return match full {
-            true => Err(usage(
-                "--full has no effect without --min-attacked-accuracy: every attack runs to its end anyway",
-            )),
-            false => Ok(None),
-        };
-    };
-    let Some(requirement) = MinAttackedAccuracy::new(fraction) else {
-        return Err(usage(format!(
-            "--min-attacked-accuracy {fraction}: wanted a fraction in [0, 1] (40 % is 0.40)"
-        )));
-    };
-    let mode = if full { GateMode::RunAll } else { GateMode::StopWhenDecided };
-    Ok(Some(Gate { requirement, mode }))
-}
-
 fn curve(settings: &Settings) -> Result<Curve, Failure> {
     if settings.curve != Some(true) {
         return Ok(Curve::No);
     }
-    if settings.min_attacked_accuracy.is_some() && settings.full != Some(true) {
+    if gate(settings)?.is_some_and(|gate| gate.mode == GateMode::StopWhenDecided && gate.baseline.is_none()) {
         return Err(usage(
-            "--curve with --min-attacked-accuracy: a run that stops at the gate's answer has no curve; add --full",
+            "--curve with a gate: a run that stops at the gate's answer has no curve; add --full",
         ));
     }
     Ok(Curve::Yes)
@@ -314,8 +296,9 @@ fn check_cores(
 mod tests {
     use super::*;
     use mimir_bundle::AttackSpec;
+    use mimir_runtime::report::MinAccuracy;
 
-    use crate::settings::DeviceName;
+    use crate::settings::{DeviceName, GateOnName};
 
     #[test]
     fn reduced_precision_is_refused_where_there_is_none() {
@@ -404,8 +387,9 @@ mod tests {
             counterexamples: StoreCounterexamples::Yes,
             existing_journal: ExistingJournal::Resume,
         };
-        let requirement = MinAttackedAccuracy::new(0.5).unwrap();
-        assert_eq!(options.gate, Some(Gate { requirement, mode: GateMode::RunAll }));
+        let gate = options.gate.unwrap();
+        assert_eq!(gate.mode, GateMode::RunAll);
+        assert_eq!(gate.requirements.min_attacked_accuracy, MinAccuracy::new(0.5));
         assert_eq!(options.curve, Curve::Yes);
         let engine = EngineOptions {
             choice: EngineChoice::Rten,
@@ -419,7 +403,7 @@ mod tests {
     #[test]
     fn mistakes_are_usage_errors_that_name_the_way_out() {
         type Change = fn(&mut Settings);
-        let cases: [(Change, &str); 23] = [
+        let cases: [(Change, &str); 29] = [
             (|s| s.data = None, "--data cifar10:FOLDER"),
             (|s| s.data = Some("cifar:x".into()), "cifar10, mnist, idx, folder, npz"),
             (|s| s.epsilon = None, "--epsilon 8/255"),
@@ -438,6 +422,15 @@ mod tests {
             (|s| s.full = Some(true), "--full has no effect"),
             (|s| (s.curve, s.min_attacked_accuracy) = (Some(true), Some(0.5)), "add --full"),
             (|s| s.samples = Some(1), "--samples has no effect"),
+            (|s| s.gate_on = Some(GateOnName::Lower), "--gate-on lower has no effect"),
+            (|s| s.min_preset = Some("standard".into()), "--min-preset has no effect"),
+            (|s| (s.min_preset, s.deny_warnings) = (Some("best".into()), Some(true)), "standard, plus, rand"),
+            (|s| s.baseline_tolerance = Some(0.1), "--baseline-tolerance has no effect"),
+            (
+                |s| (s.baseline, s.baseline_tolerance) = (Some("x".into()), Some(2.0)),
+                "--baseline-tolerance 2",
+            ),
+            (|s| s.min_clean_accuracy = Some(90.0), "--min-clean-accuracy 90"),
             (|s| s.min_attacked_accuracy = Some(40.0), "40 % is 0.40"),
             (|s| (s.engine, s.device) = (rten(), Some(cuda())), "device cuda:1: rten runs on the CPU only"),
             (|s| (s.engine, s.onnxruntime) = (rten(), Some("x.so".into())), "add --cross-check"),

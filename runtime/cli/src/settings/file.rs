@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Command};
 
-use super::Settings;
 use super::spelling::{did_you_mean, listed};
+use super::{GateTable, Settings};
 
 /// Name of the file that is looked for beside the model.
 const BESIDE_THE_MODEL: &str = "mimir-certify.toml";
@@ -45,10 +45,14 @@ fn parse(text: &str) -> Result<Settings> {
     Ok(toml::from_str(text)?)
 }
 
+/// The key that is no flag.
+const GATES: &str = "gate";
+
 /// The flags' names, which are the keys.
 fn keys() -> Vec<String> {
     let flags = Settings::augment_args(Command::new("settings"));
-    flags.get_arguments().filter_map(|flag| flag.get_long().map(str::to_owned)).collect()
+    let flags = flags.get_arguments().filter_map(|flag| flag.get_long().map(str::to_owned));
+    flags.chain([GATES.to_owned()]).collect()
 }
 
 /// A path in the file is relative to the file, wherever the program was started.
@@ -57,9 +61,12 @@ fn relative_to(settings: Settings, folder: &Path) -> Result<Settings> {
         Some(text) => Some(text.parse::<mimir_data::DataSource>()?.relative_to(folder).to_string()),
         None => None,
     };
+    let gate = |gate: GateTable| GateTable { baseline: gate.baseline.map(|path| folder.join(path)), ..gate };
     Ok(Settings {
+        gate: settings.gate.map(|gates| gates.into_iter().map(gate).collect()),
         data,
         report: settings.report.map(|path| folder.join(path)),
+        baseline: settings.baseline.map(|path| folder.join(path)),
         onnxruntime: settings.onnxruntime.map(|path| folder.join(path)),
         ..settings
     })
@@ -132,6 +139,12 @@ mod tests {
             curve = true
             resume = true
             min-attacked-accuracy = 0.4
+            gate-on = "lower"
+            min-clean-accuracy = 0.9
+            deny-warnings = true
+            min-preset = "standard"
+            baseline = "old/report.json"
+            baseline-tolerance = 0.01
             full = true
             quiet = true
             workers = 2
@@ -142,6 +155,10 @@ mod tests {
             cross-check = true
             precision = "mixed"
             onnxruntime = "/lib/libonnxruntime.so"
+            [[gate]]
+            norm = "l2"
+            epsilon = "0.5"
+            min-attacked-accuracy = 0.3
         "#;
         let settings = run_with(file, Settings::default()).unwrap();
         let written = toml::to_string(&settings).unwrap();

@@ -5,6 +5,7 @@ mod attack_name;
 mod device_name;
 mod epsilon;
 mod file;
+mod gate_table;
 mod spelling;
 
 use std::num::NonZero;
@@ -21,6 +22,7 @@ pub(crate) use attack_name::AttackName;
 pub(crate) use device_name::DeviceName;
 pub(crate) use epsilon::Epsilon;
 pub(crate) use file::load_settings;
+pub(crate) use gate_table::GateTable;
 
 /// Settings as somebody wrote them, on the command line or in a file; absent where nobody did.
 #[derive(Debug, Default, Clone, PartialEq, Args, Serialize, Deserialize)]
@@ -109,6 +111,29 @@ pub(crate) struct Settings {
     /// soon as the answer is certain
     #[arg(long, value_name = "FRACTION", help_heading = "Report and gate")]
     pub(crate) min_attacked_accuracy: Option<f64>,
+    /// What is held against it: the estimate, or the lower end of its 95 % interval too (exit code 11 where only the
+    /// estimate is enough) [default: estimate]
+    #[arg(long, help_heading = "Report and gate")]
+    pub(crate) gate_on: Option<GateOnName>,
+    /// Exit with code 10 unless the clean accuracy is at least this fraction
+    #[arg(long, value_name = "FRACTION", help_heading = "Report and gate")]
+    pub(crate) min_clean_accuracy: Option<f64>,
+    /// Exit with code 11 where a warning weakens the verdict, e.g. masked gradients (docs/report.md lists them)
+    #[arg(
+        long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        hide_possible_values = true, help_heading = "Report and gate"
+    )]
+    pub(crate) deny_warnings: Option<bool>,
+    /// Refuse to run a gate with fewer or weaker attacks than this preset: standard, plus or rand
+    #[arg(long, value_name = "PRESET", help_heading = "Report and gate")]
+    pub(crate) min_preset: Option<String>,
+    /// Exit with code 10 if the model is worse than in this earlier report.json of the same images, threat model and
+    /// attacks; every attack runs to its end
+    #[arg(long, value_name = "FILE", help_heading = "Report and gate")]
+    pub(crate) baseline: Option<PathBuf>,
+    /// By how much the clean and the attacked accuracy may be below the baseline's, a fraction [default: 0]
+    #[arg(long, value_name = "FRACTION", help_heading = "Report and gate")]
+    pub(crate) baseline_tolerance: Option<f64>,
     /// Run every attack to its end, even if the gate's answer is certain earlier
     #[arg(
         long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
@@ -149,6 +174,11 @@ pub(crate) struct Settings {
     /// The ONNX Runtime library [default: found in the checkout, beside the program, or by the system]
     #[arg(long, value_name = "PATH", help_heading = "Engine")]
     pub(crate) onnxruntime: Option<PathBuf>,
+
+    /// Several gates, each with its own threat model: in a settings file only. Last, because TOML wants tables last.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) gate: Option<Vec<GateTable>>,
 }
 
 /// Part of a data set.
@@ -193,6 +223,16 @@ pub(crate) enum EngineName {
     Ort,
     /// rten
     Rten,
+}
+
+/// What is held against the required attacked accuracy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum GateOnName {
+    /// The attacked accuracy on these images
+    Estimate,
+    /// The lower end of its interval too
+    Lower,
 }
 
 /// Numbers that searches compute in.
@@ -256,6 +296,12 @@ impl Settings {
             curve: self.curve.or(other.curve),
             resume: self.resume.or(other.resume),
             min_attacked_accuracy: self.min_attacked_accuracy.or(other.min_attacked_accuracy),
+            gate_on: self.gate_on.or(other.gate_on),
+            min_clean_accuracy: self.min_clean_accuracy.or(other.min_clean_accuracy),
+            deny_warnings: self.deny_warnings.or(other.deny_warnings),
+            min_preset: self.min_preset.or(other.min_preset),
+            baseline: self.baseline.or(other.baseline),
+            baseline_tolerance: self.baseline_tolerance.or(other.baseline_tolerance),
             full: self.full.or(other.full),
             quiet: self.quiet.or(other.quiet),
             engine: self.engine.or(other.engine),
@@ -266,6 +312,7 @@ impl Settings {
             batch: self.batch.or(other.batch),
             precision: self.precision.or(other.precision),
             onnxruntime: self.onnxruntime.or(other.onnxruntime),
+            gate: self.gate.or(other.gate),
         }
     }
 
@@ -279,6 +326,7 @@ impl Settings {
             save_adversarial: Some(false),
             curve: Some(false),
             resume: Some(false),
+            deny_warnings: Some(false),
             full: Some(false),
             device: Some(DeviceName::default()),
             cross_check: Some(false),

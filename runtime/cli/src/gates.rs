@@ -1,0 +1,212 @@
+//! Several gates in one run: each `[[gate]]` of the settings file is evaluated with the other settings of the file.
+//!
+//! Each has its own report in a folder below the report folder, in the same format as a run with one gate, so that
+//! everything that reads reports works on it. `gates.json` beside those folders has all answers.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use mimir_certify::{ErrorKind, certify};
+use mimir_runtime::evaluate::Ending;
+use mimir_runtime::report::{Conclusion, Report};
+use serde::Serialize;
+
+use crate::failure::{Failure, OrKind, failure};
+use crate::options::Options;
+use crate::progress::ProgressDisplay;
+use crate::settings::{GateTable, Settings};
+
+/// Name of the file with the answers of all gates.
+pub(crate) const GATES: &str = "gates.json";
+
+/// The exit code of a run that was interrupted.
+const INTERRUPTED: u8 = 75;
+
+/// The version of its format.
+const GATES_VERSION: u32 = 1;
+
+/// One gate of a run that has several.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct NamedGate {
+    pub(crate) name: String,
+    /// The settings of a run with this gate alone.
+    pub(crate) settings: Settings,
+}
+
+/// What all gates said.
+#[derive(Debug, Serialize)]
+pub(crate) struct Gates {
+    schema_version: u32,
+    /// The exit code of the program: the worst of them.
+    pub(crate) exit_code: u8,
+    gates: Vec<GateAnswer>,
+}
+
+#[derive(Debug, Serialize)]
+struct GateAnswer {
+    /// Its name, which is that of its folder.
+    name: String,
+    conclusion: Conclusion,
+    attacked_accuracy: f64,
+    clean_accuracy: f64,
+    exit_code: u8,
+}
+
+/// The gates of the settings, in the order of the file; none where the file has no `[[gate]]`.
+///
+/// # Errors
+/// When a gate says nothing new, or a setting of the run has no effect on any of them.
+pub(crate) fn gates_of(settings: &Settings) -> Result<Vec<NamedGate>, Failure> {
+    let Some(tables) = &settings.gate else { return Ok(Vec::new()) };
+    let decided = [
+        ("epsilon", settings.epsilon.is_some()),
+        ("min-attacked-accuracy", settings.min_attacked_accuracy.is_some()),
+        ("baseline", settings.baseline.is_some()),
+    ];
+    if let Some((name, _)) = decided.iter().find(|(_, is_given)| *is_given) {
+        return Err(usage(format!("{name} has no effect beside [[gate]]: give it in each gate")));
+    }
+    let mut gates: Vec<NamedGate> = Vec::new();
+    for table in tables {
+        let gate = named(table, settings)?;
+        if gates.iter().any(|other| other.name == gate.name) {
+            return Err(usage(format!(
+                "two gates are named `{}`: give each another norm, epsilon or name",
+                gate.name
+            )));
+        }
+        gates.push(gate);
+    }
+    Ok(gates)
+}
+
+fn named(table: &GateTable, settings: &Settings) -> Result<NamedGate, Failure> {
+    let name = table.name.clone().unwrap_or_else(|| table.default_name());
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) {
+        return Err(usage(format!("a gate is named `{name}`: wanted letters, digits, `-`, `_` and `.`")));
+    }
+    let settings = Settings {
+        gate: None,
+        norm: Some(table.norm),
+        epsilon: Some(table.epsilon.clone()),
+        min_attacked_accuracy: table.min_attacked_accuracy,
+        gate_on: table.gate_on.or(settings.gate_on),
+        min_clean_accuracy: table.min_clean_accuracy.or(settings.min_clean_accuracy),
+        baseline: table.baseline.clone(),
+        report: settings.report.as_ref().map(|folder| folder.join(&name)),
+        ..settings.clone()
+    };
+    Ok(NamedGate { name, settings })
+}
+
+impl Gates {
+    /// What those gates said, of so many. With fewer the run was interrupted.
+    fn new(reports: &[(String, Report)], wanted: usize) -> Self {
+        let answer = |(name, report): &(String, Report)| GateAnswer {
+            name: name.clone(),
+            conclusion: report.gate.conclusion,
+            attacked_accuracy: report.attacked_accuracy,
+            clean_accuracy: report.clean_accuracy,
+            exit_code: report.gate.exit_code,
+        };
+        let gates: Vec<GateAnswer> = reports.iter().map(answer).collect();
+        let missing = (gates.len() < wanted).then_some(INTERRUPTED);
+        let codes: Vec<u8> = gates.iter().map(|gate| gate.exit_code).chain(missing).collect();
+        Self { schema_version: GATES_VERSION, exit_code: worst(&codes), gates }
+    }
+}
+
+/// The exit code of several gates: interrupted, then a requirement that does not hold, then one that is not shown to hold.
+fn worst(codes: &[u8]) -> u8 {
+    [INTERRUPTED, 10, 11].into_iter().find(|code| codes.contains(code)).unwrap_or(0)
+}
+
+/// Runs the gates one after the other; an interruption ends the rest. Returns the summaries and the exit code.
+///
+/// # Errors
+/// When the settings of a gate mean nothing, before the first one runs; when one cannot be evaluated, or the answers
+/// cannot be written.
+pub(crate) fn run_gates(
+    model: &Path,
+    gates: Vec<NamedGate>,
+    folder: Option<&Path>,
+    interrupted: &AtomicBool,
+) -> Result<(String, u8), Failure> {
+    let file = folder.map(|folder| folder.join(GATES));
+    if let Some(file) = file.as_ref().filter(|file| file.exists()) {
+        // The answers of an earlier run must not pass for those of this one.
+        std::fs::remove_file(file).or_kind(ErrorKind::Options)?;
+    }
+    let options = |gate: NamedGate| Ok((gate.name, Options::new(model, gate.settings)?));
+    let runs: Vec<(String, Options)> = gates.into_iter().map(options).collect::<Result<_, Failure>>()?;
+    let (mut text, mut reports, wanted) = (String::new(), Vec::new(), runs.len());
+    for (name, options) in runs {
+        let display = ProgressDisplay::new(options.verbosity);
+        let certified = certify(&options.certify, &display, interrupted);
+        display.finish();
+        let report = match certified {
+            // Between two gates: what the earlier ones said is worth keeping.
+            Err(error) if error.kind() == ErrorKind::Interrupted && !reports.is_empty() => break,
+            certified => certified?.report,
+        };
+        text += &format!("gate {name}\n\n{report}\n");
+        let is_interrupted = report.ending == Ending::Interrupted;
+        reports.push((name, report));
+        if is_interrupted {
+            break;
+        }
+    }
+    let answers = Gates::new(&reports, wanted);
+    if let Some(file) = &file {
+        let json = serde_json::to_vec_pretty(&answers).or_kind(ErrorKind::Internal)?;
+        std::fs::write(file, json).or_kind(ErrorKind::Storage)?;
+        text += &format!("written to {}: {GATES}, and a report folder for each gate\n", file.display());
+    }
+    Ok((text, answers.exit_code))
+}
+
+fn usage(message: String) -> Failure {
+    failure(ErrorKind::Options, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(text: &str) -> Settings {
+        toml::from_str(text).unwrap()
+    }
+
+    const TWO: &str = "report = \"out\"\nmin-clean-accuracy = 0.9\n\
+        [[gate]]\nnorm = \"linf\"\nepsilon = \"2/255\"\nmin-attacked-accuracy = 0.4\n\
+        [[gate]]\nnorm = \"l2\"\nepsilon = \"0.5\"\nmin-attacked-accuracy = 0.3\ngate-on = \"lower\"\nname = \"euclid\"\n";
+
+    #[test]
+    fn each_gate_is_a_run_of_its_own() {
+        let gates = gates_of(&settings(TWO)).unwrap();
+        let names: Vec<&str> = gates.iter().map(|gate| gate.name.as_str()).collect();
+        assert_eq!(names, ["linf-2-255", "euclid"]);
+        assert_eq!(gates[0].settings.report, Some("out/linf-2-255".into()));
+        assert_eq!(gates[1].settings.min_attacked_accuracy, Some(0.3));
+        assert!(gates.iter().all(|gate| gate.settings.min_clean_accuracy == Some(0.9)));
+        assert!(gates.iter().all(|gate| gate.settings.gate.is_none()));
+        assert_eq!(gates_of(&Settings::default()).unwrap(), []);
+    }
+
+    #[test]
+    fn gates_that_contradict_are_refused() {
+        let refused = |text: &str| gates_of(&settings(text)).unwrap_err().to_string();
+        assert!(
+            refused(&format!("epsilon = \"1/255\"\n{TWO}")).contains("epsilon has no effect beside [[gate]]")
+        );
+        assert!(refused(&TWO.replace("euclid", "linf-2-255")).contains("two gates are named"));
+        assert!(refused(&TWO.replace("euclid", "../up")).contains("wanted letters"));
+        assert!(toml::from_str::<Settings>(&TWO.replace("gate-on", "gate-off")).is_err());
+    }
+
+    #[test]
+    fn the_worst_answer_counts() {
+        assert_eq!([&[][..], &[0], &[0, 11], &[11, 10, 0], &[10, 75]].map(worst), [0, 0, 11, 10, 75]);
+    }
+}
