@@ -24,6 +24,15 @@ pub(crate) fn looks_broken(logits: &[f32], label: usize) -> bool {
     margin(logits, label) <= DOUBT * scale
 }
 
+/// How far apart, relative to the largest, equal scores of a saturated output may be in two sessions.
+const EQUAL: f32 = 1e-6;
+
+/// Whether the label does not have the largest of the scores that the file returns, alone; not where there are none.
+pub(crate) fn is_tied(returned: &[f32], label: usize) -> bool {
+    let scale = returned.iter().fold(0.0_f32, |largest, score| largest.max(score.abs()));
+    !returned.is_empty() && margin(returned, label) <= EQUAL * scale
+}
+
 /// Whether every number is finite. No early exit: the loop over a gradient vectorises.
 #[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
 pub(crate) fn all_finite(values: &[f32]) -> bool {
@@ -33,6 +42,12 @@ pub(crate) fn all_finite(values: &[f32]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn equal_scores_of_a_saturated_output_are_ties() {
+        assert!(is_tied(&[1.0, 0.5, 1.0], 2) && is_tied(&[1.0, 0.5, 1.0], 0) && is_tied(&[0.0, 0.0], 1));
+        assert!(!is_tied(&[1.0, 0.5, 0.99], 0) && !is_tied(&[], 0));
+    }
 
     #[test]
     fn one_bad_number_is_seen_wherever_it_is() {

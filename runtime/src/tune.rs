@@ -128,6 +128,7 @@ mod tests {
             normalisation: None,
             classes: 10,
             batch,
+            output_name: "logits".to_owned(),
             output: OutputKind::Logits,
         }
     }

@@ -18,6 +18,7 @@ mod inputs;
 mod interruption;
 mod journal;
 mod models;
+mod outputs;
 mod replay;
 mod silent_units;
 

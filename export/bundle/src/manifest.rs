@@ -85,6 +85,9 @@ pub enum OutputKind {
     Logits,
     /// Probabilities: gradients are taken of their logarithm, so that cross entropy does not saturate.
     Probabilities,
+    /// Scores that saturate, such as `Clip(Softmax(z))` or `100 · Softmax(z)`: searches use scores before them, in which
+    /// the classes have the same order, or the logarithm of a mean or product of probabilities.
+    Saturating,
 }
 
 /// The facts of a prepared model.
@@ -109,6 +112,8 @@ pub struct Manifest {
     pub classes: usize,
     /// Batch dimension.
     pub batch: BatchMode,
-    /// Output.
+    /// Name of the file's output with the scores of the classes.
+    pub output_name: String,
+    /// What those scores are.
     pub output: OutputKind,
 }

@@ -24,6 +24,13 @@ pub const SILENT: &str = "silent";
 /// Output: `f32 [N, K]`.
 pub const LOGITS: &str = "logits";
 
+/// Output of graphs whose [`LOGITS`] are scores before the last operators of the file, where these make scores equal
+/// that differ: what the file returns, `f32 [N, K]`.
+pub const RETURNED: &str = "returned";
+
+/// The names of the outputs of forward graphs, in their order; few have the second.
+pub const OF_SEARCH_GRAPHS: [&str; 2] = [LOGITS, RETURNED];
+
 /// Output: one loss for each image, `f32 [N]`.
 pub const LOSS: &str = "loss";
 

@@ -41,8 +41,8 @@ const LOWEST_OPSET: u32 = 18;
 /// The gradient graph of a classifier.
 ///
 /// `forward` is in topological order, typed by [`crate::shape`], at opset 18 or newer, and has one input (the images,
-/// `[N, …]`) and one output (the logits, `[N, K]`). The result has the input `images` and those that [`Loss`] lists,
-/// and the outputs `logits`, `loss` where the graph computes it, and `images_gradient`; `N` stays dynamic where it is.
+/// `[N, …]`) and the logits `[N, K]` as its first output. The result has the input `images` and those that [`Loss`] lists,
+/// and the outputs `logits`, `loss` where the graph computes it, `images_gradient`, and further outputs of `forward`; `N` stays dynamic where it is.
 /// `kernels` says whether operators of our own may be in it.
 ///
 /// # Errors
@@ -52,7 +52,8 @@ const LOWEST_OPSET: u32 = 18;
 /// - [`ErrorKind::Shape`] when a value on the way has no known shape.
 pub fn differentiate(forward: &Graph, loss: Loss, kernels: Kernels) -> Result<Graph> {
     check_opset(forward)?;
-    let (images, logits) = (sole("input", forward.inputs())?, sole("output", forward.outputs())?);
+    let images = sole_input(forward.inputs())?;
+    let (logits, further) = logits_and_further(forward.outputs())?;
     let mut graph = forward.clone();
     graph.rename(images, tensor_names::IMAGES)?;
     graph.rename(logits, tensor_names::LOGITS)?;
@@ -65,7 +66,8 @@ pub fn differentiate(forward: &Graph, loss: Loss, kernels: Kernels) -> Result<Gr
     };
     let named = Builder::new(&mut graph, "gradient").op("Identity", &[gradient])?;
     graph.rename(named, tensor_names::IMAGES_GRADIENT)?;
-    graph.set_outputs([Some(logits), value, Some(named)].into_iter().flatten().collect());
+    let outputs = [Some(logits), value, Some(named)].into_iter().flatten();
+    graph.set_outputs(outputs.chain(further.iter().copied()).collect());
     if kernels == Kernels::Standard {
         kernels::lower(&mut graph)?;
     }
@@ -124,13 +126,20 @@ fn check_opset(forward: &Graph) -> Result<()> {
     Ok(())
 }
 
-fn sole(what: &str, ids: &[ValueId]) -> Result<ValueId> {
-    match ids {
-        [id] => Ok(*id),
+fn sole_input(inputs: &[ValueId]) -> Result<ValueId> {
+    match inputs {
+        [images] => Ok(*images),
         _ => Err(Error::new(
             ErrorKind::NotAClassifier,
-            format!("the graph has {} {what}s, wanted one: images as input, logits as output", ids.len()),
+            format!("the graph has {} inputs, wanted one: images", inputs.len()),
         )),
+    }
+}
+
+fn logits_and_further(outputs: &[ValueId]) -> Result<(ValueId, &[ValueId])> {
+    match outputs {
+        [logits, further @ ..] => Ok((*logits, further)),
+        [] => Err(Error::new(ErrorKind::NotAClassifier, "the graph has no outputs, wanted logits")),
     }
 }
 

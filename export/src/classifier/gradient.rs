@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::graph::Graph;
 use crate::simplify::{clean_up, enter_blocked_layout, expand_gelu, factor_out_common, fuse};
 
-/// Logits, loss and input gradient of `forward`, whose only output is named `logits`.
+/// Logits, loss and input gradient of `forward`, whose first output is named `logits`, and its further outputs.
 ///
 /// # Errors
 /// As [`differentiate`].

@@ -7,17 +7,25 @@
 //! [`ImageClassifier::gradient_onnx`] differentiates it. [`ImageClassifier::scan`] reports what the operators say about
 //! the reliability of the gradients.
 
+mod choice;
+mod class_axis;
 pub(crate) mod gradient;
 mod input;
 mod input_spec;
+mod known_values;
+mod labels;
 mod log_probabilities;
 mod open_input;
+mod order;
 mod output;
 mod prepared;
 mod preprocessing;
 mod random;
 mod rearranging;
+mod replaced;
 mod scores;
+mod search_scores;
+mod selection;
 #[cfg(test)]
 mod tests;
 mod units;
@@ -26,13 +34,15 @@ use mimir_bundle::{BatchMode, Loss, Manifest, OutputKind, PreparedGraph, Scan, S
 
 use crate::autodiff::Kernels;
 use crate::error::Result;
-use crate::graph::{Graph, OpenInput};
+use crate::graph::{Dim, Graph, OpenInput};
 use crate::onnx::{ModelFile, SharedWeights, write_model, write_prepared};
 use crate::simplify::{fuse, simplify};
 use crate::working_copy::WorkingCopy;
 use input::ImageInput;
 pub use input_spec::InputSpec;
 use prepared::Prepared;
+use scores::ClassScores;
+use search_scores::Replaced;
 pub use units::UnitsGraph;
 
 /// The file's own graph with a fixed batch (of one, where the file leaves it open) and without labels, for an engine
@@ -41,7 +51,7 @@ pub use units::UnitsGraph;
 /// # Errors
 /// As [`ImageClassifier::new`] for inputs, and as [`write_model`].
 pub fn for_one_image(file: &ModelFile, spec: &InputSpec) -> Result<Vec<u8>> {
-    let mut graph = scores::class_scores(file.graph.clone())?;
+    let mut graph = scores::class_scores(file.graph.clone(), spec.output.as_deref())?.graph;
     let input = checked_input(&mut graph, &file.open_inputs, spec)?;
     write_model(&prepared::with_fixed_batch(graph, input.id)?)
 }
@@ -75,10 +85,11 @@ impl ImageClassifier {
     /// [`Unsupported`](crate::ErrorKind::Unsupported) for other element types and unknown operators, and the errors of
     /// [`upgrade`](crate::upgrade::upgrade); all name the tensor or node and the way out.
     pub fn new(mut file: ModelFile, spec: &InputSpec) -> Result<Self> {
-        file.graph = scores::class_scores(file.graph)?;
+        let ClassScores { graph, name } = scores::class_scores(file.graph, spec.output.as_deref())?;
+        file.graph = graph;
         let input = checked_input(&mut file.graph, &file.open_inputs, spec)?;
         let prepared = Prepared::new(&file.graph, &input, spec.normalisation.as_ref())?;
-        Ok(Self::assemble(file, spec, &input, prepared))
+        Ok(Self::assemble(file, name, spec, &input, prepared))
     }
 
     /// As [`ImageClassifier::new`], for a file whose shapes we cannot infer: forward and gradient graphs are made of
@@ -88,16 +99,23 @@ impl ImageClassifier {
     /// # Errors
     /// As [`ImageClassifier::new`], above all where the shapes of `specialised` cannot be inferred either.
     pub fn with_specialised(mut file: ModelFile, specialised: &ModelFile, spec: &InputSpec) -> Result<Self> {
-        file.graph = scores::class_scores(file.graph)?;
+        let ClassScores { graph, name } = scores::class_scores(file.graph, spec.output.as_deref())?;
+        file.graph = graph;
         let input = checked_input(&mut file.graph, &file.open_inputs, spec)?;
         let mut copy = specialised.graph.clone();
         let inner = checked_input(&mut copy, &specialised.open_inputs, spec)?;
         let normalisation = spec.normalisation.as_ref();
         let prepared = Prepared::specialised(&file.graph, &input, &copy, &inner, normalisation)?;
-        Ok(Self::assemble(file, spec, &input, prepared))
+        Ok(Self::assemble(file, name, spec, &input, prepared))
     }
 
-    fn assemble(file: ModelFile, spec: &InputSpec, input: &ImageInput, prepared: Prepared) -> Self {
+    fn assemble(
+        file: ModelFile,
+        output_name: String,
+        spec: &InputSpec,
+        input: &ImageInput,
+        prepared: Prepared,
+    ) -> Self {
         let manifest = Manifest {
             model_digest: file.digest,
             opset: file.graph.opset,
@@ -108,6 +126,7 @@ impl ImageClassifier {
             normalisation: spec.normalisation.clone(),
             classes: prepared.classes,
             batch: prepared.batch,
+            output_name,
             output: prepared.output,
         };
         let Prepared { graph, specialised, fixed_batch, scan, .. } = prepared;
@@ -179,7 +198,8 @@ impl ImageClassifier {
 
     /// The fastest form of the model: `images` to `logits`, upgraded to one opset and simplified, so that it differs
     /// from [`original_onnx`](Self::original_onnx) in the last bits. Where the model returns probabilities, its
-    /// `logits` are their logarithms.
+    /// `logits` are their logarithms; where it returns scores that saturate, scores before them in which the classes
+    /// have the same order ([`OutputKind`]), and `returned` what the file returns, where that may have equal scores.
     ///
     /// # Errors
     /// As [`ImageClassifier::new`], [`simplify`] and [`write_model`].
@@ -245,16 +265,19 @@ impl ImageClassifier {
         gradient::gradient_graph(self.simplified()?, loss, kernels)
     }
 
-    /// An upgraded and simplified copy that returns logits, or the logarithms of probabilities, under that name.
+    /// An upgraded and simplified copy that returns the scores that searches use as `logits`.
     fn simplified(&self) -> Result<Graph> {
         let mut graph = WorkingCopy::new(self.specialised.as_ref().unwrap_or(&self.original))?.graph;
+        let batch = self.manifest.batch.rows().map_or(Dim::N, Dim::Fixed);
+        let replaced = search_scores::replace(&mut graph, batch, self.manifest.classes)?;
         simplify(&mut graph)?;
-        if self.manifest.output == OutputKind::Probabilities {
+        if replaced == Replaced::No && self.manifest.output == OutputKind::Probabilities {
             output::take_logarithm(&mut graph)?;
         }
-        // Simplification may have removed the node whose output had the name.
-        let logits = output::sole_output(&graph)?;
-        preprocessing::assign_name(&mut graph, logits, tensor_names::LOGITS)?;
+        // Simplification may have removed the nodes whose outputs had the names.
+        for (output, name) in graph.outputs().to_vec().into_iter().zip(tensor_names::OF_SEARCH_GRAPHS) {
+            preprocessing::assign_name(&mut graph, output, name)?;
+        }
         Ok(graph)
     }
 }

@@ -1,31 +1,81 @@
-//! The output of the file: `[N, K]`, logits or probabilities.
+//! The output of the file: `[N, K]`, also with axes of length one, logits or probabilities.
 
-use mimir_bundle::{OutputKind, ScannedNode};
+use mimir_bundle::{OutputKind, ScannedNode, tensor_names};
 
+use super::class_axis::classes_of_output;
 use super::input::{check_scores, not_a_classifier};
 use super::log_probabilities::log_probabilities;
 use super::preprocessing::assign_name;
+use super::replaced::Replaced;
 use crate::error::{Error, Result};
 use crate::graph::{Attribute, Attributes, Dim, Graph, Node, NodeId, Shape, ValueId};
 use crate::scan;
 use crate::tensor::DataType;
 
-/// The class count `K` of a typed graph whose one output is `[batch, K]`.
-pub(super) fn class_count(graph: &Graph, batch: Dim) -> Result<usize> {
-    let id = sole_output(graph)?;
-    let name = &graph.value(id).name;
-    let output = graph.tensor_type(id)?;
-    check_scores(output.dtype).map_err(|error| error.at_tensor(name))?;
-    match output.shape.0[..] {
-        [found, Dim::Fixed(classes)] if found == batch && classes >= 2 => Ok(classes),
-        [found] | [found, Dim::Fixed(1)] if found == batch => {
-            Err(single_class(&output.shape).at_tensor(name))
+/// What an output needs to be `[N, K]` in float32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ending {
+    /// The class count, `K`.
+    pub(super) classes: usize,
+    /// Whether it has more axes, of length one, which a Flatten removes.
+    pub(super) flattens: bool,
+    /// Whether it is of another floating-point type.
+    pub(super) casts: bool,
+}
+
+impl Ending {
+    /// Of the one output of a typed working copy; `dtype` is its element type in the file.
+    ///
+    /// # Errors
+    /// When it is not one score for each of at least two classes.
+    pub(super) fn of(copy: &Graph, batch: Dim, dtype: DataType) -> Result<Self> {
+        let id = sole_output(copy)?;
+        let name = &copy.value(id).name;
+        let output = copy.tensor_type(id)?;
+        check_scores(output.dtype).map_err(|error| error.at_tensor(name))?;
+        let casts = dtype.is_float() && dtype != DataType::Float32;
+        match classes_of_output(&output.shape, batch) {
+            Some((classes, flattens)) => Ok(Self { classes, flattens, casts }),
+            None => Err(not_class_scores(&output.shape, batch).at_tensor(name)),
         }
-        _ => Err(not_a_classifier(format!(
-            "the output is {}, wanted [{batch}, K] with one score for each of K ≥ 2 classes",
-            output.shape
-        ))
-        .at_tensor(name)),
+    }
+
+    /// Appends the nodes to a graph that returns what the file returns; its output is then `logits`.
+    pub(super) fn append(self, graph: &mut Graph) -> Result<()> {
+        if self.flattens {
+            append(graph, "Flatten", Attributes::from_pairs([("axis", Attribute::Int(1))]))?;
+        }
+        if self.casts {
+            let to = Attribute::Int(DataType::Float32 as i64);
+            append(graph, "Cast", Attributes::from_pairs([("to", to)]))?;
+        }
+        assign_name(graph, sole_output(graph)?, tensor_names::LOGITS)
+    }
+}
+
+fn append(graph: &mut Graph, op_type: &str, attributes: Attributes) -> Result<()> {
+    let scores = sole_output(graph)?;
+    assign_name(graph, scores, &format!("scores/before/{op_type}"))?;
+    let output = graph.add_fresh_value(&format!("scores/{op_type}"), None);
+    graph.push_node(Node {
+        name: graph.value(output).name.clone(),
+        op_type: op_type.to_owned(),
+        inputs: vec![Some(scores)],
+        outputs: vec![Some(output)],
+        attributes,
+    });
+    graph.set_outputs(vec![output]);
+    Ok(())
+}
+
+fn not_class_scores(shape: &Shape, batch: Dim) -> Error {
+    match shape.0.split_first() {
+        Some((first, rest)) if *first == batch && rest.iter().all(|dim| *dim == Dim::Fixed(1)) => {
+            single_class(shape)
+        }
+        _ => not_a_classifier(format!(
+            "the output is {shape}, wanted [{batch}, K] with one score for each of K ≥ 2 classes"
+        )),
     }
 }
 
@@ -43,12 +93,7 @@ pub(super) fn sole_output(graph: &Graph) -> Result<ValueId> {
         [id] => Ok(*id),
         several => {
             let names: Vec<&str> = several.iter().map(|id| graph.value(*id).name.as_str()).collect();
-            Err(not_a_classifier(format!(
-                "the model has {} outputs ({}), wanted one: the scores of the classes (export scikit-learn models \
-                 with `zipmap=False`, not with 'columns')",
-                names.len(),
-                names.join(", ")
-            )))
+            Err(not_a_classifier(format!("the graph has {} outputs ({}), wanted one", names.len(), names.join(", "))))
         }
     }
 }
@@ -58,26 +103,13 @@ pub(super) fn softmax_nodes(graph: &Graph) -> Result<Vec<ScannedNode>> {
     Ok(last_softmax(graph)?.iter().map(|id| scan::scanned_node(graph.node(*id))).collect())
 }
 
-/// Appends a Cast to float32 to a graph that returns another floating-point type.
-pub(super) fn as_float32(graph: &mut Graph) -> Result<()> {
-    let scores = sole_output(graph)?;
-    assign_name(graph, scores, "scores")?;
-    let float32 = graph.add_fresh_value("scores/Cast", None);
-    graph.push_node(Node {
-        name: "scores/Cast".to_owned(),
-        op_type: "Cast".to_owned(),
-        inputs: vec![Some(scores)],
-        outputs: vec![Some(float32)],
-        attributes: Attributes::from_pairs([("to", Attribute::Int(DataType::Float32 as i64))]),
-    });
-    graph.set_outputs(vec![float32]);
-    Ok(())
-}
-
-/// The kind of the output, as far as the operators show it.
-pub(super) fn kind(graph: &Graph) -> Result<OutputKind> {
-    let probabilities = last_softmax(graph)?.is_some();
-    Ok(if probabilities { OutputKind::Probabilities } else { OutputKind::Logits })
+/// The kind of the output, as far as the operators show it, and given what searches use in its place.
+pub(super) fn kind(graph: &Graph, replaced: Replaced) -> Result<OutputKind> {
+    Ok(match (last_softmax(graph)?, replaced) {
+        (Some(_), _) => OutputKind::Probabilities,
+        (None, Replaced::No) => OutputKind::Logits,
+        (None, Replaced::Scores | Replaced::ScoresWithTies) => OutputKind::Saturating,
+    })
 }
 
 /// Makes a typed graph that returns probabilities return their logarithms.

@@ -3,12 +3,12 @@
 use mimir_bundle::{BatchMode, Normalisation, OutputKind, Scan, tensor_names};
 
 use super::input::ImageInput;
-use super::{output, preprocessing, random};
+use super::output::Ending;
+use super::{output, preprocessing, random, search_scores, selection};
 use crate::error::{ErrorKind, Result};
 use crate::graph::{Dim, Graph, ValueId};
 use crate::rebatch::with_dynamic_batch;
 use crate::scan;
-use crate::tensor::DataType;
 use crate::working_copy::WorkingCopy;
 
 /// A graph that was found to be a classifier.
@@ -21,8 +21,8 @@ pub(super) struct Prepared {
     pub(super) classes: usize,
     pub(super) output: OutputKind,
     pub(super) scan: Scan,
-    /// Whether the file returns another floating-point type, and `graph` a Cast of it.
-    casts_output: bool,
+    /// What `graph` appends to the output of the file.
+    ending: Ending,
     /// Whether the scan could not tell if images of a batch influence each other.
     mixing_is_unknown: bool,
 }
@@ -84,56 +84,53 @@ impl Prepared {
         let copy = Self::analyse(copy, batch, BatchMode::of_rows(rows))?;
         let file = with_fixed_batch(file.clone(), input.id)?;
         let mut original = with_preprocessing(file, input, batch, normalisation)?;
-        // The engine keeps the type of the output.
-        if copy.casts_output {
-            with_float32_output(&mut original)?;
-        }
+        // The engine keeps the type and shape of the output.
+        copy.ending.append(&mut original)?;
         Ok(Self { specialised: Some(copy.graph), graph: original, ..copy })
     }
 
     /// Infers the types, and scans the graph.
     fn analyse(mut graph: Graph, batch: Dim, mode: BatchMode) -> Result<Self> {
-        let copy = WorkingCopy::new(&graph)?;
+        let (copy, ending) = with_ending(&mut graph, batch)?;
         let typed = &copy.graph;
         if mode == BatchMode::Rebatched {
             random::check_drawn_per_image(typed)?;
         }
+        selection::check(typed, output::sole_output(typed)?, 1)?;
         let images = if batch == Dim::N { scan::batch(typed)? } else { scan::BatchAnalysis::default() };
-        let (classes, kind) = (output::class_count(typed, batch)?, output::kind(typed)?);
-        let mut scan = scan::scan(&copy, &images)?;
+        let mut searched = typed.clone();
+        let replaced = search_scores::replace(&mut searched, batch, ending.classes)?;
+        let output = output::kind(typed, replaced)?;
+        let mut scan = scan::scan(&copy, &searched, &images)?;
         scan.softmax_outputs = output::softmax_nodes(typed)?;
-        let casts_output = copy.output.is_float() && copy.output != DataType::Float32;
-        if casts_output {
-            with_float32_output(&mut graph)?;
-        }
-        let (specialised, fixed_batch, mixing_is_unknown) = (None, None, images.is_unknown);
-        let (batch, output) = (mode, kind);
         Ok(Self {
             graph,
-            specialised,
-            fixed_batch,
-            batch,
-            classes,
+            specialised: None,
+            fixed_batch: None,
+            batch: mode,
+            classes: ending.classes,
             output,
             scan,
-            casts_output,
-            mixing_is_unknown,
+            ending,
+            mixing_is_unknown: images.is_unknown,
         })
     }
 
     /// Adds a graph for one image to compare with.
     fn with_fixed_batch(self, mut one: Graph) -> Result<Self> {
-        if self.casts_output {
-            with_float32_output(&mut one)?;
-        }
+        self.ending.append(&mut one)?;
         Ok(Self { fixed_batch: Some(one), ..self })
     }
 }
 
-fn with_float32_output(graph: &mut Graph) -> Result<()> {
-    output::as_float32(graph)?;
-    let logits = output::sole_output(graph)?;
-    preprocessing::assign_name(graph, logits, tensor_names::LOGITS)
+/// Makes a graph return `[batch, K]` in float32, and its working copy.
+fn with_ending(graph: &mut Graph, batch: Dim) -> Result<(WorkingCopy, Ending)> {
+    let copy = WorkingCopy::new(graph)?;
+    let ending = Ending::of(&copy.graph, batch, copy.output)?;
+    ending.append(graph)?;
+    // The copy is in float32 already.
+    let copy = if ending.flattens { WorkingCopy::new(graph)? } else { copy };
+    Ok((copy, ending))
 }
 
 /// Images of a call with a fixed batch: one, where the file leaves it open.

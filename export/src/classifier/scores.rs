@@ -5,29 +5,30 @@
 
 use std::collections::HashMap;
 
+use super::choice;
 use super::input::not_a_classifier;
-use super::rearranging::REARRANGING;
+use super::labels::{CLASSIFIERS, EXTRACTOR, LINEAR, SVM};
 use crate::error::{Error, Result};
 use crate::graph::{Attribute, Attributes, Graph, Node, NodeId, ValueId};
-use crate::operators::has_integer_results;
-use crate::tensor::{DataType, Tensor};
+use crate::tensor::Tensor;
 
-const LINEAR: &str = "ai.onnx.ml::LinearClassifier";
-const SVM: &str = "ai.onnx.ml::SVMClassifier";
+/// The graph of a file with one output, whose largest score is that of the label, and the name that the output with
+/// the scores has in the file.
+#[derive(Debug)]
+pub(super) struct ClassScores {
+    pub(super) graph: Graph,
+    pub(super) name: String,
+}
 
-/// Operators whose first output is a label, and the second one scores.
-const CLASSIFIERS: [&str; 2] = [LINEAR, SVM];
-
-/// Selects columns. It is no member of [`REARRANGING`], as a typed graph has it no more.
-const EXTRACTOR: &str = "ai.onnx.ml::ArrayFeatureExtractor";
-
-/// The graph of a file without its labels, and with scores whose largest one is that of the label.
+/// Selects the output of that name, or the one that can have the scores, and orders its columns as the labels are.
 ///
 /// # Errors
-/// When the scores are of pairs of classes, or computed from a label; names the node and the way out.
-pub(super) fn class_scores(mut graph: Graph) -> Result<Graph> {
-    drop_labels(&mut graph);
-    let &[scores] = graph.outputs() else { return Ok(graph) };
+/// When it is not clear which output has the scores, or when these are of pairs of classes, or computed from a label;
+/// names the node and the way out.
+pub(super) fn class_scores(mut graph: Graph, output: Option<&str>) -> Result<ClassScores> {
+    choice::choose(&mut graph, output)?;
+    let &[scores] = graph.outputs() else { return Err(no_scores(&graph)) };
+    let name = graph.value(scores).name.clone();
     let producers = graph.producers();
     let scores = both_columns(&graph, &producers, scores);
     graph.set_outputs(vec![scores]);
@@ -40,48 +41,15 @@ pub(super) fn class_scores(mut graph: Graph) -> Result<Graph> {
     }
     graph.prune();
     check_labels(&graph)?;
-    Ok(graph)
+    Ok(ClassScores { graph, name })
 }
 
-/// Drops integer outputs, if others are left.
-fn drop_labels(graph: &mut Graph) {
-    let producers = graph.producers();
-    let kept: Vec<ValueId> =
-        graph.outputs().iter().copied().filter(|id| !is_integer(graph, &producers, *id)).collect();
-    if !kept.is_empty() && kept.len() < graph.outputs().len() {
-        graph.set_outputs(kept);
-    }
-}
-
-/// Whether the operators show that a value holds integers. Types are not inferred yet.
-fn is_integer(graph: &Graph, producers: &HashMap<ValueId, NodeId>, mut value: ValueId) -> bool {
-    // One step for each node at most: a graph has no cycles.
-    loop {
-        let Some(producer) = producers.get(&value) else {
-            return graph.tensor_type(value).is_ok_and(|found| !found.dtype.is_float());
-        };
-        let node = graph.node(*producer);
-        let op_type = node.op_type.as_str();
-        if op_type == "Cast" {
-            let to = node.attributes.int("to", 0).unwrap_or_default();
-            let to = i32::try_from(to).ok().and_then(|to| DataType::from_onnx(to).ok());
-            return to.is_some_and(|dtype| !dtype.is_float());
-        }
-        let is_first = node.optional_output(0) == Some(value);
-        if has_integer_results(op_type)
-            || CLASSIFIERS.contains(&op_type) && is_first
-            || op_type == "TopK" && !is_first
-        {
-            return true;
-        }
-        if op_type == "ai.onnx.ml::LabelEncoder" {
-            return ["values_floats", "default_float"].iter().all(|name| node.attributes.get(name).is_none());
-        }
-        match node.optional_input(0) {
-            Some(input) if REARRANGING.contains(&op_type) || op_type == EXTRACTOR => value = input,
-            _ => return false,
-        }
-    }
+fn no_scores(graph: &Graph) -> Error {
+    let names: Vec<&str> = graph.outputs().iter().map(|id| graph.value(*id).name.as_str()).collect();
+    not_a_classifier(format!(
+        "the outputs of the model are labels ({}), wanted one with the scores of the classes, [N, K]: export the logits",
+        names.join(", ")
+    ))
 }
 
 /// Both scores of a LinearClassifier, if the file selects only that of the second class.

@@ -1,7 +1,9 @@
 //! Files of every layout, batch and output, evaluated through ONNX Runtime.
 
 mod inputs;
+mod outputs;
 mod random;
+mod search_scores;
 mod sklearn;
 
 use mimir_bundle::{BatchMode, ImageShape, Layout, Loss, Normalisation, OutputKind, tensor_names};
@@ -250,6 +252,11 @@ fn what_is_not_a_classifier_is_refused_with_the_way_out() {
         graph.add_output(other);
         graph
     };
+    let twice = graph(9, "f32[N,3,4,2]", |graph, x| {
+        let logits = head(graph, x);
+        let logits = push(graph, "Unsqueeze", &[logits], "axes=[1]");
+        push(graph, "Concat", &[logits, logits], "axis=1")
+    });
     let cases: Vec<(Graph, &str)> = vec![
         (plain("f32[N,3,8,1]"), "give --layout nchw or --layout nhwc"),
         (plain("f32[N,2,4,3,1]"), "--layout flat"),
@@ -262,7 +269,7 @@ fn what_is_not_a_classifier_is_refused_with_the_way_out() {
         ),
         (with_second("f32[1,3,1,1]"), "a mean or another tensor that the exporter turned into an input"),
         (two_outputs, "the model has 2 outputs"),
-        (to("Unsqueeze", "axes=[1]"), "the output is [N, 1, 5], wanted [N, K]"),
+        (twice, "the output is [N, 2, 5], wanted [N, K]"),
         (to("ReduceSum", "axes=[0]"), "the output is [1, 5], wanted [N, K]"),
     ];
     for (file, wanted) in cases {

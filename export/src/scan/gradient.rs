@@ -23,7 +23,7 @@ pub(super) struct GradientScan {
 pub(super) fn scan(graph: &Graph) -> Result<GradientScan> {
     let Some(images) = graph.inputs().first() else { return Ok(GradientScan::default()) };
     let carrying = carrying_values(graph, *images)?;
-    let needed = needed_values(graph, graph.outputs());
+    let needed = needed_values(graph, &graph.outputs()[..graph.outputs().len().min(1)]);
     let boolean_uses = BooleanUses::new(graph);
     let mut found = GradientScan::default();
     for node in graph.nodes().iter().filter(|node| writes(node, |id| needed.contains(id))) {

@@ -22,10 +22,11 @@ use crate::operators::is_random;
 use crate::simplify::fold_shape_arithmetic;
 use crate::working_copy::WorkingCopy;
 
-/// Scans the working copy of a classifier; what mixes images is in `batch`.
-pub(crate) fn scan(copy: &WorkingCopy, batch: &BatchAnalysis) -> Result<Scan> {
+/// Scans the working copy of a classifier; what mixes images is in `batch`, and what gradients are taken of is the first
+/// output of `searched`.
+pub(crate) fn scan(copy: &WorkingCopy, searched: &Graph, batch: &BatchAnalysis) -> Result<Scan> {
     let graph = &copy.graph;
-    let gradient = gradient::scan(graph)?;
+    let gradient = gradient::scan(searched)?;
     Ok(Scan {
         gradient_cuts: gradient.cuts,
         straight_through: gradient.straight_through,

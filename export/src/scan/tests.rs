@@ -262,7 +262,7 @@ fn gradient(build: impl FnOnce(&mut Graph, ValueId) -> ValueId) -> [Vec<String>;
     let output = build(&mut graph, x);
     graph.add_output(output);
     let copy = WorkingCopy::new(&graph).unwrap();
-    let scan = scan(&copy, &batch(&copy.graph).unwrap()).unwrap();
+    let scan = scan(&copy, &copy.graph, &batch(&copy.graph).unwrap()).unwrap();
     [scan.gradient_cuts, scan.straight_through].map(|nodes| nodes.iter().map(ToString::to_string).collect())
 }
 

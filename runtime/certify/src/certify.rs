@@ -91,6 +91,7 @@ fn prepare(options: &CertifyOptions, engine: &Engine, images: &OpenedImages) -> 
         normalisation: options.normalisation.clone(),
         layout: options.layout,
         image: Some(images.shape_as_stated(options.input_shape)?),
+        output: options.output.clone(),
     };
     let prepared = PreparedModel::new(engine, read_file(&options.model)?, &spec)?;
     let found = prepared.manifest().image;

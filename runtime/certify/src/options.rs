@@ -23,6 +23,8 @@ pub struct CertifyOptions {
     pub layout: Option<Layout>,
     /// The shape of one image; `None` for that of the images. It must be theirs, unless they are flat rows.
     pub input_shape: Option<ImageShape>,
+    /// Name of the model's output with the scores of the classes; `None` where only one can have them.
+    pub output: Option<String>,
     /// What the adversary may do.
     pub threat_model: ThreatModel,
     /// The attacks, in order, each at most once; without any, clean accuracy is all.
@@ -50,6 +52,7 @@ impl CertifyOptions {
             normalisation: None,
             layout: None,
             input_shape: None,
+            output: None,
             threat_model,
             attacks: Preset::Standard.attacks(threat_model.norm),
             extra_attacks: ExtraAttacks::WhereCalledFor,

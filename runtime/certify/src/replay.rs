@@ -165,6 +165,7 @@ fn model(engine: &Engine, path: &Path, certificate: &Certificate) -> Result<Cali
     let spec = InputSpec {
         normalisation: recorded.normalisation.clone(),
         layout: Some(recorded.layout),
+        output: Some(recorded.output_name.clone()),
         image: Some(recorded.image),
     };
     PreparedModel::new(engine, file, &spec)?.calibrate_as_recorded(recorded, &certificate.execution)

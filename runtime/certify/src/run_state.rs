@@ -46,6 +46,7 @@ pub(crate) fn identity(
         .with("counterexamples", keeps_counterexamples(options))
         .with("precision", options.engine.precision.name())
         .with("batch", json(&manifest.batch)?)
+        .with("output_name", manifest.output_name.as_str())
         .with("output", json(&manifest.output)?)
         .with("engine", format!("{} {}", engine.kind().name(), engine.version()))
         .with("device", engine.device().to_string())

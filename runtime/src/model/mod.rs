@@ -40,6 +40,18 @@ pub trait Classifier: Send {
     /// # Errors
     /// When the engine fails; non-finite logits are not an error here, the caller knows the image.
     fn logits(&mut self, images: ArrayView2<f32>) -> Result<&Array2<f32>, ModelError>;
+
+    /// Logits, and what the file returns `[B, K]` where that has equal scores and the logits do not: a search uses
+    /// scores before a Clip or a Sigmoid.
+    ///
+    /// # Errors
+    /// As [`Classifier::logits`].
+    fn logits_and_returned(
+        &mut self,
+        images: ArrayView2<f32>,
+    ) -> Result<(&Array2<f32>, Option<&Array2<f32>>), ModelError> {
+        self.logits(images).map(|logits| (logits, None))
+    }
 }
 
 /// The classes that the loss of one image refers to.
@@ -60,6 +72,8 @@ pub struct GradientBatch {
     pub loss: Array1<f32>,
     /// `[B, C·H·W]`, gradient of each image's own loss.
     pub gradient: Array2<f32>,
+    /// `[B, K]`, what the file returns, as in [`Classifier::logits_and_returned`].
+    pub returned: Option<Array2<f32>>,
 }
 
 impl GradientBatch {
@@ -69,6 +83,7 @@ impl GradientBatch {
             logits: Array2::zeros((batch, classes)),
             loss: Array1::zeros(batch),
             gradient: Array2::zeros((batch, pixels)),
+            returned: None,
         }
     }
 }

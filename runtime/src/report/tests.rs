@@ -50,6 +50,7 @@ fn manifest() -> Manifest {
         normalisation: None,
         classes: 10,
         batch: BatchMode::Rebatched,
+        output_name: "logits".to_owned(),
         output: OutputKind::Logits,
     }
 }
@@ -289,6 +290,7 @@ fn json_form() {
           "normalisation": null,
           "classes": 10,
           "batch": "rebatched",
+          "output_name": "logits",
           "output": "logits"
         },
         "scan": {

@@ -10,8 +10,8 @@ use crate::model::{GradientBatch, LabelAndTarget, ModelError};
 
 /// The answers about one batch.
 pub(crate) enum Answers<'m> {
-    /// Logits only.
-    Logits(&'m Array2<f32>),
+    /// Logits, and what the file returns where that is something else.
+    Logits(&'m Array2<f32>, Option<&'m Array2<f32>>),
     /// From a gradient graph.
     Gradient(&'m GradientBatch),
 }
@@ -37,7 +37,11 @@ impl Worker<'_> {
         let started = Instant::now();
         let BatchedQuestion { images, pairs, radii } = batch;
         let answers = match query {
-            Query::Forward => self.search_classifier()?.logits(images.view()).map(Answers::Logits),
+            Query::Forward => {
+                let classifier = self.search_classifier()?;
+                let answers = classifier.logits_and_returned(images.view());
+                answers.map(|(logits, returned)| Answers::Logits(logits, returned))
+            }
             Query::Gradient(loss) => {
                 let model = self.gradient(loss)?;
                 if loss.is_relaxed() {
@@ -55,13 +59,22 @@ impl Answers<'_> {
     /// The answer about one row.
     pub(crate) fn row(&self, row: usize) -> Answer<'_> {
         match self {
-            Self::Logits(logits) => Answer { logits: row_slice(logits, row), loss: 0.0, gradient: &[] },
+            Self::Logits(logits, _) => Answer { logits: row_slice(logits, row), loss: 0.0, gradient: &[] },
             Self::Gradient(batch) => Answer {
                 logits: row_slice(&batch.logits, row),
                 loss: batch.loss[row],
                 gradient: row_slice(&batch.gradient, row),
             },
         }
+    }
+
+    /// What the file returns for one row, where a search uses other scores; else nothing.
+    pub(crate) fn returned(&self, row: usize) -> &[f32] {
+        let returned = match self {
+            Self::Logits(_, returned) => *returned,
+            Self::Gradient(batch) => batch.returned.as_ref(),
+        };
+        returned.map_or(&[], |returned| row_slice(returned, row))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::attack::{Answer, CleanImage, DistanceGoal, Query, Search, Step};
 use crate::confirmation::{Confirmation, Question, ask_original};
 use crate::error::EvaluateError;
 use crate::journal::{Outcome, Quantity, Record};
-use crate::logits::{all_finite, looks_broken};
+use crate::logits::{all_finite, is_tied, looks_broken};
 use crate::majority::{MajorityCount, share_of_candidate};
 use crate::model::{Batches, LabelAndTarget};
 
@@ -164,7 +164,7 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
             let answer = answers.row(row);
             active.count(query);
             let pixels = self.proposals.row(row);
-            match active.take_answer(&answer, pixels, self.job) {
+            match active.take_answer(&answer, answers.returned(row), pixels, self.job) {
                 AnswerOutcome::Continues => enqueue(&mut self.waiting, active),
                 AnswerOutcome::Candidate(kind, next) => {
                     self.candidates.push(Candidate { active, pixels: pixels.into(), kind, next });
@@ -326,7 +326,13 @@ impl ActiveSearch<'_> {
     }
 
     /// Shows the answer to the search, where all of it is finite.
-    fn take_answer(&mut self, answer: &Answer, pixels: &[f32], job: &AttackJob) -> AnswerOutcome {
+    fn take_answer(
+        &mut self,
+        answer: &Answer,
+        returned: &[f32],
+        pixels: &[f32],
+        job: &AttackJob,
+    ) -> AnswerOutcome {
         if !all_finite(answer.logits) {
             return AnswerOutcome::Candidate(CandidateKind::NonFinite, Step::Done);
         }
@@ -341,7 +347,7 @@ impl ActiveSearch<'_> {
         }
         let counts = self.search.counts() && job.distances == DistanceGoal::WithinBall;
         let next = self.search.observe(answer);
-        let is_candidate = counts && self.looks_broken(answer, job);
+        let is_candidate = counts && self.looks_broken(answer, returned, job);
         match next {
             _ if is_candidate && job.ball.contains(&self.clean.pixels, pixels) => {
                 AnswerOutcome::Candidate(CandidateKind::Broken, next)
@@ -357,8 +363,9 @@ impl ActiveSearch<'_> {
     ///
     /// Of a model with random operators that is decided by the last draw at the point, and only if most draws of the
     /// search look broken there: each point that is asked about costs many draws.
-    fn looks_broken(&mut self, answer: &Answer, job: &AttackJob) -> bool {
-        let looks_broken = looks_broken(answer.logits, self.clean.label);
+    fn looks_broken(&mut self, answer: &Answer, returned: &[f32], job: &AttackJob) -> bool {
+        let label = self.clean.label;
+        let looks_broken = looks_broken(answer.logits, label) || is_tied(returned, label);
         if !job.votes.is_random() {
             return looks_broken;
         }

@@ -140,7 +140,14 @@ impl OnnxModels {
     fn forward(&self, role: Role, graph: &LoadedGraph) -> Result<Box<dyn Classifier>, ModelError> {
         let session = self.session(role, graph)?;
         let logits = Array2::zeros((self.shape.batch, self.shape.classes));
-        Ok(Box::new(OnnxClassifier { role, session, shape: self.shape, rows: Rows::default(), logits }))
+        Ok(Box::new(OnnxClassifier {
+            role,
+            session,
+            shape: self.shape,
+            rows: Rows::default(),
+            logits,
+            returned: None,
+        }))
     }
 
     fn session(&self, role: Role, graph: &LoadedGraph) -> Result<RawSession, ModelError> {
@@ -246,14 +253,28 @@ impl Rows {
 struct Collector<'a> {
     buffers: Vec<(&'static str, &'a mut [f32])>,
     received: usize,
+    /// Room for [`tensor_names::RETURNED`], which only some graphs have, and for how many rows and classes.
+    returned: &'a mut Option<Array2<f32>>,
+    dims: (usize, usize),
 }
 
 impl<'a> Collector<'a> {
-    fn new(buffers: Vec<(&'static str, &'a mut [f32])>) -> Self {
-        Self { buffers, received: 0 }
+    fn new(
+        buffers: Vec<(&'static str, &'a mut [f32])>,
+        returned: &'a mut Option<Array2<f32>>,
+        dims: (usize, usize),
+    ) -> Self {
+        Self { buffers, received: 0, returned, dims }
     }
 
     fn take(&mut self, name: &str, data: &[f32]) {
+        if name == tensor_names::RETURNED {
+            let returned = self.returned.get_or_insert_with(|| Array2::zeros(self.dims));
+            let room = returned.as_slice_mut().unwrap_or_default();
+            let count = data.len().min(room.len());
+            room[..count].copy_from_slice(&data[..count]);
+            return;
+        }
         for (wanted, buffer) in &mut self.buffers {
             if *wanted == name && buffer.len() == data.len() {
                 buffer.copy_from_slice(data);
@@ -279,6 +300,8 @@ struct OnnxClassifier {
     shape: ModelShape,
     rows: Rows,
     logits: Array2<f32>,
+    /// Of a graph that has that output.
+    returned: Option<Array2<f32>>,
 }
 
 impl Classifier for OnnxClassifier {
@@ -295,16 +318,25 @@ impl Classifier for OnnxClassifier {
     }
 
     fn logits(&mut self, images: ArrayView2<f32>) -> Result<&Array2<f32>, ModelError> {
-        let Self { role, session, shape, rows, logits } = self;
+        let Self { role, session, shape, rows, logits, returned } = self;
         let (pixels, _) = rows.full(*shape, shape.pixels(*role, &images)?, &[]);
         let (rows, data) = (pixels.len() / shape.image.pixels(), Data::F32(pixels));
         let inputs = [Input { name: tensor_names::IMAGES, dims: &shape.image_dims(rows), data }];
-        let mut collector = Collector::new(vec![(tensor_names::LOGITS, head(logits, rows))]);
+        let dims = logits.dim();
+        let mut collector = Collector::new(vec![(tensor_names::LOGITS, head(logits, rows))], returned, dims);
         session
             .run_with(&inputs, |name, _, data| collector.take(name, data))
             .map_err(|error| model_error(*role, &error))?;
         collector.finish(*role)?;
         Ok(&self.logits)
+    }
+
+    fn logits_and_returned(
+        &mut self,
+        images: ArrayView2<f32>,
+    ) -> Result<(&Array2<f32>, Option<&Array2<f32>>), ModelError> {
+        self.logits(images)?;
+        Ok((&self.logits, self.returned.as_ref()))
     }
 }
 
@@ -352,7 +384,8 @@ impl OnnxGradient {
         let data = Data::F32(pixels);
         let images = Input { name: tensor_names::IMAGES, dims: &dims, data };
         let inputs: Vec<Input> = std::iter::once(images).chain(inputs.fill(pairs)).collect();
-        let GradientBatch { logits, loss: values, gradient } = answers;
+        let GradientBatch { logits, loss: values, gradient, returned } = answers;
+        let all_logits = logits.dim();
         let values = &mut values.as_slice_mut().expect("one dimension in standard layout")[..rows];
         let mut buffers = vec![
             (tensor_names::LOGITS, head(logits, rows)),
@@ -361,7 +394,7 @@ impl OnnxGradient {
         if loss.is_computed_by_its_graph() {
             buffers.push((tensor_names::LOSS, values));
         }
-        let mut collector = Collector::new(buffers);
+        let mut collector = Collector::new(buffers, returned, all_logits);
         session
             .run_with(&inputs, |name, _, data| collector.take(name, data))
             .map_err(|error| model_error(Role::Gradient, &error))?;

@@ -45,6 +45,7 @@ fn manifest(batch: BatchMode) -> Manifest {
         normalisation: None,
         classes: VIT.classes,
         batch,
+        output_name: "logits".to_owned(),
         output: OutputKind::Logits,
     }
 }

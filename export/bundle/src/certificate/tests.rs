@@ -79,6 +79,7 @@ fn manifest() -> Manifest {
         normalisation: Some(Normalisation { mean: vec![0.4914], std: vec![0.2023] }),
         classes: 10,
         batch: BatchMode::Dynamic,
+        output_name: "logits".to_owned(),
         output: OutputKind::Logits,
     }
 }

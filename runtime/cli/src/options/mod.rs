@@ -51,6 +51,7 @@ impl Options {
             normalisation: normalisation(&settings)?,
             layout: settings.layout.map(layout),
             input_shape: settings.input_shape.as_deref().map(input_shape).transpose()?,
+            output: settings.output.clone(),
             threat_model,
             attacks: attacks(&settings, threat_model.norm)?,
             extra_attacks: extra_attacks(&settings),

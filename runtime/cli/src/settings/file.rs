@@ -122,6 +122,7 @@ mod tests {
             std = [0.2]
             layout = "nhwc"
             input-shape = [3, 32, 32]
+            output = "logits"
             norm = "linf"
             epsilon = 0.03
             attacks = ["apgd-ce"]

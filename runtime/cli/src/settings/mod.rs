@@ -56,6 +56,9 @@ pub(crate) struct Settings {
     /// Channels, height and width of one image, e.g. 3,224,224 [default: those of the images]
     #[arg(long, value_name = "C,H,W", value_delimiter = ',', help_heading = "Model input")]
     pub(crate) input_shape: Option<Vec<usize>>,
+    /// The model's output with the scores of the classes, by name [default: the only one that can have them]
+    #[arg(long, value_name = "NAME", help_heading = "Model input")]
+    pub(crate) output: Option<String>,
 
     /// Norm of the perturbation [default: linf]
     #[arg(long, help_heading = "Threat model")]
@@ -279,6 +282,7 @@ impl Settings {
             std: self.std.or(other.std),
             layout: self.layout.or(other.layout),
             input_shape: self.input_shape.or(other.input_shape),
+            output: self.output.or(other.output),
             norm: self.norm.or(other.norm),
             epsilon: self.epsilon.or(other.epsilon),
             attacks: self.attacks.or(other.attacks),
