@@ -38,7 +38,8 @@ pub(super) fn choose(graph: &mut Graph, wanted: Option<&str>) -> Result<()> {
             None => return Err(several(graph, &described, &others)),
         },
     };
-    let are_ranks = |label: &&&Described| label.may_rank && label.classes.is_some() && label.classes == scores.classes;
+    let are_ranks =
+        |label: &&&Described| label.may_rank && label.classes.is_some() && label.classes == scores.classes;
     if let Some(ranks) = labels.iter().find(are_ranks) {
         check_not_sorted(graph, scores.id)?;
         return Err(ambiguous_ranks(graph, scores, ranks));
@@ -137,7 +138,11 @@ fn listed<'d>(graph: &Graph, outputs: impl IntoIterator<Item = &'d Described>) -
 
 fn no_such_output(graph: &Graph, name: &str) -> Error {
     let is_inside = graph.find(name).is_some();
-    let what = if is_inside { "is a tensor inside the model, not an output of it" } else { "is no output of the model" };
+    let what = if is_inside {
+        "is a tensor inside the model, not an output of it"
+    } else {
+        "is no output of the model"
+    };
     let outputs = describe(graph);
     not_a_classifier(format!("{what}; its outputs are {}", listed(graph, &outputs))).at_tensor(name)
 }

@@ -52,7 +52,9 @@ mod tests {
 
     #[test]
     fn a_batch_of_one_may_have_no_axis() {
-        for (text, axis) in [("f32[5]", Some(0)), ("f32[1,5]", Some(1)), ("f32[5,1]", Some(0)), ("f32[5,5]", None)] {
+        for (text, axis) in
+            [("f32[5]", Some(0)), ("f32[1,5]", Some(1)), ("f32[5,1]", Some(0)), ("f32[5,5]", None)]
+        {
             assert_eq!(class_axis(&parse(text).shape, Dim::Fixed(1), 5), axis, "{text}");
         }
     }

@@ -55,7 +55,10 @@ impl Bounds {
             product(self.high, other.low),
             product(self.high, other.high),
         ];
-        Self::new(all.into_iter().fold(f64::INFINITY, f64::min), all.into_iter().fold(f64::NEG_INFINITY, f64::max))
+        Self::new(
+            all.into_iter().fold(f64::INFINITY, f64::min),
+            all.into_iter().fold(f64::NEG_INFINITY, f64::max),
+        )
     }
 
     fn divided_by(self, other: Self) -> Self {
@@ -123,9 +126,11 @@ impl<'g> KnownValues<'g> {
             return *known;
         }
         let found = match (self.constant(value), self.producer(value)) {
-            (Some(elements), _) => elements.iter().fold(Bounds::new(f64::INFINITY, f64::NEG_INFINITY), |all, element| {
-                all.hull(Bounds::new(*element, *element))
-            }),
+            (Some(elements), _) => {
+                elements.iter().fold(Bounds::new(f64::INFINITY, f64::NEG_INFINITY), |all, element| {
+                    all.hull(Bounds::new(*element, *element))
+                })
+            }
             (None, Some(node)) if depth > 0 => self.of_node(node, depth - 1),
             _ => Bounds::NONE,
         };
@@ -168,16 +173,18 @@ impl<'g> KnownValues<'g> {
             "Concat" | "Mean" => fold(Bounds::hull),
             "AveragePool" => input(0).hull(Bounds::new(0.0, 0.0)),
             "Where" => input(1).hull(input(2)),
-            "Cast" | "Identity" | "Dropout" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Transpose" | "Expand"
-            | "Tile" | "Gather" | "GatherElements" | "GatherND" | "Slice" | "Split" | "TopK" | "ReduceMax"
-            | "ReduceMin" | "ReduceMean" | "MaxPool" | "GlobalMaxPool" | "GlobalAveragePool" => input(0),
+            "Cast" | "Identity" | "Dropout" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze"
+            | "Transpose" | "Expand" | "Tile" | "Gather" | "GatherElements" | "GatherND" | "Slice"
+            | "Split" | "TopK" | "ReduceMax" | "ReduceMin" | "ReduceMean" | "MaxPool" | "GlobalMaxPool"
+            | "GlobalAveragePool" => input(0),
             _ => Bounds::NONE,
         }
     }
 
     fn of_clip(&self, node: &Node, input: Bounds) -> Bounds {
         let given = |index: usize| node.optional_input(index).map(|id| self.bounds(id));
-        let low = given(1).map_or(input, |least| Bounds::new(input.low.max(least.low), input.high.max(least.high)));
+        let low =
+            given(1).map_or(input, |least| Bounds::new(input.low.max(least.low), input.high.max(least.high)));
         given(2).map_or(low, |most| Bounds::new(low.low.min(most.low), low.high.min(most.high)))
     }
 

@@ -76,7 +76,8 @@ impl<'g> Logarithms<'g> {
         if let Some(known) = self.known.get(&value) {
             return Ok(*known);
         }
-        let node = self.producer(value).filter(|node| depth < MAX_DEPTH && !is_random(self.builder.graph(), node));
+        let node =
+            self.producer(value).filter(|node| depth < MAX_DEPTH && !is_random(self.builder.graph(), node));
         let logarithm = match node {
             Some(node) if node.optional_output(0) == Some(value) => self.through_node(&node, depth + 1)?,
             Some(_) => None,
@@ -170,7 +171,8 @@ impl<'g> Logarithms<'g> {
         let mut logarithms = logarithms.into_iter();
         let Some(mut sum) = logarithms.next() else { return Ok(None) };
         for next in logarithms {
-            let (larger, smaller) = (self.builder.op("Max", &[sum, next])?, self.builder.op("Min", &[sum, next])?);
+            let (larger, smaller) =
+                (self.builder.op("Max", &[sum, next])?, self.builder.op("Min", &[sum, next])?);
             let difference = self.builder.op("Sub", &[smaller, larger])?;
             let rest = self.builder.op("Softplus", &[difference])?;
             sum = self.builder.op("Add", &[larger, rest])?;
@@ -192,7 +194,8 @@ impl<'g> Logarithms<'g> {
         let (axes, attributes) = match node.op_type.as_str() {
             "GlobalAveragePool" => ((2..shape.rank() as i64).collect(), Attributes::default()),
             _ => {
-                let axes = node.optional_input(1).and_then(|axes| self.builder.graph().constant(axes)?.to_i64());
+                let axes =
+                    node.optional_input(1).and_then(|axes| self.builder.graph().constant(axes)?.to_i64());
                 let Some(axes) = axes.filter(|axes| !axes.is_empty()) else { return Ok(None) };
                 (axes, node.attributes.clone())
             }
@@ -211,9 +214,12 @@ impl<'g> Logarithms<'g> {
     /// `log (P·Q)`, elements `logsumexpⱼ (log pᵢⱼ + log qⱼₖ)`.
     fn through_product(&mut self, node: &Node, depth: usize) -> Result<Option<ValueId>> {
         let graph = self.builder.graph();
-        let lengths = |id: ValueId| graph.shape(id).map(|shape| shape.0.iter().map(|dim| dim.fixed().unwrap_or(1)).collect());
+        let lengths = |id: ValueId| {
+            graph.shape(id).map(|shape| shape.0.iter().map(|dim| dim.fixed().unwrap_or(1)).collect())
+        };
         let (left, right): (Vec<usize>, Vec<usize>) = (lengths(node.input(0)?)?, lengths(node.input(1)?)?);
-        let products = left.iter().chain(right.last()).try_fold(1_usize, |all, length| all.checked_mul(*length));
+        let products =
+            left.iter().chain(right.last()).try_fold(1_usize, |all, length| all.checked_mul(*length));
         if left.len() < 2 || right.len() < 2 || products.is_none_or(|products| products > LARGEST_PRODUCT) {
             return Ok(None);
         }

@@ -92,18 +92,19 @@ impl Order<'_> {
 
     /// Whether a function of one score is monotonic, and whether it falls.
     fn function(&self, node: &Node, input: ValueId) -> Option<(Effect, bool)> {
-        let is_not_negative = |name: &str, default: f32| {
-            node.attributes.float(name, default).is_ok_and(|value| value >= 0.0)
-        };
+        let is_not_negative =
+            |name: &str, default: f32| node.attributes.float(name, default).is_ok_and(|value| value >= 0.0);
         let bounds = self.values.bounds(input);
         let effect = match node.op_type.as_str() {
             "Neg" => return Some((Effect::Plain, true)),
             "Acos" => return Some((Effect::Bends, true)),
-            "Reciprocal" if bounds.not_negative() || bounds.not_positive() => return Some((Effect::Bends, true)),
+            "Reciprocal" if bounds.not_negative() || bounds.not_positive() => {
+                return Some((Effect::Bends, true));
+            }
             "Log" | "Sqrt" | "Asinh" | "Asin" | "Atanh" | "Acosh" => Effect::Plain,
-            "Exp" | "Sinh" => Effect::Bends,
-            "Softplus" => Effect::Bends,
-            "Sigmoid" | "Tanh" | "Erf" | "Softsign" | "Atan" | "Relu" | "Clip" | "Round" | "Floor" | "Ceil" => Effect::Ties,
+            "Exp" | "Sinh" | "Softplus" => Effect::Bends,
+            "Sigmoid" | "Tanh" | "Erf" | "Softsign" | "Atan" | "Relu" | "Clip" | "Round" | "Floor"
+            | "Ceil" => Effect::Ties,
             "HardSigmoid" if is_not_negative("alpha", 0.2) => Effect::Ties,
             "ThresholdedRelu" if is_not_negative("alpha", 1.0) => Effect::Ties,
             "LeakyRelu" if is_not_negative("alpha", 0.01) => Effect::Bends,
@@ -160,7 +161,13 @@ impl Order<'_> {
     }
 
     /// What an operator does to scores with `others`, to their right if the scores are `first`.
-    fn arithmetic(&self, op_type: &str, scores: ValueId, first: bool, others: &[ValueId]) -> Option<(Effect, bool)> {
+    fn arithmetic(
+        &self,
+        op_type: &str,
+        scores: ValueId,
+        first: bool,
+        others: &[ValueId],
+    ) -> Option<(Effect, bool)> {
         let bounds = self.values.bounds(scores);
         let other = others.first().map(|id| self.values.bounds(*id))?;
         let signed = |turns_if_negative: bool| match (other.not_negative(), other.not_positive()) {

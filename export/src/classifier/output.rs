@@ -93,7 +93,11 @@ pub(super) fn sole_output(graph: &Graph) -> Result<ValueId> {
         [id] => Ok(*id),
         several => {
             let names: Vec<&str> = several.iter().map(|id| graph.value(*id).name.as_str()).collect();
-            Err(not_a_classifier(format!("the graph has {} outputs ({}), wanted one", names.len(), names.join(", "))))
+            Err(not_a_classifier(format!(
+                "the graph has {} outputs ({}), wanted one",
+                names.len(),
+                names.join(", ")
+            )))
         }
     }
 }

@@ -30,7 +30,8 @@ pub(super) fn replace(graph: &mut Graph, batch: Dim, classes: usize) -> Result<R
         graph.prune();
         return Ok(Replaced::No);
     };
-    let scores = if found.turns { Builder::new(graph, "scores").op("Neg", &[found.scores])? } else { found.scores };
+    let scores =
+        if found.turns { Builder::new(graph, "scores").op("Neg", &[found.scores])? } else { found.scores };
     let replaced = if found.ties { Replaced::ScoresWithTies } else { Replaced::Scores };
     if found.ties {
         // The name `logits` is that of the scores.
@@ -52,10 +53,15 @@ fn scores(graph: &mut Graph, output: ValueId, steps: &[StepBack]) -> Result<Opti
     let ties = |steps: &[StepBack]| steps.iter().any(|step| step.effect == Effect::Ties);
     let turns = |steps: &[StepBack]| steps.iter().filter(|step| step.turns).count() % 2 == 1;
     // The logarithm of a Sigmoid saturates too, where several classes are near one.
-    if bends <= 1 && !ties(steps) && let Some(logarithm) = exact_logarithm(graph, output)? {
+    if bends <= 1
+        && !ties(steps)
+        && let Some(logarithm) = exact_logarithm(graph, output)?
+    {
         return Ok(Some(Found { scores: logarithm, turns: false, ties: false }));
     }
-    if let Some(last) = steps.last() && let Some(logarithm) = exact_logarithm(graph, last.before)? {
+    if let Some(last) = steps.last()
+        && let Some(logarithm) = exact_logarithm(graph, last.before)?
+    {
         return Ok(Some(Found { scores: logarithm, turns: turns(steps), ties: ties(steps) }));
     }
     let is_float = |id: ValueId| graph.tensor_type(id).is_ok_and(|found| found.dtype == DataType::Float32);

@@ -18,8 +18,27 @@ const LAYERS: [&str; 2] = ["Conv", "ConvTranspose"];
 
 /// Operators whose inputs are broadcast.
 const BROADCASTING: [&str; 21] = [
-    "Add", "And", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Div", "Equal", "Greater", "GreaterOrEqual", "Less",
-    "LessOrEqual", "Max", "Mean", "Min", "Mod", "Mul", "Or", "PRelu", "Pow", "Sub", "Sum",
+    "Add",
+    "And",
+    "BitwiseAnd",
+    "BitwiseOr",
+    "BitwiseXor",
+    "Div",
+    "Equal",
+    "Greater",
+    "GreaterOrEqual",
+    "Less",
+    "LessOrEqual",
+    "Max",
+    "Mean",
+    "Min",
+    "Mod",
+    "Mul",
+    "Or",
+    "PRelu",
+    "Pow",
+    "Sub",
+    "Sum",
 ];
 
 /// Refuses a typed graph whose one output is sorted or selected along `axis`.
@@ -138,7 +157,9 @@ impl Walk<'_> {
                 let depth = after.axis(node.attributes.int("axis", -1).ok()?).ok()?;
                 vec![(first, if axis < depth { axis } else { axis.checked_sub(1).filter(|_| axis > depth)? })]
             }
-            "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => vec![(first, same_place(before, after, axis)?)],
+            "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => {
+                vec![(first, same_place(before, after, axis)?)]
+            }
             _ if op_type.starts_with("Reduce") || op_type.starts_with("Arg") => {
                 vec![(first, self.before_reduction(node, before, axis)?)]
             }
@@ -195,7 +216,8 @@ impl Walk<'_> {
             Some(axes) => self.graph.constant(axes).and_then(Tensor::to_i64)?,
             None => vec![node.attributes.int("axis", 0).ok()?],
         };
-        let reduced: HashSet<usize> = axes.into_iter().map(|axis| before.axis(axis).ok()).collect::<Option<_>>()?;
+        let reduced: HashSet<usize> =
+            axes.into_iter().map(|axis| before.axis(axis).ok()).collect::<Option<_>>()?;
         (0..before.rank()).filter(|axis| !reduced.contains(axis)).nth(axis)
     }
 }

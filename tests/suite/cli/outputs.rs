@@ -94,7 +94,8 @@ impl Linear {
             let margins = others.map(|other| linear.worst_margin(&threat_model, image, label, other));
             margins.fold(f64::INFINITY, f64::min)
         };
-        let margins: Vec<f64> = images.map(|(image, label)| worst(image.to_slice().unwrap(), *label)).collect();
+        let margins: Vec<f64> =
+            images.map(|(image, label)| worst(image.to_slice().unwrap(), *label)).collect();
         assert!(margins.iter().all(|margin| margin.abs() > 1e-3), "too close to call: {margins:?}");
         margins.into_iter().map(|margin| margin > 0.0).collect()
     }
@@ -247,7 +248,10 @@ fn sorted_scores_pass_no_gate() {
         let outputs = builder.node("TopK", inputs, Attributes::default(), 2).unwrap();
         vec![outputs[1], outputs[0]]
     });
-    sorted.run(&["--min-attacked-accuracy", "0.1"]).code(3).stderr(contains("(TopK): sorts or selects the scores"));
+    sorted
+        .run(&["--min-attacked-accuracy", "0.1"])
+        .code(3)
+        .stderr(contains("(TopK): sorts or selects the scores"));
 }
 
 /// Ties are decided by the file: its first largest score counts, whatever the scores before a flat part say.

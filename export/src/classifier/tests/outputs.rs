@@ -45,7 +45,11 @@ fn axes_of_length_one_are_removed_behind_the_file() {
             vec![push(graph, "Reshape", &[logits, target], "")]
         });
         let nested = classifier(nested, &InputSpec::default()).unwrap();
-        assert_eq!((nested.manifest().classes, nested.manifest().batch), (5, BatchMode::Dynamic), "{shape:?}");
+        assert_eq!(
+            (nested.manifest().classes, nested.manifest().batch),
+            (5, BatchMode::Dynamic),
+            "{shape:?}"
+        );
         assert_eq!(run_file(&nested.original_onnx().unwrap(), 3), wanted, "{shape:?}");
         assert_eq!(run_file(&nested.forward_onnx().unwrap(), 3)[0].0, [3, 5]);
         assert_close(&run_file(&nested.gradient_onnx(Loss::Margin).unwrap(), 3)[1].1, &gradient[1].1);
@@ -168,7 +172,8 @@ fn sorted_scores_are_refused_whatever_follows() {
     ];
     for (number, (op_type, last)) in endings.into_iter().enumerate() {
         let message = refusal(ending(last), &InputSpec::default());
-        let named = message.starts_with("node `") && message.contains(&format!("({op_type}): sorts or selects"));
+        let named =
+            message.starts_with("node `") && message.contains(&format!("({op_type}): sorts or selects"));
         assert!(named && message.contains("--output NAME"), "{number}: {message}");
     }
 }
