@@ -5,7 +5,7 @@ use crate::testing::push_all;
 
 /// A linear model of five classes, and what `last` makes of its logits: the outputs of the file.
 fn ending(last: impl FnOnce(&mut Graph, ValueId) -> Vec<ValueId>) -> Graph {
-    let mut graph = Graph::new("test", 13);
+    let mut graph = Graph::new("test", 12);
     let images = add(&mut graph, "f32[N,3,4,2]").unwrap();
     let logits = head(&mut graph, images);
     for output in last(&mut graph, logits) {
