@@ -1,6 +1,6 @@
 //! Confirmation by the original model: it alone decides whether an image is broken.
 
-use crate::logits::{all_finite, prediction};
+use crate::logits::predicted_class;
 use crate::majority::{Majority, MajorityCount};
 use crate::model::{Batches, Classifier, ModelError};
 
@@ -29,12 +29,11 @@ pub(crate) struct Question<'p> {
 pub(crate) struct Confirmation {
     /// Logits of the first evaluation, `[K]`.
     pub(crate) logits: Vec<f32>,
-    /// The class that it predicts. With random operators the label, unless the test decided for another class.
-    pub(crate) prediction: usize,
+    /// The class that it predicts. With random operators the label, unless the test decided for another class. None
+    /// where the logits of an evaluation mean none.
+    pub(crate) prediction: Option<usize>,
     /// Whether the prediction is certain, at the error rate of the test where the model has random operators.
     pub(crate) is_certain: bool,
-    /// Whether every number of every evaluation was finite. Where not, the prediction means nothing.
-    pub(crate) is_finite: bool,
     /// Evaluations that it took.
     pub(crate) draws: usize,
 }
@@ -82,25 +81,19 @@ impl<'p> Draws<'p> {
 
     /// Takes in one evaluation; the answer, once there is one.
     fn draw(&mut self, logits: &[f32]) -> Option<Confirmation> {
-        let drawn = prediction(logits);
+        let drawn = predicted_class(logits);
         let first = self.logits.get_or_insert_with(|| logits.to_vec());
-        let mut answer = Confirmation {
-            logits: Vec::new(),
-            prediction: drawn,
-            is_certain: true,
-            is_finite: all_finite(logits),
-            draws: 1,
-        };
-        if let (Some(test), true) = (&mut self.question.test, answer.is_finite) {
-            let majority = test.draw(drawn)?;
-            (answer.prediction, answer.is_certain) = match majority {
+        let mut answer = Confirmation { logits: Vec::new(), prediction: drawn, is_certain: true, draws: 1 };
+        if let (Some(test), Some(drawn)) = (&mut self.question.test, drawn) {
+            let (class, is_certain) = match test.draw(drawn)? {
                 Majority::Label => (test.label(), true),
                 Majority::Other(class) => (class, true),
                 Majority::Undecided => (test.label(), false),
             };
+            (answer.prediction, answer.is_certain) = (Some(class), is_certain);
         }
         if let Some(test) = &self.question.test {
-            answer.draws = test.draws() + usize::from(!answer.is_finite);
+            answer.draws = test.draws() + usize::from(drawn.is_none());
         }
         answer.logits = std::mem::take(first);
         Some(answer)

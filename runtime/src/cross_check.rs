@@ -4,7 +4,7 @@ use mimir_bundle::certificate::{CrossCheck, CrossCheckedAttack, Disagreement};
 
 use crate::evaluate::{Evaluation, Verdict};
 use crate::journal::CounterexampleStore;
-use crate::logits::{all_finite, prediction};
+use crate::logits::predicted_class;
 use crate::model::{Batches, Classifier};
 use crate::session::Engine;
 use crate::verify::VerifyError;
@@ -66,7 +66,7 @@ fn shown(evaluation: &Evaluation) -> Vec<StoredCounterexample<'_>> {
 }
 
 fn disagreement(shown: &StoredCounterexample, logits: &[f32]) -> Option<Disagreement> {
-    let prediction = all_finite(logits).then(|| prediction(logits));
+    let prediction = predicted_class(logits);
     let confirmed = prediction.is_some_and(|prediction| prediction != shown.label);
     let attack = shown.attack.to_owned();
     (!confirmed).then_some(Disagreement { image: shown.image, attack, prediction })
@@ -111,6 +111,7 @@ mod tests {
             still_robust: 0,
             unfinished: 0,
             zero_gradients: 0,
+            non_finite_gradients: 0,
             seconds: 0.0,
             model_seconds: 0.0,
             passes: PassCounts::default(),

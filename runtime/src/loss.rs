@@ -5,9 +5,6 @@
 
 use crate::model::{LabelAndTarget, Loss};
 
-/// Keeps the denominator of the ratio from zero, as in the reference.
-const TINY: f64 = 1e-12;
-
 /// Writes `∂loss/∂z`, `[K]`, and returns the loss. Computed in `f64`.
 ///
 /// # Panics
@@ -49,7 +46,10 @@ fn cross_entropy(logits: &[f32], label: usize, cotangent: &mut [f32]) -> f32 {
 /// `(z_other - z_label) / (Σ scale · z)`, both differentiated.
 fn ratio(logits: &[f32], label: usize, other: usize, scale: &[(usize, f64)], cotangent: &mut [f32]) -> f32 {
     let z = |class: usize| f64::from(logits[class]);
-    let denominator = scale.iter().map(|(class, weight)| weight * z(*class)).sum::<f64>() + TINY;
+    // Of equal logits there is no ratio: then the difference itself. The reference adds 1e-12, which would decide alone
+    // where the logits have that scale.
+    let compared = scale.iter().map(|(class, weight)| weight * z(*class)).sum::<f64>();
+    let denominator = if compared == 0.0 { 1.0 } else { compared };
     let value = (z(other) - z(label)) / denominator;
     // Terms of one class may cancel: they are added before they are narrowed.
     let terms = || {
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn ratios_do_not_depend_on_the_scale_of_the_logits() {
-        for scale in [1e-6, 1e6] {
+        for scale in [1e-30, 1e-6, 1e6, 1e30] {
             let scaled = LOGITS.map(|logit| logit * scale);
             for (loss, target) in [(Loss::Dlr, None), (Loss::TargetedDlr, Some(4))] {
                 let gap = value(loss, &scaled, 1, target) - value(loss, &LOGITS, 1, target);

@@ -4,7 +4,7 @@ use mimir_bundle::OutputKind;
 
 use crate::error::EvaluateError;
 use crate::evaluation_set::{EvaluationSet, SetError};
-use crate::logits::{all_finite, prediction};
+use crate::logits::predicted_class;
 use crate::model::{Batches, Classifier};
 
 /// Slack of "is a probability", as in AutoAttack's own check.
@@ -17,7 +17,8 @@ const SAME_LOGITS: f32 = 1e-4;
 /// Images on which logits of a quantised file and its copy are compared, at most.
 const COMPARED: usize = 64;
 
-/// Whether the model returns probabilities: every finite row of the first batch lies in `[0, 1]` and sums to one.
+/// Whether the model returns probabilities: every row of the first batch that means a class lies in
+/// `[0, 1]` and sums to one.
 ///
 /// # Errors
 /// When the engine fails or an image cannot be read.
@@ -29,8 +30,8 @@ pub fn output_kind(
     let images = first_images(set, batches.size())?;
     let logits = batches.logits(classifier, images.iter().map(Vec::as_slice))?;
     let mut rows = logits.rows().into_iter().map(|row| row.to_slice().unwrap_or_default());
-    // A row that is not finite says nothing; the evaluation reports its image.
-    let mut finite = rows.by_ref().filter(|row| all_finite(row)).peekable();
+    // A row that means no class says nothing; the evaluation reports its image.
+    let mut finite = rows.by_ref().filter(|row| predicted_class(row).is_some()).peekable();
     let is_known = finite.peek().is_some();
     let all_probabilities = is_known && finite.all(is_distribution);
     Ok(if all_probabilities { OutputKind::Probabilities } else { OutputKind::Logits })
@@ -140,11 +141,16 @@ fn centred<'l>(logits: impl ExactSizeIterator<Item = &'l f32> + Clone) -> Vec<f6
     logits.map(|logit| f64::from(*logit) - mean).collect()
 }
 
-/// NaN agrees with nothing.
+/// An infinity agrees with itself. So does NaN: an image that gives it in both is reported by the evaluation.
 fn agree(left: &[f32], right: &[f32]) -> bool {
-    let scale = left.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
-    let close = left.iter().zip(right).all(|(left, right)| (left - right).abs() <= SAME_LOGITS * scale);
-    close && prediction(left) == prediction(right)
+    let sizes = left.iter().map(|value| value.abs()).filter(|size| size.is_finite());
+    let scale = sizes.fold(0.0, f32::max);
+    let close = |left: f32, right: f32| {
+        let same = left == right || (left.is_nan() && right.is_nan());
+        same || (left - right).abs() <= SAME_LOGITS * scale
+    };
+    let all_close = left.iter().zip(right).all(|(left, right)| close(*left, *right));
+    all_close && predicted_class(left) == predicted_class(right)
 }
 
 #[cfg(test)]
@@ -217,6 +223,22 @@ mod tests {
                 let found = rows_are_independent(&mut Echo::new(3, leak), &set);
                 assert_eq!(found, Ok(independent), "{count} images, {leak}");
             }
+        }
+    }
+
+    #[test]
+    fn infinities_and_nan_agree_with_themselves_only() {
+        const LOST: f32 = f32::NEG_INFINITY;
+        let table: [(&[f32], &[f32], bool); 5] = [
+            (&[1.0, LOST], &[1.0, LOST], true),
+            (&[1.0, LOST], &[1.0, -1.0], false),
+            (&[f32::NAN, 1.0], &[f32::NAN, 1.0], true),
+            (&[f32::NAN, 1.0], &[0.0, 1.0], false),
+            (&[LOST, 1e-7], &[LOST, 0.0], false),
+        ];
+        for (left, right, same) in table {
+            assert_eq!(agree(left, right), same, "{left:?} {right:?}");
+            assert_eq!(agree(right, left), same, "{right:?} {left:?}");
         }
     }
 

@@ -6,7 +6,7 @@ use crate::ball::{Ball, RadiusError};
 use crate::confirmation::{Confirmation, Question, ask_original};
 use crate::evaluation_set::{EvaluationSet, SetError};
 use crate::journal::{CounterexampleStore, StoreError};
-use crate::logits::{all_finite, prediction};
+use crate::logits::predicted_class;
 use crate::majority::MajorityCount;
 use crate::model::{Batches, Classifier, ModelError};
 
@@ -50,8 +50,10 @@ pub enum VerifyError {
         /// True class.
         label: usize,
     },
-    /// The original model returns NaN or an infinity.
-    #[error("counterexample of image {image}: the model's logits are not finite")]
+    /// The logits of the original model mean no class.
+    #[error(
+        "counterexample of image {image}: the model's logits mean no class: NaN or +infinity is among them"
+    )]
     NonFinite {
         /// Position in the evaluation set.
         image: usize,
@@ -87,7 +89,7 @@ pub enum VerifyError {
 ///
 /// # Errors
 /// Names the first that is classified correctly, that lies outside the ball (by more than
-/// [`crate::ball::TOLERANCE`]) or the box, that belongs to no image, or whose logits are not finite.
+/// [`crate::ball::TOLERANCE`]) or the box, that belongs to no image, or whose logits mean no class.
 pub fn verify(
     classifier: &mut dyn Classifier,
     set: &EvaluationSet,
@@ -149,11 +151,11 @@ pub fn verify_random(
 fn outvoted(set: &EvaluationSet, image: usize, answer: &Confirmation) -> Result<(), VerifyError> {
     let label = set.labels()[image];
     match answer {
-        Confirmation { is_finite: false, .. } => Err(VerifyError::NonFinite { image }),
+        Confirmation { prediction: None, .. } => Err(VerifyError::NonFinite { image }),
         Confirmation { is_certain: false, draws, .. } => {
             Err(VerifyError::Undecided { image, label, draws: *draws })
         }
-        Confirmation { prediction, .. } if *prediction == label => {
+        Confirmation { prediction, .. } if *prediction == Some(label) => {
             Err(VerifyError::NotMisclassified { image, label })
         }
         _ => Ok(()),
@@ -201,12 +203,10 @@ fn inside(ball: &Ball, set: &EvaluationSet, counterexample: &Counterexample) -> 
 
 fn misclassified(set: &EvaluationSet, image: usize, logits: &[f32]) -> Result<(), VerifyError> {
     let label = set.labels()[image];
-    if !all_finite(logits) {
-        return Err(VerifyError::NonFinite { image });
-    }
-    match prediction(logits) == label {
-        true => Err(VerifyError::NotMisclassified { image, label }),
-        false => Ok(()),
+    match predicted_class(logits) {
+        None => Err(VerifyError::NonFinite { image }),
+        Some(class) if class == label => Err(VerifyError::NotMisclassified { image, label }),
+        Some(_) => Ok(()),
     }
 }
 

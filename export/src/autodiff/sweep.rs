@@ -6,6 +6,7 @@ use super::activity::{active_between, active_values};
 use crate::bounds::{Secant, Secants, secants};
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Graph, Node, NodeId, ValueId};
+use crate::operators::finite::FiniteValues;
 use crate::operators::gradient::kind::Rule;
 use crate::operators::gradient::ledger::Ledger;
 use crate::operators::gradient::step::Step;
@@ -79,6 +80,7 @@ fn walk(
     secants: &Secants,
 ) -> Result<Vec<ValueId>> {
     let steps = plan(graph, active)?;
+    let values = FiniteValues::new(graph);
     let mut ledger = Ledger::default();
     for (output, seed) in seeds {
         ledger.add_whole(*output, *seed);
@@ -87,7 +89,8 @@ fn walk(
     for (node, rule) in steps.iter().rev() {
         builder.set_prefix(format!("gradient/{}", node.name));
         let secant = node.optional_output(0).and_then(|output| secants.get(&output));
-        apply(&mut builder, &mut ledger, active, node, (*rule, secant))
+        let mends = values.may_spoil(builder.graph(), node);
+        apply(&mut builder, &mut ledger, active, node, (*rule, secant), mends)
             .map_err(|error| error.at_node(node))?;
     }
     builder.set_prefix("gradient");
@@ -142,6 +145,7 @@ fn apply(
     active: &HashSet<ValueId>,
     node: &Node,
     (rule, secant): (Rule, Option<&Secant>),
+    mends: bool,
 ) -> Result<()> {
     let mut cotangents = Vec::with_capacity(node.outputs.len());
     for output in &node.outputs {
@@ -153,7 +157,7 @@ fn apply(
     if cotangents.iter().all(Option::is_none) {
         return Ok(());
     }
-    let mut step = Step::new(builder, ledger, node, cotangents, active);
+    let mut step = Step::new(builder, ledger, node, cotangents, active, mends);
     match secant {
         None => rule(&mut step),
         Some(secant) => {

@@ -8,6 +8,7 @@ pub(crate) mod batch;
 pub(crate) mod bounds;
 pub(crate) mod constants;
 pub(crate) mod dropout;
+pub(crate) mod finite;
 pub(crate) mod gradient;
 pub(crate) mod row;
 pub(crate) mod table;

@@ -1167,7 +1167,7 @@ mod tests {
         ["autodiff/activity.rs", "autodiff/kernels.rs", "autodiff/sweep.rs", "evaluate", "scan", "shape"];
 
     /// Files beside the table that may hold names, and what for.
-    const NAMED: [(&str, &str); 13] = [
+    const NAMED: [(&str, &str); 14] = [
         ("bounds", "emits nodes: the box, shares of units, slopes of secants"),
         ("operators/bounds", "rules emit nodes"),
         ("autodiff", "emits nodes: losses, and the Identity that names an output"),
@@ -1177,6 +1177,7 @@ mod tests {
         ),
         ("graph", "emits a Cast, and names our own operators"),
         ("onnx", "reads and writes forms of nodes: If, Loop, Constant, domains"),
+        ("operators/finite.rs", "knows what values operators can give"),
         ("operators/gradient", "rules emit nodes, and look for the nodes around theirs"),
         ("rebatch.rs", "rewrites Reshape"),
         ("simplify", "matches and emits patterns"),

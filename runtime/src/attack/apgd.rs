@@ -21,7 +21,7 @@ use self::momentum::Momentum;
 use self::sparse::Sparse;
 use self::step_context::StepContext;
 use super::expectation::Expectation;
-use super::{Answer, Attack, AttackContext, CleanImage, Query, Search, Step};
+use super::{Answer, Attack, AttackContext, CleanImage, Query, Search, Step, go_half_way};
 use crate::ball::{ApgdRule, Ball};
 use crate::model::{LabelAndTarget, Loss};
 use crate::random::{Key, Stream};
@@ -191,14 +191,27 @@ impl Search for ApgdSearch<'_> {
 
     fn observe(&mut self, answer: &Answer) -> Step {
         let Some(answer) = self.expectation.gather(answer) else { return Step::Continue };
-        let Apgd { spec, phases, .. } = self.attack;
-        let centre = &self.clean.pixels;
-        if self.run.observe(spec, centre, &answer) == Step::Continue {
+        let step = self.run.observe(&self.attack.spec, &self.clean.pixels, &answer);
+        self.after(step)
+    }
+
+    fn step_back(&mut self) -> Step {
+        self.expectation.forget();
+        let step = self.run.step_back(&self.attack.spec, &self.clean.pixels);
+        self.after(step)
+    }
+}
+
+impl ApgdSearch<'_> {
+    /// Goes on to the next phase where one is over.
+    fn after(&mut self, step: Step) -> Step {
+        if step == Step::Continue {
             return Step::Continue;
         }
+        let Apgd { spec, phases, .. } = self.attack;
         self.phase += 1;
         let Some(phase) = phases.get(self.phase) else { return Step::Done };
-        self.run.restart(spec, *phase, centre);
+        self.run.restart(spec, *phase, &self.clean.pixels);
         Step::Continue
     }
 }
@@ -209,6 +222,8 @@ struct ApgdRun {
     phase: RadiusPhase,
     /// Iterates seen so far, the start included.
     seen: usize,
+    /// Whether one of them had an answer.
+    has_begun: bool,
     iterates: Iterates,
     rule: StepRule,
 }
@@ -233,7 +248,7 @@ impl ApgdRun {
                 StepRule::Sparse(Sparse::from_start(steps, ball.epsilon(), centre, iterates.point()))
             }
         };
-        Self { phase, seen: 0, iterates, rule }
+        Self { phase, seen: 0, has_begun: false, iterates, rule }
     }
 
     /// Starts again in the next phase, from the best point.
@@ -245,9 +260,9 @@ impl ApgdRun {
 
     /// Learns what the model said about the present point and moves on.
     fn observe(&mut self, spec: &ApgdSpec, centre: &[f32], answer: &Answer) -> Step {
-        let returned = match self.seen {
-            0 => self.begin(answer),
-            seen => self.record(spec, centre, seen - 1, answer),
+        let returned = match self.has_begun {
+            false => self.begin(answer),
+            true => self.record(spec, centre, self.seen - 1, answer),
         };
         let step = self.seen;
         self.seen += 1;
@@ -266,8 +281,28 @@ impl ApgdRun {
         Step::Continue
     }
 
-    /// The start is the best point so far.
+    /// An iterate without an answer counts as one of the lowest loss. The next one lies half of the way back: to the
+    /// best point, or to the clean image as long as there is none.
+    fn step_back(&mut self, spec: &ApgdSpec, centre: &[f32]) -> Step {
+        if self.has_begun {
+            let lowest = Answer { logits: &[], loss: f32::MIN, gradient: &[] };
+            self.record(spec, centre, self.seen - 1, &lowest);
+        }
+        self.seen += 1;
+        if self.seen > self.phase.steps {
+            return Step::Done;
+        }
+        let (ball, towards_best) = (self.phase.ball, self.has_begun);
+        self.iterates.step_back(|point, best| {
+            go_half_way(point, if towards_best { best } else { centre });
+            ball.project(centre, point);
+        });
+        Step::Continue
+    }
+
+    /// The first iterate with an answer is the best point so far.
     fn begin(&mut self, answer: &Answer) -> bool {
+        self.has_begun = true;
         self.iterates.begin(answer);
         if let StepRule::Momentum(momentum) = &mut self.rule {
             momentum.begin(answer.loss);

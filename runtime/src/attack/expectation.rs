@@ -40,8 +40,13 @@ impl Expectation {
         }
         self.seen = 0;
         let count = self.evaluations as f32;
-        self.gradient.iter_mut().for_each(|sum| *sum /= count);
+        self.gradient.iter_mut().for_each(|sum| *sum = (*sum / count).clamp(f32::MIN, f32::MAX));
         Some(Answer { gradient: &self.gradient, ..*answer })
+    }
+
+    /// Drops what was gathered about the present point: the next answer is about another one.
+    pub(super) fn forget(&mut self) {
+        self.seen = 0;
     }
 }
 

@@ -23,17 +23,14 @@
 use mimir_bundle::attack::{FabSpec, TargetedFabSpec};
 use multiversion::multiversion;
 
-use super::{Answer, Attack, AttackContext, CleanImage, Query, Search, Step};
+use super::{Answer, Attack, AttackContext, CleanImage, Query, Search, Step, go_half_way};
 use crate::ball::{Ball, LinearFunction};
-use crate::logits::prediction;
+use crate::logits::predicted_class;
 use crate::model::{LabelAndTarget, Loss};
 use crate::random::{Key, Stream};
 
 /// Lower bound of the displacements that the weights of the two end points are computed from.
 const SHORTEST: f32 = 1e-8;
-
-/// Keeps the distance of a hyperplane with a zero gradient finite, as in the reference.
-const TINY: f64 = 1e-12;
 
 /// Radius of random starts, as a share of ε.
 const START_RADIUS: f32 = 0.5;
@@ -248,7 +245,7 @@ impl Search for FabSearch<'_> {
     }
 
     fn observe(&mut self, answer: &Answer) -> Step {
-        let misclassified = prediction(answer.logits) != self.clean.label;
+        let misclassified = predicted_class(answer.logits) != Some(self.clean.label);
         if misclassified {
             self.closest.offer(self.attack.ball, &self.clean.pixels, &self.point);
         }
@@ -265,6 +262,25 @@ impl Search for FabSearch<'_> {
                 self.linearise(position, answer)
             }
         }
+    }
+
+    /// Iterates leave the ball, and so may leave where the model has an answer: then half of the way to the clean image.
+    fn step_back(&mut self) -> Step {
+        if let Pending::Bisect(bisection) = &mut self.pending {
+            // As where the point is classified correctly: the misclassified end of the segment is the one to keep.
+            if !bisection.next(false, &self.clean.pixels, &mut self.point) {
+                self.leave_segment();
+            }
+            return Step::Continue;
+        }
+        if self.iterations >= self.attack.spec.steps {
+            return Step::Done;
+        }
+        self.iterations += 1;
+        go_half_way(&mut self.point, &self.clean.pixels);
+        self.nearest.distance = f64::INFINITY;
+        self.pending = Pending::Linearise(0);
+        Step::Continue
     }
 
     fn closest(&self) -> Option<&[f32]> {
@@ -290,7 +306,7 @@ impl FabSearch<'_> {
         if misclassified {
             self.pull_back();
         }
-        if self.iterations == self.attack.spec.steps {
+        if self.iterations >= self.attack.spec.steps {
             Step::Done
         } else if asked_gradient && !misclassified {
             self.linearise(0, answer)
@@ -399,7 +415,10 @@ impl Bisection {
 
 impl NearestHyperplane {
     fn offer(&mut self, difference: LinearFunction, answer: &Answer) {
-        let distance = f64::from(answer.loss.abs()) / (TINY + difference.dual_norm());
+        // A hyperplane without a slope is nowhere. The reference adds 1e-12 to the slope, which would hide the slopes of
+        // logits at that scale.
+        let slope = difference.dual_norm();
+        let distance = if slope > 0.0 { f64::from(answer.loss.abs()) / slope } else { f64::MAX };
         if distance < self.distance {
             self.gradient.copy_from_slice(answer.gradient);
             self.value = answer.loss;

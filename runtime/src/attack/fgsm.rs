@@ -71,6 +71,11 @@ impl Search for FgsmSearch {
         self.moved = true;
         Step::Continue
     }
+
+    /// There is no other point to ask about.
+    fn step_back(&mut self) -> Step {
+        Step::Done
+    }
 }
 
 #[cfg(test)]

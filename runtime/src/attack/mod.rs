@@ -59,7 +59,8 @@ pub struct CleanImage {
     pub targets: Arc<[usize]>,
 }
 
-/// What the model said about one proposal. Every number is finite: the scheduler ends the search otherwise.
+/// What the model said about one proposal. The logits mean a class: -∞ may be among them, NaN and +∞ are not. Loss and
+/// gradient are finite.
 #[derive(Debug, Clone, Copy)]
 pub struct Answer<'a> {
     /// `K` logits.
@@ -97,8 +98,15 @@ pub trait Attack: Sync {
     fn search(&self, clean: &CleanImage, unit: usize) -> Box<dyn Search + '_>;
 }
 
+/// Moves a point half of the way to another: inside every convex set that holds both.
+fn go_half_way(point: &mut [f32], towards: &[f32]) {
+    for (value, other) in point.iter_mut().zip(towards) {
+        *value = f32::midpoint(*value, *other);
+    }
+}
+
 /// The state of an attack on one image. The scheduler calls, in turn: `query` and `label_and_target`, `propose`,
-/// `observe`.
+/// `observe` or `step_back`.
 pub trait Search: Send {
     /// What the next proposal needs.
     fn query(&self) -> Query;
@@ -122,6 +130,10 @@ pub trait Search: Send {
 
     /// Learns the answer to the last proposal.
     fn observe(&mut self, answer: &Answer) -> Step;
+
+    /// Learns that the last proposal has no answer, because the logits there mean no class: the next proposal must lie
+    /// nearer to a point that has one. It counts as one of the budget, so that a search ends wherever it goes.
+    fn step_back(&mut self) -> Step;
 
     /// Of an attack that minimises the distance, after its last step: the closest misclassified point that it saw.
     fn closest(&self) -> Option<&[f32]> {

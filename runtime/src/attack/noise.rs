@@ -62,6 +62,11 @@ impl Search for NoiseSearch {
     }
 
     fn observe(&mut self, _answer: &Answer) -> Step {
+        self.step_back()
+    }
+
+    /// The next sample does not depend on this one.
+    fn step_back(&mut self) -> Step {
         self.left -= 1;
         if self.left == 0 { Step::Done } else { Step::Continue }
     }

@@ -8,7 +8,7 @@
 use mimir_bundle::attack::{PgdPoint, PgdSpec};
 
 use super::expectation::Expectation;
-use super::{Answer, Attack, AttackContext, CleanImage, Query, Search, Step};
+use super::{Answer, Attack, AttackContext, CleanImage, Query, Search, Step, go_half_way};
 use crate::ball::{Ball, CUSTOMARY_DENSITY, GradientStep, Scratch};
 use crate::model::{LabelAndTarget, Loss};
 use crate::random::{Key, Stream};
@@ -103,6 +103,16 @@ impl Search for PgdSearch<'_> {
         };
         ball.gradient_step(step, &mut self.scratch, &mut self.next);
         std::mem::swap(&mut self.point, &mut self.next);
+        self.taken += 1;
+        Step::Continue
+    }
+
+    fn step_back(&mut self) -> Step {
+        self.expectation.forget();
+        if self.taken == self.attack.spec.steps {
+            return Step::Done;
+        }
+        go_half_way(&mut self.point, &self.clean.pixels);
         self.taken += 1;
         Step::Continue
     }

@@ -107,6 +107,11 @@ impl Search for SquareSearch<'_> {
         }
         self.draw()
     }
+
+    /// The candidate is not accepted.
+    fn step_back(&mut self) -> Step {
+        self.draw()
+    }
 }
 
 impl SquareSearch<'_> {

@@ -4,7 +4,7 @@ use mimir_bundle::{ImageShape, Norm};
 use ndarray::ArrayView2;
 
 use super::{Answer, Attack, AttackContext, CleanImage, Query, Step};
-use crate::logits::prediction;
+use crate::logits::predicted_class;
 use crate::model::{Classifier, ModelSource};
 use crate::testing::attack_context;
 
@@ -58,8 +58,9 @@ pub(crate) fn run(
                 (logits, step)
             }
         };
-        let breaks =
-            counts && prediction(&logits) != clean.label && context.ball.contains(&clean.pixels, &proposal);
+        let breaks = counts
+            && predicted_class(&logits) != Some(clean.label)
+            && context.ball.contains(&clean.pixels, &proposal);
         if breaks && run.broken.is_none() {
             run.broken = Some(run.proposals.len());
         }
@@ -75,7 +76,7 @@ pub(crate) fn run(
 pub(crate) fn clean_image(classifier: &mut dyn Classifier, image: usize, pixels: &[f32]) -> CleanImage {
     let view = ArrayView2::from_shape((1, pixels.len()), pixels).unwrap();
     let logits = classifier.logits(view).unwrap().row(0).to_vec();
-    let label = prediction(&logits);
+    let label = predicted_class(&logits).unwrap();
     let mut targets: Vec<usize> = (0..logits.len()).filter(|class| *class != label).collect();
     targets.sort_by(|left, right| logits[*right].total_cmp(&logits[*left]));
     CleanImage { image, pixels: pixels.into(), label, targets: targets.into() }

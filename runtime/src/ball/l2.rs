@@ -3,13 +3,13 @@
 
 use multiversion::multiversion;
 
-use super::arithmetic::{LANES, TINY, at_most, unit_box};
+use super::arithmetic::{LANES, TINY, at_most, factors_to_length, unit_box};
 use super::step::{GradientStep, MomentumStep};
 
 /// Euclidean length.
 #[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
 pub(super) fn norm(values: &[f32]) -> f32 {
-    inline_norm(values)
+    inline_norm(values) as f32
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
@@ -26,11 +26,11 @@ pub(super) fn momentum_step(epsilon: f32, step: MomentumStep<'_>, next: &mut [f3
     let count = next.len();
     let (centre, point) = (&centre[..count], &point[..count]);
     let (previous, gradient) = (&previous[..count], &gradient[..count]);
-    let rate = step_size / (inline_norm(gradient) + TINY);
+    let [power, rate] = factors_to_length(step_size, inline_norm(gradient));
     for index in 0..count {
-        next[index] = point[index] + gradient[index] * rate - centre[index];
+        next[index] = point[index] + gradient[index] * power * rate - centre[index];
     }
-    let scale = shrink(epsilon, inline_norm(next));
+    let scale = shrink(epsilon, inline_norm(next) as f32);
     for index in 0..count {
         let here = point[index];
         let target = unit_box(centre[index] + next[index] * scale);
@@ -46,9 +46,9 @@ pub(super) fn gradient_step(epsilon: f32, step: GradientStep<'_>, next: &mut [f3
     let GradientStep { centre, point, gradient, step_size, .. } = step;
     let count = next.len();
     let (centre, point, gradient) = (&centre[..count], &point[..count], &gradient[..count]);
-    let rate = step_size / (inline_norm(gradient) + TINY);
+    let [power, rate] = factors_to_length(step_size, inline_norm(gradient));
     for index in 0..count {
-        next[index] = point[index] + gradient[index] * rate - centre[index];
+        next[index] = point[index] + gradient[index] * power * rate - centre[index];
     }
     pull(epsilon, centre, next);
 }
@@ -62,14 +62,14 @@ fn shrink(epsilon: f32, length: f32) -> f32 {
 /// From changes to pixels: shortens the change to the ball, adds it to the centre, cuts to the box.
 #[inline(always)]
 fn pull(epsilon: f32, centre: &[f32], changes: &mut [f32]) {
-    let scale = shrink(epsilon, inline_norm(changes));
+    let scale = shrink(epsilon, inline_norm(changes) as f32);
     for (value, clean) in changes.iter_mut().zip(centre) {
         *value = unit_box(clean + *value * scale);
     }
 }
 
 #[inline(always)]
-fn inline_norm(values: &[f32]) -> f32 {
+fn inline_norm(values: &[f32]) -> f64 {
     let mut sums = [0.0_f64; LANES];
     let (chunks, rest) = values.as_chunks::<LANES>();
     for chunk in chunks {
@@ -80,5 +80,5 @@ fn inline_norm(values: &[f32]) -> f32 {
     for value in rest {
         sums[0] += f64::from(*value) * f64::from(*value);
     }
-    libm::sqrt(sums.iter().sum()) as f32
+    libm::sqrt(sums.iter().sum())
 }

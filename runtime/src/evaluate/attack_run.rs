@@ -37,6 +37,7 @@ impl AttackRun<'_> {
                 AttackPosition::Earlier
             },
             ball: self.context.ball,
+            seed: self.context.seed,
             distances: DistanceGoal::WithinBall,
             set: self.set,
             clean: self.clean,

@@ -9,7 +9,6 @@ mod state;
 
 pub use crate::error::{EvaluateError, PlanError};
 pub use crate::evaluation_set::{EvaluationSet, Images, SetError};
-pub use crate::journal::Quantity;
 pub use crate::monitor::{Observer, Progress, Silent, Stage};
 pub use mimir_bundle::AttackSpec;
 pub use outcome::{AttackResult, Ending, Evaluation, ImageOutcome, PassCounts, Verdict};
@@ -34,7 +33,7 @@ use state::EvaluationState;
 ///
 /// # Errors
 /// When the set does not fit the model, the plan cannot be carried out, the engine fails, what is finished cannot be
-/// kept, or the model returns no finite logits at all. No verdict survives an error, but the archive does.
+/// kept, or the logits of the model mean no class for any image. No verdict survives an error, but the archive does.
 pub fn evaluate(
     source: &dyn ModelSource,
     set: &EvaluationSet,

@@ -5,8 +5,6 @@ use mimir_bundle::certificate::Counts;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::journal::Quantity;
-
 /// Images that models were asked about. Padding is not counted; confirmations are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -56,13 +54,11 @@ pub enum Verdict {
     },
     /// No attack broke it. That is no proof: a stronger attack might.
     StillRobust,
-    /// The model returned a number that is not finite, and nothing broke the image: it counts as not robust, because
-    /// nothing can be said about it.
+    /// The original model's logits hold NaN or +∞ at a point inside the threat model, so that they mean no class: the
+    /// image counts as not robust. Numbers that are not finite elsewhere, or in a search's gradient, are no verdict.
     NonFinite {
         /// Name of the attack; none where the clean image does it.
         attack: Option<String>,
-        /// Which of the model's answers.
-        quantity: Quantity,
     },
     /// Nothing broke it before the evaluation stopped, and not every attack was done with it.
     Unfinished,
@@ -76,7 +72,7 @@ pub struct ImageOutcome {
     pub image: usize,
     /// True class.
     pub label: usize,
-    /// Class that the original model predicts for the clean image; none where its logits are not finite.
+    /// Class that the original model predicts for the clean image; none where its logits mean none.
     pub clean_prediction: Option<usize>,
     /// What became of it.
     pub verdict: Verdict,
@@ -99,7 +95,7 @@ pub struct AttackResult {
     pub attacked: usize,
     /// Images that it broke.
     pub broken: usize,
-    /// Images for which the model's logits were not finite.
+    /// Images for which the original model's logits mean no class at a point inside the threat model.
     pub non_finite: usize,
     /// Images that are still robust after it.
     pub still_robust: usize,
@@ -107,6 +103,8 @@ pub struct AttackResult {
     pub unfinished: usize,
     /// Images whose first gradient was zero in every entry.
     pub zero_gradients: usize,
+    /// Images for which some gradient held an entry that was not finite: such entries counted as zero.
+    pub non_finite_gradients: usize,
     /// Wall time of this run.
     pub seconds: f64,
     /// Time inside the models in this run, summed over the workers.

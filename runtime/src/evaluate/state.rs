@@ -7,7 +7,7 @@ use mimir_bundle::AttackSpec;
 use super::outcome::{AttackResult, Ending, Evaluation, ImageOutcome, PassCounts, Verdict};
 use crate::attack::{Attack, WarmStart};
 use crate::evaluation_set::EvaluationSet;
-use crate::journal::{Outcome, Quantity, Record};
+use crate::journal::{Outcome, Record};
 use crate::scheduler::{CleanPrediction, StopSignal, UnitRecords};
 
 /// Verdicts as far as they are known.
@@ -17,8 +17,6 @@ pub(super) struct EvaluationState<'a> {
     slots: Vec<Option<u64>>,
     /// Attacks that were done with each image.
     done: Vec<usize>,
-    /// The first attack that met a number that is not finite, and could not finish.
-    non_finite: Vec<Option<(String, Quantity)>>,
     attacks: Vec<AttackResult>,
 }
 
@@ -27,7 +25,7 @@ impl<'a> EvaluationState<'a> {
     pub(super) fn new(set: &EvaluationSet, clean: &'a [CleanPrediction]) -> Self {
         let outcomes = clean.iter().zip(set.labels()).enumerate().map(|(image, (clean, label))| {
             let verdict = match clean.prediction {
-                None => Verdict::NonFinite { attack: None, quantity: Quantity::Logits },
+                None => Verdict::NonFinite { attack: None },
                 Some(class) if class == *label => Verdict::StillRobust,
                 Some(_) => Verdict::Misclassified,
             };
@@ -45,7 +43,6 @@ impl<'a> EvaluationState<'a> {
             outcomes: outcomes.collect(),
             slots: vec![None; clean.len()],
             done: vec![0; clean.len()],
-            non_finite: vec![None; clean.len()],
             attacks: Vec::new(),
         }
     }
@@ -97,6 +94,7 @@ impl<'a> EvaluationState<'a> {
             still_robust: 0,
             unfinished: images.len(),
             zero_gradients: 0,
+            non_finite_gradients: 0,
             seconds: elapsed.as_secs_f64(),
             model_seconds: units.model_time.as_secs_f64(),
             passes: PassCounts::default(),
@@ -124,6 +122,7 @@ impl<'a> EvaluationState<'a> {
         self.outcomes[image].passes += passes;
         self.update_closest(image, counted);
         result.zero_gradients += usize::from(counted.iter().any(|record| record.zero_gradient));
+        result.non_finite_gradients += usize::from(counted.iter().any(|record| record.non_finite_gradient));
         match end.map(|end| &records[end]) {
             Some(record) => {
                 self.record_verdict(spec, record);
@@ -137,10 +136,6 @@ impl<'a> EvaluationState<'a> {
                 result.unfinished -= 1;
             }
             None => {}
-        }
-        let quantity = counted.iter().find_map(|record| record.outcome.doubt());
-        if let (Some(quantity), None) = (quantity, &self.non_finite[image]) {
-            self.non_finite[image] = Some((spec.name().to_owned(), quantity));
         }
     }
 
@@ -169,7 +164,7 @@ impl<'a> EvaluationState<'a> {
                     distance,
                 }
             }
-            Outcome::NonFinite { quantity, .. } => Verdict::NonFinite { attack: Some(attack), quantity },
+            Outcome::NonFinite { .. } => Verdict::NonFinite { attack: Some(attack) },
             Outcome::Spent => return,
         };
     }
@@ -180,11 +175,9 @@ impl<'a> EvaluationState<'a> {
             if outcome.verdict != Verdict::StillRobust {
                 continue;
             }
-            outcome.verdict = match self.non_finite[image].take() {
-                _ if self.done[image] < attacks => Verdict::Unfinished,
-                Some((attack, quantity)) => Verdict::NonFinite { attack: Some(attack), quantity },
-                None => Verdict::StillRobust,
-            };
+            if self.done[image] < attacks {
+                outcome.verdict = Verdict::Unfinished;
+            }
         }
         let draws: usize = self.clean.iter().map(|image| image.draws).sum();
         let clean = PassCounts { forwards: draws as u64, backwards: 0 };

@@ -39,7 +39,7 @@ fn labels(classes: usize, images: &Array2<f32>) -> Vec<usize> {
     let logits = model.logits(images.view()).unwrap();
     let rows = logits.rows().into_iter().enumerate();
     rows.map(|(image, row)| {
-        let predicted = crate::logits::prediction(row.as_slice().unwrap());
+        let predicted = crate::logits::predicted_class(row.as_slice().unwrap()).unwrap();
         (predicted + usize::from(image % 7 == 0)) % classes
     })
     .collect()

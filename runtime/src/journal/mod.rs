@@ -23,6 +23,7 @@
 //!     forwards: 101,
 //!     backwards: 100,
 //!     zero_gradient: false,
+//!     non_finite_gradient: false,
 //!     closest: None,
 //! })?;
 //! # Ok(())
@@ -48,7 +49,7 @@ use std::time::{Duration, Instant};
 pub use error::JournalError;
 pub use header::{Header, HeaderDifference};
 pub use layout::JOURNAL_VERSION;
-pub use record::{Outcome, Quantity, Record, slots_in_use};
+pub use record::{Outcome, Record, slots_in_use};
 pub use store::{CounterexampleStore, StoreError};
 
 use layout::Contents;

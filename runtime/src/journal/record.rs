@@ -3,7 +3,7 @@
 //! | bytes | content, little-endian |
 //! | --- | --- |
 //! | 0 | outcome: 0 spent, 1 broken, 2 not finite |
-//! | 1 | flags: 1 the first gradient was zero, 2 `closest` is there, 4 `slot` is there; no others |
+//! | 1 | flags: 1 the first gradient was zero, 2 `closest` is there, 4 `slot` is there, 8 a gradient was not finite; no others |
 //! | 2–3 | attack |
 //! | 4–7 | image |
 //! | 8–11 | unit |
@@ -11,10 +11,7 @@
 //! | 16–19 | backward passes |
 //! | 8 where flagged | closest, f64 |
 //! | broken: 16, 24 where flagged | step u32, prediction u32, distance f64, slot u64 |
-//! | not finite: 5 | step u32, quantity u8: 0 logits, 1 loss, 2 gradient |
-
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+//! | not finite: 4 | step u32 |
 
 /// One finished unit of work.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +30,8 @@ pub struct Record {
     pub backwards: u32,
     /// Whether the first gradient was exactly zero.
     pub zero_gradient: bool,
+    /// Whether some gradient held an entry that was not finite.
+    pub non_finite_gradient: bool,
     /// Smallest distance at which a minimum-norm attack found a misclassified point that the original model
     /// confirmed, in the norm of the threat model.
     pub closest: Option<f64>,
@@ -54,12 +53,10 @@ pub enum Outcome {
         /// Where its pixels are in the [`CounterexampleStore`](super::CounterexampleStore), if they are stored.
         slot: Option<u64>,
     },
-    /// The model returned a number that is not finite.
+    /// The original model's logits mean no class at a point of the threat model: NaN or +∞ is among them.
     NonFinite {
         /// The step that met it, from 0.
         step: u32,
-        /// Which of its answers.
-        quantity: Quantity,
     },
 }
 
@@ -67,44 +64,9 @@ impl Outcome {
     /// Whether the image is out: no later unit of it matters.
     pub(crate) fn ends_image(&self) -> bool {
         match self {
-            Self::Broken { .. } => true,
-            Self::NonFinite { quantity, .. } => *quantity == Quantity::Logits,
+            Self::Broken { .. } | Self::NonFinite { .. } => true,
             Self::Spent => false,
         }
-    }
-
-    /// What the unit met that keeps its image from counting as robust, although later units may still break it.
-    pub(crate) fn doubt(&self) -> Option<Quantity> {
-        match self {
-            Self::NonFinite { quantity, .. } if !self.ends_image() => Some(*quantity),
-            Self::Broken { .. } | Self::NonFinite { .. } | Self::Spent => None,
-        }
-    }
-}
-
-/// An answer of a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Quantity {
-    /// A logit.
-    Logits,
-    /// The loss.
-    Loss,
-    /// A derivative of the loss.
-    Gradient,
-}
-
-impl Quantity {
-    fn code(self) -> u8 {
-        match self {
-            Self::Logits => 0,
-            Self::Loss => 1,
-            Self::Gradient => 2,
-        }
-    }
-
-    fn from_code(code: u8) -> Option<Self> {
-        [Self::Logits, Self::Loss, Self::Gradient].into_iter().find(|quantity| quantity.code() == code)
     }
 }
 
@@ -125,6 +87,7 @@ const NON_FINITE: u8 = 2;
 const ZERO_GRADIENT: u8 = 1;
 const CLOSEST: u8 = 2;
 const SLOT: u8 = 4;
+const NON_FINITE_GRADIENT: u8 = 8;
 
 impl Record {
     /// Shortest encoding, in bytes.
@@ -149,10 +112,7 @@ impl Record {
                 bytes.extend(distance.to_le_bytes());
                 bytes.extend(slot.iter().flat_map(|slot| slot.to_le_bytes()));
             }
-            Outcome::NonFinite { step, quantity } => {
-                bytes.extend(step.to_le_bytes());
-                bytes.push(quantity.code());
-            }
+            Outcome::NonFinite { step } => bytes.extend(step.to_le_bytes()),
         }
         bytes
     }
@@ -162,7 +122,9 @@ impl Record {
         let mut fields = RecordReader(bytes);
         let [kind, flags] = fields.take()?;
         let has_slot = flags & SLOT != 0;
-        if flags & !(ZERO_GRADIENT | CLOSEST | SLOT) != 0 || (has_slot && kind != BROKEN) {
+        if flags & !(ZERO_GRADIENT | CLOSEST | SLOT | NON_FINITE_GRADIENT) != 0
+            || (has_slot && kind != BROKEN)
+        {
             return None;
         }
         let attack = u16::from_le_bytes(fields.take()?);
@@ -170,8 +132,17 @@ impl Record {
         let (forwards, backwards) = (fields.u32()?, fields.u32()?);
         let closest = if flags & CLOSEST == 0 { None } else { Some(fields.f64()?) };
         let outcome = fields.outcome(kind, has_slot)?;
-        let zero_gradient = flags & ZERO_GRADIENT != 0;
-        let record = Self { image, attack, unit, outcome, forwards, backwards, zero_gradient, closest };
+        let record = Self {
+            image,
+            attack,
+            unit,
+            outcome,
+            forwards,
+            backwards,
+            zero_gradient: flags & ZERO_GRADIENT != 0,
+            non_finite_gradient: flags & NON_FINITE_GRADIENT != 0,
+            closest,
+        };
         fields.0.is_empty().then_some(record)
     }
 
@@ -186,7 +157,10 @@ impl Record {
     fn flags(&self) -> u8 {
         let has_slot = matches!(self.outcome, Outcome::Broken { slot: Some(_), .. });
         let flag = |set, bit| if set { bit } else { 0 };
-        flag(self.zero_gradient, ZERO_GRADIENT) | flag(self.closest.is_some(), CLOSEST) | flag(has_slot, SLOT)
+        flag(self.zero_gradient, ZERO_GRADIENT)
+            | flag(self.closest.is_some(), CLOSEST)
+            | flag(has_slot, SLOT)
+            | flag(self.non_finite_gradient, NON_FINITE_GRADIENT)
     }
 }
 
@@ -216,11 +190,7 @@ impl RecordReader<'_> {
                 let slot = if has_slot { Some(u64::from_le_bytes(self.take()?)) } else { None };
                 Some(Outcome::Broken { step, prediction, distance, slot })
             }
-            NON_FINITE => {
-                let step = self.u32()?;
-                let [code] = self.take()?;
-                Some(Outcome::NonFinite { step, quantity: Quantity::from_code(code)? })
-            }
+            NON_FINITE => Some(Outcome::NonFinite { step: self.u32()? }),
             _ => None,
         }
     }
@@ -239,14 +209,22 @@ pub(super) mod tests {
             (any::<(u32, u32, Option<u64>)>(), float()).prop_map(|((step, prediction, slot), distance)| {
                 Outcome::Broken { step, prediction, distance, slot }
             });
-        let quantity = prop::sample::select(vec![Quantity::Logits, Quantity::Loss, Quantity::Gradient]);
-        let non_finite =
-            (any::<u32>(), quantity).prop_map(|(step, quantity)| Outcome::NonFinite { step, quantity });
+        let non_finite = any::<u32>().prop_map(|step| Outcome::NonFinite { step });
         let outcome = prop_oneof![Just(Outcome::Spent), broken, non_finite];
-        let fixed = any::<(u32, u16, u32, u32, u32, bool)>();
+        let fixed = any::<(u32, u16, u32, u32, u32, [bool; 2])>();
         (fixed, outcome, prop::option::of(float())).prop_map(|(fixed, outcome, closest)| {
-            let (image, attack, unit, forwards, backwards, zero_gradient) = fixed;
-            Record { image, attack, unit, outcome, forwards, backwards, zero_gradient, closest }
+            let (image, attack, unit, forwards, backwards, [zero_gradient, non_finite_gradient]) = fixed;
+            Record {
+                image,
+                attack,
+                unit,
+                outcome,
+                forwards,
+                backwards,
+                zero_gradient,
+                non_finite_gradient,
+                closest,
+            }
         })
     }
 
@@ -267,7 +245,7 @@ pub(super) mod tests {
         #[test]
         fn any_bytes_are_refused_or_canonical(
             kind in 0_u8..4,
-            flags in 0_u8..16,
+            flags in 0_u8..32,
             rest in prop::collection::vec(any::<u8>(), 0..60),
         ) {
             let bytes = [&[kind, flags], rest.as_slice()].concat();
@@ -285,6 +263,7 @@ pub(super) mod tests {
         forwards: 101,
         backwards: 100,
         zero_gradient: true,
+        non_finite_gradient: false,
         closest: None,
     };
 
@@ -294,7 +273,7 @@ pub(super) mod tests {
         let common = [5, 6, 1, 2, 3, 4, 7, 8, 9, 10, 101, 0, 0, 0, 100, 0, 0, 0];
         let one = [0, 0, 0, 0, 0, 0, 0xf0, 0x3f];
         let broken = Outcome::Broken { step: 2, prediction: 3, distance: 1.0, slot: Some(4) };
-        let non_finite = Outcome::NonFinite { step: 2, quantity: Quantity::Gradient };
+        let non_finite = Outcome::NonFinite { step: 2 };
         let table = [
             (RECORD, [&[0, 1], &common[..]].concat()),
             (
@@ -303,8 +282,8 @@ pub(super) mod tests {
                     .concat(),
             ),
             (
-                Record { outcome: non_finite, zero_gradient: false, ..RECORD },
-                [&[2, 0], &common[..], &[2, 0, 0, 0, 2]].concat(),
+                Record { outcome: non_finite, zero_gradient: false, non_finite_gradient: true, ..RECORD },
+                [&[2, 8], &common[..], &[2, 0, 0, 0]].concat(),
             ),
         ];
         for (record, bytes) in table {
@@ -323,11 +302,11 @@ pub(super) mod tests {
         };
         let table = [
             ("an unknown outcome", with(0, 3)),
-            ("an unknown flag", with(1, 8)),
+            ("an unknown flag", with(1, 16)),
             ("a slot without a counterexample", with(1, SLOT)),
             ("a flag without its field", with(1, CLOSEST)),
             ("trailing bytes", [&good[..], &[0]].concat()),
-            ("an unknown quantity", [&with(0, NON_FINITE)[..], &[0, 0, 0, 0, 3]].concat()),
+            ("a step that is cut short", [&with(0, NON_FINITE)[..], &[0, 0, 0]].concat()),
         ];
         for (what, bytes) in table {
             assert_eq!(Record::decode(&bytes), None, "{what}");

@@ -23,6 +23,10 @@ pub(super) fn attack_warnings(evaluation: &Evaluation, classes: usize) -> Vec<Wa
             let (images, attacked) = (attack.zero_gradients, attack.attacked);
             warnings.push(Warning::ZeroGradients { attack: attack.name.clone(), images, attacked });
         }
+        if attack.non_finite_gradients > 0 {
+            let (images, attacked) = (attack.non_finite_gradients, attack.attacked);
+            warnings.push(Warning::NonFiniteGradients { attack: attack.name.clone(), images, attacked });
+        }
     }
     warnings.extend(square_beats_gradients(evaluation));
     warnings.extend(non_finite(evaluation));

@@ -103,6 +103,8 @@ pub struct AttackSummary {
     pub unfinished: usize,
     /// Images whose first gradient was zero in every entry.
     pub zero_gradients: usize,
+    /// Images for which some gradient held an entry that was not finite: such entries counted as zero.
+    pub non_finite_gradients: usize,
     /// Forward passes, counted in images, those that ask the original model included.
     pub forwards: u64,
     /// Backward passes, counted in images.
@@ -133,6 +135,7 @@ impl AttackSummary {
             still_robust: attack.still_robust,
             unfinished: attack.unfinished,
             zero_gradients: attack.zero_gradients,
+            non_finite_gradients: attack.non_finite_gradients,
             forwards,
             backwards,
             forwards_per_image: each(forwards),

@@ -6,9 +6,7 @@ use mimir_bundle::{
 };
 
 use super::*;
-use crate::evaluate::{
-    AttackResult, AttackSpec, Ending, Evaluation, ImageOutcome, PassCounts, Quantity, Verdict,
-};
+use crate::evaluate::{AttackResult, AttackSpec, Ending, Evaluation, ImageOutcome, PassCounts, Verdict};
 
 pub(super) fn description() -> RunDescription {
     RunDescription {
@@ -106,6 +104,7 @@ pub(super) fn evaluation() -> Evaluation {
             still_robust: 2,
             unfinished: 0,
             zero_gradients: 0,
+            non_finite_gradients: 0,
             seconds: 1.25,
             model_seconds: 2.25,
             passes: PassCounts { forwards: 221, backwards: 220 },
@@ -251,6 +250,7 @@ fn json_form() {
           "still_robust": 2,
           "unfinished": 0,
           "zero_gradients": 0,
+          "non_finite_gradients": 0,
           "forwards": 221,
           "backwards": 220,
           "forwards_per_image": 73.66666666666667,
@@ -447,7 +447,7 @@ fn the_course_of_the_attacks_gives_cause_for_warnings() {
     assert_eq!(with(|evaluation| evaluation.attacks[0].uses_margin = true), [Warning::Rebatched, margin]);
     let spoilt = Warning::NonFinite { count: 1, images: vec![2] };
     let spoil = |evaluation: &mut Evaluation| {
-        evaluation.outcomes[2].verdict = Verdict::NonFinite { attack: None, quantity: Quantity::Logits };
+        evaluation.outcomes[2].verdict = Verdict::NonFinite { attack: None };
     };
     assert_eq!(with(spoil), [Warning::Rebatched, spoilt]);
 

@@ -74,6 +74,15 @@ pub enum Warning {
         /// Images that the attack was run on.
         attacked: usize,
     },
+    /// Gradients of images held entries that were not finite.
+    NonFiniteGradients {
+        /// Name of the attack.
+        attack: String,
+        /// Number of such images.
+        images: usize,
+        /// Images that the attack was run on.
+        attacked: usize,
+    },
     /// Random search broke images that attacks with gradients had left.
     SquareBeatsGradients {
         /// Number of such images.
@@ -86,7 +95,7 @@ pub enum Warning {
         /// Gradients at each point.
         eot: usize,
     },
-    /// The model returned numbers that are not finite.
+    /// The model's logits hold NaN or +∞ at points inside the threat model.
     NonFinite {
         /// Number of images that nothing can be said about.
         count: usize,
@@ -155,6 +164,9 @@ impl fmt::Display for Warning {
             Self::MarginForRatio { attack, classes } => fmt_margin_for_ratio(f, attack, *classes),
             Self::ZeroGradients { attack, images, attacked } => {
                 fmt_zero_gradients(f, attack, *images, *attacked)
+            }
+            Self::NonFiniteGradients { attack, images, attacked } => {
+                fmt_non_finite_gradients(f, attack, *images, *attacked)
             }
             Self::SquareBeatsGradients { images } => fmt_square_beats_gradients(f, *images),
             Self::NeedlessExpectation { attack, eot } => fmt_needless_expectation(f, attack, *eot),
@@ -345,6 +357,20 @@ fn fmt_zero_gradients(
     )
 }
 
+fn fmt_non_finite_gradients(
+    f: &mut fmt::Formatter<'_>,
+    attack: &str,
+    images: usize,
+    attacked: usize,
+) -> fmt::Result {
+    write!(
+        f,
+        "gradients of {attack} held NaN or infinity for {images} of {attacked} images: NaN counted as zero, and the \
+         search went on with the rest, so it is weaker than it looks. Keep square among the attacks; an operator that \
+         overflows, or whose slope is infinite, is the usual cause",
+    )
+}
+
 fn fmt_square_beats_gradients(f: &mut fmt::Formatter<'_>, images: usize) -> fmt::Result {
     write!(
         f,
@@ -364,8 +390,8 @@ fn fmt_needless_expectation(f: &mut fmt::Formatter<'_>, attack: &str, eot: usize
 fn fmt_non_finite(f: &mut fmt::Formatter<'_>, count: usize, images: &[usize]) -> fmt::Result {
     write!(
         f,
-        "the model returned numbers that are not finite for {count} images ({}): they count as not robust, and the \
-         attacked accuracy is no upper bound for them",
+        "the model's logits hold NaN or +infinity for {count} images ({}), as they are or at a point inside the threat \
+         model, so that they mean no class: these images count as not robust",
         listed(images, count),
     )
 }

@@ -16,8 +16,8 @@ use crate::monitor::Monitor;
 /// What the original model says about a clean image.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct CleanPrediction {
-    /// Predicted class; `None` where a logit is not finite. Of a model with random operators the label, unless another
-    /// class is certain to be drawn more often.
+    /// Predicted class; `None` where the logits mean none: NaN or +∞ is among them. Of a model with random operators the
+    /// label, unless another class is certain to be drawn more often.
     pub(crate) prediction: Option<usize>,
     /// Whether that is certain.
     pub(crate) is_certain: bool,
@@ -93,7 +93,7 @@ impl CleanPrediction {
         targets.sort_by(|left, right| logits[*right].total_cmp(&logits[*left]));
         targets.truncate(most_targets);
         Self {
-            prediction: confirmation.is_finite.then_some(confirmation.prediction),
+            prediction: confirmation.prediction,
             is_certain: confirmation.is_certain,
             draws: confirmation.draws,
             margin: margin(logits, label),

@@ -1,6 +1,6 @@
 //! Stops the attacks once the answer of a gate is certain.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::stop_signal::StopSignal;
 use crate::requirement::{Conclusion, Known, Requirements};
@@ -15,9 +15,6 @@ pub(crate) struct GateProgress {
     possible: AtomicUsize,
     /// Images that no attack broke.
     robust: AtomicUsize,
-    /// One entry an image: whether a unit of any attack ended on a number that is not finite. Such an image does not
-    /// count as robust, even if the last attack leaves it alone.
-    doubtful: Vec<AtomicBool>,
 }
 
 impl GateProgress {
@@ -34,7 +31,6 @@ impl GateProgress {
             clean_correct,
             possible: AtomicUsize::new(possible),
             robust: AtomicUsize::new(0),
-            doubtful: (0..images).map(|_| AtomicBool::new(false)).collect(),
         }
     }
 
@@ -60,18 +56,9 @@ impl GateProgress {
         self.check(stop);
     }
 
-    /// A unit of an image ended on a number that is not finite.
-    pub(crate) fn image_doubtful(&self, image: usize) {
-        self.doubtful[image].store(true, Relaxed);
-    }
-
     /// Every attack has spent its budget on an image.
-    pub(crate) fn image_spent(&self, image: usize, stop: &StopSignal) {
-        if self.doubtful[image].load(Relaxed) {
-            self.image_out(stop);
-        } else {
-            self.robust.fetch_add(1, Relaxed);
-            self.check(stop);
-        }
+    pub(crate) fn image_spent(&self, stop: &StopSignal) {
+        self.robust.fetch_add(1, Relaxed);
+        self.check(stop);
     }
 }

@@ -10,7 +10,7 @@ use crate::attack::{Attack, DistanceGoal};
 use crate::ball::Ball;
 use crate::confirmation::Votes;
 use crate::evaluation_set::EvaluationSet;
-use crate::journal::{Outcome, Record};
+use crate::journal::Record;
 use crate::monitor::Monitor;
 
 /// Whether another attack follows.
@@ -28,6 +28,8 @@ pub(crate) struct AttackJob<'a> {
     pub(crate) index: u16,
     pub(crate) position: AttackPosition,
     pub(crate) ball: Ball,
+    /// Keys all noise.
+    pub(crate) seed: u64,
     pub(crate) distances: DistanceGoal,
     pub(crate) set: &'a EvaluationSet<'a>,
     /// One entry per image of the set.
@@ -60,18 +62,11 @@ impl AttackJob<'_> {
         }
     }
 
-    /// A unit of an image has ended. To be called before its end is counted.
-    pub(super) fn unit_ended(&self, image: usize, outcome: &Outcome) {
-        if let (Some(gate), Some(_)) = (self.gate, outcome.doubt()) {
-            gate.image_doubtful(image);
-        }
-    }
-
     /// The attack has spent its budget on an image and not broken it.
-    pub(super) fn image_spent(&self, image: usize, stop: &StopSignal) {
+    pub(super) fn image_spent(&self, stop: &StopSignal) {
         self.monitor.image_finished();
         if let (Some(gate), AttackPosition::Last) = (self.gate, self.position) {
-            gate.image_spent(image, stop);
+            gate.image_spent(stop);
         }
     }
 }

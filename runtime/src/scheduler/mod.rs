@@ -13,6 +13,11 @@
 //! rejects it](crate::confirmation). If it misclassifies the iterate, the image is broken by exactly that iterate. If not, the
 //! search continues from where it was.
 //!
+//! **What is not finite.** A number that is not finite says something about an image only if the original model returns
+//! it at a point of the ball: then the image is out, because nobody can say what the model predicts there. NaN in a
+//! search's logits makes the point a candidate; outside the ball, and where the original model has an answer, the search
+//! [steps back](crate::attack::Search::step_back) and goes on. Gradients and losses are [mended](mend).
+//!
 //! **Why results do not depend on batch size, order, or workers.** A search sees its own image, its own keyed noise,
 //! and its own rows of the answers; of several units that break an image the lowest counts, and passes are counted up
 //! to it. The kernels of a model compute a row of a batch without looking at the others: this holds for matrix
@@ -25,6 +30,7 @@ mod answers;
 mod clean_pass;
 mod gate_progress;
 mod job;
+mod mend;
 mod stop_signal;
 mod work_queue;
 mod worker_loop;
@@ -50,7 +56,6 @@ pub(crate) fn run(
 ) -> Result<UnitRecords, EvaluateError> {
     let finished = job.archive.finished(job.index);
     let queue = WorkQueue::new(images, job.attack.units(), &finished);
-    finished.iter().for_each(|record| job.unit_ended(record.image as usize, &record.outcome));
     count_earlier_run(job, &queue, stop);
     let parts =
         workers::run_on_all(workers, stop, |worker| WorkerLoop::new(worker, job, &queue, stop).run())?;
@@ -67,7 +72,7 @@ pub(crate) fn run(
 fn count_earlier_run(job: &AttackJob, queue: &WorkQueue, stop: &StopSignal) {
     let (out, spent) = queue.ended();
     (0..out).for_each(|_| job.image_out(stop));
-    spent.into_iter().for_each(|image| job.image_spent(image, stop));
+    (0..spent).for_each(|_| job.image_spent(stop));
 }
 
 #[cfg(test)]

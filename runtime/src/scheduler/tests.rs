@@ -11,7 +11,7 @@ use crate::archive::Archive;
 use crate::attack::{Answer, Attack, CleanImage, DistanceGoal, Query, Search, Step};
 use crate::ball::Ball;
 use crate::evaluation_set::EvaluationSet;
-use crate::journal::{Outcome, Quantity, Record};
+use crate::journal::{Outcome, Record};
 use crate::model::{Classifier, Differentiable, GradientBatch, LabelAndTarget, ModelError};
 use crate::monitor::{Monitor, Silent};
 use crate::testing::{self, TestModel, attack_context};
@@ -24,7 +24,7 @@ enum Fault {
     None,
     /// The gradient graph sees logits `(0.5, 0.5 - 1e-6)`: every iterate looks broken.
     CriesWolf,
-    /// NaN where `p > 0.8`, in the gradient graph only.
+    /// NaN in that answer where `p > 0.8`, in the gradient graph only.
     Nan(Quantity),
     /// NaN where `p > 0.8`, also from the original model.
     NanForReal,
@@ -32,10 +32,20 @@ enum Fault {
     Panics,
 }
 
+/// An answer of a gradient graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Quantity {
+    Logits,
+    Loss,
+    Gradient,
+}
+
 #[derive(Clone)]
 struct FaultyModel {
     fault: Fault,
     batch: usize,
+    /// Whether a fault acts on every image, not only where `p > 0.8`.
+    everywhere: bool,
     logits: Array2<f32>,
     answers: GradientBatch,
 }
@@ -43,7 +53,7 @@ struct FaultyModel {
 impl FaultyModel {
     fn new(fault: Fault, batch: usize) -> Self {
         let answers = GradientBatch::zeros(batch, 2, 2);
-        Self { fault, batch, logits: Array2::zeros((batch, 2)), answers }
+        Self { fault, batch, everywhere: false, logits: Array2::zeros((batch, 2)), answers }
     }
 }
 
@@ -82,7 +92,7 @@ impl Differentiable for FaultyModel {
     ) -> Result<&GradientBatch, ModelError> {
         let GradientBatch { logits, loss, gradient, .. } = &mut self.answers;
         for (row, image) in images.rows().into_iter().enumerate() {
-            let bad = image[0] > 0.8;
+            let bad = self.everywhere || image[0] > 0.8;
             assert!(!(bad && matches!(self.fault, Fault::Panics)), "image {row} is cursed");
             let spoil = |quantity| {
                 let spoilt = match self.fault {
@@ -154,6 +164,7 @@ impl<'a> Shared<'a> {
             index: 0,
             position: AttackPosition::Last,
             ball: ball(),
+            seed: 0,
             distances: DistanceGoal::WithinBall,
             set: self.set,
             clean: self.clean,
@@ -230,23 +241,74 @@ fn a_refuted_search_goes_on_where_it_was() {
 
 /// The others are attacked as if nothing was.
 #[test]
-fn a_number_that_is_not_finite_ends_the_search_of_its_image_only() {
+fn only_logits_of_the_original_model_that_mean_no_class_end_the_search_of_their_image() {
     let honest = attack(&FaultyModel::new(Fault::None, 7), apgd().as_ref(), 1).unwrap();
     let cases = [
-        // Only the gradient graph: the original model says that its own logits are finite.
-        (Fault::Nan(Quantity::Logits), Quantity::Gradient),
-        (Fault::Nan(Quantity::Loss), Quantity::Loss),
-        (Fault::Nan(Quantity::Gradient), Quantity::Gradient),
-        (Fault::NanForReal, Quantity::Logits),
+        // Only the gradient graph: the original model has an answer, and the search goes on.
+        (Fault::Nan(Quantity::Logits), Outcome::Spent, false),
+        (Fault::Nan(Quantity::Loss), Outcome::Spent, false),
+        (Fault::Nan(Quantity::Gradient), Outcome::Spent, true),
+        (Fault::NanForReal, Outcome::NonFinite { step: 0 }, false),
     ];
-    for (fault, quantity) in cases {
+    for (fault, outcome, non_finite_gradient) in cases {
         for workers in [1, 2] {
             let report = attack(&FaultyModel::new(fault, 7), apgd().as_ref(), workers).unwrap();
             for (record, other) in report.records.iter().zip(&honest.records) {
                 if record.image == 7 {
-                    assert_eq!(record.outcome, Outcome::NonFinite { step: 0, quantity }, "{fault:?}");
+                    assert_eq!(record.outcome, outcome, "{fault:?}");
+                    assert_eq!(record.non_finite_gradient, non_finite_gradient, "{fault:?}");
                 } else {
                     assert_eq!(record, other, "{fault:?}");
+                }
+            }
+        }
+    }
+}
+
+/// Image 7 can be broken along `q`, whatever the gradient graph says of `p`.
+#[test]
+fn a_search_breaks_images_where_its_graph_is_not_finite() {
+    let spoilt = [Fault::None, Fault::Nan(Quantity::Gradient), Fault::Nan(Quantity::Logits)];
+    for fault in spoilt {
+        let mut model = FaultyModel::new(fault, 7);
+        model.everywhere = true;
+        let report = attack(&model, apgd().as_ref(), 1).unwrap();
+        let broken = |record: &&Record| matches!(record.outcome, Outcome::Broken { .. });
+        // Random starts alone break some where the graph has no logits at all.
+        let least = if matches!(fault, Fault::Nan(Quantity::Logits)) { 1 } else { 50 };
+        let found = report.records.iter().filter(broken).count();
+        assert!(found >= least, "{fault:?}: {found} of 50");
+        let non_finite = |record: &&Record| matches!(record.outcome, Outcome::NonFinite { .. });
+        assert_eq!(report.records.iter().filter(non_finite).count(), 0, "{fault:?}");
+    }
+}
+
+/// Answers that mean no class must not keep a search alive: every attack ends by its budget.
+#[test]
+fn every_attack_ends_where_no_proposal_has_an_answer() {
+    let names = ["pgd", "fgsm", "noise", "square", "apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t"];
+    for norm in testing::NORMS {
+        for name in names {
+            for restarts in [0, 1] {
+                let context = attack_context(norm, 0.1, SHAPE, 2);
+                let spec = crate::attack::attacks_named(name, norm).unwrap().remove(0);
+                let attack = crate::attack::attack(&spec, &context).unwrap();
+                let clean =
+                    CleanImage { image: 0, pixels: [0.1, 0.5].into(), label: 0, targets: Arc::new([1]) };
+                let mut search = attack.search(&clean, restarts.min(attack.units() - 1));
+                // Answers come and go.
+                let (mut asked, mut point) = (0, [0.0; 2]);
+                loop {
+                    search.propose(&mut point);
+                    asked += 1;
+                    let gradient: &[f32] = if search.query() == Query::Forward { &[] } else { &[1.0, -1.0] };
+                    let answer = Answer { logits: &[1.0, 0.5], loss: 0.5, gradient };
+                    let step = if asked % 3 == 0 { search.observe(&answer) } else { search.step_back() };
+                    assert!(point.iter().all(|value| (0.0..=1.0).contains(value)), "{name} {norm:?}");
+                    if step == Step::Done {
+                        break;
+                    }
+                    assert!(asked < 20_000, "{name} {norm:?} does not end");
                 }
             }
         }

@@ -4,16 +4,18 @@ use std::collections::VecDeque;
 
 use super::answers::BatchedQuestion;
 use super::job::{AttackJob, UnitRecords};
+use super::mend::{self, Mender};
 use super::stop_signal::StopSignal;
 use super::work_queue::{ImageStatus, WorkItem, WorkQueue};
 use super::workers::Worker;
 use crate::attack::{Answer, CleanImage, DistanceGoal, Query, Search, Step};
 use crate::confirmation::{Confirmation, Question, ask_original};
 use crate::error::EvaluateError;
-use crate::journal::{Outcome, Quantity, Record};
-use crate::logits::{all_finite, is_tied, looks_broken};
+use crate::journal::{Outcome, Record};
+use crate::logits::{is_tied, looks_broken, predicted_class};
 use crate::majority::{MajorityCount, share_of_candidate};
 use crate::model::{Batches, LabelAndTarget};
+use crate::random::Stream;
 
 /// A search under way.
 struct ActiveSearch<'a> {
@@ -29,6 +31,9 @@ struct ActiveSearch<'a> {
     broken_draws: usize,
     /// Candidates that were tested, and the draws that it took.
     tested: (usize, usize),
+    non_finite_gradient: bool,
+    /// Directions for gradients that say nothing; made when the first of them comes.
+    noise: Option<Stream>,
 }
 
 /// Draws that the candidates of one unit may take in all, so that an image at the edge does not take all the time.
@@ -48,8 +53,8 @@ struct Candidate<'a> {
 enum CandidateKind {
     /// The iterate looks misclassified, within the ball.
     Broken,
-    /// The search's logits are not finite.
-    NonFinite,
+    /// The search's logits mean no class, within the ball.
+    Ambiguous,
     /// The search has ended, and keeps this as its closest misclassified point.
     Closest,
 }
@@ -84,6 +89,7 @@ pub(super) struct WorkerLoop<'a, 'w, 's> {
     pairs: Vec<LabelAndTarget>,
     /// Of the searches in the current batch.
     radii: Vec<f32>,
+    mender: Mender,
     done: UnitRecords,
 }
 
@@ -103,6 +109,7 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
             confirmations: Batches::new(rows, pixels),
             pairs: vec![LabelAndTarget { label: 0, target: None }; rows],
             radii: Vec::with_capacity(rows),
+            mender: Mender::default(),
             done: UnitRecords::default(),
             worker,
             job,
@@ -164,23 +171,16 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
             let answer = answers.row(row);
             active.count(query);
             let pixels = self.proposals.row(row);
-            match active.take_answer(&answer, answers.returned(row), pixels, self.job) {
+            match active.take_answer(&answer, answers.returned(row), pixels, self.job, &mut self.mender) {
                 AnswerOutcome::Continues => enqueue(&mut self.waiting, active),
                 AnswerOutcome::Candidate(kind, next) => {
                     self.candidates.push(Candidate { active, pixels: pixels.into(), kind, next });
                 }
-                AnswerOutcome::Spent => ended.push((active, Outcome::Spent)),
-                AnswerOutcome::NonFinite(quantity) => {
-                    let step = active.asked - 1;
-                    ended.push((active, Outcome::NonFinite { step, quantity }));
-                }
+                AnswerOutcome::Spent => ended.push(active),
             }
         }
         self.job.monitor.stepped(asked);
-        for (active, outcome) in ended {
-            self.finish(active, outcome)?;
-        }
-        Ok(())
+        ended.into_iter().try_for_each(|active| self.finish(active))
     }
 
     /// Fills a batch with proposals of a queue; leaves out what no longer matters.
@@ -203,16 +203,11 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
     }
 
     /// A search has ended with nothing found; an attack that minimises the distance may have a point to show.
-    fn finish(&mut self, active: ActiveSearch<'a>, outcome: Outcome) -> Result<(), EvaluateError> {
-        match active.search.closest() {
-            Some(point) if outcome == Outcome::Spent => {
-                let pixels = point.into();
-                let kind = CandidateKind::Closest;
-                self.candidates.push(Candidate { active, pixels, kind, next: Step::Done });
-                Ok(())
-            }
-            _ => self.end(&active, outcome, None),
-        }
+    fn finish(&mut self, active: ActiveSearch<'a>) -> Result<(), EvaluateError> {
+        let Some(point) = active.search.closest() else { return self.end(&active, Outcome::Spent, None) };
+        let (pixels, kind) = (point.into(), CandidateKind::Closest);
+        self.candidates.push(Candidate { active, pixels, kind, next: Step::Done });
+        Ok(())
     }
 
     /// Asks the original model about a batch of candidates.
@@ -247,25 +242,19 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
     fn decide(&mut self, candidate: Candidate<'a>, confirmation: &Confirmation) -> Result<(), EvaluateError> {
         let Candidate { active, pixels, kind, next } = candidate;
         let distance = self.job.ball.distance(&active.clean.pixels, &pixels);
-        let (is_wrong, step) = (confirmation.prediction != active.clean.label, active.asked - 1);
-        match kind {
-            CandidateKind::Closest => {
-                let confirmed = (is_wrong && confirmation.is_finite).then_some(distance);
-                self.end(&active, Outcome::Spent, confirmed)
+        let step = active.asked - 1;
+        let wrong = confirmation.prediction.filter(|class| *class != active.clean.label);
+        match (kind, wrong) {
+            (CandidateKind::Closest, wrong) => {
+                self.end(&active, Outcome::Spent, wrong.is_some().then_some(distance))
             }
-            _ if !confirmation.is_finite => {
-                self.end(&active, Outcome::NonFinite { step, quantity: Quantity::Logits }, None)
-            }
-            CandidateKind::NonFinite => {
-                self.end(&active, Outcome::NonFinite { step, quantity: Quantity::Gradient }, None)
-            }
-            CandidateKind::Broken if is_wrong => {
-                let slot = self.job.archive.store(&pixels)?;
-                let prediction = confirmation.prediction as u32;
+            _ if confirmation.prediction.is_none() => self.end(&active, Outcome::NonFinite { step }, None),
+            (CandidateKind::Broken | CandidateKind::Ambiguous, Some(class)) => {
+                let (slot, prediction) = (self.job.archive.store(&pixels)?, class as u32);
                 self.end(&active, Outcome::Broken { step, prediction, distance, slot }, Some(distance))
             }
-            CandidateKind::Broken if next == Step::Done => self.finish(active, Outcome::Spent),
-            CandidateKind::Broken => {
+            _ if next == Step::Done => self.finish(active),
+            _ => {
                 enqueue(&mut self.waiting, active);
                 Ok(())
             }
@@ -287,16 +276,16 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
             forwards: active.forwards,
             backwards: active.backwards,
             zero_gradient: active.zero_gradient,
+            non_finite_gradient: active.non_finite_gradient,
             closest,
         };
         self.job.archive.append(&record)?;
         self.done.records.push(record);
         self.queue.release();
-        self.job.unit_ended(active.item.image, &outcome);
         match self.queue.complete(active.item, &outcome) {
             ImageStatus::Unchanged => {}
             ImageStatus::Out => self.job.image_out(self.stop),
-            ImageStatus::Spent => self.job.image_spent(active.item.image, self.stop),
+            ImageStatus::Spent => self.job.image_spent(self.stop),
         }
         Ok(())
     }
@@ -315,7 +304,6 @@ enum AnswerOutcome {
     Continues,
     Candidate(CandidateKind, Step),
     Spent,
-    NonFinite(Quantity),
 }
 
 impl ActiveSearch<'_> {
@@ -325,36 +313,45 @@ impl ActiveSearch<'_> {
         self.backwards += u32::from(query != Query::Forward);
     }
 
-    /// Shows the answer to the search, where all of it is finite.
+    /// Shows the answer to the search, and says what the scheduler must do about it.
     fn take_answer(
         &mut self,
         answer: &Answer,
         returned: &[f32],
         pixels: &[f32],
         job: &AttackJob,
+        mender: &mut Mender,
     ) -> AnswerOutcome {
-        if !all_finite(answer.logits) {
-            return AnswerOutcome::Candidate(CandidateKind::NonFinite, Step::Done);
-        }
-        if !answer.loss.is_finite() {
-            return AnswerOutcome::NonFinite(Quantity::Loss);
-        }
-        if !all_finite(answer.gradient) {
-            return AnswerOutcome::NonFinite(Quantity::Gradient);
-        }
-        if self.backwards == 1 && !answer.gradient.is_empty() {
-            self.zero_gradient = answer.gradient.iter().all(|value| *value == 0.0);
-        }
         let counts = self.search.counts() && job.distances == DistanceGoal::WithinBall;
-        let next = self.search.observe(answer);
-        let is_candidate = counts && self.looks_broken(answer, returned, job);
+        let (kind, asks, next) = match predicted_class(answer.logits) {
+            Some(_) => {
+                let asks = counts && self.looks_broken(answer, returned, job);
+                (CandidateKind::Broken, asks, self.observe(answer, job, mender))
+            }
+            None => {
+                let asks = job.distances == DistanceGoal::WithinBall;
+                (CandidateKind::Ambiguous, asks, self.search.step_back())
+            }
+        };
         match next {
-            _ if is_candidate && job.ball.contains(&self.clean.pixels, pixels) => {
-                AnswerOutcome::Candidate(CandidateKind::Broken, next)
+            _ if asks && job.ball.contains(&self.clean.pixels, pixels) => {
+                AnswerOutcome::Candidate(kind, next)
             }
             Step::Continue => AnswerOutcome::Continues,
             Step::Done => AnswerOutcome::Spent,
         }
+    }
+
+    /// Shows an answer whose logits mean a class to the search, with gradient and loss mended.
+    fn observe(&mut self, answer: &Answer, job: &AttackJob, mender: &mut Mender) -> Step {
+        if self.backwards == 1 && !answer.gradient.is_empty() {
+            self.zero_gradient = answer.gradient.iter().all(|value| *value == 0.0);
+        }
+        let WorkItem { image, unit, .. } = self.item;
+        let new_noise = || mend::noise(job.seed, image, job.index, unit);
+        let (answer, is_mended) = mender.mend(answer, &mut self.noise, new_noise);
+        self.non_finite_gradient |= is_mended;
+        self.search.observe(&answer)
     }
 }
 
@@ -398,6 +395,8 @@ impl<'a> ActiveSearch<'a> {
             zero_gradient: false,
             broken_draws: 0,
             tested: (0, 0),
+            non_finite_gradient: false,
+            noise: None,
         })
     }
 }

@@ -16,7 +16,7 @@ use super::*;
 use crate::archive::Archive;
 use crate::evaluate::{Control, Curve, Evaluation, EvaluationSet, Plan, Silent, evaluate};
 use crate::journal::CounterexampleStore;
-use crate::logits::prediction;
+use crate::logits::predicted_class;
 use crate::loss::at_logits;
 use crate::model::{LabelAndTarget, ModelSource};
 use crate::random::{Key, Stream};
@@ -99,7 +99,7 @@ fn images() -> Array2<f32> {
 fn labels(images: &Array2<f32>) -> Vec<usize> {
     let mut classifier = models(&onnx_runtime(), IMAGES, 1).classifier().unwrap();
     let logits = classifier.logits(images.view()).unwrap();
-    logits.rows().into_iter().map(|row| prediction(row.as_slice().unwrap())).collect()
+    logits.rows().into_iter().map(|row| predicted_class(row.as_slice().unwrap()).unwrap()).collect()
 }
 
 fn run(

@@ -1,8 +1,9 @@
 //! Difference of logits ratio, untargeted and targeted (Croce and Hein 2020).
 //!
 //! Both are `L = (z·d) / D`: the direction `d` is one-hot at the other class minus one-hot at the label, and
-//! `D = Σ_r c_r z_(r) + 1e-12` weighs the largest logits `z_(r)`. With `s` the `[N, K]` rows that hold `c_r` at the
-//! class of rank `r`, the derivative by the logits is `(d − L·s) / D`.
+//! `D = Σ_r c_r z_(r)` weighs the largest logits `z_(r)`. Where those are equal, `D` is one, so that `L` is the margin;
+//! the reference adds 1e-12 to `D` instead, which would decide alone where the logits have that scale. With `s` the
+//! `[N, K]` rows that hold `c_r` at the class of rank `r`, the derivative by the logits is `(d − L·s) / D`.
 //!
 //! The graphs run on batches of tiny networks too, where a node costs more than its arithmetic. So ranks come from
 //! one TopK, `d − L·s` is one scattered sum instead of a one-hot, a product and a difference, and everything between
@@ -13,16 +14,13 @@ use crate::error::{Error, Result};
 use crate::graph::{Attributes, Builder, ValueId};
 use crate::tensor::Tensor;
 
-/// Keeps the ratio finite where the logits that the denominator compares are equal.
-const SMALLEST_DENOMINATOR: f32 = 1e-12;
-
 /// `c` of `z_(1) − z_(3)`.
 const DLR: &[f32] = &[1.0, 0.0, -1.0];
 
 /// `c` of `z_(1) − ½(z_(3) + z_(4))`.
 const TARGETED_DLR: &[f32] = &[1.0, 0.0, -0.5, -0.5];
 
-/// `(max_{j≠y} z_j − z_y) / (z_(1) − z_(3) + 1e-12)` `[N]` and its derivative by the logits `[N, K]`.
+/// `(max_{j≠y} z_j − z_y) / (z_(1) − z_(3))` `[N]` and its derivative by the logits `[N, K]`.
 pub(super) fn dlr(
     builder: &mut Builder<'_>,
     logits: ValueId,
@@ -36,7 +34,7 @@ pub(super) fn dlr(
     ratio(builder, logits, direction, &ranks)
 }
 
-/// `(z_t − z_y) / (z_(1) − ½(z_(3) + z_(4)) + 1e-12)` `[N]` and its derivative by the logits `[N, K]`.
+/// `(z_t − z_y) / (z_(1) − ½(z_(3) + z_(4)))` `[N]` and its derivative by the logits `[N, K]`.
 pub(super) fn targeted_dlr(
     builder: &mut Builder<'_>,
     logits: ValueId,
@@ -73,8 +71,10 @@ impl Ranks {
     /// `D`, `[N, 1]`.
     fn denominator(&self, builder: &mut Builder<'_>) -> Result<ValueId> {
         let weights = builder.constant(Tensor::from_f32(&[self.weights.len(), 1], self.weights));
-        let smallest = builder.scalar(SMALLEST_DENOMINATOR);
-        builder.op("Gemm", &[self.logits, weights, smallest])
+        let (zero, one) = (builder.scalar(0.0), builder.scalar(1.0));
+        let compared = builder.op("Gemm", &[self.logits, weights])?;
+        let is_tie = builder.op("Equal", &[compared, zero])?;
+        builder.op("Where", &[is_tie, one, compared])
     }
 
     /// `onto` `[N, K]` plus `values` `[N, R]`, each at the class of its rank.

@@ -36,6 +36,7 @@ pub(crate) mod lrn;
 pub(crate) mod matmul;
 pub(crate) mod max_pool;
 pub(crate) mod mean_variance_normalization;
+pub(crate) mod mend;
 pub(crate) mod pad;
 pub(crate) mod patches;
 pub(crate) mod phases;

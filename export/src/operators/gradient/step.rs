@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::ledger::{Ledger, Piece};
+use super::mend::mend;
 use super::unbroadcast::unbroadcast;
 use crate::error::{Error, Result};
 use crate::graph::{Builder, Node, Shape, ValueId};
@@ -18,6 +19,8 @@ pub(crate) struct Step<'a, 'g> {
     node: &'a Node,
     cotangents: Vec<Option<ValueId>>,
     wanted: Vec<bool>,
+    /// Whether contributions may hold numbers that are not finite.
+    mends: bool,
 }
 
 impl<'a, 'g> Step<'a, 'g> {
@@ -28,9 +31,10 @@ impl<'a, 'g> Step<'a, 'g> {
         node: &'a Node,
         cotangents: Vec<Option<ValueId>>,
         active: &HashSet<ValueId>,
+        mends: bool,
     ) -> Self {
         let wanted = node.inputs.iter().map(|id| id.is_some_and(|id| active.contains(&id))).collect();
-        Self { builder, ledger, node, cotangents, wanted }
+        Self { builder, ledger, node, cotangents, wanted, mends }
     }
 
     /// The node, for its attributes.
@@ -113,9 +117,14 @@ impl<'a, 'g> Step<'a, 'g> {
     ) -> Result<()> {
         if self.wants(index) {
             let cotangent = contribution(self.builder)?;
+            let cotangent = self.mended(cotangent)?;
             self.ledger.add_whole(self.node.input(index)?, cotangent);
         }
         Ok(())
+    }
+
+    fn mended(&mut self, contribution: ValueId) -> Result<ValueId> {
+        if self.mends { mend(self.builder, contribution) } else { Ok(contribution) }
     }
 
     /// As [`Step::send`], for a contribution that still has axes along which the input was broadcast.
@@ -127,11 +136,13 @@ impl<'a, 'g> Step<'a, 'g> {
         if !self.wants(index) {
             return Ok(());
         }
-        let shape = self.shape(self.input(index)?)?;
-        self.send(index, |builder| {
-            let broadcast = contribution(builder)?;
-            unbroadcast(builder, broadcast, &shape)
-        })
+        let (input, shape) = (self.input(index)?, self.shape(self.input(index)?)?);
+        let broadcast = contribution(self.builder)?;
+        // Before the sum, which one NaN would spoil.
+        let broadcast = self.mended(broadcast)?;
+        let cotangent = unbroadcast(self.builder, broadcast, &shape)?;
+        self.ledger.add_whole(input, cotangent);
+        Ok(())
     }
 
     /// Sends input `index` a contribution to a part of one axis, if it wants one.

@@ -71,6 +71,13 @@ impl Iterates {
         self.point = self.best;
     }
 
+    /// Lets `change` move the present point, which is not the best one, given the best one.
+    pub(super) fn step_back(&mut self, change: impl FnOnce(&mut [f32], &[f32])) {
+        let mut point = self.buffers[self.point].clone();
+        change(&mut point, &self.buffers[self.best]);
+        self.move_on(|_, _, _, next| next.copy_from_slice(&point));
+    }
+
     /// Goes back to the best point, changed by `project`, to start another run there.
     pub(super) fn restart(&mut self, project: impl FnOnce(&mut [f32])) {
         self.point = self.best;

@@ -475,8 +475,9 @@ fn a_search_from_a_misclassified_point_halves_the_way_first() {
             let halved = &from_start.proposals[1..=BISECTIONS];
             let misclassified = |point: &[f32]| {
                 let images = ArrayView2::from_shape((1, point.len()), point).unwrap();
-                prediction(model.classifier().unwrap().logits(images).unwrap().row(0).as_slice().unwrap())
-                    != clean_image.label
+                let mut classifier = model.classifier().unwrap();
+                let logits = classifier.logits(images).unwrap().row(0);
+                predicted_class(logits.as_slice().unwrap()) != Some(clean_image.label)
             };
             let closest = halved.iter().filter(|point| misclassified(point)).map(|point| position(point));
             let closest = closest.fold(position(&start), f64::min);
