@@ -15,6 +15,8 @@ pub enum ErrorKind {
     Limit,
     /// The model is well formed, but uses something that we do not support.
     Unsupported,
+    /// No gradient of the output reaches the images: the model can only be attacked without gradients.
+    NoGradient,
     /// A shape or type does not fit, or cannot be determined.
     Shape,
     /// The model is not an image classifier as the caller described it.

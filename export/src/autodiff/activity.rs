@@ -14,7 +14,7 @@ const NAMED_CUTS: usize = 5;
 /// Values on a differentiable path from `input` to `output`, both included.
 ///
 /// # Errors
-/// - [`ErrorKind::Unsupported`] when there is no such path although `output` depends on `input`: the nodes whose
+/// - [`ErrorKind::NoGradient`] when there is no such path although `output` depends on `input`: the nodes whose
 ///   derivative is zero almost everywhere are named, because a zero gradient would look like robustness;
 /// - [`ErrorKind::Unsupported`] when a value on the path is not `float`;
 /// - [`ErrorKind::NotAClassifier`] when `output` does not depend on `input` at all.
@@ -132,12 +132,12 @@ fn cut(graph: &Graph, input: ValueId, outputs: &[ValueId], carrying: &HashSet<Va
         .map(|node| format!("`{}` ({})", node.name, node.op_type))
         .collect();
     let more = if cuts.len() > NAMED_CUTS { ", …" } else { "" };
-    Error::unsupported(format!(
+    let message = format!(
         "no gradient reaches the images: it is zero almost everywhere after {}{more}; attack such a model without \
          gradients, or replace these nodes by smooth ones",
         cuts[..cuts.len().min(NAMED_CUTS)].join(", ")
-    ))
-    .at_tensor(&graph.value(place).name)
+    );
+    Error::new(ErrorKind::NoGradient, message).at_tensor(&graph.value(place).name)
 }
 
 /// Values that `outputs` are computed of, themselves included.

@@ -47,8 +47,8 @@ const LOWEST_OPSET: u32 = 18;
 ///
 /// # Errors
 /// - [`ErrorKind::NotAClassifier`] when inputs and outputs are not as above;
-/// - [`ErrorKind::Unsupported`] when an operator between images and logits has no rule, naming node and operator, or
-///   when every path from the images to the logits is cut, naming the nodes that cut it;
+/// - [`ErrorKind::Unsupported`] when an operator between images and logits has no rule, naming node and operator;
+/// - [`ErrorKind::NoGradient`] when every path from the images to the logits is cut, naming the nodes that cut it;
 /// - [`ErrorKind::Shape`] when a value on the way has no known shape.
 pub fn differentiate(forward: &Graph, loss: Loss, kernels: Kernels) -> Result<Graph> {
     check_opset(forward)?;
@@ -84,7 +84,8 @@ pub fn differentiate(forward: &Graph, loss: Loss, kernels: Kernels) -> Result<Gr
 ///
 /// # Errors
 /// - [`ErrorKind::Unsupported`] when an operator between a wanted input and the outputs has no rule, naming node and
-///   operator, or when every path from a wanted input to the outputs is cut, naming the nodes that cut it;
+///   operator;
+/// - [`ErrorKind::NoGradient`] when every path from a wanted input to the outputs is cut, naming the nodes that cut it;
 /// - [`ErrorKind::NotAClassifier`] when no output depends on a wanted input, or there is no `float` output;
 /// - [`ErrorKind::Shape`] when a value on the way has no known shape;
 /// - [`ErrorKind::Format`] when a name that the result needs is taken.

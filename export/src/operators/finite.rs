@@ -15,6 +15,9 @@ use crate::tensor::{DataType, Tensor};
 /// Divisors and arguments of roots and logarithms below this may have a slope that overflows.
 const SMALL: f32 = 1e-18;
 
+/// Constants with more elements are not looked at.
+const MOST_ELEMENTS: usize = 1 << 16;
+
 /// From here on `exp` may overflow.
 const LARGEST_EXPONENT: f32 = 88.0;
 
@@ -38,11 +41,17 @@ impl Bounds {
     }
 
     fn of(tensor: &Tensor) -> Self {
-        let Some(values) = tensor.to_f32() else { return Self::ANY };
+        // Weights are finite, and too many to look at.
+        let is_small = tensor.elements() <= MOST_ELEMENTS;
+        let values = if is_small { tensor.to_f32() } else { None };
+        let Some(values) = values else { return Self::ANY };
         let finite = || values.iter().copied().filter(|value| value.is_finite());
+        let low = finite().fold(f32::INFINITY, f32::min);
+        let high = finite().fold(f32::NEG_INFINITY, f32::max);
+        let is_bounded = low <= high;
         Self {
-            low: finite().fold(f32::INFINITY, f32::min),
-            high: finite().fold(f32::NEG_INFINITY, f32::max),
+            low: if is_bounded { low } else { f32::NEG_INFINITY },
+            high: if is_bounded { high } else { f32::INFINITY },
             infinite: values.iter().any(|value| value.is_infinite()),
             nan: values.iter().any(|value| value.is_nan()),
         }
@@ -318,4 +327,161 @@ fn moves_only(node: &Node) -> bool {
         "Unsqueeze",
     ];
     MOVES.contains(&&*node.op_type) || node.op_type == "Where"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::autodiff::testing::{adjoint, batched, float, function, run, session};
+    use crate::error::Result;
+    use crate::graph::Builder;
+
+    /// `d(x + f(x))/dx · g` at one point, for an `f` of no influence.
+    fn gradient(x: f32, g: f32, build: impl FnOnce(&mut Builder<'_>, ValueId) -> Result<ValueId>) -> f32 {
+        let graph = function(batched(&[1]), |builder, x| {
+            let dead = build(builder, x)?;
+            builder.op("Add", &[x, dead])
+        });
+        let inputs = [float("x", &[1, 1], &[x]), float("g", &[1, 1], &[g])];
+        run(&mut session(&adjoint(&graph.unwrap()).unwrap()), &inputs)[0]
+    }
+
+    /// Functions of infinite or undefined slope at a point.
+    const SPOILT: [(&str, f32); 14] = [
+        ("Sqrt", 0.0),
+        ("Sqrt", -1.0),
+        ("Log", 0.0),
+        ("Log", -1.0),
+        ("Reciprocal", 0.0),
+        ("Exp", 200.0),
+        ("Sinh", 200.0),
+        ("Cosh", -200.0),
+        ("Acos", 1.0),
+        ("Acos", 2.0),
+        ("Asin", -1.0),
+        ("Atanh", 1.0),
+        ("Acosh", 1.0),
+        ("Acosh", 0.0),
+    ];
+
+    #[test]
+    fn zero_times_infinity_is_zero() {
+        for (op_type, x) in SPOILT {
+            let found = gradient(x, 3.0, |builder, x| {
+                let (y, zero) = (builder.op(op_type, &[x])?, builder.scalar(0.0));
+                builder.op("Mul", &[y, zero])
+            });
+            assert_eq!(found, 3.0, "{op_type} at {x}");
+        }
+        for (exponent, x) in [(0.5, 0.0), (0.5, -1.0), (-1.0, 0.0), (1.5, -1.0), (-2.0, 0.0)] {
+            let found = gradient(x, 3.0, |builder, x| {
+                let (exponent, zero) = (builder.scalar(exponent), builder.scalar(0.0));
+                let y = builder.op("Pow", &[x, exponent])?;
+                builder.op("Mul", &[y, zero])
+            });
+            assert_eq!(found, 3.0, "Pow {exponent} at {x}");
+        }
+    }
+
+    #[test]
+    fn a_branch_that_is_not_taken_has_no_influence() {
+        for (op_type, x) in SPOILT {
+            let found = gradient(x, 3.0, |builder, x| {
+                let y = builder.op(op_type, &[x])?;
+                // Another factor reads what is not finite.
+                let square = builder.op("Mul", &[y, x])?;
+                let (zero, low) = (builder.scalar(0.0), builder.scalar(-1e9));
+                let taken = builder.op("Less", &[x, low])?;
+                builder.op("Where", &[taken, square, zero])
+            });
+            assert_eq!(found, 3.0, "{op_type} at {x}");
+        }
+    }
+
+    #[test]
+    fn a_quotient_by_zero_that_is_not_taken_has_no_influence() {
+        let found = gradient(0.0, 3.0, |builder, x| {
+            let ratio = builder.op("Div", &[x, x])?;
+            let (zero, low) = (builder.scalar(0.0), builder.scalar(-1e9));
+            let taken = builder.op("Less", &[x, low])?;
+            builder.op("Where", &[taken, ratio, zero])
+        });
+        assert_eq!(found, 3.0);
+    }
+
+    #[test]
+    fn an_infinite_slope_keeps_its_sign() {
+        for (op_type, sign) in [("Sqrt", 1.0), ("Log", 1.0), ("Reciprocal", -1.0)] {
+            for g in [2.0, -2.0] {
+                let found = gradient(0.0, g, |builder, x| builder.op(op_type, &[x]));
+                assert!(found.is_finite() && found * sign * g > 1e17, "{op_type}: {found}");
+            }
+        }
+    }
+
+    /// Nodes of a graph that would be guarded.
+    fn guarded(build: impl FnOnce(&mut Builder<'_>, ValueId) -> Result<ValueId>) -> Vec<String> {
+        let graph = function(batched(&[8]), build).unwrap();
+        let values = FiniteValues::new(&graph);
+        let guarded = graph.nodes().iter().filter(|node| values.may_spoil(&graph, node));
+        guarded.map(|node| node.name.clone()).collect()
+    }
+
+    #[test]
+    fn usual_layers_are_not_guarded() {
+        let layer_norm = guarded(|builder, x| {
+            let axes = builder.ints(&[-1]);
+            let mean = builder.op("ReduceMean", &[x, axes])?;
+            let centred = builder.op("Sub", &[x, mean])?;
+            let (two, epsilon) = (builder.scalar(2.0), builder.scalar(1e-5));
+            let square = builder.op("Pow", &[centred, two])?;
+            let variance = builder.op("ReduceMean", &[square, axes])?;
+            let shifted = builder.op("Add", &[variance, epsilon])?;
+            let deviation = builder.op("Sqrt", &[shifted])?;
+            builder.op("Div", &[centred, deviation])
+        });
+        let cosine = guarded(|builder, x| {
+            let axes = builder.ints(&[-1]);
+            let norm = builder.op("ReduceL2", &[x, axes])?;
+            let least = builder.scalar(1e-12);
+            let norm = builder.op("Clip", &[norm, least])?;
+            let unit = builder.op("Div", &[x, norm])?;
+            builder.op("Softmax", &[unit])
+        });
+        let attention = guarded(|builder, x| {
+            let mask = builder.constant(Tensor::from_f32(&[8], &[f32::NEG_INFINITY; 8]));
+            let scores = builder.op("Add", &[x, mask])?;
+            let shares = builder.op("Softmax", &[scores])?;
+            builder.op("Mul", &[shares, x])
+        });
+        let activation = guarded(|builder, x| {
+            let gate = builder.op("Sigmoid", &[x])?;
+            let three = builder.scalar(3.0);
+            let cube = builder.op("Pow", &[gate, three])?;
+            builder.op("Mul", &[cube, x])
+        });
+        for (what, found) in
+            [("norm", layer_norm), ("cosine", cosine), ("attention", attention), ("activation", activation)]
+        {
+            assert_eq!(found, [""; 0], "{what}");
+        }
+    }
+
+    #[test]
+    fn what_may_overflow_or_has_no_lower_bound_is_guarded() {
+        let by_hand = guarded(|builder, x| {
+            let one = builder.scalar(1.0);
+            let minus = builder.op("Neg", &[x])?;
+            let exponential = builder.op("Exp", &[minus])?;
+            let sum = builder.op("Add", &[exponential, one])?;
+            builder.op("Div", &[one, sum])
+        });
+        assert_eq!(by_hand, ["f/Exp", "f/Div"]);
+        let norm = guarded(|builder, x| {
+            let (axes, square) = (builder.ints(&[-1]), builder.op("Mul", &[x, x])?);
+            let sum = builder.op("ReduceSum", &[square, axes])?;
+            builder.op("Sqrt", &[sum])
+        });
+        assert_eq!(norm, ["f/Sqrt"]);
+    }
 }

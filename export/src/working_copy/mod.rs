@@ -8,7 +8,9 @@
 //! - `precision`: values of another floating-point type become float32;
 //! - `hoist_dequantize`: DequantizeLinear moves up to its QuantizeLinear, past operators that only move elements, so
 //!   that only the edge between the two carries integers;
-//! - `fold_quantised`: DequantizeLinear of constants becomes constants.
+//! - `fold_quantised`: DequantizeLinear of constants becomes constants;
+//! - `thresholds`: comparisons and conversions to integers that become numbers again are written as Sign, Floor and
+//!   Ceil, which have a straight-through gradient.
 
 mod decompose_qlinear;
 mod fold_quantised;
@@ -17,6 +19,7 @@ mod precision;
 mod quantisation;
 #[cfg(test)]
 mod tests;
+mod thresholds;
 
 use crate::error::Result;
 use crate::graph::Graph;
@@ -53,6 +56,12 @@ impl WorkingCopy {
         graph.sort()?;
         graph.clear_types();
         shape::infer(&mut graph)?;
+        if thresholds::write_as_numbers(&mut graph)? {
+            graph.prune();
+            graph.sort()?;
+            graph.clear_types();
+            shape::infer(&mut graph)?;
+        }
         Ok(Self { graph, output, converted_types })
     }
 }

@@ -75,7 +75,7 @@ fn values_to_convert(graph: &Graph) -> Result<HashSet<ValueId>> {
 }
 
 /// All values that depend on the pixels of the images, not only on their sizes.
-fn image_dependent(graph: &Graph) -> Vec<ValueId> {
+pub(super) fn image_dependent(graph: &Graph) -> Vec<ValueId> {
     let mut order: Vec<ValueId> = graph.inputs().to_vec();
     let mut reached: HashSet<ValueId> = order.iter().copied().collect();
     // Not all that read sizes only: the others make tensors that may have the type of the images, such as random

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 
+use mimir_bundle::AttackSpec;
 use mimir_runtime::report::Baseline;
 
 use crate::error::{Error, ErrorKind, OptionName, OrKind, Result};
@@ -11,13 +12,13 @@ use crate::options::{BaselineOptions, CertifyOptions};
 /// Bytes of a report that are read, at most: one of a million images has some 300 MB.
 const MOST_BYTES: u64 = 1 << 30;
 
-/// Checks that the attacks are at least those of the preset that the gate asks for.
+/// Checks that these attacks are at least those of the preset that the gate asks for.
 ///
 /// # Errors
 /// Names the first attack that is missing or weaker.
-pub(crate) fn expect_preset(options: &CertifyOptions) -> Result<()> {
+pub(crate) fn expect_preset(options: &CertifyOptions, attacks: &[AttackSpec]) -> Result<()> {
     let Some(preset) = options.gate.as_ref().and_then(|gate| gate.min_preset) else { return Ok(()) };
-    match preset.missing_of(&options.attacks, options.threat_model.norm) {
+    match preset.missing_of(attacks, options.threat_model.norm) {
         None => Ok(()),
         Some(missing) => {
             let message = format!("the gate asks for the attacks of {}, but {missing}", preset.name());

@@ -10,8 +10,8 @@ use mimir_runtime::evaluate::{Control, Curve, Ending, Evaluation, Observer, Plan
 use mimir_runtime::majority;
 use mimir_runtime::model::{Classifier, ModelSource};
 use mimir_runtime::processor;
-use mimir_runtime::report::RunDescription;
-use mimir_runtime::session::{Engine, Precision, SessionOptions, SessionPlan};
+use mimir_runtime::report::{RunDescription, Warning};
+use mimir_runtime::session::{Engine, OnnxModels, Precision, SessionOptions, SessionPlan};
 
 use crate::baseline::{expect_preset, read_baseline};
 use crate::certified::Certified;
@@ -41,7 +41,7 @@ pub fn certify(
     observer: &dyn Observer,
     interrupted: &AtomicBool,
 ) -> Result<Certified> {
-    expect_preset(options)?;
+    expect_preset(options, &options.attacks)?;
     let baseline = read_baseline(options)?;
     let folder = report_folder(options)?;
     let engines = Engines::load(&options.engine)?;
@@ -51,12 +51,12 @@ pub fn certify(
     let model = prepared.calibrate(&set, &options.attacks, options.engine.overrides)?;
     let model = model.with_silent_units_counted(&set, &options.threat_model)?;
     let data = describe(&options.images, &set, model.manifest().image)?;
-    let plan = plan(options, &model);
+    let AttackableModel { plan, sessions, skipped } = attackable(options, &model)?;
+    expect_preset(options, &plan.attacks)?;
     if let Some(baseline) = &baseline {
         let same = baseline.expect_same(&data, &plan.threat_model, &plan.attacks);
         same.or_kind(ErrorKind::Options).map_err(|error| error.about(OptionName::Baseline))?;
     }
-    let sessions = model.sessions(&plan, options.engine.precision)?;
     let other = other_session(&engines, &model)?;
     let identity = identity(model.manifest(), &data, &plan, options, &engines.deciding)?;
     let state = RunState::open(folder.as_ref(), options, &identity, set.pixels_per_image())?;
@@ -74,6 +74,8 @@ pub fn certify(
     let mut description = description(options, &engines, &model, data, start.elapsed().as_secs_f64());
     description.cross_check = cross_check;
     description.baseline = baseline;
+    description.warnings.extend(no_gradient(&plan, &skipped));
+    description.skipped_attacks = skipped;
 
     match folder {
         Some(folder) => write(&folder, options, description, &evaluation, &state.archive),
@@ -128,6 +130,41 @@ fn attacks(options: &CertifyOptions, model: &CalibratedModel) -> Vec<AttackSpec>
         && model.votes() == 1
         && !is_asked_for;
     options.attacks.iter().cloned().chain(is_added.then_some(relaxed)).collect()
+}
+
+/// What the model can be attacked with.
+struct AttackableModel {
+    plan: Plan,
+    sessions: OnnxModels,
+    /// Names of the attacks that were asked for and need a gradient that the model does not have.
+    skipped: Vec<String>,
+}
+
+/// The plan and its sessions. Of a model without any gradient the plan keeps the attacks that need none.
+fn attackable(options: &CertifyOptions, model: &CalibratedModel) -> Result<AttackableModel> {
+    let mut plan = plan(options, model);
+    let precision = options.engine.precision;
+    let error = match model.sessions(&plan, precision) {
+        Ok(sessions) => return Ok(AttackableModel { plan, sessions, skipped: Vec::new() }),
+        Err(error) => error,
+    };
+    if error.option() != Some(OptionName::GradientFreeAttacks) || !model.lacks_gradient() {
+        return Err(error);
+    }
+    let (kept, skipped) = plan.attacks.iter().cloned().partition::<Vec<_>, _>(AttackSpec::needs_no_gradient);
+    if kept.is_empty() {
+        return Err(error);
+    }
+    // The distances of a curve come from attacks with gradients.
+    plan = Plan { attacks: kept, curve: Curve::No, ..plan };
+    let sessions = model.sessions(&plan, precision)?;
+    let skipped = skipped.iter().map(|attack| attack.name().to_owned()).collect();
+    Ok(AttackableModel { plan, sessions, skipped })
+}
+
+fn no_gradient(plan: &Plan, skipped: &[String]) -> Option<Warning> {
+    let ran = plan.attacks.iter().map(|attack| attack.name().to_owned()).collect();
+    (!skipped.is_empty()).then(|| Warning::NoGradient { skipped: skipped.to_vec(), ran })
 }
 
 /// The original model on the engine that is asked too, where there is one: before the attacks, so that they are not
@@ -186,6 +223,7 @@ fn description(
         created_at: clock::now(),
         tool: Tool { name: TOOL.into(), version: env!("CARGO_PKG_VERSION").into() },
         counterexamples: None,
+        skipped_attacks: Vec::new(),
     }
 }
 

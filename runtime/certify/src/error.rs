@@ -37,6 +37,8 @@ pub enum OptionName {
     InputShape,
     /// `CertifyOptions::attacks`, and the number of gradients that they average (`eot`).
     Attacks,
+    /// `CertifyOptions::attacks`, where only those that need no gradient can be run.
+    GradientFreeAttacks,
     /// The batch in `EngineOptions::overrides`.
     Batch,
     /// `EngineOptions::cross_checking`.

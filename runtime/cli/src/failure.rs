@@ -46,6 +46,9 @@ fn with_flag(option: OptionName, sentence: &str) -> String {
         OptionName::Normalisation => format!("--mean and --std: {sentence}"),
         OptionName::Attacks => format!("{sentence}; use --attacks rand, or give --eot"),
         OptionName::InputShape => format!("--input-shape: {sentence}"),
+        OptionName::GradientFreeAttacks => {
+            format!("{sentence}; without gradients it can be attacked by --attacks square,noise")
+        }
         OptionName::Batch => format!("--batch: {sentence}; omit it"),
         OptionName::CrossChecking => format!("--cross-check: {sentence}; omit it"),
         OptionName::ReplayEngine => format!("{sentence}; name one with --engine"),

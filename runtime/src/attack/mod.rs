@@ -22,6 +22,8 @@ pub mod noise;
 pub mod pgd;
 mod preset;
 pub mod relaxed_pgd;
+#[cfg(test)]
+mod scale_tests;
 pub mod square;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -13,7 +13,7 @@
 
 use mimir_bundle::attack::RelaxedPgdSpec;
 
-use super::{Answer, Attack, AttackContext, CleanImage, Query, Search, Step};
+use super::{Answer, Attack, AttackContext, CleanImage, Query, Search, Step, go_half_way};
 use crate::ball::{Ball, CUSTOMARY_DENSITY, GradientStep, Scratch};
 use crate::model::{LabelAndTarget, Loss};
 use crate::random::{Key, Stream};
@@ -144,6 +144,15 @@ impl Search for RelaxedPgdSearch<'_> {
         if self.taken == self.attack.relaxed_steps() {
             self.point.copy_from_slice(&self.best);
         }
+        Step::Continue
+    }
+
+    fn step_back(&mut self) -> Step {
+        if self.taken == self.attack.spec.steps {
+            return Step::Done;
+        }
+        go_half_way(&mut self.point, &self.clean.pixels);
+        self.taken += 1;
         Step::Continue
     }
 }

@@ -39,6 +39,8 @@ pub struct Report {
     pub gate: GateReport,
     /// The attacks in the order in which they ran.
     pub attacks: Vec<AttackSummary>,
+    /// Names of attacks that were asked for and not run, because no gradient of the model reaches the images.
+    pub skipped_attacks: Vec<String>,
     /// Attacked accuracy over radii, where it was asked for.
     pub curve: Option<Vec<CurvePoint>>,
     /// What the numbers mean, in words.

@@ -44,6 +44,8 @@ pub struct RunDescription {
     pub min_preset: Option<String>,
     /// An earlier report that this evaluation is compared with.
     pub baseline: Option<Baseline>,
+    /// Names of attacks that were asked for and not run, because the model has no gradient.
+    pub skipped_attacks: Vec<String>,
     /// What was unusual about the model.
     pub warnings: Vec<Warning>,
     /// Wall time of the evaluation, in seconds.
@@ -89,6 +91,7 @@ impl<'a> Findings<'a> {
             ending: self.evaluation.ending,
             gate: self.gate(&counts, weakened_by),
             attacks: self.summaries(),
+            skipped_attacks: self.description.skipped_attacks.clone(),
             curve: self
                 .description
                 .curve

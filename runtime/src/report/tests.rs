@@ -34,6 +34,7 @@ pub(super) fn description() -> RunDescription {
         created_at: "2026-11-23T21:30:00Z".into(),
         tool: Tool { name: "mimir-certify".into(), version: "0.1.0".into() },
         counterexamples: Some(Counterexamples { file: "adversarial.npz".into(), digest: "d".repeat(64) }),
+        skipped_attacks: vec![],
     }
 }
 
@@ -259,6 +260,7 @@ fn json_form() {
           "model_seconds": 2.25
         }
       ],
+      "skipped_attacks": [],
       "curve": null,
       "meaning": "[meaning]",
       "warnings": [
@@ -443,6 +445,9 @@ fn the_course_of_the_attacks_gives_cause_for_warnings() {
     assert_eq!(with(|_| {}), [Warning::Rebatched]);
     let zero = Warning::ZeroGradients { attack: "apgd-ce".into(), images: 2, attacked: 3 };
     assert_eq!(with(|evaluation| evaluation.attacks[0].zero_gradients = 2), [Warning::Rebatched, zero]);
+    let mended = Warning::NonFiniteGradients { attack: "apgd-ce".into(), images: 1, attacked: 3 };
+    let spoil = |evaluation: &mut Evaluation| evaluation.attacks[0].non_finite_gradients = 1;
+    assert_eq!(with(spoil), [Warning::Rebatched, mended]);
     let margin = Warning::MarginForRatio { attack: "apgd-ce".into(), classes: 10 };
     assert_eq!(with(|evaluation| evaluation.attacks[0].uses_margin = true), [Warning::Rebatched, margin]);
     let spoilt = Warning::NonFinite { count: 1, images: vec![2] };
@@ -551,6 +556,8 @@ fn warnings_name_the_way_out() {
         Warning::UndecidedImages { images: 2 },
         Warning::MarginForRatio { attack: "apgd-t".into(), classes: 3 },
         Warning::ZeroGradients { attack: "apgd-ce".into(), images: 3, attacked: 5 },
+        Warning::NonFiniteGradients { attack: "apgd-ce".into(), images: 3, attacked: 5 },
+        Warning::NoGradient { skipped: vec!["apgd-ce".into()], ran: vec!["square".into()] },
         Warning::SquareBeatsGradients { images: 7 },
         Warning::NonFinite { count: 12, images: vec![3, 5] },
         Warning::NeedlessExpectation { attack: "apgd-ce".into(), eot: 20 },
@@ -575,6 +582,8 @@ fn warnings_name_the_way_out() {
         "2 clean images about as often",
         "more than 3 classes",
         "apgd-dlr, apgd-t and square do not",
+        "Keep square among the attacks; an operator that overflows",
+        "that of square alone",
         "Raise --queries",
         "12 images (3, 5, …)",
         "Leave --eot away",

@@ -65,6 +65,13 @@ pub enum Warning {
         /// Number of classes.
         classes: usize,
     },
+    /// No gradient reaches the images: only attacks without gradients were run.
+    NoGradient {
+        /// Names of the attacks that were left out.
+        skipped: Vec<String>,
+        /// Names of those that ran.
+        ran: Vec<String>,
+    },
     /// The first gradient of images was zero in every entry.
     ZeroGradients {
         /// Name of the attack.
@@ -165,6 +172,7 @@ impl fmt::Display for Warning {
             Self::ZeroGradients { attack, images, attacked } => {
                 fmt_zero_gradients(f, attack, *images, *attacked)
             }
+            Self::NoGradient { skipped, ran } => fmt_no_gradient(f, skipped, ran),
             Self::NonFiniteGradients { attack, images, attacked } => {
                 fmt_non_finite_gradients(f, attack, *images, *attacked)
             }
@@ -218,6 +226,8 @@ impl Warning {
             | Self::ZeroGradients { .. }
             | Self::SquareBeatsGradients { .. }
             | Self::NonFinite { .. }
+            | Self::NonFiniteGradients { .. }
+            | Self::NoGradient { .. }
             | Self::EnginesDisagree { .. }
             | Self::SilentUnits { .. }
             | Self::QuantisedLogitsDiffer { .. }
@@ -340,6 +350,16 @@ fn fmt_margin_for_ratio(f: &mut fmt::Formatter<'_>, attack: &str, classes: usize
         f,
         "{attack} used the difference of two logits as its loss: the difference of logits ratio needs more than \
          {classes} classes",
+    )
+}
+
+fn fmt_no_gradient(f: &mut fmt::Formatter<'_>, skipped: &[String], ran: &[String]) -> fmt::Result {
+    write!(
+        f,
+        "no gradient reaches the images, so {} did not run: the attacked accuracy is that of {} alone, which is a much \
+         weaker statement. Raise --queries, or attack the model adaptively with a smooth substitute",
+        skipped.join(", "),
+        ran.join(", "),
     )
 }
 

@@ -385,6 +385,10 @@ impl Search for LadderSearch {
         self.rung += 1;
         if self.rung > 10 { Step::Done } else { Step::Continue }
     }
+
+    fn step_back(&mut self) -> Step {
+        Step::Done
+    }
 }
 
 #[test]

@@ -94,7 +94,7 @@ fn nan_for_one_image_is_its_verdict_and_no_other_one() {
     demo.run(&["--data", &data]).success();
     let mut plain = demo.report();
     models::with_nan_for_black(&demo.path("model.onnx"), (0.0 - 0.5) / 0.25);
-    demo.run(&["--data", &data]).success().stdout(contains("numbers that are not finite for 1 images (3)"));
+    demo.run(&["--data", &data]).success().stdout(contains("NaN or +infinity for 1 images (3)"));
     let mut report = demo.report();
     let verdict = report.outcomes.remove(BLACK);
     assert!(matches!(verdict.verdict, Verdict::NonFinite { attack: None, .. }), "{verdict:?}");
@@ -102,6 +102,66 @@ fn nan_for_one_image_is_its_verdict_and_no_other_one() {
     plain.outcomes.remove(BLACK);
     assert_eq!(robust(&report), robust(&plain));
     assert_eq!(demo.certificate().counts.non_finite, 1);
+}
+
+/// What has no influence on the logits must have none on a verdict, whatever its slope is.
+#[test]
+fn branches_without_influence_change_no_verdict() {
+    let flags = ["--attacks", "apgd-ce,fab-t", "--steps", "10", "--first", "48"];
+    let demo = Demo::new();
+    demo.run(&flags).success();
+    let plain = demo.report();
+    assert!(plain.counts.broken > 0 && plain.counts.still_robust > 0, "{:?}", plain.counts);
+    for branch in models::DeadBranch::ALL {
+        let demo = Demo::new();
+        models::with_dead_branch(&demo.path("model.onnx"), branch);
+        demo.run(&flags).success();
+        let report = demo.report();
+        assert_eq!(report.counts, plain.counts, "{branch:?}");
+        assert_eq!(robust(&report), robust(&plain), "{branch:?}");
+        assert!(report.attacks.iter().all(|attack| attack.non_finite_gradients == 0), "{branch:?}");
+    }
+}
+
+/// -inf is the logarithm of a probability that rounded to zero: an ordinary score of a class that loses.
+#[test]
+fn minus_infinity_in_a_class_that_loses_is_an_ordinary_score() {
+    let flags = ["--attacks", "square", "--queries", "60", "--first", "48"];
+    let demo = Demo::new();
+    demo.run(&flags).success();
+    let plain = demo.report();
+    let demo = Demo::new();
+    models::with_lost_class(&demo.path("model.onnx"));
+    demo.run(&flags).success();
+    let report = demo.report();
+    assert_eq!(report.counts.non_finite, 0);
+    assert_eq!(robust(&report), robust(&plain));
+}
+
+#[test]
+fn logits_through_integers_are_attacked_straight_through() {
+    let demo = Demo::new();
+    models::with_logits_in_integers(&demo.path("model.onnx"));
+    demo.run(&["--attacks", "apgd-dlr", "--steps", "10", "--first", "48"]).success();
+    let report = demo.report();
+    assert!(report.counts.broken > 0, "{:?}", report.counts);
+    let approximated =
+        kinds(&report).into_iter().any(|warning| matches!(warning, Warning::GradientApproximation { .. }));
+    assert!(approximated && report.skipped_attacks.is_empty(), "{:?}", report.warnings);
+}
+
+#[test]
+fn without_any_gradient_the_attacks_that_need_none_run_and_the_rest_is_named() {
+    let demo = Demo::new();
+    models::with_one_hot_class(&demo.path("model.onnx"));
+    demo.run(&["--attacks", "standard", "--queries", "60"])
+        .success()
+        .stdout(contains("so apgd-ce, apgd-t, fab-t did not run"));
+    let report = demo.report();
+    assert_eq!(report.skipped_attacks, ["apgd-ce", "apgd-t", "fab-t"]);
+    let ran: Vec<&str> = report.attacks.iter().map(|attack| attack.name.as_str()).collect();
+    assert_eq!(ran, ["square"]);
+    demo.run(&["--attacks", "apgd-ce"]).code(3).stderr(contains("--attacks square,noise"));
 }
 
 #[test]

@@ -103,6 +103,110 @@ pub(super) fn with_nan_for_black(path: &Path, black: f32) {
     });
 }
 
+/// A part of a model that adds zero to the logits, with a slope that is not finite.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum DeadBranch {
+    /// `√max(-10⁴ - Σx, 0)`
+    Root,
+    /// `√Σ max(x - 10⁴, 0)²`
+    Norm,
+    /// `eˣ` where it overflows, not chosen.
+    Exponential,
+    /// `√(-10⁴ - x²)`, not a number, not chosen.
+    Undefined,
+}
+
+impl DeadBranch {
+    pub(super) const ALL: [Self; 4] = [Self::Root, Self::Norm, Self::Exponential, Self::Undefined];
+}
+
+/// Adds such a part.
+pub(super) fn with_dead_branch(path: &Path, branch: DeadBranch) {
+    change(path, |graph| {
+        let (images, logits) = (graph.inputs()[0], graph.outputs()[0]);
+        let mut builder = Builder::new(graph, "dead");
+        let (axes, axis) = (builder.ints(&[1, 2, 3]), builder.ints(&[1]));
+        let [zero, far, minus_far] = [0.0, 1e4, -1e4].map(|value| builder.scalar(value));
+        let total = builder.op_with("ReduceSum", &[images, axes], [("keepdims", 0_i64.into())]).unwrap();
+        let chosen = |builder: &mut Builder<'_>, value| {
+            let never = builder.op("Less", &[total, minus_far]).unwrap();
+            builder.op("Where", &[never, value, zero]).unwrap()
+        };
+        let number = match branch {
+            DeadBranch::Root => {
+                let below = builder.op("Sub", &[minus_far, total]).unwrap();
+                let below = builder.op("Relu", &[below]).unwrap();
+                builder.op("Sqrt", &[below]).unwrap()
+            }
+            DeadBranch::Norm => {
+                let above = builder.op("Sub", &[images, far]).unwrap();
+                let above = builder.op("Relu", &[above]).unwrap();
+                let square = builder.op("Mul", &[above, above]).unwrap();
+                let keepdims = [("keepdims", 0_i64.into())];
+                let sum = builder.op_with("ReduceSum", &[square, axes], keepdims).unwrap();
+                builder.op("Sqrt", &[sum]).unwrap()
+            }
+            DeadBranch::Exponential => {
+                let raised = builder.op("Add", &[total, far]).unwrap();
+                let exponential = builder.op("Exp", &[raised]).unwrap();
+                chosen(&mut builder, exponential)
+            }
+            DeadBranch::Undefined => {
+                let square = builder.op("Mul", &[total, total]).unwrap();
+                let negative = builder.op("Sub", &[minus_far, square]).unwrap();
+                let root = builder.op("Sqrt", &[negative]).unwrap();
+                chosen(&mut builder, root)
+            }
+        };
+        let column = builder.op("Unsqueeze", &[number, axis]).unwrap();
+        let sum = builder.op("Add", &[logits, column]).unwrap();
+        graph.set_outputs(vec![sum]);
+    });
+}
+
+/// A class more, whose score is the logarithm of zero.
+pub(super) fn with_lost_class(path: &Path) {
+    change(path, |graph| {
+        let logits = graph.outputs()[0];
+        let mut builder = Builder::new(graph, "lost");
+        let (axis, zero) = (builder.ints(&[1]), builder.scalar(0.0));
+        let sum = builder.op_with("ReduceSum", &[logits, axis], [("keepdims", 1_i64.into())]).unwrap();
+        let nothing = builder.op("Mul", &[sum, zero]).unwrap();
+        let nothing = builder.op("Abs", &[nothing]).unwrap();
+        let lost = builder.op("Log", &[nothing]).unwrap();
+        let more = builder.op_with("Concat", &[logits, lost], [("axis", 1_i64.into())]).unwrap();
+        graph.set_outputs(vec![more]);
+    });
+}
+
+/// Cuts the logits to 64ths by way of integers.
+pub(super) fn with_logits_in_integers(path: &Path) {
+    change(path, |graph| {
+        let logits = graph.outputs()[0];
+        let mut builder = Builder::new(graph, "integers");
+        let levels = builder.scalar(64.0);
+        let scaled = builder.op("Mul", &[logits, levels]).unwrap();
+        let whole = builder.op_with("Cast", &[scaled], [("to", 7_i64.into())]).unwrap();
+        let number = builder.op_with("Cast", &[whole], [("to", 1_i64.into())]).unwrap();
+        let logits = builder.op("Div", &[number, levels]).unwrap();
+        graph.set_outputs(vec![logits]);
+    });
+}
+
+/// One for the predicted class and zero for all others: no gradient is left.
+pub(super) fn with_one_hot_class(path: &Path) {
+    change(path, |graph| {
+        let logits = graph.outputs()[0];
+        let mut builder = Builder::new(graph, "one_hot");
+        let keepdims = [("axis", 1_i64.into()), ("keepdims", 0_i64.into())];
+        let class = builder.op_with("ArgMax", &[logits], keepdims).unwrap();
+        let depth = builder.ints(&[6]);
+        let values = builder.constant(Tensor::from_f32(&[2], &[0.0, 1.0]));
+        let scores = builder.op("OneHot", &[class, depth, values]).unwrap();
+        graph.set_outputs(vec![scores]);
+    });
+}
+
 /// Sums the logits to one number an image, `[N]`.
 pub(super) fn with_one_number_an_image(path: &Path) {
     change(path, |graph| {

@@ -108,6 +108,21 @@ impl AttackSpec {
         self.count("eot").unwrap_or(1)
     }
 
+    /// Whether it asks for logits only, so that it can be run on a model without any gradient.
+    pub fn needs_no_gradient(&self) -> bool {
+        match self {
+            Self::Square(_) | Self::Noise(_) => true,
+            Self::ApgdCe(_)
+            | Self::ApgdDlr(_)
+            | Self::ApgdT(_)
+            | Self::Fab(_)
+            | Self::FabT(_)
+            | Self::Pgd(_)
+            | Self::Fgsm(_)
+            | Self::RelaxedPgd(_) => false,
+        }
+    }
+
     /// Checks every parameter against its range.
     ///
     /// # Errors

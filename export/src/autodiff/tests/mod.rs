@@ -230,17 +230,17 @@ fn a_missing_rule_names_operators_and_the_way_out() {
 
 #[test]
 fn a_path_that_is_cut_is_an_error_and_not_a_zero() {
-    let rounded = function(batched(&[3]), |builder, x| {
-        let y = builder.op("Round", &[x])?;
-        builder.op("Exp", &[y])
+    let compared = function(batched(&[3]), |builder, x| {
+        let y = builder.op("Greater", &[x, x])?;
+        builder.cast(y, DataType::Float32)
     });
     let cast = function(batched(&[3]), |builder, x| {
         let y = builder.cast(x, DataType::Int64)?;
         builder.cast(y, DataType::Float32)
     });
-    for (graph, node) in [(rounded, "`f/Round` (Round)"), (cast, "`f/Cast` (Cast)")] {
+    for (graph, node) in [(compared, "`f/Greater` (Greater)"), (cast, "`f/Cast` (Cast)")] {
         let error = differentiate(&graph.unwrap(), Loss::Margin, Kernels::Standard).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert_eq!(error.kind(), ErrorKind::NoGradient);
         let start = format!(
             "tensor `logits`: no gradient reaches the images: it is zero almost everywhere after {node};"
         );
@@ -249,13 +249,24 @@ fn a_path_that_is_cut_is_an_error_and_not_a_zero() {
 }
 
 #[test]
-fn a_detour_through_a_rounding_does_not_hide_the_direct_path() {
+fn a_detour_through_a_comparison_does_not_hide_the_direct_path() {
     let graph = function(batched(&[3]), |builder, x| {
-        let rounded = builder.op("Round", &[x])?;
+        let zero = builder.scalar(0.0);
+        let above = builder.op("Greater", &[x, zero])?;
+        let above = builder.cast(above, DataType::Float32)?;
         let square = builder.op("Mul", &[x, x])?;
-        builder.op("Add", &[square, rounded])
+        builder.op("Add", &[square, above])
     });
-    check_graph("x² + round x", Domain::AwayFromZero, &graph.unwrap());
+    check_graph("x² + [x > 0]", Domain::AwayFromZero, &graph.unwrap());
+}
+
+#[test]
+fn roundings_and_signs_pass_gradients_straight_through() {
+    for op_type in ["Ceil", "Floor", "Hardmax", "Round", "Sign"] {
+        let graph = function(batched(&[3]), |builder, x| builder.op(op_type, &[x])).unwrap();
+        let inputs = [float("x", &[1, 3], &[-1.5, 0.0, 7.2]), float("g", &[1, 3], &[1.0, -2.0, 3.0])];
+        assert_eq!(run(&mut session(&adjoint(&graph).unwrap()), &inputs), [1.0, -2.0, 3.0], "{op_type}");
+    }
 }
 
 #[test]
@@ -317,7 +328,7 @@ fn flat(mut graph: Graph) -> Graph {
     graph
 }
 
-/// `y = a·b` and `z = a + floor(b)`, for `a`, `b` `[2]`.
+/// `y = a·b` and `z = a + [b > 0]`, for `a`, `b` `[2]`.
 fn two_by_two() -> Graph {
     let mut graph = Graph::new("test", testing::OPSET);
     let [a, b] = ["a", "b"].map(|name| {
@@ -328,8 +339,10 @@ fn two_by_two() -> Graph {
     });
     let mut builder = Builder::new(&mut graph, "f");
     let y = builder.op("Mul", &[a, b]).unwrap();
-    let floor = builder.op("Floor", &[b]).unwrap();
-    let z = builder.op("Add", &[a, floor]).unwrap();
+    let zero = builder.scalar(0.0);
+    let above = builder.op("Greater", &[b, zero]).unwrap();
+    let above = builder.cast(above, DataType::Float32).unwrap();
+    let z = builder.op("Add", &[a, above]).unwrap();
     graph.rename(y, "y").unwrap();
     graph.rename(z, "z").unwrap();
     graph.set_outputs(vec![y, z]);
@@ -384,7 +397,7 @@ fn an_input_that_no_gradient_reaches_is_refused_beside_one_that_has_a_gradient()
     let [a, b] = ["a", "b"].map(|name| forward.find(name).unwrap());
     assert!(vector_jacobian_product(&forward, &[a]).is_ok());
     let error = vector_jacobian_product(&forward, &[a, b]).unwrap_err().to_string();
-    assert!(error.contains("no gradient reaches") && error.contains("`f/Floor` (Floor)"), "{error}");
+    assert!(error.contains("no gradient reaches") && error.contains("`f/Greater` (Greater)"), "{error}");
 }
 
 #[test]

@@ -1,7 +1,10 @@
-//! Identity, Cast and CastLike: `y = x`.
+//! Identity, Cast and CastLike: `y = x`. Ceil, Floor, Hardmax, Round and Sign, straight through: as if `y = x`.
 //!
 //! `dx = g`. A conversion that carries gradient goes from `float` to `float`: others are refused or cut the path, see
-//! `autodiff/activity.rs`. Operator pages: ONNX `Identity-16`, `Cast-13`, `CastLike-15`.
+//! `autodiff/activity.rs`. The others have the derivative zero almost everywhere, so that a search would see nothing;
+//! the straight-through estimator (Bengio, Léonard and Courville 2013, arXiv:1308.3432) takes each for its argument.
+//! Operator pages: ONNX `Identity-16`, `Cast-13`, `CastLike-15`, `Ceil-13`, `Floor-13`, `Hardmax-13`, `Round-11`,
+//! `Sign-13`.
 
 use super::step::Step;
 use crate::error::Result;

@@ -19,7 +19,7 @@ mod votes;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use mimir_bundle::{ImageShape, Manifest, Normalisation, Scan};
+use mimir_bundle::{ImageShape, Loss, Manifest, Normalisation, Scan};
 use mimir_export::onnx::{Limits, ModelFile, SharedWeights, read_model, read_model_bytes};
 use mimir_export::{ErrorKind as ExportErrorKind, ImageClassifier, InputSpec, for_one_image};
 use mimir_runtime::attack::Query;
@@ -160,6 +160,12 @@ impl CalibratedModel {
         OnnxModels::new(engine, self.manifest(), graph, self.plan).or_kind(ErrorKind::Model)
     }
 
+    /// Whether no gradient of the logits reaches the images, so that only attacks without gradients can be run.
+    pub fn lacks_gradient(&self) -> bool {
+        let gradient = self.classifier.gradient_onnx(Loss::Margin);
+        gradient.is_err_and(|error| error.kind() == ExportErrorKind::NoGradient)
+    }
+
     /// Sessions over the original model, and over the graphs that the attacks of the plan ask for.
     ///
     /// # Errors
@@ -179,7 +185,11 @@ impl CalibratedModel {
         let mut shared = SharedWeights::default();
         let mut models = self.original()?.with_precision(precision);
         for query in queries {
-            let graph = form.for_query(&self.classifier, *query, &mut shared).or_kind(ErrorKind::Model)?;
+            let graph = form.for_query(&self.classifier, *query, &mut shared).or_kind(ErrorKind::Model);
+            let graph = graph.map_err(|error| match query {
+                Query::Forward => error,
+                Query::Gradient(_) => error.about(OptionName::GradientFreeAttacks),
+            })?;
             let extended = match query {
                 Query::Forward => models.with_search(graph),
                 Query::Gradient(loss) => models.with_gradient(*loss, graph),

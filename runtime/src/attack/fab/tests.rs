@@ -247,6 +247,10 @@ impl Search for InsistingSearch<'_> {
         self.search.observe(answer)
     }
 
+    fn step_back(&mut self) -> Step {
+        self.search.step_back()
+    }
+
     fn closest(&self) -> Option<&[f32]> {
         self.search.closest()
     }

@@ -1,0 +1,380 @@
+//! Thresholds as numbers: comparisons, conversions to integers and what is computed of them, in float32 operators that
+//! have a straight-through gradient.
+//!
+//! A binarised or coarse network computes `(x > 0).float()`, or `x.int()`. Booleans and integers carry no gradient, and
+//! a search would see nothing. The same values follow from Sign, Floor and Ceil, whose rules pass gradients straight
+//! through:
+//!
+//! | the file has | the copy has |
+//! | --- | --- |
+//! | `a > b` that becomes a number | `⌊(sign(a − b) + 1)/2⌋` |
+//! | `a ≥ b` | `⌈(sign(a − b) + 1)/2⌉` |
+//! | and, or, not, xor of them | `p·q`, `max(p, q)`, `1 − p`, `|p − q|` |
+//! | `x` as an integer, then a number | `⌈x⌉` below zero, else `⌊x⌋` |
+//! | arithmetic of such integers | the same of numbers; a quotient loses its fraction |
+//! | `c ? a : b` with constant `a`, `b` | `b + c·(a − b)` |
+//!
+//! A comparison whose operand also goes on as a number is left alone: what goes around it has a true derivative, as in
+//! `x·(x > 0)`. For the same reason the gradient of a Sign whose operand has other readers passes only between −1 and 1.
+
+use std::collections::{HashMap, HashSet};
+
+use super::precision::image_dependent;
+use crate::error::Result;
+use crate::graph::{Builder, Graph, Node, ValueId};
+use crate::tensor::quantised::integers;
+use crate::tensor::{DataType, Tensor};
+
+/// Operators that give each element, or another order of them, whatever its type.
+const MOVING: [&str; 9] =
+    ["Expand", "Flatten", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"];
+
+/// Operators of integers that are the same of numbers.
+const ARITHMETIC: [&str; 8] = ["Abs", "Add", "Concat", "Max", "Min", "Mul", "Neg", "Sub"];
+
+/// Writes thresholds of a typed graph as numbers. True where something changed: nodes are then out of order.
+pub(super) fn write_as_numbers(graph: &mut Graph) -> Result<bool> {
+    let nodes = graph.nodes().to_vec();
+    let mut numbers = Numbers::new(graph, &nodes);
+    if numbers.candidates.is_empty() {
+        return Ok(false);
+    }
+    let mut changed = false;
+    for index in numbers.candidates.clone() {
+        let node = &nodes[index];
+        let Some(output) = node.optional_output(0).filter(|id| !graph.outputs().contains(id)) else {
+            continue;
+        };
+        let mut builder = Builder::new(graph, &node.name);
+        let number = match &*node.op_type {
+            "Cast" => numbers.number(&mut builder, node.input(0)?)?,
+            "Where" => numbers.chosen(&mut builder, node)?,
+            _ => numbers.windowed_sign(&mut builder, node)?,
+        };
+        if let Some(number) = number {
+            graph.replace_uses(output, number);
+            numbers.replaced.insert(output, number);
+            changed = true;
+        }
+    }
+    Ok(changed)
+}
+
+/// What is known of the Boolean and integer values of a graph.
+struct Numbers<'n> {
+    nodes: &'n [Node],
+    /// Positions of nodes that may be written as numbers.
+    candidates: Vec<usize>,
+    dependent: HashSet<ValueId>,
+    producers: HashMap<ValueId, usize>,
+    /// How many nodes read each value, comparisons left aside.
+    readers: HashMap<ValueId, usize>,
+    replaced: HashMap<ValueId, ValueId>,
+}
+
+impl<'n> Numbers<'n> {
+    fn new(graph: &Graph, nodes: &'n [Node]) -> Self {
+        let dependent: HashSet<ValueId> = image_dependent(graph).into_iter().collect();
+        let is_float = |id: ValueId| dtype(graph, id).is_some_and(DataType::is_float);
+        let depends =
+            |node: &Node, index: usize| node.optional_input(index).is_some_and(|id| dependent.contains(&id));
+        let candidate = |node: &Node| match &*node.op_type {
+            "Cast" => {
+                depends(node, 0)
+                    && !is_float(node.inputs[0].unwrap_or(ValueId(0)))
+                    && writes_float(graph, node)
+            }
+            "Where" => {
+                depends(node, 0) && writes_float(graph, node) && !depends(node, 1) && !depends(node, 2)
+            }
+            "Sign" => depends(node, 0) && writes_float(graph, node),
+            _ => false,
+        };
+        let candidates = (0..nodes.len()).filter(|index| candidate(&nodes[*index])).collect();
+        let (mut producers, mut readers) = (HashMap::new(), HashMap::new());
+        for (index, node) in nodes.iter().enumerate() {
+            producers.extend(node.outputs.iter().flatten().map(|id| (*id, index)));
+            for id in node.inputs.iter().flatten().filter(|_| !is_comparison(node)) {
+                *readers.entry(*id).or_default() += 1;
+            }
+        }
+        Self { nodes, candidates, dependent, producers, readers, replaced: HashMap::new() }
+    }
+
+    /// The value as a number; `None` where it is computed in a way that is not known here.
+    fn number(&self, builder: &mut Builder<'_>, id: ValueId) -> Result<Option<ValueId>> {
+        let dtype = dtype(builder.graph(), id);
+        if dtype == Some(DataType::Float32) {
+            return Ok(Some(self.replaced.get(&id).copied().unwrap_or(id)));
+        }
+        if let Some(tensor) = builder.graph().constant(id) {
+            return Ok(as_numbers(tensor).map(|tensor| builder.constant(tensor)));
+        }
+        if !self.dependent.contains(&id) {
+            return builder.cast(id, DataType::Float32).map(Some);
+        }
+        let Some(node) = self.producers.get(&id).map(|index| &self.nodes[*index]) else { return Ok(None) };
+        if is_comparison(node) {
+            return self.compared(builder, node);
+        }
+        let sources = match &*node.op_type {
+            op_type if MOVING.contains(&op_type) => &node.inputs[..1],
+            "Cast" => &node.inputs[..1],
+            "Where" => &node.inputs[1..],
+            "And" | "Or" | "Xor" | "Not" | "Div" => &node.inputs[..],
+            op_type if ARITHMETIC.contains(&op_type) => &node.inputs[..],
+            _ => return Ok(None),
+        };
+        let mut inputs = Vec::with_capacity(node.inputs.len());
+        for source in sources.iter().flatten() {
+            let Some(number) = self.number(builder, *source)? else { return Ok(None) };
+            inputs.push(number);
+        }
+        self.rewritten(builder, node, &inputs).map(Some)
+    }
+
+    /// The node on numbers.
+    fn rewritten(&self, builder: &mut Builder<'_>, node: &Node, numbers: &[ValueId]) -> Result<ValueId> {
+        let number = numbers.first().copied().unwrap_or(ValueId(0));
+        match &*node.op_type {
+            "Cast" => {
+                let from_float = dtype(builder.graph(), node.input(0)?).is_some_and(DataType::is_float);
+                let to_truth = dtype(builder.graph(), node.output(0)?) == Some(DataType::Bool);
+                match (from_float, to_truth) {
+                    (true, false) => without_fraction(builder, number),
+                    (_, true) => {
+                        let size = builder.op("Abs", &[number])?;
+                        step(builder, size, "Floor")
+                    }
+                    (false, false) => Ok(number),
+                }
+            }
+            "And" => builder.op("Mul", numbers),
+            "Or" => builder.op("Max", numbers),
+            "Xor" => {
+                let difference = builder.op("Sub", numbers)?;
+                builder.op("Abs", &[difference])
+            }
+            "Not" => {
+                let one = builder.scalar(1.0);
+                builder.op("Sub", &[one, number])
+            }
+            "Div" => {
+                let quotient = builder.op("Div", numbers)?;
+                without_fraction(builder, quotient)
+            }
+            _ => {
+                let mut inputs = node.inputs.clone();
+                let first = usize::from(node.op_type == "Where");
+                for (slot, number) in inputs[first..].iter_mut().zip(numbers) {
+                    *slot = Some(*number);
+                }
+                Ok(builder.node(&node.op_type, inputs, node.attributes.clone(), 1)?[0])
+            }
+        }
+    }
+
+    fn compared(&self, builder: &mut Builder<'_>, node: &Node) -> Result<Option<ValueId>> {
+        let operands = [node.input(0)?, node.input(1)?];
+        // What goes around the comparison has a true derivative.
+        let goes_on = |id: &ValueId| {
+            self.dependent.contains(id) && self.readers.get(id).is_some_and(|readers| *readers > 0)
+        };
+        if operands.iter().any(goes_on) {
+            return Ok(None);
+        }
+        let [Some(a), Some(b)] = [self.number(builder, operands[0])?, self.number(builder, operands[1])?]
+        else {
+            return Ok(None);
+        };
+        let (larger, smaller) = if node.op_type.starts_with("Greater") { (a, b) } else { (b, a) };
+        let lead = builder.op("Sub", &[larger, smaller])?;
+        // At a tie the half goes down, or up where equal operands count.
+        let rounding = if node.op_type.ends_with("OrEqual") { "Ceil" } else { "Floor" };
+        step(builder, lead, rounding).map(Some)
+    }
+
+    /// Where of two constants.
+    fn chosen(&self, builder: &mut Builder<'_>, node: &Node) -> Result<Option<ValueId>> {
+        let (yes, no) = (node.input(1)?, node.input(2)?);
+        let is_finite = |id: ValueId| {
+            let values = builder.graph().constant(id).and_then(Tensor::to_f32);
+            values.is_some_and(|values| values.iter().all(|value| value.is_finite()))
+        };
+        if !is_finite(yes) || !is_finite(no) {
+            return Ok(None);
+        }
+        let Some(condition) = self.number(builder, node.input(0)?)? else { return Ok(None) };
+        let difference = builder.op("Sub", &[yes, no])?;
+        let change = builder.op("Mul", &[condition, difference])?;
+        builder.op("Add", &[no, change]).map(Some)
+    }
+
+    /// Sign of an operand that has other readers.
+    fn windowed_sign(&self, builder: &mut Builder<'_>, node: &Node) -> Result<Option<ValueId>> {
+        let x = node.input(0)?;
+        if self.readers.get(&x).is_none_or(|readers| *readers < 2) {
+            return Ok(None);
+        }
+        let x = self.replaced.get(&x).copied().unwrap_or(x);
+        let (least, greatest) = (builder.scalar(-1.0), builder.scalar(1.0));
+        let clipped = builder.op("Clip", &[x, least, greatest])?;
+        builder.op("Sign", &[clipped]).map(Some)
+    }
+}
+
+fn is_comparison(node: &Node) -> bool {
+    ["Greater", "GreaterOrEqual", "Less", "LessOrEqual"].contains(&&*node.op_type)
+}
+
+fn dtype(graph: &Graph, id: ValueId) -> Option<DataType> {
+    graph.tensor_type(id).ok().map(|tensor_type| tensor_type.dtype)
+}
+
+fn writes_float(graph: &Graph, node: &Node) -> bool {
+    node.optional_output(0).is_some_and(|id| dtype(graph, id) == Some(DataType::Float32))
+}
+
+/// A constant of Booleans or integers; `None` for other types.
+fn as_numbers(tensor: &Tensor) -> Option<Tensor> {
+    let values: Vec<f32> = match tensor.dtype() {
+        DataType::Bool => tensor.data().iter().map(|byte| f32::from(*byte)).collect(),
+        DataType::Int64 => tensor.to_i64()?.into_iter().map(|value| value as f32).collect(),
+        _ => integers(tensor).ok()?.into_iter().map(|value| value as f32).collect(),
+    };
+    Some(Tensor::from_f32(tensor.dims(), &values))
+}
+
+/// One above zero, zero below; at zero as the rounding goes. The gradient that passes is halved.
+fn step(builder: &mut Builder<'_>, x: ValueId, rounding: &str) -> Result<ValueId> {
+    let sign = builder.op("Sign", &[x])?;
+    let (one, half) = (builder.scalar(1.0), builder.scalar(0.5));
+    let raised = builder.op("Add", &[sign, one])?;
+    let halved = builder.op("Mul", &[raised, half])?;
+    builder.op(rounding, &[halved])
+}
+
+/// Rounded towards zero, as a conversion to integers is.
+fn without_fraction(builder: &mut Builder<'_>, x: ValueId) -> Result<ValueId> {
+    let zero = builder.scalar(0.0);
+    let is_negative = builder.op("Less", &[x, zero])?;
+    let (up, down) = (builder.op("Ceil", &[x])?, builder.op("Floor", &[x])?);
+    builder.op("Where", &[is_negative, up, down])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::WorkingCopy;
+    use super::*;
+    use crate::autodiff::testing::{adjoint, float, run, session};
+    use crate::testing::{add, assert_equal_results, push};
+
+    /// A function of images `[N, 4]`, and its working copy.
+    fn copied(build: impl FnOnce(&mut Graph, ValueId) -> ValueId) -> (Graph, Graph) {
+        let mut graph = Graph::new("test", 20);
+        let x = add(&mut graph, "f32[N,4]").unwrap();
+        let output = build(&mut graph, x);
+        // What is written as a number is never the output itself.
+        let output = push(&mut graph, "Identity", &[output], "");
+        graph.add_output(output);
+        crate::shape::infer(&mut graph).unwrap();
+        let copy = WorkingCopy::new(&graph).unwrap().graph;
+        (graph, copy)
+    }
+
+    fn scalar(graph: &mut Graph, value: f32) -> ValueId {
+        graph.add_constant("scalar", Tensor::scalar_f32(value))
+    }
+
+    type Function = fn(&mut Graph, ValueId) -> ValueId;
+
+    const FUNCTIONS: [(&str, Function, f32); 6] = [
+        (
+            "a comparison",
+            |graph, x| {
+                let bound = scalar(graph, 0.25);
+                let above = push(graph, "Greater", &[x, bound], "");
+                push(graph, "Cast", &[above], "to=1")
+            },
+            0.5,
+        ),
+        (
+            "a comparison that includes ties, the other way round",
+            |graph, x| {
+                let bound = scalar(graph, 0.0);
+                let below = push(graph, "LessOrEqual", &[x, bound], "");
+                push(graph, "Cast", &[below], "to=1")
+            },
+            -0.5,
+        ),
+        (
+            "a choice between constants",
+            |graph, x| {
+                let (bound, yes, no) = (scalar(graph, 0.0), scalar(graph, 3.0), scalar(graph, 1.0));
+                let above = push(graph, "GreaterOrEqual", &[x, bound], "");
+                push(graph, "Where", &[above, yes, no], "")
+            },
+            1.0,
+        ),
+        (
+            "a negation in another order",
+            |graph, x| {
+                let bound = scalar(graph, 0.5);
+                let below = push(graph, "Less", &[x, bound], "");
+                let not = push(graph, "Not", &[below], "");
+                let turned = push(graph, "Transpose", &[not], "perm=[0,1]");
+                push(graph, "Cast", &[turned], "to=1")
+            },
+            0.5,
+        ),
+        (
+            "levels",
+            |graph, x| {
+                let levels = scalar(graph, 7.0);
+                let scaled = push(graph, "Mul", &[x, levels], "");
+                let whole = push(graph, "Cast", &[scaled], "to=7");
+                let number = push(graph, "Cast", &[whole], "to=1");
+                push(graph, "Div", &[number, levels], "")
+            },
+            1.0,
+        ),
+        (
+            "arithmetic of integers",
+            |graph, x| {
+                let levels = scalar(graph, 100.0);
+                let scaled = push(graph, "Mul", &[x, levels], "");
+                let whole = push(graph, "Cast", &[scaled], "to=7");
+                let sixteen = add(graph, "=16").unwrap();
+                let coarse = push(graph, "Div", &[whole, sixteen], "");
+                push(graph, "Cast", &[coarse], "to=1")
+            },
+            100.0 / 16.0,
+        ),
+    ];
+
+    #[test]
+    fn the_copy_computes_the_same_and_passes_gradients_straight_through() {
+        for (name, function, slope) in FUNCTIONS {
+            let (file, copy) = copied(function);
+            assert_equal_results(&file, &copy, 1e-6);
+            let mut backward = session(&adjoint(&copy).unwrap());
+            let inputs = [
+                float(&copy.value(copy.inputs()[0]).name, &[1, 4], &[-0.7, 0.0, 0.25, 0.9]),
+                float("g", &[1, 4], &[2.0; 4]),
+            ];
+            let found = run(&mut backward, &inputs);
+            assert!(found.iter().all(|value| (value - 2.0 * slope).abs() < 1e-4), "{name}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn what_goes_around_a_comparison_keeps_its_derivative() {
+        let (_, copy) = copied(|graph, x| {
+            let bound = scalar(graph, 0.0);
+            let above = push(graph, "Greater", &[x, bound], "");
+            let above = push(graph, "Cast", &[above], "to=1");
+            push(graph, "Mul", &[x, above], "")
+        });
+        assert!(copy.nodes().iter().all(|node| node.op_type != "Sign"));
+    }
+}
