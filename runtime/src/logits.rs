@@ -34,17 +34,22 @@ const DOUBT: f32 = 1e-4;
 /// Whether logits that may differ from the original model's in the last bits are reason to ask the original model. The
 /// row must mean a class.
 pub(crate) fn looks_broken(logits: &[f32], label: usize) -> bool {
-    let scale = logits.iter().map(|logit| logit.abs()).filter(|size| size.is_finite()).fold(0.0, f32::max);
-    margin(logits, label) <= DOUBT * scale
+    margin(logits, label) <= DOUBT * largest_size(logits)
+}
+
+/// The largest absolute value that is finite.
+fn largest_size(logits: &[f32]) -> f32 {
+    logits.iter().map(|logit| logit.abs()).filter(|size| size.is_finite()).fold(0.0, f32::max)
 }
 
 /// How far apart, relative to the largest, equal scores of a saturated output may be in two sessions.
 const EQUAL: f32 = 1e-6;
 
-/// Whether the label does not have the largest of the scores that the file returns, alone; not where there are none.
+/// Whether the label does not have the largest of the scores that the file returns, alone, or they mean no class; not
+/// where there are none.
 pub(crate) fn is_tied(returned: &[f32], label: usize) -> bool {
-    let scale = returned.iter().fold(0.0_f32, |largest, score| largest.max(score.abs()));
-    !returned.is_empty() && margin(returned, label) <= EQUAL * scale
+    let is_tied = || margin(returned, label) <= EQUAL * largest_size(returned);
+    !returned.is_empty() && (predicted_class(returned).is_none() || is_tied())
 }
 
 /// Whether every number is finite. No early exit: the loop over a gradient vectorises.
@@ -71,7 +76,8 @@ mod tests {
     #[test]
     fn equal_scores_of_a_saturated_output_are_ties() {
         assert!(is_tied(&[1.0, 0.5, 1.0], 2) && is_tied(&[1.0, 0.5, 1.0], 0) && is_tied(&[0.0, 0.0], 1));
-        assert!(!is_tied(&[1.0, 0.5, 0.99], 0) && !is_tied(&[], 0));
+        assert!(!is_tied(&[1.0, 0.5, 0.99], 0) && !is_tied(&[], 0) && !is_tied(&[1.0, LOST], 0));
+        assert!(is_tied(&[1.0, f32::NAN], 0));
     }
 
     #[test]
