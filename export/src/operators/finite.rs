@@ -342,7 +342,8 @@ mod tests {
             let dead = build(builder, x)?;
             builder.op("Add", &[x, dead])
         });
-        let inputs = [float("x", &[1, 1], &[x]), float("g", &[1, 1], &[g])];
+        let (x, g) = ([x], [g]);
+        let inputs = [float("x", &[1, 1], &x), float("g", &[1, 1], &g)];
         run(&mut session(&adjoint(&graph.unwrap()).unwrap()), &inputs)[0]
     }
 
