@@ -11,7 +11,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use mimir_bundle::attack::AttackSpec;
-use mimir_bundle::{ImageShape, Norm, ThreatModel};
+use mimir_bundle::{ImageShape, Norm, Pixels, ThreatModel};
 use mimir_runtime::attack::{Answer, AttackContext, CleanImage, DistanceGoal, Step, attack};
 use mimir_runtime::ball::{Ball, GradientStep, MomentumStep, Scratch};
 use mimir_runtime::random::{Key, Stream};
@@ -27,7 +27,8 @@ fn noise(image: usize) -> Vec<f32> {
 fn attack_step(criterion: &mut Criterion) {
     let clean: Vec<f32> = noise(0).iter().map(|value| 0.5 + 0.5 * value).collect();
     for (norm, epsilon) in [(Norm::Linf, 2.0 / 255.0), (Norm::L2, 0.5), (Norm::L1, 12.0)] {
-        let ball = Ball::new(&ThreatModel { norm, epsilon }).expect("a valid radius");
+        let ball =
+            Ball::new(&ThreatModel { norm, epsilon, pixels: Pixels::Continuous }).expect("a valid radius");
         momentum_step(criterion, norm, ball, &clean);
         gradient_step(criterion, norm, ball, &clean);
         start(criterion, norm, ball, &clean);

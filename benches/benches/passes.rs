@@ -29,9 +29,9 @@ struct Model {
 }
 
 impl Model {
-    fn new(name: &'static str, file: ModelFile, std: Option<[f32; 3]>) -> Self {
-        let mean = vec![0.4914, 0.4822, 0.4465];
-        let normalisation = std.map(|std| Normalisation { mean, std: std.to_vec() });
+    fn new(name: &'static str, file: ModelFile, std: Option<[f64; 3]>) -> Self {
+        let mean = [0.4914, 0.4822, 0.4465];
+        let normalisation = std.map(|std| Normalisation::new(mean, std));
         let spec = InputSpec { normalisation, ..InputSpec::default() };
         let classifier = ImageClassifier::new(file, &spec).expect("the file is a classifier");
         let image = classifier.manifest().image;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mimir_bundle::Pixels;
 use ndarray::Array2;
 
 /// Images in a fixed order. Read by several workers at once.
@@ -42,7 +43,11 @@ impl Images for Array2<f32> {
 pub struct EvaluationSet<'a> {
     images: &'a dyn Images,
     labels: &'a [usize],
+    pixels: Pixels,
 }
+
+/// How far from a level, in levels, a pixel may be that stands for it: float32 in which a level was computed otherwise.
+const LEVEL_TOLERANCE: f32 = 1e-3;
 
 /// Why images or labels cannot be evaluated.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -88,6 +93,20 @@ pub enum SetError {
         /// `C·H·W` of the model.
         wanted: usize,
     },
+    /// A pixel that is no level of 8 bits, where only those count.
+    #[error(
+        "image {image}: pixel value {value} at {position} is {} of 255 levels: only images of whole levels can be attacked \
+         with 8-bit pixels",
+        255.0 * value
+    )]
+    NoLevel {
+        /// Position in the set.
+        image: usize,
+        /// Index in `C·H·W`.
+        position: usize,
+        /// The value.
+        value: f32,
+    },
     /// A class that the model does not have.
     #[error("image {image}: label {label}, but the model has {classes} classes, 0 to {}", classes - 1)]
     Label {
@@ -112,7 +131,13 @@ impl<'a> EvaluationSet<'a> {
         if labels.is_empty() || images.pixels() == 0 {
             return Err(SetError::Empty);
         }
-        Ok(Self { images, labels })
+        Ok(Self { images, labels, pixels: Pixels::Continuous })
+    }
+
+    /// The same images, of which every pixel must be a value that counts.
+    #[must_use]
+    pub fn with_pixels(self, pixels: Pixels) -> Self {
+        Self { pixels, ..self }
     }
 
     /// Whether a model of that size can take the images and labels.
@@ -147,11 +172,13 @@ impl<'a> EvaluationSet<'a> {
     /// Writes the `C·H·W` pixels of an image below [`EvaluationSet::count`].
     ///
     /// # Errors
-    /// When it cannot be read, or a pixel is outside `[0, 1]` or NaN.
+    /// When it cannot be read, or a pixel is outside `[0, 1]` or NaN, or none of the levels of 8-bit pixels where only
+    /// those count.
     pub fn read(&self, image: usize, out: &mut [f32]) -> Result<(), SetError> {
         self.images.read(image, out).map_err(|message| SetError::Read { image, message })?;
         match out.iter().position(|value| !(0.0..=1.0).contains(value)) {
             Some(position) => Err(SetError::Pixel { image, position, value: out[position] }),
+            None if self.pixels == Pixels::EightBit => to_levels(image, out),
             None => Ok(()),
         }
     }
@@ -164,5 +191,42 @@ impl<'a> EvaluationSet<'a> {
         let mut pixels = vec![0.0; self.pixels_per_image()];
         self.read(image, &mut pixels)?;
         Ok(pixels.into())
+    }
+}
+
+/// Replaces every pixel by the level that it stands for, `k/255` in float32: an image computed otherwise, such as by
+/// `k · (1/255)`, is off by a rounding.
+fn to_levels(image: usize, pixels: &mut [f32]) -> Result<(), SetError> {
+    for (position, pixel) in pixels.iter_mut().enumerate() {
+        let (value, level) = (*pixel, (255.0 * *pixel).round());
+        if (255.0 * value - level).abs() > LEVEL_TOLERANCE {
+            return Err(SetError::NoLevel { image, position, value });
+        }
+        *pixel = level / 255.0;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eight_bit_images_have_whole_levels() {
+        let levels: Vec<f32> = (0..=255_u8).map(|level| f32::from(level) / 255.0).collect();
+        let otherwise: Vec<f32> = (0..=255_u8).map(|level| f32::from(level) * (1.0 / 255.0)).collect();
+        let half = [levels[..255].to_vec(), vec![0.5]].concat();
+        let images = Array2::from_shape_vec((3, 256), [levels.clone(), otherwise, half].concat()).unwrap();
+        let set = EvaluationSet::new(&images, &[0, 0, 0]).unwrap();
+        let mut out = vec![0.0; 256];
+        assert_eq!(set.read(2, &mut out), Ok(()));
+        let set = set.with_pixels(Pixels::EightBit);
+        for image in [0, 1] {
+            set.read(image, &mut out).unwrap();
+            assert_eq!(out, levels);
+        }
+        let error = set.read(2, &mut out).unwrap_err();
+        assert_eq!(error, SetError::NoLevel { image: 2, position: 255, value: 0.5 });
+        assert!(error.to_string().contains("is 127.5 of 255 levels"), "{error}");
     }
 }

@@ -11,7 +11,7 @@
 //! change.
 //!
 //! ```
-//! use mimir_bundle::{ImageShape, Norm, ThreatModel};
+//! use mimir_bundle::{ImageShape, Norm, Pixels, ThreatModel};
 //! use mimir_runtime::Archive;
 //! use mimir_runtime::attack::attacks_named;
 //! use mimir_runtime::evaluate::{Control, Curve, EvaluationSet, Plan, Silent, evaluate};
@@ -24,7 +24,7 @@
 //! // Two images of class 0, the first far from the decision boundary, the second close to it.
 //! let (images, labels) = (array![[0.9, 0.1], [0.55, 0.45]], [0, 0]);
 //! let plan = Plan {
-//!     threat_model: ThreatModel { norm: Norm::Linf, epsilon: 0.1 },
+//!     threat_model: ThreatModel { norm: Norm::Linf, epsilon: 0.1, pixels: Pixels::Continuous },
 //!     attacks: attacks_named("apgd-ce", Norm::Linf)?,
 //!     seed: 0,
 //!     workers: 1,

@@ -128,6 +128,8 @@ mod tests {
     use mimir_bundle::Norm;
     use ndarray::array;
 
+    use mimir_bundle::Pixels;
+
     use super::*;
 
     const SHAPE: ImageShape = ImageShape { channels: 1, height: 1, width: 3 };
@@ -144,7 +146,12 @@ mod tests {
         // Linf 0.1 with the third pixel stopped by the box: 0.1 + 0.3 + 0.5 * 0.02 = 0.41.
         // L2 0.1: sqrt(1 + 9 + 0.25) / 10.
         for (norm, want) in [(Norm::Linf, 0.05), (Norm::L2, 0.46 - 10.25_f64.sqrt() / 10.0)] {
-            let margin = classifier().worst_margin(&ThreatModel { norm, epsilon: 0.1 }, &image, 0, 1);
+            let margin = classifier().worst_margin(
+                &ThreatModel { norm, epsilon: 0.1, pixels: Pixels::Continuous },
+                &image,
+                0,
+                1,
+            );
             assert!((margin - want).abs() < 1e-6, "{norm:?}: {margin}");
         }
     }

@@ -1,6 +1,6 @@
 //! What the tests of several modules share: norms, noise, attack contexts, and linear models whose worst case is known.
 
-use mimir_bundle::{ImageShape, Norm, ThreatModel};
+use mimir_bundle::{ImageShape, Norm, Pixels, ThreatModel};
 use ndarray::{Array1, Array2, Axis, array};
 
 use crate::attack::{AttackContext, DistanceGoal};
@@ -26,7 +26,7 @@ pub(crate) fn key(seed: u64, image: usize, attack: &'static str) -> Key {
 
 /// The ball of a norm and a radius.
 pub(crate) fn ball(norm: Norm, epsilon: f64) -> Ball {
-    Ball::new(&ThreatModel { norm, epsilon }).unwrap()
+    Ball::new(&ThreatModel { norm, epsilon, pixels: Pixels::Continuous }).unwrap()
 }
 
 /// What attacks know of an evaluation, with seed 0.

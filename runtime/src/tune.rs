@@ -113,7 +113,7 @@ fn time_per_batch(classifier: &mut dyn Classifier) -> Result<Duration, ModelErro
 
 #[cfg(test)]
 mod tests {
-    use mimir_bundle::{BatchMode, ImageShape, Layout, OutputKind};
+    use mimir_bundle::{BatchMode, ChannelOrder, ImageShape, Layout, OutputKind, PixelType};
 
     use super::*;
 
@@ -125,6 +125,8 @@ mod tests {
             producer: String::new(),
             image: ImageShape { channels, height: size, width: size },
             layout: Layout::Nchw,
+            pixel_type: PixelType::Float,
+            channel_order: ChannelOrder::Rgb,
             normalisation: None,
             classes: 10,
             batch,

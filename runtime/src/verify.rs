@@ -88,8 +88,8 @@ pub enum VerifyError {
 /// Asks the original model about every counterexample and measures its distance from the clean image.
 ///
 /// # Errors
-/// Names the first that is classified correctly, that lies outside the ball (by more than
-/// [`crate::ball::TOLERANCE`]) or the box, that belongs to no image, or whose logits mean no class.
+/// Names the first that is classified correctly, that lies outside the ball or the box, that belongs to no image, or
+/// whose logits mean no class.
 pub fn verify(
     classifier: &mut dyn Classifier,
     set: &EvaluationSet,
@@ -198,7 +198,7 @@ fn inside(ball: &Ball, set: &EvaluationSet, counterexample: &Counterexample) -> 
         return Ok(());
     }
     let distance = ball.distance(&clean, pixels);
-    Err(VerifyError::OutsideThreatModel { image, distance, epsilon: f64::from(ball.epsilon()) })
+    Err(VerifyError::OutsideThreatModel { image, distance, epsilon: ball.radius() })
 }
 
 fn misclassified(set: &EvaluationSet, image: usize, logits: &[f32]) -> Result<(), VerifyError> {
@@ -215,6 +215,8 @@ mod tests {
     use mimir_bundle::Norm;
     use ndarray::array;
 
+    use mimir_bundle::Pixels;
+
     use super::*;
 
     use crate::testing::threshold;
@@ -224,7 +226,12 @@ mod tests {
         let set = EvaluationSet::new(&images, &[0, 1, 0]).unwrap();
         let counterexamples: Vec<Counterexample> =
             counterexamples.iter().map(|(image, pixels)| Counterexample { image: *image, pixels }).collect();
-        verify(&mut threshold(), &set, &counterexamples, &ThreatModel { norm: Norm::Linf, epsilon: 0.1 })
+        verify(
+            &mut threshold(),
+            &set,
+            &counterexamples,
+            &ThreatModel { norm: Norm::Linf, epsilon: 0.1, pixels: Pixels::Continuous },
+        )
     }
 
     #[test]

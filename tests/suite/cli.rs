@@ -19,6 +19,7 @@ mod interruption;
 mod journal;
 mod models;
 mod outputs;
+mod pixels;
 mod replay;
 mod silent_units;
 

@@ -103,10 +103,10 @@ impl Reference {
         let mut npz = NpzReader::new(File::open(path).unwrap()).unwrap();
         let gradient: ArrayD<f64> = npz.by_name("gradient").unwrap();
         let [mean, std] = ["mean", "std"].map(|name| npz.by_name::<_, Ix1>(name).unwrap());
-        let to_vec = |array: Array1<f32>| array.to_vec();
+        let to_vec = |array: Array1<f32>| array.iter().map(|value| f64::from(*value)).collect::<Vec<_>>();
         Self {
             gradient: gradient.into_shape_with_order(images.dim()).unwrap(),
-            normalisation: Normalisation { mean: to_vec(mean), std: to_vec(std) },
+            normalisation: Normalisation::new(to_vec(mean), to_vec(std)),
             logits: npz.by_name("logits").unwrap(),
             loss: npz.by_name("loss").unwrap(),
             images,

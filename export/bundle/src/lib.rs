@@ -15,7 +15,9 @@ mod threat_model;
 pub use attack::AttackSpec;
 pub use certificate::Certificate;
 pub use loss::{Loss, LossInput};
-pub use manifest::{BatchMode, ImageShape, Layout, Manifest, Normalisation, OutputKind};
+pub use manifest::{
+    BatchMode, ChannelOrder, ImageShape, Layout, Manifest, Normalisation, OutputKind, PixelType,
+};
 pub use prepared::{PreparedGraph, WEIGHTS_LOCATION, Weight};
 pub use scan::{Scan, ScannedNode};
-pub use threat_model::{InvalidRadius, Norm, ThreatModel};
+pub use threat_model::{InvalidRadius, Norm, Pixels, ThreatModel};

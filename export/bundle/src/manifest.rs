@@ -34,14 +34,47 @@ pub enum Layout {
     Flat,
 }
 
-/// `(pixel - mean) / std`, put in front of the model so that attacks work in pixels of `[0, 1]`.
+/// `(scale · pixel - mean) / std`, put in front of the model so that attacks work in pixels of `[0, 1]`.
+///
+/// The numbers are those that the user gave. The nodes compute in float32, in this order, as PyTorch and NumPy do; a
+/// division whose result is a whole multiple (by 1/255, say) is that multiplication, so that whole levels stay whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Normalisation {
-    /// One value a channel, or one for all.
-    pub mean: Vec<f32>,
-    /// One value a channel, or one for all; never zero.
-    pub std: Vec<f32>,
+    /// Largest pixel value that `mean` and `std` are for: 1, or 255 for models that were trained on levels.
+    pub scale: f64,
+    /// One value a channel of the model's input, or one for all.
+    pub mean: Vec<f64>,
+    /// One value a channel of the model's input, or one for all; never zero.
+    pub std: Vec<f64>,
+}
+
+impl Normalisation {
+    /// `(pixel - mean) / std`, for pixels in `[0, 1]`.
+    pub fn new(mean: impl Into<Vec<f64>>, std: impl Into<Vec<f64>>) -> Self {
+        Self { scale: 1.0, mean: mean.into(), std: std.into() }
+    }
+}
+
+/// The element type of the model file's own input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PixelType {
+    /// A floating-point type.
+    Float,
+    /// Levels of 0 to 255: `255 · pixel`, cast, is put in front of the model.
+    Uint8,
+}
+
+/// The order in which the model file takes the colours. Images are red, green, blue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ChannelOrder {
+    /// Red, green, blue.
+    #[default]
+    Rgb,
+    /// Blue, green, red, as OpenCV and Caffe have it: the channels are reversed in front of the model.
+    Bgr,
 }
 
 /// How the model treats the batch dimension.
@@ -106,6 +139,10 @@ pub struct Manifest {
     pub image: ImageShape,
     /// Layout of the file's own input.
     pub layout: Layout,
+    /// Element type of the file's own input.
+    pub pixel_type: PixelType,
+    /// The order of its colour channels.
+    pub channel_order: ChannelOrder,
     /// Normalisation put in front, where the user asked for one.
     pub normalisation: Option<Normalisation>,
     /// Number of classes, `K`.

@@ -1,6 +1,6 @@
 //! The image input of the file: its layout, size and element type.
 
-use mimir_bundle::{ImageShape, Layout};
+use mimir_bundle::{ImageShape, Layout, PixelType};
 
 use super::input_spec::InputSpec;
 use super::open_input;
@@ -9,8 +9,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Dim, Graph, OpenInput, Shape, TensorType, ValueId};
 use crate::tensor::{DataType, checked_elements};
 
-/// Numbers of channels by which a layout is recognised.
+/// Numbers of channels by which a layout is recognised: of grey images and of colours.
 const CHANNELS: [usize; 2] = [1, 3];
+
+/// Where none of these is there: colours with transparency.
+const TRANSPARENT: [usize; 1] = [4];
 
 /// Most pixel values of one image: larger sizes are not those of a photograph, and their products could overflow.
 const LARGEST_IMAGE: usize = 1 << 30;
@@ -49,6 +52,11 @@ impl ImageInput {
         };
         read(graph).map_err(|error: Error| error.at_tensor(&name))
     }
+
+    /// What its numbers stand for.
+    pub(super) fn pixel_type(&self) -> PixelType {
+        if self.dtype == DataType::Uint8 { PixelType::Uint8 } else { PixelType::Float }
+    }
 }
 
 /// The input that the outputs depend on. Exporters leave others behind that nothing reads, such as Keras's learning
@@ -85,13 +93,13 @@ fn several_inputs(graph: &Graph, open: &[OpenInput], used: &[ValueId]) -> Error 
     ))
 }
 
-/// Refuses pixels that are not floating-point numbers.
+/// Refuses pixels that are neither floating-point numbers nor 8-bit levels.
 fn check_pixels(found: DataType) -> Result<()> {
     match found {
-        found if found.is_float() => Ok(()),
+        found if found.is_float() || found == DataType::Uint8 => Ok(()),
         other => Err(Error::unsupported(format!(
-            "is {other}, and gradients need floating-point pixels: export the part of the model after the Cast to \
-             float, and give its normalisation with --mean and --std (v / 255 needs neither: images are in [0, 1])"
+            "is {other}, wanted floating-point pixels or levels as uint8: export the part of the model after the Cast \
+             to float, and give its normalisation with --mean and --std (v / 255 needs neither: images are in [0, 1])"
         ))),
     }
 }
@@ -196,9 +204,12 @@ fn infer_layout(shape: &Shape, sizes: &[usize], spec: &InputSpec) -> Result<Layo
     if let Some(layout) = layout_of_images(sizes, spec) {
         return Ok(layout);
     }
-    match (CHANNELS.contains(&first), CHANNELS.contains(&last)) {
-        (true, false) => Ok(Layout::Nchw),
-        (false, true) => Ok(Layout::Nhwc),
+    let is_clear = |channels: &[usize]| channels.contains(&first) != channels.contains(&last);
+    let known =
+        if CHANNELS.contains(&first) || CHANNELS.contains(&last) { &CHANNELS } else { &TRANSPARENT[..] };
+    match (is_clear(known), known.contains(&first)) {
+        (true, true) => Ok(Layout::Nchw),
+        (true, false) => Ok(Layout::Nhwc),
         _ => Err(not_a_classifier(format!(
             "the input is {shape}, from which the position of the channels is not clear: give --layout nchw or \
              --layout nhwc"

@@ -15,6 +15,7 @@ mod input_spec;
 mod known_values;
 mod labels;
 mod log_probabilities;
+mod normalisation;
 mod open_input;
 mod order;
 mod output;
@@ -61,6 +62,8 @@ fn checked_input(graph: &mut Graph, open: &[OpenInput], spec: &InputSpec) -> Res
     if let Some(normalisation) = &spec.normalisation {
         preprocessing::check(normalisation, input.image)?;
     }
+    preprocessing::check_levels(&input, spec)?;
+    preprocessing::check_channels(spec.channel_order, input.image)?;
     Ok(input)
 }
 
@@ -88,7 +91,7 @@ impl ImageClassifier {
         let ClassScores { graph, name } = scores::class_scores(file.graph, spec.output.as_deref())?;
         file.graph = graph;
         let input = checked_input(&mut file.graph, &file.open_inputs, spec)?;
-        let prepared = Prepared::new(&file.graph, &input, spec.normalisation.as_ref())?;
+        let prepared = Prepared::new(&file.graph, &input, spec)?;
         Ok(Self::assemble(file, name, spec, &input, prepared))
     }
 
@@ -104,8 +107,7 @@ impl ImageClassifier {
         let input = checked_input(&mut file.graph, &file.open_inputs, spec)?;
         let mut copy = specialised.graph.clone();
         let inner = checked_input(&mut copy, &specialised.open_inputs, spec)?;
-        let normalisation = spec.normalisation.as_ref();
-        let prepared = Prepared::specialised(&file.graph, &input, &copy, &inner, normalisation)?;
+        let prepared = Prepared::specialised(&file.graph, &input, &copy, &inner, spec)?;
         Ok(Self::assemble(file, name, spec, &input, prepared))
     }
 
@@ -123,6 +125,8 @@ impl ImageClassifier {
             producer: file.producer,
             image: input.image,
             layout: input.layout,
+            pixel_type: input.pixel_type(),
+            channel_order: spec.channel_order,
             normalisation: spec.normalisation.clone(),
             classes: prepared.classes,
             batch: prepared.batch,

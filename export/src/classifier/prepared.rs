@@ -1,8 +1,9 @@
 //! The graphs of a classifier, and the results of shape inference and of the scan.
 
-use mimir_bundle::{BatchMode, Normalisation, OutputKind, Scan, tensor_names};
+use mimir_bundle::{BatchMode, OutputKind, Scan, tensor_names};
 
 use super::input::ImageInput;
+use super::input_spec::InputSpec;
 use super::output::Ending;
 use super::{output, preprocessing, random, search_scores, selection};
 use crate::error::{ErrorKind, Result};
@@ -29,13 +30,9 @@ pub(super) struct Prepared {
 
 impl Prepared {
     /// Prepares a file's graph, with the preprocessing that the user asked for.
-    pub(super) fn new(
-        file: &Graph,
-        input: &ImageInput,
-        normalisation: Option<&Normalisation>,
-    ) -> Result<Self> {
+    pub(super) fn new(file: &Graph, input: &ImageInput, spec: &InputSpec) -> Result<Self> {
         let batch = input.shape.0[0];
-        let own = with_preprocessing(file.clone(), input, batch, normalisation)?;
+        let own = with_preprocessing(file.clone(), input, batch, spec)?;
         if batch == Dim::N {
             let images = own.inputs()[0];
             let one = with_fixed_batch(own.clone(), images)?;
@@ -43,7 +40,7 @@ impl Prepared {
         }
         let rows = fixed_rows(batch);
         let dynamic = with_dynamic_batch(file, input.id, file.tensor_type(input.id)?, rows);
-        let dynamic = with_preprocessing(dynamic, input, Dim::N, normalisation)?;
+        let dynamic = with_preprocessing(dynamic, input, Dim::N, spec)?;
         match Self::analyse(dynamic, Dim::N, BatchMode::Rebatched) {
             Ok(rebatched) if rebatched.scan.mixes_images.is_empty() => rebatched.with_fixed_batch(own),
             // Even if its batch cannot be made dynamic, the file may be a classifier of that many images at a time.
@@ -76,14 +73,14 @@ impl Prepared {
         input: &ImageInput,
         specialised: &Graph,
         inner: &ImageInput,
-        normalisation: Option<&Normalisation>,
+        spec: &InputSpec,
     ) -> Result<Self> {
         let rows = fixed_rows(input.shape.0[0]);
         let batch = Dim::Fixed(rows);
-        let copy = with_preprocessing(specialised.clone(), inner, batch, normalisation)?;
+        let copy = with_preprocessing(specialised.clone(), inner, batch, spec)?;
         let copy = Self::analyse(copy, batch, BatchMode::of_rows(rows))?;
         let file = with_fixed_batch(file.clone(), input.id)?;
-        let mut original = with_preprocessing(file, input, batch, normalisation)?;
+        let mut original = with_preprocessing(file, input, batch, spec)?;
         // The engine keeps the type and shape of the output.
         copy.ending.append(&mut original)?;
         Ok(Self { specialised: Some(copy.graph), graph: original, ..copy })
@@ -148,13 +145,8 @@ pub(super) fn with_fixed_batch(mut graph: Graph, input: ValueId) -> Result<Graph
     Ok(graph)
 }
 
-fn with_preprocessing(
-    mut graph: Graph,
-    input: &ImageInput,
-    batch: Dim,
-    normalisation: Option<&Normalisation>,
-) -> Result<Graph> {
-    preprocessing::prepend(&mut graph, input, batch, normalisation)?;
+fn with_preprocessing(mut graph: Graph, input: &ImageInput, batch: Dim, spec: &InputSpec) -> Result<Graph> {
+    preprocessing::prepend(&mut graph, input, batch, spec)?;
     let logits = output::sole_output(&graph)?;
     preprocessing::assign_name(&mut graph, logits, tensor_names::LOGITS)?;
     Ok(graph)

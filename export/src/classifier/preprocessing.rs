@@ -2,12 +2,15 @@
 //!
 //! Its nodes are valid in every opset from 7 on, so that the file's own operators do not change.
 
-use mimir_bundle::{ImageShape, Layout, Normalisation, tensor_names};
+use mimir_bundle::{ChannelOrder, ImageShape, Layout, Normalisation, PixelType, tensor_names};
 
 use super::input::{ImageInput, not_a_classifier};
+use super::input_spec::InputSpec;
+use super::normalisation;
 use crate::error::Result;
 use crate::graph::{Attribute, Attributes, Dim, Graph, Node, Shape, TensorType, ValueId};
 use crate::tensor::{DataType, Tensor};
+use crate::working_copy::TO_LEVELS;
 
 /// Refuses a normalisation that does not fit the images or divides by zero.
 pub(super) fn check(normalisation: &Normalisation, image: ImageShape) -> Result<()> {
@@ -32,22 +35,45 @@ pub(super) fn check(normalisation: &Normalisation, image: ImageShape) -> Result<
     Ok(())
 }
 
+/// Refuses a normalisation in front of a model that takes levels as integers.
+pub(super) fn check_levels(input: &ImageInput, spec: &InputSpec) -> Result<()> {
+    match (input.pixel_type(), &spec.normalisation) {
+        (PixelType::Uint8, Some(_)) => Err(not_a_classifier(
+            "the model takes levels as uint8 and normalises them itself: leave out --mean and --std"
+                .to_owned(),
+        )),
+        (PixelType::Uint8, None) | (PixelType::Float, _) => Ok(()),
+    }
+}
+
+/// Refuses an order of colours that images without colours do not have.
+pub(super) fn check_channels(order: ChannelOrder, image: ImageShape) -> Result<()> {
+    match (order, image.channels) {
+        (ChannelOrder::Rgb, _) | (ChannelOrder::Bgr, 3) => Ok(()),
+        (ChannelOrder::Bgr, channels) => Err(not_a_classifier(format!(
+            "the channels are said to be blue, green, red, but the model takes {channels}, wanted 3"
+        ))),
+    }
+}
+
 /// Prepends the nodes to `input`, whose batch is `batch`; the graph then has the one input `images`.
-pub(super) fn prepend(
-    graph: &mut Graph,
-    input: &ImageInput,
-    batch: Dim,
-    normalisation: Option<&Normalisation>,
-) -> Result<()> {
+pub(super) fn prepend(graph: &mut Graph, input: &ImageInput, batch: Dim, spec: &InputSpec) -> Result<()> {
     let ImageShape { channels, height, width } = input.image;
     let shape = Shape(vec![batch, Dim::Fixed(channels), Dim::Fixed(height), Dim::Fixed(width)]);
     let mut preprocessing =
         Preprocessing { nodes: Vec::new(), end: graph.add_fresh_value(tensor_names::IMAGES, None) };
     let images = preprocessing.end;
     graph.set_type(images, TensorType { dtype: DataType::Float32, shape });
-    if let Some(Normalisation { mean, std }) = normalisation {
-        preprocessing.push_channels(graph, "Sub", mean);
-        preprocessing.push_channels(graph, "Div", std);
+    if spec.channel_order == ChannelOrder::Bgr {
+        let reversed = Tensor::vector_i64(&[2, 1, 0]);
+        preprocessing.push(graph, "Gather", Some(reversed), [("axis", Attribute::Int(1))]);
+    }
+    for step in spec.normalisation.iter().flat_map(normalisation::steps) {
+        preprocessing.push_channels(graph, step.operator, &step.values);
+    }
+    if input.pixel_type() == PixelType::Uint8 {
+        // Exact for every level: k/255 in float32 times 255 is k.
+        preprocessing.push_channels(graph, "Mul", &[255.0]);
     }
     match input.layout {
         Layout::Nchw => {}
@@ -65,6 +91,9 @@ pub(super) fn prepend(
     }
     if input.dtype != DataType::Float32 {
         preprocessing.push(graph, "Cast", None, [("to", Attribute::Int(input.dtype as i64))]);
+        if let (PixelType::Uint8, Some(node)) = (input.pixel_type(), preprocessing.nodes.last_mut()) {
+            TO_LEVELS.clone_into(&mut node.name);
+        }
     }
     preprocessing.finish(graph, images, input.id)
 }

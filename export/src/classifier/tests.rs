@@ -6,7 +6,9 @@ mod random;
 mod search_scores;
 mod sklearn;
 
-use mimir_bundle::{BatchMode, ImageShape, Layout, Loss, Normalisation, OutputKind, tensor_names};
+use mimir_bundle::{
+    BatchMode, ChannelOrder, ImageShape, Layout, Loss, Normalisation, OutputKind, tensor_names,
+};
 
 use mimir_runtime::session::{Data, Engine, Input, RawSession, SessionOptions};
 
@@ -76,10 +78,10 @@ type Rearrange = fn(&mut Graph, ValueId) -> ValueId;
 
 #[test]
 fn normalisation_runs_on_pixels_in_front_of_every_layout() {
-    let normalisation = Normalisation { mean: vec![0.5, 0.25, 0.125], std: vec![0.5, 2.0, 4.0] };
+    let normalisation = Normalisation::new([0.5, 0.25, 0.125], [0.5, 2.0, 4.0]);
     let normalised = |graph: &mut Graph, x: ValueId| {
-        let mean = graph.add_constant("mean", crate::Tensor::from_f32(&[1, 3, 1, 1], &normalisation.mean));
-        let std = graph.add_constant("std", crate::Tensor::from_f32(&[1, 3, 1, 1], &normalisation.std));
+        let mean = graph.add_constant("mean", crate::Tensor::from_f32(&[1, 3, 1, 1], &[0.5, 0.25, 0.125]));
+        let std = graph.add_constant("std", crate::Tensor::from_f32(&[1, 3, 1, 1], &[0.5, 2.0, 4.0]));
         let centred = push(graph, "Sub", &[x, mean], "");
         push(graph, "Div", &[centred, std], "")
     };
@@ -365,18 +367,59 @@ fn a_second_output_of_integers_or_booleans_is_dropped() {
 
 #[test]
 fn normalisations_that_do_not_fit_are_refused() {
-    let cases: [(&[f32], &[f32], &str); 4] = [
+    let cases: [(&[f64], &[f64], &str); 4] = [
         (&[0.5, 0.5], &[1.0], "--mean has 2 values, but the images have 3 channels"),
         (&[0.5], &[1.0, 1.0, 0.0], "--std contains 0"),
-        (&[f32::NAN], &[1.0], "--mean contains NaN"),
+        (&[f64::NAN], &[1.0], "--mean contains NaN"),
         (&[0.5], &[], "--std has 0 values"),
     ];
     for (mean, std, wanted) in cases {
-        let normalisation = Some(Normalisation { mean: mean.to_vec(), std: std.to_vec() });
+        let normalisation = Some(Normalisation::new(mean, std));
         let spec = InputSpec { normalisation, ..InputSpec::default() };
         let error = classifier(graph(9, "f32[N,3,4,2]", head), &spec).unwrap_err();
         assert!(error.to_string().contains(wanted), "{error}, wanted {wanted}");
     }
+}
+
+#[test]
+fn the_channels_are_reversed_for_models_of_blue_green_red() {
+    let by_hand = |last: &'static str| {
+        graph(9, "f32[N,3,4,2]", move |graph, x| {
+            let reversed = add(graph, "=[2,1,0]").unwrap();
+            let x = push(graph, "Gather", &[x, reversed], "axis=1");
+            let mean = graph.add_constant("mean", crate::Tensor::from_f32(&[1, 3, 1, 1], &[0.1, 0.2, 0.3]));
+            let x = push(graph, "Sub", &[x, mean], "");
+            let x = if last.is_empty() { x } else { push(graph, "Transpose", &[x], last) };
+            head(graph, x)
+        })
+    };
+    let normalisation = Some(Normalisation::new([0.1, 0.2, 0.3], [1.0; 3]));
+    let spec = InputSpec { channel_order: ChannelOrder::Bgr, normalisation, ..InputSpec::default() };
+    for (input, last) in [("f32[N,3,4,2]", ""), ("f32[N,4,2,3]", "perm=[0,2,3,1]")] {
+        let classifier = classifier(graph(9, input, head), &spec).unwrap();
+        assert_eq!(classifier.manifest().channel_order, ChannelOrder::Bgr);
+        let found = run_file(&classifier.original_onnx().unwrap(), 2);
+        assert_eq!(found, run(&by_hand(last), 2), "{input}");
+    }
+    let error = classifier(graph(9, "f32[N,1,12,2]", head), &spec).unwrap_err().to_string();
+    assert!(error.contains("the model takes 1, wanted 3"), "{error}");
+}
+
+#[test]
+fn four_channels_are_recognised_and_images_settle_what_the_shape_leaves_open() {
+    let read = |input: &str, image| {
+        let spec = InputSpec { image, ..InputSpec::default() };
+        let classifier = classifier(graph(9, input, head), &spec);
+        classifier.map(|classifier| classifier.manifest().layout).map_err(|error| error.to_string())
+    };
+    let image = |channels, height, width| Some(ImageShape { channels, height, width });
+    assert_eq!(read("f32[N,4,2,12]", None), Ok(Layout::Nchw));
+    assert_eq!(read("f32[N,2,12,4]", None), Ok(Layout::Nhwc));
+    assert_eq!(read("f32[N,4,2,3]", None), Ok(Layout::Nhwc), "colours before transparency");
+    assert_eq!(read("f32[N,4,3,4]", image(4, 3, 4)).map_err(|_| ()), Err(()), "both fit");
+    assert_eq!(read("f32[N,3,8,1]", image(3, 8, 1)), Ok(Layout::Nchw));
+    assert_eq!(read("f32[N,2,6,5]", image(5, 2, 6)), Ok(Layout::Nhwc));
+    assert!(read("f32[N,2,6,5]", image(3, 2, 6)).unwrap_err().contains("--layout nchw"));
 }
 
 #[test]
@@ -411,7 +454,7 @@ fn projected(original: &mut RawSession, cotangent: &[f32], image: &[f32]) -> f64
 fn gradients_are_with_respect_to_pixels_of_the_contract() {
     // Whatever the file's layout and scale, differences of the original's logits per pixel agree with the gradient.
     let spec = InputSpec {
-        normalisation: Some(Normalisation { mean: vec![0.5, 0.25, 0.125], std: vec![0.5, 2.0, 4.0] }),
+        normalisation: Some(Normalisation::new([0.5, 0.25, 0.125], [0.5, 2.0, 4.0])),
         ..with_image()
     };
     let smooth = |graph: &mut Graph, x: ValueId| {
@@ -496,7 +539,7 @@ mod shared {
 
 #[test]
 fn the_fast_graph_gives_the_logits_of_the_file_or_the_logarithms_of_its_probabilities() {
-    let normalisation = Normalisation { mean: vec![0.5, 0.25, 0.125], std: vec![0.5, 2.0, 4.0] };
+    let normalisation = Normalisation::new([0.5, 0.25, 0.125], [0.5, 2.0, 4.0]);
     let spec = InputSpec { normalisation: Some(normalisation), ..InputSpec::default() };
     let logits = classifier(graph(9, "f32[N,3,4,2]", head), &spec).unwrap();
     let wanted = &run_file(&logits.original_onnx().unwrap(), 3)[0];

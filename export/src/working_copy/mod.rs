@@ -5,6 +5,7 @@
 //! therefore makes a float32 copy whose results are the model's up to rounding:
 //! - `decompose_qlinear`: operators on quantised tensors become DequantizeLinear, the operator, QuantizeLinear;
 //! - [`upgrade`]: one opset, types of all values, If inlined and Loop unrolled;
+//! - `levels`: the integers of a model that takes 8-bit levels become float32;
 //! - `precision`: values of another floating-point type become float32;
 //! - `hoist_dequantize`: DequantizeLinear moves up to its QuantizeLinear, past operators that only move elements, so
 //!   that only the edge between the two carries integers;
@@ -15,6 +16,7 @@
 mod decompose_qlinear;
 mod fold_quantised;
 mod hoist_dequantize;
+mod levels;
 mod precision;
 mod quantisation;
 #[cfg(test)]
@@ -26,6 +28,8 @@ use crate::graph::Graph;
 use crate::shape;
 use crate::tensor::DataType;
 use crate::upgrade::upgrade;
+
+pub(crate) use levels::TO_LEVELS;
 
 /// The copy of a file's graph, and the floating-point types of the file itself.
 #[derive(Debug)]
@@ -49,6 +53,7 @@ impl WorkingCopy {
             [first, ..] => graph.tensor_type(*first)?.dtype,
             [] => DataType::Float32,
         };
+        levels::as_floats(&mut graph)?;
         let converted_types = precision::convert_to_float32(&mut graph)?;
         hoist_dequantize::hoist(&mut graph);
         fold_quantised::fold(&mut graph)?;

@@ -45,17 +45,22 @@ fn is_other_float(dtype: DataType) -> bool {
 
 /// The values to convert: those that depend on the images, and all that share a node and a type with one.
 fn values_to_convert(graph: &Graph) -> Result<HashSet<ValueId>> {
-    let mut users: HashMap<ValueId, Vec<usize>> = HashMap::new();
-    for (index, node) in graph.nodes().iter().enumerate() {
-        for id in node.inputs.iter().chain(&node.outputs).flatten() {
-            users.entry(*id).or_default().push(index);
-        }
-    }
     let other = |id: ValueId| graph.tensor_type(id).map(|tensor_type| is_other_float(tensor_type.dtype));
     let mut worklist = Vec::new();
     for id in image_dependent(graph) {
         if other(id)? {
             worklist.push(id);
+        }
+    }
+    sharing_a_type(graph, worklist)
+}
+
+/// Those values, and all that share a node and a type with one of them, except at a Cast.
+pub(super) fn sharing_a_type(graph: &Graph, mut worklist: Vec<ValueId>) -> Result<HashSet<ValueId>> {
+    let mut users: HashMap<ValueId, Vec<usize>> = HashMap::new();
+    for (index, node) in graph.nodes().iter().enumerate() {
+        for id in node.inputs.iter().chain(&node.outputs).flatten() {
+            users.entry(*id).or_default().push(index);
         }
     }
     let mut converted: HashSet<ValueId> = worklist.iter().copied().collect();

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use mimir_bundle::attack::{AttackSpec, RelaxedPgdSpec};
 use mimir_bundle::certificate::{CrossCheck, EvaluationData, Execution, Tool};
+use mimir_bundle::{Manifest, PixelType, Pixels, ThreatModel};
 use mimir_export::InputSpec;
 use mimir_runtime::evaluate::{Control, Curve, Ending, Evaluation, Observer, Plan, evaluate};
 use mimir_runtime::majority;
@@ -47,11 +48,12 @@ pub fn certify(
     let engines = Engines::load(&options.engine)?;
     let images = OpenedImages::open(&options.images)?;
     let prepared = prepare(options, &engines.deciding, &images)?;
-    let set = images.for_model(prepared.manifest())?;
+    let threat_model = threat_model(options, prepared.manifest())?;
+    let set = images.for_model(prepared.manifest(), threat_model.pixels)?;
     let model = prepared.calibrate(&set, &options.attacks, options.engine.overrides)?;
     let model = model.with_silent_units_counted(&set, &options.threat_model)?;
     let data = describe(&options.images, &set, model.manifest().image)?;
-    let AttackableModel { plan, sessions, skipped } = attackable(options, &model)?;
+    let AttackableModel { plan, sessions, skipped } = attackable(options, threat_model, &model)?;
     expect_preset(options, &plan.attacks)?;
     if let Some(baseline) = &baseline {
         let same = baseline.expect_same(&data, &plan.threat_model, &plan.attacks);
@@ -71,7 +73,7 @@ pub fn certify(
         }
     };
     let cross_check = cross_check(&engines, other, &evaluation, &state)?;
-    let mut description = description(options, &engines, &model, data, start.elapsed().as_secs_f64());
+    let mut description = description(options, &engines, &model, &plan, data, start.elapsed().as_secs_f64());
     description.cross_check = cross_check;
     description.baseline = baseline;
     description.warnings.extend(no_gradient(&plan, &skipped));
@@ -91,6 +93,7 @@ fn report_folder(options: &CertifyOptions) -> Result<Option<ReportFolder>> {
 fn prepare(options: &CertifyOptions, engine: &Engine, images: &OpenedImages) -> Result<PreparedModel> {
     let spec = InputSpec {
         normalisation: options.normalisation.clone(),
+        channel_order: options.channel_order,
         layout: options.layout,
         image: Some(images.shape_as_stated(options.input_shape)?),
         output: options.output.clone(),
@@ -107,11 +110,20 @@ fn prepare(options: &CertifyOptions, engine: &Engine, images: &OpenedImages) -> 
     }
 }
 
-fn plan(options: &CertifyOptions, model: &CalibratedModel) -> Plan {
+/// What the adversary may do to a model of that kind: one that takes levels is attacked in levels.
+fn threat_model(options: &CertifyOptions, manifest: &Manifest) -> Result<ThreatModel> {
+    let pixels = match manifest.pixel_type {
+        PixelType::Float => options.threat_model.pixels,
+        PixelType::Uint8 => Pixels::EightBit,
+    };
+    options.threat_model.with_pixels(pixels).or_kind(ErrorKind::Options)
+}
+
+fn plan(options: &CertifyOptions, threat_model: ThreatModel, model: &CalibratedModel) -> Plan {
     let stops = |gate: &&Gate| gate.mode == GateMode::StopWhenDecided && gate.baseline.is_none();
     let stop = options.gate.as_ref().filter(stops);
     Plan {
-        threat_model: options.threat_model,
+        threat_model,
         attacks: attacks(options, model),
         seed: options.seed,
         workers: model.session_plan().workers,
@@ -141,8 +153,12 @@ struct AttackableModel {
 }
 
 /// The plan and its sessions. Of a model without any gradient the plan keeps the attacks that need none.
-fn attackable(options: &CertifyOptions, model: &CalibratedModel) -> Result<AttackableModel> {
-    let mut plan = plan(options, model);
+fn attackable(
+    options: &CertifyOptions,
+    threat_model: ThreatModel,
+    model: &CalibratedModel,
+) -> Result<AttackableModel> {
+    let mut plan = plan(options, threat_model, model);
     let precision = options.engine.precision;
     let error = match model.sessions(&plan, precision) {
         Ok(sessions) => return Ok(AttackableModel { plan, sessions, skipped: Vec::new() }),
@@ -197,6 +213,7 @@ fn description(
     options: &CertifyOptions,
     engines: &Engines,
     model: &CalibratedModel,
+    plan: &Plan,
     data: EvaluationData,
     seconds: f64,
 ) -> RunDescription {
@@ -205,7 +222,7 @@ fn description(
         data,
         manifest: model.manifest().clone(),
         scan: model.scan().clone(),
-        threat_model: options.threat_model,
+        threat_model: plan.threat_model,
         seed: options.seed,
         execution: execution(&engines.deciding, model.session_plan(), options.engine.precision),
         majority_test: (model.votes() > 1).then(majority::description),

@@ -2,7 +2,7 @@
 
 use mimir_bundle::certificate::EvaluationData;
 use mimir_bundle::digest::{self, TensorDigest};
-use mimir_bundle::{ImageShape, Manifest};
+use mimir_bundle::{ImageShape, Manifest, Pixels};
 use mimir_data::{ImageDims, ImageSet};
 use mimir_runtime::evaluate::{self, EvaluationSet};
 
@@ -59,11 +59,11 @@ impl OpenedImages {
         }
     }
 
-    /// The images and labels, checked against what the model takes.
+    /// The images and labels, checked against what the model takes. `pixels` says which values count.
     ///
     /// # Errors
     /// [`ErrorKind::Data`] when the model takes other images, or does not have the class of a label.
-    pub fn for_model(&self, manifest: &Manifest) -> Result<EvaluationSet<'_>> {
+    pub fn for_model(&self, manifest: &Manifest, pixels: Pixels) -> Result<EvaluationSet<'_>> {
         let (found, wanted) = (self.shape(), manifest.image);
         if !is_of_shape(found, wanted) {
             return Err(Error::new(
@@ -73,7 +73,7 @@ impl OpenedImages {
         }
         let set = EvaluationSet::new(self, &self.0.labels).or_kind(ErrorKind::Data)?;
         set.fits(wanted.pixels(), manifest.classes).or_kind(ErrorKind::Data)?;
-        Ok(set)
+        Ok(set.with_pixels(pixels))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use mimir_bundle::{AttackSpec, ImageShape, Layout, Normalisation, ThreatModel};
+use mimir_bundle::{AttackSpec, ChannelOrder, ImageShape, Layout, Normalisation, ThreatModel};
 use mimir_data::{DataSource, ReadOptions, Split};
 use mimir_runtime::attack::Preset;
 use mimir_runtime::evaluate::Curve;
@@ -19,6 +19,8 @@ pub struct CertifyOptions {
     pub images: ImageSource,
     /// What the model expects in place of pixels in `[0, 1]`; `None` where it takes those.
     pub normalisation: Option<Normalisation>,
+    /// Order of the colours in the model's own input.
+    pub channel_order: ChannelOrder,
     /// Layout of the model's own input; `None` to read it from the graph.
     pub layout: Option<Layout>,
     /// The shape of one image; `None` for that of the images. It must be theirs, unless they are flat rows.
@@ -50,6 +52,7 @@ impl CertifyOptions {
             model: model.into(),
             images: ImageSource { source: images, read: ReadOptions { split: Split::Test, first: None } },
             normalisation: None,
+            channel_order: ChannelOrder::Rgb,
             layout: None,
             input_shape: None,
             output: None,

@@ -8,7 +8,7 @@ use std::fmt;
 use std::path::Path;
 
 use mimir_bundle::certificate::{Certificate, Processor};
-use mimir_bundle::{ThreatModel, digest};
+use mimir_bundle::{Pixels, ThreatModel, digest};
 use mimir_data::{ReadOptions, Split};
 use mimir_export::InputSpec;
 use mimir_runtime::evaluate::EvaluationSet;
@@ -55,7 +55,7 @@ pub fn replay(options: &ReplayOptions) -> Result<Replay> {
     let named = named_images(options, &certificate)?;
     let images = open_images(&named)?;
     let model = model(&engine, &options.model, &certificate)?;
-    let set = images.for_model(model.manifest())?;
+    let set = images.for_model(model.manifest(), certificate.threat_model.pixels)?;
     expect_images(&named, &set, &certificate)?;
     let mut session = model.original()?.classifier().or_kind(ErrorKind::Model)?;
     let verify = if model.votes() > 1 { verify_random } else { verify };
@@ -164,6 +164,7 @@ fn model(engine: &Engine, path: &Path, certificate: &Certificate) -> Result<Cali
     expect_digest(&path.display(), &file.digest, &recorded.model_digest, ErrorKind::Model)?;
     let spec = InputSpec {
         normalisation: recorded.normalisation.clone(),
+        channel_order: recorded.channel_order,
         layout: Some(recorded.layout),
         output: Some(recorded.output_name.clone()),
         image: Some(recorded.image),
@@ -312,7 +313,11 @@ mod tests {
         for (counted, confirmed, refuted, conclusion, text) in cases {
             let replay = Replay {
                 model_digest: "a".repeat(64),
-                threat_model: ThreatModel { norm: Norm::Linf, epsilon: 2.0 / 255.0 },
+                threat_model: ThreatModel {
+                    norm: Norm::Linf,
+                    epsilon: 2.0 / 255.0,
+                    pixels: Pixels::Continuous,
+                },
                 engine: "rten 0.27.0 on cpu".into(),
                 counted,
                 confirmed,

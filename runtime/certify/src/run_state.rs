@@ -38,6 +38,7 @@ pub(crate) fn identity(
         .with("labels_digest", data.labels_digest.as_str())
         .with("threat_model", json(&plan.threat_model)?)
         .with("normalisation", json(&manifest.normalisation)?)
+        .with("channel_order", json(&manifest.channel_order)?)
         .with("layout", json(&manifest.layout)?)
         .with("attacks", json(&plan.attacks)?)
         .with("seed", plan.seed)

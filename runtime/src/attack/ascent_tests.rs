@@ -2,7 +2,7 @@
 //! is known, and that no proposal leaves ball or box.
 
 use mimir_bundle::attack::{AttackSpec, RadiusSchedule};
-use mimir_bundle::{ImageShape, Norm, ThreatModel};
+use mimir_bundle::{ImageShape, Norm, Pixels, ThreatModel};
 use ndarray::{Array1, Array2, Axis};
 use proptest::prelude::*;
 
@@ -30,7 +30,7 @@ fn l1_projections_are_those_of_the_formula() {
     assert_eq!(cases.len(), 24);
     for (index, case) in cases.iter().enumerate() {
         let epsilon = case["epsilon"].as_f64().unwrap();
-        let ball = Ball::new(&ThreatModel { norm: Norm::L1, epsilon }).unwrap();
+        let ball = Ball::new(&ThreatModel { norm: Norm::L1, epsilon, pixels: Pixels::Continuous }).unwrap();
         let (centre, mut point) = (narrow(&case["centre"]), narrow(&case["point"]));
         ball.project(&centre, &mut point);
         for (got, want) in point.iter().zip(floats(&case["projected"])) {
@@ -108,7 +108,7 @@ impl Model {
 /// Distance to the closest decision hyperplane, the box left aside: margin over the dual norm of its normal.
 fn exact_distance(norm: Norm, model: &Model, clean: &CleanImage) -> f64 {
     let distance = |other: usize| {
-        let nothing = ThreatModel { norm, epsilon: 0.0 };
+        let nothing = ThreatModel { norm, epsilon: 0.0, pixels: Pixels::Continuous };
         let margin = model.classifier.worst_margin(&nothing, &clean.pixels, clean.label, other);
         let normal = &model.weights.row(clean.label) - &model.weights.row(other);
         let wide = normal.iter().map(|value| f64::from(value.abs()));
@@ -151,7 +151,9 @@ fn check(model: &Model, clean: &CleanImage, must: &[&str], may: &[&str]) {
         assert!(distance * 1.25 < 0.4, "{norm:?} {distance}");
         for spec in must.iter().chain(may).flat_map(|name| variants(name)) {
             let at = |factor: f64| {
-                let ball = Ball::new(&ThreatModel { norm, epsilon: factor * distance }).unwrap();
+                let ball =
+                    Ball::new(&ThreatModel { norm, epsilon: factor * distance, pixels: Pixels::Continuous })
+                        .unwrap();
                 let context = AttackContext { ball, image: SHAPE, ..context(norm, 0.0, 1, classes) };
                 breaks(&model.classifier, &spec, &context, clean)
             };

@@ -31,10 +31,26 @@ pub(super) fn l1(left: &[f32], right: &[f32]) -> f64 {
     fold(left, right, |sum, difference| sum + difference.abs()).into_iter().sum()
 }
 
-/// Whether no difference is larger than `bound`. Ends with the first pixels that are: most points that a minimum-norm
-/// attack passes are far outside.
+/// Whether no difference is larger than `bound`, in real arithmetic. Ends with the first pixels that are: most points
+/// that a minimum-norm attack passes are far outside.
 pub(super) fn is_within_linf(left: &[f32], right: &[f32], bound: f64) -> bool {
-    left.chunks(16 * LANES).zip(right.chunks(16 * LANES)).all(|(left, right)| linf(left, right) <= bound)
+    left.chunks(16 * LANES).zip(right.chunks(16 * LANES)).all(|(left, right)| are_within(left, right, bound))
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
+fn are_within(left: &[f32], right: &[f32], bound: f64) -> bool {
+    left.iter().zip(right).fold(true, |inside, (left, right)| inside & is_at_most(*left, *right, bound))
+}
+
+/// Whether `|left - right| ≤ bound`. The difference of two float32 has up to 150 bits: where its rounded value is the
+/// bound itself, what rounding took from it (Knuth's TwoSum) decides.
+#[inline(always)]
+fn is_at_most(left: f32, right: f32, bound: f64) -> bool {
+    let (left, right) = (f64::from(left.max(right)), f64::from(left.min(right)));
+    let difference = left - right;
+    let part = difference - left;
+    let error = (left - (difference - part)) + (-right - part);
+    (difference < bound) | ((difference == bound) & (error <= 0.0))
 }
 
 /// Whether every value lies in `[0, 1]`. Without an early exit: the loop vectorises.

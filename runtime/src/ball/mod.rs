@@ -7,15 +7,17 @@ mod arithmetic;
 mod direction;
 mod distance;
 mod hyperplane;
+mod inside;
 mod l1;
 mod l2;
+mod levels;
 mod linf;
 mod standard;
 mod step;
 mod window;
 mod worst_case;
 
-use mimir_bundle::{Norm, ThreatModel};
+use mimir_bundle::{Norm, Pixels, ThreatModel};
 
 pub use hyperplane::LinearFunction;
 pub use standard::StandardApgd;
@@ -24,21 +26,32 @@ pub use window::WindowSearch;
 pub use worst_case::largest_decrease;
 
 use crate::random::Stream;
-use arithmetic::{at_most, unit_box};
+use arithmetic::unit_box;
+use levels::Inside;
 
-/// Rounding that [`Ball::contains`] forgives, in pixels of `[0, 1]`: `x + ε` of float32 is off by up to 6·10⁻⁸.
-pub const TOLERANCE: f64 = 1e-6;
+/// How far outside the ball a point is still pulled in rather than given up, in pixels of `[0, 1]`: `x + ε` of float32
+/// is off by up to 6·10⁻⁸.
+const NEAR: f64 = 1e-6;
 
 /// A radius that no ball has.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[error("epsilon is {0}, must be finite and not negative, for pixels in [0, 1] (8/255, not 8)")]
 pub struct RadiusError(pub f64);
 
-/// The ball of a threat model.
+/// The ball of a threat model. It is exact: a point lies in it when the distance of its float32 pixels from those of the
+/// clean image is at most ε in real arithmetic. Every projection and step ends inside.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ball {
     norm: Norm,
+    /// As the user gave it.
+    radius: f64,
+    /// The radius rounded to the nearest float32: the length of steps.
     epsilon: f32,
+    /// The largest float32 that is not above the radius: how far a pixel may move.
+    reach: f32,
+    /// Which pixel values count. Steps and projections are those of the continuous ball; [`Ball::snap`] brings their
+    /// points to levels.
+    pixels: Pixels,
 }
 
 impl Ball {
@@ -47,22 +60,34 @@ impl Ball {
     /// # Errors
     /// When the radius is negative or not finite.
     pub fn new(threat_model: &ThreatModel) -> Result<Self, RadiusError> {
-        let ThreatModel { norm, epsilon } = *threat_model;
+        let ThreatModel { norm, epsilon, pixels } = *threat_model;
         if !epsilon.is_finite() || epsilon < 0.0 || !(epsilon as f32).is_finite() {
             return Err(RadiusError(epsilon));
         }
-        Ok(Self { norm, epsilon: epsilon as f32 })
+        Ok(Self { pixels, ..Self::of_radius(norm, epsilon) })
     }
 
-    /// Radius, in pixels.
+    fn of_radius(norm: Norm, radius: f64) -> Self {
+        let radius = radius.min(f64::from(f32::MAX));
+        let epsilon = radius as f32;
+        let reach = if f64::from(epsilon) > radius { epsilon.next_down() } else { epsilon };
+        Self { norm, radius, epsilon, reach, pixels: Pixels::Continuous }
+    }
+
+    /// Radius, in pixels, rounded to float32: the unit of step lengths.
     pub fn epsilon(&self) -> f32 {
         self.epsilon
+    }
+
+    /// Radius, in pixels, as the threat model has it.
+    pub fn radius(&self) -> f64 {
+        self.radius
     }
 
     /// The ball of `factor ≥ 0` times the radius.
     #[must_use]
     pub fn scaled(&self, factor: f32) -> Self {
-        Self { norm: self.norm, epsilon: at_most(factor * self.epsilon, f32::MAX) }
+        Self { pixels: self.pixels, ..Self::of_radius(self.norm, f64::from(factor) * self.radius) }
     }
 
     /// The rule of Auto-PGD in this ball.
@@ -80,7 +105,7 @@ impl Ball {
         match self.norm {
             Norm::Linf => {
                 noise.fill_uniform(out);
-                linf::place(self.epsilon, centre, out);
+                linf::place(self.reach, centre, out);
             }
             Norm::L2 | Norm::L1 => self.random_start(centre, noise, out),
         }
@@ -97,6 +122,7 @@ impl Ball {
                 for (value, clean) in out.iter_mut().zip(centre) {
                     *value = unit_box(clean + self.epsilon * *value);
                 }
+                self.pull_in_continuous(centre, out);
             }
             Norm::L1 => {
                 noise.fill_normal(out);
@@ -111,9 +137,34 @@ impl Ball {
     /// Replaces `point` by its projection: L∞ and L2 on the ball, then on the box; L1 on their intersection.
     pub fn project(&self, centre: &[f32], point: &mut [f32]) {
         match self.norm {
-            Norm::Linf => linf::project(self.epsilon, centre, point),
+            Norm::Linf => linf::project(self.reach, centre, point),
             Norm::L2 => l2::project(self.epsilon, centre, point),
             Norm::L1 => l1::project(self.epsilon, centre, point),
+        }
+        self.pull_in_sum(centre, point);
+    }
+
+    /// Moves a point that rounding has left outside the ball into it, towards the clean image and by as little as
+    /// float32 can. The point lies in the box. Levels stay where they are.
+    pub fn pull_in(&self, centre: &[f32], point: &mut [f32]) {
+        if self.pixels == Pixels::Continuous {
+            self.pull_in_continuous(centre, point);
+        }
+    }
+
+    fn pull_in_continuous(&self, centre: &[f32], point: &mut [f32]) {
+        match self.norm {
+            Norm::Linf => linf::project(self.reach, centre, point),
+            Norm::L2 | Norm::L1 => self.pull_in_sum(centre, point),
+        }
+    }
+
+    /// As [`Ball::pull_in`], for the norms that are sums over pixels; for L∞ every loop stays inside by itself.
+    fn pull_in_sum(&self, centre: &[f32], point: &mut [f32]) {
+        match self.norm {
+            Norm::Linf => {}
+            Norm::L2 => inside::pull_in(self.radius, distance::l2, centre, point),
+            Norm::L1 => inside::pull_in(self.radius, distance::l1, centre, point),
         }
     }
 
@@ -125,10 +176,11 @@ impl Ball {
     /// nothing.
     pub fn momentum_step(&self, step: MomentumStep, next: &mut [f32]) {
         match self.norm {
-            Norm::Linf => linf::momentum_step(self.epsilon, step, next),
+            Norm::Linf => linf::momentum_step(self.reach, step, next),
             Norm::L2 => l2::momentum_step(self.epsilon, step, next),
             Norm::L1 => l1::momentum_step(self.epsilon, step, next),
         }
+        self.pull_in_sum(step.centre, next);
     }
 
     /// Writes the iterate after `step.point`: a step of the given length along `d`, projected.
@@ -137,14 +189,32 @@ impl Ball {
     /// of its largest entries over their number. A zero gradient moves nothing.
     pub fn gradient_step(&self, step: GradientStep, scratch: &mut Scratch, next: &mut [f32]) {
         match self.norm {
-            Norm::Linf => linf::gradient_step(self.epsilon, step, next),
+            Norm::Linf => linf::gradient_step(self.reach, step, next),
             Norm::L2 => l2::gradient_step(self.epsilon, step, next),
             Norm::L1 => l1::gradient_step(self.epsilon, step, scratch, next),
         }
+        self.pull_in_sum(step.centre, next);
     }
 
-    /// Distance of a point from the centre, in pixels, computed in `f64`.
+    /// Brings a point of the box to pixel values that count: of 8-bit pixels to levels, so that a point inside the ball
+    /// stays inside. `centre` is at levels itself.
+    pub fn snap(&self, centre: &[f32], point: &mut [f32]) {
+        if self.pixels == Pixels::EightBit {
+            let distance = self.continuous_distance(centre, point);
+            let inside = Inside::of(distance, self.radius, NEAR * self.radius.max(1.0));
+            levels::snap(self.norm, self.radius, inside, centre, point);
+        }
+    }
+
+    /// Distance of a point from the centre, in pixels, computed in `f64`. Of 8-bit pixels that of the nearest levels.
     pub fn distance(&self, centre: &[f32], point: &[f32]) -> f64 {
+        match self.pixels {
+            Pixels::Continuous => self.continuous_distance(centre, point),
+            Pixels::EightBit => levels::distance(self.norm, point, centre),
+        }
+    }
+
+    fn continuous_distance(&self, centre: &[f32], point: &[f32]) -> f64 {
         match self.norm {
             Norm::Linf => distance::linf(point, centre),
             Norm::L2 => distance::l2(point, centre),
@@ -152,16 +222,33 @@ impl Ball {
         }
     }
 
-    /// Whether a point lies in the box, exactly, and in the ball, within [`TOLERANCE`] times the larger of 1 and ε. NaN
-    /// lies in neither.
+    /// Whether a point lies in the box and in the ball, exactly, and has pixel values that count. NaN lies in neither.
     pub fn contains(&self, centre: &[f32], point: &[f32]) -> bool {
-        let epsilon = f64::from(self.epsilon);
-        let bound = epsilon + TOLERANCE * epsilon.max(1.0);
-        let is_near = match self.norm {
+        match self.pixels {
+            Pixels::Continuous => self.is_within(self.radius, centre, point),
+            Pixels::EightBit => {
+                distance::is_in_box(point)
+                    && levels::are_levels(point)
+                    && self.distance(centre, point) <= self.radius
+            }
+        }
+    }
+
+    /// Whether a point lies in the box, and in the ball or so little outside that only rounding can have left it there:
+    /// by 10⁻⁶ times the larger of 1 and ε. [`Ball::pull_in`] brings it inside. Levels are not rounded.
+    pub fn is_near(&self, centre: &[f32], point: &[f32]) -> bool {
+        match self.pixels {
+            Pixels::Continuous => self.is_within(self.radius + NEAR * self.radius.max(1.0), centre, point),
+            Pixels::EightBit => self.contains(centre, point),
+        }
+    }
+
+    fn is_within(&self, bound: f64, centre: &[f32], point: &[f32]) -> bool {
+        let is_within = match self.norm {
             Norm::Linf => distance::is_within_linf(point, centre, bound),
-            Norm::L2 | Norm::L1 => self.distance(centre, point) <= bound,
+            Norm::L2 | Norm::L1 => self.continuous_distance(centre, point) <= bound,
         };
-        is_near && distance::is_in_box(point)
+        is_within && distance::is_in_box(point)
     }
 }
 

@@ -10,7 +10,10 @@ fn stream() -> Stream {
 #[test]
 fn a_radius_must_be_finite_and_not_negative() {
     for epsilon in [f64::NAN, f64::INFINITY, -1e-9, 1e300] {
-        assert!(Ball::new(&ThreatModel { norm: Norm::L2, epsilon }).is_err(), "{epsilon}");
+        assert!(
+            Ball::new(&ThreatModel { norm: Norm::L2, epsilon, pixels: Pixels::Continuous }).is_err(),
+            "{epsilon}"
+        );
     }
 }
 
@@ -227,11 +230,72 @@ fn what_lies_outside_is_not_contained() {
     let centre = [0.5, 1.0];
     for norm in NORMS {
         let ball = ball(norm, 0.1);
-        assert!(ball.contains(&centre, &[0.6, 1.0]));
-        assert!(!ball.contains(&centre, &[0.600_01, 1.0]));
+        // 0.6 of float32 lies 2·10⁻⁸ above 0.6.
+        assert!(ball.contains(&centre, &[0.6_f32.next_down(), 1.0]));
+        assert!(!ball.contains(&centre, &[0.6, 1.0]));
+        assert!(ball.is_near(&centre, &[0.6, 1.0]));
+        assert!(!ball.is_near(&centre, &[0.600_01, 1.0]));
         assert!(!ball.contains(&centre, &[0.5, 1.000_001]));
         assert!(!ball.contains(&centre, &[f32::NAN, 1.0]));
     }
+}
+
+/// The difference of two pixels in `(0.5, 1]` and a radius are whole numbers of 2⁻⁸⁰: integers decide.
+fn is_inside_by_integers(clean: f32, value: f32, epsilon: f64) -> bool {
+    let whole = |value: f64| (value * 2.0_f64.powi(80)) as i128;
+    (whole(f64::from(clean)) - whole(f64::from(value))).abs() <= whole(epsilon)
+}
+
+#[test]
+fn the_ends_of_a_pixel_are_the_last_float32_inside() {
+    let mut noise = stream();
+    for epsilon in [
+        8.0 / 255.0,
+        2.0 / 255.0,
+        1.0 / 255.0,
+        0.1,
+        0.3,
+        f64::from(0.1_f32),
+        1e-7,
+        0.002_614_396_065_473_534_3,
+    ] {
+        let ball = ball(Norm::Linf, epsilon);
+        let mut centre = vec![0.0; 2000];
+        noise.fill_uniform(&mut centre);
+        centre.iter_mut().for_each(|value| *value = 0.75 + 0.2 * *value);
+        for side in [-1.0_f32, 2.0] {
+            let mut point = vec![side; 2000];
+            ball.project(&centre, &mut point);
+            assert!(ball.contains(&centre, &point), "{epsilon}");
+            for (value, clean) in point.iter().zip(&centre).filter(|(value, _)| (0.5..1.0).contains(*value)) {
+                assert!(is_inside_by_integers(*clean, *value, epsilon), "{clean} {value} {epsilon}");
+                let next = if side > 0.0 { value.next_up() } else { value.next_down() };
+                // The radius rounded down to float32 may cost one more.
+                let after = if side > 0.0 { next.next_up() } else { next.next_down() };
+                assert!(!is_inside_by_integers(*clean, after, epsilon), "{clean} {value} {epsilon}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_rounding_hides_decides_at_the_edge_of_the_ball() {
+    // 0.5 - 1e-20 needs 66 bits: float64 rounds it to 0.5.
+    let ball = ball(Norm::Linf, 0.5);
+    assert!(
+        ball.contains(&[0.5], &[1e-20]) && ball.contains(&[0.5], &[0.0]) && ball.contains(&[0.5], &[1.0])
+    );
+    assert!(ball.contains(&[1e-20], &[0.5]) && !ball.contains(&[1e-20], &[0.5_f32.next_up()]));
+    let smaller = Ball::new(&ThreatModel {
+        norm: Norm::Linf,
+        epsilon: 0.5_f64.next_down(),
+        pixels: Pixels::Continuous,
+    })
+    .unwrap();
+    assert!(
+        !smaller.contains(&[0.5], &[4e-17]),
+        "0.5 - 4e-17 is more than 0.5 - 5.6e-17, to which float64 rounds it"
+    );
 }
 
 fn pixels(count: usize) -> impl Strategy<Value = Vec<f32>> {
@@ -249,7 +313,14 @@ mod baseline {
     use super::super::{MomentumStep, unit_box};
 
     fn interval(value: f32, epsilon: f32, clean: f32) -> f32 {
-        let (low, high) = ((clean - epsilon).max(0.0), (clean + epsilon).min(1.0));
+        let (mut low, mut high) = ((clean - epsilon).max(0.0), (clean + epsilon).min(1.0));
+        // Exact in f64 here: the pixels are no smaller than 10⁻⁴.
+        if f64::from(clean) - f64::from(low) > f64::from(epsilon) {
+            low = low.next_up();
+        }
+        if f64::from(high) - f64::from(clean) > f64::from(epsilon) {
+            high = high.next_down();
+        }
         value.max(low).min(high)
     }
 
@@ -291,7 +362,23 @@ mod baseline {
             here + (target[pixel] - here) * momentum + (here - previous[pixel]) * (1.0 - momentum)
         };
         let mixed: Vec<f32> = (0..centre.len()).map(mix).collect();
-        pull(epsilon, centre, &mixed)
+        let mut point = pull(epsilon, centre, &mixed);
+        let found = super::super::distance::l2(&point, centre);
+        let wanted = f64::from(epsilon) * (1.0 - 1e-12);
+        if found > wanted {
+            let factor = wanted / found * (1.0 - 1e-12);
+            for (value, clean) in point.iter_mut().zip(centre) {
+                let target = f64::from(*clean) + (f64::from(*value) - f64::from(*clean)) * factor;
+                let nearest = target as f32;
+                let outwards = (f64::from(nearest) - target) * (f64::from(*value) - f64::from(*clean)) > 0.0;
+                *value = match (outwards, nearest > *clean) {
+                    (false, _) => nearest,
+                    (true, true) => nearest.next_down(),
+                    (true, false) => nearest.next_up(),
+                };
+            }
+        }
+        point
     }
 }
 
@@ -354,6 +441,59 @@ proptest! {
         }
     }
 
+    /// Any point that is brought into the ball is inside it in real arithmetic, as a report says it: the distance that
+    /// is recorded never exceeds epsilon, whatever the order in which it is added up.
+    #[test]
+    fn no_point_that_was_brought_in_lies_outside(
+        centre in edgy_pixels(37),
+        point in proptest::collection::vec(-0.2_f32..1.2, 37),
+        epsilon in prop_oneof![Just(8.0 / 255.0), Just(0.1), Just(1.0 / 255.0), Just(0.5), 0.0_f64..2.0],
+        seed in any::<u64>(),
+    ) {
+        for norm in NORMS {
+            let ball = ball(norm, epsilon);
+            let mut points = [point.clone(), vec![0.0; 37], vec![0.0; 37]];
+            ball.project(&centre, &mut points[0]);
+            ball.random_start(&centre, &mut Stream::new(&key(seed, 0, "test")), &mut points[1]);
+            ball.random_point(&centre, &mut Stream::new(&key(seed, 1, "test")), &mut points[2]);
+            for point in &points {
+                let changes = point.iter().zip(&centre).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs());
+                let forwards = match norm {
+                    Norm::Linf => changes.fold(0.0, f64::max),
+                    Norm::L2 => changes.map(|change| change * change).sum::<f64>().sqrt(),
+                    Norm::L1 => changes.sum(),
+                };
+                prop_assert!(forwards <= epsilon, "{norm:?} {forwards} {epsilon}");
+                prop_assert!(ball.contains(&centre, point) && ball.distance(&centre, point) <= epsilon);
+            }
+        }
+    }
+
+    /// Any point of the ball becomes levels of the ball: what is recorded never exceeds epsilon, and every pixel
+    /// survives being stored in 8 bits.
+    #[test]
+    fn levels_stay_in_the_ball(
+        levels in proptest::collection::vec(any::<u8>(), 37),
+        point in proptest::collection::vec(-0.2_f32..1.2, 37),
+        epsilon in prop_oneof![Just(8.0 / 255.0), Just(1.0 / 255.0), Just(0.1), Just(0.5), 0.004_f64..3.0],
+    ) {
+        let centre: Vec<f32> = levels.iter().map(|level| f32::from(*level) / 255.0).collect();
+        for norm in NORMS {
+            let ball = Ball::new(&ThreatModel { norm, epsilon, pixels: Pixels::EightBit }).unwrap();
+            let mut inside = point.clone();
+            ball.project(&centre, &mut inside);
+            ball.snap(&centre, &mut inside);
+            prop_assert!(ball.contains(&centre, &inside), "{norm:?} {}", ball.distance(&centre, &inside));
+            prop_assert!(ball.distance(&centre, &inside) <= epsilon);
+            for value in &inside {
+                prop_assert_eq!((255.0 * value).round() as u8 as f32 / 255.0, *value);
+            }
+            let again = inside.clone();
+            ball.snap(&centre, &mut inside);
+            prop_assert_eq!(&again, &inside, "levels are a fixed point");
+        }
+    }
+
     /// Of all points of both sets the projection is the closest: moving from it towards any other never lowers the
     /// distance to what was projected.
     #[test]
@@ -367,7 +507,7 @@ proptest! {
         let (mut projected, mut other) = (point.clone(), other);
         ball.project(&centre, &mut projected);
         ball.project(&centre, &mut other);
-        prop_assert!(ball.distance(&centre, &projected) <= epsilon * (1.0 + 1e-6));
+        prop_assert!(ball.distance(&centre, &projected) <= epsilon);
         prop_assert!(projected.iter().all(|value| (0.0..=1.0).contains(value)));
         let slope: f64 = (0..37)
             .map(|pixel| {

@@ -1,9 +1,9 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use mimir_bundle::ThreatModel;
 use mimir_bundle::attack::ApgdSpec;
 use mimir_bundle::{ImageShape, Norm};
+use mimir_bundle::{Pixels, ThreatModel};
 use ndarray::{Array1, Array2, s};
 
 use super::*;
@@ -48,7 +48,7 @@ fn labels(classes: usize, images: &Array2<f32>) -> Vec<usize> {
 fn plan(norm: Norm, epsilon: f64) -> Plan {
     let attacks = vec![AttackSpec::named("apgd-ce").unwrap()];
     Plan {
-        threat_model: ThreatModel { norm, epsilon },
+        threat_model: ThreatModel { norm, epsilon, pixels: Pixels::Continuous },
         attacks,
         seed: 0,
         workers: 1,
@@ -152,7 +152,7 @@ fn counterexamples_belong_to_broken_images_and_lie_in_the_ball() {
     let labels = labels(5, &images);
     for (norm, epsilon) in [(Norm::Linf, 0.005), (Norm::L2, 0.03)] {
         let (evaluation, pixels) = run_and_keep(&model, &images, &labels, &plan(norm, epsilon));
-        let ball = Ball::new(&ThreatModel { norm, epsilon }).unwrap();
+        let ball = Ball::new(&ThreatModel { norm, epsilon, pixels: Pixels::Continuous }).unwrap();
         for (outcome, pixels) in evaluation.outcomes.iter().zip(&pixels) {
             match (&outcome.verdict, pixels) {
                 (Verdict::Broken { distance, prediction, .. }, Some(pixels)) => {

@@ -11,7 +11,6 @@ use super::{
     Requirements, Severity, Warning, attack_warnings::attack_warnings,
 };
 use crate::attack::Preset;
-use crate::ball::TOLERANCE;
 use crate::evaluate::{AttackResult, Ending, Evaluation, ImageOutcome, Verdict};
 use crate::statistics::{accuracies, clopper_pearson, fraction};
 
@@ -230,10 +229,9 @@ fn curve(evaluation: &Evaluation, epsilon: f64) -> Vec<CurvePoint> {
         attacked && outcome.closest.is_none_or(|distance| distance > radius)
     };
     let point = |step: usize| {
-        // At the radius itself the verdicts count: a distance may exceed it by the rounding of a pixel.
+        // At the radius itself this counts the verdicts: no counterexample lies further away.
         let radius = epsilon * step as f64 / POINTS as f64;
-        let within = if step == POINTS { radius + TOLERANCE } else { radius };
-        let robust = evaluation.outcomes.iter().filter(|outcome| holds(outcome, within)).count();
+        let robust = evaluation.outcomes.iter().filter(|outcome| holds(outcome, radius)).count();
         CurvePoint { epsilon: radius, attacked_accuracy: fraction(robust, evaluation.outcomes.len()) }
     };
     (0..=points).map(point).collect()

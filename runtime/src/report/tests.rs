@@ -2,7 +2,8 @@ use mimir_bundle::certificate::{
     Counterexamples, CrossCheck, CrossCheckedAttack, Disagreement, EvaluationData, Execution, Processor, Tool,
 };
 use mimir_bundle::{
-    BatchMode, ImageShape, Layout, Manifest, Norm, OutputKind, Scan, ScannedNode, ThreatModel,
+    BatchMode, ChannelOrder, ImageShape, Layout, Manifest, Norm, OutputKind, PixelType, Pixels, Scan,
+    ScannedNode, ThreatModel,
 };
 
 use super::*;
@@ -20,7 +21,7 @@ pub(super) fn description() -> RunDescription {
             images_digest: "b".repeat(64),
             labels_digest: "c".repeat(64),
         },
-        threat_model: ThreatModel { norm: Norm::Linf, epsilon: 2.0 / 255.0 },
+        threat_model: ThreatModel { norm: Norm::Linf, epsilon: 2.0 / 255.0, pixels: Pixels::Continuous },
         seed: 7,
         execution: execution(),
         majority_test: None,
@@ -46,6 +47,8 @@ fn manifest() -> Manifest {
         producer: "pytorch 2.13.0".into(),
         image: ImageShape { channels: 1, height: 2, width: 2 },
         layout: Layout::Nchw,
+        pixel_type: PixelType::Float,
+        channel_order: ChannelOrder::Rgb,
         normalisation: None,
         classes: 10,
         batch: BatchMode::Rebatched,
@@ -274,7 +277,8 @@ fn json_form() {
       ],
       "threat_model": {
         "norm": "linf",
-        "epsilon": 0.00784313725490196
+        "epsilon": 0.00784313725490196,
+        "pixels": "continuous"
       },
       "model": {
         "file": "model.onnx",
@@ -289,6 +293,8 @@ fn json_form() {
             "width": 2
           },
           "layout": "nchw",
+          "pixel_type": "float",
+          "channel_order": "rgb",
           "normalisation": null,
           "classes": 10,
           "batch": "rebatched",

@@ -174,7 +174,9 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
             match active.take_answer(&answer, answers.returned(row), pixels, self.job, &mut self.mender) {
                 AnswerOutcome::Continues => enqueue(&mut self.waiting, active),
                 AnswerOutcome::Candidate(kind, next) => {
-                    self.candidates.push(Candidate { active, pixels: pixels.into(), kind, next });
+                    let mut pixels: Box<[f32]> = pixels.into();
+                    self.job.ball.pull_in(&active.clean.pixels, &mut pixels);
+                    self.candidates.push(Candidate { active, pixels, kind, next });
                 }
                 AnswerOutcome::Spent => ended.push(active),
             }
@@ -196,7 +198,9 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
             let row = self.round.len();
             self.pairs[row] = active.search.label_and_target();
             self.radii.push(active.search.radius());
-            active.search.propose(self.proposals.row_mut(row));
+            let pixels = self.proposals.row_mut(row);
+            active.search.propose(pixels);
+            self.job.ball.snap(&active.clean.pixels, pixels);
             self.round.push(active);
         }
         *query
@@ -205,7 +209,9 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
     /// A search has ended with nothing found; an attack that minimises the distance may have a point to show.
     fn finish(&mut self, active: ActiveSearch<'a>) -> Result<(), EvaluateError> {
         let Some(point) = active.search.closest() else { return self.end(&active, Outcome::Spent, None) };
-        let (pixels, kind) = (point.into(), CandidateKind::Closest);
+        let mut pixels: Box<[f32]> = point.into();
+        self.job.ball.snap(&active.clean.pixels, &mut pixels);
+        let kind = CandidateKind::Closest;
         self.candidates.push(Candidate { active, pixels, kind, next: Step::Done });
         Ok(())
     }
@@ -334,9 +340,7 @@ impl ActiveSearch<'_> {
             }
         };
         match next {
-            _ if asks && job.ball.contains(&self.clean.pixels, pixels) => {
-                AnswerOutcome::Candidate(kind, next)
-            }
+            _ if asks && job.ball.is_near(&self.clean.pixels, pixels) => AnswerOutcome::Candidate(kind, next),
             Step::Continue => AnswerOutcome::Continues,
             Step::Done => AnswerOutcome::Spent,
         }

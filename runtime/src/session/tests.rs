@@ -3,7 +3,8 @@
 use std::sync::OnceLock;
 
 use mimir_bundle::{
-    BatchMode, ImageShape, Layout, Loss, Manifest, Norm, OutputKind, ThreatModel, tensor_names,
+    BatchMode, ChannelOrder, ImageShape, Layout, Loss, Manifest, Norm, OutputKind, PixelType, Pixels,
+    ThreatModel, tensor_names,
 };
 use mimir_export::Tensor;
 use mimir_export::autodiff::{Kernels, differentiate};
@@ -42,6 +43,8 @@ fn manifest(batch: BatchMode) -> Manifest {
         producer: "mimir".to_owned(),
         image: ImageShape { channels: 3, height: 8, width: 8 },
         layout: Layout::Nchw,
+        pixel_type: PixelType::Float,
+        channel_order: ChannelOrder::Rgb,
         normalisation: None,
         classes: VIT.classes,
         batch,
@@ -116,7 +119,7 @@ fn run(
     };
     let attacks = vec![mimir_bundle::AttackSpec::named("apgd-ce").unwrap()];
     let plan = Plan {
-        threat_model: ThreatModel { norm, epsilon },
+        threat_model: ThreatModel { norm, epsilon, pixels: Pixels::Continuous },
         attacks,
         seed: 0,
         workers,

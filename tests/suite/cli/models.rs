@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use mimir_export::Tensor;
-use mimir_export::graph::{Builder, Graph};
+use mimir_export::graph::{Builder, Graph, TensorType};
 use mimir_export::onnx::{Limits, read_model, write_model};
 use mimir_export::shape::infer;
+use mimir_export::{DataType, Tensor};
 
 /// Puts a softmax behind the logits.
 pub(super) fn with_softmax(path: &Path) {
@@ -233,5 +233,38 @@ pub(super) fn with_sign(path: &Path) {
         let sign = builder.op("Sign", &[logits]).unwrap();
         let signed = builder.op("Add", &[logits, sign]).unwrap();
         graph.set_outputs(vec![signed]);
+    });
+}
+
+/// Takes levels as uint8 and normalises them itself, as `--mean 0.5 --std 0.25` does.
+pub(super) fn with_uint8_input(path: &Path) {
+    change(path, |graph| {
+        let images = graph.inputs()[0];
+        let shape = graph.tensor_type(images).unwrap().shape.clone();
+        let levels = graph.add_fresh_value("levels", Some(TensorType { dtype: DataType::Uint8, shape }));
+        let mut builder = Builder::new(graph, "inside");
+        let floats = builder.op_with("Cast", &[levels], [("to", 1_i64.into())]).unwrap();
+        let [scale, mean, std] = [255.0, 0.5, 0.25].map(|value| builder.scalar(value));
+        let pixels = builder.op("Div", &[floats, scale]).unwrap();
+        let centred = builder.op("Sub", &[pixels, mean]).unwrap();
+        let normalised = builder.op("Div", &[centred, std]).unwrap();
+        graph.replace_uses(images, normalised);
+        graph.set_inputs(vec![levels]);
+        graph.sort().unwrap();
+    });
+}
+
+/// Takes its channels in the other order.
+pub(super) fn with_reversed_channels(path: &Path) {
+    change(path, |graph| {
+        let images = graph.inputs()[0];
+        let input_type = graph.tensor_type(images).unwrap().clone();
+        let reversed = graph.add_fresh_value("reversed", Some(input_type));
+        let mut builder = Builder::new(graph, "colours");
+        let order = builder.ints(&[2, 1, 0]);
+        let images_again = builder.op_with("Gather", &[reversed, order], [("axis", 1_i64.into())]).unwrap();
+        graph.replace_uses(images, images_again);
+        graph.set_inputs(vec![reversed]);
+        graph.sort().unwrap();
     });
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{BatchMode, ImageShape, Layout, Norm, Normalisation, OutputKind};
+use crate::{BatchMode, ChannelOrder, ImageShape, Layout, Norm, Normalisation, OutputKind, PixelType};
 
 fn certificate() -> Certificate {
     Certificate {
@@ -15,7 +15,7 @@ fn certificate() -> Certificate {
             images_digest: "b".repeat(64),
             labels_digest: "c".repeat(64),
         },
-        threat_model: ThreatModel { norm: Norm::Linf, epsilon: 2.0 / 255.0 },
+        threat_model: ThreatModel { norm: Norm::Linf, epsilon: 2.0 / 255.0, pixels: Pixels::Continuous },
         seed: 0,
         attacks: vec![attack(8, 3)],
         standard_still_robust: None,
@@ -76,7 +76,9 @@ fn manifest() -> Manifest {
         producer: "pytorch 2.13.0".into(),
         image: ImageShape { channels: 3, height: 32, width: 32 },
         layout: Layout::Nchw,
-        normalisation: Some(Normalisation { mean: vec![0.4914], std: vec![0.2023] }),
+        pixel_type: PixelType::Float,
+        channel_order: ChannelOrder::Rgb,
+        normalisation: Some(Normalisation::new([0.4914], [0.2023])),
         classes: 10,
         batch: BatchMode::Dynamic,
         output_name: "logits".to_owned(),

@@ -2,11 +2,12 @@
 
 mod attacks;
 mod gate;
+mod normalisation;
 
 use std::num::NonZero;
 use std::path::Path;
 
-use mimir_bundle::{ImageShape, InvalidRadius, Layout, Norm, Normalisation, ThreatModel};
+use mimir_bundle::{ChannelOrder, ImageShape, InvalidRadius, Layout, Norm, Pixels, ThreatModel};
 use mimir_certify::{
     CertifyOptions, CrossChecking, EngineChoice, EngineOptions, ErrorKind, ExistingJournal, GateMode,
     ImageSource, ReplayOptions, ReportOptions, StoreCounterexamples,
@@ -18,10 +19,13 @@ use mimir_runtime::tune::Overrides;
 
 pub(crate) use attacks::{attacks, extra_attacks};
 use gate::gate;
+use normalisation::normalisation;
 
 use crate::args::ReplayArgs;
 use crate::failure::{Failure, OrKind, failure};
-use crate::settings::{EngineName, LayoutName, NormName, PrecisionName, Settings, SplitName};
+use crate::settings::{
+    ChannelsName, EngineName, LayoutName, NormName, PixelsName, PrecisionName, Settings, SplitName,
+};
 
 /// Everything that `run` needs to know.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +53,10 @@ impl Options {
             model: model.to_owned(),
             images: images(&settings)?,
             normalisation: normalisation(&settings)?,
+            channel_order: match settings.channels {
+                Some(ChannelsName::Bgr) => ChannelOrder::Bgr,
+                Some(ChannelsName::Rgb) | None => ChannelOrder::Rgb,
+            },
             layout: settings.layout.map(layout),
             input_shape: settings.input_shape.as_deref().map(input_shape).transpose()?,
             output: settings.output.clone(),
@@ -103,30 +111,6 @@ fn images(settings: &Settings) -> Result<ImageSource, Failure> {
     Ok(ImageSource { source, read: ReadOptions { split, first: settings.first } })
 }
 
-fn normalisation(settings: &Settings) -> Result<Option<Normalisation>, Failure> {
-    let (mean, std) = match (&settings.mean, &settings.std) {
-        (None, None) => return Ok(None),
-        (Some(mean), Some(std)) => (mean, std),
-        (Some(_), None) => return Err(usage("--mean without --std: give both, or --std 1 to subtract only")),
-        (None, Some(_)) => return Err(usage("--std without --mean: give both, or --mean 0 to divide only")),
-    };
-    if mean.len() != std.len() {
-        return Err(usage(format!(
-            "--mean has {} values and --std {}: give one per channel, or a single one",
-            mean.len(),
-            std.len()
-        )));
-    }
-    if let Some(value) = std.iter().find(|value| !(value.is_finite() && **value > 0.0)) {
-        return Err(usage(format!("--std {value}: wanted positive numbers, for pixels in [0, 1]")));
-    }
-    if let Some(value) = mean.iter().find(|value| !value.is_finite()) {
-        return Err(usage(format!("--mean {value}: wanted finite numbers, for pixels in [0, 1]")));
-    }
-    let single = |values: &[f64]| values.iter().map(|&value| value as f32).collect();
-    Ok(Some(Normalisation { mean: single(mean), std: single(std) }))
-}
-
 /// `C,H,W`, or with a batch in front that says nothing of an image.
 fn input_shape(sizes: &[usize]) -> Result<ImageShape, Failure> {
     let image = match *sizes {
@@ -167,12 +151,19 @@ fn threat_model(settings: &Settings) -> Result<ThreatModel, Failure> {
     let Some(epsilon) = &settings.epsilon else {
         return Err(usage("no radius: give --epsilon, for pixels in [0, 1], e.g. --epsilon 8/255"));
     };
-    ThreatModel::new(norm(settings), epsilon.value()).map_err(|invalid| match invalid {
+    let pixels = match settings.pixels {
+        Some(PixelsName::EightBit) => Pixels::EightBit,
+        Some(PixelsName::Continuous) | None => Pixels::Continuous,
+    };
+    let checked = ThreatModel::new(norm(settings), epsilon.value());
+    checked.and_then(|threat_model| threat_model.with_pixels(pixels)).map_err(|invalid| match invalid {
         InvalidRadius::TooLarge(_) => usage(format!(
             "--epsilon {epsilon} is larger than the range of a pixel in [0, 1]: for levels of 0 to 255 write \
              --epsilon {epsilon}/255"
         )),
-        InvalidRadius::NotPositive(_) => usage(format!("--epsilon {epsilon}: {invalid}")),
+        InvalidRadius::NotPositive(_) | InvalidRadius::BelowOneLevel(_) => {
+            usage(format!("--epsilon {epsilon}: {invalid}"))
+        }
     })
 }
 
@@ -295,8 +286,9 @@ fn check_cores(
 
 #[cfg(test)]
 mod tests {
+    use mimir_bundle::{AttackSpec, Normalisation};
+
     use super::*;
-    use mimir_bundle::AttackSpec;
     use mimir_runtime::report::MinAccuracy;
 
     use crate::settings::{DeviceName, GateOnName};
@@ -322,6 +314,10 @@ mod tests {
         let error = check_cores(4, number(3), number(2)).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Options);
         assert!(error.to_string().contains("the 4 cores"), "{error}");
+    }
+
+    fn numbers(values: &[f64]) -> Vec<crate::settings::Fraction> {
+        values.iter().map(|value| value.to_string().parse().unwrap()).collect()
     }
 
     fn rten() -> Option<EngineName> {
@@ -350,7 +346,10 @@ mod tests {
     #[test]
     fn the_least_that_a_run_needs() {
         let options = changed(|_| {}).unwrap().certify;
-        assert_eq!(options.threat_model, ThreatModel { norm: Norm::Linf, epsilon: 2.0 / 255.0 });
+        assert_eq!(
+            options.threat_model,
+            ThreatModel { norm: Norm::Linf, epsilon: 2.0 / 255.0, pixels: Pixels::Continuous }
+        );
         assert_eq!(options.images.read, ReadOptions { split: Split::Test, first: None });
         assert_eq!((options.report, options.gate, options.normalisation), (None, None, None));
         assert_eq!(options.engine, EngineOptions::default());
@@ -359,11 +358,13 @@ mod tests {
     #[test]
     fn settings_arrive() {
         let options = changed(|settings| {
-            settings.mean = Some(vec![0.5]);
-            settings.std = Some(vec![0.25]);
+            settings.mean = Some(numbers(&[0.5]));
+            settings.std = Some(numbers(&[0.25]));
+            settings.channels = Some(ChannelsName::Bgr);
             settings.layout = Some(LayoutName::Nhwc);
             settings.input_shape = Some(vec![1, 3, 32, 16]);
             settings.norm = Some(NormName::L2);
+            settings.pixels = Some(PixelsName::EightBit);
             settings.epsilon = Some("8".parse().unwrap());
             settings.steps = Some(7);
             settings.report = Some("out".into());
@@ -377,10 +378,14 @@ mod tests {
             settings.cross_check = Some(true);
         });
         let Options { certify: options, verbosity } = options.unwrap();
-        assert_eq!(options.normalisation, Some(Normalisation { mean: vec![0.5], std: vec![0.25] }));
+        assert_eq!(options.normalisation, Some(Normalisation::new([0.5], [0.25])));
+        assert_eq!(options.channel_order, ChannelOrder::Bgr);
         assert_eq!(options.layout, Some(Layout::Nhwc));
         assert_eq!(options.input_shape, Some(ImageShape { channels: 3, height: 32, width: 16 }));
-        assert_eq!(options.threat_model, ThreatModel { norm: Norm::L2, epsilon: 8.0 });
+        assert_eq!(
+            options.threat_model,
+            ThreatModel { norm: Norm::L2, epsilon: 8.0, pixels: Pixels::EightBit }
+        );
         let AttackSpec::ApgdCe(apgd) = &options.attacks[0] else { panic!("{:?}", options.attacks) };
         assert_eq!(apgd.steps, 7);
         let report = ReportOptions {
@@ -404,20 +409,27 @@ mod tests {
     #[test]
     fn mistakes_are_usage_errors_that_name_the_way_out() {
         type Change = fn(&mut Settings);
-        let cases: [(Change, &str); 29] = [
+        let cases: [(Change, &str); 30] = [
             (|s| s.data = None, "--data cifar10:FOLDER"),
             (|s| s.data = Some("cifar:x".into()), "cifar10, mnist, idx, folder, npz"),
             (|s| s.epsilon = None, "--epsilon 8/255"),
             (|s| s.input_shape = Some(vec![32, 32]), "--input-shape has 2 sizes"),
             (|s| s.input_shape = Some(vec![3, 0, 32]), "--input-shape: wanted positive sizes"),
             (|s| s.epsilon = Some("8".parse().unwrap()), "--epsilon 8/255"),
+            (
+                |s| (s.epsilon, s.pixels) = (Some("0.001".parse().unwrap()), Some(PixelsName::EightBit)),
+                "smaller than one level",
+            ),
             (|s| s.first = Some(0), "--first 0"),
             (|s| s.split = Some(SplitName::Train), "--split train has no effect on npz:"),
-            (|s| s.mean = Some(vec![0.5]), "--std 1"),
-            (|s| s.std = Some(vec![0.5]), "--mean 0"),
-            (|s| (s.mean, s.std) = (Some(vec![0.5; 3]), Some(vec![0.5])), "3 values and --std 1"),
-            (|s| (s.mean, s.std) = (Some(vec![0.5]), Some(vec![0.0])), "--std 0"),
-            (|s| (s.mean, s.std) = (Some(vec![f64::NAN]), Some(vec![1.0])), "--mean NaN"),
+            (|s| s.mean = Some(numbers(&[0.5])), "--std 1"),
+            (|s| s.std = Some(numbers(&[0.5])), "--mean 0"),
+            (
+                |s| (s.mean, s.std) = (Some(numbers(&[0.5, 0.5, 0.5])), Some(numbers(&[0.5]))),
+                "3 values and --std 1",
+            ),
+            (|s| (s.mean, s.std) = (Some(numbers(&[0.5])), Some(numbers(&[0.0]))), "--std 0"),
+            (|s| (s.mean, s.std) = (Some(numbers(&[123.7])), Some(numbers(&[0.2]))), "--std has 0.2"),
             (|s| s.save_adversarial = Some(true), "--save-adversarial has no effect without --report"),
             (|s| s.resume = Some(true), "--resume has no effect without --report"),
             (|s| s.full = Some(true), "--full has no effect"),

@@ -4,6 +4,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::fraction::{Spelling, number};
+
 /// A radius for pixels in `[0, 1]`: `2/255`, or a decimal number. Keeps its spelling.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Spelling", into = "String")]
@@ -18,24 +20,11 @@ impl Epsilon {
     }
 }
 
-/// How a settings file may spell a radius.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Spelling {
-    Text(String),
-    Number(f64),
-}
-
 impl FromStr for Epsilon {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let number = |part: &str| part.trim().parse::<f64>().ok();
-        let value = match text.split_once('/') {
-            Some((numerator, denominator)) => number(numerator).zip(number(denominator)).map(|(n, d)| n / d),
-            None => number(text),
-        };
-        match value {
+        match number(text) {
             Some(value) if value.is_finite() && value > 0.0 => {
                 Ok(Self { text: text.trim().to_owned(), value })
             }
@@ -50,10 +39,7 @@ impl TryFrom<Spelling> for Epsilon {
     type Error = String;
 
     fn try_from(spelling: Spelling) -> Result<Self, String> {
-        match spelling {
-            Spelling::Text(text) => text.parse(),
-            Spelling::Number(number) => number.to_string().parse(),
-        }
+        spelling.text().parse()
     }
 }
 

@@ -119,12 +119,14 @@ mod tests {
             split = "train"
             first = 5
             mean = [0.4914, 0.4822, 0.4465]
-            std = [0.2]
+            std = ["1/255"]
+            channels = "bgr"
             layout = "nhwc"
             input-shape = [3, 32, 32]
             output = "logits"
             norm = "linf"
             epsilon = 0.03
+            pixels = "8bit"
             attacks = ["apgd-ce"]
             steps = 20
             restarts = 2

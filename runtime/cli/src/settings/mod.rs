@@ -5,6 +5,7 @@ mod attack_name;
 mod device_name;
 mod epsilon;
 mod file;
+mod fraction;
 mod gate_table;
 mod spelling;
 
@@ -22,6 +23,7 @@ pub(crate) use attack_name::AttackName;
 pub(crate) use device_name::DeviceName;
 pub(crate) use epsilon::Epsilon;
 pub(crate) use file::load_settings;
+pub(crate) use fraction::Fraction;
 pub(crate) use gate_table::GateTable;
 
 /// Settings as somebody wrote them, on the command line or in a file; absent where nobody did.
@@ -38,7 +40,8 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "N", help_heading = "Data")]
     pub(crate) first: Option<usize>,
 
-    /// Mean of the normalisation, for pixels in [0, 1]: one value, or one per channel
+    /// Mean of the normalisation, for pixels in [0, 1], or for levels of 0 to 255 where it is above 1: one value, or one
+    /// per channel of the model, e.g. 0.485,0.456,0.406 or 123.675,116.28,103.53
     #[arg(
         long,
         value_name = "LIST",
@@ -46,10 +49,14 @@ pub(crate) struct Settings {
         allow_hyphen_values = true,
         help_heading = "Model input"
     )]
-    pub(crate) mean: Option<Vec<f64>>,
-    /// Standard deviation of the normalisation: one value, or one per channel
+    pub(crate) mean: Option<Vec<Fraction>>,
+    /// Standard deviation of the normalisation: one value, or one per channel; 1/255 for models that take levels of 0
+    /// to 255
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Model input")]
-    pub(crate) std: Option<Vec<f64>>,
+    pub(crate) std: Option<Vec<Fraction>>,
+    /// Order of the colours in the model's input [default: rgb]
+    #[arg(long, help_heading = "Model input")]
+    pub(crate) channels: Option<ChannelsName>,
     /// Layout of the model's input [default: inferred from the graph]
     #[arg(long, help_heading = "Model input")]
     pub(crate) layout: Option<LayoutName>,
@@ -66,6 +73,11 @@ pub(crate) struct Settings {
     /// Radius of the perturbation, for pixels in [0, 1], e.g. 2/255 or 0.0078
     #[arg(long, help_heading = "Threat model")]
     pub(crate) epsilon: Option<Epsilon>,
+
+    /// Pixel values that count: any, or only the 256 levels of 8-bit images [default: continuous; 8bit for models that
+    /// take uint8]
+    #[arg(long, help_heading = "Threat model")]
+    pub(crate) pixels: Option<PixelsName>,
 
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Attacks", help = attacks_help())]
     pub(crate) attacks: Option<Vec<AttackName>>,
@@ -201,6 +213,14 @@ pub(crate) enum LayoutName {
     Flat,
 }
 
+/// Order of the colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ChannelsName {
+    Rgb,
+    Bgr,
+}
+
 /// Norm of the perturbation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -208,6 +228,16 @@ pub(crate) enum NormName {
     Linf,
     L2,
     L1,
+}
+
+/// Pixel values that count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub(crate) enum PixelsName {
+    #[serde(rename = "continuous")]
+    Continuous,
+    #[value(name = "8bit")]
+    #[serde(rename = "8bit")]
+    EightBit,
 }
 
 /// Points of a pgd run that count.
@@ -280,11 +310,13 @@ impl Settings {
             first: self.first.or(other.first),
             mean: self.mean.or(other.mean),
             std: self.std.or(other.std),
+            channels: self.channels.or(other.channels),
             layout: self.layout.or(other.layout),
             input_shape: self.input_shape.or(other.input_shape),
             output: self.output.or(other.output),
             norm: self.norm.or(other.norm),
             epsilon: self.epsilon.or(other.epsilon),
+            pixels: self.pixels.or(other.pixels),
             attacks: self.attacks.or(other.attacks),
             steps: self.steps.or(other.steps),
             restarts: self.restarts.or(other.restarts),
@@ -324,6 +356,7 @@ impl Settings {
     fn defaults() -> Self {
         Self {
             split: Some(SplitName::Test),
+            channels: Some(ChannelsName::Rgb),
             norm: Some(NormName::Linf),
             attacks: Some(vec![AttackName::default_choice()]),
             seed: Some(0),

@@ -1,4 +1,4 @@
-use mimir_bundle::{Norm, ThreatModel};
+use mimir_bundle::{Norm, Pixels, ThreatModel};
 use ndarray::{Array1, Array2, ArrayView2};
 
 use super::*;
@@ -149,7 +149,12 @@ fn what_is_clearly_breakable_breaks_and_nothing_else_does() {
             let context = context(norm, epsilon, image);
             let reach = |epsilon: f64| {
                 let model = classifier(&slopes, 0.0, image);
-                -model.worst_margin(&ThreatModel { norm, epsilon }, &grey(image), 0, 1)
+                -model.worst_margin(
+                    &ThreatModel { norm, epsilon, pixels: Pixels::Continuous },
+                    &grey(image),
+                    0,
+                    1,
+                )
             };
             let (near, far) = (reach(0.5 * epsilon) as f32, reach(1.001 * epsilon) as f32);
             let broken = |margin: f32| {
@@ -168,7 +173,12 @@ fn a_table_of_three_columns_can_be_attacked() {
     for norm in NORMS {
         let context = context(norm, 0.1, image);
         let reach = |epsilon: f64| {
-            -classifier(&slopes, 0.0, image).worst_margin(&ThreatModel { norm, epsilon }, &grey(image), 0, 1)
+            -classifier(&slopes, 0.0, image).worst_margin(
+                &ThreatModel { norm, epsilon, pixels: Pixels::Continuous },
+                &grey(image),
+                0,
+                1,
+            )
         };
         let run = attack(&classifier(&slopes, reach(0.05) as f32, image), &queries(200), &context, 0);
         assert!(run.broken.is_some(), "{norm:?}");

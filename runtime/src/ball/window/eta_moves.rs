@@ -7,8 +7,8 @@ use super::context::WindowContext;
 use super::eta::EtaPattern;
 use super::square_window::{Window, tiles};
 use super::summed_norm::SummedNorm;
+use crate::ball::Ball;
 use crate::ball::arithmetic::unit_box;
-use crate::ball::{Ball, TOLERANCE};
 use crate::random::Stream;
 
 /// Keeps a norm of zero from dividing by zero, as in the reference.
@@ -152,32 +152,21 @@ impl EtaMoves {
 
     /// Brings a point into the ball and the box: for L2 its change is scaled to the radius and cut to the box; for L1
     /// it is projected. Returns the sum that the norm of the perturbation follows from.
-    ///
-    /// Float32 may round all pixels outwards. Such a point is brought to a smaller radius until the ball contains it.
     fn fit(&self, context: &WindowContext, point: &mut [f32]) -> f64 {
-        let epsilon = f64::from(context.ball.epsilon);
-        let mut radius = match self.norm {
-            SummedNorm::Euclidean => epsilon,
-            SummedNorm::Absolute => epsilon * (1.0 - L1_ROOM),
+        let radius = match self.norm {
+            SummedNorm::Euclidean => context.ball.radius,
+            SummedNorm::Absolute => context.ball.radius * (1.0 - L1_ROOM),
         };
-        let mut caution = 1.0;
-        loop {
-            self.rescale_to(radius, context, point);
-            let sum = self.norm.sum(&context.centre, point);
-            let excess = self.norm.norm_for_sum(sum) - (epsilon + TOLERANCE / 2.0);
-            if excess <= 0.0 || radius <= 0.0 {
-                return sum;
-            }
-            // Doubled every time, so that the radius is soon zero if nothing else helps.
-            caution *= 2.0;
-            radius = (radius - caution * excess).max(0.0);
-        }
+        self.rescale_to(radius, context, point);
+        // Float32 may have rounded all pixels outwards.
+        context.ball.pull_in_sum(&context.centre, point);
+        self.norm.sum(&context.centre, point)
     }
 
     fn rescale_to(&self, radius: f64, context: &WindowContext, point: &mut [f32]) {
         match self.norm {
             SummedNorm::Absolute => {
-                Ball { epsilon: radius as f32, ..context.ball }.project(&context.centre, point);
+                Ball::of_radius(context.ball.norm, radius).project(&context.centre, point);
             }
             SummedNorm::Euclidean => {
                 let length = self.norm.norm_for_sum(self.norm.sum(&context.centre, point));

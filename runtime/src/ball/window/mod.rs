@@ -6,7 +6,7 @@
 //! | L∞ | vertical stripes of ±ε | ±ε in one window, one sign per channel |
 //! | L2, L1 | the paper's pattern η in every cell of a grid | the perturbation of one window is set to zero, and η is added in another |
 //!
-//! Every point lies in the ball, within [`TOLERANCE`](super::TOLERANCE), and in the box. Images with a single row or
+//! Every point lies in the ball and in the box. Images with a single row or
 //! column use windows of one pixel. Memory is allocated only when the search starts.
 
 mod context;

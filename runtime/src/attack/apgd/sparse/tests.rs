@@ -1,5 +1,5 @@
 use mimir_bundle::attack::{ApgdSpec, RadiusSchedule};
-use mimir_bundle::{Norm, ThreatModel};
+use mimir_bundle::{Norm, Pixels, ThreatModel};
 
 use super::super::{ApgdRun, RadiusPhase, StepRule};
 use super::*;
@@ -10,7 +10,8 @@ use crate::random::{Key, Stream};
 const EPSILON: f64 = 1.5;
 
 fn start(spec: &ApgdSpec, centre: &[f32], point: &[f32]) -> ApgdRun {
-    let ball = Ball::new(&ThreatModel { norm: Norm::L1, epsilon: EPSILON }).unwrap();
+    let ball =
+        Ball::new(&ThreatModel { norm: Norm::L1, epsilon: EPSILON, pixels: Pixels::Continuous }).unwrap();
     ApgdRun::new(spec, RadiusPhase { ball, steps: spec.steps }, centre, Iterates::new(point.to_vec()))
 }
 
