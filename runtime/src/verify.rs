@@ -222,7 +222,7 @@ mod tests {
     use crate::testing::threshold;
 
     fn check(counterexamples: &[(usize, &[f32])]) -> Result<(), VerifyError> {
-        let images = array![[0.45_f32], [0.55], [0.40]];
+        let images = array![[0.45_f32], [0.55], [0.41]];
         let set = EvaluationSet::new(&images, &[0, 1, 0]).unwrap();
         let counterexamples: Vec<Counterexample> =
             counterexamples.iter().map(|(image, pixels)| Counterexample { image: *image, pixels }).collect();
@@ -237,18 +237,20 @@ mod tests {
     #[test]
     fn true_counterexamples_pass_in_any_number() {
         assert_eq!(check(&[]), Ok(()));
-        // 0.4 + 0.1 as a float, with the rounding that the tolerance is for, and over: more than a batch of two.
-        assert_eq!(check(&[(0, &[0.55]), (1, &[0.45]), (2, &[0.500_000_1])]), Ok(()));
+        // More than a batch of two.
+        assert_eq!(check(&[(0, &[0.549_999_9]), (1, &[0.450_000_1]), (2, &[0.500_000_1])]), Ok(()));
     }
 
     #[test]
     fn false_ones_are_errors_that_name_the_image() {
         let right = &[0.46];
         assert_eq!(
-            check(&[(1, &[0.45]), (0, right)]),
+            check(&[(1, &[0.450_000_1]), (0, right)]),
             Err(VerifyError::NotMisclassified { image: 0, label: 0 })
         );
         assert!(matches!(check(&[(0, &[0.56])]), Err(VerifyError::OutsideThreatModel { image: 0, .. })));
+        // In float32 0.45 and 0.55 are 0.10000002 apart: no rounding is forgiven.
+        assert!(matches!(check(&[(0, &[0.55])]), Err(VerifyError::OutsideThreatModel { image: 0, .. })));
         assert!(matches!(check(&[(0, &[f32::NAN])]), Err(VerifyError::OutsideThreatModel { image: 0, .. })));
         assert_eq!(check(&[(3, &[0.55])]), Err(VerifyError::NoSuchImage { image: 3 }));
         assert_eq!(check(&[(0, &[0.55, 0.55])]), Err(VerifyError::NoSuchImage { image: 0 }));

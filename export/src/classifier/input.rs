@@ -206,7 +206,7 @@ fn infer_layout(shape: &Shape, sizes: &[usize], spec: &InputSpec) -> Result<Layo
     }
     let is_clear = |channels: &[usize]| channels.contains(&first) != channels.contains(&last);
     let known =
-        if CHANNELS.contains(&first) || CHANNELS.contains(&last) { &CHANNELS } else { &TRANSPARENT[..] };
+        if CHANNELS.contains(&first) || CHANNELS.contains(&last) { &CHANNELS[..] } else { &TRANSPARENT[..] };
     match (is_clear(known), known.contains(&first)) {
         (true, true) => Ok(Layout::Nchw),
         (true, false) => Ok(Layout::Nhwc),

@@ -339,7 +339,7 @@ fn integer_pixels_and_integer_scores_are_unsupported() {
     for (graph, wanted) in [
         (
             pixels,
-            "tensor `input`: is i64, and gradients need floating-point pixels: export the part of the model after the Cast",
+            "tensor `input`: is i64, wanted floating-point pixels or levels as uint8: export the part of the model after",
         ),
         (label, "tensor `logits`: is i64, but scores must be floating point: export the logits"),
     ] {
@@ -401,25 +401,34 @@ fn the_channels_are_reversed_for_models_of_blue_green_red() {
         let found = run_file(&classifier.original_onnx().unwrap(), 2);
         assert_eq!(found, run(&by_hand(last), 2), "{input}");
     }
-    let error = classifier(graph(9, "f32[N,1,12,2]", head), &spec).unwrap_err().to_string();
+    let grey = InputSpec { channel_order: ChannelOrder::Bgr, ..InputSpec::default() };
+    let error = classifier(graph(9, "f32[N,1,12,2]", head), &grey).unwrap_err().to_string();
     assert!(error.contains("the model takes 1, wanted 3"), "{error}");
 }
 
 #[test]
 fn four_channels_are_recognised_and_images_settle_what_the_shape_leaves_open() {
-    let read = |input: &str, image| {
+    let read = |input: &str, pixels: usize, image| {
         let spec = InputSpec { image, ..InputSpec::default() };
-        let classifier = classifier(graph(9, input, head), &spec);
+        let file = graph(9, input, |graph, features| {
+            let flat = push(graph, "Flatten", &[features], "");
+            let weights = add(graph, &format!("#[{pixels},5]")).unwrap();
+            push(graph, "MatMul", &[flat, weights], "")
+        });
+        let classifier = classifier(file, &spec);
         classifier.map(|classifier| classifier.manifest().layout).map_err(|error| error.to_string())
     };
     let image = |channels, height, width| Some(ImageShape { channels, height, width });
-    assert_eq!(read("f32[N,4,2,12]", None), Ok(Layout::Nchw));
-    assert_eq!(read("f32[N,2,12,4]", None), Ok(Layout::Nhwc));
-    assert_eq!(read("f32[N,4,2,3]", None), Ok(Layout::Nhwc), "colours before transparency");
-    assert_eq!(read("f32[N,4,3,4]", image(4, 3, 4)).map_err(|_| ()), Err(()), "both fit");
-    assert_eq!(read("f32[N,3,8,1]", image(3, 8, 1)), Ok(Layout::Nchw));
-    assert_eq!(read("f32[N,2,6,5]", image(5, 2, 6)), Ok(Layout::Nhwc));
-    assert!(read("f32[N,2,6,5]", image(3, 2, 6)).unwrap_err().contains("--layout nchw"));
+    assert_eq!(read("f32[N,4,2,12]", 96, None), Ok(Layout::Nchw));
+    assert_eq!(read("f32[N,2,12,4]", 96, None), Ok(Layout::Nhwc));
+    assert_eq!(read("f32[N,4,2,3]", 24, None), Ok(Layout::Nhwc), "colours before transparency");
+    assert_eq!(read("f32[N,4,3,4]", 48, image(4, 3, 4)), Ok(Layout::Nchw));
+    assert_eq!(read("f32[N,3,8,1]", 24, image(3, 8, 1)), Ok(Layout::Nchw));
+    assert_eq!(read("f32[N,2,6,5]", 60, image(5, 2, 6)), Ok(Layout::Nhwc));
+    for (input, pixels, image) in [("f32[N,3,3,3]", 27, image(3, 3, 3)), ("f32[N,2,6,5]", 60, image(3, 2, 6))]
+    {
+        assert!(read(input, pixels, image).unwrap_err().contains("--layout nchw"), "{input}");
+    }
 }
 
 #[test]

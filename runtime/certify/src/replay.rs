@@ -8,7 +8,7 @@ use std::fmt;
 use std::path::Path;
 
 use mimir_bundle::certificate::{Certificate, Processor};
-use mimir_bundle::{Pixels, ThreatModel, digest};
+use mimir_bundle::{ThreatModel, digest};
 use mimir_data::{ReadOptions, Split};
 use mimir_export::InputSpec;
 use mimir_runtime::evaluate::EvaluationSet;
@@ -283,7 +283,7 @@ impl fmt::Display for Replay {
 
 #[cfg(test)]
 mod tests {
-    use mimir_bundle::Norm;
+    use mimir_bundle::{Norm, Pixels};
 
     use super::*;
 

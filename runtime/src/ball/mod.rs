@@ -27,6 +27,7 @@ pub use worst_case::largest_decrease;
 
 use crate::random::Stream;
 use arithmetic::unit_box;
+use inside::Sum;
 use levels::Inside;
 
 /// How far outside the ball a point is still pulled in rather than given up, in pixels of `[0, 1]`: `x + ε` of float32
@@ -163,8 +164,8 @@ impl Ball {
     fn pull_in_sum(&self, centre: &[f32], point: &mut [f32]) {
         match self.norm {
             Norm::Linf => {}
-            Norm::L2 => inside::pull_in(self.radius, distance::l2, centre, point),
-            Norm::L1 => inside::pull_in(self.radius, distance::l1, centre, point),
+            Norm::L2 => inside::pull_in(self.radius, Sum::L2, centre, point),
+            Norm::L1 => inside::pull_in(self.radius, Sum::L1, centre, point),
         }
     }
 

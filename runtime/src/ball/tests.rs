@@ -310,7 +310,7 @@ fn edgy_pixels(count: usize) -> impl Strategy<Value = Vec<f32>> {
 
 /// The slice loops once more without another instruction set: their results must be the same to the last bit.
 mod baseline {
-    use super::super::{MomentumStep, unit_box};
+    use super::super::{MomentumStep, inside, unit_box};
 
     fn interval(value: f32, epsilon: f32, clean: f32) -> f32 {
         let (mut low, mut high) = ((clean - epsilon).max(0.0), (clean + epsilon).min(1.0));
@@ -363,21 +363,7 @@ mod baseline {
         };
         let mixed: Vec<f32> = (0..centre.len()).map(mix).collect();
         let mut point = pull(epsilon, centre, &mixed);
-        let found = super::super::distance::l2(&point, centre);
-        let wanted = f64::from(epsilon) * (1.0 - 1e-12);
-        if found > wanted {
-            let factor = wanted / found * (1.0 - 1e-12);
-            for (value, clean) in point.iter_mut().zip(centre) {
-                let target = f64::from(*clean) + (f64::from(*value) - f64::from(*clean)) * factor;
-                let nearest = target as f32;
-                let outwards = (f64::from(nearest) - target) * (f64::from(*value) - f64::from(*clean)) > 0.0;
-                *value = match (outwards, nearest > *clean) {
-                    (false, _) => nearest,
-                    (true, true) => nearest.next_down(),
-                    (true, false) => nearest.next_up(),
-                };
-            }
-        }
+        inside::pull_in(f64::from(epsilon), inside::Sum::L2, centre, &mut point);
         point
     }
 }

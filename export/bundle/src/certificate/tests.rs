@@ -1,5 +1,7 @@
 use super::*;
-use crate::{BatchMode, ChannelOrder, ImageShape, Layout, Norm, Normalisation, OutputKind, PixelType};
+use crate::{
+    BatchMode, ChannelOrder, ImageShape, Layout, Norm, Normalisation, OutputKind, PixelType, Pixels,
+};
 
 fn certificate() -> Certificate {
     Certificate {

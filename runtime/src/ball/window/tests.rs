@@ -5,6 +5,7 @@ use super::eta::EtaPattern;
 use super::eta_moves::WindowPair;
 use super::square_window::tiles;
 use super::*;
+use crate::ball::linf::{highest, lowest};
 use crate::testing::{NORMS, ball, key};
 
 /// Square, with colours, neither square nor a multiple of five, and a table with three columns.
@@ -205,7 +206,7 @@ fn linf_pixels_stay_at_the_ends_of_their_intervals_and_move_in_one_window() {
     let mut windows = WindowSearch::new(ball, image_shape, centre.clone(), &mut noise);
     let start = windows.candidate().to_vec();
     let upwards = |point: &[f32], index: usize| {
-        let ends = [-0.1, 0.1].map(|change| (centre[index] + change).clamp(0.0, 1.0));
+        let ends = [lowest(ball.reach, centre[index]), highest(ball.reach, centre[index])];
         assert!(ends.contains(&point[index]), "{}: {}", centre[index], point[index]);
         point[index] == ends[1]
     };

@@ -6,7 +6,8 @@
 //! | `images` | `u8` (divided by 255) or `f32` in `[0, 1]` | `[N, C, H, W]`, `[N, H, W, C]`, `[N, H, W]` or `[N, D]` |
 //! | `labels` | any integer type | `[N]` |
 //!
-//! In four dimensions the channels are the axis of 1 or 3, second or last; where both could be, the file is refused.
+//! In four dimensions the channels are the axis of 1 or 3, or else of 4, second or last; where both could be, the file is
+//! refused.
 //!
 //! The images are unpacked once and stay in memory in the type of the file: one byte per value of `u8`, four per value
 //! of `f32`. Where that would be more than 2^31 values, and `numpy.savez` wrote them as `u8`, they are read from their
@@ -142,7 +143,12 @@ fn layout(shape: &[usize]) -> Result<(ImageDims, PixelLayout), &'static str> {
             (true, false) => Ok((dims(a, b, c), PixelLayout::ChannelsFirst)),
             (false, true) => Ok((dims(c, a, b), PixelLayout::ChannelsLast { channels: c })),
             (true, true) => Err("channels (1 or 3) second or last, but not both: save the images as [N, D]"),
-            (false, false) => Err("1 or 3 channels second or last, or images saved as [N, D]"),
+            // Colours and transparency.
+            (false, false) => match (a == 4, c == 4) {
+                (true, false) => Ok((dims(a, b, c), PixelLayout::ChannelsFirst)),
+                (false, true) => Ok((dims(c, a, b), PixelLayout::ChannelsLast { channels: c })),
+                _ => Err("1, 3 or 4 channels second or last, or images saved as [N, D]"),
+            },
         },
         [_, height, width] => Ok((dims(1, height, width), PixelLayout::ChannelsFirst)),
         [_, values] => Ok((dims(1, 1, values), PixelLayout::ChannelsFirst)),
