@@ -51,7 +51,7 @@ pub fn certify(
     let threat_model = threat_model(options, prepared.manifest())?;
     let set = images.for_model(prepared.manifest(), threat_model.pixels)?;
     let model = prepared.calibrate(&set, &options.attacks, options.engine.overrides)?;
-    let model = model.with_silent_units_counted(&set, &options.threat_model)?;
+    let model = model.with_silent_units_counted(&set, &threat_model)?;
     let data = describe(&options.images, &set, model.manifest().image)?;
     let AttackableModel { plan, sessions, skipped } = attackable(options, threat_model, &model)?;
     expect_preset(options, &plan.attacks)?;
