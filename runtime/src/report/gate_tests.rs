@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mimir_bundle::{AttackSpec, ImageShape, Norm, ThreatModel};
+use mimir_bundle::{AttackSpec, ImageShape, Norm, Pixels, ThreatModel};
 use ndarray::{Array2, ArrayView2};
 use proptest::prelude::*;
 
@@ -154,7 +154,7 @@ struct Case {
 impl Case {
     fn report(&self, stops: bool, workers: usize, archive: &Archive) -> Report {
         let plan = Plan {
-            threat_model: ThreatModel { norm: Norm::Linf, epsilon: EPSILON },
+            threat_model: ThreatModel { norm: Norm::Linf, epsilon: EPSILON, pixels: Pixels::Continuous },
             attacks: self.attacks.clone(),
             seed: 0,
             workers,

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::PathBuf;
 
-use mimir_bundle::{ImageShape, Norm, ThreatModel};
+use mimir_bundle::{ImageShape, Norm, Pixels, ThreatModel};
 use mimir_export::graph::{Attributes, Builder, Dim, Graph, Shape, TensorType, ValueId};
 use mimir_export::onnx::write_model;
 use mimir_export::{DataType, Tensor};
@@ -87,7 +87,7 @@ impl Linear {
     /// Whether each image keeps its class in the whole ball.
     fn robust(&self) -> Vec<bool> {
         let linear = LinearClassifier::new(self.weights.clone(), Array1::zeros(CLASSES), SHAPE, 1);
-        let threat_model = ThreatModel { norm: Norm::Linf, epsilon: EPSILON };
+        let threat_model = ThreatModel { norm: Norm::Linf, epsilon: EPSILON, pixels: Pixels::Continuous };
         let images = self.pixels.rows().into_iter().zip(&self.labels);
         let worst = |image: &[f32], label: usize| {
             let others = (0..CLASSES).filter(|class| *class != label);
