@@ -78,6 +78,7 @@ impl Checker {
             "Softmax" | "LogSoftmax" if self.opset < 13 => old_softmax(graph, node),
             "MatMul" => vector_product(graph, node),
             "Conv" | "ConvTranspose" | "MaxPool" | "AveragePool" => padding(node),
+            "GRU" | "LSTM" => recurrent(node),
             "Sign" => Err("rten computes the sign of 0 as 1, not 0".to_owned()),
             "ArgMax" | "ArgMin" => Err("among equal values rten selects the last, ONNX the first".to_owned()),
             _ => Ok(()),
@@ -146,6 +147,17 @@ fn padding(node: &NodeProto) -> Result<(), String> {
     match attribute(node, "auto_pad").and_then(|pad| pad.s.as_deref()) {
         Some("SAME_LOWER") => Err("rten pads SAME_LOWER as SAME_UPPER".to_owned()),
         _ => Ok(()),
+    }
+}
+
+/// rten does not read these attributes.
+fn recurrent(node: &NodeProto) -> Result<(), String> {
+    if attribute(node, "layout").and_then(|layout| layout.i).is_some_and(|layout| layout != 0) {
+        return Err("rten takes the batch for the sequence although the layout is 1".to_owned());
+    }
+    match attribute(node, "clip") {
+        Some(_) => Err("rten does not clip the gates".to_owned()),
+        None => Ok(()),
     }
 }
 
@@ -236,6 +248,8 @@ mod tests {
             (17, node("Cast", "x", to(DataType::BOOL)), "truncates"),
             (17, node("Cast", "x", to(DataType::DOUBLE)), "DOUBLE in 32-bit"),
             (17, node("MatMul", "vector", None), "product with a vector"),
+            (17, node("LSTM", "x", int("layout", 1)), "although the layout is 1"),
+            (17, node("GRU", "x", int("clip", 1)), "does not clip"),
             (11, node("Softmax", "x", int("axis", 2)), "opset 13"),
             (11, node("LogSoftmax", "x", None), "opset 13"),
         ];
@@ -259,6 +273,7 @@ mod tests {
             node("Cast", "x", to(DataType::FLOAT)),
             node("Resize", "x", text("mode", "linear")),
             node("MatMul", "x", None),
+            node("LSTM", "x", int("layout", 0)),
             node("Softmax", "x", int("axis", 2)),
         ];
         found(13, nodes).unwrap();
