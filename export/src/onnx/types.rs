@@ -7,6 +7,13 @@ use crate::error::{Error, Result};
 use crate::graph::{DeclaredDim, Dim, InputType, Shape, TensorType};
 use crate::tensor::DataType;
 
+/// Names by which exporters say that a size is not known: they may stand at several sizes, and name none of them.
+const PLACEHOLDERS: [&str; 6] = ["?", "*", "none", "unk", "unknown", "dynamic"];
+
+fn is_placeholder(name: &str) -> bool {
+    PLACEHOLDERS.iter().any(|placeholder| name.eq_ignore_ascii_case(placeholder))
+}
+
 /// The names that inputs give to their first dimension.
 ///
 /// In a classifier that dimension is the batch, whatever its name; elsewhere only a dimension of the same name is.
@@ -17,7 +24,8 @@ impl<'m> BatchSymbols<'m> {
     /// The names used by these inputs.
     pub(super) fn new(inputs: &[&'m ValueInfoProto]) -> Self {
         let first = |input: &&'m ValueInfoProto| dims(input.r#type.as_ref()?)?.first()?.dim_param.as_deref();
-        Self(inputs.iter().filter_map(first).filter_map(parse_symbol).map(|(_, symbol)| symbol).collect())
+        let names = inputs.iter().filter_map(first).filter(|name| !is_placeholder(name));
+        Self(names.filter_map(parse_symbol).map(|(_, symbol)| symbol).collect())
     }
 
     /// The type of an input, with the dimensions that its file leaves open.
@@ -48,7 +56,8 @@ impl<'m> BatchSymbols<'m> {
     fn symbol(&self, axis: usize, name: &str) -> DeclaredDim {
         match parse_symbol(name) {
             Some((multiple, symbol)) if self.0.contains(symbol) => DeclaredDim::Known(Dim::Batch(multiple)),
-            None if axis == 0 => DeclaredDim::Known(Dim::N),
+            _ if axis == 0 => DeclaredDim::Known(Dim::N),
+            _ if is_placeholder(name) => DeclaredDim::Open(String::new()),
             _ => DeclaredDim::Open(name.to_owned()),
         }
     }

@@ -291,6 +291,13 @@ fn sizes_that_a_file_leaves_open_are_listed_by_input() {
 }
 
 #[test]
+fn names_for_what_is_not_known_are_no_names() {
+    let dims = ["None", "None", "None", "None"].map(named_dim).to_vec();
+    let file = read(&model(GraphProto { input: vec![input("x", dims)], ..relu_graph() })).unwrap();
+    assert_eq!(file.open_inputs[0].declared.to_string(), "[N, ?, ?, ?]");
+}
+
+#[test]
 fn inputs_that_nothing_reads_may_be_of_any_type() {
     let text = TypeProto { sequence_type: Some(Box::default()), ..TypeProto::default() };
     let unused =
