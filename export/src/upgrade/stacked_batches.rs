@@ -1,7 +1,7 @@
-//! Split and Slice of an axis that holds the batch several times: `[k·N]`, as test-time flips and crops stack it.
+//! Concat, Split and Slice of an axis that holds the batch several times: `[k·N]`, as test-time flips and crops stack it.
 //!
 //! `Concat(x, flip(x))` along the batch has `2N` images. Its halves are taken by a Split, or by a Slice from `N` on. We
-//! write both as a Reshape to `[k, N]`, a Split or Slice of the `k`, and a Reshape back, so that shapes, gradients and
+//! write all as a Reshape to `[k, N]`, a Concat or Slice of the `k`, and a Reshape back, so that shapes, gradients and
 //! the search for images that influence each other need to know nothing of positions that are multiples of `N`. A Slice
 //! in steps of `s`, of images that stand side by side, takes a column of `[k/s·N, s]`.
 
@@ -21,6 +21,9 @@ enum Part {
 
 /// The nodes that compute what `node` computes, if it is a Split or Slice of stacked batches; `None` for other nodes.
 pub(super) fn cut(graph: &mut Graph, known: &Known, node: &Node) -> Result<Option<Vec<Node>>> {
+    if node.op_type == "Concat" {
+        return stack(graph, node);
+    }
     let view = NodeView { graph, node, known };
     let cut = match node.op_type.as_str() {
         "Split" => split_parts(&view).map(|(axis, times, parts)| (axis, times, None, parts)),
@@ -42,6 +45,35 @@ pub(super) fn cut(graph: &mut Graph, known: &Known, node: &Node) -> Result<Optio
         nodes.push(identity(Node { name, outputs: vec![Some(output)], ..node.clone() }, value)?);
     }
     Ok(Some(nodes))
+}
+
+/// A Concat of batches, as one of `[k, N]` along the first of the two axes; `None` along other axes.
+fn stack(graph: &mut Graph, node: &Node) -> Result<Option<Vec<Node>>> {
+    let shapes: Vec<Shape> =
+        node.inputs.iter().flatten().map(|id| graph.shape(*id).cloned()).collect::<Result<_>>()?;
+    let Some(first) = shapes.first() else { return Ok(None) };
+    let axis = first.axis(node.attributes.int("axis", 0)?)?;
+    let times: Option<Vec<usize>> = shapes.iter().map(|shape| batches(*shape.0.get(axis)?)).collect();
+    let Some(times) = times.filter(|times| times.len() > 1) else { return Ok(None) };
+    let mut builder = Builder::new(graph, node.name.clone());
+    let mut parts = Vec::with_capacity(times.len());
+    for ((id, shape), times) in node.inputs.iter().flatten().zip(&shapes).zip(&times) {
+        let unfolded = [&shape.0[..axis], &[Dim::Fixed(*times), Dim::N], &shape.0[axis + 1..]].concat();
+        parts.push(reshaped(&mut builder, *id, &Shape(unfolded))?);
+    }
+    let stacked = builder.op_with("Concat", &parts, [("axis", (axis as i64).into())])?;
+    let mut folded = first.clone();
+    folded.0[axis] = Dim::Batch(times.iter().sum());
+    let folded = reshaped(&mut builder, stacked, &folded)?;
+    Ok(Some(vec![identity(node.clone(), folded)?]))
+}
+
+/// `k` of `k·N`.
+fn batches(dim: Dim) -> Option<usize> {
+    match dim {
+        Dim::Batch(times) => Some(times),
+        Dim::Fixed(_) => None,
+    }
 }
 
 /// Axis, `k` of `k·N`, and a part for each output.
