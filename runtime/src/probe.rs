@@ -37,6 +37,32 @@ pub fn output_kind(
     Ok(if all_probabilities { OutputKind::Probabilities } else { OutputKind::Logits })
 }
 
+/// Fewest images, and classes, whose order says something.
+const FEWEST_SORTED: usize = 4;
+
+/// The number of first images whose scores all fall, or all rise, from class to class, where that is so of each and the
+/// images do not all get the same scores; `None` otherwise.
+///
+/// # Errors
+/// When the engine fails or an image cannot be read.
+pub fn sorted_scores(
+    classifier: &mut dyn Classifier,
+    set: &EvaluationSet,
+) -> Result<Option<usize>, EvaluateError> {
+    let mut batches = Batches::for_classifier(classifier);
+    let images = first_images(set, batches.size())?;
+    let few = images.len() < FEWEST_SORTED || classifier.classes() < FEWEST_SORTED;
+    let logits = batches.logits(classifier, images.iter().map(Vec::as_slice))?;
+    let rows: Vec<&[f32]> = logits.rows().into_iter().map(|row| row.to_slice().unwrap_or_default()).collect();
+    let all = |in_order: fn(f32, f32) -> bool| {
+        rows.iter()
+            .all(|row| row.windows(2).all(|pair| in_order(pair[0], pair[1])) && row.first() != row.last())
+    };
+    let is_sorted =
+        !few && rows.iter().any(|row| *row != rows[0]) && (all(|a, b| a >= b) || all(|a, b| a <= b));
+    Ok(is_sorted.then_some(rows.len()))
+}
+
 /// The pixels of the first images of the set, at most so many.
 fn first_images(set: &EvaluationSet, most: usize) -> Result<Vec<Vec<f32>>, SetError> {
     let read = |image| {
@@ -239,6 +265,47 @@ mod tests {
         for (left, right, same) in table {
             assert_eq!(agree(left, right), same, "{left:?} {right:?}");
             assert_eq!(agree(right, left), same, "{right:?} {left:?}");
+        }
+    }
+
+    #[test]
+    fn scores_that_are_always_in_the_order_of_the_classes_are_seen() {
+        let sorted = |images: Array2<f32>| {
+            let labels = vec![0; images.nrows()];
+            let set = EvaluationSet::new(&images, &labels).unwrap();
+            sorted_scores(&mut Wide(Array2::zeros((4, 4))), &set).unwrap()
+        };
+        let falling =
+            array![[0.9, 0.5, 0.5, 0.1], [0.8, 0.3, 0.2, 0.1], [0.7, 0.6, 0.5, 0.4], [0.4, 0.3, 0.2, 0.0]];
+        assert_eq!(sorted(falling.clone()), Some(4));
+        assert_eq!(sorted(1.0 - &falling), Some(4));
+        let mut other = falling.clone();
+        other[[2, 3]] = 1.0;
+        assert_eq!(sorted(other), None);
+        // A model that always says the same, and too few images.
+        assert_eq!(sorted(Array2::from_shape_fn((4, 4), |(_, class)| 1.0 - 0.1 * class as f32)), None);
+        assert_eq!(sorted(falling.slice_move(ndarray::s![..3, ..])), None);
+    }
+
+    /// Returns its images of four pixels as logits.
+    struct Wide(Array2<f32>);
+
+    impl Classifier for Wide {
+        fn image_shape(&self) -> ImageShape {
+            ImageShape { channels: 1, height: 1, width: 4 }
+        }
+
+        fn classes(&self) -> usize {
+            4
+        }
+
+        fn batch(&self) -> usize {
+            4
+        }
+
+        fn logits(&mut self, images: ArrayView2<f32>) -> Result<&Array2<f32>, ModelError> {
+            self.0 = images.to_owned();
+            Ok(&self.0)
         }
     }
 

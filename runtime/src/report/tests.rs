@@ -553,6 +553,7 @@ fn warnings_name_the_way_out() {
         Warning::FixedBatch { rows: 4 },
         Warning::RebatchingChangesLogits,
         Warning::NothingToAttack,
+        Warning::SortedScores { images: 32 },
         Warning::NearChance { clean_accuracy: 0.102, classes: 10 },
         Warning::Random {
             votes: 1000,
@@ -582,6 +583,7 @@ fn warnings_name_the_way_out() {
         },
     ];
     let ways_out = [
+        "choose another one (--output)",
         "Export the model",
         "Check normalisation",
         "at most 1000 fresh evaluations of each point",

@@ -145,6 +145,12 @@ pub enum Warning {
     },
     /// The model classifies no image correctly: there was nothing to attack.
     NothingToAttack,
+    /// The scores of each of the first images fall, or rise, from class to class: sorted scores do, and they are no
+    /// scores of classes.
+    SortedScores {
+        /// Number of those images.
+        images: usize,
+    },
     /// The model is hardly better than chance on the images as they are.
     NearChance {
         /// Share of images classified correctly.
@@ -190,6 +196,7 @@ impl fmt::Display for Warning {
                 fmt_quantised_logits_differ(f, *difference, processor)
             }
             Self::NothingToAttack => f.write_str(NOTHING_TO_ATTACK),
+            Self::SortedScores { images } => fmt_sorted_scores(f, *images),
             Self::NearChance { clean_accuracy, classes } => fmt_near_chance(f, *clean_accuracy, *classes),
         }
     }
@@ -232,6 +239,7 @@ impl Warning {
             | Self::SilentUnits { .. }
             | Self::QuantisedLogitsDiffer { .. }
             | Self::NothingToAttack
+            | Self::SortedScores { .. }
             | Self::NearChance { .. } => Severity::WeakensVerdict,
         }
     }
@@ -260,9 +268,9 @@ impl Warning {
     }
 }
 
-const PROBABILITY_OUTPUT: &str = "the model returns probabilities (softmax output): gradients were taken of their \
-    logarithm, without which cross entropy saturates; a probability that rounded to 0 or 1 still has none. Export the \
-    model without its last softmax";
+const PROBABILITY_OUTPUT: &str = "the model returns probabilities (softmax output): searches use their logarithms, or the \
+    scores that they are computed from, as cross entropy of probabilities saturates. Where operators hide those scores, a \
+    probability that rounded to 0 or 1 has no gradient: export the model without its last softmax";
 
 const REBATCHED: &str = "the file has a fixed batch: its batch dimension was changed for speed, and the logits were \
     checked to stay the same";
@@ -476,6 +484,15 @@ fn fmt_quantised_logits_differ(
          that the model is deployed on, or quantise with reduce_range",
         100.0 * difference,
         features.join(", "),
+    )
+}
+
+fn fmt_sorted_scores(f: &mut fmt::Formatter<'_>, images: usize) -> fmt::Result {
+    write!(
+        f,
+        "in each of the first {images} images the scores are in the order of the classes: if the model sorts them, the \
+         largest is always first, and no attack can succeed whatever the model is. Check that the output has one score \
+         for each class, or choose another one (--output)",
     )
 }
 

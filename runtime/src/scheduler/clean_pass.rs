@@ -1,5 +1,6 @@
 //! The clean pass: what the original model says about every image as it is, once for all attacks.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -25,7 +26,8 @@ pub(crate) struct CleanPrediction {
     pub(crate) draws: usize,
     /// `z_y - max of the others`.
     pub(crate) margin: f32,
-    /// Wrong classes by falling logit, equal ones by class: the targets of targeted attacks.
+    /// Wrong classes by falling logit, the targets of targeted attacks; equal ones, of an output that saturates, by the
+    /// scores that searches use, and then by class.
     pub(crate) targets: Arc<[usize]>,
 }
 
@@ -62,10 +64,24 @@ pub(crate) fn classify(
             else {
                 break;
             };
+            let ties: Vec<usize> = (0..count)
+                .filter(|row| is_cut_among_equals(&confirmations[*row].logits, labels[*row], most_targets))
+                .collect();
+            let mut searched = vec![Vec::new(); count];
+            if !ties.is_empty() {
+                let pixels = ties.iter().map(|row| rows[*row].as_slice());
+                let scores = batches.logits(worker.search_classifier()?, pixels)?;
+                for (row, scores) in ties.iter().zip(scores.rows()) {
+                    searched[*row] = scores.to_vec();
+                }
+            }
             let clean: Vec<CleanPrediction> = confirmations
                 .iter()
                 .zip(labels)
-                .map(|(confirmation, label)| CleanPrediction::new(confirmation, *label, most_targets))
+                .zip(&searched)
+                .map(|((confirmation, label), searched)| {
+                    CleanPrediction::new(confirmation, *label, most_targets, searched)
+                })
                 .collect();
             let correct = clean.iter().zip(labels).filter(|(image, label)| image.prediction == Some(**label));
             monitor.classified(count, correct.count());
@@ -86,11 +102,30 @@ fn question(pixels: &[f32], label: usize, classes: usize, votes: Votes) -> Quest
     Question { pixels, test: votes.is_random().then(test) }
 }
 
+/// Whether the last target that is kept and the first that is not have the same logit.
+fn is_cut_among_equals(logits: &[f32], label: usize, most_targets: usize) -> bool {
+    let others = logits.iter().enumerate().filter(|(class, _)| *class != label);
+    let mut others: Vec<f32> = others.map(|(_, logit)| *logit).collect();
+    if most_targets == 0 || most_targets >= others.len() {
+        return false;
+    }
+    others.sort_by(|left, right| right.total_cmp(left));
+    others[most_targets - 1] == others[most_targets]
+}
+
 impl CleanPrediction {
-    fn new(confirmation: &Confirmation, label: usize, most_targets: usize) -> Self {
+    /// `searched` are the scores that searches use, where the logits do not decide which targets are kept.
+    fn new(confirmation: &Confirmation, label: usize, most_targets: usize, searched: &[f32]) -> Self {
         let logits = &confirmation.logits;
         let mut targets: Vec<usize> = (0..logits.len()).filter(|class| *class != label).collect();
-        targets.sort_by(|left, right| logits[*right].total_cmp(&logits[*left]));
+        let falling = |scores: &[f32], left: usize, right: usize| match (scores.get(left), scores.get(right))
+        {
+            (Some(left), Some(right)) => right.total_cmp(left),
+            _ => Ordering::Equal,
+        };
+        targets.sort_by(|left, right| {
+            falling(logits, *left, *right).then_with(|| falling(searched, *left, *right))
+        });
         targets.truncate(most_targets);
         Self {
             prediction: confirmation.prediction,
@@ -99,5 +134,28 @@ impl CleanPrediction {
             margin: margin(logits, label),
             targets: targets.into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn targets(logits: &[f32], searched: &[f32]) -> Vec<usize> {
+        let logits = logits.to_vec();
+        let confirmation =
+            Confirmation { logits, prediction: 0, is_finite: true, is_certain: true, draws: 1 };
+        CleanPrediction::new(&confirmation, 0, 2, searched).targets.to_vec()
+    }
+
+    /// A Softmax in float32 says zero of most of a thousand classes.
+    #[test]
+    fn targets_of_equal_scores_are_chosen_by_what_searches_see() {
+        let saturated = [1.0, 0.0, 0.0, 0.0, 1e-9];
+        assert!(is_cut_among_equals(&saturated, 0, 2));
+        assert_eq!(targets(&saturated, &[9.0, -5.0, -4.0, -3.0, 2.0]), [4, 3]);
+        assert_eq!(targets(&saturated, &[]), [4, 1]);
+        assert!(!is_cut_among_equals(&[1.0, 0.0, 0.1, 0.2, 0.3], 0, 2));
+        assert!(!is_cut_among_equals(&[1.0, 0.0, 0.0], 0, 2));
     }
 }

@@ -284,3 +284,27 @@ fn equal_scores_behind_a_flat_part_break_an_image() {
     // Whatever the plain model loses, this one loses too, and it has no more robust images.
     assert!(verdicts.iter().zip(&robust).all(|(found, plain)| *plain || !*found), "{verdicts:?}");
 }
+
+/// Sorted by a network of Max and Min, which no operator names.
+#[test]
+fn scores_in_the_order_of_the_classes_are_a_warning() {
+    let sorted = Linear::new(|builder, logits| {
+        let axis = || [("axis", 1_i64.into())];
+        let columns = builder.node("Split", vec![Some(logits)], split_in_five(), 5).unwrap();
+        let mut columns = columns;
+        for round in 0..CLASSES {
+            for left in (round % 2..CLASSES - 1).step_by(2) {
+                let pair = [columns[left], columns[left + 1]];
+                columns[left] = builder.op("Max", &pair).unwrap();
+                columns[left + 1] = builder.op("Min", &pair).unwrap();
+            }
+        }
+        vec![builder.op_with("Concat", &columns, axis()).unwrap()]
+    });
+    let run = sorted.run(&["--attacks", "apgd-ce", "--steps", "1"]).success();
+    run.stdout(contains("the scores are in the order of the classes"));
+}
+
+fn split_in_five() -> Attributes {
+    Attributes::from_pairs([("axis", 1_i64.into()), ("num_outputs", 5_i64.into())])
+}

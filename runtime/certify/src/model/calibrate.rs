@@ -70,6 +70,9 @@ impl CalibratedModel {
         if self.manifest().output == OutputKind::Probabilities {
             self.warnings.push(Warning::ProbabilityOutput);
         }
+        if let Some(images) = probe::sorted_scores(session.as_mut(), set)? {
+            self.warnings.push(Warning::SortedScores { images });
+        }
         Ok(self)
     }
 }

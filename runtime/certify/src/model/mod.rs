@@ -19,7 +19,7 @@ mod votes;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use mimir_bundle::{ImageShape, Loss, Manifest, Normalisation, Scan};
+use mimir_bundle::{ImageShape, Loss, Manifest, Normalisation, OutputKind, Scan};
 use mimir_export::onnx::{Limits, ModelFile, SharedWeights, read_model, read_model_bytes};
 use mimir_export::{ErrorKind as ExportErrorKind, ImageClassifier, InputSpec, for_one_image};
 use mimir_runtime::attack::Query;
@@ -173,7 +173,12 @@ impl CalibratedModel {
     /// gradient rule or the engine refuses a graph.
     pub fn sessions(&self, plan: &Plan, precision: Precision) -> Result<OnnxModels> {
         let Manifest { image, classes, .. } = *self.manifest();
-        self.sessions_for(&plan.queries(image, classes).or_kind(ErrorKind::Options)?, precision)
+        let mut queries = plan.queries(image, classes).or_kind(ErrorKind::Options)?;
+        if self.manifest().output != OutputKind::Logits {
+            // Where the file's scores are equal, the scores of searches decide which classes are targets.
+            queries.insert(Query::Forward);
+        }
+        self.sessions_for(&queries, precision)
     }
 
     /// Sessions over the original model, and over the graphs that answer those queries.
