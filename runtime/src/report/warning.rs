@@ -270,7 +270,7 @@ impl Warning {
 
 const PROBABILITY_OUTPUT: &str = "the model returns probabilities (softmax output): searches use their logarithms, or the \
     scores that they are computed from, as cross entropy of probabilities saturates. Where operators hide those scores, a \
-    probability that rounded to 0 or 1 has no gradient: export the model without its last softmax";
+    probability that rounded to 0 or 1 has no gradient. Export the model without its last softmax";
 
 const REBATCHED: &str = "the file has a fixed batch: its batch dimension was changed for speed, and the logits were \
     checked to stay the same";
