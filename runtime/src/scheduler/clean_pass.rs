@@ -143,8 +143,7 @@ mod tests {
 
     fn targets(logits: &[f32], searched: &[f32]) -> Vec<usize> {
         let logits = logits.to_vec();
-        let confirmation =
-            Confirmation { logits, prediction: Some(0), is_certain: true, draws: 1 };
+        let confirmation = Confirmation { logits, prediction: Some(0), is_certain: true, draws: 1 };
         CleanPrediction::new(&confirmation, 0, 2, searched).targets.to_vec()
     }
 
