@@ -65,11 +65,37 @@ pub fn sorted_scores(
 
 /// The pixels of the first images of the set, at most so many.
 fn first_images(set: &EvaluationSet, most: usize) -> Result<Vec<Vec<f32>>, SetError> {
-    let read = |image| {
-        let mut pixels = vec![0.0; set.pixels_per_image()];
-        set.read(image, &mut pixels).map(|()| pixels)
-    };
-    (0..set.count().min(most)).map(read).collect()
+    (0..set.count().min(most)).map(|image| read(set, image)).collect()
+}
+
+/// How many of so many images, spread evenly over the set, the model classifies correctly; and how many it was asked
+/// about: at most `most`.
+///
+/// # Errors
+/// When the engine fails or an image cannot be read.
+pub fn correct_of_some(
+    classifier: &mut dyn Classifier,
+    set: &EvaluationSet,
+    most: usize,
+) -> Result<(usize, usize), EvaluateError> {
+    let mut batches = Batches::for_classifier(classifier);
+    let count = set.count().min(most);
+    let chosen: Vec<usize> = (0..count).map(|position| position * set.count() / count).collect();
+    let mut correct = 0;
+    for part in chosen.chunks(batches.size()) {
+        let images = part.iter().map(|image| read(set, *image)).collect::<Result<Vec<_>, _>>()?;
+        let logits = batches.logits(classifier, images.iter().map(Vec::as_slice))?;
+        for (row, image) in logits.rows().into_iter().zip(part) {
+            let row = row.to_slice().unwrap_or_default();
+            correct += usize::from(all_finite(row) && prediction(row) == set.labels()[*image]);
+        }
+    }
+    Ok((correct, count))
+}
+
+fn read(set: &EvaluationSet, image: usize) -> Result<Vec<f32>, SetError> {
+    let mut pixels = vec![0.0; set.pixels_per_image()];
+    set.read(image, &mut pixels).map(|()| pixels)
 }
 
 fn is_distribution(row: &[f32]) -> bool {

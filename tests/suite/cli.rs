@@ -22,6 +22,7 @@ mod outputs;
 mod pixels;
 mod replay;
 mod silent_units;
+mod terminal;
 
 /// The program.
 fn certify() -> Command {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use mimir_bundle::attack::{AttackSpec, RelaxedPgdSpec};
 use mimir_bundle::certificate::{CrossCheck, EvaluationData, Execution, Tool};
-use mimir_bundle::{Manifest, PixelType, Pixels, ThreatModel};
+use mimir_bundle::{ImageShape, Manifest, PixelType, Pixels, ThreatModel};
 use mimir_export::InputSpec;
 use mimir_runtime::evaluate::{Control, Curve, Ending, Evaluation, Observer, Plan, evaluate};
 use mimir_runtime::majority;
@@ -61,6 +61,7 @@ pub fn certify(
     }
     let other = other_session(&engines, &model)?;
     let identity = identity(model.manifest(), &data, &plan, options, &engines.deciding)?;
+    tell(observer, &engines, &model, &plan);
     let state = RunState::open(folder.as_ref(), options, &identity, set.pixels_per_image())?;
 
     let start = Instant::now();
@@ -82,6 +83,23 @@ pub fn certify(
     match folder {
         Some(folder) => write(&folder, options, description, &evaluation, &state.archive),
         None => Ok(Certified::new(&description, &evaluation)),
+    }
+}
+
+/// What was found and chosen, for people who want to see every step.
+fn tell(observer: &dyn Observer, engines: &Engines, model: &CalibratedModel, plan: &Plan) {
+    let engine = &engines.deciding;
+    observer.detail(&format!("engine: {} {} on {}", engine.kind().name(), engine.version(), engine.device()));
+    let Manifest { opset, ir_version, producer, classes, image, .. } = model.manifest();
+    let ImageShape { channels, height, width } = image;
+    observer.detail(&format!(
+        "model: opset {opset}, IR version {ir_version}, written by {producer}, {channels} × {height} × {width} images, \
+         {classes} classes"
+    ));
+    let SessionPlan { batch, workers, threads } = model.session_plan();
+    observer.detail(&format!("sessions: batches of {batch}, {workers} workers with {threads} threads each"));
+    for attack in &plan.attacks {
+        observer.detail(&format!("attack: {attack:?}"));
     }
 }
 

@@ -54,6 +54,7 @@
 mod baseline;
 mod certified;
 mod certify;
+pub mod check;
 mod clock;
 pub mod counterexamples;
 mod engines;
@@ -68,9 +69,11 @@ mod write;
 
 pub use certified::Certified;
 pub use certify::certify;
+pub use check::{CheckOptions, Checked, check};
 pub use engines::Engines;
 pub use error::{Error, ErrorKind, OptionName};
 pub use images::OpenedImages;
+pub use mimir_export::InputSpec;
 pub use model::{CalibratedModel, PreparedModel};
 pub use options::{
     BaselineOptions, CertifyOptions, CrossChecking, EngineChoice, EngineOptions, ExistingJournal,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::settings::{DeviceName, EngineName, Settings};
 
@@ -18,6 +19,7 @@ Examples:
   mimir-certify model.onnx --attacks apgd-ce,square --steps 50 --queries 1000
   mimir-certify model.onnx --report out/ --resume           # resume an interrupted run
   mimir-certify replay out/ model.onnx                      # verify the counterexamples again
+  mimir-certify check model.onnx                            # what it is, and what attacks would cost
 
 Exit codes:
    0  finished; with a gate: every requirement holds
@@ -29,7 +31,7 @@ Exit codes:
    4  the images or labels cannot be used
   70  internal error, or the requested engine or device is missing
   74  a file cannot be written, e.g. on a full disk; finished work is kept: use --resume
-  75  interrupted (Ctrl-C, SIGTERM); finished work is kept: use --resume";
+  75  interrupted (Ctrl-C, SIGTERM, --time-limit); finished work is kept: use --resume";
 
 /// Attacks an ONNX image classifier white-box and reports its attacked accuracy, an upper bound of its robust
 /// accuracy.
@@ -58,6 +60,12 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     /// Verify the counterexamples of a report again, without attacking
     Replay(ReplayArgs),
+    /// Say what a model is, whether it can be attacked, and what that would cost; with --data its clean accuracy
+    Check(Box<CheckArgs>),
+    /// Print a completion script, e.g. `mimir-certify completions bash`
+    Completions(CompletionsArgs),
+    /// Write the manual pages into a folder
+    Man(ManArgs),
 }
 
 /// Arguments of `run`.
@@ -73,6 +81,12 @@ pub(crate) struct RunArgs {
     /// Print the effective settings as TOML and exit
     #[arg(long)]
     pub(crate) print_config: bool,
+    /// Print report.json on standard output in place of the summary
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Tell every step on standard error: what was found, chosen and built
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
     #[command(flatten)]
     pub(crate) settings: Settings,
 }
@@ -96,6 +110,35 @@ pub(crate) struct ReplayArgs {
     /// The ONNX Runtime library
     #[arg(long, value_name = "PATH")]
     pub(crate) onnxruntime: Option<PathBuf>,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The ONNX model
+    pub(crate) model: PathBuf,
+    /// Settings file [default: as for `run`]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print JSON in place of text
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    pub(crate) shell: Shell,
+}
+
+/// Arguments of `man`.
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// Folder for mimir-certify.1 and a page for each command; it is made where it is missing
+    pub(crate) folder: PathBuf,
 }
 
 impl Cli {

@@ -12,7 +12,7 @@ use mimir_runtime::report::{Conclusion, Report};
 use serde::Serialize;
 
 use crate::failure::{Failure, OrKind, failure};
-use crate::options::Options;
+use crate::options::{Options, Verbosity};
 use crate::progress::ProgressDisplay;
 use crate::settings::{GateTable, Settings};
 
@@ -122,7 +122,7 @@ fn worst(codes: &[u8]) -> u8 {
     [INTERRUPTED, 10, 11].into_iter().find(|code| codes.contains(code)).unwrap_or(0)
 }
 
-/// Runs the gates one after the other; an interruption ends the rest. Returns the summaries and the exit code.
+/// Runs the gates one after the other; an interruption ends the rest. Returns the answers and the summaries.
 ///
 /// # Errors
 /// When the settings of a gate mean nothing, before the first one runs; when one cannot be evaluated, or the answers
@@ -131,8 +131,9 @@ pub(crate) fn run_gates(
     model: &Path,
     gates: Vec<NamedGate>,
     folder: Option<&Path>,
+    verbosity: Verbosity,
     interrupted: &AtomicBool,
-) -> Result<(String, u8), Failure> {
+) -> Result<(Gates, String), Failure> {
     let file = folder.map(|folder| folder.join(GATES));
     if let Some(file) = file.as_ref().filter(|file| file.exists()) {
         // The answers of an earlier run must not pass for those of this one.
@@ -142,7 +143,7 @@ pub(crate) fn run_gates(
     let runs: Vec<(String, Options)> = gates.into_iter().map(options).collect::<Result<_, Failure>>()?;
     let (mut text, mut reports, wanted) = (String::new(), Vec::new(), runs.len());
     for (name, options) in runs {
-        let display = ProgressDisplay::new(options.verbosity);
+        let display = ProgressDisplay::new(verbosity);
         let certified = certify(&options.certify, &display, interrupted);
         display.finish();
         let report = match certified {
@@ -163,7 +164,7 @@ pub(crate) fn run_gates(
         std::fs::write(file, json).or_kind(ErrorKind::Storage)?;
         text += &format!("written to {}: {GATES}, and a report folder for each gate\n", file.display());
     }
-    Ok((text, answers.exit_code))
+    Ok((answers, text))
 }
 
 fn usage(message: String) -> Failure {

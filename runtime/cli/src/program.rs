@@ -5,23 +5,32 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Parser;
 use mimir_certify::report_folder::{ADVERSARIAL, CERTIFICATE, REPORT};
-use mimir_certify::{ErrorKind, StoreCounterexamples, certify, replay};
+use mimir_certify::{ErrorKind, StoreCounterexamples, certify, check, replay};
 use mimir_runtime::evaluate::Ending;
+use serde::Serialize;
 
-use crate::args::{Cli, Command, ReplayArgs, RunArgs};
+use crate::args::{CheckArgs, Cli, Command, ReplayArgs, RunArgs};
 use crate::failure::{Failure, OrKind, exit_code, failure};
 use crate::gates::{gates_of, run_gates};
-use crate::options::{Options, attacks, norm, replay_options};
+use crate::options::{Options, Verbosity, attacks, check_options, norm, replay_options};
+use crate::pages::{completions, write_manual};
 use crate::progress::ProgressDisplay;
 use crate::settings::{Settings, load_settings};
 use crate::signals;
 
 /// What the program prints on standard output, and its exit code.
 struct Answer {
-    text: String,
+    text: Vec<u8>,
     exit_code: u8,
+}
+
+impl Answer {
+    fn new(text: impl Into<Vec<u8>>, exit_code: u8) -> Self {
+        Self { text: text.into(), exit_code }
+    }
 }
 
 /// The program: arguments of the process to exit code.
@@ -31,11 +40,14 @@ pub fn main() -> ExitCode {
     let answer = match Cli::parse().into_command() {
         Command::Run(args) => answer_run(*args),
         Command::Replay(args) => answer_replay(args),
+        Command::Check(args) => answer_check(*args),
+        Command::Completions(args) => Ok(Answer::new(completions(args.shell), 0)),
+        Command::Man(args) => answer_man(&args.folder),
     };
     match answer {
         Ok(Answer { text, exit_code }) => {
             // Whoever closed standard output still wants the exit code.
-            let _ = write!(std::io::stdout().lock(), "{text}");
+            let _ = std::io::stdout().lock().write_all(&text);
             ExitCode::from(exit_code)
         }
         Err(failure) => {
@@ -52,22 +64,50 @@ fn answer_run(args: RunArgs) -> Result<Answer, Failure> {
     let settings =
         load_settings(&model, args.config.as_deref(), args.settings).or_kind(ErrorKind::Options)?;
     if args.print_config {
-        return Ok(Answer { text: effective_settings(&settings)?, exit_code: 0 });
+        return Ok(Answer::new(effective_settings(&settings)?, 0));
+    }
+    let verbosity = Verbosity::new(settings.quiet == Some(true), args.verbose)?;
+    let interrupted = signals::watch().or_kind(ErrorKind::Internal)?;
+    if let Some(limit) = settings.time_limit {
+        signals::limit(&interrupted, limit.0);
     }
     let gates = gates_of(&settings)?;
     if !gates.is_empty() {
-        let interrupted = signals::watch().or_kind(ErrorKind::Internal)?;
-        let (text, exit_code) = run_gates(&model, gates, settings.report.as_deref(), &interrupted)?;
-        return Ok(Answer { text, exit_code });
+        let (answers, text) = run_gates(&model, gates, settings.report.as_deref(), verbosity, &interrupted)?;
+        let exit_code = answers.exit_code;
+        return Ok(Answer::new(if args.json { json(&answers)? } else { text.into() }, exit_code));
     }
     let options = Options::new(&model, settings)?;
-    let interrupted = signals::watch().or_kind(ErrorKind::Internal)?;
-    let display = ProgressDisplay::new(options.verbosity);
+    let display = ProgressDisplay::new(verbosity);
     let certified = certify(&options.certify, &display, &interrupted);
     display.finish();
     let report = certified?.report;
-    let text = format!("{report}{}", written(&options, report.ending));
-    Ok(Answer { text, exit_code: report.gate.exit_code })
+    let text = match args.json {
+        true => json(&report)?,
+        false => format!("{report}{}", written(&options, report.ending)).into(),
+    };
+    Ok(Answer::new(text, report.gate.exit_code))
+}
+
+fn answer_check(args: CheckArgs) -> Result<Answer, Failure> {
+    let settings =
+        load_settings(&args.model, args.config.as_deref(), args.settings).or_kind(ErrorKind::Options)?;
+    let checked = check(&check_options(&args.model, settings)?)?;
+    let text = if args.json { json(&checked)? } else { checked.to_string().into() };
+    Ok(Answer::new(text, 0))
+}
+
+fn answer_man(folder: &Path) -> Result<Answer, Failure> {
+    write_manual(folder)
+        .with_context(|| format!("cannot write manual pages to {}", folder.display()))
+        .or_kind(ErrorKind::Storage)?;
+    Ok(Answer::new(format!("written to {}\n", folder.display()), 0))
+}
+
+fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
+    let mut text = serde_json::to_vec_pretty(value).or_kind(ErrorKind::Internal)?;
+    text.push(b'\n');
+    Ok(text)
 }
 
 /// The settings as a settings file, and each parameter of each attack in its comments.
@@ -105,5 +145,5 @@ fn display_path(folder: &Path) -> PathBuf {
 
 fn answer_replay(args: ReplayArgs) -> Result<Answer, Failure> {
     let replay = replay(&replay_options(args)?)?;
-    Ok(Answer { text: replay.to_string(), exit_code: replay.conclusion().exit_code() })
+    Ok(Answer::new(replay.to_string(), replay.conclusion().exit_code()))
 }

@@ -11,13 +11,21 @@ use mimir_runtime::statistics::fraction;
 
 use crate::options::Verbosity;
 
-/// Plain lines are this far apart, unless a stage begins.
-const BETWEEN_LINES: Duration = Duration::from_secs(1);
+/// Plain lines are this far apart, unless a stage begins: a log of a pipeline keeps them all.
+const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
 /// Shows progress where somebody wants to see it.
 pub(crate) struct ProgressDisplay {
     surface: Surface,
+    details: Details,
     pace: Mutex<Pace>,
+}
+
+/// Whether the steps of a run are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Details {
+    Shown,
+    Hidden,
 }
 
 enum Surface {
@@ -31,10 +39,13 @@ impl ProgressDisplay {
     pub(crate) fn new(verbosity: Verbosity) -> Self {
         let surface = match verbosity {
             Verbosity::Quiet => Surface::Nothing,
-            Verbosity::Progress if std::io::stderr().is_terminal() => Surface::Bar(bar()),
-            Verbosity::Progress => Surface::Lines,
+            Verbosity::Progress | Verbosity::Details if std::io::stderr().is_terminal() => {
+                Surface::Bar(bar())
+            }
+            Verbosity::Progress | Verbosity::Details => Surface::Lines,
         };
-        Self { surface, pace: Mutex::new(Pace::default()) }
+        let details = if verbosity == Verbosity::Details { Details::Shown } else { Details::Hidden };
+        Self { surface, details, pace: Mutex::new(Pace::default()) }
     }
 
     /// Removes the bar, so that the summary has the terminal to itself.
@@ -59,28 +70,53 @@ impl Observer for ProgressDisplay {
         let begun = pace.begin(progress);
         match &self.surface {
             Surface::Bar(bar) => {
-                bar.set_length(progress.attacked as u64);
+                bar.set_length(progress.passes + progress.passes_left);
                 // Drawn by the position, so that bar and words are of one moment.
-                bar.set_message(sentence(progress, pace.in_stage(progress)));
-                bar.set_position(progress.finished as u64);
+                bar.set_message(sentence(progress, pace.seconds(progress)));
+                bar.set_position(progress.passes);
             }
             Surface::Lines if begun || pace.line_is_due(progress) => {
                 pace.last_line = progress.elapsed;
-                let line = sentence(progress, pace.in_stage(progress));
-                // A closed standard error is no reason to stop an evaluation.
-                let _ = writeln!(std::io::stderr().lock(), "{line}");
+                line(&sentence(progress, pace.seconds(progress)));
             }
             Surface::Nothing | Surface::Lines => {}
         }
     }
+
+    fn detail(&self, text: &str) {
+        match &self.surface {
+            Surface::Nothing => {}
+            _ if self.details == Details::Hidden => {}
+            Surface::Bar(bar) => bar.suspend(|| line(text)),
+            Surface::Lines => line(text),
+        }
+    }
 }
 
-/// When the stage began and the last line was written, on the evaluation's own clock.
+/// A closed standard error is no reason to stop an evaluation.
+fn line(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// How long the present stage and those before it have taken, on the evaluation's own clock.
 #[derive(Debug, Default)]
 struct Pace {
     stage: Option<Stage>,
     stage_began: Duration,
     last_line: Duration,
+    /// Passes of the stages before, and of the present one so far.
+    passes: [u64; 2],
+}
+
+/// What the time that is left is computed from.
+#[derive(Debug, Clone, Copy)]
+struct Seconds {
+    /// Since the stage began.
+    in_stage: f64,
+    /// A pass, of this stage where it has one, else of the stages before; 0 where nothing was measured.
+    per_pass: f64,
+    /// A pass, over all stages so far.
+    per_pass_of_all: f64,
 }
 
 impl Pace {
@@ -90,12 +126,18 @@ impl Pace {
         if is_new {
             self.stage = Some(progress.stage);
             self.stage_began = progress.elapsed;
+            self.passes[0] += self.passes[1];
         }
+        self.passes[1] = progress.passes;
         is_new
     }
 
-    fn in_stage(&self, progress: &Progress) -> Duration {
-        progress.elapsed.saturating_sub(self.stage_began)
+    fn seconds(&self, progress: &Progress) -> Seconds {
+        let in_stage = progress.elapsed.saturating_sub(self.stage_began).as_secs_f64();
+        let per_pass_of_all = per_pass(progress.elapsed.as_secs_f64(), self.passes.iter().sum());
+        let per_pass =
+            if progress.passes > 0 { per_pass(in_stage, progress.passes) } else { per_pass_of_all };
+        Seconds { in_stage, per_pass, per_pass_of_all }
     }
 
     fn line_is_due(&self, progress: &Progress) -> bool {
@@ -103,37 +145,68 @@ impl Pace {
     }
 }
 
-fn sentence(progress: &Progress, in_stage: Duration) -> String {
-    let Progress { stage, images, clean_correct, attacked, finished, still_robust, steps, .. } = *progress;
-    let seconds = in_stage.as_secs_f64();
-    let time_left = time_left(attacked, finished, seconds);
+fn per_pass(seconds: f64, passes: u64) -> f64 {
+    if passes > 0 { seconds / passes as f64 } else { 0.0 }
+}
+
+fn sentence(progress: &Progress, seconds: Seconds) -> String {
+    let Progress {
+        stage, images, clean_correct, attacked, finished, still_robust, passes, passes_left, ..
+    } = *progress;
+    let time_left = time_left(progress, seconds);
     match stage {
         Stage::Clean if finished == 0 => format!("clean: {attacked} images"),
         Stage::Clean => {
             let accuracy = percent(fraction(clean_correct, finished));
             format!("clean: {finished} of {attacked} images, {accuracy} correct{time_left}")
         }
+        Stage::Attack(name) if passes == 0 => {
+            let robust = percent(fraction(still_robust, images));
+            format!("{name}: {attacked} images, {robust} robust so far, {}{time_left}", at_most(passes_left))
+        }
         Stage::Attack(name) => {
-            let rate = if seconds > 0.0 { steps as f64 / seconds } else { 0.0 };
-            let (clean, robust) =
-                (percent(fraction(clean_correct, images)), percent(fraction(still_robust, images)));
+            let robust = percent(fraction(still_robust, images));
             format!(
-                "{name}: {finished} of {attacked} images, clean {clean}, {still_robust} ({robust}) still robust, \
-                 {rate:.0} steps/s{time_left}"
+                "{name}: {finished} of {attacked} images done, {robust} robust so far, {} of the passes, {:.0} \
+                 passes/s{time_left}",
+                percent(passes as f64 / (passes + passes_left).max(1) as f64),
+                passes as f64 / seconds.in_stage.max(f64::MIN_POSITIVE),
             )
         }
-        Stage::Curve => format!("curve: {finished} of {attacked} broken images, {steps} steps{time_left}"),
+        Stage::Curve => format!("curve: {finished} of {attacked} broken images{time_left}"),
         Stage::Verify => format!("verify: {attacked} counterexamples"),
     }
 }
 
-/// As long again for each image as the finished ones took; nothing before the first.
-fn time_left(attacked: usize, finished: usize, seconds: f64) -> String {
-    if finished == 0 || finished >= attacked {
-        return String::new();
+/// So many passes, as a person would say it.
+fn at_most(passes: u64) -> String {
+    match passes {
+        0..10_000 => format!("at most {passes} passes"),
+        10_000..10_000_000 => format!("at most {} thousand passes", passes / 1000),
+        _ => format!("at most {} million passes", passes / 1_000_000),
     }
-    let left = seconds * (attacked - finished) as f64 / finished as f64;
-    if left < 90.0 { format!(", {left:.0} s left") } else { format!(", {:.0} min left", left / 60.0) }
+}
+
+/// The most that this stage and all stages may still take, where a pass takes as long as so far. Images that break
+/// take less, so that the time falls faster than the clock.
+fn time_left(progress: &Progress, seconds: Seconds) -> String {
+    let stage = progress.passes_left as f64 * seconds.per_pass;
+    let all = stage + progress.later_passes as f64 * seconds.per_pass_of_all;
+    match () {
+        () if all <= 0.0 => String::new(),
+        () if progress.later_passes == 0 => format!(", at most {} left", duration(stage)),
+        () if stage <= 0.0 => format!(", at most {} left for all attacks", duration(all)),
+        () => format!(", at most {} left, {} for all attacks", duration(stage), duration(all)),
+    }
+}
+
+/// Seconds, minutes or hours, rounded up: the time of a person who waits.
+fn duration(seconds: f64) -> String {
+    match seconds {
+        ..90.0 => format!("{:.0} s", seconds.ceil()),
+        ..5400.0 => format!("{:.0} min", (seconds / 60.0).ceil()),
+        _ => format!("{:.1} h", seconds / 3600.0),
+    }
 }
 
 #[cfg(test)]
@@ -148,56 +221,65 @@ mod tests {
             attacked: 301,
             finished,
             still_robust: 260,
-            steps: 9000,
+            passes: 9000,
+            passes_left: 27_000,
+            later_passes: 1_000_000,
             elapsed: Duration::from_millis(milliseconds),
         }
     }
 
+    const SECONDS: Seconds = Seconds { in_stage: 2.0, per_pass: 2.0 / 9000.0, per_pass_of_all: 1e-3 };
+
     #[test]
     fn sentences() {
         let attack = progress(Stage::Attack("apgd-ce"), 100, 0);
+        let last = Progress { later_passes: 0, ..attack };
+        let none = Seconds { in_stage: 0.0, per_pass: 0.0, per_pass_of_all: 0.0 };
+        let clean = progress(Stage::Clean, 0, 0);
         let cases = [
             (
-                sentence(&attack, Duration::from_secs(2)),
-                "apgd-ce: 100 of 301 images, clean 60.20 %, 260 (52.00 %) still robust, 4500 steps/s, 4 s left",
+                sentence(&attack, SECONDS),
+                "apgd-ce: 100 of 301 images done, 52.00 % robust so far, 25.00 % of the passes, 4500 passes/s, at most \
+                 6 s left, 17 min for all attacks",
             ),
             (
-                sentence(&Progress { finished: 1, ..attack }, Duration::from_secs(2)),
-                "apgd-ce: 1 of 301 images, clean 60.20 %, 260 (52.00 %) still robust, 4500 steps/s, 10 min left",
+                sentence(&last, SECONDS),
+                "apgd-ce: 100 of 301 images done, 52.00 % robust so far, 25.00 % of the passes, 4500 passes/s, at most \
+                 6 s left",
             ),
             (
-                sentence(&Progress { finished: 0, steps: 0, ..attack }, Duration::ZERO),
-                "apgd-ce: 0 of 301 images, clean 60.20 %, 260 (52.00 %) still robust, 0 steps/s",
+                sentence(&Progress { finished: 0, passes: 0, ..attack }, SECONDS),
+                "apgd-ce: 301 images, 52.00 % robust so far, at most 27 thousand passes, at most 6 s left, 17 min for \
+                 all attacks",
             ),
             (
-                sentence(
-                    &Progress { attacked: 500, clean_correct: 64, ..progress(Stage::Clean, 128, 0) },
-                    Duration::ZERO,
-                ),
-                "clean: 128 of 500 images, 50.00 % correct, 0 s left",
-            ),
-            (sentence(&progress(Stage::Clean, 0, 0), Duration::ZERO), "clean: 301 images"),
-            (
-                sentence(&progress(Stage::Curve, 100, 0), Duration::from_secs(2)),
-                "curve: 100 of 301 broken images, 9000 steps, 4 s left",
+                sentence(&Progress { passes: 0, passes_left: 12_345_678, ..last }, none),
+                "apgd-ce: 301 images, 52.00 % robust so far, at most 12 million passes",
             ),
             (
-                sentence(&progress(Stage::Verify, 301, 0), Duration::from_secs(1)),
-                "verify: 301 counterexamples",
+                sentence(&Progress { finished: 128, clean_correct: 64, passes_left: 0, ..clean }, SECONDS),
+                "clean: 128 of 301 images, 50.00 % correct, at most 17 min left for all attacks",
             ),
+            (sentence(&clean, none), "clean: 301 images"),
+            (
+                sentence(&Progress { later_passes: 0, ..progress(Stage::Curve, 100, 0) }, SECONDS),
+                "curve: 100 of 301 broken images, at most 6 s left",
+            ),
+            (sentence(&progress(Stage::Verify, 301, 0), SECONDS), "verify: 301 counterexamples"),
         ];
         for (found, expected) in cases {
             assert_eq!(found, expected);
         }
+        assert_eq!([89.2, 91.0, 5399.0, 6000.0].map(duration), ["90 s", "2 min", "90 min", "1.7 h"]);
     }
 
     #[test]
-    fn a_line_a_second_and_one_for_each_stage() {
+    fn a_line_every_ten_seconds_and_one_for_each_stage() {
         let mut pace = Pace::default();
         let mut lines = Vec::new();
         let attack = Stage::Attack("apgd-ce");
         for (stage, time) in
-            [(Stage::Clean, 0), (Stage::Clean, 400), (attack, 500), (attack, 900), (attack, 1500)]
+            [(Stage::Clean, 0), (Stage::Clean, 4000), (attack, 5000), (attack, 14_900), (attack, 15_000)]
         {
             let progress = progress(stage, 0, time);
             if pace.begin(&progress) || pace.line_is_due(&progress) {
@@ -205,7 +287,22 @@ mod tests {
                 lines.push(time);
             }
         }
-        assert_eq!(lines, [0, 500, 1500]);
-        assert_eq!(pace.in_stage(&progress(attack, 0, 1500)), Duration::from_secs(1));
+        assert_eq!(lines, [0, 5000, 15_000]);
+    }
+
+    #[test]
+    fn a_pass_takes_as_long_as_in_this_stage_and_before_its_first_as_in_those_before() {
+        let mut pace = Pace::default();
+        let attack = Stage::Attack("apgd-ce");
+        let at = |stage, passes, time| Progress { passes, ..progress(stage, 0, time) };
+        let mut seconds = |progress: Progress| {
+            pace.begin(&progress);
+            let Seconds { per_pass, per_pass_of_all, .. } = pace.seconds(&progress);
+            (per_pass, per_pass_of_all)
+        };
+        assert_eq!(seconds(at(Stage::Clean, 0, 0)), (0.0, 0.0));
+        assert_eq!(seconds(at(Stage::Clean, 1000, 1000)), (1e-3, 1e-3));
+        assert_eq!(seconds(at(attack, 0, 1000)), (1e-3, 1e-3));
+        assert_eq!(seconds(at(attack, 1000, 4000)), (3e-3, 2e-3));
     }
 }

@@ -2,7 +2,8 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use mimir_certify::ErrorKind;
 
@@ -22,6 +23,16 @@ pub(crate) fn watch() -> io::Result<Arc<AtomicBool>> {
     let interrupted = Arc::new(AtomicBool::new(false));
     watch_for(&interrupted)?;
     Ok(interrupted)
+}
+
+/// Sets the flag after so long, too: a time limit interrupts like a signal.
+pub(crate) fn limit(interrupted: &Arc<AtomicBool>, time: Duration) {
+    let interrupted = Arc::clone(interrupted);
+    // It ends with the process: nobody waits for a run that ends before.
+    std::thread::spawn(move || {
+        std::thread::sleep(time);
+        interrupted.store(true, Ordering::Relaxed);
+    });
 }
 
 #[cfg(unix)]

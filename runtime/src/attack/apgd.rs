@@ -147,6 +147,12 @@ impl Attack for Apgd {
         targets * self.spec.restarts
     }
 
+    /// The start of each phase and its steps.
+    fn most_passes(&self) -> u64 {
+        let points: usize = self.phases.iter().map(|phase| phase.steps + 1).sum();
+        2 * (points * self.spec.eot) as u64
+    }
+
     fn uses_margin(&self) -> bool {
         self.loss == Loss::Margin
     }

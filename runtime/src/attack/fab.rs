@@ -39,7 +39,7 @@ const START_RADIUS: f32 = 0.5;
 const RUN: usize = 2;
 
 /// Bisection steps on the segment from the clean image to a point that a search starts from.
-const BISECTIONS: usize = 8;
+pub(super) const BISECTIONS: usize = 8;
 
 /// FAB with its ball and seed.
 #[derive(Debug)]
@@ -122,6 +122,12 @@ impl Attack for Fab {
 
     fn units(&self) -> usize {
         self.targets.unwrap_or(1) * self.spec.restarts
+    }
+
+    /// A gradient for each linearised class and the class of the point, and what [`GradientPrefetch`] may waste.
+    fn most_passes(&self) -> u64 {
+        let gradients = if self.targets.is_some() { 1 } else { self.classes - 1 };
+        self.spec.steps as u64 * (2 * gradients as u64 + 1) + 2
     }
 
     /// Units are all restarts of the first target, then those of the next.

@@ -27,6 +27,10 @@ impl Attack for Fgsm {
         1
     }
 
+    fn most_passes(&self) -> u64 {
+        3
+    }
+
     fn search(&self, clean: &CleanImage, _unit: usize) -> Box<dyn Search + '_> {
         let point = clean.pixels.to_vec();
         Box::new(FgsmSearch { ball: self.ball, clean: clean.clone(), point, moved: false })

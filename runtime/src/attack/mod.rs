@@ -13,6 +13,8 @@
 pub mod apgd;
 #[cfg(test)]
 mod ascent_tests;
+#[cfg(test)]
+mod budget_tests;
 mod build;
 mod context;
 mod expectation;
@@ -46,6 +48,16 @@ pub enum Query {
     Forward,
     /// Logits, loss and input gradient.
     Gradient(Loss),
+}
+
+impl Query {
+    /// Passes that an answer takes: a forward pass, and for a gradient a backward pass.
+    pub fn passes(self) -> u64 {
+        match self {
+            Self::Forward => 1,
+            Self::Gradient(_) => 2,
+        }
+    }
 }
 
 /// A clean image to attack. Cheap to clone.
@@ -89,6 +101,10 @@ pub trait Attack: Sync {
 
     /// Searches on one image, at least 1. The first one that breaks an image is the one that counts.
     fn units(&self) -> usize;
+
+    /// Forward and backward passes of one unit, at most; those that confirm candidates apart. Says how long a run may
+    /// take, and decides nothing.
+    fn most_passes(&self) -> u64;
 
     /// Whether it maximises the margin because its own loss needs more classes than the model has. A report must say
     /// so.

@@ -32,6 +32,10 @@ impl Attack for Noise {
         1
     }
 
+    fn most_passes(&self) -> u64 {
+        self.samples as u64
+    }
+
     fn search(&self, clean: &CleanImage, _unit: usize) -> Box<dyn Search + '_> {
         let key = Key { seed: self.seed, image: clean.image, attack: "noise", target: None, restart: 0 };
         let noise = Stream::new(&key);

@@ -37,6 +37,10 @@ impl Attack for Pgd {
         self.spec.restarts
     }
 
+    fn most_passes(&self) -> u64 {
+        2 * ((self.spec.steps + 1) * self.spec.eot) as u64
+    }
+
     fn search(&self, clean: &CleanImage, unit: usize) -> Box<dyn Search + '_> {
         let pixels = clean.pixels.len();
         let mut point = vec![0.0; pixels];

@@ -67,6 +67,10 @@ impl Attack for RelaxedPgd {
         self.targets * self.spec.restarts
     }
 
+    fn most_passes(&self) -> u64 {
+        2 * (self.spec.steps as u64 + 1)
+    }
+
     fn search(&self, clean: &CleanImage, unit: usize) -> Box<dyn Search + '_> {
         let (target, restart) = (clean.targets[unit / self.spec.restarts], unit % self.spec.restarts);
         let key = Key { seed: self.seed, image: clean.image, attack: NAME, target: Some(target), restart };

@@ -56,6 +56,10 @@ impl Attack for Square {
         self.spec.restarts
     }
 
+    fn most_passes(&self) -> u64 {
+        self.spec.queries as u64 + 1
+    }
+
     fn search(&self, clean: &CleanImage, unit: usize) -> Box<dyn Search + '_> {
         let key = Key { seed: self.seed, image: clean.image, attack: NAME, target: None, restart: unit };
         let mut noise = Stream::new(&key);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use mimir_bundle::attack::FabSpec;
 
-use super::fab::Fab;
+use super::fab::{BISECTIONS, Fab};
 use super::{Attack, AttackContext, CleanImage, Query, Search};
 use crate::journal::CounterexampleStore;
 
@@ -42,6 +42,10 @@ impl Attack for WarmStartedFab<'_> {
 
     fn units(&self) -> usize {
         1
+    }
+
+    fn most_passes(&self) -> u64 {
+        self.fab.most_passes() + BISECTIONS as u64 + 1
     }
 
     fn search(&self, clean: &CleanImage, _: usize) -> Box<dyn Search + '_> {

@@ -9,7 +9,7 @@ use super::state::EvaluationState;
 use crate::attack::{Attack, AttackContext, DistanceGoal, WarmStart, WarmStartedFab};
 use crate::error::EvaluateError;
 use crate::evaluation_set::EvaluationSet;
-use crate::monitor::{Monitor, Stage};
+use crate::monitor::{Monitor, MostPasses, Stage};
 use crate::scheduler::{
     self, AttackJob, AttackPosition, CleanPrediction, GateProgress, StopSignal, Votes, Worker,
 };
@@ -23,6 +23,8 @@ pub(super) struct AttackRun<'a> {
     pub(super) gate: Option<&'a GateProgress>,
     pub(super) control: &'a Control<'a>,
     pub(super) monitor: &'a Monitor<'a>,
+    /// Passes of each attack of the plan on one image, at most.
+    pub(super) most_passes: &'a [u64],
 }
 
 impl AttackRun<'_> {
@@ -66,7 +68,9 @@ impl AttackRun<'_> {
             let margin = |image: &usize| self.clean[*image].margin;
             images.sort_by(|left, right| margin(left).total_cmp(&margin(right)));
         }
-        self.monitor.start(Stage::Attack(spec.name()), images.len());
+        let later = self.most_passes[index + 1..].iter().sum();
+        let most_passes = MostPasses { now: self.most_passes[index], later };
+        self.monitor.start(Stage::Attack(spec.name()), images.len(), most_passes);
         let started = Instant::now();
         let units = scheduler::run(workers, &self.job(index, attack, spec.eot()), &images, stop)?;
         self.monitor.show();
@@ -85,7 +89,8 @@ impl AttackRun<'_> {
         let Some(store) = self.control.archive.counterexamples() else { return Ok(()) };
         let images: Vec<usize> = starts.iter().map(|start| start.image).collect();
         let attack = WarmStartedFab::new(&starts, store, &self.context);
-        self.monitor.start(Stage::Curve, images.len());
+        let most_passes = MostPasses { now: attack.most_passes(), later: 0 };
+        self.monitor.start(Stage::Curve, images.len(), most_passes);
         let job = self.job(self.plan.attacks.len(), &attack, 1);
         let job = AttackJob { distances: DistanceGoal::Smallest, gate: None, ..job };
         state.record_distances(&scheduler::run(workers, &job, &images, stop)?);

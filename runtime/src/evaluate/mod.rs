@@ -12,16 +12,17 @@ pub use crate::evaluation_set::{EvaluationSet, Images, SetError};
 pub use crate::monitor::{Observer, Progress, Silent, Stage};
 pub use mimir_bundle::AttackSpec;
 pub use outcome::{AttackResult, Ending, Evaluation, ImageOutcome, PassCounts, Verdict};
-pub use plan::{Control, Curve, Plan};
+pub use plan::{AttackCost, Control, Curve, Plan};
 
 use crate::attack::{AttackContext, DistanceGoal};
 use crate::ball::Ball;
 use crate::model::ModelSource;
-use crate::monitor::Monitor;
+use crate::monitor::{Monitor, MostPasses};
 use crate::requirement::{Conclusion, Known};
 use crate::scheduler::{self, CleanPrediction, GateProgress, StopSignal, Votes, Worker};
 use crate::verify::verify_stored;
 use attack_run::AttackRun;
+use plan::most_passes;
 use state::EvaluationState;
 
 /// Attacks every image that the model classifies correctly, until it is broken or every attack is spent.
@@ -46,12 +47,26 @@ pub fn evaluate(
     let attacks = plan.build(&context)?;
     let stop = StopSignal::new(control.interrupted);
     let monitor = Monitor::new(control.observer, set.count());
+    let most_passes: Vec<u64> = attacks.iter().map(|attack| most_passes(attack.as_ref())).collect();
+    monitor.start(
+        Stage::Clean,
+        set.count(),
+        MostPasses { now: plan.votes as u64, later: most_passes.iter().sum() },
+    );
     let clean = classify(&mut workers, set, plan, context.classes, &stop, &monitor)?;
 
     let mut state = EvaluationState::new(set, &clean);
     let gate = gate(plan, &state, &stop);
-    let run =
-        AttackRun { set, plan, context, clean: &clean, gate: gate.as_ref(), control, monitor: &monitor };
+    let run = AttackRun {
+        set,
+        plan,
+        context,
+        clean: &clean,
+        gate: gate.as_ref(),
+        control,
+        monitor: &monitor,
+        most_passes: &most_passes,
+    };
     for (index, (spec, attack)) in plan.attacks.iter().zip(&attacks).enumerate() {
         if stop.is_set() {
             break;
@@ -69,7 +84,8 @@ pub fn evaluate(
     }
     expect_decided(&evaluation, plan)?;
     if let (Some(store), 1) = (control.archive.counterexamples(), plan.votes) {
-        monitor.start(Stage::Verify, evaluation.slots.iter().flatten().count());
+        let count = evaluation.slots.iter().flatten().count();
+        monitor.start(Stage::Verify, count, MostPasses { now: 1, later: 0 });
         verify_stored(workers[0].original(), set, &evaluation.slots, store, &plan.threat_model)?;
     }
     Ok(evaluation)
@@ -83,7 +99,6 @@ fn classify(
     stop: &StopSignal,
     monitor: &Monitor,
 ) -> Result<Vec<CleanPrediction>, EvaluateError> {
-    monitor.start(Stage::Clean, set.count());
     let targets = plan.most_targets(classes);
     let clean = scheduler::classify(workers, set, Votes(plan.votes), targets, stop, monitor)?;
     match clean.iter().all(|image| image.prediction.is_none()) {

@@ -33,6 +33,22 @@ pub struct Plan {
     pub votes: usize,
 }
 
+/// What an attack may cost on one image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttackCost {
+    /// Its name.
+    pub name: &'static str,
+    /// Forward and backward passes, at most; those that confirm counterexamples apart.
+    pub most_passes: u64,
+    /// Whether they are passes of gradient graphs.
+    pub uses_gradients: bool,
+}
+
+/// Passes of an attack on one image, at most.
+pub(super) fn most_passes(attack: &dyn Attack) -> u64 {
+    attack.units() as u64 * attack.most_passes()
+}
+
 /// Whether an accuracy-versus-epsilon curve is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Curve {
@@ -78,6 +94,22 @@ impl Plan {
             queries.extend([Query::Forward, Query::Gradient(Loss::Margin)]);
         }
         Ok(queries)
+    }
+
+    /// What each attack may cost on one image that it does not break, of a model with such images and so many classes.
+    ///
+    /// # Errors
+    /// When the plan cannot be carried out.
+    pub fn costs(&self, image: ImageShape, classes: usize) -> Result<Vec<AttackCost>, PlanError> {
+        let ball = Ball::new(&self.threat_model)?;
+        let context =
+            AttackContext { ball, seed: self.seed, image, classes, distances: DistanceGoal::WithinBall };
+        let cost = |(spec, attack): (&AttackSpec, Box<dyn Attack>)| AttackCost {
+            name: spec.name(),
+            most_passes: most_passes(attack.as_ref()),
+            uses_gradients: attack.queries().iter().any(|query| *query != Query::Forward),
+        };
+        Ok(self.attacks.iter().zip(self.build(&context)?).map(cost).collect())
     }
 
     /// The attacks of the plan, ready to run.

@@ -325,7 +325,9 @@ fn observers_see_the_stages_in_order_and_the_final_counts() {
     assert_eq!(last.clean_correct, evaluation.clean_correct());
     assert_eq!(last.still_robust, evaluation.still_robust());
     let attack = seen.iter().rfind(|progress| progress.stage == Stage::Attack("apgd-ce")).unwrap();
-    assert_eq!(attack.steps, evaluation.attacks[0].passes.backwards);
+    // Forward and backward passes of each gradient; nothing is left.
+    assert_eq!((attack.passes, attack.passes_left), (2 * evaluation.attacks[0].passes.backwards, 0));
+    assert_eq!(attack.later_passes, 0);
 }
 
 /// Interrupts the evaluation in that stage.

@@ -30,8 +30,12 @@ pub struct Progress {
     pub finished: usize,
     /// Images that count as robust at this moment: broken ones leave at once, unfinished ones are still in.
     pub still_robust: usize,
-    /// Iterates that the model was asked about in this stage.
-    pub steps: u64,
+    /// Forward and backward passes in this stage, counted in images; those that confirm counterexamples apart.
+    pub passes: u64,
+    /// Passes that this stage may still take, at most: an image that breaks takes fewer.
+    pub passes_left: u64,
+    /// Passes that the stages after this one may take, at most, as many images as are robust now.
+    pub later_passes: u64,
     /// Since the start of the evaluation.
     pub elapsed: Duration,
 }
@@ -40,6 +44,12 @@ pub struct Progress {
 pub trait Observer: Sync {
     /// Called with the state at this moment.
     fn progress(&self, progress: &Progress);
+
+    /// Called with a sentence about a step of the program that is not progress: what was found, chosen or made. For
+    /// people who want to see everything.
+    fn detail(&self, text: &str) {
+        let _ = text;
+    }
 }
 
 /// Shows nothing.

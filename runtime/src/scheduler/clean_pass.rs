@@ -84,7 +84,7 @@ pub(crate) fn classify(
                 })
                 .collect();
             let correct = clean.iter().zip(labels).filter(|(image, label)| image.prediction == Some(**label));
-            monitor.classified(count, correct.count());
+            monitor.classified(count, correct.count(), (count * votes.0) as u64);
             parts.push((start, clean));
         }
         Ok(parts)

@@ -55,16 +55,16 @@ pub(crate) struct UnitRecords {
 
 impl AttackJob<'_> {
     /// An image is broken, or its logits are not finite.
-    pub(super) fn image_out(&self, stop: &StopSignal) {
-        self.monitor.image_out();
+    pub(super) fn image_out(&self, image: usize, stop: &StopSignal) {
+        self.monitor.image_out(image);
         if let Some(gate) = self.gate {
             gate.image_out(stop);
         }
     }
 
     /// The attack has spent its budget on an image and not broken it.
-    pub(super) fn image_spent(&self, stop: &StopSignal) {
-        self.monitor.image_finished();
+    pub(super) fn image_spent(&self, image: usize, stop: &StopSignal) {
+        self.monitor.image_finished(image);
         if let (Some(gate), AttackPosition::Last) = (self.gate, self.position) {
             gate.image_spent(stop);
         }

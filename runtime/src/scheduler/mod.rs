@@ -71,8 +71,8 @@ pub(crate) fn run(
 /// Counts what an earlier run has found.
 fn count_earlier_run(job: &AttackJob, queue: &WorkQueue, stop: &StopSignal) {
     let (out, spent) = queue.ended();
-    (0..out).for_each(|_| job.image_out(stop));
-    (0..spent).for_each(|_| job.image_spent(stop));
+    out.into_iter().for_each(|image| job.image_out(image, stop));
+    spent.into_iter().for_each(|image| job.image_spent(image, stop));
 }
 
 #[cfg(test)]

@@ -359,6 +359,10 @@ impl Attack for Ladder {
         self.units
     }
 
+    fn most_passes(&self) -> u64 {
+        10 * self.units as u64 + 10
+    }
+
     /// The lowest unit is the slowest.
     fn search(&self, clean: &CleanImage, unit: usize) -> Box<dyn Search + '_> {
         let rung = -((self.units - 1 - unit) as isize) * 10;

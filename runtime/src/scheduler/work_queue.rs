@@ -134,11 +134,15 @@ impl<'a> WorkQueue<'a> {
         }
     }
 
-    /// How many images are out, and how many have spent all units without being out.
-    pub(super) fn ended(&self) -> (usize, usize) {
-        let is_out = |state: &&ImageProgress| state.out_by.load(Relaxed) != NONE;
-        let is_spent = |state: &&ImageProgress| !is_out(state) && state.open.load(Relaxed) == 0;
-        (self.states.iter().filter(is_out).count(), self.states.iter().filter(is_spent).count())
+    /// The images that are out, and those whose units have all ended without taking them out.
+    pub(super) fn ended(&self) -> (Vec<usize>, Vec<usize>) {
+        let is_out = |state: &ImageProgress| state.out_by.load(Relaxed) != NONE;
+        let is_spent = |state: &ImageProgress| !is_out(state) && state.open.load(Relaxed) == 0;
+        let images = |holds: &dyn Fn(&ImageProgress) -> bool| {
+            let states = self.images.iter().zip(&self.states);
+            states.filter(|(_, state)| holds(state)).map(|(image, _)| *image).collect()
+        };
+        (images(&is_out), images(&is_spent))
     }
 }
 
@@ -173,7 +177,7 @@ mod tests {
         assert_eq!((first.image, first.unit), (4, 0));
         assert_eq!(queue.complete(first, &BROKEN), ImageStatus::Out);
         assert_eq!(taken(&queue), [(7, 0), (7, 1), (7, 2)]);
-        assert_eq!(queue.ended(), (1, 0));
+        assert_eq!(queue.ended(), (vec![4], vec![]));
     }
 
     #[test]
@@ -217,8 +221,8 @@ mod tests {
         let finished: Vec<&Record> = records.iter().collect();
         let queue = WorkQueue::new(&[4, 7], 3, &finished);
         assert_eq!(taken(&queue), [(4, 0), (7, 2)]);
-        assert_eq!(queue.ended(), (1, 0));
+        assert_eq!(queue.ended(), (vec![4], vec![]));
         queue.complete(WorkItem { position: 1, image: 7, unit: 2 }, &Outcome::Spent);
-        assert_eq!(queue.ended(), (1, 1));
+        assert_eq!(queue.ended(), (vec![4], vec![7]));
     }
 }

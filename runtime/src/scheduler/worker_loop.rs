@@ -165,7 +165,7 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
         let pairs = &self.pairs[..images.nrows()];
         let batch = BatchedQuestion { images: &images, pairs, radii: &self.radii };
         let answers = self.worker.ask(query, &batch, &mut self.done.model_time)?;
-        let asked = self.round.len();
+        let images: Vec<usize> = self.round.iter().map(|active| active.item.image).collect();
         let mut ended = Vec::new();
         for (row, mut active) in self.round.drain(..).enumerate() {
             let answer = answers.row(row);
@@ -181,7 +181,7 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
                 AnswerOutcome::Spent => ended.push(active),
             }
         }
-        self.job.monitor.stepped(asked);
+        self.job.monitor.asked(images.into_iter(), query.passes());
         ended.into_iter().try_for_each(|active| self.finish(active))
     }
 
@@ -290,8 +290,8 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
         self.queue.release();
         match self.queue.complete(active.item, &outcome) {
             ImageStatus::Unchanged => {}
-            ImageStatus::Out => self.job.image_out(self.stop),
-            ImageStatus::Spent => self.job.image_spent(self.stop),
+            ImageStatus::Out => self.job.image_out(active.item.image, self.stop),
+            ImageStatus::Spent => self.job.image_spent(active.item.image, self.stop),
         }
         Ok(())
     }

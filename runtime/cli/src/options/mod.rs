@@ -9,8 +9,8 @@ use std::path::Path;
 
 use mimir_bundle::{ChannelOrder, ImageShape, InvalidRadius, Layout, Norm, Pixels, ThreatModel};
 use mimir_certify::{
-    CertifyOptions, CrossChecking, EngineChoice, EngineOptions, ErrorKind, ExistingJournal, GateMode,
-    ImageSource, ReplayOptions, ReportOptions, StoreCounterexamples,
+    CertifyOptions, CheckOptions, CrossChecking, EngineChoice, EngineOptions, ErrorKind, ExistingJournal,
+    GateMode, ImageSource, InputSpec, ReplayOptions, ReportOptions, StoreCounterexamples,
 };
 use mimir_data::{DataSource, ReadOptions, Split};
 use mimir_runtime::evaluate::Curve;
@@ -31,14 +31,30 @@ use crate::settings::{
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Options {
     pub(crate) certify: CertifyOptions,
-    pub(crate) verbosity: Verbosity,
 }
 
 /// Whether progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verbosity {
+    /// Progress, and every step.
+    Details,
     Progress,
     Quiet,
+}
+
+impl Verbosity {
+    /// What the flags ask for.
+    ///
+    /// # Errors
+    /// When they contradict each other.
+    pub(crate) fn new(quiet: bool, verbose: bool) -> Result<Self, Failure> {
+        match (quiet, verbose) {
+            (true, true) => Err(usage("--quiet and --verbose: give one of them")),
+            (true, false) => Ok(Self::Quiet),
+            (false, true) => Ok(Self::Details),
+            (false, false) => Ok(Self::Progress),
+        }
+    }
 }
 
 impl Options {
@@ -48,7 +64,6 @@ impl Options {
     /// When something required is absent, out of its range, or without effect.
     pub(crate) fn new(model: &Path, settings: Settings) -> Result<Self, Failure> {
         let threat_model = threat_model(&settings)?;
-        let verbosity = if settings.quiet == Some(true) { Verbosity::Quiet } else { Verbosity::Progress };
         let certify = CertifyOptions {
             model: model.to_owned(),
             images: images(&settings)?,
@@ -69,7 +84,7 @@ impl Options {
             curve: curve(&settings)?,
             engine: engine(settings)?,
         };
-        Ok(Self { certify, verbosity })
+        Ok(Self { certify })
     }
 }
 
@@ -82,6 +97,31 @@ pub(crate) fn replay_options(args: ReplayArgs) -> Result<ReplayOptions, Failure>
     let images = data.map(|data| data.parse()).transpose().or_kind(ErrorKind::Options)?;
     let (engine, device) = (engine.map(engine_choice), device.0);
     Ok(ReplayOptions { report, model, images, engine, device, library: onnxruntime })
+}
+
+/// Gives the settings of a check their meaning; those of the report and the gate have none.
+///
+/// # Errors
+/// As [`Options::new`], but neither images nor a radius are required.
+pub(crate) fn check_options(model: &Path, settings: Settings) -> Result<CheckOptions, Failure> {
+    // No cost depends on the radius.
+    const ANY_RADIUS: f64 = 8.0 / 255.0;
+    let threat_model = match settings.epsilon {
+        Some(_) => threat_model(&settings)?,
+        None => ThreatModel { norm: norm(&settings), epsilon: ANY_RADIUS },
+    };
+    Ok(CheckOptions {
+        model: model.to_owned(),
+        images: settings.data.is_some().then(|| images(&settings)).transpose()?,
+        input: InputSpec {
+            normalisation: normalisation(&settings)?,
+            layout: settings.layout.map(layout),
+            image: settings.input_shape.as_deref().map(input_shape).transpose()?,
+        },
+        threat_model,
+        attacks: attacks(&settings, threat_model.norm)?,
+        engine: engine(settings)?,
+    })
 }
 
 fn usage(message: impl std::fmt::Display) -> Failure {
@@ -373,11 +413,10 @@ mod tests {
             settings.min_attacked_accuracy = Some(0.5);
             settings.full = Some(true);
             settings.curve = Some(true);
-            settings.quiet = Some(true);
             settings.engine = Some(EngineName::Rten);
             settings.cross_check = Some(true);
         });
-        let Options { certify: options, verbosity } = options.unwrap();
+        let options = options.unwrap().certify;
         assert_eq!(options.normalisation, Some(Normalisation::new([0.5], [0.25])));
         assert_eq!(options.channel_order, ChannelOrder::Bgr);
         assert_eq!(options.layout, Some(Layout::Nhwc));
@@ -403,7 +442,16 @@ mod tests {
             ..EngineOptions::default()
         };
         assert_eq!(options.engine, engine);
-        assert_eq!((options.report, verbosity), (Some(report), Verbosity::Quiet));
+        assert_eq!(options.report, Some(report));
+    }
+
+    #[test]
+    fn quiet_and_verbose_contradict_each_other() {
+        assert_eq!(Verbosity::new(false, true).unwrap(), Verbosity::Details);
+        assert_eq!(Verbosity::new(true, false).unwrap(), Verbosity::Quiet);
+        assert_eq!(Verbosity::new(false, false).unwrap(), Verbosity::Progress);
+        let error = Verbosity::new(true, true).unwrap_err();
+        assert!(error.to_string().contains("--quiet and --verbose"), "{error}");
     }
 
     #[test]

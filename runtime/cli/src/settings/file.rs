@@ -149,6 +149,7 @@ mod tests {
             baseline = "old/report.json"
             baseline-tolerance = 0.01
             full = true
+            time-limit = "1h 30m"
             quiet = true
             workers = 2
             threads = 1

@@ -8,6 +8,7 @@ mod file;
 mod fraction;
 mod gate_table;
 mod spelling;
+mod time_limit;
 
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ pub(crate) use epsilon::Epsilon;
 pub(crate) use file::load_settings;
 pub(crate) use fraction::Fraction;
 pub(crate) use gate_table::GateTable;
+pub(crate) use time_limit::TimeLimit;
 
 /// Settings as somebody wrote them, on the command line or in a file; absent where nobody did.
 #[derive(Debug, Default, Clone, PartialEq, Args, Serialize, Deserialize)]
@@ -155,6 +157,9 @@ pub(crate) struct Settings {
         hide_possible_values = true, help_heading = "Report and gate"
     )]
     pub(crate) full: Option<bool>,
+    /// End the run in order after this time, e.g. 45m or 1h30m: it counts as interrupted, and --resume continues it
+    #[arg(long, value_name = "TIME", help_heading = "Report and gate")]
+    pub(crate) time_limit: Option<TimeLimit>,
     /// Do not show progress; the summary is still printed
     #[arg(
         long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
@@ -339,6 +344,7 @@ impl Settings {
             baseline: self.baseline.or(other.baseline),
             baseline_tolerance: self.baseline_tolerance.or(other.baseline_tolerance),
             full: self.full.or(other.full),
+            time_limit: self.time_limit.or(other.time_limit),
             quiet: self.quiet.or(other.quiet),
             engine: self.engine.or(other.engine),
             device: self.device.or(other.device),

@@ -215,6 +215,10 @@ impl Attack for Insisting<'_> {
         self.attack.units()
     }
 
+    fn most_passes(&self) -> u64 {
+        self.attack.most_passes()
+    }
+
     fn search(&self, clean_image: &CleanImage, unit: usize) -> Box<dyn Search + '_> {
         let target = self.attack.targets.map(|_| clean_image.targets[unit]);
         match &self.start {

@@ -1,0 +1,167 @@
+//! What a model is, whether it can be attacked, and what that would cost: before anybody waits for an attack.
+
+mod cost;
+mod normalisations;
+mod text;
+
+use std::path::PathBuf;
+
+use mimir_bundle::{AttackSpec, Manifest, Normalisation, Scan, ThreatModel};
+use mimir_export::InputSpec;
+use mimir_runtime::evaluate::{Curve, Plan};
+use mimir_runtime::model::ModelSource;
+use mimir_runtime::probe::correct_of_some;
+use mimir_runtime::session::{Engine, SessionPlan};
+use serde::Serialize;
+
+use crate::engines::Engines;
+use crate::error::{ErrorKind, OrKind, Result};
+use crate::images::OpenedImages;
+use crate::model::{CalibratedModel, PreparedModel, read_file};
+use crate::options::{EngineOptions, ImageSource};
+use cost::CostEstimate;
+use normalisations::suspicious_normalisation;
+
+/// Images that a check classifies, at most, spread evenly over the set.
+const MOST_IMAGES: usize = 1000;
+
+/// What a check needs to know.
+#[derive(Debug, Clone)]
+pub struct CheckOptions {
+    /// The ONNX file.
+    pub model: PathBuf,
+    /// The images and labels; without them nothing is said of the accuracy.
+    pub images: Option<ImageSource>,
+    /// What the file does not say of its own input.
+    pub input: InputSpec,
+    /// What the adversary may do.
+    pub threat_model: ThreatModel,
+    /// The attacks whose cost is estimated.
+    pub attacks: Vec<AttackSpec>,
+    /// What runs the model, and how.
+    pub engine: EngineOptions,
+}
+
+/// What a check found. `Display` is a text for people.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Checked {
+    /// The file's name.
+    pub file: String,
+    /// The facts of the model.
+    pub model: Manifest,
+    /// What its operators show.
+    pub scan: Scan,
+    /// The engine and its version.
+    pub engine: String,
+    /// What is unusual about the model, as a report would warn of it.
+    pub warnings: Vec<String>,
+    /// The attacks that the gradient graphs were built for.
+    pub attacks: Vec<&'static str>,
+    /// What only images show.
+    pub on_images: Option<CheckedOnImages>,
+}
+
+/// What a model does with images.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CheckedOnImages {
+    /// Where they are.
+    pub source: String,
+    /// Images of the set.
+    pub images: usize,
+    /// Images that were classified, spread evenly over the set.
+    pub classified: usize,
+    /// Of them, correctly.
+    pub correct: usize,
+    /// What the attacks would cost on all images that are classified correctly.
+    pub cost: CostEstimate,
+    /// A customary normalisation under which the model is right far more often.
+    pub suspicious_normalisation: Option<OtherNormalisation>,
+}
+
+/// What a model would do under another normalisation.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct OtherNormalisation {
+    /// Whose it is.
+    pub name: &'static str,
+    /// Its values; none for pixels as they are.
+    pub normalisation: Option<Normalisation>,
+    /// Images classified correctly, of as many.
+    pub correct: usize,
+}
+
+/// Prepares the model as a run would, builds the graphs that the attacks need, and runs no attack.
+///
+/// # Errors
+/// As [`certify`](crate::certify()): what a run would refuse, a check refuses.
+pub fn check(options: &CheckOptions) -> Result<Checked> {
+    let engines = Engines::load(&options.engine)?;
+    let images = options.images.as_ref().map(OpenedImages::open).transpose()?;
+    let stated = options.input.image;
+    let shape = images.as_ref().map(|images| images.shape_as_stated(stated)).transpose()?.or(stated);
+    let input = InputSpec { image: shape, ..options.input.clone() };
+    let prepared = PreparedModel::new(&engines.deciding, read_file(&options.model)?, &input)?;
+    match &images {
+        None => {
+            let model = prepared.with_plan(SessionPlan { batch: 1, workers: 1, threads: 1 });
+            model.sessions(&plan(options, &model), options.engine.precision)?;
+            Ok(checked(options, &engines, &model, None))
+        }
+        Some(images) => {
+            let set = images.for_model(prepared.manifest())?;
+            let model = prepared.calibrate(&set, &options.attacks, options.engine.overrides)?;
+            let plan = plan(options, &model);
+            let sessions = model.sessions(&plan, options.engine.precision)?;
+            let mut classifier = sessions.classifier().or_kind(ErrorKind::Model)?;
+            let (correct, classified) = correct_of_some(classifier.as_mut(), &set, MOST_IMAGES)?;
+            let on_images = CheckedOnImages {
+                source: options.images.as_ref().map(|images| images.source.to_string()).unwrap_or_default(),
+                images: set.count(),
+                classified,
+                correct,
+                cost: cost::estimate(&model, &sessions, &plan, &set, correct as f64 / classified as f64)?,
+                suspicious_normalisation: suspicious_normalisation(
+                    options,
+                    &engines.deciding,
+                    &model,
+                    &set,
+                    &input,
+                    correct,
+                )?,
+            };
+            Ok(checked(options, &engines, &model, Some(on_images)))
+        }
+    }
+}
+
+fn plan(options: &CheckOptions, model: &CalibratedModel) -> Plan {
+    Plan {
+        threat_model: options.threat_model,
+        attacks: options.attacks.clone(),
+        seed: 0,
+        workers: model.session_plan().workers,
+        stop_when_decided: None,
+        curve: Curve::No,
+        votes: model.votes(),
+    }
+}
+
+fn checked(
+    options: &CheckOptions,
+    engines: &Engines,
+    model: &CalibratedModel,
+    on_images: Option<CheckedOnImages>,
+) -> Checked {
+    Checked {
+        file: options.model.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        model: model.manifest().clone(),
+        scan: model.scan().clone(),
+        engine: engine_name(&engines.deciding),
+        warnings: engines.warning.iter().chain(model.warnings()).map(ToString::to_string).collect(),
+        attacks: options.attacks.iter().map(AttackSpec::name).collect(),
+        on_images,
+    }
+}
+
+fn engine_name(engine: &Engine) -> String {
+    format!("{} {} on {}", engine.kind().name(), engine.version(), engine.device())
+}

@@ -1,0 +1,40 @@
+//! No search takes more passes than its attack says beforehand.
+
+use mimir_bundle::Norm;
+use mimir_bundle::attack::AttackSpec;
+use ndarray::{Array1, Array2};
+
+use super::testing::{clean_image, context, run};
+use super::{Preset, attack};
+use crate::testing::{NORMS, key, linear_around_grey, noise};
+
+/// A classifier that is hard to break, so that searches spend what they have.
+#[test]
+fn no_unit_takes_more_passes_than_the_attack_announced() {
+    const CLASSES: usize = 4;
+    for norm in NORMS {
+        let context = context(norm, 1e-4, 12, CLASSES);
+        let weights: Array2<f32> = noise(key(3, 0, "weights"), CLASSES, 12);
+        let logits = Array1::from(vec![2.0, 0.5, 0.0, -1.0]);
+        let mut model = linear_around_grey(weights, &logits, context.image, 4);
+        let clean = clean_image(&mut model, 0, &[0.5; 12]);
+        for spec in specs(norm) {
+            let attack = attack(&spec, &context).unwrap();
+            for unit in 0..attack.units() {
+                let trace = run(&model, attack.as_ref(), &context, &clean, unit);
+                let passes = (trace.forwards + trace.backwards) as u64;
+                let most = attack.most_passes();
+                assert!(passes <= most, "{norm:?} {}: {passes} of {most}", spec.name());
+                // FAB skips a forward pass where it guesses right, Square every window that changes nothing.
+                let spends_most = spec.name() == "square" || 2 * passes >= most;
+                assert!(spends_most, "{norm:?} {}: {passes} of {most}", spec.name());
+            }
+        }
+    }
+}
+
+fn specs(norm: Norm) -> Vec<AttackSpec> {
+    let presets = Preset::ALL.into_iter().flat_map(|preset| preset.attacks(norm));
+    let others = ["pgd", "fgsm", "noise"].into_iter().filter_map(AttackSpec::named);
+    presets.chain(others).collect()
+}
