@@ -19,6 +19,7 @@ impl fmt::Display for Checked {
         let numbers = match output {
             OutputKind::Logits => "logits",
             OutputKind::Probabilities => "probabilities",
+            OutputKind::Saturating => "scores that saturate",
         };
         writeln!(f, "output             {classes} classes, {numbers}")?;
         let batch = match batch {

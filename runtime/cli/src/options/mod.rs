@@ -117,6 +117,7 @@ pub(crate) fn check_options(model: &Path, settings: Settings) -> Result<CheckOpt
             normalisation: normalisation(&settings)?,
             layout: settings.layout.map(layout),
             image: settings.input_shape.as_deref().map(input_shape).transpose()?,
+            output: settings.output.clone(),
         },
         threat_model,
         attacks: attacks(&settings, threat_model.norm)?,
