@@ -87,7 +87,7 @@ pub fn correct_of_some(
         let logits = batches.logits(classifier, images.iter().map(Vec::as_slice))?;
         for (row, image) in logits.rows().into_iter().zip(part) {
             let row = row.to_slice().unwrap_or_default();
-            correct += usize::from(all_finite(row) && prediction(row) == set.labels()[*image]);
+            correct += usize::from(predicted_class(row) == Some(set.labels()[*image]));
         }
     }
     Ok((correct, count))
