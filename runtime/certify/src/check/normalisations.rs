@@ -16,7 +16,7 @@ use crate::error::{ErrorKind, OrKind, Result};
 use crate::model::{CalibratedModel, PreparedModel, read_file};
 
 /// Whose normalisation, mean and standard deviation of pixels in [0, 1].
-type Customary = (&'static str, &'static [f32], &'static [f32]);
+type Customary = (&'static str, &'static [f64], &'static [f64]);
 
 /// What exporters and training recipes use most.
 const CUSTOMARY: [Customary; 7] = [
@@ -48,7 +48,7 @@ pub(super) fn suspicious_normalisation(
         if mean.len() != 1 && mean.len() != channels {
             continue;
         }
-        let normalisation = Normalisation { mean: mean.to_vec(), std: std.to_vec() };
+        let normalisation = Normalisation::new(mean, std);
         let normalisation = (mean != [0.0] || std != [1.0]).then_some(normalisation);
         if normalisation == input.normalisation {
             continue;

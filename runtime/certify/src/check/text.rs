@@ -66,11 +66,12 @@ fn input(manifest: &Manifest) -> String {
     format!("{channels} × {height} × {width}, {layout}, pixels {pixels}")
 }
 
-fn shown(Normalisation { mean, std }: &Normalisation) -> String {
-    format!("normalised with mean {} and standard deviation {}", list(mean), list(std))
+fn shown(Normalisation { scale, mean, std }: &Normalisation) -> String {
+    let scale = if *scale == 1.0 { String::new() } else { format!(", for levels of 0 to {scale}") };
+    format!("normalised with mean {} and standard deviation {}{scale}", list(mean), list(std))
 }
 
-fn list(values: &[f32]) -> String {
+fn list(values: &[f64]) -> String {
     values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 

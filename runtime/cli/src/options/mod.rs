@@ -68,10 +68,7 @@ impl Options {
             model: model.to_owned(),
             images: images(&settings)?,
             normalisation: normalisation(&settings)?,
-            channel_order: match settings.channels {
-                Some(ChannelsName::Bgr) => ChannelOrder::Bgr,
-                Some(ChannelsName::Rgb) | None => ChannelOrder::Rgb,
-            },
+            channel_order: channel_order(&settings),
             layout: settings.layout.map(layout),
             input_shape: settings.input_shape.as_deref().map(input_shape).transpose()?,
             output: settings.output.clone(),
@@ -108,13 +105,14 @@ pub(crate) fn check_options(model: &Path, settings: Settings) -> Result<CheckOpt
     const ANY_RADIUS: f64 = 8.0 / 255.0;
     let threat_model = match settings.epsilon {
         Some(_) => threat_model(&settings)?,
-        None => ThreatModel { norm: norm(&settings), epsilon: ANY_RADIUS },
+        None => ThreatModel { norm: norm(&settings), epsilon: ANY_RADIUS, pixels: Pixels::Continuous },
     };
     Ok(CheckOptions {
         model: model.to_owned(),
         images: settings.data.is_some().then(|| images(&settings)).transpose()?,
         input: InputSpec {
             normalisation: normalisation(&settings)?,
+            channel_order: channel_order(&settings),
             layout: settings.layout.map(layout),
             image: settings.input_shape.as_deref().map(input_shape).transpose()?,
             output: settings.output.clone(),
@@ -168,6 +166,13 @@ fn input_shape(sizes: &[usize]) -> Result<ImageShape, Failure> {
     match sizes.iter().try_fold(1_usize, |pixels, size| pixels.checked_mul(*size)) {
         Some(1..) => Ok(image),
         _ => Err(usage("--input-shape: wanted positive sizes of one image, e.g. --input-shape 3,224,224")),
+    }
+}
+
+fn channel_order(settings: &Settings) -> ChannelOrder {
+    match settings.channels {
+        Some(ChannelsName::Bgr) => ChannelOrder::Bgr,
+        Some(ChannelsName::Rgb) | None => ChannelOrder::Rgb,
     }
 }
 
