@@ -107,7 +107,7 @@ pub fn check(options: &CheckOptions) -> Result<Checked> {
             Ok(checked(options, &engines, &model, None))
         }
         Some(images) => {
-            let set = images.for_model(prepared.manifest())?;
+            let set = images.for_model(prepared.manifest(), options.threat_model.pixels)?;
             let model = prepared.calibrate(&set, &options.attacks, options.engine.overrides)?;
             let plan = plan(options, &model);
             let sessions = model.sessions(&plan, options.engine.precision)?;
