@@ -160,9 +160,6 @@ fn apply(
     let mut step = Step::new(builder, ledger, node, cotangents, active, mends);
     match secant {
         None => rule(&mut step),
-        Some(secant) => {
-            let cotangent = step.cotangent()?;
-            step.send(secant.index, |builder| builder.op("Mul", &[cotangent, secant.slope]))
-        }
+        Some(secant) => secant.send(&mut step),
     }
 }

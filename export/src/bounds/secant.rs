@@ -10,18 +10,30 @@ use std::collections::HashMap;
 use super::propagate::flat_activations;
 use crate::error::Result;
 use crate::graph::{Builder, Graph, ValueId};
-
-/// By the output of an activation: its input and the slope of its secant there, of the same shape.
-pub(crate) type Secants = HashMap<ValueId, Secant>;
+use crate::operators::gradient::step::Step;
 
 /// The secant of one activation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Secant {
     /// Position of the input that it is a function of.
-    pub(crate) index: usize,
+    index: usize,
     /// Its slope.
-    pub(crate) slope: ValueId,
+    slope: ValueId,
 }
+
+impl Secant {
+    /// Stands in for the gradient rule of the activation: the cotangent times the slope.
+    ///
+    /// # Errors
+    /// As [`Step::cotangent`].
+    pub(crate) fn send(&self, step: &mut Step<'_, '_>) -> Result<()> {
+        let cotangent = step.cotangent()?;
+        step.send(self.index, |builder| builder.op("Mul", &[cotangent, self.slope]))
+    }
+}
+
+/// By the output of an activation: its input and the slope of its secant there, of the same shape.
+pub(crate) type Secants = HashMap<ValueId, Secant>;
 
 /// Widths below it, where the rounding of the ends decides, give the slope zero.
 const LEAST_WIDTH: f32 = 1e-30;
