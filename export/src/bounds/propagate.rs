@@ -102,11 +102,13 @@ impl Walk {
         Ok(())
     }
 
-    /// Keeps the node if it is a flat activation of floats.
+    /// Keeps the node if it is a flat activation of floats: a Max with a constant is one, where no other shape comes of it.
     fn keep_flat(&mut self, graph: &Graph, node: &Node, index: usize, after: Interval) -> Result<()> {
         let is_flat = table::find(&node.op_type).is_some_and(|row| matches!(row.bounds, Bounds::Flat(_)));
         let (input, output) = (node.input(index)?, node.output(0)?);
-        if is_flat && graph.tensor_type(output)?.dtype == DataType::Float32 {
+        let output_type = graph.tensor_type(output)?;
+        let is_elementwise = output_type == graph.tensor_type(input)?;
+        if is_flat && is_elementwise && output_type.dtype == DataType::Float32 {
             let before = self.intervals[&input];
             self.flat.push(FlatActivation { node: node.clone(), output, index, before, after });
         }

@@ -181,6 +181,34 @@ fn three_units(builder: &mut Builder<'_>, x: ValueId) -> Result<ValueId> {
     builder.op("Relu", &[shifted])
 }
 
+/// The same, with the ReLU written as that operator with zero.
+fn three_units_by(op: &str) -> Graph {
+    let forward = function(batched(&[1]), |builder, x| {
+        three_units(builder, x)?;
+        let shifted = builder.graph().nodes().last().unwrap().input(0)?;
+        let zero = builder.scalar(0.0);
+        builder.op(op, &[shifted, zero])
+    });
+    let mut forward = forward.unwrap();
+    forward.prune();
+    forward
+}
+
+#[test]
+fn a_relu_may_be_a_maximum_or_a_clip() {
+    for op in ["Max", "Clip"] {
+        let mut graph = three_units_by(op);
+        let images = graph.inputs()[0];
+        let activations = inactive_units(&mut graph, images).unwrap();
+        assert_eq!(activations.iter().map(|node| node.operator.as_str()).collect::<Vec<_>>(), [op]);
+        let radii = [WITHIN];
+        let inputs =
+            [float("x", &[1, 1], &[0.45]), Input { name: RADIUS, dims: &[1], data: Data::F32(&radii) }];
+        let inactive = session(&graph).run(&inputs).unwrap().remove(0).data[0];
+        assert!((inactive - 1.0 / 3.0).abs() < 1e-6, "{op}: {inactive}");
+    }
+}
+
 #[test]
 fn units_without_gradient_are_counted() {
     let mut graph = function(batched(&[1]), three_units).unwrap();

@@ -141,8 +141,8 @@ pub(crate) enum Random {
 pub(crate) enum Bounds {
     /// As the function says.
     Known(BoundsRule),
-    /// As the function says; and the operator is an activation that is constant over stretches of its input, where no
-    /// gradient passes it.
+    /// As the function says; and of one input the operator is an activation that is constant over stretches of it, where no
+    /// gradient passes.
     Flat(BoundsRule),
     /// Not known: nor is anything that follows.
     Unknown,

@@ -557,7 +557,7 @@ static ROWS: &[Row] = &[
         constants: Elements(Elementwise::MAX), batch: Followed(batch::elementwise::broadcast),
         gradient: Subgradient(gradient::variadic::max, "a tie is split evenly"),
         saves: Nothing, random: Never, portable: Itself,
-        bounds: Known(bounds::ends::rising),
+        bounds: Flat(bounds::ends::rising),
     },
     Row {
         name: "MaxPool", since: 1, types: types::pool::max_pool,
@@ -585,7 +585,7 @@ static ROWS: &[Row] = &[
         constants: Elements(Elementwise::MIN), batch: Followed(batch::elementwise::broadcast),
         gradient: Subgradient(gradient::variadic::min, "a tie is split evenly"),
         saves: Nothing, random: Never, portable: Itself,
-        bounds: Known(bounds::ends::rising),
+        bounds: Flat(bounds::ends::rising),
     },
     Row {
         name: "Mish", since: 18, types: types::elementwise::unary,

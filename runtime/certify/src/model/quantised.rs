@@ -56,3 +56,30 @@ fn compared(
     Ok((difference > UNEXPLAINED)
         .then(|| Warning::QuantisedLogitsDiffer { difference, processor: processor::detect() }))
 }
+
+#[cfg(test)]
+mod tests {
+    use mimir_bundle::ImageShape;
+    use mimir_runtime::linear::LinearClassifier;
+    use ndarray::{Array2, array};
+
+    use super::*;
+
+    /// What a file's logits are times `factor`, whatever the processor.
+    fn model(factor: f32) -> LinearClassifier {
+        let shape = ImageShape { channels: 1, height: 1, width: 2 };
+        LinearClassifier::new(array![[1.0, -1.0], [-1.0, 1.0]] * factor, array![3.0, 3.0], shape, 2)
+    }
+
+    #[test]
+    fn a_difference_that_rounding_does_not_explain_is_a_warning() {
+        let images: Array2<f32> = array![[0.9, 0.1], [0.2, 0.7], [0.4, 0.6]];
+        let set = EvaluationSet::new(&images, &[0, 1, 1]).unwrap();
+        let found = |factor| compared(&mut model(factor), &mut model(1.0), &set).unwrap();
+        assert_eq!((found(1.0), found(0.98)), (None, None));
+        let Some(Warning::QuantisedLogitsDiffer { difference, .. }) = found(0.88) else {
+            panic!("12 % are too many")
+        };
+        assert!((difference - 0.12).abs() < 1e-4, "the mean of the logits does not count: {difference}");
+    }
+}
