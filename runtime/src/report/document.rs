@@ -9,14 +9,11 @@ use super::{GateReport, Severity, Warning};
 use crate::evaluate::{AttackResult, Ending, ImageOutcome, PassCounts};
 use crate::statistics::{Interval, fraction};
 
-/// The version of the format that this crate writes.
-pub const REPORT_VERSION: u32 = 4;
-
 /// What an evaluation found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Report {
-    /// [`REPORT_VERSION`].
+    /// [`REPORT_VERSION`](super::REPORT_VERSION).
     pub schema_version: u32,
     /// Share of images that the model classifies correctly as they are.
     pub clean_accuracy: f64,

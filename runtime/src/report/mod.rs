@@ -12,15 +12,17 @@ mod findings;
 mod format;
 mod gate;
 mod text;
+mod version;
 mod warning;
 
 pub use crate::requirement::{Comparison, Conclusion, MinAccuracy, Requirements};
 pub use baseline::{Baseline, BaselineComparison, BaselineError};
-pub use document::{AttackSummary, CurvePoint, ModelSummary, Notice, REPORT_VERSION, Report};
+pub use document::{AttackSummary, CurvePoint, ModelSummary, Notice, Report};
 pub use findings::{Findings, RunDescription};
 pub use format::percent;
 pub use gate::GateReport;
 pub use text::MEANING;
+pub use version::REPORT_VERSION;
 pub use warning::{Severity, Warning};
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
 //! What is required of the model, and what of it has no effect.
 
-use mimir_certify::{BaselineOptions, Gate, GateMode};
+use mimir_certify::{BaselineOptions, ErrorKind, Gate, GateMode};
 use mimir_runtime::attack::Preset;
 use mimir_runtime::report::{Comparison, MinAccuracy, Requirements};
 
-use super::usage;
-use crate::failure::Failure;
+use crate::failure::{Failure, failure};
 use crate::settings::{GateOnName, Settings};
 
 /// The gate of a run; `None` where nothing is required.
@@ -81,4 +80,8 @@ fn fraction(flag: &str, value: Option<f64>) -> Result<Option<MinAccuracy>, Failu
         None => Err(usage(format!("{flag} {value}: wanted a fraction in [0, 1] (40 % is 0.40)"))),
         required => Ok(required),
     }
+}
+
+fn usage(message: impl std::fmt::Display) -> Failure {
+    failure(ErrorKind::Options, message)
 }

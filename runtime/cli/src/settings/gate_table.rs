@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Epsilon, GateOnName, NormName};
+use super::epsilon::Epsilon;
+use super::names::{GateOnName, NormName};
 
 /// A `[[gate]]` of a settings file: a threat model, and what is required within it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

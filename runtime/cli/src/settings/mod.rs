@@ -7,6 +7,7 @@ mod epsilon;
 mod file;
 mod fraction;
 mod gate_table;
+mod names;
 mod spelling;
 mod time_limit;
 
@@ -26,6 +27,7 @@ pub(crate) use epsilon::Epsilon;
 pub(crate) use file::load_settings;
 pub(crate) use fraction::Fraction;
 pub(crate) use gate_table::GateTable;
+pub(crate) use names::{GateOnName, NormName};
 pub(crate) use time_limit::TimeLimit;
 
 /// Settings as somebody wrote them, on the command line or in a file; absent where nobody did.
@@ -226,15 +228,6 @@ pub(crate) enum ChannelsName {
     Bgr,
 }
 
-/// Norm of the perturbation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum NormName {
-    Linf,
-    L2,
-    L1,
-}
-
 /// Pixel values that count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 pub(crate) enum PixelsName {
@@ -261,16 +254,6 @@ pub(crate) enum EngineName {
     Ort,
     /// rten
     Rten,
-}
-
-/// What is held against the required attacked accuracy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum GateOnName {
-    /// The attacked accuracy on these images
-    Estimate,
-    /// The lower end of its interval too
-    Lower,
 }
 
 /// Numbers that searches compute in.
