@@ -95,9 +95,19 @@ mod tests {
             step: 0,
             prediction: 1 - label,
             distance: 0.1,
+            margin: -1.0,
+            fragile: false,
         };
         let passes = PassCounts::default();
-        ImageOutcome { image, label, clean_prediction: Some(label), verdict, closest: Some(0.1), passes }
+        ImageOutcome {
+            image,
+            label,
+            clean_prediction: Some(label),
+            clean_margin: Some(1.0),
+            verdict,
+            closest: Some(0.1),
+            passes,
+        }
     }
 
     fn attack(name: &str) -> AttackResult {

@@ -27,6 +27,15 @@ pub(crate) fn margin(logits: &[f32], label: usize) -> f32 {
     logits[label] - others.fold(f32::NEG_INFINITY, |largest, (_, logit)| largest.max(*logit))
 }
 
+/// How far from a tie, relative to the largest logit, the rounding of a model in float32 reaches: 16 units in the last
+/// place. A misclassification by less may be one of rounding alone, which no other engine, processor or precision shares.
+pub(crate) const ROUNDING: f32 = 16.0 * f32::EPSILON;
+
+/// Whether the label and the largest other logit differ by no more than rounding.
+pub(crate) fn is_fragile(logits: &[f32], label: usize) -> bool {
+    margin(logits, label).abs() <= ROUNDING * largest_size(logits)
+}
+
 /// How close to a tie the logits of two sessions over the same model may disagree, relative to the largest logit.
 /// Measured: 3·10⁻⁷ on a Vision Transformer. A generous bound costs only a few forward passes.
 const DOUBT: f32 = 1e-4;
@@ -78,6 +87,23 @@ mod tests {
         assert!(is_tied(&[1.0, 0.5, 1.0], 2) && is_tied(&[1.0, 0.5, 1.0], 0) && is_tied(&[0.0, 0.0], 1));
         assert!(!is_tied(&[1.0, 0.5, 0.99], 0) && !is_tied(&[], 0) && !is_tied(&[1.0, LOST], 0));
         assert!(is_tied(&[1.0, f32::NAN], 0));
+    }
+
+    #[test]
+    fn a_margin_of_rounding_is_fragile_at_every_scale() {
+        for scale in [1e-20_f32, 1.0, 1e20] {
+            let logits = |margin: f32| [2.0 * scale, (2.0 + margin) * scale];
+            assert!(
+                is_fragile(&logits(0.0), 0)
+                    && is_fragile(&logits(2.4e-7), 0)
+                    && is_fragile(&logits(-2e-6), 0)
+            );
+            assert!(
+                !is_fragile(&logits(1e-5), 0)
+                    && !is_fragile(&logits(-1e-5), 0)
+                    && !is_fragile(&logits(1.0), 0)
+            );
+        }
     }
 
     #[test]

@@ -238,8 +238,11 @@ pub struct Counts {
     pub images: usize,
     /// Images that the model classifies correctly as they are.
     pub clean_correct: usize,
-    /// Images of those that a confirmed counterexample breaks.
+    /// Images of those that a confirmed counterexample breaks, the fragile ones included.
     pub broken: usize,
+    /// Images of those that are broken by rounding only: the file misclassifies the counterexample by no more than 16
+    /// units in the last place of its largest logit, and no attack found a stronger one. They count as broken.
+    pub fragile: usize,
     /// Images of those for which all attacks found none.
     pub still_robust: usize,
     /// Images for which the model returned a number that is not finite, and nothing else is known: not robust.
@@ -318,7 +321,11 @@ impl Certificate {
     }
 
     fn check_counts(&self) -> Option<String> {
-        let Counts { images, clean_correct, broken, still_robust, non_finite, unfinished } = self.counts;
+        let Counts { images, clean_correct, broken, fragile, still_robust, non_finite, unfinished } =
+            self.counts;
+        if fragile > broken {
+            return Some(format!("{fragile} of {broken} broken images are fragile"));
+        }
         if images == 0 {
             return Some("no images".into());
         }
@@ -356,9 +363,10 @@ impl Certificate {
             remaining = *still_robust;
         }
         let not_broken = self.counts.still_robust.checked_add(self.counts.unfinished);
-        // An attack that met a gradient that is not finite leaves the image to the next.
+        // An attack that met a gradient that is not finite, or broke an image by rounding only, leaves it to the next.
         let fits = not_broken.is_some_and(|not_broken| {
-            not_broken <= remaining && remaining - not_broken <= self.counts.non_finite
+            not_broken <= remaining
+                && remaining - not_broken <= self.counts.non_finite.saturating_add(self.counts.fragile)
         });
         (!fits).then(|| format!("the attacks left {remaining} images, which does not match the counts"))
     }

@@ -51,6 +51,11 @@ pub enum Verdict {
         prediction: usize,
         /// Distance from the clean image, in the norm of the threat model.
         distance: f64,
+        /// `z_y - max of the others` there, from the file's float32 logits: not positive.
+        margin: f32,
+        /// Whether that is no more than the rounding of the logits, and no attack found more: another engine or
+        /// processor may classify the point correctly.
+        fragile: bool,
     },
     /// No attack broke it. That is no proof: a stronger attack might.
     StillRobust,
@@ -74,6 +79,8 @@ pub struct ImageOutcome {
     pub label: usize,
     /// Class that the original model predicts for the clean image; none where its logits mean none.
     pub clean_prediction: Option<usize>,
+    /// `z_y - max of the others` of the clean image, from the file's float32 logits; none where they are not finite.
+    pub clean_margin: Option<f32>,
     /// What became of it.
     pub verdict: Verdict,
     /// The smallest distance at which a misclassified point was found and confirmed, where one was.
@@ -161,6 +168,7 @@ impl Evaluation {
             images: self.outcomes.len(),
             clean_correct: self.clean_correct(),
             broken: self.count(|verdict| matches!(verdict, Verdict::Broken { .. })),
+            fragile: self.count(|verdict| matches!(verdict, Verdict::Broken { fragile: true, .. })),
             still_robust: self.still_robust(),
             non_finite: self.count(|verdict| matches!(verdict, Verdict::NonFinite { .. })),
             unfinished: self.count(|verdict| *verdict == Verdict::Unfinished),

@@ -1,5 +1,6 @@
 //! What is known of each image while the attacks go on.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mimir_bundle::AttackSpec;
@@ -18,6 +19,8 @@ pub(super) struct EvaluationState<'a> {
     /// Attacks that were done with each image.
     done: Vec<usize>,
     attacks: Vec<AttackResult>,
+    /// The first point that broke an image by rounding only, and where its pixels are.
+    fragile: BTreeMap<usize, (Verdict, Option<u64>)>,
 }
 
 impl<'a> EvaluationState<'a> {
@@ -33,6 +36,7 @@ impl<'a> EvaluationState<'a> {
                 image,
                 label: *label,
                 clean_prediction: clean.prediction,
+                clean_margin: Some(clean.margin).filter(|margin| margin.is_finite()),
                 verdict,
                 closest: None,
                 passes: PassCounts::default(),
@@ -44,6 +48,7 @@ impl<'a> EvaluationState<'a> {
             slots: vec![None; clean.len()],
             done: vec![0; clean.len()],
             attacks: Vec::new(),
+            fragile: BTreeMap::new(),
         }
     }
 
@@ -137,6 +142,9 @@ impl<'a> EvaluationState<'a> {
             }
             None => {}
         }
+        if let (None, Some(record)) = (end, records.iter().find(|record| record.outcome.is_fragile())) {
+            self.record_fragile(spec, record);
+        }
     }
 
     /// Keeps the smallest distances that minimum-norm searches found.
@@ -149,42 +157,65 @@ impl<'a> EvaluationState<'a> {
     /// The final verdict of an image, from the unit that decided it.
     fn record_verdict(&mut self, spec: &AttackSpec, record: &Record) {
         let image = record.image as usize;
+        if let Some(verdict) = self.verdict(spec, record) {
+            self.outcomes[image].verdict = verdict;
+            self.slots[image] = slot(&record.outcome);
+        }
+    }
+
+    /// Keeps the first point that broke an image by rounding only, for the case that nothing else does.
+    fn record_fragile(&mut self, spec: &AttackSpec, record: &Record) {
+        if let Some(verdict) = self.verdict(spec, record) {
+            self.fragile.entry(record.image as usize).or_insert((verdict, slot(&record.outcome)));
+        }
+    }
+
+    fn verdict(&self, spec: &AttackSpec, record: &Record) -> Option<Verdict> {
         let attack = spec.name().to_owned();
-        self.outcomes[image].verdict = match record.outcome {
-            Outcome::Broken { step, prediction, distance, slot } => {
-                self.slots[image] = slot;
+        match record.outcome {
+            Outcome::Broken { step, prediction, distance, margin, fragile, .. } => {
                 let restarts = spec.restarts();
                 let target = record.unit as usize / restarts;
-                Verdict::Broken {
+                let targets = &self.clean[record.image as usize].targets;
+                Some(Verdict::Broken {
                     attack,
-                    target: spec.targets().and_then(|_| self.clean[image].targets.get(target).copied()),
+                    target: spec.targets().and_then(|_| targets.get(target).copied()),
                     restart: record.unit as usize % restarts,
                     step: step as usize,
                     prediction: prediction as usize,
                     distance,
-                }
+                    margin,
+                    fragile,
+                })
             }
-            Outcome::NonFinite { .. } => Verdict::NonFinite { attack: Some(attack) },
-            Outcome::Spent => return,
-        };
+            Outcome::NonFinite { .. } => Some(Verdict::NonFinite { attack: Some(attack) }),
+            Outcome::Spent => None,
+        }
     }
 
     /// The evaluation, after a plan of so many attacks.
     pub(super) fn finish(mut self, attacks: usize, stop: &StopSignal) -> Evaluation {
+        let mut is_cut_short = false;
         for (image, outcome) in self.outcomes.iter_mut().enumerate() {
             if outcome.verdict != Verdict::StillRobust {
                 continue;
             }
-            if self.done[image] < attacks {
+            is_cut_short |= self.done[image] < attacks;
+            if let Some((verdict, slot)) = self.fragile.remove(&image) {
+                // The file misclassifies it: it is not robust.
+                if let Verdict::Broken { distance, .. } = verdict {
+                    outcome.closest = Some(outcome.closest.map_or(distance, |closest| closest.min(distance)));
+                }
+                (outcome.verdict, self.slots[image]) = (verdict, slot);
+            } else if self.done[image] < attacks {
                 outcome.verdict = Verdict::Unfinished;
             }
         }
         let draws: usize = self.clean.iter().map(|image| image.draws).sum();
         let clean = PassCounts { forwards: draws as u64, backwards: 0 };
         let undecided = self.clean.iter().filter(|image| !image.is_certain).count();
-        let unfinished = self.outcomes.iter().any(|outcome| outcome.verdict == Verdict::Unfinished);
         let ending = match () {
-            () if !unfinished => Ending::Complete,
+            () if !is_cut_short => Ending::Complete,
             () if stop.is_interrupted() => Ending::Interrupted,
             () => Ending::GateDecided,
         };
@@ -202,6 +233,14 @@ impl<'a> EvaluationState<'a> {
 /// How many units have ended; the records are by unit, and a journal may have one twice.
 fn distinct_units(records: &[Record]) -> usize {
     records.chunk_by(|left, right| left.unit == right.unit).count()
+}
+
+/// Where the pixels of a counterexample are.
+fn slot(outcome: &Outcome) -> Option<u64> {
+    match outcome {
+        Outcome::Broken { slot, .. } => *slot,
+        Outcome::NonFinite { .. } | Outcome::Spent => None,
+    }
 }
 
 fn passes(record: &Record) -> PassCounts {

@@ -2,7 +2,7 @@
 //!
 //! | bytes | content, little-endian |
 //! | --- | --- |
-//! | 0 | outcome: 0 spent, 1 broken, 2 not finite |
+//! | 0 | outcome: 0 spent, 1 broken, 2 not finite, 3 broken by rounding only |
 //! | 1 | flags: 1 the first gradient was zero, 2 `closest` is there, 4 `slot` is there, 8 a gradient was not finite; no others |
 //! | 2–3 | attack |
 //! | 4–7 | image |
@@ -10,7 +10,7 @@
 //! | 12–15 | forward passes |
 //! | 16–19 | backward passes |
 //! | 8 where flagged | closest, f64 |
-//! | broken: 16, 24 where flagged | step u32, prediction u32, distance f64, slot u64 |
+//! | broken: 20, 28 where flagged | step u32, prediction u32, distance f64, margin f32, slot u64 |
 //! | not finite: 4 | step u32 |
 
 /// One finished unit of work.
@@ -50,6 +50,10 @@ pub enum Outcome {
         prediction: u32,
         /// Its distance from the clean image, in the norm of the threat model.
         distance: f64,
+        /// `z_y - max of the others` there: not positive.
+        margin: f32,
+        /// Whether that is no more than rounding. The unit then went on to the end and found nothing better.
+        fragile: bool,
         /// Where its pixels are in the [`CounterexampleStore`](super::CounterexampleStore), if they are stored.
         slot: Option<u64>,
     },
@@ -64,9 +68,15 @@ impl Outcome {
     /// Whether the image is out: no later unit of it matters.
     pub(crate) fn ends_image(&self) -> bool {
         match self {
-            Self::Broken { .. } | Self::NonFinite { .. } => true,
+            Self::Broken { fragile, .. } => !fragile,
+            Self::NonFinite { .. } => true,
             Self::Spent => false,
         }
+    }
+
+    /// Whether rounding alone broke the image, so that it counts as broken only if nothing else breaks it.
+    pub(crate) fn is_fragile(&self) -> bool {
+        matches!(self, Self::Broken { fragile: true, .. })
     }
 }
 
@@ -83,6 +93,7 @@ pub fn slots_in_use(records: &[Record]) -> u64 {
 const SPENT: u8 = 0;
 const BROKEN: u8 = 1;
 const NON_FINITE: u8 = 2;
+const FRAGILE: u8 = 3;
 
 const ZERO_GRADIENT: u8 = 1;
 const CLOSEST: u8 = 2;
@@ -93,7 +104,7 @@ impl Record {
     /// Shortest encoding, in bytes.
     pub(super) const SHORTEST: usize = 20;
     /// Longest encoding, in bytes.
-    pub(super) const LONGEST: usize = Self::SHORTEST + 8 + 24;
+    pub(super) const LONGEST: usize = Self::SHORTEST + 8 + 28;
 
     /// The bytes of the table above.
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -106,10 +117,11 @@ impl Record {
         bytes.extend(self.closest.iter().flat_map(|closest| closest.to_le_bytes()));
         match self.outcome {
             Outcome::Spent => {}
-            Outcome::Broken { step, prediction, distance, slot } => {
+            Outcome::Broken { step, prediction, distance, margin, slot, .. } => {
                 bytes.extend(step.to_le_bytes());
                 bytes.extend(prediction.to_le_bytes());
                 bytes.extend(distance.to_le_bytes());
+                bytes.extend(margin.to_le_bytes());
                 bytes.extend(slot.iter().flat_map(|slot| slot.to_le_bytes()));
             }
             Outcome::NonFinite { step } => bytes.extend(step.to_le_bytes()),
@@ -123,7 +135,7 @@ impl Record {
         let [kind, flags] = fields.take()?;
         let has_slot = flags & SLOT != 0;
         if flags & !(ZERO_GRADIENT | CLOSEST | SLOT | NON_FINITE_GRADIENT) != 0
-            || (has_slot && kind != BROKEN)
+            || (has_slot && !matches!(kind, BROKEN | FRAGILE))
         {
             return None;
         }
@@ -149,7 +161,8 @@ impl Record {
     fn kind(&self) -> u8 {
         match self.outcome {
             Outcome::Spent => SPENT,
-            Outcome::Broken { .. } => BROKEN,
+            Outcome::Broken { fragile: false, .. } => BROKEN,
+            Outcome::Broken { fragile: true, .. } => FRAGILE,
             Outcome::NonFinite { .. } => NON_FINITE,
         }
     }
@@ -185,10 +198,11 @@ impl RecordReader<'_> {
     fn outcome(&mut self, kind: u8, has_slot: bool) -> Option<Outcome> {
         match kind {
             SPENT => Some(Outcome::Spent),
-            BROKEN => {
+            BROKEN | FRAGILE => {
                 let (step, prediction, distance) = (self.u32()?, self.u32()?, self.f64()?);
+                let (margin, fragile) = (f32::from_le_bytes(self.take()?), kind == FRAGILE);
                 let slot = if has_slot { Some(u64::from_le_bytes(self.take()?)) } else { None };
-                Some(Outcome::Broken { step, prediction, distance, slot })
+                Some(Outcome::Broken { step, prediction, distance, margin, fragile, slot })
             }
             NON_FINITE => Some(Outcome::NonFinite { step: self.u32()? }),
             _ => None,
@@ -205,10 +219,10 @@ pub(super) mod tests {
     /// Any record. Floats are any 64 bits: a journal that holds one that is odd must still be read.
     pub(in super::super) fn any_record() -> impl Strategy<Value = Record> {
         let float = || any::<u64>().prop_map(f64::from_bits);
-        let broken =
-            (any::<(u32, u32, Option<u64>)>(), float()).prop_map(|((step, prediction, slot), distance)| {
-                Outcome::Broken { step, prediction, distance, slot }
-            });
+        let broken = (any::<(u32, u32, Option<u64>, u32, bool)>(), float()).prop_map(|(fields, distance)| {
+            let (step, prediction, slot, margin, fragile) = fields;
+            Outcome::Broken { step, prediction, distance, margin: f32::from_bits(margin), fragile, slot }
+        });
         let non_finite = any::<u32>().prop_map(|step| Outcome::NonFinite { step });
         let outcome = prop_oneof![Just(Outcome::Spent), broken, non_finite];
         let fixed = any::<(u32, u16, u32, u32, u32, [bool; 2])>();
@@ -244,7 +258,7 @@ pub(super) mod tests {
         /// One record has one encoding: whatever decodes encodes to the same bytes.
         #[test]
         fn any_bytes_are_refused_or_canonical(
-            kind in 0_u8..4,
+            kind in 0_u8..5,
             flags in 0_u8..32,
             rest in prop::collection::vec(any::<u8>(), 0..60),
         ) {
@@ -272,15 +286,23 @@ pub(super) mod tests {
     fn the_bytes_are_pinned() {
         let common = [5, 6, 1, 2, 3, 4, 7, 8, 9, 10, 101, 0, 0, 0, 100, 0, 0, 0];
         let one = [0, 0, 0, 0, 0, 0, 0xf0, 0x3f];
-        let broken = Outcome::Broken { step: 2, prediction: 3, distance: 1.0, slot: Some(4) };
+        let broken = |fragile| Outcome::Broken {
+            step: 2,
+            prediction: 3,
+            distance: 1.0,
+            margin: 1.0,
+            fragile,
+            slot: Some(4),
+        };
+        let bytes_of_broken = |kind| {
+            let parts = [&[kind, 7], &common[..], &one, &[2, 0, 0, 0, 3, 0, 0, 0], &one, &[0, 0, 0x80, 0x3f]];
+            [&parts.concat()[..], &[4, 0, 0, 0, 0, 0, 0, 0]].concat()
+        };
         let non_finite = Outcome::NonFinite { step: 2 };
         let table = [
             (RECORD, [&[0, 1], &common[..]].concat()),
-            (
-                Record { outcome: broken, closest: Some(1.0), ..RECORD },
-                [&[1, 7], &common[..], &one, &[2, 0, 0, 0, 3, 0, 0, 0], &one, &[4, 0, 0, 0, 0, 0, 0, 0]]
-                    .concat(),
-            ),
+            (Record { outcome: broken(false), closest: Some(1.0), ..RECORD }, bytes_of_broken(1)),
+            (Record { outcome: broken(true), closest: Some(1.0), ..RECORD }, bytes_of_broken(3)),
             (
                 Record { outcome: non_finite, zero_gradient: false, non_finite_gradient: true, ..RECORD },
                 [&[2, 8], &common[..], &[2, 0, 0, 0]].concat(),
@@ -301,7 +323,7 @@ pub(super) mod tests {
             bytes
         };
         let table = [
-            ("an unknown outcome", with(0, 3)),
+            ("an unknown outcome", with(0, 4)),
             ("an unknown flag", with(1, 16)),
             ("a slot without a counterexample", with(1, SLOT)),
             ("a flag without its field", with(1, CLOSEST)),
@@ -316,7 +338,14 @@ pub(super) mod tests {
     #[test]
     fn slots_are_counted_to_the_last() {
         let broken = |slot| Record {
-            outcome: Outcome::Broken { step: 0, prediction: 0, distance: 0.0, slot },
+            outcome: Outcome::Broken {
+                step: 0,
+                prediction: 0,
+                distance: 0.0,
+                margin: -1.0,
+                fragile: false,
+                slot,
+            },
             ..RECORD
         };
         assert_eq!(slots_in_use(&[RECORD, broken(None)]), 0);

@@ -65,7 +65,8 @@ fn record(image: u32, outcome: Outcome) -> Record {
 
 /// One of each outcome, with and without what is optional.
 fn records() -> Vec<Record> {
-    let broken = |slot| Outcome::Broken { step: 12, prediction: 3, distance: 0.1, slot };
+    let broken =
+        |slot| Outcome::Broken { step: 12, prediction: 3, distance: 0.1, margin: -1.0, fragile: false, slot };
     let not_finite = Outcome::NonFinite { step: 5 };
     vec![
         record(0, Outcome::Spent),

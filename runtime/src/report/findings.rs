@@ -177,6 +177,7 @@ impl<'a> Findings<'a> {
             warnings.push(Warning::UndecidedImages { images: self.evaluation.undecided });
         }
         warnings.extend(attack_warnings(self.evaluation, classes));
+        warnings.extend(fragile(self.evaluation));
         warnings.extend(self.description.cross_check.as_ref().and_then(disagreement));
         warnings
     }
@@ -188,6 +189,15 @@ fn weakening(warnings: &[Notice]) -> Vec<String> {
     let mut kinds: Vec<String> = weaken.map(|notice| notice.warning.kind()).collect();
     kinds.dedup();
     kinds
+}
+
+/// Images that only rounding breaks.
+fn fragile(evaluation: &Evaluation) -> Option<Warning> {
+    let is_fragile =
+        |outcome: &&ImageOutcome| matches!(outcome.verdict, Verdict::Broken { fragile: true, .. });
+    let images: Vec<usize> =
+        evaluation.outcomes.iter().filter(is_fragile).map(|outcome| outcome.image).collect();
+    (!images.is_empty()).then_some(Warning::Fragile { images })
 }
 
 fn disagreement(cross_check: &CrossCheck) -> Option<Warning> {

@@ -82,12 +82,15 @@ pub(super) fn evaluation() -> Evaluation {
         step: 17,
         prediction: 2,
         distance: 0.007_843,
+        margin: -0.25,
+        fragile: false,
     };
     let verdicts = [Verdict::Misclassified, broken, Verdict::StillRobust, Verdict::StillRobust];
     let outcome = |(image, verdict)| ImageOutcome {
         image,
         label: image % 3,
         clean_prediction: Some(if verdict == Verdict::Misclassified { 9 } else { image % 3 }),
+        clean_margin: Some(if verdict == Verdict::Misclassified { -0.5 } else { 0.5 }),
         closest: matches!(verdict, Verdict::Broken { .. }).then_some(0.007_843),
         passes: match verdict {
             Verdict::Misclassified => PassCounts::default(),
@@ -208,6 +211,7 @@ fn json_form() {
         "images": 4,
         "clean_correct": 3,
         "broken": 1,
+        "fragile": 0,
         "still_robust": 2,
         "non_finite": 0,
         "unfinished": 0
@@ -349,6 +353,7 @@ fn json_form() {
           "image": 0,
           "label": 0,
           "clean_prediction": 9,
+          "clean_margin": -0.5,
           "verdict": {
             "outcome": "misclassified"
           },
@@ -362,6 +367,7 @@ fn json_form() {
           "image": 1,
           "label": 1,
           "clean_prediction": 1,
+          "clean_margin": 0.5,
           "verdict": {
             "outcome": "broken",
             "attack": "apgd-ce",
@@ -369,7 +375,9 @@ fn json_form() {
             "restart": 0,
             "step": 17,
             "prediction": 2,
-            "distance": 0.007843
+            "distance": 0.007843,
+            "margin": -0.25,
+            "fragile": false
           },
           "closest": 0.007843,
           "passes": {
@@ -381,6 +389,7 @@ fn json_form() {
           "image": 2,
           "label": 2,
           "clean_prediction": 2,
+          "clean_margin": 0.5,
           "verdict": {
             "outcome": "still_robust"
           },
@@ -394,6 +403,7 @@ fn json_form() {
           "image": 3,
           "label": 0,
           "clean_prediction": 0,
+          "clean_margin": 0.5,
           "verdict": {
             "outcome": "still_robust"
           },

@@ -62,6 +62,9 @@ impl Report {
             percent(interval.lower),
             percent(interval.upper),
         )?;
+        if counts.fragile > 0 {
+            writeln!(f, "  of the broken    {} by rounding only (fragile)", counts.fragile)?;
+        }
         self.fmt_ending(f)?;
         self.fmt_cross_check(f)?;
         self.fmt_curve(f)

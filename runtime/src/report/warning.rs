@@ -143,6 +143,11 @@ pub enum Warning {
         /// What ran the file.
         processor: Processor,
     },
+    /// Images whose only counterexamples the file misclassifies by no more than rounding.
+    Fragile {
+        /// Their positions in the evaluation set.
+        images: Vec<usize>,
+    },
     /// The model classifies no image correctly: there was nothing to attack.
     NothingToAttack,
     /// The scores of each of the first images fall, or rise, from class to class: sorted scores do, and they are no
@@ -195,6 +200,7 @@ impl fmt::Display for Warning {
             Self::QuantisedLogitsDiffer { difference, processor } => {
                 fmt_quantised_logits_differ(f, *difference, processor)
             }
+            Self::Fragile { images } => fmt_fragile(f, images),
             Self::NothingToAttack => f.write_str(NOTHING_TO_ATTACK),
             Self::SortedScores { images } => fmt_sorted_scores(f, *images),
             Self::NearChance { clean_accuracy, classes } => fmt_near_chance(f, *clean_accuracy, *classes),
@@ -226,6 +232,7 @@ impl Warning {
             | Self::Float32Copies { .. }
             | Self::MarginForRatio { .. }
             | Self::NeedlessExpectation { .. }
+            | Self::Fragile { .. }
             | Self::NoOnnxRuntime { .. } => Severity::Information,
             Self::GradientApproximation { .. }
             | Self::GradientCut { .. }
@@ -429,6 +436,20 @@ fn fmt_no_onnx_runtime(f: &mut fmt::Formatter<'_>, reason: &str) -> fmt::Result 
         f,
         "rten ran the model, the engine that is a part of this program: {reason}. ONNX Runtime is the faster one and \
          knows more operators; --engine rten takes rten without this warning",
+    )
+}
+
+fn fmt_fragile(f: &mut fmt::Formatter<'_>, images: &[usize]) -> fmt::Result {
+    const SHOWN: usize = 5;
+    let listed: Vec<String> = images.iter().take(SHOWN).map(ToString::to_string).collect();
+    let more = if images.len() > SHOWN { ", …" } else { "" };
+    write!(
+        f,
+        "{} images ({}{more}) are broken by rounding only: the best point that was found lies so close to a tie of two \
+         classes that another engine or processor may classify it correctly. They count as broken, because the file \
+         misclassifies them here; run more restarts or steps for points that do not depend on rounding",
+        images.len(),
+        listed.join(", ")
     )
 }
 

@@ -1,6 +1,6 @@
 //! Stops the attacks once the answer of a gate is certain.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use super::stop_signal::StopSignal;
 use crate::requirement::{Conclusion, Known, Requirements};
@@ -15,6 +15,9 @@ pub(crate) struct GateProgress {
     possible: AtomicUsize,
     /// Images that no attack broke.
     robust: AtomicUsize,
+    /// One entry an image: whether a unit of any attack broke it by rounding only. Such an image does not count as
+    /// robust, even if the last attack leaves it alone.
+    fragile: Vec<AtomicBool>,
 }
 
 impl GateProgress {
@@ -31,6 +34,7 @@ impl GateProgress {
             clean_correct,
             possible: AtomicUsize::new(possible),
             robust: AtomicUsize::new(0),
+            fragile: (0..images).map(|_| AtomicBool::new(false)).collect(),
         }
     }
 
@@ -56,8 +60,16 @@ impl GateProgress {
         self.check(stop);
     }
 
+    /// A unit broke an image by rounding only.
+    pub(crate) fn image_fragile(&self, image: usize) {
+        self.fragile[image].store(true, Relaxed);
+    }
+
     /// Every attack has spent its budget on an image.
-    pub(crate) fn image_spent(&self, stop: &StopSignal) {
+    pub(crate) fn image_spent(&self, image: usize, stop: &StopSignal) {
+        if self.fragile[image].load(Relaxed) {
+            return self.image_out(stop);
+        }
         self.robust.fetch_add(1, Relaxed);
         self.check(stop);
     }

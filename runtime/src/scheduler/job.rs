@@ -10,7 +10,7 @@ use crate::attack::{Attack, DistanceGoal};
 use crate::ball::Ball;
 use crate::confirmation::Votes;
 use crate::evaluation_set::EvaluationSet;
-use crate::journal::Record;
+use crate::journal::{Outcome, Record};
 use crate::monitor::Monitor;
 
 /// Whether another attack follows.
@@ -66,7 +66,14 @@ impl AttackJob<'_> {
     pub(super) fn image_spent(&self, image: usize, stop: &StopSignal) {
         self.monitor.image_finished(image);
         if let (Some(gate), AttackPosition::Last) = (self.gate, self.position) {
-            gate.image_spent(stop);
+            gate.image_spent(image, stop);
+        }
+    }
+
+    /// A unit of an image has ended. To be called before its end is counted.
+    pub(super) fn unit_ended(&self, image: usize, outcome: &Outcome) {
+        if let (Some(gate), true) = (self.gate, outcome.is_fragile()) {
+            gate.image_fragile(image);
         }
     }
 }

@@ -56,6 +56,7 @@ pub(crate) fn run(
 ) -> Result<UnitRecords, EvaluateError> {
     let finished = job.archive.finished(job.index);
     let queue = WorkQueue::new(images, job.attack.units(), &finished);
+    finished.iter().for_each(|record| job.unit_ended(record.image as usize, &record.outcome));
     count_earlier_run(job, &queue, stop);
     let parts =
         workers::run_on_all(workers, stop, |worker| WorkerLoop::new(worker, job, &queue, stop).run())?;

@@ -423,6 +423,33 @@ fn the_lowest_unit_breaks_the_image_whatever_the_batch() {
     }
 }
 
+/// Of the rungs, one misclassifies by 6e-7, which rounding alone may do: the search goes on to the next one, and where
+/// there is none, the point is kept as a fragile one that does not take the image out.
+#[test]
+fn a_point_at_rounding_level_does_not_end_the_search() {
+    let edge = 0.500_000_3_f32;
+    let images = ndarray::array![[0.0, edge - 0.01], [0.0, edge - 0.1]];
+    let labels = [0, 0];
+    let set = EvaluationSet::new(&images, &labels).unwrap();
+    let clean = CleanPrediction { prediction: Some(0), margin: 0.1, targets: Arc::new([1]) };
+    let clean = vec![clean; 2];
+    let (interrupted, monitor) = (AtomicBool::new(false), Monitor::new(&Silent, 2));
+    let (archive, ladder) = (Archive::none(), Ladder { units: 1 });
+    let shared = Shared { set: &set, clean: &clean, archive: &archive, monitor: &monitor };
+    for batch in [1, 7] {
+        let job = shared.job(&ladder, 1);
+        let model = FaultyModel::new(Fault::None, batch);
+        let mut workers = Worker::create(&model, 1).unwrap();
+        let stop = StopSignal::new(&interrupted);
+        let records = run(&mut workers, &job, &[0, 1], &stop).unwrap().records;
+        let outcome = |record: &Record| match record.outcome {
+            Outcome::Broken { step, margin, fragile, .. } => (step, margin < -1e-3, fragile),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(records.iter().map(outcome).collect::<Vec<_>>(), [(2, true, false), (10, false, true)]);
+    }
+}
+
 #[test]
 fn an_interrupted_run_stops_with_what_it_has() {
     let images = images();

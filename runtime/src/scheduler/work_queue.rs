@@ -150,7 +150,8 @@ impl<'a> WorkQueue<'a> {
 mod tests {
     use super::*;
 
-    const BROKEN: Outcome = Outcome::Broken { step: 3, prediction: 1, distance: 0.1, slot: None };
+    const BROKEN: Outcome =
+        Outcome::Broken { step: 3, prediction: 1, distance: 0.1, margin: -1.0, fragile: false, slot: None };
 
     fn record(image: u32, unit: u32, outcome: Outcome) -> Record {
         Record {
@@ -201,6 +202,19 @@ mod tests {
             let items: Vec<WorkItem> = std::iter::from_fn(|| queue.take()).collect();
             queue.complete(items[0], &outcomes[0]);
             assert_eq!(queue.complete(items[1], &outcomes[1]), want, "{outcomes:?}");
+        }
+    }
+
+    #[test]
+    fn an_image_that_only_rounding_broke_is_searched_on() {
+        let fragile =
+            Outcome::Broken { step: 3, prediction: 1, distance: 0.1, margin: 0.0, fragile: true, slot: None };
+        for (second, want) in [(Outcome::Spent, ImageStatus::Spent), (BROKEN, ImageStatus::Out)] {
+            let queue = WorkQueue::new(&[4], 2, &[]);
+            let items: Vec<WorkItem> = std::iter::from_fn(|| queue.take()).collect();
+            assert_eq!(queue.complete(items[0], &fragile), ImageStatus::Unchanged);
+            assert!(!queue.is_dropped(items[1]));
+            assert_eq!(queue.complete(items[1], &second), want);
         }
     }
 

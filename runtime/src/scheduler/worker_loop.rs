@@ -12,7 +12,7 @@ use crate::attack::{Answer, CleanImage, DistanceGoal, Query, Search, Step};
 use crate::confirmation::{Confirmation, Question, ask_original};
 use crate::error::EvaluateError;
 use crate::journal::{Outcome, Record};
-use crate::logits::{is_tied, looks_broken, predicted_class};
+use crate::logits::{is_fragile, is_tied, looks_broken, margin, predicted_class};
 use crate::majority::{MajorityCount, share_of_candidate};
 use crate::model::{Batches, LabelAndTarget};
 use crate::random::Stream;
@@ -34,6 +34,17 @@ struct ActiveSearch<'a> {
     non_finite_gradient: bool,
     /// Directions for gradients that say nothing; made when the first of them comes.
     noise: Option<Stream>,
+    /// The misclassified point of the lowest margin that rounding alone may explain.
+    fragile: Option<FragilePoint>,
+}
+
+/// A point that the original model misclassifies by no more than rounding.
+struct FragilePoint {
+    pixels: Box<[f32]>,
+    step: u32,
+    prediction: u32,
+    distance: f64,
+    margin: f32,
 }
 
 /// Draws that the candidates of one unit may take in all, so that an image at the edge does not take all the time.
@@ -256,8 +267,16 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
             }
             _ if confirmation.prediction.is_none() => self.end(&active, Outcome::NonFinite { step }, None),
             (CandidateKind::Broken | CandidateKind::Ambiguous, Some(class)) => {
-                let (slot, prediction) = (self.job.archive.store(&pixels)?, class as u32);
-                self.end(&active, Outcome::Broken { step, prediction, distance, slot }, Some(distance))
+                let (label, logits, prediction) = (active.clean.label, &confirmation.logits, class as u32);
+                let margin = margin(logits, label);
+                // Of a model with random operators the majority decides, not one margin.
+                if !self.job.votes.is_random() && is_fragile(logits, label) {
+                    let point = FragilePoint { pixels, step, prediction, distance, margin };
+                    return self.search_on(active, point, next);
+                }
+                let (slot, fragile) = (self.job.archive.store(&pixels)?, false);
+                let outcome = Outcome::Broken { step, prediction, distance, margin, fragile, slot };
+                self.end(&active, outcome, Some(distance))
             }
             _ if next == Step::Done => self.finish(active),
             _ => {
@@ -267,6 +286,31 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
         }
     }
 
+    /// Goes on from a point that rounding alone may have broken: a stronger one is misclassified by every engine.
+    fn search_on(
+        &mut self,
+        mut active: ActiveSearch<'a>,
+        point: FragilePoint,
+        next: Step,
+    ) -> Result<(), EvaluateError> {
+        if active.fragile.as_ref().is_none_or(|known| point.margin < known.margin) {
+            active.fragile = Some(point);
+        }
+        if next == Step::Done {
+            return self.finish(active);
+        }
+        enqueue(&mut self.waiting, active);
+        Ok(())
+    }
+
+    /// What a unit found, where it was a point at rounding level at most.
+    fn at_rounding_level(&self, active: &ActiveSearch<'a>, spent: Outcome) -> Result<Outcome, EvaluateError> {
+        let (Some(point), Outcome::Spent) = (&active.fragile, spent) else { return Ok(spent) };
+        let slot = self.job.archive.store(&point.pixels)?;
+        let FragilePoint { step, prediction, distance, margin, .. } = *point;
+        Ok(Outcome::Broken { step, prediction, distance, margin, fragile: true, slot })
+    }
+
     /// Keeps the record of a unit and counts what it means for its image.
     fn end(
         &mut self,
@@ -274,6 +318,7 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
         outcome: Outcome,
         closest: Option<f64>,
     ) -> Result<(), EvaluateError> {
+        let outcome = self.at_rounding_level(active, outcome)?;
         let record = Record {
             image: active.item.image as u32,
             attack: self.job.index,
@@ -288,6 +333,7 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
         self.job.archive.append(&record)?;
         self.done.records.push(record);
         self.queue.release();
+        self.job.unit_ended(active.item.image, &outcome);
         match self.queue.complete(active.item, &outcome) {
             ImageStatus::Unchanged => {}
             ImageStatus::Out => self.job.image_out(active.item.image, self.stop),
@@ -401,6 +447,7 @@ impl<'a> ActiveSearch<'a> {
             tested: (0, 0),
             non_finite_gradient: false,
             noise: None,
+            fragile: None,
         })
     }
 }

@@ -48,6 +48,7 @@ fn certificate() -> Certificate {
             images: 10,
             clean_correct: 8,
             broken: 3,
+            fragile: 0,
             still_robust: 5,
             non_finite: 0,
             unfinished: 0,
