@@ -82,8 +82,8 @@ impl<'a> Findings<'a> {
             clean_accuracy,
             attacked_accuracy,
             standard_accuracy: self
-                .after_standard()
-                .map(|attack| fraction(attack.still_robust, self.evaluation.outcomes.len())),
+                .robust_after_standard()
+                .map(|robust| fraction(robust, self.evaluation.outcomes.len())),
             attacked_accuracy_interval: clopper_pearson(counts.not_broken(), counts.images),
             images: counts.images,
             counts,
@@ -133,7 +133,7 @@ impl<'a> Findings<'a> {
             data: description.data,
             threat_model: description.threat_model,
             seed: description.seed,
-            standard_still_robust: self.after_standard().map(|attack| attack.still_robust),
+            standard_still_robust: self.robust_after_standard(),
             attacks: self.evaluation.attacks.iter().map(record).collect(),
             execution: description.execution,
             majority_test: description.majority_test,
@@ -143,12 +143,20 @@ impl<'a> Findings<'a> {
         })
     }
 
-    /// The last attack of the standard evaluation, where others came after it.
-    fn after_standard(&self) -> Option<&'a AttackResult> {
+    /// Images that the standard evaluation left, where other attacks came after it. Those that it broke by rounding only
+    /// are none of them.
+    fn robust_after_standard(&self) -> Option<usize> {
         let standard = Preset::Standard.attacks(self.description.threat_model.norm);
         let (first, added) = self.evaluation.attacks.split_at_checked(standard.len())?;
         let is_standard = first.iter().zip(&standard).all(|(attack, spec)| attack.name == spec.name());
-        first.last().filter(|_| is_standard && !added.is_empty())
+        let last = first.last().filter(|_| is_standard && !added.is_empty())?;
+        let is_fragile = |verdict: &Verdict| match verdict {
+            Verdict::Broken { fragile, attack, .. } => {
+                *fragile && first.iter().any(|standard| standard.name == *attack)
+            }
+            _ => false,
+        };
+        Some(last.still_robust.saturating_sub(self.evaluation.count(is_fragile)))
     }
 
     fn gate(&self, counts: &Counts, weakened_by: Vec<String>) -> GateReport {
