@@ -227,7 +227,15 @@ mod tests {
     use super::*;
 
     fn counts(still_robust: usize, unfinished: usize) -> Counts {
-        Counts { images: 500, clean_correct: 450, broken: 0, fragile: 0, still_robust, non_finite: 0, unfinished }
+        Counts {
+            images: 500,
+            clean_correct: 450,
+            broken: 0,
+            fragile: 0,
+            still_robust,
+            non_finite: 0,
+            unfinished,
+        }
     }
 
     fn attacked(least: f64) -> Requirements {
