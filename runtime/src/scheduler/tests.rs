@@ -431,7 +431,13 @@ fn a_point_at_rounding_level_does_not_end_the_search() {
     let images = ndarray::array![[0.0, edge - 0.01], [0.0, edge - 0.1]];
     let labels = [0, 0];
     let set = EvaluationSet::new(&images, &labels).unwrap();
-    let clean = CleanPrediction { prediction: Some(0), margin: 0.1, targets: Arc::new([1]) };
+    let clean = CleanPrediction {
+        prediction: Some(0),
+        is_certain: true,
+        draws: 1,
+        margin: 0.1,
+        targets: Arc::new([1]),
+    };
     let clean = vec![clean; 2];
     let (interrupted, monitor) = (AtomicBool::new(false), Monitor::new(&Silent, 2));
     let (archive, ladder) = (Archive::none(), Ladder { units: 1 });
