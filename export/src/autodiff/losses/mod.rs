@@ -6,6 +6,7 @@
 
 mod cross_entropy;
 mod logits_ratio;
+mod lost;
 mod one_hot;
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,11 @@ use mimir_bundle::{Loss, LossInput, tensor_names};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Builder, Dim, Graph, Shape, TensorType, ValueId};
+use crate::operators::finite::FiniteValues;
 use crate::tensor::DataType;
+
+/// A class so far behind the others has no share in a softmax.
+const NO_SHARE: f32 = 1e4;
 
 /// Appends a loss with its inputs: returns the loss of each image, `[N]`, where the graph computes it, and the
 /// cotangent of the logits, `[N, K]`.
@@ -36,7 +41,13 @@ pub(super) fn append(graph: &mut Graph, loss: Loss, logits: ValueId) -> Result<(
         .at_tensor(&graph.value(logits).name));
     }
     let inputs = Inputs::add(graph, loss, &shape)?;
+    let may_be_lost = !FiniteValues::new(graph).of(graph, logits).is_finite();
     let mut builder = Builder::new(graph, "loss");
+    let logits = match loss {
+        Loss::CrossEntropy if may_be_lost => lost::with_finite_scores(&mut builder, logits, NO_SHARE)?,
+        Loss::Dlr | Loss::TargetedDlr if may_be_lost => lost::with_finite_scores(&mut builder, logits, 0.0)?,
+        _ => logits,
+    };
     let (value, cotangent) = match loss {
         Loss::CrossEntropy => {
             cross_entropy::cross_entropy(&mut builder, logits, inputs.get(LossInput::Labels)?, classes)?

@@ -6,6 +6,7 @@ use crate::autodiff::testing::{Domain, Numbers, batched, dot, float, function, s
 use crate::autodiff::{Kernels, differentiate};
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Graph, Shape};
+use crate::tensor::Tensor;
 use crate::vit::{VitConfig, vit};
 use mimir_bundle::{Loss, LossInput, tensor_names};
 
@@ -322,4 +323,36 @@ fn the_targeted_ratio_is_fourteen_nodes() {
         output %loss
         output %images_gradient
     "#);
+}
+
+/// A class whose score is -∞ takes no part.
+#[test]
+fn a_lost_class_leaves_losses_and_cotangents_finite() {
+    const LOST: f32 = f32::NEG_INFINITY;
+    let masked = function(batched(&[CLASSES]), |builder, x| {
+        let mask = builder.constant(Tensor::from_f32(&[CLASSES], &[0.0, 0.0, 0.0, 0.0, LOST]));
+        builder.op("Add", &[x, mask])
+    });
+    let (masked, images) = (masked.unwrap(), [2.0, 0.5, -1.0, 1.25, 7.0]);
+    let answer = |graph: &Graph, loss, images: &[f32], label, target| {
+        let mut session = session(&differentiate(graph, loss, Kernels::Standard).unwrap());
+        let [_, value, cotangent] =
+            outputs(&mut session, loss, (&[1, images.len()], images), &[label], &[target]);
+        (value[0], cotangent)
+    };
+    for loss in [Loss::CrossEntropy, Loss::Dlr] {
+        let (value, cotangent) = answer(&masked, loss, &images, 3, 0);
+        let (wanted, wanted_cotangent) = answer(&logits_are_images(4), loss, &images[..4], 3, 0);
+        assert!((value - wanted).abs() < 1e-5, "{loss:?}: {value}, wanted {wanted}");
+        for (found, wanted) in cotangent.iter().zip(wanted_cotangent) {
+            assert!((found - wanted).abs() < 1e-5, "{loss:?}: {cotangent:?}");
+        }
+    }
+    for loss in [Loss::CrossEntropy, Loss::Dlr, Loss::TargetedDlr] {
+        // The label or the target itself.
+        for (label, target) in [(4, 0), (0, 4)] {
+            let (value, cotangent) = answer(&masked, loss, &images, label, target);
+            assert!(value.is_finite() && cotangent.iter().all(|slope| slope.is_finite()), "{loss:?}");
+        }
+    }
 }
