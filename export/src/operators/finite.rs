@@ -133,7 +133,6 @@ impl FiniteValues {
             "Pow" => bounds(1).low < 1.0 && x.low <= SMALL && exponent(graph, node) != Some(0.0),
             "Acos" | "Asin" | "Atanh" => !x.lies_inside(-1.0, 1.0),
             "Acosh" => x.low <= 1.0,
-            "Tan" => true,
             "LayerNormalization" | "InstanceNormalization" | "GroupNormalization" => {
                 node.attributes.float("epsilon", 1e-5).is_ok_and(|epsilon| epsilon <= SMALL)
             }
@@ -184,7 +183,7 @@ fn of_one(node: &Node, x: Bounds) -> Bounds {
             infinite: x.infinite || high > LARGEST_EXPONENT,
             ..x.with(low.exp(), if high > LARGEST_EXPONENT { f32::INFINITY } else { high.exp() })
         },
-        "Sinh" | "Cosh" | "Tan" => Bounds { infinite: true, nan: x.nan || x.infinite, ..Bounds::ANY },
+        "Sinh" | "Cosh" => Bounds { infinite: true, nan: x.nan || x.infinite, ..Bounds::ANY },
         "Sigmoid" | "HardSigmoid" | "Softmax" | "Hardmax" => finite(0.0, 1.0),
         "Tanh" | "Erf" | "Sign" | "Softsign" => finite(-1.0, 1.0),
         "Atan" => finite(-2.0, 2.0),

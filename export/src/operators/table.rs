@@ -184,7 +184,7 @@ static ROWS: &[Row] = &[
     Row {
         name: "Ceil", since: 1, types: types::elementwise::unary,
         constants: Elements(Elementwise::Function(f64::ceil)), batch: Followed(batch::elementwise::unary),
-        gradient: StraightThrough(gradient::identity::identity, ""),
+        gradient: StraightThrough(gradient::identity::identity, "as if it were not there"),
         saves: Nothing, random: Never, portable: Itself,
         bounds: Known(bounds::ends::rising),
     },
@@ -352,7 +352,7 @@ static ROWS: &[Row] = &[
     Row {
         name: "Floor", since: 1, types: types::elementwise::unary,
         constants: Elements(Elementwise::Function(f64::floor)), batch: Followed(batch::elementwise::unary),
-        gradient: StraightThrough(gradient::identity::identity, ""),
+        gradient: StraightThrough(gradient::identity::identity, "as if it were not there"),
         saves: Nothing, random: Never, portable: Itself,
         bounds: Known(bounds::ends::rising),
     },
@@ -450,7 +450,7 @@ static ROWS: &[Row] = &[
     Row {
         name: "Hardmax", since: 1, types: types::elementwise::along_axis,
         constants: NotEvaluated(NO_SHAPES), batch: Followed(batch::axes::last_axis),
-        gradient: StraightThrough(gradient::identity::identity, ""),
+        gradient: StraightThrough(gradient::identity::identity, "as if it were not there"),
         saves: Nothing, random: Never, portable: Itself,
         bounds: Unknown,
     },
@@ -821,7 +821,7 @@ static ROWS: &[Row] = &[
     Row {
         name: "Round", since: 11, types: types::elementwise::unary,
         constants: NotEvaluated(NO_SHAPES), batch: Followed(batch::elementwise::unary),
-        gradient: StraightThrough(gradient::identity::identity, ""),
+        gradient: StraightThrough(gradient::identity::identity, "as if it were not there"),
         saves: Nothing, random: Never, portable: Itself,
         bounds: Known(bounds::ends::rising),
     },

@@ -62,8 +62,9 @@ impl WorkingCopy {
         graph.clear_types();
         shape::infer(&mut graph)?;
         if thresholds::write_as_numbers(&mut graph)? {
-            graph.prune();
+            // What is new stands behind its readers.
             graph.sort()?;
+            graph.prune();
             graph.clear_types();
             shape::infer(&mut graph)?;
         }

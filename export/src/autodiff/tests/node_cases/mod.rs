@@ -42,6 +42,9 @@ impl Case {
         if let Some(operator) = self.operators.iter().find(|operator| !is_known(operator)) {
             return Outcome::Skipped(format!("no shape rule: {operator}"));
         }
+        if let Some(operator) = self.operators.iter().find(|operator| stands_in_for_a_step(operator)) {
+            return Outcome::Skipped(format!("a stand-in for a derivative of zero: {operator}"));
+        }
         match content.check() {
             Ok(()) => Outcome::Passed,
             Err(Failure::Refused(error)) => match (without_rule(&error), skips::refused(&error)) {
@@ -56,6 +59,11 @@ impl Case {
             Err(Failure::Wrong(difference)) => Outcome::Failed(difference),
         }
     }
+}
+
+/// Whether the derivative is zero, and what we pass in its place is no derivative. (What quantises has cases of its own.)
+fn stands_in_for_a_step(op_type: &str) -> bool {
+    ["Ceil", "Floor", "Hardmax", "Round", "Sign"].contains(&op_type)
 }
 
 fn is_known(op_type: &str) -> bool {
