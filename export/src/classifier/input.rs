@@ -172,6 +172,8 @@ fn lacks_batch(shape: &Shape, spec: &InputSpec) -> bool {
     };
     match (spec.image, &dims[..]) {
         (_, []) => false,
+        // One row of pixels, as in [1, 784, 1]: no image has its height alone.
+        (_, [1, rest @ ..]) if rest.iter().filter(|size| **size != 1).count() == 1 => false,
         // A batch of one leaves it open which of the two is absent.
         (image, [1, ..]) => dims.len() == 3 && image.is_some_and(is_image),
         (Some(image), _) => is_image(image),

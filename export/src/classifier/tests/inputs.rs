@@ -134,6 +134,26 @@ fn an_input_without_a_batch_is_said_to_have_none() {
     }
 }
 
+/// The networks of VNN-COMP take `[1, 784, 1]`, and arrays of rows are read as images of one column.
+#[test]
+fn a_row_of_pixels_with_a_batch_of_one_has_a_batch() {
+    let row = |height, width| InputSpec {
+        image: Some(ImageShape { channels: 1, height, width }),
+        ..InputSpec::default()
+    };
+    let of = |input: &str| {
+        graph(9, input, |graph, x| {
+            let target = add(graph, "=[1,24]").unwrap();
+            let x: ValueId = push(graph, "Reshape", &[x, target], "");
+            head(graph, x)
+        })
+    };
+    for (input, spec) in [("f32[1,24,1]", row(24, 1)), ("f32[1,1,24]", row(1, 24)), ("f32[1,24,1]", row(1, 24))] {
+        let found = classifier(of(input), &spec).unwrap();
+        assert_eq!((found.manifest().layout, found.manifest().image.pixels()), (Layout::Flat, 24), "{input}");
+    }
+}
+
 #[test]
 fn images_tell_where_channels_are_that_are_neither_one_nor_three() {
     let image = ImageShape { channels: 4, height: 3, width: 2 };
