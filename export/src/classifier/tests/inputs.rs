@@ -148,7 +148,9 @@ fn a_row_of_pixels_with_a_batch_of_one_has_a_batch() {
             head(graph, x)
         })
     };
-    for (input, spec) in [("f32[1,24,1]", row(24, 1)), ("f32[1,1,24]", row(1, 24)), ("f32[1,24,1]", row(1, 24))] {
+    for (input, spec) in
+        [("f32[1,24,1]", row(24, 1)), ("f32[1,1,24]", row(1, 24)), ("f32[1,24,1]", row(1, 24))]
+    {
         let found = classifier(of(input), &spec).unwrap();
         assert_eq!((found.manifest().layout, found.manifest().image.pixels()), (Layout::Flat, 24), "{input}");
     }
