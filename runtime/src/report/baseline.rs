@@ -55,8 +55,9 @@ struct OldAttack {
 #[non_exhaustive]
 pub enum BaselineError {
     /// Not JSON, or not a report.
+    // Without a source: its sentence is in this one.
     #[error("not a report: {0}")]
-    Format(#[from] serde_json::Error),
+    Format(serde_json::Error),
     /// A report of another version of the format.
     #[error(
         "report with schema version {0}, this program compares version {REPORT_VERSION}: evaluate the old model again"
@@ -83,6 +84,12 @@ pub enum BaselineError {
     /// The tolerance is no fraction.
     #[error("a tolerance of {0}: wanted a fraction in [0, 1] (1 % is 0.01)")]
     Tolerance(f64),
+}
+
+impl From<serde_json::Error> for BaselineError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Format(error)
+    }
 }
 
 /// What became of the images since the baseline.
