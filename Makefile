@@ -22,7 +22,8 @@ build: ## The command, optimised: target/release/mimir-certify.
 	$(CARGO) build --release --locked -p mimir-certify-cli --target-dir target
 
 build-train: setup-train ## The training command, optimised: target/release/mimir-train.
-	$(CARGO) build --release --locked -p mimir-train --target-dir target
+	$(CARGO) build --release --locked -p mimir-train --target-dir target \
+		--config 'profile.release.package.libjpeg-turbo-rs.opt-level = 3'
 
 demo: setup build ## Attack the small classifier that ships in examples/demo.
 	$(CERTIFY) examples/demo/model.onnx

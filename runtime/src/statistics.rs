@@ -1,9 +1,11 @@
 //! What counts on a sample say about the population: exact binomial (Clopper–Pearson) intervals.
 
+use std::collections::BTreeMap;
+
 use mimir_bundle::certificate::Counts;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use statrs::distribution::{Beta, ContinuousCDF};
+use statrs::distribution::{Beta, ChiSquared, ContinuousCDF};
 
 /// Confidence of every interval that we report.
 pub const CONFIDENCE: f64 = 0.95;
@@ -64,6 +66,31 @@ pub fn mcnemar(lost: usize, won: usize) -> f64 {
     // P[X ≤ k] of Binomial(n, 1/2) is P[X ≥ n - k], the distribution function of Beta(n-k, k+1) at one half.
     let Ok(beta) = Beta::new((changes - fewer) as f64, fewer as f64 + 1.0) else { return 1.0 };
     (2.0 * beta.cdf(0.5)).min(1.0)
+}
+
+/// How likely a random part of a set, drawn without replacement, has classes at least as far from the whole's as these.
+///
+/// Both are numbers of images of each class. The distance is Pearson's `X² = Σ (o - e)² / e` with `e` the share of the
+/// whole; under random drawing its mean is `(K - 1)(M - N)/(M - 1)` for `N` of `M` images, and `X² (M - 1)/(M - N)` is
+/// held against the chi-square distribution of `K - 1` degrees of freedom.
+pub fn class_mix_probability(part: &BTreeMap<usize, usize>, whole: &BTreeMap<usize, usize>) -> f64 {
+    let total = |counts: &BTreeMap<usize, usize>| counts.values().sum::<usize>() as f64;
+    let (n, m) = (total(part), total(whole));
+    let distance: f64 = whole
+        .iter()
+        .filter(|(_, count)| **count > 0)
+        .map(|(class, count)| {
+            let expected = n * *count as f64 / m;
+            let found = part.get(class).copied().unwrap_or_default() as f64;
+            (found - expected).powi(2) / expected
+        })
+        .sum();
+    let freedom = whole.values().filter(|count| **count > 0).count() as f64 - 1.0;
+    match ChiSquared::new(freedom) {
+        Ok(chi_square) if 0.0 < n && n < m => chi_square.sf(distance * (m - 1.0) / (m - n)),
+        // All images, or one class.
+        _ => 1.0,
+    }
 }
 
 /// `part / whole`, and 0 of nothing: never NaN.
@@ -173,5 +200,25 @@ mod tests {
         assert!((0.0..=0.3).contains(&end), "{end}");
         assert!(outward(f64::NAN, |p| p <= 0.3) <= 0.3);
         assert_eq!(outward(0.25, |p| p <= 0.3), 0.25);
+    }
+
+    #[test]
+    fn parts_of_a_sorted_set_are_unlikely() {
+        let counts = |counts: &[usize]| counts.iter().copied().enumerate().collect::<BTreeMap<_, _>>();
+        let whole = counts(&[6; 12]);
+        // The first class alone, and every class alike.
+        assert!(class_mix_probability(&counts(&[6]), &whole) < 1e-6);
+        assert!(class_mix_probability(&counts(&[2; 12]), &whole) > 0.999);
+        // Half of the classes of CIFAR-10, all of them with the usual scatter, one image, everything.
+        let whole = counts(&[1000; 10]);
+        assert!(class_mix_probability(&counts(&[100; 5]), &whole) < 1e-6);
+        assert!(
+            class_mix_probability(&counts(&[103, 89, 100, 103, 90, 86, 112, 102, 106, 109]), &whole) > 0.1
+        );
+        assert!(class_mix_probability(&counts(&[0, 1]), &whole) > 0.1);
+        assert_eq!(class_mix_probability(&whole, &whole), 1.0);
+        assert_eq!(class_mix_probability(&counts(&[3]), &counts(&[9])), 1.0);
+        // scipy.stats.chi2.sf(18 * 9999 / 9998, 9): two images of one class.
+        assert!((class_mix_probability(&counts(&[2]), &whole) - 0.035_16).abs() < 1e-4);
     }
 }

@@ -14,6 +14,7 @@ mod bad_input;
 mod engines;
 mod gate;
 mod hard_models;
+mod images;
 mod inputs;
 mod interruption;
 mod journal;

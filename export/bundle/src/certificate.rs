@@ -2,6 +2,9 @@
 //!
 //! It is not a proof of robustness. What may be concluded from it, and every field, is in `docs/certificate.md`.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -98,10 +101,82 @@ pub struct EvaluationData {
     pub split: Option<String>,
     /// Only the first so many images, in file order; all where absent.
     pub first: Option<usize>,
+    /// A part that was drawn; the digests bind what was drawn.
+    pub sample: Option<SampleRecord>,
+    /// What was done to each picture before the model saw it. The ball is around what came out.
+    pub preprocessing: Option<Preprocessing>,
+    /// The indices of classes by their names, where a file gave them.
+    pub class_map: Option<BTreeMap<String, usize>>,
+    /// The decoder of JPEG files and its version, where the source may have such files: others give other pixels.
+    pub jpeg_decoder: Option<String>,
     /// [`digest_tensor`](crate::digest::digest_tensor) of the decoded images `[N, C, H, W]` in `[0, 1]`.
     pub images_digest: String,
     /// [`digest_labels`](crate::digest::digest_labels) of the labels `[N]`.
     pub labels_digest: String,
+}
+
+/// A part of a set of images that was drawn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SampleRecord {
+    /// Images drawn.
+    pub count: usize,
+    /// Key of the draw.
+    pub seed: u64,
+    /// The rule of the draw, in words.
+    pub method: String,
+}
+
+/// Resizing and cropping, as torchvision's `Resize` and `CenterCrop` do on 8-bit PIL images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Preprocessing {
+    /// What pictures were resized to.
+    pub resize: Option<Resize>,
+    /// Height and width of the middle that was taken, black around what was smaller.
+    pub crop: Option<[usize; 2]>,
+    /// How pixels in between were made.
+    pub interpolation: Interpolation,
+}
+
+/// What pictures are resized to, in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Resize {
+    /// The shorter side; the longer one keeps the ratio.
+    ShorterSide(usize),
+    /// Height and width.
+    Exact([usize; 2]),
+}
+
+/// How pixels in between are made, with antialiasing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Interpolation {
+    /// Pillow's `BILINEAR`.
+    Bilinear,
+    /// Pillow's `BICUBIC`.
+    Bicubic,
+}
+
+impl fmt::Display for Preprocessing {
+    /// `resized to 256 (shorter side, bilinear), middle 224 x 224`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let filter = match self.interpolation {
+            Interpolation::Bilinear => "bilinear",
+            Interpolation::Bicubic => "bicubic",
+        };
+        match self.resize {
+            None => {}
+            Some(Resize::ShorterSide(side)) => write!(f, "resized to {side} (shorter side, {filter})")?,
+            Some(Resize::Exact([height, width])) => write!(f, "resized to {height} x {width} ({filter})")?,
+        }
+        let comma = if self.resize.is_some() { ", " } else { "" };
+        match self.crop {
+            None => Ok(()),
+            Some([height, width]) => write!(f, "{comma}middle {height} x {width}"),
+        }
+    }
 }
 
 /// One attack: what it was, how many images it met and broke, and what it cost.

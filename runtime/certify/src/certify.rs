@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use mimir_bundle::ImageShape;
 use mimir_bundle::attack::{AttackSpec, RelaxedPgdSpec};
 use mimir_bundle::certificate::{CrossCheck, EvaluationData, Execution, Tool};
 use mimir_bundle::{ImageShape, Manifest, PixelType, Pixels, ThreatModel};
@@ -46,13 +47,14 @@ pub fn certify(
     let baseline = read_baseline(options)?;
     let folder = report_folder(options)?;
     let engines = Engines::load(&options.engine)?;
-    let images = OpenedImages::open(&options.images)?;
-    let prepared = prepare(options, &engines.deciding, &images)?;
+    let mut images = OpenedImages::open(&options.images)?;
+    let prepared = prepare(options, &engines.deciding, &mut images)?;
+    images.fit(prepared.manifest())?;
     let threat_model = threat_model(options, prepared.manifest())?;
     let set = images.for_model(prepared.manifest(), threat_model.pixels)?;
     let model = prepared.calibrate(&set, &options.attacks, options.engine.overrides)?;
     let model = model.with_silent_units_counted(&set, &threat_model)?;
-    let data = describe(&options.images, &set, model.manifest().image)?;
+    let data = describe(&options.images, &images, &set, model.manifest().image)?;
     let AttackableModel { plan, sessions, skipped } = attackable(options, threat_model, &model)?;
     expect_preset(options, &plan.attacks)?;
     if let Some(baseline) = &baseline {
@@ -79,6 +81,7 @@ pub fn certify(
     description.baseline = baseline;
     description.warnings.extend(no_gradient(&plan, &skipped));
     description.skipped_attacks = skipped;
+    description.warnings.extend(images.warnings(model.manifest()));
 
     match folder {
         Some(folder) => write(&folder, options, description, &evaluation, &state.archive),
@@ -108,15 +111,25 @@ fn report_folder(options: &CertifyOptions) -> Result<Option<ReportFolder>> {
     folder.transpose().or_kind(ErrorKind::Options)
 }
 
-fn prepare(options: &CertifyOptions, engine: &Engine, images: &OpenedImages) -> Result<PreparedModel> {
-    let spec = InputSpec {
+fn prepare(options: &CertifyOptions, engine: &Engine, images: &mut OpenedImages) -> Result<PreparedModel> {
+    let spec = |image| InputSpec {
         normalisation: options.normalisation.clone(),
         channel_order: options.channel_order,
         layout: options.layout,
-        image: Some(images.shape_as_stated(options.input_shape)?),
+        image: Some(image),
         output: options.output.clone(),
     };
-    let prepared = PreparedModel::new(engine, read_file(&options.model)?, &spec)?;
+    if let Some(stated) = options.input_shape {
+        images.take_channels(stated.channels);
+    }
+    let (file, image) = (read_file(&options.model)?, images.shape_as_stated(options.input_shape)?);
+    let prepared = match PreparedModel::new(engine, file.clone(), &spec(image)) {
+        // An input that does not show its channels may be that of grey images.
+        Err(error) if options.input_shape.is_none() && images.is_grey() && image.channels != 1 => {
+            PreparedModel::new(engine, file, &spec(ImageShape { channels: 1, ..image })).or(Err(error))
+        }
+        prepared => prepared,
+    }?;
     let found = prepared.manifest().image;
     match options.input_shape.filter(|stated| *stated != found) {
         None => Ok(prepared),

@@ -39,6 +39,10 @@ pub enum OptionName {
     Attacks,
     /// `CertifyOptions::attacks`, where only those that need no gradient can be run.
     GradientFreeAttacks,
+    /// The transform in `ImageSource::preparation`.
+    ImageSize,
+    /// The class map in `ImageSource::preparation`.
+    ClassMap,
     /// The batch in `EngineOptions::overrides`.
     Batch,
     /// `EngineOptions::cross_checking`.
@@ -147,12 +151,15 @@ impl<T, E: Into<Source>> OrKind<T> for std::result::Result<T, E> {
     }
 }
 
-/// An error and its causes in one sentence.
-pub(crate) fn with_causes(error: &dyn StdError) -> String {
+/// An error and its causes in one sentence. A cause that the sentence before it ends with is not said twice.
+pub fn with_causes(error: &dyn StdError) -> String {
     let mut sentence = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        sentence = format!("{sentence}: {error}");
+        let said = error.to_string();
+        if !sentence.ends_with(&said) {
+            sentence = format!("{sentence}: {said}");
+        }
         cause = error.source();
     }
     sentence
@@ -170,6 +177,14 @@ mod tests {
         assert_eq!(with_causes(&error), "kept: cannot write x: the disk is full");
         let error = error.about(OptionName::ExistingJournal);
         assert_eq!((error.kind(), error.option()), (ErrorKind::Storage, Some(OptionName::ExistingJournal)));
+    }
+
+    #[test]
+    fn a_cause_that_was_said_is_not_said_again() {
+        let missing = std::fs::read("/nonexistent/x").unwrap_err();
+        let said = missing.to_string();
+        let error = Error::new(ErrorKind::Data, missing).context(format!("/nonexistent/x: {said}"));
+        assert_eq!(with_causes(&error), format!("/nonexistent/x: {said}"));
     }
 
     #[test]

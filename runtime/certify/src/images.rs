@@ -1,12 +1,15 @@
 //! The images and labels of an evaluation, and what a certificate says about them.
 
-use mimir_bundle::certificate::EvaluationData;
+use mimir_bundle::certificate::{self, EvaluationData, Preprocessing, SampleRecord};
 use mimir_bundle::digest::{self, TensorDigest};
 use mimir_bundle::{ImageShape, Manifest, Pixels};
-use mimir_data::{ImageDims, ImageSet};
+use mimir_data::augment::{Interpolation, Resize, Size, Transform};
+use mimir_data::{ClassMap, DataError, ImageDims, ImageSet, JPEG_DECODER, Preparation, Sample};
 use mimir_runtime::evaluate::{self, EvaluationSet};
+use mimir_runtime::report::Warning;
 
 use crate::error::{Error, ErrorKind, OptionName, OrKind, Result};
+use crate::image_warnings::image_warnings;
 use crate::options::ImageSource;
 
 /// Labelled images, opened: pixels are read when an evaluation asks for them.
@@ -33,7 +36,50 @@ impl OpenedImages {
     /// # Errors
     /// [`ErrorKind::Data`] when they are not there, or not what their format says.
     pub fn open(images: &ImageSource) -> Result<Self> {
-        mimir_data::open(&images.source, &images.read).map(Self).or_kind(ErrorKind::Data)
+        let opened = mimir_data::open_prepared(&images.source, &images.read, &images.preparation);
+        opened.map(Self).map_err(|error| {
+            let sizes = matches!(error, DataError::MixedSizes { .. });
+            let error = Error::new(ErrorKind::Data, error);
+            if sizes { error.about(OptionName::ImageSize) } else { error }
+        })
+    }
+
+    /// Whether every file is grey, whatever it is decoded to.
+    pub fn is_grey(&self) -> bool {
+        self.0.grey
+    }
+
+    /// Decodes images to so many channels, where they are files.
+    pub fn take_channels(&mut self, channels: usize) {
+        if self.0.dims.channels != channels {
+            self.0.set_channels(channels);
+        }
+    }
+
+    /// Takes the channels that a model takes, where the images are files, and the labels that its classes ask for.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Data`] when the images have more classes than the model.
+    pub fn fit(&mut self, manifest: &Manifest) -> Result<()> {
+        self.take_channels(manifest.image.channels);
+        let (classes, named) = (manifest.classes, self.0.names.as_ref().map_or(0, Vec::len));
+        if named > classes {
+            let message = format!(
+                "the images have {named} classes, the model {classes}: leave out the images of other classes, or give \
+                 the model's index of each class"
+            );
+            return Err(Error::new(ErrorKind::Data, message).about(OptionName::ClassMap));
+        }
+        let fewer = !self.0.mapped && 0 < named && named < classes;
+        if fewer && !self.0.label_as_imagenet(classes) {
+            self.0.label_by_number(classes);
+        }
+        Ok(())
+    }
+
+    /// What a reader must know of the images. They [fit](Self::fit) that model.
+    pub fn warnings(&self, manifest: &Manifest) -> Vec<Warning> {
+        image_warnings(&self.0, manifest)
     }
 
     /// The shape of the images, for models whose own input does not show it.
@@ -66,10 +112,10 @@ impl OpenedImages {
     pub fn for_model(&self, manifest: &Manifest, pixels: Pixels) -> Result<EvaluationSet<'_>> {
         let (found, wanted) = (self.shape(), manifest.image);
         if !is_of_shape(found, wanted) {
-            return Err(Error::new(
-                ErrorKind::Data,
-                format!("the images are {}, but the model expects {}", shown(found), shown(wanted)),
-            ));
+            let message = format!("the images are {}, but the model expects {}", shown(found), shown(wanted));
+            let error = Error::new(ErrorKind::Data, message);
+            let is_size = found.channels == wanted.channels;
+            return Err(if is_size { error.about(OptionName::ImageSize) } else { error });
         }
         let set = EvaluationSet::new(self, &self.0.labels).or_kind(ErrorKind::Data)?;
         set.fits(wanted.pixels(), manifest.classes).or_kind(ErrorKind::Data)?;
@@ -83,6 +129,7 @@ impl OpenedImages {
 /// When one cannot be read, or has a pixel outside `[0, 1]`.
 pub(crate) fn describe(
     images: &ImageSource,
+    opened: &OpenedImages,
     set: &EvaluationSet,
     image: ImageShape,
 ) -> Result<EvaluationData> {
@@ -90,9 +137,61 @@ pub(crate) fn describe(
         source: images.source.to_string(),
         split: images.source.has_splits().then(|| images.read.split.to_string()),
         first: images.read.first,
+        sample: images.preparation.sample.map(sample_record),
+        preprocessing: images.preparation.transform.map(preprocessing),
+        class_map: images.preparation.classes.as_ref().map(|classes| classes.indices().clone()),
+        jpeg_decoder: opened.0.is_decoded().then(|| JPEG_DECODER.to_owned()),
         images_digest: images_digest(set, image)?,
         labels_digest: digest::digest_labels(set.labels()),
     })
+}
+
+fn sample_record(sample: Sample) -> SampleRecord {
+    let Sample { count, seed } = sample;
+    SampleRecord { count, seed, method: Sample::METHOD.to_owned() }
+}
+
+fn preprocessing(transform: Transform) -> Preprocessing {
+    let sides = |size: Size| [size.height, size.width];
+    Preprocessing {
+        resize: transform.resize.map(|resize| match resize {
+            Resize::ShorterSide(side) => certificate::Resize::ShorterSide(side),
+            Resize::Exact(size) => certificate::Resize::Exact(sides(size)),
+        }),
+        crop: transform.crop.map(sides),
+        interpolation: match transform.interpolation {
+            Interpolation::Bilinear => certificate::Interpolation::Bilinear,
+            Interpolation::Bicubic => certificate::Interpolation::Bicubic,
+        },
+    }
+}
+
+/// What was done to the images that a certificate speaks about.
+///
+/// # Errors
+/// [`ErrorKind::Data`] when a size is out of range, or the sample was drawn by another rule.
+pub(crate) fn recorded_preparation(recorded: &EvaluationData) -> Result<Preparation> {
+    let sample = recorded.sample.as_ref().map(|sample| match sample.method.as_str() {
+        Sample::METHOD => Ok(Sample { count: sample.count, seed: sample.seed }),
+        other => {
+            Err(Error::new(ErrorKind::Data, format!("certificate: images drawn by another rule: {other}")))
+        }
+    });
+    let size = |[height, width]: [usize; 2]| Size { height, width };
+    let transform = recorded.preprocessing.map(|done| Transform {
+        resize: done.resize.map(|resize| match resize {
+            certificate::Resize::ShorterSide(side) => Resize::ShorterSide(side),
+            certificate::Resize::Exact(sides) => Resize::Exact(size(sides)),
+        }),
+        crop: done.crop.map(size),
+        interpolation: match done.interpolation {
+            certificate::Interpolation::Bilinear => Interpolation::Bilinear,
+            certificate::Interpolation::Bicubic => Interpolation::Bicubic,
+        },
+    });
+    transform.map(|transform| transform.check()).transpose().or_kind(ErrorKind::Data)?;
+    let classes = recorded.class_map.clone().map(ClassMap::from);
+    Ok(Preparation { sample: sample.transpose()?, transform, classes })
 }
 
 fn images_digest(set: &EvaluationSet, image: ImageShape) -> Result<String> {

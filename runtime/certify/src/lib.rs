@@ -30,9 +30,10 @@
 //! lines of [`certify`]:
 //!
 //! 1. [`Engines::load`] finds ONNX Runtime, or takes rten, and starts the device.
-//! 2. [`OpenedImages::open`] opens the images; pixels are read when they are asked for.
+//! 2. [`OpenedImages::open`] opens the images; pixels are read, resized and cropped when they are asked for.
 //! 3. [`model::read_file`] reads the ONNX file, [`PreparedModel::new`] finds out what kind of classifier it is, and
-//!    [`OpenedImages::for_model`] checks the images against it.
+//!    [`OpenedImages::fit`] takes the channels and labels that it asks for, and [`OpenedImages::for_model`] checks the
+//!    images against it.
 //! 4. [`PreparedModel::calibrate`] runs the model on the first images: its batch, what its output is, how the cores are
 //!    shared. A replay takes the same from the certificate.
 //! 5. [`CalibratedModel::sessions`] makes the gradient graphs that the attacks ask for, and
@@ -59,6 +60,7 @@ mod clock;
 pub mod counterexamples;
 mod engines;
 mod error;
+mod image_warnings;
 mod images;
 pub mod model;
 mod options;
@@ -71,7 +73,7 @@ pub use certified::Certified;
 pub use certify::certify;
 pub use check::{CheckOptions, Checked, check};
 pub use engines::Engines;
-pub use error::{Error, ErrorKind, OptionName};
+pub use error::{Error, ErrorKind, OptionName, with_causes};
 pub use images::OpenedImages;
 pub use mimir_export::InputSpec;
 pub use model::{CalibratedModel, PreparedModel};

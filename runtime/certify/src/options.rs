@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use mimir_bundle::{AttackSpec, ChannelOrder, ImageShape, Layout, Normalisation, ThreatModel};
-use mimir_data::{DataSource, ReadOptions, Split};
+use mimir_data::{DataSource, Preparation, ReadOptions, Split};
 use mimir_runtime::attack::Preset;
 use mimir_runtime::evaluate::Curve;
 use mimir_runtime::report::Requirements;
@@ -50,7 +50,7 @@ impl CertifyOptions {
     pub fn new(model: impl Into<PathBuf>, images: DataSource, threat_model: ThreatModel) -> Self {
         Self {
             model: model.into(),
-            images: ImageSource { source: images, read: ReadOptions { split: Split::Test, first: None } },
+            images: ImageSource::new(images),
             normalisation: None,
             channel_order: ChannelOrder::Rgb,
             layout: None,
@@ -85,6 +85,16 @@ pub struct ImageSource {
     pub source: DataSource,
     /// Which of them.
     pub read: ReadOptions,
+    /// What is done to them before the model sees them.
+    pub preparation: Preparation,
+}
+
+impl ImageSource {
+    /// All images of the test split, as they are.
+    pub fn new(source: DataSource) -> Self {
+        let read = ReadOptions { split: Split::Test, first: None };
+        Self { source, read, preparation: Preparation::default() }
+    }
 }
 
 /// Where the report goes, and what goes with it.

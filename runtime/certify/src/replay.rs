@@ -20,7 +20,7 @@ use mimir_runtime::verify::{Counterexample, VerifyError, verify, verify_random};
 
 use crate::counterexamples::CounterexampleSet;
 use crate::error::{Error, ErrorKind, OptionName, OrKind, Result, with_causes};
-use crate::images::{OpenedImages, describe};
+use crate::images::{OpenedImages, describe, recorded_preparation};
 use crate::model::{CalibratedModel, PreparedModel, read_file};
 use crate::options::{EngineChoice, ImageSource, ReplayOptions};
 use crate::report_folder::CERTIFICATE;
@@ -53,10 +53,11 @@ pub fn replay(options: &ReplayOptions) -> Result<Replay> {
     let counterexamples = read_counterexamples(&options.report, &certificate)?;
     let engine = engine(options, &certificate)?;
     let named = named_images(options, &certificate)?;
-    let images = open_images(&named)?;
+    let mut images = open_images(&named)?;
     let model = model(&engine, &options.model, &certificate)?;
+    images.fit(model.manifest())?;
     let set = images.for_model(model.manifest(), certificate.threat_model.pixels)?;
-    expect_images(&named, &set, &certificate)?;
+    expect_images(&named, &images, &set, &certificate)?;
     let mut session = model.original()?.classifier().or_kind(ErrorKind::Model)?;
     let verify = if model.votes() > 1 { verify_random } else { verify };
     let replay = check(session.as_mut(), &set, &counterexamples, &certificate, &engine, verify)?;
@@ -145,15 +146,21 @@ fn named_images(options: &ReplayOptions, certificate: &Certificate) -> Result<Im
             return Err(Error::new(ErrorKind::Data, format!("certificate: unknown split `{other}`")));
         }
     };
-    Ok(ImageSource { source, read: ReadOptions { split, first: recorded.first } })
+    let preparation = recorded_preparation(recorded)?;
+    Ok(ImageSource { source, read: ReadOptions { split, first: recorded.first }, preparation })
 }
 
 fn open_images(images: &ImageSource) -> Result<OpenedImages> {
     OpenedImages::open(images).map_err(|error| error.about(OptionName::ReplayImages))
 }
 
-fn expect_images(images: &ImageSource, set: &EvaluationSet, certificate: &Certificate) -> Result<()> {
-    let (found, recorded) = (describe(images, set, certificate.model.image)?, &certificate.data);
+fn expect_images(
+    images: &ImageSource,
+    opened: &OpenedImages,
+    set: &EvaluationSet,
+    certificate: &Certificate,
+) -> Result<()> {
+    let (found, recorded) = (describe(images, opened, set, certificate.model.image)?, &certificate.data);
     expect_digest(&"images", &found.images_digest, &recorded.images_digest, ErrorKind::Data)?;
     expect_digest(&"labels", &found.labels_digest, &recorded.labels_digest, ErrorKind::Data)
 }

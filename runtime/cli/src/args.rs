@@ -1,11 +1,12 @@
 //! What was typed. Meaning is given to it in [`crate::options`].
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::settings::{DeviceName, EngineName, Settings};
+use crate::settings::{DeviceName, EngineName, Settings, did_you_mean};
 
 const AFTER_HELP: &str = "\
 `mimir-certify MODEL ...` is short for `mimir-certify run MODEL ...`. Every setting can also be
@@ -141,6 +142,24 @@ pub(crate) struct ManArgs {
     pub(crate) folder: PathBuf,
 }
 
+/// What a word is that stands where a model or a command stands and is neither: nothing where it may be a file.
+///
+/// A word without a dot or a separator that is no file looks like a command.
+pub(crate) fn mistyped_command(arguments: impl IntoIterator<Item = OsString>) -> Option<String> {
+    let word = arguments.into_iter().nth(1)?.into_string().ok()?;
+    if word.starts_with('-') || word.contains(['.', '/', '\\']) || Path::new(&word).exists() {
+        return None;
+    }
+    let cli = Cli::command();
+    let known: Vec<&str> = cli.get_subcommands().map(clap::Command::get_name).chain(["help"]).collect();
+    if known.contains(&word.as_str()) {
+        return None;
+    }
+    let near = did_you_mean(&word, &known);
+    let list = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    Some(format!("there is no command and no model file `{word}`{near} (commands: {list})"))
+}
+
 impl Cli {
     /// The command; without a name it is `run`.
     pub(crate) fn into_command(self) -> Command {
@@ -150,8 +169,6 @@ impl Cli {
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory, Parser};
-
     use super::*;
 
     #[test]
@@ -175,6 +192,26 @@ mod tests {
         let replay = Cli::parse_from(["mimir-certify", "replay", "out", "m.onnx"]).into_command();
         let Command::Replay(replay) = replay else { panic!("replay") };
         assert_eq!((replay.report, replay.model), (PathBuf::from("out"), PathBuf::from("m.onnx")));
+    }
+
+    #[test]
+    fn mistyped_commands_are_named() {
+        let of = |words: &[&str]| mistyped_command(words.iter().map(OsString::from));
+        let message = of(&["mimir-certify", "repaly", "out", "m.onnx"]).unwrap();
+        assert!(
+            message.contains("no command and no model file `repaly`, did you mean `replay`?"),
+            "{message}"
+        );
+        for words in [
+            &["mimir-certify"][..],
+            &["x", "replay"],
+            &["x", "m.onnx"],
+            &["x", "--help"],
+            &["x", "help"],
+            &["x", "a/b"],
+        ] {
+            assert_eq!(of(words), None, "{words:?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use mimir_certify::{ErrorKind, OptionName};
+use mimir_certify::{ErrorKind, OptionName, with_causes};
 
 /// The exit code of an error. 0, 10, 11, and 75 with a report belong to [`mimir_runtime::report::Conclusion`].
 pub(crate) fn exit_code(kind: ErrorKind) -> u8 {
@@ -25,14 +25,14 @@ pub(crate) struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#}", self.error)
+        f.write_str(&with_causes(&*self.error))
     }
 }
 
 impl From<mimir_certify::Error> for Failure {
     fn from(error: mimir_certify::Error) -> Self {
         let (kind, option) = (error.kind(), error.option());
-        let sentence = format!("{:#}", anyhow::Error::from(error));
+        let sentence = with_causes(&error);
         match option {
             Some(option) => failure(kind, with_flag(option, &sentence)),
             None => failure(kind, sentence),
@@ -49,6 +49,8 @@ fn with_flag(option: OptionName, sentence: &str) -> String {
         OptionName::GradientFreeAttacks => {
             format!("{sentence}; without gradients it can be attacked by --attacks square,noise")
         }
+        OptionName::ImageSize => format!("{sentence} (--resize, --crop)"),
+        OptionName::ClassMap => format!("{sentence} (--class-map)"),
         OptionName::Batch => format!("--batch: {sentence}; omit it"),
         OptionName::CrossChecking => format!("--cross-check: {sentence}; omit it"),
         OptionName::ReplayEngine => format!("{sentence}; name one with --engine"),
@@ -82,6 +84,7 @@ pub(crate) fn failure(kind: ErrorKind, message: impl fmt::Display) -> Failure {
 #[cfg(test)]
 mod tests {
     use mimir_certify::{ReplayOptions, replay};
+    use mimir_data::{ReadOptions, Split};
     use mimir_runtime::report::Conclusion;
 
     use super::*;
@@ -102,6 +105,17 @@ mod tests {
         let error = anyhow::anyhow!("no such file").context("settings file x.toml");
         let failed = Err::<(), _>(error).or_kind(ErrorKind::Options).unwrap_err();
         assert_eq!(failed.to_string(), "settings file x.toml: no such file");
+    }
+
+    #[test]
+    fn no_cause_is_said_twice() {
+        let error = mimir_data::open(
+            &"npz:/nonexistent.npz".parse().unwrap(),
+            &ReadOptions { split: Split::Test, first: None },
+        );
+        let failed = error.or_kind(ErrorKind::Data).unwrap_err().to_string();
+        assert!(failed.starts_with("/nonexistent.npz: "), "{failed}");
+        assert_eq!(failed.matches("(os error").count(), 1, "{failed}");
     }
 
     #[test]

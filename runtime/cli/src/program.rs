@@ -12,7 +12,7 @@ use mimir_certify::{ErrorKind, StoreCounterexamples, certify, check, replay};
 use mimir_runtime::evaluate::Ending;
 use serde::Serialize;
 
-use crate::args::{CheckArgs, Cli, Command, ReplayArgs, RunArgs};
+use crate::args::{CheckArgs, Cli, Command, ReplayArgs, RunArgs, mistyped_command};
 use crate::failure::{Failure, OrKind, exit_code, failure};
 use crate::gates::{gates_of, run_gates};
 use crate::options::{Options, Verbosity, attacks, check_options, norm, replay_options};
@@ -37,6 +37,10 @@ impl Answer {
 ///
 /// Usage errors of the command line itself end the process with 2, `--help` and `--version` with 0.
 pub fn main() -> ExitCode {
+    if let Some(mistyped) = mistyped_command(std::env::args_os()) {
+        let _ = writeln!(std::io::stderr().lock(), "error: {mistyped}");
+        return ExitCode::from(exit_code(ErrorKind::Options));
+    }
     let answer = match Cli::parse().into_command() {
         Command::Run(args) => answer_run(*args),
         Command::Replay(args) => answer_replay(args),

@@ -178,8 +178,8 @@ impl<'a> Findings<'a> {
         let mut warnings = self.description.warnings.clone();
         if clean_correct == 0 {
             warnings.push(Warning::NothingToAttack);
-        } else if clopper_pearson(clean_correct, images).lower <= fraction(1, classes) {
-            warnings.push(Warning::NearChance { clean_accuracy: fraction(clean_correct, images), classes });
+        } else {
+            warnings.extend(near_chance(clean_correct, images, classes));
         }
         if self.evaluation.undecided > 0 {
             warnings.push(Warning::UndecidedImages { images: self.evaluation.undecided });
@@ -206,6 +206,20 @@ fn fragile(evaluation: &Evaluation) -> Option<Warning> {
     let images: Vec<usize> =
         evaluation.outcomes.iter().filter(is_fragile).map(|outcome| outcome.image).collect();
     (!images.is_empty()).then_some(Warning::Fragile { images })
+}
+
+/// Where guessing cannot be excluded: either the accuracy is near it, or the images are too few to tell.
+fn near_chance(clean_correct: usize, images: usize, classes: usize) -> Option<Warning> {
+    let (clean_accuracy, chance) = (fraction(clean_correct, images), fraction(1, classes));
+    if clopper_pearson(clean_correct, images).lower > chance {
+        return None;
+    }
+    // A quarter of the way to perfection is near.
+    Some(if clean_accuracy <= chance + (1.0 - chance) / 4.0 {
+        Warning::NearChance { clean_accuracy, classes }
+    } else {
+        Warning::FewImages { images, classes }
+    })
 }
 
 fn disagreement(cross_check: &CrossCheck) -> Option<Warning> {

@@ -18,6 +18,10 @@ pub(super) fn description() -> RunDescription {
             source: "npz:images.npz".into(),
             split: None,
             first: None,
+            sample: None,
+            preprocessing: None,
+            class_map: None,
+            jpeg_decoder: None,
             images_digest: "b".repeat(64),
             labels_digest: "c".repeat(64),
         },
@@ -176,6 +180,14 @@ fn clean_accuracy_gives_cause_for_warnings() {
     assert_eq!(with(4), [Warning::Rebatched]);
     assert_eq!(with(2), [Warning::Rebatched, Warning::NearChance { clean_accuracy: 0.25, classes: 10 }]);
     assert_eq!(with(0), [Warning::Rebatched, Warning::NothingToAttack]);
+
+    // One image, classified correctly: 100 % is not near chance.
+    let mut evaluation = evaluation();
+    evaluation.outcomes.truncate(1);
+    evaluation.attacks.clear();
+    let report = Findings::new(&description(), &evaluation).report();
+    let found = report.warnings.into_iter().map(|notice| notice.warning);
+    assert!(found.into_iter().any(|warning| warning == Warning::FewImages { images: 1, classes: 10 }));
 }
 
 #[test]
@@ -565,6 +577,12 @@ fn warnings_name_the_way_out() {
         Warning::NothingToAttack,
         Warning::SortedScores { images: 32 },
         Warning::NearChance { clean_accuracy: 0.102, classes: 10 },
+        Warning::FewImages { images: 1, classes: 10 },
+        Warning::ClassMix { images: 6, of_images: 72, classes: 1, of_classes: 12, probability: 1e-12 },
+        Warning::FewerClasses { class_map: vec!["cat → 0".into(), "dog → 1".into()], classes: 10 },
+        Warning::NumberedClasses { folders: 12 },
+        Warning::AlphaDropped { files: 3 },
+        Warning::FilesLeftOut { files: 3, first: "a/notes.txt".into() },
         Warning::Random {
             votes: 1000,
             error_rate: 0.001,
@@ -609,6 +627,12 @@ fn warnings_name_the_way_out() {
         "1 of the 9 counterexamples (images 4)",
         "name it among the attacks",
         "reduce_range",
+        "Take more images",
+        "--sample 6 draws images of all classes",
+        "taken as cat → 0, dog → 1. Where the model has other indices for them, give these with --class-map",
+        "numeric order (2 before 10)",
+        "Save the images without alpha",
+        "the first: a/notes.txt",
     ];
     for warning in warnings {
         let text = warning.to_string();

@@ -34,6 +34,9 @@ impl Report {
         writeln!(f, "model              {} (sha256 {digest}…)", self.model.file)?;
         let split = self.data.split.as_deref().map_or_else(String::new, |split| format!(", {split} split"));
         writeln!(f, "images             {} of {}{split}", self.images, self.data.source)?;
+        if let Some(preprocessing) = &self.data.preprocessing {
+            writeln!(f, "                   {preprocessing}")?;
+        }
         writeln!(f, "threat model       {}", self.threat_model)?;
         let Execution { engine, engine_version, device, .. } = &self.execution;
         writeln!(f, "engine             {engine} {engine_version} on {device}")

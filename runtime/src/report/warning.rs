@@ -156,6 +156,50 @@ pub enum Warning {
         /// Number of those images.
         images: usize,
     },
+    /// Too few images to tell the clean accuracy from chance.
+    FewImages {
+        /// Number of images.
+        images: usize,
+        /// Number of classes.
+        classes: usize,
+    },
+    /// The images are a part of their source whose classes are not mixed as in the whole.
+    ClassMix {
+        /// Number of images.
+        images: usize,
+        /// Number of images of the source.
+        of_images: usize,
+        /// Classes among the images.
+        classes: usize,
+        /// Classes of the source.
+        of_classes: usize,
+        /// How likely a random part has classes at least as far from the whole's.
+        probability: f64,
+    },
+    /// The images have fewer classes than the model.
+    FewerClasses {
+        /// Classes of the images, by name and index: `NAME → INDEX`.
+        class_map: Vec<String>,
+        /// Classes of the model.
+        classes: usize,
+    },
+    /// Class folders are named by numbers and were taken in numeric order, in which they are not as text.
+    NumberedClasses {
+        /// Number of class folders.
+        folders: usize,
+    },
+    /// Files have an alpha channel, and the model takes none.
+    AlphaDropped {
+        /// Number of files.
+        files: usize,
+    },
+    /// Files of the class folders are no images.
+    FilesLeftOut {
+        /// Number of files.
+        files: usize,
+        /// The first of them.
+        first: String,
+    },
     /// The model is hardly better than chance on the images as they are.
     NearChance {
         /// Share of images classified correctly.
@@ -203,6 +247,25 @@ impl fmt::Display for Warning {
             Self::Fragile { images } => fmt_fragile(f, images),
             Self::NothingToAttack => f.write_str(NOTHING_TO_ATTACK),
             Self::SortedScores { images } => fmt_sorted_scores(f, *images),
+            Self::FewImages { images, classes } => write!(
+                f,
+                "{images} images are too few to tell the clean accuracy from chance for {classes} classes: the accuracies \
+                 say little. Take more images"
+            ),
+            Self::ClassMix { images, of_images, classes, of_classes, probability } => {
+                fmt_class_mix(f, [*images, *of_images], [*classes, *of_classes], *probability)
+            }
+            Self::FewerClasses { class_map, classes } => fmt_fewer_classes(f, class_map, *classes),
+            Self::NumberedClasses { folders } => fmt_numbered_classes(f, *folders),
+            Self::AlphaDropped { files } => write!(
+                f,
+                "{files} images have an alpha channel, which was dropped as Pillow's convert(\"RGB\") does: pixels that \
+                 were transparent have the colour that lies under them. Save the images without alpha as in training"
+            ),
+            Self::FilesLeftOut { files, first } => write!(
+                f,
+                "{files} files in the class folders are no PNG or JPEG files and were left out (the first: {first})"
+            ),
             Self::NearChance { clean_accuracy, classes } => fmt_near_chance(f, *clean_accuracy, *classes),
         }
     }
@@ -233,7 +296,12 @@ impl Warning {
             | Self::MarginForRatio { .. }
             | Self::NeedlessExpectation { .. }
             | Self::Fragile { .. }
-            | Self::NoOnnxRuntime { .. } => Severity::Information,
+            | Self::NoOnnxRuntime { .. }
+            // Labels that are wrong make no gate pass.
+            | Self::FewerClasses { .. }
+            | Self::NumberedClasses { .. }
+            | Self::AlphaDropped { .. }
+            | Self::FilesLeftOut { .. } => Severity::Information,
             Self::GradientApproximation { .. }
             | Self::GradientCut { .. }
             | Self::MixesImages { .. }
@@ -245,6 +313,8 @@ impl Warning {
             | Self::EnginesDisagree { .. }
             | Self::SilentUnits { .. }
             | Self::QuantisedLogitsDiffer { .. }
+            | Self::ClassMix { .. }
+            | Self::FewImages { .. }
             | Self::NothingToAttack
             | Self::SortedScores { .. }
             | Self::NearChance { .. } => Severity::WeakensVerdict,
@@ -514,6 +584,40 @@ fn fmt_sorted_scores(f: &mut fmt::Formatter<'_>, images: usize) -> fmt::Result {
         "in each of the first {images} images the scores are in the order of the classes: if the model sorts them, the \
          largest is always first, and no attack can succeed whatever the model is. Check that the output has one score \
          for each class, or choose another one (--output)",
+    )
+}
+
+fn fmt_class_mix(
+    f: &mut fmt::Formatter<'_>,
+    [images, of_images]: [usize; 2],
+    [classes, of_classes]: [usize; 2],
+    probability: f64,
+) -> fmt::Result {
+    write!(
+        f,
+        "the {images} images have {classes} of the {of_classes} classes of all {of_images} images, in shares unlike the \
+         whole's (chi-square test: p = {probability:.1e}): sources are often sorted by class. The accuracies and the \
+         interval speak about images like these only. --sample {images} draws images of all classes"
+    )
+}
+
+fn fmt_fewer_classes(f: &mut fmt::Formatter<'_>, class_map: &[String], classes: usize) -> fmt::Result {
+    const NAMED: usize = 12;
+    let shown = class_map[..class_map.len().min(NAMED)].join(", ");
+    let more = if class_map.len() > NAMED { ", …" } else { "" };
+    write!(
+        f,
+        "the images have {} classes, the model {classes}: they were taken as {shown}{more}. Where the model has other \
+         indices for them, give these with --class-map",
+        class_map.len(),
+    )
+}
+
+fn fmt_numbered_classes(f: &mut fmt::Formatter<'_>, folders: usize) -> fmt::Result {
+    write!(
+        f,
+        "the {folders} class folders are named by numbers and were taken in numeric order (2 before 10). torchvision's \
+         ImageFolder takes them as text (10 before 2): if the model was trained so, give its indices with --class-map"
     )
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mimir_export::graph::{Builder, Graph, TensorType};
+use mimir_export::graph::{Builder, Dim, Graph, Shape, TensorType};
 use mimir_export::onnx::{Limits, read_model, write_model};
 use mimir_export::shape::infer;
 use mimir_export::{DataType, Tensor};
@@ -216,6 +216,27 @@ pub(super) fn with_one_number_an_image(path: &Path) {
         let sum = builder.op_with("ReduceSum", &[logits, axis], [("keepdims", 0_i64.into())]).unwrap();
         graph.set_outputs(vec![sum]);
     });
+}
+
+/// A model `[N, C, H, W]` that tells the mean of an image: class `k` of `K` is nearest to `k / K`.
+pub(super) fn telling_brightness(path: &Path, [channels, height, width]: [u32; 3], classes: usize) {
+    let mut graph = Graph::new("brightness", 17);
+    let sizes = [channels, height, width].map(|size| Dim::Fixed(size as usize));
+    let shape = Shape([&[Dim::N], &sizes[..]].concat());
+    let images = graph.add_fresh_value("images", Some(TensorType { dtype: DataType::Float32, shape }));
+    graph.add_input(images);
+    let pixels = (channels * height * width) as usize;
+    let level = |class: usize| class as f32 / classes as f32;
+    let weights: Vec<f32> =
+        (0..pixels * classes).map(|place| 200.0 * level(place % classes) / pixels as f32).collect();
+    let bias: Vec<f32> = (0..classes).map(|class| -100.0 * level(class) * level(class)).collect();
+    let mut builder = Builder::new(&mut graph, "head");
+    let flat = builder.op("Flatten", &[images]).unwrap();
+    let weights = builder.constant(Tensor::from_f32(&[pixels, classes], &weights));
+    let bias = builder.constant(Tensor::from_f32(&[classes], &bias));
+    let logits = builder.op("Gemm", &[flat, weights, bias]).unwrap();
+    graph.add_output(logits);
+    std::fs::write(path, write_model(&graph).unwrap()).unwrap();
 }
 
 fn change(path: &Path, change: impl FnOnce(&mut Graph)) {

@@ -40,8 +40,8 @@ pub enum DataError {
     },
     /// Two images that should share one size do not.
     #[error(
-        "{} is {other_dims}, but {} is {first_dims}: a model takes one size and nothing is resized here; \
-         resize the images first",
+        "{} is {other_dims}, but {} is {first_dims}: a model takes one size; resize the images, or have them \
+         resized and cropped to one size here",
         other.display(), first.display()
     )]
     MixedSizes {
@@ -55,7 +55,7 @@ pub enum DataError {
         other_dims: ImageDims,
     },
     /// More images were asked for than the source holds.
-    #[error("{}: found {found} images, but the first {wanted} were asked for", path.display())]
+    #[error("{}: found {found} images, but {wanted} were asked for", path.display())]
     TooFew {
         /// The file or folder.
         path: PathBuf,

@@ -40,6 +40,25 @@ pub(crate) fn open_file(path: &Path) -> Result<(File, FileStamp), DataError> {
     open().map_err(|source| DataError::io(path, source))
 }
 
+/// What a folder holds, for messages: the first names in their order.
+pub(crate) fn contents(folder: &Path) -> Result<String, DataError> {
+    const NAMED: usize = 5;
+    let list =
+        || std::fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>();
+    let mut names = list().map_err(|source| DataError::io(folder, source))?;
+    names.sort();
+    let mut shown: Vec<_> =
+        names.iter().take(NAMED).map(|name| name.to_string_lossy().into_owned()).collect();
+    if names.len() > NAMED {
+        shown.push(format!("{} more", names.len() - NAMED));
+    }
+    Ok(if shown.is_empty() {
+        "an empty folder".to_owned()
+    } else {
+        format!("a folder with {}", shown.join(", "))
+    })
+}
+
 /// The next `wanted` bytes. Memory grows with what the file really holds.
 pub(crate) fn read_exactly(
     reader: &mut impl Read,
@@ -116,7 +135,7 @@ mod tests {
         assert_eq!(
             messages,
             [
-                "set: found 5 images, but the first 6 were asked for",
+                "set: found 5 images, but 6 were asked for",
                 "set: found a request for the first 0 images, wanted at least one image",
                 "set: found no images, wanted at least one image",
             ]

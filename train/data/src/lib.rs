@@ -33,7 +33,8 @@
 //! | NPZ of `u8`, unpacked, of more than 2^31 values | labels | its bytes, from its place | labels |
 //!
 //! Files must stay as they are while a set is open. Where the length or the time of change of one says that it did not,
-//! reading is an error rather than a result about two sets of images. Nothing is resized, cropped or shuffled, and a
+//! reading is an error rather than a result about two sets of images. Nothing is resized, cropped or shuffled unless
+//! [`Preparation`] asks for it, and a
 //! file that is not exactly what its format says is an error that names the file, the record, what was found and what
 //! was wanted.
 //!
@@ -52,11 +53,12 @@
 //! Every random number depends on seed, epoch and sample id alone ([`random`]). Batches are therefore the same for any
 //! number of threads, and a run that is resumed at a step sees what it would have seen. [`loader`] has the example.
 //!
-//! A grey image is repeated over three channels where it is a PNG or JPEG file; a set of records or an array that is
-//! grey stays grey and cannot be mixed with RGB.
+//! A grey image is repeated over three channels where it is a PNG or JPEG file, unless [`ImageSet::set_channels`] asks
+//! for one; a set of records or an array that is grey stays grey and cannot be mixed with RGB.
 #![forbid(unsafe_code)]
 
 pub mod augment;
+mod class_map;
 mod decode;
 mod dims;
 mod error;
@@ -68,18 +70,24 @@ mod open;
 mod picture;
 mod picture_set;
 pub mod random;
+mod sample;
 mod sampler;
 mod source;
 mod storage;
+#[cfg(test)]
+mod testing;
 mod training_set;
 
+pub use class_map::ClassMap;
+pub use decode::JPEG_DECODER;
 pub use dims::ImageDims;
 pub use error::{DataError, FilePart};
-pub use image_set::ImageSet;
+pub use image_set::{ClassCounts, ImageSet, LeftOut};
 pub use loader::{Batch, Batches, BrokenImages, Loader, LoaderOptions, Skipped};
-pub use open::{open, open_pictures};
+pub use open::{Preparation, open, open_pictures, open_prepared};
 pub use picture::Picture;
 pub use picture_set::PictureSet;
+pub use sample::Sample;
 pub use sampler::{EpochOrder, Sampler};
 pub use source::{DataSource, ReadOptions, Split};
 pub use training_set::{TrainingSet, split_held_out};

@@ -1,12 +1,15 @@
 //! From the text of a source to the images: everything here follows the table [`DATASETS`].
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::augment::Transform;
+use crate::class_map::ClassMap;
 use crate::error::DataError;
 use crate::formats::DATASETS;
 use crate::image_set::ImageSet;
 use crate::picture_set::PictureSet;
+use crate::sample::Sample;
 use crate::source::{DataSource, Opener, ReadOptions};
 
 impl FromStr for DataSource {
@@ -44,9 +47,64 @@ fn schemes() -> String {
 /// # Errors
 /// When a file is missing, is not what its format says, or holds fewer images than asked for.
 pub fn open(source: &DataSource, options: &ReadOptions) -> Result<ImageSet, DataError> {
-    match source.dataset().open {
-        Opener::Images(open) => open(source.path(), options),
-        Opener::Pictures(open) => open(source.path(), options)?.one_size(),
+    open_prepared(source, options, &Preparation::default())
+}
+
+/// What is done to the images of a source before a model sees them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Preparation {
+    /// A part of them, drawn; all that [`ReadOptions::first`] leaves where absent.
+    pub sample: Option<Sample>,
+    /// What is done to each picture.
+    pub transform: Option<Transform>,
+    /// The indices of the classes; where absent, those of the source.
+    pub classes: Option<ClassMap>,
+}
+
+/// As [`open`], and prepared.
+///
+/// # Errors
+/// As [`open`], and when pictures have other sizes after the transform, or a class is not in the map.
+pub fn open_prepared(
+    source: &DataSource,
+    options: &ReadOptions,
+    preparation: &Preparation,
+) -> Result<ImageSet, DataError> {
+    let Preparation { sample, transform, classes } = preparation;
+    let path = source.path();
+    let mut set = match source.dataset().open {
+        Opener::Images(open) => {
+            let mut set = open(path, options)?;
+            if let Some(sample) = drawn(*sample, path, &set.labels)? {
+                set.select(&sample);
+            }
+            match transform {
+                Some(transform) => set.transformed(*transform, path)?,
+                None => set,
+            }
+        }
+        Opener::Pictures(open) => {
+            let mut set = open(path, options)?;
+            if let Some(sample) = drawn(*sample, path, &set.labels)? {
+                set.select(&sample);
+            }
+            set.one_size(*transform)?
+        }
+    };
+    if let Some(classes) = classes {
+        set.map_classes(classes)?;
+    }
+    Ok(set)
+}
+
+/// The images of a sample, of which there must be as many as were asked for.
+fn drawn(sample: Option<Sample>, path: &Path, labels: &[usize]) -> Result<Option<Vec<usize>>, DataError> {
+    match sample {
+        Some(Sample { count, .. }) if count > labels.len() => {
+            Err(DataError::TooFew { path: path.to_owned(), found: labels.len(), wanted: count })
+        }
+        Some(sample) => Ok(Some(sample.draw(labels))),
+        None => Ok(None),
     }
 }
 
@@ -64,8 +122,6 @@ pub fn open_pictures(source: &DataSource, options: &ReadOptions) -> Result<Pictu
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]

@@ -4,7 +4,7 @@ use crate::dims::ImageDims;
 use crate::error::{DataError, FilePart};
 use crate::input::{MAX_VALUES, pixel};
 
-/// An 8-bit image, grey or RGB, of its own size: what augmentation takes and gives.
+/// An 8-bit image, grey, RGB or RGB with alpha, of its own size: what augmentation takes and gives.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Picture {
     width: usize,
@@ -18,17 +18,17 @@ impl Picture {
     /// From bytes `[H, W, C]`.
     ///
     /// # Errors
-    /// Where there are neither 1 nor 3 channels, a side is 0, or `bytes` does not hold `H·W·C` values.
+    /// Where there are not 1, 3 or 4 channels, a side is 0, or `bytes` does not hold `H·W·C` values.
     pub fn new(width: usize, height: usize, channels: usize, bytes: Vec<u8>) -> Result<Self, DataError> {
         let dims = ImageDims { channels, height, width };
         let len = dims.checked_len().filter(|len| (1..=MAX_VALUES).contains(len));
-        if !matches!(channels, 1 | 3) || len != Some(bytes.len()) {
+        if !matches!(channels, 1 | 3 | 4) || len != Some(bytes.len()) {
             let found = format!("{} bytes for {dims}", bytes.len());
             return Err(DataError::format(
                 "picture",
                 FilePart::Whole,
                 found,
-                "H·W·C bytes of 1 or 3 channels",
+                "H·W·C bytes of 1, 3 or 4 channels",
             ));
         }
         Ok(Self { width, height, channels, bytes })
@@ -71,7 +71,7 @@ impl Picture {
         self.height
     }
 
-    /// 1 (grey) or 3 (RGB).
+    /// 1 (grey), 3 (RGB) or 4 (RGB with alpha).
     pub fn channels(&self) -> usize {
         self.channels
     }
@@ -105,6 +105,13 @@ impl Picture {
         let plane = self.width * self.height;
         if self.channels == 1 {
             out.iter_mut().zip(&self.bytes).for_each(|(out, byte)| *out = PIXELS[usize::from(*byte)]);
+            return;
+        }
+        if self.channels == 4 {
+            for (channel, plane) in out.chunks_exact_mut(plane).enumerate() {
+                let bytes = self.bytes.iter().skip(channel).step_by(4);
+                plane.iter_mut().zip(bytes).for_each(|(out, byte)| *out = PIXELS[usize::from(*byte)]);
+            }
             return;
         }
         let (red, rest) = out.split_at_mut(plane);

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::augment::Evaluation;
+use crate::augment::{Evaluation, Transform};
+use crate::decode::Header;
 use crate::dims::ImageDims;
 use crate::error::{DataError, FilePart};
-use crate::image_set::ImageSet;
+use crate::image_set::{ClassCounts, ImageSet, LeftOut, count_classes, transformed_dims};
 use crate::input::image_len;
 use crate::picture::Picture;
 use crate::storage::PixelStorage;
@@ -26,6 +27,12 @@ pub struct PictureSet {
     pub names: Option<Vec<String>>,
     /// Of every image: 3 for PNG and JPEG files, also grey ones, whose values are repeated; that of the records else.
     pub(crate) channels: usize,
+    /// Images of the whole source with each label, where these are a part of it and the others' labels are known.
+    pub(crate) whole: Option<ClassCounts>,
+    /// Where each image is in `pixels`; in the same order where absent.
+    pub(crate) order: Option<Vec<usize>>,
+    /// Files of the source that are no images.
+    pub(crate) left_out: Option<LeftOut>,
     pub(crate) pixels: PixelStorage,
 }
 
@@ -56,7 +63,15 @@ impl PictureSet {
             }
             pixels => pixels,
         };
-        Ok(Self { labels: set.labels, names: set.names, channels, pixels })
+        Ok(Self {
+            labels: set.labels,
+            names: set.names,
+            channels,
+            whole: set.whole,
+            order: set.order,
+            left_out: set.left_out,
+            pixels,
+        })
     }
 
     /// Images in the set, `N`.
@@ -74,7 +89,20 @@ impl PictureSet {
     /// # Errors
     /// When there is no such image, and when its file cannot be read or decoded.
     pub fn read_rgb(&self, image: usize) -> Result<Picture, DataError> {
-        self.pixels.picture(image)
+        self.pixels.picture(self.place(image)?)
+    }
+
+    /// Where an image is in the storage.
+    fn place(&self, image: usize) -> Result<usize, DataError> {
+        let Some(order) = &self.order else { return Ok(image) };
+        order.get(image).copied().ok_or(DataError::NoSuchImage { image, count: order.len() })
+    }
+
+    /// The images at those places, in that order.
+    pub(crate) fn select(&mut self, images: &[usize]) {
+        self.whole = Some(count_classes(&self.labels));
+        self.labels = images.iter().filter_map(|image| self.labels.get(*image).copied()).collect();
+        self.order = Some(images.to_vec());
     }
 
     /// Reads one image as it is evaluated into `out`, `[C, S, S]` in `[0, 1]` with `S` = [`Evaluation::crop`].
@@ -141,13 +169,7 @@ impl PictureSet {
 
     /// The file of an image, or its index if the file is unknown.
     pub fn location(&self, image: usize) -> String {
-        let known = match &self.pixels {
-            PixelStorage::Records(records) => Some(records.name(image)),
-            PixelStorage::ImageFiles(files) => files.path(image).map(|path| path.display().to_string()),
-            PixelStorage::TarEntries(entries) => entries.name(image),
-            PixelStorage::InMemory(_) => None,
-        };
-        known.unwrap_or_else(|| format!("image {image}"))
+        self.pixels.location(self.place(image).unwrap_or(image))
     }
 
     /// An error with the id and location of the image.
@@ -155,11 +177,15 @@ impl PictureSet {
         DataError::Sample { id: image as u64, location: self.location(image), source: Box::new(source) }
     }
 
-    /// The same images if all headers have one size.
-    pub(crate) fn one_size(mut self) -> Result<ImageSet, DataError> {
-        let first = self.header(0)?;
-        for image in 1..self.count() {
-            let dims = self.header(image)?;
+    /// The same images if all headers have one size, after the transform where there is one.
+    pub(crate) fn one_size(mut self, transform: Option<Transform>) -> Result<ImageSet, DataError> {
+        let (mut alpha, mut grey, mut first) = (0, true, None);
+        for image in 0..self.count() {
+            let (dims, header) = self.header(image)?;
+            alpha += usize::from(header.is_some_and(|header| header.alpha));
+            grey &= header.map_or(dims.channels == 1, |header| header.grey);
+            let dims = transform.map_or(dims, |transform| transformed_dims(transform, dims));
+            let first = *first.get_or_insert(dims);
             if dims != first {
                 return Err(DataError::MixedSizes {
                     first: PathBuf::from(self.location(0)),
@@ -169,17 +195,23 @@ impl PictureSet {
                 });
             }
         }
-        let pixels_per_image = image_len(Path::new(&self.location(0)), first)?;
-        let Self { labels, names, pixels, .. } = self;
-        Ok(ImageSet { dims: first, labels, names, pixels_per_image, pixels })
+        let dims = first.ok_or(DataError::NoSuchImage { image: 0, count: 0 })?;
+        let pixels_per_image = image_len(Path::new(&self.location(0)), dims)?;
+        let Self { labels, names, whole, order, left_out, pixels, .. } = self;
+        let set = ImageSet::new(dims, labels, names, pixels_per_image, pixels);
+        Ok(ImageSet { whole, alpha, grey, order, left_out, transform, ..set })
     }
 
-    fn header(&mut self, image: usize) -> Result<ImageDims, DataError> {
-        match &mut self.pixels {
-            PixelStorage::ImageFiles(files) => files.read_dims(image),
-            PixelStorage::TarEntries(entries) => entries.dims(image),
-            pixels => Ok(pixels.picture(image)?.dims()),
-        }
+    /// The dimensions of an image as it is decoded, and what the header of its file says.
+    fn header(&mut self, image: usize) -> Result<(ImageDims, Option<Header>), DataError> {
+        let place = self.place(image)?;
+        let header = match &mut self.pixels {
+            PixelStorage::ImageFiles(files) => files.read_header(place)?,
+            PixelStorage::TarEntries(entries) => entries.header(place)?,
+            pixels => return Ok((pixels.picture(place)?.dims(), None)),
+        };
+        let dims = ImageDims { channels: self.channels, height: header.height, width: header.width };
+        Ok((dims, Some(header)))
     }
 }
 

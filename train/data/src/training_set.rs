@@ -178,7 +178,7 @@ pub(crate) mod tests {
         let bytes = (0..count * len).map(|location| (first + location / len) as u8).collect();
         let pixels = PixelStorage::InMemory(InMemory::from_bytes(bytes, dims, PixelLayout::ChannelsFirst));
         let labels = (0..count).map(|image| image % 10).collect();
-        let set = ImageSet { dims, labels, names: None, pixels_per_image: len, pixels };
+        let set = ImageSet::new(dims, labels, None, len, pixels);
         Arc::new(PictureSet::from_image_set(set, Path::new("plain")).unwrap())
     }
 

@@ -14,6 +14,10 @@ fn certificate() -> Certificate {
             source: "cifar10:data".into(),
             split: Some("test".into()),
             first: Some(10),
+            sample: None,
+            preprocessing: None,
+            class_map: None,
+            jpeg_decoder: None,
             images_digest: "b".repeat(64),
             labels_digest: "c".repeat(64),
         },
@@ -203,4 +207,21 @@ fn committed_schema_is_the_schema_of_the_type() {
         schema,
         "docs/certificate.schema.json: run with MIMIR_BLESS=1"
     );
+}
+
+#[test]
+fn preprocessing_is_read_aloud() {
+    let interpolation = Interpolation::Bicubic;
+    let cases = [
+        (
+            Some(Resize::ShorterSide(256)),
+            Some([224, 224]),
+            "resized to 256 (shorter side, bicubic), middle 224 x 224",
+        ),
+        (Some(Resize::Exact([32, 48])), None, "resized to 32 x 48 (bicubic)"),
+        (None, Some([28, 28]), "middle 28 x 28"),
+    ];
+    for (resize, crop, wanted) in cases {
+        assert_eq!(Preprocessing { resize, crop, interpolation }.to_string(), wanted);
+    }
 }

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod gate;
+mod images;
 mod normalisation;
 
 use std::num::NonZero;
@@ -10,22 +11,20 @@ use std::path::Path;
 use mimir_bundle::{ChannelOrder, ImageShape, InvalidRadius, Layout, Norm, Pixels, ThreatModel};
 use mimir_certify::{
     CertifyOptions, CheckOptions, CrossChecking, EngineChoice, EngineOptions, ErrorKind, ExistingJournal,
-    GateMode, ImageSource, InputSpec, ReplayOptions, ReportOptions, StoreCounterexamples,
+    GateMode, InputSpec, ReplayOptions, ReportOptions, StoreCounterexamples,
 };
-use mimir_data::{DataSource, ReadOptions, Split};
 use mimir_runtime::evaluate::Curve;
 use mimir_runtime::session::{Device, EngineError, Precision};
 use mimir_runtime::tune::Overrides;
 
 pub(crate) use attacks::{attacks, extra_attacks};
 use gate::gate;
+use images::images;
 use normalisation::normalisation;
 
 use crate::args::ReplayArgs;
 use crate::failure::{Failure, OrKind, failure};
-use crate::settings::{
-    ChannelsName, EngineName, LayoutName, NormName, PixelsName, PrecisionName, Settings, SplitName,
-};
+use crate::settings::{ChannelsName, EngineName, LayoutName, NormName, PixelsName, PrecisionName, Settings};
 
 /// Everything that `run` needs to know.
 #[derive(Debug, Clone, PartialEq)]
@@ -125,29 +124,6 @@ pub(crate) fn check_options(model: &Path, settings: Settings) -> Result<CheckOpt
 
 fn usage(message: impl std::fmt::Display) -> Failure {
     failure(ErrorKind::Options, message)
-}
-
-fn images(settings: &Settings) -> Result<ImageSource, Failure> {
-    let Some(source) = &settings.data else {
-        return Err(usage(
-            "no images: give --data, e.g. --data cifar10:FOLDER or --data npz:FILE, or with the key `data` \
-             in mimir-certify.toml beside the model",
-        ));
-    };
-    let split = match settings.split {
-        Some(SplitName::Train) => Split::Train,
-        Some(SplitName::Test) | None => Split::Test,
-    };
-    if settings.first == Some(0) {
-        return Err(usage("--first 0 selects no images: wanted at least 1"));
-    }
-    let source: DataSource = source.parse().or_kind(ErrorKind::Options)?;
-    if split == Split::Train && !source.has_splits() {
-        return Err(usage(format!(
-            "--split train has no effect on {source}: name the training images by their path"
-        )));
-    }
-    Ok(ImageSource { source, read: ReadOptions { split, first: settings.first } })
 }
 
 /// `C,H,W`, or with a batch in front that says nothing of an image.
@@ -335,9 +311,10 @@ mod tests {
     use mimir_bundle::{AttackSpec, Normalisation};
 
     use super::*;
+    use mimir_data::{ReadOptions, Split};
     use mimir_runtime::report::MinAccuracy;
 
-    use crate::settings::{DeviceName, GateOnName};
+    use crate::settings::{DeviceName, GateOnName, SplitName};
 
     #[test]
     fn reduced_precision_is_refused_where_there_is_none() {

@@ -20,7 +20,7 @@ pub(crate) fn load_settings(model: &Path, config: Option<&Path>, flags: Settings
             None => Settings::default(),
         },
     };
-    Ok(flags.or(file).or(Settings::defaults()))
+    Ok(flags.or(file).or_preset().or(Settings::defaults()))
 }
 
 fn beside(model: &Path) -> Option<PathBuf> {
@@ -67,6 +67,7 @@ fn relative_to(settings: Settings, folder: &Path) -> Result<Settings> {
         data,
         report: settings.report.map(|path| folder.join(path)),
         baseline: settings.baseline.map(|path| folder.join(path)),
+        class_map: settings.class_map.map(|path| folder.join(path)),
         onnxruntime: settings.onnxruntime.map(|path| folder.join(path)),
         ..settings
     })
@@ -75,7 +76,7 @@ fn relative_to(settings: Settings, folder: &Path) -> Result<Settings> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{AttackName, NormName};
+    use crate::settings::{AttackName, Fraction, NormName, PictureSize};
 
     fn run_with(file: &str, flags: Settings) -> Result<Settings> {
         let folder = tempfile::tempdir().unwrap();
@@ -101,6 +102,21 @@ mod tests {
     }
 
     #[test]
+    fn a_preset_is_beneath_flags_and_file() {
+        let flags = Settings { crop: Some(PictureSize::Side(288)), ..Settings::default() };
+        let settings = run_with("preset = \"imagenet\"\nmean = [0.5]\nstd = [0.5]\n", flags).unwrap();
+        assert_eq!(
+            (settings.resize, settings.crop),
+            (Some(PictureSize::Side(256)), Some(PictureSize::Side(288)))
+        );
+        let half = || Some(vec![Fraction::decimal(0.5)]);
+        assert_eq!((settings.mean, settings.std), (half(), half()));
+        let settings = run_with("preset = \"imagenet\"", Settings::default()).unwrap();
+        assert_eq!(settings.mean, Some([0.485, 0.456, 0.406].map(Fraction::decimal).into()));
+        assert_eq!(run_with("", Settings::default()).unwrap().resize, None);
+    }
+
+    #[test]
     fn relative_paths_are_relative_to_the_file() {
         let settings =
             run_with("data = \"npz:images.npz\"\nreport = \"out\"\n", Settings::default()).unwrap();
@@ -118,6 +134,12 @@ mod tests {
             data = "cifar10:/data"
             split = "train"
             first = 5
+            sample = 6
+            class-map = "/classes.json"
+            preset = "imagenet"
+            resize = 256
+            crop = "224x192"
+            interpolation = "bicubic"
             mean = [0.4914, 0.4822, 0.4465]
             std = ["1/255"]
             channels = "bgr"

@@ -13,6 +13,11 @@ pub(crate) struct Fraction {
 }
 
 impl Fraction {
+    /// A finite number, written as a decimal.
+    pub(super) fn decimal(value: f64) -> Self {
+        Self { text: value.to_string(), value }
+    }
+
     pub(crate) fn value(&self) -> f64 {
         self.value
     }

@@ -8,6 +8,8 @@ mod file;
 mod fraction;
 mod gate_table;
 mod names;
+mod picture_size;
+mod preset;
 mod spelling;
 mod time_limit;
 
@@ -28,6 +30,9 @@ pub(crate) use file::load_settings;
 pub(crate) use fraction::Fraction;
 pub(crate) use gate_table::GateTable;
 pub(crate) use names::{GateOnName, NormName};
+pub(crate) use picture_size::PictureSize;
+pub(crate) use preset::PresetName;
+pub(crate) use spelling::did_you_mean;
 pub(crate) use time_limit::TimeLimit;
 
 /// Settings as somebody wrote them, on the command line or in a file; absent where nobody did.
@@ -43,6 +48,25 @@ pub(crate) struct Settings {
     /// Only the first N images, in file order
     #[arg(long, value_name = "N", help_heading = "Data")]
     pub(crate) first: Option<usize>,
+    /// Only N images, drawn by --seed, with the classes in the shares of the whole
+    #[arg(long, value_name = "N", help_heading = "Data")]
+    pub(crate) sample: Option<usize>,
+    /// The model's index of each class by its name: JSON list or object, or lines NAME INDEX [default: folders in order]
+    #[arg(long, value_name = "FILE", help_heading = "Data")]
+    pub(crate) class_map: Option<PathBuf>,
+
+    /// A data set's usual --resize, --crop, --interpolation, --mean and --std; each can be given to override it
+    #[arg(long, help_heading = "Model input")]
+    pub(crate) preset: Option<PresetName>,
+    /// Resize the images, as torchvision and timm do on PIL images: the shorter side, or HEIGHTxWIDTH
+    #[arg(long, value_name = "PIXELS", help_heading = "Model input")]
+    pub(crate) resize: Option<PictureSize>,
+    /// Take the middle of the images, after --resize: a square's side, or HEIGHTxWIDTH
+    #[arg(long, value_name = "PIXELS", help_heading = "Model input")]
+    pub(crate) crop: Option<PictureSize>,
+    /// Filter of --resize, with antialiasing [default: bilinear]
+    #[arg(long, help_heading = "Model input")]
+    pub(crate) interpolation: Option<InterpolationName>,
 
     /// Mean of the normalisation, for pixels in [0, 1], or for levels of 0 to 255 where it is above 1: one value, or one
     /// per channel of the model, e.g. 0.485,0.456,0.406 or 123.675,116.28,103.53
@@ -211,6 +235,14 @@ pub(crate) enum SplitName {
     Train,
 }
 
+/// Filter of resizing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum InterpolationName {
+    Bilinear,
+    Bicubic,
+}
+
 /// Layout of the model's input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -296,6 +328,12 @@ impl Settings {
             data: self.data.or(other.data),
             split: self.split.or(other.split),
             first: self.first.or(other.first),
+            sample: self.sample.or(other.sample),
+            class_map: self.class_map.or(other.class_map),
+            preset: self.preset.or(other.preset),
+            resize: self.resize.or(other.resize),
+            crop: self.crop.or(other.crop),
+            interpolation: self.interpolation.or(other.interpolation),
             mean: self.mean.or(other.mean),
             std: self.std.or(other.std),
             channels: self.channels.or(other.channels),
@@ -339,6 +377,12 @@ impl Settings {
             onnxruntime: self.onnxruntime.or(other.onnxruntime),
             gate: self.gate.or(other.gate),
         }
+    }
+
+    /// These settings, and those of their preset where they say nothing.
+    fn or_preset(self) -> Self {
+        let preset = self.preset.map_or_else(Self::default, PresetName::settings);
+        self.or(preset)
     }
 
     /// What holds where nobody says anything. What is measured or required has no default.

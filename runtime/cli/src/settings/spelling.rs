@@ -1,7 +1,7 @@
 //! The nearest known word to one that is not known.
 
 /// `, did you mean …?`, or nothing where no word is near.
-pub(super) fn did_you_mean(word: &str, known: &[&str]) -> String {
+pub(crate) fn did_you_mean(word: &str, known: &[&str]) -> String {
     nearest(word, known).map_or_else(String::new, |near| format!(", did you mean `{near}`?"))
 }
 

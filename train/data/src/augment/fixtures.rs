@@ -1,4 +1,5 @@
-//! What Pillow and timm made of small images: `scripts/reference/augment_fixtures.py` wrote it and names the arrays.
+//! What Pillow, torchvision and timm made of small images: `scripts/reference/augment_fixtures.py` and
+//! `transform_fixtures.py` wrote it and name the arrays.
 
 use std::fs::File;
 use std::path::Path;
@@ -16,7 +17,12 @@ pub(crate) struct Fixtures {
 
 impl Fixtures {
     pub(crate) fn read() -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/augment.npz");
+        Self::read_from("augment.npz")
+    }
+
+    /// Another file of the folder.
+    pub(crate) fn read_from(file: &str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(file);
         let mut file = NpzReader::new(File::open(path).unwrap()).unwrap();
         let (mut pictures, mut levels) = (Vec::new(), Vec::new());
         for name in file.names().unwrap() {

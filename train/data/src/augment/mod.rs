@@ -3,8 +3,9 @@
 //!
 //! | operation | equal to | checked against |
 //! | --- | --- | --- |
-//! | [`resample`] | Pillow's `resize`, bicubic, 8 bit | Pillow's bytes |
+//! | [`resample`] | Pillow's `resize`, bilinear and bicubic, 8 bit | Pillow's bytes |
 //! | [`Evaluation`] | torchvision's `Resize` and `CenterCrop` | torchvision's bytes |
+//! | [`Transform`] | `Resize` and `CenterCrop` on PIL images, as in evaluations of torchvision and timm | torchvision's bytes |
 //! | [`PadCrop`], flip, [`RandomResizedCrop`] | torchvision's rule | its geometry and distribution |
 //! | [`RandAugment`] | timm's `rand-m9-mstd0.5-inc1` | timm's bytes for each operation and its arguments |
 //! | [`Erasing`] | timm's `RandomErasing` | its geometry |
@@ -20,6 +21,7 @@ mod parameter;
 mod rand_augment;
 mod random_resized_crop;
 pub(crate) mod resample;
+mod transform;
 
 #[cfg(test)]
 mod fixtures;
@@ -30,4 +32,5 @@ pub use evaluation::Evaluation;
 pub use pad_crop::PadCrop;
 pub use rand_augment::RandAugment;
 pub use random_resized_crop::RandomResizedCrop;
-pub use resample::{Region, resample};
+pub use resample::{Interpolation, Region, resample, resample_with};
+pub use transform::{Resize, Size, Transform};

@@ -1,6 +1,7 @@
-//! Bicubic resizing with antialiasing, equal to Pillow's for 8-bit images, byte for byte.
+//! Bilinear and bicubic resizing with antialiasing, equal to Pillow's for 8-bit images, byte for byte.
 //!
-//! Pillow (`Resample.c`) convolves along rows first and along columns second and rounds to bytes in between. Its weights
+//! Pillow 13 (`Resample.c`) convolves along rows first and along columns second, or the other way round where the height
+//! shrinks much more than the width, and rounds to bytes in between. Its weights
 //! are computed in `f64` and used as integers of 22 fractional bits, so that the result does not depend on the machine.
 //! A pass whose length does not change is left out.
 
@@ -34,24 +35,63 @@ impl Region {
     }
 }
 
+/// How pixels in between are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interpolation {
+    /// From the pixels on both sides: torchvision's default.
+    Bilinear,
+    /// From two pixels on both sides, with `a = -1/2`: what most models of timm take.
+    Bicubic,
+}
+
+/// [`resample_with`] bicubic interpolation.
+pub fn resample(picture: &Picture, region: Region, size: (usize, usize)) -> Option<Picture> {
+    resample_with(picture, region, size, Interpolation::Bicubic)
+}
+
 /// A region of a picture, resized to `width x height`; `None` where it does not fit or a side is 0.
 ///
 /// Pixels outside of the region are not used, as in `image.crop(region).resize(size, BICUBIC)`.
-pub fn resample(picture: &Picture, region: Region, (width, height): (usize, usize)) -> Option<Picture> {
+pub fn resample_with(
+    picture: &Picture,
+    region: Region,
+    (width, height): (usize, usize),
+    interpolation: Interpolation,
+) -> Option<Picture> {
     if !region.fits(picture) || width == 0 || height == 0 {
         return None;
     }
-    let rows = match picture.channels() {
-        1 => along_rows::<1>(picture, region, width),
-        _ => along_rows::<3>(picture, region, width),
-    };
     let channels = picture.channels();
-    let bytes = if height == region.height {
-        rows
+    let resized = if columns_first(region, (width, height)) {
+        let copied = resample_rows(picture, region, region.width, interpolation);
+        let length = region.width * channels;
+        let columns = along_columns(&copied, length, (region.height, height), interpolation);
+        let columns = Picture::from_rows(region.width, height, channels, columns);
+        resample_rows(&columns, Region::whole(&columns), width, interpolation)
     } else {
-        along_columns(&rows, width * channels, region.height, height)
+        let rows = resample_rows(picture, region, width, interpolation);
+        if height == region.height {
+            rows
+        } else {
+            along_columns(&rows, width * channels, (region.height, height), interpolation)
+        }
     };
-    Some(Picture::from_rows(width, height, channels, bytes))
+    Some(Picture::from_rows(width, height, channels, resized))
+}
+
+/// Whether the columns are convolved first: where the height loses more than twice what the width loses. Pillow does so
+/// since release 13; before, rows were always first, which gives other bytes there.
+fn columns_first(region: Region, (width, height): (usize, usize)) -> bool {
+    region.height.saturating_sub(height) > 2 * region.width.saturating_sub(width)
+}
+
+/// [`along_rows`] for the channels of a picture.
+fn resample_rows(picture: &Picture, region: Region, width: usize, interpolation: Interpolation) -> Vec<u8> {
+    match picture.channels() {
+        1 => along_rows::<1>(picture, region, width, interpolation),
+        4 => along_rows::<4>(picture, region, width, interpolation),
+        _ => along_rows::<3>(picture, region, width, interpolation),
+    }
 }
 
 /// Fractional bits of the weights: 32, less 8 of a byte and 2 for sums outside of its range.
@@ -73,12 +113,15 @@ struct FilterTaps {
 impl FilterTaps {
     /// Pillow's `precompute_coeffs` and `normalize_coeffs_8bpc` for a line of `input` pixels that becomes `output`
     /// pixels.
-    fn new(input: usize, output: usize) -> Self {
-        /// Half the width of the bicubic kernel.
-        const SUPPORT: f64 = 2.0;
+    fn new(input: usize, output: usize, interpolation: Interpolation) -> Self {
+        // Half the width of the kernel.
+        let (kernel, support): (fn(f64) -> f64, f64) = match interpolation {
+            Interpolation::Bilinear => (bilinear, 1.0),
+            Interpolation::Bicubic => (bicubic, 2.0),
+        };
         let scale = input as f64 / output as f64;
         let stretch = scale.max(1.0);
-        let (support, inverse) = (SUPPORT * stretch, 1.0 / stretch);
+        let (support, inverse) = (support * stretch, 1.0 / stretch);
         let mut taps = Self { spans: Vec::with_capacity(output), weights: Vec::new() };
         let mut weights: Vec<f64> = Vec::new();
         for pixel in 0..output {
@@ -87,7 +130,7 @@ impl FilterTaps {
             let first = (centre - support + 0.5) as usize;
             let end = ((centre + support + 0.5) as usize).min(input);
             weights.clear();
-            weights.extend((first..end).map(|x| bicubic((x as f64 - centre + 0.5) * inverse)));
+            weights.extend((first..end).map(|x| kernel((x as f64 - centre + 0.5) * inverse)));
             let sum: f64 = weights.iter().sum();
             let normal = |weight: &f64| if sum == 0.0 { *weight } else { weight / sum };
             taps.weights.extend(weights.iter().map(normal).map(fixed_point));
@@ -112,6 +155,11 @@ fn fixed_point(weight: f64) -> i32 {
     if weight < 0.0 { (scaled - 0.5) as i32 } else { (scaled + 0.5) as i32 }
 }
 
+/// The triangle.
+fn bilinear(x: f64) -> f64 {
+    (1.0 - x.abs()).max(0.0)
+}
+
 /// The cubic convolution kernel with `a = -1/2`.
 fn bicubic(x: f64) -> f64 {
     const A: f64 = -0.5;
@@ -126,8 +174,13 @@ fn bicubic(x: f64) -> f64 {
 }
 
 /// The rows of a region, each with `width` pixels: `[region.height, width, C]`.
-fn along_rows<const C: usize>(picture: &Picture, region: Region, width: usize) -> Vec<u8> {
-    let taps = (width != region.width).then(|| FilterTaps::new(region.width, width));
+fn along_rows<const C: usize>(
+    picture: &Picture,
+    region: Region,
+    width: usize,
+    interpolation: Interpolation,
+) -> Vec<u8> {
+    let taps = (width != region.width).then(|| FilterTaps::new(region.width, width, interpolation));
     let mut out = Vec::with_capacity(region.height * width * C);
     for row in region.top..region.top + region.height {
         let line = &picture.row(row)[region.left * C..][..region.width * C];
@@ -150,10 +203,15 @@ fn along_rows<const C: usize>(picture: &Picture, region: Region, width: usize) -
 }
 
 /// `height` rows out of `rows` rows of `length` bytes.
-fn along_columns(bytes: &[u8], length: usize, rows: usize, height: usize) -> Vec<u8> {
+fn along_columns(
+    bytes: &[u8],
+    length: usize,
+    (rows, height): (usize, usize),
+    interpolation: Interpolation,
+) -> Vec<u8> {
     let mut out = Vec::with_capacity(height * length);
     let mut sums = vec![0; length];
-    for (first, weights) in FilterTaps::new(rows, height).iter() {
+    for (first, weights) in FilterTaps::new(rows, height, interpolation).iter() {
         sums.fill(HALF);
         for (weight, row) in weights.iter().zip(bytes[first * length..].chunks_exact(length)) {
             for (sum, byte) in sums.iter_mut().zip(row) {

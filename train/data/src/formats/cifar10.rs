@@ -3,13 +3,13 @@
 //! whose records have a second label in front.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use crate::dims::ImageDims;
 use crate::error::{DataError, FilePart};
-use crate::image_set::ImageSet;
-use crate::input::{FileStamp, count_to_read, open_file};
+use crate::image_set::{ImageSet, count_classes};
+use crate::input::{FileStamp, contents, count_to_read, open_file};
 use crate::source::{Dataset, Opener, ReadOptions, Split};
 use crate::storage::PixelLayout;
 use crate::storage::PixelStorage;
@@ -29,7 +29,14 @@ const DIMS: ImageDims = ImageDims { channels: 3, height: 32, width: 32 };
 const PIXELS: usize = 3 * 32 * 32;
 const NAMES: [&str; 10] =
     ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
-const FORMAT: CifarFormat = CifarFormat { label_bytes: 1, names: &NAMES, max_records: 10_000 };
+const FORMAT: CifarFormat = CifarFormat {
+    label_bytes: 1,
+    names: &NAMES,
+    max_records: 10_000,
+    inside: "cifar-10-batches-bin",
+    archive: "cifar-10-binary.tar.gz",
+    pickles: &["data_batch_1", "test_batch", "batches.meta"],
+};
 
 /// What differs between CIFAR-10 and CIFAR-100.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +47,12 @@ pub(crate) struct CifarFormat {
     pub(crate) names: &'static [&'static str],
     /// As many as every official file has at most.
     pub(crate) max_records: u64,
+    /// The folder that the archive unpacks to.
+    pub(crate) inside: &'static str,
+    /// The archive of the binary version.
+    pub(crate) archive: &'static str,
+    /// Files of the Python version.
+    pub(crate) pickles: &'static [&'static str],
 }
 
 /// Opens `test_batch.bin`, or `data_batch_1.bin` to `data_batch_5.bin` one after the other.
@@ -65,27 +78,59 @@ impl CifarFormat {
         names: &[&str],
         first: Option<usize>,
     ) -> Result<ImageSet, DataError> {
+        let folder = &self.folder(folder, names)?;
         let files = names.iter().map(|name| self.file(folder.join(name))).collect::<Result<Vec<_>, _>>()?;
         let found = files.iter().map(|file| file.records).sum();
         let count = count_to_read(folder, found, first)?;
         let mut labels = Vec::with_capacity(count);
         let mut records = Vec::with_capacity(files.len());
+        // The others count only for a comparison of the classes.
+        let labels_of_all =
+            || files.iter().map(|file| file.labels(file.records)).collect::<Result<Vec<_>, _>>();
+        let whole = (count < found).then(labels_of_all).and_then(Result::ok);
         for file in files {
             let taken = file.records.min(count - labels.len());
             labels.extend(file.labels(taken)?);
             records.push(file.into_records(taken));
         }
-        Ok(ImageSet {
-            dims: DIMS,
-            labels,
-            names: Some(self.names.iter().map(|name| (*name).to_owned()).collect()),
-            pixels_per_image: PIXELS,
-            pixels: PixelStorage::Records(Records {
-                files: records,
-                dims: DIMS,
-                layout: PixelLayout::ChannelsFirst,
-            }),
-        })
+        let names = self.names.iter().map(|name| (*name).to_owned()).collect();
+        let pixels = Records { files: records, dims: DIMS, layout: PixelLayout::ChannelsFirst };
+        let set = ImageSet::new(DIMS, labels, Some(names), PIXELS, PixelStorage::Records(pixels));
+        Ok(ImageSet { whole: whole.map(|labels| count_classes(&labels.concat())), ..set })
+    }
+
+    /// The folder of the files: this one, or the one of the archive inside it.
+    fn folder(self, folder: &Path, names: &[&str]) -> Result<PathBuf, DataError> {
+        let inside = folder.join(self.inside);
+        let places = [folder, &inside];
+        if let Some(place) = places.iter().find(|place| names.iter().any(|name| place.join(name).exists())) {
+            return Ok(place.to_path_buf());
+        }
+        let python = [
+            folder.to_owned(),
+            folder.join(self.inside.replace("-binary", "-python").replace("-bin", "-py")),
+        ];
+        let is_pickle = |place: &PathBuf| self.pickles.iter().any(|name| place.join(name).is_file());
+        let is_archive = |suffix: &str| {
+            let name = folder.file_name().unwrap_or_default().to_string_lossy();
+            folder.is_file() && name.ends_with(suffix)
+        };
+        let found = if python.iter().any(is_pickle) {
+            format!("the Python version ({}: pickles)", self.pickles.join(", "))
+        } else if is_archive(".gz") || is_archive(".tar") {
+            "an archive: unpack it with `tar -xf`".to_owned()
+        } else if folder.is_file() {
+            "a file".to_owned()
+        } else {
+            contents(folder)?
+        };
+        let wanted = format!(
+            "a folder with {}: the binary version ({} of https://www.cs.toronto.edu/~kriz/cifar.html), or save its arrays \
+             as an NPZ file, numpy.savez(\"test.npz\", images=data.reshape(-1, 3, 32, 32), labels=labels), and name it npz:test.npz",
+            names.join(", "),
+            self.archive,
+        );
+        Err(DataError::format(folder, FilePart::Whole, found, wanted))
     }
 
     fn file(self, path: PathBuf) -> Result<BatchFile, DataError> {
@@ -116,6 +161,7 @@ impl BatchFile {
     /// The labels of the first records.
     fn labels(&self, records: usize) -> Result<Vec<usize>, DataError> {
         let mut record = vec![0; self.record()];
+        (&self.file).rewind().map_err(|source| DataError::io(&self.path, source))?;
         let mut reader = BufReader::with_capacity(64 * record.len(), &self.file);
         let classes = self.format.names.len();
         let label = |index| {
@@ -140,6 +186,7 @@ impl BatchFile {
 
 #[cfg(test)]
 mod tests {
+    use super::super::DATASETS;
     use super::*;
     use crate::input::pixel;
 
@@ -240,7 +287,7 @@ mod tests {
             (records(&[1, 2])[..6145].to_vec(), None, "6145 bytes, wanted at most 10000 whole records"),
             (vec![0; 10_001 * RECORD], None, "wanted at most 10000"),
             (records(&[1, 10]), None, "test_batch.bin, image 1: found label 10, wanted 0 to 9"),
-            (records(&[1]), Some(2), "found 1 images, but the first 2 were asked for"),
+            (records(&[1]), Some(2), "found 1 images, but 2 were asked for"),
             (Vec::new(), None, "no images"),
         ];
         for (bytes, first, wanted) in cases {
@@ -253,6 +300,55 @@ mod tests {
     fn a_missing_file_is_named() {
         let error =
             open(Path::new("/nowhere"), &ReadOptions { split: Split::Test, first: None }).unwrap_err();
-        assert!(error.to_string().starts_with("/nowhere/test_batch.bin: "), "{error}");
+        assert!(error.to_string().starts_with("/nowhere: "), "{error}");
+    }
+
+    /// What opening a folder with these files says; of CIFAR-100 where `is_100`.
+    fn message(files: &[&str], is_100: bool) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = folder.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, b"\x80\x02").unwrap();
+        }
+        let scheme = if is_100 { "cifar100" } else { "cifar10" };
+        let dataset = DATASETS.iter().find(|dataset| dataset.scheme == scheme).unwrap();
+        let Opener::Images(open) = dataset.open else { panic!("{scheme}") };
+        open(folder.path(), &ReadOptions { split: Split::Test, first: None }).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_there_instead_is_named_with_the_way_out() {
+        let cases = [
+            (&["data_batch_1", "test_batch", "batches.meta"][..], false, "found the Python version"),
+            (&["cifar-10-batches-py/test_batch"], false, "found the Python version"),
+            (&["train", "test", "meta"], true, "found the Python version"),
+            (&["cifar-100-python/test"], true, "found the Python version"),
+            (
+                &["a.txt", "b.txt"],
+                false,
+                "found a folder with a.txt, b.txt, wanted a folder with test_batch.bin",
+            ),
+            (&[], true, "found an empty folder, wanted a folder with test.bin"),
+        ];
+        for (files, is_100, wanted) in cases {
+            let message = message(files, is_100);
+            assert!(message.contains(wanted), "{message}");
+            assert!(message.contains("-binary.tar.gz") && message.contains("numpy.savez"), "{message}");
+        }
+        let file = tempfile::NamedTempFile::with_suffix("cifar-10-binary.tar.gz").unwrap();
+        let error =
+            open(file.path(), &ReadOptions { split: Split::Test, first: None }).unwrap_err().to_string();
+        assert!(error.contains("found an archive: unpack it with `tar -xf`"), "{error}");
+    }
+
+    #[test]
+    fn the_folder_of_the_archive_is_looked_into() {
+        let folder = tempfile::tempdir().unwrap();
+        let inside = folder.path().join("cifar-10-batches-bin");
+        std::fs::create_dir(&inside).unwrap();
+        std::fs::write(inside.join("test_batch.bin"), records(&[3, 5, 5])).unwrap();
+        let set = open(folder.path(), &ReadOptions { split: Split::Test, first: Some(1) }).unwrap();
+        assert_eq!((set.labels, set.whole), (vec![3], Some([(3, 1), (5, 2)].into())));
     }
 }

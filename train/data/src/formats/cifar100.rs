@@ -17,7 +17,14 @@ pub(super) const DATASET: Dataset = Dataset {
     open: Opener::Images(open),
 };
 
-const FORMAT: CifarFormat = CifarFormat { label_bytes: 2, names: &NAMES, max_records: 50_000 };
+const FORMAT: CifarFormat = CifarFormat {
+    label_bytes: 2,
+    names: &NAMES,
+    max_records: 50_000,
+    inside: "cifar-100-binary",
+    archive: "cifar-100-binary.tar.gz",
+    pickles: &["train", "test", "meta"],
+};
 
 /// Opens `train.bin` or `test.bin`.
 fn open(folder: &Path, options: &ReadOptions) -> Result<ImageSet, DataError> {

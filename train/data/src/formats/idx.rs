@@ -1,36 +1,43 @@
 //! IDX, the format of MNIST and its successors: a big-endian magic number whose last byte counts the dimensions, the
-//! dimensions as `u32`, then unsigned bytes.
+//! dimensions as `u32`, then unsigned bytes. Files may be compressed, as they are distributed: their names end in `.gz`,
+//! and they are unpacked into memory.
 
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
 
 use crate::dims::ImageDims;
 use crate::error::{DataError, FilePart};
-use crate::image_set::ImageSet;
-use crate::input::{FileStamp, count_to_read, image_len, open_file, read_exactly};
+use crate::image_set::{ImageSet, count_classes};
+use crate::input::{
+    FileStamp, MAX_VALUES, contents, count_to_read, image_len, len_in_memory, open_file, read_exactly,
+};
 use crate::source::{Dataset, Opener, ReadOptions, Split};
-use crate::storage::PixelLayout;
-use crate::storage::PixelStorage;
-use crate::storage::SharedFile;
-use crate::storage::{RecordFile, Records};
+use crate::storage::{InMemory, PixelLayout, PixelStorage, RecordFile, Records, SharedFile};
 
 pub(super) const DATASET: Dataset = Dataset {
     scheme: "mnist",
     alias: Some("idx"),
     path: "FOLDER",
-    content: "IDX files under their MNIST names",
+    content: "IDX files under their MNIST names, or these compressed (.gz)",
     has_splits: true,
     open: Opener::Images(open),
 };
 
-/// Opens `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte` (or `train-…`), with `-` or `.` before `idx`.
+/// Where the files may be: here, or where torchvision puts them.
+const PLACES: [&str; 3] = ["", "raw", "MNIST/raw"];
+
+/// Opens `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte` (or `train-…`), with `-` or `.` before `idx`, with or
+/// without `.gz`.
 fn open(folder: &Path, options: &ReadOptions) -> Result<ImageSet, DataError> {
     let prefix = match options.split {
         Split::Train => "train",
         Split::Test => "t10k",
     };
-    let images: Idx<3> = Idx::open(existing(folder, &format!("{prefix}-images"), "idx3-ubyte"))?;
-    let mut labels: Idx<1> = Idx::open(existing(folder, &format!("{prefix}-labels"), "idx1-ubyte"))?;
+    let images: Idx<3> = Idx::open(existing(folder, &format!("{prefix}-images"), "idx3-ubyte")?)?;
+    let mut labels: Idx<1> = Idx::open(existing(folder, &format!("{prefix}-labels"), "idx1-ubyte")?)?;
     let [found, height, width] = images.dims;
     if labels.dims != [found] {
         let (seen, wanted) = (format!("{} labels", labels.dims[0]), format!("{found}, one for each image"));
@@ -39,31 +46,43 @@ fn open(folder: &Path, options: &ReadOptions) -> Result<ImageSet, DataError> {
     let count = count_to_read(&images.path, found, options.first)?;
     let dims = ImageDims { channels: 1, height, width };
     let pixels_per_image = image_len(&images.path, dims)?;
-    Ok(ImageSet {
-        dims,
-        labels: labels.first_bytes(count)?.into_iter().map(usize::from).collect(),
-        names: None,
-        pixels_per_image,
-        pixels: PixelStorage::Records(Records {
-            files: vec![images.into_records(pixels_per_image, count)],
-            dims,
-            layout: PixelLayout::ChannelsFirst,
-        }),
-    })
+    let mut all: Vec<usize> = labels.first_bytes(found)?.into_iter().map(usize::from).collect();
+    let whole = (count < found).then(|| count_classes(&all));
+    all.truncate(count);
+    let pixels = images.into_pixels(dims, pixels_per_image, count)?;
+    Ok(ImageSet { whole, ..ImageSet::new(dims, all, None, pixels_per_image, pixels) })
 }
 
-/// The spelling that is there; the usual one where neither is, so that the error names it.
-fn existing(folder: &Path, stem: &str, suffix: &str) -> PathBuf {
-    let [dashed, dotted] = ["-", "."].map(|separator| folder.join(format!("{stem}{separator}{suffix}")));
-    if !dashed.exists() && dotted.exists() { dotted } else { dashed }
+/// The spelling that is there.
+fn existing(folder: &Path, stem: &str, suffix: &str) -> Result<PathBuf, DataError> {
+    for place in PLACES {
+        for name in [format!("{stem}-{suffix}"), format!("{stem}.{suffix}")] {
+            for end in ["", ".gz"] {
+                let path = folder.join(place).join(format!("{name}{end}"));
+                if path.exists() {
+                    return Ok(path);
+                }
+            }
+        }
+    }
+    let found = if folder.is_file() { "a file".to_owned() } else { contents(folder)? };
+    let wanted = format!("a folder with {stem}-{suffix} or {stem}-{suffix}.gz");
+    Err(DataError::format(folder, FilePart::Whole, found, wanted))
 }
 
 /// An IDX file of unsigned bytes whose length fits its header.
 struct Idx<const NDIM: usize> {
     path: PathBuf,
-    file: File,
-    stamp: FileStamp,
+    content: Content,
     dims: [usize; NDIM],
+}
+
+/// A file at its data.
+enum Content {
+    /// As it is.
+    Plain(File, FileStamp),
+    /// All data of a compressed one.
+    Unpacked(Vec<u8>),
 }
 
 impl<const NDIM: usize> Idx<NDIM> {
@@ -72,14 +91,44 @@ impl<const NDIM: usize> Idx<NDIM> {
 
     fn open(path: PathBuf) -> Result<Self, DataError> {
         let (mut file, stamp) = open_file(&path)?;
-        let header = read_exactly(&mut file, Self::HEADER, &path, FilePart::Header)?;
+        if path.extension().is_some_and(|extension| extension == "gz") {
+            return Self::unpack(file, path);
+        }
+        let dims = Self::dims(&read_exactly(&mut file, Self::HEADER, &path, FilePart::Header)?, &path)?;
+        check_length(&path, stamp.length, Self::HEADER, &dims)?;
+        Ok(Self { path, content: Content::Plain(file, stamp), dims })
+    }
+
+    /// All of a compressed file, which must be what its header says: not more is unpacked.
+    fn unpack(file: File, path: PathBuf) -> Result<Self, DataError> {
+        let mut reader = MultiGzDecoder::new(file);
+        let dims = Self::dims(&read_exactly(&mut reader, Self::HEADER, &path, FilePart::Header)?, &path)?;
+        let wanted = dims.iter().try_fold(1, |len, dim| len_in_memory(&path, len, *dim))?;
+        let mut data = Vec::new();
+        let most = (wanted as u64).saturating_add(1).min(MAX_VALUES as u64);
+        reader.take(most).read_to_end(&mut data).map_err(|source| DataError::io(&path, source))?;
+        if data.len() != wanted {
+            let more = if data.len() > wanted { "more than " } else { "only " };
+            let found = format!("{more}{} bytes", data.len().min(wanted));
+            return Err(DataError::format(
+                path,
+                FilePart::Whole,
+                found,
+                format!("{wanted} bytes for dimensions {dims:?}"),
+            ));
+        }
+        Ok(Self { path, content: Content::Unpacked(data), dims })
+    }
+
+    fn dims(header: &[u8], path: &Path) -> Result<[usize; NDIM], DataError> {
         let mut words = header.as_chunks::<4>().0.iter().map(|word| u32::from_be_bytes(*word));
         let magic = words.next().unwrap_or_default();
         // Type 0x08 is unsigned byte.
         let wanted = 0x0800 + NDIM as u32;
         if magic != wanted {
-            let hint = "unsigned bytes; a file that ends in .gz must be unpacked first";
-            let wanted = format!("{wanted:#010x} ({NDIM} dimensions of {hint})");
+            let hint =
+                if magic >> 16 == 0x1f8b { "; it is compressed: its name must end in .gz" } else { "" };
+            let wanted = format!("{wanted:#010x} ({NDIM} dimensions of unsigned bytes{hint})");
             return Err(DataError::format(
                 path,
                 FilePart::Header,
@@ -91,18 +140,29 @@ impl<const NDIM: usize> Idx<NDIM> {
         for (dim, word) in dims.iter_mut().zip(words) {
             *dim = word as usize;
         }
-        check_length(&path, stamp.length, Self::HEADER, &dims)?;
-        Ok(Self { path, file, stamp, dims })
+        Ok(dims)
     }
 
     fn first_bytes(&mut self, count: usize) -> Result<Vec<u8>, DataError> {
-        read_exactly(&mut self.file, count, &self.path, FilePart::Whole)
+        match &mut self.content {
+            Content::Plain(file, _) => read_exactly(file, count, &self.path, FilePart::Whole),
+            Content::Unpacked(data) => Ok(data[..count.min(data.len())].to_vec()),
+        }
     }
 
-    /// The first `count` records of `len` bytes, to be read when they are asked for.
-    fn into_records(self, len: usize, count: usize) -> RecordFile {
-        let file = SharedFile::new(self.path, self.file, self.stamp);
-        RecordFile { file, start: Self::HEADER as u64, stride: len as u64, count }
+    /// The first `count` records of `len` bytes.
+    fn into_pixels(self, dims: ImageDims, len: usize, count: usize) -> Result<PixelStorage, DataError> {
+        match self.content {
+            Content::Plain(file, stamp) => {
+                let file = SharedFile::new(self.path, file, stamp);
+                let files = vec![RecordFile { file, start: Self::HEADER as u64, stride: len as u64, count }];
+                Ok(PixelStorage::Records(Records { files, dims, layout: PixelLayout::ChannelsFirst }))
+            }
+            Content::Unpacked(mut data) => {
+                data.truncate(len_in_memory(&self.path, count, len)?);
+                Ok(PixelStorage::InMemory(InMemory::from_bytes(data, dims, PixelLayout::ChannelsFirst)))
+            }
+        }
     }
 }
 
@@ -161,6 +221,59 @@ mod tests {
         assert!(matches!(error, DataError::NoSuchImage { image: 1, count: 1 }), "{error}");
     }
 
+    /// A file as `gzip` writes it.
+    fn gz(bytes: &[u8]) -> Vec<u8> {
+        let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        std::io::Write::write_all(&mut writer, bytes).unwrap();
+        writer.finish().unwrap()
+    }
+
+    #[test]
+    fn compressed_files_are_read_where_they_are_distributed_to() {
+        let images = idx(0x803, &[2, 1, 3], &[0, 51, 102, 153, 204, 255]);
+        let labels = idx(0x801, &[2], &[7, 200]);
+        for place in PLACES {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::create_dir_all(folder.path().join(place)).unwrap();
+            for (name, bytes) in DASHED.iter().zip([&images, &labels]) {
+                std::fs::write(folder.path().join(place).join(format!("{name}.gz")), gz(bytes)).unwrap();
+            }
+            let open = |first| open(folder.path(), &ReadOptions { split: Split::Test, first }).unwrap();
+            let set = open(None);
+            assert_eq!((&set.labels, &set.whole), (&vec![7, 200], &None));
+            assert_eq!([set.row(1), set.row(0)], [[0.6, 0.8, 1.0], [0.0, 0.2, 0.4]]);
+            let first = open(Some(1));
+            assert_eq!((first.labels, first.whole), (vec![7], Some([(7, 1), (200, 1)].into())));
+        }
+    }
+
+    #[test]
+    fn bad_compressed_files_are_named() {
+        let images = idx(0x803, &[2, 1, 1], &[1, 2]);
+        let labels = gz(&idx(0x801, &[2], &[0, 1]));
+        let names = DASHED.map(|name| format!("{name}.gz"));
+        let cut = gz(&images)[..12].to_vec();
+        let cases = [
+            (gz(&images[..17]), "found only 1 bytes, wanted 2 bytes for dimensions [2, 1, 1]"),
+            (gz(&[images.as_slice(), b"x"].concat()), "found more than 2 bytes, wanted 2 bytes"),
+            (gz(&idx(0x803, &[u32::MAX; 3], &[])), "pixel values in memory"),
+            (images.clone(), "t10k-images-idx3-ubyte.gz: "),
+            (cut, "t10k-images-idx3-ubyte.gz"),
+        ];
+        for (images, wanted) in cases {
+            let error = open_files([&names[0], &names[1]], &images, &labels, None).unwrap_err().to_string();
+            assert!(error.contains(wanted), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_folder_without_the_files_is_listed() {
+        let error = open_files(["a.txt", "b.txt"], b"", b"", None).unwrap_err().to_string();
+        let wanted = "found a folder with a.txt, b.txt, wanted a folder with t10k-images-idx3-ubyte or \
+                      t10k-images-idx3-ubyte.gz";
+        assert!(error.ends_with(wanted), "{error}");
+    }
+
     #[test]
     fn bad_files_are_named() {
         let images = idx(0x803, &[2, 1, 1], &[1, 2]);
@@ -169,7 +282,7 @@ mod tests {
             (
                 idx(0x1f8b_0808, &[2, 1, 1], &[1, 2]),
                 labels.clone(),
-                "magic number 0x1f8b0808, wanted 0x00000803",
+                "unsigned bytes; it is compressed: its name must end in .gz",
             ),
             (
                 idx(0x803, &[2, 1, 1], &[1]),

@@ -1,6 +1,7 @@
 //! One folder of PNG or JPEG files per class, as torchvision's `ImageFolder` reads it.
 //!
-//! Classes are the folders, sorted by the bytes of their names; their position is the label. Within a class, files are
+//! Classes are the folders, sorted by the bytes of their names, as `ImageFolder` does; where all names are numbers, by
+//! number (`2` before `10`), which `ImageFolder` does not. Their position is the label. Within a class, files are
 //! sorted by the path of their folder, then by their name, again as bytes. Every image becomes 8-bit RGB as
 //! [`decode`](crate::decode) says. Nothing is resized.
 //!
@@ -8,12 +9,14 @@
 //! anything is computed, and decodes nothing; opening as a [`PictureSet`] reads none. Damage behind a header is found
 //! when that image is read.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::decode::is_image;
 use crate::error::{DataError, FilePart};
+use crate::image_set::{LeftOut, count_classes};
 use crate::input::count_to_read;
 use crate::picture_set::PictureSet;
 use crate::source::{Dataset, Opener};
@@ -33,8 +36,8 @@ const MAX_DEPTH: usize = 8;
 
 /// Opens the first images of a folder of class folders, of any sizes.
 pub(super) fn pictures(root: &Path, first: Option<usize>) -> Result<PictureSet, DataError> {
-    let Listing { names, files } = list(root)?;
-    picture_set(root, names, files, first)
+    let Listing { names, files, left_out } = list(root)?;
+    Ok(PictureSet { left_out, ..picture_set(root, names, files, first)? })
 }
 
 /// The first of these images, in their order.
@@ -44,12 +47,19 @@ pub(super) fn picture_set(
     mut files: Vec<(PathBuf, usize)>,
     first: Option<usize>,
 ) -> Result<PictureSet, DataError> {
-    files.truncate(count_to_read(root, files.len(), first)?);
+    let all = files.len();
+    let count = count_to_read(root, all, first)?;
+    let whole =
+        (count < all).then(|| count_classes(&files.iter().map(|(_, label)| *label).collect::<Vec<_>>()));
+    files.truncate(count);
     let (paths, labels): (Vec<PathBuf>, Vec<usize>) = files.into_iter().unzip();
     Ok(PictureSet {
         labels,
         names: Some(names),
         channels: 3,
+        whole,
+        order: None,
+        left_out: None,
         pixels: PixelStorage::ImageFiles(ImageFiles::new(paths)),
     })
 }
@@ -60,15 +70,17 @@ pub(super) struct Listing {
     pub(super) names: Vec<String>,
     /// Every image with its label, in file order.
     pub(super) files: Vec<(PathBuf, usize)>,
+    /// Files of the class folders that are no images.
+    pub(super) left_out: Option<LeftOut>,
 }
 
 /// Every image of every class.
 pub(super) fn list(root: &Path) -> Result<Listing, DataError> {
     let classes = classes(root)?;
-    let mut files = Vec::new();
+    let (mut files, mut others) = (Vec::new(), Vec::new());
     for (label, class) in classes.iter().enumerate() {
         let mut images = Vec::new();
-        collect_images(class, 0, &mut images)?;
+        collect_images(class, 0, &mut images, &mut others)?;
         if images.is_empty() {
             return Err(DataError::format(
                 class,
@@ -80,14 +92,35 @@ pub(super) fn list(root: &Path) -> Result<Listing, DataError> {
         images.sort_by_key(|path| sort_key(path));
         files.extend(images.into_iter().map(|path| (path, label)));
     }
-    Ok(Listing { names: classes.iter().map(|class| name(class)).collect(), files })
+    let left_out =
+        others.first().map(|path| LeftOut { count: others.len(), first: path.display().to_string() });
+    Ok(Listing { names: classes.iter().map(|class| name(class)).collect(), files, left_out })
 }
 
-/// The folders of a root, sorted by the bytes of their names.
+/// The folders of a root, sorted by the bytes of their names; by number where all names are different numbers.
 fn classes(root: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let classes: Vec<PathBuf> = entries(root)?.into_iter().filter(|path| path.is_dir()).collect();
+    let (mut classes, others): (Vec<PathBuf>, Vec<PathBuf>) =
+        entries(root)?.into_iter().partition(|path| path.is_dir());
     if classes.is_empty() {
-        return Err(DataError::format(root, FilePart::Whole, "no folders", "one folder of images per class"));
+        let images = others.iter().filter(|path| matches!(is_image(path), Ok(true))).count();
+        let (found, wanted) = match images {
+            0 => ("no folders".to_owned(), "one folder of images per class"),
+            _ => (
+                format!("{images} images and no folders"),
+                "one folder of images per class: move each image into the folder of its class (ImageNet's validation \
+                 images are published with a script that does)",
+            ),
+        };
+        return Err(DataError::format(root, FilePart::Whole, found, wanted));
+    }
+    let number = |path: &PathBuf| {
+        name(path).bytes().all(|byte| byte.is_ascii_digit()).then(|| name(path).parse().ok())?
+    };
+    if let Some(numbers) = classes.iter().map(number).collect::<Option<Vec<u64>>>() {
+        let different: BTreeSet<u64> = numbers.into_iter().collect();
+        if different.len() == classes.len() {
+            classes.sort_by_key(number);
+        }
     }
     Ok(classes)
 }
@@ -116,7 +149,12 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(paths)
 }
 
-fn collect_images(folder: &Path, depth: usize, images: &mut Vec<PathBuf>) -> Result<(), DataError> {
+fn collect_images(
+    folder: &Path,
+    depth: usize,
+    images: &mut Vec<PathBuf>,
+    others: &mut Vec<PathBuf>,
+) -> Result<(), DataError> {
     if depth > MAX_DEPTH {
         let (found, wanted) = (format!("folders {depth} deep"), format!("at most {MAX_DEPTH}"));
         return Err(DataError::format(folder, FilePart::Whole, found, wanted));
@@ -125,10 +163,12 @@ fn collect_images(folder: &Path, depth: usize, images: &mut Vec<PathBuf>) -> Res
         if path.is_dir() {
             // A linked folder inside a class could lead back up; a linked file cannot.
             if !path.is_symlink() {
-                collect_images(&path, depth + 1, images)?;
+                collect_images(&path, depth + 1, images, others)?;
             }
         } else if is_image(&path)? {
             images.push(path);
+        } else {
+            others.push(path);
         }
     }
     Ok(())
@@ -140,11 +180,12 @@ mod tests {
     use crate::dims::ImageDims;
     use crate::image_set::ImageSet;
     use crate::input::pixel;
+    use crate::testing::jpeg_file;
     use image::{DynamicImage, GrayImage, ImageBuffer, Luma, Rgb, RgbImage, Rgba, RgbaImage};
     use std::fs::File;
 
     fn open(root: &Path, first: Option<usize>) -> Result<ImageSet, DataError> {
-        pictures(root, first)?.one_size()
+        pictures(root, first)?.one_size(None)
     }
 
     const RED: Rgb<u8> = Rgb([255, 51, 0]);
@@ -165,7 +206,13 @@ mod tests {
     fn save(root: &Path, path: &str, image: &DynamicImage) {
         let path = root.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        image.save(path).unwrap();
+        if path.extension().is_some_and(|extension| extension == "jpg" || extension == "JPEG") {
+            let (width, height) = (image.width() as usize, image.height() as usize);
+            let channels = usize::from(image.color().channel_count());
+            fs::write(path, jpeg_file(image.as_bytes(), width, height, channels)).unwrap();
+        } else {
+            image.save(path).unwrap();
+        }
     }
 
     #[test]
@@ -173,8 +220,10 @@ mod tests {
         let root = root(&["b/10.png", "b/9.png", "b/sub/0.png", "a/z.png", "B/x.PNG", ".hidden/x.png"]);
         fs::write(root.path().join("readme.txt"), "not a class").unwrap();
         fs::write(root.path().join("a/notes.txt"), "not an image").unwrap();
-        let Listing { names, files } = list(root.path()).unwrap();
+        let Listing { names, files, left_out } = list(root.path()).unwrap();
         assert_eq!(names, ["B", "a", "b"]);
+        let first = root.path().join("a/notes.txt").display().to_string();
+        assert_eq!(left_out, Some(LeftOut { count: 1, first }));
         let order: Vec<_> = files
             .iter()
             .map(|(path, label)| (path.strip_prefix(root.path()).unwrap().to_str().unwrap(), *label))
@@ -182,6 +231,42 @@ mod tests {
         assert_eq!(
             order,
             [("B/x.PNG", 0), ("a/z.png", 1), ("b/10.png", 2), ("b/9.png", 2), ("b/sub/0.png", 2)]
+        );
+    }
+
+    #[test]
+    fn numbers_are_in_their_order() {
+        for (folders, wanted) in [
+            (["10", "9", "2"], ["2", "9", "10"]),
+            (["010", "009", "2"], ["2", "009", "010"]),
+            // One that is no number, and two that are the same.
+            (["10", "9", "x"], ["10", "9", "x"]),
+            (["10", "1", "01"], ["01", "1", "10"]),
+        ] {
+            let root = root(
+                &folders.map(|folder| ["", folder, "/0.png"].concat()).each_ref().map(|path| path.as_str()),
+            );
+            assert_eq!(list(root.path()).unwrap().names, wanted);
+        }
+    }
+
+    #[test]
+    fn a_part_of_imagenet_is_labelled_as_the_whole() {
+        let root = root(&["n01443537/0.png", "n15075141/0.png"]);
+        let mut set = open(root.path(), None).unwrap();
+        assert!(!set.label_as_imagenet(10) && set.labels == [0, 1]);
+        assert!(set.label_as_imagenet(1000) && set.labels == [1, 999] && set.mapped);
+        let names = set.names.unwrap();
+        assert_eq!((names[1].as_str(), names[2].as_str(), names.len()), ("n01443537", "", 1000));
+    }
+
+    #[test]
+    fn images_without_class_folders_are_named() {
+        let root = root(&["ILSVRC2012_val_00000001.JPEG"]);
+        let error = open(root.path(), None).unwrap_err().to_string();
+        assert!(
+            error.contains("found 1 images and no folders, wanted one folder of images per class"),
+            "{error}"
         );
     }
 
@@ -208,7 +293,7 @@ mod tests {
         let set = open(root.path(), Some(1)).unwrap();
         assert_eq!((set.labels, set.names), (vec![0], Some(vec!["a".to_owned(), "b".to_owned()])));
         let error = open(root.path(), Some(3)).unwrap_err().to_string();
-        assert!(error.ends_with("found 2 images, but the first 3 were asked for"), "{error}");
+        assert!(error.ends_with("found 2 images, but 3 were asked for"), "{error}");
     }
 
     #[test]

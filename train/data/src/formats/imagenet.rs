@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::image_folder;
+use crate::class_map::is_wordnet_id;
 use crate::error::{DataError, FilePart};
 use crate::picture_set::PictureSet;
 use crate::source::{Dataset, Opener, Split};
@@ -11,14 +12,17 @@ pub(super) const DATASET: Dataset = Dataset {
     scheme: "imagenet",
     alias: None,
     path: "FOLDER",
-    content: "`train` and `val`, each a folder of class folders",
+    content: "`train` and `val`, each a folder of class folders, or the class folders of `val` themselves",
     has_splits: true,
     open: Opener::Pictures(|root, options| pictures(root, options.split, options.first)),
 };
 
 /// Opens the first images of a split, of any sizes.
 fn pictures(root: &Path, split: Split, first: Option<usize>) -> Result<PictureSet, DataError> {
-    let [train, val] = ["train", "val"].map(|name| root.join(name));
+    let [train, mut val] = ["train", "val"].map(|name| root.join(name));
+    if split == Split::Test && !val.exists() && is_folder_of_classes(root) {
+        val = root.to_owned();
+    }
     let set = match split {
         Split::Train => image_folder::pictures(&train, first)?,
         Split::Test => image_folder::pictures(&val, first)?,
@@ -34,6 +38,11 @@ fn pictures(root: &Path, split: Split, first: Option<usize>) -> Result<PictureSe
         }
     }
     Ok(set)
+}
+
+/// Whether these are the class folders themselves.
+fn is_folder_of_classes(root: &Path) -> bool {
+    image_folder::class_names(root).is_ok_and(|names| names.iter().all(|name| is_wordnet_id(name)))
 }
 
 #[cfg(test)]
@@ -59,9 +68,16 @@ mod tests {
             let set = pictures(root.path(), split, None).unwrap();
             assert_eq!(set.labels, [0, 1]);
             assert_eq!([0, 1].map(|image| set.read_rgb(image).unwrap().width()), widths);
-            let error = set.one_size().unwrap_err();
+            let error = set.one_size(None).unwrap_err();
             assert!(matches!(error, DataError::MixedSizes { .. }), "{error}");
         }
+    }
+
+    #[test]
+    fn the_folder_of_the_validation_set_is_taken_too() {
+        let root = root(&[("n00000001/a.png", 5), ("n00000002/b.png", 5)]);
+        assert_eq!(pictures(root.path(), Split::Test, None).unwrap().labels, [0, 1]);
+        assert!(pictures(root.path(), Split::Train, None).is_err());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! | array | type | shape |
 //! | --- | --- | --- |
 //! | `images` | `u8` (divided by 255) or `f32` in `[0, 1]` | `[N, C, H, W]`, `[N, H, W, C]`, `[N, H, W]` or `[N, D]` |
-//! | `labels` | any integer type | `[N]` |
+//! | `labels` | any integer type | `[N]` or `[N, 1]` |
 //!
 //! In four dimensions the channels are the axis of 1 or 3, or else of 4, second or last; where both could be, the file is
 //! refused.
@@ -23,7 +23,7 @@ use zip::result::ZipError;
 use super::npy::Header;
 use crate::dims::ImageDims;
 use crate::error::{DataError, FilePart};
-use crate::image_set::ImageSet;
+use crate::image_set::{ClassCounts, ImageSet, count_classes};
 use crate::input::{MAX_VALUES, count_to_read, image_len, len_in_memory, open_file, read_exactly};
 use crate::source::{Dataset, Opener};
 use crate::storage::{InMemory, PixelLayout, PixelStorage, RecordFile, Records, SharedFile};
@@ -40,6 +40,19 @@ pub(super) const DATASET: Dataset = Dataset {
 /// The names of both arrays.
 const NAMES: [[&str; 2]; 2] = [["images", "labels"], ["image", "label"]];
 
+/// Names that other files have for them, test sets first: what the way out names.
+const PAIRS: [[&str; 2]; 9] = [
+    ["x_test", "y_test"],
+    ["X_test", "y_test"],
+    ["test_images", "test_labels"],
+    ["x_val", "y_val"],
+    ["val_images", "val_labels"],
+    ["x", "y"],
+    ["X", "y"],
+    ["data", "labels"],
+    ["arr_0", "arr_1"],
+];
+
 /// Opens the first images of a NPZ file.
 fn open(path: &Path, first: Option<usize>) -> Result<ImageSet, DataError> {
     open_within(path, first, MAX_VALUES)
@@ -48,21 +61,59 @@ fn open(path: &Path, first: Option<usize>) -> Result<ImageSet, DataError> {
 /// Keeps at most `most` values in memory.
 fn open_within(path: &Path, first: Option<usize>, most: usize) -> Result<ImageSet, DataError> {
     let (file, _) = open_file(path)?;
-    let archive = |error: ZipError| {
-        DataError::format(
-            path,
-            FilePart::Whole,
-            error.to_string(),
-            "a NPZ file with the arrays `images` and `labels`",
-        )
-    };
-    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(archive)?;
-    let has = |name: &str| archive.index_for_name(&format!("{name}.npy")).is_some();
-    let [images, labels] = NAMES.into_iter().find(|[images, _]| has(images)).unwrap_or(NAMES[0]);
+    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| not_an_archive(path, &error))?;
+    let [images, labels] = names(&archive, path)?;
     let images = read_images(&mut archive, path, images, first, most)?;
-    let labels = read_labels(&mut archive, path, labels, images.total, images.count)?;
+    let (labels, whole) = read_labels(&mut archive, path, labels, images.total, images.count)?;
     let Images { dims, pixels_per_image, pixels, .. } = images;
-    Ok(ImageSet { dims, labels, names: None, pixels_per_image, pixels })
+    Ok(ImageSet { whole, ..ImageSet::new(dims, labels, None, pixels_per_image, pixels) })
+}
+
+const WANTED: &str = "an NPZ file with the arrays `images` and `labels`";
+
+/// What a file is that is no zip.
+fn not_an_archive(path: &Path, error: &ZipError) -> DataError {
+    let start = open_file(path).and_then(|(mut file, stamp)| {
+        read_exactly(&mut file, stamp.length.min(8) as usize, path, FilePart::Whole)
+    });
+    let found = match start.as_deref() {
+        Ok([0x93, b'N', b'U', b'M', b'P', b'Y', ..]) => "an NPY file, one array without labels".to_owned(),
+        Ok([0x80, 2..=5, ..]) => "a Python pickle, which is not read".to_owned(),
+        Ok([0x89, b'H', b'D', b'F', ..]) => "an HDF5 file".to_owned(),
+        _ => error.to_string(),
+    };
+    let wanted = format!("{WANTED}: numpy.savez(\"set.npz\", images=…, labels=…)");
+    DataError::format(path, FilePart::Whole, found, wanted)
+}
+
+/// The names of both arrays, which must be there.
+fn names(archive: &Archive, path: &Path) -> Result<[&'static str; 2], DataError> {
+    let has = |name: &str| archive.index_for_name(&format!("{name}.npy")).is_some();
+    if let Some(names) = NAMES.into_iter().find(|names| names.iter().all(|name| has(name))) {
+        return Ok(names);
+    }
+    let entries: Vec<&str> =
+        archive.file_names().map(|name| name.strip_suffix(".npy").unwrap_or(name)).collect();
+    let listed = entries.iter().take(12).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let found = match entries.len() {
+        0 => "no arrays".to_owned(),
+        _ if entries.iter().any(|name| name.ends_with("data.pkl")) => {
+            "a PyTorch file (a pickle), which is not read".to_owned()
+        }
+        1..=12 => format!("the arrays {listed}"),
+        more => format!("the arrays {listed} and {} more", more - 12),
+    };
+    let pair = PAIRS.into_iter().find(|names| names.iter().all(|name| has(name))).unwrap_or(["…", "…"]);
+    let wanted = format!(
+        "`images` and `labels`: d = numpy.load(file); numpy.savez(\"set.npz\", images={}, labels={})",
+        shown(pair[0]),
+        shown(pair[1]),
+    );
+    Err(DataError::format(path, FilePart::Whole, found, wanted))
+}
+
+fn shown(name: &str) -> String {
+    if name == "…" { name.to_owned() } else { format!("d[\"{name}\"]") }
 }
 
 type Archive = ZipArchive<BufReader<File>>;
@@ -86,6 +137,10 @@ fn read_images(
 ) -> Result<Images, DataError> {
     let part = FilePart::Array(name);
     let mut array = ArrayReader::open(archive, path, name)?;
+    if array.header.descr.contains('O') {
+        let (found, wanted) = wrong_type(&array.header.descr);
+        return Err(DataError::format(path, part, found, wanted));
+    }
     let shape = array.header.shape.clone();
     let (dims, layout) = layout(&shape)
         .map_err(|wanted| DataError::format(path, part.clone(), format!("shape {shape:?}"), wanted))?;
@@ -102,11 +157,29 @@ fn read_images(
         "|u1" => InMemory::from_bytes(array.first_bytes(values)?, dims, layout),
         "<f4" => InMemory::from_floats(array.first_unit_floats(values, pixels_per_image)?, dims, layout),
         other => {
-            let wanted = "u8 or little-endian f32: save array.astype('float32')";
-            return Err(DataError::format(path, part, format!("element type {other}"), wanted));
+            let (found, wanted) = wrong_type(other);
+            return Err(DataError::format(path, part, found, wanted));
         }
     };
     Ok(Images { dims, total, count, pixels_per_image, pixels: PixelStorage::InMemory(pixels) })
+}
+
+/// What is wrong with a type of pixels, and the way out.
+fn wrong_type(descr: &str) -> (String, &'static str) {
+    if descr.trim_start_matches('|').starts_with('O') {
+        return (
+            "an object array (pickled Python objects, which are not read)".to_owned(),
+            "one array of numbers: numpy.stack(list(array)).astype('uint8')",
+        );
+    }
+    let wanted = match descr.get(1..2) {
+        Some("i" | "u" | "b") => {
+            "u8, the levels 0 to 255 of an 8-bit image (array.astype('uint8')), or f32 in [0, 1]"
+        }
+        Some("f") => "little-endian f32 in [0, 1] (array.astype('<f4')), or u8, the levels 0 to 255",
+        _ => "u8, the levels 0 to 255, or little-endian f32 in [0, 1]",
+    };
+    (format!("element type {descr}"), wanted)
 }
 
 /// Images that stay in the file.
@@ -156,32 +229,41 @@ fn layout(shape: &[usize]) -> Result<(ImageDims, PixelLayout), &'static str> {
     }
 }
 
-/// The first `count` labels of the `total` that must be there.
+/// The first `count` labels of the `total` that must be there, and how many of each there are where some are left.
 fn read_labels(
     archive: &mut Archive,
     path: &Path,
     name: &'static str,
     total: usize,
     count: usize,
-) -> Result<Vec<usize>, DataError> {
+) -> Result<(Vec<usize>, Option<ClassCounts>), DataError> {
     let part = FilePart::Array(name);
     let mut array = ArrayReader::open(archive, path, name)?;
-    if array.header.shape != [total] {
-        let found = format!("shape {:?}", array.header.shape);
-        return Err(DataError::format(path, part, found, format!("[{total}], one for each image")));
+    let Header { shape, descr, .. } = &array.header;
+    if *shape != [total] && *shape != [total, 1] {
+        let way_out = match shape.as_slice() {
+            [count, classes] if *count == total && *classes > 1 => ": of one-hot rows save labels.argmax(1)",
+            _ => "",
+        };
+        let wanted = format!("[{total}], one for each image{way_out}");
+        return Err(DataError::format(path, part, format!("shape {shape:?}"), wanted));
     }
-    let integer = Integer::from_descr(&array.header.descr).ok_or_else(|| {
-        let found = format!("element type {}", array.header.descr);
-        DataError::format(path, part, found, "a little-endian integer type")
+    let integer = Integer::from_descr(descr).ok_or_else(|| {
+        let found = if descr.contains('O') { wrong_type(descr).0 } else { format!("element type {descr}") };
+        DataError::format(path, part, found, "a little-endian integer type: save labels.astype('<i8')")
     })?;
-    let bytes = array.first_bytes(count * integer.size)?;
+    let bytes = array.first_bytes(total * integer.size)?;
     let label = |(index, bytes): (usize, &[u8])| {
         let value = integer.value(bytes);
         usize::try_from(value).map_err(|_| {
             DataError::format(path, FilePart::Record(index), format!("label {value}"), "0 or more")
         })
     };
-    bytes.chunks_exact(integer.size).enumerate().map(label).collect()
+    let values = || bytes.chunks_exact(integer.size).enumerate();
+    let labels = values().take(count).map(label).collect::<Result<Vec<_>, _>>()?;
+    // Of those that are left, none is held against the file.
+    let all = (count < total).then(|| values().map(label).collect::<Result<Vec<_>, _>>());
+    Ok((labels, all.and_then(Result::ok).map(|labels| count_classes(&labels))))
 }
 
 /// A little-endian integer type.
@@ -227,9 +309,9 @@ struct ArrayReader<'a> {
 impl<'a> ArrayReader<'a> {
     fn open(archive: &'a mut Archive, path: &'a Path, name: &'static str) -> Result<Self, DataError> {
         let part = FilePart::Array(name);
-        let mut entry = archive.by_name(&format!("{name}.npy")).map_err(|error| {
-            DataError::format(path, part.clone(), error.to_string(), "the arrays `images` and `labels`")
-        })?;
+        let mut entry = archive
+            .by_name(&format!("{name}.npy"))
+            .map_err(|error| DataError::format(path, part.clone(), error.to_string(), WANTED))?;
         let header = Header::read(&mut entry, path, &part)?;
         let data = entry.size().saturating_sub(header.length as u64);
         if header.data_bytes().is_some_and(|wanted| wanted != u128::from(data)) {
@@ -265,12 +347,16 @@ impl<'a> ArrayReader<'a> {
         self.finish(4 * wanted)?;
         match values.iter().position(|value| !(0.0..=1.0).contains(value)) {
             None => Ok(values),
-            Some(position) => Err(DataError::format(
-                self.path,
-                FilePart::Record(position / row),
-                format!("pixel value {}", values[position]),
-                "values in [0, 1] before normalisation, which --mean and --std put into the model",
-            )),
+            Some(position) => {
+                let levels = values.iter().all(|value| (0.0..=255.0).contains(value));
+                let wanted = if levels {
+                    "values in [0, 1]: these look like levels 0 to 255; divide them by 255, or save them as u8"
+                } else {
+                    "values in [0, 1] before normalisation, which is given by its mean and standard deviation"
+                };
+                let found = format!("pixel value {}", values[position]);
+                Err(DataError::format(self.path, FilePart::Record(position / row), found, wanted))
+            }
         }
     }
 

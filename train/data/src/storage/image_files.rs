@@ -3,8 +3,7 @@
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use crate::decode::{self, Origin};
-use crate::dims::ImageDims;
+use crate::decode::{self, Colour, Header, Origin};
 use crate::error::DataError;
 use crate::input::{FileStamp, open_file};
 use crate::picture::Picture;
@@ -13,6 +12,8 @@ use crate::picture::Picture;
 #[derive(Debug)]
 pub(crate) struct ImageFiles {
     files: Vec<ImageFile>,
+    /// What they are decoded to.
+    pub(crate) colour: Colour,
 }
 
 #[derive(Debug)]
@@ -23,18 +24,19 @@ struct ImageFile {
 }
 
 impl ImageFiles {
-    /// Nothing is opened.
+    /// To be decoded to RGB. Nothing is opened.
     pub(crate) fn new(paths: impl IntoIterator<Item = PathBuf>) -> Self {
-        Self { files: paths.into_iter().map(|path| ImageFile { path, stamp: None }).collect() }
+        let files = paths.into_iter().map(|path| ImageFile { path, stamp: None }).collect();
+        Self { files, colour: Colour::Rgb }
     }
 
-    /// Reads the dimensions of one image from its header, and remembers the state of the file.
-    pub(crate) fn read_dims(&mut self, image: usize) -> Result<ImageDims, DataError> {
+    /// Reads the header of one image, and remembers the state of the file.
+    pub(crate) fn read_header(&mut self, image: usize) -> Result<Header, DataError> {
         let count = self.files.len();
         let file = self.files.get_mut(image).ok_or(DataError::NoSuchImage { image, count })?;
         let (open, stamp) = open_file(&file.path)?;
         file.stamp = Some(stamp);
-        decode::dims(BufReader::new(open), Origin { path: &file.path, entry: None })
+        decode::header(BufReader::new(open), Origin { path: &file.path, entry: None })
     }
 
     pub(crate) fn path(&self, image: usize) -> Option<&Path> {
@@ -52,6 +54,6 @@ impl ImageFiles {
         }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(|source| DataError::io(path, source))?;
-        decode::picture(&bytes, Origin { path, entry: None })
+        decode::picture(&bytes, self.colour, Origin { path, entry: None })
     }
 }

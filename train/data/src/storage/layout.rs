@@ -36,6 +36,10 @@ impl PixelLayout {
         let ImageDims { channels, height, width } = dims;
         let bytes = match self {
             Self::ChannelsFirst if channels == 3 => interleaved(image),
+            Self::ChannelsFirst if channels > 1 => {
+                let plane = image.len() / channels; // H·W
+                (0..image.len()).map(|place| image[place % channels * plane + place / channels]).collect()
+            }
             Self::ChannelsFirst | Self::ChannelsLast { .. } => image.to_vec(),
         };
         Picture::new(width, height, channels, bytes)

@@ -41,4 +41,15 @@ impl PixelStorage {
             Self::InMemory(array) => array.picture(image),
         }
     }
+
+    /// The file and place of an image, or its index where the file is unknown.
+    pub(crate) fn location(&self, image: usize) -> String {
+        let known = match self {
+            Self::Records(records) => Some(records.name(image)),
+            Self::ImageFiles(files) => files.path(image).map(|path| path.display().to_string()),
+            Self::TarEntries(entries) => entries.name(image),
+            Self::InMemory(_) => None,
+        };
+        known.unwrap_or_else(|| format!("image {image}"))
+    }
 }

@@ -3,20 +3,28 @@
 use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
-use crate::decode::{self, Origin};
-use crate::dims::ImageDims;
+use crate::decode::{self, Colour, Header, Origin};
 use crate::error::DataError;
 use crate::input::{FileStamp, open_file};
 use crate::picture::Picture;
 
 /// Images at their offsets in tar files. The files are opened for each image: sets of a thousand shards are usual, and so
 /// is a limit of a thousand open files.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct TarEntries {
     /// The tar files, with what they were like at opening.
     pub(crate) shards: Vec<(PathBuf, FileStamp)>,
     /// In the order of the set.
     pub(crate) images: Vec<TarImage>,
+    /// What they are decoded to.
+    pub(crate) colour: Colour,
+}
+
+impl Default for TarEntries {
+    /// None yet, to be decoded to RGB.
+    fn default() -> Self {
+        Self { shards: Vec::new(), images: Vec::new(), colour: Colour::Rgb }
+    }
 }
 
 /// One encoded image.
@@ -36,13 +44,13 @@ impl TarEntries {
     /// Decodes one image.
     pub(crate) fn picture(&self, image: usize) -> Result<Picture, DataError> {
         let (bytes, origin) = self.read(image)?;
-        decode::picture(&bytes, origin)
+        decode::picture(&bytes, self.colour, origin)
     }
 
-    /// The dimensions of one image.
-    pub(crate) fn dims(&self, image: usize) -> Result<ImageDims, DataError> {
+    /// The header of one image.
+    pub(crate) fn header(&self, image: usize) -> Result<Header, DataError> {
         let (bytes, origin) = self.read(image)?;
-        decode::dims(Cursor::new(bytes), origin)
+        decode::header(Cursor::new(bytes), origin)
     }
 
     /// The tar file and the entry of an image.

@@ -127,7 +127,7 @@ fn the_first_images_are_taken() {
     let error = set.read(2, &mut [0.0; 4]).unwrap_err();
     assert!(matches!(error, DataError::NoSuchImage { image: 2, count: 2 }), "{error}");
     let message = open_bytes(&bytes, Some(5)).unwrap_err().to_string();
-    assert!(message.ends_with("set.npz: found 4 images, but the first 5 were asked for"), "{message}");
+    assert!(message.ends_with("set.npz: found 4 images, but 5 were asked for"), "{message}");
 }
 
 #[test]
@@ -158,7 +158,10 @@ fn what_is_wrong_is_named() {
         (npz(&pixels(1.000_000_1), &two), "image 1: found pixel value 1.0000001, wanted values in [0, 1]"),
         (npz(&pixels(-1e-9), &two), "image 1: found pixel value -0.000000001"),
         (npz(&pixels(f32::NAN), &two), "image 1: found pixel value NaN"),
-        (npz(&pixels(0.0).mapv(f64::from), &two), "array `images`: found element type <f8, wanted u8 or"),
+        (
+            npz(&pixels(0.0).mapv(f64::from), &two),
+            "array `images`: found element type <f8, wanted little-endian f32",
+        ),
         (npz(&pixels(0.0), &array![0.0_f32, 1.0]), "array `labels`: found element type <f4, wanted"),
         (npz(&pixels(0.0), &array![0_i8, -1]), "image 1: found label -1, wanted 0 or more"),
         (
@@ -170,7 +173,13 @@ fn what_is_wrong_is_named() {
         (npz(&Array1::<u8>::zeros(4), &array![0_i64]), "[N, C, H, W], [N, H, W, C], [N, H, W] or [N, D]"),
         (npz(&Array2::<u8>::zeros((0, 4)), &Array1::<i64>::zeros(0)), "no images"),
         (npz(&Array2::<u8>::zeros((2, 0)), &two), "no empty dimension"),
-        (b"not a zip".to_vec(), "wanted a NPZ file with the arrays `images` and `labels`"),
+        (b"not a zip".to_vec(), "wanted an NPZ file with the arrays `images` and `labels`"),
+        (npy("<f4", "(1, 1)", &[0; 4]), "found an NPY file, one array without labels, wanted an NPZ file"),
+        (b"\x80\x04pickle..".to_vec(), "found a Python pickle"),
+        (npz(&pixels(162.0), &two), "these look like levels 0 to 255; divide them by 255"),
+        (npz(&pixels(-1.0), &two), "in [0, 1] before normalisation"),
+        (npz(&array![[0_i64, 162]], &array![0_i64]), "element type <i8, wanted u8, the levels 0 to 255"),
+        (npz(&array![[0_u16, 300]], &array![0_i64]), "element type <u2, wanted u8, the levels 0 to 255"),
     ];
     for (bytes, wanted) in cases {
         let message = error(&bytes);
@@ -203,7 +212,56 @@ fn headers_that_claim_more_than_there_is_are_refused() {
         assert!(message.contains("found 4 bytes of data, wanted what shape"), "{message}");
     }
     let message = error(&zip_of(&[("labels.npy", &labels)]));
-    assert!(message.contains("array `images`: "), "{message}");
+    assert!(message.contains("found the arrays `labels`, wanted `images` and `labels`"), "{message}");
+}
+
+#[test]
+fn other_names_are_listed_with_the_way_out() {
+    let array = npy("|u1", "(1, 1)", &[0]);
+    let cases: [(&[&str], &str); 4] = [
+        (
+            &["x_train", "y_train", "x_test", "y_test"],
+            "found the arrays `x_train`, `y_train`, `x_test`, `y_test`, wanted `images` and `labels`: d = \
+             numpy.load(file); numpy.savez(\"set.npz\", images=d[\"x_test\"], labels=d[\"y_test\"])",
+        ),
+        (&["data", "labels"], "images=d[\"data\"], labels=d[\"labels\"]"),
+        (&["images"], "found the arrays `images`, wanted"),
+        (&[], "found no arrays"),
+    ];
+    for (names, wanted) in cases {
+        let names: Vec<String> = names.iter().map(|name| format!("{name}.npy")).collect();
+        let members: Vec<(&str, &[u8])> =
+            names.iter().map(|name| (name.as_str(), array.as_slice())).collect();
+        let message = error(&zip_of(&members));
+        assert!(message.contains(wanted), "{message}");
+    }
+    let message = error(&zip_of(&[("archive/data.pkl", b"x")]));
+    assert!(message.contains("found a PyTorch file"), "{message}");
+}
+
+#[test]
+fn object_arrays_are_named() {
+    let (objects, numbers) = (npy("|O", "(2,)", b"pickle"), npy("|u1", "(2, 1)", &[0, 1]));
+    let message = error(&zip_of(&[("images.npy", &objects), ("labels.npy", &numbers)]));
+    assert!(message.contains("array `images`: found an object array (pickled Python objects"), "{message}");
+    let message = error(&zip_of(&[("images.npy", &numbers), ("labels.npy", &objects)]));
+    assert!(message.contains("array `labels`: found an object array (pickled Python objects"), "{message}");
+}
+
+#[test]
+fn labels_of_other_shapes_are_taken_or_named() {
+    let images = npy("|u1", "(2, 4)", &[0; 8]);
+    let column = zip_of(&[("images.npy", &images), ("labels.npy", &npy("|u1", "(2, 1)", &[5, 6]))]);
+    assert_eq!(open_bytes(&column, None).unwrap().labels, [5, 6]);
+    let one_hot = zip_of(&[("images.npy", &images), ("labels.npy", &npy("|u1", "(2, 3)", &[0; 6]))]);
+    assert!(error(&one_hot).contains("of one-hot rows save labels.argmax(1)"), "{}", error(&one_hot));
+}
+
+#[test]
+fn the_classes_of_the_rest_are_known() {
+    let bytes = npz(&Array3::<u8>::zeros((4, 2, 2)), &array![3_i32, 2, 2, 0]);
+    let whole = |first| open_bytes(&bytes, first).unwrap().whole;
+    assert_eq!((whole(None), whole(Some(1))), (None, Some([(0, 1), (2, 2), (3, 1)].into())));
 }
 
 #[test]

@@ -48,7 +48,16 @@ fn pictures(path: &Path, first: Option<usize>) -> Result<PictureSet, DataError> 
     index.labels.truncate(count);
     index.entries.images.truncate(count);
     let Index { labels, entries } = index;
-    Ok(PictureSet { labels, names: None, channels: 3, pixels: PixelStorage::TarEntries(entries) })
+    Ok(PictureSet {
+        labels,
+        names: None,
+        channels: 3,
+        // Later tar files are not read where the first images are enough.
+        whole: None,
+        order: None,
+        left_out: None,
+        pixels: PixelStorage::TarEntries(entries),
+    })
 }
 
 /// What opening finds.
