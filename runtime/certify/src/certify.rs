@@ -3,7 +3,6 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use mimir_bundle::ImageShape;
 use mimir_bundle::attack::{AttackSpec, RelaxedPgdSpec};
 use mimir_bundle::certificate::{CrossCheck, EvaluationData, Execution, Tool};
 use mimir_bundle::{ImageShape, Manifest, PixelType, Pixels, ThreatModel};
@@ -21,8 +20,9 @@ use crate::clock;
 use crate::engines::Engines;
 use crate::error::{Error, ErrorKind, OptionName, OrKind, Result};
 use crate::images::{OpenedImages, describe, shown};
-use crate::model::{CalibratedModel, PreparedModel, read_file};
+use crate::model::{CalibratedModel, PreparedModel};
 use crate::options::{CertifyOptions, ExtraAttacks, Gate, GateMode};
+use crate::prepare::prepare_for;
 use crate::report_folder::ReportFolder;
 use crate::run_state::{RunState, identity};
 use crate::write::write;
@@ -49,7 +49,6 @@ pub fn certify(
     let engines = Engines::load(&options.engine)?;
     let mut images = OpenedImages::open(&options.images)?;
     let prepared = prepare(options, &engines.deciding, &mut images)?;
-    images.fit(prepared.manifest())?;
     let threat_model = threat_model(options, prepared.manifest())?;
     let set = images.for_model(prepared.manifest(), threat_model.pixels)?;
     let model = prepared.calibrate(&set, &options.attacks, options.engine.overrides)?;
@@ -112,26 +111,17 @@ fn report_folder(options: &CertifyOptions) -> Result<Option<ReportFolder>> {
 }
 
 fn prepare(options: &CertifyOptions, engine: &Engine, images: &mut OpenedImages) -> Result<PreparedModel> {
-    let spec = |image| InputSpec {
+    let stated = options.input_shape;
+    let spec = InputSpec {
         normalisation: options.normalisation.clone(),
         channel_order: options.channel_order,
         layout: options.layout,
-        image: Some(image),
+        image: stated,
         output: options.output.clone(),
     };
-    if let Some(stated) = options.input_shape {
-        images.take_channels(stated.channels);
-    }
-    let (file, image) = (read_file(&options.model)?, images.shape_as_stated(options.input_shape)?);
-    let prepared = match PreparedModel::new(engine, file.clone(), &spec(image)) {
-        // An input that does not show its channels may be that of grey images.
-        Err(error) if options.input_shape.is_none() && images.is_grey() && image.channels != 1 => {
-            PreparedModel::new(engine, file, &spec(ImageShape { channels: 1, ..image })).or(Err(error))
-        }
-        prepared => prepared,
-    }?;
+    let prepared = prepare_for(engine, &options.model, &spec, images)?;
     let found = prepared.manifest().image;
-    match options.input_shape.filter(|stated| *stated != found) {
+    match stated.filter(|stated| *stated != found) {
         None => Ok(prepared),
         Some(stated) => {
             let message =

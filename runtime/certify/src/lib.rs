@@ -64,6 +64,7 @@ mod image_warnings;
 mod images;
 pub mod model;
 mod options;
+mod prepare;
 mod replay;
 pub mod report_folder;
 mod run_state;

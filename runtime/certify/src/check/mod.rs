@@ -19,6 +19,7 @@ use crate::error::{ErrorKind, OrKind, Result};
 use crate::images::OpenedImages;
 use crate::model::{CalibratedModel, PreparedModel, read_file};
 use crate::options::{EngineOptions, ImageSource};
+use crate::prepare::prepare_for;
 use cost::CostEstimate;
 use normalisations::suspicious_normalisation;
 
@@ -95,11 +96,13 @@ pub struct OtherNormalisation {
 /// As [`certify`](crate::certify()): what a run would refuse, a check refuses.
 pub fn check(options: &CheckOptions) -> Result<Checked> {
     let engines = Engines::load(&options.engine)?;
-    let images = options.images.as_ref().map(OpenedImages::open).transpose()?;
-    let stated = options.input.image;
-    let shape = images.as_ref().map(|images| images.shape_as_stated(stated)).transpose()?.or(stated);
+    let mut images = options.images.as_ref().map(OpenedImages::open).transpose()?;
+    let prepared = match &mut images {
+        Some(images) => prepare_for(&engines.deciding, &options.model, &options.input, images)?,
+        None => PreparedModel::new(&engines.deciding, read_file(&options.model)?, &options.input)?,
+    };
+    let shape = images.as_ref().map(|_| prepared.manifest().image).or(options.input.image);
     let input = InputSpec { image: shape, ..options.input.clone() };
-    let prepared = PreparedModel::new(&engines.deciding, read_file(&options.model)?, &input)?;
     match &images {
         None => {
             let model = prepared.with_plan(SessionPlan { batch: 1, workers: 1, threads: 1 });

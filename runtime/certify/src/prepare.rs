@@ -1,0 +1,37 @@
+//! A model and its images, made to fit each other.
+
+use std::path::Path;
+
+use mimir_bundle::ImageShape;
+use mimir_export::InputSpec;
+use mimir_runtime::session::Engine;
+
+use crate::error::Result;
+use crate::images::OpenedImages;
+use crate::model::{PreparedModel, read_file};
+
+/// The model of a file, for these images. The images get the channels that it takes, and the labels of its classes.
+///
+/// # Errors
+/// When the file is no classifier of such images, or they have more classes.
+pub(crate) fn prepare_for(
+    engine: &Engine,
+    path: &Path,
+    input: &InputSpec,
+    images: &mut OpenedImages,
+) -> Result<PreparedModel> {
+    if let Some(stated) = input.image {
+        images.take_channels(stated.channels);
+    }
+    let (file, image) = (read_file(path)?, images.shape_as_stated(input.image)?);
+    let spec = |image| InputSpec { image: Some(image), ..input.clone() };
+    let prepared = match PreparedModel::new(engine, file.clone(), &spec(image)) {
+        // An input that does not show its channels may be that of grey images.
+        Err(error) if input.image.is_none() && images.is_grey() && image.channels != 1 => {
+            PreparedModel::new(engine, file, &spec(ImageShape { channels: 1, ..image })).or(Err(error))
+        }
+        prepared => prepared,
+    }?;
+    images.fit(prepared.manifest())?;
+    Ok(prepared)
+}
