@@ -184,6 +184,8 @@ fn clean_accuracy_gives_cause_for_warnings() {
     // One image, classified correctly: 100 % is not near chance.
     let mut evaluation = evaluation();
     evaluation.outcomes.truncate(1);
+    let only = &mut evaluation.outcomes[0];
+    (only.clean_prediction, only.verdict) = (Some(only.label), Verdict::StillRobust);
     evaluation.attacks.clear();
     let report = Findings::new(&description(), &evaluation).report();
     let found = report.warnings.into_iter().map(|notice| notice.warning);
@@ -330,6 +332,10 @@ fn json_form() {
         "source": "npz:images.npz",
         "split": null,
         "first": null,
+        "sample": null,
+        "preprocessing": null,
+        "class_map": null,
+        "jpeg_decoder": null,
         "images_digest": "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
         "labels_digest": "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
       },

@@ -169,7 +169,7 @@ fn what_is_wrong_is_named() {
             "array `labels`: found shape [1], wanted [2], one for each image",
         ),
         (npz(&Array4::<u8>::zeros((1, 3, 8, 3)), &array![0_i64]), "second or last, but not both"),
-        (npz(&Array4::<u8>::zeros((1, 4, 8, 8)), &array![0_i64]), "1 or 3 channels"),
+        (npz(&Array4::<u8>::zeros((1, 5, 8, 8)), &array![0_i64]), "1, 3 or 4 channels"),
         (npz(&Array1::<u8>::zeros(4), &array![0_i64]), "[N, C, H, W], [N, H, W, C], [N, H, W] or [N, D]"),
         (npz(&Array2::<u8>::zeros((0, 4)), &Array1::<i64>::zeros(0)), "no images"),
         (npz(&Array2::<u8>::zeros((2, 0)), &two), "no empty dimension"),
