@@ -26,7 +26,7 @@ build-train: setup-train ## The training command, optimised: target/release/mimi
 		--config 'profile.release.package.libjpeg-turbo-rs.opt-level = 3'
 
 demo: setup build ## Attack the small classifier that ships in examples/demo.
-	$(CERTIFY) examples/demo/model.onnx
+	$(CERTIFY) examples/demo/model.onnx --config examples/demo/mimir-certify.toml
 
 demo-vit: setup build ## Attack a Vision Transformer on CIFAR-10, where ../shared has both.
 	@scripts/demo/vit $(CERTIFY)

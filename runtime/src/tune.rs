@@ -120,6 +120,7 @@ mod tests {
     fn manifest(batch: BatchMode, channels: usize, size: usize) -> Manifest {
         Manifest {
             model_digest: String::new(),
+            files: Vec::new(),
             opset: 20,
             ir_version: 9,
             producer: String::new(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
 use mimir_bundle::certificate::Certificate;
-use mimir_runtime::report::{Report, Warning};
+use mimir_runtime::report::{FailureReport, Report, ReportFile, Warning};
 use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::{contains, starts_with};
 use tempfile::TempDir;
@@ -21,6 +21,7 @@ mod journal;
 mod models;
 mod outputs;
 mod pixels;
+mod records;
 mod replay;
 mod silent_units;
 mod terminal;
@@ -94,6 +95,15 @@ impl Demo {
         serde_json::from_str(&std::fs::read_to_string(self.path("out/report.json")).unwrap()).unwrap()
     }
 
+    /// The report of a run that failed.
+    fn failure(&self) -> FailureReport {
+        let text = std::fs::read_to_string(self.path("out/report.json")).unwrap();
+        match ReportFile::from_json(&text).unwrap() {
+            ReportFile::Failed(failure) => failure,
+            ReportFile::Finished(report) => panic!("a result: {report}"),
+        }
+    }
+
     fn certificate(&self) -> Certificate {
         Certificate::from_json(&std::fs::read_to_string(self.path("out/certificate.json")).unwrap()).unwrap()
     }
@@ -156,18 +166,22 @@ fn results_do_not_depend_on_workers_threads_or_batch() {
 }
 
 #[test]
-fn the_settings_file_beside_the_model_is_enough() {
+fn the_settings_file_in_the_working_folder_is_enough() {
     let demo = Demo::new();
     std::fs::copy(root().join("examples/demo/images.npz"), demo.path("images.npz")).unwrap();
     let settings = "data = \"npz:images.npz\"\nepsilon = \"1/255\"\nfirst = 8\nattacks = [\"apgd-ce\"]\nsteps = 5\n\
         report = \"out\"\n";
     std::fs::write(demo.path("mimir-certify.toml"), settings).unwrap();
-    certify().arg(demo.path("model.onnx")).assert().success();
+    let certify = || {
+        let mut command = certify();
+        command.current_dir(demo.folder.path());
+        command
+    };
+    certify().arg("model.onnx").assert().success();
     assert_eq!((demo.report().images, demo.report().threat_model.epsilon), (8, 1.0 / 255.0));
-    certify().arg("run").arg(demo.path("model.onnx")).args(["--epsilon", "2/255"]).assert().success();
+    certify().arg("run").arg("model.onnx").args(["--epsilon", "2/255"]).assert().success();
     assert_eq!(demo.report().threat_model.epsilon, 2.0 / 255.0);
-    let printed =
-        certify().arg(demo.path("model.onnx")).args(["--print-config", "--seed", "7"]).assert().success();
+    let printed = certify().arg("model.onnx").args(["--print-config", "--seed", "7"]).assert().success();
     printed.stdout(contains("seed = 7").and(contains("\nsteps = 5")).and(contains("# momentum = 0.75")));
 }
 

@@ -8,6 +8,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::digest::{FileDigest, digest_model};
 use crate::{AttackSpec, Manifest, ThreatModel};
 
 /// The version of the format that this crate writes, and the only one that it reads.
@@ -39,12 +40,17 @@ pub struct Certificate {
     pub threat_model: ThreatModel,
     /// Key of all randomness.
     pub seed: u64,
+    /// The preset whose attacks these are, with all their parameters: `standard`, `plus` or `rand`. None where one of them
+    /// is another, or has another parameter.
+    pub preset: Option<String>,
     /// The attacks in the order in which they ran, each on the images that were still robust.
     pub attacks: Vec<AttackRecord>,
     /// Images that the attacks of the standard evaluation left, where others were added after them.
     pub standard_still_robust: Option<usize>,
     /// How much of the evaluation was done.
     pub extent: Extent,
+    /// What was set, and where.
+    pub settings: RunSettings,
     /// How the model was executed.
     pub execution: Execution,
     /// How predictions were decided, where the model has random operators.
@@ -53,6 +59,10 @@ pub struct Certificate {
     pub cross_check: Option<CrossCheck>,
     /// What came out.
     pub counts: Counts,
+    /// What was required, and the answer.
+    pub gate: GateRecord,
+    /// What a reader must know besides the numbers.
+    pub warnings: Vec<WarningRecord>,
     /// The stored counterexamples, where they were asked for.
     pub counterexamples: Option<Counterexamples>,
 }
@@ -89,6 +99,9 @@ pub struct Tool {
     pub name: String,
     /// Its version.
     pub version: String,
+    /// The commit that it was built from, with `-modified` behind it where the sources differed from it; none where it
+    /// was built outside a checkout.
+    pub commit: Option<String>,
 }
 
 /// Which images were evaluated. The digests bind; the rest says where they came from.
@@ -109,6 +122,10 @@ pub struct EvaluationData {
     pub class_map: Option<BTreeMap<String, usize>>,
     /// The decoder of JPEG files and its version, where the source may have such files: others give other pixels.
     pub jpeg_decoder: Option<String>,
+    /// Names of the classes by label, where the source names them.
+    pub class_names: Option<Vec<String>>,
+    /// The file of each image, relative to the folder of the source, where each image has a file of its own.
+    pub image_files: Option<Vec<String>>,
     /// [`digest_tensor`](crate::digest::digest_tensor) of the decoded images `[N, C, H, W]` in `[0, 1]`.
     pub images_digest: String,
     /// [`digest_labels`](crate::digest::digest_labels) of the labels `[N]`.
@@ -203,6 +220,44 @@ pub struct AttackRecord {
     pub backwards: u64,
 }
 
+/// The settings of a run, and which files they came from.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunSettings {
+    /// The settings files that were read; those before have precedence.
+    pub files: Vec<SettingsFile>,
+    /// Every setting that held, by the name of its flag; empty where a program called the library.
+    pub effective: BTreeMap<String, serde_json::Value>,
+}
+
+/// A settings file that was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SettingsFile {
+    /// Its path.
+    pub path: String,
+    /// SHA-256 of its bytes.
+    pub sha256: String,
+    /// Why it was read.
+    pub place: SettingsPlace,
+    /// The settings that it decided, by the names of their flags: no flag and no file before this one gave them.
+    pub keys: Vec<String>,
+    /// Settings in it that had no effect, because a file in its place may not decide them.
+    pub ignored: Vec<String>,
+}
+
+/// Why a settings file was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SettingsPlace {
+    /// It was named.
+    Named,
+    /// It is in the folder that the program was started in.
+    WorkingFolder,
+    /// It is beside the model, and may only describe the model.
+    BesideModel,
+}
+
 /// How the model was executed. Another engine, version or machine may round differently.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -211,6 +266,8 @@ pub struct Execution {
     pub engine: String,
     /// Its version.
     pub engine_version: String,
+    /// The file of its library, by its path; none where the engine is a part of the program.
+    pub library: Option<FileDigest>,
     /// What it ran on: `cpu`, `cuda:N` or `tensorrt:N`.
     pub device: String,
     /// Graph optimisation level of the sessions.
@@ -333,6 +390,30 @@ impl Counts {
     }
 }
 
+/// The verdict: whether what was required holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GateRecord {
+    /// `no_requirement`, `holds`, `does_not_hold` or `inconclusive`.
+    pub conclusion: String,
+    /// The first line of the summary.
+    pub sentence: String,
+    /// The attacked accuracy that was required, where one was.
+    pub min_attacked_accuracy: Option<f64>,
+    /// The exit code of the program.
+    pub exit_code: u8,
+}
+
+/// A warning of the report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WarningRecord {
+    /// For programs.
+    pub kind: String,
+    /// For people.
+    pub message: String,
+}
+
 /// Where the counterexamples are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -349,6 +430,13 @@ pub enum CertificateError {
     /// Not JSON, a field too many, a field missing, or of the wrong type.
     #[error("not a certificate: {0}")]
     Format(#[from] serde_json::Error),
+    /// A format from before files of a model were told apart.
+    #[error(
+        "certificate has schema version {0}, this program reads version {CERTIFICATE_VERSION}: before version 4 the \
+         digest of a model did not say where one of its files ends and the next begins, so that it does not bind the \
+         certificate to one model. Evaluate the model again"
+    )]
+    AmbiguousModel(u64),
     /// A format that this version does not know.
     #[error("certificate has schema version {0}, this program reads version {CERTIFICATE_VERSION}")]
     Version(u64),
@@ -368,8 +456,10 @@ impl Certificate {
             schema_version: u64,
         }
         let Version { schema_version } = serde_json::from_str(text)?;
-        if schema_version != u64::from(CERTIFICATE_VERSION) {
-            return Err(CertificateError::Version(schema_version));
+        match schema_version {
+            1..=3 => return Err(CertificateError::AmbiguousModel(schema_version)),
+            version if version == u64::from(CERTIFICATE_VERSION) => {}
+            version => return Err(CertificateError::Version(version)),
         }
         let certificate: Self = serde_json::from_str(text)?;
         certificate.check()?;
@@ -383,11 +473,14 @@ impl Certificate {
     pub fn check(&self) -> Result<(), CertificateError> {
         let first_error = [
             self.check_counts(),
+            self.check_files(),
             self.check_attacks(),
             self.check_digests(),
+            self.check_model_files(),
             self.check_ball(),
             self.check_execution(),
             self.check_cross_check(),
+            self.check_gate(),
         ];
         match first_error.into_iter().flatten().next() {
             Some(what) => Err(CertificateError::Contradiction(what)),
@@ -422,6 +515,12 @@ impl Certificate {
             return Some(format!("{unfinished} images are unfinished in a complete evaluation"));
         }
         None
+    }
+
+    /// One file for each image.
+    fn check_files(&self) -> Option<String> {
+        let files = self.data.image_files.as_ref().filter(|files| files.len() != self.counts.images)?;
+        Some(format!("{} files of {} images", files.len(), self.counts.images))
     }
 
     fn check_attacks(&self) -> Option<String> {
@@ -465,13 +564,56 @@ impl Certificate {
     fn check_digests(&self) -> Option<String> {
         let stored = self.counterexamples.as_ref().map(|stored| &stored.digest);
         let digests = [&self.model.model_digest, &self.data.images_digest, &self.data.labels_digest];
-        let bad = digests.into_iter().chain(stored).find(|digest| !is_sha256(digest))?;
+        let settings = self.settings.files.iter().map(|file| &file.sha256);
+        let files = self.model.files.iter().chain(&self.execution.library);
+        let files = files.map(|file| &file.sha256).chain(settings);
+        let bad = digests.into_iter().chain(files).chain(stored).find(|digest| !is_sha256(digest))?;
         Some(format!("`{bad}` is not a SHA-256 digest in lowercase hexadecimal"))
+    }
+
+    fn check_model_files(&self) -> Option<String> {
+        let Manifest { model_digest, files, .. } = &self.model;
+        if files.is_empty() {
+            return Some("the model has no files".into());
+        }
+        let names: Vec<&str> = files.iter().skip(1).map(|file| file.name.as_str()).collect();
+        if let Some(twice) = names.iter().enumerate().find(|(index, name)| names[..*index].contains(name)) {
+            return Some(format!("the model's file `{}` is listed twice", twice.1));
+        }
+        let found = digest_model(files);
+        (found != *model_digest)
+            .then(|| format!("model_digest is {model_digest}, but the files of the model give {found}"))
     }
 
     fn check_ball(&self) -> Option<String> {
         let epsilon = self.threat_model.epsilon;
         self.threat_model.check().is_err().then(|| format!("a radius of {epsilon} in pixels of [0, 1]"))
+    }
+
+    /// The verdict, its exit code and the counts say the same.
+    fn check_gate(&self) -> Option<String> {
+        let GateRecord { conclusion, min_attacked_accuracy, exit_code, .. } = &self.gate;
+        let wanted = match conclusion.as_str() {
+            "no_requirement" | "holds" => 0,
+            "does_not_hold" => 10,
+            "inconclusive" => 11,
+            other => return Some(format!("there is no conclusion `{other}`")),
+        };
+        if *exit_code != wanted {
+            return Some(format!("the gate is `{conclusion}`, and its exit code {exit_code}"));
+        }
+        let least = (*min_attacked_accuracy)?;
+        let certain = self.counts.still_robust as f64 / self.counts.images as f64;
+        let fits = match conclusion.as_str() {
+            "holds" => certain >= least,
+            "no_requirement" => false,
+            _ => true,
+        };
+        (!fits).then(|| {
+            format!(
+                "the gate is `{conclusion}`, but {certain} of the images are robust and {least} is required"
+            )
+        })
     }
 
     /// Whoever repeats the evaluation allocates by these numbers.

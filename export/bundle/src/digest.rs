@@ -6,7 +6,47 @@
 
 use std::io::{self, Read};
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+/// A file as it was read: what binds a record to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FileDigest {
+    /// Its name; for external data of a model, the location that the model gives, relative to the model's folder.
+    pub name: String,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// SHA-256 of all its bytes, in lowercase hexadecimal: what `sha256sum` prints.
+    pub sha256: String,
+}
+
+impl FileDigest {
+    /// The digest of a file of that name with those bytes.
+    pub fn new(name: impl Into<String>, bytes: &[u8]) -> Self {
+        Self { name: name.into(), bytes: bytes.len() as u64, sha256: digest_bytes(bytes) }
+    }
+}
+
+/// Digest of a model: the number of its files, then the name, the length and the SHA-256 of each.
+///
+/// Each length goes before what it is the length of, so that no bytes can move from one file to another. The first
+/// file is the ONNX file itself: it enters with an empty name, because nothing depends on what it is called. The names
+/// of the others stand in it.
+pub fn digest_model(files: &[FileDigest]) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(length(files.len()));
+    for (index, FileDigest { name, bytes, sha256 }) in files.iter().enumerate() {
+        let name = if index == 0 { "" } else { name };
+        hasher.update(length(name.len()));
+        hasher.update(name);
+        hasher.update(bytes.to_le_bytes());
+        hasher.update(length(sha256.len()));
+        hasher.update(sha256);
+    }
+    hex(hasher.finalize().as_slice())
+}
 
 /// Digest of a string of bytes.
 pub fn digest_bytes(bytes: &[u8]) -> String {
@@ -139,6 +179,30 @@ mod tests {
         assert_eq!(digest_labels(&[7, 0, 2]), LABELS);
     }
 
+    /// Expected value from Python:
+    ///
+    /// ```text
+    /// q = lambda n: struct.pack('<Q', n)
+    /// entry = lambda name, data: (q(len(name)) + name + q(len(data)) + q(64)
+    ///                             + hashlib.sha256(data).hexdigest().encode())
+    /// hashlib.sha256(q(3) + entry(b'', b'onnx') + entry(b'a.bin', b'12') + entry(b'b.bin', b'3')).hexdigest()
+    /// ```
+    #[test]
+    fn the_digest_of_a_model_agrees_with_an_independent_implementation() {
+        let files = |a: &str, b: &str| {
+            [("model.onnx", "onnx"), ("a.bin", a), ("b.bin", b)]
+                .map(|(name, bytes)| FileDigest::new(name, bytes.as_bytes()))
+        };
+        assert_eq!(digest_model(&files("12", "3")), MODEL);
+        assert_ne!(digest_model(&files("1", "23")), MODEL);
+        let mut renamed = files("12", "3");
+        renamed[0].name = "other.onnx".into();
+        assert_eq!(digest_model(&renamed), MODEL, "what the ONNX file is called decides nothing");
+        renamed[1].name = "c.bin".into();
+        assert_ne!(digest_model(&renamed), MODEL);
+    }
+
+    const MODEL: &str = "2ea23c7e5f96de2cb6b17275c1e71bf35f3e267f44ab6c77f42dc4f108da331a";
     const TENSOR: &str = "ae7c7c650754ad266c5a2e8802d6838e0b998f28c2798160cf892927b4aa8bcc";
     const LABELS: &str = "b72d7583a6b2445acc63ccbcd2d5a0f644e0e9453f8c1f47766e29bab15d0206";
 

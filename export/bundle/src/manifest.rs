@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::digest::FileDigest;
+
 /// Channels, height and width of the images that a model takes, in that order of memory (`[N, C, H, W]`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -127,8 +129,10 @@ pub enum OutputKind {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// SHA-256 of the model file followed by each external data file in the order of their names.
+    /// [`digest_model`](crate::digest::digest_model) of `files`: binds the record to the model.
     pub model_digest: String,
+    /// The ONNX file, then each file with external data, in the order in which the model first refers to it.
+    pub files: Vec<FileDigest>,
     /// Opset of the file.
     pub opset: u32,
     /// IR version of the file.

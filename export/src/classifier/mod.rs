@@ -31,6 +31,7 @@ mod selection;
 mod tests;
 mod units;
 
+use mimir_bundle::digest::digest_model;
 use mimir_bundle::{BatchMode, Loss, Manifest, OutputKind, PreparedGraph, Scan, ScannedNode, tensor_names};
 
 use crate::autodiff::Kernels;
@@ -119,7 +120,8 @@ impl ImageClassifier {
         prepared: Prepared,
     ) -> Self {
         let manifest = Manifest {
-            model_digest: file.digest,
+            model_digest: digest_model(&file.files),
+            files: file.files,
             opset: file.graph.opset,
             ir_version: file.ir_version,
             producer: file.producer,

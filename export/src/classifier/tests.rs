@@ -6,6 +6,7 @@ mod random;
 mod search_scores;
 mod sklearn;
 
+use mimir_bundle::digest::FileDigest;
 use mimir_bundle::{
     BatchMode, ChannelOrder, ImageShape, Layout, Loss, Normalisation, OutputKind, tensor_names,
 };
@@ -37,8 +38,8 @@ fn head(graph: &mut Graph, features: ValueId) -> ValueId {
 }
 
 fn file(graph: Graph) -> ModelFile {
-    let (producer, digest) = ("test 1".to_owned(), "00".repeat(32));
-    ModelFile { graph, open_inputs: Vec::new(), ir_version: 8, producer, digest }
+    let files = vec![FileDigest::new("test.onnx", b"test")];
+    ModelFile { graph, open_inputs: Vec::new(), ir_version: 8, producer: "test 1".to_owned(), files }
 }
 
 fn classifier(graph: Graph, spec: &InputSpec) -> Result<ImageClassifier> {

@@ -10,6 +10,7 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use bytes::Bytes;
+use mimir_bundle::digest::FileDigest;
 
 use super::limits::{Allowance, Limits};
 use super::proto::StringStringEntryProto;
@@ -20,19 +21,20 @@ use crate::error::{Error, ErrorKind, Result};
 pub(super) struct ExternalData<'f> {
     folder: Option<&'f Path>,
     allowance: Allowance,
-    files: BTreeMap<PathBuf, Bytes>,
+    /// In the order of their first use, by the location that the model gives.
+    files: Vec<(String, Bytes)>,
 }
 
 impl<'f> ExternalData<'f> {
     /// Data that may lie in that folder.
     pub(super) fn new(folder: Option<&'f Path>, limits: &Limits) -> Self {
         let allowance = Allowance::new(limits.tensor_bytes, "bytes of external data", "tensor_bytes");
-        Self { folder, allowance, files: BTreeMap::new() }
+        Self { folder, allowance, files: Vec::new() }
     }
 
-    /// The files read so far, in order of name.
-    pub(super) fn files(&self) -> impl Iterator<Item = &[u8]> {
-        self.files.values().map(AsRef::as_ref)
+    /// The digests of the files read so far, of the bytes that were read, in the order of their first use.
+    pub(super) fn digests(&self) -> impl Iterator<Item = FileDigest> {
+        self.files.iter().map(|(name, bytes)| FileDigest::new(name.as_str(), bytes))
     }
 
     /// The `wanted` bytes that `entries` point to.
@@ -69,11 +71,11 @@ impl<'f> ExternalData<'f> {
             ))
         })?;
         let (name, path) = resolve(folder, location)?;
-        if let Some(bytes) = self.files.get(&name) {
+        if let Some((_, bytes)) = self.files.iter().find(|(known, _)| *known == name) {
             return Ok(bytes.clone());
         }
         let bytes = self.read(&path).map_err(|error| unreadable(location, &error))??;
-        self.files.insert(name, bytes.clone());
+        self.files.push((name, bytes.clone()));
         Ok(bytes)
     }
 
@@ -128,8 +130,8 @@ fn parse_number(key: &str, text: &str) -> Result<u64> {
     })
 }
 
-/// The name of a location relative to the folder, and its real path.
-fn resolve(folder: &Path, location: &str) -> Result<(PathBuf, PathBuf)> {
+/// The name of a location, `a/b` for `./a//b`, and its real path.
+fn resolve(folder: &Path, location: &str) -> Result<(String, PathBuf)> {
     let escapes = || {
         Error::format(format!(
             "its data is in `{location}`, which is outside the model's folder: put the file beside the model"
@@ -141,7 +143,12 @@ fn resolve(folder: &Path, location: &str) -> Result<(PathBuf, PathBuf)> {
     }
     let folder = fs::canonicalize(folder).map_err(|error| unreadable(location, &error))?;
     let path = fs::canonicalize(folder.join(relative)).map_err(|error| unreadable(location, &error))?;
-    let name = path.strip_prefix(&folder).map_err(|_| escapes())?.to_path_buf();
+    if path == folder || !path.starts_with(&folder) {
+        return Err(escapes());
+    }
+    let names = relative.components().filter(|part| matches!(part, Component::Normal(_)));
+    // Of the location and not of the real path: that depends on how links were copied.
+    let name = names.map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/");
     // Asked before it is opened: opening a pipe would wait for its other end.
     match fs::metadata(&path).map_err(|error| unreadable(location, &error))?.is_file() {
         true => Ok((name, path)),

@@ -27,7 +27,6 @@
 
 mod body;
 mod build;
-mod digest;
 mod domains;
 mod external;
 mod frames;

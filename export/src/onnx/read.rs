@@ -5,9 +5,9 @@ use std::io::Read;
 use std::path::Path;
 
 use bytes::Bytes;
+use mimir_bundle::digest::FileDigest;
 use prost::Message;
 
-use super::digest::ModelDigest;
 use super::limits::{Limits, exceeded};
 use super::proto::ModelProto;
 use super::tensor::TensorReader;
@@ -26,8 +26,9 @@ pub struct ModelFile {
     pub ir_version: i64,
     /// Name and version of the program that wrote the file, as it states them; may be empty.
     pub producer: String,
-    /// SHA-256, in hexadecimal, over the bytes of the model and then of each external data file, in order of name.
-    pub digest: String,
+    /// The ONNX file, then each file with external data in the order of its first use: digests of the bytes that the
+    /// graph was made of. The first has an empty name where the model was read from memory.
+    pub files: Vec<FileDigest>,
 }
 
 /// Reads a model and the external data beside it.
@@ -41,9 +42,11 @@ pub fn read_model(path: &Path, limits: &Limits) -> Result<ModelFile> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    read_file(path, limits)
+    let mut file = read_file(path, limits)
         .and_then(|bytes| read_model_bytes(bytes, Some(folder), limits))
-        .map_err(|error| error.at_file(path))
+        .map_err(|error| error.at_file(path))?;
+    file.files[0].name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(file)
 }
 
 /// Reads a model from memory; `folder` is where external data may lie, if anywhere.
@@ -55,7 +58,7 @@ pub fn read_model_bytes(bytes: Bytes, folder: Option<&Path>, limits: &Limits) ->
         return Err(exceeded("bytes", limits.file_bytes, "file_bytes"));
     }
     wire::check(&bytes, limits)?;
-    let digest = ModelDigest::new(&bytes);
+    let itself = FileDigest::new("", &bytes);
     let mut model = ModelProto::decode(bytes).map_err(wire::not_onnx)?;
     let opset = versions::check(&model)?;
     let mut proto = model.graph.take().ok_or_else(|| Error::format("has no graph: not an ONNX model"))?;
@@ -71,7 +74,7 @@ pub fn read_model_bytes(bytes: Bytes, folder: Option<&Path>, limits: &Limits) ->
         open_inputs,
         ir_version: model.ir_version(),
         producer: format!("{} {}", model.producer_name(), model.producer_version()).trim().to_owned(),
-        digest: digest.finish(tensors.external_files()),
+        files: std::iter::once(itself).chain(tensors.external_files()).collect(),
     })
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use bytes::Bytes;
+use mimir_bundle::digest::FileDigest;
 
 use super::external::ExternalData;
 use super::limits::{Allowance, Limits};
@@ -59,9 +60,9 @@ impl<'f> TensorReader<'f> {
         self.external.slice(&proto.external_data, wanted)
     }
 
-    /// The bytes of the external files that were read, in order of name.
-    pub(super) fn external_files(&self) -> impl Iterator<Item = &[u8]> {
-        self.external.files()
+    /// The digests of the external files that were read, in the order of their first use.
+    pub(super) fn external_files(&self) -> impl Iterator<Item = FileDigest> {
+        self.external.digests()
     }
 }
 

@@ -4,31 +4,29 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use mimir_bundle::attack::{AttackSpec, RelaxedPgdSpec};
-use mimir_bundle::certificate::{CrossCheck, EvaluationData, Execution, Tool};
+use mimir_bundle::certificate::{CrossCheck, EvaluationData, Execution};
 use mimir_bundle::{ImageShape, Manifest, PixelType, Pixels, ThreatModel};
 use mimir_export::InputSpec;
 use mimir_runtime::evaluate::{Control, Curve, Ending, Evaluation, Observer, Plan, evaluate};
 use mimir_runtime::majority;
 use mimir_runtime::model::{Classifier, ModelSource};
 use mimir_runtime::processor;
-use mimir_runtime::report::{RunDescription, Warning};
+use mimir_runtime::report::{Baseline, RunDescription, Warning};
 use mimir_runtime::session::{Engine, OnnxModels, Precision, SessionOptions, SessionPlan};
 
 use crate::baseline::{expect_preset, read_baseline};
 use crate::certified::Certified;
 use crate::clock;
 use crate::engines::Engines;
-use crate::error::{Error, ErrorKind, OptionName, OrKind, Result};
+use crate::error::{Error, ErrorKind, OptionName, OrKind, Result, with_causes};
 use crate::images::{OpenedImages, describe, shown};
 use crate::model::{CalibratedModel, PreparedModel};
 use crate::options::{CertifyOptions, ExtraAttacks, Gate, GateMode};
 use crate::prepare::prepare_for;
 use crate::report_folder::ReportFolder;
 use crate::run_state::{RunState, identity};
-use crate::write::write;
-
-/// The name of the program in reports and certificates.
-const TOOL: &str = "mimir-certify";
+use crate::tool::this_tool;
+use crate::write::{write, write_failure};
 
 /// Attacks the model, tells `observer` how far it is, and writes what was found where a report is asked for.
 ///
@@ -37,15 +35,32 @@ const TOOL: &str = "mimir-certify";
 ///
 /// # Errors
 /// With the kind of what is at fault. A gate that does not hold is no error, nor is an interruption when there was
-/// something to report. After an error the journal keeps what was finished.
+/// something to report. After an error the journal keeps what was finished, and `report.json` says what went wrong.
 pub fn certify(
     options: &CertifyOptions,
     observer: &dyn Observer,
     interrupted: &AtomicBool,
 ) -> Result<Certified> {
-    expect_preset(options, &options.attacks)?;
-    let baseline = read_baseline(options)?;
+    // The one file that may be in the folder of the report.
+    let baseline = expect_preset(options, &options.attacks).and_then(|()| read_baseline(options));
+    // Before anything else is read: what an earlier run left there must not pass for the result of this one.
     let folder = report_folder(options)?;
+    let certified =
+        baseline.and_then(|baseline| attack(options, folder.as_ref(), baseline, observer, interrupted));
+    if let (Err(error), Some(folder)) = (&certified, &folder) {
+        write_failure(folder, error.kind(), &with_causes(error));
+    }
+    certified
+}
+
+/// The steps, within the folder of the report.
+fn attack(
+    options: &CertifyOptions,
+    folder: Option<&ReportFolder>,
+    baseline: Option<Baseline>,
+    observer: &dyn Observer,
+    interrupted: &AtomicBool,
+) -> Result<Certified> {
     let engines = Engines::load(&options.engine)?;
     let mut images = OpenedImages::open(&options.images)?;
     let prepared = prepare(options, &engines.deciding, &mut images)?;
@@ -63,7 +78,8 @@ pub fn certify(
     let other = other_session(&engines, &model)?;
     let identity = identity(model.manifest(), &data, &plan, options, &engines.deciding)?;
     tell(observer, &engines, &model, &plan);
-    let state = RunState::open(folder.as_ref(), options, &identity, set.pixels_per_image())?;
+    let execution = execution(&engines.deciding, model.session_plan(), options.engine.precision)?;
+    let state = RunState::open(folder, options, &identity, set.pixels_per_image())?;
 
     let start = Instant::now();
     let control = Control { observer, archive: &state.archive, interrupted };
@@ -75,7 +91,8 @@ pub fn certify(
         }
     };
     let cross_check = cross_check(&engines, other, &evaluation, &state)?;
-    let mut description = description(options, &engines, &model, &plan, data, start.elapsed().as_secs_f64());
+    let seconds = start.elapsed().as_secs_f64();
+    let mut description = description(options, &engines, &model, &plan, data, execution, seconds);
     description.cross_check = cross_check;
     description.baseline = baseline;
     description.warnings.extend(no_gradient(&plan, &skipped));
@@ -83,7 +100,7 @@ pub fn certify(
     description.warnings.extend(images.warnings(model.manifest()));
 
     match folder {
-        Some(folder) => write(&folder, options, description, &evaluation, &state.archive),
+        Some(folder) => write(folder, options, description, &evaluation, &state.archive),
         None => Ok(Certified::new(&description, &evaluation)),
     }
 }
@@ -106,7 +123,7 @@ fn tell(observer: &dyn Observer, engines: &Engines, model: &CalibratedModel, pla
 }
 
 fn report_folder(options: &CertifyOptions) -> Result<Option<ReportFolder>> {
-    let folder = options.report.as_ref().map(|report| ReportFolder::create(&report.folder));
+    let folder = options.report.as_ref().map(|report| ReportFolder::claim(&report.folder));
     folder.transpose().or_kind(ErrorKind::Options)
 }
 
@@ -236,6 +253,7 @@ fn description(
     model: &CalibratedModel,
     plan: &Plan,
     data: EvaluationData,
+    execution: Execution,
     seconds: f64,
 ) -> RunDescription {
     RunDescription {
@@ -245,8 +263,9 @@ fn description(
         scan: model.scan().clone(),
         threat_model: plan.threat_model,
         seed: options.seed,
-        execution: execution(&engines.deciding, model.session_plan(), options.engine.precision),
         majority_test: (model.votes() > 1).then(majority::description),
+        settings: options.settings.clone(),
+        execution,
         cross_check: None,
         curve: options.curve == Curve::Yes,
         gate: options.gate.as_ref().map(|gate| gate.requirements).unwrap_or_default(),
@@ -259,16 +278,18 @@ fn description(
         warnings: engines.warning.iter().chain(model.warnings()).cloned().collect(),
         seconds,
         created_at: clock::now(),
-        tool: Tool { name: TOOL.into(), version: env!("CARGO_PKG_VERSION").into() },
+        tool: this_tool(),
         counterexamples: None,
         skipped_attacks: Vec::new(),
     }
 }
 
-fn execution(engine: &Engine, plan: SessionPlan, precision: Precision) -> Execution {
-    Execution {
+fn execution(engine: &Engine, plan: SessionPlan, precision: Precision) -> Result<Execution> {
+    let library = engine.library_file().or_kind(ErrorKind::Internal)?;
+    Ok(Execution {
         engine: engine.kind().name().to_owned(),
         engine_version: engine.version().to_owned(),
+        library,
         device: engine.device().to_string(),
         optimisation: SessionOptions::default().optimisation.name().to_owned(),
         precision: precision.name().to_owned(),
@@ -278,5 +299,5 @@ fn execution(engine: &Engine, plan: SessionPlan, precision: Precision) -> Execut
         architecture: std::env::consts::ARCH.to_owned(),
         operating_system: std::env::consts::OS.to_owned(),
         processor: processor::detect(),
-    }
+    })
 }

@@ -4,29 +4,13 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use mimir_runtime::evaluate::EvaluateError;
+pub use mimir_runtime::report::ErrorKind;
 
 /// A result of this crate.
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 /// Any error, as a cause.
 pub(crate) type Source = Box<dyn StdError + Send + Sync>;
-
-/// What is at fault. Programs make an exit code of it, so that a new kind must get its code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorKind {
-    /// The options: one is out of its range or without effect, or the report folder cannot be used.
-    Options,
-    /// The model is not valid or not supported.
-    Model,
-    /// The images, the labels or the files of a report cannot be used.
-    Data,
-    /// This library failed, or the engine or the device is missing.
-    Internal,
-    /// Something cannot be written, or read back, as on a full disk.
-    Storage,
-    /// The caller interrupted before anything could be reported.
-    Interrupted,
-}
 
 /// An option that would change the answer: a program names it as its users write it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

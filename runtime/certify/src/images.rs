@@ -133,7 +133,10 @@ pub(crate) fn describe(
     set: &EvaluationSet,
     image: ImageShape,
 ) -> Result<EvaluationData> {
+    let ImageSet { names, .. } = &opened.0;
     Ok(EvaluationData {
+        class_names: names.clone(),
+        image_files: opened.0.file_names(images.source.path()),
         source: images.source.to_string(),
         split: images.source.has_splits().then(|| images.read.split.to_string()),
         first: images.read.first,

@@ -60,6 +60,7 @@ mod clock;
 pub mod counterexamples;
 mod engines;
 mod error;
+mod folder_lock;
 mod image_warnings;
 mod images;
 pub mod model;
@@ -68,6 +69,8 @@ mod prepare;
 mod replay;
 pub mod report_folder;
 mod run_state;
+mod tool;
+mod verify_certificate;
 mod write;
 
 pub use certified::Certified;
@@ -83,3 +86,5 @@ pub use options::{
     ExtraAttacks, Gate, GateMode, ImageSource, ReplayOptions, ReportOptions, StoreCounterexamples,
 };
 pub use replay::{Replay, replay};
+pub use verify_certificate::{CertificateCheck, verify_certificate};
+pub use write::{clear_report_folder, record_failure};

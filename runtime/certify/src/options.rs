@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use mimir_bundle::certificate::RunSettings;
 use mimir_bundle::{AttackSpec, ChannelOrder, ImageShape, Layout, Normalisation, ThreatModel};
 use mimir_data::{DataSource, Preparation, ReadOptions, Split};
 use mimir_runtime::attack::Preset;
@@ -41,6 +42,8 @@ pub struct CertifyOptions {
     pub gate: Option<Gate>,
     /// Whether the attacked accuracy is reported at many radii. With a gate, only for [`GateMode::RunAll`].
     pub curve: Curve,
+    /// Where these options came from, for the record; they do not depend on it.
+    pub settings: RunSettings,
     /// What runs the model, and how.
     pub engine: EngineOptions,
 }
@@ -63,6 +66,7 @@ impl CertifyOptions {
             report: None,
             gate: None,
             curve: Curve::No,
+            settings: RunSettings::default(),
             engine: EngineOptions::default(),
         }
     }

@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::Path;
 
 use mimir_bundle::certificate::{Certificate, Processor};
+use mimir_bundle::digest::FileDigest;
 use mimir_bundle::{ThreatModel, digest};
 use mimir_data::{ReadOptions, Split};
 use mimir_export::InputSpec;
@@ -28,8 +29,8 @@ use crate::report_folder::CERTIFICATE;
 /// What a replay found. `Display` is its summary.
 #[derive(Debug)]
 pub struct Replay {
-    /// SHA-256 of the model's file, hexadecimal.
-    pub model_digest: String,
+    /// The files of the model.
+    pub model: Vec<FileDigest>,
     /// What the adversary was allowed to do.
     pub threat_model: ThreatModel,
     /// What ran the model: name, version and device.
@@ -168,7 +169,7 @@ fn expect_images(
 fn model(engine: &Engine, path: &Path, certificate: &Certificate) -> Result<CalibratedModel> {
     let recorded = &certificate.model;
     let file = read_file(path)?;
-    expect_digest(&path.display(), &file.digest, &recorded.model_digest, ErrorKind::Model)?;
+    expect_model(path, &file.files, &recorded.files)?;
     let spec = InputSpec {
         normalisation: recorded.normalisation.clone(),
         channel_order: recorded.channel_order,
@@ -193,6 +194,41 @@ type Verify = fn(
     &[Counterexample],
     &ThreatModel,
 ) -> std::result::Result<(), VerifyError>;
+/// Every file of the model is the recorded one. Its digest is then too: reading the certificate compared the two.
+fn expect_model(path: &Path, found: &[FileDigest], recorded: &[FileDigest]) -> Result<()> {
+    match differing_files(path, found, recorded).into_iter().next() {
+        None => Ok(()),
+        Some(difference) => Err(Error::new(ErrorKind::Model, difference)),
+    }
+}
+
+/// Where the files of a model are not the recorded ones, a sentence each. The ONNX file may have another name.
+pub(crate) fn differing_files(path: &Path, found: &[FileDigest], recorded: &[FileDigest]) -> Vec<String> {
+    let names = |files: &[FileDigest]| {
+        files.iter().skip(1).map(|file| file.name.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    if names(found) != names(recorded) || found.len() != recorded.len() {
+        return vec![format!(
+            "{}: its external data is in [{}], but the certificate records [{}]",
+            path.display(),
+            names(found),
+            names(recorded)
+        )];
+    }
+    let pairs = found.iter().zip(recorded);
+    let differing =
+        pairs.filter(|(found, recorded)| (found.bytes, &found.sha256) != (recorded.bytes, &recorded.sha256));
+    let sentence = |(found, recorded): (&FileDigest, &FileDigest)| {
+        let place = path.with_file_name(&found.name);
+        format!(
+            "{}: SHA-256 is {}, but the certificate records {}",
+            place.display(),
+            found.sha256,
+            recorded.sha256
+        )
+    };
+    differing.map(sentence).collect()
+}
 
 fn check(
     classifier: &mut dyn Classifier,
@@ -214,7 +250,7 @@ fn check(
         }
     }
     Ok(Replay {
-        model_digest: certificate.model.model_digest.clone(),
+        model: certificate.model.files.clone(),
         threat_model: certificate.threat_model,
         engine: format!("{} {} on {}", engine.kind().name(), engine.version(), engine.device()),
         counted: certificate.counts.broken,
@@ -270,7 +306,9 @@ impl fmt::Display for Replay {
             f,
             "{word}  confirmed {confirmed} of the {counted} broken images recorded in the certificate\n"
         )?;
-        writeln!(f, "model         sha256 {}", self.model_digest)?;
+        for (index, FileDigest { name, sha256, .. }) in self.model.iter().enumerate() {
+            writeln!(f, "{:<13} {name} sha256 {sha256}", if index == 0 { "model" } else { "" })?;
+        }
         writeln!(f, "threat model  {threat_model}")?;
         writeln!(f, "engine        {engine}")?;
         writeln!(
@@ -319,12 +357,12 @@ mod tests {
         ];
         for (counted, confirmed, refuted, conclusion, text) in cases {
             let replay = Replay {
-                model_digest: "a".repeat(64),
                 threat_model: ThreatModel {
                     norm: Norm::Linf,
                     epsilon: 2.0 / 255.0,
                     pixels: Pixels::Continuous,
                 },
+                model: vec![FileDigest::new("model.onnx", b"model")],
                 engine: "rten 0.27.0 on cpu".into(),
                 counted,
                 confirmed,

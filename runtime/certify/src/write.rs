@@ -2,19 +2,22 @@
 //! the journal goes last.
 
 use std::io::Seek;
+use std::path::Path;
 
 use mimir_bundle::certificate::Counterexamples;
 use mimir_bundle::{ImageShape, digest};
 use mimir_runtime::Archive;
 use mimir_runtime::evaluate::{Ending, Evaluation};
-use mimir_runtime::report::RunDescription;
+use mimir_runtime::report::{FailureReport, RunDescription};
 use serde::Serialize;
 
 use crate::certified::Certified;
+use crate::clock;
 use crate::counterexamples::{found, write_npz};
 use crate::error::{ErrorKind, OptionName, OrKind, Result, Source};
 use crate::options::{CertifyOptions, StoreCounterexamples};
 use crate::report_folder::{ADVERSARIAL, CERTIFICATE, JOURNAL, REPORT, ReportFolder, STORE};
+use crate::tool::this_tool;
 
 /// What was written, or why it could not be.
 type Written<T> = std::result::Result<T, Source>;
@@ -41,14 +44,41 @@ pub(crate) fn write(
         .map_err(|error| error.context("finished work is kept").about(OptionName::ExistingJournal))
 }
 
+/// Makes the report say that there is no answer, and why. Where that cannot be written, there is no report.
+pub(crate) fn write_failure(folder: &ReportFolder, kind: ErrorKind, message: &str) {
+    let report = FailureReport::new(kind, message, clock::now(), this_tool());
+    // What could still go wrong is what the caller is told already.
+    let _ = json(&report).map(|text| folder.write(REPORT, &text));
+}
+
+/// Puts what an earlier run left in a report folder out of the way, as [`certify`](crate::certify()) does. A folder that
+/// does not exist stays so.
+///
+/// # Errors
+/// [`ErrorKind::Options`] when another run is using the folder, or something in it cannot be moved.
+pub fn clear_report_folder(folder: &Path) -> Result<()> {
+    if folder.is_dir() {
+        ReportFolder::claim(folder).or_kind(ErrorKind::Options)?;
+    }
+    Ok(())
+}
+
+/// Makes the folder of a run that failed before [`certify`](crate::certify()) say so: what an earlier run left is put out
+/// of the way as there, and `report.json` has the error. A folder that does not exist, or that another run is using, is
+/// left alone.
+pub fn record_failure(folder: &Path, kind: ErrorKind, message: &str) {
+    if folder.is_dir()
+        && let Ok(folder) = ReportFolder::claim(folder)
+    {
+        write_failure(&folder, kind, message);
+    }
+}
+
 fn write_partial(
     folder: &ReportFolder,
     description: &RunDescription,
     evaluation: &Evaluation,
 ) -> Written<Certified> {
-    // Those of an earlier run do not belong to this report.
-    folder.remove(CERTIFICATE)?;
-    folder.remove(ADVERSARIAL)?;
     let certified = Certified::new(description, evaluation);
     folder.write(REPORT, &json(&certified.report)?)?;
     Ok(certified)
@@ -61,8 +91,6 @@ fn write_all(
     evaluation: &Evaluation,
     archive: &Archive,
 ) -> Written<Certified> {
-    folder.remove(CERTIFICATE)?;
-    folder.remove(ADVERSARIAL)?;
     if options.report.as_ref().is_some_and(|report| report.counterexamples == StoreCounterexamples::Yes) {
         description.counterexamples = Some(store(folder, evaluation, archive, description.manifest.image)?);
     }

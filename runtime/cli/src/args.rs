@@ -10,8 +10,9 @@ use crate::settings::{DeviceName, EngineName, Settings, did_you_mean};
 
 const AFTER_HELP: &str = "\
 `mimir-certify MODEL ...` is short for `mimir-certify run MODEL ...`. Every setting can also be
-given in a TOML file, under the name of its flag: `--config FILE`, or `mimir-certify.toml` beside
-the model. Flags take precedence over the file.
+given in a TOML file, under the name of its flag: `--config FILE`, or `mimir-certify.toml` in the
+current folder. Flags take precedence over the file. A `mimir-certify.toml` beside a model elsewhere
+may only describe the model: its normalisation, layout and classes.
 
 Examples:
   mimir-certify model.onnx --data cifar10:data/cifar-10-batches-bin --first 500 \\
@@ -21,10 +22,12 @@ Examples:
   mimir-certify model.onnx --report out/ --resume           # resume an interrupted run
   mimir-certify replay out/ model.onnx                      # verify the counterexamples again
   mimir-certify check model.onnx                            # what it is, and what attacks would cost
+  mimir-certify verify out/ model.onnx                      # is the certificate of this model?
 
 Exit codes:
    0  finished; with a gate: every requirement holds
-  10  a requirement does not hold, or a replayed counterexample was not confirmed
+  10  a requirement does not hold, a replayed counterexample was not confirmed, or a verified
+      certificate contradicts itself or is of another model
   11  inconclusive: the estimate is enough, but its lower limit (--gate-on lower) is not, or a warning
       weakens the verdict (--deny-warnings)
    2  usage: flags, settings, or a report folder that cannot be written
@@ -67,6 +70,17 @@ pub(crate) enum Command {
     Completions(CompletionsArgs),
     /// Write the manual pages into a folder
     Man(ManArgs),
+    /// Check that a certificate is consistent and of this model, without images or attacks
+    Verify(VerifyArgs),
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The certificate, or a folder with certificate.json
+    pub(crate) certificate: PathBuf,
+    /// The ONNX model that it should be of
+    pub(crate) model: PathBuf,
 }
 
 /// Arguments of `run`.
@@ -76,7 +90,7 @@ pub(crate) struct RunArgs {
     // Clap requires it, except where another command is given.
     #[arg(required = true)]
     pub(crate) model: Option<PathBuf>,
-    /// Settings file [default: `mimir-certify.toml` beside the model, if it exists]
+    /// Settings file [default: `mimir-certify.toml` in the current folder, if it exists]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Print the effective settings as TOML and exit

@@ -4,18 +4,6 @@ use std::fmt;
 
 use mimir_certify::{ErrorKind, OptionName, with_causes};
 
-/// The exit code of an error. 0, 10, 11, and 75 with a report belong to [`mimir_runtime::report::Conclusion`].
-pub(crate) fn exit_code(kind: ErrorKind) -> u8 {
-    match kind {
-        ErrorKind::Options => 2,
-        ErrorKind::Model => 3,
-        ErrorKind::Data => 4,
-        ErrorKind::Internal => 70,
-        ErrorKind::Storage => 74,
-        ErrorKind::Interrupted => 75,
-    }
-}
-
 /// An error with its kind, which decides the exit code. `Display` is one sentence with its causes.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -92,9 +80,6 @@ mod tests {
     /// The table of `--help` and `docs/report.md`.
     #[test]
     fn exit_codes() {
-        use ErrorKind::{Data, Internal, Interrupted, Model, Options, Storage};
-        let codes = [Options, Model, Data, Internal, Storage, Interrupted].map(exit_code);
-        assert_eq!(codes, [2, 3, 4, 70, 74, 75]);
         use Conclusion::{DoesNotHold, Holds, Inconclusive, NoRequirement, Open};
         let conclusions = [NoRequirement, Holds, DoesNotHold, Inconclusive, Open];
         assert_eq!(conclusions.map(Conclusion::exit_code), [0, 0, 10, 11, 75]);

@@ -3,10 +3,12 @@
 //! Each has its own report in a folder below the report folder, in the same format as a run with one gate, so that
 //! everything that reads reports works on it. `gates.json` beside those folders has all answers.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use mimir_certify::{ErrorKind, certify};
+use mimir_bundle::certificate::RunSettings;
+use mimir_certify::report_folder::GATES;
+use mimir_certify::{ErrorKind, certify, clear_report_folder, record_failure};
 use mimir_runtime::evaluate::Ending;
 use mimir_runtime::report::{Conclusion, Report};
 use serde::Serialize;
@@ -14,10 +16,7 @@ use serde::Serialize;
 use crate::failure::{Failure, OrKind, failure};
 use crate::options::{Options, Verbosity};
 use crate::progress::ProgressDisplay;
-use crate::settings::{GateTable, Settings};
-
-/// Name of the file with the answers of all gates.
-pub(crate) const GATES: &str = "gates.json";
+use crate::settings::{GateTable, LoadedSettings, Settings};
 
 /// The exit code of a run that was interrupted.
 const INTERRUPTED: u8 = 75;
@@ -31,6 +30,8 @@ pub(crate) struct NamedGate {
     pub(crate) name: String,
     /// The settings of a run with this gate alone.
     pub(crate) settings: Settings,
+    /// Where they came from.
+    pub(crate) record: RunSettings,
 }
 
 /// What all gates said.
@@ -56,7 +57,8 @@ struct GateAnswer {
 ///
 /// # Errors
 /// When a gate says nothing new, or a setting of the run has no effect on any of them.
-pub(crate) fn gates_of(settings: &Settings) -> Result<Vec<NamedGate>, Failure> {
+pub(crate) fn gates_of(loaded: &LoadedSettings) -> Result<Vec<NamedGate>, Failure> {
+    let LoadedSettings { settings, record } = loaded;
     let Some(tables) = &settings.gate else { return Ok(Vec::new()) };
     let decided = [
         ("epsilon", settings.epsilon.is_some()),
@@ -68,7 +70,7 @@ pub(crate) fn gates_of(settings: &Settings) -> Result<Vec<NamedGate>, Failure> {
     }
     let mut gates: Vec<NamedGate> = Vec::new();
     for table in tables {
-        let gate = named(table, settings)?;
+        let gate = named(table, settings, record)?;
         if gates.iter().any(|other| other.name == gate.name) {
             return Err(usage(format!(
                 "two gates are named `{}`: give each another norm, epsilon or name",
@@ -80,7 +82,7 @@ pub(crate) fn gates_of(settings: &Settings) -> Result<Vec<NamedGate>, Failure> {
     Ok(gates)
 }
 
-fn named(table: &GateTable, settings: &Settings) -> Result<NamedGate, Failure> {
+fn named(table: &GateTable, settings: &Settings, record: &RunSettings) -> Result<NamedGate, Failure> {
     let name = table.name.clone().unwrap_or_else(|| table.default_name());
     let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
     if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) {
@@ -97,7 +99,7 @@ fn named(table: &GateTable, settings: &Settings) -> Result<NamedGate, Failure> {
         report: settings.report.as_ref().map(|folder| folder.join(&name)),
         ..settings.clone()
     };
-    Ok(NamedGate { name, settings })
+    Ok(NamedGate { name, settings, record: record.clone() })
 }
 
 impl Gates {
@@ -135,11 +137,11 @@ pub(crate) fn run_gates(
     interrupted: &AtomicBool,
 ) -> Result<(Gates, String), Failure> {
     let file = folder.map(|folder| folder.join(GATES));
-    if let Some(file) = file.as_ref().filter(|file| file.exists()) {
-        // The answers of an earlier run must not pass for those of this one.
-        std::fs::remove_file(file).or_kind(ErrorKind::Options)?;
-    }
-    let options = |gate: NamedGate| Ok((gate.name, Options::new(model, gate.settings)?));
+    let folders = clear_folders(folder, &gates)?;
+    let options = |gate: NamedGate| {
+        let NamedGate { name, settings, record } = gate;
+        Ok((name, Options::new(model, LoadedSettings { settings, record })?))
+    };
     let runs: Vec<(String, Options)> = gates.into_iter().map(options).collect::<Result<_, Failure>>()?;
     let (mut text, mut reports, wanted) = (String::new(), Vec::new(), runs.len());
     for (name, options) in runs {
@@ -149,7 +151,14 @@ pub(crate) fn run_gates(
         let report = match certified {
             // Between two gates: what the earlier ones said is worth keeping.
             Err(error) if error.kind() == ErrorKind::Interrupted && !reports.is_empty() => break,
-            certified => certified?.report,
+            Err(error) => {
+                let failure = Failure::from(error);
+                for folder in folders.iter().skip(reports.len() + 1) {
+                    record_failure(folder, failure.kind, &failure.to_string());
+                }
+                return Err(failure);
+            }
+            Ok(certified) => certified.report,
         };
         text += &format!("gate {name}\n\n{report}\n");
         let is_interrupted = report.ending == Ending::Interrupted;
@@ -167,6 +176,24 @@ pub(crate) fn run_gates(
     Ok((answers, text))
 }
 
+/// Puts what earlier runs left in the folders of the gates, and in the one above them, out of the way; returns those of the
+/// gates. A folder that holds the baseline of its gate is left to the run of that gate, which reads the baseline first.
+fn clear_folders(folder: Option<&Path>, gates: &[NamedGate]) -> Result<Vec<PathBuf>, Failure> {
+    if let Some(folder) = folder {
+        clear_report_folder(folder)?;
+    }
+    let mut folders = Vec::new();
+    for Settings { report, baseline, .. } in gates.iter().map(|gate| &gate.settings) {
+        let Some(folder) = report else { continue };
+        let holds_baseline = baseline.as_ref().is_some_and(|baseline| baseline.parent() == Some(folder));
+        if !holds_baseline {
+            clear_report_folder(folder)?;
+        }
+        folders.push(folder.clone());
+    }
+    Ok(folders)
+}
+
 fn usage(message: String) -> Failure {
     failure(ErrorKind::Options, message)
 }
@@ -179,25 +206,29 @@ mod tests {
         toml::from_str(text).unwrap()
     }
 
+    fn gates(text: &str) -> Result<Vec<NamedGate>, Failure> {
+        gates_of(&LoadedSettings { settings: settings(text), record: RunSettings::default() })
+    }
+
     const TWO: &str = "report = \"out\"\nmin-clean-accuracy = 0.9\n\
         [[gate]]\nnorm = \"linf\"\nepsilon = \"2/255\"\nmin-attacked-accuracy = 0.4\n\
         [[gate]]\nnorm = \"l2\"\nepsilon = \"0.5\"\nmin-attacked-accuracy = 0.3\ngate-on = \"lower\"\nname = \"euclid\"\n";
 
     #[test]
     fn each_gate_is_a_run_of_its_own() {
-        let gates = gates_of(&settings(TWO)).unwrap();
-        let names: Vec<&str> = gates.iter().map(|gate| gate.name.as_str()).collect();
+        let several = gates(TWO).unwrap();
+        let names: Vec<&str> = several.iter().map(|gate| gate.name.as_str()).collect();
         assert_eq!(names, ["linf-2-255", "euclid"]);
-        assert_eq!(gates[0].settings.report, Some("out/linf-2-255".into()));
-        assert_eq!(gates[1].settings.min_attacked_accuracy, Some(0.3));
-        assert!(gates.iter().all(|gate| gate.settings.min_clean_accuracy == Some(0.9)));
-        assert!(gates.iter().all(|gate| gate.settings.gate.is_none()));
-        assert_eq!(gates_of(&Settings::default()).unwrap(), []);
+        assert_eq!(several[0].settings.report, Some("out/linf-2-255".into()));
+        assert_eq!(several[1].settings.min_attacked_accuracy, Some(0.3));
+        assert!(several.iter().all(|gate| gate.settings.min_clean_accuracy == Some(0.9)));
+        assert!(several.iter().all(|gate| gate.settings.gate.is_none()));
+        assert_eq!(gates("").unwrap(), []);
     }
 
     #[test]
     fn gates_that_contradict_are_refused() {
-        let refused = |text: &str| gates_of(&settings(text)).unwrap_err().to_string();
+        let refused = |text: &str| gates(text).unwrap_err().to_string();
         assert!(
             refused(&format!("epsilon = \"1/255\"\n{TWO}")).contains("epsilon has no effect beside [[gate]]")
         );

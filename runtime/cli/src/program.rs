@@ -1,24 +1,29 @@
 //! From the process's arguments to its output and exit code.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
+use mimir_bundle::certificate::RunSettings;
 use mimir_certify::report_folder::{ADVERSARIAL, CERTIFICATE, REPORT};
-use mimir_certify::{ErrorKind, StoreCounterexamples, certify, check, replay};
+use mimir_certify::{
+    ErrorKind, StoreCounterexamples, certify, check, record_failure, replay, verify_certificate,
+};
 use mimir_runtime::evaluate::Ending;
+use mimir_runtime::report::{ignored_settings, settings_line};
 use serde::Serialize;
 
-use crate::args::{CheckArgs, Cli, Command, ReplayArgs, RunArgs, mistyped_command};
-use crate::failure::{Failure, OrKind, exit_code, failure};
+use crate::args::{CheckArgs, Cli, Command, ReplayArgs, RunArgs, VerifyArgs, mistyped_command};
+use crate::failure::{Failure, OrKind, failure};
 use crate::gates::{gates_of, run_gates};
 use crate::options::{Options, Verbosity, attacks, check_options, norm, replay_options};
 use crate::pages::{completions, write_manual};
 use crate::progress::ProgressDisplay;
-use crate::settings::{Settings, load_settings};
+use crate::settings::{LoadedSettings, load_settings};
 use crate::signals;
 
 /// What the program prints on standard output, and its exit code.
@@ -39,14 +44,22 @@ impl Answer {
 pub fn main() -> ExitCode {
     if let Some(mistyped) = mistyped_command(std::env::args_os()) {
         let _ = writeln!(std::io::stderr().lock(), "error: {mistyped}");
-        return ExitCode::from(exit_code(ErrorKind::Options));
+        return ExitCode::from(ErrorKind::Options.exit_code());
     }
-    let answer = match Cli::parse().into_command() {
+    let cli = Cli::try_parse().unwrap_or_else(|error| {
+        if error.use_stderr() {
+            let folder = report_folder_in(std::env::args_os());
+            record(folder.as_deref(), &failure(ErrorKind::Options, error.render()));
+        }
+        error.exit()
+    });
+    let answer = match cli.into_command() {
         Command::Run(args) => answer_run(*args),
         Command::Replay(args) => answer_replay(args),
         Command::Check(args) => answer_check(*args),
         Command::Completions(args) => Ok(Answer::new(completions(args.shell), 0)),
         Command::Man(args) => answer_man(&args.folder),
+        Command::Verify(args) => answer_verify(&args),
     };
     match answer {
         Ok(Answer { text, exit_code }) => {
@@ -56,7 +69,7 @@ pub fn main() -> ExitCode {
         }
         Err(failure) => {
             let _ = writeln!(std::io::stderr().lock(), "error: {failure}");
-            ExitCode::from(exit_code(failure.kind))
+            ExitCode::from(failure.kind.exit_code())
         }
     }
 }
@@ -65,23 +78,28 @@ fn answer_run(args: RunArgs) -> Result<Answer, Failure> {
     let Some(model) = args.model else {
         return Err(failure(ErrorKind::Options, "no model: give an ONNX file"));
     };
-    let settings =
-        load_settings(&model, args.config.as_deref(), args.settings).or_kind(ErrorKind::Options)?;
+    let folder = args.settings.report.clone();
+    let settings = load_settings(&model, args.config.as_deref(), args.settings).or_kind(ErrorKind::Options);
+    let loaded = settings.inspect_err(|failure| record(folder.as_deref(), failure))?;
+    warn_of_ignored(&loaded.record);
     if args.print_config {
-        return Ok(Answer::new(effective_settings(&settings)?, 0));
+        return Ok(Answer::new(effective_settings(&loaded)?, 0));
     }
-    let verbosity = Verbosity::new(settings.quiet == Some(true), args.verbose)?;
+    let folder = loaded.settings.report.clone();
+    let recorded = |failure: &Failure| record(folder.as_deref(), failure);
+    let quiet = loaded.settings.quiet == Some(true);
+    let verbosity = Verbosity::new(quiet, args.verbose).inspect_err(recorded)?;
     let interrupted = signals::watch().or_kind(ErrorKind::Internal)?;
-    if let Some(limit) = settings.time_limit {
+    if let Some(limit) = loaded.settings.time_limit {
         signals::limit(&interrupted, limit.0);
     }
-    let gates = gates_of(&settings)?;
+    let gates = gates_of(&loaded).inspect_err(recorded)?;
     if !gates.is_empty() {
-        let (answers, text) = run_gates(&model, gates, settings.report.as_deref(), verbosity, &interrupted)?;
+        let (answers, text) = run_gates(&model, gates, folder.as_deref(), verbosity, &interrupted)?;
         let exit_code = answers.exit_code;
         return Ok(Answer::new(if args.json { json(&answers)? } else { text.into() }, exit_code));
     }
-    let options = Options::new(&model, settings)?;
+    let options = Options::new(&model, loaded).inspect_err(recorded)?;
     let display = ProgressDisplay::new(verbosity);
     let certified = certify(&options.certify, &display, &interrupted);
     display.finish();
@@ -94,9 +112,10 @@ fn answer_run(args: RunArgs) -> Result<Answer, Failure> {
 }
 
 fn answer_check(args: CheckArgs) -> Result<Answer, Failure> {
-    let settings =
+    let loaded =
         load_settings(&args.model, args.config.as_deref(), args.settings).or_kind(ErrorKind::Options)?;
-    let checked = check(&check_options(&args.model, settings)?)?;
+    warn_of_ignored(&loaded.record);
+    let checked = check(&check_options(&args.model, loaded.settings)?)?;
     let text = if args.json { json(&checked)? } else { checked.to_string().into() };
     Ok(Answer::new(text, 0))
 }
@@ -114,15 +133,44 @@ fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
     Ok(text)
 }
 
-/// The settings as a settings file, and each parameter of each attack in its comments.
-fn effective_settings(settings: &Settings) -> Result<String, Failure> {
+/// A run that fails before it begins: the report in its folder must not be that of an earlier one.
+fn record(folder: Option<&Path>, failure: &Failure) {
+    if let Some(folder) = folder {
+        record_failure(folder, failure.kind, &failure.to_string());
+    }
+}
+
+/// The folder of `--report` in arguments that cannot be understood as a whole.
+fn report_folder_in(arguments: impl Iterator<Item = OsString>) -> Option<PathBuf> {
+    let mut arguments = arguments.skip_while(|argument| {
+        argument != "--report" && !argument.to_string_lossy().starts_with("--report=")
+    });
+    let flag = arguments.next()?;
+    match flag.to_string_lossy().strip_prefix("--report=") {
+        Some(folder) => Some(folder.into()),
+        None => arguments.next().map(PathBuf::from),
+    }
+}
+
+/// At once, and not only in the summary: what is missing after this may be in the file.
+fn warn_of_ignored(record: &RunSettings) {
+    for warning in ignored_settings(record) {
+        let _ = writeln!(std::io::stderr().lock(), "warning: {warning}");
+    }
+}
+
+/// The settings as a settings file; in its comments where they came from, and each parameter of each attack.
+fn effective_settings(loaded: &LoadedSettings) -> Result<String, Failure> {
+    let LoadedSettings { settings, record } = loaded;
     let text = toml::to_string(settings).or_kind(ErrorKind::Internal)?;
     let attacks = attacks(settings, norm(settings))?;
     let table = BTreeMap::from([("parameters", attacks)]);
     let table = toml::to_string(&table).or_kind(ErrorKind::Internal)?;
     let comment = |line: &str| format!("# {line}").trim_end().to_owned() + "\n";
     let parameters: String = table.lines().map(comment).collect();
-    Ok(format!("{text}\n# The attacks with all parameters:\n{parameters}"))
+    let files: String = record.files.iter().map(|file| comment(&settings_line(file))).collect();
+    let files = if files.is_empty() { files } else { format!("\n# Settings files:\n{files}") };
+    Ok(format!("{text}{files}\n# The attacks with all parameters:\n{parameters}"))
 }
 
 /// Where the report is now; nothing where none was asked for.
@@ -150,4 +198,9 @@ fn display_path(folder: &Path) -> PathBuf {
 fn answer_replay(args: ReplayArgs) -> Result<Answer, Failure> {
     let replay = replay(&replay_options(args)?)?;
     Ok(Answer::new(replay.to_string(), replay.conclusion().exit_code()))
+}
+
+fn answer_verify(args: &VerifyArgs) -> Result<Answer, Failure> {
+    let check = verify_certificate(&args.certificate, &args.model)?;
+    Ok(Answer::new(check.to_string(), check.conclusion().exit_code()))
 }

@@ -7,8 +7,6 @@ use std::time::Duration;
 
 use mimir_certify::ErrorKind;
 
-use crate::failure::exit_code;
-
 /// Installs the signal handlers and returns the flag that SIGINT (Ctrl-C) and SIGTERM set.
 ///
 /// The run checks the flag and stops in order. A second signal ends the process at once, with the exit code of an
@@ -43,7 +41,7 @@ fn watch_for(interrupted: &Arc<AtomicBool>) -> io::Result<()> {
     for signal in [SIGINT, SIGTERM] {
         // The handlers run in the order of registration. The shutdown handler looks at the flag before it is set, so it
         // does nothing on the first signal and ends the process on the second.
-        let code = i32::from(exit_code(ErrorKind::Interrupted));
+        let code = i32::from(ErrorKind::Interrupted.exit_code());
         register_conditional_shutdown(signal, code, Arc::clone(interrupted))?;
         register(signal, Arc::clone(interrupted))?;
     }

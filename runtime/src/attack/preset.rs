@@ -53,6 +53,11 @@ impl Preset {
         })
     }
 
+    /// The preset whose attacks, with all their parameters, these are; `None` where they are of no preset.
+    pub fn of(attacks: &[AttackSpec], norm: Norm) -> Option<Self> {
+        Self::ALL.into_iter().find(|preset| preset.attacks(norm) == attacks)
+    }
+
     /// Its attacks, in order, for threat models of that norm.
     pub fn attacks(self, norm: Norm) -> Vec<AttackSpec> {
         match self {

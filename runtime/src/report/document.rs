@@ -1,6 +1,8 @@
 //! `report.json`: every field of it. Fractions are in `[0, 1]`, lengths in pixels of `[0, 1]`.
 
-use mimir_bundle::certificate::{Counts, CrossCheck, EvaluationData, Execution, MajorityTest, Tool};
+use mimir_bundle::certificate::{
+    Counts, CrossCheck, EvaluationData, Execution, MajorityTest, SettingsFile, Tool,
+};
 use mimir_bundle::{AttackSpec, Manifest, Scan, ThreatModel};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -34,6 +36,8 @@ pub struct Report {
     pub ending: Ending,
     /// The gate's answer.
     pub gate: GateReport,
+    /// The preset whose attacks these are, with all their parameters; none where they are of no preset.
+    pub preset: Option<String>,
     /// The attacks in the order in which they ran.
     pub attacks: Vec<AttackSummary>,
     /// Names of attacks that were asked for and not run, because no gradient of the model reaches the images.
@@ -52,6 +56,8 @@ pub struct Report {
     pub data: EvaluationData,
     /// Key of all randomness.
     pub seed: u64,
+    /// The settings files that were read; those before have precedence.
+    pub settings_files: Vec<SettingsFile>,
     /// How the model was executed.
     pub execution: Execution,
     /// How predictions were decided, where the model has random operators.

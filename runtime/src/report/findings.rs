@@ -2,13 +2,13 @@
 
 use mimir_bundle::certificate::{
     AttackRecord, CERTIFICATE_VERSION, Certificate, Counterexamples, Counts, CrossCheck, EvaluationData,
-    Execution, Extent, MajorityTest, STATEMENT, Tool,
+    Execution, Extent, GateRecord, MajorityTest, RunSettings, STATEMENT, SettingsFile, Tool, WarningRecord,
 };
 use mimir_bundle::{Manifest, Scan, ThreatModel};
 
 use super::{
-    AttackSummary, Baseline, CurvePoint, GateReport, MEANING, ModelSummary, Notice, REPORT_VERSION, Report,
-    Requirements, Severity, Warning, attack_warnings::attack_warnings,
+    AttackSummary, Baseline, Conclusion, CurvePoint, GateReport, MEANING, ModelSummary, Notice,
+    REPORT_VERSION, Report, Requirements, Severity, Warning, attack_warnings::attack_warnings,
 };
 use crate::attack::Preset;
 use crate::evaluate::{AttackResult, Ending, Evaluation, ImageOutcome, Verdict};
@@ -29,6 +29,8 @@ pub struct RunDescription {
     pub threat_model: ThreatModel,
     /// Key of all randomness.
     pub seed: u64,
+    /// What was set, and where.
+    pub settings: RunSettings,
     /// How the model was executed.
     pub execution: Execution,
     /// How predictions were decided, where the model has random operators.
@@ -89,6 +91,7 @@ impl<'a> Findings<'a> {
             counts,
             ending: self.evaluation.ending,
             gate: self.gate(&counts, weakened_by),
+            preset: self.preset(),
             attacks: self.summaries(),
             skipped_attacks: self.description.skipped_attacks.clone(),
             curve: self
@@ -105,6 +108,7 @@ impl<'a> Findings<'a> {
             },
             data: self.description.data.clone(),
             seed: self.description.seed,
+            settings_files: self.description.settings.files.clone(),
             execution: self.description.execution.clone(),
             majority_test: self.description.majority_test.clone(),
             cross_check: self.description.cross_check.clone(),
@@ -118,6 +122,7 @@ impl<'a> Findings<'a> {
     /// `certificate.json`; an interrupted evaluation has none.
     pub fn certificate(&self) -> Option<Certificate> {
         let description = self.description.clone();
+        let Report { gate, warnings, .. } = self.report();
         let extent = match self.evaluation.ending {
             Ending::Complete => Extent::Complete,
             Ending::GateDecided => Extent::GateDecided,
@@ -134,11 +139,15 @@ impl<'a> Findings<'a> {
             threat_model: description.threat_model,
             seed: description.seed,
             standard_still_robust: self.robust_after_standard(),
+            preset: self.preset(),
             attacks: self.evaluation.attacks.iter().map(record).collect(),
+            settings: description.settings,
             execution: description.execution,
             majority_test: description.majority_test,
             cross_check: description.cross_check,
             counts: self.evaluation.counts(),
+            gate: gate_record(&gate),
+            warnings: warnings.into_iter().map(warning_record).collect(),
             counterexamples: description.counterexamples,
         })
     }
@@ -166,6 +175,17 @@ impl<'a> Findings<'a> {
         GateReport { min_preset: min_preset.clone(), ..gate }
     }
 
+    fn preset(&self) -> Option<String> {
+        let attacks: Vec<_> = self.evaluation.attacks.iter().map(|attack| attack.spec.clone()).collect();
+        // What the program added after them is not the user's choice.
+        let chosen = match self.after_standard() {
+            Some(last) => attacks.iter().take_while(|spec| spec.name() != last.name).count() + 1,
+            None => attacks.len(),
+        };
+        let preset = Preset::of(&attacks[..chosen], self.description.threat_model.norm);
+        preset.map(|preset| preset.name().to_owned())
+    }
+
     fn summaries(&self) -> Vec<AttackSummary> {
         let images = self.evaluation.outcomes.len();
         self.evaluation.attacks.iter().map(|attack| AttackSummary::new(attack, images)).collect()
@@ -175,7 +195,8 @@ impl<'a> Findings<'a> {
     fn warnings(&self) -> Vec<Warning> {
         let Counts { images, clean_correct, .. } = self.evaluation.counts();
         let classes = self.description.manifest.classes;
-        let mut warnings = self.description.warnings.clone();
+        let mut warnings = ignored_settings(&self.description.settings);
+        warnings.extend(self.description.warnings.iter().cloned());
         if clean_correct == 0 {
             warnings.push(Warning::NothingToAttack);
         } else {
@@ -222,6 +243,16 @@ fn near_chance(clean_correct: usize, images: usize, classes: usize) -> Option<Wa
     })
 }
 
+/// A warning for each settings file with keys that had no effect.
+pub fn ignored_settings(settings: &RunSettings) -> Vec<Warning> {
+    let ignoring = settings.files.iter().filter(|file| !file.ignored.is_empty());
+    let warning = |file: &SettingsFile| Warning::IgnoredSettings {
+        file: file.path.clone(),
+        keys: file.ignored.clone(),
+    };
+    ignoring.map(warning).collect()
+}
+
 fn disagreement(cross_check: &CrossCheck) -> Option<Warning> {
     let CrossCheck { engine, engine_version, counterexamples, disagreements, .. } = cross_check;
     (!disagreements.is_empty()).then(|| Warning::EnginesDisagree {
@@ -229,6 +260,30 @@ fn disagreement(cross_check: &CrossCheck) -> Option<Warning> {
         counterexamples: *counterexamples,
         images: disagreements.iter().map(|disagreement| disagreement.image).collect(),
     })
+}
+
+fn gate_record(gate: &GateReport) -> GateRecord {
+    GateRecord {
+        conclusion: conclusion_name(gate.conclusion).to_owned(),
+        sentence: gate.to_string(),
+        min_attacked_accuracy: gate.min_attacked_accuracy,
+        exit_code: gate.exit_code,
+    }
+}
+
+/// As in the report.
+fn conclusion_name(conclusion: Conclusion) -> &'static str {
+    match conclusion {
+        Conclusion::NoRequirement => "no_requirement",
+        Conclusion::Holds => "holds",
+        Conclusion::DoesNotHold => "does_not_hold",
+        Conclusion::Inconclusive => "inconclusive",
+        Conclusion::Open => "open",
+    }
+}
+
+fn warning_record(notice: Notice) -> WarningRecord {
+    WarningRecord { kind: notice.warning.kind(), message: notice.message }
 }
 
 fn record(attack: &AttackResult) -> AttackRecord {

@@ -8,6 +8,7 @@
 mod attack_warnings;
 mod baseline;
 mod document;
+mod failure;
 mod findings;
 mod format;
 mod gate;
@@ -18,10 +19,13 @@ mod warning;
 pub use crate::requirement::{Comparison, Conclusion, MinAccuracy, Requirements};
 pub use baseline::{Baseline, BaselineComparison, BaselineError};
 pub use document::{AttackSummary, CurvePoint, ModelSummary, Notice, Report};
-pub use findings::{Findings, RunDescription};
+pub use failure::{
+    ErrorKind, FailedConclusion, FailedGate, FailureReport, ReportFile, ReportFileError, ReportedError,
+};
+pub use findings::{Findings, RunDescription, ignored_settings};
 pub use format::percent;
 pub use gate::GateReport;
-pub use text::MEANING;
+pub use text::{MEANING, settings_line};
 pub use version::REPORT_VERSION;
 pub use warning::{Severity, Warning};
 

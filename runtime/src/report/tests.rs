@@ -1,6 +1,8 @@
 use mimir_bundle::certificate::{
-    Counterexamples, CrossCheck, CrossCheckedAttack, Disagreement, EvaluationData, Execution, Processor, Tool,
+    Counterexamples, CrossCheck, CrossCheckedAttack, Disagreement, EvaluationData, Execution, Processor,
+    RunSettings, SettingsFile, SettingsPlace, Tool,
 };
+use mimir_bundle::digest::{FileDigest, digest_model};
 use mimir_bundle::{
     BatchMode, ChannelOrder, ImageShape, Layout, Manifest, Norm, OutputKind, PixelType, Pixels, Scan,
     ScannedNode, ThreatModel,
@@ -22,11 +24,14 @@ pub(super) fn description() -> RunDescription {
             preprocessing: None,
             class_map: None,
             jpeg_decoder: None,
+            class_names: None,
+            image_files: None,
             images_digest: "b".repeat(64),
             labels_digest: "c".repeat(64),
         },
         threat_model: ThreatModel { norm: Norm::Linf, epsilon: 2.0 / 255.0, pixels: Pixels::Continuous },
         seed: 7,
+        settings: RunSettings::default(),
         execution: execution(),
         majority_test: None,
         cross_check: None,
@@ -37,15 +42,17 @@ pub(super) fn description() -> RunDescription {
         warnings: vec![Warning::Rebatched],
         seconds: 1.5,
         created_at: "2026-11-23T21:30:00Z".into(),
-        tool: Tool { name: "mimir-certify".into(), version: "0.1.0".into() },
+        tool: Tool { name: "mimir-certify".into(), version: "0.1.0".into(), commit: None },
         counterexamples: Some(Counterexamples { file: "adversarial.npz".into(), digest: "d".repeat(64) }),
         skipped_attacks: vec![],
     }
 }
 
 fn manifest() -> Manifest {
+    let files = vec![FileDigest::new("model.onnx", b"model")];
     Manifest {
-        model_digest: "a".repeat(64),
+        model_digest: digest_model(&files),
+        files,
         opset: 17,
         ir_version: 8,
         producer: "pytorch 2.13.0".into(),
@@ -65,6 +72,7 @@ fn execution() -> Execution {
     Execution {
         engine: "onnxruntime".into(),
         engine_version: "1.32.0".into(),
+        library: None,
         device: "cpu".into(),
         optimisation: "all".into(),
         precision: "float32".into(),
@@ -136,6 +144,10 @@ fn certificate_agrees_with_the_report() {
     let certificate = Findings::new(&description(), &evaluation()).certificate().unwrap();
     certificate.check().unwrap();
     let report = report();
+    let (gate, warning) = (&certificate.gate, &certificate.warnings[0]);
+    assert_eq!((gate.conclusion.as_str(), gate.exit_code), ("holds", 0));
+    assert_eq!(gate.sentence, report.to_string().lines().next().unwrap());
+    assert_eq!((warning.kind.as_str(), &warning.message), ("rebatched", &report.warnings[0].message));
     assert_eq!((certificate.counts, certificate.data), (report.counts, report.data));
     assert_eq!((certificate.model, certificate.execution), (report.model.manifest, report.execution));
     insta::assert_json_snapshot!(certificate.attacks, @r#"
@@ -248,6 +260,7 @@ fn json_form() {
         "interrupted": false,
         "exit_code": 0
       },
+      "preset": null,
       "attacks": [
         {
           "name": "apgd-ce",
@@ -301,7 +314,14 @@ fn json_form() {
       "model": {
         "file": "model.onnx",
         "manifest": {
-          "model_digest": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+          "model_digest": "84f77c7f136426888e5bcda228e0a2537c43e45d4523616aefef995ce99c8693",
+          "files": [
+            {
+              "name": "model.onnx",
+              "bytes": 5,
+              "sha256": "9372c470eeadd5ecd9c3c74c2b3cb633f8e2f2fad799250a0f70d652b6b825e4"
+            }
+          ],
           "opset": 17,
           "ir_version": 8,
           "producer": "pytorch 2.13.0",
@@ -336,13 +356,17 @@ fn json_form() {
         "preprocessing": null,
         "class_map": null,
         "jpeg_decoder": null,
+        "class_names": null,
+        "image_files": null,
         "images_digest": "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
         "labels_digest": "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
       },
       "seed": 7,
+      "settings_files": [],
       "execution": {
         "engine": "onnxruntime",
         "engine_version": "1.32.0",
+        "library": null,
         "device": "cpu",
         "optimisation": "all",
         "precision": "float32",
@@ -364,7 +388,8 @@ fn json_form() {
       "created_at": "2026-11-23T21:30:00Z",
       "tool": {
         "name": "mimir-certify",
-        "version": "0.1.0"
+        "version": "0.1.0",
+        "commit": null
       },
       "outcomes": [
         {
@@ -441,7 +466,7 @@ fn text_form() {
     insta::assert_snapshot!(report(), @r#"
     PASS  attacked accuracy 50.00 % is not below the required 40.00 %
 
-    model              model.onnx (sha256 aaaaaaaaaaaa…)
+    model              model.onnx (sha256 9372c470eead…)
     images             4 of npz:images.npz
     threat model       Linf, epsilon 2/255 = 0.00784 in pixels of [0, 1]
     engine             onnxruntime 1.32.0 on cpu
@@ -680,7 +705,7 @@ fn the_warnings_that_weaken_the_verdict_are_marked_in_the_documentation() {
 #[test]
 fn committed_schema_is_the_schema_of_the_type() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/report.schema.json");
-    let schema = serde_json::to_string_pretty(&schemars::schema_for!(Report)).unwrap() + "\n";
+    let schema = serde_json::to_string_pretty(&schemars::schema_for!(ReportFile)).unwrap() + "\n";
     if std::env::var_os("MIMIR_BLESS").is_some() {
         std::fs::write(path, &schema).unwrap();
     }
@@ -717,4 +742,38 @@ fn what_the_scan_found_is_a_warning_and_is_listed() {
             .report();
     assert_eq!(report.model.scan, scan);
     assert!(report.to_string().contains("warning: gradient approximation (BPDA) at"), "{report}");
+}
+
+/// Whoever reads the summary sees which file decided what, and what it could not decide.
+#[test]
+fn settings_files_are_named() {
+    let file = |path: &str, place, keys: &[&str], ignored: &[&str]| SettingsFile {
+        path: path.into(),
+        sha256: "0123456789abcdef".repeat(4),
+        place,
+        keys: keys.iter().map(ToString::to_string).collect(),
+        ignored: ignored.iter().map(ToString::to_string).collect(),
+    };
+    let files = vec![
+        file("mimir-certify.toml", SettingsPlace::WorkingFolder, &["epsilon", "norm"], &[]),
+        file("hub/mimir-certify.toml", SettingsPlace::BesideModel, &[], &["attacks", "onnxruntime"]),
+    ];
+    let settings = RunSettings { files: files.clone(), ..RunSettings::default() };
+    let description = RunDescription { settings, ..description() };
+    let report = Findings::new(&description, &evaluation()).report();
+    let text = report.to_string();
+    assert!(
+        text.contains("\nsettings           mimir-certify.toml (sha256 0123456789ab…): epsilon, norm\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("\n                   hub/mimir-certify.toml (sha256 0123456789ab…): nothing\n"),
+        "{text}"
+    );
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("its attacks, onnxruntime had no effect"), "{text}");
+    assert!(text.contains("name it with --config hub/mimir-certify.toml"), "{text}");
+    assert_eq!(report.settings_files, files);
+    let certificate = Findings::new(&description, &evaluation()).certificate().unwrap();
+    assert_eq!(certificate.settings.files, files);
 }

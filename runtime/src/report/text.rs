@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use mimir_bundle::certificate::{CrossCheck, CrossCheckedAttack, Execution};
+use mimir_bundle::certificate::{CrossCheck, CrossCheckedAttack, Execution, SettingsFile};
 
-use super::document::{AttackSummary, Report};
+use super::document::{AttackSummary, ModelSummary, Report};
 use super::format::{percent, wrapped};
 use crate::evaluate::Ending;
 
@@ -29,15 +29,17 @@ impl fmt::Display for Report {
 
 impl Report {
     fn fmt_subject(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digest = &self.model.manifest.model_digest;
-        let digest = digest.get(..12).unwrap_or(digest);
-        writeln!(f, "model              {} (sha256 {digest}…)", self.model.file)?;
+        writeln!(f, "model              {}", model_line(&self.model))?;
         let split = self.data.split.as_deref().map_or_else(String::new, |split| format!(", {split} split"));
         writeln!(f, "images             {} of {}{split}", self.images, self.data.source)?;
         if let Some(preprocessing) = &self.data.preprocessing {
             writeln!(f, "                   {preprocessing}")?;
         }
         writeln!(f, "threat model       {}", self.threat_model)?;
+        for (index, file) in self.settings_files.iter().enumerate() {
+            let word = if index == 0 { "settings" } else { "" };
+            writeln!(f, "{word:<18} {}", settings_line(file))?;
+        }
         let Execution { engine, engine_version, device, .. } = &self.execution;
         writeln!(f, "engine             {engine} {engine_version} on {device}")
     }
@@ -120,6 +122,26 @@ impl Report {
             writeln!(f, "                   {}", line.join("   "))?;
         }
         Ok(())
+    }
+}
+
+/// A settings file, and what it decided: `mimir-certify.toml (sha256 0123456789ab…): epsilon, norm`.
+pub fn settings_line(file: &SettingsFile) -> String {
+    let SettingsFile { path, sha256, keys, .. } = file;
+    let digest = sha256.get(..12).unwrap_or(sha256);
+    let keys = if keys.is_empty() { "nothing".to_owned() } else { keys.join(", ") };
+    format!("{path} (sha256 {digest}…): {keys}")
+}
+
+/// The file with the beginning of what `sha256sum` prints for it, and how many files belong to it.
+fn model_line(model: &ModelSummary) -> String {
+    let files = &model.manifest.files;
+    let digest = files.first().map_or("", |file| file.sha256.as_str());
+    let digest = digest.get(..12).unwrap_or(digest);
+    match files.len().saturating_sub(1) {
+        0 => format!("{} (sha256 {digest}…)", model.file),
+        1 => format!("{} (sha256 {digest}…) and 1 data file", model.file),
+        more => format!("{} (sha256 {digest}…) and {more} data files", model.file),
     }
 }
 

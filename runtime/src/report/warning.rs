@@ -109,6 +109,13 @@ pub enum Warning {
         /// The first of them.
         images: Vec<usize>,
     },
+    /// A settings file that may have come with the model named more than it may decide.
+    IgnoredSettings {
+        /// Its path.
+        file: String,
+        /// What had no effect.
+        keys: Vec<String>,
+    },
     /// No ONNX Runtime was found, and none was asked for: rten ran the model.
     NoOnnxRuntime {
         /// Why there was none.
@@ -234,6 +241,7 @@ impl fmt::Display for Warning {
             Self::SquareBeatsGradients { images } => fmt_square_beats_gradients(f, *images),
             Self::NeedlessExpectation { attack, eot } => fmt_needless_expectation(f, attack, *eot),
             Self::NonFinite { count, images } => fmt_non_finite(f, *count, images),
+            Self::IgnoredSettings { file, keys } => fmt_ignored_settings(f, file, keys),
             Self::NoOnnxRuntime { reason } => fmt_no_onnx_runtime(f, reason),
             Self::EnginesDisagree { engine, counterexamples, images } => {
                 fmt_engines_disagree(f, engine, *counterexamples, images)
@@ -296,6 +304,7 @@ impl Warning {
             | Self::MarginForRatio { .. }
             | Self::NeedlessExpectation { .. }
             | Self::Fragile { .. }
+            | Self::IgnoredSettings { .. }
             | Self::NoOnnxRuntime { .. }
             // Labels that are wrong make no gate pass.
             | Self::FewerClasses { .. }
@@ -618,6 +627,15 @@ fn fmt_numbered_classes(f: &mut fmt::Formatter<'_>, folders: usize) -> fmt::Resu
         f,
         "the {folders} class folders are named by numbers and were taken in numeric order (2 before 10). torchvision's \
          ImageFolder takes them as text (10 before 2): if the model was trained so, give its indices with --class-map"
+    )
+}
+
+fn fmt_ignored_settings(f: &mut fmt::Formatter<'_>, file: &str, keys: &[String]) -> fmt::Result {
+    write!(
+        f,
+        "the settings file {file} is in the folder of the model, and may have come with it. Such a file decides no \
+         attacks, gates, paths or engines: its {} had no effect. If you trust it, name it with --config {file}",
+        keys.join(", "),
     )
 }
 

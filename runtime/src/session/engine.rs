@@ -1,9 +1,12 @@
 //! The engines behind one seam: ONNX Runtime, a library found at run time, and rten, linked in.
 
+use std::fs::File;
 use std::path::Path;
 
+use mimir_bundle::digest::{FileDigest, digest_reader};
+
 use super::kind::EngineKind;
-use super::locate::LibrarySearch;
+use super::locate::{LibrarySearch, loaded_from};
 use super::onnx_runtime::OnnxRuntime;
 use super::rten::VERSION as RTEN_VERSION;
 use super::specialise::specialise;
@@ -112,6 +115,22 @@ impl Engine {
     /// Where its sessions run.
     pub fn device(&self) -> Device {
         self.device
+    }
+
+    /// The file of the library and its digest, as it lies on the disk now; rten is a part of the program.
+    ///
+    /// # Errors
+    /// When it cannot be found any more, or not be read.
+    pub fn library_file(&self) -> Result<Option<FileDigest>, EngineError> {
+        let Some(path) = self.library() else { return Ok(None) };
+        let failed = |error: std::io::Error| EngineError::Failed {
+            engine: self.kind().name(),
+            message: format!("library {}: {error}", path.display()),
+        };
+        let path = loaded_from(path).map_err(failed)?;
+        let bytes = path.metadata().map_err(failed)?.len();
+        let sha256 = File::open(&path).and_then(digest_reader).map_err(failed)?;
+        Ok(Some(FileDigest { name: path.display().to_string(), bytes, sha256 }))
     }
 
     /// Where the library was loaded from; rten is a part of the program.

@@ -1,6 +1,7 @@
 //! Where libonnxruntime is looked for. Nothing is loaded here.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// What the search depends on, so that it can be tested without touching the process.
@@ -67,6 +68,24 @@ impl LibrarySearch {
             None => path,
         }
     }
+}
+
+/// The file of a library that is loaded. Where it was given by its name alone, the system's loader chose the file: the
+/// process's list of mapped files has it.
+///
+/// # Errors
+/// When the list cannot be read, or does not have it.
+pub(super) fn loaded_from(library: &Path) -> io::Result<PathBuf> {
+    if library.components().count() > 1 {
+        return library.canonicalize();
+    }
+    let maps = std::fs::read_to_string("/proc/self/maps")?;
+    let wanted = file_name(library);
+    // Address, rights, offset, device, inode, path.
+    let mut paths = maps.lines().filter_map(|line| line.find('/').map(|start| Path::new(&line[start..])));
+    // A link may have led to a file with a longer name.
+    let found = paths.find(|path| file_name(path).starts_with(&wanted));
+    found.map(Path::to_path_buf).ok_or_else(|| io::Error::other("not among the mapped files"))
 }
 
 /// `FOLDER/.mimir/onnxruntime-*/libonnxruntime.so*`, newest version first: where `make setup` puts it.
@@ -151,6 +170,20 @@ mod tests {
         let candidates = search.candidates();
         assert_eq!(candidates[..2], [library("1.32.0"), library("1.9.0")]);
         assert_eq!(candidates.last(), Some(&PathBuf::from("libonnxruntime.so.1")));
+    }
+
+    /// The C library is loaded in every process.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_the_loader_chose_is_found_among_the_mapped_files() {
+        let found = loaded_from(Path::new("libc.so")).unwrap();
+        assert!(found.is_file() && file_name(&found).starts_with("libc.so"), "{}", found.display());
+        assert!(loaded_from(Path::new("libnothing.so.1")).is_err());
+        let folder = tempfile::tempdir().unwrap();
+        touch(&folder.path().join("lib.so.1.2"));
+        std::os::unix::fs::symlink("lib.so.1.2", folder.path().join("lib.so")).unwrap();
+        let real = folder.path().canonicalize().unwrap().join("lib.so.1.2");
+        assert_eq!(loaded_from(&folder.path().join("lib.so")).unwrap(), real);
     }
 
     #[test]

@@ -38,6 +38,7 @@ const IMAGES: usize = 40;
 fn manifest(batch: BatchMode) -> Manifest {
     Manifest {
         model_digest: String::new(),
+        files: Vec::new(),
         opset: 20,
         ir_version: 9,
         producer: "mimir".to_owned(),

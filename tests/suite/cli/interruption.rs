@@ -135,7 +135,7 @@ fn a_second_run_in_the_same_folder_is_refused() {
     let mut first = start(&demo, &flags);
     let mut lines = BufReader::new(first.stderr.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap().starts_with("apgd-ce:")));
-    demo.run(&flags).code(2).stderr(contains("another run is using the journal"));
+    demo.run(&flags).code(2).stderr(contains("another run is using it"));
     first.kill().unwrap();
     first.wait().unwrap();
 }

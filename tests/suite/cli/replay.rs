@@ -111,6 +111,7 @@ fn files_that_do_not_belong_together_are_4() {
             "not the name of a file in the folder of the certificate",
         ),
         ("\"schema_version\": 4", "\"schema_version\": 9", "schema version 9"),
+        ("\"schema_version\": 4", "\"schema_version\": 3", "does not bind the certificate to one model"),
         ("\"seed\": 0", "\"sead\": 0", "unknown field `sead`"),
     ] {
         assert!(text.contains(from), "{from}");

@@ -62,6 +62,7 @@ mod class_map;
 mod decode;
 mod dims;
 mod error;
+mod file_names;
 mod formats;
 mod image_set;
 mod input;

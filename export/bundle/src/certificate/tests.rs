@@ -1,4 +1,5 @@
 use super::*;
+use crate::digest::FileDigest;
 use crate::{
     BatchMode, ChannelOrder, ImageShape, Layout, Norm, Normalisation, OutputKind, PixelType, Pixels,
 };
@@ -8,7 +9,7 @@ fn certificate() -> Certificate {
         schema_version: CERTIFICATE_VERSION,
         statement: STATEMENT.into(),
         created_at: "2026-11-23T21:30:00Z".into(),
-        tool: Tool { name: "mimir-certify".into(), version: "0.1.0".into() },
+        tool: Tool { name: "mimir-certify".into(), version: "0.1.0".into(), commit: None },
         model: manifest(),
         data: EvaluationData {
             source: "cifar10:data".into(),
@@ -18,18 +19,32 @@ fn certificate() -> Certificate {
             preprocessing: None,
             class_map: None,
             jpeg_decoder: None,
+            class_names: Some(vec!["cat".into(), "dog".into()]),
+            image_files: Some(vec!["cat/1.png".into(); 10]),
             images_digest: "b".repeat(64),
             labels_digest: "c".repeat(64),
         },
         threat_model: ThreatModel { norm: Norm::Linf, epsilon: 2.0 / 255.0, pixels: Pixels::Continuous },
         seed: 0,
+        preset: None,
         attacks: vec![attack(8, 3)],
         standard_still_robust: None,
         extent: Extent::Complete,
         majority_test: None,
+        settings: RunSettings {
+            files: vec![SettingsFile {
+                path: "mimir-certify.toml".into(),
+                sha256: "e".repeat(64),
+                place: SettingsPlace::WorkingFolder,
+                keys: vec!["epsilon".into()],
+                ignored: Vec::new(),
+            }],
+            effective: [("epsilon".to_owned(), "2/255".into())].into(),
+        },
         execution: Execution {
             engine: "onnxruntime".into(),
             engine_version: "1.32.0".into(),
+            library: Some(FileDigest::new("/lib/libonnxruntime.so", b"library")),
             device: "cpu".into(),
             optimisation: "all".into(),
             precision: "float32".into(),
@@ -57,6 +72,13 @@ fn certificate() -> Certificate {
             non_finite: 0,
             unfinished: 0,
         },
+        gate: GateRecord {
+            conclusion: "holds".into(),
+            sentence: "PASS  attacked accuracy 50.00 % is not below the required 40.00 %".into(),
+            min_attacked_accuracy: Some(0.4),
+            exit_code: 0,
+        },
+        warnings: vec![WarningRecord { kind: "rebatched".into(), message: "one image a call".into() }],
         counterexamples: Some(Counterexamples { file: "adversarial.npz".into(), digest: "d".repeat(64) }),
     }
 }
@@ -76,8 +98,10 @@ fn processors_differ_by_what_only_one_of_them_has() {
 }
 
 fn manifest() -> Manifest {
+    let files = vec![FileDigest::new("model.onnx", b"graph"), FileDigest::new("weights.bin", b"weights")];
     Manifest {
-        model_digest: "a".repeat(64),
+        model_digest: digest_model(&files),
+        files,
         opset: 17,
         ir_version: 8,
         producer: "pytorch 2.13.0".into(),
@@ -117,7 +141,7 @@ fn round_trips_through_json() {
 fn refuses_what_it_does_not_know() {
     let json = serde_json::to_value(certificate()).unwrap();
     type Change = fn(&mut serde_json::Value);
-    let cases: [(&str, Change, &str); 6] = [
+    let cases: [(&str, Change, &str); 8] = [
         ("a field too many", |json| json["proof"] = true.into(), "unknown field `proof`"),
         ("a nested field too many", |json| json["data"]["x"] = 1.into(), "unknown field `x`"),
         (
@@ -131,7 +155,13 @@ fn refuses_what_it_does_not_know() {
             "missing field `seed`",
         ),
         ("an unknown attack", |json| json["attacks"][0]["parameters"]["attack"] = "magic".into(), "`magic`"),
-        ("a later version", |json| json["schema_version"] = 9.into(), "schema version 9"),
+        ("a later version", |json| json["schema_version"] = 5.into(), "schema version 5"),
+        (
+            "an earlier version",
+            |json| json["schema_version"] = 3.into(),
+            "does not bind the certificate to one",
+        ),
+        ("no version", |json| json["schema_version"] = 0.into(), "schema version 0, this program reads"),
     ];
     for (name, change, expected) in cases {
         let mut changed = json.clone();
@@ -144,7 +174,7 @@ fn refuses_what_it_does_not_know() {
 #[test]
 fn refuses_fields_that_cannot_all_be_true() {
     type Change = fn(&mut Certificate);
-    let cases: [(Change, &str); 20] = [
+    let cases: [(Change, &str); 32] = [
         (|c| c.counts.images = 0, "no images"),
         (|c| c.counts.images = 7, "of 8 correct of 7 images"),
         (|c| c.counts.broken = 4, "4 broken, 5 still robust"),
@@ -158,6 +188,18 @@ fn refuses_fields_that_cannot_all_be_true() {
         (|c| c.attacks[0].unfinished = 6, "left 5 of 8"),
         (|c| c.model.model_digest = "A".repeat(64), "not a SHA-256"),
         (|c| c.counterexamples.as_mut().unwrap().digest.clear(), "not a SHA-256"),
+        (|c| c.model.files[1].sha256 = "A".repeat(64), "not a SHA-256"),
+        (|c| c.settings.files[0].sha256 = "e".repeat(63), "not a SHA-256"),
+        (|c| c.execution.library.as_mut().unwrap().sha256.clear(), "not a SHA-256"),
+        (|c| drop(c.data.image_files.as_mut().unwrap().pop()), "9 files of 10 images"),
+        (|c| c.gate.exit_code = 10, "`holds`, and its exit code 10"),
+        (|c| c.gate.min_attacked_accuracy = Some(0.6), "0.5 of the images are robust and 0.6 is required"),
+        (|c| c.gate.conclusion = "no_requirement".into(), "0.4 is required"),
+        (|c| c.gate.conclusion = "open".into(), "no conclusion `open`"),
+        (|c| c.model.files.clear(), "has no files"),
+        (|c| c.model.files[1].bytes += 1, "but the files of the model give"),
+        (|c| c.model.files[1].name = "other.bin".into(), "but the files of the model give"),
+        (|c| c.model.files.push(c.model.files[1].clone()), "`weights.bin` is listed twice"),
         (|c| c.threat_model.epsilon = 8.0, "radius of 8"),
         (|c| c.threat_model.epsilon = 0.0, "radius of 0"),
         (|c| c.execution.batch = usize::MAX, "batch is"),
@@ -180,6 +222,7 @@ fn what_was_not_done_and_what_was_not_finite_add_up() {
     let mut stopped = certificate();
     stopped.extent = Extent::GateDecided;
     (stopped.counts.still_robust, stopped.counts.unfinished) = (0, 5);
+    (stopped.gate.conclusion, stopped.gate.exit_code) = ("does_not_hold".into(), 10);
     stopped.attacks[0].unfinished = 5;
     stopped.check().unwrap();
     assert_eq!(stopped.counts.not_broken(), 5);

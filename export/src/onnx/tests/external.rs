@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
+use mimir_bundle::digest::{FileDigest, digest_model};
+use proptest::prelude::*;
 
 use super::*;
 use crate::onnx::read_model;
@@ -35,7 +36,7 @@ fn floats(values: &[f32]) -> Vec<u8> {
 }
 
 #[test]
-fn external_tensors_are_read_and_digested_in_order_of_name() {
+fn external_tensors_are_read_and_digested_in_the_order_of_their_use() {
     let folder = tempfile::tempdir().unwrap();
     let (a, b) = (floats(&[9.0, 1.0, 2.0, 3.0, 4.0]), floats(&[5.0, 6.0, 7.0, 8.0]));
     fs::create_dir(folder.path().join("weights")).unwrap();
@@ -52,9 +53,55 @@ fn external_tensors_are_read_and_digested_in_order_of_name() {
     assert_eq!(value("second"), [5.0, 6.0, 7.0, 8.0]);
     assert_eq!(value("again"), value("second"));
     let model = fs::read(folder.path().join("model.onnx")).unwrap();
-    let digest: String =
-        Sha256::digest([model, a, b].concat()).iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(file.digest, digest);
+    let files = [("model.onnx", &model), ("weights/b.bin", &b), ("a.bin", &a)];
+    assert_eq!(file.files, files.map(|(name, bytes)| FileDigest::new(name, bytes)));
+}
+
+/// The digest of a model with two data files, whose tensors lie at those places.
+fn digest_of(files: [(&str, &[u8]); 2], offsets: [usize; 2]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in files {
+        fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    let tensors = [("first", 0), ("second", 1)].map(|(name, index)| {
+        let offset = offsets[index].to_string();
+        external(name, &[("location", files[index].0), ("offset", &offset), ("length", "16")])
+    });
+    digest_model(&read_in(folder.path(), tensors.into()).unwrap().files)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// The same bytes, cut elsewhere into two files, are another model.
+    #[test]
+    fn bytes_that_move_between_files_change_the_digest(
+        bytes in prop::collection::vec(any::<u8>().prop_map(|byte| byte & 0x3f), 48..80),
+        (a, b) in (16_usize..32, 16_usize..32),
+    ) {
+        let cut_at = |cut: usize| [("a.bin", &bytes[..cut]), ("b.bin", &bytes[cut..])];
+        let digest = digest_of(cut_at(a), [0, 0]);
+        prop_assert_eq!(digest == digest_of(cut_at(b), [0, 0]), a == b);
+        // Bytes that no tensor uses count too, and so do the names.
+        let mut unused = bytes.clone();
+        unused[a - 1] ^= u8::from(a > 16);
+        let changed = digest_of([("a.bin", &unused[..a]), ("b.bin", &unused[a..])], [0, 0]);
+        prop_assert_eq!(digest == changed, a == 16);
+        prop_assert_ne!(digest_of([("a.bin", &bytes[..a]), ("c.bin", &bytes[a..])], [0, 0]), digest);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_and_a_copy_are_the_same_model() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("real.bin"), floats(&[1.0; 4])).unwrap();
+    std::os::unix::fs::symlink("real.bin", folder.path().join("w.bin")).unwrap();
+    let read = || read_in(folder.path(), vec![external("w", &[("location", "w.bin")])]).unwrap().files;
+    let linked = read();
+    fs::remove_file(folder.path().join("w.bin")).unwrap();
+    fs::copy(folder.path().join("real.bin"), folder.path().join("w.bin")).unwrap();
+    assert_eq!(read(), linked);
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub(super) fn images(settings: &Settings) -> Result<ImageSource, Failure> {
     let Some(source) = &settings.data else {
         return Err(usage(
             "no images: give --data, e.g. --data cifar10:FOLDER or --data npz:FILE, or with the key `data` \
-             in mimir-certify.toml beside the model",
+             in mimir-certify.toml in the folder that the program is started in",
         ));
     };
     let split = match settings.split {

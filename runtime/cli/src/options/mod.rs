@@ -24,7 +24,9 @@ use normalisation::normalisation;
 
 use crate::args::ReplayArgs;
 use crate::failure::{Failure, OrKind, failure};
-use crate::settings::{ChannelsName, EngineName, LayoutName, NormName, PixelsName, PrecisionName, Settings};
+use crate::settings::{
+    ChannelsName, EngineName, LayoutName, LoadedSettings, NormName, PixelsName, PrecisionName, Settings,
+};
 
 /// Everything that `run` needs to know.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,7 +63,8 @@ impl Options {
     ///
     /// # Errors
     /// When something required is absent, out of its range, or without effect.
-    pub(crate) fn new(model: &Path, settings: Settings) -> Result<Self, Failure> {
+    pub(crate) fn new(model: &Path, loaded: LoadedSettings) -> Result<Self, Failure> {
+        let LoadedSettings { settings, record } = loaded;
         let threat_model = threat_model(&settings)?;
         let certify = CertifyOptions {
             model: model.to_owned(),
@@ -78,6 +81,7 @@ impl Options {
             report: report(&settings)?,
             gate: gate(&settings)?,
             curve: curve(&settings)?,
+            settings: record,
             engine: engine(settings)?,
         };
         Ok(Self { certify })
@@ -308,6 +312,7 @@ fn check_cores(
 
 #[cfg(test)]
 mod tests {
+    use mimir_bundle::certificate::RunSettings;
     use mimir_bundle::{AttackSpec, Normalisation};
 
     use super::*;
@@ -363,7 +368,8 @@ mod tests {
     fn changed(change: impl FnOnce(&mut Settings)) -> Result<Options, Failure> {
         let mut settings = settings();
         change(&mut settings);
-        Options::new(Path::new("model.onnx"), settings)
+        let loaded = LoadedSettings { settings, record: RunSettings::default() };
+        Options::new(Path::new("model.onnx"), loaded)
     }
 
     #[test]

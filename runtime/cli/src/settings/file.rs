@@ -1,48 +1,149 @@
-//! The settings file: found, parsed, its paths made relative to it, and put beneath the flags.
+//! The settings files: found, parsed, their paths made relative to them, and put beneath the flags.
+//!
+//! A file that was named with `--config` is the only one. Else the file in the working folder counts, and below it the one
+//! beside the model. A model may come from anyone, and with it the file beside it: that one may only describe the model
+//! ([`DESCRIBES_THE_MODEL`]). What else it says has no effect, and is named.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Command};
+use mimir_bundle::certificate::{RunSettings, SettingsFile, SettingsPlace};
+use mimir_bundle::digest::digest_bytes;
 
 use super::spelling::{did_you_mean, listed};
 use super::{GateTable, Settings};
 
-/// Name of the file that is looked for beside the model.
-const BESIDE_THE_MODEL: &str = "mimir-certify.toml";
+/// Name of the file that is looked for in the working folder and beside the model.
+const NAME: &str = "mimir-certify.toml";
 
-/// The settings of a run: the flags, then the file, then the defaults.
-pub(crate) fn load_settings(model: &Path, config: Option<&Path>, flags: Settings) -> Result<Settings> {
-    let file = match config {
-        Some(path) => read(path)?,
-        None => match beside(model) {
-            Some(path) => read(&path)?,
-            None => Settings::default(),
-        },
+/// What a file beside the model may say: how images become the input of the model, and what its output is. None of these
+/// names a file, chooses an attack, a gate or a threat model, or says what runs.
+const DESCRIBES_THE_MODEL: &[&str] = &[
+    "mean",
+    "std",
+    "layout",
+    "channels",
+    "classes",
+    "resize",
+    "crop",
+    "interpolation",
+    "input-shape",
+    "output",
+];
+
+/// What loads code. A folder that came with a model may be the working folder too: then it takes a flag or `--config`.
+const LOADS_CODE: &[&str] = &["onnxruntime"];
+
+/// The settings of a run, and the files that they came from.
+#[derive(Debug)]
+pub(crate) struct LoadedSettings {
+    pub(crate) settings: Settings,
+    pub(crate) record: RunSettings,
+}
+
+/// The settings of a run: the flags, then the files, then the defaults.
+pub(crate) fn load_settings(model: &Path, config: Option<&Path>, flags: Settings) -> Result<LoadedSettings> {
+    let mut settings = flags;
+    let mut files = Vec::new();
+    for found in settings_files(model, config, Path::new("")) {
+        let (layer, mut file) = read(&found)?;
+        let decided = values(&settings)?;
+        file.keys.retain(|key| !decided.contains_key(key));
+        settings = settings.or(layer);
+        if !(file.keys.is_empty() && file.ignored.is_empty()) {
+            files.push(file);
+        }
+    }
+    let settings = settings.or_preset().or(Settings::defaults());
+    let effective = values(&settings)?.into_iter().collect();
+    Ok(LoadedSettings { settings, record: RunSettings { files, effective } })
+}
+
+/// The settings that somebody gave, by the names of their flags.
+fn values(settings: &Settings) -> Result<serde_json::Map<String, serde_json::Value>> {
+    match serde_json::to_value(settings)? {
+        serde_json::Value::Object(values) => {
+            Ok(values.into_iter().filter(|(_, value)| !value.is_null()).collect())
+        }
+        other => bail!("settings are written as {other}"),
+    }
+}
+
+/// A settings file that is there, and what it may decide.
+struct FoundFile {
+    path: PathBuf,
+    place: SettingsPlace,
+    /// Whether it is in the working folder, and the model too.
+    is_also_beside: bool,
+}
+
+impl FoundFile {
+    fn may_decide(&self, key: &str) -> bool {
+        match self.place {
+            SettingsPlace::Named => true,
+            SettingsPlace::WorkingFolder => !(self.is_also_beside && LOADS_CODE.contains(&key)),
+            SettingsPlace::BesideModel => DESCRIBES_THE_MODEL.contains(&key),
+        }
+    }
+}
+
+/// The files that count, best first. `here` is the working folder.
+fn settings_files(model: &Path, config: Option<&Path>, here: &Path) -> Vec<FoundFile> {
+    if let Some(path) = config {
+        let (path, place) = (path.to_owned(), SettingsPlace::Named);
+        return vec![FoundFile { path, place, is_also_beside: false }];
+    }
+    let (working, beside) = (here.join(NAME), model.with_file_name(NAME));
+    let mut files = Vec::new();
+    let is_same = same_file(&working, &beside);
+    if working.is_file() {
+        let place = SettingsPlace::WorkingFolder;
+        files.push(FoundFile { path: working, place, is_also_beside: is_same });
+    }
+    if beside.is_file() && !is_same {
+        files.push(FoundFile { path: beside, place: SettingsPlace::BesideModel, is_also_beside: false });
+    }
+    files
+}
+
+/// Whether two paths lead to one file, through links too.
+fn same_file(left: &Path, right: &Path) -> bool {
+    matches!((left.canonicalize(), right.canonicalize()), (Ok(left), Ok(right)) if left == right)
+}
+
+fn read(found: &FoundFile) -> Result<(Settings, SettingsFile)> {
+    let path = &found.path;
+    let context = || format!("settings file {}", path.display());
+    let text = std::fs::read_to_string(path).with_context(context)?;
+    let (settings, keys, ignored) = parse(&text, found).with_context(context)?;
+    let file = SettingsFile {
+        path: path.display().to_string(),
+        sha256: digest_bytes(text.as_bytes()),
+        place: found.place,
+        keys,
+        ignored,
     };
-    Ok(flags.or(file).or_preset().or(Settings::defaults()))
+    let settings = relative_to(settings, path.parent().unwrap_or(Path::new("")))?;
+    Ok((settings, file))
 }
 
-fn beside(model: &Path) -> Option<PathBuf> {
-    let path = model.with_file_name(BESIDE_THE_MODEL);
-    path.is_file().then_some(path)
-}
-
-fn read(path: &Path) -> Result<Settings> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("settings file {}", path.display()))?;
-    let settings = parse(&text).with_context(|| format!("settings file {}", path.display()))?;
-    relative_to(settings, path.parent().unwrap_or(Path::new("")))
-}
-
-fn parse(text: &str) -> Result<Settings> {
-    let table: toml::Table = toml::from_str(text)?;
+/// The settings that the file may decide, their names, and the names of the others.
+fn parse(text: &str, found: &FoundFile) -> Result<(Settings, Vec<String>, Vec<String>)> {
+    let mut table: toml::Table = toml::from_str(text)?;
     let known = keys();
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
     if let Some(key) = table.keys().find(|key| !known.contains(&key.as_str())) {
         bail!("unknown key `{key}`{}; known: {}", did_you_mean(key, &known), listed(&known));
     }
-    // Parsed again from the text: errors then show the line.
-    Ok(toml::from_str(text)?)
+    let given: Vec<String> = table.keys().cloned().collect();
+    let (keys, ignored): (Vec<_>, Vec<_>) = given.into_iter().partition(|key| found.may_decide(key));
+    if ignored.is_empty() {
+        // Parsed again from the text: errors then show the line.
+        return Ok((toml::from_str(text)?, keys, ignored));
+    }
+    ignored.iter().for_each(|key| drop(table.remove(key)));
+    Ok((table.try_into()?, keys, ignored))
 }
 
 /// The key that is no flag.
@@ -80,8 +181,10 @@ mod tests {
 
     fn run_with(file: &str, flags: Settings) -> Result<Settings> {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join(BESIDE_THE_MODEL), file).unwrap();
-        let settings = load_settings(&folder.path().join("model.onnx"), None, flags);
+        let config = folder.path().join(NAME);
+        std::fs::write(&config, file).unwrap();
+        let settings = load_settings(Path::new("model.onnx"), Some(&config), flags);
+        let settings = settings.map(|loaded| loaded.settings);
         // The folder's name is random.
         let shown = folder.path().display().to_string();
         settings.map(|settings| Settings {
@@ -126,6 +229,102 @@ mod tests {
         assert_eq!(absolute.report, Some("/out".into()));
         let flag = Settings { report: Some("out".into()), ..Settings::default() };
         assert_eq!(run_with("", flag).unwrap().report, Some("out".into()));
+    }
+
+    /// A file that names everything, beside the model and in the folder that the program stands in.
+    #[test]
+    fn a_file_beside_the_model_only_describes_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (here, hub) = (folder.path().join("here"), folder.path().join("hub"));
+        let text =
+            "mean = [0.5]\nstd = [0.25]\nonnxruntime = \"evil.so\"\nattacks = [\"noise\"]\nfirst = 8\n";
+        for folder in [&here, &hub] {
+            std::fs::create_dir(folder).unwrap();
+            std::fs::write(folder.join(NAME), text).unwrap();
+        }
+        std::os::unix::fs::symlink(&hub, here.join("link")).unwrap();
+        let decided = |model: &Path, here: &Path| -> Vec<(SettingsPlace, Vec<String>)> {
+            let files = settings_files(model, None, here);
+            files.iter().map(|file| (file.place, read(file).unwrap().1.keys)).collect()
+        };
+        let describing = || vec!["mean".to_owned(), "std".to_owned()];
+        let all = ["attacks", "first", "mean", "onnxruntime", "std"].map(str::to_owned).to_vec();
+        let both = [(SettingsPlace::WorkingFolder, all.clone()), (SettingsPlace::BesideModel, describing())];
+        assert_eq!(decided(&hub.join("model.onnx"), &here), both);
+        assert_eq!(decided(&here.join("link/model.onnx"), &here), both);
+        // One folder, by whatever name: the file counts, but it loads no code.
+        let but_code: Vec<_> = all.into_iter().filter(|key| key != "onnxruntime").collect();
+        for here in [hub.clone(), here.join("link")] {
+            assert_eq!(
+                decided(&hub.join("model.onnx"), &here),
+                [(SettingsPlace::WorkingFolder, but_code.clone())]
+            );
+        }
+        let alone = folder.path().join("nowhere");
+        assert_eq!(decided(&hub.join("model.onnx"), &alone), [(SettingsPlace::BesideModel, describing())]);
+        let (settings, file) = read(&settings_files(&hub.join("model.onnx"), None, &alone)[0]).unwrap();
+        assert_eq!((settings.attacks, settings.first, settings.onnxruntime), (None, None, None));
+        assert_eq!(settings.mean, Some(vec![0.5]));
+        assert_eq!(file.ignored, ["attacks", "first", "onnxruntime"]);
+        assert_eq!(file.sha256, digest_bytes(text.as_bytes()));
+    }
+
+    /// What is not in the list is not trusted: a new flag decides nothing from beside a model until somebody lists it.
+    #[test]
+    fn nothing_in_the_list_chooses_attacks_gates_paths_or_engines() {
+        let decides = [
+            "data",
+            "split",
+            "first",
+            "norm",
+            "epsilon",
+            "attacks",
+            "steps",
+            "restarts",
+            "targets",
+            "queries",
+            "eot",
+            "step-size",
+            "pgd-point",
+            "samples",
+            "seed",
+            "report",
+            "save-adversarial",
+            "curve",
+            "resume",
+            "min-attacked-accuracy",
+            "full",
+            "quiet",
+            "engine",
+            "device",
+            "cross-check",
+            "workers",
+            "threads",
+            "batch",
+            "precision",
+            "onnxruntime",
+        ];
+        for key in decides {
+            assert!(keys().iter().any(|known| known == key), "{key}");
+            assert!(!DESCRIBES_THE_MODEL.contains(&key), "{key}");
+        }
+    }
+
+    #[test]
+    fn the_record_names_what_each_file_decided() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("run.toml");
+        std::fs::write(&config, "epsilon = \"2/255\"\nfirst = 10\nseed = 3\n").unwrap();
+        let flags = Settings { first: Some(5), ..Settings::default() };
+        let record = load_settings(Path::new("model.onnx"), Some(&config), flags).unwrap().record;
+        assert_eq!((record.files.len(), record.files[0].place), (1, SettingsPlace::Named));
+        assert_eq!(record.files[0].keys, ["epsilon", "seed"]);
+        let value = |key: &str| record.effective.get(key).map(ToString::to_string);
+        assert_eq!(
+            [value("first"), value("seed"), value("norm")],
+            [Some("5".into()), Some("3".into()), Some("\"linf\"".into())]
+        );
+        assert_eq!(value("mean"), None);
     }
 
     #[test]
