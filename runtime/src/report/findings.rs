@@ -178,11 +178,12 @@ impl<'a> Findings<'a> {
     fn preset(&self) -> Option<String> {
         let attacks: Vec<_> = self.evaluation.attacks.iter().map(|attack| attack.spec.clone()).collect();
         // What the program added after them is not the user's choice.
-        let chosen = match self.after_standard() {
-            Some(last) => attacks.iter().take_while(|spec| spec.name() != last.name).count() + 1,
+        let norm = self.description.threat_model.norm;
+        let chosen = match self.robust_after_standard() {
+            Some(_) => Preset::Standard.attacks(norm).len(),
             None => attacks.len(),
         };
-        let preset = Preset::of(&attacks[..chosen], self.description.threat_model.norm);
+        let preset = Preset::of(&attacks[..chosen], norm);
         preset.map(|preset| preset.name().to_owned())
     }
 
