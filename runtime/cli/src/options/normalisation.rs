@@ -1,9 +1,9 @@
 //! Whether mean and standard deviation are for pixels in `[0, 1]` or for levels of 0 to 255.
 
 use mimir_bundle::Normalisation;
+use mimir_certify::ErrorKind;
 
-use super::usage;
-use crate::failure::Failure;
+use crate::failure::{Failure, failure};
 use crate::settings::{Fraction, Settings};
 
 /// The largest level.
@@ -40,6 +40,10 @@ pub(super) fn normalisation(settings: &Settings) -> Result<Option<Normalisation>
         ))
     })?;
     Ok(Some(Normalisation { scale, mean, std }))
+}
+
+fn usage(message: impl std::fmt::Display) -> Failure {
+    failure(ErrorKind::Options, message)
 }
 
 fn values(numbers: &[Fraction]) -> Vec<f64> {
