@@ -188,7 +188,7 @@ fn the_settings_file_in_the_working_folder_is_enough() {
 #[test]
 fn progress_is_plain_lines_on_standard_error_and_can_be_silenced() {
     let demo = Demo::new();
-    demo.run(&[]).success().stderr(starts_with("clean: 24 images\n").and(contains("still robust")));
+    demo.run(&[]).success().stderr(starts_with("clean: 24 images\n").and(contains("robust so far")));
     demo.run(&["--quiet"]).success().stderr("").stdout(contains("attacked accuracy"));
 }
 
@@ -218,7 +218,7 @@ fn a_batch_of_one_is_opened_and_reported() {
     std::fs::copy(root().join("tests/fixtures/resnet_batch1.npz"), demo.path("images.npz")).unwrap();
     let data = format!("npz:{}", demo.path("images.npz").display());
     let run = demo.run(&["--data", &data, "--first", "2"]);
-    run.success().stdout(contains("warning: the file takes one image a call"));
+    run.success().stdout(contains("warning: the file has a fixed batch"));
     assert_eq!(demo.report().warnings[0].warning, Warning::Rebatched);
 }
 

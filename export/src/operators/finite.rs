@@ -203,8 +203,7 @@ fn of_one(node: &Node, x: Bounds) -> Bounds {
         }
         "Atanh" | "Acosh" => Bounds { infinite: true, nan: true, ..Bounds::ANY },
         "Neg" => x.with(-high, -low),
-        "Softplus" => x.with(0.0, f32::INFINITY),
-        "ReduceSumSquare" | "ReduceL1" | "ReduceL2" => x.with(0.0, f32::INFINITY),
+        "Softplus" | "ReduceSumSquare" | "ReduceL1" | "ReduceL2" => x.with(0.0, f32::INFINITY),
         "GlobalAveragePool" | "AveragePool" => x.summed(low.min(0.0), high.max(0.0)),
         "ReduceSum" if low >= 0.0 => x.with(0.0, f32::INFINITY),
         "ReduceMean" if low >= 0.0 => x.with(low, high),

@@ -561,8 +561,11 @@ fn an_interrupted_evaluation_has_a_report_that_says_so_and_no_certificate() {
     assert_eq!((report.gate.conclusion, report.gate.exit_code), (Conclusion::Open, 75));
     let text = report.to_string();
     assert!(text.contains("PARTIAL"), "{text}");
+    // One of four is robust for certain: that decides a gate of a fifth.
     evaluation.ending = Ending::GateDecided;
-    let certificate = Findings::new(&description, &evaluation).certificate().unwrap();
+    let mut decided = description;
+    decided.gate.min_attacked_accuracy = MinAccuracy::new(0.2);
+    let certificate = Findings::new(&decided, &evaluation).certificate().unwrap();
     certificate.check().unwrap();
     assert_eq!(certificate.counts.unfinished, 1);
 }

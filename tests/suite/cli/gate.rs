@@ -63,7 +63,11 @@ fn a_gate_with_fewer_attacks_than_required_is_refused() {
     let demo = Demo::new();
     let flags = ["--min-attacked-accuracy", "0.01", "--min-preset", "standard"];
     demo.run(&flags).code(2).stderr(contains("--min-preset: the gate asks for the attacks of standard"));
-    assert!(!demo.path("out/report.json").exists());
+    let report = std::fs::read_to_string(demo.path("out/report.json")).unwrap();
+    assert!(
+        report.contains("\"conclusion\": \"error\"") && !demo.path("out/certificate.json").exists(),
+        "{report}"
+    );
 }
 
 #[test]

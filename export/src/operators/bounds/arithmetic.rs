@@ -14,9 +14,8 @@ pub(crate) fn sub(step: &mut BoundsStep<'_, '_>) -> Result<Option<Vec<Interval>>
 
 /// The least and the largest of the products of ends; a square is at least zero.
 pub(crate) fn mul(step: &mut BoundsStep<'_, '_>) -> Result<Option<Vec<Interval>>> {
-    let (left, right) = match (step.interval(0), step.interval(1)) {
-        (Some(left), Some(right)) => (left, right),
-        _ => return rising_or_falling(step),
+    let (Some(left), Some(right)) = (step.interval(0), step.interval(1)) else {
+        return rising_or_falling(step);
     };
     if left == right {
         let Interval { lower, upper } = magnitude(step, left)?;

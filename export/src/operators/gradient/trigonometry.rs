@@ -154,12 +154,18 @@ mod tests {
         let acos = function(batched(&[3]), |builder, x| builder.op("Acos", &[x]));
         insta::assert_snapshot!(backward_text(&acos.unwrap()), @r"
             const %gradient/f/Acos/constant: f32[] = [1.0]
+            const %gradient/f/Acos/constant_2: f32[] = [0.0]
+            const %gradient/f/Acos/constant_3: f32[] = [-1e18]
+            const %gradient/f/Acos/constant_4: f32[] = [1e18]
             %gradient/f/Acos/Mul: f32[N, 3] = Mul(%x, %x)
             %gradient/f/Acos/Sub: f32[N, 3] = Sub(%gradient/f/Acos/constant, %gradient/f/Acos/Mul)
             %gradient/f/Acos/Sqrt: f32[N, 3] = Sqrt(%gradient/f/Acos/Sub)
             %gradient/f/Acos/Neg: f32[N, 3] = Neg(%gradient/f/Acos/Sqrt)
             %gradient/f/Acos/Div: f32[N, 3] = Div(%g, %gradient/f/Acos/Neg)
-            %dx/Identity: f32[N, 3] = Identity(%gradient/f/Acos/Div)
+            %gradient/f/Acos/Equal: bool[N, 3] = Equal(%gradient/f/Acos/Div, %gradient/f/Acos/Div)
+            %gradient/f/Acos/Where: f32[N, 3] = Where(%gradient/f/Acos/Equal, %gradient/f/Acos/Div, %gradient/f/Acos/constant_2)
+            %gradient/f/Acos/Clip: f32[N, 3] = Clip(%gradient/f/Acos/Where, %gradient/f/Acos/constant_3, %gradient/f/Acos/constant_4)
+            %dx/Identity: f32[N, 3] = Identity(%gradient/f/Acos/Clip)
         ");
     }
 }

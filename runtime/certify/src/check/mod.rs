@@ -2,6 +2,7 @@
 
 mod cost;
 mod normalisations;
+mod options;
 mod text;
 
 use std::path::PathBuf;
@@ -21,27 +22,10 @@ use crate::model::{CalibratedModel, PreparedModel, read_file};
 use crate::options::{EngineOptions, ImageSource};
 use crate::prepare::prepare_for;
 use cost::CostEstimate;
-use normalisations::suspicious_normalisation;
+use normalisations::{MOST_IMAGES, suspicious_normalisation};
 
-/// Images that a check classifies, at most, spread evenly over the set.
-const MOST_IMAGES: usize = 1000;
-
-/// What a check needs to know.
-#[derive(Debug, Clone)]
-pub struct CheckOptions {
-    /// The ONNX file.
-    pub model: PathBuf,
-    /// The images and labels; without them nothing is said of the accuracy.
-    pub images: Option<ImageSource>,
-    /// What the file does not say of its own input.
-    pub input: InputSpec,
-    /// What the adversary may do.
-    pub threat_model: ThreatModel,
-    /// The attacks whose cost is estimated.
-    pub attacks: Vec<AttackSpec>,
-    /// What runs the model, and how.
-    pub engine: EngineOptions,
-}
+pub use normalisations::OtherNormalisation;
+pub use options::CheckOptions;
 
 /// What a check found. `Display` is a text for people.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -77,17 +61,6 @@ pub struct CheckedOnImages {
     pub cost: CostEstimate,
     /// A customary normalisation under which the model is right far more often.
     pub suspicious_normalisation: Option<OtherNormalisation>,
-}
-
-/// What a model would do under another normalisation.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct OtherNormalisation {
-    /// Whose it is.
-    pub name: &'static str,
-    /// Its values; none for pixels as they are.
-    pub normalisation: Option<Normalisation>,
-    /// Images classified correctly, of as many.
-    pub correct: usize,
 }
 
 /// Prepares the model as a run would, builds the graphs that the attacks need, and runs no attack.

@@ -10,10 +10,25 @@ use mimir_runtime::probe::correct_of_some;
 use mimir_runtime::session::{Engine, SessionPlan};
 use mimir_runtime::statistics::clopper_pearson;
 use mimir_runtime::tune::Overrides;
+use serde::Serialize;
 
-use super::{CheckOptions, MOST_IMAGES, OtherNormalisation};
+use super::options::CheckOptions;
 use crate::error::{ErrorKind, OrKind, Result};
 use crate::model::{CalibratedModel, PreparedModel, read_file};
+
+/// Images that a check classifies, at most, spread evenly over the set.
+pub(super) const MOST_IMAGES: usize = 1000;
+
+/// What a model would do under another normalisation.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct OtherNormalisation {
+    /// Whose it is.
+    pub name: &'static str,
+    /// Its values; none for pixels as they are.
+    pub normalisation: Option<Normalisation>,
+    /// Images classified correctly, of as many.
+    pub correct: usize,
+}
 
 /// Whose normalisation, mean and standard deviation of pixels in [0, 1].
 type Customary = (&'static str, &'static [f64], &'static [f64]);

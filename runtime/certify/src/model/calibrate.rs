@@ -49,7 +49,12 @@ impl PreparedModel {
             self.classifier.keep_fixed_batch();
         }
         self.classifier.set_output_kind(recorded.output);
-        if self.manifest() != recorded {
+        // A model's file may be renamed: its name binds nothing.
+        let mut found = self.manifest().clone();
+        if let (Some(found), Some(recorded)) = (found.files.first_mut(), recorded.files.first()) {
+            found.name.clone_from(&recorded.name);
+        }
+        if found != *recorded {
             let message = "the certificate and the model file disagree about the model: the certificate was written by \
                  another version";
             return Err(Error::new(ErrorKind::Data, message));

@@ -381,8 +381,23 @@ impl Settings {
 
     /// These settings, and those of their preset where they say nothing.
     fn or_preset(self) -> Self {
-        let preset = self.preset.map_or_else(Self::default, PresetName::settings);
+        let preset = self.preset.map_or_else(Self::default, Self::of_preset);
         self.or(preset)
+    }
+
+    /// The settings that a preset stands for.
+    fn of_preset(name: PresetName) -> Self {
+        match name {
+            // torchvision's ImageClassification preset.
+            PresetName::Imagenet => Self {
+                resize: Some(PictureSize::Side(256)),
+                crop: Some(PictureSize::Side(224)),
+                interpolation: Some(InterpolationName::Bilinear),
+                mean: Some([0.485, 0.456, 0.406].map(Fraction::decimal).into()),
+                std: Some([0.229, 0.224, 0.225].map(Fraction::decimal).into()),
+                ..Self::default()
+            },
+        }
     }
 
     /// What holds where nobody says anything. What is measured or required has no default.

@@ -121,7 +121,7 @@ fn in_colour(picture: Picture, colour: Colour, origin: Origin<'_>) -> Result<Pic
 }
 
 /// Reads the header of an image, without its pixels.
-pub(crate) fn header(mut reader: impl BufRead + Seek, origin: Origin<'_>) -> Result<Header, DataError> {
+pub(crate) fn read_header(mut reader: impl BufRead + Seek, origin: Origin<'_>) -> Result<Header, DataError> {
     let refuse = |error: std::io::Error| origin.refuse(error.to_string());
     let mut start = Vec::new();
     (&mut reader).take(3).read_to_end(&mut start).map_err(refuse)?;
@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn headers_tell_size_and_kind() {
-        let of = |bytes: &[u8]| header(Cursor::new(bytes), origin()).unwrap();
+        let of = |bytes: &[u8]| read_header(Cursor::new(bytes), origin()).unwrap();
         let wanted = Header { width: 24, height: 17, grey: false, alpha: false };
         assert_eq!([of(&encoded(true)), of(&encoded(false))], [wanted; 2]);
         let alpha = png_file(&RgbaImage::from_pixel(2, 1, Rgba([0; 4])).into());
@@ -281,8 +281,8 @@ mod tests {
                 bytes[offset % length] = byte;
                 let _ = decoded(&bytes);
                 let _ = decoded(&bytes[..cut % length]);
-                let _ = header(Cursor::new(&bytes), origin());
-                let _ = header(Cursor::new(&bytes[..cut % length]), origin());
+                let _ = read_header(Cursor::new(&bytes), origin());
+                let _ = read_header(Cursor::new(&bytes[..cut % length]), origin());
             }
         }
     }

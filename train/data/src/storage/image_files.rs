@@ -36,7 +36,7 @@ impl ImageFiles {
         let file = self.files.get_mut(image).ok_or(DataError::NoSuchImage { image, count })?;
         let (open, stamp) = open_file(&file.path)?;
         file.stamp = Some(stamp);
-        decode::header(BufReader::new(open), Origin { path: &file.path, entry: None })
+        decode::read_header(BufReader::new(open), Origin { path: &file.path, entry: None })
     }
 
     pub(crate) fn path(&self, image: usize) -> Option<&Path> {

@@ -50,7 +50,7 @@ impl TarEntries {
     /// The header of one image.
     pub(crate) fn header(&self, image: usize) -> Result<Header, DataError> {
         let (bytes, origin) = self.read(image)?;
-        decode::header(Cursor::new(bytes), origin)
+        decode::read_header(Cursor::new(bytes), origin)
     }
 
     /// The tar file and the entry of an image.

@@ -23,7 +23,7 @@ use store::{Case, Content, Gradient, Output, uniform};
 const TOLERANCE: f64 = 1e-3;
 
 /// Derivatives below this are zero: what is left of them is the rounding of the differences.
-const ZERO: f64 = 1e-8;
+const ZERO: f64 = 1e-7;
 
 /// What became of a case.
 #[derive(Debug, PartialEq)]

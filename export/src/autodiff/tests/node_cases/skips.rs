@@ -12,6 +12,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("ScatterElements", "no gradient rule for reduction", "products and extremes of what is scattered"),
     ("ScatterND", "no gradient rule for reduction", "products and extremes of what is scattered"),
     ("", "after `y` (DynamicQuantizeLinear)", "the scale and zero point of a quantiser"),
+    ("", "`Grid`: no gradient rule returned a gradient", "the nearest pixel of a grid: a derivative of zero"),
     ("", "gradients of f64 values are not supported", "float64 on the way"),
 ];
 

@@ -1,0 +1,25 @@
+//! What a check needs to know.
+
+use std::path::PathBuf;
+
+use mimir_bundle::{AttackSpec, ThreatModel};
+use mimir_export::InputSpec;
+
+use crate::options::{EngineOptions, ImageSource};
+
+/// What a check needs to know.
+#[derive(Debug, Clone)]
+pub struct CheckOptions {
+    /// The ONNX file.
+    pub model: PathBuf,
+    /// The images and labels; without them nothing is said of the accuracy.
+    pub images: Option<ImageSource>,
+    /// What the file does not say of its own input.
+    pub input: InputSpec,
+    /// What the adversary may do.
+    pub threat_model: ThreatModel,
+    /// The attacks whose cost is estimated.
+    pub attacks: Vec<AttackSpec>,
+    /// What runs the model, and how.
+    pub engine: EngineOptions,
+}
