@@ -43,10 +43,10 @@ fn linear(step: &mut BoundsStep<'_, '_>, bounded: usize, interval: Interval) -> 
 
     let mut inputs = step.node().inputs.clone();
     inputs[bounded] = Some(centre);
-    let at_centre = first(step.again(inputs)?);
+    let at_centre = first(&step.again(inputs)?);
     let mut factors = vec![None; 2];
     (factors[bounded], factors[1 - bounded]) = (Some(radius), Some(absolute));
-    let spread = first(step.again(factors)?);
+    let spread = first(&step.again(factors)?);
     // A negative α of Gemm.
     let spread = step.op("Abs", &[spread])?;
     let lower = step.op("Sub", &[at_centre, spread])?;
@@ -55,6 +55,6 @@ fn linear(step: &mut BoundsStep<'_, '_>, bounded: usize, interval: Interval) -> 
 }
 
 /// These operators have one output.
-fn first(outputs: Vec<ValueId>) -> ValueId {
+fn first(outputs: &[ValueId]) -> ValueId {
     outputs[0]
 }

@@ -34,6 +34,15 @@ pub(super) fn undefined(name: &str) -> Option<&'static str> {
     UNDEFINED.iter().find(|(beginning, _)| name.starts_with(beginning)).map(|(_, reason)| *reason)
 }
 
+/// Recurrent cells whose weights saturate every activation. Their slopes, some 10⁻⁵, are what is left of `1 - tanh²` in
+/// float32 and agree with float64 to three digits only; the cases whose weights do not saturate are compared.
+const SATURATED: [&str; 2] = ["test_rnn_seq_length", "test_simple_rnn_bidirectional"];
+
+/// Why what we compute may differ.
+pub(super) fn saturated(name: &str) -> Option<&'static str> {
+    SATURATED.contains(&name).then_some("saturated cells, whose slope is rounding")
+}
+
 /// Why an error is one that we want.
 pub(super) fn refused(error: &Error) -> Option<&'static str> {
     let at = match error.location() {
