@@ -662,7 +662,7 @@ fn warnings_name_the_way_out() {
         "name it among the attacks",
         "reduce_range",
         "Take more images",
-        "--sample 6 draws images of all classes",
+        "--sample 6 draws as many",
         "taken as cat → 0, dog → 1. Where the model has other indices for them, give these with --class-map",
         "numeric order (2 before 10)",
         "Save the images without alpha",

@@ -606,7 +606,8 @@ fn fmt_class_mix(
         f,
         "the {images} images have {classes} of the {of_classes} classes of all {of_images} images, in shares unlike the \
          whole's (chi-square test: p = {probability:.1e}): sources are often sorted by class. The accuracies and the \
-         interval speak about images like these only. --sample {images} draws images of all classes"
+         interval speak about images like these only. --sample {images} draws as many, with the \
+         classes in the shares of the whole"
     )
 }
 
