@@ -5,9 +5,7 @@ mod normalisations;
 mod options;
 mod text;
 
-use std::path::PathBuf;
-
-use mimir_bundle::{AttackSpec, Manifest, Normalisation, Scan, ThreatModel};
+use mimir_bundle::{AttackSpec, Manifest, Scan};
 use mimir_export::InputSpec;
 use mimir_runtime::evaluate::{Curve, Plan};
 use mimir_runtime::model::ModelSource;
@@ -19,7 +17,6 @@ use crate::engines::Engines;
 use crate::error::{ErrorKind, OrKind, Result};
 use crate::images::OpenedImages;
 use crate::model::{CalibratedModel, PreparedModel, read_file};
-use crate::options::{EngineOptions, ImageSource};
 use crate::prepare::prepare_for;
 use cost::CostEstimate;
 use normalisations::{MOST_IMAGES, suspicious_normalisation};
