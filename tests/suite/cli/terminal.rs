@@ -65,6 +65,18 @@ fn a_check_says_what_a_model_is_without_images() {
     assert!(!demo.path("out").exists());
 }
 
+/// People compare it with `sha256sum`, and with the summary of a run.
+#[test]
+fn a_check_and_a_run_show_the_digest_of_the_file() {
+    let demo = Demo::new();
+    demo.run(&[]).success();
+    let digest = demo.certificate().model.files[0].sha256.clone();
+    let shown = format!("(sha256 {}…)", &digest[..12]);
+    demo.run(&[]).success().stdout(contains(shown.clone()));
+    let check = certify().arg("check").arg(demo.path("model.onnx")).args(["--config", "/dev/null"]).assert();
+    check.success().stdout(contains(shown));
+}
+
 #[test]
 fn a_check_finds_a_normalisation_that_was_forgotten() {
     let demo = Demo::new();

@@ -10,8 +10,10 @@ use super::{Checked, CheckedOnImages, OtherNormalisation};
 
 impl fmt::Display for Checked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Manifest { model_digest, opset, ir_version, producer, classes, output, batch, .. } = &self.model;
-        let digest = model_digest.get(..12).unwrap_or(model_digest);
+        let Manifest { files, opset, ir_version, producer, classes, output, batch, .. } = &self.model;
+        // What `sha256sum` prints of the file, as in the summary of a run.
+        let digest = files.first().map_or("", |file| file.sha256.as_str());
+        let digest = digest.get(..12).unwrap_or(digest);
         writeln!(f, "model              {} (sha256 {digest}…)", self.file)?;
         let producer = if producer.is_empty() { "unknown" } else { producer };
         writeln!(f, "format             opset {opset}, IR version {ir_version}, written by {producer}")?;
