@@ -67,6 +67,8 @@ mod error;
 mod evaluate;
 mod facts;
 pub mod graph;
+pub mod network;
+mod normalisation;
 pub mod onnx;
 mod operators;
 mod random;

@@ -70,6 +70,27 @@ pub fn digest_reader(mut reader: impl Read) -> io::Result<String> {
     }
 }
 
+/// The [`FileDigest`] of bytes that come in parts.
+#[derive(Debug, Clone, Default)]
+pub struct RunningDigest {
+    hasher: Sha256,
+    bytes: u64,
+}
+
+impl RunningDigest {
+    /// The bytes that come next.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+        self.bytes += bytes.len() as u64;
+    }
+
+    /// The digest of a file of that name with all bytes so far.
+    pub fn finish(self, name: impl Into<String>) -> FileDigest {
+        let sha256 = hex(self.hasher.finalize().as_slice());
+        FileDigest { name: name.into(), bytes: self.bytes, sha256 }
+    }
+}
+
 /// Digest of a tensor: its rank, its dimensions, then its values in row-major order.
 ///
 /// The caller's `values` are as many as the product of `shape`.
@@ -223,6 +244,13 @@ mod tests {
         let bytes: Vec<u8> = (0..200_000_u32).map(|index| (index % 251) as u8).collect();
         assert_eq!(digest_reader(&bytes[..]).unwrap(), digest_bytes(&bytes));
         assert_eq!(digest_reader(&[][..]).unwrap(), digest_bytes(b""));
+    }
+
+    #[test]
+    fn a_file_in_parts_has_the_digest_of_the_whole() {
+        let mut digest = RunningDigest::default();
+        [&b"ab"[..], b"", b"c"].iter().for_each(|part| digest.update(part));
+        assert_eq!(digest.finish("a.bin"), FileDigest::new("a.bin", b"abc"));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! What producers and users of a model must agree on. No engine, no graph, no I/O beyond digests.
 #![forbid(unsafe_code)]
 
+pub mod architecture;
 pub mod attack;
 pub mod certificate;
+pub mod checkpoint;
 pub mod digest;
 pub mod kernels;
 mod loss;

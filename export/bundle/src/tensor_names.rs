@@ -24,6 +24,10 @@ pub const SILENT: &str = "silent";
 /// Output: `f32 [N, K]`.
 pub const LOGITS: &str = "logits";
 
+/// Inside the networks that we build: the encoder's tokens before the final normalisation and the head, `f32 [N, T, D]`;
+/// the first one is the class token. Not an output, so it costs nothing: who needs it makes it one.
+pub const FEATURES: &str = "features";
+
 /// Output of graphs whose [`LOGITS`] are scores before the last operators of the file, where these make scores equal
 /// that differ: what the file returns, `f32 [N, K]`.
 pub const RETURNED: &str = "returned";

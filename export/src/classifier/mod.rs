@@ -15,7 +15,6 @@ mod input_spec;
 mod known_values;
 mod labels;
 mod log_probabilities;
-mod normalisation;
 mod open_input;
 mod order;
 mod output;
@@ -37,6 +36,7 @@ use mimir_bundle::{BatchMode, Loss, Manifest, OutputKind, PreparedGraph, Scan, S
 use crate::autodiff::Kernels;
 use crate::error::Result;
 use crate::graph::{Dim, Graph, OpenInput};
+use crate::normalisation;
 use crate::onnx::{ModelFile, SharedWeights, write_model, write_prepared};
 use crate::simplify::{fuse, simplify};
 use crate::working_copy::WorkingCopy;
@@ -61,7 +61,7 @@ pub fn for_one_image(file: &ModelFile, spec: &InputSpec) -> Result<Vec<u8>> {
 fn checked_input(graph: &mut Graph, open: &[OpenInput], spec: &InputSpec) -> Result<ImageInput> {
     let input = ImageInput::find(graph, open, spec)?;
     if let Some(normalisation) = &spec.normalisation {
-        preprocessing::check(normalisation, input.image)?;
+        normalisation::check(normalisation, input.image.channels)?;
     }
     preprocessing::check_levels(&input, spec)?;
     preprocessing::check_channels(spec.channel_order, input.image)?;

@@ -2,38 +2,15 @@
 //!
 //! Its nodes are valid in every opset from 7 on, so that the file's own operators do not change.
 
-use mimir_bundle::{ChannelOrder, ImageShape, Layout, Normalisation, PixelType, tensor_names};
+use mimir_bundle::{ChannelOrder, ImageShape, Layout, PixelType, tensor_names};
 
 use super::input::{ImageInput, not_a_classifier};
 use super::input_spec::InputSpec;
-use super::normalisation;
 use crate::error::Result;
 use crate::graph::{Attribute, Attributes, Dim, Graph, Node, Shape, TensorType, ValueId};
+use crate::normalisation;
 use crate::tensor::{DataType, Tensor};
 use crate::working_copy::TO_LEVELS;
-
-/// Refuses a normalisation that does not fit the images or divides by zero.
-pub(super) fn check(normalisation: &Normalisation, image: ImageShape) -> Result<()> {
-    for (flag, values) in [("--mean", &normalisation.mean), ("--std", &normalisation.std)] {
-        if values.len() != 1 && values.len() != image.channels {
-            return Err(not_a_classifier(format!(
-                "{flag} has {} values, but the images have {} channels: give a single value, or one per channel",
-                values.len(),
-                image.channels
-            )));
-        }
-        if let Some(value) = values.iter().find(|value| !value.is_finite()) {
-            return Err(not_a_classifier(format!("{flag} contains {value}, wanted finite numbers")));
-        }
-    }
-    if normalisation.std.contains(&0.0) {
-        return Err(not_a_classifier(
-            "--std contains 0, but pixels are divided by it: give the standard deviation of the pixels"
-                .to_owned(),
-        ));
-    }
-    Ok(())
-}
 
 /// Refuses a normalisation in front of a model that takes levels as integers.
 pub(super) fn check_levels(input: &ImageInput, spec: &InputSpec) -> Result<()> {

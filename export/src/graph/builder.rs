@@ -85,6 +85,11 @@ impl<'g> Builder<'g> {
         self.graph.add_constant(&base, tensor)
     }
 
+    /// Adds a constant under that name, or a name made from it where it is taken.
+    pub fn named_constant(&mut self, name: &str, tensor: Tensor) -> ValueId {
+        self.graph.add_constant(name, tensor)
+    }
+
     /// Adds a `float` scalar.
     pub fn scalar(&mut self, value: f32) -> ValueId {
         self.constant(Tensor::scalar_f32(value))

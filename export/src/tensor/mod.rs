@@ -167,6 +167,14 @@ impl Tensor {
         Ok(Self { dtype, dims, data })
     }
 
+    /// The same elements with other dimensions; nothing is copied.
+    ///
+    /// # Errors
+    /// When the dimensions have another number of elements.
+    pub fn reshaped(self, dims: Vec<usize>) -> Result<Self> {
+        Self::new(self.dtype, dims, self.data)
+    }
+
     /// A `float` tensor; `values` must fill `dims`.
     ///
     /// # Panics

@@ -2,6 +2,8 @@
 
 use mimir_bundle::Normalisation;
 
+use crate::error::{Error, ErrorKind, Result};
+
 /// How far from a whole number, as a share, a factor may be that the user meant to be whole: 1/255 has 16 digits.
 const WHOLE: f64 = 1e-9;
 
@@ -10,11 +12,34 @@ const LEVELS: f64 = 255.0;
 
 /// One operation on all pixels.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Step {
+pub(crate) struct Step {
     /// `Mul`, `Sub` or `Div`.
-    pub(super) operator: &'static str,
+    pub(crate) operator: &'static str,
     /// One operand a channel, or one for all.
-    pub(super) values: Vec<f32>,
+    pub(crate) values: Vec<f32>,
+}
+
+/// Refuses a normalisation that does not fit images with so many channels, or divides by zero.
+pub(crate) fn check(normalisation: &Normalisation, channels: usize) -> Result<()> {
+    let refused = |text: String| Err(Error::new(ErrorKind::NotAClassifier, text));
+    for (flag, values) in [("--mean", &normalisation.mean), ("--std", &normalisation.std)] {
+        if values.len() != 1 && values.len() != channels {
+            return refused(format!(
+                "{flag} has {} values, but the images have {channels} channels: give a single value, or one per channel",
+                values.len()
+            ));
+        }
+        if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+            return refused(format!("{flag} contains {value}, wanted finite numbers"));
+        }
+    }
+    if normalisation.std.contains(&0.0) {
+        return refused(
+            "--std contains 0, but pixels are divided by it: give the standard deviation of the pixels"
+                .to_owned(),
+        );
+    }
+    Ok(())
 }
 
 /// `(scale · pixel - mean) / std` without the operations that change nothing.
@@ -23,7 +48,7 @@ pub(super) struct Step {
 /// the 256 levels. A threshold in the model then sees another number than it was trained on. So a division by 1/255
 /// becomes a multiplication by 255 before the mean is taken off, and every other division by the reciprocal of a whole
 /// number a multiplication.
-pub(super) fn steps(normalisation: &Normalisation) -> Vec<Step> {
+pub(crate) fn steps(normalisation: &Normalisation) -> Vec<Step> {
     let Normalisation { scale, mean, std } = normalisation;
     let takes_levels = *scale == 1.0 && std.iter().all(|std| is_near(1.0 / std, LEVELS));
     let (scale, mean, std) = match takes_levels {

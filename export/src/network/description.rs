@@ -1,0 +1,79 @@
+//! What is built: the sizes of a network in full.
+
+use mimir_bundle::architecture::{Architecture, Family, Pooling};
+
+use super::parameters::Parameters;
+use super::{cait, convit, vit};
+use crate::error::{Error, Result};
+
+/// Most classes: more than any data set has.
+const MOST_CLASSES: usize = 1 << 20;
+
+/// A classifier: its encoder, pooling and head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    /// The encoder.
+    pub architecture: Architecture,
+    /// What stands between encoder and head.
+    pub pooling: Pooling,
+    /// Number of classes, K.
+    pub classes: usize,
+    /// Channels of an image, C; 3 wherever it comes from a checkpoint.
+    pub channels: usize,
+    /// Width of the hidden layer of a block, as a multiple of the width; 4 wherever it comes from a checkpoint.
+    pub mlp_ratio: usize,
+}
+
+impl Network {
+    /// With three colour channels and MLP ratio 4.
+    pub fn new(architecture: Architecture, pooling: Pooling, classes: usize) -> Self {
+        Self { architecture, pooling, classes, channels: 3, mlp_ratio: 4 }
+    }
+
+    /// Checks the sizes against each other.
+    ///
+    /// # Errors
+    /// Names the size, what was found and what would fit.
+    pub fn check(&self) -> Result<()> {
+        self.architecture.check().map_err(|error| Error::shape(error.to_string()))?;
+        let sizes = [
+            ("classes", self.classes, MOST_CLASSES),
+            ("channels", self.channels, 1 << 10),
+            ("mlp_ratio", self.mlp_ratio, 1 << 10),
+        ];
+        match sizes.iter().find(|(_, size, most)| !(1..=*most).contains(size)) {
+            None => Ok(()),
+            Some((name, found, most)) => Err(Error::shape(format!("{name} {found}; wanted 1 to {most}"))),
+        }
+    }
+
+    /// Tokens of an image after the last block: the class token and the patches, T = 1 + L.
+    pub fn tokens(&self) -> usize {
+        1 + self.architecture.patches()
+    }
+
+    /// Name and dimensions of every tensor of the network, in timm's spelling and in the order of its layers.
+    pub fn parameters(&self) -> Vec<(String, Vec<usize>)> {
+        let mut parameters = Parameters::default();
+        match self.architecture.family {
+            Family::Vit | Family::VitConvStem => vit::parameters(self, &mut parameters),
+            Family::Convit => convit::parameters(self, &mut parameters),
+            Family::Cait => cait::parameters(self, &mut parameters),
+        }
+        parameters.norm(norm_name(self.pooling), self.architecture.width);
+        parameters.linear("head", self.architecture.width, self.classes);
+        parameters.into_list()
+    }
+
+    pub(super) fn hidden(&self) -> usize {
+        self.mlp_ratio * self.architecture.width
+    }
+}
+
+/// The normalisation in front of the head.
+pub(super) fn norm_name(pooling: Pooling) -> &'static str {
+    match pooling {
+        Pooling::Mean => "fc_norm",
+        Pooling::ClassToken => "norm",
+    }
+}
