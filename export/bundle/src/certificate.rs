@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{FileDigest, digest_model};
-use crate::{AttackSpec, Manifest, ThreatModel};
+use crate::{AttackSpec, Manifest, ThreatModel, strict_json};
 
 /// The version of the format that this crate writes, and the only one that it reads.
 pub const CERTIFICATE_VERSION: u32 = 4;
@@ -455,7 +455,7 @@ impl Certificate {
         struct Version {
             schema_version: u64,
         }
-        let Version { schema_version } = serde_json::from_str(text)?;
+        let Version { schema_version } = strict_json::from_slice(text.as_bytes())?;
         match schema_version {
             1..=3 => return Err(CertificateError::AmbiguousModel(schema_version)),
             version if version == u64::from(CERTIFICATE_VERSION) => {}

@@ -1,8 +1,9 @@
-//! What producers and users of a model must agree on. No engine, no graph, no I/O beyond digests.
+//! What producers and users of a model must agree on. No engine and no graph; of files only bundles are read and written.
 #![forbid(unsafe_code)]
 
 pub mod architecture;
 pub mod attack;
+pub mod bundle;
 pub mod certificate;
 pub mod checkpoint;
 pub mod digest;
@@ -11,7 +12,10 @@ mod loss;
 mod manifest;
 mod prepared;
 mod scan;
+pub mod strict_json;
 pub mod tensor_names;
+#[cfg(test)]
+mod testing;
 mod threat_model;
 
 pub use attack::AttackSpec;

@@ -1,0 +1,80 @@
+//! Opens a bundle: sizes before bytes, and each file once.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use bytes::Bytes;
+
+use super::archive::{FileArchive, MemoryArchive};
+use super::container::{Container, Listed};
+use super::content::{Bundle, BundleFile, check_listing};
+use super::error::{BundleError, Result};
+use super::folder::Folder;
+use super::manifest::BundleManifest;
+use super::names::{EXTENSION, FileKind, MANIFEST, check_twins};
+
+impl Bundle {
+    /// Whether a path is that of a bundle rather than of a model: a folder, or a file whose name ends in `.mimir`.
+    pub fn is_at(path: &Path) -> bool {
+        path.is_dir() || path.extension().is_some_and(|extension| extension == EXTENSION)
+    }
+
+    /// Opens a bundle, a folder or one file, and checks all of it.
+    ///
+    /// # Errors
+    /// Names the path, the file in the bundle, what was found there and what was wanted.
+    pub fn open(path: &Path) -> Result<Self> {
+        open_at(path).map_err(|error| error.within(path.display()))
+    }
+
+    /// A bundle in one file, whose bytes are in memory. Its files are views of them.
+    ///
+    /// # Errors
+    /// As [`Bundle::open`].
+    pub fn from_bytes(bytes: impl Into<Bytes>) -> Result<Self> {
+        read(&mut MemoryArchive::new(bytes.into())?)
+    }
+}
+
+fn open_at(path: &Path) -> Result<Bundle> {
+    let io = |error: std::io::Error| BundleError::io("bundle", &error);
+    // The user names the bundle itself, by a link if they like; within it no link is followed.
+    let metadata = fs::metadata(path).map_err(io)?;
+    if metadata.is_dir() {
+        return read(&mut Folder::new(path)?);
+    }
+    if !metadata.is_file() {
+        return Err(BundleError::format("bundle", "is neither a folder nor a regular file"));
+    }
+    let file = File::open(path).map_err(io)?;
+    let length = file.metadata().map_err(io)?.len();
+    read(&mut FileArchive::new(file, length)?)
+}
+
+/// The manifest first; what it does not list, or lists with another size, is not read.
+fn read(container: &mut dyn Container) -> Result<Bundle> {
+    let listed = container.files();
+    check_twins(listed.iter().map(|file| file.name.as_str()))?;
+    for Listed { name, bytes } in &listed {
+        FileKind::of(name)?.check_size(name, *bytes)?;
+    }
+    let place = listed.iter().position(|file| file.name == MANIFEST);
+    let first = place.map(|index| read_file(container, &listed, index)).transpose()?;
+    if let Some(manifest) = &first {
+        let manifest = BundleManifest::from_json(manifest.bytes())?;
+        check_listing(&manifest, listed.iter().map(|file| (file.name.as_str(), file.bytes)))?;
+    }
+    let mut files = Vec::with_capacity(listed.len());
+    for index in (0..listed.len()).filter(|index| Some(*index) != place) {
+        // Without a manifest nothing else is needed to say so.
+        if first.is_some() {
+            files.push(read_file(container, &listed, index)?);
+        }
+    }
+    Bundle::of(files.into_iter().chain(first).collect())
+}
+
+fn read_file(container: &mut dyn Container, listed: &[Listed], index: usize) -> Result<BundleFile> {
+    let read = container.read(index)?;
+    Ok(BundleFile::with_digest(listed[index].name.clone(), read.bytes, read.sha256))
+}

@@ -1,0 +1,197 @@
+//! Writes bundles: a reader sees what was there before, or all of what is written.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::{Builder, NamedTempFile};
+
+use super::archive::write_archive;
+use super::content::{Bundle, BundleFile};
+use super::error::{BundleError, BundleErrorKind, Result};
+use super::folder::TEMPORARY;
+use super::names::{CERTIFICATES, EXTENSION, FileKind, MANIFEST, SIGNATURE};
+
+impl Bundle {
+    /// Writes a new bundle: one file where the name ends in `.mimir`, else a folder. What is there stays there: only an
+    /// empty folder is taken.
+    ///
+    /// # Errors
+    /// When there is something at that path, or it cannot be written.
+    pub fn write_new(&self, path: &Path) -> Result<()> {
+        let written = match path.extension().is_some_and(|extension| extension == EXTENSION) {
+            true => self.write_new_file(path),
+            false => self.write_new_folder(path),
+        };
+        written.map_err(|error| error.within(path.display()))
+    }
+
+    /// Writes the certificates and the signature of this bundle to the path that it was opened from. The files of the
+    /// model are left alone in a folder, and written again in one file.
+    ///
+    /// A signature that this bundle does not have is of another content: it is moved to `NAME.signature-DIGEST.json`
+    /// beside the bundle before anything changes, and its new place is returned.
+    ///
+    /// # Errors
+    /// When something cannot be written.
+    pub fn update(&self, path: &Path) -> Result<Option<PathBuf>> {
+        let updated = match path.is_dir() {
+            true => self.update_folder(path),
+            false => self.update_file(path),
+        };
+        updated.map_err(|error| error.within(path.display()))
+    }
+
+    /// The bytes of this bundle as one file; for the same files always the same.
+    ///
+    /// # Errors
+    /// [`BundleErrorKind::Limit`] when they are 4 GiB or more.
+    pub fn to_archive(&self, out: &mut dyn Write) -> Result<()> {
+        let (first, others): (Vec<&BundleFile>, Vec<_>) =
+            self.files().partition(|file| file.name() == MANIFEST);
+        write_archive(first.into_iter().chain(others).map(|file| (file.name(), &file.bytes()[..])), out)
+    }
+
+    fn write_new_file(&self, path: &Path) -> Result<()> {
+        if fs::symlink_metadata(path).is_ok() {
+            return Err(exists("is there already"));
+        }
+        let mut file = temporary_in(&parent(path)).map_err(io_error)?;
+        self.to_archive(&mut io::BufWriter::new(file.as_file_mut()))?;
+        file.as_file().sync_all().map_err(io_error)?;
+        file.persist_noclobber(path).map(drop).map_err(|error| io_error(error.error))
+    }
+
+    /// Beside its place first, the manifest last; then renamed as a whole.
+    fn write_new_folder(&self, path: &Path) -> Result<()> {
+        match fs::read_dir(path) {
+            Ok(mut entries) => match entries.next() {
+                None => fs::remove_dir(path).map_err(io_error)?,
+                Some(_) => return Err(exists("is not empty")),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(io_error(error)),
+        }
+        let parent = parent(path);
+        fs::create_dir_all(&parent).map_err(io_error)?;
+        let mut builder = Builder::new();
+        builder.prefix(TEMPORARY);
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+        let folder = builder.tempdir_in(&parent).map_err(io_error)?;
+        let (last, others): (Vec<&BundleFile>, Vec<_>) =
+            self.files().partition(|file| file.name() == MANIFEST);
+        for file in others.into_iter().chain(last) {
+            write_file(folder.path(), file).map_err(|error| BundleError::io(file.name(), &error))?;
+        }
+        fs::rename(folder.path(), path).map_err(io_error)?;
+        // Renamed: there is nothing left to remove.
+        let _ = folder.keep();
+        Ok(())
+    }
+
+    fn update_folder(&self, path: &Path) -> Result<Option<PathBuf>> {
+        let aside = match fs::read(path.join(SIGNATURE)) {
+            Ok(found) if self.signature().is_none_or(|signature| signature.bytes() != &found) => {
+                Some(set_aside(path, &BundleFile::new(SIGNATURE, found))?)
+            }
+            Ok(_) => None,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(BundleError::io(SIGNATURE, &error)),
+        };
+        if aside.is_some() {
+            fs::remove_file(path.join(SIGNATURE)).map_err(|error| BundleError::io(SIGNATURE, &error))?;
+        }
+        let (signature, others): (Vec<&BundleFile>, Vec<_>) = self
+            .files()
+            .filter(|file| FileKind::of(file.name()).is_ok_and(|kind| !kind.is_listed()))
+            .partition(|file| file.name() == SIGNATURE);
+        for file in others.into_iter().chain(signature) {
+            let is_there = fs::read(path.join(file.name())).is_ok_and(|found| found == *file.bytes());
+            if !is_there {
+                replace_file(path, file).map_err(|error| BundleError::io(file.name(), &error))?;
+            }
+        }
+        Ok(aside.filter(|_| self.signature().is_none()))
+    }
+
+    fn update_file(&self, path: &Path) -> Result<Option<PathBuf>> {
+        let before = Self::open(path)?;
+        let differs = |signature: &&BundleFile| self.signature() != Some(signature);
+        let aside =
+            before.signature().filter(differs).map(|signature| set_aside(path, signature)).transpose()?;
+        let mut file = temporary_in(&parent(path)).map_err(io_error)?;
+        self.to_archive(&mut io::BufWriter::new(file.as_file_mut()))?;
+        file.as_file().sync_all().map_err(io_error)?;
+        file.persist(path).map_err(|error| io_error(error.error))?;
+        Ok(aside.filter(|_| self.signature().is_none()))
+    }
+}
+
+fn exists(what: &str) -> BundleError {
+    BundleError::new(BundleErrorKind::Io, "new bundle", format!("{what}: name another path, or remove it"))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "a function for map_err")]
+fn io_error(error: io::Error) -> BundleError {
+    BundleError::io("cannot be written", &error)
+}
+
+fn parent(path: &Path) -> PathBuf {
+    // `bundle/..` and `.` have a parent only once they are resolved.
+    let resolved = fs::canonicalize(path);
+    let parent = resolved.as_deref().unwrap_or(path).parent();
+    match parent.filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => parent.to_owned(),
+        None => PathBuf::from("."),
+    }
+}
+
+fn temporary_in(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = Builder::new();
+    builder.prefix(TEMPORARY);
+    // As readable as any file that a program writes: the user's mask decides.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder)
+}
+
+fn write_file(folder: &Path, file: &BundleFile) -> io::Result<()> {
+    let path = folder.join(file.name());
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let mut out = File::create_new(path)?;
+    out.write_all(file.bytes())?;
+    out.sync_all()
+}
+
+/// Writes a file beside the bundle and renames it into it, so that the bundle never has a file too many. Where the
+/// folder around it cannot be written, or is another disk, the file is written in the bundle first.
+fn replace_file(bundle: &Path, file: &BundleFile) -> io::Result<()> {
+    if file.name().starts_with(CERTIFICATES) && file.name().contains('/') {
+        fs::create_dir_all(bundle.join(CERTIFICATES))?;
+    }
+    let written = |folder: &Path| -> io::Result<()> {
+        let mut out = temporary_in(folder)?;
+        out.write_all(file.bytes())?;
+        out.as_file().sync_all()?;
+        out.persist(bundle.join(file.name())).map(drop).map_err(|error| error.error)
+    };
+    written(&parent(bundle)).or_else(|_| written(bundle))
+}
+
+/// Writes a signature of another content beside the bundle. Its name has its digest, so that none overwrites another.
+fn set_aside(path: &Path, signature: &BundleFile) -> Result<PathBuf> {
+    let resolved = fs::canonicalize(path).map_err(|error| BundleError::io(SIGNATURE, &error))?;
+    let name = resolved.file_name().unwrap_or_default().to_string_lossy();
+    let digest = &signature.digest().sha256[..12];
+    let aside = resolved.with_file_name(format!("{name}.signature-{digest}.json"));
+    let written = temporary_in(&parent(&resolved)).and_then(|mut out| {
+        out.write_all(signature.bytes())?;
+        out.as_file().sync_all()?;
+        out.persist(&aside).map(drop).map_err(|error| error.error)
+    });
+    written.map_err(|error| BundleError::io(aside.display(), &error))?;
+    Ok(aside)
+}
