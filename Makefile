@@ -18,8 +18,8 @@ setup: ## Fetch ONNX Runtime (pinned version and digest) into .mimir/. Does noth
 setup-train: ## Fetch a CPU libtorch (pinned digests) into .mimir/, unless LIBTORCH or LIBTORCH_USE_PYTORCH=1 names another.
 	@scripts/setup-train
 
-build: ## The command, optimised: target/release/mimir-certify.
-	$(CARGO) build --release --locked -p mimir-certify-cli --target-dir target
+build: ## The commands, optimised: target/release/mimir-certify and mimir-export.
+	$(CARGO) build --release --locked -p mimir-certify-cli -p mimir-export-cli --target-dir target
 
 build-train: setup-train ## The training command, optimised: target/release/mimir-train.
 	$(CARGO) build --release --locked -p mimir-train --target-dir target \

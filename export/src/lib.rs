@@ -63,9 +63,11 @@
 pub mod autodiff;
 mod bounds;
 mod classifier;
+pub mod difference;
 mod error;
 mod evaluate;
 mod facts;
+mod float16;
 pub mod graph;
 pub mod network;
 mod normalisation;
@@ -85,5 +87,6 @@ pub mod vit;
 mod working_copy;
 
 pub use classifier::{ImageClassifier, InputSpec, UnitsGraph, for_one_image};
+pub use float16::to_float16;
 pub use error::{Error, ErrorKind, Location, Result};
 pub use tensor::{DataType, Tensor, checked_elements};

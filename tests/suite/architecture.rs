@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// The table of `docs/architecture.md`, which a test compares with this one.
-const MAY_DEPEND_ON: [(&str, &[&str]); 7] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 8] = [
     ("mimir-bundle", &[]),
     ("mimir-export", &["mimir-bundle"]),
+    ("mimir-export-cli", &["mimir-bundle", "mimir-export"]),
     ("mimir-data", &[]),
     ("mimir-train", &["mimir-data"]),
     ("mimir-runtime", &["mimir-bundle"]),

@@ -16,9 +16,10 @@ use names::imports;
 use tree::Tree;
 
 /// The crates, by package name, and the folder of their sources.
-const CRATES: [(&str, &str); 7] = [
+const CRATES: [(&str, &str); 8] = [
     ("mimir-bundle", "export/bundle/src"),
     ("mimir-export", "export/src"),
+    ("mimir-export-cli", "export/cli/src"),
     ("mimir-data", "train/data/src"),
     ("mimir-train", "train/src"),
     ("mimir-runtime", "runtime/src"),

@@ -9,7 +9,6 @@ mod attribute;
 mod builder;
 mod declared;
 mod dim;
-mod dump;
 mod nodes;
 mod order;
 pub(crate) mod own_operators;

@@ -1,7 +1,7 @@
 //! The types of a graph: values, nodes, attributes, and bodies inside attributes.
 //!
 //! They stand in one file because they contain each other: a graph has nodes, a node attributes, and an attribute may
-//! hold a graph. What is done with them is in files of its own: `values`, `nodes`, `attribute`, `order`, `dump`.
+//! hold a graph. What is done with them is in files of its own: `values`, `nodes`, `attribute`, `order`.
 
 use std::collections::{BTreeMap, HashMap};
 

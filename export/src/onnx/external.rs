@@ -37,6 +37,11 @@ impl<'f> ExternalData<'f> {
         self.files.iter().map(|(name, bytes)| FileDigest::new(name.as_str(), bytes))
     }
 
+    /// The files read so far, in the order of their first use.
+    pub(super) fn files(&self) -> impl Iterator<Item = (&str, &Bytes)> {
+        self.files.iter().map(|(name, bytes)| (name.as_str(), bytes))
+    }
+
     /// The `wanted` bytes that `entries` point to.
     ///
     /// # Errors
@@ -89,6 +94,11 @@ impl<'f> ExternalData<'f> {
         file.take(length).read_to_end(&mut bytes)?;
         Ok(Ok(bytes.into()))
     }
+}
+
+/// The location that the entries of a tensor give.
+pub(super) fn location(entries: &[StringStringEntryProto]) -> Option<&str> {
+    entries.iter().find(|entry| entry.key() == "location").map(StringStringEntryProto::value)
 }
 
 /// Where one tensor's bytes lie.

@@ -33,6 +33,7 @@ mod frames;
 mod function_scope;
 mod functions;
 mod limits;
+pub mod listing;
 mod names;
 mod names_read;
 mod node;
@@ -46,6 +47,7 @@ mod types;
 mod versions;
 mod wire;
 mod write;
+mod write_beside;
 
 #[cfg(test)]
 mod tests;
@@ -55,3 +57,4 @@ pub use read::{ModelFile, read_model, read_model_bytes};
 pub use shared::SharedWeights;
 pub use versions::OPSETS;
 pub use write::{write_model, write_prepared};
+pub use write_beside::WeightFile;

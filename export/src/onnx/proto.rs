@@ -17,7 +17,12 @@ pub(crate) mod attribute_type {
     pub(crate) const FLOATS: i32 = 6;
     pub(crate) const INTS: i32 = 7;
     pub(crate) const STRINGS: i32 = 8;
+    pub(crate) const TENSORS: i32 = 9;
     pub(crate) const GRAPHS: i32 = 10;
+    pub(crate) const SPARSE_TENSOR: i32 = 11;
+    pub(crate) const SPARSE_TENSORS: i32 = 12;
+    pub(crate) const TYPE_PROTO: i32 = 13;
+    pub(crate) const TYPE_PROTOS: i32 = 14;
 }
 
 /// `TensorProto.DataLocation.EXTERNAL`.

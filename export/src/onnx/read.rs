@@ -38,12 +38,8 @@ pub struct ModelFile {
 /// it is not a well-formed model, [`ErrorKind::Limit`] over a cap, [`ErrorKind::Unsupported`] and
 /// [`ErrorKind::Shape`] for what we do not support.
 pub fn read_model(path: &Path, limits: &Limits) -> Result<ModelFile> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
     let mut file = read_file(path, limits)
-        .and_then(|bytes| read_model_bytes(bytes, Some(folder), limits))
+        .and_then(|bytes| read_model_bytes(bytes, Some(folder_of(path)), limits))
         .map_err(|error| error.at_file(path))?;
     file.files[0].name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Ok(file)
@@ -78,8 +74,16 @@ pub fn read_model_bytes(bytes: Bytes, folder: Option<&Path>, limits: &Limits) ->
     })
 }
 
+/// The folder that a file lies in.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
 /// The bytes of a regular file within [`Limits::file_bytes`].
-fn read_file(path: &Path, limits: &Limits) -> Result<Bytes> {
+pub(super) fn read_file(path: &Path, limits: &Limits) -> Result<Bytes> {
     let io = |error: std::io::Error| Error::new(ErrorKind::Io, format!("cannot be read: {error}"));
     let metadata = fs::metadata(path).map_err(io)?;
     if !metadata.is_file() {

@@ -41,6 +41,46 @@ pub(super) fn inline(proto: &TensorProto, dtype: DataType) -> Result<Bytes> {
     }
 }
 
+/// The elements of any type but strings as little-endian bytes.
+///
+/// # Errors
+/// As [`inline`].
+pub(super) fn inline_any(proto: &TensorProto) -> Result<Bytes> {
+    if let Ok(dtype) = DataType::from_onnx(proto.data_type()) {
+        return inline(proto, dtype);
+    }
+    let used: Vec<&str> =
+        storages(proto).iter().filter(|(_, filled)| *filled).map(|(name, _)| *name).collect();
+    match used.as_slice() {
+        [] => Ok(Bytes::new()),
+        ["raw_data"] => Ok(proto.raw_data.clone().unwrap_or_default()),
+        // Packed integers and small floats, by their bits.
+        ["int32_data"] => narrow(&proto.int32_data, DataType::Uint8, u8::to_le_bytes),
+        // Complex numbers, real and imaginary parts in turn.
+        ["float_data"] => Ok(bytes(&proto.float_data, f32::to_le_bytes)),
+        ["double_data"] => Ok(bytes(&proto.double_data, f64::to_le_bytes)),
+        _ => Err(Error::format(format!("has data that is not of its type: {}", used.join(", ")))),
+    }
+}
+
+/// Strings, each with its length before it as a little-endian `u64`.
+///
+/// # Errors
+/// [`ErrorKind::Format`](crate::ErrorKind::Format) when there are not `elements`, or other data too.
+pub(super) fn strings(proto: &TensorProto, elements: usize) -> Result<Bytes> {
+    let others = storages(proto).into_iter().any(|(name, filled)| filled && name != "string_data");
+    if others || proto.string_data.len() != elements {
+        let found = proto.string_data.len();
+        return Err(Error::format(format!("holds {found} strings, but its dimensions need {elements}")));
+    }
+    let mut bytes = Vec::new();
+    for text in &proto.string_data {
+        bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(text);
+    }
+    Ok(bytes.into())
+}
+
 fn typed_storage(dtype: DataType) -> &'static str {
     match dtype {
         DataType::Float32 => "float_data",

@@ -10,7 +10,7 @@ use super::limits::{Allowance, Limits};
 use super::proto::{EXTERNAL, TensorProto};
 use super::storage;
 use crate::error::{Error, Result};
-use crate::tensor::{DataType, Tensor, checked_elements};
+use crate::tensor::{DataType, Tensor, checked_elements, element_bits, element_name};
 
 /// Reads tensors, and remembers the external files that they came from.
 #[derive(Debug)]
@@ -50,14 +50,60 @@ impl<'f> TensorReader<'f> {
         Ok(tensor)
     }
 
-    fn external_data(&mut self, proto: &TensorProto, dtype: DataType, dims: &[usize]) -> Result<Bytes> {
-        if storage::is_filled(proto) {
-            return Err(Error::format("has data both in the file and in an external one"));
+    /// Dimensions and elements of a tensor of any element type, NaN included. Packed types stay packed; strings are
+    /// one after another, each with its length before it.
+    ///
+    /// # Errors
+    /// Without a location.
+    pub(super) fn read_raw(&mut self, proto: &TensorProto) -> Result<(Vec<usize>, Bytes)> {
+        if proto.segment.is_some() {
+            return Err(Error::unsupported("is one segment of a larger tensor: store it in one piece"));
         }
+        let dims = proto.dims.iter().copied().map(dimension).collect::<Result<Vec<usize>>>()?;
+        let elements = checked_elements(&dims);
+        let overflow = || Error::format(format!("dimensions {dims:?} overflow"));
+        let data = match (element_bits(proto.data_type())?, proto.data_location()) {
+            (None, 0) => storage::strings(proto, elements.ok_or_else(overflow)?)?,
+            (None, _) => return Err(Error::format("holds strings in an external file")),
+            (Some(bits), location) => {
+                let wanted = elements.and_then(|elements| elements.checked_mul(bits)).ok_or_else(overflow)?;
+                let wanted = wanted.div_ceil(8);
+                let data = match location {
+                    0 => storage::inline_any(proto)?,
+                    EXTERNAL => self.external_bytes_of(proto, wanted)?,
+                    other => return Err(Error::format(format!("data location {other}; supported are 0 and 1"))),
+                };
+                if data.len() != wanted {
+                    let found = data.len();
+                    return Err(Error::format(format!(
+                        "{found} bytes of data, but dimensions {dims:?} of {} need {wanted}",
+                        element_name(proto.data_type())
+                    )));
+                }
+                data
+            }
+        };
+        self.allowance.spend(data.len())?;
+        Ok((dims, data))
+    }
+
+    fn external_data(&mut self, proto: &TensorProto, dtype: DataType, dims: &[usize]) -> Result<Bytes> {
         let wanted = checked_elements(dims)
             .and_then(|elements| elements.checked_mul(dtype.size()))
             .ok_or_else(|| Error::format(format!("dimensions {dims:?} of {dtype} overflow")))?;
+        self.external_bytes_of(proto, wanted)
+    }
+
+    fn external_bytes_of(&mut self, proto: &TensorProto, wanted: usize) -> Result<Bytes> {
+        if storage::is_filled(proto) {
+            return Err(Error::format("has data both in the file and in an external one"));
+        }
         self.external.slice(&proto.external_data, wanted)
+    }
+
+    /// The external files that were read, in the order of their first use.
+    pub(super) fn external_bytes(&self) -> impl Iterator<Item = (&str, &Bytes)> {
+        self.external.files()
     }
 
     /// The digests of the external files that were read, in the order of their first use.
@@ -66,7 +112,8 @@ impl<'f> TensorReader<'f> {
     }
 }
 
-fn dimension(dim: i64) -> Result<usize> {
+/// A dimension of a tensor.
+pub(super) fn dimension(dim: i64) -> Result<usize> {
     usize::try_from(dim).map_err(|_| Error::format(format!("dimension {dim} is negative")))
 }
 

@@ -21,7 +21,7 @@ use crate::tensor::{DataType, Tensor};
 const MAX_BYTES: usize = (1 << 31) - 1;
 
 /// Constants of fewer bytes stay in the file: they may decide shapes, and sharing them gains nothing.
-const SMALLEST_SHARED: usize = 1024;
+pub(super) const SMALLEST_SHARED: usize = 1024;
 
 /// The bytes of an ONNX file. Equal graphs give equal bytes.
 ///
@@ -43,7 +43,7 @@ pub fn write_prepared(graph: &Graph, shared: &mut SharedWeights) -> Result<Prepa
         if tensor.dtype() != DataType::Float32 || tensor.data().len() < SMALLEST_SHARED {
             continue;
         }
-        make_external(initializer, tensor.data().len());
+        make_external(initializer, WEIGHTS_LOCATION, 0, tensor.data().len());
         weights.push(Weight {
             name: initializer.name.clone().unwrap_or_default(),
             dims: tensor.dims().to_vec(),
@@ -53,27 +53,38 @@ pub fn write_prepared(graph: &Graph, shared: &mut SharedWeights) -> Result<Prepa
     Ok(PreparedGraph { model: encode(graph, proto)?.into(), weights })
 }
 
-fn make_external(initializer: &mut TensorProto, length: usize) {
+/// Says that the data of an initialiser is elsewhere.
+pub(super) fn make_external(initializer: &mut TensorProto, location: &str, offset: u64, length: usize) {
     let entry =
         |key: &str, value: String| StringStringEntryProto { key: Some(key.to_owned()), value: Some(value) };
     initializer.raw_data = None;
     initializer.data_location = Some(EXTERNAL);
     initializer.external_data = vec![
-        entry("location", WEIGHTS_LOCATION.to_owned()),
-        entry("offset", "0".to_owned()),
+        entry("location", location.to_owned()),
+        entry("offset", offset.to_string()),
         entry("length", length.to_string()),
     ];
 }
 
-fn encode(graph: &Graph, proto: GraphProto) -> Result<Vec<u8>> {
-    let model = ModelProto {
+/// The whole file as a message; weights are not copied.
+pub(super) fn model_proto(graph: &Graph) -> ModelProto {
+    with_header(graph, graph_proto(graph))
+}
+
+fn with_header(graph: &Graph, proto: GraphProto) -> ModelProto {
+    ModelProto {
         ir_version: Some(ir_version_for(graph.opset)),
         producer_name: Some("mimir".to_owned()),
         producer_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
         graph: Some(proto),
         opset_import: imports(graph),
         ..ModelProto::default()
-    };
+    }
+}
+
+/// The file of a graph.
+pub(super) fn encode(graph: &Graph, proto: GraphProto) -> Result<Vec<u8>> {
+    let model = with_header(graph, proto);
     let bytes = model.encoded_len();
     if bytes > MAX_BYTES {
         return Err(Error::new(
@@ -97,7 +108,8 @@ fn imports(graph: &Graph) -> Vec<OperatorSetIdProto> {
     imports
 }
 
-fn graph_proto(graph: &Graph) -> GraphProto {
+/// The graph as a message; weights are not copied.
+pub(super) fn graph_proto(graph: &Graph) -> GraphProto {
     let names: Vec<String> = graph.value_ids().map(|id| graph.value(id).name.clone()).collect();
     let mut taken = names.iter().cloned().collect();
     Writer { graph, names, taken: &mut taken }.graph_proto(graph.inputs())

@@ -93,7 +93,7 @@ impl DataType {
 fn unsupported_type(number: i32) -> Error {
     const SUPPORTED: &str =
         "supported are integers of 8 to 64 bits, bool, and floating point of 16 to 64 bits";
-    let Some((_, name)) = UNSUPPORTED.iter().find(|(known, _)| *known == number) else {
+    let Some((_, name, _)) = UNSUPPORTED.iter().find(|(known, ..)| *known == number) else {
         return Error::unsupported(format!("element type number {number}; {SUPPORTED}"));
     };
     let way_out = match *name {
@@ -103,23 +103,49 @@ fn unsupported_type(number: i32) -> Error {
     Error::unsupported(format!("element type {name}; {SUPPORTED}{way_out}"))
 }
 
-/// The other types of ONNX's `TensorProto.DataType`.
-const UNSUPPORTED: [(i32, &str); 14] = [
-    (0, "undefined"),
-    (8, "string"),
-    (14, "complex64"),
-    (15, "complex128"),
-    (17, "float8e4m3fn"),
-    (18, "float8e4m3fnuz"),
-    (19, "float8e5m2"),
-    (20, "float8e5m2fnuz"),
-    (21, "uint4"),
-    (22, "int4"),
-    (23, "float4e2m1"),
-    (24, "float8e8m0"),
-    (25, "uint2"),
-    (26, "int2"),
+/// The other types of ONNX's `TensorProto.DataType`: number, name, bits of an element (0: of any length).
+const UNSUPPORTED: [(i32, &str, usize); 14] = [
+    (0, "undefined", 0),
+    (8, "string", 0),
+    (14, "complex64", 64),
+    (15, "complex128", 128),
+    (17, "float8e4m3fn", 8),
+    (18, "float8e4m3fnuz", 8),
+    (19, "float8e5m2", 8),
+    (20, "float8e5m2fnuz", 8),
+    (21, "uint4", 4),
+    (22, "int4", 4),
+    (23, "float4e2m1", 4),
+    (24, "float8e8m0", 8),
+    (25, "uint2", 2),
+    (26, "int2", 2),
 ];
+
+/// The name of any element type of ONNX: short for those that graphs hold, ONNX's for others.
+pub(crate) fn element_name(number: i32) -> String {
+    match DataType::from_onnx(number) {
+        Ok(dtype) => dtype.to_string(),
+        Err(_) => match UNSUPPORTED.iter().find(|(known, ..)| *known == number) {
+            Some((_, name, _)) => (*name).to_owned(),
+            None => format!("type{number}"),
+        },
+    }
+}
+
+/// The bits of one element of any type of ONNX; none for strings.
+///
+/// # Errors
+/// [`ErrorKind::Format`](crate::ErrorKind::Format) for a number that is no element type.
+pub(crate) fn element_bits(number: i32) -> Result<Option<usize>> {
+    if let Ok(dtype) = DataType::from_onnx(number) {
+        return Ok(Some(8 * dtype.size()));
+    }
+    match UNSUPPORTED.iter().find(|(known, ..)| *known == number) {
+        Some((_, "string", _)) => Ok(None),
+        Some((_, _, bits @ 1..)) => Ok(Some(*bits)),
+        _ => Err(Error::format(format!("has element type number {number}, which ONNX does not have"))),
+    }
+}
 
 impl fmt::Display for DataType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,0 +1,129 @@
+//! Writes a graph with its weights in a file beside it, which several graphs of one model may share.
+
+use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Write};
+
+use bytes::Bytes;
+
+use super::proto::TensorProto;
+use super::write::{SMALLEST_SHARED, encode, graph_proto, make_external};
+use crate::error::Result;
+use crate::graph::Graph;
+
+/// Weights of more bytes begin at a multiple of [`PAGE`], as `onnx.proto` asks for, so that they can be mapped.
+const LARGE: usize = 64 << 10;
+
+/// The alignment of large weights.
+const PAGE: u64 = 4096;
+
+/// The alignment of the others: a cache line.
+const LINE: u64 = 64;
+
+/// A file of weights: little-endian and row-major, each aligned, with zeros between them.
+///
+/// The place of a weight depends on the order and the lengths alone, so equal graphs give equal files.
+#[derive(Debug, Default)]
+pub struct WeightFile {
+    location: String,
+    weights: Vec<(u64, Bytes)>,
+    end: u64,
+    by_hash: OnceCell<HashMap<u64, Vec<usize>>>,
+}
+
+impl WeightFile {
+    /// An empty file of that name, which lies beside the models that use it.
+    pub fn new(location: impl Into<String>) -> Self {
+        Self { location: location.into(), ..Self::default() }
+    }
+
+    /// Its length in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.end
+    }
+
+    /// Writes its content. Nothing is copied before.
+    ///
+    /// # Errors
+    /// When writing fails.
+    pub fn write_to(&self, mut to: impl Write) -> io::Result<()> {
+        const ZEROS: [u8; PAGE as usize] = [0; PAGE as usize];
+        let mut position = 0;
+        for (offset, data) in &self.weights {
+            to.write_all(&ZEROS[..(offset - position) as usize])?;
+            to.write_all(data)?;
+            position = offset + data.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// The bytes of a graph whose weights of 1 KiB and more are appended to this file.
+    ///
+    /// # Errors
+    /// As [`write_model`](super::write_model).
+    pub fn write_model(&mut self, graph: &Graph) -> Result<Vec<u8>> {
+        let mut proto = graph_proto(graph);
+        for ((_, tensor), initializer) in graph.constants().zip(&mut proto.initializer) {
+            if tensor.data().len() >= SMALLEST_SHARED {
+                let offset = self.append(tensor.data().clone());
+                self.refer(initializer, offset, tensor.data().len());
+            }
+        }
+        encode(graph, proto)
+    }
+
+    /// The bytes of a graph whose weights are read from this file where it has equal bytes; the others stay inside.
+    /// Each weight of the file is used once at most, so that no two tensors of the graph overlap.
+    ///
+    /// # Errors
+    /// As [`write_model`](super::write_model).
+    pub fn write_sharing_model(&self, graph: &Graph) -> Result<Vec<u8>> {
+        let mut proto = graph_proto(graph);
+        let mut used = vec![false; self.weights.len()];
+        for ((_, tensor), initializer) in graph.constants().zip(&mut proto.initializer) {
+            if tensor.data().len() < SMALLEST_SHARED {
+                continue;
+            }
+            let known = self.find(tensor.data()).find(|index| !used[*index]);
+            if let Some(index) = known {
+                used[index] = true;
+                self.refer(initializer, self.weights[index].0, tensor.data().len());
+            }
+        }
+        encode(graph, proto)
+    }
+
+    fn append(&mut self, data: Bytes) -> u64 {
+        let alignment = if data.len() > LARGE { PAGE } else { LINE };
+        let offset = self.end.next_multiple_of(alignment);
+        self.end = offset + data.len() as u64;
+        self.weights.push((offset, data));
+        self.by_hash.take();
+        offset
+    }
+
+    fn refer(&self, initializer: &mut TensorProto, offset: u64, length: usize) {
+        make_external(initializer, &self.location, offset, length);
+    }
+
+    /// The weights of exactly these bytes.
+    fn find(&self, data: &Bytes) -> impl Iterator<Item = usize> + use<'_> {
+        let by_hash = self.by_hash.get_or_init(|| {
+            let mut by_hash: HashMap<u64, Vec<usize>> = HashMap::new();
+            for (index, (_, data)) in self.weights.iter().enumerate() {
+                by_hash.entry(hash(data)).or_default().push(index);
+            }
+            by_hash
+        });
+        let candidates = by_hash.get(&hash(data)).map_or(&[][..], Vec::as_slice);
+        let data = data.clone();
+        candidates.iter().copied().filter(move |index| self.weights[*index].1 == data)
+    }
+}
+
+fn hash(data: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    data.hash(&mut hasher);
+    hasher.finish()
+}
