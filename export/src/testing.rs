@@ -135,3 +135,14 @@ pub(crate) fn assert_equal_results(left: &Graph, right: &Graph, tolerance: f32) 
         }
     }
 }
+
+/// Fails unless `docs/NAME` is the schema of the type; `MIMIR_BLESS=1` writes it.
+pub(crate) fn assert_schema<T: schemars::JsonSchema>(name: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);
+    let schema = serde_json::to_string_pretty(&schemars::schema_for!(T)).unwrap() + "\n";
+    if std::env::var_os("MIMIR_BLESS").is_some() {
+        std::fs::write(&path, &schema).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(committed, schema, "docs/{name} is not that of the type: run with MIMIR_BLESS=1");
+}

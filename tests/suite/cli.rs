@@ -1,4 +1,4 @@
-//! The program from the outside: what it prints, writes and returns.
+//! The programs from the outside: what they print, write and return.
 
 use std::path::{Path, PathBuf};
 
@@ -23,12 +23,20 @@ mod outputs;
 mod pixels;
 mod records;
 mod replay;
+mod show;
 mod silent_units;
 mod terminal;
 
-/// The program.
+/// The program that attacks models.
 fn certify() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mimir-certify-under-test"));
+    command.current_dir(root());
+    command
+}
+
+/// The program that exports and shows models.
+fn export() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mimir-export-under-test"));
     command.current_dir(root());
     command
 }

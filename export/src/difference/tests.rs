@@ -130,3 +130,9 @@ fn shapes_that_differ_are_shown_without_numbers() {
     let weight = &found.weights.changed[0];
     assert_eq!((weight.before.as_str(), weight.after.as_str(), weight.elements), ("f32[2, 2]", "f32[2, 3]", None));
 }
+
+/// Consumers validate against the committed schema: it changes only together with [`Difference::VERSION`].
+#[test]
+fn the_committed_schema_is_that_of_the_type() {
+    crate::testing::assert_schema::<Difference>("diff.schema.json");
+}
