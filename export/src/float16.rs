@@ -43,7 +43,9 @@ pub fn to_float16(mut graph: Graph) -> Result<Graph> {
 
 /// The values at the border that are float32.
 fn float32_borders(graph: &Graph, ids: &[ValueId]) -> Vec<ValueId> {
-    let is_float32 = |id: &ValueId| graph.value(*id).tensor_type.as_ref().is_none_or(|found| found.dtype == DataType::Float32);
+    let is_float32 = |id: &ValueId| {
+        graph.value(*id).tensor_type.as_ref().is_none_or(|found| found.dtype == DataType::Float32)
+    };
     let mut borders: Vec<ValueId> = ids.iter().copied().filter(is_float32).collect();
     borders.dedup();
     borders
@@ -66,8 +68,10 @@ fn narrow_types(graph: &mut Graph) {
 /// A float16 value that stands for a float32 one at the border.
 fn inner_value(graph: &mut Graph, border: ValueId) -> ValueId {
     let outer = graph.value(border);
-    let inner_type =
-        outer.tensor_type.as_ref().map(|outer| TensorType { dtype: DataType::Float16, shape: outer.shape.clone() });
+    let inner_type = outer
+        .tensor_type
+        .as_ref()
+        .map(|outer| TensorType { dtype: DataType::Float16, shape: outer.shape.clone() });
     let name = format!("{}/float16", outer.name);
     graph.add_fresh_value(&name, inner_type)
 }
@@ -99,7 +103,9 @@ fn attributes(node: &Node) -> Result<Attributes> {
                     *tensor = narrow;
                 }
             }
-            Attribute::Int(number) if node.op_type == "Cast" && name == "to" && *number == DataType::Float32 as i64 => {
+            Attribute::Int(number)
+                if node.op_type == "Cast" && name == "to" && *number == DataType::Float32 as i64 =>
+            {
                 *number = DataType::Float16 as i64;
             }
             Attribute::Graph(_) => {

@@ -87,6 +87,6 @@ pub mod vit;
 mod working_copy;
 
 pub use classifier::{ImageClassifier, InputSpec, UnitsGraph, for_one_image};
-pub use float16::to_float16;
 pub use error::{Error, ErrorKind, Location, Result};
+pub use float16::to_float16;
 pub use tensor::{DataType, Tensor, checked_elements};

@@ -5,7 +5,10 @@ use crate::onnx::listing::TensorListing;
 use crate::tensor::DataType;
 
 /// How the elements differ; nothing where the dimensions differ or the elements are no numbers of whole bytes.
-pub(super) fn element_differences(before: &TensorListing, after: &TensorListing) -> Option<ElementDifferences> {
+pub(super) fn element_differences(
+    before: &TensorListing,
+    after: &TensorListing,
+) -> Option<ElementDifferences> {
     if before.dims != after.dims || before.sparse || after.sparse {
         return None;
     }

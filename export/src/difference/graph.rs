@@ -43,10 +43,11 @@ pub fn compare(before: &Listing, after: &Listing, tolerance: f64) -> Difference 
 /// Initialisers, and the tensors of `Constant` nodes.
 fn constants(graph: &GraphListing) -> Constants<'_> {
     let initialisers = graph.constants.iter().map(|tensor| (tensor.name.as_str(), tensor));
-    let of_nodes = graph.nodes.iter().filter_map(|node| match (node.attributes.get("value"), is_constant(node)) {
-        (Some(AttributeListing::Tensor(tensor)), true) => Some((first_output(node), &**tensor)),
-        _ => None,
-    });
+    let of_nodes =
+        graph.nodes.iter().filter_map(|node| match (node.attributes.get("value"), is_constant(node)) {
+            (Some(AttributeListing::Tensor(tensor)), true) => Some((first_output(node), &**tensor)),
+            _ => None,
+        });
     initialisers.chain(of_nodes).collect()
 }
 
@@ -108,7 +109,8 @@ fn pair_nodes(before: &[&NodeListing], after: &[&NodeListing]) -> Pairs {
 
 /// Everything of a node but its names.
 fn form(node: &NodeListing) -> String {
-    let attributes = node.attributes.iter().map(|(name, value)| format!("{name:?} = {}", attribute_text(value, 0)));
+    let attributes =
+        node.attributes.iter().map(|(name, value)| format!("{name:?} = {}", attribute_text(value, 0)));
     let attributes = attributes.collect::<Vec<_>>().join(", ");
     let types: Vec<_> = node.outputs.iter().map(|output| &output.value_type).collect();
     format!("{} {attributes} {types:?} {}", node.operator, node.inputs.len())
@@ -175,7 +177,11 @@ fn compare_model(before: &Listing, after: &Listing, names: &Names<'_>) -> Vec<Ch
         // The output of that name may be another value than before.
         if same_name && names.get(old.name.as_str()).is_some_and(|name| *name != new.name) {
             let now = names[old.name.as_str()];
-            changes.push(changed(&format!("what output {position} returns"), value_name(now), value_name(&new.name)));
+            changes.push(changed(
+                &format!("what output {position} returns"),
+                value_name(now),
+                value_name(&new.name),
+            ));
         }
     }
     changes

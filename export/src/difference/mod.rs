@@ -16,7 +16,9 @@ mod pairs;
 mod text;
 mod weights;
 
-pub use document::{Change, Difference, ElementDifferences, NodeChange, NodeDifferences, WeightChange, WeightDifferences};
+pub use document::{
+    Change, Difference, ElementDifferences, NodeChange, NodeDifferences, WeightChange, WeightDifferences,
+};
 pub use graph::compare;
 
 #[cfg(test)]

@@ -47,7 +47,8 @@ impl Pairs {
         let keys_after: Vec<&String> = left_after.iter().map(|position| &after[*position]).collect();
         for operation in capture_diff_slices(Algorithm::Myers, &keys_before, &keys_after) {
             if let DiffOp::Equal { old_index, new_index, len } = operation {
-                (0..len).for_each(|step| self.add(left_before[old_index + step], left_after[new_index + step]));
+                (0..len)
+                    .for_each(|step| self.add(left_before[old_index + step], left_after[new_index + step]));
             }
         }
     }

@@ -69,10 +69,7 @@ fn other_names_of_inner_values_do_not_count() {
     let found = difference(&sample(&WEIGHTS, false, ""), &sample(&WEIGHTS, false, "val_"), 0.0);
     assert!(found.equal, "{found}");
     let names = found.renamed.iter().map(|(before, after)| format!("{before} {after}"));
-    assert_eq!(
-        names.collect::<Vec<_>>(),
-        ["b val_b", "product val_product", "sum val_sum", "w val_w"]
-    );
+    assert_eq!(names.collect::<Vec<_>>(), ["b val_b", "product val_product", "sum val_sum", "w val_w"]);
 }
 
 #[test]
@@ -128,7 +125,10 @@ fn shapes_that_differ_are_shown_without_numbers() {
     after.set_constant(w, Tensor::from_f32(&[2, 3], &[0.0; 6]));
     let found = difference(&before, &after, 0.0);
     let weight = &found.weights.changed[0];
-    assert_eq!((weight.before.as_str(), weight.after.as_str(), weight.elements), ("f32[2, 2]", "f32[2, 3]", None));
+    assert_eq!(
+        (weight.before.as_str(), weight.after.as_str(), weight.elements),
+        ("f32[2, 2]", "f32[2, 3]", None)
+    );
 }
 
 /// Consumers validate against the committed schema: it changes only together with [`Difference::VERSION`].

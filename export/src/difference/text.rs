@@ -87,7 +87,10 @@ impl fmt::Display for WeightChange {
 
 /// `118 equal, 2 added`: what there is none of is left out.
 fn counted(counts: &[(usize, &str)]) -> String {
-    let shown: Vec<String> =
-        counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    let shown: Vec<String> = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
     if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }
 }

@@ -18,7 +18,9 @@ pub(super) fn compare_weights<'l>(
     names: &mut HashMap<&'l str, &'l str>,
 ) -> WeightDifferences {
     let mut pairs = Pairs::new(before.len(), after.len());
-    for (key, sequence) in [(name as fn(&(&str, &TensorListing)) -> String, false), (content, true), (form, true)] {
+    for (key, sequence) in
+        [(name as fn(&(&str, &TensorListing)) -> String, false), (content, true), (form, true)]
+    {
         let keys = |all: &Constants<'l>| -> Vec<String> { all.iter().map(key).collect() };
         match sequence {
             true => pairs.in_sequence(&keys(before), &keys(after)),
@@ -34,7 +36,8 @@ pub(super) fn compare_weights<'l>(
         names.insert(name, new_name);
         compare_pair(new_name, tensor, new_tensor, tolerance, &mut found);
     }
-    found.added = pairs.unpaired_after().map(|position| shown(after[position].0, after[position].1)).collect();
+    found.added =
+        pairs.unpaired_after().map(|position| shown(after[position].0, after[position].1)).collect();
     found
 }
 

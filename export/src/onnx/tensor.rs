@@ -71,7 +71,9 @@ impl<'f> TensorReader<'f> {
                 let data = match location {
                     0 => storage::inline_any(proto)?,
                     EXTERNAL => self.external_bytes_of(proto, wanted)?,
-                    other => return Err(Error::format(format!("data location {other}; supported are 0 and 1"))),
+                    other => {
+                        return Err(Error::format(format!("data location {other}; supported are 0 and 1")));
+                    }
                 };
                 if data.len() != wanted {
                     let found = data.len();

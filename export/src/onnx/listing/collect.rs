@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::document::{AttributeListing, FunctionListing, GraphListing, NodeListing, TensorListing, ValueListing};
+use super::document::{
+    AttributeListing, FunctionListing, GraphListing, NodeListing, TensorListing, ValueListing,
+};
 use super::tensors;
 use super::types::type_text;
 use super::values::{bytes_text, float_text};
@@ -51,7 +53,8 @@ impl Collector<'_, '_> {
         let mut types = Types::new(proto.value_info.iter());
         let named = |name: &String| ValueListing { name: name.clone(), value_type: None };
         let defaults = self.attributes(&proto.attribute_proto)?;
-        let overload = if proto.overload().is_empty() { String::new() } else { format!(":{}", proto.overload()) };
+        let overload =
+            if proto.overload().is_empty() { String::new() } else { format!(":{}", proto.overload()) };
         let body = GraphListing {
             inputs: proto.input.iter().map(named).collect(),
             nodes: self.nodes(&proto.node, &mut types)?,
@@ -73,7 +76,8 @@ impl Collector<'_, '_> {
     }
 
     fn node(&mut self, proto: &NodeProto, types: &mut Types<'_>) -> Result<NodeListing> {
-        let overload = if proto.overload().is_empty() { String::new() } else { format!(":{}", proto.overload()) };
+        let overload =
+            if proto.overload().is_empty() { String::new() } else { format!(":{}", proto.overload()) };
         let domain = match proto.domain() {
             domain if is_default_domain(domain) => String::new(),
             domain => format!("{domain}::"),
@@ -130,7 +134,11 @@ impl Collector<'_, '_> {
     fn rare_attribute(&mut self, proto: &AttributeProto, number: i32) -> Result<AttributeListing> {
         Ok(match number {
             attribute_type::TENSORS => AttributeListing::Tensors(
-                proto.tensors.iter().map(|tensor| tensors::dense(tensor, self.tensors)).collect::<Result<_>>()?,
+                proto
+                    .tensors
+                    .iter()
+                    .map(|tensor| tensors::dense(tensor, self.tensors))
+                    .collect::<Result<_>>()?,
             ),
             attribute_type::GRAPHS => AttributeListing::Graphs(
                 proto.graphs.iter().map(|graph| self.graph(graph)).collect::<Result<_>>()?,

@@ -25,8 +25,8 @@ mod values;
 pub use document::{
     AttributeListing, FunctionListing, GraphListing, Listing, NodeListing, TensorListing, ValueListing,
 };
-pub use read::{read_listing, read_listing_bytes};
 pub(crate) use names::value_name;
+pub use read::{read_listing, read_listing_bytes};
 pub(crate) use text::{attribute_text, node_text};
 
 #[cfg(test)]

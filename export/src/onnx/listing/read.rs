@@ -59,10 +59,10 @@ pub(super) fn list_own(model: &ModelProto) -> Result<Listing> {
 
 /// Everything but the digests.
 fn list(model: &ModelProto, tensors: &mut TensorReader<'_>) -> Result<Listing> {
-    let graph =
-        model.graph.as_ref().ok_or_else(|| Error::format("has no graph: not an ONNX model"))?;
+    let graph = model.graph.as_ref().ok_or_else(|| Error::format("has no graph: not an ONNX model"))?;
     let mut collector = Collector { tensors };
-    let metadata = model.metadata_props.iter().map(|entry| (entry.key().to_owned(), entry.value().to_owned()));
+    let metadata =
+        model.metadata_props.iter().map(|entry| (entry.key().to_owned(), entry.value().to_owned()));
     Ok(Listing {
         format: Listing::FORMAT,
         version: Listing::VERSION,

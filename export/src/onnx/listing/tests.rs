@@ -9,8 +9,16 @@ use crate::onnx::proto::*;
 use crate::onnx::{Limits, read_model, write_model};
 use crate::vit::{VitConfig, vit};
 
-const SMALL: VitConfig =
-    VitConfig { image_size: 4, patch_size: 2, channels: 1, dim: 8, depth: 1, heads: 2, mlp_ratio: 2, classes: 3 };
+const SMALL: VitConfig = VitConfig {
+    image_size: 4,
+    patch_size: 2,
+    channels: 1,
+    dim: 8,
+    depth: 1,
+    heads: 2,
+    mlp_ratio: 2,
+    classes: 3,
+};
 
 fn fixture(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures").join(name)
@@ -32,7 +40,12 @@ fn node(operator: &str, domain: &str, input: &[&str], output: &[&str]) -> NodePr
 
 fn model(graph: GraphProto) -> ModelProto {
     let opset = OperatorSetIdProto { domain: None, version: Some(21) };
-    ModelProto { ir_version: Some(10), graph: Some(graph), opset_import: vec![opset], ..ModelProto::default() }
+    ModelProto {
+        ir_version: Some(10),
+        graph: Some(graph),
+        opset_import: vec![opset],
+        ..ModelProto::default()
+    }
 }
 
 fn tensor(name: &str, data_type: i32, dims: &[i64], raw: &[u8]) -> TensorProto {
@@ -151,7 +164,8 @@ fn names_cannot_command_a_terminal_or_forge_lines() {
 #[test]
 fn a_weight_that_changes_shows() {
     let with = |last: f32| {
-        let raw: Vec<u8> = (0..9).map(|index| if index == 8 { last } else { 1.0 }).flat_map(f32::to_le_bytes).collect();
+        let raw: Vec<u8> =
+            (0..9).map(|index| if index == 8 { last } else { 1.0 }).flat_map(f32::to_le_bytes).collect();
         let graph = GraphProto {
             initializer: vec![tensor("w", 1, &[9], &raw)],
             output: vec![output("w")],
@@ -185,7 +199,10 @@ fn hostile_files_are_refused() {
     let outside = read_listing_bytes(outside.encode_to_vec().into(), Some(folder.path()), &Limits::default());
     let twice = vec![node("Relu", "", &["x"], &["y"]), node("Relu", "", &["x"], &["y"])];
     let cases = [
-        (graph(vec![tensor("w", 1, &[2], &[0; 4])], vec![]), "4 bytes of data, but dimensions [2] of f32 need 8"),
+        (
+            graph(vec![tensor("w", 1, &[2], &[0; 4])], vec![]),
+            "4 bytes of data, but dimensions [2] of f32 need 8",
+        ),
         (graph(vec![tensor("w", 1, &[i64::MAX, 8], &[])], vec![]), "overflow"),
         (graph(vec![tensor("w", 1, &[-1], &[])], vec![]), "dimension -1 is negative"),
         (graph(vec![tensor("w", 99, &[1], &[0])], vec![]), "element type number 99"),
