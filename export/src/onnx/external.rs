@@ -3,6 +3,9 @@
 //! Readers that followed any path a model names have handed out `/etc/passwd` (CVE-2022-25882, CVE-2024-27318). So a
 //! location is a relative path without `..` whose real place, symbolic links resolved, is a regular file inside the
 //! model's folder.
+//!
+//! A model of a bundle names files of the bundle, which were read and digested already, and nothing else. There no byte may
+//! be of two tensors: a reviewer who has seen one would not have seen the other.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -10,36 +13,60 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use bytes::Bytes;
+use mimir_bundle::bundle::{Bundle, FileKind};
 use mimir_bundle::digest::FileDigest;
 
 use super::limits::{Allowance, Limits};
 use super::proto::StringStringEntryProto;
 use crate::error::{Error, ErrorKind, Result};
 
+/// Where external data may lie.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Place<'f> {
+    /// Nowhere: the model is in memory.
+    Nowhere,
+    /// In that folder.
+    Folder(&'f Path),
+    /// In that bundle.
+    Bundle(&'f Bundle),
+}
+
 /// The external files of one model; each is read once.
 #[derive(Debug)]
 pub(super) struct ExternalData<'f> {
-    folder: Option<&'f Path>,
+    place: Place<'f>,
     allowance: Allowance,
     /// In the order of their first use, by the location that the model gives.
-    files: Vec<(String, Bytes)>,
+    files: Vec<ExternalFile>,
+}
+
+#[derive(Debug)]
+struct ExternalFile {
+    name: String,
+    bytes: Bytes,
+    /// The end of each range that is of a tensor, by its start; known for a bundle only.
+    used: BTreeMap<usize, usize>,
 }
 
 impl<'f> ExternalData<'f> {
-    /// Data that may lie in that folder.
-    pub(super) fn new(folder: Option<&'f Path>, limits: &Limits) -> Self {
+    /// Data that may lie in that place.
+    pub(super) fn new(place: Place<'f>, limits: &Limits) -> Self {
         let allowance = Allowance::new(limits.tensor_bytes, "bytes of external data", "tensor_bytes");
-        Self { folder, allowance, files: Vec::new() }
+        Self { place, allowance, files: Vec::new() }
     }
 
     /// The digests of the files read so far, of the bytes that were read, in the order of their first use.
     pub(super) fn digests(&self) -> impl Iterator<Item = FileDigest> {
-        self.files.iter().map(|(name, bytes)| FileDigest::new(name.as_str(), bytes))
+        let digest = |ExternalFile { name, bytes, .. }: &ExternalFile| match self.place {
+            Place::Bundle(bundle) => bundle.file(name).map(|file| file.digest().clone()),
+            Place::Nowhere | Place::Folder(_) => Some(FileDigest::new(name.as_str(), bytes)),
+        };
+        self.files.iter().filter_map(digest)
     }
 
     /// The files read so far, in the order of their first use.
     pub(super) fn files(&self) -> impl Iterator<Item = (&str, &Bytes)> {
-        self.files.iter().map(|(name, bytes)| (name.as_str(), bytes))
+        self.files.iter().map(|file| (file.name.as_str(), &file.bytes))
     }
 
     /// The `wanted` bytes that `entries` point to.
@@ -53,12 +80,12 @@ impl<'f> ExternalData<'f> {
                 "{length} bytes of external data, but its dimensions need {wanted}"
             )));
         }
-        let file = self.file(reference.location)?;
+        let index = self.file(reference.location)?;
+        let file = &self.files[index].bytes;
         let start = usize::try_from(reference.offset).ok();
-        start
+        let range = start
             .and_then(|start| Some((start, start.checked_add(wanted)?)))
             .filter(|(_, end)| *end <= file.len())
-            .map(|(start, end)| file.slice(start..end))
             .ok_or_else(|| {
                 Error::format(format!(
                     "needs {wanted} bytes at offset {} of `{}`, which has {}",
@@ -66,22 +93,35 @@ impl<'f> ExternalData<'f> {
                     reference.location,
                     file.len()
                 ))
-            })
+            })?;
+        let bytes = file.slice(range.0..range.1);
+        if matches!(self.place, Place::Bundle(_)) {
+            self.files[index].take(range.0, range.1)?;
+        }
+        Ok(bytes)
     }
 
-    fn file(&mut self, location: &str) -> Result<Bytes> {
-        let folder = self.folder.ok_or_else(|| {
-            Error::unsupported(format!(
-                "its data is in the file `{location}`, but the model was read from memory: read it from its path"
-            ))
-        })?;
-        let (name, path) = resolve(folder, location)?;
-        if let Some((_, bytes)) = self.files.iter().find(|(known, _)| *known == name) {
-            return Ok(bytes.clone());
-        }
-        let bytes = self.read(&path).map_err(|error| unreadable(location, &error))??;
-        self.files.push((name, bytes.clone()));
-        Ok(bytes)
+    /// The place of a file among those that were read.
+    fn file(&mut self, location: &str) -> Result<usize> {
+        let (name, bytes) = match self.place {
+            Place::Nowhere => {
+                return Err(Error::unsupported(format!(
+                    "its data is in the file `{location}`, but the model was read from memory: read it from its path"
+                )));
+            }
+            Place::Bundle(bundle) => (location.to_owned(), Some(of_bundle(bundle, location)?)),
+            Place::Folder(folder) => {
+                let (name, path) = resolve(folder, location)?;
+                let known = self.files.iter().any(|file| file.name == name);
+                let read = (!known).then(|| self.read(&path));
+                (name, read.transpose().map_err(|error| unreadable(location, &error))?.transpose()?)
+            }
+        };
+        let known = self.files.iter().position(|file| file.name == name);
+        Ok(known.unwrap_or_else(|| {
+            self.files.push(ExternalFile { name, bytes: bytes.unwrap_or_default(), used: BTreeMap::new() });
+            self.files.len() - 1
+        }))
     }
 
     fn read(&mut self, path: &Path) -> std::io::Result<Result<Bytes>> {
@@ -99,6 +139,36 @@ impl<'f> ExternalData<'f> {
 /// The location that the entries of a tensor give.
 pub(super) fn location(entries: &[StringStringEntryProto]) -> Option<&str> {
     entries.iter().find(|entry| entry.key() == "location").map(StringStringEntryProto::value)
+}
+
+impl ExternalFile {
+    /// Marks a range as that of a tensor.
+    fn take(&mut self, start: usize, end: usize) -> Result<()> {
+        if start == end {
+            return Ok(());
+        }
+        let before = self.used.range(..end).next_back().filter(|(_, used)| **used > start);
+        if let Some((first, last)) = before {
+            return Err(Error::format(format!(
+                "its data is at bytes {start} to {end} of `{}`, which overlap bytes {first} to {last} of another tensor",
+                self.name
+            )));
+        }
+        self.used.insert(start, end);
+        Ok(())
+    }
+}
+
+/// A file with data among those of a bundle.
+fn of_bundle(bundle: &Bundle, location: &str) -> Result<Bytes> {
+    let is_data = FileKind::of(location) == Ok(FileKind::Data);
+    let file = bundle.file(location).filter(|_| is_data).map(|file| file.bytes().clone());
+    file.ok_or_else(|| {
+        Error::format(format!(
+            "its data is in `{}`, which is no file with weights that the bundle's manifest.json lists",
+            location.escape_debug()
+        ))
+    })
 }
 
 /// Where one tensor's bytes lie.

@@ -53,7 +53,7 @@ mod write_beside;
 mod tests;
 
 pub use limits::Limits;
-pub use read::{ModelFile, read_model, read_model_bytes};
+pub use read::{ModelFile, read_bundled, read_model, read_model_bytes};
 pub use shared::SharedWeights;
 pub use versions::OPSETS;
 pub use write::{write_model, write_prepared};

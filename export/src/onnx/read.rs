@@ -5,9 +5,11 @@ use std::io::Read;
 use std::path::Path;
 
 use bytes::Bytes;
+use mimir_bundle::bundle::{Bundle, FileKind};
 use mimir_bundle::digest::FileDigest;
 use prost::Message;
 
+use super::external::Place;
 use super::limits::{Limits, exceeded};
 use super::proto::ModelProto;
 use super::tensor::TensorReader;
@@ -50,11 +52,35 @@ pub fn read_model(path: &Path, limits: &Limits) -> Result<ModelFile> {
 /// # Errors
 /// As [`read_model`]; a model with external data needs a folder.
 pub fn read_model_bytes(bytes: Bytes, folder: Option<&Path>, limits: &Limits) -> Result<ModelFile> {
+    let itself = |bytes: &Bytes| FileDigest::new("", bytes);
+    read(bytes, itself, folder.map_or(Place::Nowhere, Place::Folder), limits)
+}
+
+/// Reads a graph of a bundle, `model.onnx` or a gradient graph, from the bytes that were checked when the bundle was
+/// opened. Its external data is in files of the bundle, whatever else there is.
+///
+/// # Errors
+/// As [`read_model`], and when the bundle has no such graph, or a byte of external data is of two tensors.
+pub fn read_bundled(bundle: &Bundle, name: &str, limits: &Limits) -> Result<ModelFile> {
+    let graph = bundle.file(name).filter(|_| FileKind::of(name) == Ok(FileKind::Graph));
+    let graph =
+        graph.ok_or_else(|| Error::new(ErrorKind::Io, format!("the bundle has no graph `{name}`")))?;
+    let digest = |_: &Bytes| graph.digest().clone();
+    read(graph.bytes().clone(), digest, Place::Bundle(bundle), limits)
+        .map_err(|error| error.at_file(Path::new(name)))
+}
+
+fn read(
+    bytes: Bytes,
+    digest: impl Fn(&Bytes) -> FileDigest,
+    place: Place<'_>,
+    limits: &Limits,
+) -> Result<ModelFile> {
     if bytes.len() as u64 > limits.file_bytes {
         return Err(exceeded("bytes", limits.file_bytes, "file_bytes"));
     }
     wire::check(&bytes, limits)?;
-    let itself = FileDigest::new("", &bytes);
+    let itself = digest(&bytes);
     let mut model = ModelProto::decode(bytes).map_err(wire::not_onnx)?;
     let opset = versions::check(&model)?;
     let mut proto = model.graph.take().ok_or_else(|| Error::format("has no graph: not an ONNX model"))?;
@@ -63,7 +89,7 @@ pub fn read_model_bytes(bytes: Bytes, folder: Option<&Path>, limits: &Limits) ->
     }
     let mut nodes = functions::inline(&proto, &model.functions, opset, limits)?;
     non_tensor_outputs::drop_non_tensor_outputs(&mut proto, &mut nodes);
-    let mut tensors = TensorReader::new(folder, limits);
+    let mut tensors = TensorReader::new(place, limits);
     let (graph, open_inputs) = build::graph(&proto, &nodes, opset, &mut tensors)?;
     Ok(ModelFile {
         graph,

@@ -1,11 +1,9 @@
 //! Constant tensors of a file, wherever their bytes are stored.
 
-use std::path::Path;
-
 use bytes::Bytes;
 use mimir_bundle::digest::FileDigest;
 
-use super::external::ExternalData;
+use super::external::{ExternalData, Place};
 use super::limits::{Allowance, Limits};
 use super::proto::{EXTERNAL, TensorProto};
 use super::storage;
@@ -20,10 +18,10 @@ pub(super) struct TensorReader<'f> {
 }
 
 impl<'f> TensorReader<'f> {
-    /// A reader of the tensors of a model in that folder.
-    pub(super) fn new(folder: Option<&'f Path>, limits: &Limits) -> Self {
+    /// A reader of the tensors of a model whose external data may lie in that place.
+    pub(super) fn new(place: Place<'f>, limits: &Limits) -> Self {
         Self {
-            external: ExternalData::new(folder, limits),
+            external: ExternalData::new(place, limits),
             allowance: Allowance::new(limits.tensor_bytes, "bytes of tensors", "tensor_bytes"),
         }
     }

@@ -4,6 +4,7 @@
 
 mod ai_onnx_ml;
 mod bodies;
+mod bundled;
 mod external;
 mod functions;
 mod generated;

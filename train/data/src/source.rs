@@ -93,6 +93,11 @@ impl DataSource {
         self.dataset.has_splits
     }
 
+    /// Whether each image is a picture in a file, of any size.
+    pub fn has_pictures(&self) -> bool {
+        matches!(self.dataset.open, Opener::Pictures(_))
+    }
+
     /// The same source with a relative path taken from `base`, for paths that are written in a file.
     #[must_use]
     pub fn relative_to(self, base: &Path) -> Self {

@@ -14,7 +14,6 @@ mod noise;
 mod parameter;
 mod pgd;
 mod point;
-mod preset;
 mod relaxed_pgd;
 mod square;
 
@@ -28,8 +27,6 @@ pub use noise::NoiseSpec;
 pub use parameter::{Argument, InvalidParameter, Parameter, Parameters, SpecError, Value};
 pub use pgd::PgdSpec;
 pub use point::PgdPoint;
-pub use preset::Preset;
-pub(crate) use preset::weaker;
 pub use relaxed_pgd::RelaxedPgdSpec;
 pub use square::SquareSpec;
 

@@ -1,4 +1,4 @@
-//! Whether a certificate is of the model of a bundle.
+//! Whether a certificate, or a model as it was read, is that of a bundle.
 
 use super::error::{BundleError, Result};
 use super::manifest::{BundleManifest, InputFacts};
@@ -7,13 +7,24 @@ use crate::Manifest;
 use crate::certificate::{Certificate, Preprocessing};
 use crate::digest::{FileDigest, digest_model};
 
+impl BundleManifest {
+    /// Checks that a model is the one of this manifest: its files, and how images become its input. `place` is where the
+    /// facts come from.
+    ///
+    /// # Errors
+    /// Names the place, the fact, and what the two say.
+    pub fn expect_model(&self, place: &str, model: &Manifest) -> Result<()> {
+        check_files(place, model, self)?;
+        check_facts(place, model, self)
+    }
+}
+
 /// Checks that a certificate is of these files, read as the manifest says.
 ///
 /// # Errors
 /// Names the certificate's file, and what differs.
 pub(super) fn check(name: &str, certificate: &Certificate, manifest: &BundleManifest) -> Result<()> {
-    check_files(name, &certificate.model, manifest)?;
-    check_facts(name, &certificate.model, manifest)?;
+    manifest.expect_model(name, &certificate.model)?;
     check_preprocessing(name, certificate, manifest)
 }
 
@@ -35,7 +46,7 @@ fn check_files(name: &str, recorded: &Manifest, manifest: &BundleManifest) -> Re
     });
     let which = differing.map_or("its files", |(_, file)| file.name.as_str());
     let message = format!(
-        "is of another model: the digest of its model is {}, that of this bundle's {digest}; {which} differs",
+        "is of another model: the digest of its model is {}, that of this bundle's {digest} ({which} differs)",
         recorded.model_digest
     );
     Err(BundleError::mismatch(name, message))
@@ -71,7 +82,7 @@ fn check_preprocessing(name: &str, certificate: &Certificate, manifest: &BundleM
 }
 
 fn contradiction(name: &str, fact: &str, recorded: &str, described: &str) -> BundleError {
-    BundleError::mismatch(name, format!("records the {fact} {recorded}, but {MANIFEST} says {described}"))
+    BundleError::mismatch(name, format!("the {fact} is {recorded}, but {MANIFEST} says {described}"))
 }
 
 fn shown(fact: &impl serde::Serialize) -> String {

@@ -150,6 +150,14 @@ impl Bundle {
         self.files.get(MANIFEST).map_or("", |file| &file.digest.sha256)
     }
 
+    /// Checks that a certificate is of this model, and says of its input what the manifest says.
+    ///
+    /// # Errors
+    /// Names the fact, and what the two say.
+    pub fn expect_certificate(&self, certificate: &Certificate) -> Result<()> {
+        agreement::check("certificate", certificate, &self.manifest)
+    }
+
     /// The same bundle with another certificate, which takes the place of one of the same threat model. What was signed
     /// is then another bundle: it has no signature.
     ///
@@ -217,7 +225,7 @@ fn threat_model_name(threat_model: &ThreatModel) -> String {
     format!("{norm}-{radius}{pixels}")
 }
 
-fn no_manifest() -> BundleError {
+pub(super) fn no_manifest() -> BundleError {
     BundleError::format(MANIFEST, "is missing: this is no bundle, or one that was not written to its end")
 }
 

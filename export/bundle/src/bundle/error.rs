@@ -40,7 +40,7 @@ impl BundleError {
     }
 
     /// A file that does not belong to the others.
-    pub(crate) fn mismatch(place: impl fmt::Display, message: impl fmt::Display) -> Self {
+    pub fn mismatch(place: impl fmt::Display, message: impl fmt::Display) -> Self {
         Self::new(BundleErrorKind::Mismatch, place, message)
     }
 

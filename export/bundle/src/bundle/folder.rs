@@ -111,13 +111,13 @@ impl Container for Folder {
 
 /// Whether an open file is the one that was listed.
 #[cfg(unix)]
-fn is_same(open: &Metadata, listed: &Metadata) -> bool {
+pub(super) fn is_same(open: &Metadata, listed: &Metadata) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     open.is_file() && (open.dev(), open.ino(), open.len()) == (listed.dev(), listed.ino(), listed.len())
 }
 
 /// Whether an open file can be the one that was listed.
 #[cfg(not(unix))]
-fn is_same(open: &Metadata, listed: &Metadata) -> bool {
+pub(super) fn is_same(open: &Metadata, listed: &Metadata) -> bool {
     open.is_file() && open.len() == listed.len()
 }

@@ -15,7 +15,7 @@
 //! ```
 //!
 //! A bundle is made of a description and files, [`Bundle::new`], and written with [`Bundle::write_new`]; a certificate or
-//! a signature is added to one that was opened, which is then [`Bundle::update`]d.
+//! a signature is added with [`Bundle::change`].
 
 mod agreement;
 mod archive;
@@ -36,6 +36,7 @@ pub use manifest::{
     BUNDLE_FORMAT, BUNDLE_VERSION, BundleManifest, Classes, FeatureTensor, InputFacts, Provenance,
 };
 pub use names::{CERTIFICATE, CERTIFICATES, EXTENSION, FileKind, MANIFEST, MODEL, MODEL_DATA, SIGNATURE};
+pub use save::Changed;
 
 #[cfg(test)]
 mod tests;

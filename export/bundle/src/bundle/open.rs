@@ -1,13 +1,14 @@
 //! Opens a bundle: sizes before bytes, and each file once.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use bytes::Bytes;
 
 use super::archive::{FileArchive, MemoryArchive};
 use super::container::{Container, Listed};
-use super::content::{Bundle, BundleFile, check_listing};
+use super::content::{Bundle, BundleFile, check_listing, no_manifest};
 use super::error::{BundleError, Result};
 use super::folder::Folder;
 use super::manifest::BundleManifest;
@@ -41,6 +42,10 @@ fn open_at(path: &Path) -> Result<Bundle> {
     // The user names the bundle itself, by a link if they like; within it no link is followed.
     let metadata = fs::metadata(path).map_err(io)?;
     if metadata.is_dir() {
+        // Said before anything else: this may be any folder.
+        if fs::symlink_metadata(path.join(MANIFEST)).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            return Err(no_manifest());
+        }
         return read(&mut Folder::new(path)?);
     }
     if !metadata.is_file() {

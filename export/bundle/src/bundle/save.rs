@@ -26,6 +26,28 @@ impl Bundle {
         written.map_err(|error| error.within(path.display()))
     }
 
+    /// Changes the certificates or the signature of the bundle at that path, one program at a time. What is there now is
+    /// opened and changed, not what an earlier call has seen.
+    ///
+    /// # Errors
+    /// When it cannot be opened, changed or written.
+    pub fn change(path: &Path, change: impl FnOnce(&Self) -> Result<Self>) -> Result<Changed> {
+        let _lock = lock(path).map_err(|error| io_error(error).within(path.display()))?;
+        let bundle = change(&Self::open(path)?).map_err(|error| error.within(path.display()))?;
+        let signature = bundle.update(path)?;
+        Ok(Changed { bundle, signature })
+    }
+
+    /// Whether a bundle at that path could be changed: files can be made beside it, or in it.
+    ///
+    /// # Errors
+    /// When it could not.
+    pub fn expect_writable(path: &Path) -> Result<()> {
+        let made = temporary_in(&parent(path));
+        let made = made.or_else(|error| if path.is_dir() { temporary_in(path) } else { Err(error) });
+        made.map(drop).map_err(|error| io_error(error).within(path.display()))
+    }
+
     /// Writes the certificates and the signature of this bundle to the path that it was opened from. The files of the
     /// model are left alone in a folder, and written again in one file.
     ///
@@ -125,6 +147,30 @@ impl Bundle {
         file.as_file().sync_all().map_err(io_error)?;
         file.persist(path).map_err(|error| io_error(error.error))?;
         Ok(aside.filter(|_| self.signature().is_none()))
+    }
+}
+
+/// A bundle that was changed on disk.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Changed {
+    /// What it is now.
+    pub bundle: Bundle,
+    /// Where its signature is that was of the content before, where it had one.
+    pub signature: Option<PathBuf>,
+}
+
+/// Waits until no other program changes the bundle. The file of a bundle in one file is renamed into place: after waiting
+/// it may be another.
+fn lock(path: &Path) -> io::Result<File> {
+    let place = if path.is_dir() { path.join(MANIFEST) } else { path.to_owned() };
+    loop {
+        let file = File::open(&place)?;
+        match file.lock() {
+            // Some file systems know no locks.
+            Err(error) if error.kind() != io::ErrorKind::Unsupported => return Err(error),
+            _ if super::folder::is_same(&file.metadata()?, &fs::metadata(&place)?) => return Ok(file),
+            _ => {}
+        }
     }
 }
 

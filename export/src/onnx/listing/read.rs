@@ -10,6 +10,7 @@ use super::collect::{Collector, import};
 use super::digests;
 use super::document::Listing;
 use crate::error::{Error, Result};
+use crate::onnx::external::Place;
 use crate::onnx::limits::{Limits, exceeded};
 use crate::onnx::proto::ModelProto;
 use crate::onnx::read::{folder_of, read_file};
@@ -39,7 +40,7 @@ pub fn read_listing_bytes(bytes: Bytes, folder: Option<&Path>, limits: &Limits) 
     }
     wire::check(&bytes, limits)?;
     let model = ModelProto::decode(bytes.clone()).map_err(wire::not_onnx)?;
-    let mut tensors = TensorReader::new(folder, limits);
+    let mut tensors = TensorReader::new(folder.map_or(Place::Nowhere, Place::Folder), limits);
     let mut listing = list(&model, &mut tensors)?;
     let mut files = vec![("", bytes)];
     files.extend(tensors.external_bytes().map(|(name, bytes)| (name, bytes.clone())));
@@ -52,7 +53,7 @@ pub fn read_listing_bytes(bytes: Bytes, folder: Option<&Path>, limits: &Limits) 
 /// # Errors
 /// When a tensor is not well-formed, which none of ours is.
 pub(super) fn list_own(model: &ModelProto) -> Result<Listing> {
-    let mut listing = list(model, &mut TensorReader::new(None, &Limits::default()))?;
+    let mut listing = list(model, &mut TensorReader::new(Place::Nowhere, &Limits::default()))?;
     listing.files = digests::fill(&mut listing, &[]);
     Ok(listing)
 }

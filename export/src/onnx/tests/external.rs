@@ -10,7 +10,7 @@ use super::*;
 use crate::onnx::read_model;
 
 /// A float tensor `name: [4]` at `entries` of an external file.
-fn external(name: &str, entries: &[(&str, &str)]) -> TensorProto {
+pub(super) fn external(name: &str, entries: &[(&str, &str)]) -> TensorProto {
     let entry = |(key, value): &(&str, &str)| StringStringEntryProto {
         key: Some((*key).to_owned()),
         value: Some((*value).to_owned()),
@@ -31,7 +31,7 @@ fn read_in(folder: &Path, initializer: Vec<TensorProto>) -> Result<ModelFile> {
     read_model(&folder.join("model.onnx"), &Limits::default())
 }
 
-fn floats(values: &[f32]) -> Vec<u8> {
+pub(super) fn floats(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 

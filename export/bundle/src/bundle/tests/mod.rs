@@ -1,6 +1,7 @@
 //! Bundles of a model of a few bytes.
 
 mod schema;
+mod tampering;
 
 use std::path::Path;
 
