@@ -11,6 +11,7 @@ use predicates::str::{contains, starts_with};
 use tempfile::TempDir;
 
 mod bad_input;
+mod bundles;
 mod engines;
 mod gate;
 mod hard_models;

@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use mimir_bundle::Loss;
-use mimir_certify::PreparedModel;
-use mimir_certify::model::read_file;
+use mimir_certify::{ModelInput, PreparedModel};
 use mimir_data::{DataSource, ReadOptions, Split};
 use mimir_export::InputSpec;
 use mimir_runtime::attack::Query;
@@ -71,7 +70,8 @@ fn check(model: &str, images: &str) {
 
 /// Sessions for all that an attack may ask.
 fn models(engine: &Engine, model: &Path) -> (OnnxModels, usize) {
-    let prepared = PreparedModel::new(engine, read_file(model).unwrap(), &InputSpec::default()).unwrap();
+    let prepared =
+        PreparedModel::new(engine, ModelInput::from(model).read().unwrap(), &InputSpec::default()).unwrap();
     let calibrated = prepared.with_plan(SessionPlan { batch: IMAGES, workers: 1, threads: 1 });
     let gradients = Loss::ALL.iter().map(|loss| Query::Gradient(*loss));
     let queries = std::iter::once(Query::Forward).chain(gradients).collect();

@@ -1,5 +1,7 @@
 //! What a certification found.
 
+use std::path::PathBuf;
+
 use mimir_bundle::Certificate;
 use mimir_runtime::evaluate::Evaluation;
 use mimir_runtime::report::{Findings, Report, RunDescription};
@@ -11,11 +13,24 @@ pub struct Certified {
     pub report: Report,
     /// The certificate; an interrupted certification has none.
     pub certificate: Option<Certificate>,
+    /// What changed in the bundle of the model.
+    pub bundle: Option<BundleChange>,
+}
+
+/// A certificate that was written into a bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BundleChange {
+    /// The file of the certificate.
+    pub certificate: PathBuf,
+    /// When the certificate was made whose place it took.
+    pub replaced: Option<String>,
+    /// Where the signature is now that was of the bundle before.
+    pub signature: Option<PathBuf>,
 }
 
 impl Certified {
     pub(crate) fn new(description: &RunDescription, evaluation: &Evaluation) -> Self {
         let findings = Findings::new(description, evaluation);
-        Self { report: findings.report(), certificate: findings.certificate() }
+        Self { report: findings.report(), certificate: findings.certificate(), bundle: None }
     }
 }

@@ -15,8 +15,10 @@ use mimir_runtime::report::{Baseline, RunDescription, Warning};
 use mimir_runtime::session::{Engine, OnnxModels, Precision, SessionOptions, SessionPlan};
 
 use crate::baseline::{expect_preset, read_baseline};
+use crate::bundle_certificate::{expect_writable_bundle, write_into_bundle};
 use crate::certified::Certified;
 use crate::clock;
+use crate::described_images::open_for;
 use crate::engines::Engines;
 use crate::error::{Error, ErrorKind, OptionName, OrKind, Result, with_causes};
 use crate::images::{OpenedImages, describe, shown};
@@ -61,14 +63,15 @@ fn attack(
     observer: &dyn Observer,
     interrupted: &AtomicBool,
 ) -> Result<Certified> {
+    expect_writable_bundle(options)?;
     let engines = Engines::load(&options.engine)?;
-    let mut images = OpenedImages::open(&options.images)?;
+    let (mut images, source) = open_for(&options.model, &options.images)?;
     let prepared = prepare(options, &engines.deciding, &mut images)?;
     let threat_model = threat_model(options, prepared.manifest())?;
     let set = images.for_model(prepared.manifest(), threat_model.pixels)?;
     let model = prepared.calibrate(&set, &options.attacks, options.engine.overrides)?;
     let model = model.with_silent_units_counted(&set, &threat_model)?;
-    let data = describe(&options.images, &images, &set, model.manifest().image)?;
+    let data = describe(&source, &images, &set, model.manifest().image)?;
     let AttackableModel { plan, sessions, skipped } = attackable(options, threat_model, &model)?;
     expect_preset(options, &plan.attacks)?;
     if let Some(baseline) = &baseline {
@@ -99,10 +102,11 @@ fn attack(
     description.skipped_attacks = skipped;
     description.warnings.extend(images.warnings(model.manifest()));
 
-    match folder {
+    let certified = match folder {
         Some(folder) => write(folder, options, description, &evaluation, &state.archive),
         None => Ok(Certified::new(&description, &evaluation)),
-    }
+    }?;
+    write_into_bundle(options, certified)
 }
 
 /// What was found and chosen, for people who want to see every step.
@@ -257,7 +261,7 @@ fn description(
     seconds: f64,
 ) -> RunDescription {
     RunDescription {
-        model_file: options.model.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        model_file: options.model.name(),
         data,
         manifest: model.manifest().clone(),
         scan: model.scan().clone(),

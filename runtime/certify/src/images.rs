@@ -44,6 +44,19 @@ impl OpenedImages {
         })
     }
 
+    /// Names of the classes by label, where the source names them.
+    pub(crate) fn class_names(&self) -> Option<&[String]> {
+        self.0.names.as_deref()
+    }
+
+    /// Gives each class its index in a map.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Data`] when a class is not in it.
+    pub(crate) fn map_classes(&mut self, map: &ClassMap) -> Result<()> {
+        self.0.map_classes(map).or_kind(ErrorKind::Data)
+    }
+
     /// Whether every file is grey, whatever it is decoded to.
     pub fn is_grey(&self) -> bool {
         self.0.grey
@@ -180,21 +193,29 @@ pub(crate) fn recorded_preparation(recorded: &EvaluationData) -> Result<Preparat
             Err(Error::new(ErrorKind::Data, format!("certificate: images drawn by another rule: {other}")))
         }
     });
+    let transform = recorded.preprocessing.map(transform_of).transpose().or_kind(ErrorKind::Data)?;
+    let classes = recorded.class_map.clone().map(ClassMap::from);
+    Ok(Preparation { sample: sample.transpose()?, transform, classes })
+}
+
+/// What is done to pictures, as a record says it.
+///
+/// # Errors
+/// When a size is out of range.
+pub(crate) fn transform_of(recorded: Preprocessing) -> std::result::Result<Transform, DataError> {
     let size = |[height, width]: [usize; 2]| Size { height, width };
-    let transform = recorded.preprocessing.map(|done| Transform {
-        resize: done.resize.map(|resize| match resize {
+    let transform = Transform {
+        resize: recorded.resize.map(|resize| match resize {
             certificate::Resize::ShorterSide(side) => Resize::ShorterSide(side),
             certificate::Resize::Exact(sides) => Resize::Exact(size(sides)),
         }),
-        crop: done.crop.map(size),
-        interpolation: match done.interpolation {
+        crop: recorded.crop.map(size),
+        interpolation: match recorded.interpolation {
             certificate::Interpolation::Bilinear => Interpolation::Bilinear,
             certificate::Interpolation::Bicubic => Interpolation::Bicubic,
         },
-    });
-    transform.map(|transform| transform.check()).transpose().or_kind(ErrorKind::Data)?;
-    let classes = recorded.class_map.clone().map(ClassMap::from);
-    Ok(Preparation { sample: sample.transpose()?, transform, classes })
+    };
+    transform.check().map(|()| transform)
 }
 
 fn images_digest(set: &EvaluationSet, image: ImageShape) -> Result<String> {

@@ -31,7 +31,7 @@
 //!
 //! 1. [`Engines::load`] finds ONNX Runtime, or takes rten, and starts the device.
 //! 2. [`OpenedImages::open`] opens the images; pixels are read, resized and cropped when they are asked for.
-//! 3. [`model::read_file`] reads the ONNX file, [`PreparedModel::new`] finds out what kind of classifier it is, and
+//! 3. [`ModelInput::read`] reads the ONNX file, of a bundle or by itself, [`PreparedModel::new`] finds out what kind of classifier it is, and
 //!    [`OpenedImages::fit`] takes the channels and labels that it asks for, and [`OpenedImages::for_model`] checks the
 //!    images against it.
 //! 4. [`PreparedModel::calibrate`] runs the model on the first images: its batch, what its output is, how the cores are
@@ -53,17 +53,20 @@
 #![forbid(unsafe_code)]
 
 mod baseline;
+mod bundle_certificate;
 mod certified;
 mod certify;
 pub mod check;
 mod clock;
 pub mod counterexamples;
+mod described_images;
 mod engines;
 mod error;
 mod folder_lock;
 mod image_warnings;
 mod images;
 pub mod model;
+mod model_input;
 mod options;
 mod prepare;
 mod replay;
@@ -73,7 +76,7 @@ mod tool;
 mod verify_certificate;
 mod write;
 
-pub use certified::Certified;
+pub use certified::{BundleChange, Certified};
 pub use certify::certify;
 pub use check::{CheckOptions, Checked, check};
 pub use engines::Engines;
@@ -81,8 +84,9 @@ pub use error::{Error, ErrorKind, OptionName, with_causes};
 pub use images::OpenedImages;
 pub use mimir_export::InputSpec;
 pub use model::{CalibratedModel, PreparedModel};
+pub use model_input::ModelInput;
 pub use options::{
-    BaselineOptions, CertifyOptions, CrossChecking, EngineChoice, EngineOptions, ExistingJournal,
+    BaselineOptions, BundleMode, CertifyOptions, CrossChecking, EngineChoice, EngineOptions, ExistingJournal,
     ExtraAttacks, Gate, GateMode, ImageSource, ReplayOptions, ReportOptions, StoreCounterexamples,
 };
 pub use replay::{Replay, replay};

@@ -5,18 +5,23 @@ use std::path::PathBuf;
 use mimir_bundle::certificate::RunSettings;
 use mimir_bundle::{AttackSpec, ChannelOrder, ImageShape, Layout, Normalisation, ThreatModel};
 use mimir_data::{DataSource, Preparation, ReadOptions, Split};
+use mimir_export::InputSpec;
 use mimir_runtime::attack::Preset;
 use mimir_runtime::evaluate::Curve;
 use mimir_runtime::report::Requirements;
 use mimir_runtime::session::{Device, Precision};
 use mimir_runtime::tune::Overrides;
 
+use crate::model_input::ModelInput;
+
 /// Everything that decides a certification. [`CertifyOptions::new`] fills in what is usual.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CertifyOptions {
-    /// The ONNX file.
-    pub model: PathBuf,
-    /// The images and labels.
+    /// The ONNX file, or the bundle with it. What a bundle says of its model must be what these options say.
+    pub model: ModelInput,
+    /// Whether the certificate is written into the bundle too.
+    pub bundle: BundleMode,
+    /// The images and labels. Of a bundle's model, the bundle decides what is done to them.
     pub images: ImageSource,
     /// What the model expects in place of pixels in `[0, 1]`; `None` where it takes those.
     pub normalisation: Option<Normalisation>,
@@ -50,15 +55,19 @@ pub struct CertifyOptions {
 
 impl CertifyOptions {
     /// The standard attacks with seed 0 on whatever engine is found, and no files written.
-    pub fn new(model: impl Into<PathBuf>, images: DataSource, threat_model: ThreatModel) -> Self {
+    pub fn new(model: impl Into<ModelInput>, images: DataSource, threat_model: ThreatModel) -> Self {
+        let model = model.into();
+        let InputSpec { normalisation, channel_order, layout, image, output } =
+            model.input_spec().unwrap_or_default();
         Self {
-            model: model.into(),
+            model,
+            bundle: BundleMode::LeaveAlone,
             images: ImageSource::new(images),
-            normalisation: None,
-            channel_order: ChannelOrder::Rgb,
-            layout: None,
-            input_shape: None,
-            output: None,
+            normalisation,
+            channel_order,
+            layout,
+            input_shape: image,
+            output,
             threat_model,
             attacks: Preset::Standard.attacks(threat_model.norm),
             extra_attacks: ExtraAttacks::WhereCalledFor,
@@ -99,6 +108,16 @@ impl ImageSource {
         let read = ReadOptions { split: Split::Test, first: None };
         Self { source, read, preparation: Preparation::default() }
     }
+}
+
+/// What happens to the bundle of a model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum BundleMode {
+    /// Nothing.
+    #[default]
+    LeaveAlone,
+    /// After a complete run the certificate is written into it. A signature of what it was before is set aside.
+    WriteCertificate,
 }
 
 /// Where the report goes, and what goes with it.
@@ -205,8 +224,8 @@ pub enum CrossChecking {
 pub struct ReplayOptions {
     /// Folder with `certificate.json` and the counterexamples.
     pub report: PathBuf,
-    /// The ONNX file that they speak about.
-    pub model: PathBuf,
+    /// The ONNX file, or the bundle, that they speak about.
+    pub model: ModelInput,
     /// Where the original images are now; `None` for the place that the certificate names.
     pub images: Option<DataSource>,
     /// What runs the model; `None` for the engine that the certificate names.
@@ -219,7 +238,7 @@ pub struct ReplayOptions {
 
 impl ReplayOptions {
     /// With the images where they were, on the processor, by the engine that the certificate names.
-    pub fn new(report: impl Into<PathBuf>, model: impl Into<PathBuf>) -> Self {
+    pub fn new(report: impl Into<PathBuf>, model: impl Into<ModelInput>) -> Self {
         let (report, model) = (report.into(), model.into());
         Self { report, model, images: None, engine: None, device: Device::Cpu, library: None }
     }

@@ -1,29 +1,28 @@
 //! A model and its images, made to fit each other.
 
-use std::path::Path;
-
 use mimir_bundle::ImageShape;
 use mimir_export::InputSpec;
 use mimir_runtime::session::Engine;
 
 use crate::error::Result;
 use crate::images::OpenedImages;
-use crate::model::{PreparedModel, read_file};
+use crate::model::PreparedModel;
+use crate::model_input::ModelInput;
 
 /// The model of a file, for these images. The images get the channels that it takes, and the labels of its classes.
 ///
 /// # Errors
-/// When the file is no classifier of such images, or they have more classes.
+/// When the file is no classifier of such images, or not the one that its bundle describes, or they have more classes.
 pub(crate) fn prepare_for(
     engine: &Engine,
-    path: &Path,
+    model: &ModelInput,
     input: &InputSpec,
     images: &mut OpenedImages,
 ) -> Result<PreparedModel> {
     if let Some(stated) = input.image {
         images.take_channels(stated.channels);
     }
-    let (file, image) = (read_file(path)?, images.shape_as_stated(input.image)?);
+    let (file, image) = (model.read()?, images.shape_as_stated(input.image)?);
     let spec = |image| InputSpec { image: Some(image), ..input.clone() };
     let prepared = match PreparedModel::new(engine, file.clone(), &spec(image)) {
         // An input that does not show its channels may be that of grey images.
@@ -32,6 +31,7 @@ pub(crate) fn prepare_for(
         }
         prepared => prepared,
     }?;
+    model.expect(prepared.manifest())?;
     images.fit(prepared.manifest())?;
     Ok(prepared)
 }

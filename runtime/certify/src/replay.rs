@@ -22,7 +22,8 @@ use mimir_runtime::verify::{Counterexample, VerifyError, verify, verify_random};
 use crate::counterexamples::CounterexampleSet;
 use crate::error::{Error, ErrorKind, OptionName, OrKind, Result, with_causes};
 use crate::images::{OpenedImages, describe, recorded_preparation};
-use crate::model::{CalibratedModel, PreparedModel, read_file};
+use crate::model::{CalibratedModel, PreparedModel};
+use crate::model_input::ModelInput;
 use crate::options::{EngineChoice, ImageSource, ReplayOptions};
 use crate::report_folder::CERTIFICATE;
 
@@ -166,10 +167,10 @@ fn expect_images(
     expect_digest(&"labels", &found.labels_digest, &recorded.labels_digest, ErrorKind::Data)
 }
 
-fn model(engine: &Engine, path: &Path, certificate: &Certificate) -> Result<CalibratedModel> {
+fn model(engine: &Engine, input: &ModelInput, certificate: &Certificate) -> Result<CalibratedModel> {
     let recorded = &certificate.model;
-    let file = read_file(path)?;
-    expect_model(path, &file.files, &recorded.files)?;
+    let file = input.read()?;
+    expect_model(input, &file.files, &recorded.files)?;
     let spec = InputSpec {
         normalisation: recorded.normalisation.clone(),
         channel_order: recorded.channel_order,
@@ -177,7 +178,9 @@ fn model(engine: &Engine, path: &Path, certificate: &Certificate) -> Result<Cali
         output: Some(recorded.output_name.clone()),
         image: Some(recorded.image),
     };
-    PreparedModel::new(engine, file, &spec)?.calibrate_as_recorded(recorded, &certificate.execution)
+    let prepared = PreparedModel::new(engine, file, &spec)?;
+    input.expect(prepared.manifest())?;
+    prepared.calibrate_as_recorded(recorded, &certificate.execution)
 }
 
 fn expect_digest(what: &dyn fmt::Display, found: &str, wanted: &str, kind: ErrorKind) -> Result<()> {
@@ -195,22 +198,26 @@ type Verify = fn(
     &ThreatModel,
 ) -> std::result::Result<(), VerifyError>;
 /// Every file of the model is the recorded one. Its digest is then too: reading the certificate compared the two.
-fn expect_model(path: &Path, found: &[FileDigest], recorded: &[FileDigest]) -> Result<()> {
-    match differing_files(path, found, recorded).into_iter().next() {
+fn expect_model(model: &ModelInput, found: &[FileDigest], recorded: &[FileDigest]) -> Result<()> {
+    match differing_files(model, found, recorded).into_iter().next() {
         None => Ok(()),
         Some(difference) => Err(Error::new(ErrorKind::Model, difference)),
     }
 }
 
 /// Where the files of a model are not the recorded ones, a sentence each. The ONNX file may have another name.
-pub(crate) fn differing_files(path: &Path, found: &[FileDigest], recorded: &[FileDigest]) -> Vec<String> {
+pub(crate) fn differing_files(
+    model: &ModelInput,
+    found: &[FileDigest],
+    recorded: &[FileDigest],
+) -> Vec<String> {
     let names = |files: &[FileDigest]| {
         files.iter().skip(1).map(|file| file.name.as_str()).collect::<Vec<_>>().join(", ")
     };
     if names(found) != names(recorded) || found.len() != recorded.len() {
         return vec![format!(
             "{}: its external data is in [{}], but the certificate records [{}]",
-            path.display(),
+            model.path().display(),
             names(found),
             names(recorded)
         )];
@@ -219,7 +226,7 @@ pub(crate) fn differing_files(path: &Path, found: &[FileDigest], recorded: &[Fil
     let differing =
         pairs.filter(|(found, recorded)| (found.bytes, &found.sha256) != (recorded.bytes, &recorded.sha256));
     let sentence = |(found, recorded): (&FileDigest, &FileDigest)| {
-        let place = path.with_file_name(&found.name);
+        let place = model.path_of(&found.name);
         format!(
             "{}: SHA-256 is {}, but the certificate records {}",
             place.display(),

@@ -11,7 +11,7 @@ use mimir_export::onnx::ModelFile;
 use mimir_runtime::report::{Conclusion, percent};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::read_file;
+use crate::model_input::ModelInput;
 use crate::replay::differing_files;
 use crate::report_folder::CERTIFICATE;
 
@@ -28,12 +28,12 @@ pub struct CertificateCheck {
     pub not_checked: Vec<String>,
 }
 
-/// Checks that a certificate is well formed and consistent, and that it is of the model in that file. `certificate` is the
-/// file, or a folder with `certificate.json`.
+/// Checks that a certificate is well formed and consistent, and that it is of that model. `certificate` is the file, or a
+/// folder with `certificate.json`.
 ///
 /// # Errors
 /// When a file cannot be read, or the certificate is of another format. What does not agree is no error.
-pub fn verify_certificate(certificate: &Path, model: &Path) -> Result<CertificateCheck> {
+pub fn verify_certificate(certificate: &Path, model: &ModelInput) -> Result<CertificateCheck> {
     let path = match certificate.is_dir() {
         true => certificate.join(CERTIFICATE),
         false => certificate.to_owned(),
@@ -41,7 +41,7 @@ pub fn verify_certificate(certificate: &Path, model: &Path) -> Result<Certificat
     let data_error =
         |what: &dyn fmt::Display| Error::new(ErrorKind::Data, format!("{}: {what}", path.display()));
     let text = std::fs::read_to_string(&path).map_err(|error| data_error(&error))?;
-    let file = read_file(model)?;
+    let file = model.read()?;
     match Certificate::from_json(&text) {
         Ok(certificate) => Ok(CertificateCheck::of(certificate, &path, model, &file)),
         Err(error @ CertificateError::Contradiction(_)) => Ok(CertificateCheck::contradicted(&error)),
@@ -59,7 +59,7 @@ impl CertificateCheck {
         }
     }
 
-    fn of(certificate: Certificate, path: &Path, model: &Path, file: &ModelFile) -> Self {
+    fn of(certificate: Certificate, path: &Path, model: &ModelInput, file: &ModelFile) -> Self {
         let mut check = Self {
             certificate: None,
             confirmed: vec![
@@ -75,24 +75,31 @@ impl CertificateCheck {
         check
     }
 
-    fn compare_model(&mut self, certificate: &Certificate, path: &Path, file: &ModelFile) {
+    fn compare_model(&mut self, certificate: &Certificate, model: &ModelInput, file: &ModelFile) {
         let recorded = &certificate.model;
         let before = self.contradictions.len();
-        self.contradictions.extend(differing_files(path, &file.files, &recorded.files));
+        self.contradictions.extend(differing_files(model, &file.files, &recorded.files));
         for (name, found, wanted) in [
             ("opset", file.graph.opset.to_string(), recorded.opset.to_string()),
             ("IR version", file.ir_version.to_string(), recorded.ir_version.to_string()),
             ("producer", file.producer.clone(), recorded.producer.clone()),
         ] {
             if found != wanted {
-                let place = path.display();
+                let place = model.path().display();
                 self.contradictions
                     .push(format!("{place}: {name} {found}, but the certificate records {wanted}"));
             }
         }
+        let disagreement = model.bundle().and_then(|bundle| bundle.expect_certificate(certificate).err());
+        self.contradictions.extend(disagreement.map(|error| error.to_string()));
         if self.contradictions.len() == before {
             let files = recorded.files.len();
             self.confirmed.push(format!("length and SHA-256 of each file of the model ({files} in all)"));
+            if model.bundle().is_some() {
+                let place = model.manifest_path();
+                self.confirmed
+                    .push(format!("input, classes, output and preprocessing as in {}", place.display()));
+            }
         }
     }
 

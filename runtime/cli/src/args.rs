@@ -12,7 +12,8 @@ const AFTER_HELP: &str = "\
 `mimir-certify MODEL ...` is short for `mimir-certify run MODEL ...`. Every setting can also be
 given in a TOML file, under the name of its flag: `--config FILE`, or `mimir-certify.toml` in the
 current folder. Flags take precedence over the file. A `mimir-certify.toml` beside a model elsewhere
-may only describe the model: its normalisation, layout and classes.
+may only describe the model: its normalisation, layout and classes. A bundle (a folder, or a file
+that ends in .mimir) describes its model itself, and receives the certificate of a complete run.
 
 Examples:
   mimir-certify model.onnx --data cifar10:data/cifar-10-batches-bin --first 500 \\
@@ -79,14 +80,14 @@ pub(crate) enum Command {
 pub(crate) struct VerifyArgs {
     /// The certificate, or a folder with certificate.json
     pub(crate) certificate: PathBuf,
-    /// The ONNX model that it should be of
+    /// The ONNX model or bundle that it should be of
     pub(crate) model: PathBuf,
 }
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// The ONNX model
+    /// The ONNX model, or a bundle: a folder with manifest.json, or a .mimir file
     // Clap requires it, except where another command is given.
     #[arg(required = true)]
     pub(crate) model: Option<PathBuf>,
@@ -111,7 +112,7 @@ pub(crate) struct RunArgs {
 pub(crate) struct ReplayArgs {
     /// Folder with certificate.json and adversarial.npz
     pub(crate) report: PathBuf,
-    /// The ONNX model that the counterexamples belong to
+    /// The ONNX model or bundle that the counterexamples belong to
     pub(crate) model: PathBuf,
     /// Source of the original images [default: the source named in the certificate]
     #[arg(long, value_name = "SOURCE")]
@@ -130,7 +131,7 @@ pub(crate) struct ReplayArgs {
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// The ONNX model
+    /// The ONNX model, or a bundle
     pub(crate) model: PathBuf,
     /// Settings file [default: as for `run`]
     #[arg(long, value_name = "FILE")]

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 
 use mimir_bundle::certificate::RunSettings;
 use mimir_certify::report_folder::GATES;
-use mimir_certify::{ErrorKind, certify, clear_report_folder, record_failure};
+use mimir_certify::{ErrorKind, ModelInput, certify, clear_report_folder, record_failure};
 use mimir_runtime::evaluate::Ending;
 use mimir_runtime::report::{Conclusion, Report};
 use serde::Serialize;
@@ -130,7 +130,7 @@ fn worst(codes: &[u8]) -> u8 {
 /// When the settings of a gate mean nothing, before the first one runs; when one cannot be evaluated, or the answers
 /// cannot be written.
 pub(crate) fn run_gates(
-    model: &Path,
+    model: &ModelInput,
     gates: Vec<NamedGate>,
     folder: Option<&Path>,
     verbosity: Verbosity,

@@ -11,7 +11,8 @@ use clap::Parser;
 use mimir_bundle::certificate::RunSettings;
 use mimir_certify::report_folder::{ADVERSARIAL, CERTIFICATE, REPORT};
 use mimir_certify::{
-    ErrorKind, StoreCounterexamples, certify, check, record_failure, replay, verify_certificate,
+    BundleChange, Certified, ErrorKind, ModelInput, StoreCounterexamples, certify, check, record_failure,
+    replay, verify_certificate,
 };
 use mimir_runtime::evaluate::Ending;
 use mimir_runtime::report::{ignored_settings, settings_line};
@@ -79,6 +80,8 @@ fn answer_run(args: RunArgs) -> Result<Answer, Failure> {
         return Err(failure(ErrorKind::Options, "no model: give an ONNX file"));
     };
     let folder = args.settings.report.clone();
+    let model = ModelInput::open(model).map_err(Failure::from);
+    let model = model.inspect_err(|failure| record(folder.as_deref(), failure))?;
     let settings = load_settings(&model, args.config.as_deref(), args.settings).or_kind(ErrorKind::Options);
     let loaded = settings.inspect_err(|failure| record(folder.as_deref(), failure))?;
     warn_of_ignored(&loaded.record);
@@ -103,19 +106,22 @@ fn answer_run(args: RunArgs) -> Result<Answer, Failure> {
     let display = ProgressDisplay::new(verbosity);
     let certified = certify(&options.certify, &display, &interrupted);
     display.finish();
-    let report = certified?.report;
+    let Certified { report, bundle, .. } = certified?;
     let text = match args.json {
         true => json(&report)?,
-        false => format!("{report}{}", written(&options, report.ending)).into(),
+        false => {
+            let changed = bundle.map(|change| bundle_change(&change)).unwrap_or_default();
+            format!("{report}{}{changed}", written(&options, report.ending)).into()
+        }
     };
     Ok(Answer::new(text, report.gate.exit_code))
 }
 
 fn answer_check(args: CheckArgs) -> Result<Answer, Failure> {
-    let loaded =
-        load_settings(&args.model, args.config.as_deref(), args.settings).or_kind(ErrorKind::Options)?;
+    let model = ModelInput::open(args.model)?;
+    let loaded = load_settings(&model, args.config.as_deref(), args.settings).or_kind(ErrorKind::Options)?;
     warn_of_ignored(&loaded.record);
-    let checked = check(&check_options(&args.model, loaded.settings)?)?;
+    let checked = check(&check_options(&model, loaded.settings)?)?;
     let text = if args.json { json(&checked)? } else { checked.to_string().into() };
     Ok(Answer::new(text, 0))
 }
@@ -188,6 +194,19 @@ fn written(options: &Options, ending: Ending) -> String {
     format!("\nwritten to {}: {files}\n", folder.display())
 }
 
+/// What changed in the bundle of the model.
+fn bundle_change(BundleChange { certificate, replaced, signature }: &BundleChange) -> String {
+    let replaced = replaced.as_ref().map(|date| format!(", in place of that of {date}")).unwrap_or_default();
+    let written = format!("written to {}{replaced}\n", certificate.display());
+    let signature = signature.as_ref().map(|place| {
+        format!(
+            "The bundle is no longer signed: its signature was of what it was before, and is now {}. Sign it again.\n",
+            place.display()
+        )
+    });
+    written + &signature.unwrap_or_default()
+}
+
 /// A folder as a person would name it: without `..`, and relative where it is inside the current folder.
 fn display_path(folder: &Path) -> PathBuf {
     let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
@@ -201,6 +220,6 @@ fn answer_replay(args: ReplayArgs) -> Result<Answer, Failure> {
 }
 
 fn answer_verify(args: &VerifyArgs) -> Result<Answer, Failure> {
-    let check = verify_certificate(&args.certificate, &args.model)?;
+    let check = verify_certificate(&args.certificate, &ModelInput::open(&args.model)?)?;
     Ok(Answer::new(check.to_string(), check.conclusion().exit_code()))
 }

@@ -13,10 +13,10 @@ use mimir_runtime::probe::correct_of_some;
 use mimir_runtime::session::{Engine, SessionPlan};
 use serde::Serialize;
 
+use crate::described_images::open_for;
 use crate::engines::Engines;
 use crate::error::{ErrorKind, OrKind, Result};
-use crate::images::OpenedImages;
-use crate::model::{CalibratedModel, PreparedModel, read_file};
+use crate::model::{CalibratedModel, PreparedModel};
 use crate::prepare::prepare_for;
 use cost::CostEstimate;
 use normalisations::{MOST_IMAGES, suspicious_normalisation};
@@ -66,10 +66,11 @@ pub struct CheckedOnImages {
 /// As [`certify`](crate::certify()): what a run would refuse, a check refuses.
 pub fn check(options: &CheckOptions) -> Result<Checked> {
     let engines = Engines::load(&options.engine)?;
-    let mut images = options.images.as_ref().map(OpenedImages::open).transpose()?;
+    let opened = options.images.as_ref().map(|images| open_for(&options.model, images)).transpose()?;
+    let mut images = opened.map(|(images, _)| images);
     let prepared = match &mut images {
         Some(images) => prepare_for(&engines.deciding, &options.model, &options.input, images)?,
-        None => PreparedModel::new(&engines.deciding, read_file(&options.model)?, &options.input)?,
+        None => prepare_alone(options, &engines.deciding)?,
     };
     let shape = images.as_ref().map(|_| prepared.manifest().image).or(options.input.image);
     let input = InputSpec { image: shape, ..options.input.clone() };
@@ -106,6 +107,12 @@ pub fn check(options: &CheckOptions) -> Result<Checked> {
     }
 }
 
+fn prepare_alone(options: &CheckOptions, engine: &Engine) -> Result<PreparedModel> {
+    let prepared = PreparedModel::new(engine, options.model.read()?, &options.input)?;
+    options.model.expect(prepared.manifest())?;
+    Ok(prepared)
+}
+
 fn plan(options: &CheckOptions, model: &CalibratedModel) -> Plan {
     Plan {
         threat_model: options.threat_model,
@@ -125,7 +132,7 @@ fn checked(
     on_images: Option<CheckedOnImages>,
 ) -> Checked {
     Checked {
-        file: options.model.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        file: options.model.name(),
         model: model.manifest().clone(),
         scan: model.scan().clone(),
         engine: engine_name(&engines.deciding),

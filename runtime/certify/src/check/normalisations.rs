@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::options::CheckOptions;
 use crate::error::{ErrorKind, OrKind, Result};
-use crate::model::{CalibratedModel, PreparedModel, read_file};
+use crate::model::{CalibratedModel, PreparedModel};
 
 /// Images that a check classifies, at most, spread evenly over the set.
 pub(super) const MOST_IMAGES: usize = 1000;
@@ -69,7 +69,7 @@ pub(super) fn suspicious_normalisation(
             continue;
         }
         let spec = InputSpec { normalisation: normalisation.clone(), ..input.clone() };
-        let prepared = PreparedModel::new(engine, read_file(&options.model)?, &spec)?;
+        let prepared = PreparedModel::new(engine, options.model.read()?, &spec)?;
         let other = prepared.calibrate(set, &options.attacks, as_planned(model.session_plan()))?;
         let mut classifier = other.original()?.classifier().or_kind(ErrorKind::Model)?;
         let (other, _) = correct_of_some(classifier.as_mut(), set, MOST_IMAGES)?;

@@ -1,17 +1,16 @@
 //! What a check needs to know.
 
-use std::path::PathBuf;
-
 use mimir_bundle::{AttackSpec, ThreatModel};
 use mimir_export::InputSpec;
 
+use crate::model_input::ModelInput;
 use crate::options::{EngineOptions, ImageSource};
 
 /// What a check needs to know.
 #[derive(Debug, Clone)]
 pub struct CheckOptions {
-    /// The ONNX file.
-    pub model: PathBuf,
+    /// The ONNX file, or the bundle with it.
+    pub model: ModelInput,
     /// The images and labels; without them nothing is said of the accuracy.
     pub images: Option<ImageSource>,
     /// What the file does not say of its own input.

@@ -17,10 +17,9 @@ mod silent_units;
 mod votes;
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use mimir_bundle::{ImageShape, Loss, Manifest, Normalisation, OutputKind, Scan};
-use mimir_export::onnx::{Limits, ModelFile, SharedWeights, read_model, read_model_bytes};
+use mimir_export::onnx::{Limits, ModelFile, SharedWeights, read_model_bytes};
 use mimir_export::{ErrorKind as ExportErrorKind, ImageClassifier, InputSpec, for_one_image};
 use mimir_runtime::attack::Query;
 use mimir_runtime::evaluate::Plan;
@@ -29,14 +28,6 @@ use mimir_runtime::session::{Engine, OnnxModels, Precision, SessionPlan};
 
 use crate::error::{Error, ErrorKind, OptionName, OrKind, Result};
 use graphs::GraphForm;
-
-/// Reads a model's file.
-///
-/// # Errors
-/// [`ErrorKind::Model`] when it is not there, or not a valid ONNX file.
-pub fn read_file(path: &Path) -> Result<ModelFile> {
-    read_model(path, &Limits::default()).or_kind(ErrorKind::Model)
-}
 
 /// A file that was found to be an image classifier, and the engine that will run it.
 #[derive(Debug)]

@@ -6,12 +6,11 @@ mod images;
 mod normalisation;
 
 use std::num::NonZero;
-use std::path::Path;
 
 use mimir_bundle::{ChannelOrder, ImageShape, InvalidRadius, Layout, Norm, Pixels, ThreatModel};
 use mimir_certify::{
-    CertifyOptions, CheckOptions, CrossChecking, EngineChoice, EngineOptions, ErrorKind, ExistingJournal,
-    GateMode, InputSpec, ReplayOptions, ReportOptions, StoreCounterexamples,
+    BundleMode, CertifyOptions, CheckOptions, CrossChecking, EngineChoice, EngineOptions, ErrorKind,
+    ExistingJournal, GateMode, InputSpec, ModelInput, ReplayOptions, ReportOptions, StoreCounterexamples,
 };
 use mimir_runtime::evaluate::Curve;
 use mimir_runtime::session::{Device, EngineError, Precision};
@@ -63,17 +62,18 @@ impl Options {
     ///
     /// # Errors
     /// When something required is absent, out of its range, or without effect.
-    pub(crate) fn new(model: &Path, loaded: LoadedSettings) -> Result<Self, Failure> {
+    pub(crate) fn new(model: &ModelInput, loaded: LoadedSettings) -> Result<Self, Failure> {
         let LoadedSettings { settings, record } = loaded;
-        let threat_model = threat_model(&settings)?;
+        let (threat_model, input) = (threat_model(&settings)?, input_spec(model, &settings)?);
         let certify = CertifyOptions {
-            model: model.to_owned(),
+            model: model.clone(),
+            bundle: bundle_mode(model, &settings)?,
             images: images(&settings)?,
-            normalisation: normalisation(&settings)?,
-            channel_order: channel_order(&settings),
-            layout: settings.layout.map(layout),
-            input_shape: settings.input_shape.as_deref().map(input_shape).transpose()?,
-            output: settings.output.clone(),
+            normalisation: input.normalisation,
+            channel_order: input.channel_order,
+            layout: input.layout,
+            input_shape: input.image,
+            output: input.output,
             threat_model,
             attacks: attacks(&settings, threat_model.norm)?,
             extra_attacks: extra_attacks(&settings),
@@ -96,6 +96,7 @@ pub(crate) fn replay_options(args: ReplayArgs) -> Result<ReplayOptions, Failure>
     let ReplayArgs { report, model, data, engine, device, onnxruntime } = args;
     let images = data.map(|data| data.parse()).transpose().or_kind(ErrorKind::Options)?;
     let (engine, device) = (engine.map(engine_choice), device.0);
+    let model = ModelInput::open(model)?;
     Ok(ReplayOptions { report, model, images, engine, device, library: onnxruntime })
 }
 
@@ -103,7 +104,7 @@ pub(crate) fn replay_options(args: ReplayArgs) -> Result<ReplayOptions, Failure>
 ///
 /// # Errors
 /// As [`Options::new`], but neither images nor a radius are required.
-pub(crate) fn check_options(model: &Path, settings: Settings) -> Result<CheckOptions, Failure> {
+pub(crate) fn check_options(model: &ModelInput, settings: Settings) -> Result<CheckOptions, Failure> {
     // No cost depends on the radius.
     const ANY_RADIUS: f64 = 8.0 / 255.0;
     let threat_model = match settings.epsilon {
@@ -111,19 +112,36 @@ pub(crate) fn check_options(model: &Path, settings: Settings) -> Result<CheckOpt
         None => ThreatModel { norm: norm(&settings), epsilon: ANY_RADIUS, pixels: Pixels::Continuous },
     };
     Ok(CheckOptions {
-        model: model.to_owned(),
+        model: model.clone(),
         images: settings.data.is_some().then(|| images(&settings)).transpose()?,
-        input: InputSpec {
-            normalisation: normalisation(&settings)?,
-            channel_order: channel_order(&settings),
-            layout: settings.layout.map(layout),
-            image: settings.input_shape.as_deref().map(input_shape).transpose()?,
-            output: settings.output.clone(),
-        },
+        input: input_spec(model, &settings)?,
         threat_model,
         attacks: attacks(&settings, threat_model.norm)?,
         engine: engine(settings)?,
     })
+}
+
+/// How images become the input of the model: as its bundle says, which the settings agree with, else as they say.
+fn input_spec(model: &ModelInput, settings: &Settings) -> Result<InputSpec, Failure> {
+    match model.input_spec() {
+        Some(described) => Ok(described),
+        None => Ok(InputSpec {
+            normalisation: normalisation(settings)?,
+            channel_order: channel_order(settings),
+            layout: settings.layout.map(layout),
+            image: settings.input_shape.as_deref().map(input_shape).transpose()?,
+            output: settings.output.clone(),
+        }),
+    }
+}
+
+/// Whether the certificate goes into the bundle.
+fn bundle_mode(model: &ModelInput, settings: &Settings) -> Result<BundleMode, Failure> {
+    match (model.bundle(), settings.keep_bundle == Some(true)) {
+        (Some(_), false) => Ok(BundleMode::WriteCertificate),
+        (Some(_), true) | (None, false) => Ok(BundleMode::LeaveAlone),
+        (None, true) => Err(usage("--keep-bundle has no effect on a model that is no bundle; omit it")),
+    }
 }
 
 fn usage(message: impl std::fmt::Display) -> Failure {
@@ -369,7 +387,7 @@ mod tests {
         let mut settings = settings();
         change(&mut settings);
         let loaded = LoadedSettings { settings, record: RunSettings::default() };
-        Options::new(Path::new("model.onnx"), loaded)
+        Options::new(&"model.onnx".into(), loaded)
     }
 
     #[test]

@@ -10,7 +10,9 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Command};
 use mimir_bundle::certificate::{RunSettings, SettingsFile, SettingsPlace};
 use mimir_bundle::digest::digest_bytes;
+use mimir_certify::ModelInput;
 
+use super::description::described;
 use super::spelling::{did_you_mean, listed};
 use super::{GateTable, Settings};
 
@@ -43,7 +45,16 @@ pub(crate) struct LoadedSettings {
 }
 
 /// The settings of a run: the flags, then the files, then the defaults.
-pub(crate) fn load_settings(model: &Path, config: Option<&Path>, flags: Settings) -> Result<LoadedSettings> {
+///
+/// What the bundle of a model says of it is not beneath them: it holds.
+///
+/// # Errors
+/// When a file cannot be read, has an unknown key, or a setting contradicts the bundle.
+pub(crate) fn load_settings(
+    model: &ModelInput,
+    config: Option<&Path>,
+    flags: Settings,
+) -> Result<LoadedSettings> {
     let mut settings = flags;
     let mut files = Vec::new();
     for found in settings_files(model, config, Path::new("")) {
@@ -55,7 +66,11 @@ pub(crate) fn load_settings(model: &Path, config: Option<&Path>, flags: Settings
             files.push(file);
         }
     }
-    let settings = settings.or_preset().or(Settings::defaults());
+    let mut settings = settings.or_preset();
+    if let Some(manifest) = model.manifest() {
+        settings = described(settings, manifest, &model.manifest_path().display().to_string())?;
+    }
+    let settings = settings.or(Settings::defaults());
     let effective = values(&settings)?.into_iter().collect();
     Ok(LoadedSettings { settings, record: RunSettings { files, effective } })
 }
@@ -89,19 +104,20 @@ impl FoundFile {
 }
 
 /// The files that count, best first. `here` is the working folder.
-fn settings_files(model: &Path, config: Option<&Path>, here: &Path) -> Vec<FoundFile> {
+fn settings_files(input: &ModelInput, config: Option<&Path>, here: &Path) -> Vec<FoundFile> {
     if let Some(path) = config {
         let (path, place) = (path.to_owned(), SettingsPlace::Named);
         return vec![FoundFile { path, place, is_also_beside: false }];
     }
-    let (working, beside) = (here.join(NAME), model.with_file_name(NAME));
+    let (working, beside) = (here.join(NAME), input.path().with_file_name(NAME));
     let mut files = Vec::new();
     let is_same = same_file(&working, &beside);
     if working.is_file() {
         let place = SettingsPlace::WorkingFolder;
         files.push(FoundFile { path: working, place, is_also_beside: is_same });
     }
-    if beside.is_file() && !is_same {
+    // A bundle describes its model itself.
+    if beside.is_file() && !is_same && input.bundle().is_none() {
         files.push(FoundFile { path: beside, place: SettingsPlace::BesideModel, is_also_beside: false });
     }
     files
@@ -183,7 +199,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join(NAME);
         std::fs::write(&config, file).unwrap();
-        let settings = load_settings(Path::new("model.onnx"), Some(&config), flags);
+        let settings = load_settings(&"model.onnx".into(), Some(&config), flags);
         let settings = settings.map(|loaded| loaded.settings);
         // The folder's name is random.
         let shown = folder.path().display().to_string();
@@ -244,7 +260,7 @@ mod tests {
         }
         std::os::unix::fs::symlink(&hub, here.join("link")).unwrap();
         let decided = |model: &Path, here: &Path| -> Vec<(SettingsPlace, Vec<String>)> {
-            let files = settings_files(model, None, here);
+            let files = settings_files(&model.into(), None, here);
             files.iter().map(|file| (file.place, read(file).unwrap().1.keys)).collect()
         };
         let describing = || vec!["mean".to_owned(), "std".to_owned()];
@@ -262,7 +278,8 @@ mod tests {
         }
         let alone = folder.path().join("nowhere");
         assert_eq!(decided(&hub.join("model.onnx"), &alone), [(SettingsPlace::BesideModel, describing())]);
-        let (settings, file) = read(&settings_files(&hub.join("model.onnx"), None, &alone)[0]).unwrap();
+        let (settings, file) =
+            read(&settings_files(&hub.join("model.onnx").into(), None, &alone)[0]).unwrap();
         assert_eq!((settings.attacks, settings.first, settings.onnxruntime), (None, None, None));
         assert!(settings.mean.is_some_and(|mean| mean.len() == 1));
         assert_eq!(file.ignored, ["attacks", "first", "onnxruntime"]);
@@ -291,6 +308,7 @@ mod tests {
             "report",
             "save-adversarial",
             "curve",
+            "keep-bundle",
             "resume",
             "min-attacked-accuracy",
             "full",
@@ -316,7 +334,7 @@ mod tests {
         let config = folder.path().join("run.toml");
         std::fs::write(&config, "epsilon = \"2/255\"\nfirst = 10\nseed = 3\n").unwrap();
         let flags = Settings { first: Some(5), ..Settings::default() };
-        let record = load_settings(Path::new("model.onnx"), Some(&config), flags).unwrap().record;
+        let record = load_settings(&"model.onnx".into(), Some(&config), flags).unwrap().record;
         assert_eq!((record.files.len(), record.files[0].place), (1, SettingsPlace::Named));
         assert_eq!(record.files[0].keys, ["epsilon", "seed"]);
         let value = |key: &str| record.effective.get(key).map(ToString::to_string);
@@ -361,6 +379,7 @@ mod tests {
             report = "/out"
             save-adversarial = true
             curve = true
+            keep-bundle = true
             resume = true
             min-attacked-accuracy = 0.4
             gate-on = "lower"

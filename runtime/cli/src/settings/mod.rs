@@ -2,6 +2,7 @@
 
 mod attack_flags;
 mod attack_name;
+mod description;
 mod device_name;
 mod epsilon;
 mod file;
@@ -144,6 +145,12 @@ pub(crate) struct Settings {
         hide_possible_values = true, help_heading = "Report and gate"
     )]
     pub(crate) curve: Option<bool>,
+    /// Do not write the certificate into the bundle
+    #[arg(
+        long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        hide_possible_values = true, help_heading = "Report and gate"
+    )]
+    pub(crate) keep_bundle: Option<bool>,
     /// Resume the run whose journal is in the report folder; without a journal, start from the beginning
     #[arg(
         long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
@@ -356,6 +363,7 @@ impl Settings {
             report: self.report.or(other.report),
             save_adversarial: self.save_adversarial.or(other.save_adversarial),
             curve: self.curve.or(other.curve),
+            keep_bundle: self.keep_bundle.or(other.keep_bundle),
             resume: self.resume.or(other.resume),
             min_attacked_accuracy: self.min_attacked_accuracy.or(other.min_attacked_accuracy),
             gate_on: self.gate_on.or(other.gate_on),
@@ -410,6 +418,7 @@ impl Settings {
             seed: Some(0),
             save_adversarial: Some(false),
             curve: Some(false),
+            keep_bundle: Some(false),
             resume: Some(false),
             deny_warnings: Some(false),
             full: Some(false),

@@ -1,0 +1,277 @@
+//! Bundles in place of models.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use assert_cmd::assert::Assert;
+use image::{Rgb, RgbImage};
+use mimir_bundle::bundle::{
+    BUNDLE_FORMAT, BUNDLE_VERSION, Bundle, BundleManifest, Classes, FeatureTensor, InputFacts, MODEL,
+    Provenance,
+};
+use mimir_bundle::certificate::{Certificate, Interpolation, Preprocessing, Resize, Tool};
+use mimir_bundle::{Manifest, Normalisation};
+use mimir_export::onnx::{Limits, read_model};
+use mimir_export::{ImageClassifier, InputSpec};
+use predicates::prelude::PredicateBooleanExt as _;
+use predicates::str::contains;
+
+use super::{Demo, certify, models, root};
+
+/// The description of a model as it is found to be.
+fn description(model: &Path, normalisation: Option<Normalisation>) -> BundleManifest {
+    let file = read_model(model, &Limits::default()).unwrap();
+    let spec = InputSpec { normalisation, ..InputSpec::default() };
+    let classifier = ImageClassifier::new(file, &spec).unwrap();
+    let Manifest { image, layout, pixel_type, channel_order, normalisation, classes, output_name, .. } =
+        classifier.manifest().clone();
+    BundleManifest {
+        format: BUNDLE_FORMAT.into(),
+        version: BUNDLE_VERSION.into(),
+        architecture: None,
+        input: InputFacts { image, layout, pixel_type, channel_order, range: [0.0, 1.0], normalisation },
+        preprocessing: None,
+        output: output_name,
+        classes: Classes { count: classes, names: None },
+        features: Vec::new(),
+        provenance: Provenance {
+            checkpoint: None,
+            experiment: None,
+            data: None,
+            parent: None,
+            tool: Tool { name: "a test".into(), version: "1".into(), commit: None },
+            created_at: None,
+        },
+        files: Vec::new(),
+    }
+}
+
+/// The demo's model, and the same as a bundle.
+struct Bundled {
+    demo: Demo,
+    path: PathBuf,
+}
+
+impl Bundled {
+    fn new(name: &str) -> Self {
+        Self::changed(name, |_| {})
+    }
+
+    fn changed(name: &str, change: impl FnOnce(&mut BundleManifest)) -> Self {
+        let demo = Demo::new();
+        let normalisation = Normalisation::new([0.5; 3], [0.25; 3]);
+        let mut description = description(&demo.path("model.onnx"), Some(normalisation));
+        change(&mut description);
+        let path = demo.path(name);
+        write(&path, description, &demo.path("model.onnx"));
+        Self { demo, path }
+    }
+
+    /// A run on few images with few steps, which says nothing of the model.
+    fn run(&self, flags: &[&str]) -> Assert {
+        let images = format!("npz:{}", root().join("examples/demo/images.npz").display());
+        let mut command = certify();
+        command.arg(&self.path).args(["--data", &images, "--first", "24", "--attacks", "apgd-ce"]);
+        command.args(["--steps", "10", "--report"]).arg(self.demo.path("out")).args(flags).assert()
+    }
+
+    fn open(&self) -> Bundle {
+        Bundle::open(&self.path).unwrap()
+    }
+}
+
+fn write(path: &Path, description: BundleManifest, model: &Path) {
+    let files = [(MODEL.to_owned(), fs::read(model).unwrap().into())];
+    Bundle::new(description, files).unwrap().write_new(path).unwrap();
+}
+
+#[test]
+fn the_manifest_says_all_that_flags_say_of_a_file_and_the_bundle_gets_the_certificate() {
+    for name in ["bundle", "model.mimir"] {
+        let bundled = Bundled::new(name);
+        bundled.demo.run(&[]).success();
+        let of_the_file = bundled.demo.certificate();
+        let written = contains(format!("written to {}/certificate.json", bundled.path.display()));
+        bundled.run(&["--epsilon", "8/255"]).success().stdout(written);
+        let of_the_bundle = bundled.demo.certificate();
+        assert_eq!(of_the_bundle.model, of_the_file.model);
+        assert_eq!(of_the_bundle.counts, of_the_file.counts);
+        let bundle = bundled.open();
+        assert_eq!(bundle.certificates().len(), 1);
+        assert_eq!(bundle.certificates()[0].certificate, of_the_bundle);
+        let report = bundled.demo.path("out");
+        certify().arg("verify").arg(&report).arg(&bundled.path).assert().success();
+        certify().arg("check").arg(&bundled.path).assert().success().stdout(contains("mean 0.5"));
+        bundled.run(&["--epsilon", "8/255", "--save-adversarial"]).success();
+        certify().arg("replay").arg(&report).arg(&bundled.path).assert().success().stdout(contains("PASS"));
+    }
+}
+
+#[test]
+fn each_threat_model_has_its_certificate_and_an_old_signature_is_set_aside() {
+    for name in ["bundle", "model.mimir"] {
+        let bundled = Bundled::new(name);
+        bundled.run(&["--epsilon", "8/255"]).success();
+        bundled.run(&["--epsilon", "4/255"]).success();
+        let names = |bundle: &Bundle| {
+            bundle.certificates().iter().map(|known| known.name.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&bundled.open()), ["certificate.json", "certificates/linf-4_255.json"]);
+        Bundle::change(&bundled.path, |bundle| bundle.with_signature(&b"{}"[..])).unwrap();
+        // Nothing is written where nothing is to be, and where the run was not complete.
+        bundled.run(&["--epsilon", "8/255", "--keep-bundle"]).success();
+        bundled.run(&["--epsilon", "8/255", "--min-attacked-accuracy", "1"]).code(10);
+        assert!(bundled.open().signature().is_some());
+        let said = contains("in place of that of 20").and(contains("no longer signed"));
+        bundled.run(&["--epsilon", "4/255"]).success().stdout(said);
+        assert_eq!(bundled.open().signature(), None);
+        let aside = fs::read_dir(bundled.demo.folder.path()).unwrap().filter_map(|entry| {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            name.starts_with(&format!("{}.signature-", bundled.path.file_name()?.to_str()?)).then_some(name)
+        });
+        assert_eq!(aside.count(), 1);
+    }
+}
+
+#[test]
+fn a_flag_that_contradicts_the_manifest_is_an_error_that_names_both() {
+    let bundled = Bundled::changed("bundle", |description| {
+        description.preprocessing = Some(Preprocessing {
+            resize: Some(Resize::ShorterSide(28)),
+            crop: Some([24, 24]),
+            interpolation: Interpolation::Bicubic,
+        });
+    });
+    let cases: [(&[&str], &str, &str); 10] = [
+        (&["--mean", "0.4", "--std", "0.25"], "--mean 0.4", "which says 0.5,0.5,0.5"),
+        (&["--mean", "0.5", "--std", "0.2"], "--std 0.2", "which says 0.25,0.25,0.25"),
+        (&["--channels", "bgr"], "--channels bgr", "which says rgb"),
+        (&["--layout", "nhwc"], "--layout nhwc", "which says nchw"),
+        (&["--input-shape", "3,32,32"], "--input-shape 3,32,32", "which says 3,24,24"),
+        (&["--output", "scores"], "--output scores", "which says"),
+        (&["--resize", "32"], "--resize 32", "which says 28"),
+        (&["--crop", "28"], "--crop 28", "which says 24x24"),
+        (&["--interpolation", "bilinear"], "--interpolation bilinear", "which says bicubic"),
+        (&["--preset", "imagenet"], "--mean 0.485,0.456,0.406", "which says 0.5,0.5,0.5"),
+    ];
+    for (flags, given, known) in cases {
+        let place = contains(format!("contradicts {}", bundled.path.join("manifest.json").display()));
+        let error = contains(given).and(contains(known)).and(place);
+        bundled.run(&[&["--epsilon", "8/255"], flags].concat()).code(2).stderr(error);
+    }
+    let agreeing =
+        ["--mean", "0.5", "--std", ".25,.25,.25", "--resize", "28", "--crop", "24", "--channels", "rgb"];
+    let shown = contains("resize = \"28\"").and(contains("interpolation = \"bicubic\""));
+    bundled.run(&[&["--print-config"], &agreeing[..]].concat()).success().stdout(shown);
+    let without = Bundled::new("bundle");
+    let error = contains("--resize 28 contradicts").and(contains("which has none"));
+    without.run(&["--epsilon", "8/255", "--resize", "28"]).code(2).stderr(error);
+    without.run(&["--epsilon", "8/255", "--keep-bundle"]).success();
+    without.demo.run(&["--keep-bundle"]).code(2).stderr(contains("--keep-bundle has no effect"));
+}
+
+#[test]
+fn a_model_that_is_not_as_its_manifest_says_is_refused() {
+    type Change = fn(&mut BundleManifest);
+    let cases: [(Change, &str); 3] = [
+        (|m| m.classes.count += 1, "model.onnx: the number of classes is"),
+        (|m| m.output = "scores".into(), "`scores`"),
+        (
+            |m| m.features = vec![FeatureTensor { name: "tokens".into(), shape: vec![8] }],
+            "features: `tokens` is no output of model.onnx",
+        ),
+    ];
+    for (change, wanted) in cases {
+        Bundled::changed("bundle", change).run(&["--epsilon", "8/255"]).code(3).stderr(contains(wanted));
+    }
+}
+
+/// A bundle of a model that tells brightness, and pictures of each class that are larger than its input and differ in
+/// their borders.
+fn pictures(names: &[&str], rule: Option<Preprocessing>) -> (Demo, PathBuf) {
+    let demo = Demo::new();
+    models::telling_brightness(&demo.path("model.onnx"), [3, 4, 4], names.len());
+    let mut description = description(&demo.path("model.onnx"), None);
+    description.preprocessing = rule;
+    description.classes.names = Some(names.iter().map(|name| (*name).to_owned()).collect());
+    for (class, name) in names.iter().enumerate() {
+        let folder = demo.path("images").join(name);
+        fs::create_dir_all(&folder).unwrap();
+        let level = (class * 255 / names.len()) as u8;
+        for (number, side) in [8, 9, 12].into_iter().enumerate() {
+            let inside = |at: u32| (side / 4..side - side / 4).contains(&at);
+            let picture =
+                RgbImage::from_fn(side, side + number as u32, |x, y| match inside(x) && inside(y) {
+                    true => Rgb([level; 3]),
+                    false => Rgb([255 - level; 3]),
+                });
+            picture.save(folder.join(format!("{number}.png"))).unwrap();
+        }
+    }
+    let path = demo.path("bundle");
+    write(&path, description, &demo.path("model.onnx"));
+    (demo, path)
+}
+
+fn run_on_pictures(demo: &Demo, model: &Path, flags: &[&str]) -> Assert {
+    let mut command = certify();
+    command.arg(model).args(["--config", "/dev/null", "--epsilon", "1/255", "--attacks", "fgsm", "--report"]);
+    command.arg(demo.path("out")).arg("--data");
+    command.arg(format!("folder:{}", demo.path("images").display())).args(flags).assert()
+}
+
+/// The classes of the model are not in the order of the folders.
+const NAMES: [&str; 4] = ["wolf", "cat", "eel", "ant"];
+
+#[test]
+fn pictures_of_other_sizes_become_the_input_as_the_manifest_says() {
+    let rule = Preprocessing {
+        resize: Some(Resize::ShorterSide(8)),
+        crop: Some([4, 4]),
+        interpolation: Interpolation::Bicubic,
+    };
+    let (demo, bundle) = pictures(&NAMES, Some(rule));
+    fs::write(demo.path("map.json"), format!("{NAMES:?}")).unwrap();
+    let map = demo.path("map.json").display().to_string();
+    let flags = ["--resize", "8", "--crop", "4", "--interpolation", "bicubic", "--class-map", &map];
+    run_on_pictures(&demo, &demo.path("model.onnx"), &flags).success();
+    let of_the_file = demo.report();
+    run_on_pictures(&demo, &bundle, &[]).success();
+    let of_the_bundle = demo.report();
+    assert_eq!(of_the_bundle.data, of_the_file.data);
+    assert_eq!((of_the_bundle.clean_accuracy, of_the_bundle.images), (1.0, 12));
+    let certificate: Certificate = Bundle::open(&bundle).unwrap().certificates()[0].certificate.clone();
+    assert_eq!(certificate.data.preprocessing, Some(rule));
+    assert_eq!(certificate.data.class_map.unwrap()["wolf"], 0);
+
+    // A class that the bundle does not know, among some that it knows.
+    fs::rename(demo.path("images/eel"), demo.path("images/elk")).unwrap();
+    let error =
+        contains("names 3 of the 4 classes of the images, but not `elk`").and(contains("--class-map"));
+    run_on_pictures(&demo, &bundle, &[]).code(4).stderr(error);
+}
+
+#[test]
+fn without_a_rule_pictures_of_another_size_are_an_error_that_says_so() {
+    let (demo, bundle) = pictures(&NAMES, None);
+    run_on_pictures(&demo, &bundle, &[]).code(4).stderr(contains("(--resize, --crop)"));
+}
+
+#[test]
+fn a_bundle_with_a_fault_is_refused_before_anything_runs() {
+    let bundled = Bundled::new("bundle");
+    let model = bundled.path.join("model.onnx");
+    let mut bytes = fs::read(&model).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&model, bytes).unwrap();
+    let error = || contains("bundle: model.onnx: SHA-256 is").and(contains("but manifest.json lists"));
+    bundled.run(&["--epsilon", "8/255"]).code(3).stderr(error());
+    certify().arg("check").arg(&bundled.path).assert().code(3).stderr(error());
+    certify().arg("verify").arg(bundled.demo.path("out")).arg(&bundled.path).assert().code(3).stderr(error());
+    // A folder that is no bundle.
+    certify()
+        .arg(bundled.demo.folder.path())
+        .assert()
+        .code(3)
+        .stderr(contains("manifest.json: is missing: this is no bundle"));
+}
