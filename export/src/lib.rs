@@ -68,6 +68,7 @@ mod error;
 mod evaluate;
 mod facts;
 mod float16;
+mod float64;
 pub mod graph;
 pub mod network;
 mod normalisation;

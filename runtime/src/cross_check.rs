@@ -96,6 +96,7 @@ mod tests {
             prediction: 1 - label,
             distance: 0.1,
             margin: -1.0,
+            margin_float64: None,
             fragile: false,
         };
         let passes = PassCounts::default();

@@ -35,6 +35,9 @@ pub const RETURNED: &str = "returned";
 /// The names of the outputs of forward graphs, in their order; few have the second.
 pub const OF_SEARCH_GRAPHS: [&str; 2] = [LOGITS, RETURNED];
 
+/// Output: the score of the label less the highest of the others, `f32 [N]`.
+pub const MARGIN: &str = "margin";
+
 /// Output: one loss for each image, `f32 [N]`.
 pub const LOSS: &str = "loss";
 

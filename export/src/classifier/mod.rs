@@ -35,6 +35,7 @@ use mimir_bundle::{BatchMode, Loss, Manifest, OutputKind, PreparedGraph, Scan, S
 
 use crate::autodiff::Kernels;
 use crate::error::Result;
+use crate::float64::margin_graph;
 use crate::graph::{Dim, Graph, OpenInput};
 use crate::normalisation;
 use crate::onnx::{ModelFile, SharedWeights, write_model, write_prepared};
@@ -221,6 +222,16 @@ impl ImageClassifier {
     /// operator without a gradient rule.
     pub fn gradient_onnx(&self, loss: Loss) -> Result<Vec<u8>> {
         write_model(&self.gradient(loss, Kernels::Standard)?)
+    }
+
+    /// The model in float64: from `images`, `f32 [N, C, H, W]`, and `labels`, `i64 [N]`, to `margin`, `f32 [N]`, the score of
+    /// the label that the file returns less the highest of the others. Made of the file's own numbers, nothing folded.
+    ///
+    /// # Errors
+    /// When an operator takes no float64. An engine may have no kernel for one and refuse the graph.
+    pub fn margin_onnx(&self) -> Result<Vec<u8>> {
+        let copy = WorkingCopy::new(self.specialised.as_ref().unwrap_or(&self.original))?;
+        write_model(&margin_graph(copy.graph)?)
     }
 
     /// The graph that counts, for each image, the units that pass no gradient; `None` where none can be found by interval

@@ -219,6 +219,20 @@ impl Tensor {
         Self::new(DataType::Int64, dims.to_vec(), data.into()).expect("values fill the dimensions")
     }
 
+    /// A `double` tensor; `values` must fill `dims`.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn from_f64(dims: &[usize], values: &[f64]) -> Self {
+        let data = values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+        Self::new(DataType::Float64, dims.to_vec(), data.into()).expect("values fill the dimensions")
+    }
+
+    /// A `double` scalar, `[]`.
+    pub fn scalar_f64(value: f64) -> Self {
+        Self::from_f64(&[], &[value])
+    }
+
     /// A `float` scalar, `[]`.
     pub fn scalar_f32(value: f32) -> Self {
         Self::from_f32(&[], &[value])

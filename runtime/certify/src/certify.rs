@@ -86,13 +86,14 @@ fn attack(
 
     let start = Instant::now();
     let control = Control { observer, archive: &state.archive, interrupted };
-    let evaluation = match evaluate(&sessions, &set, &plan, &control) {
+    let mut evaluation = match evaluate(&sessions, &set, &plan, &control) {
         Ok(evaluation) => evaluation,
         Err(error) => {
             state.remove_if_empty();
             return Err(error.into());
         }
     };
+    model.measure_in_float64(&mut evaluation, &state.archive)?;
     let cross_check = cross_check(&engines, other, &evaluation, &state)?;
     let seconds = start.elapsed().as_secs_f64();
     let mut description = description(options, &engines, &model, &plan, data, execution, seconds);

@@ -53,7 +53,10 @@ pub enum Verdict {
         distance: f64,
         /// `z_y - max of the others` there, from the file's float32 logits: not positive.
         margin: f32,
-        /// Whether that is no more than the rounding of the logits, and no attack found more: another engine or
+        /// The same in float64, of the file's own numbers: positive where only rounding misclassifies the point. None where
+        /// the point was not kept, or the engine lacks an operator in float64.
+        margin_float64: Option<f32>,
+        /// Whether `margin` is no more than the rounding of the logits, and no attack found more: another engine or
         /// processor may classify the point correctly.
         fragile: bool,
     },

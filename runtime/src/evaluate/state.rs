@@ -185,6 +185,7 @@ impl<'a> EvaluationState<'a> {
                     prediction: prediction as usize,
                     distance,
                     margin,
+                    margin_float64: None,
                     fragile,
                 })
             }

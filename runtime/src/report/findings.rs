@@ -208,6 +208,7 @@ impl<'a> Findings<'a> {
         }
         warnings.extend(attack_warnings(self.evaluation, classes));
         warnings.extend(fragile(self.evaluation));
+        warnings.extend(in_float32_only(self.evaluation));
         warnings.extend(self.description.cross_check.as_ref().and_then(disagreement));
         warnings
     }
@@ -228,6 +229,20 @@ fn fragile(evaluation: &Evaluation) -> Option<Warning> {
     let images: Vec<usize> =
         evaluation.outcomes.iter().filter(is_fragile).map(|outcome| outcome.image).collect();
     (!images.is_empty()).then_some(Warning::Fragile { images })
+}
+
+/// Images whose counterexample is one of float32 alone.
+fn in_float32_only(evaluation: &Evaluation) -> Option<Warning> {
+    let known: Vec<(usize, f32)> = evaluation
+        .outcomes
+        .iter()
+        .filter_map(|outcome| match outcome.verdict {
+            Verdict::Broken { margin_float64: Some(margin), .. } => Some((outcome.image, margin)),
+            _ => None,
+        })
+        .collect();
+    let images: Vec<usize> = known.iter().filter(|(_, margin)| *margin > 0.0).map(|(image, _)| *image).collect();
+    (!images.is_empty()).then_some(Warning::BrokenInFloat32Only { images, known: known.len() })
 }
 
 /// Where guessing cannot be excluded: either the accuracy is near it, or the images are too few to tell.

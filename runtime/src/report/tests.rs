@@ -95,6 +95,7 @@ pub(super) fn evaluation() -> Evaluation {
         prediction: 2,
         distance: 0.007_843,
         margin: -0.25,
+        margin_float64: Some(-0.25),
         fragile: false,
     };
     let verdicts = [Verdict::Misclassified, broken, Verdict::StillRobust, Verdict::StillRobust];
@@ -222,7 +223,7 @@ fn json_form() {
         ".gate.lower_limit" => insta::rounded_redaction(6),
     }, @r#"
     {
-      "schema_version": 4,
+      "schema_version": 5,
       "clean_accuracy": 0.75,
       "attacked_accuracy": 0.5,
       "standard_accuracy": null,
@@ -420,6 +421,7 @@ fn json_form() {
             "prediction": 2,
             "distance": 0.007843,
             "margin": -0.25,
+            "margin_float64": -0.25,
             "fragile": false
           },
           "closest": 0.007843,

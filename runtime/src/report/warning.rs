@@ -155,6 +155,13 @@ pub enum Warning {
         /// Their positions in the evaluation set.
         images: Vec<usize>,
     },
+    /// Images whose counterexample the same numbers classify correctly in float64.
+    BrokenInFloat32Only {
+        /// Their positions in the evaluation set.
+        images: Vec<usize>,
+        /// Counterexamples whose margin in float64 is known.
+        known: usize,
+    },
     /// The model classifies no image correctly: there was nothing to attack.
     NothingToAttack,
     /// The scores of each of the first images fall, or rise, from class to class: sorted scores do, and they are no
@@ -253,6 +260,9 @@ impl fmt::Display for Warning {
                 fmt_quantised_logits_differ(f, *difference, processor)
             }
             Self::Fragile { images } => fmt_fragile(f, images),
+            Self::BrokenInFloat32Only { images, known } => {
+                fmt_broken_in_float32_only(f, images, *known)
+            }
             Self::NothingToAttack => f.write_str(NOTHING_TO_ATTACK),
             Self::SortedScores { images } => fmt_sorted_scores(f, *images),
             Self::FewImages { images, classes } => write!(
@@ -304,6 +314,7 @@ impl Warning {
             | Self::MarginForRatio { .. }
             | Self::NeedlessExpectation { .. }
             | Self::Fragile { .. }
+            | Self::BrokenInFloat32Only { .. }
             | Self::IgnoredSettings { .. }
             | Self::NoOnnxRuntime { .. }
             // Labels that are wrong make no gate pass.
@@ -519,16 +530,24 @@ fn fmt_no_onnx_runtime(f: &mut fmt::Formatter<'_>, reason: &str) -> fmt::Result 
 }
 
 fn fmt_fragile(f: &mut fmt::Formatter<'_>, images: &[usize]) -> fmt::Result {
-    const SHOWN: usize = 5;
-    let listed: Vec<String> = images.iter().take(SHOWN).map(ToString::to_string).collect();
-    let more = if images.len() > SHOWN { ", …" } else { "" };
     write!(
         f,
-        "{} images ({}{more}) are broken by rounding only: the best point that was found lies so close to a tie of two \
+        "{} images ({}) are broken by rounding only: the best point that was found lies so close to a tie of two \
          classes that another engine or processor may classify it correctly. They count as broken, because the file \
          misclassifies them here; run more restarts or steps for points that do not depend on rounding",
         images.len(),
-        listed.join(", ")
+        listed(images, images.len()),
+    )
+}
+
+fn fmt_broken_in_float32_only(f: &mut fmt::Formatter<'_>, images: &[usize], known: usize) -> fmt::Result {
+    write!(
+        f,
+        "{} of {known} counterexamples (images {}) exist in the rounding of float32 only: the same numbers of the file \
+         classify these points correctly in float64. They count as broken, because the file misclassifies them; a model \
+         whose layers cancel large numbers loses such images to rounding, not to a perturbation",
+        images.len(),
+        listed(images, images.len()),
     )
 }
 

@@ -7,33 +7,33 @@ use crate::graph::{Node, Shape};
 ///
 /// All numbers have passed shape inference, so that sums and products of them do not overflow.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Axis {
+pub(crate) struct Axis {
     /// Elements of the input.
-    pub(super) input: i64,
+    pub(crate) input: i64,
     /// Number of windows.
-    pub(super) output: i64,
-    pub(super) kernel: i64,
-    pub(super) stride: i64,
-    pub(super) dilation: i64,
+    pub(crate) output: i64,
+    pub(crate) kernel: i64,
+    pub(crate) stride: i64,
+    pub(crate) dilation: i64,
     /// Padding before the first element of the input.
-    pub(super) begin: i64,
+    pub(crate) begin: i64,
     /// Padding after the last element. A last window that hangs over (`ceil_mode`) may reach further.
-    pub(super) end: i64,
+    pub(crate) end: i64,
 }
 
 impl Axis {
     /// Elements between the first and the last that a window touches, both counted.
-    pub(super) fn extent(&self) -> i64 {
+    pub(crate) fn extent(&self) -> i64 {
         self.dilation * (self.kernel - 1) + 1
     }
 
     /// Elements between the first and the last that all windows touch, both counted.
-    pub(super) fn span(&self) -> i64 {
+    pub(crate) fn span(&self) -> i64 {
         (self.output - 1) * self.stride + self.extent()
     }
 
     /// Element `k` of window `o`; outside of `0 .. input` it lies in the padding.
-    pub(super) fn position(&self, o: i64, k: i64) -> i64 {
+    pub(crate) fn position(&self, o: i64, k: i64) -> i64 {
         self.stride * o + self.dilation * k - self.begin
     }
 }
@@ -42,7 +42,7 @@ impl Axis {
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) when a spatial axis depends on the batch.
-pub(super) fn axes(node: &Node, x: &Shape, kernel: &[usize], y: &Shape) -> Result<Vec<Axis>> {
+pub(crate) fn axes(node: &Node, x: &Shape, kernel: &[usize], y: &Shape) -> Result<Vec<Axis>> {
     let (inputs, outputs) = (spatial(x)?, spatial(y)?);
     let strides = numbers(node, "strides", kernel.len(), 1)?;
     let dilations = numbers(node, "dilations", kernel.len(), 1)?;
@@ -78,7 +78,7 @@ pub(super) fn axes(node: &Node, x: &Shape, kernel: &[usize], y: &Shape) -> Resul
 ///
 /// # Errors
 /// [`ErrorKind::Format`](crate::ErrorKind::Format) when it is missing or not positive.
-pub(super) fn kernel_shape(node: &Node) -> Result<Vec<usize>> {
+pub(crate) fn kernel_shape(node: &Node) -> Result<Vec<usize>> {
     let stated = node.attributes.ints("kernel_shape")?.unwrap_or_default();
     let sizes: Option<Vec<usize>> =
         stated.iter().map(|size| usize::try_from(*size).ok().filter(|size| *size > 0)).collect();
@@ -91,7 +91,7 @@ pub(super) fn kernel_shape(node: &Node) -> Result<Vec<usize>> {
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) when one of them depends on the batch.
-pub(super) fn spatial(shape: &Shape) -> Result<Vec<i64>> {
+pub(crate) fn spatial(shape: &Shape) -> Result<Vec<i64>> {
     let sizes = shape.0.iter().skip(2).map(|dim| dim.fixed().map(|size| size as i64));
     sizes
         .collect::<Option<_>>()

@@ -11,6 +11,7 @@
 //! first of them. A certification and a replay differ only in how they calibrate it.
 
 mod calibrate;
+mod float64_margins;
 mod graphs;
 mod quantised;
 mod silent_units;
