@@ -25,6 +25,7 @@ mod pixels;
 mod records;
 mod replay;
 mod show;
+mod rounding;
 mod silent_units;
 mod terminal;
 

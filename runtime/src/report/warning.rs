@@ -536,7 +536,7 @@ fn fmt_fragile(f: &mut fmt::Formatter<'_>, images: &[usize]) -> fmt::Result {
          classes that another engine or processor may classify it correctly. They count as broken, because the file \
          misclassifies them here; run more restarts or steps for points that do not depend on rounding",
         images.len(),
-        listed(images, images.len()),
+        first_few(images),
     )
 }
 
@@ -547,8 +547,14 @@ fn fmt_broken_in_float32_only(f: &mut fmt::Formatter<'_>, images: &[usize], know
          classify these points correctly in float64. They count as broken, because the file misclassifies them; a model \
          whose layers cancel large numbers loses such images to rounding, not to a perturbation",
         images.len(),
-        listed(images, images.len()),
+        first_few(images),
     )
+}
+
+/// The first positions of a list that may be long.
+fn first_few(images: &[usize]) -> String {
+    const SHOWN: usize = 5;
+    listed(&images[..images.len().min(SHOWN)], images.len())
 }
 
 fn fmt_engines_disagree(
