@@ -7,7 +7,7 @@ CARGO ?= cargo
 CERTIFY := target/release/mimir-certify
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train build build-train demo demo-vit train-quick test check bench compare compare-graphs compare-train kill-test node-tests networks
+.PHONY: help setup setup-train build build-train demo demo-vit train-quick chain test check bench compare compare-graphs compare-train kill-test node-tests networks
 
 help: ## This list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -33,6 +33,9 @@ demo-vit: setup build ## Attack a Vision Transformer on CIFAR-10, where ../share
 
 train-quick: build-train ## Does pre-training help? Three seeds of a small ViT on CIFAR-10, where ../shared has it.
 	@scripts/train-quick
+
+chain: setup build build-train ## From images to a signed, certified, policy-checked bundle: train, export, certify, sign, check, classify.
+	@scripts/chain/run
 
 test: setup setup-train ## Every test, those of training included.
 	$(CARGO) test --locked --workspace --exclude mimir-benches
