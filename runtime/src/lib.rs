@@ -74,6 +74,7 @@
 // Unsafe code is denied by the workspace, with one exception: asking ONNX Runtime for its version
 // (`session/onnx_runtime.rs`).
 
+pub mod answer;
 mod archive;
 pub mod attack;
 pub mod ball;

@@ -24,8 +24,8 @@ mod outputs;
 mod pixels;
 mod records;
 mod replay;
-mod show;
 mod rounding;
+mod show;
 mod silent_units;
 mod terminal;
 

@@ -63,7 +63,8 @@ fn gelu(builder: &mut Builder<'_>, node: &Node) -> Result<Option<ValueId>> {
     let half = number(builder, 0.5);
     let one = number(builder, 1.0);
     let inner = if node.attributes.text("approximate", "none")? == "tanh" {
-        let (factor, root) = (number(builder, 0.044_715), number(builder, (2.0 / std::f64::consts::PI).sqrt()));
+        let (factor, root) =
+            (number(builder, 0.044_715), number(builder, (2.0 / std::f64::consts::PI).sqrt()));
         let square = builder.op("Mul", &[x, x])?;
         let cube = builder.op("Mul", &[square, x])?;
         let scaled = builder.op("Mul", &[cube, factor])?;

@@ -14,7 +14,8 @@ fn margins(graph: &Graph, labels: &[i64]) -> Vec<f32> {
     let input = graph.inputs()[0];
     let dims: Vec<usize> =
         graph.shape(input).unwrap().0.iter().map(|dim| dim.at_batch(labels.len())).collect();
-    let pixels: Vec<f32> = (0..dims.iter().product()).map(|index: usize| (index as f32 * 12.9898).sin()).collect();
+    let pixels: Vec<f32> =
+        (0..dims.iter().product()).map(|index: usize| (index as f32 * 12.9898).sin()).collect();
     let inputs = [
         Input { name: &graph.value(input).name, dims: &dims, data: Data::F32(&pixels) },
         Input { name: tensor_names::LABELS, dims: &[labels.len()], data: Data::I64(labels) },
@@ -43,7 +44,9 @@ fn margins_are_those_of_float32_up_to_rounding() {
     let cases: [(&str, Nodes); 10] = [
         ("conv", |graph, x| conv(graph, x, "#[6, 4, 3, 3]", "")),
         ("strided", |graph, x| conv(graph, x, "#[6, 4, 3, 2]", "strides=[2,3] pads=[1,0,2,1]")),
-        ("dilated groups", |graph, x| conv(graph, x, "#[6, 2, 3, 3]", "group=2 dilations=[2,1] pads=[2,1,0,3]")),
+        ("dilated groups", |graph, x| {
+            conv(graph, x, "#[6, 2, 3, 3]", "group=2 dilations=[2,1] pads=[2,1,0,3]")
+        }),
         ("same", |graph, x| conv(graph, x, "#[6, 4, 2, 2]", "auto_pad=SAME_UPPER strides=[2,2]")),
         ("average", |graph, x| push(graph, "AveragePool", &[x], "kernel_shape=[3,2] strides=[2,2]")),
         ("padded average", |graph, x| {

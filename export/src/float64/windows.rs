@@ -40,7 +40,8 @@ pub(super) fn average_pool(builder: &mut Builder<'_>, node: &Node) -> Result<Opt
     let result = builder.graph().shape(y)?.clone();
     let axes = axes(node, builder.graph().shape(x)?, &kernel_shape(node)?, &result)?;
     let is_padded = |axis: &Axis| axis.begin > 0 || axis.span() - axis.begin > axis.input;
-    let counts = node.attributes.int("count_include_pad", 0)? != 0 && node.attributes.int("ceil_mode", 0)? == 0;
+    let counts =
+        node.attributes.int("count_include_pad", 0)? != 0 && node.attributes.int("ceil_mode", 0)? == 0;
     if axes.iter().any(is_padded) && !counts {
         return Ok(None);
     }

@@ -88,20 +88,17 @@ impl ModelInput {
         Error::new(ErrorKind::Model, format!("{}: {error}", self.path.display()))
     }
 
-    /// The feature tensors that the description names are outputs of the file.
+    /// The feature tensors that the description names are in the file.
     fn expect_features(&self, bundle: &Bundle, file: &ModelFile) -> Result<()> {
-        let outputs = file.graph.outputs().iter().map(|id| file.graph.value(*id).name.as_str());
-        let outputs: Vec<&str> = outputs.collect();
-        let is_missing = |feature: &&bundle::FeatureTensor| !outputs.contains(&feature.name.as_str());
+        let is_missing = |feature: &&bundle::FeatureTensor| file.graph.find(&feature.name).is_none();
         match bundle.manifest().features.iter().find(is_missing) {
             None => Ok(()),
             Some(feature) => Err(Error::new(
                 ErrorKind::Model,
                 format!(
-                    "{}: features: `{}` is no output of {MODEL}, which has {}",
+                    "{}: features: {MODEL} has no tensor `{}`",
                     self.manifest_path().display(),
                     feature.name,
-                    outputs.join(", ")
                 ),
             )),
         }

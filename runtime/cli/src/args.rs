@@ -67,6 +67,8 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     /// Say what a model is, whether it can be attacked, and what that would cost; with --data its clean accuracy
     Check(Box<CheckArgs>),
+    /// Say what a model sees in images, without attacking it
+    Classify(Box<CheckArgs>),
     /// Print a completion script, e.g. `mimir-certify completions bash`
     Completions(CompletionsArgs),
     /// Write the manual pages into a folder
@@ -128,7 +130,7 @@ pub(crate) struct ReplayArgs {
     pub(crate) onnxruntime: Option<PathBuf>,
 }
 
-/// Arguments of `check`.
+/// Arguments of `check` and `classify`.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     /// The ONNX model, or a bundle

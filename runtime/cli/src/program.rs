@@ -11,8 +11,8 @@ use clap::Parser;
 use mimir_bundle::certificate::RunSettings;
 use mimir_certify::report_folder::{ADVERSARIAL, CERTIFICATE, REPORT};
 use mimir_certify::{
-    BundleChange, Certified, ErrorKind, ModelInput, StoreCounterexamples, certify, check, record_failure,
-    replay, verify_certificate,
+    BundleChange, Certified, ErrorKind, ModelInput, StoreCounterexamples, certify, check, classify,
+    record_failure, replay, verify_certificate,
 };
 use mimir_runtime::evaluate::Ending;
 use mimir_runtime::report::{ignored_settings, settings_line};
@@ -21,7 +21,7 @@ use serde::Serialize;
 use crate::args::{CheckArgs, Cli, Command, ReplayArgs, RunArgs, VerifyArgs, mistyped_command};
 use crate::failure::{Failure, OrKind, failure};
 use crate::gates::{gates_of, run_gates};
-use crate::options::{Options, Verbosity, attacks, check_options, norm, replay_options};
+use crate::options::{Options, Verbosity, attacks, check_options, classify_options, norm, replay_options};
 use crate::pages::{completions, write_manual};
 use crate::progress::ProgressDisplay;
 use crate::settings::{LoadedSettings, load_settings};
@@ -58,6 +58,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => answer_run(*args),
         Command::Replay(args) => answer_replay(args),
         Command::Check(args) => answer_check(*args),
+        Command::Classify(args) => answer_classify(*args),
         Command::Completions(args) => Ok(Answer::new(completions(args.shell), 0)),
         Command::Man(args) => answer_man(&args.folder),
         Command::Verify(args) => answer_verify(&args),
@@ -123,6 +124,15 @@ fn answer_check(args: CheckArgs) -> Result<Answer, Failure> {
     warn_of_ignored(&loaded.record);
     let checked = check(&check_options(&model, loaded.settings)?)?;
     let text = if args.json { json(&checked)? } else { checked.to_string().into() };
+    Ok(Answer::new(text, 0))
+}
+
+fn answer_classify(args: CheckArgs) -> Result<Answer, Failure> {
+    let model = ModelInput::open(args.model)?;
+    let loaded = load_settings(&model, args.config.as_deref(), args.settings).or_kind(ErrorKind::Options)?;
+    warn_of_ignored(&loaded.record);
+    let classified = classify(&classify_options(&model, loaded.settings)?)?;
+    let text = if args.json { json(&classified)? } else { classified.to_string().into() };
     Ok(Answer::new(text, 0))
 }
 

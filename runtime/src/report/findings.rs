@@ -241,7 +241,8 @@ fn in_float32_only(evaluation: &Evaluation) -> Option<Warning> {
             _ => None,
         })
         .collect();
-    let images: Vec<usize> = known.iter().filter(|(_, margin)| *margin > 0.0).map(|(image, _)| *image).collect();
+    let images: Vec<usize> =
+        known.iter().filter(|(_, margin)| *margin > 0.0).map(|(image, _)| *image).collect();
     (!images.is_empty()).then_some(Warning::BrokenInFloat32Only { images, known: known.len() })
 }
 

@@ -260,9 +260,7 @@ impl fmt::Display for Warning {
                 fmt_quantised_logits_differ(f, *difference, processor)
             }
             Self::Fragile { images } => fmt_fragile(f, images),
-            Self::BrokenInFloat32Only { images, known } => {
-                fmt_broken_in_float32_only(f, images, *known)
-            }
+            Self::BrokenInFloat32Only { images, known } => fmt_broken_in_float32_only(f, images, *known),
             Self::NothingToAttack => f.write_str(NOTHING_TO_ATTACK),
             Self::SortedScores { images } => fmt_sorted_scores(f, *images),
             Self::FewImages { images, classes } => write!(

@@ -9,8 +9,9 @@ use std::num::NonZero;
 
 use mimir_bundle::{ChannelOrder, ImageShape, InvalidRadius, Layout, Norm, Pixels, ThreatModel};
 use mimir_certify::{
-    BundleMode, CertifyOptions, CheckOptions, CrossChecking, EngineChoice, EngineOptions, ErrorKind,
-    ExistingJournal, GateMode, InputSpec, ModelInput, ReplayOptions, ReportOptions, StoreCounterexamples,
+    BundleMode, CertifyOptions, CheckOptions, ClassifyOptions, CrossChecking, EngineChoice, EngineOptions,
+    ErrorKind, ExistingJournal, GateMode, InputSpec, ModelInput, ReplayOptions, ReportOptions,
+    StoreCounterexamples,
 };
 use mimir_runtime::evaluate::Curve;
 use mimir_runtime::session::{Device, EngineError, Precision};
@@ -117,6 +118,19 @@ pub(crate) fn check_options(model: &ModelInput, settings: Settings) -> Result<Ch
         input: input_spec(model, &settings)?,
         threat_model,
         attacks: attacks(&settings, threat_model.norm)?,
+        engine: engine(settings)?,
+    })
+}
+
+/// Gives the settings of a classification their meaning; those of attacks, report and gate have none.
+///
+/// # Errors
+/// As [`Options::new`], but no radius is required.
+pub(crate) fn classify_options(model: &ModelInput, settings: Settings) -> Result<ClassifyOptions, Failure> {
+    Ok(ClassifyOptions {
+        model: model.clone(),
+        images: images(&settings)?,
+        input: input_spec(model, &settings)?,
         engine: engine(settings)?,
     })
 }

@@ -1,0 +1,108 @@
+//! What a model says about images, without an attack.
+
+use std::fmt;
+
+use mimir_bundle::Pixels;
+use mimir_export::InputSpec;
+use mimir_runtime::answer::{Answer, answers};
+use mimir_runtime::model::ModelSource;
+use mimir_runtime::report::percent;
+use mimir_runtime::statistics::fraction;
+use serde::Serialize;
+
+use crate::described_images::open_for;
+use crate::engines::Engines;
+use crate::error::{ErrorKind, OrKind, Result};
+use crate::images::describe;
+use crate::model_input::ModelInput;
+use crate::options::{EngineOptions, ImageSource};
+use crate::prepare::prepare_for;
+
+/// What to classify, and with what.
+#[derive(Debug, Clone)]
+pub struct ClassifyOptions {
+    /// The ONNX file, or the bundle with it.
+    pub model: ModelInput,
+    /// The images; their labels are shown beside what the model says.
+    pub images: ImageSource,
+    /// What the file does not say of its own input.
+    pub input: InputSpec,
+    /// What runs the model, and how.
+    pub engine: EngineOptions,
+}
+
+/// What a model says about images. `Display` is a table for people.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Classified {
+    /// The model's name.
+    pub model: String,
+    /// Names of the classes by index, where the bundle or the images name them.
+    pub class_names: Option<Vec<String>>,
+    /// One entry an image.
+    pub images: Vec<ClassifiedImage>,
+}
+
+/// One image.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ClassifiedImage {
+    /// Its file, relative to the folder of the source, where it has one.
+    pub file: Option<String>,
+    /// Its class, as the source says.
+    pub label: usize,
+    /// What the model says.
+    #[serde(flatten)]
+    pub answer: Answer,
+}
+
+/// Runs the original model on the images, as a certification does, and attacks nothing.
+///
+/// # Errors
+/// As [`certify`](crate::certify()): what a run would refuse, this refuses.
+pub fn classify(options: &ClassifyOptions) -> Result<Classified> {
+    let engines = Engines::load(&options.engine)?;
+    let (mut images, source) = open_for(&options.model, &options.images)?;
+    let prepared = prepare_for(&engines.deciding, &options.model, &options.input, &mut images)?;
+    let set = images.for_model(prepared.manifest(), Pixels::Continuous)?;
+    let model = prepared.calibrate(&set, &[], options.engine.overrides)?;
+    let data = describe(&source, &images, &set, model.manifest().image)?;
+    let mut classifier = model.original()?.classifier().or_kind(ErrorKind::Model)?;
+    let answers = answers(classifier.as_mut(), &set, model.manifest().output)?;
+    let file = |image: usize| data.image_files.as_ref().and_then(|files| files.get(image).cloned());
+    let described = options.model.manifest().and_then(|manifest| manifest.classes.names.clone());
+    Ok(Classified {
+        model: options.model.name(),
+        class_names: described.or_else(|| data.class_names.clone()),
+        images: answers
+            .into_iter()
+            .zip(set.labels())
+            .enumerate()
+            .map(|(image, (answer, &label))| ClassifiedImage { file: file(image), label, answer })
+            .collect(),
+    })
+}
+
+impl Classified {
+    fn name(&self, class: usize) -> String {
+        let names = self.class_names.as_deref().unwrap_or_default();
+        names.get(class).filter(|name| !name.is_empty()).cloned().unwrap_or_else(|| class.to_string())
+    }
+}
+
+impl fmt::Display for Classified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, ClassifiedImage { file, label, answer }) in self.images.iter().enumerate() {
+            let image = file.clone().unwrap_or_else(|| format!("image {index}"));
+            let class =
+                answer.class.map_or_else(|| "none: not a number".to_owned(), |class| self.name(class));
+            let share =
+                answer.probability.map(|share| format!(" ({})", percent(share.into()))).unwrap_or_default();
+            let verdict = if answer.class == Some(*label) { "as labelled" } else { "labelled" };
+            let label =
+                if answer.class == Some(*label) { String::new() } else { format!(" {}", self.name(*label)) };
+            writeln!(f, "{image}: {class}{share}, {verdict}{label}")?;
+        }
+        let correct = self.images.iter().filter(|image| image.answer.class == Some(image.label)).count();
+        let count = self.images.len();
+        writeln!(f, "{correct} of {count} as labelled ({})", percent(fraction(correct, count)))
+    }
+}
