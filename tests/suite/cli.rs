@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 mod bad_input;
 mod bundles;
+mod classify;
 mod engines;
 mod gate;
 mod hard_models;

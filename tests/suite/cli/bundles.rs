@@ -178,7 +178,7 @@ fn a_model_that_is_not_as_its_manifest_says_is_refused() {
         (|m| m.output = "scores".into(), "`scores`"),
         (
             |m| m.features = vec![FeatureTensor { name: "tokens".into(), shape: vec![8] }],
-            "features: `tokens` is no output of model.onnx",
+            "features: model.onnx has no tensor `tokens`",
         ),
     ];
     for (change, wanted) in cases {

@@ -1,0 +1,48 @@
+//! `mimir-certify classify`: what a model says, without an attack.
+
+use predicates::prelude::PredicateBooleanExt as _;
+use predicates::str::contains;
+use serde_json::Value;
+
+use super::{Demo, certify, root};
+
+fn classify(demo: &Demo, flags: &[&str]) -> assert_cmd::assert::Assert {
+    let images = format!("npz:{}", root().join("examples/demo/images.npz").display());
+    let model = demo.path("model.onnx");
+    certify()
+        .arg("classify")
+        .arg(model)
+        .args(["--data", &images, "--mean", "0.5", "--std", "0.25", "--engine", "rten"])
+        .args(flags)
+        .assert()
+}
+
+#[test]
+fn classes_are_those_that_a_run_finds_on_clean_images() {
+    let demo = Demo::new();
+    let output = classify(&demo, &["--first", "24", "--json"]).success().get_output().stdout.clone();
+    let found: Value = serde_json::from_slice(&output).unwrap();
+    demo.run(&["--first", "24", "--attacks", "noise"]).success();
+    let report = demo.report();
+    assert_eq!(report.outcomes.len(), 24);
+    for (image, outcome) in found["images"].as_array().unwrap().iter().zip(&report.outcomes) {
+        assert_eq!(image["class"].as_u64().map(|class| class as usize), outcome.clean_prediction);
+        assert_eq!(image["label"], outcome.label);
+        let probability = image["probability"].as_f64().unwrap();
+        assert!(probability > 1.0 / 6.0 && probability <= 1.0, "{probability}");
+    }
+}
+
+#[test]
+fn text_names_each_image_and_counts() {
+    let demo = Demo::new();
+    classify(&demo, &["--first", "3"])
+        .success()
+        .stdout(contains("image 0: ").and(contains(" of 3 as labelled (")));
+}
+
+#[test]
+fn images_are_required() {
+    let demo = Demo::new();
+    certify().arg("classify").arg(demo.path("model.onnx")).assert().code(2).stderr(contains("--data"));
+}
