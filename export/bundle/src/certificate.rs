@@ -8,7 +8,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::digest::{FileDigest, digest_model};
+use crate::digest::{FileDigest, digest_model, is_sha256};
 use crate::{AttackSpec, Manifest, ThreatModel, strict_json};
 
 /// The version of the format that this crate writes, and the only one that it reads.
@@ -19,6 +19,28 @@ pub const STATEMENT: &str = "This is a record of an evaluation, not a proof. For
     perturbation within the threat model was found and confirmed by the model itself. For each image counted as \
     still robust, the listed attacks found none; others may. The attacked accuracy is an upper bound of the robust \
     accuracy on these images, for this model file, executed as stated.";
+
+/// Kinds of [`WarningRecord`] that do not weaken what the numbers say. Whoever refuses warnings refuses every other kind,
+/// those included that a later program may write.
+pub const INFORMATION: &[&str] = &[
+    "probability_output",
+    "rebatched",
+    "batch_of_one",
+    "fixed_batch",
+    "rebatching_changes_logits",
+    "random",
+    "undecided_images",
+    "float32_copies",
+    "margin_for_ratio",
+    "needless_expectation",
+    "fragile",
+    "ignored_settings",
+    "no_onnx_runtime",
+    "fewer_classes",
+    "numbered_classes",
+    "alpha_dropped",
+    "files_left_out",
+];
 
 /// A record of one evaluation of one model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -624,10 +646,6 @@ impl Certificate {
         let (name, value) = numbers.into_iter().find(|(_, value)| !(1..=MOST).contains(value))?;
         Some(format!("{name} is {value}, must be 1 to {MOST}"))
     }
-}
-
-fn is_sha256(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
 #[cfg(test)]

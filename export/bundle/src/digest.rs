@@ -175,6 +175,11 @@ pub fn digest_labels(labels: &[usize]) -> String {
     hex(hasher.finalize().as_slice())
 }
 
+/// Whether a text is a SHA-256 digest in lowercase hexadecimal.
+pub(crate) fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
+
 fn length(value: usize) -> [u8; 8] {
     (value as u64).to_le_bytes()
 }

@@ -10,8 +10,12 @@ pub mod digest;
 pub mod kernels;
 mod loss;
 mod manifest;
+pub mod policy;
 mod prepared;
 mod scan;
+pub mod signature;
+pub mod statement;
+pub mod statistics;
 pub mod strict_json;
 pub mod tensor_names;
 #[cfg(test)]

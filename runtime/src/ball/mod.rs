@@ -12,7 +12,6 @@ mod l1;
 mod l2;
 mod levels;
 mod linf;
-mod standard;
 mod step;
 mod window;
 mod worst_case;
@@ -20,7 +19,6 @@ mod worst_case;
 use mimir_bundle::{Norm, Pixels, ThreatModel};
 
 pub use hyperplane::LinearFunction;
-pub use standard::StandardApgd;
 pub use step::{ApgdRule, CUSTOMARY_DENSITY, GradientStep, MomentumStep, Scratch};
 pub use window::WindowSearch;
 pub use worst_case::largest_decrease;

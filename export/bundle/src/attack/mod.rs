@@ -14,6 +14,7 @@ mod noise;
 mod parameter;
 mod pgd;
 mod point;
+mod preset;
 mod relaxed_pgd;
 mod square;
 
@@ -27,6 +28,8 @@ pub use noise::NoiseSpec;
 pub use parameter::{Argument, InvalidParameter, Parameter, Parameters, SpecError, Value};
 pub use pgd::PgdSpec;
 pub use point::PgdPoint;
+pub use preset::Preset;
+pub(crate) use preset::weaker;
 pub use relaxed_pgd::RelaxedPgdSpec;
 pub use square::SquareSpec;
 

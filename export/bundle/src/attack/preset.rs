@@ -1,0 +1,219 @@
+//! AutoAttack's versions: lists of attacks in its order, with its numbers of restarts and targets.
+
+use crate::Norm;
+
+use super::{
+    ApgdSpec, Argument, AttackSpec, FabSpec, RadiusSchedule, SquareSpec, TargetedApgdSpec, TargetedFabSpec,
+};
+
+/// A version of AutoAttack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preset {
+    /// What published robust accuracies mean.
+    Standard,
+    /// More losses and restarts, for models that may mask gradients.
+    Plus,
+    /// For models with random operators: gradients averaged over 20 evaluations.
+    Rand,
+}
+
+/// Restarts of [`Preset::Plus`].
+const RESTARTS: usize = 5;
+/// Gradients that [`Preset::Rand`] averages.
+const EOT: usize = 20;
+
+impl Preset {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Standard, Self::Plus, Self::Rand];
+
+    /// Their names.
+    pub const NAMES: &'static [&'static str] = &["standard", "plus", "rand"];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::Plus => "plus",
+            Self::Rand => "rand",
+        }
+    }
+
+    /// The preset of that name; `None` where there is none.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|preset| preset.name() == name)
+    }
+
+    /// What those attacks lack of this preset: the first attack of it that is missing among them, or has fewer steps,
+    /// restarts, targets or queries, or another parameter. `None` where they are at least as strong.
+    pub fn missing_of(self, attacks: &[AttackSpec], norm: Norm) -> Option<String> {
+        self.attacks(norm).iter().find_map(|wanted| {
+            let found = attacks.iter().find(|attack| attack.name() == wanted.name());
+            let weaker = |found| weaker(found, wanted, "the preset has");
+            found.map_or_else(|| Some(format!("{} is missing", wanted.name())), weaker)
+        })
+    }
+
+    /// The preset whose attacks, with all their parameters, these are; `None` where they are of no preset.
+    pub fn of(attacks: &[AttackSpec], norm: Norm) -> Option<Self> {
+        Self::ALL.into_iter().find(|preset| preset.attacks(norm) == attacks)
+    }
+
+    /// The attack of that name as the standard evaluation of this norm would run it; `None` where there is none.
+    pub(crate) fn standard_form(name: &str, norm: Norm) -> Option<AttackSpec> {
+        let mut attack = AttackSpec::named(name)?;
+        let radius = StandardApgd::for_norm(norm).radius_schedule;
+        match &mut attack {
+            AttackSpec::ApgdCe(apgd) | AttackSpec::ApgdDlr(apgd) => apgd.radius_schedule = radius,
+            AttackSpec::ApgdT(targeted) => targeted.apgd.radius_schedule = radius,
+            _ => {}
+        }
+        Some(attack)
+    }
+
+    /// Its attacks, in order, for threat models of that norm.
+    pub fn attacks(self, norm: Norm) -> Vec<AttackSpec> {
+        match self {
+            Self::Standard => standard(norm),
+            Self::Plus => plus(norm),
+            Self::Rand => {
+                let apgd = ApgdSpec { eot: EOT, ..ApgdSpec::default() };
+                vec![AttackSpec::ApgdCe(apgd.clone()), AttackSpec::ApgdDlr(apgd)]
+            }
+        }
+    }
+}
+
+/// Why an attack is weaker than one of the same name: fewer steps, restarts, targets or queries, or another parameter.
+/// `None` where it is not. `whose` says whose the other's value is: `the preset has`.
+pub(crate) fn weaker(found: &AttackSpec, wanted: &AttackSpec, whose: &str) -> Option<String> {
+    let mut same = found.clone();
+    for parameter in wanted.clone().parameters() {
+        let (name, wanted_value) = (parameter.name, parameter.argument());
+        let found_value = found.get(name)?;
+        let is_enough = match (found_value, wanted_value) {
+            (Argument::Count(found), Argument::Count(wanted)) => found >= wanted,
+            (found, wanted) => found == wanted,
+        };
+        if !is_enough {
+            return Some(format!("{}: {name} is {found_value}, {whose} {wanted_value}", wanted.name()));
+        }
+        same.set(name, wanted_value);
+    }
+    (same != *wanted).then(|| format!("{} has other parameters", wanted.name()))
+}
+
+fn standard(norm: Norm) -> Vec<AttackSpec> {
+    let StandardApgd { radius_schedule, restarts, targets } = StandardApgd::for_norm(norm);
+    let apgd = ApgdSpec { radius_schedule, ..ApgdSpec::default() };
+    vec![
+        AttackSpec::ApgdCe(ApgdSpec { restarts, ..apgd.clone() }),
+        AttackSpec::ApgdT(TargetedApgdSpec { targets, apgd }),
+        AttackSpec::FabT(TargetedFabSpec::default()),
+        AttackSpec::Square(SquareSpec::default()),
+    ]
+}
+
+fn plus(norm: Norm) -> Vec<AttackSpec> {
+    let StandardApgd { radius_schedule, .. } = StandardApgd::for_norm(norm);
+    let apgd = ApgdSpec { radius_schedule, ..ApgdSpec::default() };
+    let several = ApgdSpec { restarts: RESTARTS, ..apgd.clone() };
+    vec![
+        AttackSpec::ApgdCe(several.clone()),
+        AttackSpec::ApgdDlr(several),
+        AttackSpec::Fab(FabSpec { restarts: RESTARTS, ..FabSpec::default() }),
+        AttackSpec::Square(SquareSpec::default()),
+        AttackSpec::ApgdT(TargetedApgdSpec { apgd, ..TargetedApgdSpec::default() }),
+        AttackSpec::FabT(TargetedFabSpec::default()),
+    ]
+}
+
+/// Parameters of APGD that depend on the norm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct StandardApgd {
+    /// Radii of the balls that a run moves through.
+    radius_schedule: RadiusSchedule,
+    /// Runs on the cross entropy, from independent random starts.
+    restarts: usize,
+    /// Target classes of the targeted attack.
+    targets: usize,
+}
+
+impl StandardApgd {
+    /// Those of a norm: Croce and Hein, ICML 2020, for L∞ and L2; Croce and Hein, "Mind the box", ICML 2021, for L1.
+    fn for_norm(norm: Norm) -> Self {
+        match norm {
+            Norm::Linf | Norm::L2 => Self { radius_schedule: RadiusSchedule::Fixed, restarts: 1, targets: 9 },
+            Norm::L1 => Self { radius_schedule: RadiusSchedule::Shrinking, restarts: 5, targets: 5 },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NORMS: [Norm; 3] = [Norm::Linf, Norm::L2, Norm::L1];
+
+    /// `name restarts x targets`, with `~` where the radius shrinks and the number of averaged gradients.
+    fn summary(attack: &AttackSpec) -> String {
+        let apgd = |spec: &ApgdSpec| {
+            let shrinks = if spec.radius_schedule == RadiusSchedule::Shrinking { "~" } else { "" };
+            assert_eq!(spec.steps, 100);
+            format!("{}{shrinks} eot {}", spec.restarts, spec.eot)
+        };
+        let numbers = match attack {
+            AttackSpec::ApgdCe(spec) | AttackSpec::ApgdDlr(spec) => apgd(spec),
+            AttackSpec::ApgdT(spec) => format!("{} x {}", apgd(&spec.apgd), spec.targets),
+            AttackSpec::Fab(spec) => format!("{}", spec.restarts),
+            AttackSpec::FabT(spec) => format!("{} x {}", spec.fab.restarts, spec.targets),
+            AttackSpec::Square(spec) => format!("{} of {}", spec.restarts, spec.queries),
+            other => panic!("{} is in no preset", other.name()),
+        };
+        format!("{} {numbers}", attack.name())
+    }
+
+    #[test]
+    fn what_a_list_lacks_of_a_preset_is_named() {
+        for norm in [Norm::Linf, Norm::L2, Norm::L1] {
+            for preset in Preset::ALL {
+                assert_eq!(preset.missing_of(&preset.attacks(norm), norm), None);
+            }
+            let lacks =
+                |attacks: &[AttackSpec]| Preset::Standard.missing_of(attacks, norm).unwrap_or_default();
+            let standard = Preset::Standard.attacks(norm);
+            assert_eq!(lacks(&standard[..3]), "square is missing");
+            assert_eq!(lacks(&[]), "apgd-ce is missing");
+            let changed = |attack: usize, name: &str, argument| {
+                let mut attacks = standard.clone();
+                assert!(attacks[attack].set(name, argument));
+                lacks(&attacks)
+            };
+            assert_eq!(changed(0, "steps", Argument::Count(99)), "apgd-ce: steps is 99, the preset has 100");
+            assert_eq!(
+                changed(3, "queries", Argument::Count(10)),
+                "square: queries is 10, the preset has 5000"
+            );
+            assert_eq!(changed(0, "rho", Argument::Number(0.5)), "apgd-ce: rho is 0.5, the preset has 0.75");
+            assert_eq!(changed(3, "queries", Argument::Count(9000)), "");
+        }
+    }
+
+    #[test]
+    fn presets_are_those_of_the_reference() {
+        let standard = ["apgd-ce 1 eot 1", "apgd-t 1 eot 1 x 9", "fab-t 1 x 9", "square 1 of 5000"];
+        let standard_l1 = ["apgd-ce 5~ eot 1", "apgd-t 1~ eot 1 x 5", "fab-t 1 x 9", "square 1 of 5000"];
+        let plus =
+            "apgd-ce 5 eot 1, apgd-dlr 5 eot 1, fab 5, square 1 of 5000, apgd-t 1 eot 1 x 9, fab-t 1 x 9";
+        let plus_l1 =
+            "apgd-ce 5~ eot 1, apgd-dlr 5~ eot 1, fab 5, square 1 of 5000, apgd-t 1~ eot 1 x 9, fab-t 1 x 9";
+        let rand = "apgd-ce 1 eot 20, apgd-dlr 1 eot 20";
+        for norm in NORMS {
+            let list =
+                |preset: Preset| preset.attacks(norm).iter().map(summary).collect::<Vec<_>>().join(", ");
+            let is_l1 = norm == Norm::L1;
+            assert_eq!(list(Preset::Standard), if is_l1 { standard_l1 } else { standard }.join(", "));
+            assert_eq!(list(Preset::Plus), if is_l1 { plus_l1 } else { plus });
+            assert_eq!(list(Preset::Rand), rand);
+        }
+    }
+}
