@@ -112,8 +112,8 @@ fn what_cannot_be_meant_is_refused() {
         (evaluation("engines = { onnxruntime = \"new\" }"), "wanted versions, such as"),
         (evaluation("engines = { onnxrutime = \"*\" }"), "did you mean `onnxruntime`?"),
         (
-            evaluation("attacks = [{ attack = \"apgd\" }]"),
-            "there is no attack `apgd`, did you mean `apgd-ce`?",
+            evaluation("attacks = [{ attack = \"squar\" }]"),
+            "there is no attack `squar`, did you mean `square`?",
         ),
         (evaluation("attacks = [{ attack = \"square\", steps = 9 }]"), "square has no number `steps`"),
         (
