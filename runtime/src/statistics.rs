@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-pub use mimir_bundle::statistics::{CONFIDENCE, Interval, IntervalMethod, accuracies, clopper_pearson, fraction};
+pub use mimir_bundle::statistics::{
+    CONFIDENCE, Interval, IntervalMethod, accuracies, clopper_pearson, fraction,
+};
 use statrs::distribution::{Beta, ChiSquared, ContinuousCDF};
 
 /// The two-sided p-value of McNemar's exact test: the chance of changes at least as uneven as `lost` and `won`, if an
