@@ -27,6 +27,7 @@ mod records;
 mod replay;
 mod rounding;
 mod show;
+mod signing;
 mod silent_units;
 mod terminal;
 

@@ -60,6 +60,7 @@ pub mod check;
 mod classify;
 mod clock;
 pub mod counterexamples;
+pub mod describe;
 mod described_images;
 mod engines;
 mod error;
@@ -69,10 +70,12 @@ mod images;
 pub mod model;
 mod model_input;
 mod options;
+mod policy_check;
 mod prepare;
 mod replay;
 pub mod report_folder;
 mod run_state;
+pub mod signing;
 mod tool;
 mod verify_certificate;
 mod write;
@@ -91,6 +94,7 @@ pub use options::{
     BaselineOptions, BundleMode, CertifyOptions, CrossChecking, EngineChoice, EngineOptions, ExistingJournal,
     ExtraAttacks, Gate, GateMode, ImageSource, ReplayOptions, ReportOptions, StoreCounterexamples,
 };
+pub use policy_check::{PolicyCheck, check_policy};
 pub use replay::{Replay, replay};
 pub use verify_certificate::{CertificateCheck, verify_certificate};
 pub use write::{clear_report_folder, record_failure};

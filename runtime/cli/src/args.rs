@@ -3,8 +3,11 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+use mimir_bundle::signature::Algorithm;
+use mimir_certify::describe::DescriptionFormat;
 
 use crate::settings::{DeviceName, EngineName, Settings, did_you_mean};
 
@@ -24,11 +27,17 @@ Examples:
   mimir-certify replay out/ model.onnx                      # verify the counterexamples again
   mimir-certify check model.onnx                            # what it is, and what attacks would cost
   mimir-certify verify out/ model.onnx                      # is the certificate of this model?
+  mimir-certify keygen robustness                           # robustness.key, robustness.pub
+  mimir-certify sign bundle/ --key robustness.key
+  mimir-certify verify bundle/ --trust robustness.pub       # is it signed by this key, all of it?
+  mimir-certify check bundle/ --policy policy.toml          # each requirement: wanted, found, met or not
+  mimir-certify describe bundle/ --format model-card
 
 Exit codes:
    0  finished; with a gate: every requirement holds
   10  a requirement does not hold, a replayed counterexample was not confirmed, or a verified
-      certificate contradicts itself or is of another model
+      certificate contradicts itself or is of another model; a bundle is not signed by a trusted key,
+      or does not meet a policy
   11  inconclusive: the estimate is enough, but its lower limit (--gate-on lower) is not, or a warning
       weakens the verdict (--deny-warnings)
    2  usage: flags, settings, or a report folder that cannot be written
@@ -73,17 +82,97 @@ pub(crate) enum Command {
     Completions(CompletionsArgs),
     /// Write the manual pages into a folder
     Man(ManArgs),
-    /// Check that a certificate is consistent and of this model, without images or attacks
+    /// Check that a certificate is consistent and of this model, or that a bundle is signed, all of it, by a trusted key
     Verify(VerifyArgs),
+    /// Make a pair of keys, NAME.key and NAME.pub, that openssl reads too
+    Keygen(KeygenArgs),
+    /// Sign a bundle: all its files, and what its certificates say
+    Sign(SignArgs),
+    /// Describe a bundle as a CycloneDX ML-BOM, a Hugging Face model card or Markdown, on standard output
+    Describe(DescribeArgs),
+}
+
+/// Arguments of `keygen`.
+#[derive(Debug, Args)]
+pub(crate) struct KeygenArgs {
+    /// Name of the files without their endings; files that exist are not overwritten
+    pub(crate) name: PathBuf,
+    /// How the key signs
+    #[arg(long, value_enum, default_value = "ed25519")]
+    pub(crate) algorithm: AlgorithmName,
+}
+
+/// How a key signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AlgorithmName {
+    /// Ed25519
+    Ed25519,
+    /// ECDSA over P-256 with SHA-256
+    EcdsaP256,
+}
+
+impl From<AlgorithmName> for Algorithm {
+    fn from(name: AlgorithmName) -> Self {
+        match name {
+            AlgorithmName::Ed25519 => Self::Ed25519,
+            AlgorithmName::EcdsaP256 => Self::EcdsaP256,
+        }
+    }
+}
+
+/// Arguments of `sign`.
+#[derive(Debug, Args)]
+pub(crate) struct SignArgs {
+    /// The bundle: a folder, or a .mimir file
+    pub(crate) bundle: PathBuf,
+    /// The private key: PKCS#8 in PEM, Ed25519 or ECDSA P-256
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+}
+
+/// Arguments of `describe`.
+#[derive(Debug, Args)]
+pub(crate) struct DescribeArgs {
+    /// The bundle: a folder, or a .mimir file
+    pub(crate) bundle: PathBuf,
+    /// The form of the description
+    #[arg(long, value_enum, default_value = "markdown")]
+    pub(crate) format: FormatName,
+}
+
+/// The form of a description.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FormatName {
+    /// CycloneDX 1.6 ML-BOM, JSON
+    #[value(name = "cyclonedx")]
+    CycloneDx,
+    /// README.md for Hugging Face, with model-index
+    ModelCard,
+    /// Markdown
+    Markdown,
+}
+
+impl From<FormatName> for DescriptionFormat {
+    fn from(name: FormatName) -> Self {
+        match name {
+            FormatName::CycloneDx => Self::CycloneDx,
+            FormatName::ModelCard => Self::ModelCard,
+            FormatName::Markdown => Self::Markdown,
+        }
+    }
 }
 
 /// Arguments of `verify`.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// The certificate, or a folder with certificate.json
+    /// The certificate, or a folder with certificate.json; without MODEL a bundle
     pub(crate) certificate: PathBuf,
     /// The ONNX model or bundle that it should be of
-    pub(crate) model: PathBuf,
+    #[arg(conflicts_with = "trust")]
+    pub(crate) model: Option<PathBuf>,
+    /// A public key, SPKI in PEM, that may have signed the bundle; several are given one by one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: Vec<PathBuf>,
 }
 
 /// Arguments of `run`.
@@ -141,6 +230,13 @@ pub(crate) struct CheckArgs {
     /// Print JSON in place of text
     #[arg(long)]
     pub(crate) json: bool,
+    /// Hold a policy against a bundle in place of all else; exit code 0 if each requirement is met, 10 if not
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    pub(crate) policy: Option<PathBuf>,
+    /// A public key for --policy, SPKI in PEM: one that the policy names by its id, or, if it asks for no signature,
+    /// one of those that must have signed
+    #[arg(long, value_name = "FILE", requires = "policy")]
+    pub(crate) trust: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) settings: Settings,
 }

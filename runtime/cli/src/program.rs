@@ -9,7 +9,12 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use mimir_bundle::certificate::RunSettings;
+use mimir_certify::check_policy;
+use mimir_certify::describe::describe;
 use mimir_certify::report_folder::{ADVERSARIAL, CERTIFICATE, REPORT};
+use mimir_certify::signing::{
+    KeyFiles, TrustedKeyFile, generate_keys, read_private_key, readable_by_others, sign_bundle, verify_bundle,
+};
 use mimir_certify::{
     BundleChange, Certified, ErrorKind, ModelInput, StoreCounterexamples, certify, check, classify,
     record_failure, replay, verify_certificate,
@@ -18,13 +23,16 @@ use mimir_runtime::evaluate::Ending;
 use mimir_runtime::report::{ignored_settings, settings_line};
 use serde::Serialize;
 
-use crate::args::{CheckArgs, Cli, Command, ReplayArgs, RunArgs, VerifyArgs, mistyped_command};
+use crate::args::{
+    CheckArgs, Cli, Command, DescribeArgs, KeygenArgs, ReplayArgs, RunArgs, SignArgs, VerifyArgs,
+    mistyped_command,
+};
 use crate::failure::{Failure, OrKind, failure};
 use crate::gates::{gates_of, run_gates};
 use crate::options::{Options, Verbosity, attacks, check_options, classify_options, norm, replay_options};
 use crate::pages::{completions, write_manual};
 use crate::progress::ProgressDisplay;
-use crate::settings::{LoadedSettings, load_settings};
+use crate::settings::{LoadedSettings, given_settings, load_settings};
 use crate::signals;
 
 /// What the program prints on standard output, and its exit code.
@@ -62,6 +70,9 @@ pub fn main() -> ExitCode {
         Command::Completions(args) => Ok(Answer::new(completions(args.shell), 0)),
         Command::Man(args) => answer_man(&args.folder),
         Command::Verify(args) => answer_verify(&args),
+        Command::Keygen(args) => answer_keygen(&args),
+        Command::Sign(args) => answer_sign(&args),
+        Command::Describe(args) => answer_describe(&args),
     };
     match answer {
         Ok(Answer { text, exit_code }) => {
@@ -119,6 +130,9 @@ fn answer_run(args: RunArgs) -> Result<Answer, Failure> {
 }
 
 fn answer_check(args: CheckArgs) -> Result<Answer, Failure> {
+    if let Some(policy) = &args.policy {
+        return answer_policy(&args, policy);
+    }
     let model = ModelInput::open(args.model)?;
     let loaded = load_settings(&model, args.config.as_deref(), args.settings).or_kind(ErrorKind::Options)?;
     warn_of_ignored(&loaded.record);
@@ -230,6 +244,44 @@ fn answer_replay(args: ReplayArgs) -> Result<Answer, Failure> {
 }
 
 fn answer_verify(args: &VerifyArgs) -> Result<Answer, Failure> {
-    let check = verify_certificate(&args.certificate, &ModelInput::open(&args.model)?)?;
+    let Some(model) = &args.model else {
+        if args.trust.is_empty() {
+            let message = "verify CERTIFICATE MODEL: give the model that the certificate should be of; or verify BUNDLE \
+                --trust FILE: give a public key, without which a signature shows nothing";
+            return Err(failure(ErrorKind::Options, message));
+        }
+        let check = verify_bundle(&args.certificate, TrustedKeyFile::read(&args.trust)?)?;
+        return Ok(Answer::new(check.to_string(), check.conclusion().exit_code()));
+    };
+    let check = verify_certificate(&args.certificate, &ModelInput::open(model)?)?;
     Ok(Answer::new(check.to_string(), check.conclusion().exit_code()))
+}
+
+fn answer_policy(args: &CheckArgs, policy: &Path) -> Result<Answer, Failure> {
+    if let Some(setting) = given_settings(&args.settings).or_kind(ErrorKind::Internal)?.first() {
+        let message = format!("--{setting} has no effect with --policy: nothing is run");
+        return Err(failure(ErrorKind::Options, message));
+    }
+    let check = check_policy(&args.model, policy, &TrustedKeyFile::read(&args.trust)?)?;
+    let text = if args.json { json(&check.verdict)? } else { check.to_string().into() };
+    Ok(Answer::new(text, check.verdict.exit_code()))
+}
+
+fn answer_keygen(args: &KeygenArgs) -> Result<Answer, Failure> {
+    let KeyFiles { private, public, id } = generate_keys(&args.name, args.algorithm.into())?;
+    let (private, public) = (private.display(), public.display());
+    Ok(Answer::new(format!("written: {private} (keep it secret), {public}\nkey id   {id}\n"), 0))
+}
+
+fn answer_sign(args: &SignArgs) -> Result<Answer, Failure> {
+    let key = read_private_key(&args.key)?;
+    if let Some(warning) = readable_by_others(&args.key) {
+        let _ = writeln!(std::io::stderr().lock(), "warning: {warning}");
+    }
+    let signed = sign_bundle(&args.bundle, &key)?;
+    Ok(Answer::new(signed.to_string(), 0))
+}
+
+fn answer_describe(args: &DescribeArgs) -> Result<Answer, Failure> {
+    Ok(Answer::new(describe(&args.bundle, args.format.into())?, 0))
 }

@@ -782,3 +782,26 @@ fn settings_files_are_named() {
     let certificate = Findings::new(&description, &evaluation()).certificate().unwrap();
     assert_eq!(certificate.settings.files, files);
 }
+
+/// Policies have the kinds of warnings only, and must not take one that weakens a verdict for information.
+#[test]
+fn policies_know_which_warnings_are_information() {
+    let source = include_str!("warning.rs");
+    let arms =
+        source.split("pub fn severity").nth(1).unwrap().split("=> Severity::Information").next().unwrap();
+    let names = arms.split("Self::").skip(1);
+    let mut kinds: Vec<String> = names
+        .map(|rest| {
+            let name = rest.chars().take_while(char::is_ascii_alphanumeric);
+            let snake = name.flat_map(|letter| {
+                let mark = letter.is_ascii_uppercase().then_some('_');
+                mark.into_iter().chain([letter.to_ascii_lowercase()])
+            });
+            snake.skip(1).collect()
+        })
+        .collect();
+    let mut known = mimir_bundle::certificate::INFORMATION.to_vec();
+    kinds.sort();
+    known.sort_unstable();
+    assert_eq!(kinds, known);
+}

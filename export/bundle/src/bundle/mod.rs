@@ -39,4 +39,4 @@ pub use names::{CERTIFICATE, CERTIFICATES, EXTENSION, FileKind, MANIFEST, MODEL,
 pub use save::Changed;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -21,6 +21,7 @@ pub(super) fn refutation<'c>(
     let refuting = certificates
         .iter()
         .map(|BundleCertificate { name, certificate }| (name, certificate))
+        .filter(|(_, other)| !std::ptr::eq(*other, shown))
         .filter(|(_, other)| is_within(rule, other) && is_on_the_same_images(shown, other))
         .find(|(_, other)| left(other) < least);
     refuting.map(|(name, other)| (name.as_str(), left(other)))

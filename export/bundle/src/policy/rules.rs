@@ -218,7 +218,7 @@ fn contradiction(
     certificate: Option<&Certificate>,
     evidence: &Evidence<'_>,
 ) -> Finding {
-    let wanted = "no certificate of the bundle within this threat model shows less on these images";
+    let wanted = "no other certificate within this threat model shows less on these images";
     about("no contradiction", wanted, certificate, |certificate| {
         match refutation(rule, certificate, evidence.certificates) {
             None => ("none".into(), true),

@@ -135,3 +135,55 @@ fn other_statements_are_refused() {
         assert!(error.contains(wanted), "{wanted}: {error}");
     }
 }
+
+fn key(pem: &str) -> PrivateKey {
+    PrivateKey::from_pem(pem).unwrap()
+}
+
+fn keys() -> [PrivateKey; 2] {
+    [
+        key(include_str!("../../../../tests/fixtures/signing/ed25519.key")),
+        key(include_str!("../../../../tests/fixtures/signing/p256.key")),
+    ]
+}
+
+fn signed_at(bundle: &Bundle, key: &PrivateKey, now: &str) -> (Bundle, Signed) {
+    let tool = Tool { name: "mimir-certify".into(), version: "0.1.0".into(), commit: None };
+    let signed = sign(bundle, key, tool, now.into()).unwrap();
+    (bundle.with_signature(signed.envelope.to_json().unwrap().into_bytes()).unwrap(), signed)
+}
+
+#[test]
+fn several_keys_sign_one_statement() {
+    let [first, second] = keys();
+    let bundle = crate::bundle::tests::complete();
+    let (once, _) = signed_at(&bundle, &first, "2026-11-30T00:00:00Z");
+    let (twice, signed) = signed_at(&once, &second, "2026-12-01T00:00:00Z");
+    assert_eq!((signed.created_at.as_str(), signed.dropped.len()), ("2026-11-30T00:00:00Z", 0));
+    let verified = verify(&twice, &[first.public(), second.public()]).unwrap();
+    assert_eq!((verified.keys.len(), verified.unchecked.len()), (2, 0));
+    assert_eq!(verified.statement.subject.len(), bundle.subjects().count());
+    let verified = verify(&twice, &[second.public()]).unwrap();
+    assert_eq!(verified.unchecked, [first.public().id().to_string()]);
+    let error = verify(&once, &[second.public()]).unwrap_err().to_string();
+    assert!(error.contains("signature.json: no trusted key signed"), "{error}");
+}
+
+#[test]
+fn a_signature_of_another_content_is_left_out() {
+    let [first, second] = keys();
+    let bundle = crate::bundle::tests::complete();
+    let (signed, _) = signed_at(&bundle, &first, "2026-11-30T00:00:00Z");
+    let mut certificate = bundle.certificates()[0].certificate.clone();
+    certificate.seed += 1;
+    let changed = signed.with_certificate(&certificate).unwrap();
+    assert!(verify(&changed, &[first.public()]).unwrap_err().to_string().contains("not signed"));
+    let stale = changed.with_signature(signed.signature().unwrap().bytes().clone()).unwrap();
+    let error = verify(&stale, &[first.public()]).unwrap_err().to_string();
+    assert!(error.contains("signature.json: certificate.json: SHA-256 is"), "{error}");
+    let (signed, how) = signed_at(&stale, &second, "2026-12-01T00:00:00Z");
+    assert_eq!(how.dropped, [first.public().id().to_string()]);
+    assert_eq!(how.created_at, "2026-12-01T00:00:00Z");
+    verify(&signed, &[second.public()]).unwrap();
+    verify(&signed, &[first.public()]).unwrap_err();
+}

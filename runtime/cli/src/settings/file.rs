@@ -75,6 +75,11 @@ pub(crate) fn load_settings(
     Ok(LoadedSettings { settings, record: RunSettings { files, effective } })
 }
 
+/// The names of the flags that somebody gave.
+pub(crate) fn given_settings(settings: &Settings) -> Result<Vec<String>> {
+    Ok(values(settings)?.into_iter().map(|(name, _)| name).collect())
+}
+
 /// The settings that somebody gave, by the names of their flags.
 fn values(settings: &Settings) -> Result<serde_json::Map<String, serde_json::Value>> {
     match serde_json::to_value(settings)? {

@@ -76,7 +76,7 @@ pub(super) fn certificate(bundle: &Bundle, levels: f64) -> Certificate {
 }
 
 /// A bundle with two certificates and a signature.
-pub(super) fn complete() -> Bundle {
+pub(crate) fn complete() -> Bundle {
     let bundle = bundle();
     let bundle = bundle.with_certificate(&certificate(&bundle, 8.0)).unwrap();
     let bundle = bundle.with_certificate(&certificate(&bundle, 4.0)).unwrap();

@@ -1,0 +1,97 @@
+//! Holds a policy against a bundle: reads the files that [`mimir_bundle::policy::evaluate`] does not.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use mimir_bundle::bundle::Bundle;
+use mimir_bundle::policy::{Evidence, Policy, SignatureRule, TrustedKey, Verdict, evaluate};
+use mimir_bundle::signature::{KeyId, PublicKey};
+use mimir_bundle::statement;
+
+use crate::error::{ErrorKind, OrKind, Result, with_causes};
+use crate::signing::TrustedKeyFile;
+
+/// The answer of a policy. `Display` is the summary.
+#[derive(Debug, Clone)]
+pub struct PolicyCheck {
+    /// Where the bundle is.
+    pub bundle: PathBuf,
+    /// The policy's file.
+    pub policy: PathBuf,
+    /// Every requirement.
+    pub verdict: Verdict,
+    /// Whether a signature was asked for.
+    pub asks_for_signature: bool,
+}
+
+/// Opens a bundle, with all checks that this makes, and holds a policy against it.
+///
+/// Keys of `trusted` are those that the policy names by their ids; they are added to none. Where the policy asks for no
+/// signature, one by one of them is asked for.
+///
+/// # Errors
+/// [`ErrorKind::Options`] when the policy or a key cannot be read, [`ErrorKind::Model`] when the bundle has a fault
+/// anywhere. A requirement that is not met is no error.
+pub fn check_policy(bundle: &Path, policy: &Path, trusted: &[TrustedKeyFile]) -> Result<PolicyCheck> {
+    let rules = with_trusted(read_policy(policy)?, trusted);
+    let opened = Bundle::open(bundle).or_kind(ErrorKind::Model)?;
+    let (verified, signature_fault) = verified_keys(&opened, &keys(&rules, trusted));
+    let here = mimir_runtime::processor::detect();
+    let evidence = Evidence {
+        processor: Some(&here),
+        signature_fault,
+        ..Evidence::new(&opened, &verified, SystemTime::now())
+    };
+    let verdict = evaluate(&rules, &evidence);
+    let asks_for_signature = rules.signature.is_some();
+    Ok(PolicyCheck { bundle: bundle.to_owned(), policy: policy.to_owned(), verdict, asks_for_signature })
+}
+
+fn read_policy(path: &Path) -> Result<Policy> {
+    let text = crate::signing::read_text(path)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut read_key =
+        |name: &str| crate::signing::read_text(&folder.join(name)).map_err(|error| with_causes(&error));
+    let policy = Policy::from_toml(&text, &mut read_key).or_kind(ErrorKind::Options);
+    policy.map_err(|error| error.context(path.display()))
+}
+
+fn with_trusted(policy: Policy, trusted: &[TrustedKeyFile]) -> Policy {
+    if trusted.is_empty() || policy.signature.is_some() || policy.allow_anything {
+        return policy;
+    }
+    let trusted = trusted.iter().map(|one| TrustedKey::Key(one.key.clone())).collect();
+    Policy { signature: Some(SignatureRule { trusted, min_signatures: None }), ..policy }
+}
+
+/// All keys at hand. Which of them count, the policy says.
+fn keys(policy: &Policy, trusted: &[TrustedKeyFile]) -> Vec<PublicKey> {
+    let of_policy = policy.signature.iter().flat_map(|rule| &rule.trusted).filter_map(|key| match key {
+        TrustedKey::Key(key) => Some(key.clone()),
+        TrustedKey::Id(_) | TrustedKey::File(_) => None,
+    });
+    of_policy.chain(trusted.iter().map(|one| one.key.clone())).collect()
+}
+
+fn verified_keys(bundle: &Bundle, keys: &[PublicKey]) -> (BTreeSet<KeyId>, Option<String>) {
+    match statement::verify(bundle, keys) {
+        Ok(signed) => (signed.keys, None),
+        Err(error) => (BTreeSet::new(), Some(error.to_string())),
+    }
+}
+
+impl fmt::Display for PolicyCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.verdict)?;
+        let (policy, bundle) = (self.policy.display(), self.bundle.display());
+        if !self.asks_for_signature {
+            writeln!(
+                f,
+                "\n{policy} asks for no signature: whoever can write {bundle} decides what it shows"
+            )?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,75 @@
+//! Signs a bundle.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use mimir_bundle::bundle::{Bundle, SIGNATURE};
+use mimir_bundle::signature::{KeyId, PrivateKey};
+use mimir_bundle::statement::{self, Signed};
+
+use crate::clock;
+use crate::error::{ErrorKind, OrKind, Result};
+use crate::tool::this_tool;
+
+/// A bundle that was signed. `Display` is the summary.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SignedBundle {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The key that signed.
+    pub key: KeyId,
+    /// When the statement was made that it signed.
+    pub created_at: String,
+    /// Files that the statement is about.
+    pub subjects: usize,
+    /// Certificates that the statement repeats.
+    pub certificates: usize,
+    /// Key ids of all signatures that the bundle has now.
+    pub signers: Vec<String>,
+    /// Key ids of signatures that it lost, because they were of another content.
+    pub dropped: Vec<String>,
+}
+
+/// Signs a bundle: adds the signature of that key, in the place of an earlier one of its own.
+///
+/// # Errors
+/// [`ErrorKind::Model`] when the bundle has a fault anywhere, [`ErrorKind::Storage`] when it cannot be written.
+pub fn sign_bundle(path: &Path, key: &PrivateKey) -> Result<SignedBundle> {
+    let bundle = Bundle::open(path).or_kind(ErrorKind::Model)?;
+    let signed = statement::sign(&bundle, key, this_tool(), clock::now()).or_kind(ErrorKind::Internal)?;
+    let Signed { envelope, created_at, dropped } = signed;
+    let text = envelope.to_json().or_kind(ErrorKind::Internal)?;
+    let bundle = bundle.with_signature(text.into_bytes()).or_kind(ErrorKind::Internal)?;
+    bundle.update(path).or_kind(ErrorKind::Storage)?;
+    Ok(SignedBundle {
+        path: path.to_owned(),
+        key: key.public().id(),
+        created_at,
+        subjects: bundle.subjects().count(),
+        certificates: bundle.certificates().len(),
+        signers: envelope.signatures.into_iter().map(|signature| signature.keyid).collect(),
+        dropped,
+    })
+}
+
+impl fmt::Display for SignedBundle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, key, created_at, subjects, certificates, signers, dropped } = self;
+        writeln!(f, "signed {}: {subjects} files, {certificates} certificates", path.display())?;
+        writeln!(f, "key            {key}")?;
+        writeln!(f, "statement      of {created_at}, in {SIGNATURE}")?;
+        for other in signers.iter().filter(|other| other.as_str() != key.as_str()) {
+            writeln!(f, "signed before  {other}")?;
+        }
+        for other in dropped {
+            writeln!(f, "left out       {other}: it signed another content, and has to sign again")?;
+        }
+        if *certificates == 0 {
+            writeln!(
+                f,
+                "warning: the bundle has no certificate, so that the signature vouches for files only"
+            )?;
+        }
+        Ok(())
+    }
+}
