@@ -34,6 +34,7 @@ pub const INFORMATION: &[&str] = &[
     "margin_for_ratio",
     "needless_expectation",
     "fragile",
+    "broken_in_float32_only",
     "ignored_settings",
     "no_onnx_runtime",
     "fewer_classes",
