@@ -169,6 +169,9 @@ fn a_signed_bundle_is_verified_in_both_forms() {
         let envelope: Value = serde_json::from_slice(bundle.signature().unwrap().bytes()).unwrap();
         assert_eq!(envelope["signatures"].as_array().unwrap().len(), 2);
         assert_eq!(envelope["payloadType"], "application/vnd.in-toto+json");
+        let beside = fs::read_dir(signing.demo.folder.path()).unwrap();
+        let mut names = beside.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        assert!(!names.any(|name| name.contains("signature-")), "no signature was set aside");
     }
 }
 

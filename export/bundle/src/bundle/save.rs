@@ -51,8 +51,8 @@ impl Bundle {
     /// Writes the certificates and the signature of this bundle to the path that it was opened from. The files of the
     /// model are left alone in a folder, and written again in one file.
     ///
-    /// A signature that this bundle does not have is of another content: it is moved to `NAME.signature-DIGEST.json`
-    /// beside the bundle before anything changes, and its new place is returned.
+    /// A signature takes the place of another. Where this bundle has none, the one that is there is of another content: it
+    /// is moved to `NAME.signature-DIGEST.json` beside the bundle before anything changes, and its new place is returned.
     ///
     /// # Errors
     /// When something cannot be written.
@@ -114,7 +114,7 @@ impl Bundle {
 
     fn update_folder(&self, path: &Path) -> Result<Option<PathBuf>> {
         let aside = match fs::read(path.join(SIGNATURE)) {
-            Ok(found) if self.signature().is_none_or(|signature| signature.bytes() != &found) => {
+            Ok(found) if self.signature().is_none() => {
                 Some(set_aside(path, &BundleFile::new(SIGNATURE, found))?)
             }
             Ok(_) => None,
@@ -134,19 +134,18 @@ impl Bundle {
                 replace_file(path, file).map_err(|error| BundleError::io(file.name(), &error))?;
             }
         }
-        Ok(aside.filter(|_| self.signature().is_none()))
+        Ok(aside)
     }
 
     fn update_file(&self, path: &Path) -> Result<Option<PathBuf>> {
         let before = Self::open(path)?;
-        let differs = |signature: &&BundleFile| self.signature() != Some(signature);
-        let aside =
-            before.signature().filter(differs).map(|signature| set_aside(path, signature)).transpose()?;
+        let lost = before.signature().filter(|_| self.signature().is_none());
+        let aside = lost.map(|signature| set_aside(path, signature)).transpose()?;
         let mut file = temporary_in(&parent(path)).map_err(io_error)?;
         self.to_archive(&mut io::BufWriter::new(file.as_file_mut()))?;
         file.as_file().sync_all().map_err(io_error)?;
         file.persist(path).map_err(|error| io_error(error.error))?;
-        Ok(aside.filter(|_| self.signature().is_none()))
+        Ok(aside)
     }
 }
 

@@ -141,5 +141,9 @@ fn a_certificate_takes_the_place_of_its_threat_model_and_the_signature_is_set_as
         let signed = found.with_signature(&b"{\"again\": 1}"[..]).unwrap();
         assert_eq!(signed.update(&path).unwrap(), None);
         assert_eq!(Bundle::open(&path).unwrap(), signed);
+        let again = found.with_signature(&b"{\"again\": 2}"[..]).unwrap();
+        assert_eq!(again.update(&path).unwrap(), None);
+        assert_eq!(Bundle::open(&path).unwrap(), again);
+        assert_eq!(entries(parent.path()).len(), 2, "one signature was set aside, and no other");
     }
 }
