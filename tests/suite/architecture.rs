@@ -11,7 +11,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 8] = [
     ("mimir-export", &["mimir-bundle"]),
     ("mimir-export-cli", &["mimir-bundle", "mimir-export"]),
     ("mimir-data", &[]),
-    ("mimir-train", &["mimir-data"]),
+    ("mimir-train", &["mimir-bundle", "mimir-data"]),
     ("mimir-runtime", &["mimir-bundle"]),
     ("mimir-certify", &["mimir-bundle", "mimir-data", "mimir-export", "mimir-runtime"]),
     ("mimir-certify-cli", &["mimir-bundle", "mimir-certify", "mimir-data", "mimir-runtime"]),

@@ -20,6 +20,7 @@ const HELD_OUT_BATCH: usize = 128;
 pub struct TrainingImages {
     loader: Loader,
     held_out: Option<EvaluationSet>,
+    class_names: Option<Vec<String>>,
     size: i64,
 }
 
@@ -36,6 +37,7 @@ impl TrainingImages {
     ) -> Result<Self, DataError> {
         let data = &experiment.data;
         let pictures = read(data, &data.source, Split::Train, None)?;
+        let class_names = pictures.names.clone();
         let (chosen, held_out) = split_held_out(pictures.count(), data.held_out, experiment.seed)?;
         let held_out = (!held_out.is_empty())
             .then(|| EvaluationSet::new(Arc::clone(&pictures), held_out, experiment, HELD_OUT_BATCH));
@@ -51,12 +53,17 @@ impl TrainingImages {
             broken: data.broken_images,
             ..LoaderOptions::new(experiment.seed, to_usize(size))
         };
-        Ok(Self { loader: Loader::new(Arc::new(set), options)?, held_out, size })
+        Ok(Self { loader: Loader::new(Arc::new(set), options)?, held_out, class_names, size })
     }
 
     /// Batches in an epoch.
     pub fn steps_per_epoch(&self) -> usize {
         self.loader.steps_per_epoch()
+    }
+
+    /// Names of the classes by label, where the set has them; empty for a label that no class has.
+    pub fn class_names(&self) -> Option<&[String]> {
+        self.class_names.as_deref()
     }
 
     /// The held-out images, which select the best checkpoint.

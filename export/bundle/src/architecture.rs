@@ -37,6 +37,14 @@ impl Family {
         }
     }
 
+    /// Pooling of the MIMIR authors' fine-tuning, where an experiment does not say another.
+    pub fn pooling(self) -> Pooling {
+        match self {
+            Self::Vit | Self::VitConvStem => Pooling::Mean,
+            Self::Convit | Self::Cait => Pooling::ClassToken,
+        }
+    }
+
     /// Rows of the position table that no patch has: one for the class token of a ViT.
     pub fn prefix_tokens(self) -> usize {
         match self {

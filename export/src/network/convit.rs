@@ -72,10 +72,9 @@ fn positional_block(layers: &mut Layers<'_>, x: ValueId, index: usize) -> Result
     let block = format!("blocks.{index}");
     let normed = layers.norm(x, &format!("{block}.norm1"))?;
     let attended = positional_attention(layers, normed, &format!("{block}.attn"))?;
+    layers.enter(&block);
     let x = layers.op("Add", &[x, attended], [])?;
-    let normed = layers.norm(x, &format!("{block}.norm2"))?;
-    let mixed = layers.mlp(normed, &format!("{block}.mlp"))?;
-    layers.op("Add", &[x, mixed], [])
+    vit::mlp_branch(layers, x, &block)
 }
 
 /// `projection(((1 - g)·softmax(q·kᵀ/√d) + g·P)·v)`, `g` the gate of a head and `P` its attention by position.

@@ -81,9 +81,16 @@ pub(super) fn block(layers: &mut Layers<'_>, x: ValueId, index: usize) -> Result
     let block = format!("blocks.{index}");
     let normed = layers.norm(x, &format!("{block}.norm1"))?;
     let attended = attention(layers, normed, &format!("{block}.attn"))?;
+    layers.enter(&block);
     let x = layers.op("Add", &[x, attended], [])?;
+    mlp_branch(layers, x, &block)
+}
+
+/// `x + mlp(norm2(x))`
+pub(super) fn mlp_branch(layers: &mut Layers<'_>, x: ValueId, block: &str) -> Result<ValueId> {
     let normed = layers.norm(x, &format!("{block}.norm2"))?;
     let mixed = layers.mlp(normed, &format!("{block}.mlp"))?;
+    layers.enter(block);
     layers.op("Add", &[x, mixed], [])
 }
 

@@ -1167,7 +1167,7 @@ mod tests {
         ["autodiff/activity.rs", "autodiff/kernels.rs", "autodiff/sweep.rs", "evaluate", "scan", "shape"];
 
     /// Files beside the table that may hold names, and what for.
-    const NAMED: [(&str, &str); 14] = [
+    const NAMED: [(&str, &str); 15] = [
         ("bounds", "emits nodes: the box, shares of units, slopes of secants"),
         ("operators/bounds", "rules emit nodes"),
         ("autodiff", "emits nodes: losses, and the Identity that names an output"),
@@ -1176,6 +1176,8 @@ mod tests {
             "emits nodes around the file's graph, and looks for the Softmax that makes probabilities",
         ),
         ("graph", "emits a Cast, and names our own operators"),
+        ("network", "emits networks"),
+        ("normalisation.rs", "emits the arithmetic of a normalisation"),
         ("onnx", "reads and writes forms of nodes: If, Loop, Constant, domains"),
         ("operators/finite.rs", "knows what values operators can give"),
         ("operators/gradient", "rules emit nodes, and look for the nodes around theirs"),
@@ -1183,7 +1185,6 @@ mod tests {
         ("simplify", "matches and emits patterns"),
         ("unroll", "unrolls If and Loop, and emits nodes"),
         ("upgrade", "rewrites older forms"),
-        ("vit.rs", "emits a network"),
         ("working_copy", "decomposes quantised operators"),
     ];
 

@@ -1,33 +1,8 @@
 //! Family and sizes of a network.
 
+pub use mimir_bundle::architecture::Family;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-
-use crate::model::Pooling;
-
-/// A kind of encoder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Family {
-    /// Vision transformer with a patch convolution.
-    Vit,
-    /// Vision transformer behind four strided convolutions.
-    VitConvStem,
-    /// ConViT: gated positional self-attention in all blocks but the last two.
-    Convit,
-    /// CaiT: talking heads, LayerScale, two class-attention layers at the end.
-    Cait,
-}
-
-impl Family {
-    /// Pooling of the authors' fine-tuning (section 3.1 of the facts; `finetune.py`).
-    pub fn pooling(self) -> Pooling {
-        match self {
-            Self::Vit | Self::VitConvStem => Pooling::Mean,
-            Self::Convit | Self::Cait => Pooling::ClassToken,
-        }
-    }
-}
 
 /// The shape of a network: its family and its sizes. Three colour channels, MLP ratio 4, pre-norm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +19,16 @@ pub struct Architecture {
     pub image_size: i64,
     /// Side of a square patch in pixels; it divides the image.
     pub patch_size: i64,
+}
+
+impl From<Architecture> for mimir_bundle::architecture::Architecture {
+    /// As a checkpoint says it; the sizes have been checked, so they are positive.
+    fn from(architecture: Architecture) -> Self {
+        let Architecture { family, width, depth, heads, image_size, patch_size } = architecture;
+        let [width, depth, heads, image_size, patch_size] =
+            [width, depth, heads, image_size, patch_size].map(|size| usize::try_from(size).unwrap_or(0));
+        Self { family, width, depth, heads, image_size, patch_size }
+    }
 }
 
 /// Sizes that do not fit each other.

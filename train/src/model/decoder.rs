@@ -25,6 +25,14 @@ pub struct DecoderShape {
     pub heads: i64,
 }
 
+impl From<DecoderShape> for mimir_bundle::checkpoint::DecoderSizes {
+    /// As a checkpoint says it; the sizes have been checked, so they are positive.
+    fn from(DecoderShape { width, depth, heads }: DecoderShape) -> Self {
+        let [width, depth, heads] = [width, depth, heads].map(|size| usize::try_from(size).unwrap_or(0));
+        Self { width, depth, heads }
+    }
+}
+
 impl Default for DecoderShape {
     fn default() -> Self {
         Self { width: 128, depth: 2, heads: 16 }

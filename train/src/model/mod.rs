@@ -19,7 +19,6 @@ mod layers;
 mod mask;
 mod patch_embed;
 mod patches;
-mod pooling;
 mod position;
 mod positional;
 mod preset;
@@ -27,6 +26,8 @@ mod vit;
 
 #[cfg(test)]
 mod tests;
+
+pub use mimir_bundle::architecture::Pooling;
 
 pub use architecture::{Architecture, ArchitectureError, Family};
 pub use autoencoder::{MaskedAutoencoder, reconstruction_loss};
@@ -36,6 +37,5 @@ pub use decoder::DecoderShape;
 pub use drop_path::DropPath;
 pub use encoder::{Encoder, Positions};
 pub use mask::Mask;
-pub use pooling::Pooling;
 pub use preset::Preset;
 pub use vit::Vit;

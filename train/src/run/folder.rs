@@ -4,6 +4,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use mimir_bundle::digest::digest_bytes;
+
 use super::config::differences;
 use super::{Log, RunError};
 use crate::checkpoint::write_atomically;
@@ -65,6 +67,15 @@ impl RunFolder {
     /// The folder itself.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// SHA-256 of the configuration in the folder, in lowercase hexadecimal.
+    ///
+    /// # Errors
+    /// [`RunError::Io`].
+    pub fn config_sha256(&self) -> Result<String, RunError> {
+        let file = self.path.join(CONFIG);
+        Ok(digest_bytes(&fs::read(&file).map_err(RunError::io(&file))?))
     }
 
     /// Where the resumable state is.

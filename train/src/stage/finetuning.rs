@@ -1,7 +1,8 @@
 //! Adversarial training of a classifier.
 
 use anyhow::Result;
-use serde_json::{Map, Value, json};
+use mimir_bundle::checkpoint::{CheckpointHeader, Stage};
+use serde_json::{Map, json};
 use tch::{Device, Kind, Tensor};
 
 use crate::accuracy::{self, PgdAttack};
@@ -166,13 +167,12 @@ impl Task for Finetuning {
         (epoch + 1).is_multiple_of(self.config.selection.every_epochs) || epoch + 1 == epochs
     }
 
-    fn metadata(&self) -> Value {
-        json!({
-            "stage": "finetune",
-            "architecture": self.architecture,
-            "pooling": self.pooling(),
-            "classes": self.classes,
-        })
+    fn header(&self) -> CheckpointHeader {
+        CheckpointHeader {
+            pooling: Some(self.pooling()),
+            classes: usize::try_from(self.classes).ok(),
+            ..CheckpointHeader::new(Stage::Finetune, self.architecture.into())
+        }
     }
 }
 

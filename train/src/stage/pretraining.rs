@@ -1,7 +1,8 @@
 //! MAE, adv-MAE and MIMIR.
 
 use anyhow::Result;
-use serde_json::{Map, Value, json};
+use mimir_bundle::checkpoint::{CheckpointHeader, Stage};
+use serde_json::{Map, json};
 use tch::{Device, Tensor};
 
 use crate::adversary::attack_reconstruction;
@@ -127,8 +128,11 @@ impl Task for Pretraining {
         true
     }
 
-    fn metadata(&self) -> Value {
-        json!({ "stage": "pretrain", "architecture": self.architecture, "decoder": self.config.decoder })
+    fn header(&self) -> CheckpointHeader {
+        CheckpointHeader {
+            decoder: Some(self.config.decoder.into()),
+            ..CheckpointHeader::new(Stage::Pretrain, self.architecture.into())
+        }
     }
 }
 

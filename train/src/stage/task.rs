@@ -1,6 +1,7 @@
 //! The interface between the training loop and a stage.
 
 use anyhow::Result;
+use mimir_bundle::checkpoint::CheckpointHeader;
 use serde_json::{Map, Value};
 use tch::Tensor;
 
@@ -60,6 +61,6 @@ pub trait Task {
     /// Whether [`evaluate_held_out`](Self::evaluate_held_out) is due after epoch `epoch` (from 0) of `epochs`.
     fn is_evaluation_due(&self, epoch: u64, epochs: u64) -> bool;
 
-    /// Metadata of its checkpoints.
-    fn metadata(&self) -> Value;
+    /// What its checkpoints say of the network.
+    fn header(&self) -> CheckpointHeader;
 }

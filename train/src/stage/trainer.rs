@@ -4,6 +4,7 @@
 //! the step number, and random numbers are keyed by their use.
 
 use anyhow::{Context, Result, ensure};
+use mimir_bundle::checkpoint::CheckpointHeader;
 use mimir_data::Batch;
 use serde_json::{Map, Value, json};
 use tch::Tensor;
@@ -304,10 +305,7 @@ impl<'a> Run<'a> {
 
     fn save_weights(&mut self, best: bool) -> Result<()> {
         let folder = self.trainer.folder;
-        let mut metadata = self.task.metadata();
-        metadata["epoch"] = json!(self.position.epoch);
-        metadata["step"] = json!(self.position.step);
-        metadata["seed"] = json!(self.trainer.seed);
+        let metadata = serde_json::to_value(self.header()?)?;
         let parameters = self.task.parameters();
         with_kept_weights(&mut self.average, &self.flat, || {
             checkpoint::save(&folder.last(), parameters, &metadata)?;
@@ -315,6 +313,21 @@ impl<'a> Run<'a> {
                 checkpoint::save(&folder.best(), parameters, &metadata)?;
             }
             Ok(())
+        })
+    }
+
+    /// What the weights are, and where they come from.
+    fn header(&self) -> Result<CheckpointHeader> {
+        let header = self.task.header();
+        let names = self.trainer.images.class_names();
+        let class_names = names.filter(|names| Some(names.len()) == header.classes).map(<[String]>::to_vec);
+        Ok(CheckpointHeader {
+            class_names,
+            epoch: Some(self.position.epoch),
+            step: Some(self.position.step),
+            seed: Some(self.trainer.seed),
+            experiment: Some(self.trainer.folder.config_sha256()?),
+            ..header
         })
     }
 

@@ -1,5 +1,9 @@
 //! An experiment from the first image to its accuracy.
 
+use mimir_bundle::architecture::Pooling;
+use mimir_bundle::checkpoint::{CheckpointHeader, HEADER_VERSION, Stage};
+use mimir_bundle::digest::digest_bytes;
+use mimir_export::network::{BuildOptions, Checkpoint, Wanted, build, describe};
 use predicates::str::contains;
 
 use crate::experiment_folder::{ExperimentFolder, stderr_of};
@@ -18,6 +22,7 @@ fn an_experiment_runs_through_all_stages() {
     assert_eq!(experiment.log("out/pretrain", "epoch").len(), 2);
 
     experiment.stage("finetune", "out", &[]).assert().success().stderr(contains("initial weights from"));
+    check_headers(&experiment);
     let epochs = experiment.log("out/finetune", "epoch");
     assert_eq!(epochs.len(), 3);
     // Colours this far apart are learned at once, and 2/255 does not bridge them.
@@ -37,6 +42,26 @@ fn an_experiment_runs_through_all_stages() {
         serde_json::from_slice(&experiment.bytes("out/finetune/evaluation.json")).unwrap();
     assert!(found["clean_accuracy"].as_f64().unwrap() > 0.9, "{found}");
     assert!(found["attacked_accuracy"].as_f64() <= found["clean_accuracy"].as_f64());
+}
+
+/// What the checkpoints say of themselves is enough to export the classifier.
+fn check_headers(experiment: &ExperimentFolder) {
+    let header = |file: &str| {
+        let metadata = mimir_train::checkpoint::metadata(&experiment.path(file)).unwrap();
+        CheckpointHeader::parse(&metadata.to_string()).unwrap()
+    };
+    let pretrained = header("out/pretrain/last.safetensors");
+    assert_eq!((pretrained.stage, pretrained.epoch), (Stage::Pretrain, Some(2)));
+    assert_eq!(pretrained.decoder.map(|decoder| decoder.width), Some(16));
+    let path = experiment.path("out/finetune/last.safetensors");
+    let finetuned = header("out/finetune/last.safetensors");
+    assert_eq!(finetuned.version, HEADER_VERSION);
+    assert_eq!((finetuned.epoch, finetuned.step, finetuned.seed), (Some(3), Some(24), Some(1)));
+    assert_eq!(finetuned.experiment, Some(digest_bytes(&experiment.bytes("out/finetune/config.toml"))));
+    let checkpoint = Checkpoint::read(&path).unwrap();
+    let network = describe(&checkpoint, &Wanted::default()).unwrap();
+    assert_eq!((network.classes, network.architecture.width, network.pooling), (2, 16, Pooling::Mean));
+    build(checkpoint, &network, &BuildOptions::default()).unwrap();
 }
 
 #[test]
