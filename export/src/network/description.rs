@@ -4,10 +4,14 @@ use mimir_bundle::architecture::{Architecture, Family, Pooling};
 
 use super::parameters::Parameters;
 use super::{cait, convit, vit};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Most classes: more than any data set has.
 const MOST_CLASSES: usize = 1 << 20;
+
+/// Most elements of all constants that a builder makes from smaller tensors: 1 GiB. A file of a few megabytes could
+/// otherwise ask for any amount of memory.
+const MOST_COMPUTED: usize = 1 << 28;
 
 /// A classifier: its encoder, pooling and head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +46,25 @@ impl Network {
             ("mlp_ratio", self.mlp_ratio, 1 << 10),
         ];
         match sizes.iter().find(|(_, size, most)| !(1..=*most).contains(size)) {
-            None => Ok(()),
+            None => self.check_computed(),
             Some((name, found, most)) => Err(Error::shape(format!("{name} {found}; wanted 1 to {most}"))),
+        }
+    }
+
+    /// Refuses attention by position between more patches than memory is for.
+    fn check_computed(&self) -> Result<()> {
+        let &Architecture { family, depth, heads, .. } = &self.architecture;
+        let patches = self.architecture.patches();
+        let pairs = patches.checked_mul(patches).and_then(|pairs| pairs.checked_mul(heads * depth));
+        match (family, pairs) {
+            (Family::Convit, None | Some(MOST_COMPUTED..)) => Err(Error::new(
+                ErrorKind::Limit,
+                format!(
+                    "attention by position between {patches} patches in {heads} heads and {depth} blocks is more than \
+                     {MOST_COMPUTED} numbers; use a smaller image_size or a larger patch_size"
+                ),
+            )),
+            _ => Ok(()),
         }
     }
 

@@ -148,7 +148,7 @@ fn real_images(count: i64, size: i64) -> Tensor {
     let shape: Vec<i64> = images.shape().iter().map(|&dim| dim as i64).collect();
     let levels: Vec<u8> = images.iter().copied().collect();
     let images = Tensor::from_slice(&levels).reshape(&shape).to_kind(Kind::Float) / 255.0;
-    let images = images.i(Tensor::arange(count, tch::kind::INT64_CPU) * (shape[0] / count));
+    let images = images.i(&(Tensor::arange(count, tch::kind::INT64_CPU) * (shape[0] / count)));
     if shape[3] == size {
         images
     } else {
@@ -186,7 +186,7 @@ fn every_family_computes_the_same_as_in_the_trainer() {
 /// counts, and the radius breaks about half of them.
 #[test]
 fn pgd_finds_the_same_accuracy_in_both() {
-    for (family, epsilon) in [(Family::Vit, 1.0 / 255.0), (Family::Convit, 1.0 / 255.0)] {
+    for (family, epsilon) in [(Family::Vit, 36.0 / 255.0), (Family::Convit, 4.0 / 255.0)] {
         let architecture = small(family);
         let mut pair = Pair::new(architecture, family.pooling());
         let images = both(120, architecture.image_size);

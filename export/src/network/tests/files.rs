@@ -48,6 +48,17 @@ fn what_contradicts_the_header_is_refused() {
 }
 
 #[test]
+fn a_small_file_cannot_ask_for_any_amount_of_memory() {
+    let convit = small(Family::Convit);
+    let architecture =
+        mimir_bundle::architecture::Architecture { image_size: 4096, patch_size: 1, ..convit.architecture };
+    let error = Network { architecture, ..convit }.check().unwrap_err();
+    assert!(error.to_string().contains("between 16777216 patches"), "{error}");
+    let largest = mimir_bundle::architecture::Architecture { image_size: 65536, ..architecture };
+    assert!(Network { architecture: largest, ..convit }.check().is_err());
+}
+
+#[test]
 fn files_without_a_header_show_their_network() {
     for family in FAMILIES {
         let network = small(family);
