@@ -3,6 +3,7 @@
 mod archives;
 mod contents;
 mod folders;
+mod signed;
 
 use std::collections::BTreeMap;
 use std::fs;
