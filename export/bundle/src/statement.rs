@@ -121,7 +121,28 @@ pub enum StatementError {
     Mismatch(String),
 }
 
+impl Estimate {
+    /// Whether two programs may have computed both of one certificate: the share is a quotient and the same everywhere;
+    /// the ends of the interval depend on the logarithm of the system's mathematical library in their last digits.
+    fn agrees_with(&self, other: &Self) -> bool {
+        const LAST_DIGITS: f64 = 1e-9;
+        let near = |one: f64, two: f64| (one - two).abs() <= LAST_DIGITS;
+        let (one, two) = (self.interval, other.interval);
+        self.value == other.value
+            && near(one.lower, two.lower)
+            && near(one.upper, two.upper)
+            && (one.confidence, one.method) == (two.confidence, two.method)
+    }
+}
+
 impl EvaluationRecord {
+    fn agrees_with(&self, other: &Self) -> bool {
+        let Self { clean_accuracy, attacked_accuracy, .. } = *other;
+        self.clean_accuracy.agrees_with(&clean_accuracy)
+            && self.attacked_accuracy.agrees_with(&attacked_accuracy)
+            && Self { clean_accuracy, attacked_accuracy, ..self.clone() } == *other
+    }
+
     fn new(BundleCertificate { name, certificate }: &BundleCertificate) -> Self {
         let counts = &certificate.counts;
         let (clean, attacked) = accuracies(counts);
@@ -253,7 +274,7 @@ impl Statement {
             ));
         }
         let mut pairs = found.evaluations.iter().zip(&wanted.evaluations);
-        let (differing, _) = pairs.find(|(found, wanted)| found != wanted)?;
+        let (differing, _) = pairs.find(|(found, wanted)| !found.agrees_with(wanted))?;
         Some(format!("{}: the statement says something else than this certificate", differing.file))
     }
 }

@@ -114,6 +114,19 @@ fn a_bundle_that_differs_is_refused_with_the_place() {
     }
 }
 
+/// A program on another system may compute the ends of an interval with another last digit.
+#[test]
+fn intervals_agree_up_to_their_last_digits() {
+    for (change, is_same) in [(1e-12, true), (1e-6, false)] {
+        let mut said = statement();
+        said.predicate.evaluations[0].attacked_accuracy.interval.upper += change;
+        assert_eq!(said.check(&files(), &certificates()).is_ok(), is_same, "{change}");
+        said = statement();
+        said.predicate.evaluations[1].clean_accuracy.interval.lower -= change;
+        assert_eq!(said.check(&files(), &certificates()).is_ok(), is_same, "{change}");
+    }
+}
+
 #[test]
 fn other_statements_are_refused() {
     let text = String::from_utf8(statement().to_json().unwrap()).unwrap();
