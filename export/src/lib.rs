@@ -74,6 +74,7 @@ pub mod network;
 mod normalisation;
 pub mod onnx;
 mod operators;
+pub mod package;
 mod random;
 mod rebatch;
 mod scan;

@@ -14,6 +14,7 @@ mod bad_input;
 mod bundles;
 mod classify;
 mod engines;
+mod export;
 mod gate;
 mod hard_models;
 mod images;

@@ -33,7 +33,7 @@ mod tests {
     fn a_completion_script_knows_commands_and_flags() {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
             let script = String::from_utf8(completions(shell)).unwrap();
-            for word in ["show", "diff", "tolerance", "json"] {
+            for word in ["export", "diff", "tolerance", "opset", "float16"] {
                 assert!(script.contains(word), "{shell}: {word}");
             }
         }

@@ -7,13 +7,13 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use mimir_export::difference::compare;
-use mimir_export::onnx::Limits;
-use mimir_export::onnx::listing::{Listing, read_listing};
 use serde::Serialize;
 
 use crate::args::{Cli, Command, DiffArgs, ShowArgs};
+use crate::export::export;
 use crate::failure::{EXIT_CODE, Failure};
 use crate::pages::{completions, write_manual};
+use crate::source::Source;
 
 /// What the program prints on standard output, and its exit code.
 struct Answer {
@@ -31,7 +31,8 @@ impl Answer {
 ///
 /// Usage errors of the command line itself end the process with 2, `--help` and `--version` with 0.
 pub fn main() -> ExitCode {
-    let answer = match Cli::parse().command {
+    let answer = match Cli::parse().into_command() {
+        Command::Export(args) => export(&args).map(|summary| Answer::new(summary, 0)),
         Command::Show(args) => show(&args),
         Command::Diff(args) => diff(&args),
         Command::Completions(args) => Ok(Answer::new(completions(args.shell), 0)),
@@ -51,18 +52,15 @@ pub fn main() -> ExitCode {
 }
 
 fn show(args: &ShowArgs) -> Result<Answer, Failure> {
-    let listing = read(&args.model)?;
-    Ok(Answer::new(if args.json { json(&listing)? } else { listing.to_string().into() }, 0))
+    let source = Source::read(&args.model)?;
+    Ok(Answer::new(if args.json { json(&source)? } else { source.text().into() }, 0))
 }
 
 fn diff(args: &DiffArgs) -> Result<Answer, Failure> {
-    let difference = compare(&read(&args.before)?, &read(&args.after)?, args.tolerance);
+    let (before, after) = (Source::read(&args.before)?, Source::read(&args.after)?);
+    let difference = compare(before.model(), after.model(), args.tolerance);
     let text = if args.json { json(&difference)? } else { difference.to_string().into() };
     Ok(Answer::new(text, u8::from(!difference.equal)))
-}
-
-fn read(model: &Path) -> Result<Listing, Failure> {
-    Ok(read_listing(model, &Limits::default())?)
 }
 
 fn manual(folder: &Path) -> Result<Answer, Failure> {

@@ -221,7 +221,15 @@ impl ImageClassifier {
     /// As [`ImageClassifier::new`], [`simplify`] and [`differentiate`](crate::autodiff::differentiate): above all an
     /// operator without a gradient rule.
     pub fn gradient_onnx(&self, loss: Loss) -> Result<Vec<u8>> {
-        write_model(&self.gradient(loss, Kernels::Standard)?)
+        write_model(&self.gradient_graph(loss)?)
+    }
+
+    /// [`gradient_onnx`](Self::gradient_onnx) as a graph.
+    ///
+    /// # Errors
+    /// As [`gradient_onnx`](Self::gradient_onnx).
+    pub fn gradient_graph(&self, loss: Loss) -> Result<Graph> {
+        self.gradient(loss, Kernels::Standard)
     }
 
     /// The model in float64: from `images`, `f32 [N, C, H, W]`, and `labels`, `i64 [N]`, to `margin`, `f32 [N]`, the score of

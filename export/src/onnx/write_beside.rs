@@ -3,7 +3,6 @@
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Write};
 
 use bytes::Bytes;
 
@@ -43,19 +42,20 @@ impl WeightFile {
         self.end
     }
 
-    /// Writes its content. Nothing is copied before.
-    ///
-    /// # Errors
-    /// When writing fails.
-    pub fn write_to(&self, mut to: impl Write) -> io::Result<()> {
-        const ZEROS: [u8; PAGE as usize] = [0; PAGE as usize];
-        let mut position = 0;
-        for (offset, data) in &self.weights {
-            to.write_all(&ZEROS[..(offset - position) as usize])?;
-            to.write_all(data)?;
-            position = offset + data.len() as u64;
+    /// The name that models say for it.
+    pub fn location(&self) -> &str {
+        &self.location
+    }
+
+    /// Its content. Each weight is given up once it is copied, so that, if nothing else holds them, there are never two
+    /// copies of all weights in memory.
+    pub fn into_bytes(mut self) -> Bytes {
+        let mut content = Vec::with_capacity(self.end as usize);
+        for (offset, data) in std::mem::take(&mut self.weights) {
+            content.resize(offset as usize, 0);
+            content.extend_from_slice(&data);
         }
-        Ok(())
+        content.into()
     }
 
     /// The bytes of a graph whose weights of 1 KiB and more are appended to this file.
@@ -73,27 +73,39 @@ impl WeightFile {
         encode(graph, proto)
     }
 
-    /// The bytes of a graph whose weights are read from this file where it has equal bytes; the others stay inside.
-    /// Each weight of the file is used once at most, so that no two tensors of the graph overlap.
+    /// The bytes of a graph whose weights are read from this file where it has equal bytes. The others stay inside, or
+    /// are appended to `own` where they have more than `most_inside` bytes together. Each weight of the file is used once
+    /// at most, so that no two tensors of the graph overlap.
     ///
     /// # Errors
     /// As [`write_model`](super::write_model).
-    pub fn write_sharing_model(&self, graph: &Graph) -> Result<Vec<u8>> {
+    pub fn write_sharing_model(&self, graph: &Graph, own: &mut Self, most_inside: usize) -> Result<Vec<u8>> {
         let mut proto = graph_proto(graph);
-        let mut used = vec![false; self.weights.len()];
-        for ((_, tensor), initializer) in graph.constants().zip(&mut proto.initializer) {
-            if tensor.data().len() < SMALLEST_SHARED {
+        let (mut used, mut others) = (vec![false; self.weights.len()], Vec::new());
+        for (index, (_, tensor)) in graph.constants().enumerate() {
+            let data = tensor.data();
+            if data.len() < SMALLEST_SHARED {
                 continue;
             }
-            let known = self.find(tensor.data()).find(|index| !used[*index]);
-            if let Some(index) = known {
-                used[index] = true;
-                self.refer(initializer, self.weights[index].0, tensor.data().len());
+            let known = self.find(data).find(|known| !used[*known]);
+            match known {
+                Some(known) => {
+                    used[known] = true;
+                    self.refer(&mut proto.initializer[index], self.weights[known].0, data.len());
+                }
+                None => others.push((index, data)),
+            }
+        }
+        if others.iter().map(|(_, data)| data.len()).sum::<usize>() > most_inside {
+            for (index, data) in others {
+                let offset = own.append(data.clone());
+                own.refer(&mut proto.initializer[index], offset, data.len());
             }
         }
         encode(graph, proto)
     }
 
+    /// The place of bytes that are appended.
     fn append(&mut self, data: Bytes) -> u64 {
         let alignment = if data.len() > LARGE { PAGE } else { LINE };
         let offset = self.end.next_multiple_of(alignment);

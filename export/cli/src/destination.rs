@@ -1,0 +1,145 @@
+//! Where an export goes, and what may be replaced there.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use bytes::Bytes;
+use mimir_bundle::bundle::{Bundle, EXTENSION, MANIFEST};
+use tempfile::{Builder, TempDir};
+
+/// Where an export goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Destination {
+    /// The folder of a bundle.
+    Folder(PathBuf),
+    /// A bundle in one file.
+    Archive(PathBuf),
+    /// The model alone, by its folder and name.
+    Model(PathBuf, String),
+}
+
+impl Destination {
+    /// What a path asks for.
+    ///
+    /// # Errors
+    /// When it has no name that a model can have.
+    pub(crate) fn new(path: &Path) -> anyhow::Result<Self> {
+        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+        Ok(match extension {
+            EXTENSION => Self::Archive(path.to_owned()),
+            "onnx" => {
+                let name = path.file_name().and_then(|name| name.to_str());
+                let name = name.with_context(|| format!("-o {}: a name that is not UTF-8", path.display()))?;
+                Self::Model(parent(path), name.to_owned())
+            }
+            _ => Self::Folder(path.to_owned()),
+        })
+    }
+
+    /// The name of the model's file.
+    pub(crate) fn file_name(&self) -> String {
+        match self {
+            Self::Model(_, name) => name.clone(),
+            _ => mimir_bundle::bundle::MODEL.to_owned(),
+        }
+    }
+
+    /// Refuses, before any work is done, what must not be replaced.
+    ///
+    /// # Errors
+    /// Says what is there and what to do.
+    pub(crate) fn check(&self, force: bool) -> anyhow::Result<()> {
+        let path = self.path();
+        let Ok(metadata) = fs::symlink_metadata(&path) else { return Ok(()) };
+        let shown = path.display();
+        match self {
+            Self::Folder(_) if !metadata.is_dir() => bail!("{shown} is there and is no folder: name another path"),
+            Self::Folder(path) if is_empty(path)? => Ok(()),
+            Self::Folder(path) => {
+                ensure!(is_bundle(path), "{shown} is a folder that is no bundle: name another path, or remove it");
+                ensure!(force, "{shown} is there: --force replaces it, its certificates and signature included");
+                Ok(())
+            }
+            Self::Archive(_) | Self::Model(..) => {
+                ensure!(metadata.is_file(), "{shown} is there and is no file: name another path");
+                ensure!(force, "{shown} is there: --force replaces it");
+                Ok(())
+            }
+        }
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> PathBuf {
+        match self {
+            Self::Folder(path) | Self::Archive(path) => path.clone(),
+            Self::Model(folder, name) => folder.join(name),
+        }
+    }
+}
+
+/// Writes a bundle; what is there is replaced as a whole.
+///
+/// # Errors
+/// When it cannot be written: what was there is there still.
+pub(crate) fn write_bundle(bundle: &Bundle, destination: &Destination) -> anyhow::Result<()> {
+    let path = destination.path();
+    if fs::symlink_metadata(&path).is_err() || path.is_dir() && is_empty(&path)? {
+        return Ok(bundle.write_new(&path)?);
+    }
+    let beside = temporary_beside(&path)?;
+    let new = beside.path().join(path.file_name().unwrap_or_default());
+    bundle.write_new(&new)?;
+    if path.is_dir() {
+        // A folder that is not empty cannot be renamed over. Between the two renames the old bundle is in the other.
+        fs::rename(&path, beside.path().join("before"))?;
+    }
+    fs::rename(&new, &path).with_context(|| format!("{} cannot be replaced", path.display()))
+}
+
+/// Writes the files of a model; the model itself last, so that its weights are there when it is.
+///
+/// # Errors
+/// When one cannot be written.
+pub(crate) fn write_files(files: &[(String, Bytes)], folder: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    for (name, bytes) in files.iter().rev() {
+        let path = folder.join(name);
+        let written = || -> std::io::Result<()> {
+            let mut builder = Builder::new();
+            builder.prefix(".mimir-writing-");
+            // As readable as any file that a program writes: the user's mask decides.
+            #[cfg(unix)]
+            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+            let mut file = builder.tempfile_in(folder)?;
+            file.write_all(bytes)?;
+            file.as_file().sync_all()?;
+            file.persist(&path).map(drop).map_err(|error| error.error)
+        };
+        written().with_context(|| format!("{} cannot be written", path.display()))?;
+    }
+    Ok(())
+}
+
+fn temporary_beside(path: &Path) -> anyhow::Result<TempDir> {
+    let folder = parent(path);
+    let made = Builder::new().prefix(".mimir-writing-").tempdir_in(&folder);
+    made.with_context(|| format!("{} cannot be written", folder.display()))
+}
+
+fn is_bundle(folder: &Path) -> bool {
+    fs::symlink_metadata(folder.join(MANIFEST)).is_ok_and(|metadata| metadata.is_file())
+}
+
+fn is_empty(folder: &Path) -> anyhow::Result<bool> {
+    let mut entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+    Ok(entries.next().is_none())
+}
+
+fn parent(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}

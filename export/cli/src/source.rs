@@ -1,0 +1,63 @@
+//! The models that are shown and compared: ONNX files, and those of bundles.
+
+use std::path::Path;
+
+use mimir_bundle::bundle::{Bundle, BundleManifest, MANIFEST, MODEL};
+use mimir_export::onnx::Limits;
+use mimir_export::onnx::listing::{Listing, read_listing};
+use serde::Serialize;
+
+use crate::failure::Failure;
+
+/// What stands in a file or a bundle.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Source {
+    /// An ONNX file.
+    File(Listing),
+    /// A bundle: its description and its model.
+    Bundle {
+        /// `manifest.json`
+        manifest: BundleManifest,
+        /// `model.onnx`
+        model: Listing,
+        /// The text of `manifest.json`.
+        #[serde(skip)]
+        text: String,
+    },
+}
+
+impl Source {
+    /// Reads a file, or opens a bundle and checks all of it.
+    ///
+    /// # Errors
+    /// Names the file, and what is wrong with it.
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        let limits = Limits::default();
+        if !Bundle::is_at(path) {
+            return Ok(Self::File(read_listing(path, &limits)?));
+        }
+        let bundle = Bundle::open(path)?;
+        let text = bundle.file(MANIFEST).map(|file| String::from_utf8_lossy(file.bytes()).into_owned());
+        Ok(Self::Bundle {
+            manifest: bundle.manifest().clone(),
+            model: read_listing(&path.join(MODEL), &limits)?,
+            text: text.unwrap_or_default(),
+        })
+    }
+
+    /// The model.
+    pub(crate) fn model(&self) -> &Listing {
+        match self {
+            Self::File(model) | Self::Bundle { model, .. } => model,
+        }
+    }
+
+    /// Canonical text; of a bundle after that of its description.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::File(model) => model.to_string(),
+            Self::Bundle { text, model, .. } => format!("{text}{model}"),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! From a checkpoint to the files of a bundle: the model, its weights beside it, gradient graphs, and the description.
+//!
+//! [`package`] builds everything in memory; whoever calls it writes it. Equal checkpoints and options give equal bytes.
+
+mod description;
+mod files;
+mod gradients;
+mod options;
+
+pub use gradients::loss_name;
+pub use options::{NormalisationPlace, PackageOptions, Precision, WeightPlace};
+
+#[cfg(test)]
+mod tests;
+
+use bytes::Bytes;
+use mimir_bundle::bundle::BundleManifest;
+
+use crate::error::Result;
+use crate::float16::to_float16;
+use crate::graph::Graph;
+use crate::network::{self, BuildOptions, Checkpoint, Network};
+use crate::tensor::DataType;
+
+/// The files of a model, and what describes them.
+#[derive(Debug)]
+pub struct Package {
+    /// The description; its list of files is empty until they are written.
+    pub manifest: BundleManifest,
+    /// Name and content of each file.
+    pub files: Vec<(String, Bytes)>,
+    /// Number of weights of the network.
+    pub parameters: usize,
+}
+
+/// Builds the files of the network with the weights of the checkpoint.
+///
+/// # Errors
+/// As [`build`](network::build), [`to_float16`] and [`gradient_onnx`](crate::ImageClassifier::gradient_onnx); a file of
+/// more than 2 GiB.
+pub fn package(checkpoint: Checkpoint, network: &Network, options: &PackageOptions) -> Result<Package> {
+    let in_graph = (options.normalisation_place == NormalisationPlace::Graph).then(|| options.normalisation.clone());
+    let build = BuildOptions { opset: options.opset, normalisation: in_graph.flatten() };
+    let mut manifest = description::describe(&checkpoint, network, options);
+    let mut graph = network::build(checkpoint, network, &build)?;
+    if options.features {
+        manifest.features = vec![description::add_features(&mut graph)?];
+    }
+    let parameters = network.parameters().iter().map(|(_, dims)| dims.iter().product::<usize>()).sum();
+    let files = match options.precision {
+        Precision::Float32 => files::files(graph, &manifest, options)?,
+        Precision::Float16 => files::files(to_float16(graph)?, &manifest, options)?,
+    };
+    Ok(Package { manifest, files, parameters })
+}
+
+/// Bytes of all constants.
+fn constant_bytes(graph: &Graph) -> usize {
+    graph.constants().filter(|(_, tensor)| tensor.dtype() != DataType::Int64).map(|(_, tensor)| tensor.data().len()).sum()
+}
