@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
-use mimir_bundle::bundle::{Bundle, EXTENSION, MANIFEST};
+use mimir_bundle::bundle::{Bundle, BundleManifest, CERTIFICATES, EXTENSION, FileKind, MANIFEST};
 use tempfile::{Builder, TempDir};
 
 /// Where an export goes.
@@ -52,6 +52,11 @@ impl Destination {
     /// Says what is there and what to do.
     pub(crate) fn check(&self, force: bool) -> anyhow::Result<()> {
         let path = self.path();
+        if let Self::Model(folder, name) = self {
+            let data = folder.join(format!("{name}.data"));
+            let is_there = fs::symlink_metadata(&data).is_ok();
+            ensure!(force || !is_there, "{} is there: --force replaces it", data.display());
+        }
         let Ok(metadata) = fs::symlink_metadata(&path) else { return Ok(()) };
         let shown = path.display();
         match self {
@@ -91,11 +96,16 @@ pub(crate) fn write_bundle(bundle: &Bundle, destination: &Destination) -> anyhow
     let beside = temporary_beside(&path)?;
     let new = beside.path().join(path.file_name().unwrap_or_default());
     bundle.write_new(&new)?;
-    if path.is_dir() {
-        // A folder that is not empty cannot be renamed over. Between the two renames the old bundle is in the other.
-        fs::rename(&path, beside.path().join("before"))?;
-    }
-    fs::rename(&new, &path).with_context(|| format!("{} cannot be replaced", path.display()))
+    let replaced = if path.is_dir() { exchange(&path, &new, beside.path()) } else { fs::rename(&new, &path) };
+    replaced.with_context(|| format!("{} cannot be replaced", path.display()))
+}
+
+/// Puts a folder in the place of another, which cannot be renamed over: it goes into `aside` first, and back where that
+/// was in vain.
+fn exchange(path: &Path, new: &Path, aside: &Path) -> std::io::Result<()> {
+    let before = aside.join("before");
+    fs::rename(path, &before)?;
+    fs::rename(new, path).or_else(|error| fs::rename(&before, path).and(Err(error)))
 }
 
 /// Writes the files of a model; the model itself last, so that its weights are there when it is.
@@ -128,8 +138,17 @@ fn temporary_beside(path: &Path) -> anyhow::Result<TempDir> {
     made.with_context(|| format!("{} cannot be written", folder.display()))
 }
 
+/// Whether a folder has a bundle's manifest, and nothing that no bundle has.
 fn is_bundle(folder: &Path) -> bool {
-    fs::symlink_metadata(folder.join(MANIFEST)).is_ok_and(|metadata| metadata.is_file())
+    let manifest = folder.join(MANIFEST);
+    let is_small = |metadata: fs::Metadata| metadata.is_file() && metadata.len() <= FileKind::Manifest.most_bytes();
+    let is_known = |entry: std::io::Result<fs::DirEntry>| {
+        let name = entry.ok().and_then(|entry| entry.file_name().into_string().ok());
+        name.is_some_and(|name| name == CERTIFICATES || FileKind::of(&name).is_ok())
+    };
+    fs::symlink_metadata(&manifest).is_ok_and(is_small)
+        && fs::read(&manifest).is_ok_and(|text| BundleManifest::from_json(&text).is_ok())
+        && fs::read_dir(folder).is_ok_and(|mut entries| entries.all(is_known))
 }
 
 fn is_empty(folder: &Path) -> anyhow::Result<bool> {

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use mimir_bundle::bundle::BundleManifest;
 
-use super::constant_bytes;
 use super::gradients::gradient_graphs;
 use super::options::{MOST_INSIDE, PackageOptions, WeightPlace};
 use crate::error::Result;
@@ -42,4 +41,9 @@ pub(super) fn files(
 fn data_file(weights: WeightFile) -> Option<(String, Bytes)> {
     let name = weights.location().to_owned();
     (weights.bytes() > 0).then(|| (name, weights.into_bytes()))
+}
+
+/// Bytes of all constants.
+fn constant_bytes(graph: &Graph) -> usize {
+    graph.constants().map(|(_, tensor)| tensor.data().len()).sum()
 }

@@ -18,9 +18,7 @@ use mimir_bundle::bundle::BundleManifest;
 
 use crate::error::Result;
 use crate::float16::to_float16;
-use crate::graph::Graph;
 use crate::network::{self, BuildOptions, Checkpoint, Network};
-use crate::tensor::DataType;
 
 /// The files of a model, and what describes them.
 #[derive(Debug)]
@@ -52,9 +50,4 @@ pub fn package(checkpoint: Checkpoint, network: &Network, options: &PackageOptio
         Precision::Float16 => files::files(to_float16(graph)?, &manifest, options)?,
     };
     Ok(Package { manifest, files, parameters })
-}
-
-/// Bytes of all constants.
-fn constant_bytes(graph: &Graph) -> usize {
-    graph.constants().filter(|(_, tensor)| tensor.dtype() != DataType::Int64).map(|(_, tensor)| tensor.data().len()).sum()
 }

@@ -149,10 +149,15 @@ fn what_is_there_is_replaced_only_as_a_whole_and_on_request() {
         made.run(&["-o", output, "--opset", "18", "--force"]).success();
         assert_ne!(digest(&made.path(file)), before, "{output}");
     }
-    std::fs::create_dir(made.path("photos")).unwrap();
-    std::fs::write(made.path("photos/holiday.jpg"), "precious").unwrap();
-    made.run(&["-o", "photos", "--force"]).code(2).stderr(contains("no bundle: name another path"));
-    assert_eq!(std::fs::read(made.path("photos/holiday.jpg")).unwrap(), b"precious");
+    // A folder of something else, one with a manifest of something else, and a bundle with something else in it.
+    for (folder, file) in [("photos", "holiday.jpg"), ("extension", "manifest.json"), ("bundle", "notes.txt")] {
+        std::fs::create_dir_all(made.path(folder)).unwrap();
+        std::fs::write(made.path(folder).join(file), "{}").unwrap();
+        made.run(&["-o", folder, "--force"]).code(2).stderr(contains("no bundle: name another path"));
+        assert_eq!(std::fs::read(made.path(folder).join(file)).unwrap(), b"{}");
+    }
+    std::fs::write(made.path("n.onnx.data"), "precious").unwrap();
+    made.run(&["-o", "n.onnx"]).code(2).stderr(contains("n.onnx.data is there"));
     assert!(made.names().iter().all(|name| !name.starts_with(".mimir-writing")), "{:?}", made.names());
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use mimir_export::Tensor;
+use mimir_export::graph::Graph;
 use mimir_export::onnx::{Limits, read_model, write_model};
 use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::{contains, starts_with};
@@ -13,17 +15,19 @@ fn json(arguments: &[&str], code: i32) -> serde_json::Value {
     serde_json::from_slice(&output).unwrap()
 }
 
-/// The demo's model with one weight changed.
-fn changed(demo: &Demo) -> std::path::PathBuf {
+/// The demo's model as Mimir writes it, and with one weight changed.
+fn pair(demo: &Demo) -> [String; 2] {
     let mut graph = read_model(&demo.path("model.onnx"), &Limits::default()).unwrap().graph;
-    let (id, tensor) = graph.constants().find(|(_, tensor)| tensor.elements() > 8).unwrap();
-    let mut values = tensor.to_f32().unwrap();
+    let write = |name: &str, graph: &Graph| {
+        std::fs::write(demo.path(name), write_model(graph).unwrap()).unwrap();
+        demo.path(name).display().to_string()
+    };
+    let before = write("before.onnx", &graph);
+    let (id, tensor) = graph.constants().find(|(_, tensor)| tensor.to_f32().is_some_and(|values| values.len() > 8)).unwrap();
+    let (dims, mut values) = (tensor.dims().to_vec(), tensor.to_f32().unwrap());
     values[3] += 0.5;
-    let tensor = mimir_export::Tensor::from_f32(&tensor.dims().to_vec(), &values);
-    graph.set_constant(id, tensor);
-    let path = demo.path("changed.onnx");
-    std::fs::write(&path, write_model(&graph).unwrap()).unwrap();
-    path
+    graph.set_constant(id, Tensor::from_f32(&dims, &values));
+    [before, write("after.onnx", &graph)]
 }
 
 #[test]
@@ -41,8 +45,7 @@ fn show_prints_the_canonical_text_or_json() {
 #[test]
 fn diff_says_equal_or_different_by_its_exit_code() {
     let demo = Demo::new();
-    let (model, other) = (demo.path("model.onnx").display().to_string(), changed(&demo));
-    let other = other.display().to_string();
+    let [model, other] = pair(&demo);
     export().args(["diff", &model, &model]).assert().code(0).stdout(starts_with("equal\n"));
     let found = export().args(["diff", &model, &other]).assert().code(1);
     found.stdout(starts_with("different\n").and(contains("largest difference 5.000e-1")));
