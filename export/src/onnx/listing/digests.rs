@@ -2,84 +2,59 @@
 
 use std::thread;
 
-use bytes::Bytes;
-use mimir_bundle::digest::{FileDigest, digest_bytes};
+use mimir_bundle::digest::digest_bytes;
 
 use super::document::{AttributeListing, FunctionListing, GraphListing, Listing, NodeListing, TensorListing};
 
-/// Fills in the digest of every tensor, and returns those of the files.
-pub(super) fn fill(listing: &mut Listing, files: &[(&str, Bytes)]) -> Vec<FileDigest> {
-    let mut of_files: Vec<Option<FileDigest>> = files.iter().map(|_| None).collect();
-    let mut jobs: Vec<Job<'_>> = Vec::new();
-    collect_graph(&mut listing.graph, &mut jobs);
-    listing.functions.iter_mut().for_each(|function| collect_function(function, &mut jobs));
-    for (digest, (name, bytes)) in of_files.iter_mut().zip(files) {
-        jobs.push(Job::File(name, bytes, digest));
-    }
-    run(jobs);
-    of_files.into_iter().flatten().collect()
+/// Fills in the digest of every tensor.
+pub(super) fn fill(listing: &mut Listing) {
+    let mut tensors = Vec::new();
+    collect_graph(&mut listing.graph, &mut tensors);
+    listing.functions.iter_mut().for_each(|function| collect_function(function, &mut tensors));
+    run(tensors);
 }
 
-/// Something to digest.
-enum Job<'l> {
-    Tensor(&'l mut TensorListing),
-    File(&'l str, &'l Bytes, &'l mut Option<FileDigest>),
-}
+type Tensors<'l> = Vec<&'l mut TensorListing>;
 
-impl Job<'_> {
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Tensor(tensor) => tensor.data.len(),
-            Self::File(_, bytes, _) => bytes.len(),
-        }
-    }
-
-    fn run(self) {
-        match self {
-            Self::Tensor(tensor) => tensor.sha256 = digest_bytes(&tensor.data),
-            Self::File(name, bytes, digest) => *digest = Some(FileDigest::new(name, bytes)),
-        }
-    }
-}
-
-/// Runs the jobs, the largest first, each where least has been given.
-fn run(mut jobs: Vec<Job<'_>>) {
+/// Digests the largest first, each where least has been given.
+fn run(mut tensors: Tensors<'_>) {
     let workers = thread::available_parallelism().map_or(1, usize::from);
-    jobs.sort_by_key(|job| std::cmp::Reverse(job.bytes()));
-    let mut shares: Vec<(usize, Vec<Job<'_>>)> = (0..workers).map(|_| (0, Vec::new())).collect();
-    for job in jobs {
+    tensors.sort_by_key(|tensor| std::cmp::Reverse(tensor.data.len()));
+    let mut shares: Vec<(usize, Tensors<'_>)> = (0..workers).map(|_| (0, Vec::new())).collect();
+    for tensor in tensors {
         if let Some((load, share)) = shares.iter_mut().min_by_key(|(load, _)| *load) {
-            *load += job.bytes() + 1;
-            share.push(job);
+            *load += tensor.data.len() + 1;
+            share.push(tensor);
         }
     }
+    let digest = |tensor: &mut TensorListing| tensor.sha256 = digest_bytes(&tensor.data);
     thread::scope(|scope| {
         for (_, share) in shares {
-            scope.spawn(|| share.into_iter().for_each(Job::run));
+            scope.spawn(move || share.into_iter().for_each(digest));
         }
     });
 }
 
-fn collect_graph<'l>(graph: &'l mut GraphListing, jobs: &mut Vec<Job<'l>>) {
-    jobs.extend(graph.constants.iter_mut().map(Job::Tensor));
-    graph.nodes.iter_mut().for_each(|node| collect_node(node, jobs));
+fn collect_graph<'l>(graph: &'l mut GraphListing, tensors: &mut Tensors<'l>) {
+    tensors.extend(graph.constants.iter_mut());
+    graph.nodes.iter_mut().for_each(|node| collect_node(node, tensors));
 }
 
-fn collect_function<'l>(function: &'l mut FunctionListing, jobs: &mut Vec<Job<'l>>) {
-    function.defaults.values_mut().for_each(|value| collect_attribute(value, jobs));
-    collect_graph(&mut function.body, jobs);
+fn collect_function<'l>(function: &'l mut FunctionListing, tensors: &mut Tensors<'l>) {
+    function.defaults.values_mut().for_each(|value| collect_attribute(value, tensors));
+    collect_graph(&mut function.body, tensors);
 }
 
-fn collect_node<'l>(node: &'l mut NodeListing, jobs: &mut Vec<Job<'l>>) {
-    node.attributes.values_mut().for_each(|value| collect_attribute(value, jobs));
+fn collect_node<'l>(node: &'l mut NodeListing, tensors: &mut Tensors<'l>) {
+    node.attributes.values_mut().for_each(|value| collect_attribute(value, tensors));
 }
 
-fn collect_attribute<'l>(value: &'l mut AttributeListing, jobs: &mut Vec<Job<'l>>) {
+fn collect_attribute<'l>(value: &'l mut AttributeListing, tensors: &mut Tensors<'l>) {
     match value {
-        AttributeListing::Tensor(tensor) => jobs.push(Job::Tensor(tensor)),
-        AttributeListing::Tensors(tensors) => jobs.extend(tensors.iter_mut().map(Job::Tensor)),
-        AttributeListing::Graph(graph) => collect_graph(graph, jobs),
-        AttributeListing::Graphs(graphs) => graphs.iter_mut().for_each(|graph| collect_graph(graph, jobs)),
+        AttributeListing::Tensor(tensor) => tensors.push(tensor),
+        AttributeListing::Tensors(several) => tensors.extend(several.iter_mut()),
+        AttributeListing::Graph(graph) => collect_graph(graph, tensors),
+        AttributeListing::Graphs(graphs) => graphs.iter_mut().for_each(|graph| collect_graph(graph, tensors)),
         _ => {}
     }
 }

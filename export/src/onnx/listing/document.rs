@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use mimir_bundle::digest::FileDigest;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -28,9 +27,6 @@ pub struct Listing {
     pub functions: Vec<FunctionListing>,
     /// How many descriptions of further training (`training_info`) the file has; they are not shown.
     pub training: usize,
-    /// The ONNX file, then each file with external data: digests of the bytes that were read. Empty where the model
-    /// was never in a file.
-    pub files: Vec<FileDigest>,
 }
 
 /// A graph, or a body inside a node.

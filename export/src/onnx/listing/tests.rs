@@ -80,11 +80,9 @@ fn every_file_that_is_read_can_be_shown() {
             if path.extension().is_none_or(|extension| extension != "onnx") {
                 continue;
             }
-            let listing = read_listing(&path, &Limits::default()).unwrap();
-            let text = listing.to_string();
+            let text = read_listing(&path, &Limits::default()).unwrap().to_string();
             let Ok(model) = read_model(&path, &Limits::default()) else { continue };
             assert!(text.starts_with(&format!("graph (opset {}", model.graph.opset)), "{text}");
-            assert_eq!(listing.files, model.files, "{}", path.display());
         }
     }
 }
