@@ -130,8 +130,6 @@ fn gradient_graphs_share_the_weights_of_the_model() {
     let shared = proto.graph.initializer.iter().filter(|tensor| !tensor.external_data.is_empty()).count();
     // Simplification folds the scales of LayerNormalization into the products after it: their weights are others.
     assert!(shared >= 2, "{shared}");
-    // The normalisation that the manifest names is in the gradient graph.
-    assert!(package.files[1].1.len() < package.files[3].1.len());
     let folder = tempfile::tempdir().unwrap();
     for (name, bytes) in &package.files {
         std::fs::write(folder.path().join(name), bytes).unwrap();
