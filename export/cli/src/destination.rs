@@ -31,7 +31,8 @@ impl Destination {
             EXTENSION => Self::Archive(path.to_owned()),
             "onnx" => {
                 let name = path.file_name().and_then(|name| name.to_str());
-                let name = name.with_context(|| format!("-o {}: a name that is not UTF-8", path.display()))?;
+                let name =
+                    name.with_context(|| format!("-o {}: a name that is not UTF-8", path.display()))?;
                 Self::Model(parent(path), name.to_owned())
             }
             _ => Self::Folder(path.to_owned()),
@@ -60,11 +61,19 @@ impl Destination {
         let Ok(metadata) = fs::symlink_metadata(&path) else { return Ok(()) };
         let shown = path.display();
         match self {
-            Self::Folder(_) if !metadata.is_dir() => bail!("{shown} is there and is no folder: name another path"),
+            Self::Folder(_) if !metadata.is_dir() => {
+                bail!("{shown} is there and is no folder: name another path")
+            }
             Self::Folder(path) if is_empty(path)? => Ok(()),
             Self::Folder(path) => {
-                ensure!(is_bundle(path), "{shown} is a folder that is no bundle: name another path, or remove it");
-                ensure!(force, "{shown} is there: --force replaces it, its certificates and signature included");
+                ensure!(
+                    is_bundle(path),
+                    "{shown} is a folder that is no bundle: name another path, or remove it"
+                );
+                ensure!(
+                    force,
+                    "{shown} is there: --force replaces it, its certificates and signature included"
+                );
                 Ok(())
             }
             Self::Archive(_) | Self::Model(..) => {
@@ -141,7 +150,8 @@ fn temporary_beside(path: &Path) -> anyhow::Result<TempDir> {
 /// Whether a folder has a bundle's manifest, and nothing that no bundle has.
 fn is_bundle(folder: &Path) -> bool {
     let manifest = folder.join(MANIFEST);
-    let is_small = |metadata: fs::Metadata| metadata.is_file() && metadata.len() <= FileKind::Manifest.most_bytes();
+    let is_small =
+        |metadata: fs::Metadata| metadata.is_file() && metadata.len() <= FileKind::Manifest.most_bytes();
     let is_known = |entry: std::io::Result<fs::DirEntry>| {
         let name = entry.ok().and_then(|entry| entry.file_name().into_string().ok());
         name.is_some_and(|name| name == CERTIFICATES || FileKind::of(&name).is_ok())

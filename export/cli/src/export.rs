@@ -33,8 +33,10 @@ pub(crate) fn export(args: &ExportArgs) -> Result<String, Failure> {
     let header = checkpoint.header.as_ref();
     let options = package_options(args, header, &network, names, destination.file_name())?;
     if options.normalisation.is_none() && header.is_none() {
-        warn("no normalisation: the checkpoint does not say one, so the model takes pixels in [0, 1] as they are; \
-              timm's models want --mean and --std");
+        warn(
+            "no normalisation: the checkpoint does not say one, so the model takes pixels in [0, 1] as they are; \
+              timm's models want --mean and --std",
+        );
     }
     let digest = checkpoint.digest.clone();
     let package = package(checkpoint, &network, &options).map_err(|error| error.at_file(path))?;
@@ -90,10 +92,7 @@ fn summary(
         (Destination::Model(..), Some(_)) => " --mean … --std …",
         _ => "",
     };
-    let _ = writeln!(
-        text,
-        "next: mimir-certify {} --data …{flags} --norm linf --epsilon 8/255",
-        path.display()
-    );
+    let _ =
+        writeln!(text, "next: mimir-certify {} --data …{flags} --norm linf --epsilon 8/255", path.display());
     text
 }

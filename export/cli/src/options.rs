@@ -122,7 +122,8 @@ fn now() -> anyhow::Result<std::time::SystemTime> {
     match std::env::var("SOURCE_DATE_EPOCH") {
         Ok(text) => {
             let seconds = text.parse().ok().filter(|seconds| *seconds < 253_402_300_800_u64);
-            let seconds = seconds.ok_or_else(|| anyhow!("SOURCE_DATE_EPOCH `{text}`: wanted seconds since 1970"))?;
+            let seconds =
+                seconds.ok_or_else(|| anyhow!("SOURCE_DATE_EPOCH `{text}`: wanted seconds since 1970"))?;
             Ok(std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds))
         }
         Err(_) => Ok(std::time::SystemTime::now()),

@@ -11,7 +11,11 @@ use crate::graph::Graph;
 use crate::network::{Checkpoint, Network};
 
 /// Everything but the features and the files.
-pub(super) fn describe(checkpoint: &Checkpoint, network: &Network, options: &PackageOptions) -> BundleManifest {
+pub(super) fn describe(
+    checkpoint: &Checkpoint,
+    network: &Network,
+    options: &PackageOptions,
+) -> BundleManifest {
     let header = checkpoint.header.as_ref();
     let side = network.architecture.image_size;
     BundleManifest {

@@ -20,7 +20,13 @@ pub(super) fn gradient_graphs(
     if losses.is_empty() {
         return Ok(Vec::new());
     }
-    let file = ModelFile { graph, open_inputs: Vec::new(), ir_version: 0, producer: String::new(), files: Vec::new() };
+    let file = ModelFile {
+        graph,
+        open_inputs: Vec::new(),
+        ir_version: 0,
+        producer: String::new(),
+        files: Vec::new(),
+    };
     let spec = InputSpec {
         normalisation: manifest.input.normalisation.clone(),
         output: Some(manifest.output.clone()),

@@ -37,7 +37,8 @@ pub struct Package {
 /// As [`build`](network::build), [`to_float16`] and [`gradient_onnx`](crate::ImageClassifier::gradient_onnx); a file of
 /// more than 2 GiB.
 pub fn package(checkpoint: Checkpoint, network: &Network, options: &PackageOptions) -> Result<Package> {
-    let in_graph = (options.normalisation_place == NormalisationPlace::Graph).then(|| options.normalisation.clone());
+    let in_graph =
+        (options.normalisation_place == NormalisationPlace::Graph).then(|| options.normalisation.clone());
     let build = BuildOptions { opset: options.opset, normalisation: in_graph.flatten() };
     let mut manifest = description::describe(&checkpoint, network, options);
     let mut graph = network::build(checkpoint, network, &build)?;

@@ -82,7 +82,8 @@ fn every_opset_and_precision_runs_and_agrees() {
         let reference = packaged(architecture, |_| ());
         for opset in 17..=23 {
             for (precision, bound) in [(Precision::Float32, 1e-5), (Precision::Float16, 5e-3)] {
-                let other = packaged(architecture, |options| (options.opset, options.precision) = (opset, precision));
+                let other =
+                    packaged(architecture, |options| (options.opset, options.precision) = (opset, precision));
                 let proto = ModelProto::parse_from_bytes(model(&other)).unwrap();
                 assert_eq!(proto.opset_import[0].version, i64::from(opset));
                 let gelu = proto.graph.node.iter().any(|node| node.op_type == "Gelu");
@@ -99,7 +100,10 @@ fn every_opset_and_precision_runs_and_agrees() {
 fn weights_beside_are_those_inside() {
     let inside = packaged(SMALL, |_| ());
     let beside = packaged(SMALL, |options| options.weights = WeightPlace::Beside);
-    assert_eq!(beside.files.iter().map(|file| file.0.as_str()).collect::<Vec<_>>(), ["model.onnx", "model.onnx.data"]);
+    assert_eq!(
+        beside.files.iter().map(|file| file.0.as_str()).collect::<Vec<_>>(),
+        ["model.onnx", "model.onnx.data"]
+    );
     let folder = tempfile::tempdir().unwrap();
     for (name, bytes) in &beside.files {
         std::fs::write(folder.path().join(name), bytes).unwrap();
@@ -112,7 +116,8 @@ fn weights_beside_are_those_inside() {
     let mut end = 0;
     for tensor in proto.graph.initializer.iter().filter(|tensor| !tensor.external_data.is_empty()) {
         let entry = |key: &str| &tensor.external_data.iter().find(|entry| entry.key == key).unwrap().value;
-        let (offset, length): (usize, usize) = (entry("offset").parse().unwrap(), entry("length").parse().unwrap());
+        let (offset, length): (usize, usize) =
+            (entry("offset").parse().unwrap(), entry("length").parse().unwrap());
         assert_eq!((entry("location").as_str(), offset % 64), ("model.onnx.data", 0));
         assert!(offset >= end && offset - end < 4096 && offset + length <= data.len());
         end = offset + length;
@@ -145,7 +150,9 @@ fn normalisation_is_named_or_in_the_graph() {
     let named = packaged(SMALL, |_| ());
     let inside = packaged(SMALL, |options| options.normalisation_place = NormalisationPlace::Graph);
     assert!(named.manifest.input.normalisation.is_some() && inside.manifest.input.normalisation.is_none());
-    let text = |package: &Package| read_model_bytes(model(package).clone(), None, &Limits::default()).unwrap().graph.to_string();
+    let text = |package: &Package| {
+        read_model_bytes(model(package).clone(), None, &Limits::default()).unwrap().graph.to_string()
+    };
     assert!(!text(&named).contains("%normalisation/Sub") && text(&inside).contains("%normalisation/Sub"));
 }
 

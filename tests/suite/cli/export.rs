@@ -79,8 +79,8 @@ fn checkpoint(header: Option<&CheckpointHeader>, change: impl Fn(&mut String, &m
             (name.as_str(), TensorView::new(safetensors::Dtype::F32, dims.clone(), data).unwrap())
         })
         .collect();
-    let metadata =
-        header.map(|header| HashMap::from([(METADATA_KEY.to_owned(), serde_json::to_string(header).unwrap())]));
+    let metadata = header
+        .map(|header| HashMap::from([(METADATA_KEY.to_owned(), serde_json::to_string(header).unwrap())]));
     safetensors::serialize(views, metadata).unwrap()
 }
 
@@ -120,17 +120,27 @@ fn the_model_alone_is_the_one_of_the_bundle() {
     command.assert().success().stdout(starts_with("equal\n"));
     let mut command = export();
     command.current_dir(made.folder.path()).args(["show", "bundle"]);
-    command.assert().success().stdout(starts_with("{\n  \"format\": \"mimir-bundle\"").and(contains("\ngraph (opset 20)\n")));
+    command
+        .assert()
+        .success()
+        .stdout(starts_with("{\n  \"format\": \"mimir-bundle\"").and(contains("\ngraph (opset 20)\n")));
 }
 
 #[test]
 fn opset_precision_and_gradients_arrive() {
     let made = Made::new(Some(&header()));
-    let flags = ["--opset", "17", "--precision", "float16", "--gradient", "cross-entropy,margin", "--feature"];
+    let flags =
+        ["--opset", "17", "--precision", "float16", "--gradient", "cross-entropy,margin", "--feature"];
     made.run(&[&["-o", "bundle"], &flags[..]].concat()).success();
     let bundle = Bundle::open(&made.path("bundle")).unwrap();
     let names: Vec<&str> = bundle.files().map(|file| file.name()).collect();
-    let wanted = ["gradient-cross-entropy.onnx", "gradient-margin.onnx", "manifest.json", "model.onnx", "model.onnx.data"];
+    let wanted = [
+        "gradient-cross-entropy.onnx",
+        "gradient-margin.onnx",
+        "manifest.json",
+        "model.onnx",
+        "model.onnx.data",
+    ];
     assert_eq!(names, wanted);
     assert_eq!(bundle.manifest().features[0].shape, [5, 32]);
     let mut command = export();
@@ -150,7 +160,8 @@ fn what_is_there_is_replaced_only_as_a_whole_and_on_request() {
         assert_ne!(digest(&made.path(file)), before, "{output}");
     }
     // A folder of something else, one with a manifest of something else, and a bundle with something else in it.
-    for (folder, file) in [("photos", "holiday.jpg"), ("extension", "manifest.json"), ("bundle", "notes.txt")] {
+    for (folder, file) in [("photos", "holiday.jpg"), ("extension", "manifest.json"), ("bundle", "notes.txt")]
+    {
         std::fs::create_dir_all(made.path(folder)).unwrap();
         std::fs::write(made.path(folder).join(file), "{}").unwrap();
         made.run(&["-o", folder, "--force"]).code(2).stderr(contains("no bundle: name another path"));
@@ -224,13 +235,20 @@ fn hostile_checkpoints_are_refused_and_nothing_is_written() {
         ("no checkpoint", b"\x08\x00\x00\x00\x00\x00\x00\x00{\"a\":1}}", &["best.safetensors"]),
         ("NaN", &nan, &["head.bias", "NaN"]),
         // All of them in one message.
-        ("other keys", &renamed, &["blocks.0.mlp.fc1.weight", "blocks.0.mlp.fc9.bias", "head.bias", "tail.bias"]),
+        (
+            "other keys",
+            &renamed,
+            &["blocks.0.mlp.fc1.weight", "blocks.0.mlp.fc9.bias", "head.bias", "tail.bias"],
+        ),
     ];
     for (name, bytes, wanted) in cases {
         std::fs::write(made.path("best.safetensors"), bytes).unwrap();
         let output = made.run(&["-o", "out"]).code(2).stdout("").get_output().clone();
         let error = String::from_utf8(output.stderr).unwrap();
-        assert!(error.starts_with("error: ") && wanted.iter().all(|part| error.contains(part)), "{name}: {error}");
+        assert!(
+            error.starts_with("error: ") && wanted.iter().all(|part| error.contains(part)),
+            "{name}: {error}"
+        );
         assert_eq!(made.names(), ["best.safetensors"], "{name}");
     }
 }

@@ -23,7 +23,8 @@ fn pair(demo: &Demo) -> [String; 2] {
         demo.path(name).display().to_string()
     };
     let before = write("before.onnx", &graph);
-    let (id, tensor) = graph.constants().find(|(_, tensor)| tensor.to_f32().is_some_and(|values| values.len() > 8)).unwrap();
+    let (id, tensor) =
+        graph.constants().find(|(_, tensor)| tensor.to_f32().is_some_and(|values| values.len() > 8)).unwrap();
     let (dims, mut values) = (tensor.dims().to_vec(), tensor.to_f32().unwrap());
     values[3] += 0.5;
     graph.set_constant(id, Tensor::from_f32(&dims, &values));

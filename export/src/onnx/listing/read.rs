@@ -23,7 +23,8 @@ use crate::onnx::wire;
 /// Names the file, the tensor or the node, as [`read_model`](crate::onnx::read_model) does, but refuses only what is
 /// not well-formed, over a cap, or outside the model's folder.
 pub fn read_listing(path: &Path, limits: &Limits) -> Result<Listing> {
-    let listing = read_file(path, limits).and_then(|bytes| read_listing_bytes(bytes, Some(folder_of(path)), limits));
+    let listing =
+        read_file(path, limits).and_then(|bytes| read_listing_bytes(bytes, Some(folder_of(path)), limits));
     listing.map_err(|error| error.at_file(path))
 }
 
