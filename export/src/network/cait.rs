@@ -110,7 +110,7 @@ fn talking_heads(layers: &mut Layers<'_>, x: ValueId, layer: &str) -> Result<Val
     let weights = layers.softmax(scores)?;
     let weights = exchange(layers, weights, &format!("{layer}.proj_w"))?;
     layers.enter(layer);
-    let values = layers.heads(parts[2], patches, &[0, 2, 1, 3])?;
+    let values = layers.heads(parts[2], patches)?;
     let mixed = layers.op("MatMul", &[weights, values], [])?;
     let mixed = layers.join_heads(mixed, patches)?;
     layers.linear(mixed, &format!("{layer}.proj"))
@@ -158,7 +158,7 @@ fn class_attention(layers: &mut Layers<'_>, x: ValueId, layer: &str) -> Result<V
     layers.enter(layer);
     let scores = layers.scores(q, k, 1, tokens)?; // [N, H, 1, T]
     let weights = layers.softmax(scores)?;
-    let values = layers.heads(v, tokens, &[0, 2, 1, 3])?;
+    let values = layers.heads(v, tokens)?;
     let mixed = layers.op("MatMul", &[weights, values], [])?;
     let mixed = layers.join_heads(mixed, 1)?;
     layers.linear(mixed, &format!("{layer}.proj"))

@@ -90,7 +90,7 @@ fn positional_attention(layers: &mut Layers<'_>, x: ValueId, layer: &str) -> Res
     let weights = layers.op("Add", &[by_content, by_position], [])?;
     let values = layers.linear(x, &format!("{layer}.v"))?;
     layers.enter(layer);
-    let values = layers.heads(values, patches, &[0, 2, 1, 3])?; // [N, H, L, d]
+    let values = layers.heads(values, patches)?; // [N, H, L, d]
     let mixed = layers.op("MatMul", &[weights, values], [])?;
     let mixed = layers.join_heads(mixed, patches)?;
     layers.linear(mixed, &format!("{layer}.proj"))

@@ -177,11 +177,11 @@ impl<'g> Layers<'g> {
         self.builder.node("Split", vec![Some(x), Some(sizes)], attributes, parts)
     }
 
-    /// `[N, T, D] → [N, T, H, d]`, transposed.
-    pub(super) fn heads(&mut self, x: ValueId, tokens: usize, permutation: &[i64]) -> Result<ValueId> {
+    /// `[N, T, D] → [N, H, T, d]`
+    pub(super) fn heads(&mut self, x: ValueId, tokens: usize) -> Result<ValueId> {
         let (heads, width) = (self.network.architecture.heads, self.network.architecture.width);
         let split = self.reshape(x, &[-1, tokens as i64, heads as i64, (width / heads) as i64])?;
-        self.transpose(split, permutation)
+        self.transpose(split, &[0, 2, 1, 3])
     }
 
     /// `[N, H, T, d] → [N, T, D]`
@@ -191,6 +191,9 @@ impl<'g> Layers<'g> {
     }
 
     /// `q·kᵀ/√d` for `q` `[N, Q, D]` and `k` `[N, T, D]`: `[N, H, Q, T]`.
+    ///
+    /// The factor and the last transposition stand right before the product, where ONNX Runtime makes one node of the
+    /// three.
     pub(super) fn scores(
         &mut self,
         q: ValueId,
@@ -200,9 +203,10 @@ impl<'g> Layers<'g> {
     ) -> Result<ValueId> {
         let architecture = self.network.architecture;
         let scale = self.builder.scalar(((architecture.width / architecture.heads) as f32).sqrt().recip());
+        let q = self.heads(q, queries)?; // [N, H, Q, d]
         let q = self.op("Mul", &[q, scale], [])?;
-        let q = self.heads(q, queries, &[0, 2, 1, 3])?; // [N, H, Q, d]
-        let k = self.heads(k, tokens, &[0, 2, 3, 1])?; // [N, H, d, T]
+        let k = self.heads(k, tokens)?; // [N, H, T, d]
+        let k = self.transpose(k, &[0, 1, 3, 2])?;
         self.op("MatMul", &[q, k], [])
     }
 

@@ -102,7 +102,7 @@ fn attention(layers: &mut Layers<'_>, x: ValueId, layer: &str) -> Result<ValueId
     let parts = layers.split(qkv, 3)?;
     let scores = layers.scores(parts[0], parts[1], tokens, tokens)?; // [N, H, T, T]
     let weights = layers.softmax(scores)?;
-    let values = layers.heads(parts[2], tokens, &[0, 2, 1, 3])?; // [N, H, T, d]
+    let values = layers.heads(parts[2], tokens)?; // [N, H, T, d]
     let mixed = layers.op("MatMul", &[weights, values], [])?;
     let mixed = layers.join_heads(mixed, tokens)?;
     layers.linear(mixed, &format!("{layer}.proj"))
