@@ -1,5 +1,6 @@
 //! What a certification found.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use mimir_bundle::Certificate;
@@ -26,6 +27,24 @@ pub struct BundleChange {
     pub replaced: Option<String>,
     /// Where the signature is now that was of the bundle before.
     pub signature: Option<PathBuf>,
+}
+
+impl fmt::Display for BundleChange {
+    /// Lines for a summary.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { certificate, replaced, signature } = self;
+        write!(f, "written to {}", certificate.display())?;
+        match replaced {
+            Some(date) => writeln!(f, ", in place of that of {date}")?,
+            None => writeln!(f)?,
+        }
+        let Some(place) = signature else { return Ok(()) };
+        writeln!(
+            f,
+            "The bundle is no longer signed: its signature was of what it was before, and is now {}. Sign it again.",
+            place.display()
+        )
+    }
 }
 
 impl Certified {

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 
 use mimir_bundle::certificate::RunSettings;
 use mimir_certify::report_folder::GATES;
-use mimir_certify::{ErrorKind, ModelInput, certify, clear_report_folder, record_failure};
+use mimir_certify::{Certified, ErrorKind, ModelInput, certify, clear_report_folder, record_failure};
 use mimir_runtime::evaluate::Ending;
 use mimir_runtime::report::{Conclusion, Report};
 use serde::Serialize;
@@ -148,7 +148,7 @@ pub(crate) fn run_gates(
         let display = ProgressDisplay::new(verbosity);
         let certified = certify(&options.certify, &display, interrupted);
         display.finish();
-        let report = match certified {
+        let Certified { report, bundle, .. } = match certified {
             // Between two gates: what the earlier ones said is worth keeping.
             Err(error) if error.kind() == ErrorKind::Interrupted && !reports.is_empty() => break,
             Err(error) => {
@@ -158,9 +158,10 @@ pub(crate) fn run_gates(
                 }
                 return Err(failure);
             }
-            Ok(certified) => certified.report,
+            Ok(certified) => certified,
         };
         text += &format!("gate {name}\n\n{report}\n");
+        text += &bundle.map(|change| format!("{change}\n")).unwrap_or_default();
         let is_interrupted = report.ending == Ending::Interrupted;
         reports.push((name, report));
         if is_interrupted {

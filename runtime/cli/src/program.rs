@@ -16,8 +16,8 @@ use mimir_certify::signing::{
     KeyFiles, TrustedKeyFile, generate_keys, read_private_key, readable_by_others, sign_bundle, verify_bundle,
 };
 use mimir_certify::{
-    BundleChange, Certified, ErrorKind, ModelInput, StoreCounterexamples, certify, check, classify,
-    record_failure, replay, verify_certificate,
+    Certified, ErrorKind, ModelInput, StoreCounterexamples, certify, check, classify, record_failure, replay,
+    verify_certificate,
 };
 use mimir_runtime::evaluate::Ending;
 use mimir_runtime::report::{ignored_settings, settings_line};
@@ -119,12 +119,14 @@ fn answer_run(args: RunArgs) -> Result<Answer, Failure> {
     let certified = certify(&options.certify, &display, &interrupted);
     display.finish();
     let Certified { report, bundle, .. } = certified?;
+    let changed = bundle.map(|change| change.to_string()).unwrap_or_default();
+    if args.json {
+        // Standard output is for the report alone.
+        let _ = write!(std::io::stderr().lock(), "{changed}");
+    }
     let text = match args.json {
         true => json(&report)?,
-        false => {
-            let changed = bundle.map(|change| bundle_change(&change)).unwrap_or_default();
-            format!("{report}{}{changed}", written(&options, report.ending)).into()
-        }
+        false => format!("{report}{}{changed}", written(&options, report.ending)).into(),
     };
     Ok(Answer::new(text, report.gate.exit_code))
 }
@@ -216,19 +218,6 @@ fn written(options: &Options, ending: Ending) -> String {
         (_, StoreCounterexamples::No) => [REPORT, CERTIFICATE].join(", "),
     };
     format!("\nwritten to {}: {files}\n", folder.display())
-}
-
-/// What changed in the bundle of the model.
-fn bundle_change(BundleChange { certificate, replaced, signature }: &BundleChange) -> String {
-    let replaced = replaced.as_ref().map(|date| format!(", in place of that of {date}")).unwrap_or_default();
-    let written = format!("written to {}{replaced}\n", certificate.display());
-    let signature = signature.as_ref().map(|place| {
-        format!(
-            "The bundle is no longer signed: its signature was of what it was before, and is now {}. Sign it again.\n",
-            place.display()
-        )
-    });
-    written + &signature.unwrap_or_default()
 }
 
 /// A folder as a person would name it: without `..`, and relative where it is inside the current folder.
