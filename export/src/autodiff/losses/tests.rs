@@ -257,13 +257,13 @@ fn the_untargeted_ratio_is_fifteen_nodes() {
         const %loss/constant_2: i64[1] = [5]
         const %loss/constant_3: f32[2] = [0.0, -1.0]
         const %loss/constant_4: f32[3] = [1.0, 0.0, 0.0]
-        const %loss/constant_5: f32[3, 3] = 36 bytes, checksum 0510c44742a144a5
+        const %loss/constant_5: f32[3, 3] = sha256:cc8f1034c5fb2a537b1c4113c3e4e09791b7ccdc602fbb03265f3f967ddb0d27
         const %loss/constant_6: i64[1] = [1]
         const %loss/constant_7: f32[3, 1] = [1.0, 0.0, -1.0]
         const %loss/constant_8: f32[] = [0.0]
         const %loss/constant_9: f32[] = [1.0]
         const %loss/constant_10: f32[3] = [-1.0, -0.0, 1.0]
-        %logits: f32[N, 5] = Identity(%images)
+        %logits: f32[N, 5] = Identity(%images)  # f/Identity
         %loss/TopK: f32[N, 3], %loss/TopK_2: i64[N, 3] = TopK(%logits, %loss/constant)
         %loss/OneHot: f32[N, 5] = OneHot(%labels, %loss/constant_2, %loss/constant_3)
         %loss/GatherElements: f32[N, 3] = GatherElements(%loss/OneHot, %loss/TopK_2) {axis = 1}
@@ -275,11 +275,11 @@ fn the_untargeted_ratio_is_fifteen_nodes() {
         %loss/Equal: bool[N, 1] = Equal(%loss/Gemm_2, %loss/constant_8)
         %loss/Where: f32[N, 1] = Where(%loss/Equal, %loss/constant_9, %loss/Gemm_2)
         %loss/Div: f32[N, 1] = Div(%loss/ReduceSum, %loss/Where)
-        %loss: f32[N] = Squeeze(%loss/Div, %loss/constant_6)
+        %loss: f32[N] = Squeeze(%loss/Div, %loss/constant_6)  # loss/Squeeze
         %loss/Mul_2: f32[N, 3] = Mul(%loss/Div, %loss/constant_10)
         %loss/ScatterElements_2: f32[N, 5] = ScatterElements(%loss/ScatterElements, %loss/TopK_2, %loss/Mul_2) {axis = 1, reduction = "add"}
         %loss/Div_2: f32[N, 5] = Div(%loss/ScatterElements_2, %loss/Where)
-        %images_gradient: f32[N, 5] = Identity(%loss/Div_2)
+        %images_gradient: f32[N, 5] = Identity(%loss/Div_2)  # gradient/Identity
         output %logits
         output %loss
         output %images_gradient
@@ -303,7 +303,7 @@ fn the_targeted_ratio_is_fourteen_nodes() {
         const %loss/constant_8: f32[] = [0.0]
         const %loss/constant_9: f32[] = [1.0]
         const %loss/constant_10: f32[4] = [-1.0, -0.0, 0.5, 0.5]
-        %logits: f32[N, 5] = Identity(%images)
+        %logits: f32[N, 5] = Identity(%images)  # f/Identity
         %loss/TopK: f32[N, 4], %loss/TopK_2: i64[N, 4] = TopK(%logits, %loss/constant)
         %loss/OneHot: f32[N, 5] = OneHot(%labels, %loss/constant_2, %loss/constant_3)
         %loss/OneHot_2: f32[N, 5] = OneHot(%targets, %loss/constant_4, %loss/constant_5)
@@ -314,11 +314,11 @@ fn the_targeted_ratio_is_fourteen_nodes() {
         %loss/Equal: bool[N, 1] = Equal(%loss/Gemm, %loss/constant_8)
         %loss/Where: f32[N, 1] = Where(%loss/Equal, %loss/constant_9, %loss/Gemm)
         %loss/Div: f32[N, 1] = Div(%loss/ReduceSum, %loss/Where)
-        %loss: f32[N] = Squeeze(%loss/Div, %loss/constant_6)
+        %loss: f32[N] = Squeeze(%loss/Div, %loss/constant_6)  # loss/Squeeze
         %loss/Mul_2: f32[N, 4] = Mul(%loss/Div, %loss/constant_10)
         %loss/ScatterElements: f32[N, 5] = ScatterElements(%loss/Add, %loss/TopK_2, %loss/Mul_2) {axis = 1, reduction = "add"}
         %loss/Div_2: f32[N, 5] = Div(%loss/ScatterElements, %loss/Where)
-        %images_gradient: f32[N, 5] = Identity(%loss/Div_2)
+        %images_gradient: f32[N, 5] = Identity(%loss/Div_2)  # gradient/Identity
         output %logits
         output %loss
         output %images_gradient

@@ -191,16 +191,16 @@ fn the_graph_with_the_cross_entropy_head() {
         const %loss/constant_2: f32[2] = [0.0, 1.0]
         const %loss/constant_3: i64[1] = [1]
         const %gradient/f/MatMul/constant: f32[3, 2] = [1.0, 0.5, 2.0, -0.25, -1.0, 3.0]
-        %logits: f32[N, 3] = MatMul(%images, %f/constant)
+        %logits: f32[N, 3] = MatMul(%images, %f/constant)  # f/MatMul
         %loss/OneHot: f32[N, 3] = OneHot(%labels, %loss/constant, %loss/constant_2)
         %loss/LogSoftmax: f32[N, 3] = LogSoftmax(%logits) {axis = 1}
         %loss/Mul: f32[N, 3] = Mul(%loss/LogSoftmax, %loss/OneHot)
         %loss/ReduceSum: f32[N] = ReduceSum(%loss/Mul, %loss/constant_3) {keepdims = 0}
-        %loss: f32[N] = Neg(%loss/ReduceSum)
+        %loss: f32[N] = Neg(%loss/ReduceSum)  # loss/Neg
         %loss/Exp: f32[N, 3] = Exp(%loss/LogSoftmax)
         %loss/Sub: f32[N, 3] = Sub(%loss/Exp, %loss/OneHot)
         %gradient/f/MatMul/MatMul: f32[N, 2] = MatMul(%loss/Sub, %gradient/f/MatMul/constant)
-        %images_gradient: f32[N, 2] = Identity(%gradient/f/MatMul/MatMul)
+        %images_gradient: f32[N, 2] = Identity(%gradient/f/MatMul/MatMul)  # gradient/Identity
         output %logits
         output %loss
         output %images_gradient
