@@ -3,10 +3,10 @@
 //! ONNX Runtime 1.32 on the processor has kernels in float64 for products, sums, comparisons, Exp, Tanh, Sigmoid, Softmax,
 //! reductions, BatchNormalization, LayerNormalization, Pad, Gather and MaxPool, and none for what is written out here.
 
+use super::number::number;
 use super::{erf, windows};
 use crate::error::Result;
 use crate::graph::{Builder, Graph, Node, ValueId};
-use crate::tensor::Tensor;
 
 /// Writes a node's result in other operators; `None` where it stays.
 type Decomposition = fn(&mut Builder<'_>, &Node) -> Result<Option<ValueId>>;
@@ -51,10 +51,6 @@ pub(super) fn decompose(graph: &mut Graph) -> Result<()> {
         }
     }
     Ok(())
-}
-
-pub(super) fn number(builder: &mut Builder<'_>, value: f64) -> ValueId {
-    builder.constant(Tensor::scalar_f64(value))
 }
 
 /// `x·Φ(x)`, or its approximation by tanh.

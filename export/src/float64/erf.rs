@@ -1,7 +1,7 @@
 //! The error function to the precision of float64, as rational functions (W. J. Cody, "Rational Chebyshev approximation
 //! for the error function", Mathematics of Computation 23, 1969).
 
-use super::decompose::number;
+use super::number::number;
 use crate::error::Result;
 use crate::graph::{Builder, ValueId};
 

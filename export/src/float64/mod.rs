@@ -7,6 +7,7 @@
 mod convert;
 mod decompose;
 mod erf;
+mod number;
 mod windows;
 
 use mimir_bundle::tensor_names;

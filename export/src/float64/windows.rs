@@ -1,6 +1,6 @@
 //! Convolution and average pooling in float64: the elements under each window are gathered, then multiplied or averaged.
 
-use super::decompose::number;
+use super::number::number;
 use crate::error::{Error, Result};
 use crate::graph::{Attribute, Builder, Dim, Node, Shape, ValueId};
 use crate::operators::gradient::window::{Axis, axes, kernel_shape, spatial};
