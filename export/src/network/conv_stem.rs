@@ -6,7 +6,6 @@
 use super::Network;
 use super::layers::{ConvGeometry, Layers};
 use super::parameters::Parameters;
-use super::vit::flatten;
 use crate::error::Result;
 use crate::graph::ValueId;
 
@@ -41,5 +40,5 @@ pub(super) fn embed(layers: &mut Layers<'_>, images: ValueId) -> Result<ValueId>
         x = layers.transpose(active, &[0, 3, 1, 2])?;
     }
     x = layers.conv(x, &module(3 * CHANNELS.len()), ConvGeometry { stride: 1, padding: 0 })?;
-    flatten(layers, x)
+    layers.flatten(x)
 }

@@ -2,8 +2,6 @@
 
 use mimir_bundle::architecture::{Architecture, Family, Pooling};
 
-use super::parameters::Parameters;
-use super::{cait, convit, vit};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Most classes: more than any data set has.
@@ -71,19 +69,6 @@ impl Network {
     /// Tokens of an image after the last block: the class token and the patches, T = 1 + L.
     pub fn tokens(&self) -> usize {
         1 + self.architecture.patches()
-    }
-
-    /// Name and dimensions of every tensor of the network, in timm's spelling and in the order of its layers.
-    pub fn parameters(&self) -> Vec<(String, Vec<usize>)> {
-        let mut parameters = Parameters::default();
-        match self.architecture.family {
-            Family::Vit | Family::VitConvStem => vit::parameters(self, &mut parameters),
-            Family::Convit => convit::parameters(self, &mut parameters),
-            Family::Cait => cait::parameters(self, &mut parameters),
-        }
-        parameters.norm(norm_name(self.pooling), self.architecture.width);
-        parameters.linear("head", self.architecture.width, self.classes);
-        parameters.into_list()
     }
 
     pub(super) fn hidden(&self) -> usize {

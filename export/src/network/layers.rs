@@ -219,6 +219,14 @@ impl<'g> Layers<'g> {
         self.op("Reshape", &[x, dims], [])
     }
 
+    /// Patches as tokens: `[N, D, S', S'] → [N, L, D]`, in the order of the rows.
+    pub(super) fn flatten(&mut self, patches: ValueId) -> Result<ValueId> {
+        let architecture = self.network.architecture;
+        let patches =
+            self.reshape(patches, &[-1, architecture.width as i64, architecture.patches() as i64])?;
+        self.transpose(patches, &[0, 2, 1])
+    }
+
     pub(super) fn transpose(&mut self, x: ValueId, permutation: &[i64]) -> Result<ValueId> {
         self.op("Transpose", &[x], [("perm", permutation.to_vec().into())])
     }

@@ -31,6 +31,7 @@ mod mismatch;
 mod parameters;
 mod positions;
 mod random;
+mod tensors;
 mod timm;
 mod to_float32;
 mod transposed;

@@ -66,14 +66,7 @@ pub(super) fn encode(layers: &mut Layers<'_>, images: ValueId) -> Result<ValueId
 pub(super) fn embed(layers: &mut Layers<'_>, images: ValueId) -> Result<ValueId> {
     let stride = layers.network().architecture.patch_size;
     let patches = layers.conv(images, "patch_embed.proj", ConvGeometry { stride, padding: 0 })?;
-    flatten(layers, patches)
-}
-
-/// `[N, D, S', S'] → [N, L, D]`, in the order of the rows.
-pub(super) fn flatten(layers: &mut Layers<'_>, patches: ValueId) -> Result<ValueId> {
-    let architecture = layers.network().architecture;
-    let patches = layers.reshape(patches, &[-1, architecture.width as i64, architecture.patches() as i64])?;
-    layers.transpose(patches, &[0, 2, 1])
+    layers.flatten(patches)
 }
 
 /// A block with plain attention over the class token and the patches.
