@@ -1167,7 +1167,7 @@ mod tests {
         ["autodiff/activity.rs", "autodiff/kernels.rs", "autodiff/sweep.rs", "evaluate", "scan", "shape"];
 
     /// Files beside the table that may hold names, and what for.
-    const NAMED: [(&str, &str); 17] = [
+    const NAMED: [(&str, &str); 18] = [
         ("bounds", "emits nodes: the box, shares of units, slopes of secants"),
         ("operators/bounds", "rules emit nodes"),
         ("autodiff", "emits nodes: losses, and the Identity that names an output"),
@@ -1177,6 +1177,7 @@ mod tests {
         ),
         ("difference", "knows the Constant that holds a weight"),
         ("float16.rs", "emits a Cast"),
+        ("float64", "writes out what engines have no float64 kernel for"),
         ("graph", "emits a Cast, and names our own operators"),
         ("network", "emits networks"),
         ("normalisation.rs", "emits the arithmetic of a normalisation"),

@@ -166,7 +166,7 @@ mod tests {
         let text = json.to_string();
         assert!(serde_json::from_str::<Report>(&text).is_err());
         assert_eq!(ReportFile::from_json(&text).unwrap(), ReportFile::Failed(report));
-        let earlier = text.replace("\"schema_version\":4", "\"schema_version\":3");
+        let earlier = text.replace(&format!("\"schema_version\":{REPORT_VERSION}"), "\"schema_version\":3");
         assert!(matches!(ReportFile::from_json(&earlier), Err(ReportFileError::Version(3))));
     }
 }

@@ -805,3 +805,26 @@ fn policies_know_which_warnings_are_information() {
     known.sort_unstable();
     assert_eq!(kinds, known);
 }
+
+#[test]
+fn a_counterexample_of_float32_alone_is_a_warning() {
+    let with_margin = |margin: Option<f32>| {
+        let mut evaluation = evaluation();
+        let Verdict::Broken { margin_float64, .. } = &mut evaluation.outcomes[1].verdict else {
+            panic!("broken")
+        };
+        *margin_float64 = margin;
+        let report = Findings::new(&description(), &evaluation).report();
+        report.warnings.into_iter().map(|notice| notice.warning).collect::<Vec<_>>()
+    };
+    let warning = Warning::BrokenInFloat32Only { images: vec![1], known: 1 };
+    assert!(with_margin(Some(0.25)).contains(&warning));
+    for margin in [None, Some(0.0), Some(-0.25)] {
+        assert!(!with_margin(margin).contains(&warning), "{margin:?}");
+    }
+    let text = warning.to_string();
+    assert!(
+        text.starts_with("1 of 1 counterexamples (images 1) exist in the rounding of float32 only"),
+        "{text}"
+    );
+}

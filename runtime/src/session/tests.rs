@@ -371,7 +371,7 @@ fn every_loss_and_its_gradient_are_those_of_the_closed_form() {
         }
         // Along the gradient the loss rises by its squared length.
         let want = answers.gradient.map(|value| value * value).sum();
-        let rate = 1e-2 / want.sqrt();
+        let rate = 3e-3 / want.sqrt();
         let mut loss_at = |side: f32| {
             let moved = &images + &(&answers.gradient * (side * rate));
             graph.loss_gradient(moved.view(), &pairs).unwrap().loss.sum()

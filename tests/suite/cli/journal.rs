@@ -54,11 +54,11 @@ fn resume(demo: &Demo, flags: &[&str]) -> Assert {
 
 #[test]
 fn a_full_disk_is_74_and_the_run_goes_on_when_there_is_space() {
-    let whole = Demo::new();
-    whole.run(&WORK).success();
     // Where the first to hit the limit is the journal, and where it is the store.
     let without_store: Vec<&str> = WORK.into_iter().filter(|flag| *flag != "--save-adversarial").collect();
     for flags in [&WORK[..], &without_store] {
+        let whole = Demo::new();
+        whole.run(flags).success();
         let demo = cut_off(flags);
         let named = if flags.len() == WORK.len() { "counterexamples.bin" } else { "journal.bin" };
         with_file_limit(&demo, limit(flags), &[flags, &["--resume"]].concat())

@@ -37,18 +37,6 @@ pub(super) fn scaled(path: &Path, factor: f32) {
     });
 }
 
-/// Adds a number to the logits and takes it away again, which rounds them in float32 and not in float64.
-pub(super) fn with_cancelled_sum(path: &Path, large: f32) {
-    change(path, |graph| {
-        let logits = graph.outputs()[0];
-        let mut builder = Builder::new(graph, "cancelled");
-        let large = builder.scalar(large);
-        let sum = builder.op("Add", &[logits, large]).unwrap();
-        let rounded = builder.op("Sub", &[sum, large]).unwrap();
-        graph.set_outputs(vec![rounded]);
-    });
-}
-
 /// Adds noise to the logits, which hardly changes what they say.
 pub(super) fn with_noise(path: &Path) {
     change(path, |graph| {

@@ -49,11 +49,11 @@ fn a_body_captures_what_it_names_through_any_number_of_graphs() {
     insta::assert_snapshot!(upgrade(&file.graph).unwrap(), @r"
     graph (opset 20)
     input %x: f32[N, 4]
-    const %c: bool[] = [1]
-    %h: f32[N, 4] = Relu(%x)
-    %if/if_2/i: f32[N, 4] = Add(%x, %h)
-    %if/t: f32[N, 4] = Identity(%if/if_2/i)
-    %y: f32[N, 4] = Identity(%if/t)
+    const %c: bool[] = [true]
+    %h: f32[N, 4] = Relu(%x)  # relu
+    %if/if_2/i: f32[N, 4] = Add(%x, %h)  # if/if_2/add
+    %if/t: f32[N, 4] = Identity(%if/if_2/i)  # if/if_2/output_0
+    %y: f32[N, 4] = Identity(%if/t)  # if/output_0
     output %y
     ");
     let bytes = crate::onnx::write_model(&file.graph).unwrap();
@@ -92,14 +92,14 @@ fn calls_in_bodies_and_bodies_in_functions_are_inlined() {
     insta::assert_snapshot!(upgrade(&file.graph).unwrap(), @r"
     graph (opset 20)
     input %x: f32[N, 4]
-    const %choose/c: bool[] = [0]
-    const %choose/c_2: bool[] = [0]
-    %choose/if/choose/d: f32[N, 4] = Add(%x, %x)
-    %choose/if/choose/e: f32[N, 4] = Relu(%choose/if/choose/d)
-    %t: f32[N, 4] = Identity(%choose/if/choose/e)
-    %choose/if_2/choose/d_2: f32[N, 4] = Add(%t, %t)
-    %choose/if_2/choose/e_2: f32[N, 4] = Relu(%choose/if_2/choose/d_2)
-    %y: f32[N, 4] = Identity(%choose/if_2/choose/e_2)
+    const %choose/c: bool[] = [false]
+    const %choose/c_2: bool[] = [false]
+    %choose/if/choose/d: f32[N, 4] = Add(%x, %x)  # choose/if/choose/double/add
+    %choose/if/choose/e: f32[N, 4] = Relu(%choose/if/choose/d)  # choose/if/choose/relu
+    %t: f32[N, 4] = Identity(%choose/if/choose/e)  # choose/if/output_0
+    %choose/if_2/choose/d_2: f32[N, 4] = Add(%t, %t)  # choose/if_2/choose/double/add_2
+    %choose/if_2/choose/e_2: f32[N, 4] = Relu(%choose/if_2/choose/d_2)  # choose/if_2/choose/relu_2
+    %y: f32[N, 4] = Identity(%choose/if_2/choose/e_2)  # choose/if_2/output_0
     output %y
     ");
 }

@@ -41,12 +41,12 @@ fn a_call_becomes_its_body() {
     insta::assert_snapshot!(file.graph, @r"
     graph (opset 17)
     input %x: f32[N, 4]
-    %twice/swish/gate: ? = Sigmoid(%x)
-    %twice/gate: ? = Mul(%x, %twice/swish/gate)
-    %twice/swish/gate_2: ? = Sigmoid(%twice/gate)
-    %gate: ? = Mul(%twice/gate, %twice/swish/gate_2)
-    %swish/gate: ? = Sigmoid(%gate)
-    %y: ? = Mul(%gate, %swish/gate)
+    %twice/swish/gate = Sigmoid(%x)  # twice/swish/sigmoid
+    %twice/gate = Mul(%x, %twice/swish/gate)  # twice/swish/mul
+    %twice/swish/gate_2 = Sigmoid(%twice/gate)  # twice/swish/sigmoid_2
+    %gate = Mul(%twice/gate, %twice/swish/gate_2)  # twice/swish/mul_2
+    %swish/gate = Sigmoid(%gate)  # swish/sigmoid
+    %y = Mul(%gate, %swish/gate)  # swish/mul
     output %y
     ");
     let names: Vec<&str> = file.graph.nodes().iter().map(|node| node.name.as_str()).collect();
@@ -100,10 +100,10 @@ fn inputs_and_outputs_may_be_left_out_or_handed_through() {
     insta::assert_snapshot!(graph, @r"
     graph (opset 17)
     input %x: f32[N, 4]
-    %p: ? = Clip(%x, _, %x)
-    %f/unused: ? = Relu(%x)
-    %q: ? = Identity(%x)
-    %y: ? = Add(%p, %q)
+    %p = Clip(%x, _, %x)  # f/clip
+    %f/unused = Relu(%x)  # f/relu
+    %q = Identity(%x)  # f/Identity
+    %y = Add(%p, %q)  # add
     output %y
     ");
 }

@@ -93,8 +93,8 @@ fn initialisers_are_no_inputs_and_constants_are_no_nodes() {
     input %x: f32[N, 4]
     const %w: f32[4] = [1.0, 1.0, 1.0, 1.0]
     const %shape: i64[2] = [2, -1]
-    %sum: ? = Add(%x, %w)
-    %y: ? = Reshape(%sum, %shape)
+    %sum = Add(%x, %w)  # add
+    %y = Reshape(%sum, %shape)
     output %y
     ");
     assert_eq!((file.ir_version, file.producer.as_str()), (3, ""));

@@ -182,7 +182,7 @@ mod tests {
         const %gradient/f/Pad/constant: i64[6] = [0, 0, -2, 0, 0, -1]
         const %gradient/f/Pad/constant_2: i64[6] = [0, 0, 0, 0, 0, -5]
         const %gradient/f/Pad/constant_3: i64[6] = [0, 0, -6, 0, 0, 0]
-        const %gradient/f/Pad/constant_4: f32[3, 4] = 48 bytes, checksum db09c24727792068
+        const %gradient/f/Pad/constant_4: f32[3, 4] = sha256:7853ff948f59c2a7a532ef00be307a7b9813a87b67b0cc8a7c9762ed159e3f19
         %gradient/f/Pad/Pad: f32[N, 2, 4] = Pad(%g, %gradient/f/Pad/constant)
         %gradient/f/Pad/Pad_2: f32[N, 2, 2] = Pad(%g, %gradient/f/Pad/constant_2)
         %gradient/f/Pad/Pad_3: f32[N, 2, 1] = Pad(%g, %gradient/f/Pad/constant_3)

@@ -375,7 +375,7 @@ mod tests {
         });
         insta::assert_snapshot!(backward_text(&graph.unwrap()), @r"
         const %gradient/f/Resize/constant: f32[2, 4] = [1.0, 0.75, 0.25, 0.0, 0.0, 0.25, 0.75, 1.0]
-        const %gradient/f/Resize/constant_2: f32[4, 3] = 48 bytes, checksum 38c7245e57e14866
+        const %gradient/f/Resize/constant_2: f32[4, 3] = sha256:73eee006c7c47d296054c8eac9d042f962f8f7cec74a7ee250ecbebdc52e36f5
         %gradient/f/Resize/MatMul: f32[N, 2, 2, 4] = MatMul(%gradient/f/Resize/constant, %g)
         %gradient/f/Resize/MatMul_2: f32[N, 2, 2, 3] = MatMul(%gradient/f/Resize/MatMul, %gradient/f/Resize/constant_2)
         %dx/Identity: f32[N, 2, 2, 3] = Identity(%gradient/f/Resize/MatMul_2)

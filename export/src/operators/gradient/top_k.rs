@@ -88,7 +88,7 @@ mod tests {
         let graph = function(batched(&[4]), |builder, x| chosen(builder, x, 2, Attributes::default()));
         insta::assert_snapshot!(backward_text(&graph.unwrap()), @r"
             %gradient/f/TopK/Shape: i64[2] = Shape(%x)
-            %gradient/f/TopK/ConstantOfShape: f32[N, 4] = ConstantOfShape(%gradient/f/TopK/Shape) {value = [0.0]}
+            %gradient/f/TopK/ConstantOfShape: f32[N, 4] = ConstantOfShape(%gradient/f/TopK/Shape) {value = (f32[1] = [0.0])}
             %gradient/f/TopK/ScatterElements: f32[N, 4] = ScatterElements(%gradient/f/TopK/ConstantOfShape, %f/TopK_2, %g) {axis = -1}
             %dx/Identity: f32[N, 4] = Identity(%gradient/f/TopK/ScatterElements)
         ");
