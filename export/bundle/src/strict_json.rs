@@ -2,7 +2,7 @@
 //!
 //! Readers of JSON differ in what they make of an object that has a key twice, so that a signed or digested text could
 //! say one thing to one program and another to the next. Here such a text is refused, as are text behind the value, more
-//! than 128 levels of nesting, numbers that no float64 holds, and strings that are not UTF-8.
+//! than 128 levels of nesting, numbers that no float64 holds, strings that are not UTF-8, and control characters in strings.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -57,7 +57,8 @@ impl<'de> Visitor<'de> for AnyValue {
         Ok(UniqueKeys)
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<UniqueKeys, E> {
+    fn visit_str<E: Error>(self, text: &str) -> Result<UniqueKeys, E> {
+        expect_printable(text)?;
         Ok(UniqueKeys)
     }
 
@@ -72,10 +73,19 @@ impl<'de> Visitor<'de> for AnyValue {
             if seen.contains(&key) {
                 return Err(A::Error::custom(format_args!("key `{}` stands twice", key.escape_debug())));
             }
+            expect_printable(&key)?;
             seen.insert(key);
             entries.next_value::<UniqueKeys>()?;
         }
         Ok(UniqueKeys)
+    }
+}
+
+/// Text that is shown must not move the cursor, hide lines or begin new ones.
+fn expect_printable<E: Error>(text: &str) -> Result<(), E> {
+    match text.chars().any(char::is_control) {
+        true => Err(E::custom(format_args!("`{}` holds a control character", text.escape_debug()))),
+        false => Ok(()),
     }
 }
 
@@ -86,7 +96,9 @@ mod tests {
     #[test]
     fn one_text_has_one_meaning() {
         let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
-        let cases: [(&[u8], &str); 11] = [
+        let cases: [(&[u8], &str); 13] = [
+            (br#"{"a": "x\u001b[2J"}"#, "`x\\u{1b}[2J` holds a control character"),
+            (br#"{"a\nb": 1}"#, "`a\\nb` holds a control character"),
             (br#"{"a": 1, "a": 2}"#, "key `a` stands twice at line 1 column 12"),
             (br#"{"a": 1, "\u0061": 2}"#, "key `a` stands twice"),
             (br#"[{"x": {"b": 1, "c": 2, "b": 1}}]"#, "key `b` stands twice"),

@@ -156,9 +156,18 @@ fn is_bundle(folder: &Path) -> bool {
         let name = entry.ok().and_then(|entry| entry.file_name().into_string().ok());
         name.is_some_and(|name| name == CERTIFICATES || FileKind::of(&name).is_ok())
     };
+    let is_certificate = |entry: std::io::Result<fs::DirEntry>| {
+        let entry = entry.ok().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+        let name = entry.and_then(|entry| entry.file_name().into_string().ok());
+        name.is_some_and(|name| FileKind::of(&format!("{CERTIFICATES}/{name}")).is_ok())
+    };
+    let certificates = folder.join(CERTIFICATES);
+    let has_certificates_only = !certificates.exists()
+        || fs::read_dir(&certificates).is_ok_and(|mut entries| entries.all(is_certificate));
     fs::symlink_metadata(&manifest).is_ok_and(is_small)
         && fs::read(&manifest).is_ok_and(|text| BundleManifest::from_json(&text).is_ok())
         && fs::read_dir(folder).is_ok_and(|mut entries| entries.all(is_known))
+        && has_certificates_only
 }
 
 fn is_empty(folder: &Path) -> anyhow::Result<bool> {

@@ -15,6 +15,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use mimir_bundle::bundle::{MANIFEST, MODEL};
 use tempfile::{Builder, NamedTempFile};
 
 use crate::error::Source;
@@ -44,10 +45,24 @@ pub(crate) enum FolderError {
     IsFolder { folder: PathBuf, name: &'static str },
     #[error("report folder {}: another run is using it; wait until it has finished, or use another folder", folder.display())]
     InUse { folder: PathBuf },
+    #[error(
+        "report folder {}: it is in the bundle {}, whose files a report would move or add to; name a folder elsewhere",
+        folder.display(),
+        bundle.display()
+    )]
+    InBundle { folder: PathBuf, bundle: PathBuf },
     #[error("cannot write {}", path.display())]
     Write { path: PathBuf, source: Source },
     #[error("cannot remove {}", path.display())]
     Remove { path: PathBuf, source: std::io::Error },
+}
+
+/// The bundle that a path is in, or is; the path itself may be missing.
+fn bundle_around(path: &Path) -> Option<PathBuf> {
+    let absolute = std::path::absolute(path).ok()?;
+    let existing = absolute.ancestors().find_map(|folder| folder.canonicalize().ok())?;
+    let is_bundle = |folder: &&Path| [MANIFEST, MODEL].iter().all(|name| folder.join(name).is_file());
+    existing.ancestors().find(is_bundle).map(Path::to_owned)
 }
 
 /// A folder that belongs to this run until the value is dropped, in which a file was written once already.
@@ -65,6 +80,9 @@ impl ReportFolder {
     /// When the folder cannot be made, another run has it, or a file in it cannot be written. Nothing was changed then.
     pub(crate) fn claim(path: &Path) -> Result<Self, FolderError> {
         let unwritable = |source| FolderError::Unwritable { folder: path.to_owned(), source };
+        if let Some(bundle) = bundle_around(path) {
+            return Err(FolderError::InBundle { folder: path.to_owned(), bundle });
+        }
         std::fs::create_dir_all(path).map_err(unwritable)?;
         let lock = FolderLock::take(path).map_err(unwritable)?;
         let lock = lock.ok_or_else(|| FolderError::InUse { folder: path.to_owned() })?;

@@ -40,12 +40,21 @@ pub fn verify_certificate(certificate: &Path, model: &ModelInput) -> Result<Cert
     };
     let data_error =
         |what: &dyn fmt::Display| Error::new(ErrorKind::Data, format!("{}: {what}", path.display()));
+    expect_file(&path).map_err(|error| data_error(&error))?;
     let text = std::fs::read_to_string(&path).map_err(|error| data_error(&error))?;
     let file = model.read()?;
     match Certificate::from_json(&text) {
         Ok(certificate) => Ok(CertificateCheck::of(certificate, &path, model, &file)),
         Err(error @ CertificateError::Contradiction(_)) => Ok(CertificateCheck::contradicted(&error)),
         Err(error) => Err(data_error(&error)),
+    }
+}
+
+/// Reading another kind of file may never end.
+fn expect_file(path: &Path) -> std::io::Result<()> {
+    match std::fs::metadata(path)?.is_file() {
+        true => Ok(()),
+        false => Err(std::io::Error::other("is no regular file")),
     }
 }
 
@@ -112,7 +121,7 @@ impl CertificateCheck {
             return self.contradictions.push(sentence);
         }
         let place = path.with_file_name(&stored.file);
-        match std::fs::File::open(&place).and_then(digest_reader) {
+        match expect_file(&place).and_then(|()| std::fs::File::open(&place)).and_then(digest_reader) {
             Ok(found) if found == stored.digest => {
                 self.confirmed.push(format!("SHA-256 of {}", stored.file));
             }

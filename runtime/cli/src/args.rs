@@ -77,7 +77,7 @@ pub(crate) enum Command {
     /// Say what a model is, whether it can be attacked, and what that would cost; with --data its clean accuracy
     Check(Box<CheckArgs>),
     /// Say what a model sees in images, without attacking it
-    Classify(Box<CheckArgs>),
+    Classify(Box<ClassifyArgs>),
     /// Print a completion script, e.g. `mimir-certify completions bash`
     Completions(CompletionsArgs),
     /// Write the manual pages into a folder
@@ -219,7 +219,22 @@ pub(crate) struct ReplayArgs {
     pub(crate) onnxruntime: Option<PathBuf>,
 }
 
-/// Arguments of `check` and `classify`.
+/// Arguments of `classify`.
+#[derive(Debug, Args)]
+pub(crate) struct ClassifyArgs {
+    /// The ONNX model, or a bundle
+    pub(crate) model: PathBuf,
+    /// Settings file [default: as for `run`]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print JSON in place of text
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+/// Arguments of `check`.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     /// The ONNX model, or a bundle

@@ -24,8 +24,8 @@ use mimir_runtime::report::{ignored_settings, settings_line};
 use serde::Serialize;
 
 use crate::args::{
-    CheckArgs, Cli, Command, DescribeArgs, KeygenArgs, ReplayArgs, RunArgs, SignArgs, VerifyArgs,
-    mistyped_command,
+    CheckArgs, ClassifyArgs, Cli, Command, DescribeArgs, KeygenArgs, ReplayArgs, RunArgs, SignArgs,
+    VerifyArgs, mistyped_command,
 };
 use crate::failure::{Failure, OrKind, failure};
 use crate::gates::{gates_of, run_gates};
@@ -77,14 +77,34 @@ pub fn main() -> ExitCode {
     match answer {
         Ok(Answer { text, exit_code }) => {
             // Whoever closed standard output still wants the exit code.
-            let _ = std::io::stdout().lock().write_all(&text);
+            let _ = std::io::stdout().lock().write_all(&printable(text));
             ExitCode::from(exit_code)
         }
         Err(failure) => {
-            let _ = writeln!(std::io::stderr().lock(), "error: {failure}");
+            let text = printable(format!("error: {failure}\n").into_bytes());
+            let _ = std::io::stderr().lock().write_all(&text);
             ExitCode::from(failure.kind.exit_code())
         }
     }
+}
+
+/// The text as a terminal may have it: names in the files of others cannot move its cursor or hide lines.
+fn printable(text: Vec<u8>) -> Vec<u8> {
+    match String::from_utf8(text) {
+        Err(bytes) => bytes.into_bytes(),
+        Ok(text) if !text.chars().any(moves_cursor) => text.into_bytes(),
+        Ok(text) => {
+            let shown = text.chars().map(|letter| match moves_cursor(letter) {
+                true => letter.escape_debug().to_string(),
+                false => letter.to_string(),
+            });
+            shown.collect::<String>().into_bytes()
+        }
+    }
+}
+
+fn moves_cursor(letter: char) -> bool {
+    letter.is_control() && !matches!(letter, '\n' | '\t')
 }
 
 fn answer_run(args: RunArgs) -> Result<Answer, Failure> {
@@ -143,7 +163,40 @@ fn answer_check(args: CheckArgs) -> Result<Answer, Failure> {
     Ok(Answer::new(text, 0))
 }
 
-fn answer_classify(args: CheckArgs) -> Result<Answer, Failure> {
+/// Settings that a classification uses, by the names of their flags.
+const OF_CLASSIFY: [&str; 23] = [
+    "batch",
+    "channels",
+    "class-map",
+    "crop",
+    "data",
+    "device",
+    "engine",
+    "first",
+    "input-shape",
+    "interpolation",
+    "layout",
+    "mean",
+    "onnxruntime",
+    "output",
+    "preset",
+    "quiet",
+    "resize",
+    "sample",
+    "seed",
+    "split",
+    "std",
+    "threads",
+    "workers",
+];
+
+fn answer_classify(args: ClassifyArgs) -> Result<Answer, Failure> {
+    let given = given_settings(&args.settings).or_kind(ErrorKind::Internal)?;
+    if let Some(other) = given.iter().find(|name| !OF_CLASSIFY.contains(&name.as_str())) {
+        let message =
+            format!("--{other} has no effect with classify: nothing is attacked, judged or reported");
+        return Err(failure(ErrorKind::Options, message));
+    }
     let model = ModelInput::open(args.model)?;
     let loaded = load_settings(&model, args.config.as_deref(), args.settings).or_kind(ErrorKind::Options)?;
     warn_of_ignored(&loaded.record);
@@ -273,4 +326,17 @@ fn answer_sign(args: &SignArgs) -> Result<Answer, Failure> {
 
 fn answer_describe(args: &DescribeArgs) -> Result<Answer, Failure> {
     Ok(Answer::new(describe(&args.bundle, args.format.into())?, 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_move_the_cursor() {
+        let shown = |text: &str| String::from_utf8(printable(text.into())).unwrap();
+        assert_eq!(shown("PASS\n\tü 1 × 2\n"), "PASS\n\tü 1 × 2\n");
+        assert_eq!(shown("FAIL\u{1b}[2J\rPASS"), "FAIL\\u{1b}[2J\\rPASS");
+        assert_eq!(printable(vec![0xff, 0x1b]), [0xff, 0x1b]);
+    }
 }

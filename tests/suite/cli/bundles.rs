@@ -275,3 +275,45 @@ fn a_bundle_with_a_fault_is_refused_before_anything_runs() {
         .code(3)
         .stderr(contains("manifest.json: is missing: this is no bundle"));
 }
+
+#[test]
+fn a_report_in_a_bundle_is_refused_before_anything_is_moved() {
+    let bundled = Bundled::new("bundle");
+    bundled.run(&["--epsilon", "8/255"]).success();
+    let before = bundled.open();
+    for folder in [bundled.path.clone(), bundled.path.join("deeper/report")] {
+        for keep in [&[][..], &["--keep-bundle"]] {
+            let images = format!("npz:{}", root().join("examples/demo/images.npz").display());
+            let mut command = certify();
+            command.arg(&bundled.path).args(["--data", &images, "--epsilon", "8/255", "--report"]);
+            let run = command.arg(&folder).args(keep).assert();
+            run.code(2).stderr(contains("it is in the bundle"));
+            assert_eq!(bundled.open(), before);
+        }
+    }
+}
+
+#[test]
+fn a_certificate_of_another_threat_model_is_never_overwritten() {
+    let bundled = Bundled::new("bundle");
+    for epsilon in ["2/255", "4/255"] {
+        bundled.run(&["--epsilon", epsilon]).success();
+    }
+    // A name means nothing: the certificate of 4/255 under the name that one of 8/255 would get.
+    let certificates = bundled.path.join("certificates");
+    fs::rename(certificates.join("linf-4_255.json"), certificates.join("linf-8_255.json")).unwrap();
+    bundled.run(&["--epsilon", "8/255"]).success();
+    assert_eq!(bundled.open().certificates().len(), 3);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_a_bundle_in_one_file_stays_a_link() {
+    let bundled = Bundled::new("bundle.mimir");
+    let link = bundled.demo.path("link.mimir");
+    std::os::unix::fs::symlink(&bundled.path, &link).unwrap();
+    certify().args(["keygen"]).arg(bundled.demo.path("maker")).assert().success();
+    certify().arg("sign").arg(&link).arg("--key").arg(bundled.demo.path("maker.key")).assert().success();
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert!(bundled.open().signature().is_some());
+}

@@ -46,3 +46,17 @@ fn images_are_required() {
     let demo = Demo::new();
     certify().arg("classify").arg(demo.path("model.onnx")).assert().code(2).stderr(contains("--data"));
 }
+
+#[test]
+fn what_would_have_no_effect_is_refused() {
+    let demo = Demo::new();
+    let cases: [&[&str]; 4] = [
+        &["--min-clean-accuracy", "0.9"],
+        &["--report", "out"],
+        &["--epsilon", "1/255"],
+        &["--policy", "policy.toml"],
+    ];
+    for flags in cases {
+        classify(&demo, flags).code(2).stderr(contains(flags[0]));
+    }
+}

@@ -160,7 +160,7 @@ fn a_signed_bundle_is_verified_in_both_forms() {
         certify().args(["keygen", "--algorithm", "ecdsa-p256"]).arg(signing.path("other")).assert().success();
         let refused = signing.verify(&["other"]).code(10);
         refused.stdout(starts_with("FAIL  ").and(contains("no trusted key signed; signatures are of ")));
-        signing.sign("other").success().stdout(contains("signed before  "));
+        signing.sign("other").success().stdout(contains("also there     a signature that names "));
         signing.verify(&["maker", "other"]).success().stdout(contains("other.pub (ecdsa-p256)"));
         signing.verify(&["other"]).success().stdout(contains("not checked    a signature of key"));
         // Again by the same key: one signature, not two.

@@ -199,8 +199,15 @@ impl Bundle {
         match self.certificates.iter().find(same) {
             Some(known) => known.name.clone(),
             None if !self.files.contains_key(CERTIFICATE) => CERTIFICATE.to_owned(),
-            None => format!("{CERTIFICATES}/{}.json", threat_model_name(threat_model)),
+            None => self.free_name(&threat_model_name(threat_model)),
         }
+    }
+
+    /// `certificates/NAME.json`, or with a number where a certificate of another threat model has that name.
+    fn free_name(&self, name: &str) -> String {
+        let numbered = (2_usize..).map(|number| format!("{CERTIFICATES}/{name}-{number}.json"));
+        let mut names = std::iter::once(format!("{CERTIFICATES}/{name}.json")).chain(numbered);
+        names.find(|name| !self.files.contains_key(name)).expect("there are more names than files")
     }
 }
 

@@ -140,6 +140,8 @@ impl Bundle {
     }
 
     fn update_file(&self, path: &Path) -> Result<Option<PathBuf>> {
+        // A link to the bundle stays one.
+        let path = &fs::canonicalize(path).map_err(io_error)?;
         let before = Self::open(path)?;
         let lost = before.signature().filter(|_| self.signature().is_none());
         let aside = lost.map(|signature| set_aside(path, signature)).transpose()?;

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use mimir_bundle::bundle::{Bundle, SIGNATURE};
+use mimir_bundle::bundle::{Bundle, BundleError, BundleErrorKind, SIGNATURE};
 use mimir_bundle::signature::{KeyId, PrivateKey};
 use mimir_bundle::statement::{self, Signed};
 
 use crate::clock;
-use crate::error::{ErrorKind, OrKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::tool::this_tool;
 
 /// A bundle that was signed. `Display` is the summary.
@@ -35,12 +35,29 @@ pub struct SignedBundle {
 /// # Errors
 /// [`ErrorKind::Model`] when the bundle has a fault anywhere, [`ErrorKind::Storage`] when it cannot be written.
 pub fn sign_bundle(path: &Path, key: &PrivateKey) -> Result<SignedBundle> {
-    let bundle = Bundle::open(path).or_kind(ErrorKind::Model)?;
-    let signed = statement::sign(&bundle, key, this_tool(), clock::now()).or_kind(ErrorKind::Internal)?;
-    let Signed { envelope, created_at, dropped } = signed;
-    let text = envelope.to_json().or_kind(ErrorKind::Internal)?;
-    let bundle = bundle.with_signature(text.into_bytes()).or_kind(ErrorKind::Internal)?;
-    bundle.update(path).or_kind(ErrorKind::Storage)?;
+    std::fs::metadata(path)
+        .map_err(|error| Error::new(ErrorKind::Model, format!("{}: {error}", path.display())))?;
+    // What is there now is signed, one program at a time: none takes a certificate or a signature of another back.
+    let mut made = None;
+    let changed = Bundle::change(path, |bundle| {
+        let fault = |error: &dyn fmt::Display| BundleError::mismatch(SIGNATURE, error);
+        let signed =
+            statement::sign(bundle, key, this_tool(), clock::now()).map_err(|error| fault(&error))?;
+        let text = signed.envelope.to_json().map_err(|error| fault(&error))?;
+        made = Some(signed);
+        bundle.with_signature(text.into_bytes())
+    });
+    let bundle = changed.map_err(|error| {
+        let kind = match error.kind() {
+            BundleErrorKind::Io => ErrorKind::Storage,
+            _ => ErrorKind::Model,
+        };
+        Error::new(kind, error)
+    })?;
+    let bundle = bundle.bundle;
+    let made =
+        made.ok_or_else(|| Error::new(ErrorKind::Internal, "the bundle was changed without a signature"))?;
+    let Signed { envelope, created_at, dropped } = made;
     Ok(SignedBundle {
         path: path.to_owned(),
         key: key.public().id(),
@@ -59,7 +76,7 @@ impl fmt::Display for SignedBundle {
         writeln!(f, "key            {key}")?;
         writeln!(f, "statement      of {created_at}, in {SIGNATURE}")?;
         for other in signers.iter().filter(|other| other.as_str() != key.as_str()) {
-            writeln!(f, "signed before  {other}")?;
+            writeln!(f, "also there     a signature that names {other}; it was not verified")?;
         }
         for other in dropped {
             writeln!(f, "left out       {other}: it signed another content, and has to sign again")?;
