@@ -341,8 +341,7 @@ pub struct Signed {
 /// # Errors
 /// When a number of a certificate has no JSON form.
 pub fn sign(bundle: &Bundle, key: &PrivateKey, tool: Tool, now: String) -> Result<Signed, SignatureError> {
-    // What cannot be read is another program's: it is not replaced.
-    let before = bundle.signature().map(|file| Envelope::from_json(file.bytes())).transpose()?;
+    let before = bundle.signature().and_then(|file| Envelope::from_json(file.bytes()).ok());
     let (mut envelope, created_at, dropped) = match before.map(|envelope| (said(bundle, &envelope), envelope))
     {
         Some((Some(created_at), envelope)) => (envelope, created_at, Vec::new()),

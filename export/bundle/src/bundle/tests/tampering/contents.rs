@@ -315,7 +315,7 @@ const FIELDS: [Case; 24] = [
     case(
         "a class that speaks to the terminal",
         |f| in_manifest(f, "\"dog\"", "\"\\u001b[2J\""),
-        "manifest.json: classes.names: has the control character",
+        "manifest.json: `\\u{1b}[2J` holds a control character",
     ),
     case(
         "a digest that is none",
@@ -364,7 +364,7 @@ const LISTS: [Case; 10] = [
     case(
         "a name with an end inside",
         |f| in_manifest(f, "\"model.onnx.data\"", "\"model.onnx.data\\u0000\""),
-        "has the character '\\0'",
+        "`model.onnx.data\\0` holds a control character",
     ),
     case(
         "a file twice",
