@@ -105,6 +105,7 @@ mod tests {
             label,
             clean_prediction: Some(label),
             clean_margin: Some(1.0),
+            clean_margin_float64: None,
             verdict,
             closest: Some(0.1),
             passes,

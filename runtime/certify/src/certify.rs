@@ -85,15 +85,15 @@ fn attack(
     let state = RunState::open(folder, options, &identity, set.pixels_per_image())?;
 
     let start = Instant::now();
-    let control = Control { observer, archive: &state.archive, interrupted };
-    let mut evaluation = match evaluate(&sessions, &set, &plan, &control) {
+    let float64 = model.float64();
+    let control = Control { observer, archive: &state.archive, float64: Some(&float64), interrupted };
+    let evaluation = match evaluate(&sessions, &set, &plan, &control) {
         Ok(evaluation) => evaluation,
         Err(error) => {
             state.remove_if_empty();
             return Err(error.into());
         }
     };
-    model.measure_in_float64(&mut evaluation, &state.archive)?;
     let cross_check = cross_check(&engines, other, &evaluation, &state)?;
     let seconds = start.elapsed().as_secs_f64();
     let mut description = description(options, &engines, &model, &plan, data, execution, seconds);

@@ -175,6 +175,7 @@ fn sentence(progress: &Progress, seconds: Seconds) -> String {
         }
         Stage::Curve => format!("curve: {finished} of {attacked} broken images{time_left}"),
         Stage::Verify => format!("verify: {attacked} counterexamples"),
+        Stage::Float64Margins => format!("margins in float64: {attacked} images"),
     }
 }
 

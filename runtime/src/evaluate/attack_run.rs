@@ -46,6 +46,7 @@ impl AttackRun<'_> {
             votes,
             draws_each: if votes.is_random() { eot } else { 1 },
             archive: self.control.archive,
+            float64: self.control.float64.filter(|_| !votes.is_random()),
             gate: self.gate,
             monitor: self.monitor,
             workers: self.plan.workers,

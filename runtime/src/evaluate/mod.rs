@@ -3,6 +3,7 @@
 //! The accuracy that is left is an upper bound of the robust accuracy: an attack that finds nothing proves nothing.
 
 mod attack_run;
+mod clean_margins;
 mod outcome;
 mod plan;
 mod state;
@@ -22,6 +23,7 @@ use crate::requirement::{Conclusion, Known};
 use crate::scheduler::{self, CleanPrediction, GateProgress, StopSignal, Votes, Worker};
 use crate::verify::verify_stored;
 use attack_run::AttackRun;
+use clean_margins::measure_clean_margins;
 use plan::most_passes;
 use state::EvaluationState;
 
@@ -87,6 +89,10 @@ pub fn evaluate(
         let count = evaluation.slots.iter().flatten().count();
         monitor.start(Stage::Verify, count, MostPasses { now: 1, later: 0 });
         verify_stored(workers[0].original(), set, &evaluation.slots, store, &plan.threat_model)?;
+    }
+    if let (Some(float64), 1) = (control.float64, plan.votes) {
+        monitor.start(Stage::Float64Margins, set.count(), MostPasses { now: 1, later: 0 });
+        measure_clean_margins(&mut evaluation, set, float64, &stop)?;
     }
     Ok(evaluation)
 }

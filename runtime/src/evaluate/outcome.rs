@@ -54,7 +54,7 @@ pub enum Verdict {
         /// `z_y - max of the others` there, from the file's float32 logits: not positive.
         margin: f32,
         /// The same in float64, of the file's own numbers: positive where only rounding misclassifies the point. None where
-        /// the point was not kept, or the engine lacks an operator in float64.
+        /// the engine lacks an operator in float64, or the model has random operators.
         margin_float64: Option<f32>,
         /// Whether `margin` is no more than the rounding of the logits, and no attack found more: another engine or
         /// processor may classify the point correctly.
@@ -84,6 +84,8 @@ pub struct ImageOutcome {
     pub clean_prediction: Option<usize>,
     /// `z_y - max of the others` of the clean image, from the file's float32 logits; none where they are not finite.
     pub clean_margin: Option<f32>,
+    /// The same in float64, as `margin_float64` of a counterexample; none for an evaluation that was interrupted.
+    pub clean_margin_float64: Option<f32>,
     /// What became of it.
     pub verdict: Verdict,
     /// The smallest distance at which a misclassified point was found and confirmed, where one was.

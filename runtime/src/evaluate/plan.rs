@@ -9,7 +9,7 @@ use crate::archive::Archive;
 use crate::attack::{Attack, AttackContext, DistanceGoal, Query, attack};
 use crate::ball::Ball;
 use crate::error::PlanError;
-use crate::model::Loss;
+use crate::model::{Float64Margins, Loss};
 use crate::monitor::Observer;
 use crate::requirement::Requirements;
 
@@ -65,6 +65,8 @@ pub struct Control<'a> {
     pub observer: &'a dyn Observer,
     /// Keeps what is finished.
     pub archive: &'a Archive,
+    /// Measures margins in float64, where somebody can.
+    pub float64: Option<&'a dyn Float64Margins>,
     /// Set by whoever wants the evaluation to end in order, soon.
     pub interrupted: &'a AtomicBool,
 }
@@ -75,7 +77,7 @@ static NEVER: AtomicBool = AtomicBool::new(false);
 impl<'a> Control<'a> {
     /// Runs to the end.
     pub fn new(observer: &'a dyn Observer, archive: &'a Archive) -> Self {
-        Self { observer, archive, interrupted: &NEVER }
+        Self { observer, archive, float64: None, interrupted: &NEVER }
     }
 }
 

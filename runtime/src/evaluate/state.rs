@@ -37,6 +37,7 @@ impl<'a> EvaluationState<'a> {
                 label: *label,
                 clean_prediction: clean.prediction,
                 clean_margin: Some(clean.margin).filter(|margin| margin.is_finite()),
+                clean_margin_float64: None,
                 verdict,
                 closest: None,
                 passes: PassCounts::default(),
@@ -173,7 +174,7 @@ impl<'a> EvaluationState<'a> {
     fn verdict(&self, spec: &AttackSpec, record: &Record) -> Option<Verdict> {
         let attack = spec.name().to_owned();
         match record.outcome {
-            Outcome::Broken { step, prediction, distance, margin, fragile, .. } => {
+            Outcome::Broken { step, prediction, distance, margin, margin_float64, fragile, .. } => {
                 let restarts = spec.restarts();
                 let target = record.unit as usize / restarts;
                 let targets = &self.clean[record.image as usize].targets;
@@ -185,7 +186,7 @@ impl<'a> EvaluationState<'a> {
                     prediction: prediction as usize,
                     distance,
                     margin,
-                    margin_float64: None,
+                    margin_float64,
                     fragile,
                 })
             }

@@ -11,7 +11,7 @@ use crate::archive::Archive;
 use crate::ball::Ball;
 use crate::journal::{CounterexampleStore, Header, Journal};
 use crate::linear::LinearClassifier;
-use crate::model::Classifier;
+use crate::model::{Classifier, Float64Margins};
 use crate::report::{MinAccuracy, Requirements};
 use crate::testing::{self, key, linear_around_grey};
 
@@ -328,6 +328,49 @@ fn observers_see_the_stages_in_order_and_the_final_counts() {
     // Forward and backward passes of each gradient; nothing is left.
     assert_eq!((attack.passes, attack.passes_left), (2 * evaluation.attacks[0].passes.backwards, 0));
     assert_eq!(attack.later_passes, 0);
+}
+
+/// Says the sum of the first pixel and the label; nothing about images whose first pixel is above one half.
+struct FirstPixel;
+
+impl Float64Margins for FirstPixel {
+    fn margins(&self, images: &[&[f32]], labels: &[usize]) -> Option<Vec<Option<f32>>> {
+        let margin =
+            |(image, label): (&&[f32], &usize)| (image[0] <= 0.5).then_some(image[0] + *label as f32);
+        Some(images.iter().zip(labels).map(margin).collect())
+    }
+
+    fn batch(&self) -> usize {
+        7
+    }
+}
+
+#[test]
+fn margins_in_float64_are_those_of_the_clean_image_and_of_the_counterexample() {
+    let (model, images) = (linear(5, 7), images());
+    let labels = labels(5, &images);
+    let set = EvaluationSet::new(&images, &labels).unwrap();
+    let archive =
+        Archive::none().with_counterexamples(CounterexampleStore::anonymous(images.ncols()).unwrap());
+    let measured = Control { float64: Some(&FirstPixel), ..Control::new(&Silent, &archive) };
+    let plan = plan(Norm::Linf, 0.05);
+    let evaluation = evaluate(&model, &set, &plan, &measured).unwrap();
+    let mut broken = 0;
+    for (outcome, slot) in evaluation.outcomes.iter().zip(&evaluation.slots) {
+        let clean = set.image(outcome.image).unwrap();
+        let wanted = FirstPixel.margins(&[&clean], &[outcome.label]).unwrap()[0];
+        assert_eq!(outcome.clean_margin_float64, wanted);
+        if let (Verdict::Broken { margin_float64, .. }, Some(slot)) = (&outcome.verdict, slot) {
+            let mut point = vec![0.0; images.ncols()];
+            archive.counterexamples().unwrap().read(*slot, &mut point).unwrap();
+            assert_eq!(*margin_float64, FirstPixel.margins(&[&point], &[outcome.label]).unwrap()[0]);
+            broken += 1;
+        }
+    }
+    assert!(broken > 0);
+    let random = Plan { votes: 9, ..plan };
+    let evaluation = evaluate(&model, &set, &random, &measured).unwrap();
+    assert!(evaluation.outcomes.iter().all(|outcome| outcome.clean_margin_float64.is_none()));
 }
 
 /// Interrupts the evaluation in that stage.

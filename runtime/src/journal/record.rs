@@ -3,14 +3,16 @@
 //! | bytes | content, little-endian |
 //! | --- | --- |
 //! | 0 | outcome: 0 spent, 1 broken, 2 not finite, 3 broken by rounding only |
-//! | 1 | flags: 1 the first gradient was zero, 2 `closest` is there, 4 `slot` is there, 8 a gradient was not finite; no others |
+//! | 1 | flags: 1 the first gradient was zero, 2 `closest` is there, 4 `slot` is there, 8 a gradient was not finite, 16 `margin_float64` is there; no others |
 //! | 2–3 | attack |
 //! | 4–7 | image |
 //! | 8–11 | unit |
 //! | 12–15 | forward passes |
 //! | 16–19 | backward passes |
 //! | 8 where flagged | closest, f64 |
-//! | broken: 20, 28 where flagged | step u32, prediction u32, distance f64, margin f32, slot u64 |
+//! | broken: 20 | step u32, prediction u32, distance f64, margin f32 |
+//! | 4 where flagged | margin_float64, f32 |
+//! | 8 where flagged | slot, u64 |
 //! | not finite: 4 | step u32 |
 
 /// One finished unit of work.
@@ -52,7 +54,9 @@ pub enum Outcome {
         distance: f64,
         /// `z_y - max of the others` there: not positive.
         margin: f32,
-        /// Whether that is no more than rounding. The unit then went on to the end and found nothing better.
+        /// The same, computed in float64 and rounded once, where the engine can.
+        margin_float64: Option<f32>,
+        /// Whether `margin` is no more than rounding. The unit then went on to the end and found nothing better.
         fragile: bool,
         /// Where its pixels are in the [`CounterexampleStore`](super::CounterexampleStore), if they are stored.
         slot: Option<u64>,
@@ -99,12 +103,16 @@ const ZERO_GRADIENT: u8 = 1;
 const CLOSEST: u8 = 2;
 const SLOT: u8 = 4;
 const NON_FINITE_GRADIENT: u8 = 8;
+const MARGIN_FLOAT64: u8 = 16;
+
+/// Flags that only a counterexample has.
+const OF_COUNTEREXAMPLES: u8 = SLOT | MARGIN_FLOAT64;
 
 impl Record {
     /// Shortest encoding, in bytes.
     pub(super) const SHORTEST: usize = 20;
     /// Longest encoding, in bytes.
-    pub(super) const LONGEST: usize = Self::SHORTEST + 8 + 28;
+    pub(super) const LONGEST: usize = Self::SHORTEST + 8 + 32;
 
     /// The bytes of the table above.
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -117,11 +125,12 @@ impl Record {
         bytes.extend(self.closest.iter().flat_map(|closest| closest.to_le_bytes()));
         match self.outcome {
             Outcome::Spent => {}
-            Outcome::Broken { step, prediction, distance, margin, slot, .. } => {
+            Outcome::Broken { step, prediction, distance, margin, margin_float64, slot, .. } => {
                 bytes.extend(step.to_le_bytes());
                 bytes.extend(prediction.to_le_bytes());
                 bytes.extend(distance.to_le_bytes());
                 bytes.extend(margin.to_le_bytes());
+                bytes.extend(margin_float64.iter().flat_map(|margin| margin.to_le_bytes()));
                 bytes.extend(slot.iter().flat_map(|slot| slot.to_le_bytes()));
             }
             Outcome::NonFinite { step } => bytes.extend(step.to_le_bytes()),
@@ -133,9 +142,8 @@ impl Record {
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut fields = RecordReader(bytes);
         let [kind, flags] = fields.take()?;
-        let has_slot = flags & SLOT != 0;
-        if flags & !(ZERO_GRADIENT | CLOSEST | SLOT | NON_FINITE_GRADIENT) != 0
-            || (has_slot && !matches!(kind, BROKEN | FRAGILE))
+        if flags & !(ZERO_GRADIENT | CLOSEST | NON_FINITE_GRADIENT | OF_COUNTEREXAMPLES) != 0
+            || (flags & OF_COUNTEREXAMPLES != 0 && !matches!(kind, BROKEN | FRAGILE))
         {
             return None;
         }
@@ -143,7 +151,7 @@ impl Record {
         let (image, unit) = (fields.u32()?, fields.u32()?);
         let (forwards, backwards) = (fields.u32()?, fields.u32()?);
         let closest = if flags & CLOSEST == 0 { None } else { Some(fields.f64()?) };
-        let outcome = fields.outcome(kind, has_slot)?;
+        let outcome = fields.outcome(kind, flags)?;
         let record = Self {
             image,
             attack,
@@ -169,11 +177,13 @@ impl Record {
 
     fn flags(&self) -> u8 {
         let has_slot = matches!(self.outcome, Outcome::Broken { slot: Some(_), .. });
+        let has_float64 = matches!(self.outcome, Outcome::Broken { margin_float64: Some(_), .. });
         let flag = |set, bit| if set { bit } else { 0 };
         flag(self.zero_gradient, ZERO_GRADIENT)
             | flag(self.closest.is_some(), CLOSEST)
             | flag(has_slot, SLOT)
             | flag(self.non_finite_gradient, NON_FINITE_GRADIENT)
+            | flag(has_float64, MARGIN_FLOAT64)
     }
 }
 
@@ -195,14 +205,21 @@ impl RecordReader<'_> {
         self.take().map(f64::from_le_bytes)
     }
 
-    fn outcome(&mut self, kind: u8, has_slot: bool) -> Option<Outcome> {
+    fn outcome(&mut self, kind: u8, flags: u8) -> Option<Outcome> {
         match kind {
             SPENT => Some(Outcome::Spent),
             BROKEN | FRAGILE => {
                 let (step, prediction, distance) = (self.u32()?, self.u32()?, self.f64()?);
                 let (margin, fragile) = (f32::from_le_bytes(self.take()?), kind == FRAGILE);
-                let slot = if has_slot { Some(u64::from_le_bytes(self.take()?)) } else { None };
-                Some(Outcome::Broken { step, prediction, distance, margin, fragile, slot })
+                let margin_float64 = match flags & MARGIN_FLOAT64 {
+                    0 => None,
+                    _ => Some(f32::from_le_bytes(self.take()?)),
+                };
+                let slot = match flags & SLOT {
+                    0 => None,
+                    _ => Some(u64::from_le_bytes(self.take()?)),
+                };
+                Some(Outcome::Broken { step, prediction, distance, margin, margin_float64, fragile, slot })
             }
             NON_FINITE => Some(Outcome::NonFinite { step: self.u32()? }),
             _ => None,
@@ -219,10 +236,13 @@ pub(super) mod tests {
     /// Any record. Floats are any 64 bits: a journal that holds one that is odd must still be read.
     pub(in super::super) fn any_record() -> impl Strategy<Value = Record> {
         let float = || any::<u64>().prop_map(f64::from_bits);
-        let broken = (any::<(u32, u32, Option<u64>, u32, bool)>(), float()).prop_map(|(fields, distance)| {
-            let (step, prediction, slot, margin, fragile) = fields;
-            Outcome::Broken { step, prediction, distance, margin: f32::from_bits(margin), fragile, slot }
-        });
+        let broken = (any::<(u32, u32, Option<u64>, u32, Option<u32>, bool)>(), float()).prop_map(
+            |(fields, distance)| {
+                let (step, prediction, slot, margin, margin_float64, fragile) = fields;
+                let (margin, margin_float64) = (f32::from_bits(margin), margin_float64.map(f32::from_bits));
+                Outcome::Broken { step, prediction, distance, margin, margin_float64, fragile, slot }
+            },
+        );
         let non_finite = any::<u32>().prop_map(|step| Outcome::NonFinite { step });
         let outcome = prop_oneof![Just(Outcome::Spent), broken, non_finite];
         let fixed = any::<(u32, u16, u32, u32, u32, [bool; 2])>();
@@ -291,12 +311,14 @@ pub(super) mod tests {
             prediction: 3,
             distance: 1.0,
             margin: 1.0,
+            margin_float64: Some(-1.0),
             fragile,
             slot: Some(4),
         };
         let bytes_of_broken = |kind| {
-            let parts = [&[kind, 7], &common[..], &one, &[2, 0, 0, 0, 3, 0, 0, 0], &one, &[0, 0, 0x80, 0x3f]];
-            [&parts.concat()[..], &[4, 0, 0, 0, 0, 0, 0, 0]].concat()
+            let parts =
+                [&[kind, 23], &common[..], &one, &[2, 0, 0, 0, 3, 0, 0, 0], &one, &[0, 0, 0x80, 0x3f]];
+            [&parts.concat()[..], &[0, 0, 0x80, 0xbf], &[4, 0, 0, 0, 0, 0, 0, 0]].concat()
         };
         let non_finite = Outcome::NonFinite { step: 2 };
         let table = [
@@ -324,8 +346,9 @@ pub(super) mod tests {
         };
         let table = [
             ("an unknown outcome", with(0, 4)),
-            ("an unknown flag", with(1, 16)),
+            ("an unknown flag", with(1, 32)),
             ("a slot without a counterexample", with(1, SLOT)),
+            ("a margin without a counterexample", with(1, MARGIN_FLOAT64)),
             ("a flag without its field", with(1, CLOSEST)),
             ("trailing bytes", [&good[..], &[0]].concat()),
             ("a step that is cut short", [&with(0, NON_FINITE)[..], &[0, 0, 0]].concat()),
@@ -343,6 +366,7 @@ pub(super) mod tests {
                 prediction: 0,
                 distance: 0.0,
                 margin: -1.0,
+                margin_float64: None,
                 fragile: false,
                 slot,
             },

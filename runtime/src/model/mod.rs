@@ -111,6 +111,17 @@ pub trait Differentiable: Send {
     ) -> Result<&GradientBatch, ModelError>;
 }
 
+/// The margin of the label in float64, from the file's own numbers: it tells what of a verdict is rounding. Shared by all
+/// workers.
+pub trait Float64Margins: Sync {
+    /// `z_y - max z_k` over the other classes for images `[R, C·H·W]` with labels `[R]`, each rounded once to float32; none
+    /// where it is not a number. None at all where the model cannot be computed in float64.
+    fn margins(&self, images: &[&[f32]], labels: &[usize]) -> Option<Vec<Option<f32>>>;
+
+    /// Most images that a call takes.
+    fn batch(&self) -> usize;
+}
+
 /// Makes the models of one worker thread. Two workers never share a session.
 pub trait ModelSource: Sync {
     /// The original model, forward only: it alone decides whether an image is broken.

@@ -13,6 +13,8 @@ pub enum Stage {
     Curve,
     /// Asking the original model about every counterexample once more.
     Verify,
+    /// Measuring the margins of the clean images in float64.
+    Float64Margins,
 }
 
 /// How far an evaluation has come.

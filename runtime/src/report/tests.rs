@@ -104,6 +104,7 @@ pub(super) fn evaluation() -> Evaluation {
         label: image % 3,
         clean_prediction: Some(if verdict == Verdict::Misclassified { 9 } else { image % 3 }),
         clean_margin: Some(if verdict == Verdict::Misclassified { -0.5 } else { 0.5 }),
+        clean_margin_float64: Some(if verdict == Verdict::Misclassified { -0.5 } else { 0.5 }),
         closest: matches!(verdict, Verdict::Broken { .. }).then_some(0.007_843),
         passes: match verdict {
             Verdict::Misclassified => PassCounts::default(),
@@ -223,7 +224,7 @@ fn json_form() {
         ".gate.lower_limit" => insta::rounded_redaction(6),
     }, @r#"
     {
-      "schema_version": 5,
+      "schema_version": 6,
       "clean_accuracy": 0.75,
       "attacked_accuracy": 0.5,
       "standard_accuracy": null,
@@ -398,6 +399,7 @@ fn json_form() {
           "label": 0,
           "clean_prediction": 9,
           "clean_margin": -0.5,
+          "clean_margin_float64": -0.5,
           "verdict": {
             "outcome": "misclassified"
           },
@@ -412,6 +414,7 @@ fn json_form() {
           "label": 1,
           "clean_prediction": 1,
           "clean_margin": 0.5,
+          "clean_margin_float64": 0.5,
           "verdict": {
             "outcome": "broken",
             "attack": "apgd-ce",
@@ -435,6 +438,7 @@ fn json_form() {
           "label": 2,
           "clean_prediction": 2,
           "clean_margin": 0.5,
+          "clean_margin_float64": 0.5,
           "verdict": {
             "outcome": "still_robust"
           },
@@ -449,6 +453,7 @@ fn json_form() {
           "label": 0,
           "clean_prediction": 0,
           "clean_margin": 0.5,
+          "clean_margin_float64": 0.5,
           "verdict": {
             "outcome": "still_robust"
           },

@@ -1,4 +1,4 @@
 //! The version of `report.json`.
 
 /// The version of the format that this crate writes, and the only one that it compares with.
-pub const REPORT_VERSION: u32 = 5;
+pub const REPORT_VERSION: u32 = 6;

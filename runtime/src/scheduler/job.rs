@@ -11,6 +11,7 @@ use crate::ball::Ball;
 use crate::confirmation::Votes;
 use crate::evaluation_set::EvaluationSet;
 use crate::journal::{Outcome, Record};
+use crate::model::Float64Margins;
 use crate::monitor::Monitor;
 
 /// Whether another attack follows.
@@ -38,6 +39,8 @@ pub(crate) struct AttackJob<'a> {
     /// Answers that the searches ask for at each point, of a model with random operators; else 1.
     pub(crate) draws_each: usize,
     pub(crate) archive: &'a Archive,
+    /// Measures the margins of counterexamples in float64, where somebody can.
+    pub(crate) float64: Option<&'a dyn Float64Margins>,
     pub(crate) gate: Option<&'a GateProgress>,
     pub(crate) monitor: &'a Monitor<'a>,
     /// Workers that share the units.

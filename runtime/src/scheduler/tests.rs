@@ -171,6 +171,7 @@ impl<'a> Shared<'a> {
             votes: Votes(1),
             draws_each: 1,
             archive: self.archive,
+            float64: None,
             gate: None,
             monitor: self.monitor,
             workers,

@@ -150,8 +150,15 @@ impl<'a> WorkQueue<'a> {
 mod tests {
     use super::*;
 
-    const BROKEN: Outcome =
-        Outcome::Broken { step: 3, prediction: 1, distance: 0.1, margin: -1.0, fragile: false, slot: None };
+    const BROKEN: Outcome = Outcome::Broken {
+        step: 3,
+        prediction: 1,
+        distance: 0.1,
+        margin: -1.0,
+        margin_float64: None,
+        fragile: false,
+        slot: None,
+    };
 
     fn record(image: u32, unit: u32, outcome: Outcome) -> Record {
         Record {
@@ -207,8 +214,15 @@ mod tests {
 
     #[test]
     fn an_image_that_only_rounding_broke_is_searched_on() {
-        let fragile =
-            Outcome::Broken { step: 3, prediction: 1, distance: 0.1, margin: 0.0, fragile: true, slot: None };
+        let fragile = Outcome::Broken {
+            step: 3,
+            prediction: 1,
+            distance: 0.1,
+            margin: 0.0,
+            margin_float64: None,
+            fragile: true,
+            slot: None,
+        };
         for (second, want) in [(Outcome::Spent, ImageStatus::Spent), (BROKEN, ImageStatus::Out)] {
             let queue = WorkQueue::new(&[4], 2, &[]);
             let items: Vec<WorkItem> = std::iter::from_fn(|| queue.take()).collect();

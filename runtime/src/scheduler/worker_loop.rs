@@ -35,11 +35,11 @@ struct ActiveSearch<'a> {
     /// Directions for gradients that say nothing; made when the first of them comes.
     noise: Option<Stream>,
     /// The misclassified point of the lowest margin that rounding alone may explain.
-    fragile: Option<FragilePoint>,
+    fragile: Option<ConfirmedPoint>,
 }
 
 /// A point that the original model misclassifies by no more than rounding.
-struct FragilePoint {
+struct ConfirmedPoint {
     pixels: Box<[f32]>,
     step: u32,
     prediction: u32,
@@ -271,11 +271,11 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
                 let margin = margin(logits, label);
                 // Of a model with random operators the majority decides, not one margin.
                 if !self.job.votes.is_random() && is_fragile(logits, label) {
-                    let point = FragilePoint { pixels, step, prediction, distance, margin };
+                    let point = ConfirmedPoint { pixels, step, prediction, distance, margin };
                     return self.search_on(active, point, next);
                 }
-                let (slot, fragile) = (self.job.archive.store(&pixels)?, false);
-                let outcome = Outcome::Broken { step, prediction, distance, margin, fragile, slot };
+                let point = ConfirmedPoint { pixels, step, prediction, distance, margin };
+                let outcome = self.broken(&point, label, false)?;
                 self.end(&active, outcome, Some(distance))
             }
             _ if next == Step::Done => self.finish(active),
@@ -290,7 +290,7 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
     fn search_on(
         &mut self,
         mut active: ActiveSearch<'a>,
-        point: FragilePoint,
+        point: ConfirmedPoint,
         next: Step,
     ) -> Result<(), EvaluateError> {
         if active.fragile.as_ref().is_none_or(|known| point.margin < known.margin) {
@@ -306,9 +306,16 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
     /// What a unit found, where it was a point at rounding level at most.
     fn at_rounding_level(&self, active: &ActiveSearch<'a>, spent: Outcome) -> Result<Outcome, EvaluateError> {
         let (Some(point), Outcome::Spent) = (&active.fragile, spent) else { return Ok(spent) };
+        self.broken(point, active.clean.label, true)
+    }
+
+    /// Keeps a point that breaks an image, and measures it in float64 too.
+    fn broken(&self, point: &ConfirmedPoint, label: usize, fragile: bool) -> Result<Outcome, EvaluateError> {
         let slot = self.job.archive.store(&point.pixels)?;
-        let FragilePoint { step, prediction, distance, margin, .. } = *point;
-        Ok(Outcome::Broken { step, prediction, distance, margin, fragile: true, slot })
+        let measured = self.job.float64.and_then(|float64| float64.margins(&[&point.pixels], &[label]));
+        let margin_float64 = measured.and_then(|margins| margins.first().copied().flatten());
+        let ConfirmedPoint { step, prediction, distance, margin, .. } = *point;
+        Ok(Outcome::Broken { step, prediction, distance, margin, margin_float64, fragile, slot })
     }
 
     /// Keeps the record of a unit and counts what it means for its image.

@@ -92,7 +92,7 @@ fn a_baseline_is_compared_image_by_image() {
     demo.run(&["--baseline", &old]).code(10).stdout(starts_with("FAIL"));
     assert!(demo.report().gate.baseline.unwrap().regressed);
     demo.run(&["--baseline", &old, "--baseline-tolerance", "1"]).success();
-    std::fs::write(demo.path("bad.json"), "{\"schema_version\": 5}").unwrap();
+    std::fs::write(demo.path("bad.json"), "{\"schema_version\": 6}").unwrap();
     let bad = demo.path("bad.json").display().to_string();
     demo.run(&["--baseline", &bad]).code(2).stderr(contains("bad.json").and(contains("not a report")));
 }

@@ -1,88 +1,57 @@
-//! The margins of counterexamples in float64: which of them exist in rounding alone.
+//! The margins of clean images and counterexamples in float64: what of a verdict exists in rounding alone.
+
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use mimir_bundle::tensor_names;
-use mimir_runtime::Archive;
-use mimir_runtime::evaluate::{Ending, Evaluation, Verdict};
-use mimir_runtime::journal::CounterexampleStore;
+use mimir_runtime::model::Float64Margins;
 use mimir_runtime::session::{Data, Input, RawSession, SessionOptions};
 
 use super::CalibratedModel;
-use crate::error::{ErrorKind, OrKind, Result};
 
-/// A counterexample whose pixels are kept.
-#[derive(Debug, Clone, Copy)]
-struct Kept {
-    image: usize,
-    label: usize,
-    slot: u64,
+/// The model in float64, opened when the first margin is asked for: its weights take twice the memory of the file's.
+pub(crate) struct Float64Model<'m> {
+    model: &'m CalibratedModel,
+    /// None where the graph or the engine knows no float64 for an operator.
+    session: OnceLock<Option<Mutex<RawSession>>>,
 }
 
 impl CalibratedModel {
-    /// Writes `margin_float64` into the verdict of each broken image whose counterexample is in the archive. Does nothing
-    /// for an interrupted run, for a model with random operators, and where the engine has no float64 for the model.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Storage`] when a counterexample cannot be read back.
-    pub fn measure_in_float64(&self, evaluation: &mut Evaluation, archive: &Archive) -> Result<()> {
-        let Some(store) = archive.counterexamples() else { return Ok(()) };
-        if evaluation.ending == Ending::Interrupted || !self.classifier.random_operators().is_empty() {
-            return Ok(());
-        }
-        let kept = kept(evaluation);
-        let Some(mut session) = (!kept.is_empty()).then(|| self.float64_session()).flatten() else {
-            return Ok(());
-        };
-        let rows = self.manifest().batch.rows().unwrap_or(self.plan.batch.max(1));
-        for chunk in kept.chunks(rows) {
-            let Some(margins) = self.float64_margins(&mut session, chunk, store)? else { return Ok(()) };
-            for (kept, found) in chunk.iter().zip(margins) {
-                if let Verdict::Broken { margin_float64, .. } = &mut evaluation.outcomes[kept.image].verdict {
-                    *margin_float64 = found.is_finite().then_some(found);
-                }
-            }
-        }
-        Ok(())
+    /// The model in float64.
+    pub(crate) fn float64(&self) -> Float64Model<'_> {
+        Float64Model { model: self, session: OnceLock::new() }
     }
+}
 
-    /// None where the graph or the engine knows no float64 for an operator.
-    fn float64_session(&self) -> Option<RawSession> {
-        let graph = self.classifier.margin_onnx().ok()?;
-        let options = SessionOptions { threads: self.plan.threads, ..SessionOptions::default() };
-        RawSession::new(&self.engine, &graph, options).ok()
+impl Float64Model<'_> {
+    fn open(&self) -> Option<Mutex<RawSession>> {
+        let graph = self.model.classifier.margin_onnx().ok()?;
+        let options = SessionOptions { threads: self.model.plan.threads, ..SessionOptions::default() };
+        RawSession::new(&self.model.engine, &graph, options).ok().map(Mutex::new)
     }
+}
 
-    /// One margin for each of `chunk`; none where the engine fails. Where the model takes a fixed number of images, copies
-    /// fill it up.
-    fn float64_margins(
-        &self,
-        session: &mut RawSession,
-        chunk: &[Kept],
-        store: &CounterexampleStore,
-    ) -> Result<Option<Vec<f32>>> {
-        let shape = self.manifest().image;
-        let rows = self.manifest().batch.rows().unwrap_or(chunk.len());
-        let mut pixels = vec![0.0; rows * shape.pixels()];
-        let mut labels = Vec::with_capacity(rows);
-        let filled = chunk.iter().chain(chunk.iter().rev().cycle());
-        for (kept, row) in filled.zip(pixels.chunks_mut(shape.pixels())) {
-            store.read(kept.slot, row).or_kind(ErrorKind::Storage)?;
-            labels.push(kept.label as i64);
-        }
+impl Float64Margins for Float64Model<'_> {
+    /// Where the model takes a fixed number of images, copies of the last fill it up.
+    fn margins(&self, images: &[&[f32]], labels: &[usize]) -> Option<Vec<Option<f32>>> {
+        let session = self.session.get_or_init(|| self.open()).as_ref()?;
+        let shape = self.model.manifest().image;
+        let rows = self.model.manifest().batch.rows().unwrap_or(images.len());
+        let last = images.len().checked_sub(1)?;
+        let row = |row: usize| row.min(last);
+        let pixels: Vec<f32> = (0..rows).flat_map(|index| images[row(index)]).copied().collect();
+        let labels: Vec<i64> = (0..rows).map(|index| labels[row(index)] as i64).collect();
         let dims = [rows, shape.channels, shape.height, shape.width];
         let inputs = [
             Input { name: tensor_names::IMAGES, dims: &dims, data: Data::F32(&pixels) },
             Input { name: tensor_names::LABELS, dims: &dims[..1], data: Data::I64(&labels) },
         ];
-        let margins = session.run(&inputs).ok().and_then(|mut outputs| outputs.pop());
-        Ok(margins.map(|output| output.data).filter(|margins| margins.len() == rows))
+        let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
+        let margins = session.run(&inputs).ok().and_then(|mut outputs| outputs.pop())?;
+        let margins = margins.data.get(..images.len())?;
+        Some(margins.iter().map(|margin| margin.is_finite().then_some(*margin)).collect())
     }
-}
 
-fn kept(evaluation: &Evaluation) -> Vec<Kept> {
-    let pairs = evaluation.outcomes.iter().zip(&evaluation.slots).enumerate();
-    let broken = pairs.filter_map(|(image, (outcome, slot))| match outcome.verdict {
-        Verdict::Broken { .. } => slot.map(|slot| Kept { image, label: outcome.label, slot }),
-        _ => None,
-    });
-    broken.collect()
+    fn batch(&self) -> usize {
+        self.model.manifest().batch.rows().unwrap_or(self.model.plan.batch.max(1))
+    }
 }

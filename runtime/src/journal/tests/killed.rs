@@ -14,8 +14,15 @@ const PIXELS: usize = 5;
 /// What the process finds out about image `number`, and the pixels of its counterexample.
 fn finding(number: u32) -> (Record, [f32; PIXELS]) {
     let slot = Some(u64::from(number));
-    let outcome =
-        Outcome::Broken { step: number, prediction: 1, distance: 0.5, margin: -1.0, fragile: false, slot };
+    let outcome = Outcome::Broken {
+        step: number,
+        prediction: 1,
+        distance: 0.5,
+        margin: -1.0,
+        margin_float64: None,
+        fragile: false,
+        slot,
+    };
     (record(number, outcome), [number as f32; PIXELS])
 }
 
