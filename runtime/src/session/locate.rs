@@ -13,6 +13,8 @@ pub(super) struct LibrarySearch {
     pub(super) mimir_variable: Option<OsString>,
     /// `ORT_DYLIB_PATH`.
     pub(super) ort_variable: Option<OsString>,
+    /// `LD_LIBRARY_PATH`.
+    pub(super) loader_variable: Option<OsString>,
     /// Folder of the running program.
     pub(super) program_folder: Option<PathBuf>,
     /// Current folder.
@@ -27,6 +29,7 @@ impl LibrarySearch {
             explicit: explicit.map(Path::to_path_buf),
             mimir_variable: std::env::var_os("MIMIR_ORT_DYLIB"),
             ort_variable: std::env::var_os("ORT_DYLIB_PATH"),
+            loader_variable: std::env::var_os("LD_LIBRARY_PATH"),
             program_folder: program.and_then(|path| path.parent().map(Path::to_path_buf)),
             current_folder: std::env::current_dir().ok(),
         }
@@ -34,19 +37,17 @@ impl LibrarySearch {
 
     /// The files to try, best first.
     ///
-    /// What somebody asked for by name is the only candidate: a wrong path must not be papered over by another copy.
+    /// What somebody asked for by name is the only candidate: a wrong path must not be papered over by another copy. Else
+    /// the search stays within the program's own installation: a folder further up may be one that everybody writes.
     pub(super) fn candidates(&self) -> Vec<PathBuf> {
         if let Some(path) = self.named() {
             return vec![self.absolute(path)];
         }
-        // Never around the current folder: a folder that came with a foreign model could bring a library along.
-        let mut found: Vec<PathBuf> = Vec::new();
-        if let Some(folder) = &self.program_folder {
-            found.extend(folder.ancestors().flat_map(checkout_copies));
-            found.extend(libraries_in(folder));
-        }
+        let mut found = self.program_folder.as_deref().map(installed_for).unwrap_or_default();
         // A bare name: the loader searches its own path.
-        found.push(PathBuf::from("libonnxruntime.so.1"));
+        if !self.loader_would_take_the_current_folders() {
+            found.push(PathBuf::from(LOADER_NAME));
+        }
         found
     }
 
@@ -68,6 +69,46 @@ impl LibrarySearch {
             None => path,
         }
     }
+
+    /// An empty element of `LD_LIBRARY_PATH`, as in `/opt/lib:`, means the current folder, and a relative one a folder in
+    /// it: a library there may have come with a foreign model.
+    fn loader_would_take_the_current_folders(&self) -> bool {
+        let (Some(folders), Some(current)) = (&self.loader_variable, &self.current_folder) else {
+            return false;
+        };
+        let mut relative = std::env::split_paths(folders).filter(|folder| folder.is_relative());
+        !folders.is_empty() && relative.any(|folder| current.join(folder).join(LOADER_NAME).exists())
+    }
+}
+
+/// What the system's loader is asked for.
+const LOADER_NAME: &str = "libonnxruntime.so.1";
+
+/// The libraries of a program in `folder`: of the checkout that built it, beside it, and of the prefix whose `bin` it is in.
+fn installed_for(folder: &Path) -> Vec<PathBuf> {
+    let checkout = checkout_that_built(folder).map(checkout_copies).unwrap_or_default();
+    let prefix = folder.parent().filter(|_| folder.file_name().is_some_and(|name| name == "bin"));
+    let prefix = prefix.map(of_prefix).unwrap_or_default();
+    checkout.into_iter().chain(libraries_in(folder)).chain(prefix).collect()
+}
+
+/// `CHECKOUT` of `CHECKOUT/target/PROFILE`, `CHECKOUT/target/TRIPLE/PROFILE` and the folders of tests below them.
+fn checkout_that_built(folder: &Path) -> Option<&Path> {
+    let is_target = |folder: &&Path| folder.file_name().is_some_and(|name| name == "target");
+    folder.ancestors().skip(1).take(3).find(is_target)?.parent()
+}
+
+/// `PREFIX/lib/mimir`, where `make install` puts it, `PREFIX/lib`, and the `onnxruntime` package of a Python there, which
+/// the wheel of the commands brings along.
+fn of_prefix(prefix: &Path) -> Vec<PathBuf> {
+    let lib = prefix.join("lib");
+    let mut pythons = entries(&lib);
+    pythons.retain(|path| file_name(path).starts_with("python3"));
+    pythons.sort_by_key(|path| std::cmp::Reverse(version_numbers(&file_name(path))));
+    let packages =
+        pythons.iter().flat_map(|python| ["site-packages", "dist-packages"].map(|name| python.join(name)));
+    let packages = packages.map(|packages| packages.join("onnxruntime/capi"));
+    [lib.join("mimir"), lib].into_iter().chain(packages).flat_map(|folder| libraries_in(&folder)).collect()
 }
 
 /// The file of a library that is loaded. Where it was given by its name alone, the system's loader chose the file: the
@@ -146,6 +187,7 @@ mod tests {
                 explicit: case.explicit.map(PathBuf::from),
                 mimir_variable: case.mimir.map(OsString::from),
                 ort_variable: case.ort.map(OsString::from),
+                loader_variable: None,
                 program_folder: None,
                 current_folder: Some(PathBuf::from("/here")),
             };
@@ -204,5 +246,61 @@ mod tests {
         let search =
             LibrarySearch { program_folder: Some(folder.path().to_path_buf()), ..LibrarySearch::default() };
         assert_eq!(search.candidates(), [beside, PathBuf::from("libonnxruntime.so.1")]);
+    }
+
+    /// `/tmp/.mimir` is for everybody to write; a program in `/tmp/tools` is none of its business.
+    #[test]
+    fn the_search_does_not_climb_out_of_the_installation() {
+        let root = tempfile::tempdir().unwrap();
+        touch(&root.path().join(".mimir/onnxruntime-9.9.9/libonnxruntime.so.9.9.9"));
+        touch(&root.path().join("libonnxruntime.so.1"));
+        touch(&root.path().join("lib/libonnxruntime.so.1"));
+        for program in ["tools", "a/b/c/d", "target", "a/target/b/c/d/e", "project/tools/deps"] {
+            let search =
+                LibrarySearch { program_folder: Some(root.path().join(program)), ..LibrarySearch::default() };
+            assert_eq!(search.candidates(), [PathBuf::from(LOADER_NAME)], "{program}");
+        }
+    }
+
+    #[test]
+    fn a_program_in_a_prefix_finds_what_was_installed_with_it() {
+        let prefix = tempfile::tempdir().unwrap();
+        let bundled = prefix.path().join("lib/mimir/libonnxruntime.so.1.32.0");
+        let shared = prefix.path().join("lib/libonnxruntime.so.1");
+        let wheel = |python: &str, folder: &str| {
+            prefix.path().join(format!("lib/{python}/{folder}/onnxruntime/capi/libonnxruntime.so.1.32.0"))
+        };
+        let wheels = [wheel("python3.12", "site-packages"), wheel("python3.9", "dist-packages")];
+        for library in wheels.iter().chain([&bundled, &shared]) {
+            touch(library);
+        }
+        let search = |folder: &str| LibrarySearch {
+            program_folder: Some(prefix.path().join(folder)),
+            ..LibrarySearch::default()
+        };
+        let [python12, python9] = wheels;
+        let loader = PathBuf::from(LOADER_NAME);
+        assert_eq!(search("bin").candidates(), [bundled, shared, python12, python9, loader.clone()]);
+        assert_eq!(search("sbin").candidates(), [loader]);
+    }
+
+    #[test]
+    fn an_empty_or_relative_element_of_the_loaders_path_brings_nothing_from_the_current_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let search = |variable: &str| LibrarySearch {
+            loader_variable: Some(variable.into()),
+            current_folder: Some(folder.path().to_path_buf()),
+            ..LibrarySearch::default()
+        };
+        let loader = [PathBuf::from(LOADER_NAME)];
+        assert_eq!(search("/opt/lib:").candidates(), loader);
+        touch(&folder.path().join(LOADER_NAME));
+        touch(&folder.path().join("lib").join(LOADER_NAME));
+        for variable in ["/opt/lib:", ":/opt/lib", "/a::/b", ".", "lib"] {
+            assert!(search(variable).candidates().is_empty(), "{variable}");
+        }
+        for variable in ["", "/opt/lib", "other"] {
+            assert_eq!(search(variable).candidates(), loader, "{variable}");
+        }
     }
 }
