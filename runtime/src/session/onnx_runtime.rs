@@ -69,7 +69,9 @@ impl OnnxRuntime {
         }
         let tried: Vec<String> = candidates.iter().map(|path| path.display().to_string()).collect();
         let tried = match tried.is_empty() {
-            true => "nothing: by LD_LIBRARY_PATH the loader would take the one in the current folder".to_owned(),
+            true => {
+                "nothing: by LD_LIBRARY_PATH the loader would take the one in the current folder".to_owned()
+            }
             false => tried.join(", "),
         };
         Err(EngineError::NotFound { tried, last })
