@@ -21,8 +21,8 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Of a row of scores.
-    fn new(row: &[f32], output: OutputKind) -> Self {
+    /// Of a row of scores; `output` says what they are.
+    pub fn new(row: &[f32], output: OutputKind) -> Self {
         let Some(class) = predicted_class(row) else {
             return Self { class: None, probability: None, margin: None };
         };

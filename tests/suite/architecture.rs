@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// The table of `docs/architecture.md`, which a test compares with this one.
-const MAY_DEPEND_ON: [(&str, &[&str]); 8] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 9] = [
     ("mimir-bundle", &[]),
     ("mimir-export", &["mimir-bundle"]),
     ("mimir-export-cli", &["mimir-bundle", "mimir-export"]),
@@ -15,6 +15,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 8] = [
     ("mimir-runtime", &["mimir-bundle"]),
     ("mimir-certify", &["mimir-bundle", "mimir-data", "mimir-export", "mimir-runtime"]),
     ("mimir-certify-cli", &["mimir-bundle", "mimir-certify", "mimir-data", "mimir-runtime"]),
+    ("mimir-ffi", &["mimir-bundle", "mimir-certify", "mimir-data", "mimir-runtime"]),
 ];
 
 /// Crates that look at everything and that nothing looks at.

@@ -16,7 +16,7 @@ use names::imports;
 use tree::Tree;
 
 /// The crates, by package name, and the folder of their sources.
-const CRATES: [(&str, &str); 8] = [
+const CRATES: [(&str, &str); 9] = [
     ("mimir-bundle", "export/bundle/src"),
     ("mimir-export", "export/src"),
     ("mimir-export-cli", "export/cli/src"),
@@ -25,6 +25,7 @@ const CRATES: [(&str, &str); 8] = [
     ("mimir-runtime", "runtime/src"),
     ("mimir-certify", "runtime/certify/src"),
     ("mimir-certify-cli", "runtime/cli/src"),
+    ("mimir-ffi", "ffi/src"),
 ];
 
 #[test]

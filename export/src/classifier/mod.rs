@@ -15,6 +15,7 @@ mod input_spec;
 mod known_values;
 mod labels;
 mod log_probabilities;
+mod memory;
 mod open_input;
 mod order;
 mod output;
@@ -34,7 +35,7 @@ use mimir_bundle::digest::digest_model;
 use mimir_bundle::{BatchMode, Loss, Manifest, OutputKind, PreparedGraph, Scan, ScannedNode, tensor_names};
 
 use crate::autodiff::Kernels;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::float64::margin_graph;
 use crate::graph::{Dim, Graph, OpenInput};
 use crate::normalisation;
@@ -288,6 +289,34 @@ impl ImageClassifier {
 
     fn gradient(&self, loss: Loss, kernels: Kernels) -> Result<Graph> {
         gradient::gradient_graph(self.simplified()?, loss, kernels)
+    }
+
+    /// The graph of [`original_onnx`](Self::original_onnx) with values of the file as outputs in place of the logits, in
+    /// that order. Their first dimension is the batch.
+    ///
+    /// # Errors
+    /// When the logits do not depend on a value of that name, and as [`write_model`].
+    pub fn features_onnx(&self, names: &[&str]) -> Result<Vec<u8>> {
+        let mut graph = self.original.clone();
+        let find = |name: &&str| {
+            graph.find(name).ok_or_else(|| {
+                Error::unsupported("the scores of the classes do not depend on it").at_tensor(*name)
+            })
+        };
+        let outputs = names.iter().map(find).collect::<Result<Vec<_>>>()?;
+        graph.set_outputs(outputs);
+        graph.prune();
+        write_model(&graph)
+    }
+
+    /// Bytes that the model needs at the same time for a batch of `rows`, from the shapes of a copy in one opset: weights,
+    /// and what is computed and still read. An engine may need more.
+    ///
+    /// # Errors
+    /// When the shape of a value is not known.
+    pub fn memory(&self, rows: usize) -> Result<u64> {
+        let copy = WorkingCopy::new(self.specialised.as_ref().unwrap_or(&self.original))?;
+        memory::peak_bytes(&copy.graph, rows)
     }
 
     /// An upgraded and simplified copy that returns the scores that searches use as `logits`.

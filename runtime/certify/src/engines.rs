@@ -34,7 +34,9 @@ impl Engines {
 }
 
 /// The engine that decides, and why it is not ONNX Runtime where nobody chose it.
-fn deciding(options: &EngineOptions) -> std::result::Result<(Engine, Option<EngineError>), EngineError> {
+pub(crate) fn deciding(
+    options: &EngineOptions,
+) -> std::result::Result<(Engine, Option<EngineError>), EngineError> {
     let library = options.library.as_deref();
     let (engine, reason) = match options.choice {
         // Only ONNX Runtime knows other devices.

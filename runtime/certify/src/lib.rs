@@ -75,6 +75,7 @@ mod prepare;
 mod replay;
 pub mod report_folder;
 mod run_state;
+pub mod serve;
 pub mod signing;
 mod tool;
 mod verify_certificate;
@@ -94,7 +95,8 @@ pub use options::{
     BaselineOptions, BundleMode, CertifyOptions, CrossChecking, EngineChoice, EngineOptions, ExistingJournal,
     ExtraAttacks, Gate, GateMode, ImageSource, ReplayOptions, ReportOptions, StoreCounterexamples,
 };
-pub use policy_check::{PolicyCheck, check_policy};
+pub use policy_check::{PolicyCheck, check_policy, read_policy};
 pub use replay::{Replay, replay};
+pub use tool::COMMIT;
 pub use verify_certificate::{CertificateCheck, verify_certificate};
 pub use write::{clear_report_folder, record_failure};

@@ -51,14 +51,7 @@ impl ModelInput {
 
     /// What the description says of the model's input; nothing for an ONNX file.
     pub fn input_spec(&self) -> Option<InputSpec> {
-        let BundleManifest { input, output, .. } = self.manifest()?;
-        Some(InputSpec {
-            normalisation: input.normalisation.clone(),
-            channel_order: input.channel_order,
-            layout: Some(input.layout),
-            image: Some(input.image),
-            output: Some(output.clone()),
-        })
+        self.manifest().map(described_input)
     }
 
     /// Reads the ONNX file. That of a bundle is in memory, with its external data, and nothing else is read.
@@ -117,6 +110,18 @@ impl ModelInput {
         let name = self.path.file_name().map(|name| name.to_string_lossy().into_owned());
         // `.` and `..` have none.
         name.unwrap_or_else(|| self.path.display().to_string())
+    }
+}
+
+/// What a description says of the model's input.
+pub(crate) fn described_input(manifest: &BundleManifest) -> InputSpec {
+    let BundleManifest { input, output, .. } = manifest;
+    InputSpec {
+        normalisation: input.normalisation.clone(),
+        channel_order: input.channel_order,
+        layout: Some(input.layout),
+        image: Some(input.image),
+        output: Some(output.clone()),
     }
 }
 

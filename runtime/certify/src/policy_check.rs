@@ -37,19 +37,28 @@ pub struct PolicyCheck {
 pub fn check_policy(bundle: &Path, policy: &Path, trusted: &[TrustedKeyFile]) -> Result<PolicyCheck> {
     let rules = with_trusted(read_policy(policy)?, trusted);
     let opened = Bundle::open(bundle).or_kind(ErrorKind::Model)?;
-    let (verified, signature_fault) = verified_keys(&opened, &keys(&rules, trusted));
-    let here = mimir_runtime::processor::detect();
-    let evidence = Evidence {
-        processor: Some(&here),
-        signature_fault,
-        ..Evidence::new(&opened, &verified, SystemTime::now())
-    };
-    let verdict = evaluate(&rules, &evidence);
+    let verdict = judge(&opened, &rules, &keys(&rules, trusted));
     let asks_for_signature = rules.signature.is_some();
     Ok(PolicyCheck { bundle: bundle.to_owned(), policy: policy.to_owned(), verdict, asks_for_signature })
 }
 
-fn read_policy(path: &Path) -> Result<Policy> {
+/// Holds a policy against a bundle that was opened, on this machine and now.
+pub(crate) fn judge(bundle: &Bundle, rules: &Policy, keys: &[PublicKey]) -> Verdict {
+    let (verified, signature_fault) = verified_keys(bundle, keys);
+    let here = mimir_runtime::processor::detect();
+    let evidence = Evidence {
+        processor: Some(&here),
+        signature_fault,
+        ..Evidence::new(bundle, &verified, SystemTime::now())
+    };
+    evaluate(rules, &evidence)
+}
+
+/// Reads a policy, and the keys that it names by files beside it.
+///
+/// # Errors
+/// [`ErrorKind::Options`] when it or a key cannot be read, or asks for what cannot be.
+pub fn read_policy(path: &Path) -> Result<Policy> {
     let text = crate::signing::read_text(path)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut read_key =
@@ -68,11 +77,16 @@ fn with_trusted(policy: Policy, trusted: &[TrustedKeyFile]) -> Policy {
 
 /// All keys at hand. Which of them count, the policy says.
 fn keys(policy: &Policy, trusted: &[TrustedKeyFile]) -> Vec<PublicKey> {
-    let of_policy = policy.signature.iter().flat_map(|rule| &rule.trusted).filter_map(|key| match key {
+    let others = trusted.iter().map(|one| one.key.clone());
+    keys_of(policy).chain(others).collect()
+}
+
+/// The keys that a policy holds.
+pub(crate) fn keys_of(policy: &Policy) -> impl Iterator<Item = PublicKey> {
+    policy.signature.iter().flat_map(|rule| &rule.trusted).filter_map(|key| match key {
         TrustedKey::Key(key) => Some(key.clone()),
         TrustedKey::Id(_) | TrustedKey::File(_) => None,
-    });
-    of_policy.chain(trusted.iter().map(|one| one.key.clone())).collect()
+    })
 }
 
 fn verified_keys(bundle: &Bundle, keys: &[PublicKey]) -> (BTreeSet<KeyId>, Option<String>) {

@@ -1,7 +1,7 @@
 //! The engines behind one seam: ONNX Runtime, a library found at run time, and rten, linked in.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mimir_bundle::digest::{FileDigest, digest_reader};
 
@@ -29,14 +29,20 @@ pub(super) enum Backend {
 impl Engine {
     /// ONNX Runtime on the processor: loaded, or the one that is loaded.
     ///
-    /// Looked for, in this order: `explicit`; the variables `MIMIR_ORT_DYLIB` and `ORT_DYLIB_PATH`;
-    /// `.mimir/onnxruntime-*/` in a folder around the program (where `make setup` puts it); beside the program; the
-    /// system's loader.
+    /// Looked for, in this order: `explicit`; beside the shared library that this code is in, where it is in one; the
+    /// variables `MIMIR_ORT_DYLIB` and `ORT_DYLIB_PATH`; `.mimir/onnxruntime-*/` in a folder around the program (where
+    /// `make setup` puts it) and beside the program, where this code is a part of it; the system's loader.
     ///
     /// # Errors
     /// When there is none, when it is older than 1.24, or when another one is loaded than the `explicit` one.
     pub fn load(explicit: Option<&Path>) -> Result<Self, EngineError> {
         Ok(Self { backend: Backend::OnnxRuntime(OnnxRuntime::load(explicit)?), device: Device::Cpu })
+    }
+
+    /// The ONNX Runtime of this process, where one is loaded.
+    pub fn loaded() -> Option<Self> {
+        let library = OnnxRuntime::loaded()?;
+        Some(Self { backend: Backend::OnnxRuntime(library), device: Device::Cpu })
     }
 
     /// rten on the processor: always there.
@@ -122,15 +128,25 @@ impl Engine {
     /// # Errors
     /// When it cannot be found any more, or not be read.
     pub fn library_file(&self) -> Result<Option<FileDigest>, EngineError> {
-        let Some(path) = self.library() else { return Ok(None) };
-        let failed = |error: std::io::Error| EngineError::Failed {
-            engine: self.kind().name(),
-            message: format!("library {}: {error}", path.display()),
-        };
-        let path = loaded_from(path).map_err(failed)?;
+        let Some(path) = self.library_path()? else { return Ok(None) };
+        let failed = |error| self.library_error(&path, &error);
         let bytes = path.metadata().map_err(failed)?.len();
         let sha256 = File::open(&path).and_then(digest_reader).map_err(failed)?;
         Ok(Some(FileDigest { name: path.display().to_string(), bytes, sha256 }))
+    }
+
+    /// The file of the library, links followed; rten is a part of the program.
+    ///
+    /// # Errors
+    /// When it cannot be found any more.
+    pub fn library_path(&self) -> Result<Option<PathBuf>, EngineError> {
+        let Some(path) = self.library() else { return Ok(None) };
+        loaded_from(path).map(Some).map_err(|error| self.library_error(path, &error))
+    }
+
+    fn library_error(&self, path: &Path, error: &std::io::Error) -> EngineError {
+        let message = format!("library {}: {error}", path.display());
+        EngineError::Failed { engine: self.kind().name(), message }
     }
 
     /// Where the library was loaded from; rten is a part of the program.

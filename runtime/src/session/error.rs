@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Device;
+use super::{Device, StopReason};
 
 /// The first release that refuses external data outside the model's folder; older ones read any file of the machine.
 pub(super) const OLDEST_MINOR_VERSION: u32 = 24;
@@ -104,6 +104,9 @@ pub enum EngineError {
         /// What it said.
         message: String,
     },
+    /// The run ended before it had finished.
+    #[error("the run {0}")]
+    Stopped(StopReason),
     /// An output that is not a tensor of 32-bit floats.
     #[error("output {0} of the model is not a tensor of 32-bit floats")]
     OutputType(String),

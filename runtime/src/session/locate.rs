@@ -15,7 +15,9 @@ pub(super) struct LibrarySearch {
     pub(super) ort_variable: Option<OsString>,
     /// `LD_LIBRARY_PATH`.
     pub(super) loader_variable: Option<OsString>,
-    /// Folder of the running program.
+    /// Folder of the shared library that this code is in; none where it is a part of the program.
+    pub(super) library_folder: Option<PathBuf>,
+    /// Folder of the running program; none where this code is in a shared library, which may be of any program.
     pub(super) program_folder: Option<PathBuf>,
     /// Current folder.
     pub(super) current_folder: Option<PathBuf>,
@@ -25,25 +27,38 @@ impl LibrarySearch {
     /// Those of this process.
     pub(super) fn from_process(explicit: Option<&Path>) -> Self {
         let program = std::env::current_exe().ok();
+        let library = own_file().filter(|file| !same_place(file, program.as_deref()));
+        let program = program.filter(|_| library.is_none());
+        let folder = |file: PathBuf| file.parent().map(Path::to_path_buf);
         Self {
             explicit: explicit.map(Path::to_path_buf),
             mimir_variable: std::env::var_os("MIMIR_ORT_DYLIB"),
             ort_variable: std::env::var_os("ORT_DYLIB_PATH"),
             loader_variable: std::env::var_os("LD_LIBRARY_PATH"),
-            program_folder: program.and_then(|path| path.parent().map(Path::to_path_buf)),
+            library_folder: library.and_then(folder),
+            program_folder: program.and_then(folder),
             current_folder: std::env::current_dir().ok(),
         }
     }
 
     /// The files to try, best first.
     ///
-    /// What somebody asked for by name is the only candidate: a wrong path must not be papered over by another copy. Else
-    /// the search stays within the program's own installation: a folder further up may be one that everybody writes.
+    /// What somebody asked for by name is the only candidate: a wrong path must not be papered over by another copy. Only
+    /// what was installed with our own library comes before a variable. Else the search stays within the program's own
+    /// installation: a folder further up may be one that everybody writes.
     pub(super) fn candidates(&self) -> Vec<PathBuf> {
-        if let Some(path) = self.named() {
-            return vec![self.absolute(path)];
+        let mut found: Vec<PathBuf> = Vec::new();
+        if let (Some(folder), None) = (&self.library_folder, &self.explicit) {
+            // `make install` puts it into a folder of its own.
+            found.extend(
+                [folder.clone(), folder.join("mimir")].iter().flat_map(|folder| libraries_in(folder)),
+            );
         }
-        let mut found = self.program_folder.as_deref().map(installed_for).unwrap_or_default();
+        if let Some(path) = self.named() {
+            found.push(self.absolute(path));
+            return found;
+        }
+        found.extend(self.program_folder.as_deref().map(installed_for).unwrap_or_default());
         // A bare name: the loader searches its own path.
         if !self.loader_would_take_the_current_folders() {
             found.push(PathBuf::from(LOADER_NAME));
@@ -109,6 +124,25 @@ fn of_prefix(prefix: &Path) -> Vec<PathBuf> {
         pythons.iter().flat_map(|python| ["site-packages", "dist-packages"].map(|name| python.join(name)));
     let packages = packages.map(|packages| packages.join("onnxruntime/capi"));
     [lib.join("mimir"), lib].into_iter().chain(packages).flat_map(|folder| libraries_in(&folder)).collect()
+}
+
+/// The file that this code was loaded from: the program, or a shared library of ours.
+fn own_file() -> Option<PathBuf> {
+    let here = own_file as *const () as usize;
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    let number = |text: &str| usize::from_str_radix(text, 16).ok();
+    let holds = |line: &str| {
+        let (start, rest) = line.split_once('-')?;
+        let (end, _) = rest.split_once(' ')?;
+        Some((number(start)?..number(end)?).contains(&here))
+    };
+    let line = maps.lines().find(|line| holds(line) == Some(true))?;
+    line.find('/').map(|start| PathBuf::from(&line[start..]))
+}
+
+fn same_place(file: &Path, other: Option<&Path>) -> bool {
+    let place = |path: &Path| path.canonicalize().ok();
+    other.is_some_and(|other| place(file) == place(other))
 }
 
 /// The file of a library that is loaded. Where it was given by its name alone, the system's loader chose the file: the
@@ -185,6 +219,7 @@ mod tests {
         for case in cases {
             let search = LibrarySearch {
                 explicit: case.explicit.map(PathBuf::from),
+                library_folder: None,
                 mimir_variable: case.mimir.map(OsString::from),
                 ort_variable: case.ort.map(OsString::from),
                 loader_variable: None,
@@ -212,6 +247,33 @@ mod tests {
         let candidates = search.candidates();
         assert_eq!(candidates[..2], [library("1.32.0"), library("1.9.0")]);
         assert_eq!(candidates.last(), Some(&PathBuf::from("libonnxruntime.so.1")));
+    }
+
+    #[test]
+    fn beside_our_own_library_comes_before_a_variable_and_after_what_was_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let beside = folder.path().join("libonnxruntime.so.1");
+        touch(&beside);
+        let search = LibrarySearch {
+            mimir_variable: Some("/b.so".into()),
+            library_folder: Some(folder.path().to_path_buf()),
+            ..LibrarySearch::default()
+        };
+        assert_eq!(search.candidates(), [beside.clone(), PathBuf::from("/b.so")]);
+        let explicit = LibrarySearch { explicit: Some("/a.so".into()), ..search };
+        assert_eq!(explicit.candidates(), [PathBuf::from("/a.so")]);
+        let neither = LibrarySearch { explicit: None, mimir_variable: None, ..explicit };
+        let installed = folder.path().join("mimir/libonnxruntime.so.1.32.0");
+        touch(&installed);
+        assert_eq!(neither.candidates(), [beside, installed, PathBuf::from("libonnxruntime.so.1")]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn this_code_is_in_the_program_of_the_tests() {
+        assert!(same_place(&own_file().unwrap(), std::env::current_exe().ok().as_deref()));
+        let search = LibrarySearch::from_process(None);
+        assert!(search.library_folder.is_none() && search.program_folder.is_some());
     }
 
     /// The C library is loaded in every process.

@@ -1,5 +1,6 @@
 //! The one file that names `ort`: loading the library, and its sessions.
 
+mod concurrent;
 mod operators;
 mod weights;
 
@@ -14,6 +15,7 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{Session, SessionInputValue};
 use ort::value::TensorRef;
 
+pub(super) use concurrent::{ConcurrentSession, Terminator};
 pub(super) use weights::{Pool, Weights};
 
 use super::error::OLDEST_MINOR_VERSION;
@@ -46,6 +48,11 @@ impl OnnxRuntime {
         }
         let library = Self::find(&LibrarySearch::from_process(explicit).candidates())?;
         Ok(loaded.insert(library).clone())
+    }
+
+    /// The one that is loaded.
+    pub(super) fn loaded() -> Option<Self> {
+        LOADED.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn if_asked(self, explicit: Option<&Path>) -> Result<Self, EngineError> {
@@ -85,7 +92,9 @@ impl OnnxRuntime {
             let message = error.to_string();
             EngineError::Failed { engine: "ONNX Runtime", message }
         })?;
-        let environment = builder.with_name("mimir").with_telemetry(false).build()?;
+        // Without a logger ONNX Runtime writes to standard error, which belongs to the program. What fails is said in errors.
+        let builder = builder.with_name("mimir").with_logger(Arc::new(|_, _, _, _, _| {}));
+        let environment = builder.with_telemetry(false).build()?;
         environment.set_log_level(LogLevel::Error);
         Ok(Self { environment, version: version.into(), path: library.into() })
     }
@@ -281,7 +290,7 @@ fn builder(
     let builder = builder.with_intra_threads(options.threads.max(1))?;
     let builder = builder.with_inter_threads(1)?;
     let builder = builder.with_parallel_execution(false)?;
-    let builder = builder.with_intra_op_spinning(false)?;
+    let builder = builder.with_intra_op_spinning(options.spinning)?;
     let builder = builder.with_deterministic_compute(true)?;
     let builder = builder.with_log_level(LogLevel::Error)?;
     let mut builder = builder.with_optimization_level(level(options.optimisation))?;

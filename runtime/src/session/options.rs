@@ -57,6 +57,8 @@ pub struct SessionOptions {
     pub precision: Precision,
     /// Nodes beside the device.
     pub host_nodes: HostNodes,
+    /// Whether threads that wait for work keep their cores busy: quicker for one session alone, slower for several.
+    pub spinning: bool,
 }
 
 impl Default for SessionOptions {
@@ -66,6 +68,7 @@ impl Default for SessionOptions {
             optimisation: Optimisation::default(),
             precision: Precision::default(),
             host_nodes: HostNodes::default(),
+            spinning: false,
         }
     }
 }

@@ -56,7 +56,7 @@ impl RtenSession {
 
     /// Runs the model and shows each output to `visit`.
     pub(super) fn run_with(
-        &mut self,
+        &self,
         inputs: &[Input],
         mut visit: impl FnMut(&str, &[usize], &[f32]),
     ) -> Result<(), EngineError> {

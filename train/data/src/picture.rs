@@ -101,7 +101,7 @@ impl Picture {
     }
 
     /// Writes the pixels to `out`, `[C, H, W]` in `[0, 1]`, which holds `H·W·C` values.
-    pub(crate) fn write_planes(&self, out: &mut [f32]) {
+    pub fn write_planes(&self, out: &mut [f32]) {
         let plane = self.width * self.height;
         if self.channels == 1 {
             out.iter_mut().zip(&self.bytes).for_each(|(out, byte)| *out = PIXELS[usize::from(*byte)]);

@@ -244,6 +244,28 @@ impl SignatureRule {
 }
 
 impl EvaluationRule {
+    /// Only that the model was evaluated in a ball as large as this.
+    pub fn new(norm: Norm, min_epsilon: Radius) -> Self {
+        Self {
+            norm,
+            min_epsilon,
+            accept_8bit: false,
+            min_preset: None,
+            attacks: Vec::new(),
+            min_attacked_accuracy: None,
+            gate_on: Compared::default(),
+            min_clean_accuracy: None,
+            min_images: None,
+            data: Vec::new(),
+            max_age: None,
+            engines: BTreeMap::new(),
+            accept_gradient_approximations: false,
+            accept_gate_decided: false,
+            deny_warnings: false,
+            same_processor_features: false,
+        }
+    }
+
     fn check(&self) -> Result<(), String> {
         let epsilon = self.min_epsilon.value();
         if self.norm == Norm::Linf && epsilon > 1.0 {

@@ -19,7 +19,7 @@ mod votes;
 
 use std::collections::BTreeSet;
 
-use mimir_bundle::{ImageShape, Loss, Manifest, Normalisation, OutputKind, Scan};
+use mimir_bundle::{ImageShape, Loss, Manifest, Normalisation, OutputKind, PreparedGraph, Scan};
 use mimir_export::onnx::{Limits, ModelFile, SharedWeights, read_model_bytes};
 use mimir_export::{ErrorKind as ExportErrorKind, ImageClassifier, InputSpec, for_one_image};
 use mimir_runtime::attack::Query;
@@ -48,14 +48,8 @@ impl PreparedModel {
         if let (Some(normalisation), Some(image)) = (&spec.normalisation, spec.image) {
             check_normalisation(normalisation, image)?;
         }
-        let classifier = match ImageClassifier::new(file.clone(), spec) {
-            Err(error) if matches!(error.kind(), ExportErrorKind::Shape | ExportErrorKind::Unsupported) => {
-                // In our words, where the engine cannot help either.
-                specialised(engine, file, spec).ok_or(error)
-            }
-            known => known,
-        };
-        Ok(Self { engine: engine.clone(), classifier: classifier.or_kind(ErrorKind::Model)? })
+        let classifier = classifier_by(engine, file, spec).or_kind(ErrorKind::Model)?;
+        Ok(Self { engine: engine.clone(), classifier })
     }
 
     /// The facts that the file shows; calibrating the model may change how it is batched and what its output is.
@@ -68,6 +62,29 @@ impl PreparedModel {
         let Self { engine, classifier } = self;
         CalibratedModel { engine, classifier, plan, votes: 1, warnings: Vec::new(), silent_units: None }
     }
+}
+
+/// What kind of classifier a file is; the engine helps where shapes cannot be worked out without it.
+pub(crate) fn classifier_by(
+    engine: &Engine,
+    file: ModelFile,
+    spec: &InputSpec,
+) -> mimir_export::Result<ImageClassifier> {
+    match ImageClassifier::new(file.clone(), spec) {
+        Err(error) if matches!(error.kind(), ExportErrorKind::Shape | ExportErrorKind::Unsupported) => {
+            // In our words, where the engine cannot help either.
+            specialised(engine, file, spec).ok_or(error)
+        }
+        known => known,
+    }
+}
+
+/// The original graph of a classifier in the form that an engine takes it in.
+pub(crate) fn original_for(
+    engine: &Engine,
+    classifier: &ImageClassifier,
+) -> mimir_export::Result<PreparedGraph> {
+    GraphForm::for_engine(engine).original(classifier)
 }
 
 fn specialised(engine: &Engine, file: ModelFile, spec: &InputSpec) -> Option<ImageClassifier> {

@@ -70,6 +70,20 @@ impl Origin<'_> {
     }
 }
 
+impl Picture {
+    /// The same picture in so many channels: grey is repeated for three, alpha is dropped, and grey is made only of pixels that
+    /// are grey.
+    ///
+    /// # Errors
+    /// Where there are not 1, 3 or 4, the picture has colours and one is wanted, or no alpha and four are.
+    pub fn with_channels(self, channels: usize) -> Result<Self, DataError> {
+        let origin = Origin { path: Path::new("picture"), entry: None };
+        let colour = Colour::of(channels);
+        let refuse = || origin.error(format!("a model of {channels} channels"), "one of 1, 3 or 4 channels");
+        in_colour(self, colour.ok_or_else(refuse)?, origin)
+    }
+}
+
 /// Decodes an image. The format is detected by content, not by name.
 pub(crate) fn picture(bytes: &[u8], colour: Colour, origin: Origin<'_>) -> Result<Picture, DataError> {
     let picture = if jpeg::starts(bytes) {
