@@ -7,7 +7,7 @@ CARGO ?= cargo
 CERTIFY := target/release/mimir-certify
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train build build-train demo demo-vit train-quick chain test check bench compare compare-graphs compare-train kill-test node-tests networks
+.PHONY: help setup setup-train build build-train demo demo-vit train-quick chain test check bench compare compare-graphs compare-train kill-test install dist test-packages node-tests networks
 
 help: ## This list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -39,6 +39,15 @@ chain: setup build build-train ## From images to a signed, certified, policy-che
 
 test: setup setup-train ## Every test, those of training included.
 	$(CARGO) test --locked --workspace --exclude mimir-benches
+
+install: ## Commands, library, headers, pkg-config and CMake files below PREFIX (/usr/local unless it is given).
+	@PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) scripts/package/install
+
+dist: ## A tarball that can be unpacked anywhere and a wheel of the commands, in dist/.
+	@scripts/package/dist
+
+test-packages: ## Tarball and wheel as their users have them: unpack, compile the examples, run; the steps of pipelines too.
+	@scripts/package/try dev
 
 check: ## Format, lints, build, tests, documentation, licences: what CI asks of a change.
 	@scripts/check
