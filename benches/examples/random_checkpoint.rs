@@ -17,7 +17,8 @@ use safetensors::{Dtype, View};
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [file, numbers @ ..] = &arguments[..] else { bail!("{USAGE}") };
-    let numbers: Vec<usize> = numbers.iter().map(|number| number.parse().context(USAGE)).collect::<Result<_>>()?;
+    let numbers: Vec<usize> =
+        numbers.iter().map(|number| number.parse().context(USAGE)).collect::<Result<_>>()?;
     let &[width, depth, heads, image_size, patch_size, classes] = &numbers[..] else { bail!("{USAGE}") };
     let architecture = Architecture { family: Family::Vit, width, depth, heads, image_size, patch_size };
     let network = Network::new(architecture, Pooling::ClassToken, classes);

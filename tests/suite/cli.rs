@@ -11,6 +11,7 @@ use predicates::str::{contains, starts_with};
 use tempfile::TempDir;
 
 mod bad_input;
+mod bundle;
 mod bundles;
 mod classify;
 mod engines;

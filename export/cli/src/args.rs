@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::numbers::{ClassList, Numbers, PictureSize};
+use crate::numbers::{ClassList, Numbers, PictureSize, ShapeArg};
 
 const AFTER_HELP: &str = "\
 `mimir-export CHECKPOINT ...` is short for `mimir-export export CHECKPOINT ...`.
@@ -14,6 +14,7 @@ Examples:
   mimir-export runs/quick/seed-0/finetune/best.safetensors -o bundle/
   mimir-export vit_tiny.safetensors --architecture vit_tiny_patch16_224 --classes 1000 \\
       --mean 0.5 --std 0.5 --resize 248 --crop 224 --interpolation bicubic -o vit_tiny.mimir
+  mimir-export bundle model.onnx --mean 0.5 --std 0.5 --classes names.txt -o model.mimir
   mimir-export show model.onnx                # the graph as text: one line an input, weight, node, output
   mimir-export diff old.onnx new.onnx         # what differs: nodes, and each weight with its differences
 
@@ -53,6 +54,8 @@ impl Cli {
 pub(crate) enum Command {
     /// Export a checkpoint (safetensors, of mimir-train or timm) as a bundle or an ONNX file
     Export(Box<ExportArgs>),
+    /// Make a bundle of an ONNX classifier of any origin: the file as it is, and the description of its images
+    Bundle(Box<BundleArgs>),
     /// Print what stands in an ONNX file or a bundle, as canonical text
     Show(ShowArgs),
     /// Compare two ONNX files or bundles: graph and weights
@@ -81,6 +84,52 @@ pub(crate) struct ExportArgs {
     pub(crate) images: ImageArgs,
     #[command(flatten)]
     pub(crate) graph: GraphArgs,
+}
+
+/// Arguments of `bundle`.
+#[derive(Debug, Args)]
+pub(crate) struct BundleArgs {
+    /// The ONNX file
+    pub(crate) model: PathBuf,
+    /// Where to: a folder, or NAME.mimir
+    #[arg(long, short, value_name = "PATH")]
+    pub(crate) output: PathBuf,
+    /// Replace the bundle that is there, certificates and signature included
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// A file with the names of the classes, one a line, in the order of the scores; or their number, which is checked
+    #[arg(long, value_name = "N|FILE")]
+    pub(crate) classes: Option<ClassList>,
+    #[command(flatten)]
+    pub(crate) images: ImageArgs,
+    /// Shape of an image, where the file does not fix it
+    #[arg(long, value_name = "C,H,W", help_heading = "Images")]
+    pub(crate) input_shape: Option<ShapeArg>,
+    /// Layout of the file's input, where it can be read in two ways
+    #[arg(long, value_enum, value_name = "LAYOUT", help_heading = "Images")]
+    pub(crate) layout: Option<LayoutArg>,
+    /// Order of the colours in the file's input
+    #[arg(long, value_enum, default_value_t, value_name = "ORDER", help_heading = "Images")]
+    pub(crate) channels: ChannelsArg,
+    /// The output with the scores of the classes, where the file has several that can have them
+    #[arg(long, value_name = "NAME")]
+    pub(crate) output_name: Option<String>,
+}
+
+/// Layouts of an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LayoutArg {
+    Nchw,
+    Nhwc,
+    Flat,
+}
+
+/// Orders of colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum ChannelsArg {
+    #[default]
+    Rgb,
+    Bgr,
 }
 
 /// Which network it is, where the checkpoint does not say so.
@@ -114,9 +163,6 @@ pub(crate) struct ImageArgs {
     /// Their standard deviation
     #[arg(long, value_name = "NUMBERS", allow_hyphen_values = true)]
     pub(crate) std: Option<Numbers>,
-    /// Where pixels are normalised: by whoever runs the model, as the manifest says, or by nodes of the graph
-    #[arg(long, value_enum, default_value_t, value_name = "PLACE")]
-    pub(crate) normalisation: NormalisationArg,
     /// Pictures are resized to this shorter side, or to HEIGHTxWIDTH
     #[arg(long, value_name = "PIXELS")]
     pub(crate) resize: Option<PictureSize>,
@@ -139,6 +185,9 @@ pub(crate) struct GraphArgs {
     /// their size; images and logits stay float32
     #[arg(long, value_enum, default_value_t)]
     pub(crate) precision: PrecisionArg,
+    /// Where pixels are normalised: by whoever runs the model, as the manifest says, or by nodes of the graph
+    #[arg(long, value_enum, default_value_t, value_name = "PLACE")]
+    pub(crate) normalisation: NormalisationArg,
     /// Store weights in NAME.onnx.data beside the file [default: above 100 MB]
     #[arg(long)]
     pub(crate) external_data: bool,

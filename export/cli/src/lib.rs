@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod bundle;
 mod destination;
 mod export;
 mod failure;

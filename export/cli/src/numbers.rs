@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use mimir_bundle::ImageShape;
+
 /// `.4914,.4822,.4465` or `1/255`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Numbers(pub(crate) Vec<f64>);
@@ -48,6 +50,26 @@ impl FromStr for PictureSize {
         size.ok_or_else(|| {
             format!("size `{text}`: wanted pixels, such as 256, or HEIGHTxWIDTH, such as 256x320")
         })
+    }
+}
+
+/// `3,224,224`: channels, height and width.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ShapeArg(pub(crate) ImageShape);
+
+impl FromStr for ShapeArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let sizes: Option<Vec<usize>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
+        match sizes.as_deref() {
+            Some(&[channels, height, width])
+                if [channels, height, width].iter().all(|size| (1..=1 << 16).contains(size)) =>
+            {
+                Ok(Self(ImageShape { channels, height, width }))
+            }
+            _ => Err(format!("shape `{text}`: wanted channels, height and width, such as 3,224,224")),
+        }
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) fn wanted(args: &NetworkArgs) -> anyhow::Result<(Wanted, Option<Vec<S
 }
 
 /// One name a line.
-fn class_names(path: &Path) -> anyhow::Result<Vec<String>> {
+pub(crate) fn class_names(path: &Path) -> anyhow::Result<Vec<String>> {
     let metadata = std::fs::metadata(path).context("is neither a number nor a file")?;
     ensure!(metadata.is_file(), "is neither a number nor a file");
     ensure!(metadata.len() <= MOST_NAMES, "has more than {MOST_NAMES} bytes");
@@ -72,7 +72,7 @@ pub(crate) fn package_options(
         ensure!(stated == typed, "--classes: the names differ from those in the header of the checkpoint");
     }
     let normalisation = normalisation(&args.images, header)?;
-    let place = match args.images.normalisation {
+    let place = match args.graph.normalisation {
         NormalisationArg::Manifest => NormalisationPlace::Manifest,
         NormalisationArg::Graph if normalisation.is_none() => {
             bail!("--normalisation graph: there is none: give --mean and --std")
@@ -89,7 +89,7 @@ pub(crate) fn package_options(
         weights: if args.graph.external_data { WeightPlace::Beside } else { WeightPlace::BySize },
         normalisation,
         normalisation_place: place,
-        preprocessing: preprocessing(&args.images, network.architecture.image_size)?,
+        preprocessing: preprocessing(&args.images, [network.architecture.image_size; 2])?,
         class_names: names.or(stated),
         features: args.graph.feature,
         gradients: losses(&args.graph.gradient),
@@ -118,7 +118,7 @@ fn losses(typed: &[LossArg]) -> Vec<Loss> {
 
 /// `SOURCE_DATE_EPOCH` where it is set, as <https://reproducible-builds.org> asks, so that a bundle can be made again
 /// byte by byte.
-fn now() -> anyhow::Result<std::time::SystemTime> {
+pub(crate) fn now() -> anyhow::Result<std::time::SystemTime> {
     match std::env::var("SOURCE_DATE_EPOCH") {
         Ok(text) => {
             let seconds = text.parse().ok().filter(|seconds| *seconds < 253_402_300_800_u64);
@@ -131,7 +131,7 @@ fn now() -> anyhow::Result<std::time::SystemTime> {
 }
 
 /// This program, its version, and the commit that it was built from, where it was built in a checkout.
-fn this_tool() -> Tool {
+pub(crate) fn this_tool() -> Tool {
     Tool {
         name: "mimir-export".into(),
         version: env!("CARGO_PKG_VERSION").into(),
@@ -144,12 +144,10 @@ fn normalisation(
     args: &ImageArgs,
     header: Option<&CheckpointHeader>,
 ) -> anyhow::Result<Option<Normalisation>> {
-    let typed = match (&args.mean, &args.std) {
-        (None, None) => None,
-        (Some(mean), Some(std)) => Some(of_numbers(mean, std)?),
-        (Some(_), None) => bail!("--mean without --std: give both, or --std 1 to subtract only"),
-        (None, Some(_)) => bail!("--std without --mean: give both, or --mean 0 to divide only"),
-    };
+    let typed = typed_normalisation(args)?;
+    if let Some(Normalisation { mean, .. }) = &typed {
+        ensure!(matches!(mean.len(), 1 | 3), "--mean has {} values: wanted 1 or 3", mean.len());
+    }
     match (typed, header) {
         (typed, None) => Ok(typed),
         (None, Some(header)) => Ok(header.normalisation.clone()),
@@ -164,6 +162,19 @@ fn normalisation(
     }
 }
 
+/// The normalisation of the flags.
+///
+/// # Errors
+/// Names the flag.
+pub(crate) fn typed_normalisation(args: &ImageArgs) -> anyhow::Result<Option<Normalisation>> {
+    match (&args.mean, &args.std) {
+        (None, None) => Ok(None),
+        (Some(mean), Some(std)) => of_numbers(mean, std).map(Some),
+        (Some(_), None) => bail!("--mean without --std: give both, or --std 1 to subtract only"),
+        (None, Some(_)) => bail!("--std without --mean: give both, or --mean 0 to divide only"),
+    }
+}
+
 /// Numbers for pixels in `[0, 1]`, or for levels where a mean can only be one of levels.
 fn of_numbers(Numbers(mean): &Numbers, Numbers(std): &Numbers) -> anyhow::Result<Normalisation> {
     ensure!(
@@ -172,7 +183,6 @@ fn of_numbers(Numbers(mean): &Numbers, Numbers(std): &Numbers) -> anyhow::Result
         mean.len(),
         std.len()
     );
-    ensure!(matches!(mean.len(), 1 | 3), "--mean has {} values: wanted 1 or 3", mean.len());
     if let Some(value) = std.iter().find(|value| **value <= 0.0) {
         bail!("--std {value}: wanted positive numbers");
     }
@@ -191,7 +201,13 @@ fn of_numbers(Numbers(mean): &Numbers, Numbers(std): &Numbers) -> anyhow::Result
 }
 
 /// How a picture of another size becomes the input.
-fn preprocessing(args: &ImageArgs, side: usize) -> anyhow::Result<Option<Preprocessing>> {
+///
+/// # Errors
+/// Names the flag.
+pub(crate) fn preprocessing(args: &ImageArgs, wanted: [usize; 2]) -> anyhow::Result<Option<Preprocessing>> {
+    let [high, wide] = wanted;
+    let side =
+        |[high, wide]: [usize; 2]| if high == wide { high.to_string() } else { format!("{high}x{wide}") };
     if args.resize.is_none() && args.crop.is_none() {
         ensure!(args.interpolation.is_none(), "--interpolation has no effect without --resize");
         return Ok(None);
@@ -209,10 +225,10 @@ fn preprocessing(args: &ImageArgs, side: usize) -> anyhow::Result<Option<Preproc
         Some(Resize::ShorterSide(_)) | None => None,
     });
     match result {
-        None => bail!("--resize to a shorter side leaves rectangles: give --crop {side} too"),
-        Some(size) if size != [side, side] => {
+        None => bail!("--resize to a shorter side leaves rectangles: give --crop {} too", side(wanted)),
+        Some(size) if size != wanted => {
             let [height, width] = size;
-            bail!("--resize and --crop make {height} x {width} pixels, but the network takes {side} x {side}")
+            bail!("--resize and --crop make {height} x {width} pixels, but the network takes {high} x {wide}")
         }
         Some(_) => {}
     }

@@ -10,6 +10,7 @@ use mimir_export::difference::compare;
 use serde::Serialize;
 
 use crate::args::{Cli, Command, DiffArgs, ShowArgs};
+use crate::bundle::bundle;
 use crate::export::export;
 use crate::failure::{EXIT_CODE, Failure};
 use crate::pages::{completions, write_manual};
@@ -33,6 +34,7 @@ impl Answer {
 pub fn main() -> ExitCode {
     let answer = match Cli::parse().into_command() {
         Command::Export(args) => export(&args).map(|summary| Answer::new(summary, 0)),
+        Command::Bundle(args) => bundle(&args).map(|summary| Answer::new(summary, 0)),
         Command::Show(args) => show(&args),
         Command::Diff(args) => diff(&args),
         Command::Completions(args) => Ok(Answer::new(completions(args.shell), 0)),

@@ -54,6 +54,7 @@ mod tests;
 
 pub use limits::Limits;
 pub use read::{ModelFile, read_bundled, read_model, read_model_bytes};
+pub(crate) use read::{folder_of, read_file};
 pub use shared::SharedWeights;
 pub use versions::OPSETS;
 pub use write::{write_model, write_prepared};

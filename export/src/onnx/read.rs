@@ -101,7 +101,7 @@ fn read(
 }
 
 /// The folder that a file lies in.
-pub(super) fn folder_of(path: &Path) -> &Path {
+pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -109,7 +109,7 @@ pub(super) fn folder_of(path: &Path) -> &Path {
 }
 
 /// The bytes of a regular file within [`Limits::file_bytes`].
-pub(super) fn read_file(path: &Path, limits: &Limits) -> Result<Bytes> {
+pub(crate) fn read_file(path: &Path, limits: &Limits) -> Result<Bytes> {
     let io = |error: std::io::Error| Error::new(ErrorKind::Io, format!("cannot be read: {error}"));
     let metadata = fs::metadata(path).map_err(io)?;
     if !metadata.is_file() {

@@ -1,13 +1,16 @@
-//! From a checkpoint to the files of a bundle: the model, its weights beside it, gradient graphs, and the description.
+//! From a checkpoint to the files of a bundle: the model, its weights beside it, gradient graphs, and the description; and
+//! from an ONNX file of any origin, which stays as it is.
 //!
-//! [`package`] builds everything in memory; whoever calls it writes it. Equal checkpoints and options give equal bytes.
+//! [`package`] and [`package_onnx`] make everything in memory; whoever calls it writes it. Equal checkpoints and options give equal bytes.
 
 mod description;
 mod files;
 mod gradients;
+mod onnx_file;
 mod options;
 
 pub use gradients::loss_name;
+pub use onnx_file::{OnnxDescription, package_onnx};
 pub use options::{NormalisationPlace, PackageOptions, Precision, WeightPlace};
 
 #[cfg(test)]
@@ -27,7 +30,7 @@ pub struct Package {
     pub manifest: BundleManifest,
     /// Name and content of each file.
     pub files: Vec<(String, Bytes)>,
-    /// Number of weights of the network.
+    /// Number of weights of the network, or of elements of all constants of an ONNX file.
     pub parameters: usize,
 }
 
