@@ -40,6 +40,7 @@ use crate::float64::margin_graph;
 use crate::graph::{Dim, Graph, OpenInput};
 use crate::normalisation;
 use crate::onnx::{ModelFile, SharedWeights, write_model, write_prepared};
+use crate::shape;
 use crate::simplify::{fuse, simplify};
 use crate::working_copy::WorkingCopy;
 use input::ImageInput;
@@ -270,6 +271,7 @@ impl ImageClassifier {
         if kernels == Kernels::Mimir {
             fuse(&mut graph);
         }
+        shape::check(&graph)?;
         write_prepared(&graph, shared)
     }
 
@@ -288,7 +290,9 @@ impl ImageClassifier {
     }
 
     fn gradient(&self, loss: Loss, kernels: Kernels) -> Result<Graph> {
-        gradient::gradient_graph(self.simplified()?, loss, kernels)
+        let graph = gradient::gradient_graph(self.simplified()?, loss, kernels)?;
+        shape::check(&graph)?;
+        Ok(graph)
     }
 
     /// The graph of [`original_onnx`](Self::original_onnx) with values of the file as outputs in place of the logits, in

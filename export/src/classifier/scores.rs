@@ -3,7 +3,7 @@
 //! The class with the largest score must be the label that the file returns. If the scores of a converter contradict
 //! the label, their columns are swapped, or the file is not_a_classifier.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::choice;
 use super::input::not_a_classifier;
@@ -135,9 +135,9 @@ fn pairwise_scores(classes: usize) -> Error {
 
 /// Refuses scores that are made of a label: they would be constant almost everywhere.
 fn check_labels(graph: &Graph) -> Result<()> {
-    let used = |id: &ValueId| graph.nodes().iter().any(|node| node.inputs.contains(&Some(*id)));
+    let read: HashSet<ValueId> = graph.nodes().iter().flat_map(|node| node.inputs.iter().flatten()).copied().collect();
     for node in graph.nodes().iter().filter(|node| CLASSIFIERS.contains(&node.op_type.as_str())) {
-        if node.optional_output(0).is_some_and(|label| used(&label)) {
+        if node.optional_output(0).is_some_and(|label| read.contains(&label)) {
             return Err(not_a_classifier(
                 "its scores are computed from labels, which have no gradient: let the model combine scores instead \
                  (in scikit-learn, `voting='soft'`)"

@@ -45,8 +45,12 @@ impl<T: Clone> Array<T> {
         for _ in 0..total {
             source(&index, &mut from);
             let inside = from.iter().zip(&self.dims).all(|(at, dim)| at < dim);
+            if !inside {
+                return None;
+            }
+            // Inside, so that no product exceeds the number of elements.
             let offset: usize = from.iter().zip(&strides).map(|(at, stride)| at * stride).sum();
-            elements.push(self.elements.get(offset).filter(|_| inside)?.clone());
+            elements.push(self.elements.get(offset)?.clone());
             advance(&mut index, dims);
         }
         Some(Self { dims: dims.to_vec(), elements })
@@ -89,9 +93,10 @@ impl<T: Clone> Array<T> {
 }
 
 fn strides(dims: &[usize]) -> Vec<usize> {
-    let mut strides = vec![1; dims.len()];
+    let mut strides: Vec<usize> = vec![1; dims.len()];
     for axis in (1..dims.len()).rev() {
-        strides[axis - 1] = strides[axis] * dims[axis];
+        // Of an array without elements, whose other dimensions may be anything.
+        strides[axis - 1] = strides[axis].saturating_mul(dims[axis]);
     }
     strides
 }

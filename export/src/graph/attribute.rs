@@ -40,6 +40,22 @@ impl From<Tensor> for Attribute {
     }
 }
 
+impl Attribute {
+    /// Its type as ONNX names it, with an article.
+    pub(crate) fn type_name(&self) -> &'static str {
+        match self {
+            Self::Int(_) => "an INT",
+            Self::Float(_) => "a FLOAT",
+            Self::Text(_) => "a STRING",
+            Self::Tensor(_) => "a TENSOR",
+            Self::Ints(_) => "an INTS",
+            Self::Floats(_) => "a FLOATS",
+            Self::Texts(_) => "a STRINGS",
+            Self::Graph(_) => "a GRAPH",
+        }
+    }
+}
+
 impl Attributes {
     /// Attributes from pairs.
     pub fn from_pairs<const COUNT: usize>(pairs: [(&str, Attribute); COUNT]) -> Self {
@@ -149,15 +165,5 @@ impl Attributes {
 }
 
 fn wrong_type(name: &str, wanted: &str, found: &Attribute) -> Error {
-    let kind = match found {
-        Attribute::Int(_) => "INT",
-        Attribute::Float(_) => "FLOAT",
-        Attribute::Text(_) => "STRING",
-        Attribute::Tensor(_) => "TENSOR",
-        Attribute::Ints(_) => "INTS",
-        Attribute::Floats(_) => "FLOATS",
-        Attribute::Texts(_) => "STRINGS",
-        Attribute::Graph(_) => "GRAPH",
-    };
-    Error::format(format!("attribute `{name}` is {kind}, wanted {wanted}"))
+    Error::format(format!("attribute `{name}` is {}, wanted {wanted}", found.type_name()))
 }

@@ -7,6 +7,7 @@
 
 mod attribute;
 mod builder;
+mod check;
 mod declared;
 mod dim;
 mod nodes;

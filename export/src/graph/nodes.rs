@@ -52,6 +52,19 @@ impl Graph {
         }
     }
 
+    /// Replaces every use of each key with its value, in one walk. No value is a key.
+    pub fn replace_all_uses(&mut self, replaced: &HashMap<ValueId, ValueId>) {
+        if replaced.is_empty() {
+            return;
+        }
+        let nodes = self.nodes.iter_mut().flat_map(|node| node.inputs.iter_mut().flatten());
+        for used in nodes.chain(self.outputs.iter_mut()) {
+            if let Some(new) = replaced.get(used) {
+                *used = *new;
+            }
+        }
+    }
+
     /// Removes nodes and constants that no output needs. Ids of what remains stay valid; values are kept.
     pub fn prune(&mut self) {
         let mut needed = vec![false; self.values.len()];

@@ -166,4 +166,16 @@ pub struct Graph {
     pub(super) inputs: Vec<ValueId>,
     pub(super) outputs: Vec<ValueId>,
     pub(super) names: HashMap<String, ValueId>,
+    pub(super) counters: Counters,
+}
+
+/// The number that a fresh name begins to look for a free one at, by the name without a number: without it, a hundred
+/// thousand values of one name would be tried one after the other for each. Says nothing of what the graph computes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Counters(pub(super) HashMap<String, usize>);
+
+impl PartialEq for Counters {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }

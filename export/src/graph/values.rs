@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::dim::Shape;
-use super::structure::{Graph, TensorType, Value, ValueId};
+use super::structure::{Counters, Graph, TensorType, Value, ValueId};
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 
@@ -19,6 +19,7 @@ impl Graph {
             inputs: Vec::new(),
             outputs: Vec::new(),
             names: HashMap::new(),
+            counters: Counters::default(),
         }
     }
 
@@ -38,11 +39,18 @@ impl Graph {
 
     /// Adds a value under `base`, or `base_2`, `base_3`, … where that name is taken.
     pub fn add_fresh_value(&mut self, base: &str, tensor_type: Option<TensorType>) -> ValueId {
-        let name = std::iter::once(base.to_owned())
-            .chain((2_usize..).map(|count| format!("{base}_{count}")))
-            .find(|name| !self.names.contains_key(name))
-            .expect("the sequence of names has no end");
+        let name = if self.names.contains_key(base) { self.numbered(base) } else { base.to_owned() };
         self.add_value(&name, tensor_type).expect("the name is free")
+    }
+
+    fn numbered(&mut self, base: &str) -> String {
+        let first = self.counters.0.get(base).copied().unwrap_or(2);
+        let (count, name) = (first..)
+            .map(|count| (count, format!("{base}_{count}")))
+            .find(|(_, name)| !self.names.contains_key(name))
+            .expect("the sequence of names has no end");
+        self.counters.0.insert(base.to_owned(), count + 1);
+        name
     }
 
     /// Adds a constant (an ONNX initialiser) and its value, under a fresh name.

@@ -11,6 +11,7 @@ use super::tensor::{TensorReader, refuse_nan};
 use super::versions::is_default_domain;
 use crate::error::{Error, Location, Result};
 use crate::graph::{Attribute, Attributes, Node, ValueId};
+use crate::operators::signature;
 use crate::tensor::Tensor;
 
 /// Where an error about this node happened: its name, or its first output where it has none.
@@ -48,7 +49,10 @@ pub(super) fn convert<'p>(
         domain if is_default_domain(domain) => proto.op_type().to_owned(),
         domain => format!("{domain}::{}", proto.op_type()),
     };
-    Ok((Node { name, op_type, inputs, outputs, attributes }, bodies))
+    let node = Node { name, op_type, inputs, outputs, attributes };
+    let names: Vec<&str> = bodies.iter().map(|(name, _)| *name).collect();
+    signature::check(&node, &names, frames.graph().opset).map_err(|error| error.at(location(proto)))?;
+    Ok((node, bodies))
 }
 
 /// Names and bodies of a node's attributes that are graphs.

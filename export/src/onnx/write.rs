@@ -15,6 +15,7 @@ use super::shared::SharedWeights;
 use super::versions::ir_version_for;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Attribute, Dim, Graph, Node, Shape, Subgraph, TensorType, ValueId};
+use crate::operators::signature;
 use crate::tensor::{DataType, Tensor};
 
 /// The most that protobuf, and so one ONNX file, can hold.
@@ -26,7 +27,8 @@ pub(super) const SMALLEST_SHARED: usize = 1024;
 /// The bytes of an ONNX file. Equal graphs give equal bytes.
 ///
 /// # Errors
-/// [`ErrorKind::Limit`] when the file would exceed 2 GiB.
+/// [`ErrorKind::Limit`] when the file would exceed 2 GiB; otherwise for a graph that is not in order or has a node that its
+/// operator's page does not allow.
 pub fn write_model(graph: &Graph) -> Result<Vec<u8>> {
     encode(graph, graph_proto(graph))
 }
@@ -84,6 +86,7 @@ fn with_header(graph: &Graph, proto: GraphProto) -> ModelProto {
 
 /// The file of a graph.
 pub(super) fn encode(graph: &Graph, proto: GraphProto) -> Result<Vec<u8>> {
+    check(graph)?;
     let model = with_header(graph, proto);
     let bytes = model.encoded_len();
     if bytes > MAX_BYTES {
@@ -95,6 +98,19 @@ pub(super) fn encode(graph: &Graph, proto: GraphProto) -> Result<Vec<u8>> {
         ));
     }
     Ok(model.encode_to_vec())
+}
+
+/// What leaves is in order, and every node is as its operator's page has it, whatever was rewritten. An If and a Loop have
+/// inputs of ours, the captures of their bodies.
+fn check(graph: &Graph) -> Result<()> {
+    graph.check_order()?;
+    let has_body = |node: &&Node| {
+        node.attributes.0.values().any(|attribute| matches!(attribute, Attribute::Graph(_)))
+    };
+    let mut plain = graph.nodes().iter().filter(|node| !has_body(node));
+    plain.try_for_each(|node| {
+        signature::check(node, &[], graph.opset).map_err(|error| error.at_node(node))
+    })
 }
 
 /// The operator sets that the graph needs. Those of other domains have one version.

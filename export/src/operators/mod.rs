@@ -2,7 +2,7 @@
 //!
 //! The columns in the order of the data: [`types`] of outputs, [`constants`] that are known before the graph runs, what
 //! happens to the [`batch`], the [`gradient`], and [`bounds`] over a box of inputs. Each folder holds the functions of one column, a file a family;
-//! [`row`] says what a column may state. The recipe for a new row is `docs/adding-an-operator.md`.
+//! [`row`] says what a column may state. [`signature`] holds what the page of each operator allows. The recipe for a new row is `docs/adding-an-operator.md`.
 
 pub(crate) mod batch;
 pub(crate) mod bounds;
@@ -11,6 +11,7 @@ pub(crate) mod dropout;
 pub(crate) mod finite;
 pub(crate) mod gradient;
 pub(crate) mod row;
+pub(crate) mod signature;
 pub(crate) mod table;
 pub(crate) mod types;
 

@@ -1100,6 +1100,12 @@ static ROWS: &[Row] = &[
     },
 ];
 
+/// The operators that have a row.
+#[cfg(test)]
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    ROWS.iter().map(|row| row.name)
+}
+
 /// The row of an operator.
 pub(crate) fn find(op_type: &str) -> Option<&'static Row> {
     let place = ROWS.binary_search_by_key(&op_type, |row| row.name).ok()?;
@@ -1167,7 +1173,7 @@ mod tests {
         ["autodiff/activity.rs", "autodiff/kernels.rs", "autodiff/sweep.rs", "evaluate", "scan", "shape"];
 
     /// Files beside the table that may hold names, and what for.
-    const NAMED: [(&str, &str); 18] = [
+    const NAMED: [(&str, &str); 19] = [
         ("bounds", "emits nodes: the box, shares of units, slopes of secants"),
         ("operators/bounds", "rules emit nodes"),
         ("autodiff", "emits nodes: losses, and the Identity that names an output"),
@@ -1184,6 +1190,7 @@ mod tests {
         ("onnx", "reads and writes forms of nodes: If, Loop, Constant, domains"),
         ("operators/finite.rs", "knows what values operators can give"),
         ("operators/gradient", "rules emit nodes, and look for the nodes around theirs"),
+        ("operators/signature", "holds the pages of the operators"),
         ("rebatch.rs", "rewrites Reshape"),
         ("simplify", "matches and emits patterns"),
         ("unroll", "unrolls If and Loop, and emits nodes"),

@@ -1,6 +1,6 @@
 //! Operators on the path from the images to the output whose gradient is zero or a straight-through estimate.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use mimir_bundle::ScannedNode;
 
@@ -31,7 +31,7 @@ pub(super) fn scan(graph: &Graph) -> Result<GradientScan> {
             continue;
         }
         if !writes(node, |id| carrying.contains(id)) {
-            if !boolean_uses.only_selects(graph, node) {
+            if !boolean_uses.only_selects(node) {
                 found.cuts.push(scanned_node(node));
             }
         } else if passes_straight_through(&node.op_type) {
@@ -51,39 +51,33 @@ fn writes(node: &Node, condition: impl Fn(&ValueId) -> bool) -> bool {
 
 /// The readers of Boolean values. A comparison that only selects between two branches, as in `Where(x > 0, x, 0)`, has
 /// derivative zero and cuts no gradient; one that is cast to a number is a step function.
-struct BooleanUses<'g> {
-    users: HashMap<ValueId, Vec<&'g Node>>,
+struct BooleanUses {
+    /// Values that are more than conditions: numbers, outputs of the graph, and what such values are computed from.
+    counting: HashSet<ValueId>,
 }
 
-impl<'g> BooleanUses<'g> {
-    fn new(graph: &'g Graph) -> Self {
-        let mut users: HashMap<ValueId, Vec<&Node>> = HashMap::new();
-        for node in graph.nodes() {
-            for id in node.inputs.iter().flatten() {
-                users.entry(*id).or_default().push(node);
+impl BooleanUses {
+    /// Of a graph in topological order.
+    fn new(graph: &Graph) -> Self {
+        let is_number = |id: &ValueId| {
+            graph.tensor_type(*id).map(|tensor_type| tensor_type.dtype) != Ok(DataType::Bool)
+        };
+        let mut counting: HashSet<ValueId> = graph.outputs().iter().copied().collect();
+        for node in graph.nodes().iter().rev() {
+            let outputs = node.outputs.iter().flatten();
+            let counts = outputs.clone().any(|id| counting.contains(id) || is_number(id));
+            let selects = matches!(gradient_of(&node.op_type), Some(Gradient::Selects(..)));
+            let inputs = node.inputs.iter().enumerate().filter(|(place, _)| !(selects && *place == 0));
+            if counts {
+                counting.extend(inputs.filter_map(|(_, id)| *id));
             }
         }
-        Self { users }
+        counting.extend(graph.value_ids().filter(is_number));
+        Self { counting }
     }
 
     /// Whether all that a node computes is Boolean and is used only as conditions of Where.
-    fn only_selects(&self, graph: &Graph, node: &Node) -> bool {
-        let mut worklist: Vec<ValueId> = node.outputs.iter().flatten().copied().collect();
-        let mut seen: HashSet<ValueId> = worklist.iter().copied().collect();
-        while let Some(id) = worklist.pop() {
-            if graph.tensor_type(id).map(|tensor_type| tensor_type.dtype) != Ok(DataType::Bool)
-                || graph.outputs().contains(&id)
-            {
-                return false;
-            }
-            for user in self.users.get(&id).into_iter().flatten() {
-                let selects = matches!(gradient_of(&user.op_type), Some(Gradient::Selects(..)));
-                let is_condition = selects && user.optional_input(0) == Some(id);
-                if !is_condition {
-                    worklist.extend(user.outputs.iter().flatten().filter(|output| seen.insert(**output)));
-                }
-            }
-        }
-        true
+    fn only_selects(&self, node: &Node) -> bool {
+        !node.outputs.iter().flatten().any(|output| self.counting.contains(output))
     }
 }

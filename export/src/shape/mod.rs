@@ -36,6 +36,25 @@ pub fn infer(graph: &mut Graph) -> Result<()> {
     Ok(())
 }
 
+/// Checks that every node's outputs have the types that its operator gives them, after the last rewrite. Linear.
+///
+/// # Errors
+/// As [`infer`], and [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for a type that is recorded wrongly.
+pub(crate) fn check(graph: &Graph) -> Result<()> {
+    let mut inferred = graph.clone();
+    inferred.clear_types();
+    infer(&mut inferred)?;
+    for node in graph.nodes() {
+        for output in node.outputs.iter().flatten() {
+            let (recorded, given) = (graph.tensor_type(*output)?, inferred.tensor_type(*output)?);
+            if recorded != given {
+                return Err(Error::wrong_type(node, recorded, given));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Infers the types of one node's outputs from the types of its inputs.
 ///
 /// # Errors

@@ -40,10 +40,11 @@ pub(super) fn move_to_front(graph: &mut Graph) -> Result<()> {
             Pattern { graph, producers: graph.producers(), readers: readers(graph), uses: use_counts(graph) };
         graph.nodes().iter().filter_map(|node| pattern.attention(node)).collect()
     };
+    let mut replaced = HashMap::new();
     for attention in &found {
-        let context = rewritten(graph, attention)?;
-        graph.replace_uses(attention.context, context);
+        replaced.insert(attention.context, rewritten(graph, attention)?);
     }
+    graph.replace_all_uses(&replaced);
     graph.sort()?;
     graph.prune();
     Ok(())

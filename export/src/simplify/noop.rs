@@ -20,9 +20,7 @@ pub(super) fn remove(graph: &mut Graph) {
             replaced.insert(output, input);
         }
     }
-    for (output, input) in replaced {
-        graph.replace_uses(output, input);
-    }
+    graph.replace_all_uses(&replaced);
     graph.prune();
 }
 

@@ -5,12 +5,16 @@
 //! as if it could read those of another image. Here it becomes a Gather with the constant indices `c` along axis 1 of
 //! `[N, k]`.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use crate::error::Result;
 use crate::facts::{Array, Content, Symbol};
 use crate::graph::{Builder, Dim, Graph, Node, NodeId, Shape, ValueId};
 use crate::tensor::Tensor;
+
+/// Nodes that are looked at for the indices of one Gather; a view that PyTorch exports has some twenty.
+const MOST_STEPS: usize = 256;
 
 /// Rewrites every such Gather.
 ///
@@ -21,10 +25,11 @@ pub(super) fn gather_per_image(graph: &mut Graph) -> Result<()> {
         let search = Search { graph, producers: graph.producers() };
         graph.nodes().iter().filter_map(|node| search.strided(node)).collect()
     };
+    let mut replaced = HashMap::new();
     for strided in &found {
-        let picked = rewritten(graph, strided)?;
-        graph.replace_uses(strided.output, picked);
+        replaced.insert(strided.output, rewritten(graph, strided)?);
     }
+    graph.replace_all_uses(&replaced);
     graph.sort()
 }
 
@@ -59,7 +64,7 @@ impl Search<'_> {
         let (flat, indices) = (node.optional_input(0)?, node.optional_input(1)?);
         let [Dim::Batch(elements)] = self.graph.shape(flat).ok()?.0[..] else { return None };
         let (&Dim::N, _) = self.graph.shape(indices).ok()?.0.split_first()? else { return None };
-        let affine = self.indices_of(indices)?;
+        let affine = self.indices_of(indices, &Cell::new(MOST_STEPS))?;
         let inside = |offset: &i64| usize::try_from(*offset).is_ok_and(|offset| offset < elements);
         if affine.slope != i64::try_from(elements).ok()? || !affine.offsets.elements().iter().all(inside) {
             return None;
@@ -68,15 +73,17 @@ impl Search<'_> {
         Some(Strided { name: node.name.clone(), flat, elements, offsets, output: node.optional_output(0)? })
     }
 
-    /// The value as an affine function of the number of the image, if it is one.
-    fn indices_of(&self, id: ValueId) -> Option<AffineIndices> {
+    /// The value as an affine function of the number of the image, if it is one that is found in so many steps: a value
+    /// that is added to itself again and again is reached in twice as many ways each time.
+    fn indices_of(&self, id: ValueId, steps: &Cell<usize>) -> Option<AffineIndices> {
+        steps.set(steps.get().checked_sub(1)?);
         let dims = per_image(self.graph.shape(id).ok()?)?;
         if let Some(constant) = self.graph.constant(id) {
             let offsets = integers(&Content::from_tensor(constant)?)?;
             return Some(AffineIndices { slope: 0, offsets });
         }
         let node = self.graph.node(*self.producers.get(&id)?);
-        let input = |index: usize| self.indices_of(node.optional_input(index)?);
+        let input = |index: usize| self.indices_of(node.optional_input(index)?, steps);
         match node.op_type.as_str() {
             "Range" => self
                 .counts_images(node)

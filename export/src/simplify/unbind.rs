@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use super::affine::bias_addition;
-use super::use_counts::use_counts;
+use super::use_counts::{readers, use_counts};
 use crate::error::Result;
 use crate::facts::{Known, LARGEST_FOLLOWED, NodeView};
 use crate::graph::{Attributes, Builder, Dim, Graph, Node, NodeId, Shape, ValueId};
@@ -19,13 +19,14 @@ use crate::operators::types::{axis_ranges, permutation, split_sizes};
 /// As [`crate::shape::infer_node`].
 pub(super) fn rewrite_as_split(graph: &mut Graph) -> Result<()> {
     let found: Vec<UnboundProjection> = {
-        let (producers, uses) = (graph.producers(), use_counts(graph));
-        let projection = |node: &Node| unbound_projection(graph, &producers, &uses, node);
-        graph.nodes().iter().filter_map(projection).collect()
+        let around = (graph.producers(), use_counts(graph), readers(graph));
+        graph.nodes().iter().filter_map(|node| unbound_projection(graph, &around, node)).collect()
     };
+    let mut replaced = HashMap::new();
     for projection in &found {
-        rewrite(graph, projection)?;
+        rewrite(graph, projection, &mut replaced)?;
     }
+    graph.replace_all_uses(&replaced);
     if !found.is_empty() {
         graph.sort()?;
         graph.prune();
@@ -45,10 +46,12 @@ struct UnboundProjection {
     picks: Vec<(ValueId, usize)>,
 }
 
+/// The producer of each value, how often it is used, and its readers.
+type Around = (HashMap<ValueId, NodeId>, HashMap<ValueId, usize>, HashMap<ValueId, Vec<NodeId>>);
+
 fn unbound_projection(
     graph: &Graph,
-    producers: &HashMap<ValueId, NodeId>,
-    uses: &HashMap<ValueId, usize>,
+    (producers, uses, readers): &Around,
     transpose: &Node,
 ) -> Option<UnboundProjection> {
     let view = NodeView { graph, node: transpose, known: &Known::new(0) };
@@ -69,9 +72,9 @@ fn unbound_projection(
         return None;
     }
     let whole = transpose.optional_output(0)?;
-    let readers = graph.nodes().iter().filter(|node| node.inputs.contains(&Some(whole)));
+    let readers = readers.get(&whole)?;
     let picks: Vec<Vec<(ValueId, usize)>> =
-        readers.map(|reader| picks(graph, reader)).collect::<Option<_>>()?;
+        readers.iter().map(|reader| picks(graph, graph.node(*reader))).collect::<Option<_>>()?;
     let complete = uses.get(&whole) == Some(&picks.len());
     complete.then(|| UnboundProjection {
         name: transpose.name.clone(),
@@ -110,7 +113,11 @@ fn picks(graph: &Graph, reader: &Node) -> Option<Vec<(ValueId, usize)>> {
     }
 }
 
-fn rewrite(graph: &mut Graph, projection: &UnboundProjection) -> Result<()> {
+fn rewrite(
+    graph: &mut Graph,
+    projection: &UnboundProjection,
+    replaced: &mut HashMap<ValueId, ValueId>,
+) -> Result<()> {
     let [tokens, count, heads, width] = projection.sizes;
     let in_heads = [projection.batch, Dim::Fixed(tokens), Dim::Fixed(heads), Dim::Fixed(width)];
     let in_heads = Shape(in_heads.to_vec()).reshape_target()?;
@@ -118,7 +125,6 @@ fn rewrite(graph: &mut Graph, projection: &UnboundProjection) -> Result<()> {
     let sizes = builder.ints(&vec![(heads * width) as i64; count]);
     let axis = Attributes::from_pairs([("axis", 2.into())]);
     let parts = builder.node("Split", vec![Some(projection.projected), Some(sizes)], axis, count)?;
-    let mut picked = Vec::with_capacity(projection.picks.len());
     for (value, index) in &projection.picks {
         let Some(part) = parts.get(*index) else { continue };
         let target = builder.ints(&in_heads);
@@ -126,8 +132,7 @@ fn rewrite(graph: &mut Graph, projection: &UnboundProjection) -> Result<()> {
         let forward = builder.op_with("Transpose", &[split], [("perm", vec![0, 2, 1, 3].into())])?;
         let target = builder.graph().shape(*value)?.reshape_target()?;
         let target = builder.ints(&target);
-        picked.push((*value, builder.op("Reshape", &[forward, target])?));
+        replaced.insert(*value, builder.op("Reshape", &[forward, target])?);
     }
-    picked.into_iter().for_each(|(old, new)| graph.replace_uses(old, new));
     Ok(())
 }

@@ -39,7 +39,6 @@ pub(super) fn write_as_numbers(graph: &mut Graph) -> Result<bool> {
     if numbers.candidates.is_empty() {
         return Ok(false);
     }
-    let mut changed = false;
     for index in numbers.candidates.clone() {
         let node = &nodes[index];
         let Some(output) = node.optional_output(0).filter(|id| !graph.outputs().contains(id)) else {
@@ -52,12 +51,11 @@ pub(super) fn write_as_numbers(graph: &mut Graph) -> Result<bool> {
             _ => numbers.windowed_sign(&mut builder, node)?,
         };
         if let Some(number) = number {
-            graph.replace_uses(output, number);
             numbers.replaced.insert(output, number);
-            changed = true;
         }
     }
-    Ok(changed)
+    graph.replace_all_uses(&numbers.replaced);
+    Ok(!numbers.replaced.is_empty())
 }
 
 /// What is known of the Boolean and integer values of a graph.

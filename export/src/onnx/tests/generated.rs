@@ -45,7 +45,7 @@ type NodeSeed = (String, Vec<Option<prop::sample::Index>>, usize, Vec<(String, A
 fn node_seed() -> impl Strategy<Value = NodeSeed> {
     let inputs = prop::collection::vec(prop::option::weighted(0.8, any::<prop::sample::Index>()), 0..4);
     let attributes = prop::collection::vec(("[a-z_]{1,6}", value()), 0..3);
-    ("[A-Z][a-z]{1,8}", inputs, 1_usize..4, attributes)
+    ("[A-Z][a-z]{1,8}Op", inputs, 1_usize..4, attributes)
 }
 
 /// A graph of operators that need not exist.

@@ -64,6 +64,9 @@ impl Ledger {
     }
 }
 
+/// Layers that a piece is offered to: of more, which all overlap, each becomes one of its own.
+const MOST_LAYERS: usize = 64;
+
 /// Groups pieces so that within a group they lie on one axis, in order, without overlap.
 fn layers(mut pieces: Vec<Piece>) -> Vec<Vec<Piece>> {
     pieces.sort_by_key(|piece| (piece.axis, piece.start));
@@ -72,7 +75,7 @@ fn layers(mut pieces: Vec<Piece>) -> Vec<Vec<Piece>> {
         let fits = |layer: &&mut Vec<Piece>| {
             layer.last().is_some_and(|last| last.axis == piece.axis && last.end() <= piece.start)
         };
-        match layers.iter_mut().find(fits) {
+        match layers.iter_mut().take(MOST_LAYERS).find(fits) {
             Some(layer) => layer.push(piece),
             None => layers.push(vec![piece]),
         }

@@ -260,7 +260,7 @@ fn attributes_that_do_not_fit_are_errors() {
     let cases = [
         changed("Scaler", scaler(), "scale", floats(&[]), "no attribute `scale`"),
         changed("Scaler", scaler(), "offset", floats(&[1.0]), "`offset` has 1 numbers, wanted 3"),
-        changed("Scaler", scaler(), "offset", ints(&[1]), "attribute `offset` is INTS, wanted a FLOATS"),
+        changed("Scaler", scaler(), "offset", ints(&[1]), "attribute `offset` is an INTS, wanted a FLOATS"),
         changed("Scaler", scaler(), "scale", floats(&[1.0, f32::NAN, 1.0]), "holds NaN"),
         Hostile {
             op_type: "Scaler",
