@@ -135,7 +135,8 @@ fn pairwise_scores(classes: usize) -> Error {
 
 /// Refuses scores that are made of a label: they would be constant almost everywhere.
 fn check_labels(graph: &Graph) -> Result<()> {
-    let read: HashSet<ValueId> = graph.nodes().iter().flat_map(|node| node.inputs.iter().flatten()).copied().collect();
+    let read: HashSet<ValueId> =
+        graph.nodes().iter().flat_map(|node| node.inputs.iter().flatten()).copied().collect();
     for node in graph.nodes().iter().filter(|node| CLASSIFIERS.contains(&node.op_type.as_str())) {
         if node.optional_output(0).is_some_and(|label| read.contains(&label)) {
             return Err(not_a_classifier(

@@ -45,9 +45,15 @@ impl Graph {
 
 impl Error {
     /// A type that a rewrite recorded is not the one that the operator gives.
-    pub(crate) fn wrong_type(node: &Node, recorded: impl std::fmt::Debug, given: impl std::fmt::Debug) -> Self {
-        Self::unsupported(format!("after rewriting, its output is {recorded:?} instead of {given:?}: {REPORT}"))
-            .at_node(node)
+    pub(crate) fn wrong_type(
+        node: &Node,
+        recorded: impl std::fmt::Debug,
+        given: impl std::fmt::Debug,
+    ) -> Self {
+        Self::unsupported(format!(
+            "after rewriting, its output is {recorded:?} instead of {given:?}: {REPORT}"
+        ))
+        .at_node(node)
     }
 }
 
@@ -82,9 +88,15 @@ mod tests {
     fn a_graph_out_of_order_is_named() {
         chain(&[("x", "a"), ("a", "b")]).check_order().unwrap();
         let cases: [(&[(&str, &str)], &str); 3] = [
-            (&[("a", "b"), ("x", "a")], "node `b` (Relu): after rewriting, `a` is read before it is computed"),
+            (
+                &[("a", "b"), ("x", "a")],
+                "node `b` (Relu): after rewriting, `a` is read before it is computed",
+            ),
             (&[("x", "a")], "after rewriting, `b` is an output that nothing computes"),
-            (&[("x", "a"), ("x", "b"), ("a", "b")], "node `b` (Relu): after rewriting, `b` is computed twice"),
+            (
+                &[("x", "a"), ("x", "b"), ("a", "b")],
+                "node `b` (Relu): after rewriting, `b` is computed twice",
+            ),
         ];
         for (order, wanted) in cases {
             let error = chain(order).check_order().unwrap_err().to_string();

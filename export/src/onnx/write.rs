@@ -104,13 +104,10 @@ pub(super) fn encode(graph: &Graph, proto: GraphProto) -> Result<Vec<u8>> {
 /// inputs of ours, the captures of their bodies.
 fn check(graph: &Graph) -> Result<()> {
     graph.check_order()?;
-    let has_body = |node: &&Node| {
-        node.attributes.0.values().any(|attribute| matches!(attribute, Attribute::Graph(_)))
-    };
+    let has_body =
+        |node: &&Node| node.attributes.0.values().any(|attribute| matches!(attribute, Attribute::Graph(_)));
     let mut plain = graph.nodes().iter().filter(|node| !has_body(node));
-    plain.try_for_each(|node| {
-        signature::check(node, &[], graph.opset).map_err(|error| error.at_node(node))
-    })
+    plain.try_for_each(|node| signature::check(node, &[], graph.opset).map_err(|error| error.at_node(node)))
 }
 
 /// The operator sets that the graph needs. Those of other domains have one version.

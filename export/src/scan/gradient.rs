@@ -59,9 +59,8 @@ struct BooleanUses {
 impl BooleanUses {
     /// Of a graph in topological order.
     fn new(graph: &Graph) -> Self {
-        let is_number = |id: &ValueId| {
-            graph.tensor_type(*id).map(|tensor_type| tensor_type.dtype) != Ok(DataType::Bool)
-        };
+        let is_number =
+            |id: &ValueId| graph.tensor_type(*id).map(|tensor_type| tensor_type.dtype) != Ok(DataType::Bool);
         let mut counting: HashSet<ValueId> = graph.outputs().iter().copied().collect();
         for node in graph.nodes().iter().rev() {
             let outputs = node.outputs.iter().flatten();

@@ -139,9 +139,13 @@ impl Signature {
     }
 
     fn unknown(&self, name: &str) -> Error {
-        let known: Vec<String> = self.attributes.iter().map(|allowed| format!("`{}`", allowed.name)).collect();
+        let known: Vec<String> =
+            self.attributes.iter().map(|allowed| format!("`{}`", allowed.name)).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        Error::format(format!("has the attribute `{name}`; the operator has {known} (since opset {})", self.since))
+        Error::format(format!(
+            "has the attribute `{name}`; the operator has {known} (since opset {})",
+            self.since
+        ))
     }
 }
 

@@ -53,7 +53,12 @@ fn attributes_outside_of_the_page_are_refused() {
     let with = |name: &'static str, value: Attribute| Attributes::from_pairs([(name, value)]);
     let cases: [(&str, usize, Attributes, &str); 9] = [
         ("Attention", 3, with("is_causal", 2.into()), "attribute `is_causal` is 2, wanted 0 or 1"),
-        ("LayerNormalization", 2, with("stash_type", 2.into()), "attribute `stash_type` is 2, wanted one of 1, 16"),
+        (
+            "LayerNormalization",
+            2,
+            with("stash_type", 2.into()),
+            "attribute `stash_type` is 2, wanted one of 1, 16",
+        ),
         ("ReduceMean", 1, with("keepdims", (-1).into()), "attribute `keepdims` is -1, wanted 0 or 1"),
         ("Conv", 2, with("group", 0.into()), "attribute `group` is 0, wanted at least 1"),
         ("Conv", 2, with("strides", vec![1, 0].into()), "attribute `strides` is 0, wanted at least 1"),
@@ -70,7 +75,10 @@ fn attributes_outside_of_the_page_are_refused() {
     for (op_type, inputs, attributes, wanted) in cases {
         assert_eq!(refused(23, &node(op_type, inputs, 1, attributes)), wanted, "{op_type}");
     }
-    assert_eq!(refused(23, &node("Concat", 1, 1, Attributes::default())), "has no attribute `axis`, wanted one");
+    assert_eq!(
+        refused(23, &node("Concat", 1, 1, Attributes::default())),
+        "has no attribute `axis`, wanted one"
+    );
 }
 
 #[test]
