@@ -22,14 +22,17 @@ use crate::guard::{Result, guarded, made, or};
 use crate::logger::Payload;
 use crate::text::{read_path, read_text, write_text};
 
-/// `mimir_progress_callback` of the header.
-pub type mimir_progress_callback = extern "C" fn(
+/// Is told how far an evaluation is.
+pub type ProgressFunction = extern "C" fn(
     stage: *const c_char,
     finished: usize,
     images: usize,
     still_robust: usize,
     payload: *mut c_void,
 ) -> i32;
+
+/// `mimir_progress_callback` of the header.
+pub type mimir_progress_callback = Option<ProgressFunction>;
 
 /// What an evaluation does.
 #[derive(Debug, Clone)]
@@ -179,7 +182,7 @@ pub unsafe extern "C" fn mimir_certify(
     path: *const c_char,
     images: *const c_char,
     options: Option<&mimir_certify_options>,
-    callback: Option<mimir_progress_callback>,
+    callback: mimir_progress_callback,
     payload: *mut c_void,
     out: Option<&mut *mut mimir_evaluation>,
 ) -> Option<Box<mimir_error>> {
@@ -218,13 +221,13 @@ fn full(options: &mimir_certify_options, model: ModelInput, images: DataSource) 
 
 /// Tells the callback how far it is, one thread at a time, and ends the evaluation when it asks for that.
 struct Teller {
-    callback: Option<(mimir_progress_callback, Payload)>,
+    callback: Option<(ProgressFunction, Payload)>,
     turn: Mutex<()>,
     is_cancelled: AtomicBool,
 }
 
 impl Teller {
-    fn new(callback: Option<mimir_progress_callback>, payload: Payload) -> Self {
+    fn new(callback: mimir_progress_callback, payload: Payload) -> Self {
         let callback = callback.map(|callback| (callback, payload));
         Self { callback, turn: Mutex::default(), is_cancelled: AtomicBool::new(false) }
     }

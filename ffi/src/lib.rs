@@ -23,7 +23,7 @@ mod input;
 pub mod limits;
 pub mod logger;
 pub mod model;
-mod output;
+pub mod output;
 pub mod policy;
 pub mod request;
 pub mod session;

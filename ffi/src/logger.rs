@@ -8,8 +8,11 @@ use crate::c_text::c_string;
 use crate::error::mimir_error;
 use crate::guard::{Result, or};
 
+/// Takes a message.
+pub type LogFunction = extern "C" fn(level: i32, message: *const c_char, payload: *mut c_void);
+
 /// `mimir_log_callback` of the header.
-pub type mimir_log_callback = extern "C" fn(level: i32, message: *const c_char, payload: *mut c_void);
+pub type mimir_log_callback = Option<LogFunction>;
 
 /// What the caller wants handed back to it. We never look at it.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +35,7 @@ impl Payload {
 }
 
 /// Hands messages of that level and above to a callback.
-pub(crate) fn sink(callback: mimir_log_callback, payload: *mut c_void, least: i32) -> Result<LogSink> {
+pub(crate) fn sink(callback: LogFunction, payload: *mut c_void, least: i32) -> Result<LogSink> {
     let payload = Payload::new(payload);
     Ok(LogSink::new(level_of(least)?, move |level, message| {
         // A panic must not pass through the engine's frames.

@@ -14,8 +14,11 @@ use crate::logger::Payload;
 use crate::output::mimir_prediction;
 use crate::session::{buffers, check_margin, classify, mimir_session};
 
+/// Takes how a call ended.
+pub type DoneFunction = extern "C" fn(error: Option<Box<mimir_error>>, payload: *mut c_void);
+
 /// `mimir_done_callback` of the header.
-pub type mimir_done_callback = extern "C" fn(error: Option<Box<mimir_error>>, payload: *mut c_void);
+pub type mimir_done_callback = Option<DoneFunction>;
 
 /// A call that may still run.
 #[derive(Debug)]
@@ -91,7 +94,7 @@ unsafe fn submit<T: Plain + 'static>(
     buffers: Buffers<T>,
     batch: usize,
     limits: Option<&mimir_limits>,
-    callback: Option<(mimir_done_callback, *mut c_void)>,
+    callback: Option<(DoneFunction, *mut c_void)>,
     run: impl FnOnce(&Session, &[f32], &CallLimits<'_>, &mut [T]) -> Result<()> + Send + 'static,
 ) -> Result<mimir_request> {
     let (callback, payload) = callback.ok_or_else(|| mimir_error::null("callback"))?;
@@ -141,7 +144,7 @@ pub unsafe extern "C" fn mimir_session_logits_async(
     limits: Option<&mimir_limits>,
     logits: *mut f32,
     logits_len: usize,
-    callback: Option<mimir_done_callback>,
+    callback: mimir_done_callback,
     payload: *mut c_void,
     out: Option<&mut *mut mimir_request>,
 ) -> Option<Box<mimir_error>> {
@@ -170,7 +173,7 @@ pub unsafe extern "C" fn mimir_session_classify_async(
     least_margin: f32,
     predictions: *mut mimir_prediction,
     predictions_len: usize,
-    callback: Option<mimir_done_callback>,
+    callback: mimir_done_callback,
     payload: *mut c_void,
     out: Option<&mut *mut mimir_request>,
 ) -> Option<Box<mimir_error>> {

@@ -215,7 +215,7 @@ pub extern "C" fn mimir_session_options_set_workers(
 pub extern "C" fn mimir_session_options_set_logger(
     options: Option<&mut mimir_session_options>,
     level: i32,
-    callback: Option<mimir_log_callback>,
+    callback: mimir_log_callback,
     payload: *mut c_void,
 ) -> Option<Box<mimir_error>> {
     set(options, |options| {

@@ -34,4 +34,8 @@ fn it_compiles_alone_and_twice_as_c_and_as_cplusplus() {
     ] {
         compile(compiler, standard, folder.path(), name, &text).unwrap();
     }
+    let classes = "#include \"mimir.hpp\"\n#include \"mimir.hpp\"\n";
+    for standard in ["-std=c++17", "-std=c++20"] {
+        compile("g++", standard, folder.path(), "classes.cpp", classes).unwrap();
+    }
 }

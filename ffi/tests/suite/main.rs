@@ -1,5 +1,6 @@
 //! The C interface as C programs see it: header, symbols, and programs in C that are compiled and run.
 
+mod drift;
 mod fixtures;
 mod header;
 mod library;

@@ -94,3 +94,11 @@ fn asynchronous_calls_call_back_once() {
 fn deadlines_and_cancellation_end_calls() {
     assert_silent(&run_c("limits", &[fixtures::slow()]));
 }
+
+#[test]
+fn the_classes_of_cplusplus_do_what_the_functions_do() {
+    let source = root().join("ffi/tests/c/classes.cpp");
+    let program = compile("g++", "-std=c++17", &source);
+    let images = root().join("examples/demo/images.npz");
+    assert_silent(&run(&program, &[fixtures::certified(), &images]));
+}
