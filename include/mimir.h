@@ -391,8 +391,12 @@ MIMIR_MUST_CHECK mimir_error *mimir_session_options_set_max_batch(mimir_session_
 
 /* Bytes that one call of the engine may need; 0, the default, for any number. What weights and values of the largest batch need
  * is worked out from the shapes in the file before anything is allocated, and more is MIMIR_ERROR_LIMIT of mimir_session_new.
- * An engine takes some more for itself. */
+ * A model whose shapes only an engine can work out is then MIMIR_ERROR_UNSUPPORTED. An engine takes some more for itself. */
 MIMIR_MUST_CHECK mimir_error *mimir_session_options_set_memory_limit(mimir_session_options *options, uint64_t bytes);
+
+/* How long mimir_session_new may take, its warm-up included, before it fails with MIMIR_ERROR_DEADLINE; 0, the default, for any
+ * time. ONNX Runtime only. A model whose shapes only an engine can work out is then MIMIR_ERROR_UNSUPPORTED. */
+MIMIR_MUST_CHECK mimir_error *mimir_session_options_set_timeout(mimir_session_options *options, uint64_t milliseconds);
 
 /* Calls of a full batch in mimir_session_new, so that the first call of the caller is as quick as the others. Default: 0. */
 MIMIR_MUST_CHECK mimir_error *mimir_session_options_set_warm_up(mimir_session_options *options, size_t calls);

@@ -326,6 +326,9 @@ public:
     SessionOptions &batching(mimir_batching batching) { return set(mimir_session_options_set_batching(capi(), batching)); }
     SessionOptions &max_batch(std::size_t images) { return set(mimir_session_options_set_max_batch(capi(), images)); }
     SessionOptions &memory_limit(std::uint64_t bytes) { return set(mimir_session_options_set_memory_limit(capi(), bytes)); }
+    SessionOptions &timeout_milliseconds(std::uint64_t milliseconds) {
+        return set(mimir_session_options_set_timeout(capi(), milliseconds));
+    }
     SessionOptions &warm_up(std::size_t calls) { return set(mimir_session_options_set_warm_up(capi(), calls)); }
     SessionOptions &features(bool features) { return set(mimir_session_options_set_features(capi(), features)); }
     SessionOptions &profile(bool profile) { return set(mimir_session_options_set_profile(capi(), profile)); }

@@ -102,7 +102,7 @@ impl From<ServeError> for mimir_error {
                 _ => Code::Unsupported,
             },
             ServeError::Memory { .. } => Code::Limit,
-            ServeError::Engine(error) => engine_code(error),
+            ServeError::Engine(error) => return error.clone().into(),
             ServeError::Io { .. } => Code::Io,
             _ => Code::Internal,
         };
@@ -131,7 +131,17 @@ fn engine_code(error: &EngineError) -> Code {
 
 impl From<EngineError> for mimir_error {
     fn from(error: EngineError) -> Self {
-        Self::new(engine_code(&error), error.to_string())
+        let text = match &error {
+            // Those of the commands are none here.
+            EngineError::NotFound { tried, last } => format!(
+                "ONNX Runtime was not found (tried {tried}{last}): put libonnxruntime.so.1, release 1.24 or newer, beside \
+                 libmimir_runtime.so, name it with the environment variable MIMIR_ORT_DYLIB or with \
+                 mimir_session_options_set_onnxruntime, install it for the system's loader, or allow rten with \
+                 MIMIR_ENGINE_ANY"
+            ),
+            _ => error.to_string(),
+        };
+        Self::new(engine_code(&error), text)
     }
 }
 

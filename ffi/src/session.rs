@@ -47,7 +47,7 @@ pub extern "C" fn mimir_session_new(
 ) -> Option<Box<mimir_error>> {
     made(out, || {
         let options = options.cloned().unwrap_or_default();
-        let session = given_model(model)?.served().session(&options.serve)?;
+        let session = Session::new(given_model(model)?.served(), &options.serve)?;
         Ok(mimir_session { session: Arc::new(session), workers: Workers::new(options.workers.max(1)) })
     })
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::{c_char, c_void};
 use std::num::NonZero;
+use std::time::Duration;
 
 use mimir_certify::EngineChoice;
 use mimir_certify::serve::{Batching, ServeOptions};
@@ -158,6 +159,18 @@ pub extern "C" fn mimir_session_options_set_memory_limit(
 ) -> Option<Box<mimir_error>> {
     set(options, |options| {
         options.serve.memory_limit = (bytes > 0).then_some(bytes);
+        Ok(())
+    })
+}
+
+/// See `include/mimir.h`.
+#[unsafe(no_mangle)]
+pub extern "C" fn mimir_session_options_set_timeout(
+    options: Option<&mut mimir_session_options>,
+    milliseconds: u64,
+) -> Option<Box<mimir_error>> {
+    set(options, |options| {
+        options.serve.timeout = (milliseconds > 0).then(|| Duration::from_millis(milliseconds));
         Ok(())
     })
 }

@@ -16,6 +16,11 @@ int main(int argc, char **argv) {
     CHECK(argc == 2);
     mimir_model *model = load_anything(argv[1]);
     mimir_session *session = NULL;
+    mimir_session_options *options = mimir_session_options_new();
+    OK(mimir_session_options_set_warm_up(options, 100));
+    OK(mimir_session_options_set_timeout(options, 300));
+    FAILS(mimir_session_new(model, options, &session), MIMIR_ERROR_DEADLINE);
+    mimir_session_options_delete(options);
     OK(mimir_session_new(model, NULL, &session));
     const size_t length = mimir_model_input_len(model), classes = mimir_model_class_count(model);
     float *pixels = some_pixels(BATCH * length), *logits = malloc(BATCH * classes * sizeof *logits);

@@ -99,6 +99,7 @@ static void options(void) {
     NULLED(mimir_session_options_set_batching(NULL, MIMIR_BATCHING_DYNAMIC));
     NULLED(mimir_session_options_set_max_batch(NULL, 1));
     NULLED(mimir_session_options_set_memory_limit(NULL, 1));
+    NULLED(mimir_session_options_set_timeout(NULL, 1));
     NULLED(mimir_session_options_set_warm_up(NULL, 1));
     NULLED(mimir_session_options_set_features(NULL, true));
     NULLED(mimir_session_options_set_profile(NULL, true));

@@ -22,7 +22,7 @@ fn folder() -> &'static Path {
 }
 
 /// A description of a model of images of `3 x side x side`.
-fn description(side: usize, classes: serde_json::Value) -> serde_json::Value {
+pub(crate) fn description(side: usize, classes: serde_json::Value) -> serde_json::Value {
     json!({
         "format": "mimir-bundle",
         "version": "1.0",

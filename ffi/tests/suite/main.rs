@@ -3,5 +3,7 @@
 mod drift;
 mod fixtures;
 mod header;
+mod hostile;
 mod library;
+mod onnx_runtime;
 mod programs;

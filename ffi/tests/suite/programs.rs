@@ -1,18 +1,25 @@
 //! Compiles the programs of `tests/c` against the library, and runs them.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use crate::fixtures;
 use crate::library::{self, root};
 
-/// Compiles a program, with warnings as errors.
+/// Compiles a program once, with warnings as errors.
 pub(crate) fn compile(compiler: &str, standard: &str, source: &Path) -> PathBuf {
     static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
+    // Held while it is compiled: nobody runs a program that is being written.
+    static COMPILED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
     let folder = FOLDER.get_or_init(|| tempfile::tempdir().unwrap());
     let program = folder.path().join(source.file_stem().unwrap());
+    let mut compiled = COMPILED.lock().unwrap();
+    if !compiled.insert(program.clone()) {
+        return program;
+    }
     let library = library::folder();
     let output = Command::new(compiler)
         .args([standard, "-D_DEFAULT_SOURCE", "-Wall", "-Wextra", "-Werror", "-g", "-pthread", "-I"])

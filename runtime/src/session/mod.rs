@@ -21,18 +21,22 @@ mod raw_session;
 mod rten;
 mod shared_session;
 mod specialise;
+mod stop_reason;
 mod weights;
 
 pub use device::{Device, DeviceError};
 pub use engine::Engine;
 pub use error::EngineError;
-pub use interruption::{Cancellation, RunLimits, StopReason};
+pub use interruption::{Cancellation, RunLimits};
 pub use kind::EngineKind;
 pub use log::{LogLevel, LogSink};
 pub use onnx_models::{OnnxModels, SessionPlan};
-pub use options::{Data, HostNodes, Input, Optimisation, Output, Precision, SessionOptions};
+pub use options::{
+    Data, HostNodes, Input, Optimisation, Output, OutputBuffer, Precision, SessionOptions, SharedOptions,
+};
 pub use raw_session::RawSession;
-pub use shared_session::{OutputBuffer, SharedOptions, SharedSession};
+pub use shared_session::SharedSession;
+pub use stop_reason::StopReason;
 pub use weights::{LoadedGraph, WeightPool};
 
 #[cfg(test)]

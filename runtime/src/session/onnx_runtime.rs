@@ -15,7 +15,7 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{Session, SessionInputValue};
 use ort::value::TensorRef;
 
-pub(super) use concurrent::{ConcurrentSession, Terminator};
+pub(super) use concurrent::ConcurrentSession;
 pub(super) use weights::{Pool, Weights};
 
 use super::error::OLDEST_MINOR_VERSION;

@@ -1,5 +1,10 @@
 //! What a session is told: options, inputs, outputs. The same for every engine.
 
+use std::path::PathBuf;
+use std::time::Instant;
+
+use super::LogSink;
+
 /// How much an engine rewrites a graph before it runs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Optimisation {
@@ -112,4 +117,28 @@ pub struct Output {
     pub dims: Vec<usize>,
     /// Elements, row-major.
     pub data: Vec<f32>,
+}
+
+/// Where an output is written to.
+#[derive(Debug)]
+pub struct OutputBuffer<'a> {
+    /// Name in the graph.
+    pub name: &'a str,
+    /// The dimensions that it must have.
+    pub dims: &'a [usize],
+    /// As many elements as the dimensions say, row-major.
+    pub data: &'a mut [f32],
+}
+
+/// How a shared session runs.
+#[derive(Debug, Clone, Default)]
+pub struct SharedOptions {
+    /// As of other sessions.
+    pub session: SessionOptions,
+    /// The beginning of the name of a file that ONNX Runtime writes a profile to; none is written where absent.
+    pub profile: Option<PathBuf>,
+    /// Where messages go; nowhere where absent.
+    pub log: Option<LogSink>,
+    /// When the session must have been built.
+    pub deadline: Option<Instant>,
 }

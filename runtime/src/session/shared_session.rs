@@ -5,32 +5,11 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use super::engine::{Backend, Engine};
-use super::interruption::{RunLimits, Watchdog, under_limits};
+use super::interruption::{RunLimits, Watchdog};
 use super::onnx_runtime::ConcurrentSession;
+use super::options::{OutputBuffer, SharedOptions};
 use super::rten::RtenSession;
-use super::{Data, Device, EngineError, Input, LoadedGraph, LogSink, SessionOptions};
-
-/// Where an output is written to.
-#[derive(Debug)]
-pub struct OutputBuffer<'a> {
-    /// Name in the graph.
-    pub name: &'a str,
-    /// The dimensions that it must have.
-    pub dims: &'a [usize],
-    /// As many elements as the dimensions say, row-major.
-    pub data: &'a mut [f32],
-}
-
-/// How a shared session runs.
-#[derive(Debug, Clone, Default)]
-pub struct SharedOptions {
-    /// As of other sessions.
-    pub session: SessionOptions,
-    /// The beginning of the name of a file that ONNX Runtime writes a profile to; none is written where absent.
-    pub profile: Option<PathBuf>,
-    /// Where messages go; nowhere where absent.
-    pub log: Option<LogSink>,
-}
+use super::{Data, Device, EngineError, Input, LoadedGraph};
 
 /// A session over a graph with one input of images, for any number of threads.
 ///
@@ -53,13 +32,15 @@ impl SharedSession {
     /// Builds a session over a graph whose one input is `input`.
     ///
     /// # Errors
-    /// As [`RawSession::new`](super::RawSession::new), and where rten is to write a profile.
+    /// As [`RawSession::new`](super::RawSession::new), where rten is to write a profile, and [`EngineError::Stopped`] when the
+    /// deadline for building it has passed. rten does not look at that.
     pub fn new(
         engine: &Engine,
         graph: &LoadedGraph,
         input: &str,
         options: &SharedOptions,
     ) -> Result<Self, EngineError> {
+        let watchdog = Watchdog::default();
         let session = match engine.backend() {
             Backend::OnnxRuntime(library) => Session::OnnxRuntime(ConcurrentSession::new(
                 library,
@@ -67,6 +48,7 @@ impl SharedSession {
                 &graph.model,
                 &graph.weights,
                 options,
+                &watchdog,
             )?),
             Backend::Rten if options.profile.is_some() => {
                 let message = "writes no profiles".to_owned();
@@ -78,7 +60,7 @@ impl SharedSession {
             },
         };
         let turn = (engine.device() != Device::Cpu).then(Mutex::default);
-        Ok(Self { session, turn, watchdog: Watchdog::default() })
+        Ok(Self { session, turn, watchdog })
     }
 
     /// Runs the graph on images of those dimensions, and writes the outputs that are asked for.
@@ -98,10 +80,7 @@ impl SharedSession {
     ) -> Result<(), EngineError> {
         let _turn = self.turn.as_ref().map(|turn| turn.lock().unwrap_or_else(PoisonError::into_inner));
         match &self.session {
-            Session::OnnxRuntime(session) if limits.are_none() => session.run(dims, images, outputs, None),
-            Session::OnnxRuntime(session) => under_limits(limits, &self.watchdog, |terminator| {
-                session.run(dims, images, outputs, Some(terminator))
-            }),
+            Session::OnnxRuntime(session) => session.run(dims, images, outputs, limits, &self.watchdog),
             Session::Rten { session, input } => match limits.reached() {
                 Some(reason) => Err(EngineError::Stopped(reason)),
                 None => run_rten(session, input, dims, images, outputs),

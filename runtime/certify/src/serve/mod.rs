@@ -7,11 +7,11 @@
 //!
 //! ```no_run
 //! use mimir_bundle::policy::Policy;
-//! use mimir_certify::serve::{CallLimits, ServeOptions, ServedModel};
+//! use mimir_certify::serve::{CallLimits, ServeOptions, ServedModel, Session};
 //!
 //! let policy = Policy::from_toml("version = 1\nallow_anything = true", &mut |name| Err(format!("no {name}")))?;
 //! let model = ServedModel::load("model.mimir".as_ref(), &policy, &[])?;
-//! let session = model.session(&ServeOptions::default())?;
+//! let session = Session::new(&model, &ServeOptions::default())?;
 //! let pixels = vec![0.5; model.image().pixels()];
 //! let answer = session.classify(&pixels, &CallLimits::default())?;
 //! println!("{:?}", answer[0].class);

@@ -14,8 +14,6 @@ use mimir_export::{ErrorKind, ImageClassifier, InputSpec};
 use mimir_runtime::session::Engine;
 
 use super::error::ServeError;
-use super::options::ServeOptions;
-use super::session::Session;
 use crate::model::classifier_by;
 use crate::model_input::described_input;
 use crate::policy_check::{judge, keys_of};
@@ -98,15 +96,6 @@ impl ServedModel {
         Ok(model)
     }
 
-    /// Makes a session.
-    ///
-    /// # Errors
-    /// [`ServeError::Engine`] when the engine or the device is not there or refuses the model, [`ServeError::Memory`] over the
-    /// limit, [`ServeError::Argument`] for options that cannot be together.
-    pub fn session(&self, options: &ServeOptions) -> Result<Session, ServeError> {
-        Session::new(self.clone(), options)
-    }
-
     /// The description of the model.
     pub fn manifest(&self) -> &BundleManifest {
         self.0.bundle.manifest()
@@ -151,16 +140,24 @@ impl ServedModel {
         ServeError::Model { place: self.0.place.clone(), error }
     }
 
-    /// The classifier; the engine is asked only where the file does not show what it is.
+    /// The classifier; the engine is asked only where the file does not show what it is. That takes time and memory which
+    /// nothing bounds.
     pub(super) fn with_classifier<T>(
         &self,
         engine: &Engine,
+        is_bounded: bool,
         take: impl FnOnce(&ImageClassifier) -> Result<T, ServeError>,
     ) -> Result<T, ServeError> {
         let file = match &self.0.classifier {
             Known::Classifier(classifier) => return take(classifier),
             Known::ByEngine(file) => file,
         };
+        if is_bounded {
+            return Err(self.refuse(mimir_export::Error::unsupported(
+                "only the engine can work out the shapes in this model, and nothing bounds its memory and time for that: \
+                 allow any, or export the model with known shapes",
+            )));
+        }
         let spec: InputSpec = described_input(self.manifest());
         let classifier =
             classifier_by(engine, (**file).clone(), &spec).map_err(|error| self.refuse(error))?;

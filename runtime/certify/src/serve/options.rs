@@ -2,6 +2,7 @@
 
 use std::num::NonZero;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use mimir_runtime::session::{Device, LogSink};
 
@@ -36,6 +37,8 @@ pub struct ServeOptions {
     pub max_batch: NonZero<usize>,
     /// Bytes that weights and values of one call of the engine may take.
     pub memory_limit: Option<u64>,
+    /// How long making the session may take, its first calls included; ONNX Runtime only.
+    pub timeout: Option<Duration>,
     /// Calls of a full batch before the first, whose answers are thrown away.
     pub warm_up: usize,
     /// Whether the features that the bundle names can be asked for: a second session of the engine.
@@ -69,6 +72,7 @@ impl Default for ServeOptions {
             batching: Batching::default(),
             max_batch: NonZero::new(64).unwrap_or(NonZero::<usize>::MIN),
             memory_limit: None,
+            timeout: None,
             warm_up: 0,
             features: false,
             profile: false,

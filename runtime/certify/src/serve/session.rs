@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use mimir_bundle::{OutputKind, PreparedGraph, tensor_names};
 use mimir_export::ImageClassifier;
@@ -37,11 +38,20 @@ pub struct Session {
 }
 
 impl Session {
-    pub(super) fn new(model: ServedModel, options: &ServeOptions) -> Result<Self, ServeError> {
+    /// Makes a session.
+    ///
+    /// # Errors
+    /// [`ServeError::Engine`] when the engine or the device is not there, refuses the model, or the time is over,
+    /// [`ServeError::Memory`] over the limit, [`ServeError::Argument`] for options that cannot be together.
+    pub fn new(model: &ServedModel, options: &ServeOptions) -> Result<Self, ServeError> {
+        let deadline = options.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let model = model.clone();
         let engine = engine(options)?;
         let profile = options.profile.then(profile_folder).transpose()?;
-        let shared = shared_options(options, profile.as_ref().map(|folder| folder.path().join("profile")));
-        let (session, features, rows, output) = model.with_classifier(&engine, |classifier| {
+        let profile_file = profile.as_ref().map(|folder| folder.path().join("profile"));
+        let shared = SharedOptions { deadline, ..shared_options(options, profile_file) };
+        let is_bounded = deadline.is_some() || options.memory_limit.is_some();
+        let (session, features, rows, output) = model.with_classifier(&engine, is_bounded, |classifier| {
             let rows = rows(&model, classifier.manifest().batch.rows(), options)?;
             check_memory(&model, classifier, rows, options)?;
             let graph = original_for(&engine, classifier).map_err(|error| model.refuse(error))?;
@@ -58,7 +68,7 @@ impl Session {
         let (padding, ended_profile) = (Mutex::default(), Mutex::default());
         let session =
             Self { model, engine, session, features, rows, output, padding, profile, ended_profile };
-        session.warm_up(options.warm_up)?;
+        session.warm_up(options.warm_up, deadline)?;
         Ok(session)
     }
 
@@ -241,7 +251,7 @@ impl Session {
         Ok(output.session.run(&dims, images, &mut [buffer], limits)?)
     }
 
-    fn warm_up(&self, calls: usize) -> Result<(), ServeError> {
+    fn warm_up(&self, calls: usize, deadline: Option<Instant>) -> Result<(), ServeError> {
         if calls == 0 {
             return Ok(());
         }
@@ -249,7 +259,8 @@ impl Session {
         let images = vec![0.5; rows * self.model.image().pixels()];
         let (shape, mut room) = ([classes], vec![0.0; rows * classes]);
         let output = Output::new(&self.session, tensor_names::LOGITS, &shape)?;
-        (0..calls).try_for_each(|_| self.call(&output, rows, &images, &RunLimits::default(), &mut room))
+        let limits = RunLimits { deadline, cancellations: &[] };
+        (0..calls).try_for_each(|_| self.call(&output, rows, &images, &limits, &mut room))
     }
 
     /// The file of ONNX Runtime; none where rten runs the model.
@@ -302,7 +313,7 @@ fn shared_options(options: &ServeOptions, profile: Option<PathBuf>) -> SharedOpt
         host_nodes: HostNodes::Allowed,
         ..SessionOptions::default()
     };
-    SharedOptions { session, profile, log: options.log.clone() }
+    SharedOptions { session, profile, log: options.log.clone(), deadline: None }
 }
 
 fn shared_session(

@@ -6,7 +6,6 @@
 #![allow(unsafe_code, reason = "OrtApi::Run for several threads has no safe form in `ort`")]
 
 use std::ffi::{CStr, CString, c_char};
-use std::fmt;
 use std::path::PathBuf;
 use std::ptr;
 use std::sync::Arc;
@@ -14,10 +13,12 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use ort::AsPointer;
 use ort::logging::LoggerFunction;
+use ort::session::builder::LoadCanceler;
 use ort::session::{NoSelectedOutputs, RunOptions, Session, SharedSessionInner};
 use ort::value::{TensorRef, TensorRefMut};
 
 use super::{OnnxRuntime, Weights, builder, commit};
+use crate::session::interruption::{RunLimits, Stoppable, Watchdog, under_limits};
 use crate::session::{Device, EngineError, LogLevel, LogSink, OutputBuffer, SharedOptions, StopReason};
 
 /// The names that a run needs, as C has them.
@@ -42,6 +43,7 @@ impl ConcurrentSession {
         model: &[u8],
         weights: &Weights,
         options: &SharedOptions,
+        watchdog: &Watchdog,
     ) -> Result<Self, EngineError> {
         let mut builder = weights.hand_over(builder(library, device, options.session)?)?;
         if let Some(prefix) = &options.profile {
@@ -50,7 +52,9 @@ impl ConcurrentSession {
         if let Some(log) = &options.log {
             builder = builder.with_log_level(severity(log.least()))?.with_logger(logger(log.clone()))?;
         }
-        let session = commit(&mut builder, model, device)?;
+        let limits = RunLimits { deadline: options.deadline, cancellations: &[] };
+        let running: Arc<dyn Stoppable> = Arc::new(Terminator::of(Target::Load(builder.canceler())));
+        let session = under_limits(&limits, watchdog, &running, || commit(&mut builder, model, device))?;
         let names = Names {
             inputs: c_names(session.inputs().iter().map(ort::value::Outlet::name))?,
             outputs: c_names(session.outputs().iter().map(ort::value::Outlet::name))?,
@@ -62,13 +66,29 @@ impl ConcurrentSession {
     /// computed further than others need them.
     ///
     /// # Errors
-    /// When an output has no such name or other dimensions, or an operator fails, or the terminator was used.
+    /// When an output has no such name or other dimensions, or an operator fails, or a limit ended it.
     pub(in crate::session) fn run(
         &self,
         dims: &[usize],
         images: &[f32],
         outputs: &mut [OutputBuffer<'_>],
-        terminator: Option<&Terminator>,
+        limits: &RunLimits<'_>,
+        watchdog: &Watchdog,
+    ) -> Result<(), EngineError> {
+        if limits.are_none() {
+            return self.run_with(dims, images, outputs, None);
+        }
+        let options = Arc::new(RunOptions::new()?);
+        let running: Arc<dyn Stoppable> = Arc::new(Terminator::of(Target::Run(Arc::clone(&options))));
+        under_limits(limits, watchdog, &running, || self.run_with(dims, images, outputs, Some(&options)))
+    }
+
+    fn run_with(
+        &self,
+        dims: &[usize],
+        images: &[f32],
+        outputs: &mut [OutputBuffer<'_>],
+        options: Option<&RunOptions<NoSelectedOutputs>>,
     ) -> Result<(), EngineError> {
         let [input_name] = &self.names.inputs[..] else {
             return Err(failed("the graph has more inputs than one".to_owned()));
@@ -82,7 +102,7 @@ impl ConcurrentSession {
         let values = values.collect::<Result<Vec<_>, EngineError>>()?;
         let mut pointers: Vec<_> = values.iter().map(|value| value.ptr().cast_mut()).collect();
         let (input_names, inputs) = ([input_name.as_ptr()], [input.ptr()]);
-        let options = terminator.map_or(ptr::null(), |terminator| terminator.options.ptr());
+        let options = options.map_or(ptr::null(), AsPointer::ptr);
         // SAFETY: the session lives as long as `self`, and may be run by any number of threads. Names are C strings that
         // live as long as `self` does, one for each value, and all values live until the call is over: `input` borrows
         // `images`, `values` borrow the outputs exclusively, and each has the dimensions of a slice that was checked
@@ -180,28 +200,29 @@ fn failed(message: String) -> EngineError {
     EngineError::Failed { engine: "ONNX Runtime", message }
 }
 
-/// Ends runs that it was given to.
-pub(in crate::session) struct Terminator {
-    options: RunOptions<NoSelectedOutputs>,
+/// What is running.
+enum Target {
+    /// A run of a session.
+    Run(Arc<RunOptions<NoSelectedOutputs>>),
+    /// The building of a session.
+    Load(LoadCanceler),
+}
+
+/// Ends what is running: at the next node of a graph, or the next step of building.
+struct Terminator {
+    target: Target,
     /// 0, or which reason came first.
     reason: AtomicU8,
 }
 
-impl fmt::Debug for Terminator {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Terminator").field("reason", &self.reason()).finish_non_exhaustive()
+impl Terminator {
+    fn of(target: Target) -> Self {
+        Self { target, reason: AtomicU8::new(0) }
     }
 }
 
-impl Terminator {
-    /// # Errors
-    /// When there is no memory for one.
-    pub(in crate::session) fn new() -> Result<Self, EngineError> {
-        Ok(Self { options: RunOptions::new()?, reason: AtomicU8::new(0) })
-    }
-
-    /// Ends the runs, at the next node of their graphs.
-    pub(in crate::session) fn stop(&self, reason: StopReason) {
+impl Stoppable for Terminator {
+    fn stop(&self, reason: StopReason) {
         let number = match reason {
             StopReason::Cancelled => 1,
             StopReason::Deadline => 2,
@@ -209,11 +230,13 @@ impl Terminator {
         // The reason that came first is the one that is said.
         let _ = self.reason.compare_exchange(0, number, Ordering::SeqCst, Ordering::SeqCst);
         // Setting a flag does not fail.
-        let _ = self.options.terminate();
+        let _ = match &self.target {
+            Target::Run(options) => options.terminate(),
+            Target::Load(canceler) => canceler.cancel(),
+        };
     }
 
-    /// Why it was used.
-    pub(in crate::session) fn reason(&self) -> Option<StopReason> {
+    fn reason(&self) -> Option<StopReason> {
         match self.reason.load(Ordering::SeqCst) {
             0 => None,
             1 => Some(StopReason::Cancelled),
