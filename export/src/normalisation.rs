@@ -39,7 +39,7 @@ pub(crate) fn check(normalisation: &Normalisation, channels: usize) -> Result<()
                 .to_owned(),
         );
     }
-    Ok(())
+    normalisation.check().or_else(|invalid| refused(format!("--{} {}", invalid.field, invalid.reason)))
 }
 
 /// `(scale · pixel - mean) / std` without the operations that change nothing.

@@ -13,6 +13,7 @@ mod manifest;
 pub mod policy;
 mod prepared;
 mod scan;
+mod share;
 pub mod signature;
 pub mod statement;
 pub mod statistics;
@@ -26,7 +27,8 @@ pub use attack::AttackSpec;
 pub use certificate::Certificate;
 pub use loss::{Loss, LossInput};
 pub use manifest::{
-    BatchMode, ChannelOrder, ImageShape, Layout, Manifest, Normalisation, OutputKind, PixelType,
+    BatchMode, ChannelOrder, ImageShape, InvalidNormalisation, Layout, Manifest, Normalisation, OutputKind,
+    PixelType,
 };
 pub use prepared::{PreparedGraph, WEIGHTS_LOCATION, Weight};
 pub use scan::{Scan, ScannedNode};

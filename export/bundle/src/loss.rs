@@ -95,6 +95,22 @@ losses! {
 }
 
 impl Loss {
+    /// Its name in flags and in names of files: `gradient-targeted-dlr.onnx`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CrossEntropy => "cross-entropy",
+            Self::Dlr => "dlr",
+            Self::TargetedDlr => "targeted-dlr",
+            Self::Margin => "margin",
+            Self::RelaxedMargin => "relaxed-margin",
+        }
+    }
+
+    /// The loss of that name; none where there is none.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|loss| loss.name() == name)
+    }
+
     /// Whether its gradient graph replaces activations by their secants.
     pub fn is_relaxed(self) -> bool {
         self.inputs().contains(&LossInput::Radius)

@@ -56,6 +56,77 @@ impl Normalisation {
     pub fn new(mean: impl Into<Vec<f64>>, std: impl Into<Vec<f64>>) -> Self {
         Self { scale: 1.0, mean: mean.into(), std: std.into() }
     }
+
+    /// Checks that the 256 levels of an 8-bit image become 256 finite float32 numbers of a size that networks compute
+    /// with: the largest of each channel lies between 10⁻⁶ and 10⁶. A deviation of 10⁻⁶⁰ is zero in float32, and beside a
+    /// mean of 10³⁰ all pixels are the same number.
+    ///
+    /// # Errors
+    /// Names the field, and what was found and wanted.
+    pub fn check(&self) -> Result<(), InvalidNormalisation> {
+        let Self { mean, std, .. } = self;
+        let fault = |field, reason: String| Err(InvalidNormalisation { field, reason });
+        if let Some(mean) = mean.iter().find(|mean| !mean.is_finite()) {
+            return fault("mean", format!("{mean}, wanted finite numbers"));
+        }
+        if let Some(std) = std.iter().find(|std| !(std.is_finite() && **std > 0.0)) {
+            return fault("std", format!("{std}, wanted positive numbers"));
+        }
+        let last = |values: &[f64], channel: usize| values.get(channel.min(values.len() - 1)).copied();
+        if mean.is_empty() || std.is_empty() {
+            return fault("mean", "no value, wanted one, or one a channel".into());
+        }
+        for channel in 0..mean.len().max(std.len()) {
+            let (Some(mean), Some(std)) = (last(mean, channel), last(std, channel)) else { continue };
+            match self.sizes(mean, std) {
+                Sizes::Sensible => {}
+                Sizes::Extreme => {
+                    let wanted = "wanted numbers that make pixels of a size from 1e-6 to 1e6 in float32";
+                    return fault("std", format!("{std:e} beside a mean of {mean}: {wanted}"));
+                }
+                Sizes::TheSame => {
+                    let wanted = "wanted numbers that keep the 256 levels of a pixel apart in float32";
+                    return fault("mean", format!("{mean:e} beside a deviation of {std}: {wanted}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the levels of a channel become, in float32 and in the order of the nodes.
+    fn sizes(&self, mean: f64, std: f64) -> Sizes {
+        let (scale, mean, std) = (self.scale as f32, mean as f32, std as f32);
+        let value = |level: u8| (scale * (f32::from(level) / 255.0) - mean) / std;
+        let largest = (0..=255).map(|level| value(level).abs()).fold(0.0, f32::max);
+        let are_finite = (0..=255).all(|level| value(level).is_finite());
+        if !are_finite || !(1e-6..=1e6).contains(&largest) {
+            return Sizes::Extreme;
+        }
+        match (0..255).all(|level| value(level) < value(level + 1)) {
+            true => Sizes::Sensible,
+            false => Sizes::TheSame,
+        }
+    }
+}
+
+/// What a normalisation makes of the levels of a pixel.
+enum Sizes {
+    /// Numbers that a network computes with.
+    Sensible,
+    /// Some are infinite, too large, or all too small.
+    Extreme,
+    /// Some are the same number.
+    TheSame,
+}
+
+/// A normalisation that makes no sensible numbers.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {reason}")]
+pub struct InvalidNormalisation {
+    /// `mean` or `std`.
+    pub field: &'static str,
+    /// What was found, and what was wanted.
+    pub reason: String,
 }
 
 /// The element type of the model file's own input.
@@ -157,4 +228,42 @@ pub struct Manifest {
     pub output_name: String,
     /// What those scores are.
     pub output: OutputKind,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_make_no_pixels_are_refused() {
+        let cases = [
+            (0.5, 1e-60, "std: 1e-60"),
+            (0.5, 1e300, "std: 1e300"),
+            (0.5, 1e-300, "std: 1e-300"),
+            (0.5, 1e-38, "std: 1e-38"),
+            (0.5, 1e-9, "std: 1e-9"),
+            (0.5, 1e9, "std: 1e9"),
+            (0.5, 0.0, "std: 0, wanted positive"),
+            (0.5, -1.0, "std: -1, wanted positive"),
+            (0.5, f64::INFINITY, "std: inf"),
+            (1e30, 0.25, "std: 2.5e-1 beside a mean of 1000000000000000000000000000000"),
+            (1e5, 1.0, "mean: 1e5 beside a deviation of 1"),
+            (f64::NAN, 1.0, "mean: NaN"),
+        ];
+        for (mean, std, wanted) in cases {
+            let error = Normalisation::new([mean], [std]).check().unwrap_err().to_string();
+            assert!(error.contains(wanted), "{mean} {std}: {error}");
+        }
+        assert!(Normalisation::new([0.5, 0.5, 0.5], [0.25, 1e-60, 0.25]).check().is_err());
+        assert!(Normalisation::new([], []).check().is_err());
+        for (scale, mean, std) in [
+            (1.0, 0.485, 0.229),
+            (1.0, 0.0, 1.0 / 255.0),
+            (255.0, 123.675, 58.395),
+            (255.0, 0.0, 1.0),
+            (1.0, 0.0, 255.0),
+        ] {
+            Normalisation { scale, mean: vec![mean; 3], std: vec![std] }.check().unwrap();
+        }
+    }
 }

@@ -222,6 +222,10 @@ impl Statement {
     ) -> Result<(), StatementError> {
         let Predicate { tool, created_at, .. } = &self.predicate;
         let wanted = Self::new(files, certificates, tool.clone(), created_at.clone());
+        if let Err(wrong) = humantime::parse_rfc3339(created_at) {
+            let found = created_at.escape_debug();
+            return Err(StatementError::Mismatch(format!("predicate.created_at is `{found}`: {wrong}")));
+        }
         let difference = self.differing_type(&wanted).or_else(|| self.differing_file(&wanted.subject));
         match difference.or_else(|| self.differing_evaluation(&wanted.predicate)) {
             Some(what) => Err(StatementError::Mismatch(what)),
@@ -308,6 +312,9 @@ pub enum SignatureError {
     /// Something else was signed.
     #[error("{SIGNATURE}: {0}")]
     Statement(#[from] StatementError),
+    /// A signature that this program did not make is in the place of another.
+    #[error("{SIGNATURE} is not one that this program made, and is not replaced unasked: {0}")]
+    Foreign(String),
 }
 
 /// Verifies the signature of a bundle: at least one trusted key signed a statement about exactly these files and
@@ -339,15 +346,19 @@ pub struct Signed {
 /// of an earlier signature of its own. Signatures of another content are left out.
 ///
 /// # Errors
-/// When a number of a certificate has no JSON form.
+/// [`SignatureError::Foreign`] when the bundle has a signature with anything else than such a statement in it: whoever
+/// wants to replace it signs [`Bundle::without_signature`]. When a number of a certificate has no JSON form.
 pub fn sign(bundle: &Bundle, key: &PrivateKey, tool: Tool, now: String) -> Result<Signed, SignatureError> {
-    let before = bundle.signature().and_then(|file| Envelope::from_json(file.bytes()).ok());
-    let (mut envelope, created_at, dropped) = match before.map(|envelope| (said(bundle, &envelope), envelope))
-    {
-        Some((Some(created_at), envelope)) => (envelope, created_at, Vec::new()),
+    let before = bundle.signature().map(|file| known(file.bytes())).transpose()?;
+    let is_about_this =
+        |statement: &Statement| statement.check(&subjects(bundle), bundle.certificates()).is_ok();
+    let (mut envelope, created_at, dropped) = match before {
+        Some((envelope, statement)) if is_about_this(&statement) => {
+            (envelope, statement.predicate.created_at, Vec::new())
+        }
         other => {
             let statement = Statement::new(&subjects(bundle), bundle.certificates(), tool, now.clone());
-            let signatures = other.map(|(_, envelope)| envelope.signatures).unwrap_or_default();
+            let signatures = other.map(|(envelope, _)| envelope.signatures).unwrap_or_default();
             let dropped = signatures.into_iter().map(|signature| signature.keyid).collect();
             (Envelope::new(PAYLOAD_TYPE, &statement.to_json()?), now, dropped)
         }
@@ -356,12 +367,16 @@ pub fn sign(bundle: &Bundle, key: &PrivateKey, tool: Tool, now: String) -> Resul
     Ok(Signed { envelope, created_at, dropped })
 }
 
-/// When the statement in an envelope was made, if it is about this bundle as it is.
-fn said(bundle: &Bundle, envelope: &Envelope) -> Option<String> {
-    let payload = envelope.payload().ok().filter(|_| envelope.payload_type == PAYLOAD_TYPE)?;
-    let statement = Statement::from_json(&payload).ok()?;
-    statement.check(&subjects(bundle), bundle.certificates()).ok()?;
-    Some(statement.predicate.created_at)
+/// An envelope with a statement as this program makes them.
+fn known(signature: &[u8]) -> Result<(Envelope, Statement), SignatureError> {
+    let foreign = |error: &dyn std::fmt::Display| SignatureError::Foreign(error.to_string());
+    let envelope = Envelope::from_json(signature).map_err(|error| foreign(&error))?;
+    if envelope.payload_type != PAYLOAD_TYPE {
+        return Err(foreign(&format_args!("its payloadType is `{}`", envelope.payload_type)));
+    }
+    let payload = envelope.payload().map_err(|error| foreign(&error))?;
+    let statement = Statement::from_json(&payload).map_err(|error| foreign(&error))?;
+    Ok((envelope, statement))
 }
 
 fn subjects(bundle: &Bundle) -> Vec<FileDigest> {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use statrs::distribution::{Beta, ContinuousCDF};
 
 use crate::certificate::Counts;
+pub use crate::share::{fraction, percent};
 
 /// Confidence of every interval that we report.
 pub const CONFIDENCE: f64 = 0.95;
@@ -57,11 +58,6 @@ pub fn clopper_pearson(successes: usize, trials: usize) -> Interval {
 /// Shares of the images, as they are reported: clean and attacked accuracy.
 pub fn accuracies(counts: &Counts) -> (f64, f64) {
     (fraction(counts.clean_correct, counts.images), fraction(counts.not_broken(), counts.images))
-}
-
-/// `part / whole`, and 0 of nothing: never NaN.
-pub fn fraction(part: usize, whole: usize) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
 /// Largest `p` at which `successes` or more in `successes + failures` trials have probability at most `tail`.

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::Context;
 use mimir_bundle::bundle::{Bundle, BundleManifest, MANIFEST, MODEL};
-use mimir_export::onnx::Limits;
 use mimir_export::onnx::listing::{Listing, read_listing, read_listing_bundled};
+use mimir_export::onnx::{Limits, check_bundled};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -39,6 +39,7 @@ impl Source {
             return Ok(Self::File(read_listing(path, &limits)?));
         }
         let bundle = Bundle::open(path)?;
+        check_bundled(&bundle, &limits).with_context(|| format!("bundle {}", path.display()))?;
         let text = bundle.file(MANIFEST).map(|file| String::from_utf8_lossy(file.bytes()).into_owned());
         let model = read_listing_bundled(&bundle, MODEL, &limits)
             .with_context(|| format!("bundle {}", path.display()))?;

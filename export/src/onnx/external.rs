@@ -4,8 +4,8 @@
 //! location is a relative path without `..` whose real place, symbolic links resolved, is a regular file inside the
 //! model's folder.
 //!
-//! A model of a bundle names files of the bundle, which were read and digested already, and nothing else. There no byte may
-//! be of two tensors: a reviewer who has seen one would not have seen the other.
+//! A model of a bundle names files of the bundle, which were read and digested already, and nothing else. There ranges do
+//! not overlap unless they are the same: a reviewer who has seen one tensor would not have seen the other.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -125,9 +125,22 @@ impl<'f> ExternalData<'f> {
         if let Err(error) = self.allowance.spend(usize::try_from(length).unwrap_or(usize::MAX)) {
             return Ok(Err(error));
         }
-        let mut bytes = Vec::with_capacity(length as usize);
+        let mut bytes = reserved(length)?;
         file.take(length).read_to_end(&mut bytes)?;
         Ok(Ok(bytes.into()))
+    }
+}
+
+/// Room for a file of that length. A sparse file may have more bytes than there is memory: that is an error, no abort.
+pub(super) fn reserved(length: u64) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    match bytes.try_reserve_exact(length) {
+        Ok(()) => Ok(bytes),
+        Err(_) => {
+            let message = format!("there is no memory for {length} bytes");
+            Err(std::io::Error::new(std::io::ErrorKind::OutOfMemory, message))
+        }
     }
 }
 
@@ -143,6 +156,9 @@ impl ExternalFile {
             return Ok(());
         }
         let before = self.used.range(..end).next_back().filter(|(_, used)| **used > start);
+        if before == Some((&start, &end)) {
+            return Ok(());
+        }
         if let Some((first, last)) = before {
             return Err(Error::format(format!(
                 "its data is at bytes {start} to {end} of `{}`, which overlap bytes {first} to {last} of another tensor",

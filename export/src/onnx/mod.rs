@@ -27,6 +27,7 @@
 
 mod body;
 mod build;
+mod bundled;
 mod domains;
 mod external;
 mod frames;
@@ -52,6 +53,7 @@ mod write_beside;
 #[cfg(test)]
 mod tests;
 
+pub use bundled::check_bundled;
 pub use limits::Limits;
 pub use read::{ModelFile, read_bundled, read_model, read_model_bytes};
 pub(crate) use read::{folder_of, read_file};

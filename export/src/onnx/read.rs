@@ -9,7 +9,7 @@ use mimir_bundle::bundle::{Bundle, FileKind};
 use mimir_bundle::digest::FileDigest;
 use prost::Message;
 
-use super::external::Place;
+use super::external::{Place, reserved};
 use super::limits::{Limits, exceeded};
 use super::proto::ModelProto;
 use super::tensor::TensorReader;
@@ -118,7 +118,7 @@ pub(crate) fn read_file(path: &Path, limits: &Limits) -> Result<Bytes> {
     if metadata.len() > limits.file_bytes {
         return Err(exceeded("bytes", limits.file_bytes, "file_bytes"));
     }
-    let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
+    let mut bytes = reserved(metadata.len().saturating_add(1)).map_err(io)?;
     // The file may have grown since: one byte more than allowed is enough to notice.
     File::open(path).and_then(|file| file.take(limits.file_bytes + 1).read_to_end(&mut bytes)).map_err(io)?;
     Ok(bytes.into())

@@ -39,16 +39,5 @@ pub(super) fn gradient_graphs(
 
 /// `gradient-targeted-dlr.onnx`
 fn file_name(loss: Loss) -> String {
-    format!("gradient-{}.onnx", loss_name(loss))
-}
-
-/// The name of a loss in flags and names of files.
-pub fn loss_name(loss: Loss) -> &'static str {
-    match loss {
-        Loss::CrossEntropy => "cross-entropy",
-        Loss::Dlr => "dlr",
-        Loss::TargetedDlr => "targeted-dlr",
-        Loss::Margin => "margin",
-        Loss::RelaxedMargin => "relaxed-margin",
-    }
+    format!("gradient-{}.onnx", loss.name())
 }

@@ -9,7 +9,6 @@ mod gradients;
 mod onnx_file;
 mod options;
 
-pub use gradients::loss_name;
 pub use onnx_file::{OnnxDescription, package_onnx};
 pub use options::{NormalisationPlace, PackageOptions, Precision, WeightPlace};
 

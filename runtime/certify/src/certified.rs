@@ -16,26 +16,67 @@ pub struct Certified {
     pub certificate: Option<Certificate>,
     /// What changed in the bundle of the model.
     pub bundle: Option<BundleChange>,
+    /// Why the certificate is not in the bundle, where it should be.
+    pub unwritten: Option<Unwritten>,
 }
 
 /// A certificate that was written into a bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BundleChange {
-    /// The file of the certificate.
-    pub certificate: PathBuf,
-    /// When the certificate was made whose place it took.
-    pub replaced: Option<String>,
+    /// The bundle.
+    pub bundle: PathBuf,
+    /// The file of the certificate in it.
+    pub certificate: String,
+    /// The certificate whose place it took.
+    pub replaced: Option<Replaced>,
     /// Where the signature is now that was of the bundle before.
     pub signature: Option<PathBuf>,
+}
+
+/// A certificate whose place another took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replaced {
+    /// When it was made.
+    pub created_at: String,
+    /// Where it is now.
+    pub places: Vec<PathBuf>,
+}
+
+/// A certificate that could not be written into the bundle: it is somewhere else, and the work is not lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unwritten {
+    /// Why.
+    pub reason: String,
+    /// Where the certificate is; none where it could not be written at all.
+    pub place: Option<PathBuf>,
+}
+
+impl fmt::Display for Unwritten {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { reason, place } = self;
+        match place {
+            Some(place) => {
+                write!(f, "the certificate is in {}, and not in the bundle: {reason}", place.display())
+            }
+            None => write!(f, "the certificate could not be written: {reason}"),
+        }
+    }
 }
 
 impl fmt::Display for BundleChange {
     /// Lines for a summary.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { certificate, replaced, signature } = self;
-        write!(f, "written to {}", certificate.display())?;
+        let Self { bundle, certificate, replaced, signature } = self;
+        match bundle.is_file() {
+            true => write!(f, "written into {}: {certificate}", bundle.display())?,
+            false => write!(f, "written to {}", bundle.join(certificate).display())?,
+        }
         match replaced {
-            Some(date) => writeln!(f, ", in place of that of {date}")?,
+            Some(Replaced { created_at, places }) => {
+                write!(f, ", in place of that of {created_at}")?;
+                let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
+                writeln!(f, ", which is now {}", places.join(", "))?;
+            }
             None => writeln!(f)?,
         }
         let Some(place) = signature else { return Ok(()) };
@@ -50,6 +91,6 @@ impl fmt::Display for BundleChange {
 impl Certified {
     pub(crate) fn new(description: &RunDescription, evaluation: &Evaluation) -> Self {
         let findings = Findings::new(description, evaluation);
-        Self { report: findings.report(), certificate: findings.certificate(), bundle: None }
+        Self { report: findings.report(), certificate: findings.certificate(), bundle: None, unwritten: None }
     }
 }

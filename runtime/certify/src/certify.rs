@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use mimir_bundle::attack::{AttackSpec, RelaxedPgdSpec};
 use mimir_bundle::certificate::{CrossCheck, EvaluationData, Execution};
-use mimir_bundle::{ImageShape, Manifest, PixelType, Pixels, ThreatModel};
+use mimir_bundle::{ImageShape, Manifest, ThreatModel};
 use mimir_export::InputSpec;
 use mimir_runtime::evaluate::{Control, Curve, Ending, Evaluation, Observer, Plan, evaluate};
 use mimir_runtime::majority;
@@ -15,7 +15,7 @@ use mimir_runtime::report::{Baseline, RunDescription, Warning};
 use mimir_runtime::session::{Engine, OnnxModels, Precision, SessionOptions, SessionPlan};
 
 use crate::baseline::{expect_preset, read_baseline};
-use crate::bundle_certificate::{expect_writable_bundle, write_into_bundle};
+use crate::bundle_certificate::{expect_room, write_into_bundle};
 use crate::certified::Certified;
 use crate::clock;
 use crate::described_images::open_for;
@@ -63,11 +63,11 @@ fn attack(
     observer: &dyn Observer,
     interrupted: &AtomicBool,
 ) -> Result<Certified> {
-    expect_writable_bundle(options)?;
+    expect_room(options)?;
     let engines = Engines::load(&options.engine)?;
     let (mut images, source) = open_for(&options.model, &options.images)?;
     let prepared = prepare(options, &engines.deciding, &mut images)?;
-    let threat_model = threat_model(options, prepared.manifest())?;
+    let threat_model = options.threat_model_of(prepared.manifest().pixel_type)?;
     let set = images.for_model(prepared.manifest(), threat_model.pixels)?;
     let model = prepared.calibrate(&set, &options.attacks, options.engine.overrides)?;
     let model = model.with_silent_units_counted(&set, &threat_model)?;
@@ -107,7 +107,7 @@ fn attack(
         Some(folder) => write(folder, options, description, &evaluation, &state.archive),
         None => Ok(Certified::new(&description, &evaluation)),
     }?;
-    write_into_bundle(options, certified)
+    Ok(write_into_bundle(options, certified))
 }
 
 /// What was found and chosen, for people who want to see every step.
@@ -151,15 +151,6 @@ fn prepare(options: &CertifyOptions, engine: &Engine, images: &mut OpenedImages)
             Err(Error::new(ErrorKind::Options, message).about(OptionName::InputShape))
         }
     }
-}
-
-/// What the adversary may do to a model of that kind: one that takes levels is attacked in levels.
-fn threat_model(options: &CertifyOptions, manifest: &Manifest) -> Result<ThreatModel> {
-    let pixels = match manifest.pixel_type {
-        PixelType::Float => options.threat_model.pixels,
-        PixelType::Uint8 => Pixels::EightBit,
-    };
-    options.threat_model.with_pixels(pixels).or_kind(ErrorKind::Options)
 }
 
 fn plan(options: &CertifyOptions, threat_model: ThreatModel, model: &CalibratedModel) -> Plan {

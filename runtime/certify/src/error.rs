@@ -41,6 +41,10 @@ pub enum OptionName {
     MinPreset,
     /// `Gate::baseline`.
     Baseline,
+    /// `CertifyOptions::bundle`: the bundle has a certificate of the same threat model.
+    ReplaceCertificate,
+    /// [`ForeignSignature`](crate::signing::ForeignSignature).
+    ReplaceSignature,
     /// `ReportOptions::existing_journal`: what is finished was kept, and the run can be resumed.
     ExistingJournal,
 }

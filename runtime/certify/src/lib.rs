@@ -69,6 +69,7 @@ mod image_warnings;
 mod images;
 pub mod model;
 mod model_input;
+mod opened_bundle;
 mod options;
 mod policy_check;
 mod prepare;
@@ -81,7 +82,8 @@ mod tool;
 mod verify_certificate;
 mod write;
 
-pub use certified::{BundleChange, Certified};
+pub use bundle_certificate::expect_room;
+pub use certified::{BundleChange, Certified, Replaced, Unwritten};
 pub use certify::certify;
 pub use check::{CheckOptions, Checked, check};
 pub use classify::{Classified, ClassifiedImage, ClassifyOptions, classify};

@@ -9,6 +9,7 @@ use mimir_export::InputSpec;
 use mimir_export::onnx::{Limits, ModelFile, read_bundled, read_model};
 
 use crate::error::{Error, ErrorKind, OrKind, Result};
+use crate::opened_bundle::{expect_no_archive, open_bundle};
 
 /// A model: an ONNX file that is yet to be read, or a bundle that was opened and checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,8 +25,8 @@ impl ModelInput {
     /// [`ErrorKind::Model`] when a bundle has a fault anywhere.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
-        let bundle =
-            Bundle::is_at(&path).then(|| Bundle::open(&path)).transpose().or_kind(ErrorKind::Model)?;
+        expect_no_archive(&path)?;
+        let bundle = Bundle::is_at(&path).then(|| open_bundle(&path)).transpose()?;
         Ok(Self { path, bundle: bundle.map(Arc::new) })
     }
 

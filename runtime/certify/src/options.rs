@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use mimir_bundle::certificate::RunSettings;
-use mimir_bundle::{AttackSpec, ChannelOrder, ImageShape, Layout, Normalisation, ThreatModel};
+use mimir_bundle::{
+    AttackSpec, ChannelOrder, ImageShape, Layout, Normalisation, PixelType, Pixels, ThreatModel,
+};
 use mimir_data::{DataSource, Preparation, ReadOptions, Split};
 use mimir_export::InputSpec;
 use mimir_runtime::attack::Preset;
@@ -12,6 +14,7 @@ use mimir_runtime::report::Requirements;
 use mimir_runtime::session::{Device, Precision};
 use mimir_runtime::tune::Overrides;
 
+use crate::error::{ErrorKind, OrKind, Result};
 use crate::model_input::ModelInput;
 
 /// Everything that decides a certification. [`CertifyOptions::new`] fills in what is usual.
@@ -81,6 +84,20 @@ impl CertifyOptions {
     }
 }
 
+impl CertifyOptions {
+    /// What the adversary may do to a model that takes such pixels: one that takes levels is attacked in levels.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Options`] when the radius is less than one level.
+    pub(crate) fn threat_model_of(&self, pixel_type: PixelType) -> Result<ThreatModel> {
+        let pixels = match pixel_type {
+            PixelType::Float => self.threat_model.pixels,
+            PixelType::Uint8 => Pixels::EightBit,
+        };
+        self.threat_model.with_pixels(pixels).or_kind(ErrorKind::Options)
+    }
+}
+
 /// Whether an attack is added after those of the list. Reports show what each leaves, so that the numbers of the list
 /// stay comparable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,8 +133,11 @@ pub enum BundleMode {
     /// Nothing.
     #[default]
     LeaveAlone,
-    /// After a complete run the certificate is written into it. A signature of what it was before is set aside.
+    /// After a complete run the certificate is written into it. A signature of what it was before is set aside. A bundle
+    /// that has another certificate of the same threat model is refused before anything runs.
     WriteCertificate,
+    /// The same, but the certificate takes the place of one of the same threat model, which is kept beside the bundle.
+    ReplaceCertificate,
 }
 
 /// Where the report goes, and what goes with it.

@@ -11,6 +11,7 @@ use mimir_bundle::signature::{KeyId, PublicKey};
 use mimir_bundle::statement;
 
 use crate::error::{ErrorKind, OrKind, Result, with_causes};
+use crate::opened_bundle::open_bundle;
 use crate::signing::TrustedKeyFile;
 
 /// The answer of a policy. `Display` is the summary.
@@ -36,7 +37,7 @@ pub struct PolicyCheck {
 /// anywhere. A requirement that is not met is no error.
 pub fn check_policy(bundle: &Path, policy: &Path, trusted: &[TrustedKeyFile]) -> Result<PolicyCheck> {
     let rules = with_trusted(read_policy(policy)?, trusted);
-    let opened = Bundle::open(bundle).or_kind(ErrorKind::Model)?;
+    let opened = open_bundle(bundle)?;
     let verdict = judge(&opened, &rules, &keys(&rules, trusted));
     let asks_for_signature = rules.signature.is_some();
     Ok(PolicyCheck { bundle: bundle.to_owned(), policy: policy.to_owned(), verdict, asks_for_signature })

@@ -128,6 +128,9 @@ pub(crate) struct SignArgs {
     /// The private key: PKCS#8 in PEM, Ed25519 or ECDSA P-256
     #[arg(long, value_name = "FILE")]
     pub(crate) key: PathBuf,
+    /// Replace a signature.json that another program made
+    #[arg(long)]
+    pub(crate) replace_signature: bool,
 }
 
 /// Arguments of `describe`.

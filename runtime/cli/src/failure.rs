@@ -48,6 +48,11 @@ fn with_flag(option: OptionName, sentence: &str) -> String {
             format!("--min-preset: {sentence}; add it to --attacks, or leave its parameters alone")
         }
         OptionName::Baseline => format!("--baseline: {sentence}"),
+        OptionName::ReplaceCertificate => format!(
+            "{sentence}; add --replace-certificate to have it take that place (what is there is kept beside the \
+             bundle), or --keep-bundle to leave the bundle alone"
+        ),
+        OptionName::ReplaceSignature => format!("{sentence}; add --replace-signature to lose it"),
         OptionName::ExistingJournal => format!("{sentence}; once that is solved, run again with --resume"),
     }
 }

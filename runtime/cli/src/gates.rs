@@ -8,7 +8,9 @@ use std::sync::atomic::AtomicBool;
 
 use mimir_bundle::certificate::RunSettings;
 use mimir_certify::report_folder::GATES;
-use mimir_certify::{Certified, ErrorKind, ModelInput, certify, clear_report_folder, record_failure};
+use mimir_certify::{
+    BundleMode, Certified, ErrorKind, ModelInput, certify, clear_report_folder, expect_room, record_failure,
+};
 use mimir_runtime::evaluate::Ending;
 use mimir_runtime::report::{Conclusion, Report};
 use serde::Serialize;
@@ -143,12 +145,16 @@ pub(crate) fn run_gates(
         Ok((name, Options::new(model, LoadedSettings { settings, record })?))
     };
     let runs: Vec<(String, Options)> = gates.into_iter().map(options).collect::<Result<_, Failure>>()?;
+    expect_room_for_all(&runs).inspect_err(|failure| {
+        folders.iter().for_each(|folder| record_failure(folder, failure.kind, &failure.to_string()));
+    })?;
     let (mut text, mut reports, wanted) = (String::new(), Vec::new(), runs.len());
+    let mut is_unwritten = false;
     for (name, options) in runs {
         let display = ProgressDisplay::new(verbosity);
         let certified = certify(&options.certify, &display, interrupted);
         display.finish();
-        let Certified { report, bundle, .. } = match certified {
+        let Certified { report, bundle, unwritten, .. } = match certified {
             // Between two gates: what the earlier ones said is worth keeping.
             Err(error) if error.kind() == ErrorKind::Interrupted && !reports.is_empty() => break,
             Err(error) => {
@@ -162,19 +168,43 @@ pub(crate) fn run_gates(
         };
         text += &format!("gate {name}\n\n{report}\n");
         text += &bundle.map(|change| format!("{change}\n")).unwrap_or_default();
+        if let Some(unwritten) = unwritten {
+            text += &format!("{unwritten}\n\n");
+            is_unwritten = true;
+        }
         let is_interrupted = report.ending == Ending::Interrupted;
         reports.push((name, report));
         if is_interrupted {
             break;
         }
     }
-    let answers = Gates::new(&reports, wanted);
+    let mut answers = Gates::new(&reports, wanted);
+    if is_unwritten {
+        answers.exit_code = ErrorKind::Storage.exit_code();
+    }
     if let Some(file) = &file {
         let json = serde_json::to_vec_pretty(&answers).or_kind(ErrorKind::Internal)?;
         std::fs::write(file, json).or_kind(ErrorKind::Storage)?;
         text += &format!("written to {}: {GATES}, and a report folder for each gate\n", file.display());
     }
     Ok((answers, text))
+}
+
+/// Whether the certificates of all runs can be written into the bundle, before the first one runs.
+fn expect_room_for_all(runs: &[(String, Options)]) -> Result<(), Failure> {
+    for (index, (name, Options { certify })) in runs.iter().enumerate() {
+        expect_room(certify)?;
+        let same = |(_, other): &&(String, Options)| other.certify.threat_model == certify.threat_model;
+        let twin = runs[..index].iter().find(same).filter(|_| certify.bundle != BundleMode::LeaveAlone);
+        if let Some((other, _)) = twin {
+            return Err(usage(format!(
+                "the gates `{other}` and `{name}` are of the same threat model, {}, and a bundle has one certificate for \
+                 each: add --keep-bundle",
+                certify.threat_model
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Puts what earlier runs left in the folders of the gates, and in the one above them, out of the way; returns those of the

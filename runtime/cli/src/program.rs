@@ -13,7 +13,8 @@ use mimir_certify::check_policy;
 use mimir_certify::describe::describe;
 use mimir_certify::report_folder::{ADVERSARIAL, CERTIFICATE, REPORT};
 use mimir_certify::signing::{
-    KeyFiles, TrustedKeyFile, generate_keys, read_private_key, readable_by_others, sign_bundle, verify_bundle,
+    ForeignSignature, KeyFiles, TrustedKeyFile, generate_keys, read_private_key, readable_by_others,
+    sign_bundle, verify_bundle,
 };
 use mimir_certify::{
     Certified, ErrorKind, ModelInput, StoreCounterexamples, certify, check, classify, record_failure, replay,
@@ -138,17 +139,23 @@ fn answer_run(args: RunArgs) -> Result<Answer, Failure> {
     let display = ProgressDisplay::new(verbosity);
     let certified = certify(&options.certify, &display, &interrupted);
     display.finish();
-    let Certified { report, bundle, .. } = certified?;
+    let Certified { report, bundle, unwritten, .. } = certified?;
     let changed = bundle.map(|change| change.to_string()).unwrap_or_default();
+    // Said beside the answer, which stays one.
+    let exit_code = unwritten.as_ref().map_or(report.gate.exit_code, |_| ErrorKind::Storage.exit_code());
+    if let Some(unwritten) = unwritten {
+        let text = printable(format!("error: {unwritten}\n").into_bytes());
+        let _ = std::io::stderr().lock().write_all(&text);
+    }
     if args.json {
         // Standard output is for the report alone.
-        let _ = write!(std::io::stderr().lock(), "{changed}");
+        let _ = std::io::stderr().lock().write_all(&printable(changed.clone().into_bytes()));
     }
     let text = match args.json {
         true => json(&report)?,
         false => format!("{report}{}{changed}", written(&options, report.ending)).into(),
     };
-    Ok(Answer::new(text, report.gate.exit_code))
+    Ok(Answer::new(text, exit_code))
 }
 
 fn answer_check(args: CheckArgs) -> Result<Answer, Failure> {
@@ -320,7 +327,11 @@ fn answer_sign(args: &SignArgs) -> Result<Answer, Failure> {
     if let Some(warning) = readable_by_others(&args.key) {
         let _ = writeln!(std::io::stderr().lock(), "warning: {warning}");
     }
-    let signed = sign_bundle(&args.bundle, &key)?;
+    let foreign = match args.replace_signature {
+        true => ForeignSignature::Replace,
+        false => ForeignSignature::Refuse,
+    };
+    let signed = sign_bundle(&args.bundle, &key, foreign)?;
     Ok(Answer::new(signed.to_string(), 0))
 }
 

@@ -4,7 +4,7 @@ use mimir_bundle::certificate::{
     AttackRecord, CERTIFICATE_VERSION, Certificate, Counterexamples, Counts, CrossCheck, EvaluationData,
     Execution, Extent, GateRecord, MajorityTest, RunSettings, STATEMENT, SettingsFile, Tool, WarningRecord,
 };
-use mimir_bundle::{Manifest, Scan, ThreatModel};
+use mimir_bundle::{AttackSpec, Manifest, Scan, ThreatModel};
 
 use super::{
     AttackSummary, Baseline, Conclusion, CurvePoint, GateReport, MEANING, ModelSummary, Notice,
@@ -155,10 +155,10 @@ impl<'a> Findings<'a> {
     /// Images that the standard evaluation left, where other attacks came after it. Those that it broke by rounding only
     /// are none of them.
     fn robust_after_standard(&self) -> Option<usize> {
-        let standard = Preset::Standard.attacks(self.description.threat_model.norm);
-        let (first, added) = self.evaluation.attacks.split_at_checked(standard.len())?;
-        let is_standard = first.iter().zip(&standard).all(|(attack, spec)| attack.name == spec.name());
-        let last = first.last().filter(|_| is_standard && !added.is_empty())?;
+        let attacks = &self.evaluation.attacks;
+        let length = Preset::standard_length(&self.specs(), self.description.threat_model.norm)?;
+        let first = &attacks[..length];
+        let last = first.last()?;
         let is_fragile = |verdict: &Verdict| match verdict {
             Verdict::Broken { fragile, attack, .. } => {
                 *fragile && first.iter().any(|standard| standard.name == *attack)
@@ -175,15 +175,12 @@ impl<'a> Findings<'a> {
         GateReport { min_preset: min_preset.clone(), ..gate }
     }
 
+    fn specs(&self) -> Vec<AttackSpec> {
+        self.evaluation.attacks.iter().map(|attack| attack.spec.clone()).collect()
+    }
+
     fn preset(&self) -> Option<String> {
-        let attacks: Vec<_> = self.evaluation.attacks.iter().map(|attack| attack.spec.clone()).collect();
-        // What the program added after them is not the user's choice.
-        let norm = self.description.threat_model.norm;
-        let chosen = match self.robust_after_standard() {
-            Some(_) => Preset::Standard.attacks(norm).len(),
-            None => attacks.len(),
-        };
-        let preset = Preset::of(&attacks[..chosen], norm);
+        let preset = Preset::of_run(&self.specs(), self.description.threat_model.norm);
         preset.map(|preset| preset.name().to_owned())
     }
 

@@ -78,6 +78,14 @@ impl Bundled {
     fn open(&self) -> Bundle {
         Bundle::open(&self.path).unwrap()
     }
+
+    /// Files that were set aside: `NAME.KIND-DIGEST.json`.
+    fn beside(&self, kind: &str) -> Vec<PathBuf> {
+        let start = format!("{}.{kind}-", self.path.file_name().unwrap().to_str().unwrap());
+        let entries = fs::read_dir(self.demo.folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        let is_kept = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with(&start);
+        entries.filter(is_kept).map(|path| path.canonicalize().unwrap()).collect()
+    }
 }
 
 fn write(path: &Path, description: BundleManifest, model: &Path) {
@@ -91,7 +99,11 @@ fn the_manifest_says_all_that_flags_say_of_a_file_and_the_bundle_gets_the_certif
         let bundled = Bundled::new(name);
         bundled.demo.run(&[]).success();
         let of_the_file = bundled.demo.certificate();
-        let written = contains(format!("written to {}/certificate.json", bundled.path.display()));
+        let written = match bundled.path.is_file() {
+            true => format!("written into {}: certificate.json", bundled.path.display()),
+            false => format!("written to {}/certificate.json", bundled.path.display()),
+        };
+        let written = contains(written);
         bundled.run(&["--epsilon", "8/255"]).success().stdout(written);
         let of_the_bundle = bundled.demo.certificate();
         assert_eq!(of_the_bundle.model, of_the_file.model);
@@ -102,7 +114,7 @@ fn the_manifest_says_all_that_flags_say_of_a_file_and_the_bundle_gets_the_certif
         let report = bundled.demo.path("out");
         certify().arg("verify").arg(&report).arg(&bundled.path).assert().success();
         certify().arg("check").arg(&bundled.path).assert().success().stdout(contains("mean 0.5"));
-        bundled.run(&["--epsilon", "8/255", "--save-adversarial"]).success();
+        bundled.run(&["--epsilon", "8/255", "--save-adversarial", "--keep-bundle"]).success();
         certify().arg("replay").arg(&report).arg(&bundled.path).assert().success().stdout(contains("PASS"));
     }
 }
@@ -120,16 +132,142 @@ fn each_threat_model_has_its_certificate_and_an_old_signature_is_set_aside() {
         Bundle::change(&bundled.path, |bundle| bundle.with_signature(&b"{}"[..])).unwrap();
         // Nothing is written where nothing is to be, and where the run was not complete.
         bundled.run(&["--epsilon", "8/255", "--keep-bundle"]).success();
-        bundled.run(&["--epsilon", "8/255", "--min-attacked-accuracy", "1"]).code(10);
+        let replacing = ["--replace-certificate", "--min-attacked-accuracy", "1"];
+        bundled.run(&[&["--epsilon", "8/255"], &replacing[..]].concat()).code(10);
         assert!(bundled.open().signature().is_some());
-        let said = contains("in place of that of 20").and(contains("no longer signed"));
-        bundled.run(&["--epsilon", "4/255"]).success().stdout(said);
+        let said = contains("in place of that of 20")
+            .and(contains("which is now"))
+            .and(contains("no longer signed"));
+        bundled.run(&["--epsilon", "4/255", "--seed", "1", "--replace-certificate"]).success().stdout(said);
         assert_eq!(bundled.open().signature(), None);
-        let aside = fs::read_dir(bundled.demo.folder.path()).unwrap().filter_map(|entry| {
-            let name = entry.unwrap().file_name().into_string().unwrap();
-            name.starts_with(&format!("{}.signature-", bundled.path.file_name()?.to_str()?)).then_some(name)
-        });
-        assert_eq!(aside.count(), 1);
+        assert_eq!((bundled.beside("signature").len(), bundled.beside("certificate").len()), (1, 1));
+        let kept = fs::read_to_string(&bundled.beside("certificate")[0]).unwrap();
+        assert_eq!(Certificate::from_json(&kept).unwrap().seed, 0);
+    }
+}
+
+/// A weaker run, and any other: no certificate takes the place of another unasked, and no work is done for nothing.
+#[test]
+fn a_certificate_of_the_same_threat_model_is_kept_unless_its_place_is_asked_for() {
+    for name in ["bundle", "model.mimir"] {
+        let bundled = Bundled::new(name);
+        bundled.run(&["--epsilon", "8/255"]).success();
+        let before = bundled.open();
+        for flags in [&["--samples", "1"][..], &["--seed", "3"], &[]] {
+            let weaker: &[&str] = if flags.contains(&"--samples") {
+                &["--attacks", "noise"]
+            } else {
+                &["--attacks", "apgd-ce"]
+            };
+            let images = format!("npz:{}", root().join("examples/demo/images.npz").display());
+            let mut command = certify();
+            command.arg(&bundled.path).args(["--data", &images, "--first", "12", "--epsilon", "8/255"]);
+            let refused = command.args(weaker).args(flags).assert().code(2);
+            let both = contains("is of the same threat model, Linf, epsilon 8/255")
+                .and(contains("apgd-ce on 24 images of npz:"))
+                .and(contains(format!("This run, {} on npz:", weaker[1])))
+                .and(contains("--replace-certificate").and(contains("--keep-bundle")));
+            refused.stderr(both);
+        }
+        assert_eq!(bundled.open(), before);
+    }
+    let bundled = Bundled::new("bundle");
+    let both = ["--epsilon", "8/255", "--keep-bundle", "--replace-certificate"];
+    bundled.run(&both).code(2).stderr(contains("give one of them"));
+    bundled
+        .demo
+        .run(&["--replace-certificate"])
+        .code(2)
+        .stderr(contains("has no effect on a model that is no"));
+}
+
+#[test]
+fn several_gates_of_one_threat_model_have_no_room_in_a_bundle() {
+    let bundled = Bundled::new("bundle");
+    let gate = |name: &str| format!("[[gate]]\nname = \"{name}\"\nnorm = \"linf\"\nepsilon = \"8/255\"\n");
+    let config = bundled.demo.path("gates.toml");
+    let images = root().join("examples/demo/images.npz");
+    let head = format!("data = \"npz:{}\"\nfirst = 8\nattacks = [\"fgsm\"]\n", images.display());
+    fs::write(&config, head.clone() + &gate("one") + &gate("two")).unwrap();
+    let run = || certify().arg(&bundled.path).arg("--config").arg(&config).assert();
+    run().code(2).stderr(contains("the gates `one` and `two` are of the same threat model"));
+    fs::write(&config, head + &gate("one") + &gate("two").replace("8/255", "4/255")).unwrap();
+    run().success();
+    assert_eq!(bundled.open().certificates().len(), 2);
+    // Of both, before the first one runs.
+    run().code(2).stderr(contains("is of the same threat model"));
+}
+
+/// What was found is said and kept, also where the bundle was exchanged while its model was attacked.
+#[test]
+fn a_certificate_that_cannot_be_written_into_the_bundle_is_kept() {
+    use mimir_certify::{BundleMode, CertifyOptions, ModelInput, certify};
+    use mimir_runtime::evaluate::Silent;
+    let bundled = Bundled::new("bundle");
+    let images = format!("npz:{}", root().join("examples/demo/images.npz").display()).parse().unwrap();
+    let ball = mimir_bundle::ThreatModel::new(mimir_bundle::Norm::Linf, 8.0 / 255.0).unwrap();
+    let mut options = CertifyOptions::new(ModelInput::open(&bundled.path).unwrap(), images, ball);
+    options.images.read.first = Some(8);
+    options.attacks = vec![mimir_bundle::AttackSpec::named("fgsm").unwrap()];
+    options.bundle = BundleMode::WriteCertificate;
+    // Another program is faster.
+    bundled.run(&["--epsilon", "8/255"]).success();
+    let before = bundled.open();
+    let certified = certify(&options, &Silent, &false.into()).unwrap();
+    let unwritten = certified.unwritten.unwrap();
+    assert!(unwritten.reason.contains("certificate.json: is of the same threat model"), "{unwritten}");
+    assert_eq!(unwritten.place.as_ref(), bundled.beside("certificate").first());
+    let kept = fs::read_to_string(unwritten.place.unwrap()).unwrap();
+    assert_eq!(Certificate::from_json(&kept).unwrap(), certified.certificate.unwrap());
+    assert_eq!(bundled.open(), before);
+}
+
+/// Garbage with the right digests, whatever is done with it.
+#[test]
+fn graphs_of_a_bundle_that_are_none_are_refused_by_every_command() {
+    let bundled = Bundled::new("bundle");
+    let description = bundled.open().manifest().clone();
+    let model = fs::read(bundled.demo.path("model.onnx")).unwrap();
+    let gradient = "gradient-cross-entropy.onnx";
+    let cases: [(Vec<(&str, Vec<u8>)>, &str); 2] = [
+        (vec![(MODEL, b"garbage".to_vec())], "model.onnx: is not an ONNX file"),
+        (vec![(MODEL, model.clone()), (gradient, model)], "gradient-cross-entropy.onnx: its inputs are"),
+    ];
+    let key = bundled.demo.path("maker");
+    certify().arg("keygen").arg(&key).assert().success();
+    fs::write(bundled.demo.path("policy.toml"), "version = 1\nallow_anything = true\n").unwrap();
+    for (files, wanted) in cases {
+        let path = bundled.demo.path(&format!("{}.mimir", files.len()));
+        let files = files.into_iter().map(|(name, bytes)| (name.to_owned(), bytes.into()));
+        Bundle::new(description.clone(), files).unwrap().write_new(&path).unwrap();
+        let images = format!("npz:{}", root().join("examples/demo/images.npz").display());
+        let (key, public) = (key.with_extension("key"), key.with_extension("pub"));
+        let policy = bundled.demo.path("policy.toml");
+        let commands: [&[&std::ffi::OsStr]; 8] = [
+            &["sign".as_ref(), path.as_ref(), "--key".as_ref(), key.as_ref()],
+            &["verify".as_ref(), path.as_ref(), "--trust".as_ref(), public.as_ref()],
+            &["check".as_ref(), path.as_ref()],
+            &["check".as_ref(), path.as_ref(), "--policy".as_ref(), policy.as_ref()],
+            &["describe".as_ref(), path.as_ref()],
+            &["classify".as_ref(), path.as_ref(), "--data".as_ref(), images.as_ref()],
+            &[
+                "run".as_ref(),
+                path.as_ref(),
+                "--data".as_ref(),
+                images.as_ref(),
+                "--epsilon".as_ref(),
+                "8/255".as_ref(),
+            ],
+            &["replay".as_ref(), bundled.demo.folder.path().as_ref(), path.as_ref()],
+        ];
+        for words in commands {
+            certify().args(words).assert().code(3).stderr(contains(wanted));
+        }
+        for words in
+            [&["show".as_ref(), path.as_os_str()][..], &["diff".as_ref(), path.as_ref(), path.as_ref()]]
+        {
+            super::export().args(words).assert().code(2).stderr(contains(wanted));
+        }
     }
 }
 
@@ -178,7 +316,7 @@ fn a_model_that_is_not_as_its_manifest_says_is_refused() {
         (|m| m.output = "scores".into(), "`scores`"),
         (
             |m| m.features = vec![FeatureTensor { name: "tokens".into(), shape: vec![8] }],
-            "features: model.onnx has no tensor `tokens`",
+            "model.onnx: has no tensor `tokens`, which manifest.json names under features",
         ),
     ];
     for (change, wanted) in cases {
@@ -248,7 +386,7 @@ fn pictures_of_other_sizes_become_the_input_as_the_manifest_says() {
     fs::rename(demo.path("images/eel"), demo.path("images/elk")).unwrap();
     let error =
         contains("names 3 of the 4 classes of the images, but not `elk`").and(contains("--class-map"));
-    run_on_pictures(&demo, &bundle, &[]).code(4).stderr(error);
+    run_on_pictures(&demo, &bundle, &["--keep-bundle"]).code(4).stderr(error);
 }
 
 #[test]

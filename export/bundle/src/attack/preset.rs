@@ -58,6 +58,21 @@ impl Preset {
         Self::ALL.into_iter().find(|preset| preset.attacks(norm) == attacks)
     }
 
+    /// How many attacks of a run are those of the standard evaluation, where the program added others after them. They
+    /// are told by their names.
+    pub fn standard_length(attacks: &[AttackSpec], norm: Norm) -> Option<usize> {
+        let standard = standard(norm);
+        let (first, added) = attacks.split_at_checked(standard.len())?;
+        let is_standard = first.iter().zip(&standard).all(|(one, other)| one.name() == other.name());
+        (is_standard && !added.is_empty()).then_some(standard.len())
+    }
+
+    /// The preset of a run. What the program adds after the standard evaluation is not the user's choice.
+    pub fn of_run(attacks: &[AttackSpec], norm: Norm) -> Option<Self> {
+        let chosen = Self::standard_length(attacks, norm).unwrap_or(attacks.len());
+        Self::of(&attacks[..chosen], norm)
+    }
+
     /// The attack of that name as the standard evaluation of this norm would run it; `None` where there is none.
     pub(crate) fn standard_form(name: &str, norm: Norm) -> Option<AttackSpec> {
         let mut attack = AttackSpec::named(name)?;

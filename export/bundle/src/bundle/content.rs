@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::agreement;
 use super::error::{BundleError, BundleErrorKind, Result};
 use super::manifest::BundleManifest;
-use super::names::{CERTIFICATE, CERTIFICATES, FileKind, MANIFEST, SIGNATURE, check_twins};
+use super::names::{CERTIFICATE, CERTIFICATES, FileKind, MANIFEST, SIGNATURE, check_sizes, check_twins};
 use crate::certificate::Certificate;
 use crate::digest::FileDigest;
 use crate::strict_json;
@@ -93,9 +93,7 @@ impl Bundle {
     /// As [`Bundle::open`](Self::open).
     pub fn of(files: Vec<BundleFile>) -> Result<Self> {
         check_twins(files.iter().map(BundleFile::name))?;
-        for file in &files {
-            FileKind::of(file.name())?.check_size(file.name(), file.digest.bytes)?;
-        }
+        check_sizes(files.iter().map(|file| (file.name(), file.digest.bytes)))?;
         let files: BTreeMap<String, BundleFile> =
             files.into_iter().map(|file| (file.name().to_owned(), file)).collect();
         let manifest = files.get(MANIFEST).ok_or_else(no_manifest)?;
@@ -158,17 +156,39 @@ impl Bundle {
         agreement::check("certificate", certificate, &self.manifest)
     }
 
+    /// The certificate of that threat model: there is one at most.
+    pub fn certificate_of(&self, threat_model: &ThreatModel) -> Option<&BundleCertificate> {
+        self.certificates.iter().find(|known| known.certificate.threat_model == *threat_model)
+    }
+
+    /// The same bundle with one certificate more. What was signed is then another bundle: it has no signature. A bundle
+    /// that has the very certificate stays as it is.
+    ///
+    /// # Errors
+    /// When there is another certificate of the same threat model: none takes the place of another unless somebody says
+    /// so ([`Self::replacing_certificate`]). When the certificate is of another model, or contradicts the manifest.
+    pub fn with_certificate(&self, certificate: &Certificate) -> Result<Self> {
+        match self.certificate_of(&certificate.threat_model) {
+            None => self.replacing_certificate(certificate),
+            Some(known) if known.certificate == *certificate => Ok(self.clone()),
+            Some(known) => Err(BundleError::mismatch(
+                &known.name,
+                format!(
+                    "is of the same threat model, {}: one certificate does not take the place of another unasked",
+                    certificate.threat_model
+                ),
+            )),
+        }
+    }
+
     /// The same bundle with another certificate, which takes the place of one of the same threat model. What was signed
     /// is then another bundle: it has no signature.
     ///
     /// # Errors
     /// When the certificate is of another model, or contradicts the manifest.
-    pub fn with_certificate(&self, certificate: &Certificate) -> Result<Self> {
+    pub fn replacing_certificate(&self, certificate: &Certificate) -> Result<Self> {
         let name = self.certificate_name(&certificate.threat_model);
-        let mut text =
-            serde_json::to_vec_pretty(certificate).map_err(|error| BundleError::format(&name, error))?;
-        text.push(b'\n');
-        self.without_signature().with_file(BundleFile::new(name, text))
+        self.without_signature().with_file(certificate_file(&name, certificate)?)
     }
 
     /// The same bundle with a signature, which takes the place of another.
@@ -195,8 +215,7 @@ impl Bundle {
     /// The file of a certificate of that threat model: the one that there is, else `certificate.json` where it is free,
     /// else one of its own.
     fn certificate_name(&self, threat_model: &ThreatModel) -> String {
-        let same = |known: &&BundleCertificate| known.certificate.threat_model == *threat_model;
-        match self.certificates.iter().find(same) {
+        match self.certificate_of(threat_model) {
             Some(known) => known.name.clone(),
             None if !self.files.contains_key(CERTIFICATE) => CERTIFICATE.to_owned(),
             None => self.free_name(&threat_model_name(threat_model)),
@@ -209,6 +228,14 @@ impl Bundle {
         let mut names = std::iter::once(format!("{CERTIFICATES}/{name}.json")).chain(numbered);
         names.find(|name| !self.files.contains_key(name)).expect("there are more names than files")
     }
+}
+
+/// A certificate as a file of that name.
+pub(super) fn certificate_file(name: &str, certificate: &Certificate) -> Result<BundleFile> {
+    let mut text =
+        serde_json::to_vec_pretty(certificate).map_err(|error| BundleError::format(name, error))?;
+    text.push(b'\n');
+    Ok(BundleFile::new(name, text))
 }
 
 /// A threat model as a name: `linf-8_255`, `l2-0.5`, `l1-12-8bit`. Two of them never have the same.

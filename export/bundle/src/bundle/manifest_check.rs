@@ -11,7 +11,7 @@ use super::manifest::{
 use super::names::{FileKind, MANIFEST, MODEL, check_twins};
 use crate::architecture::Architecture;
 use crate::certificate::{Preprocessing, Resize};
-use crate::manifest::{ImageShape, Normalisation};
+use crate::manifest::{ImageShape, InvalidNormalisation, Normalisation};
 use crate::strict_json;
 
 /// The most pixels that a side of an image has.
@@ -167,12 +167,11 @@ fn check_normalisation(normalisation: &Normalisation, channels: usize) -> Result
             format!("{} means and {} deviations, wanted {channels} of each, or one", mean.len(), std.len()),
         );
     }
-    if let Some(mean) = mean.iter().find(|mean| !mean.is_finite()) {
-        return refuse("input.normalisation.mean", format!("{mean}, wanted finite numbers"));
-    }
-    match std.iter().find(|std| !(std.is_finite() && **std > 0.0)) {
-        Some(std) => refuse("input.normalisation.std", format!("{std}, wanted positive numbers")),
-        None => Ok(()),
+    match normalisation.check() {
+        Err(InvalidNormalisation { field, reason }) => {
+            refuse(&format!("input.normalisation.{field}"), reason)
+        }
+        Ok(()) => Ok(()),
     }
 }
 
@@ -252,7 +251,17 @@ fn check_provenance(provenance: &Provenance) -> Result<()> {
     check_text("provenance.tool.name", &tool.name)?;
     check_text("provenance.tool.version", &tool.version)?;
     tool.commit.as_ref().map_or(Ok(()), |commit| check_text("provenance.tool.commit", commit))?;
-    created_at.as_ref().map_or(Ok(()), |time| check_text("provenance.created_at", time))
+    created_at.as_ref().map_or(Ok(()), |time| check_time("provenance.created_at", time))
+}
+
+fn check_time(field: &str, time: &str) -> Result<()> {
+    match humantime::parse_rfc3339(time) {
+        Ok(_) => Ok(()),
+        Err(wrong) => refuse(
+            field,
+            format!("`{}`, wanted a time such as 2026-11-30T00:00:00Z ({wrong})", time.escape_debug()),
+        ),
+    }
 }
 
 fn check_digest(field: &str, digest: &str) -> Result<()> {

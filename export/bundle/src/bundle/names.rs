@@ -21,6 +21,9 @@ pub const SIGNATURE: &str = "signature.json";
 /// The end of the name of a bundle that is one file.
 pub const EXTENSION: &str = "mimir";
 
+/// The most bytes that all files of a bundle have together: whoever opens it has them in memory.
+pub(super) const MOST_TOTAL: u64 = 8 << 30;
+
 /// The longest name.
 const MOST_BYTES: usize = 100;
 
@@ -106,6 +109,23 @@ impl FileKind {
         }
         Err(BundleError::new(BundleErrorKind::Limit, name, format!("has {bytes} bytes, more than {most}")))
     }
+}
+
+/// Checks the size of each file and of all together, before any of them is read.
+///
+/// # Errors
+/// [`BundleErrorKind::Limit`]; when no file of a bundle has such a name.
+pub(super) fn check_sizes<'n>(files: impl IntoIterator<Item = (&'n str, u64)>) -> Result<()> {
+    let mut total = 0_u64;
+    for (name, bytes) in files {
+        FileKind::of(name)?.check_size(name, bytes)?;
+        total = total.saturating_add(bytes);
+    }
+    if total <= MOST_TOTAL {
+        return Ok(());
+    }
+    let message = format!("have {total} bytes together, more than {MOST_TOTAL}");
+    Err(BundleError::new(BundleErrorKind::Limit, "the files", message))
 }
 
 /// Checks that a name is a plain relative one: of `[A-Za-z0-9._-]`, each part beginning with a letter or digit.

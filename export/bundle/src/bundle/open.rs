@@ -12,7 +12,7 @@ use super::content::{Bundle, BundleFile, check_listing, no_manifest};
 use super::error::{BundleError, Result};
 use super::folder::Folder;
 use super::manifest::BundleManifest;
-use super::names::{EXTENSION, FileKind, MANIFEST, check_twins};
+use super::names::{EXTENSION, MANIFEST, check_sizes, check_twins};
 
 impl Bundle {
     /// Whether a path is that of a bundle rather than of a model: a folder, or a file whose name ends in `.mimir`.
@@ -60,9 +60,7 @@ fn open_at(path: &Path) -> Result<Bundle> {
 fn read(container: &mut dyn Container) -> Result<Bundle> {
     let listed = container.files();
     check_twins(listed.iter().map(|file| file.name.as_str()))?;
-    for Listed { name, bytes } in &listed {
-        FileKind::of(name)?.check_size(name, *bytes)?;
-    }
+    check_sizes(listed.iter().map(|file| (file.name.as_str(), file.bytes)))?;
     let place = listed.iter().position(|file| file.name == MANIFEST);
     let first = place.map(|index| read_file(container, &listed, index)).transpose()?;
     if let Some(manifest) = &first {

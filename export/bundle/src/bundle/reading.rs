@@ -19,38 +19,66 @@ pub(super) struct ReadBytes {
 /// What is read at once: it stays in the cache for whoever digests it.
 const BLOCK: usize = 1 << 20;
 
+/// Blocks that wait to be digested, at most.
+const WAITING: usize = 8;
+
 /// So many bytes, and no fewer. The caller has checked that they are not too many.
 ///
-/// While one block is read, the one before it is digested in another thread: that takes longer than reading.
+/// While one block is read, those before it are digested in another thread: that takes longer than reading. It has copies
+/// of them, since the bytes are still being written; memory is asked for in a way that can fail, and no page of it is
+/// touched before there is something to write to it.
 ///
 /// # Errors
-/// When there are fewer, or they cannot be read.
+/// When there are fewer, there is no memory for them, or they cannot be read.
 pub(super) fn read_exactly(reader: &mut impl Read, length: u64) -> io::Result<ReadBytes> {
     let length = usize::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-    let mut bytes = vec![0; length];
+    let mut bytes = reserve(length)?;
     if length <= BLOCK {
+        bytes.resize(length, 0);
         reader.read_exact(&mut bytes)?;
         return Ok(digest_in_memory(bytes.into()));
     }
     let (sha256, crc32) = std::thread::scope(|scope| {
-        let (sender, receiver) = mpsc::channel::<&[u8]>();
+        let (sender, receiver) = mpsc::sync_channel::<Vec<u8>>(WAITING);
+        let (used_sender, used) = mpsc::channel::<Vec<u8>>();
         let digest = scope.spawn(move || {
             let mut digest = RunningDigest::default();
-            receiver.iter().for_each(|block| digest.update(block));
+            for block in receiver {
+                digest.update(&block);
+                // Nobody needs it where everything has been read.
+                let _ = used_sender.send(block);
+            }
             digest.finish("").sha256
         });
         let mut crc32 = crc32fast::Hasher::new();
-        for block in bytes.chunks_mut(BLOCK) {
-            reader.read_exact(block)?;
-            crc32.update(block);
+        while bytes.len() < length {
+            let start = bytes.len();
+            // Within what was reserved: this allocates nothing.
+            bytes.resize(length.min(start + BLOCK), 0);
+            reader.read_exact(&mut bytes[start..])?;
+            crc32.update(&bytes[start..]);
+            let mut copy = used.try_recv().map_or_else(|_| reserve(BLOCK), Ok)?;
+            copy.clear();
+            copy.extend_from_slice(&bytes[start..]);
             // It ends only when this thread drops the sender.
-            let _ = sender.send(block);
+            let _ = sender.send(copy);
         }
         drop(sender);
         let sha256 = digest.join().map_err(|_| io::Error::other("the digesting thread panicked"))?;
         Ok::<_, io::Error>((sha256, crc32.finalize()))
     })?;
     Ok(ReadBytes { bytes: bytes.into(), sha256, crc32 })
+}
+
+/// Room for so many bytes.
+fn reserve(length: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    match bytes.try_reserve_exact(length) {
+        Ok(()) => Ok(bytes),
+        Err(_) => {
+            Err(io::Error::new(io::ErrorKind::OutOfMemory, format!("there is no memory for {length} bytes")))
+        }
+    }
 }
 
 /// The checksums of bytes that are in memory already.
@@ -76,6 +104,15 @@ mod tests {
             assert_eq!(read.bytes, bytes, "{length}");
             assert_eq!(read.sha256, digest_bytes(&bytes), "{length}");
             assert_eq!(read.crc32, crc32fast::hash(&bytes), "{length}");
+        }
+    }
+
+    /// No machine has so much memory: an allocation that aborts would end the process here.
+    #[test]
+    fn more_bytes_than_there_is_memory_for_are_an_error() {
+        for length in [1_u64 << 62, u64::MAX] {
+            let error = read_exactly(&mut io::empty(), length).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::OutOfMemory, "{length}");
         }
     }
 

@@ -9,10 +9,11 @@ use std::thread;
 use tempfile::{Builder, NamedTempFile};
 
 use super::archive::write_archive;
-use super::content::{Bundle, BundleFile};
+use super::content::{Bundle, BundleCertificate, BundleFile, certificate_file};
 use super::error::{BundleError, BundleErrorKind, Result};
 use super::folder::TEMPORARY;
-use super::names::{CERTIFICATES, EXTENSION, FileKind, MANIFEST, SIGNATURE};
+use super::names::{CERTIFICATE, CERTIFICATES, EXTENSION, FileKind, MANIFEST, SIGNATURE};
+use crate::certificate::Certificate;
 
 impl Bundle {
     /// Writes a new bundle: one file where the name ends in `.mimir`, else a folder. What is there stays there: only an
@@ -36,8 +37,8 @@ impl Bundle {
     pub fn change(path: &Path, change: impl FnOnce(&Self) -> Result<Self>) -> Result<Changed> {
         let _lock = lock(path).map_err(|error| io_error(error).within(path.display()))?;
         let bundle = change(&Self::open(path)?).map_err(|error| error.within(path.display()))?;
-        let signature = bundle.update(path)?;
-        Ok(Changed { bundle, signature })
+        let SetAside { signature, certificates } = bundle.replace(path)?;
+        Ok(Changed { bundle, signature, certificates })
     }
 
     /// Whether a bundle at that path could be changed: files can be made beside it, or in it.
@@ -55,15 +56,44 @@ impl Bundle {
     ///
     /// A signature takes the place of another. Where this bundle has none, the one that is there is of another content: it
     /// is moved to `NAME.signature-DIGEST.json` beside the bundle before anything changes, and its new place is returned.
+    /// Certificates whose place others take are copied to `NAME.certificate-DIGEST.json` before.
     ///
     /// # Errors
     /// When something cannot be written.
     pub fn update(&self, path: &Path) -> Result<Option<PathBuf>> {
+        self.replace(path).map(|aside| aside.signature)
+    }
+
+    /// Writes a certificate beside the bundle at that path, as `NAME.certificate-DIGEST.json`, and returns where: for one
+    /// that cannot be written into it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_beside(path: &Path, certificate: &Certificate) -> Result<PathBuf> {
+        let file = certificate_file(CERTIFICATE, certificate)?;
+        set_aside(path, "certificate", &file).map_err(|error| error.within(path.display()))
+    }
+
+    fn replace(&self, path: &Path) -> Result<SetAside> {
         let updated = match path.is_dir() {
             true => self.update_folder(path),
             false => self.update_file(path),
         };
         updated.map_err(|error| error.within(path.display()))
+    }
+
+    /// Copies certificates that others take the place of.
+    fn set_certificates_aside(
+        &self,
+        path: &Path,
+        there: impl Fn(&str) -> Result<Option<BundleFile>>,
+    ) -> Result<Vec<PathBuf>> {
+        let mut places = Vec::new();
+        for BundleCertificate { name, .. } in self.certificates() {
+            let before = there(name)?.filter(|before| Some(before) != self.file(name));
+            places.extend(before.map(|before| set_aside(path, "certificate", &before)).transpose()?);
+        }
+        Ok(places)
     }
 
     /// The bytes of this bundle as one file; for the same files always the same.
@@ -114,15 +144,15 @@ impl Bundle {
         Ok(())
     }
 
-    fn update_folder(&self, path: &Path) -> Result<Option<PathBuf>> {
-        let aside = match fs::read(path.join(SIGNATURE)) {
-            Ok(found) if self.signature().is_none() => {
-                Some(set_aside(path, &BundleFile::new(SIGNATURE, found))?)
-            }
-            Ok(_) => None,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(BundleError::io(SIGNATURE, &error)),
+    fn update_folder(&self, path: &Path) -> Result<SetAside> {
+        let there = |name: &str| match fs::read(path.join(name)) {
+            Ok(found) => Ok(Some(BundleFile::new(name, found))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(BundleError::io(name, &error)),
         };
+        let lost = there(SIGNATURE)?.filter(|_| self.signature().is_none());
+        let certificates = self.set_certificates_aside(path, there)?;
+        let aside = lost.map(|signature| set_aside(path, "signature", &signature)).transpose()?;
         if aside.is_some() {
             fs::remove_file(path.join(SIGNATURE)).map_err(|error| BundleError::io(SIGNATURE, &error))?;
         }
@@ -136,20 +166,21 @@ impl Bundle {
                 replace_file(path, file).map_err(|error| BundleError::io(file.name(), &error))?;
             }
         }
-        Ok(aside)
+        Ok(SetAside { signature: aside, certificates })
     }
 
-    fn update_file(&self, path: &Path) -> Result<Option<PathBuf>> {
+    fn update_file(&self, path: &Path) -> Result<SetAside> {
         // A link to the bundle stays one.
         let path = &fs::canonicalize(path).map_err(io_error)?;
         let before = Self::open(path)?;
+        let certificates = self.set_certificates_aside(path, |name| Ok(before.file(name).cloned()))?;
         let lost = before.signature().filter(|_| self.signature().is_none());
-        let aside = lost.map(|signature| set_aside(path, signature)).transpose()?;
+        let signature = lost.map(|signature| set_aside(path, "signature", signature)).transpose()?;
         let mut file = temporary_in(&parent(path)).map_err(io_error)?;
         self.to_archive(&mut io::BufWriter::new(file.as_file_mut()))?;
         file.as_file().sync_all().map_err(io_error)?;
         file.persist(path).map_err(|error| io_error(error.error))?;
-        Ok(aside)
+        Ok(SetAside { signature, certificates })
     }
 }
 
@@ -160,6 +191,15 @@ pub struct Changed {
     pub bundle: Bundle,
     /// Where its signature is that was of the content before, where it had one.
     pub signature: Option<PathBuf>,
+    /// Where the certificates are whose place others took.
+    pub certificates: Vec<PathBuf>,
+}
+
+/// Files that a change moved beside the bundle.
+#[derive(Debug, Default)]
+struct SetAside {
+    signature: Option<PathBuf>,
+    certificates: Vec<PathBuf>,
 }
 
 /// Waits until no other program changes the bundle. The file of a bundle in one file is renamed into place: after waiting
@@ -248,14 +288,14 @@ fn replace_file(bundle: &Path, file: &BundleFile) -> io::Result<()> {
     written(&parent(bundle)).or_else(|_| written(bundle))
 }
 
-/// Writes a signature of another content beside the bundle. Its name has its digest, so that none overwrites another.
-fn set_aside(path: &Path, signature: &BundleFile) -> Result<PathBuf> {
-    let resolved = fs::canonicalize(path).map_err(|error| BundleError::io(SIGNATURE, &error))?;
+/// Writes a file that the bundle is to lose beside it. Its name has its digest, so that none overwrites another.
+fn set_aside(path: &Path, word: &str, file: &BundleFile) -> Result<PathBuf> {
+    let resolved = fs::canonicalize(path).map_err(|error| BundleError::io(file.name(), &error))?;
     let name = resolved.file_name().unwrap_or_default().to_string_lossy();
-    let digest = &signature.digest().sha256[..12];
-    let aside = resolved.with_file_name(format!("{name}.signature-{digest}.json"));
+    let digest = &file.digest().sha256[..12];
+    let aside = resolved.with_file_name(format!("{name}.{word}-{digest}.json"));
     let written = temporary_in(&parent(&resolved)).and_then(|mut out| {
-        out.write_all(signature.bytes())?;
+        out.write_all(file.bytes())?;
         out.as_file().sync_all()?;
         out.persist(&aside).map(drop).map_err(|error| error.error)
     });

@@ -1,5 +1,7 @@
 use super::*;
+use crate::attack::{Argument, Preset};
 use crate::testing::{certificate, processor};
+use crate::{AttackSpec, Norm, PixelType};
 
 #[test]
 fn processors_differ_by_what_only_one_of_them_has() {
@@ -96,12 +98,107 @@ fn refuses_fields_that_cannot_all_be_true() {
     certificate().check().unwrap();
 }
 
+/// The standard attacks in order, each of which breaks one image, and then another attack.
+fn standard_and_more() -> Certificate {
+    let mut certificate = certificate();
+    let more = AttackSpec::named("pgd").unwrap();
+    let specs = Preset::Standard.attacks(Norm::Linf).into_iter().chain([more]);
+    let first = certificate.attacks[0].clone();
+    let record = |(index, spec): (usize, AttackSpec)| AttackRecord {
+        name: spec.name().into(),
+        attacked: 8 - index.min(3),
+        broken: usize::from(index < 3),
+        still_robust: 8 - (index + 1).min(3),
+        backwards: 0,
+        parameters: spec,
+        ..first.clone()
+    };
+    certificate.attacks = specs.enumerate().map(record).collect();
+    (certificate.preset, certificate.standard_still_robust) = (Some("standard".into()), Some(5));
+    certificate.cross_check = None;
+    certificate
+}
+
+#[test]
+fn refuses_fields_that_say_something_else_than_those_they_follow_from() {
+    type Change = fn(&mut Certificate);
+    let cases: [(Change, &str); 30] = [
+        (|c| c.statement = "This model is robust.".into(), "statement is not what certificates mean"),
+        (|c| c.created_at = "yesterday".into(), "created_at is `yesterday`, wanted a time such as"),
+        (|c| c.created_at = "2026-13-01T00:00:00Z".into(), "created_at is `2026-13-01T00:00:00Z`"),
+        (|c| c.created_at = "2026-11-30".into(), "created_at is `2026-11-30`"),
+        (|c| c.preset = None, "preset is none, but the attacks are those of `standard`"),
+        (|c| c.preset = Some("plus".into()), "preset is `plus`, but the attacks are those of `standard`"),
+        (
+            |c| assert!(c.attacks[0].parameters.set("steps", Argument::Count(50))),
+            "preset is `standard`, but the attacks are those of none",
+        ),
+        (|c| c.threat_model.norm = Norm::L1, "preset is `standard`, but the attacks are those of none"),
+        (|c| c.attacks[4].name = "apgd-t".into(), "called `apgd-t`, but its parameters are those of pgd"),
+        (|c| assert!(c.attacks[4].parameters.set("steps", Argument::Count(0))), "pgd: steps is 0"),
+        (|c| c.attacks[3].backwards = 1, "square asks for no gradient, but took 1"),
+        (|c| c.standard_still_robust = None, "standard_still_robust is none"),
+        (|c| c.standard_still_robust = Some(6), "standard_still_robust is 6"),
+        (|c| c.standard_still_robust = Some(4), "with others after them, left 5"),
+        (|c| drop(c.attacks.pop()), "standard_still_robust is 5"),
+        (|c| c.attacks[4].unfinished = 1, "pgd was not done with 1 images of a complete evaluation"),
+        (|c| c.data.first = Some(9), "10 images of the first 9"),
+        (
+            |c| c.data.sample = Some(SampleRecord { count: 9, seed: 0, method: "by chance".into() }),
+            "10 images of a sample of 9",
+        ),
+        (|c| c.model.pixel_type = PixelType::Uint8, "the model takes levels"),
+        (|c| c.cross_check = checked("onnxruntime", "pgd", 0), "onnxruntime was checked against itself"),
+        (|c| c.cross_check = checked("rten", "fgsm", 0), "3 counterexamples of fgsm were checked"),
+        (|c| c.cross_check = checked("rten", "apgd-ce", 0), "3 counterexamples of apgd-ce were checked"),
+        (|c| c.counterexamples.as_mut().unwrap().file = "../x.npz".into(), "`../x.npz` is not the name"),
+        (|c| c.counterexamples.as_mut().unwrap().file.clear(), "`` is not the name of a file"),
+        (|c| c.gate.sentence = "DONE  attacked accuracy 50.00 %".into(), "does not begin with PASS"),
+        (|c| c.gate.sentence.clear(), "does not begin with PASS"),
+        (
+            |c| c.gate.sentence = "PASS  attacked accuracy 90.00 % is not below the required 40.00 %".into(),
+            "another attacked accuracy than 50.00 %",
+        ),
+        (
+            |c| c.gate.sentence = "PASS  attacked accuracy 50.00 % is not below the required 45.00 %".into(),
+            "another required than 40.00 %",
+        ),
+        (|c| c.gate.sentence = "PASS  clean accuracy 99.00 %".into(), "another clean accuracy than 80.00 %"),
+        (|c| c.gate.sentence = "PASS  attacked accuracy 5".into(), "another attacked accuracy"),
+    ];
+    for (change, expected) in cases {
+        let mut changed = standard_and_more();
+        change(&mut changed);
+        let error = changed.check().unwrap_err().to_string();
+        assert!(error.contains(expected), "{expected}: {error}");
+    }
+    standard_and_more().check().unwrap();
+    let mut foreign = certificate();
+    foreign.cross_check.as_mut().unwrap().disagreements[0].image = 10;
+    let error = foreign.check().unwrap_err().to_string();
+    assert!(error.contains("image 10 has a counterexample that no attack found"), "{error}");
+}
+
+/// Three counterexamples of one attack before that engine.
+fn checked(engine: &str, attack: &str, confirmed: usize) -> Option<CrossCheck> {
+    let disagreement = |image| Disagreement { image, attack: attack.into(), prediction: None };
+    Some(CrossCheck {
+        engine: engine.into(),
+        engine_version: "1".into(),
+        counterexamples: 3,
+        confirmed,
+        attacks: vec![CrossCheckedAttack { name: attack.into(), counterexamples: 3, confirmed }],
+        disagreements: (0..3 - confirmed).map(disagreement).collect(),
+    })
+}
+
 #[test]
 fn what_was_not_done_and_what_was_not_finite_add_up() {
     let mut stopped = certificate();
     stopped.extent = Extent::GateDecided;
     (stopped.counts.still_robust, stopped.counts.unfinished) = (0, 5);
     (stopped.gate.conclusion, stopped.gate.exit_code) = ("does_not_hold".into(), 10);
+    stopped.gate.sentence = "FAIL  attacked accuracy at most 50.00 % is below the required 40.00 %".into();
     stopped.attacks[0].unfinished = 5;
     stopped.check().unwrap();
     assert_eq!(stopped.counts.not_broken(), 5);
@@ -112,6 +209,7 @@ fn what_was_not_done_and_what_was_not_finite_add_up() {
     spoilt.counts = Counts { broken: 2, still_robust: 4, non_finite: 3, ..spoilt.counts };
     spoilt.attacks[0].broken = 2;
     spoilt.attacks[0].non_finite = 1;
+    spoilt.gate.sentence = "PASS  attacked accuracy 40.00 % is not below the required 40.00 %".into();
     spoilt.check().unwrap();
 }
 

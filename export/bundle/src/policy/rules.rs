@@ -9,8 +9,8 @@ use super::values::{Compared, Fraction};
 use crate::attack::weaker;
 use crate::certificate::{Certificate, Extent, INFORMATION, Processor};
 use crate::digest::digest_model;
-use crate::statistics::{clopper_pearson, fraction};
-use crate::{AttackSpec, Pixels, ThreatModel};
+use crate::statistics::{clopper_pearson, fraction, percent};
+use crate::{Pixels, ThreatModel};
 
 /// Warnings of a certificate: gradients that are not the derivative of the model.
 const APPROXIMATIONS: [&str; 3] = ["gradient_approximation", "gradient_cut", "no_gradient"];
@@ -121,10 +121,6 @@ fn pixels(_: &EvaluationRule, certificate: Option<&Certificate>, _: &Evidence<'_
     })
 }
 
-fn specs(certificate: &Certificate) -> Vec<AttackSpec> {
-    certificate.attacks.iter().map(|record| record.parameters.clone()).collect()
-}
-
 fn names(certificate: &Certificate) -> String {
     let names: Vec<_> = certificate.attacks.iter().map(|record| record.parameters.name()).collect();
     if names.is_empty() { "no attack".into() } else { names.join(", ") }
@@ -135,7 +131,7 @@ fn preset(rule: &EvaluationRule, certificate: Option<&Certificate>, _: &Evidence
     let wanted =
         preset.map_or_else(String::new, |preset| format!("at least the attacks of `{}`", preset.name()));
     about("min_preset", wanted, certificate, |certificate| {
-        let missing = preset.and_then(|preset| preset.missing_of(&specs(certificate), rule.norm));
+        let missing = preset.and_then(|preset| preset.missing_of(&certificate.attack_specs(), rule.norm));
         let met = missing.is_none();
         (missing.unwrap_or_else(|| names(certificate)), met)
     })
@@ -153,7 +149,7 @@ fn required_attack(attack: &AttackRule, rule: &EvaluationRule, certificate: Opti
             Ok(wanted) => wanted,
             Err(message) => return (message, false),
         };
-        let same = specs(certificate).into_iter().filter(|found| found.name() == wanted.name());
+        let same = certificate.attack_specs().into_iter().filter(|found| found.name() == wanted.name());
         let weaknesses: Vec<_> = same.map(|found| weaker(&found, &wanted, "wanted")).collect();
         match weaknesses.iter().find(|weakness| weakness.is_none()) {
             Some(_) => (format!("it ran, among {}", names(certificate)), true),
@@ -181,11 +177,6 @@ fn extent(_: &EvaluationRule, certificate: Option<&Certificate>, _: &Evidence<'_
 /// `48.00 % (240 of 500 images)`, rounded down, so that nothing below a requirement looks like it.
 fn shown(count: usize, images: usize) -> String {
     format!("{} ({count} of {images} images)", percent(fraction(count, images)))
-}
-
-fn percent(share: f64) -> String {
-    // The small part undoes the rounding of 0.58 · 10⁴.
-    format!("{:.2} %", (share * 1e4 + 1e-6).floor() / 1e2)
 }
 
 fn least(fraction: Option<Fraction>) -> (f64, String) {

@@ -189,7 +189,7 @@ fn a_signature_of_another_content_is_left_out() {
     let (signed, _) = signed_at(&bundle, &first, "2026-11-30T00:00:00Z");
     let mut certificate = bundle.certificates()[0].certificate.clone();
     certificate.seed += 1;
-    let changed = signed.with_certificate(&certificate).unwrap();
+    let changed = signed.replacing_certificate(&certificate).unwrap();
     assert!(verify(&changed, &[first.public()]).unwrap_err().to_string().contains("not signed"));
     let stale = changed.with_signature(signed.signature().unwrap().bytes().clone()).unwrap();
     let error = verify(&stale, &[first.public()]).unwrap_err().to_string();

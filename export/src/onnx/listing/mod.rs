@@ -26,6 +26,7 @@ pub use document::{
     AttributeListing, FunctionListing, GraphListing, Listing, NodeListing, TensorListing, ValueListing,
 };
 pub(crate) use names::value_name;
+pub(super) use read::check_listed;
 pub use read::{read_listing, read_listing_bundled, read_listing_bytes};
 pub(crate) use text::{attribute_text, node_text};
 

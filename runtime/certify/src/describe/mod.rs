@@ -11,9 +11,8 @@ mod text;
 
 use std::path::Path;
 
-use mimir_bundle::bundle::Bundle;
-
 use crate::error::{Error, ErrorKind, OrKind, Result};
+use crate::opened_bundle::open_bundle;
 
 /// How a bundle is described.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +30,7 @@ pub enum DescriptionFormat {
 /// # Errors
 /// [`ErrorKind::Model`] when the bundle has a fault anywhere.
 pub fn describe(path: &Path, format: DescriptionFormat) -> Result<String> {
-    let bundle = Bundle::open(path).or_kind(ErrorKind::Model)?;
+    let bundle = open_bundle(path)?;
     let name = name(path)?;
     match format {
         DescriptionFormat::CycloneDx => cyclone_dx::document(&bundle, &name).or_kind(ErrorKind::Internal),

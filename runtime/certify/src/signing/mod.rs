@@ -7,5 +7,5 @@ mod verify;
 
 pub(crate) use keys::read as read_text;
 pub use keys::{KeyFiles, generate_keys, read_private_key, read_public_key, readable_by_others};
-pub use sign::{SignedBundle, sign_bundle};
+pub use sign::{ForeignSignature, SignedBundle, sign_bundle};
 pub use verify::{SignatureCheck, TrustedKeyFile, verify_bundle};

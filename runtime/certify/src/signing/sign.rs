@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use mimir_bundle::bundle::{Bundle, BundleError, BundleErrorKind, SIGNATURE};
 use mimir_bundle::signature::{KeyId, PrivateKey};
-use mimir_bundle::statement::{self, Signed};
+use mimir_bundle::statement::{self, SignatureError, Signed};
 
 use crate::clock;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, OptionName, Result};
+use crate::opened_bundle::{expect_bundle, expect_graphs};
 use crate::tool::this_tool;
 
 /// A bundle that was signed. `Display` is the summary.
@@ -30,19 +31,37 @@ pub struct SignedBundle {
     pub dropped: Vec<String>,
 }
 
+/// What happens to a signature that another program made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForeignSignature {
+    /// It is an error.
+    Refuse,
+    /// It is replaced.
+    Replace,
+}
+
 /// Signs a bundle: adds the signature of that key, in the place of an earlier one of its own.
 ///
 /// # Errors
-/// [`ErrorKind::Model`] when the bundle has a fault anywhere, [`ErrorKind::Storage`] when it cannot be written.
-pub fn sign_bundle(path: &Path, key: &PrivateKey) -> Result<SignedBundle> {
+/// [`ErrorKind::Model`] when the bundle has a fault anywhere, [`ErrorKind::Options`] when it has a signature of another
+/// program that is not to be replaced, [`ErrorKind::Storage`] when it cannot be written.
+pub fn sign_bundle(path: &Path, key: &PrivateKey, foreign: ForeignSignature) -> Result<SignedBundle> {
     std::fs::metadata(path)
         .map_err(|error| Error::new(ErrorKind::Model, format!("{}: {error}", path.display())))?;
+    expect_bundle(path)?;
     // What is there now is signed, one program at a time: none takes a certificate or a signature of another back.
-    let mut made = None;
+    let (mut made, mut is_foreign) = (None, false);
     let changed = Bundle::change(path, |bundle| {
         let fault = |error: &dyn fmt::Display| BundleError::mismatch(SIGNATURE, error);
-        let signed =
-            statement::sign(bundle, key, this_tool(), clock::now()).map_err(|error| fault(&error))?;
+        expect_graphs(bundle)?;
+        let signed = match statement::sign(bundle, key, this_tool(), clock::now()) {
+            Err(SignatureError::Foreign(_)) if foreign == ForeignSignature::Replace => {
+                statement::sign(&bundle.without_signature(), key, this_tool(), clock::now())
+            }
+            other => other,
+        };
+        is_foreign = matches!(signed, Err(SignatureError::Foreign(_)));
+        let signed = signed.map_err(|error| fault(&error))?;
         let text = signed.envelope.to_json().map_err(|error| fault(&error))?;
         made = Some(signed);
         bundle.with_signature(text.into_bytes())
@@ -50,9 +69,11 @@ pub fn sign_bundle(path: &Path, key: &PrivateKey) -> Result<SignedBundle> {
     let bundle = changed.map_err(|error| {
         let kind = match error.kind() {
             BundleErrorKind::Io => ErrorKind::Storage,
+            _ if is_foreign => ErrorKind::Options,
             _ => ErrorKind::Model,
         };
-        Error::new(kind, error)
+        let error = Error::new(kind, error);
+        if is_foreign { error.about(OptionName::ReplaceSignature) } else { error }
     })?;
     let bundle = bundle.bundle;
     let made =

@@ -3,14 +3,14 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use mimir_bundle::bundle::Bundle;
 use mimir_bundle::digest::FileDigest;
 use mimir_bundle::signature::PublicKey;
 use mimir_bundle::statement::{self, EvaluationRecord, SignatureError, SignedStatement};
 use mimir_runtime::report::{Conclusion, percent};
 
 use super::keys::read_public_key;
-use crate::error::{Error, ErrorKind, OrKind, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::opened_bundle::open_bundle;
 
 /// A key that is trusted, and the file that it was read from.
 #[derive(Debug, Clone)]
@@ -55,7 +55,7 @@ pub fn verify_bundle(path: &Path, trusted: Vec<TrustedKeyFile>) -> Result<Signat
         let message = "no key is trusted, and a signature shows nothing without one";
         return Err(Error::new(ErrorKind::Options, message));
     }
-    let bundle = Bundle::open(path).or_kind(ErrorKind::Model)?;
+    let bundle = open_bundle(path)?;
     let keys: Vec<PublicKey> = trusted.iter().map(|trusted| trusted.key.clone()).collect();
     let signed = statement::verify(&bundle, &keys);
     let subjects = bundle.subjects().cloned().collect();

@@ -151,10 +151,19 @@ fn input_spec(model: &ModelInput, settings: &Settings) -> Result<InputSpec, Fail
 
 /// Whether the certificate goes into the bundle.
 fn bundle_mode(model: &ModelInput, settings: &Settings) -> Result<BundleMode, Failure> {
-    match (model.bundle(), settings.keep_bundle == Some(true)) {
-        (Some(_), false) => Ok(BundleMode::WriteCertificate),
-        (Some(_), true) | (None, false) => Ok(BundleMode::LeaveAlone),
-        (None, true) => Err(usage("--keep-bundle has no effect on a model that is no bundle; omit it")),
+    let (keep, replace) = (settings.keep_bundle == Some(true), settings.replace_certificate == Some(true));
+    let without_effect =
+        |flag| Err(usage(format!("--{flag} has no effect on a model that is no bundle; omit it")));
+    match (model.bundle(), keep, replace) {
+        (Some(_), false, false) => Ok(BundleMode::WriteCertificate),
+        (Some(_), false, true) => Ok(BundleMode::ReplaceCertificate),
+        (Some(_), true, false) | (None, false, false) => Ok(BundleMode::LeaveAlone),
+        (Some(_), true, true) => Err(usage(
+            "--keep-bundle and --replace-certificate: the one leaves the bundle alone, the other changes it; give one of \
+             them",
+        )),
+        (None, true, _) => without_effect("keep-bundle"),
+        (None, false, true) => without_effect("replace-certificate"),
     }
 }
 

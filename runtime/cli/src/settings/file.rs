@@ -314,6 +314,7 @@ mod tests {
             "save-adversarial",
             "curve",
             "keep-bundle",
+            "replace-certificate",
             "resume",
             "min-attacked-accuracy",
             "full",
@@ -385,6 +386,7 @@ mod tests {
             save-adversarial = true
             curve = true
             keep-bundle = true
+            replace-certificate = true
             resume = true
             min-attacked-accuracy = 0.4
             gate-on = "lower"

@@ -151,6 +151,12 @@ pub(crate) struct Settings {
         hide_possible_values = true, help_heading = "Report and gate"
     )]
     pub(crate) keep_bundle: Option<bool>,
+    /// Write the certificate in the place of one of the same threat model in the bundle, which is kept beside it
+    #[arg(
+        long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        hide_possible_values = true, help_heading = "Report and gate"
+    )]
+    pub(crate) replace_certificate: Option<bool>,
     /// Resume the run whose journal is in the report folder; without a journal, start from the beginning
     #[arg(
         long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
@@ -364,6 +370,7 @@ impl Settings {
             save_adversarial: self.save_adversarial.or(other.save_adversarial),
             curve: self.curve.or(other.curve),
             keep_bundle: self.keep_bundle.or(other.keep_bundle),
+            replace_certificate: self.replace_certificate.or(other.replace_certificate),
             resume: self.resume.or(other.resume),
             min_attacked_accuracy: self.min_attacked_accuracy.or(other.min_attacked_accuracy),
             gate_on: self.gate_on.or(other.gate_on),
@@ -419,6 +426,7 @@ impl Settings {
             save_adversarial: Some(false),
             curve: Some(false),
             keep_bundle: Some(false),
+            replace_certificate: Some(false),
             resume: Some(false),
             deny_warnings: Some(false),
             full: Some(false),

@@ -129,8 +129,15 @@ fn a_certificate_takes_the_place_of_its_threat_model_and_the_signature_is_set_as
         let opened = Bundle::open(&path).unwrap();
         let mut newer = certificate(&opened, 4.0);
         newer.seed = 7;
-        let changed = opened.with_certificate(&newer).unwrap();
+        let error = opened.with_certificate(&newer).unwrap_err().to_string();
+        assert!(error.contains("certificates/linf-4_255.json: is of the same threat model, Linf"), "{error}");
+        let known = &opened.certificate_of(&newer.threat_model).unwrap().certificate;
+        assert_eq!(opened.with_certificate(known).unwrap(), opened, "the very certificate changes nothing");
+        let before = opened.file("certificates/linf-4_255.json").unwrap().clone();
+        let changed = opened.replacing_certificate(&newer).unwrap();
         let aside = changed.update(&path).unwrap().unwrap();
+        let kept = format!("{name}.certificate-{}.json", &before.digest().sha256[..12]);
+        assert_eq!(std::fs::read(parent.path().join(kept)).unwrap(), before.bytes()[..], "none is lost");
         assert_eq!(std::fs::read(&aside).unwrap(), b"{}");
         let digest = &crate::digest::digest_bytes(b"{}")[..12];
         assert_eq!(aside.file_name().unwrap().to_str().unwrap(), format!("{name}.signature-{digest}.json"));
@@ -144,6 +151,13 @@ fn a_certificate_takes_the_place_of_its_threat_model_and_the_signature_is_set_as
         let again = found.with_signature(&b"{\"again\": 2}"[..]).unwrap();
         assert_eq!(again.update(&path).unwrap(), None);
         assert_eq!(Bundle::open(&path).unwrap(), again);
-        assert_eq!(entries(parent.path()).len(), 2, "one signature was set aside, and no other");
+        assert_eq!(
+            entries(parent.path()).len(),
+            3,
+            "a signature and a certificate were set aside, and no others"
+        );
+        let kept = Bundle::write_beside(&path, &newer).unwrap();
+        assert_eq!(kept.parent(), Some(parent.path().canonicalize().unwrap().as_path()));
+        assert_eq!(Certificate::from_json(&std::fs::read_to_string(kept).unwrap()).unwrap(), newer);
     }
 }

@@ -100,7 +100,7 @@ fn signatures_of_others() {
     let other = complete();
     let mut newer = other.certificates()[0].certificate.clone();
     newer.seed = 9;
-    let other = signed_by(&other.with_certificate(&newer).unwrap(), &ours());
+    let other = signed_by(&other.replacing_certificate(&newer).unwrap(), &ours());
     let swapped = complete().with_signature(other.signature().unwrap().bytes().clone()).unwrap();
     refuse("of another bundle", &swapped, &[ours().public()], "certificate.json: SHA-256 is");
 }
