@@ -12,6 +12,7 @@ mod loss;
 mod manifest;
 pub mod policy;
 mod prepared;
+mod printable;
 mod scan;
 mod share;
 pub mod signature;
@@ -31,5 +32,6 @@ pub use manifest::{
     PixelType,
 };
 pub use prepared::{PreparedGraph, WEIGHTS_LOCATION, Weight};
+pub use printable::printable;
 pub use scan::{Scan, ScannedNode};
 pub use threat_model::{InvalidRadius, Norm, Pixels, ThreatModel};

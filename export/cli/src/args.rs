@@ -58,7 +58,7 @@ pub(crate) enum Command {
     Bundle(Box<BundleArgs>),
     /// Print what stands in an ONNX file or a bundle, as canonical text
     Show(ShowArgs),
-    /// Compare two ONNX files or bundles: graph and weights
+    /// Compare two ONNX files, graph and weights, or two bundles, their descriptions and gradient graphs too
     Diff(DiffArgs),
     /// Print a completion script, e.g. `mimir-export completions bash`
     Completions(CompletionsArgs),
@@ -245,9 +245,9 @@ pub(crate) struct ShowArgs {
 /// Arguments of `diff`.
 #[derive(Debug, Args)]
 pub(crate) struct DiffArgs {
-    /// The model before
+    /// The ONNX file or bundle before
     pub(crate) before: PathBuf,
-    /// The model after
+    /// The ONNX file or bundle after
     pub(crate) after: PathBuf,
     /// Weights of the same type count as equal where no element differs by more than this
     #[arg(long, value_name = "NUMBER", default_value_t = 0.0, value_parser = tolerance)]

@@ -9,6 +9,30 @@ use bytes::Bytes;
 use mimir_bundle::bundle::{Bundle, BundleManifest, CERTIFICATES, EXTENSION, FileKind, MANIFEST};
 use tempfile::{Builder, TempDir};
 
+/// Ends of the names of files that an export does not write, and that nobody gives a folder.
+const OF_OTHER_FILES: [&str; 20] = [
+    "7z",
+    "bin",
+    "ckpt",
+    "data",
+    "gz",
+    "h5",
+    "json",
+    "keras",
+    "npy",
+    "npz",
+    "onnx_data",
+    "pb",
+    "pkl",
+    "pt",
+    "pth",
+    "safetensors",
+    "tar",
+    "tflite",
+    "toml",
+    "zip",
+];
+
 /// Where an export goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Destination {
@@ -27,9 +51,15 @@ impl Destination {
     /// When it has no name that a model can have.
     pub(crate) fn new(path: &Path) -> anyhow::Result<Self> {
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+        let lower = extension.to_ascii_lowercase();
+        ensure!(
+            extension == EXTENSION || !(lower == EXTENSION || OF_OTHER_FILES.contains(&lower.as_str())),
+            "-o {}: wanted a folder or NAME.{EXTENSION} for a bundle, or NAME.onnx for the model alone",
+            path.display()
+        );
         Ok(match extension {
             EXTENSION => Self::Archive(path.to_owned()),
-            "onnx" => {
+            _ if lower == "onnx" => {
                 let name = path.file_name().and_then(|name| name.to_str());
                 let name =
                     name.with_context(|| format!("-o {}: a name that is not UTF-8", path.display()))?;
@@ -117,7 +147,8 @@ fn exchange(path: &Path, new: &Path, aside: &Path) -> std::io::Result<()> {
     fs::rename(new, path).or_else(|error| fs::rename(&before, path).and(Err(error)))
 }
 
-/// Writes the files of a model; the model itself last, so that its weights are there when it is.
+/// Writes the files of a model; the model itself last, so that its weights are there when it is. A data file of the model
+/// before, which this one does not have, is removed.
 ///
 /// # Errors
 /// When one cannot be written.
@@ -137,6 +168,12 @@ pub(crate) fn write_files(files: &[(String, Bytes)], folder: &Path) -> anyhow::R
             file.persist(&path).map(drop).map_err(|error| error.error)
         };
         written().with_context(|| format!("{} cannot be written", path.display()))?;
+    }
+    let Some((name, _)) = files.first() else { return Ok(()) };
+    let data = format!("{name}.data");
+    let path = folder.join(&data);
+    if files.iter().all(|(name, _)| *name != data) && fs::symlink_metadata(&path).is_ok() {
+        fs::remove_file(&path).with_context(|| format!("{} cannot be removed", path.display()))?;
     }
     Ok(())
 }
@@ -179,5 +216,43 @@ fn parent(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_says_what_is_written() {
+        let of = |path: &str| Destination::new(Path::new(path));
+        for path in ["bundle", "bundle/", "runs/v1.2", "a.b"] {
+            assert!(matches!(of(path).unwrap(), Destination::Folder(_)), "{path}");
+        }
+        assert!(matches!(of("x.mimir").unwrap(), Destination::Archive(_)));
+        for path in ["x.onnx", "x.ONNX", "a/x.Onnx"] {
+            assert!(matches!(of(path).unwrap(), Destination::Model(..)), "{path}");
+        }
+        for path in ["b1.zip", "x.safetensors", "x.MIMIR", "x.ZIP", "x.tar", "x.onnx.data"] {
+            let error = of(path).unwrap_err().to_string();
+            assert!(error.contains("wanted a folder or NAME.mimir"), "{path}: {error}");
+        }
+    }
+
+    #[test]
+    fn data_of_the_model_before_does_not_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| (name.to_owned(), Bytes::from_static(b"x"));
+        let names = || {
+            let entries = fs::read_dir(folder.path()).unwrap();
+            let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        write_files(&[file("x.onnx"), file("x.onnx.data")], folder.path()).unwrap();
+        write_files(&[file("y.onnx")], folder.path()).unwrap();
+        assert_eq!(names(), ["x.onnx", "x.onnx.data", "y.onnx"]);
+        write_files(&[file("x.onnx")], folder.path()).unwrap();
+        assert_eq!(names(), ["x.onnx", "y.onnx"]);
     }
 }

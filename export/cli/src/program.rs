@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use mimir_export::difference::compare;
+use mimir_bundle::printable;
 use serde::Serialize;
 
 use crate::args::{Cli, Command, DiffArgs, ShowArgs};
@@ -43,11 +43,12 @@ pub fn main() -> ExitCode {
     match answer {
         Ok(Answer { text, exit_code }) => {
             // Whoever closed standard output still wants the exit code.
-            let _ = std::io::stdout().lock().write_all(&text);
+            let _ = std::io::stdout().lock().write_all(&printable(text));
             ExitCode::from(exit_code)
         }
         Err(failure) => {
-            let _ = writeln!(std::io::stderr().lock(), "error: {failure}");
+            let text = printable(format!("error: {failure}\n").into_bytes());
+            let _ = std::io::stderr().lock().write_all(&text);
             ExitCode::from(EXIT_CODE)
         }
     }
@@ -60,7 +61,11 @@ fn show(args: &ShowArgs) -> Result<Answer, Failure> {
 
 fn diff(args: &DiffArgs) -> Result<Answer, Failure> {
     let (before, after) = (Source::read(&args.before)?, Source::read(&args.after)?);
-    let difference = compare(before.model(), after.model(), args.tolerance);
+    if before.is_bundle() != after.is_bundle() {
+        let note = "note: only one of the two is a bundle: the models were compared, and no description";
+        let _ = writeln!(std::io::stderr().lock(), "{note}");
+    }
+    let difference = before.compare(&after, args.tolerance)?;
     let text = if args.json { json(&difference)? } else { difference.to_string().into() };
     Ok(Answer::new(text, u8::from(!difference.equal)))
 }

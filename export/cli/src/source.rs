@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use mimir_bundle::bundle::{Bundle, BundleManifest, MANIFEST, MODEL};
+use mimir_export::difference::{Difference, compare, compare_bundles};
 use mimir_export::onnx::listing::{Listing, read_listing, read_listing_bundled};
 use mimir_export::onnx::{Limits, check_bundled};
 use serde::Serialize;
@@ -22,9 +23,9 @@ pub(crate) enum Source {
         manifest: BundleManifest,
         /// `model.onnx`
         model: Listing,
-        /// The text of `manifest.json`.
+        /// All of it.
         #[serde(skip)]
-        text: String,
+        bundle: Box<Bundle>,
     },
 }
 
@@ -40,24 +41,44 @@ impl Source {
         }
         let bundle = Bundle::open(path)?;
         check_bundled(&bundle, &limits).with_context(|| format!("bundle {}", path.display()))?;
-        let text = bundle.file(MANIFEST).map(|file| String::from_utf8_lossy(file.bytes()).into_owned());
         let model = read_listing_bundled(&bundle, MODEL, &limits)
             .with_context(|| format!("bundle {}", path.display()))?;
-        Ok(Self::Bundle { manifest: bundle.manifest().clone(), model, text: text.unwrap_or_default() })
+        Ok(Self::Bundle { manifest: bundle.manifest().clone(), model, bundle: Box::new(bundle) })
     }
 
     /// The model.
-    pub(crate) fn model(&self) -> &Listing {
+    fn model(&self) -> &Listing {
         match self {
             Self::File(model) | Self::Bundle { model, .. } => model,
         }
+    }
+
+    /// What differs between two of them. Where only one is a bundle, its description has nothing to be held against.
+    ///
+    /// # Errors
+    /// When a gradient graph is not well-formed.
+    pub(crate) fn compare(&self, after: &Self, tolerance: f64) -> Result<Difference, Failure> {
+        match (self, after) {
+            (Self::Bundle { bundle: before, .. }, Self::Bundle { bundle: after, .. }) => {
+                Ok(compare_bundles(before, after, tolerance, &Limits::default())?)
+            }
+            _ => Ok(compare(self.model(), after.model(), tolerance)),
+        }
+    }
+
+    /// Whether it is a bundle.
+    pub(crate) fn is_bundle(&self) -> bool {
+        matches!(self, Self::Bundle { .. })
     }
 
     /// Canonical text; of a bundle after that of its description.
     pub(crate) fn text(&self) -> String {
         match self {
             Self::File(model) => model.to_string(),
-            Self::Bundle { text, model, .. } => format!("{text}{model}"),
+            Self::Bundle { bundle, model, .. } => {
+                let text = bundle.file(MANIFEST).map(|file| String::from_utf8_lossy(file.bytes()));
+                format!("{}{model}", text.unwrap_or_default())
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ pub struct Difference {
     pub format: &'static str,
     /// Version of this document: the first number changes when a field changes its meaning or is removed.
     pub version: &'static str,
-    /// Whether nothing differs, other names of inner values and weights within the tolerance aside.
+    /// Whether nothing differs, descriptions and gradient graphs of bundles included, other names of inner values and weights within the tolerance aside.
     pub equal: bool,
     /// Weights of the same type whose elements all differ by at most this much count as equal.
     pub tolerance: f64,
@@ -22,6 +22,26 @@ pub struct Difference {
     pub weights: WeightDifferences,
     /// Inner values that have another name: before and after. They do not count.
     pub renamed: Vec<(String, String)>,
+    /// What differs besides the models, where both are bundles.
+    pub bundle: Option<BundleDifferences>,
+}
+
+/// How two bundles differ besides their models.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct BundleDifferences {
+    /// Fields of `manifest.json` that describe the model, and gradient graphs that only one of the two has.
+    pub description: Vec<Change>,
+    /// The gradient graphs that both have.
+    pub graphs: Vec<GraphDifference>,
+}
+
+/// How a gradient graph differs.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct GraphDifference {
+    /// Its file.
+    pub name: String,
+    /// What differs.
+    pub difference: Box<Difference>,
 }
 
 /// One thing that differs.
@@ -106,5 +126,5 @@ impl Difference {
     /// The name of the format.
     pub const FORMAT: &'static str = "mimir-difference";
     /// Its version.
-    pub const VERSION: &'static str = "1.0";
+    pub const VERSION: &'static str = "1.1";
 }

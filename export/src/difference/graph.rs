@@ -37,6 +37,7 @@ pub fn compare(before: &Listing, after: &Listing, tolerance: f64) -> Difference 
         nodes,
         weights,
         renamed,
+        bundle: None,
     }
 }
 
@@ -143,7 +144,10 @@ fn changed(what: &str, before: String, after: String) -> Change {
 }
 
 /// Entries that are not equal in both.
-fn compare_maps(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Vec<Change> {
+pub(super) fn compare_maps(
+    before: &BTreeMap<String, String>,
+    after: &BTreeMap<String, String>,
+) -> Vec<Change> {
     let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let differing = keys.into_iter().filter(|key| before.get(*key) != after.get(*key));
     differing

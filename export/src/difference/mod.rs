@@ -8,7 +8,10 @@
 //! Nodes are paired by the name of their first output where nothing but inputs differs; then, in their order, those
 //! alike in operator, attributes and types (an exporter that numbers its values gives every node after an insertion
 //! another name); then by name. A `Constant` node counts as a constant.
+//!
+//! Two bundles are equal when their models, their gradient graphs and what their manifests say of the model are.
 
+mod bundle;
 mod document;
 mod elements;
 mod graph;
@@ -16,8 +19,10 @@ mod pairs;
 mod text;
 mod weights;
 
+pub use bundle::compare_bundles;
 pub use document::{
-    Change, Difference, ElementDifferences, NodeChange, NodeDifferences, WeightChange, WeightDifferences,
+    BundleDifferences, Change, Difference, ElementDifferences, GraphDifference, NodeChange, NodeDifferences,
+    WeightChange, WeightDifferences,
 };
 pub use graph::compare;
 

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::document::{Change, Difference, NodeDifferences, WeightChange, WeightDifferences};
+use super::document::{
+    BundleDifferences, Change, Difference, GraphDifference, NodeDifferences, WeightChange, WeightDifferences,
+};
 use crate::onnx::listing::value_name;
 
 /// Of other names so many are shown; JSON has all.
@@ -11,6 +13,17 @@ const SHOWN_NAMES: usize = 5;
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", if self.equal { "equal" } else { "different" })?;
+        if let Some(BundleDifferences { description, graphs }) = &self.bundle {
+            description.iter().try_for_each(|change| writeln!(f, "{change}"))?;
+            for GraphDifference { name, difference } in graphs {
+                let text = difference.to_string();
+                let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
+                writeln!(f, "{name}: {first}")?;
+                if !difference.equal {
+                    rest.lines().try_for_each(|line| writeln!(f, "  {line}"))?;
+                }
+            }
+        }
         self.model.iter().try_for_each(|change| writeln!(f, "{change}"))?;
         write!(f, "{}{}", self.nodes, self.weights)?;
         if self.weights.within_tolerance > 0 {

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use mimir_bundle::certificate::RunSettings;
+use mimir_bundle::printable;
 use mimir_certify::check_policy;
 use mimir_certify::describe::describe;
 use mimir_certify::report_folder::{ADVERSARIAL, CERTIFICATE, REPORT};
@@ -87,25 +88,6 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.kind.exit_code())
         }
     }
-}
-
-/// The text as a terminal may have it: names in the files of others cannot move its cursor or hide lines.
-fn printable(text: Vec<u8>) -> Vec<u8> {
-    match String::from_utf8(text) {
-        Err(bytes) => bytes.into_bytes(),
-        Ok(text) if !text.chars().any(moves_cursor) => text.into_bytes(),
-        Ok(text) => {
-            let shown = text.chars().map(|letter| match moves_cursor(letter) {
-                true => letter.escape_debug().to_string(),
-                false => letter.to_string(),
-            });
-            shown.collect::<String>().into_bytes()
-        }
-    }
-}
-
-fn moves_cursor(letter: char) -> bool {
-    letter.is_control() && !matches!(letter, '\n' | '\t')
 }
 
 fn answer_run(args: RunArgs) -> Result<Answer, Failure> {
@@ -337,17 +319,4 @@ fn answer_sign(args: &SignArgs) -> Result<Answer, Failure> {
 
 fn answer_describe(args: &DescribeArgs) -> Result<Answer, Failure> {
     Ok(Answer::new(describe(&args.bundle, args.format.into())?, 0))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_cannot_move_the_cursor() {
-        let shown = |text: &str| String::from_utf8(printable(text.into())).unwrap();
-        assert_eq!(shown("PASS\n\tü 1 × 2\n"), "PASS\n\tü 1 × 2\n");
-        assert_eq!(shown("FAIL\u{1b}[2J\rPASS"), "FAIL\\u{1b}[2J\\rPASS");
-        assert_eq!(printable(vec![0xff, 0x1b]), [0xff, 0x1b]);
-    }
 }

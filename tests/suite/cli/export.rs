@@ -252,3 +252,79 @@ fn hostile_checkpoints_are_refused_and_nothing_is_written() {
         assert_eq!(made.names(), ["best.safetensors"], "{name}");
     }
 }
+
+#[test]
+fn bundles_differ_by_what_their_descriptions_and_gradient_graphs_say() {
+    use mimir_bundle::bundle::BundleManifest;
+    use mimir_bundle::certificate::{Interpolation, Preprocessing, Resize};
+    use mimir_bundle::{ChannelOrder, Layout};
+    let made = Made::new(Some(&header()));
+    made.run(&["-o", "a", "--gradient", "dlr"]).success();
+    let before = Bundle::open(&made.path("a")).unwrap();
+    let files = || before.files().filter(|file| file.name() != "manifest.json");
+    let diff = |other: &str, flags: &[&str]| {
+        let mut command = export();
+        command.arg("diff").args(flags).arg(made.path("a")).arg(made.path(other)).assert()
+    };
+    diff("a", &[]).code(0).stdout(starts_with("equal\n").and(contains("gradient-dlr.onnx: equal\n")));
+    type Change = fn(&mut BundleManifest);
+    let cases: [(Change, &str); 8] = [
+        (|m| m.input.normalisation = None, "manifest input.normalisation: {"),
+        (|m| m.input.channel_order = ChannelOrder::Bgr, "manifest input.channel_order: \"rgb\" → \"bgr\""),
+        (|m| m.classes.names.as_mut().unwrap().swap(0, 1), "manifest classes.names[0]: \"cat\" → \"dog\""),
+        (|m| m.classes.names = None, "manifest classes.names[2]: \"owl\" → none"),
+        (
+            |m| {
+                let crop = Some([8, 8]);
+                let interpolation = Interpolation::Bicubic;
+                m.preprocessing =
+                    Some(Preprocessing { resize: Some(Resize::ShorterSide(9)), crop, interpolation });
+            },
+            "manifest preprocessing",
+        ),
+        (|m| m.architecture = None, "manifest architecture"),
+        (|m| m.provenance.parent = Some("0".repeat(64)), "equal\n"),
+        (|m| m.provenance.created_at = None, "equal\n"),
+    ];
+    for (index, (change, wanted)) in cases.into_iter().enumerate() {
+        let mut description = before.manifest().clone();
+        change(&mut description);
+        let name = format!("other-{index}");
+        let files = files().map(|file| (file.name().to_owned(), file.bytes().clone()));
+        Bundle::new(description, files).unwrap().write_new(&made.path(&name)).unwrap();
+        let equal = wanted == "equal\n";
+        diff(&name, &[]).code(i32::from(!equal)).stdout(contains(wanted));
+        let output = diff(&name, &["--json"]).code(i32::from(!equal)).get_output().stdout.clone();
+        let json: serde_json::Value = serde_json::from_slice(&output).unwrap();
+        assert_eq!(json["equal"], equal);
+        assert_eq!(json["bundle"]["description"].as_array().unwrap().is_empty(), equal, "{wanted}");
+    }
+    // The layout is not that of the model: such a bundle is none.
+    let mut flat = before.manifest().clone();
+    flat.input.layout = Layout::Flat;
+    let all = files().map(|file| (file.name().to_owned(), file.bytes().clone()));
+    Bundle::new(flat, all).unwrap().write_new(&made.path("flat")).unwrap();
+    diff("flat", &[])
+        .code(2)
+        .stderr(contains("but manifest.json says one row of 192 values an image (flat)"));
+
+    made.run(&["-o", "margin", "--gradient", "margin"]).success();
+    let only = contains("gradient-dlr.onnx: a gradient graph → none");
+    diff("margin", &[]).code(1).stdout(only.and(contains("gradient-margin.onnx: none → a gradient graph")));
+    // Another graph under the same name.
+    made.run(&["-o", "both", "--gradient", "dlr", "--gradient", "cross-entropy"]).success();
+    let both = Bundle::open(&made.path("both")).unwrap();
+    let taken = both.file("gradient-cross-entropy.onnx").unwrap().bytes().clone();
+    let exchanged = files().map(|file| match file.name() {
+        "gradient-dlr.onnx" => (file.name().to_owned(), taken.clone()),
+        name => (name.to_owned(), file.bytes().clone()),
+    });
+    Bundle::new(before.manifest().clone(), exchanged).unwrap().write_new(&made.path("exchanged")).unwrap();
+    diff("exchanged", &[])
+        .code(1)
+        .stdout(contains("gradient-dlr.onnx: different\n").and(contains("  nodes: ")));
+    // Only one is a bundle.
+    made.run(&["-o", "model.onnx"]).success();
+    let file = export().arg("diff").arg(made.path("a")).arg(made.path("model.onnx")).assert();
+    file.stderr(contains("only one of the two is a bundle"));
+}
