@@ -6,6 +6,7 @@ use anyhow::{Context, bail, ensure};
 use mimir_bundle::bundle::Bundle;
 use mimir_bundle::{ChannelOrder, Layout};
 use mimir_export::InputSpec;
+use mimir_export::onnx::{Limits, check_bundled};
 use mimir_export::package::{OnnxDescription, Package, package_onnx};
 
 use crate::args::{BundleArgs, ChannelsArg, LayoutArg};
@@ -38,6 +39,8 @@ pub(crate) fn bundle(args: &BundleArgs) -> Result<String, Failure> {
         return Err(anyhow::anyhow!("--classes {count}, but the model has {found} classes").into());
     }
     let bundle = Bundle::new(package.manifest, package.files)?;
+    // What nobody would open is not written.
+    check_bundled(&bundle, &Limits::default())?;
     write_bundle(&bundle, &destination)?;
     Ok(summary(&bundle, &destination))
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use mimir_bundle::bundle::Bundle;
 use mimir_bundle::digest::FileDigest;
 use mimir_export::network::{Checkpoint, Network, describe};
+use mimir_export::onnx::{Limits, check_bundled};
 use mimir_export::package::{Package, PackageOptions, package};
 
 use crate::args::ExportArgs;
@@ -55,6 +56,8 @@ fn write(package: Package, destination: &Destination) -> Result<Vec<FileDigest>,
         return Ok(digests(&package.files));
     }
     let bundle = Bundle::new(package.manifest, package.files)?;
+    // What nobody would open is not written.
+    check_bundled(&bundle, &Limits::default())?;
     write_bundle(&bundle, destination)?;
     Ok(bundle.files().map(|file| file.digest().clone()).collect())
 }

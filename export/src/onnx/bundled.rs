@@ -3,6 +3,7 @@
 //!
 //! Only the structure is read. No weight is looked at, so that the time does not depend on their number.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use mimir_bundle::bundle::{Bundle, BundleManifest, FileKind, MANIFEST, MODEL};
@@ -12,7 +13,7 @@ use prost::Message;
 use super::external::Place;
 use super::limits::{Limits, exceeded};
 use super::listing::check_listed;
-use super::proto::{GraphProto, ModelProto, ValueInfoProto};
+use super::proto::{GraphProto, ModelProto, TensorProto, ValueInfoProto};
 use super::tensor::TensorReader;
 use super::wire;
 use crate::error::{Error, Result};
@@ -68,8 +69,8 @@ fn check_graph(bundle: &Bundle, name: &str, limits: &Limits) -> Result<Vec<Strin
 
 /// The inputs that are no constants.
 fn inputs(graph: &GraphProto) -> Vec<&ValueInfoProto> {
-    let is_constant = |input: &&ValueInfoProto| graph.initializer.iter().any(|it| it.name() == input.name());
-    graph.input.iter().filter(|input| !is_constant(input)).collect()
+    let constants: HashSet<&str> = graph.initializer.iter().map(TensorProto::name).collect();
+    graph.input.iter().filter(|input| !constants.contains(input.name())).collect()
 }
 
 /// Inputs and outputs of `model.onnx`, as far as the file states them.
@@ -90,8 +91,8 @@ fn check_model(graph: &GraphProto, manifest: &BundleManifest) -> Result<()> {
         )));
     }
     let values = graph.node.iter().flat_map(|node| &node.output).map(String::as_str);
-    let values: Vec<&str> = values.chain(graph.input.iter().map(ValueInfoProto::name)).collect();
-    if let Some(feature) = manifest.features.iter().find(|feature| !values.contains(&feature.name.as_str())) {
+    let values: HashSet<&str> = values.chain(graph.input.iter().map(ValueInfoProto::name)).collect();
+    if let Some(feature) = manifest.features.iter().find(|feature| !values.contains(feature.name.as_str())) {
         let name = &feature.name;
         return Err(Error::format(format!("has no tensor `{name}`, which {MANIFEST} names under features")));
     }

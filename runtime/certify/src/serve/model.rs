@@ -9,7 +9,7 @@ use mimir_bundle::digest::digest_model;
 use mimir_bundle::policy::{Policy, Verdict};
 use mimir_bundle::signature::PublicKey;
 use mimir_bundle::{Certificate, ImageShape};
-use mimir_export::onnx::{Limits, ModelFile, read_bundled};
+use mimir_export::onnx::{Limits, ModelFile, check_bundled, read_bundled};
 use mimir_export::{ErrorKind, ImageClassifier, InputSpec};
 use mimir_runtime::session::Engine;
 
@@ -69,6 +69,8 @@ impl ServedModel {
     }
 
     fn of(place: String, bundle: Bundle, policy: &Policy, keys: &[PublicKey]) -> Result<Self, ServeError> {
+        check_bundled(&bundle, &Limits::default())
+            .map_err(|error| ServeError::Model { place: place.clone(), error })?;
         let keys: Vec<PublicKey> = keys_of(policy).chain(keys.iter().cloned()).collect();
         let verdict = judge(&bundle, policy, &keys);
         if !verdict.is_met() {
