@@ -83,3 +83,28 @@ fn the_soname_has_the_number_of_the_abi() {
         assert!(is_of_the_system, "{line}");
     }
 }
+
+/// What the script says about a header. None where there is no abidiff.
+fn abi_check(header: &str) -> Option<(bool, String)> {
+    Command::new("abidiff").arg("--version").output().ok()?;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mimir.h");
+    std::fs::write(&path, header).unwrap();
+    let output = Command::new(root().join("scripts/abi-check")).env("MIMIR_HEADER", &path).output().unwrap();
+    Some((output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned()))
+}
+
+#[test]
+fn the_abi_is_the_committed_one_and_a_change_of_it_is_found() {
+    let header = std::fs::read_to_string(root().join("include/mimir.h")).unwrap();
+    let Some((holds, text)) = abi_check(&header) else { return };
+    assert!(holds && text.contains("the ABI is that of"), "describe additions with scripts/abi-check --bless: {text}");
+    for (from, to) in [
+        ("MIMIR_ERROR_LIMIT = 10", "MIMIR_ERROR_LIMIT = 12"),
+        ("    int32_t abstained;", "    int64_t abstained;"),
+        ("mimir_limits *limits, uint64_t milliseconds", "mimir_limits *limits, uint32_t milliseconds"),
+    ] {
+        let (holds, text) = abi_check(&header.replace(from, to)).unwrap();
+        assert!(!holds && text.contains("breaks ABI version"), "{from}: {text}");
+    }
+}
