@@ -31,7 +31,7 @@
  * caller, who calls the `_delete` of its type once. `_delete(NULL)` does nothing. What accessors return belongs to its owner,
  * lives as long as that, and is not freed. The library keeps no memory of the caller after a call has returned, and frees
  * none; the buffers of asynchronous calls are the exception, and say so. Handles keep alive what they need: a model may be
- * deleted before its sessions.
+ * deleted before its sessions, and frees the bytes of its bundle then.
  *
  * Threads. `const mimir_x *` may be used by any number of threads at once, `mimir_x *` by one at a time; which thread that is
  * does not matter. Deleting is use by one thread, after all others are done.

@@ -150,7 +150,7 @@ pub unsafe extern "C" fn mimir_session_logits_async(
 ) -> Option<Box<mimir_error>> {
     made(out, || {
         let session = session.ok_or_else(|| mimir_error::null("session"))?;
-        expect_len("logits", logits_len, batch, session.shared().model().classes())?;
+        expect_len("logits", logits_len, batch, session.shared().classes())?;
         let buffers = Buffers { pixels, pixels_len, output: logits, output_len: logits_len };
         let callback = callback.map(|callback| (callback, payload));
         // SAFETY: the caller's promise.

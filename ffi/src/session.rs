@@ -93,7 +93,7 @@ pub unsafe extern "C" fn mimir_session_logits(
 ) -> Option<Box<mimir_error>> {
     guarded(|| {
         let session = given(session)?;
-        expect_len("logits", logits_len, batch, session.model().classes())?;
+        expect_len("logits", logits_len, batch, session.classes())?;
         // SAFETY: the caller's promise.
         let (pixels, logits) =
             unsafe { buffers(session, (pixels, pixels_len), batch, (logits, logits_len)) }?;
@@ -111,7 +111,7 @@ pub(crate) unsafe fn buffers<'a, T: input::Plain>(
     batch: usize,
     output: (*mut T, usize),
 ) -> Result<(&'a [f32], &'a mut [T])> {
-    expect_len("pixels", pixels.1, batch, session.model().image().pixels())?;
+    expect_len("pixels", pixels.1, batch, session.image().pixels())?;
     check_apart(pixels, (output.0, output.1))?;
     // SAFETY: the caller's promise.
     let pixels = unsafe { input::read(pixels.0, pixels.1, "pixels") }?;

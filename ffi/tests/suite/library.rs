@@ -98,7 +98,10 @@ fn abi_check(header: &str) -> Option<(bool, String)> {
 fn the_abi_is_the_committed_one_and_a_change_of_it_is_found() {
     let header = std::fs::read_to_string(root().join("include/mimir.h")).unwrap();
     let Some((holds, text)) = abi_check(&header) else { return };
-    assert!(holds && text.contains("the ABI is that of"), "describe additions with scripts/abi-check --bless: {text}");
+    assert!(
+        holds && text.contains("the ABI is that of"),
+        "describe additions with scripts/abi-check --bless: {text}"
+    );
     for (from, to) in [
         ("MIMIR_ERROR_LIMIT = 10", "MIMIR_ERROR_LIMIT = 12"),
         ("    int32_t abstained;", "    int64_t abstained;"),

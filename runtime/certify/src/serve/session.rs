@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use mimir_bundle::{OutputKind, PreparedGraph, tensor_names};
+use mimir_bundle::bundle::FeatureTensor;
+use mimir_bundle::{ImageShape, OutputKind, PreparedGraph, tensor_names};
 use mimir_export::ImageClassifier;
 use mimir_runtime::answer::Answer;
 use mimir_runtime::session::{
@@ -19,10 +20,13 @@ use super::rows::{Padding, Rows};
 use crate::engines::deciding;
 use crate::model::original_for;
 
-/// A session: any number of threads use it at once.
+/// A session: any number of threads use it at once. It keeps nothing of the bundle's files alive: whoever needs no further
+/// session may drop the model.
 #[derive(Debug)]
 pub struct Session {
-    model: ServedModel,
+    image: ImageShape,
+    classes: usize,
+    features_known: Vec<FeatureTensor>,
     engine: Engine,
     session: SharedSession,
     /// The same graph up to its features, where these can be asked for.
@@ -45,20 +49,19 @@ impl Session {
     /// [`ServeError::Memory`] over the limit, [`ServeError::Argument`] for options that cannot be together.
     pub fn new(model: &ServedModel, options: &ServeOptions) -> Result<Self, ServeError> {
         let deadline = options.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let model = model.clone();
         let engine = engine(options)?;
         let profile = options.profile.then(profile_folder).transpose()?;
         let profile_file = profile.as_ref().map(|folder| folder.path().join("profile"));
         let shared = SharedOptions { deadline, ..shared_options(options, profile_file) };
         let is_bounded = deadline.is_some() || options.memory_limit.is_some();
         let (session, features, rows, output) = model.with_classifier(&engine, is_bounded, |classifier| {
-            let rows = rows(&model, classifier.manifest().batch.rows(), options)?;
-            check_memory(&model, classifier, rows, options)?;
-            let graph = original_for(&engine, classifier).map_err(|error| model.refuse(error))?;
+            let rows = rows(model, classifier.manifest().batch.rows(), options)?;
+            check_memory(model, classifier, rows, options)?;
+            let graph = graph(&engine, classifier).map_err(|error| model.refuse(error))?;
             let session = shared_session(&engine, graph, &shared)?;
             let wanted = options.features && !model.manifest().features.is_empty();
             let features = wanted.then(|| {
-                let names: Vec<&str> = feature_names(&model).collect();
+                let names: Vec<&str> = feature_names(model).collect();
                 let graph = classifier.features_onnx(&names).map_err(|error| model.refuse(error))?;
                 let shared = SharedOptions { profile: None, ..shared.clone() };
                 shared_session(&engine, graph.into(), &shared)
@@ -66,15 +69,31 @@ impl Session {
             Ok((session, features.transpose()?, rows, classifier.manifest().output))
         })?;
         let (padding, ended_profile) = (Mutex::default(), Mutex::default());
-        let session =
-            Self { model, engine, session, features, rows, output, padding, profile, ended_profile };
+        let session = Self {
+            image: model.image(),
+            classes: model.classes(),
+            features_known: model.manifest().features.clone(),
+            engine,
+            session,
+            features,
+            rows,
+            output,
+            padding,
+            profile,
+            ended_profile,
+        };
         session.warm_up(options.warm_up, deadline)?;
         Ok(session)
     }
 
-    /// The model.
-    pub fn model(&self) -> &ServedModel {
-        &self.model
+    /// The shape of one image.
+    pub fn image(&self) -> ImageShape {
+        self.image
+    }
+
+    /// How many classes there are.
+    pub fn classes(&self) -> usize {
+        self.classes
     }
 
     /// The engine that runs it.
@@ -107,7 +126,7 @@ impl Session {
         limits: &RunLimits<'_>,
         logits: &mut [f32],
     ) -> Result<(), ServeError> {
-        let (row, classes) = (self.model.image().pixels(), self.model.classes());
+        let (row, classes) = (self.image.pixels(), self.classes);
         let count = self.count(pixels)?;
         let wanted = count.checked_mul(classes).filter(|wanted| *wanted == logits.len());
         if wanted.is_none() {
@@ -126,7 +145,7 @@ impl Session {
     /// # Errors
     /// As [`Session::logits_into`].
     pub fn logits(&self, pixels: &[f32], limits: &RunLimits<'_>) -> Result<Vec<f32>, ServeError> {
-        let room = self.count(pixels)?.checked_mul(self.model.classes());
+        let room = self.count(pixels)?.checked_mul(self.classes);
         let room = room.ok_or_else(|| argument("more logits than can be counted".to_owned()))?;
         let mut logits = vec![0.0; room];
         self.logits_into(pixels, limits, &mut logits)?;
@@ -139,7 +158,7 @@ impl Session {
     /// As [`Session::logits_into`].
     pub fn classify(&self, pixels: &[f32], limits: &RunLimits<'_>) -> Result<Vec<Answer>, ServeError> {
         let logits = self.logits(pixels, limits)?;
-        let rows = logits.chunks_exact(self.model.classes().max(1));
+        let rows = logits.chunks_exact(self.classes.max(1));
         Ok(rows.map(|row| Answer::new(row, self.output)).collect())
     }
 
@@ -162,7 +181,7 @@ impl Session {
     }
 
     fn count(&self, pixels: &[f32]) -> Result<usize, ServeError> {
-        let (row, found) = (self.model.image().pixels(), pixels.len());
+        let (row, found) = (self.image.pixels(), pixels.len());
         match found.checked_rem(row) {
             Some(0) if found > 0 => Ok(found / row),
             _ => Err(argument(format!("pixels: {found} values, wanted a multiple of {row}, at least one"))),
@@ -181,7 +200,7 @@ impl Session {
         limits: &RunLimits<'_>,
         values: &mut [f32],
     ) -> Result<(), ServeError> {
-        let known = self.model.manifest().features.get(feature);
+        let known = self.features_known.get(feature);
         let known = known.ok_or_else(|| argument(format!("the model has no feature {feature}")))?;
         let session = self.features.as_ref();
         let session = session.ok_or_else(|| argument("the session was made without features".to_owned()))?;
@@ -192,7 +211,7 @@ impl Session {
             let message = format!("values: room for {found}, wanted {count} images x {}", output.size);
             return Err(argument(message));
         }
-        check_pixels(pixels, self.model.image().pixels())?;
+        check_pixels(pixels, self.image.pixels())?;
         self.run(&output, pixels, limits, values)
     }
 
@@ -203,7 +222,7 @@ impl Session {
         limits: &RunLimits<'_>,
         room: &mut [f32],
     ) -> Result<(), ServeError> {
-        let (row, size) = (self.model.image().pixels(), output.size);
+        let (row, size) = (self.image.pixels(), output.size);
         for part in self.rows.parts(pixels.len() / row) {
             let images = &pixels[part.start * row..part.end * row];
             let room = &mut room[part.start * size..part.end * size];
@@ -225,7 +244,7 @@ impl Session {
     ) -> Result<(), ServeError> {
         let spare = self.padding.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut padding = spare.unwrap_or_default();
-        let (row, rows) = (self.model.image().pixels(), self.rows.most());
+        let (row, rows) = (self.image.pixels(), self.rows.most());
         padding.fill(images, row, rows, output.size);
         let Padding { images, outputs } = &mut padding;
         let ran = self.call(output, rows, images, limits, outputs);
@@ -242,7 +261,7 @@ impl Session {
         limits: &RunLimits<'_>,
         room: &mut [f32],
     ) -> Result<(), ServeError> {
-        let image = self.model.image();
+        let image = self.image;
         let dims = [rows, image.channels, image.height, image.width];
         let mut output_dims = [rows; MOST_RANK];
         output_dims[1..=output.shape.len()].copy_from_slice(output.shape);
@@ -255,8 +274,8 @@ impl Session {
         if calls == 0 {
             return Ok(());
         }
-        let (rows, classes) = (self.rows.most(), self.model.classes());
-        let images = vec![0.5; rows * self.model.image().pixels()];
+        let (rows, classes) = (self.rows.most(), self.classes);
+        let images = vec![0.5; rows * self.image.pixels()];
         let (shape, mut room) = ([classes], vec![0.0; rows * classes]);
         let output = Output::new(&self.session, tensor_names::LOGITS, &shape)?;
         let limits = RunLimits { deadline, cancellations: &[] };
@@ -323,6 +342,12 @@ fn shared_session(
 ) -> Result<SharedSession, ServeError> {
     let graph = LoadedGraph::new(engine, graph, &mut WeightPool::default())?;
     Ok(SharedSession::new(engine, &graph, tensor_names::IMAGES, options)?)
+}
+
+/// The original graph. One file with its weights: ONNX Runtime then keeps each weight once, in the order that its kernels read
+/// it in. Weights that lie beside their graph stay besides, and a file of more than 2 GiB is none.
+fn graph(engine: &Engine, classifier: &ImageClassifier) -> mimir_export::Result<PreparedGraph> {
+    classifier.original_onnx().map(PreparedGraph::from).or_else(|_| original_for(engine, classifier))
 }
 
 fn feature_names(model: &ServedModel) -> impl Iterator<Item = &str> {
