@@ -8,3 +8,4 @@ mod engines;
 mod fixtures;
 mod modules;
 mod parity;
+mod security;
