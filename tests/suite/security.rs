@@ -25,7 +25,9 @@ fn functions(folder: &Path, names: &mut BTreeSet<String>) {
 #[test]
 fn every_test_that_the_page_names_exists() {
     let page = std::fs::read_to_string(root().join("docs/security.md")).unwrap();
-    let rows = page.lines().filter(|line| line.starts_with('|') && !line.contains("---") && !line.contains("held by"));
+    let rows = page
+        .lines()
+        .filter(|line| line.starts_with('|') && !line.contains("---") && !line.contains("held by"));
     let mut known = BTreeSet::new();
     functions(&root(), &mut known);
     let mut named = 0;
