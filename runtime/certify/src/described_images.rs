@@ -6,7 +6,7 @@ use mimir_bundle::ImageShape;
 use mimir_bundle::bundle::BundleManifest;
 use mimir_data::ClassMap;
 
-use crate::error::{Error, ErrorKind, OptionName, OrKind, Result};
+use crate::error::{Error, ErrorKind, OptionName, OrKind, Result, with_causes};
 use crate::images::{OpenedImages, transform_of};
 use crate::model_input::ModelInput;
 use crate::options::ImageSource;
@@ -18,8 +18,21 @@ use crate::options::ImageSource;
 /// [`ErrorKind::Data`] when the images are not there, or have some of the classes and others.
 pub(crate) fn open_for(model: &ModelInput, images: &ImageSource) -> Result<(OpenedImages, ImageSource)> {
     let Some(manifest) = model.manifest() else { return Ok((OpenedImages::open(images)?, images.clone())) };
-    let mut images = with_transform(images, manifest)?;
-    let mut opened = OpenedImages::open(&images)?;
+    // A flag that would change the size contradicts the description.
+    let sized = |error: Error| match error.option() {
+        Some(OptionName::ImageSize) => {
+            let place = model.manifest_path();
+            let message = format!(
+                "{}. {} has no `preprocessing` that makes pictures of one size of them",
+                with_causes(&error),
+                place.display()
+            );
+            Error::new(error.kind(), message)
+        }
+        _ => error,
+    };
+    let mut images = with_transform(images, manifest).map_err(sized)?;
+    let mut opened = OpenedImages::open(&images).map_err(sized)?;
     if images.preparation.classes.is_none()
         && let Some(map) = class_map(&opened, manifest)?
     {

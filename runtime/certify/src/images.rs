@@ -1,5 +1,7 @@
 //! The images and labels of an evaluation, and what a certificate says about them.
 
+use std::path::Path;
+
 use mimir_bundle::certificate::{self, EvaluationData, Preprocessing, SampleRecord};
 use mimir_bundle::digest::{self, TensorDigest};
 use mimir_bundle::{ImageShape, Manifest, Pixels};
@@ -116,6 +118,24 @@ impl OpenedImages {
             )
             .about(OptionName::InputShape)),
         }
+    }
+
+    /// The shape that the description of a bundle states, which is that of the images.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Data`] when the images have another shape: the bundle says it all, so that no option helps.
+    pub(crate) fn shape_as_described(&self, described: ImageShape, manifest: &Path) -> Result<ImageShape> {
+        let found = self.shape();
+        if is_of_shape(found, described) {
+            return Ok(described);
+        }
+        let message = format!(
+            "the images are {}, but {} says {}, and has no `preprocessing` that makes the one of the other",
+            shown(found),
+            manifest.display(),
+            shown(described)
+        );
+        Err(Error::new(ErrorKind::Data, message))
     }
 
     /// The images and labels, checked against what the model takes. `pixels` says which values count.

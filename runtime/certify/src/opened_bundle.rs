@@ -53,12 +53,14 @@ pub(crate) fn expect_bundle(path: &Path) -> Result<()> {
         return Ok(());
     }
     let is_onnx = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx"));
-    let what = if is_onnx { "is an ONNX file" } else { "is no bundle" };
-    let message = format!(
-        "{}: {what}, wanted a bundle: a folder with manifest.json or a .mimir file, as `mimir-export CHECKPOINT -o \
-         bundle/` makes them",
-        path.display()
-    );
+    let shown = path.display();
+    let message = match is_onnx {
+        true => format!(
+            "{shown}: is an ONNX file, wanted a bundle, a folder or a .mimir file: `mimir-export bundle {shown} -o bundle/` \
+             makes one"
+        ),
+        false => format!("{shown}: is no bundle, wanted a folder with manifest.json or a .mimir file"),
+    };
     Err(Error::new(ErrorKind::Model, message))
 }
 

@@ -25,6 +25,8 @@ pub struct PolicyCheck {
     pub verdict: Verdict,
     /// Whether a signature was asked for.
     pub asks_for_signature: bool,
+    /// Keys that the policy names by their ids, and that were not given: their signatures could not be verified.
+    pub missing_keys: Vec<KeyId>,
 }
 
 /// Opens a bundle, with all checks that this makes, and holds a policy against it.
@@ -38,9 +40,15 @@ pub struct PolicyCheck {
 pub fn check_policy(bundle: &Path, policy: &Path, trusted: &[TrustedKeyFile]) -> Result<PolicyCheck> {
     let rules = with_trusted(read_policy(policy)?, trusted);
     let opened = open_bundle(bundle)?;
-    let verdict = judge(&opened, &rules, &keys(&rules, trusted));
-    let asks_for_signature = rules.signature.is_some();
-    Ok(PolicyCheck { bundle: bundle.to_owned(), policy: policy.to_owned(), verdict, asks_for_signature })
+    let keys = keys(&rules, trusted);
+    let verdict = judge(&opened, &rules, &keys);
+    Ok(PolicyCheck {
+        bundle: bundle.to_owned(),
+        policy: policy.to_owned(),
+        verdict,
+        asks_for_signature: rules.signature.is_some(),
+        missing_keys: missing_keys(&rules, &keys),
+    })
 }
 
 /// Holds a policy against a bundle that was opened, on this machine and now.
@@ -76,6 +84,17 @@ fn with_trusted(policy: Policy, trusted: &[TrustedKeyFile]) -> Policy {
     Policy { signature: Some(SignatureRule { trusted, min_signatures: None }), ..policy }
 }
 
+/// Keys that a policy names by their ids, and that are not at hand: no signature of theirs can be verified.
+fn missing_keys(policy: &Policy, keys: &[PublicKey]) -> Vec<KeyId> {
+    let named = policy.signature.iter().flat_map(|rule| &rule.trusted);
+    let is_missing = |id: &&KeyId| keys.iter().all(|key| key.id() != **id);
+    let ids = named.filter_map(|key| match key {
+        TrustedKey::Id(id) => Some(id),
+        TrustedKey::Key(_) | TrustedKey::File(_) => None,
+    });
+    ids.filter(is_missing).cloned().collect()
+}
+
 /// All keys at hand. Which of them count, the policy says.
 fn keys(policy: &Policy, trusted: &[TrustedKeyFile]) -> Vec<PublicKey> {
     let others = trusted.iter().map(|one| one.key.clone());
@@ -101,6 +120,13 @@ impl fmt::Display for PolicyCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.verdict)?;
         let (policy, bundle) = (self.policy.display(), self.bundle.display());
+        for id in &self.missing_keys {
+            writeln!(
+                f,
+                "\n{policy} names the key {id} by its id, and the key itself was not given: its signatures were not \
+                 verified; give it with --trust FILE"
+            )?;
+        }
         if !self.asks_for_signature {
             writeln!(
                 f,

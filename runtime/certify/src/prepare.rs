@@ -22,7 +22,11 @@ pub(crate) fn prepare_for(
     if let Some(stated) = input.image {
         images.take_channels(stated.channels);
     }
-    let (file, image) = (model.read()?, images.shape_as_stated(input.image)?);
+    let file = model.read()?;
+    let image = match model.manifest() {
+        Some(manifest) => images.shape_as_described(manifest.input.image, &model.manifest_path())?,
+        None => images.shape_as_stated(input.image)?,
+    };
     let spec = |image| InputSpec { image: Some(image), ..input.clone() };
     let prepared = match PreparedModel::new(engine, file.clone(), &spec(image)) {
         // An input that does not show its channels may be that of grey images.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 use mimir_bundle::Certificate;
+use mimir_bundle::bundle::Bundle;
 use mimir_bundle::certificate::CertificateError;
 use mimir_bundle::digest::digest_reader;
 use mimir_export::onnx::ModelFile;
@@ -40,6 +41,11 @@ pub fn verify_certificate(certificate: &Path, model: &ModelInput) -> Result<Cert
     };
     let data_error =
         |what: &dyn fmt::Display| Error::new(ErrorKind::Data, format!("{}: {what}", path.display()));
+    if !certificate.is_dir() && Bundle::is_at(certificate) {
+        let message = "is a bundle in one file, wanted a certificate, or a folder with certificate.json; its certificates \
+            are checked whenever it is opened, and `verify BUNDLE --trust FILE` verifies its signature";
+        return Err(data_error(&message));
+    }
     expect_file(&path).map_err(|error| data_error(&error))?;
     let text = std::fs::read_to_string(&path).map_err(|error| data_error(&error))?;
     let file = model.read()?;

@@ -34,7 +34,7 @@ use crate::gates::{gates_of, run_gates};
 use crate::options::{Options, Verbosity, attacks, check_options, classify_options, norm, replay_options};
 use crate::pages::{completions, write_manual};
 use crate::progress::ProgressDisplay;
-use crate::settings::{LoadedSettings, given_settings, load_settings};
+use crate::settings::{LoadedSettings, Settings, given_settings, load_settings};
 use crate::signals;
 
 /// What the program prints on standard output, and its exit code.
@@ -144,6 +144,8 @@ fn answer_check(args: CheckArgs) -> Result<Answer, Failure> {
     if let Some(policy) = &args.policy {
         return answer_policy(&args, policy);
     }
+    let known = [&OF_CLASSIFY[..], &OF_CHECK].concat();
+    expect_effect(&args.settings, "check", &known, "nothing is attacked, judged or reported")?;
     let model = ModelInput::open(args.model)?;
     let loaded = load_settings(&model, args.config.as_deref(), args.settings).or_kind(ErrorKind::Options)?;
     warn_of_ignored(&loaded.record);
@@ -179,13 +181,37 @@ const OF_CLASSIFY: [&str; 23] = [
     "workers",
 ];
 
-fn answer_classify(args: ClassifyArgs) -> Result<Answer, Failure> {
-    let given = given_settings(&args.settings).or_kind(ErrorKind::Internal)?;
-    if let Some(other) = given.iter().find(|name| !OF_CLASSIFY.contains(&name.as_str())) {
-        let message =
-            format!("--{other} has no effect with classify: nothing is attacked, judged or reported");
-        return Err(failure(ErrorKind::Options, message));
+/// Settings that a check uses besides, to say what attacks would cost.
+const OF_CHECK: [&str; 13] = [
+    "attacks",
+    "epsilon",
+    "eot",
+    "norm",
+    "pgd-point",
+    "pixels",
+    "precision",
+    "queries",
+    "restarts",
+    "samples",
+    "step-size",
+    "steps",
+    "targets",
+];
+
+/// Refuses flags that a command does not look at: whoever gives them expects something else of it.
+fn expect_effect(settings: &Settings, command: &str, known: &[&str], reason: &str) -> Result<(), Failure> {
+    let given = given_settings(settings).or_kind(ErrorKind::Internal)?;
+    match given.iter().find(|name| !known.contains(&name.as_str())) {
+        Some(other) => {
+            let message = format!("--{other} has no effect with {command}: {reason}");
+            Err(failure(ErrorKind::Options, message))
+        }
+        None => Ok(()),
     }
+}
+
+fn answer_classify(args: ClassifyArgs) -> Result<Answer, Failure> {
+    expect_effect(&args.settings, "classify", &OF_CLASSIFY, "nothing is attacked, judged or reported")?;
     let model = ModelInput::open(args.model)?;
     let loaded = load_settings(&model, args.config.as_deref(), args.settings).or_kind(ErrorKind::Options)?;
     warn_of_ignored(&loaded.record);

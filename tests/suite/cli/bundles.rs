@@ -392,7 +392,14 @@ fn pictures_of_other_sizes_become_the_input_as_the_manifest_says() {
 #[test]
 fn without_a_rule_pictures_of_another_size_are_an_error_that_says_so() {
     let (demo, bundle) = pictures(&NAMES, None);
-    run_on_pictures(&demo, &bundle, &[]).code(4).stderr(contains("(--resize, --crop)"));
+    let said = || contains("manifest.json").and(contains("has no `preprocessing`")).and(contains("--").not());
+    run_on_pictures(&demo, &bundle, &[]).code(4).stderr(said());
+    // All of one size, which is another than the input's.
+    for name in NAMES {
+        (1..3).for_each(|number| fs::remove_file(demo.path(&format!("images/{name}/{number}.png"))).unwrap());
+    }
+    let shapes = contains("the images are 3 × 8 × 8").and(contains("says 3 × 4 × 4"));
+    run_on_pictures(&demo, &bundle, &[]).code(4).stderr(said().and(shapes));
 }
 
 #[test]
@@ -454,4 +461,55 @@ fn a_link_to_a_bundle_in_one_file_stays_a_link() {
     certify().arg("sign").arg(&link).arg("--key").arg(bundled.demo.path("maker.key")).assert().success();
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert!(bundled.open().signature().is_some());
+}
+
+#[test]
+fn a_settings_file_that_contradicts_the_manifest_is_named() {
+    let bundled = Bundled::new("bundle");
+    let config = bundled.demo.path("settings.toml");
+    fs::write(&config, "mean = [0.4]\nstd = [0.25]\n").unwrap();
+    let flags = ["--epsilon", "8/255", "--config", config.to_str().unwrap()];
+    bundled.run(&flags).code(2).stderr(contains(format!("mean 0.4 in {} contradicts", config.display())));
+    bundled
+        .run(&[&flags[..], &["--mean", "0.3"]].concat())
+        .code(2)
+        .stderr(contains("--mean 0.3 contradicts"));
+}
+
+#[test]
+fn what_is_no_bundle_is_told_in_words() {
+    let bundled = Bundled::new("bundle.mimir");
+    let (model, key) = (bundled.demo.path("model.onnx"), bundled.demo.path("key"));
+    certify().arg("keygen").arg(&key).assert().success();
+    fs::write(bundled.demo.path("policy.toml"), "version = 1\nallow_anything = true\n").unwrap();
+    let (private, public) = (key.with_extension("key"), key.with_extension("pub"));
+    let policy = bundled.demo.path("policy.toml");
+    let commands: [&[&std::ffi::OsStr]; 4] = [
+        &["sign".as_ref(), model.as_ref(), "--key".as_ref(), private.as_ref()],
+        &["verify".as_ref(), model.as_ref(), "--trust".as_ref(), public.as_ref()],
+        &["describe".as_ref(), model.as_ref()],
+        &["check".as_ref(), model.as_ref(), "--policy".as_ref(), policy.as_ref()],
+    ];
+    for words in commands {
+        let said =
+            contains("model.onnx: is an ONNX file, wanted a bundle").and(contains("mimir-export bundle"));
+        certify().args(words).assert().code(3).stderr(said);
+    }
+    let twice = certify().arg("verify").arg(&bundled.path).arg(&bundled.path).assert();
+    twice.code(4).stderr(contains("is a bundle in one file, wanted a certificate"));
+    let zip = bundled.demo.path("bundle.zip");
+    fs::copy(&bundled.path, &zip).unwrap();
+    certify().arg("check").arg(&zip).assert().code(3).stderr(contains("is a ZIP archive"));
+}
+
+#[test]
+fn a_check_names_the_order_of_colours_and_refuses_flags_without_effect() {
+    let bundled = Bundled::changed("bundle", |m| m.input.channel_order = mimir_bundle::ChannelOrder::Bgr);
+    let check = |flags: &[&str]| certify().arg("check").arg(&bundled.path).args(flags).assert();
+    check(&[]).success().stdout(contains("NCHW, BGR (blue first)"));
+    for flag in ["--min-attacked-accuracy=0.5", "--report=out", "--curve", "--deny-warnings", "--keep-bundle"]
+    {
+        let name = flag.split('=').next().unwrap();
+        check(&[flag]).code(2).stderr(contains(format!("{name} has no effect with check")));
+    }
 }

@@ -476,3 +476,33 @@ fn a_bundle_is_described_in_the_words_of_others() {
         assert!(!text.to_lowercase().contains("proven"), "{text}");
     }
 }
+
+#[test]
+fn a_signature_of_another_program_is_replaced_only_where_that_is_asked_for() {
+    let signing = Signing::new("bundle");
+    let place = signing.bundle().join("signature.json");
+    let foreign = ["{}", "{\"payload\": \"e30=\", \"payloadType\": \"text/plain\", \"signatures\": []}"];
+    for text in foreign {
+        fs::write(&place, text).unwrap();
+        let said = contains("is not one that this program made").and(contains("--replace-signature"));
+        signing.sign("maker").code(2).stderr(said);
+        assert_eq!(fs::read_to_string(&place).unwrap(), text);
+    }
+    let mut command = certify();
+    command.arg("sign").arg(signing.bundle()).arg("--key").arg(signing.path("maker.key"));
+    command.arg("--replace-signature").assert().success();
+    signing.verify(&["maker"]).success();
+}
+
+#[test]
+fn a_key_that_a_policy_names_by_its_id_is_asked_for() {
+    let signing = Signing::signed("bundle");
+    let id = "0".repeat(64);
+    let policy = |trusted: &str| format!("version = 1\n[signature]\ntrusted = [{trusted}]\n");
+    let said =
+        || contains(format!("names the key {id} by its id")).and(contains("give it with --trust FILE"));
+    signing.check(&policy(&format!("\"{id}\"")), &[]).code(10).stdout(said());
+    // Enough others are there.
+    signing.check(&policy(&format!("\"{id}\", \"maker.pub\"")), &[]).success().stdout(said());
+    signing.check(&policy("\"maker.pub\""), &[]).success().stdout(contains("--trust").not());
+}

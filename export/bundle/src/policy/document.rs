@@ -315,6 +315,12 @@ impl AttackRule {
                 }
                 Number::Real(number) => spec.set(name, Argument::Number(number)),
             };
+            if !is_set && let Some(Argument::Count(_)) = spec.get(name) {
+                let attack = &self.attack;
+                return Err(format!(
+                    "attacks: {attack}: {name} is {value}, must be a whole number from 1 to 1000000"
+                ));
+            }
             if !is_set {
                 let known: Vec<&str> = spec.parameters().iter().map(|parameter| parameter.name).collect();
                 let near = near_word(name, &known);

@@ -195,6 +195,15 @@ pub enum Number {
     Real(f64),
 }
 
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(count) => count.fmt(f),
+            Self::Real(number) => number.fmt(f),
+        }
+    }
+}
+
 /// A key that a policy trusts.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use mimir_bundle::{BatchMode, ImageShape, Layout, Manifest, Normalisation, OutputKind};
+use mimir_bundle::{BatchMode, ChannelOrder, ImageShape, Layout, Manifest, Normalisation, OutputKind};
 use mimir_runtime::report::percent;
 use mimir_runtime::statistics::fraction;
 
@@ -65,7 +65,11 @@ fn input(manifest: &Manifest) -> String {
         Layout::Flat => "flat",
     };
     let pixels = manifest.normalisation.as_ref().map_or_else(|| "in [0, 1]".to_owned(), shown);
-    format!("{channels} × {height} × {width}, {layout}, pixels {pixels}")
+    let order = match manifest.channel_order {
+        ChannelOrder::Rgb => "",
+        ChannelOrder::Bgr => ", BGR (blue first)",
+    };
+    format!("{channels} × {height} × {width}, {layout}{order}, pixels {pixels}")
 }
 
 fn shown(Normalisation { scale, mean, std }: &Normalisation) -> String {

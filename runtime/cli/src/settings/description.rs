@@ -6,23 +6,52 @@
 
 use anyhow::{Result, bail};
 use mimir_bundle::bundle::BundleManifest;
-use mimir_bundle::certificate::{Interpolation, Preprocessing, Resize};
+use mimir_bundle::certificate::{Interpolation, Preprocessing, Resize, SettingsFile};
 use mimir_bundle::{ChannelOrder, ImageShape, Layout, Normalisation};
 
 use super::{ChannelsName, Fraction, InterpolationName, LayoutName, PictureSize, Settings};
+
+/// Who gave a setting: a file, or else a flag.
+pub(super) struct Said<'f> {
+    pub(super) files: &'f [SettingsFile],
+}
+
+impl Said<'_> {
+    /// `--mean 0.4`, or `mean 0.4 in mimir-certify.toml`.
+    fn of(&self, name: &str, value: &str) -> String {
+        match self.files.iter().find(|file| file.keys.iter().any(|key| key == name)) {
+            Some(file) => format!("{name} {value} in {}", file.path),
+            None => format!("--{name} {value}"),
+        }
+    }
+}
 
 /// The settings with what the manifest at `place` says; those that say nothing of the model are as they were.
 ///
 /// # Errors
 /// When a setting contradicts the manifest: names both.
-pub(super) fn described(settings: Settings, manifest: &BundleManifest, place: &str) -> Result<Settings> {
+pub(super) fn described(
+    settings: Settings,
+    manifest: &BundleManifest,
+    place: &str,
+    said: &Said<'_>,
+) -> Result<Settings> {
     let description = description(manifest);
     let input_shape = settings.input_shape.clone().map(without_batch);
-    agree(place, "mean", settings.mean.as_ref(), description.mean.as_ref(), same_numbers, list)?;
-    agree(place, "std", settings.std.as_ref(), description.std.as_ref(), same_numbers, list)?;
-    agree(place, "channels", settings.channels.as_ref(), description.channels.as_ref(), PartialEq::eq, word)?;
-    agree(place, "layout", settings.layout.as_ref(), description.layout.as_ref(), PartialEq::eq, word)?;
+    agree(said, place, "mean", settings.mean.as_ref(), description.mean.as_ref(), same_numbers, list)?;
+    agree(said, place, "std", settings.std.as_ref(), description.std.as_ref(), same_numbers, list)?;
     agree(
+        said,
+        place,
+        "channels",
+        settings.channels.as_ref(),
+        description.channels.as_ref(),
+        PartialEq::eq,
+        word,
+    )?;
+    agree(said, place, "layout", settings.layout.as_ref(), description.layout.as_ref(), PartialEq::eq, word)?;
+    agree(
+        said,
         place,
         "input-shape",
         input_shape.as_ref(),
@@ -31,6 +60,7 @@ pub(super) fn described(settings: Settings, manifest: &BundleManifest, place: &s
         sizes,
     )?;
     agree(
+        said,
         place,
         "output",
         settings.output.as_ref(),
@@ -38,15 +68,16 @@ pub(super) fn described(settings: Settings, manifest: &BundleManifest, place: &s
         PartialEq::eq,
         Clone::clone,
     )?;
-    agree(place, "resize", settings.resize.as_ref(), description.resize.as_ref(), same_resize, shown)?;
-    agree(place, "crop", settings.crop.as_ref(), description.crop.as_ref(), same_crop, shown)?;
+    agree(said, place, "resize", settings.resize.as_ref(), description.resize.as_ref(), same_resize, shown)?;
+    agree(said, place, "crop", settings.crop.as_ref(), description.crop.as_ref(), same_crop, shown)?;
     let (given, known) = (settings.interpolation.as_ref(), description.interpolation.as_ref());
-    agree(place, "interpolation", given, known, PartialEq::eq, word)?;
+    agree(said, place, "interpolation", given, known, PartialEq::eq, word)?;
     Ok(description.or(settings))
 }
 
 /// A setting that is given is the one that the manifest has.
 fn agree<T>(
+    said: &Said<'_>,
     place: &str,
     name: &str,
     given: Option<&T>,
@@ -58,9 +89,13 @@ fn agree<T>(
     match known {
         Some(known) if same(given, known) => Ok(()),
         Some(known) => {
-            bail!("--{name} {} contradicts {place}, which says {}; omit it", shown(given), shown(known))
+            bail!(
+                "{} contradicts {place}, which says {}; omit it",
+                said.of(name, &shown(given)),
+                shown(known)
+            )
         }
-        None => bail!("--{name} {} contradicts {place}, which has none; omit it", shown(given)),
+        None => bail!("{} contradicts {place}, which has none; omit it", said.of(name, &shown(given))),
     }
 }
 

@@ -12,7 +12,7 @@ use mimir_bundle::certificate::{RunSettings, SettingsFile, SettingsPlace};
 use mimir_bundle::digest::digest_bytes;
 use mimir_certify::ModelInput;
 
-use super::description::described;
+use super::description::{Said, described};
 use super::spelling::{did_you_mean, listed};
 use super::{GateTable, Settings};
 
@@ -68,7 +68,8 @@ pub(crate) fn load_settings(
     }
     let mut settings = settings.or_preset();
     if let Some(manifest) = model.manifest() {
-        settings = described(settings, manifest, &model.manifest_path().display().to_string())?;
+        let place = model.manifest_path().display().to_string();
+        settings = described(settings, manifest, &place, &Said { files: &files })?;
     }
     let settings = settings.or(Settings::defaults());
     let effective = values(&settings)?.into_iter().collect();

@@ -121,7 +121,7 @@ fn what_cannot_be_meant_is_refused() {
             "queries is 0, must be 1 to 1000000",
         ),
         (evaluation("attacks = [{ attack = \"apgd-ce\", rho = nan }]"), "rho is NaN"),
-        (evaluation("attacks = [{ attack = \"apgd-ce\", steps = 1.5 }]"), "has no number `steps`"),
+        (evaluation("attacks = [{ attack = \"apgd-ce\", steps = 1.5 }]"), "steps is 1.5, must be a whole number"),
         (evaluation("attacks = [{ steps = 5 }]"), "missing field `attack`"),
         (evaluation("[[evaluation.data]]\nimages_digest = \"x\""), "`x` is not a SHA-256 digest"),
         (
@@ -195,4 +195,17 @@ fn committed_schema_is_the_schema_of_the_type() {
     }
     let committed = std::fs::read_to_string(path).unwrap();
     assert_eq!(committed, schema, "docs/policy.schema.json: MIMIR_BLESS=1 rewrites it");
+}
+
+#[test]
+fn counts_that_are_none_are_named() {
+    for (value, wanted) in [("-5", "-5"), ("nan", "NaN"), ("1.5", "1.5"), ("inf", "inf")] {
+        let text = format!(
+            "version = 1\n[[evaluation]]\nnorm = \"linf\"\nmin_epsilon = 0.01\nattacks = [{{ attack = \"square\", queries \
+             = {value} }}]\n"
+        );
+        let error = Policy::from_toml(&text, &mut |_| Err("none".into())).unwrap_err().to_string();
+        let wanted = format!("square: queries is {wanted}, must be a whole number from 1");
+        assert!(error.contains(&wanted), "{value}: {error}");
+    }
 }
