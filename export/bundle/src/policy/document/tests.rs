@@ -121,7 +121,10 @@ fn what_cannot_be_meant_is_refused() {
             "queries is 0, must be 1 to 1000000",
         ),
         (evaluation("attacks = [{ attack = \"apgd-ce\", rho = nan }]"), "rho is NaN"),
-        (evaluation("attacks = [{ attack = \"apgd-ce\", steps = 1.5 }]"), "steps is 1.5, must be a whole number"),
+        (
+            evaluation("attacks = [{ attack = \"apgd-ce\", steps = 1.5 }]"),
+            "steps is 1.5, must be a whole number",
+        ),
         (evaluation("attacks = [{ steps = 5 }]"), "missing field `attack`"),
         (evaluation("[[evaluation.data]]\nimages_digest = \"x\""), "`x` is not a SHA-256 digest"),
         (
