@@ -7,3 +7,4 @@ mod hostile;
 mod library;
 mod onnx_runtime;
 mod programs;
+mod proxy;
