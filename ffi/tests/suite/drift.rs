@@ -12,11 +12,13 @@ use crate::library::root;
 
 /// The functions as Rust has them, as C.
 fn functions() -> String {
-    let mut config = Config::default();
-    config.language = Language::C;
-    config.style = Style::Type;
-    config.no_includes = true;
-    config.usize_is_size_t = true;
+    let mut config = Config {
+        language: Language::C,
+        style: Style::Type,
+        no_includes: true,
+        usize_is_size_t: true,
+        ..Config::default()
+    };
     config.export.item_types = vec![ItemType::Functions];
     // It follows the modules from there.
     let builder = cbindgen::Builder::new().with_config(config).with_src(root().join("ffi/src/lib.rs"));

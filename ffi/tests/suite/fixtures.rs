@@ -22,7 +22,7 @@ fn folder() -> &'static Path {
 }
 
 /// A description of a model of images of `3 x side x side`.
-pub(crate) fn description(side: usize, classes: serde_json::Value) -> serde_json::Value {
+pub(crate) fn description(side: usize, classes: &serde_json::Value) -> serde_json::Value {
     json!({
         "format": "mimir-bundle",
         "version": "1.0",
@@ -61,7 +61,7 @@ pub(crate) fn plain() -> &'static Path {
     static PLAIN: OnceLock<PathBuf> = OnceLock::new();
     PLAIN.get_or_init(|| {
         let mut description =
-            description(24, json!({"count": 6, "names": ["zero", "one", "two", "three", "four", "five"]}));
+            description(24, &json!({"count": 6, "names": ["zero", "one", "two", "three", "four", "five"]}));
         description["input"]["normalisation"] =
             json!({"scale": 1, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]});
         description["preprocessing"] =
@@ -118,7 +118,7 @@ pub(crate) fn slow() -> &'static Path {
         graph.add_output(value);
         write_bundle(
             "slow.mimir",
-            description(4, json!({"count": 6, "names": null})),
+            description(4, &json!({"count": 6, "names": null})),
             write_model(&graph).unwrap(),
         )
     })

@@ -224,7 +224,7 @@ fn models() -> Vec<(&'static str, ModelProto)> {
 }
 
 fn bundle(name: &str, bytes: Vec<u8>) -> PathBuf {
-    write_bundle(&format!("hostile-{name}.mimir"), description(4, json!({"count": 6, "names": null})), bytes)
+    write_bundle(&format!("hostile-{name}.mimir"), description(4, &json!({"count": 6, "names": null})), bytes)
 }
 
 fn program() -> PathBuf {
@@ -291,7 +291,7 @@ fn files_that_were_faults_once_do_not_crash() {
     let folder = Path::new("/work/shared/faults");
     let models: Vec<PathBuf> = onnx_files(folder);
     for (index, file) in models.iter().enumerate() {
-        let mut about = description(4, json!({"count": 6, "names": null}));
+        let mut about = description(4, &json!({"count": 6, "names": null}));
         about["input"]["image"] = json!({"channels": 1, "height": 8, "width": 8});
         let path = write_bundle(&format!("fault-{index}.mimir"), about, fs::read(file).unwrap());
         let output = std::process::Command::new(program())

@@ -16,11 +16,14 @@ pub enum LogLevel {
     Error,
 }
 
+/// What takes them.
+type Take = dyn Fn(LogLevel, &str) + Send + Sync;
+
 /// Takes messages: level, text. It is called by any thread that uses the session, by several at once.
 #[derive(Clone)]
 pub struct LogSink {
     least: LogLevel,
-    take: Arc<dyn Fn(LogLevel, &str) + Send + Sync>,
+    take: Arc<Take>,
 }
 
 impl LogSink {

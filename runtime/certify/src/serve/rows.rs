@@ -61,7 +61,7 @@ mod tests {
     fn parts_cover_all_images_in_order() {
         let parts: Vec<_> = Rows::UpTo(4).parts(9).collect();
         assert_eq!(parts, [0..4, 4..8, 8..9]);
-        assert_eq!(Rows::Exactly(4).parts(4).collect::<Vec<_>>(), [0..4]);
+        assert_eq!(Rows::Exactly(4).parts(8).collect::<Vec<_>>(), [0..4, 4..8]);
         assert!(Rows::Exactly(4).lacks(1) && !Rows::Exactly(4).lacks(4) && !Rows::UpTo(4).lacks(1));
     }
 
