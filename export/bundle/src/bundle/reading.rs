@@ -53,9 +53,11 @@ pub(super) fn read_exactly(reader: &mut impl Read, length: u64) -> io::Result<Re
         let mut crc32 = crc32fast::Hasher::new();
         while bytes.len() < length {
             let start = bytes.len();
-            // Within what was reserved: this allocates nothing.
-            bytes.resize(length.min(start + BLOCK), 0);
-            reader.read_exact(&mut bytes[start..])?;
+            // Into what was reserved: this allocates nothing, and writes no byte twice.
+            let wanted = BLOCK.min(length - start);
+            if reader.by_ref().take(wanted as u64).read_to_end(&mut bytes)? != wanted {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
             crc32.update(&bytes[start..]);
             let mut copy = used.try_recv().map_or_else(|_| reserve(BLOCK), Ok)?;
             copy.clear();
