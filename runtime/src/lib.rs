@@ -71,8 +71,9 @@
 //!   position (`docs/architecture.md`, "Determinism", names the known exception). Another engine, version or processor
 //!   rounds differently.
 //! - The code for CUDA and TensorRT has never run on a GPU.
-// Unsafe code is denied by the workspace, with one exception: asking ONNX Runtime for its version
-// (`session/onnx_runtime.rs`).
+// Unsafe code is denied by the workspace, with two exceptions: asking ONNX Runtime for its version
+// (`session/onnx_runtime.rs`), and running one of its sessions from several threads
+// (`session/onnx_runtime/concurrent.rs`).
 
 pub mod answer;
 mod archive;
