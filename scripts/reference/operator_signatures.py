@@ -161,9 +161,9 @@ def ends(pair):
 
 print("//! What the pages of the operators say of inputs, outputs and attributes.")
 print("//! Written by `scripts/reference/operator_signatures.py`, which says where it comes from; not edited by hand.\n")
-print("use super::{Signature, MANY, optional, required};")
-print("use super::Numbers::{Any, AtLeast, Flag, OneOf, Within};")
-print("use super::Values::{AnyText, Float, Floats, Graph, Int, Ints, Other, Tensor, Text, Texts};\n")
+print("use super::form::{MANY, Signature, optional, required};")
+print("use super::form::Numbers::{Any, AtLeast, Flag, OneOf, Within};")
+print("use super::form::Values::{AnyText, Float, Floats, Graph, Int, Ints, Other, Tensor, Text, Texts};\n")
 print("/// By name, in the order of bytes, and then by the opset that brought the form.")
 print("#[rustfmt::skip]")
 print("pub(super) static PAGES: &[Signature] = &[")

@@ -4,6 +4,7 @@
 //! no, a rule that takes any but 0 for yes would search another function than the file. So [`check`] refuses it, when a
 //! file is read and when a graph is written. The rows are in `pages`, one for each form that an operator has had.
 
+mod form;
 mod pages;
 #[cfg(test)]
 mod tests;
@@ -13,67 +14,7 @@ use std::ops::RangeInclusive;
 
 use crate::error::{Error, Result};
 use crate::graph::{Attribute, Node};
-
-/// As many as one likes.
-const MANY: usize = usize::MAX;
-
-/// One form of an operator.
-#[derive(Debug)]
-struct Signature {
-    /// Name, with the domain in front where it is not ONNX's.
-    name: &'static str,
-    /// The opset that brought the form.
-    since: u32,
-    inputs: RangeInclusive<usize>,
-    outputs: RangeInclusive<usize>,
-    /// In the order of their names.
-    attributes: &'static [Allowed],
-}
-
-/// One attribute.
-#[derive(Debug)]
-struct Allowed {
-    name: &'static str,
-    values: Values,
-    is_required: bool,
-}
-
-const fn optional(name: &'static str, values: Values) -> Allowed {
-    Allowed { name, values, is_required: false }
-}
-
-const fn required(name: &'static str, values: Values) -> Allowed {
-    Allowed { name, values, is_required: true }
-}
-
-/// Type and values of an attribute.
-#[derive(Debug, Clone, Copy)]
-enum Values {
-    Int(Numbers),
-    Ints(Numbers),
-    Float,
-    Floats,
-    /// One of these.
-    Text(&'static [&'static str]),
-    AnyText,
-    Texts,
-    Tensor,
-    Graph,
-    /// A type that no attribute of a graph has here.
-    Other,
-}
-
-/// Integers that an attribute may have.
-#[derive(Debug, Clone, Copy)]
-enum Numbers {
-    Any,
-    /// A Boolean.
-    Flag,
-    AtLeast(i64),
-    OneOf(&'static [i64]),
-    /// Both ends included.
-    Within(i64, i64),
-}
+use form::{Allowed, MANY, Numbers, Signature, Values};
 
 /// Refuses a node that has more or fewer inputs or outputs than its operator, or attributes that the operator's page does
 /// not allow. Nodes of operators that are not in the table are left alone. Attributes of the node that are graphs may be
@@ -185,21 +126,5 @@ impl Allowed {
 
     fn refuse(&self, found: impl Display, wanted: impl Display) -> Error {
         Error::format(format!("attribute `{}` is {found}, wanted {wanted}", self.name))
-    }
-}
-
-impl Values {
-    fn type_name(self) -> &'static str {
-        match self {
-            Self::Int(_) => "an INT",
-            Self::Ints(_) => "an INTS",
-            Self::Float => "a FLOAT",
-            Self::Floats => "a FLOATS",
-            Self::Text(_) | Self::AnyText => "a STRING",
-            Self::Texts => "a STRINGS",
-            Self::Tensor => "a TENSOR",
-            Self::Graph => "a GRAPH",
-            Self::Other => "of a type that is not supported",
-        }
     }
 }

@@ -1,9 +1,9 @@
 //! What the pages of the operators say of inputs, outputs and attributes.
 //! Written by `scripts/reference/operator_signatures.py`, which says where it comes from; not edited by hand.
 
-use super::Numbers::{Any, AtLeast, Flag, OneOf, Within};
-use super::Values::{AnyText, Float, Floats, Graph, Int, Ints, Other, Tensor, Text, Texts};
-use super::{MANY, Signature, optional, required};
+use super::form::Numbers::{Any, AtLeast, Flag, OneOf, Within};
+use super::form::Values::{AnyText, Float, Floats, Graph, Int, Ints, Other, Tensor, Text, Texts};
+use super::form::{MANY, Signature, optional, required};
 
 /// By name, in the order of bytes, and then by the opset that brought the form.
 #[rustfmt::skip]
