@@ -22,6 +22,7 @@ pub(crate) fn compile(compiler: &str, standard: &str, source: &Path) -> PathBuf 
     }
     let library = library::folder();
     let output = Command::new(compiler)
+        .args(words("MIMIR_C_FLAGS"))
         .args([standard, "-D_DEFAULT_SOURCE", "-Wall", "-Wextra", "-Werror", "-g", "-pthread", "-I"])
         .arg(root().join("include"))
         .arg(source)
@@ -37,6 +38,12 @@ pub(crate) fn compile(compiler: &str, standard: &str, source: &Path) -> PathBuf 
     program
 }
 
+/// The words of a variable: how scripts/sanitize has these programs compiled and run otherwise.
+fn words(variable: &str) -> Vec<String> {
+    let text = std::env::var(variable).unwrap_or_default();
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
 fn run_c(name: &str, arguments: &[&Path]) -> Output {
     let program = compile("gcc", "-std=c11", &root().join(format!("ffi/tests/c/{name}.c")));
     run(&program, arguments)
@@ -49,8 +56,15 @@ pub(crate) fn onnx_runtime() -> PathBuf {
 }
 
 pub(crate) fn run(program: &Path, arguments: &[impl AsRef<OsStr>]) -> Output {
-    let output =
-        Command::new(program).args(arguments).env("MIMIR_ORT_DYLIB", onnx_runtime()).output().unwrap();
+    let mut runner = words("MIMIR_C_RUNNER").into_iter();
+    let mut command = match runner.next() {
+        Some(tool) => Command::new(tool),
+        None => Command::new(program),
+    };
+    if command.get_program() != program {
+        command.args(runner).arg(program);
+    }
+    let output = command.args(arguments).env("MIMIR_ORT_DYLIB", onnx_runtime()).output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{}: {}\n{out}{err}", program.display(), output.status);
     output

@@ -169,7 +169,7 @@ fn signed_at(bundle: &Bundle, key: &PrivateKey, now: &str) -> (Bundle, Signed) {
 #[test]
 fn several_keys_sign_one_statement() {
     let [first, second] = keys();
-    let bundle = crate::bundle::tests::complete();
+    let bundle = crate::bundle::tests::complete().without_signature();
     let (once, _) = signed_at(&bundle, &first, "2026-11-30T00:00:00Z");
     let (twice, signed) = signed_at(&once, &second, "2026-12-01T00:00:00Z");
     assert_eq!((signed.created_at.as_str(), signed.dropped.len()), ("2026-11-30T00:00:00Z", 0));
@@ -185,7 +185,7 @@ fn several_keys_sign_one_statement() {
 #[test]
 fn a_signature_of_another_content_is_left_out() {
     let [first, second] = keys();
-    let bundle = crate::bundle::tests::complete();
+    let bundle = crate::bundle::tests::complete().without_signature();
     let (signed, _) = signed_at(&bundle, &first, "2026-11-30T00:00:00Z");
     let mut certificate = bundle.certificates()[0].certificate.clone();
     certificate.seed += 1;

@@ -69,14 +69,13 @@ impl ServedModel {
     }
 
     fn of(place: String, bundle: Bundle, policy: &Policy, keys: &[PublicKey]) -> Result<Self, ServeError> {
-        check_bundled(&bundle, &Limits::default())
-            .map_err(|error| ServeError::Model { place: place.clone(), error })?;
         let keys: Vec<PublicKey> = keys_of(policy).chain(keys.iter().cloned()).collect();
         let verdict = judge(&bundle, policy, &keys);
         if !verdict.is_met() {
             return Err(ServeError::Refused { place, verdict });
         }
         let refuse = |error| ServeError::Model { place: place.clone(), error };
+        check_bundled(&bundle, &Limits::default()).map_err(refuse)?;
         let file = read_bundled(&bundle, MODEL, &Limits::default()).map_err(refuse)?;
         let missing = bundle.manifest().features.iter().find(|known| file.graph.find(&known.name).is_none());
         if let Some(feature) = missing {

@@ -16,10 +16,10 @@ fn theirs() -> PrivateKey {
     key(include_str!("../../../../../../tests/fixtures/signing/p256.key"))
 }
 
-/// A bundle with a signature, whatever its files are.
+/// A bundle with a signature, whatever its files are, in the place of the one that it has.
 fn signed_by(bundle: &Bundle, key: &PrivateKey) -> Bundle {
     let tool = description().provenance.tool;
-    let signed = sign(bundle, key, tool, "2026-11-30T00:00:00Z".into()).unwrap();
+    let signed = sign(&bundle.without_signature(), key, tool, "2026-11-30T00:00:00Z".into()).unwrap();
     bundle.with_signature(signed.envelope.to_json().unwrap().into_bytes()).unwrap()
 }
 
