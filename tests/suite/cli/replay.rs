@@ -105,11 +105,7 @@ fn files_that_do_not_belong_together_are_4() {
     let text = fs::read_to_string(&certificate).unwrap();
     for (from, to, expected) in [
         ("\"first\": 24", "\"first\": 23", "24 images of the first 23"),
-        (
-            "\"adversarial.npz\"",
-            "\"../secret.npz\"",
-            "not the name of a file in the folder of the certificate",
-        ),
+        ("\"adversarial.npz\"", "\"../secret.npz\"", "is not the name of a file beside the certificate"),
         ("\"schema_version\": 4", "\"schema_version\": 9", "schema version 9"),
         ("\"schema_version\": 4", "\"schema_version\": 3", "does not bind the certificate to one model"),
         ("\"seed\": 0", "\"sead\": 0", "unknown field `sead`"),
