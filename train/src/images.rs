@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mimir_bundle::digest::RunningDigest;
 use mimir_data::augment::{Augmentation, Evaluation};
 use mimir_data::{
     Batch, DataError, DataSource, Loader, LoaderOptions, PictureSet, ReadOptions, Split, TrainingSet,
@@ -21,6 +22,7 @@ pub struct TrainingImages {
     loader: Loader,
     held_out: Option<EvaluationSet>,
     class_names: Option<Vec<String>>,
+    sha256: String,
     size: i64,
 }
 
@@ -53,7 +55,13 @@ impl TrainingImages {
             broken: data.broken_images,
             ..LoaderOptions::new(experiment.seed, to_usize(size))
         };
-        Ok(Self { loader: Loader::new(Arc::new(set), options)?, held_out, class_names, size })
+        let sha256 = digest(&set)?;
+        Ok(Self { loader: Loader::new(Arc::new(set), options)?, held_out, class_names, sha256, size })
+    }
+
+    /// SHA-256 of the images that are trained on, as [`TrainingSet::identify`] describes them; in lowercase hexadecimal.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
     }
 
     /// Batches in an epoch.
@@ -80,6 +88,12 @@ impl TrainingImages {
     pub fn tensor(&self, batch: &Batch) -> Tensor {
         Tensor::from_slice(&batch.pixels).reshape([-1, 3, self.size, self.size])
     }
+}
+
+fn digest(set: &TrainingSet) -> Result<String, DataError> {
+    let mut digest = RunningDigest::default();
+    set.identify(|piece| digest.update(piece))?;
+    Ok(digest.finish("training images").sha256)
 }
 
 /// Images to evaluate on, as they are or resized and cropped by `evaluate.transform`.

@@ -1,7 +1,8 @@
 //! From a checkpoint to the files of a bundle: the model, its weights beside it, gradient graphs, and the description; and
 //! from an ONNX file of any origin, which stays as it is.
 //!
-//! [`package`] and [`package_onnx`] make everything in memory; whoever calls it writes it. Equal checkpoints and options give equal bytes.
+//! [`package`] and [`package_onnx`] make everything in memory; whoever calls it writes it. Equal checkpoints and options
+//! give equal bytes.
 
 mod description;
 mod files;

@@ -21,6 +21,13 @@ static void done(mimir_error *error, void *payload) {
     mimir_error_delete(error);
 }
 
+/* Under the lock, so that a tool that does not see the library's own locks knows who wrote before whom. */
+static void expect(outcome *known, int count) {
+    pthread_mutex_lock(&lock);
+    for (int index = 0; index < count; index++) known[index] = (outcome){0, -1};
+    pthread_mutex_unlock(&lock);
+}
+
 static outcome look(const outcome *known) {
     pthread_mutex_lock(&lock);
     outcome copy = *known;
@@ -41,23 +48,25 @@ static void answers(const mimir_model *model, const float *pixels, size_t length
     mimir_session *session = make(model, 3);
     static float logits[CALLS][2 * CLASSES];
     float wanted[2 * CLASSES];
-    outcome outcomes[CALLS] = {{0, -1}};
+    outcome outcomes[CALLS];
     mimir_request *requests[CALLS] = {NULL};
+    expect(outcomes, CALLS);
     OK(mimir_session_logits(session, pixels, 2 * length, 2, NULL, wanted, 2 * CLASSES));
     for (int index = 0; index < CALLS; index++)
         OK(mimir_session_logits_async(session, pixels, 2 * length, 2, NULL, logits[index], 2 * CLASSES, done,
                                       &outcomes[index], &requests[index]));
     for (int index = 0; index < CALLS; index++) {
         CHECK(mimir_request_wait(requests[index], UINT64_MAX));
-        outcome known = look(&outcomes[index]);
+        const outcome known = look(&outcomes[index]);
         CHECK(known.called == 1 && known.code == MIMIR_OK);
         CHECK(memcmp(logits[index], wanted, sizeof wanted) == 0);
         mimir_request_cancel(requests[index]);
         mimir_request_delete(requests[index]);
     }
     mimir_prediction prediction;
-    outcome known = {0, -1};
+    outcome known;
     mimir_request *request = NULL;
+    expect(&known, 1);
     OK(mimir_session_classify_async(session, pixels, length, 1, NULL, 0.0f, &prediction, 1, done, &known, &request));
     CHECK(mimir_request_wait(request, UINT64_MAX) && look(&known).code == MIMIR_OK && prediction.class_index >= 0);
     mimir_request_delete(request);
@@ -84,7 +93,8 @@ static void hold(mimir_error *error, void *payload) {
 static void waiting(const mimir_model *model, const float *pixels, size_t length) {
     mimir_session *session = make(model, 1);
     float logits[4][CLASSES];
-    outcome outcomes[4] = {{0, -1}, {0, -1}, {0, -1}, {0, -1}};
+    outcome outcomes[4];
+    expect(outcomes, 4);
     mimir_request *requests[4] = {NULL};
     mimir_limits *limits = mimir_limits_new();
     OK(mimir_limits_set_timeout(limits, 1));
@@ -107,7 +117,8 @@ static void waiting(const mimir_model *model, const float *pixels, size_t length
 static void going(const mimir_model *model, const float *pixels, size_t length) {
     mimir_session *session = make(model, 2);
     static float logits[CALLS][CLASSES];
-    outcome outcomes[CALLS] = {{0, -1}};
+    outcome outcomes[CALLS];
+    expect(outcomes, CALLS);
     for (int index = 0; index < CALLS; index++) {
         mimir_request *request = NULL;
         OK(mimir_session_logits_async(session, pixels, length, 1, NULL, logits[index], CLASSES, done, &outcomes[index],
@@ -116,8 +127,9 @@ static void going(const mimir_model *model, const float *pixels, size_t length) 
     }
     mimir_session_delete(session);
     for (int index = 0; index < CALLS; index++) {
-        CHECK(outcomes[index].called == 1);
-        CHECK(outcomes[index].code == MIMIR_OK || outcomes[index].code == MIMIR_ERROR_CANCELLED);
+        outcome known = look(&outcomes[index]);
+        CHECK(known.called == 1);
+        CHECK(known.code == MIMIR_OK || known.code == MIMIR_ERROR_CANCELLED);
     }
 }
 

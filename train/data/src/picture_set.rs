@@ -10,8 +10,7 @@ use crate::error::{DataError, FilePart};
 use crate::image_set::{ClassCounts, ImageSet, LeftOut, count_classes, transformed_dims};
 use crate::input::image_len;
 use crate::picture::Picture;
-use crate::storage::PixelStorage;
-use crate::storage::{InMemory, PixelLayout};
+use crate::storage::{Identity, InMemory, PixelLayout, PixelStorage};
 
 /// Records with up to so many bytes of pixels are read into memory at opening, so that samples need no disk access:
 /// CIFAR-10 and CIFAR-100 have 147 MiB.
@@ -90,6 +89,11 @@ impl PictureSet {
     /// When there is no such image, and when its file cannot be read or decoded.
     pub fn read_rgb(&self, image: usize) -> Result<Picture, DataError> {
         self.pixels.picture(self.place(image)?)
+    }
+
+    /// What tells one image from others.
+    pub(crate) fn identity(&self, image: usize) -> Result<Identity, DataError> {
+        self.pixels.identity(self.place(image)?)
     }
 
     /// Where an image is in the storage.

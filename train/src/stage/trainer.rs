@@ -327,6 +327,7 @@ impl<'a> Run<'a> {
             step: Some(self.position.step),
             seed: Some(self.trainer.seed),
             experiment: Some(self.trainer.folder.config_sha256()?),
+            data: Some(self.trainer.images.sha256().to_owned()),
             ..header
         })
     }

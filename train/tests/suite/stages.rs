@@ -58,6 +58,9 @@ fn check_headers(experiment: &ExperimentFolder) {
     assert_eq!(finetuned.version, HEADER_VERSION);
     assert_eq!((finetuned.epoch, finetuned.step, finetuned.seed), (Some(3), Some(24), Some(1)));
     assert_eq!(finetuned.experiment, Some(digest_bytes(&experiment.bytes("out/finetune/config.toml"))));
+    // Both stages trained on the same images.
+    assert!(finetuned.data.as_ref().is_some_and(|sha256| sha256.len() == 64), "{:?}", finetuned.data);
+    assert_eq!(pretrained.data, finetuned.data);
     let checkpoint = Checkpoint::read(&path).unwrap();
     let network = describe(&checkpoint, &Wanted::default()).unwrap();
     assert_eq!((network.classes, network.architecture.width, network.pooling), (2, 16, Pooling::Mean));

@@ -7,6 +7,7 @@ use crate::decode::{self, Colour, Header, Origin};
 use crate::error::DataError;
 use crate::input::{FileStamp, open_file};
 use crate::picture::Picture;
+use crate::storage::Identity;
 
 /// Files of one image each.
 #[derive(Debug)]
@@ -41,6 +42,16 @@ impl ImageFiles {
 
     pub(crate) fn path(&self, image: usize) -> Option<&Path> {
         self.files.get(image).map(|file| file.path.as_path())
+    }
+
+    /// Name and length of one image's file: the name within its folder, after the folder's own, which is that of a class.
+    pub(crate) fn identity(&self, image: usize) -> Result<Identity, DataError> {
+        let no_image = || DataError::NoSuchImage { image, count: self.files.len() };
+        let path = self.path(image).ok_or_else(no_image)?;
+        let folder = path.parent().and_then(Path::file_name).unwrap_or_default();
+        let name = Path::new(folder).join(path.file_name().unwrap_or_default());
+        let bytes = std::fs::metadata(path).map_err(|source| DataError::io(path, source))?.len();
+        Ok(Identity::File { name: name.to_string_lossy().into_owned(), bytes })
     }
 
     /// Decodes one image.

@@ -18,6 +18,14 @@ pub(crate) use tar_entries::{TarEntries, TarImage};
 use crate::error::DataError;
 use crate::picture::Picture;
 
+/// What tells an image from others without decoding a file.
+pub(crate) enum Identity {
+    /// The pixels themselves, where they are at hand.
+    Pixels(Picture),
+    /// An encoded image: the name that its set has for it, and its length in bytes.
+    File { name: String, bytes: u64 },
+}
+
 /// Where the pixels of a set are, and how one image of it is read.
 #[derive(Debug)]
 pub(crate) enum PixelStorage {
@@ -39,6 +47,16 @@ impl PixelStorage {
             Self::ImageFiles(files) => files.picture(image),
             Self::TarEntries(entries) => entries.picture(image),
             Self::InMemory(array) => array.picture(image),
+        }
+    }
+
+    /// What tells one image from others.
+    pub(crate) fn identity(&self, image: usize) -> Result<Identity, DataError> {
+        match self {
+            Self::Records(records) => records.picture(image).map(Identity::Pixels),
+            Self::ImageFiles(files) => files.identity(image),
+            Self::TarEntries(entries) => entries.identity(image),
+            Self::InMemory(array) => array.picture(image).map(Identity::Pixels),
         }
     }
 

@@ -7,6 +7,7 @@ use crate::decode::{self, Colour, Header, Origin};
 use crate::error::DataError;
 use crate::input::{FileStamp, open_file};
 use crate::picture::Picture;
+use crate::storage::Identity;
 
 /// Images at their offsets in tar files. The files are opened for each image: sets of a thousand shards are usual, and so
 /// is a limit of a thousand open files.
@@ -51,6 +52,13 @@ impl TarEntries {
     pub(crate) fn header(&self, image: usize) -> Result<Header, DataError> {
         let (bytes, origin) = self.read(image)?;
         decode::read_header(Cursor::new(bytes), origin)
+    }
+
+    /// Name and length of one image's entry.
+    pub(crate) fn identity(&self, image: usize) -> Result<Identity, DataError> {
+        let no_image = || DataError::NoSuchImage { image, count: self.images.len() };
+        let entry = self.images.get(image).ok_or_else(no_image)?;
+        Ok(Identity::File { name: entry.name.clone(), bytes: entry.length })
     }
 
     /// The tar file and the entry of an image.
