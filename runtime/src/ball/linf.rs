@@ -27,11 +27,13 @@ pub(super) fn momentum_step(reach: f32, step: MomentumStep<'_>, next: &mut [f32]
     let (centre, point) = (&centre[..count], &point[..count]);
     let (previous, gradient) = (&previous[..count], &gradient[..count]);
     for index in 0..count {
-        let here = point[index];
-        let stepped = clamp(here + step_size * sign(gradient[index]), reach, centre[index]);
+        let (here, clean) = (point[index], centre[index]);
+        // Both ends serve two cuts.
+        let (low, high) = (lowest(reach, clean), highest(reach, clean));
+        let stepped = at_most(at_least(here + step_size * sign(gradient[index]), low), high);
         let last_move = here - previous[index];
         let mixed = here + (stepped - here) * momentum + last_move * (1.0 - momentum);
-        next[index] = clamp(mixed, reach, centre[index]);
+        next[index] = at_most(at_least(mixed, low), high);
     }
 }
 

@@ -52,7 +52,7 @@ const MOST_DRAWS_OF_A_UNIT: usize = 20_000;
 
 /// A point that the original model is to be asked about.
 struct Candidate<'a> {
-    active: ActiveSearch<'a>,
+    active: Box<ActiveSearch<'a>>,
     pixels: Box<[f32]>,
     kind: CandidateKind,
     /// What the search said after this iterate.
@@ -73,7 +73,7 @@ enum CandidateKind {
 impl Candidate<'_> {
     /// What the original model is asked, with the share of the image's error rate that this candidate may use.
     fn question(&self, job: &AttackJob, classes: usize) -> Question<'_> {
-        let ActiveSearch { item, clean, tested, .. } = &self.active;
+        let ActiveSearch { item, clean, tested, .. } = &*self.active;
         let test = || {
             let share = share_of_candidate(usize::from(job.index), item.unit as usize, tested.0);
             MajorityCount::of_candidate(clean.label, classes, share)
@@ -82,8 +82,9 @@ impl Candidate<'_> {
     }
 }
 
-/// Searches that have a proposal to make, one queue for each query that the attack announces.
-type Waiting<'a> = Vec<(Query, VecDeque<ActiveSearch<'a>>)>;
+/// Searches that have a proposal to make, one queue for each query that the attack announces. They go from queue to batch
+/// and back with every pass: what moves is a pointer.
+type Waiting<'a> = Vec<(Query, VecDeque<Box<ActiveSearch<'a>>>)>;
 
 /// The state of one worker during one attack.
 pub(super) struct WorkerLoop<'a, 'w, 's> {
@@ -93,7 +94,7 @@ pub(super) struct WorkerLoop<'a, 'w, 's> {
     stop: &'a StopSignal<'a>,
     waiting: Waiting<'a>,
     /// Searches in the current batch, in the order of its rows.
-    round: Vec<ActiveSearch<'a>>,
+    round: Vec<Box<ActiveSearch<'a>>>,
     candidates: Vec<Candidate<'a>>,
     proposals: Batches,
     confirmations: Batches,
@@ -154,7 +155,7 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
         {
             let Some(item) = self.queue.take() else { break };
             let active = ActiveSearch::start(self.job, item)?;
-            enqueue(&mut self.waiting, active);
+            enqueue(&mut self.waiting, Box::new(active));
             waiting += 1;
         }
         Ok(())
@@ -218,7 +219,7 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
     }
 
     /// A search has ended with nothing found; an attack that minimises the distance may have a point to show.
-    fn finish(&mut self, active: ActiveSearch<'a>) -> Result<(), EvaluateError> {
+    fn finish(&mut self, active: Box<ActiveSearch<'a>>) -> Result<(), EvaluateError> {
         let Some(point) = active.search.closest() else { return self.end(&active, Outcome::Spent, None) };
         let mut pixels: Box<[f32]> = point.into();
         self.job.ball.snap(&active.clean.pixels, &mut pixels);
@@ -289,7 +290,7 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
     /// Goes on from a point that rounding alone may have broken: a stronger one is misclassified by every engine.
     fn search_on(
         &mut self,
-        mut active: ActiveSearch<'a>,
+        mut active: Box<ActiveSearch<'a>>,
         point: ConfirmedPoint,
         next: Step,
     ) -> Result<(), EvaluateError> {
@@ -351,7 +352,7 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
 }
 
 /// Puts a search into the queue of its next query.
-fn enqueue<'a>(waiting: &mut Waiting<'a>, active: ActiveSearch<'a>) {
+fn enqueue<'a>(waiting: &mut Waiting<'a>, active: Box<ActiveSearch<'a>>) {
     let query = active.search.query();
     let queue = waiting.iter_mut().find(|(announced, _)| *announced == query);
     let (_, queue) = queue.expect("attacks announce every query that their searches make");

@@ -22,7 +22,7 @@ use mimir_bundle::{ImageShape, Norm};
 
 use self::context::WindowContext;
 use self::eta_moves::EtaMoves;
-use self::square_window::Window;
+use self::sign_moves::SignMoves;
 use self::summed_norm::SummedNorm;
 use super::Ball;
 use crate::random::Stream;
@@ -56,8 +56,8 @@ pub struct WindowSearch {
 /// How a candidate is made from the best point, by norm.
 #[derive(Debug)]
 enum WindowMoves {
-    /// L∞, with the window outside of which the candidate is the best point.
-    Signs(Window),
+    /// L∞.
+    Signs(SignMoves),
     /// L2 and L1, with the sums that the norms of the two perturbations, of the best point and of the candidate, follow
     /// from.
     Eta { eta: EtaMoves, best: f64, candidate: f64 },
@@ -79,8 +79,9 @@ impl WindowSearch {
         };
         let moves = match norm {
             None => {
-                sign_moves::start(&context, noise, &mut best);
-                WindowMoves::Signs(Window::default())
+                let signs = SignMoves::new(&context);
+                signs.start(&context, noise, &mut best);
+                WindowMoves::Signs(signs)
             }
             Some(norm) => {
                 let mut eta = EtaMoves::new(norm, image);
@@ -99,9 +100,7 @@ impl WindowSearch {
     /// Makes the candidate the point that the next ones are neighbours of.
     pub fn accept(&mut self) {
         match &mut self.moves {
-            WindowMoves::Signs(window) => {
-                sign_moves::copy(&self.context, *window, &self.candidate, &mut self.best);
-            }
+            WindowMoves::Signs(signs) => signs.copy(&self.context, &self.candidate, &mut self.best),
             WindowMoves::Eta { best, candidate, .. } => {
                 self.best.copy_from_slice(&self.candidate);
                 *best = *candidate;
@@ -115,11 +114,7 @@ impl WindowSearch {
         let Self { context, moves, best, candidate } = self;
         let side = context.ball.window_side(context.image, share);
         match moves {
-            WindowMoves::Signs(window) => {
-                sign_moves::copy(context, *window, best, candidate);
-                *window = Window::random(context.image, side, noise);
-                sign_moves::set(context, *window, noise, candidate)
-            }
+            WindowMoves::Signs(signs) => signs.draw(context, side, noise, best, candidate),
             WindowMoves::Eta { eta, best: best_sum, candidate: candidate_sum } => {
                 let pair = eta.draw(context.image, side, noise);
                 *candidate_sum = eta.apply(context, pair, best, *best_sum, candidate);

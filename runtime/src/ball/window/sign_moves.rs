@@ -5,47 +5,73 @@ use super::square_window::Window;
 use crate::ball::linf::{highest, lowest};
 use crate::random::Stream;
 
-/// Vertical stripes: one sign for each channel and column.
-pub(super) fn start(context: &WindowContext, noise: &mut Stream, out: &mut [f32]) {
-    let (width, reach) = (context.image.width, context.ball.reach);
-    let channel = context.image.height * width;
-    for (out, centre) in out.chunks_exact_mut(channel).zip(context.centre.chunks_exact(channel)) {
-        for column in 0..width {
-            let sign = noise.sign();
-            for index in (column..channel).step_by(width) {
-                out[index] = end(reach, centre[index], sign);
+/// The ends of all intervals, and the last move.
+#[derive(Debug)]
+pub(super) struct SignMoves {
+    /// `C·H·W` smallest values, and as many largest ones: each is asked for thousands of times.
+    lowest: Box<[f32]>,
+    highest: Box<[f32]>,
+    /// The candidate is the best point outside of it.
+    pub(super) window: Window,
+}
+
+impl SignMoves {
+    pub(super) fn new(context: &WindowContext) -> Self {
+        let ends = |end: fn(f32, f32) -> f32| {
+            context.centre.iter().map(|clean| end(context.ball.reach, *clean)).collect()
+        };
+        Self { lowest: ends(lowest), highest: ends(highest), window: Window::default() }
+    }
+
+    /// Vertical stripes: one sign for each channel and column.
+    pub(super) fn start(&self, context: &WindowContext, noise: &mut Stream, out: &mut [f32]) {
+        let width = context.image.width;
+        let channel = context.image.height * width;
+        for (index, out) in out.chunks_exact_mut(channel).enumerate() {
+            for column in 0..width {
+                let ends = &self.ends(noise.sign())[index * channel..][..channel];
+                for pixel in (column..channel).step_by(width) {
+                    out[pixel] = ends[pixel];
+                }
             }
         }
     }
-}
 
-/// Moves all pixels of a window to one end, with one random sign per channel. Returns whether any pixel changed.
-pub(super) fn set(context: &WindowContext, window: Window, noise: &mut Stream, point: &mut [f32]) -> bool {
-    let mut differs = false;
-    for channel in 0..context.image.channels {
-        let sign = noise.sign();
-        for pixels in window.rows(context.image, channel) {
-            for (value, clean) in point[pixels.clone()].iter_mut().zip(&context.centre[pixels]) {
-                let moved = end(context.ball.reach, *clean, sign);
-                differs |= moved != *value;
-                *value = moved;
+    /// Makes `candidate` the point `best` with all pixels of a random window at one end, one random sign per channel.
+    /// Returns whether any pixel differs.
+    pub(super) fn draw(
+        &mut self,
+        context: &WindowContext,
+        side: usize,
+        noise: &mut Stream,
+        best: &[f32],
+        candidate: &mut [f32],
+    ) -> bool {
+        self.copy(context, best, candidate);
+        self.window = Window::random(context.image, side, noise);
+        let mut differs = false;
+        for channel in 0..context.image.channels {
+            let ends = self.ends(noise.sign());
+            for pixels in self.window.rows(context.image, channel) {
+                let (row, ends) = (&mut candidate[pixels.clone()], &ends[pixels]);
+                differs = differs || row != ends;
+                row.copy_from_slice(ends);
+            }
+        }
+        differs
+    }
+
+    /// Copies the last window from one image to another.
+    pub(super) fn copy(&self, context: &WindowContext, from: &[f32], to: &mut [f32]) {
+        for channel in 0..context.image.channels {
+            for pixels in self.window.rows(context.image, channel) {
+                to[pixels.clone()].copy_from_slice(&from[pixels]);
             }
         }
     }
-    differs
-}
 
-/// The end of a pixel's interval on that side.
-#[inline(always)]
-fn end(reach: f32, clean: f32, sign: f32) -> f32 {
-    if sign > 0.0 { highest(reach, clean) } else { lowest(reach, clean) }
-}
-
-/// Copies a window from one image to another.
-pub(super) fn copy(context: &WindowContext, window: Window, from: &[f32], to: &mut [f32]) {
-    for channel in 0..context.image.channels {
-        for pixels in window.rows(context.image, channel) {
-            to[pixels.clone()].copy_from_slice(&from[pixels]);
-        }
+    /// The ends of the intervals on that side.
+    fn ends(&self, sign: f32) -> &[f32] {
+        if sign > 0.0 { &self.highest } else { &self.lowest }
     }
 }

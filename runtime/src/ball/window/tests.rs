@@ -3,7 +3,7 @@ use serde::Deserialize;
 
 use super::eta::EtaPattern;
 use super::eta_moves::WindowPair;
-use super::square_window::tiles;
+use super::square_window::{Window, tiles};
 use super::*;
 use crate::ball::linf::{highest, lowest};
 use crate::testing::{NORMS, ball, key};
@@ -217,7 +217,9 @@ fn linf_pixels_stay_at_the_ends_of_their_intervals_and_move_in_one_window() {
     let mut moved = 0;
     for _ in 0..200 {
         windows.draw(0.2, &mut noise);
-        let WindowMoves::Signs(window) = &windows.moves else { panic!("L∞ moves by signs") };
+        let WindowMoves::Signs(SignMoves { window, .. }) = &windows.moves else {
+            panic!("L∞ moves by signs")
+        };
         // √(0.2 · 63) = 3.5, rounded to even.
         assert_eq!(window.side, 4);
         for channel in 0..3 {
