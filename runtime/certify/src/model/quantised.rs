@@ -2,8 +2,8 @@
 //!
 //! The file's operators on 8-bit numbers are integer kernels of the engine; the copy that is searched computes the same
 //! in floats, rounding to the same 8-bit steps. The two differ where a number falls on the other side of a step, which
-//! moves logits by a fraction of a percent of their length. Kernels whose 16-bit sums saturate
-//! ([`mimir_runtime::processor`]) move them by several percent.
+//! moves logits by up to a few percent of their length. Kernels whose 16-bit sums saturate
+//! ([`mimir_runtime::processor`]) move them by more.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,11 @@ const QUANTISES: &str = "QuantizeLinear";
 
 /// Distance between the logits of file and copy, relative to the length of the copy's, from which rounding does not
 /// explain it. Each logit is compared less the mean of its image's, which no prediction depends on.
-const UNEXPLAINED: f64 = 0.03;
+///
+/// Measured with VNNI, where nothing saturates, ONNX Runtime 1.32: convolutional networks up to 0.4 %, small Vision
+/// Transformers 0 to 3.8 %, since its kernels on 8-bit numbers round sums and Softmax in other places than the floats do.
+/// Saturation moved a small network's by 12 %.
+const UNEXPLAINED: f64 = 0.06;
 
 impl CalibratedModel {
     /// Whether the file computes in 8-bit numbers.
@@ -76,7 +80,7 @@ mod tests {
         let images: Array2<f32> = array![[0.9, 0.1], [0.2, 0.7], [0.4, 0.6]];
         let set = EvaluationSet::new(&images, &[0, 1, 1]).unwrap();
         let found = |factor| compared(&mut model(factor), &mut model(1.0), &set).unwrap();
-        assert_eq!((found(1.0), found(0.98)), (None, None));
+        assert_eq!((found(1.0), found(0.962)), (None, None));
         let Some(Warning::QuantisedLogitsDiffer { difference, .. }) = found(0.88) else {
             panic!("12 % are too many")
         };
