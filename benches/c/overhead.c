@@ -4,6 +4,8 @@
  *     overhead LIBONNXRUNTIME MODEL.onnx BUNDLE ort THREADS SECONDS C,H,W,K    images a second, one a call: a session of
  *                                                                              ONNX Runtime for each thread; memory
  *     overhead LIBONNXRUNTIME MODEL.onnx BUNDLE mimir THREADS SECONDS C,H,W,K  the same with one session of the library
+ *     overhead LIBONNXRUNTIME MODEL.onnx BUNDLE load POLICY.toml ROUNDS        time to load, in turn: ONNX Runtime, the
+ *                                                                              library without and with that policy
  *
  * MODEL.onnx is the file in the bundle; its input is called `images`, its output `logits`. One thread inside an operator.
  * scripts/bench-c-api builds and runs it.
@@ -207,8 +209,45 @@ static void throughput(const char *file, const char *bundle, bool is_ort, size_t
            is_ort ? "ONNX Runtime" : "mimir", threads, (double)calls / took, resident, (double)usage.ru_maxrss / 1024.0);
 }
 
+/* Certificate, signature and policy are checked where a policy asks for them. */
+static void load_and_prepare(const char *bundle, const mimir_policy *policy) {
+    mimir_model *model = NULL;
+    mimir_session *session = NULL;
+    check_mimir(mimir_model_load(bundle, policy, &model));
+    check_mimir(mimir_session_new(model, NULL, &session));
+    mimir_session_delete(session);
+    mimir_model_delete(model);
+}
+
+static void loading(const char *file, const char *bundle, const char *policy_file, size_t rounds) {
+    mimir_policy *policies[] = {mimir_policy_allow_anything(), NULL};
+    check_mimir(mimir_policy_from_file(policy_file, &policies[1]));
+    void *env = ort_env();
+    double *times[3];
+    for (size_t who = 0; who < 3; who++) times[who] = calloc(rounds, sizeof(double));
+    for (size_t round = 0; round < rounds; round++)
+        for (size_t turn = 0; turn < 3; turn++) {
+            size_t who = (turn + round) % 3;
+            double start = now();
+            if (who == 0)
+                ((ort_release)ort[ORT_RELEASE_SESSION])(ort_session(env, file));
+            else
+                load_and_prepare(bundle, policies[who - 1]);
+            times[who][round] = now() - start;
+        }
+    double medians[3];
+    for (size_t who = 0; who < 3; who++) medians[who] = median(times[who], rounds) * 1e3;
+    printf("to load: ONNX Runtime %.1f ms, mimir %.1f ms, with certificate, signature and policy %.1f ms\n", medians[0],
+           medians[1], medians[2]);
+}
+
 int main(int argc, char **argv) {
-    if (argc == 6 || argc == 8) load_ort(argv[1]);
+    if (argc >= 6 && argc <= 8) load_ort(argv[1]);
+    if (argc == 7 && strcmp(argv[4], "load") == 0) {
+        check_mimir(mimir_onnxruntime_load(argv[1]));
+        loading(argv[2], argv[3], argv[5], strtoul(argv[6], NULL, 10));
+        return 0;
+    }
     if (argc == 6) {
         check_mimir(mimir_onnxruntime_load(argv[1]));
         latency(argv[2], argv[3], strtoll(argv[4], NULL, 10), strtoul(argv[5], NULL, 10));
