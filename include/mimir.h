@@ -133,7 +133,8 @@ MIMIR_MUST_CHECK mimir_error *mimir_build_info(char *buffer, size_t capacity, si
 /* Loads ONNX Runtime now rather than with the first session. `path` is the file; with NULL it is looked for, in this order:
  * beside this library and in a folder `mimir` there; the file that the environment variable MIMIR_ORT_DYLIB, or else
  * ORT_DYLIB_PATH, names; the system's loader. (Linked statically: the variables; with the program, as its commands look for it;
- * the system's loader.) Releases from 1.24 are taken. Where it is loaded already this does nothing, and another `path` is an error.
+ * the system's loader.) Releases from 1.24 are taken. Where it is loaded already this does nothing, and another `path` is an
+ * error.
  *
  * MIMIR_ERROR_ENGINE: there is none; the message names the ways to give one. Calls from several threads wait for each other. */
 MIMIR_MUST_CHECK mimir_error *mimir_onnxruntime_load(const char *path);
@@ -536,12 +537,21 @@ void mimir_request_delete(mimir_request *request);
 /* What an evaluation does. */
 typedef struct mimir_certify_options mimir_certify_options;
 
-/* What an evaluation found. */
+/* What an evaluation found. It is never changed. */
 typedef struct mimir_evaluation mimir_evaluation;
 
-/* Told how far an evaluation is: "clean", the name of an attack, "curve", "verify", "float64_margins" and maybe more; images that this stage has finished and
- * works on; images that are robust so far. It comes from threads of the library, one at a time, during mimir_certify only. An
- * answer that is not 0 ends the evaluation in order. It must not throw. */
+/* What became of an image. Values are fixed; later versions may add some. */
+enum mimir_verdict {
+    MIMIR_VERDICT_MISCLASSIFIED = 1, /* The model is wrong about the image as it is: it was not attacked. */
+    MIMIR_VERDICT_BROKEN = 2,        /* An attack found a misclassified image in the ball, and the model confirmed it. */
+    MIMIR_VERDICT_STILL_ROBUST = 3,  /* No attack broke it. That is no proof: a stronger one might. */
+    MIMIR_VERDICT_NOT_FINITE = 4,    /* NaN or infinity among the scores, of it or in the ball: it is not robust. */
+    MIMIR_VERDICT_UNFINISHED = 5     /* Nothing had broken it when the evaluation was ended. */
+};
+
+/* Told how far an evaluation is: the stage, "clean", the name of an attack, "curve", "verify", "float64_margins" and maybe more;
+ * images that this stage has finished and works on; images that are robust so far. It comes from threads of the library, one at
+ * a time, during mimir_certify and mimir_attack only. An answer that is not 0 ends the evaluation in order. It must not throw. */
 typedef int32_t (*mimir_progress_callback)(const char *stage, size_t finished, size_t images, size_t still_robust,
                                            void *payload);
 
@@ -571,11 +581,24 @@ MIMIR_MUST_CHECK mimir_error *mimir_certify_options_set_write_certificate(mimir_
 
 /* Attacks the model of a bundle, or an ONNX file, on labelled images: `images` is SCHEME:PATH as `mimir-certify --data` takes
  * it, such as "npz:images.npz" or "cifar10:FOLDER". It takes minutes to hours on all cores. `callback` may be NULL. Certifying
- * asks for no policy: it makes what policies ask for.
+ * asks for no policy: it makes what policies ask for. An ONNX file must take pixels in [0, 1]; a bundle says what its model
+ * takes.
  *
  * MIMIR_ERROR_CANCELLED: it was ended before there was anything to report. */
 MIMIR_MUST_CHECK mimir_error *mimir_certify(const char *path, const char *images, const mimir_certify_options *options,
                                             mimir_progress_callback callback, void *payload, mimir_evaluation **out);
+
+/* The same for images in memory, and the perturbed images are kept for mimir_evaluation_perturbed. `labels_len` is the number of
+ * images, `labels` their classes; `pixels_len` is labels_len times the values of an image, C * H * W as the bundle says, or the
+ * ONNX file shows. They are copied. A report and a certificate name "memory" as the source, with the digests of the images.
+ *
+ * Perturbed images are in a temporary file without a name until the evaluation is deleted, or in the folder of the report.
+ *
+ * MIMIR_ERROR_INVALID_ARGUMENT: a length does not fit, a pixel is NaN or not in [0, 1], or the model has no such class.
+ * MIMIR_ERROR_UNSUPPORTED: also where an ONNX file does not show the size of its images. */
+MIMIR_MUST_CHECK mimir_error *mimir_attack(const char *path, const float *pixels, size_t pixels_len, const uint32_t *labels,
+                                           size_t labels_len, const mimir_certify_options *options,
+                                           mimir_progress_callback callback, void *payload, mimir_evaluation **out);
 
 /* The certificate, which belongs to the evaluation; NULL where it was ended early, and for NULL. */
 const mimir_certificate *mimir_evaluation_certificate(const mimir_evaluation *evaluation);
@@ -585,6 +608,35 @@ MIMIR_MUST_CHECK mimir_error *mimir_evaluation_report_json(const mimir_evaluatio
                                                            size_t *needed);
 MIMIR_MUST_CHECK mimir_error *mimir_evaluation_summary(const mimir_evaluation *evaluation, char *buffer, size_t capacity,
                                                        size_t *needed);
+
+/* Images that were evaluated; 0 for NULL. In what follows, `image` is counted from 0, in the order of the images. */
+size_t mimir_evaluation_image_count(const mimir_evaluation *evaluation);
+
+/* A mimir_verdict; 0 where there is no such image. */
+int32_t mimir_evaluation_verdict(const mimir_evaluation *evaluation, size_t image);
+
+/* The class that the model says of the image as it is; -1 where its scores mean none, or there is no such image. */
+int32_t mimir_evaluation_clean_class(const mimir_evaluation *evaluation, size_t image);
+
+/* The class that the model says of the perturbed image; -1 unless it is MIMIR_VERDICT_BROKEN. */
+int32_t mimir_evaluation_perturbed_class(const mimir_evaluation *evaluation, size_t image);
+
+/* How far the perturbed image is from the image, in the norm of the evaluation; NaN unless it is MIMIR_VERDICT_BROKEN. */
+double mimir_evaluation_distance(const mimir_evaluation *evaluation, size_t image);
+
+/* The name of the attack that broke the image, or found a point in the ball whose scores are not finite; NULL where none did. */
+const char *mimir_evaluation_attack_name(const mimir_evaluation *evaluation, size_t image);
+
+/* Values of a perturbed image, C * H * W; 0 where none are kept, and for NULL. */
+size_t mimir_evaluation_perturbed_len(const mimir_evaluation *evaluation);
+
+/* Writes the perturbed image of one that is MIMIR_VERDICT_BROKEN, to the last bit as the model was asked about it.
+ * `pixels_len` is mimir_evaluation_perturbed_len.
+ *
+ * MIMIR_ERROR_INVALID_ARGUMENT: there is none, the length does not fit, or the evaluation is of mimir_certify, which keeps none:
+ * with mimir_certify_options_set_report it writes them into a file. MIMIR_ERROR_IO: it cannot be read back. */
+MIMIR_MUST_CHECK mimir_error *mimir_evaluation_perturbed(const mimir_evaluation *evaluation, size_t image, float *pixels,
+                                                         size_t pixels_len);
 
 void mimir_evaluation_delete(mimir_evaluation *evaluation);
 

@@ -12,6 +12,7 @@
 #ifndef MIMIR_HPP
 #define MIMIR_HPP
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -545,23 +546,56 @@ public:
         return Evaluation(out);
     }
 
+    // Attacks it on images in memory, images x C x H x W pixels in [0, 1], one label each, and keeps the perturbed images: see
+    // mimir_attack in mimir.h.
+    static Evaluation attack(const std::string &path, const std::vector<float> &pixels,
+                             const std::vector<std::uint32_t> &labels, const Options &options,
+                             Progress progress = nullptr) {
+        mimir_evaluation *out = nullptr;
+        detail::check(mimir_attack(path.c_str(), pixels.data(), pixels.size(), labels.data(), labels.size(), options.capi(),
+                                   progress ? &Evaluation::take : nullptr, &progress, &out));
+        return Evaluation(out);
+    }
+
+    // What became of one image, counted from 0.
+    std::size_t image_count() const noexcept { return mimir_evaluation_image_count(capi()); }
+    mimir_verdict verdict(std::size_t image) const noexcept {
+        return static_cast<mimir_verdict>(mimir_evaluation_verdict(capi(), image));
+    }
+    std::int32_t clean_class(std::size_t image) const noexcept { return mimir_evaluation_clean_class(capi(), image); }
+    std::int32_t perturbed_class(std::size_t image) const noexcept { return mimir_evaluation_perturbed_class(capi(), image); }
+    double distance(std::size_t image) const noexcept { return mimir_evaluation_distance(capi(), image); }
+    std::optional<std::string> attack_name(std::size_t image) const {
+        return detail::optional(mimir_evaluation_attack_name(capi(), image));
+    }
+
+    // The perturbed image of one that is broken, after `attack`.
+    std::vector<float> perturbed(std::size_t image) const {
+        // Of nothing that is kept, one place, so that the library says why.
+        std::vector<float> pixels(std::max<std::size_t>(mimir_evaluation_perturbed_len(capi()), 1));
+        detail::check(mimir_evaluation_perturbed(capi(), image, pixels.data(), pixels.size()));
+        return pixels;
+    }
+
     // None where it was ended early.
     std::optional<Certificate> certificate() const {
-        const mimir_certificate *known = mimir_evaluation_certificate(handle_.get());
+        const mimir_certificate *known = mimir_evaluation_certificate(capi());
         return known == nullptr ? std::nullopt : std::optional<Certificate>(known);
     }
 
     std::string report_json() const {
         return detail::text([this](char *buffer, std::size_t capacity, std::size_t *needed) {
-            return mimir_evaluation_report_json(handle_.get(), buffer, capacity, needed);
+            return mimir_evaluation_report_json(capi(), buffer, capacity, needed);
         });
     }
 
     std::string summary() const {
         return detail::text([this](char *buffer, std::size_t capacity, std::size_t *needed) {
-            return mimir_evaluation_summary(handle_.get(), buffer, capacity, needed);
+            return mimir_evaluation_summary(capi(), buffer, capacity, needed);
         });
     }
+
+    const mimir_evaluation *capi() const noexcept { return handle_.get(); }
 
 private:
     explicit Evaluation(mimir_evaluation *handle) noexcept : handle_(handle) {}

@@ -1,253 +1,127 @@
-//! `mimir_certify`: attacks a model, and records what came out.
+//! `mimir_evaluation`: what an evaluation found, all in all and image by image.
 
-use std::ffi::{c_char, c_void};
+use std::ffi::{CString, c_char};
 use std::ptr;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use mimir_bundle::{AttackSpec, Norm, ThreatModel};
-use mimir_certify::{
-    BundleMode, CertifyOptions, EngineChoice, EngineOptions, ExistingJournal, ModelInput, ReportOptions,
-    StoreCounterexamples, certify,
-};
-use mimir_data::DataSource;
-use mimir_runtime::attack::attacks_named;
-use mimir_runtime::evaluate::{Observer, Progress, Stage};
+use mimir_certify::{Certified, KeptCounterexamples, with_causes};
+use mimir_runtime::evaluate::{ImageOutcome, Verdict};
 use mimir_runtime::report::Report;
 
 use crate::c_text::c_string;
-use crate::certificate::{mimir_certificate, norm_of};
-use crate::error::mimir_error;
-use crate::guard::{Result, guarded, made, or};
-use crate::logger::Payload;
-use crate::text::{read_path, read_text, write_text};
-
-/// Is told how far an evaluation is.
-pub type ProgressFunction = extern "C" fn(
-    stage: *const c_char,
-    finished: usize,
-    images: usize,
-    still_robust: usize,
-    payload: *mut c_void,
-) -> i32;
-
-/// `mimir_progress_callback` of the header.
-pub type mimir_progress_callback = Option<ProgressFunction>;
-
-/// What an evaluation does.
-#[derive(Debug, Clone)]
-pub struct mimir_certify_options {
-    threat_model: ThreatModel,
-    attacks: Option<Vec<AttackSpec>>,
-    first: Option<usize>,
-    seed: u64,
-    engine: EngineOptions,
-    report: Option<std::path::PathBuf>,
-    writes_certificate: bool,
-}
+use crate::certificate::mimir_certificate;
+use crate::error::{Code, mimir_error};
+use crate::guard::{Result, guarded, or};
+use crate::input;
+use crate::text::write_text;
 
 /// What an evaluation found.
 #[derive(Debug)]
 pub struct mimir_evaluation {
     report: Report,
     certificate: Option<mimir_certificate>,
+    images: Vec<Image>,
+    counterexamples: Option<KeptCounterexamples>,
 }
 
-/// See `include/mimir.h`.
-#[unsafe(no_mangle)]
-pub extern "C" fn mimir_certify_options_new(
-    norm: i32,
-    epsilon: f64,
-    out: Option<&mut *mut mimir_certify_options>,
-) -> Option<Box<mimir_error>> {
-    made(out, || {
-        let threat_model = ThreatModel::new(norm_of(norm)?, epsilon);
-        let threat_model = threat_model.map_err(|error| mimir_error::argument(error.to_string()))?;
-        let engine = EngineOptions { choice: EngineChoice::OnnxRuntime, ..EngineOptions::default() };
-        Ok(mimir_certify_options {
-            threat_model,
-            attacks: None,
-            first: None,
-            seed: 0,
-            engine,
-            report: None,
-            writes_certificate: false,
-        })
-    })
+/// What became of one image, and the name of the attack as C has it.
+#[derive(Debug)]
+struct Image {
+    outcome: ImageOutcome,
+    attack: Option<CString>,
 }
 
-/// See `include/mimir.h`.
-#[unsafe(no_mangle)]
-pub extern "C" fn mimir_certify_options_delete(options: Option<Box<mimir_certify_options>>) {
-    or((), || drop(options));
+/// The numbers of `mimir_verdict` in the header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i32)]
+pub enum VerdictNumber {
+    /// `MIMIR_VERDICT_MISCLASSIFIED`
+    Misclassified = 1,
+    /// `MIMIR_VERDICT_BROKEN`
+    Broken = 2,
+    /// `MIMIR_VERDICT_STILL_ROBUST`
+    StillRobust = 3,
+    /// `MIMIR_VERDICT_NOT_FINITE`
+    NotFinite = 4,
+    /// `MIMIR_VERDICT_UNFINISHED`
+    Unfinished = 5,
 }
 
-fn set(
-    options: Option<&mut mimir_certify_options>,
-    set: impl FnOnce(&mut mimir_certify_options) -> Result<()>,
-) -> Option<Box<mimir_error>> {
-    guarded(|| set(options.ok_or_else(|| mimir_error::null("options"))?))
-}
-
-/// See `include/mimir.h`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn mimir_certify_options_set_attacks(
-    options: Option<&mut mimir_certify_options>,
-    names: *const c_char,
-) -> Option<Box<mimir_error>> {
-    set(options, |options| {
-        // SAFETY: the caller's promise.
-        let names = unsafe { read_text(names, "names") }?;
-        options.attacks = Some(attacks(names, options.threat_model.norm)?);
-        Ok(())
-    })
-}
-
-/// Attacks and presets, separated by commas.
-fn attacks(names: &str, norm: Norm) -> Result<Vec<AttackSpec>> {
-    let mut attacks = Vec::new();
-    for name in names.split(',') {
-        let known = attacks_named(name.trim(), norm);
-        attacks.extend(known.map_err(|error| mimir_error::argument(error.to_string()))?);
+impl VerdictNumber {
+    fn of(verdict: &Verdict) -> Self {
+        match verdict {
+            Verdict::Misclassified => Self::Misclassified,
+            Verdict::Broken { .. } => Self::Broken,
+            Verdict::StillRobust => Self::StillRobust,
+            Verdict::NonFinite { .. } => Self::NotFinite,
+            Verdict::Unfinished => Self::Unfinished,
+        }
     }
-    Ok(attacks)
-}
 
-/// See `include/mimir.h`.
-#[unsafe(no_mangle)]
-pub extern "C" fn mimir_certify_options_set_first(
-    options: Option<&mut mimir_certify_options>,
-    images: usize,
-) -> Option<Box<mimir_error>> {
-    set(options, |options| {
-        options.first = (images > 0).then_some(images);
-        Ok(())
-    })
-}
-
-/// See `include/mimir.h`.
-#[unsafe(no_mangle)]
-pub extern "C" fn mimir_certify_options_set_seed(
-    options: Option<&mut mimir_certify_options>,
-    seed: u64,
-) -> Option<Box<mimir_error>> {
-    set(options, |options| {
-        options.seed = seed;
-        Ok(())
-    })
-}
-
-/// See `include/mimir.h`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn mimir_certify_options_set_device(
-    options: Option<&mut mimir_certify_options>,
-    device: *const c_char,
-) -> Option<Box<mimir_error>> {
-    set(options, |options| {
-        // SAFETY: the caller's promise.
-        let text = unsafe { read_text(device, "device") }?;
-        options.engine.device = text.parse().map_err(|error| mimir_error::argument(format!("{error}")))?;
-        Ok(())
-    })
-}
-
-/// See `include/mimir.h`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn mimir_certify_options_set_report(
-    options: Option<&mut mimir_certify_options>,
-    folder: *const c_char,
-) -> Option<Box<mimir_error>> {
-    set(options, |options| {
-        // SAFETY: the caller's promise.
-        options.report = Some(unsafe { read_path(folder, "folder") }?.to_owned());
-        Ok(())
-    })
-}
-
-/// See `include/mimir.h`.
-#[unsafe(no_mangle)]
-pub extern "C" fn mimir_certify_options_set_write_certificate(
-    options: Option<&mut mimir_certify_options>,
-    write: bool,
-) -> Option<Box<mimir_error>> {
-    set(options, |options| {
-        options.writes_certificate = write;
-        Ok(())
-    })
-}
-
-/// See `include/mimir.h`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn mimir_certify(
-    path: *const c_char,
-    images: *const c_char,
-    options: Option<&mimir_certify_options>,
-    callback: mimir_progress_callback,
-    payload: *mut c_void,
-    out: Option<&mut *mut mimir_evaluation>,
-) -> Option<Box<mimir_error>> {
-    made(out, || {
-        // SAFETY: the caller's promise.
-        let (path, images) = unsafe { (read_path(path, "path")?, read_text(images, "images")?) };
-        let options = options.ok_or_else(|| mimir_error::null("options"))?;
-        let images: DataSource = images.parse().map_err(|error| mimir_error::argument(format!("{error}")))?;
-        let model = ModelInput::open(path)?;
-        let options = full(options, model, images);
-        let teller = Teller::new(callback, Payload::new(payload));
-        let certified = certify(&options, &teller, &teller.is_cancelled)?;
-        let certificate = certified.certificate.map(mimir_certificate::from);
-        Ok(mimir_evaluation { report: certified.report, certificate })
-    })
-}
-
-fn full(options: &mimir_certify_options, model: ModelInput, images: DataSource) -> CertifyOptions {
-    let mut full = CertifyOptions::new(model, images, options.threat_model);
-    full.images.read.first = options.first;
-    full.seed = options.seed;
-    full.engine = options.engine.clone();
-    if let Some(attacks) = &options.attacks {
-        full.attacks.clone_from(attacks);
-    }
-    full.report = options.report.clone().map(|folder| ReportOptions {
-        folder,
-        counterexamples: StoreCounterexamples::Yes,
-        existing_journal: ExistingJournal::Resume,
-    });
-    if options.writes_certificate {
-        full.bundle = BundleMode::WriteCertificate;
-    }
-    full
-}
-
-/// Tells the callback how far it is, one thread at a time, and ends the evaluation when it asks for that.
-struct Teller {
-    callback: Option<(ProgressFunction, Payload)>,
-    turn: Mutex<()>,
-    is_cancelled: AtomicBool,
-}
-
-impl Teller {
-    fn new(callback: mimir_progress_callback, payload: Payload) -> Self {
-        let callback = callback.map(|callback| (callback, payload));
-        Self { callback, turn: Mutex::default(), is_cancelled: AtomicBool::new(false) }
+    fn words(self) -> &'static str {
+        match self {
+            Self::Misclassified => "misclassified as it is, and was not attacked",
+            Self::Broken => "broken",
+            Self::StillRobust => "still robust",
+            Self::NotFinite => "one whose logits are not finite",
+            Self::Unfinished => "unfinished",
+        }
     }
 }
 
-impl Observer for Teller {
-    fn progress(&self, progress: &Progress) {
-        let Some((callback, payload)) = &self.callback else { return };
-        let _turn = self.turn.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let stage = match progress.stage {
-            Stage::Clean => "clean",
-            Stage::Attack(name) => name,
-            Stage::Curve => "curve",
-            Stage::Verify => "verify",
-            Stage::Float64Margins => "float64_margins",
+impl From<ImageOutcome> for Image {
+    fn from(outcome: ImageOutcome) -> Self {
+        let attack = match &outcome.verdict {
+            Verdict::Broken { attack, .. } | Verdict::NonFinite { attack: Some(attack) } => {
+                Some(c_string(attack))
+            }
+            _ => None,
         };
-        let Progress { finished, attacked, still_robust, .. } = *progress;
-        let answer = callback(c_string(stage).as_ptr(), finished, attacked, still_robust, payload.get());
-        if answer != 0 {
-            self.is_cancelled.store(true, Ordering::SeqCst);
+        Self { outcome, attack }
+    }
+}
+
+impl From<Certified> for mimir_evaluation {
+    fn from(certified: Certified) -> Self {
+        let Certified { report, certificate, outcomes, counterexamples, .. } = certified;
+        Self {
+            report,
+            certificate: certificate.map(mimir_certificate::from),
+            images: outcomes.into_iter().map(Image::from).collect(),
+            counterexamples,
+        }
+    }
+}
+
+/// What became of an image; none where there is none of that index.
+fn image(evaluation: Option<&mimir_evaluation>, index: usize) -> Option<&Image> {
+    evaluation?.images.get(index)
+}
+
+/// A class for C.
+fn class(class: Option<usize>) -> i32 {
+    class.and_then(|class| i32::try_from(class).ok()).unwrap_or(-1)
+}
+
+impl mimir_evaluation {
+    /// Writes the perturbed image, or says why there is none.
+    fn write_perturbed(&self, index: usize, pixels: &mut [f32]) -> Result<()> {
+        let unkept = "mimir_certify keeps no perturbed images: mimir_attack does, and mimir_certify_options_set_report \
+            has them written into a folder";
+        let kept = self.counterexamples.as_ref().ok_or_else(|| mimir_error::argument(unkept))?;
+        let count = self.images.len();
+        let none = || mimir_error::argument(format!("there is no image {index}, only {count}, from 0"));
+        let verdict = VerdictNumber::of(&self.images.get(index).ok_or_else(none)?.outcome.verdict);
+        let (len, wanted) = (pixels.len(), kept.pixels_per_image());
+        if len != wanted {
+            return Err(mimir_error::argument(format!("pixels: {len} elements, wanted {wanted}")));
+        }
+        match kept.read(index, pixels) {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                let is = verdict.words();
+                Err(mimir_error::argument(format!("image {index} is {is}: it has no perturbed image")))
+            }
+            Err(error) => Err(mimir_error::new(Code::Io, with_causes(&error))),
         }
     }
 }
@@ -259,6 +133,78 @@ pub extern "C" fn mimir_evaluation_certificate(
 ) -> *const mimir_certificate {
     let certificate = evaluation.and_then(|evaluation| evaluation.certificate.as_ref());
     certificate.map_or(ptr::null(), ptr::from_ref)
+}
+
+/// See `include/mimir.h`.
+#[unsafe(no_mangle)]
+pub extern "C" fn mimir_evaluation_image_count(evaluation: Option<&mimir_evaluation>) -> usize {
+    evaluation.map_or(0, |known| known.images.len())
+}
+
+/// See `include/mimir.h`.
+#[unsafe(no_mangle)]
+pub extern "C" fn mimir_evaluation_verdict(evaluation: Option<&mimir_evaluation>, index: usize) -> i32 {
+    image(evaluation, index).map_or(0, |image| VerdictNumber::of(&image.outcome.verdict) as i32)
+}
+
+/// See `include/mimir.h`.
+#[unsafe(no_mangle)]
+pub extern "C" fn mimir_evaluation_clean_class(evaluation: Option<&mimir_evaluation>, index: usize) -> i32 {
+    class(image(evaluation, index).and_then(|image| image.outcome.clean_prediction))
+}
+
+/// See `include/mimir.h`.
+#[unsafe(no_mangle)]
+pub extern "C" fn mimir_evaluation_perturbed_class(
+    evaluation: Option<&mimir_evaluation>,
+    index: usize,
+) -> i32 {
+    class(image(evaluation, index).and_then(|image| match image.outcome.verdict {
+        Verdict::Broken { prediction, .. } => Some(prediction),
+        _ => None,
+    }))
+}
+
+/// See `include/mimir.h`.
+#[unsafe(no_mangle)]
+pub extern "C" fn mimir_evaluation_distance(evaluation: Option<&mimir_evaluation>, index: usize) -> f64 {
+    image(evaluation, index).map_or(f64::NAN, |image| match image.outcome.verdict {
+        Verdict::Broken { distance, .. } => distance,
+        _ => f64::NAN,
+    })
+}
+
+/// See `include/mimir.h`.
+#[unsafe(no_mangle)]
+pub extern "C" fn mimir_evaluation_attack_name(
+    evaluation: Option<&mimir_evaluation>,
+    index: usize,
+) -> *const c_char {
+    let name = image(evaluation, index).and_then(|image| image.attack.as_ref());
+    name.map_or(ptr::null(), |name| name.as_ptr())
+}
+
+/// See `include/mimir.h`.
+#[unsafe(no_mangle)]
+pub extern "C" fn mimir_evaluation_perturbed_len(evaluation: Option<&mimir_evaluation>) -> usize {
+    let kept = evaluation.and_then(|known| known.counterexamples.as_ref());
+    kept.map_or(0, KeptCounterexamples::pixels_per_image)
+}
+
+/// See `include/mimir.h`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mimir_evaluation_perturbed(
+    evaluation: Option<&mimir_evaluation>,
+    index: usize,
+    pixels: *mut f32,
+    pixels_len: usize,
+) -> Option<Box<mimir_error>> {
+    guarded(|| {
+        let evaluation = evaluation.ok_or_else(|| mimir_error::null("evaluation"))?;
+        // SAFETY: the caller's promise.
+        let pixels = unsafe { input::write(pixels, pixels_len, "pixels") }?;
+        evaluation.write_perturbed(index, pixels)
+    })
 }
 
 /// See `include/mimir.h`.

@@ -14,6 +14,10 @@
 
 mod c_text;
 pub mod certificate;
+#[cfg(feature = "attacks")]
+pub mod certify;
+#[cfg(feature = "attacks")]
+pub mod certify_options;
 pub mod error;
 pub mod error_handle;
 #[cfg(feature = "attacks")]

@@ -47,6 +47,11 @@ impl Archive {
         self.counterexamples.as_ref()
     }
 
+    /// The store, which outlives the evaluation.
+    pub fn into_counterexamples(self) -> Option<CounterexampleStore> {
+        self.counterexamples
+    }
+
     /// What an earlier run has finished of that attack of the plan.
     pub(crate) fn finished(&self, attack: u16) -> Vec<&Record> {
         self.finished.iter().filter(|record| record.attack == attack).collect()

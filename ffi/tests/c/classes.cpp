@@ -104,6 +104,31 @@ static void evaluations(const std::string &bundle, const std::string &images) {
                                [](std::string_view, std::size_t, std::size_t, std::size_t) { return true; });
     });
     CHECK(cancelled.code() == MIMIR_ERROR_CANCELLED);
+    CHECK(evaluation.image_count() == 8 && evaluation.verdict(8) == 0);
+    CHECK(caught([&] { evaluation.perturbed(0); }).code() == MIMIR_ERROR_INVALID_ARGUMENT);
+}
+
+static void attacks(const std::string &bundle, const mimir::Model &model) {
+    const mimir::Session session(model);
+    std::vector<float> pixels(4 * model.input_size());
+    for (std::size_t index = 0; index < pixels.size(); ++index) pixels[index] = static_cast<float>(index * 7919 % 1000) / 1000.0F;
+    std::vector<std::uint32_t> labels;
+    for (const mimir_prediction &prediction : session.classify(pixels))
+        labels.push_back(static_cast<std::uint32_t>(prediction.class_index));
+    mimir::Evaluation::Options options(MIMIR_NORM_LINF, 32.0 / 255);
+    options.attacks("apgd-ce");
+    const mimir::Evaluation evaluation = mimir::Evaluation::attack(bundle, pixels, labels, options);
+    CHECK(evaluation.image_count() == labels.size());
+    for (std::size_t image = 0; image < labels.size(); ++image) {
+        CHECK(evaluation.verdict(image) == MIMIR_VERDICT_BROKEN && evaluation.attack_name(image) == "apgd-ce");
+        CHECK(evaluation.clean_class(image) == static_cast<std::int32_t>(labels[image]));
+        CHECK(evaluation.distance(image) > 0);
+        const mimir_prediction found = session.classify(evaluation.perturbed(image)).at(0);
+        CHECK(found.class_index == evaluation.perturbed_class(image) && found.class_index != evaluation.clean_class(image));
+    }
+    labels.pop_back();
+    const mimir::Error error = caught([&] { mimir::Evaluation::attack(bundle, pixels, labels, options); });
+    CHECK(error.code() == MIMIR_ERROR_INVALID_ARGUMENT);
 }
 #endif
 
@@ -119,6 +144,7 @@ int main(int argc, char **argv) {
     predictions(first);
 #ifdef MIMIR_HAS_ATTACKS
     evaluations(argv[1], argv[2]);
+    attacks(argv[1], first);
 #endif
     return 0;
 }

@@ -88,6 +88,7 @@ fn a_difference_in_the_header_is_found() {
 #[test]
 fn structs_and_numbers_are_those_of_rust() {
     use mimir_ffi::error::Code;
+    use mimir_ffi::evaluation::VerdictNumber;
     use mimir_ffi::output::{mimir_interval, mimir_prediction};
     let codes = [
         ("MIMIR_ERROR_INVALID_ARGUMENT", Code::InvalidArgument),
@@ -102,9 +103,17 @@ fn structs_and_numbers_are_those_of_rust() {
         ("MIMIR_ERROR_LIMIT", Code::Limit),
         ("MIMIR_ERROR_INTERNAL", Code::Internal),
     ];
+    let verdicts = [
+        ("MIMIR_VERDICT_MISCLASSIFIED", VerdictNumber::Misclassified),
+        ("MIMIR_VERDICT_BROKEN", VerdictNumber::Broken),
+        ("MIMIR_VERDICT_STILL_ROBUST", VerdictNumber::StillRobust),
+        ("MIMIR_VERDICT_NOT_FINITE", VerdictNumber::NotFinite),
+        ("MIMIR_VERDICT_UNFINISHED", VerdictNumber::Unfinished),
+    ];
     let header = header();
-    for (name, code) in codes {
-        let line = format!("    {name} = {}", code as i32);
+    let codes = codes.map(|(name, code)| (name, code as i32));
+    for (name, number) in codes.into_iter().chain(verdicts.map(|(name, verdict)| (name, verdict as i32))) {
+        let line = format!("    {name} = {number}");
         assert!(header.contains(&line), "{line}");
     }
     assert_eq!((size_of::<mimir_prediction>(), size_of::<mimir_interval>()), (16, 32));

@@ -117,6 +117,12 @@ fn deadlines_and_cancellation_end_calls() {
 }
 
 #[test]
+fn images_in_memory_are_attacked() {
+    let images = root().join("examples/demo/images.npz");
+    assert_silent(&run_c("attack", &[fixtures::plain(), &images]));
+}
+
+#[test]
 fn the_classes_of_cplusplus_do_what_the_functions_do() {
     let source = root().join("ffi/tests/c/classes.cpp");
     let program = compile("g++", "-std=c++17", &source);

@@ -4,8 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 
 use mimir_bundle::Certificate;
-use mimir_runtime::evaluate::Evaluation;
+use mimir_runtime::evaluate::{Evaluation, ImageOutcome};
 use mimir_runtime::report::{Findings, Report, RunDescription};
+
+use crate::kept_counterexamples::KeptCounterexamples;
 
 /// What a certification found.
 #[derive(Debug, Clone)]
@@ -14,6 +16,10 @@ pub struct Certified {
     pub report: Report,
     /// The certificate; an interrupted certification has none.
     pub certificate: Option<Certificate>,
+    /// What became of each image, in the order of the images.
+    pub outcomes: Vec<ImageOutcome>,
+    /// The counterexamples, where [`CertifyOptions::keep_counterexamples`](crate::CertifyOptions) asked for them.
+    pub counterexamples: Option<KeptCounterexamples>,
     /// What changed in the bundle of the model.
     pub bundle: Option<BundleChange>,
     /// Why the certificate is not in the bundle, where it should be.
@@ -91,6 +97,13 @@ impl fmt::Display for BundleChange {
 impl Certified {
     pub(crate) fn new(description: &RunDescription, evaluation: &Evaluation) -> Self {
         let findings = Findings::new(description, evaluation);
-        Self { report: findings.report(), certificate: findings.certificate(), bundle: None, unwritten: None }
+        Self {
+            report: findings.report(),
+            certificate: findings.certificate(),
+            outcomes: evaluation.outcomes.clone(),
+            counterexamples: None,
+            bundle: None,
+            unwritten: None,
+        }
     }
 }

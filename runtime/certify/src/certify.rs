@@ -107,7 +107,8 @@ fn attack(
         Some(folder) => write(folder, options, description, &evaluation, &state.archive),
         None => Ok(Certified::new(&description, &evaluation)),
     }?;
-    Ok(write_into_bundle(options, certified))
+    let counterexamples = state.into_counterexamples(options, evaluation.slots, set.pixels_per_image());
+    Ok(write_into_bundle(options, Certified { counterexamples, ..certified }))
 }
 
 /// What was found and chosen, for people who want to see every step.

@@ -67,6 +67,7 @@ mod error;
 mod folder_lock;
 mod image_warnings;
 mod images;
+mod kept_counterexamples;
 pub mod model;
 mod model_input;
 mod opened_bundle;
@@ -90,14 +91,17 @@ pub use classify::{Classified, ClassifiedImage, ClassifyOptions, classify};
 pub use engines::Engines;
 pub use error::{Error, ErrorKind, OptionName, with_causes};
 pub use images::OpenedImages;
+pub use kept_counterexamples::KeptCounterexamples;
 pub use mimir_export::InputSpec;
 pub use model::{CalibratedModel, PreparedModel};
 pub use model_input::ModelInput;
 pub use options::{
     BaselineOptions, BundleMode, CertifyOptions, CrossChecking, EngineChoice, EngineOptions, ExistingJournal,
-    ExtraAttacks, Gate, GateMode, ImageSource, ReplayOptions, ReportOptions, StoreCounterexamples,
+    ExtraAttacks, Gate, GateMode, ImageSource, KeepCounterexamples, ReplayOptions, ReportOptions,
+    StoreCounterexamples,
 };
 pub use policy_check::{PolicyCheck, check_policy, read_policy};
+pub use prepare::image_shape;
 pub use replay::{Replay, replay};
 pub use tool::COMMIT;
 pub use verify_certificate::{CertificateCheck, verify_certificate};

@@ -46,6 +46,8 @@ pub struct CertifyOptions {
     pub seed: u64,
     /// Where the report is written; `None` to write nothing.
     pub report: Option<ReportOptions>,
+    /// Whether the counterexamples are returned too. Report and certificate do not depend on it.
+    pub keep_counterexamples: KeepCounterexamples,
     /// What is required; `None` where nothing is.
     pub gate: Option<Gate>,
     /// Whether the attacked accuracy is reported at many radii. With a gate, only for [`GateMode::RunAll`].
@@ -76,6 +78,7 @@ impl CertifyOptions {
             extra_attacks: ExtraAttacks::WhereCalledFor,
             seed: 0,
             report: None,
+            keep_counterexamples: KeepCounterexamples::No,
             gate: None,
             curve: Curve::No,
             settings: RunSettings::default(),
@@ -197,6 +200,16 @@ pub enum StoreCounterexamples {
     /// As `adversarial.npz`.
     Yes,
     /// Not at all.
+    No,
+}
+
+/// Whether the pixels of counterexamples are returned, for the program that asks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum KeepCounterexamples {
+    /// As [`Certified::counterexamples`](crate::Certified::counterexamples).
+    Yes,
+    /// Not at all.
+    #[default]
     No,
 }
 

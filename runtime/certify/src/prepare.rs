@@ -4,10 +4,12 @@ use mimir_bundle::ImageShape;
 use mimir_export::InputSpec;
 use mimir_runtime::session::Engine;
 
-use crate::error::Result;
+use crate::engines::Engines;
+use crate::error::{Error, Result, with_causes};
 use crate::images::OpenedImages;
 use crate::model::PreparedModel;
 use crate::model_input::ModelInput;
+use crate::options::EngineOptions;
 
 /// The model of a file, for these images. The images get the channels that it takes, and the labels of its classes.
 ///
@@ -38,4 +40,21 @@ pub(crate) fn prepare_for(
     model.expect(prepared.manifest())?;
     images.fit(prepared.manifest())?;
     Ok(prepared)
+}
+
+/// The images that a model takes: as the description of its bundle says, or as its ONNX file shows.
+///
+/// # Errors
+/// When a file is no classifier, or does not show the size of its images: an input of flat rows, or of any height.
+pub fn image_shape(model: &ModelInput, engine: &EngineOptions) -> Result<ImageShape> {
+    if let Some(manifest) = model.manifest() {
+        return Ok(manifest.input.image);
+    }
+    let engines = Engines::load(engine)?;
+    let prepared = PreparedModel::new(&engines.deciding, model.read()?, &InputSpec::default());
+    let unclear = |error: Error| {
+        let message = format!("{}: a bundle says what its model takes", with_causes(&error));
+        Error::new(error.kind(), message)
+    };
+    prepared.map(|prepared| prepared.manifest().image).map_err(unclear)
 }

@@ -11,7 +11,10 @@ use mimir_runtime::session::Engine;
 use serde::Serialize;
 
 use crate::error::{Error, ErrorKind, OrKind, Result};
-use crate::options::{CertifyOptions, CrossChecking, ExistingJournal, ReportOptions, StoreCounterexamples};
+use crate::kept_counterexamples::KeptCounterexamples;
+use crate::options::{
+    CertifyOptions, CrossChecking, ExistingJournal, KeepCounterexamples, ReportOptions, StoreCounterexamples,
+};
 use crate::report_folder::{JOURNAL, ReportFolder, STORE};
 
 /// What a run keeps while it goes on, and where.
@@ -58,11 +61,12 @@ fn json(value: &impl Serialize) -> Result<serde_json::Value> {
     serde_json::to_value(value).or_kind(ErrorKind::Internal)
 }
 
-/// A curve starts its searches at them, and a cross-check shows them to the other engine.
+/// A curve starts its searches at them, a cross-check shows them to the other engine, and a program may ask for them.
 fn keeps_counterexamples(options: &CertifyOptions) -> bool {
     let stored = |report: &ReportOptions| report.counterexamples == StoreCounterexamples::Yes;
     let cross_checked = options.engine.cross_checking == CrossChecking::Yes;
-    options.curve == Curve::Yes || cross_checked || options.report.as_ref().is_some_and(stored)
+    let returned = options.keep_counterexamples == KeepCounterexamples::Yes;
+    options.curve == Curve::Yes || cross_checked || returned || options.report.as_ref().is_some_and(stored)
 }
 
 impl RunState {
@@ -121,6 +125,22 @@ impl RunState {
             None => archive,
         };
         Ok(Self { archive, empty })
+    }
+
+    /// The counterexamples, for a program that asked for them; `slots` says where that of each image is.
+    pub(crate) fn into_counterexamples(
+        self,
+        options: &CertifyOptions,
+        slots: Vec<Option<u64>>,
+        pixels: usize,
+    ) -> Option<KeptCounterexamples> {
+        match options.keep_counterexamples {
+            KeepCounterexamples::No => None,
+            KeepCounterexamples::Yes => {
+                let store = self.archive.into_counterexamples()?;
+                Some(KeptCounterexamples::new(store, slots, pixels))
+            }
+        }
     }
 
     /// Removes the journal and the store after a run that ended without a report, if nothing was recorded: an empty

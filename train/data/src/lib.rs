@@ -31,6 +31,7 @@
 //! | NPZ of `u8` | everything | copied | labels and one byte per value |
 //! | NPZ of `f32` | everything | copied | labels and four bytes per value |
 //! | NPZ of `u8`, unpacked, of more than 2^31 values | labels | its bytes, from its place | labels |
+//! | memory of a program ([`DataSource::in_memory`]) | labels | copied | the program's own copy, once |
 //!
 //! Files must stay as they are while a set is open. Where the length or the time of change of one says that it did not,
 //! reading is an error rather than a result about two sets of images. Nothing is resized, cropped or shuffled unless
@@ -67,6 +68,7 @@ mod formats;
 mod image_set;
 mod input;
 pub mod loader;
+mod memory_images;
 mod open;
 mod picture;
 mod picture_set;

@@ -10,7 +10,7 @@ use crate::formats::DATASETS;
 use crate::image_set::ImageSet;
 use crate::picture_set::PictureSet;
 use crate::sample::Sample;
-use crate::source::{DataSource, Opener, ReadOptions};
+use crate::source::{DataSource, Opener, Place, ReadOptions};
 
 impl FromStr for DataSource {
     type Err = DataError;
@@ -72,9 +72,8 @@ pub fn open_prepared(
 ) -> Result<ImageSet, DataError> {
     let Preparation { sample, transform, classes } = preparation;
     let path = source.path();
-    let mut set = match source.dataset().open {
-        Opener::Images(open) => {
-            let mut set = open(path, options)?;
+    let mut set = match opened(source, options)? {
+        Opened::Images(mut set) => {
             if let Some(sample) = drawn(*sample, path, &set.labels)? {
                 set.select(&sample);
             }
@@ -83,8 +82,7 @@ pub fn open_prepared(
                 None => set,
             }
         }
-        Opener::Pictures(open) => {
-            let mut set = open(path, options)?;
+        Opened::Pictures(mut set) => {
             if let Some(sample) = drawn(*sample, path, &set.labels)? {
                 set.select(&sample);
             }
@@ -95,6 +93,22 @@ pub fn open_prepared(
         set.map_classes(classes)?;
     }
     Ok(set)
+}
+
+/// A source as it is, of images of one size or of pictures of any.
+enum Opened {
+    Images(ImageSet),
+    Pictures(PictureSet),
+}
+
+fn opened(source: &DataSource, options: &ReadOptions) -> Result<Opened, DataError> {
+    match source.place() {
+        Place::Memory(images) => images.open(options.first).map(Opened::Images),
+        Place::Path(dataset, path) => match dataset.open {
+            Opener::Images(open) => open(path, options).map(Opened::Images),
+            Opener::Pictures(open) => open(path, options).map(Opened::Pictures),
+        },
+    }
 }
 
 /// The images of a sample, of which there must be as many as were asked for.
@@ -112,11 +126,11 @@ fn drawn(sample: Option<Sample>, path: &Path, labels: &[usize]) -> Result<Option
 /// are read with their pixels, not before.
 ///
 /// # Errors
-/// As [`open`]; an NPZ of `f32` is refused, because augmentation works on bytes.
+/// As [`open`]; images of `f32`, in an NPZ or in memory, are refused, because augmentation works on bytes.
 pub fn open_pictures(source: &DataSource, options: &ReadOptions) -> Result<PictureSet, DataError> {
-    match source.dataset().open {
-        Opener::Images(open) => PictureSet::from_image_set(open(source.path(), options)?, source.path()),
-        Opener::Pictures(open) => open(source.path(), options),
+    match opened(source, options)? {
+        Opened::Images(set) => PictureSet::from_image_set(set, source.path()),
+        Opened::Pictures(set) => Ok(set),
     }
 }
 

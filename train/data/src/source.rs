@@ -2,9 +2,12 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use crate::dims::ImageDims;
 use crate::error::DataError;
 use crate::image_set::ImageSet;
+use crate::memory_images::{MemoryImages, NAME};
 use crate::picture_set::PictureSet;
 
 /// Which part of a dataset. Datasets without splits (ImageFolder, WebDataset, NPZ) ignore it: their path names the part.
@@ -66,57 +69,90 @@ impl Dataset {
     }
 }
 
-/// Labelled images at a path, as a person writes it: `SCHEME:PATH`, for example `cifar10:data/cifar-10-batches-bin`.
-/// Parse it from text; [`DataSource::help`] lists the schemes.
+/// Labelled images: at a path, as a person writes it, `SCHEME:PATH`, for example `cifar10:data/cifar-10-batches-bin`; or in
+/// the memory of a program. Parse the first from text; [`DataSource::help`] lists the schemes.
 #[derive(Clone)]
 pub struct DataSource {
-    dataset: &'static Dataset,
-    path: PathBuf,
+    place: Place,
+}
+
+/// Where images are.
+#[derive(Clone)]
+pub(crate) enum Place {
+    /// A dataset at a path.
+    Path(&'static Dataset, PathBuf),
+    /// In memory, which all clones share.
+    Memory(Arc<MemoryImages>),
 }
 
 impl DataSource {
     pub(crate) fn new(dataset: &'static Dataset, path: PathBuf) -> Self {
-        Self { dataset, path }
+        Self { place: Place::Path(dataset, path) }
     }
 
-    pub(crate) fn dataset(&self) -> &'static Dataset {
-        self.dataset
+    /// Images that a program has: `pixels` is `[N, C, H, W]` with every value in `[0, 1]`, `labels` is `[N]`. No text parses
+    /// to it. However often it is opened, the pixels are there once.
+    ///
+    /// # Errors
+    /// When there is no image, a length does not fit, or a value is not in `[0, 1]`.
+    pub fn in_memory(dims: ImageDims, pixels: Vec<f32>, labels: Vec<usize>) -> Result<Self, DataError> {
+        MemoryImages::new(dims, pixels, labels).map(|images| Self { place: Place::Memory(Arc::new(images)) })
     }
 
-    /// The file or folder.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The file or folder; `memory` for images in memory, which have none.
     pub fn path(&self) -> &Path {
-        &self.path
+        match &self.place {
+            Place::Path(_, path) => path,
+            Place::Memory(_) => Path::new(NAME),
+        }
     }
 
     /// Whether it has a training and a test split, so that a [`Split`] has an effect.
     pub fn has_splits(&self) -> bool {
-        self.dataset.has_splits
+        matches!(self.place, Place::Path(dataset, _) if dataset.has_splits)
     }
 
     /// Whether each image is a picture in a file, of any size.
     pub fn has_pictures(&self) -> bool {
-        matches!(self.dataset.open, Opener::Pictures(_))
+        matches!(self.place, Place::Path(Dataset { open: Opener::Pictures(_), .. }, _))
     }
 
     /// The same source with a relative path taken from `base`, for paths that are written in a file.
     #[must_use]
     pub fn relative_to(self, base: &Path) -> Self {
-        Self { path: base.join(&self.path), ..self }
+        match self.place {
+            Place::Path(dataset, path) => Self::new(dataset, base.join(path)),
+            Place::Memory(_) => self,
+        }
     }
 }
 
 impl PartialEq for DataSource {
     fn eq(&self, other: &Self) -> bool {
-        (self.dataset.scheme, &self.path) == (other.dataset.scheme, &other.path)
+        match (&self.place, &other.place) {
+            (Place::Path(dataset, path), Place::Path(others, place)) => {
+                (dataset.scheme, path) == (others.scheme, place)
+            }
+            (Place::Memory(images), Place::Memory(others)) => Arc::ptr_eq(images, others) || images == others,
+            (Place::Path(..), Place::Memory(_)) | (Place::Memory(_), Place::Path(..)) => false,
+        }
     }
 }
 
+// No pixel is NaN.
 impl Eq for DataSource {}
 
 impl fmt::Display for DataSource {
-    /// The text that parses to this source.
+    /// The text that parses to this source; `memory` for images in memory.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.dataset.scheme, self.path.display())
+        match &self.place {
+            Place::Path(dataset, path) => write!(f, "{}:{}", dataset.scheme, path.display()),
+            Place::Memory(_) => f.write_str(NAME),
+        }
     }
 }
 

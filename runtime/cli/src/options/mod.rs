@@ -10,8 +10,8 @@ use std::num::NonZero;
 use mimir_bundle::{ChannelOrder, ImageShape, InvalidRadius, Layout, Norm, Pixels, ThreatModel};
 use mimir_certify::{
     BundleMode, CertifyOptions, CheckOptions, ClassifyOptions, CrossChecking, EngineChoice, EngineOptions,
-    ErrorKind, ExistingJournal, GateMode, InputSpec, ModelInput, ReplayOptions, ReportOptions,
-    StoreCounterexamples,
+    ErrorKind, ExistingJournal, GateMode, InputSpec, KeepCounterexamples, ModelInput, ReplayOptions,
+    ReportOptions, StoreCounterexamples,
 };
 use mimir_runtime::evaluate::Curve;
 use mimir_runtime::session::{Device, EngineError, Precision};
@@ -80,6 +80,7 @@ impl Options {
             extra_attacks: extra_attacks(&settings),
             seed: settings.seed.unwrap_or_default(),
             report: report(&settings)?,
+            keep_counterexamples: KeepCounterexamples::No,
             gate: gate(&settings)?,
             curve: curve(&settings)?,
             settings: record,

@@ -1,4 +1,6 @@
-//! Images in memory: arrays of compressed archives, which have no random access.
+//! Images in memory: arrays of compressed archives, which have no random access, and what a program has there already.
+
+use std::sync::Arc;
 
 use super::layout::PixelLayout;
 use crate::dims::ImageDims;
@@ -17,7 +19,7 @@ enum Values {
     /// A quarter of the memory that their pixels would take.
     Bytes(Vec<u8>),
     /// In `[0, 1]`.
-    Floats(Vec<f32>),
+    Floats(Arc<Vec<f32>>),
 }
 
 impl InMemory {
@@ -26,8 +28,12 @@ impl InMemory {
     }
 
     /// Every value is in `[0, 1]`.
-    pub(crate) fn from_floats(floats: Vec<f32>, dims: ImageDims, layout: PixelLayout) -> Self {
-        Self { values: Values::Floats(floats), dims, layout }
+    pub(crate) fn from_floats(
+        floats: impl Into<Arc<Vec<f32>>>,
+        dims: ImageDims,
+        layout: PixelLayout,
+    ) -> Self {
+        Self { values: Values::Floats(floats.into()), dims, layout }
     }
 
     /// Reads one image into `out`, which holds as many values as an image.
