@@ -44,7 +44,7 @@ pub unsafe extern "C" fn mimir_certify(
         // SAFETY: the caller's promise.
         let (path, images) = unsafe { (read_path(path, "path")?, read_text(images, "images")?) };
         let options = options.ok_or_else(|| mimir_error::null("options"))?;
-        let images = images.parse().map_err(|error| mimir_error::argument(format!("{error}")))?;
+        let images: DataSource = images.parse().map_err(|error| mimir_error::argument(format!("{error}")))?;
         let teller = Teller::new(callback, Payload::new(payload));
         run(options, ModelInput::open(path)?, images, KeepCounterexamples::No, &teller)
     })
