@@ -1,5 +1,7 @@
 /* Attacks on images in memory: every perturbed image is inside the ball, by the arithmetic of this file, and misclassified by a
  * session; the same seed gives the same bits. attack BUNDLE IMAGES.npz, where the bundle is of 24 x 24 images in 6 classes. */
+#include <stdatomic.h>
+
 #include "check.h"
 
 #define REFUSED(call) FAILS(call, MIMIR_ERROR_INVALID_ARGUMENT)
@@ -158,8 +160,9 @@ static void lengths(const char *bundle, float *pixels, uint32_t *labels, size_t 
     mimir_certify_options_delete(options);
 }
 
+/* Calls come from threads of the library, one at a time. */
 struct progress {
-    size_t calls;
+    _Atomic size_t calls;
     const char *stop_in;
 };
 

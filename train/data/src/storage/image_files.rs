@@ -3,11 +3,11 @@
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use super::identity::Identity;
 use crate::decode::{self, Colour, Header, Origin};
 use crate::error::DataError;
 use crate::input::{FileStamp, open_file};
 use crate::picture::Picture;
-use crate::storage::Identity;
 
 /// Files of one image each.
 #[derive(Debug)]

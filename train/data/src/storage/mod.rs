@@ -1,6 +1,7 @@
 //! Where the pixels of an image set are: records of open files, one file an image, entries of tar files, or memory.
 //! Every kind reads any image at any time, from several threads.
 
+mod identity;
 mod image_files;
 mod layout;
 mod memory;
@@ -8,6 +9,7 @@ mod records;
 mod shared_file;
 mod tar_entries;
 
+pub(crate) use identity::Identity;
 pub(crate) use image_files::ImageFiles;
 pub(crate) use layout::PixelLayout;
 pub(crate) use memory::InMemory;
@@ -17,14 +19,6 @@ pub(crate) use tar_entries::{TarEntries, TarImage};
 
 use crate::error::DataError;
 use crate::picture::Picture;
-
-/// What tells an image from others without decoding a file.
-pub(crate) enum Identity {
-    /// The pixels themselves, where they are at hand.
-    Pixels(Picture),
-    /// An encoded image: the name that its set has for it, and its length in bytes.
-    File { name: String, bytes: u64 },
-}
 
 /// Where the pixels of a set are, and how one image of it is read.
 #[derive(Debug)]

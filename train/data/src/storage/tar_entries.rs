@@ -3,11 +3,11 @@
 use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
+use super::identity::Identity;
 use crate::decode::{self, Colour, Header, Origin};
 use crate::error::DataError;
 use crate::input::{FileStamp, open_file};
 use crate::picture::Picture;
-use crate::storage::Identity;
 
 /// Images at their offsets in tar files. The files are opened for each image: sets of a thousand shards are usual, and so
 /// is a limit of a thousand open files.
