@@ -5,8 +5,8 @@ use multiversion::multiversion;
 /// What a row of logits means: a class, or nothing. Every question about what a model predicts is asked here.
 ///
 /// The class is the first of the largest logits, as `argmax` has it everywhere. A row that holds NaN or +∞ means
-/// nothing: two programs would read another class in it. -∞ is an ordinary score of a class that loses, such as the
-/// logarithm of a probability that rounded to zero; where every class has it, none loses, and the row means nothing.
+/// nothing: two programs would read another class in it. -∞ is an ordinary score, such as the logarithm of a probability
+/// that rounded to zero; where every class has it, the first is named, as of any equal scores.
 pub(crate) fn predicted_class(logits: &[f32]) -> Option<usize> {
     let mut best = 0;
     for (class, logit) in logits.iter().enumerate() {
@@ -17,14 +17,16 @@ pub(crate) fn predicted_class(logits: &[f32]) -> Option<usize> {
             best = class;
         }
     }
-    logits.get(best).filter(|largest| **largest > f32::NEG_INFINITY).map(|_| best)
+    logits.get(best).map(|_| best)
 }
 
 /// `z_label - max of the others`: not positive where the image is misclassified or tied. Infinite where -∞ stands on
 /// one side; of a row that means a class it is never NaN.
 pub(crate) fn margin(logits: &[f32], label: usize) -> f32 {
     let others = logits.iter().enumerate().filter(|(class, _)| *class != label);
-    logits[label] - others.fold(f32::NEG_INFINITY, |largest, (_, logit)| largest.max(*logit))
+    let largest = others.fold(f32::NEG_INFINITY, |largest, (_, logit)| largest.max(*logit));
+    // Both may be -∞.
+    if logits[label] == largest { 0.0 } else { logits[label] - largest }
 }
 
 /// How far from a tie, relative to the largest logit, the rounding of a model in float32 reaches: 16 units in the last
@@ -75,8 +77,7 @@ mod tests {
 
     #[test]
     fn nan_and_plus_infinity_mean_no_class() {
-        let ambiguous: [&[f32]; 5] =
-            [&[f32::NAN, 1.0], &[1.0, 2.0, f32::NAN], &[f32::INFINITY, 0.0], &[LOST, LOST], &[]];
+        let ambiguous: [&[f32]; 4] = [&[f32::NAN, 1.0], &[1.0, 2.0, f32::NAN], &[f32::INFINITY, 0.0], &[]];
         for logits in ambiguous {
             assert_eq!(predicted_class(logits), None, "{logits:?}");
         }
@@ -136,6 +137,9 @@ mod tests {
             Case { logits: &[100.0, 99.995], label: 0, prediction: 0, margin: 0.005, looks_broken: true },
             Case { logits: &[100.0, 99.5], label: 0, prediction: 0, margin: 0.5, looks_broken: false },
             Case { logits: &[1e-6, 0.5e-6], label: 0, prediction: 0, margin: 0.5e-6, looks_broken: false },
+            // Scores of -inf are equal ones, as argmax has it.
+            Case { logits: &[LOST, LOST], label: 0, prediction: 0, margin: 0.0, looks_broken: true },
+            Case { logits: &[LOST, LOST], label: 1, prediction: 0, margin: 0.0, looks_broken: true },
             // A class that loses by -inf says nothing about the others.
             Case { logits: &[3.0, LOST, 1.0], label: 0, prediction: 0, margin: 2.0, looks_broken: false },
             Case { logits: &[3.0, LOST, 1.0], label: 1, prediction: 0, margin: LOST, looks_broken: true },

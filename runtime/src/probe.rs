@@ -77,20 +77,33 @@ pub fn correct_of_some(
     classifier: &mut dyn Classifier,
     set: &EvaluationSet,
     most: usize,
-) -> Result<(usize, usize), EvaluateError> {
+) -> Result<Sampled, EvaluateError> {
     let mut batches = Batches::for_classifier(classifier);
     let count = set.count().min(most);
     let chosen: Vec<usize> = (0..count).map(|position| position * set.count() / count).collect();
-    let mut correct = 0;
+    let (mut correct, mut non_finite) = (0, 0);
     for part in chosen.chunks(batches.size()) {
         let images = part.iter().map(|image| read(set, *image)).collect::<Result<Vec<_>, _>>()?;
         let logits = batches.logits(classifier, images.iter().map(Vec::as_slice))?;
         for (row, image) in logits.rows().into_iter().zip(part) {
             let row = row.to_slice().unwrap_or_default();
-            correct += usize::from(predicted_class(row) == Some(set.labels()[*image]));
+            let class = predicted_class(row);
+            correct += usize::from(class == Some(set.labels()[*image]));
+            non_finite += usize::from(class.is_none());
         }
     }
-    Ok((correct, count))
+    Ok(Sampled { correct, classified: count, non_finite })
+}
+
+/// What a model says about some images of a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sampled {
+    /// Images classified correctly.
+    pub correct: usize,
+    /// Images that were classified.
+    pub classified: usize,
+    /// Images whose logits mean no class.
+    pub non_finite: usize,
 }
 
 fn read(set: &EvaluationSet, image: usize) -> Result<Vec<f32>, SetError> {

@@ -39,7 +39,7 @@ pub(crate) fn certificate() -> Certificate {
                 keys: vec!["epsilon".into()],
                 ignored: Vec::new(),
             }],
-            effective: [("epsilon".to_owned(), "2/255".into())].into(),
+            effective: [("quiet".to_owned(), false.into())].into(),
         },
         execution: execution(),
         cross_check: Some(CrossCheck {

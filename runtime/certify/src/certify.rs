@@ -11,9 +11,10 @@ use mimir_runtime::evaluate::{Control, Curve, Ending, Evaluation, Observer, Plan
 use mimir_runtime::majority;
 use mimir_runtime::model::{Classifier, ModelSource};
 use mimir_runtime::processor;
-use mimir_runtime::report::{Baseline, RunDescription, Warning};
-use mimir_runtime::session::{Engine, OnnxModels, Precision, SessionOptions, SessionPlan};
+use mimir_runtime::report::{Baseline, RunDescription};
+use mimir_runtime::session::{Engine, Precision, SessionOptions, SessionPlan};
 
+use crate::attackable::AttackableModel;
 use crate::baseline::{expect_preset, read_baseline};
 use crate::bundle_certificate::{expect_room, write_into_bundle};
 use crate::certified::Certified;
@@ -72,7 +73,10 @@ fn attack(
     let model = prepared.calibrate(&set, &options.attacks, options.engine.overrides)?;
     let model = model.with_silent_units_counted(&set, &threat_model)?;
     let data = describe(&source, &images, &set, model.manifest().image)?;
-    let AttackableModel { plan, sessions, skipped } = attackable(options, threat_model, &model)?;
+    let attackable =
+        AttackableModel::new(plan(options, threat_model, &model), &model, options.engine.precision)?;
+    let no_gradient = attackable.warning();
+    let AttackableModel { plan, sessions, skipped } = attackable;
     expect_preset(options, &plan.attacks)?;
     if let Some(baseline) = &baseline {
         let same = baseline.expect_same(&data, &plan.threat_model, &plan.attacks);
@@ -99,7 +103,7 @@ fn attack(
     let mut description = description(options, &engines, &model, &plan, data, execution, seconds);
     description.cross_check = cross_check;
     description.baseline = baseline;
-    description.warnings.extend(no_gradient(&plan, &skipped));
+    description.warnings.extend(no_gradient);
     description.skipped_attacks = skipped;
     description.warnings.extend(images.warnings(model.manifest()));
 
@@ -177,45 +181,6 @@ fn attacks(options: &CertifyOptions, model: &CalibratedModel) -> Vec<AttackSpec>
         && model.votes() == 1
         && !is_asked_for;
     options.attacks.iter().cloned().chain(is_added.then_some(relaxed)).collect()
-}
-
-/// What the model can be attacked with.
-struct AttackableModel {
-    plan: Plan,
-    sessions: OnnxModels,
-    /// Names of the attacks that were asked for and need a gradient that the model does not have.
-    skipped: Vec<String>,
-}
-
-/// The plan and its sessions. Of a model without any gradient the plan keeps the attacks that need none.
-fn attackable(
-    options: &CertifyOptions,
-    threat_model: ThreatModel,
-    model: &CalibratedModel,
-) -> Result<AttackableModel> {
-    let mut plan = plan(options, threat_model, model);
-    let precision = options.engine.precision;
-    let error = match model.sessions(&plan, precision) {
-        Ok(sessions) => return Ok(AttackableModel { plan, sessions, skipped: Vec::new() }),
-        Err(error) => error,
-    };
-    if error.option() != Some(OptionName::GradientFreeAttacks) || !model.lacks_gradient() {
-        return Err(error);
-    }
-    let (kept, skipped) = plan.attacks.iter().cloned().partition::<Vec<_>, _>(AttackSpec::needs_no_gradient);
-    if kept.is_empty() {
-        return Err(error);
-    }
-    // The distances of a curve come from attacks with gradients.
-    plan = Plan { attacks: kept, curve: Curve::No, ..plan };
-    let sessions = model.sessions(&plan, precision)?;
-    let skipped = skipped.iter().map(|attack| attack.name().to_owned()).collect();
-    Ok(AttackableModel { plan, sessions, skipped })
-}
-
-fn no_gradient(plan: &Plan, skipped: &[String]) -> Option<Warning> {
-    let ran = plan.attacks.iter().map(|attack| attack.name().to_owned()).collect();
-    (!skipped.is_empty()).then(|| Warning::NoGradient { skipped: skipped.to_vec(), ran })
 }
 
 /// The original model on the engine that is asked too, where there is one: before the attacks, so that they are not

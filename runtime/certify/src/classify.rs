@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::described_images::open_for;
 use crate::engines::Engines;
-use crate::error::{ErrorKind, OrKind, Result};
+use crate::error::{Error, ErrorKind, OptionName, OrKind, Result};
 use crate::images::describe;
 use crate::model_input::ModelInput;
 use crate::options::{EngineOptions, ImageSource};
@@ -54,6 +54,18 @@ pub struct ClassifiedImage {
     pub answer: Answer,
 }
 
+/// Of a model with random operators there is no answer to show.
+fn one_answer(error: Error) -> Error {
+    match error.option() {
+        Some(OptionName::Attacks) => {
+            let message = "the model has random operators: each call draws another answer, and one of them says little. A \
+                           certification asks for many";
+            Error::new(ErrorKind::Model, message)
+        }
+        _ => error,
+    }
+}
+
 /// Runs the original model on the images, as a certification does, and attacks nothing.
 ///
 /// # Errors
@@ -63,7 +75,7 @@ pub fn classify(options: &ClassifyOptions) -> Result<Classified> {
     let (mut images, source) = open_for(&options.model, &options.images)?;
     let prepared = prepare_for(&engines.deciding, &options.model, &options.input, &mut images)?;
     let set = images.for_model(prepared.manifest(), Pixels::Continuous)?;
-    let model = prepared.calibrate(&set, &[], options.engine.overrides)?;
+    let model = prepared.calibrate(&set, &[], options.engine.overrides).map_err(one_answer)?;
     let data = describe(&source, &images, &set, model.manifest().image)?;
     let mut classifier = model.original()?.classifier().or_kind(ErrorKind::Model)?;
     let answers = answers(classifier.as_mut(), &set, model.manifest().output)?;

@@ -52,6 +52,7 @@
 //! would change the answer. That a gate does not hold is an answer and no error.
 #![forbid(unsafe_code)]
 
+mod attackable;
 mod baseline;
 mod bundle_certificate;
 mod certified;

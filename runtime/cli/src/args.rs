@@ -15,7 +15,7 @@ const AFTER_HELP: &str = "\
 `mimir-certify MODEL ...` is short for `mimir-certify run MODEL ...`. Every setting can also be
 given in a TOML file, under the name of its flag: `--config FILE`, or `mimir-certify.toml` in the
 current folder. Flags take precedence over the file. A `mimir-certify.toml` beside a model elsewhere
-may only describe the model: its normalisation, layout and classes. A bundle (a folder, or a file
+may only describe the model: its normalisation, layout and output. A bundle (a folder, or a file
 that ends in .mimir) describes its model itself, and receives the certificate of a complete run.
 
 Examples:

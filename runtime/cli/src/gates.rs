@@ -18,13 +18,13 @@ use serde::Serialize;
 use crate::failure::{Failure, OrKind, failure};
 use crate::options::{Options, Verbosity};
 use crate::progress::ProgressDisplay;
-use crate::settings::{GateTable, LoadedSettings, Settings};
+use crate::settings::{GateTable, LoadedSettings, Settings, effective};
 
 /// The exit code of a run that was interrupted.
 const INTERRUPTED: u8 = 75;
 
 /// The version of its format.
-const GATES_VERSION: u32 = 1;
+const GATES_VERSION: u32 = 2;
 
 /// One gate of a run that has several.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +43,8 @@ pub(crate) struct Gates {
     /// The exit code of the program: the worst of them.
     pub(crate) exit_code: u8,
     gates: Vec<GateAnswer>,
+    /// Names of the gates that had not begun when the run was interrupted.
+    not_begun: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -101,12 +103,13 @@ fn named(table: &GateTable, settings: &Settings, record: &RunSettings) -> Result
         report: settings.report.as_ref().map(|folder| folder.join(&name)),
         ..settings.clone()
     };
-    Ok(NamedGate { name, settings, record: record.clone() })
+    let effective = effective(&settings).or_kind(ErrorKind::Internal)?;
+    Ok(NamedGate { name, settings, record: RunSettings { effective, files: record.files.clone() } })
 }
 
 impl Gates {
-    /// What those gates said, of so many. With fewer the run was interrupted.
-    fn new(reports: &[(String, Report)], wanted: usize) -> Self {
+    /// What those gates said, of those that were asked for. With fewer the run was interrupted.
+    fn new(reports: &[(String, Report)], wanted: &[String]) -> Self {
         let answer = |(name, report): &(String, Report)| GateAnswer {
             name: name.clone(),
             conclusion: report.gate.conclusion,
@@ -115,9 +118,10 @@ impl Gates {
             exit_code: report.gate.exit_code,
         };
         let gates: Vec<GateAnswer> = reports.iter().map(answer).collect();
-        let missing = (gates.len() < wanted).then_some(INTERRUPTED);
+        let not_begun: Vec<String> = wanted.iter().skip(gates.len()).cloned().collect();
+        let missing = (!not_begun.is_empty()).then_some(INTERRUPTED);
         let codes: Vec<u8> = gates.iter().map(|gate| gate.exit_code).chain(missing).collect();
-        Self { schema_version: GATES_VERSION, exit_code: worst(&codes), gates }
+        Self { schema_version: GATES_VERSION, exit_code: worst(&codes), gates, not_begun }
     }
 }
 
@@ -148,7 +152,8 @@ pub(crate) fn run_gates(
     expect_room_for_all(&runs).inspect_err(|failure| {
         folders.iter().for_each(|folder| record_failure(folder, failure.kind, &failure.to_string()));
     })?;
-    let (mut text, mut reports, wanted) = (String::new(), Vec::new(), runs.len());
+    let wanted: Vec<String> = runs.iter().map(|(name, _)| name.clone()).collect();
+    let (mut text, mut reports) = (String::new(), Vec::new());
     let mut is_unwritten = false;
     for (name, options) in runs {
         let display = ProgressDisplay::new(verbosity);
@@ -178,7 +183,7 @@ pub(crate) fn run_gates(
             break;
         }
     }
-    let mut answers = Gates::new(&reports, wanted);
+    let mut answers = Gates::new(&reports, &wanted);
     if is_unwritten {
         answers.exit_code = ErrorKind::Storage.exit_code();
     }
@@ -254,7 +259,19 @@ mod tests {
         assert_eq!(several[1].settings.min_attacked_accuracy, Some(0.3));
         assert!(several.iter().all(|gate| gate.settings.min_clean_accuracy == Some(0.9)));
         assert!(several.iter().all(|gate| gate.settings.gate.is_none()));
+        let recorded = |gate: usize, key: &str| several[gate].record.effective[key].to_string();
+        assert_eq!([recorded(0, "norm"), recorded(1, "norm")], ["\"linf\"", "\"l2\""]);
+        assert_eq!([recorded(0, "epsilon"), recorded(1, "epsilon")], ["\"2/255\"", "\"0.5\""]);
         assert_eq!(gates("").unwrap(), []);
+    }
+
+    #[test]
+    fn gates_that_an_interruption_left_out_are_named() {
+        let wanted = ["linf-2-255".to_owned(), "euclid".to_owned()];
+        let answers = Gates::new(&[], &wanted);
+        assert_eq!((answers.exit_code, answers.not_begun.as_slice()), (75, &wanted[..]));
+        let none = Gates::new(&[], &[]);
+        assert_eq!((none.exit_code, none.not_begun.len()), (0, 0));
     }
 
     #[test]

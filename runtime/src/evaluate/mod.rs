@@ -12,6 +12,7 @@ pub use crate::error::{EvaluateError, PlanError};
 pub use crate::evaluation_set::{EvaluationSet, Images, SetError};
 pub use crate::monitor::{Observer, Progress, Silent, Stage};
 pub use mimir_bundle::AttackSpec;
+pub(crate) use outcome::counts_of;
 pub use outcome::{AttackResult, Ending, Evaluation, ImageOutcome, PassCounts, Verdict};
 pub use plan::{AttackCost, Control, Curve, Plan};
 

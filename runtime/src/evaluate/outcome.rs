@@ -159,7 +159,7 @@ pub struct Evaluation {
 impl Evaluation {
     /// Images whose clean version is classified correctly.
     pub fn clean_correct(&self) -> usize {
-        self.outcomes.iter().filter(|outcome| outcome.clean_prediction == Some(outcome.label)).count()
+        self.outcomes.iter().filter(|outcome| outcome.is_clean_correct()).count()
     }
 
     /// Images that every attack left alone, of those classified correctly.
@@ -169,19 +169,36 @@ impl Evaluation {
 
     /// How many images there are, and what became of them.
     pub fn counts(&self) -> Counts {
-        Counts {
-            images: self.outcomes.len(),
-            clean_correct: self.clean_correct(),
-            broken: self.count(|verdict| matches!(verdict, Verdict::Broken { .. })),
-            fragile: self.count(|verdict| matches!(verdict, Verdict::Broken { fragile: true, .. })),
-            still_robust: self.still_robust(),
-            non_finite: self.count(|verdict| matches!(verdict, Verdict::NonFinite { .. })),
-            unfinished: self.count(|verdict| *verdict == Verdict::Unfinished),
-        }
+        counts_of(&self.outcomes)
     }
 
     /// Images with such a verdict.
     pub fn count(&self, holds: impl Fn(&Verdict) -> bool) -> usize {
-        self.outcomes.iter().filter(|outcome| holds(&outcome.verdict)).count()
+        count_of(&self.outcomes, holds)
+    }
+}
+
+/// How many images there are, and what became of them.
+pub(crate) fn counts_of(outcomes: &[ImageOutcome]) -> Counts {
+    let count = |holds: fn(&Verdict) -> bool| count_of(outcomes, holds);
+    Counts {
+        images: outcomes.len(),
+        clean_correct: outcomes.iter().filter(|outcome| outcome.is_clean_correct()).count(),
+        broken: count(|verdict| matches!(verdict, Verdict::Broken { .. })),
+        fragile: count(|verdict| matches!(verdict, Verdict::Broken { fragile: true, .. })),
+        still_robust: count(|verdict| *verdict == Verdict::StillRobust),
+        non_finite: count(|verdict| matches!(verdict, Verdict::NonFinite { .. })),
+        unfinished: count(|verdict| *verdict == Verdict::Unfinished),
+    }
+}
+
+fn count_of(outcomes: &[ImageOutcome], holds: impl Fn(&Verdict) -> bool) -> usize {
+    outcomes.iter().filter(|outcome| holds(&outcome.verdict)).count()
+}
+
+impl ImageOutcome {
+    /// Whether the clean image is classified correctly.
+    pub(crate) fn is_clean_correct(&self) -> bool {
+        self.clean_prediction == Some(self.label)
     }
 }

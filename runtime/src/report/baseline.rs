@@ -2,13 +2,13 @@
 //!
 //! The file is foreign: everything in it is checked before it is compared, and only what is compared is read.
 
-use mimir_bundle::certificate::EvaluationData;
+use mimir_bundle::certificate::{Counts, EvaluationData};
 use mimir_bundle::{AttackSpec, ThreatModel};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::version::REPORT_VERSION;
-use crate::evaluate::{Ending, Evaluation, ImageOutcome, Verdict};
+use crate::evaluate::{Ending, Evaluation, ImageOutcome, Verdict, counts_of};
 use crate::statistics::{fraction, mcnemar};
 
 /// Slack of the comparison with the tolerance, for fractions of a tolerance that are not binary numbers.
@@ -32,6 +32,9 @@ struct OldReport {
     data: EvaluationData,
     model: OldModel,
     attacks: Vec<OldAttack>,
+    clean_accuracy: f64,
+    attacked_accuracy: f64,
+    counts: Counts,
     outcomes: Vec<ImageOutcome>,
 }
 
@@ -208,7 +211,7 @@ fn is_robust(outcome: &ImageOutcome) -> bool {
 }
 
 fn is_correct(outcome: &ImageOutcome) -> bool {
-    outcome.clean_prediction == Some(outcome.label)
+    outcome.is_clean_correct()
 }
 
 impl OldReport {
@@ -231,7 +234,31 @@ impl OldReport {
         if unfinished > 0 || self.ending == Ending::Interrupted {
             return Err(BaselineError::Unfinished(unfinished));
         }
-        Ok(())
+        self.check_totals()
+    }
+
+    /// What people read of the report follows from the outcomes, which are what is compared.
+    fn check_totals(&self) -> Result<(), BaselineError> {
+        let counts = counts_of(&self.outcomes);
+        if counts != self.counts {
+            let (found, wanted) = (json(&self.counts), json(&counts));
+            return Err(BaselineError::Contradiction(format!(
+                "its counts are {found}, its outcomes give {wanted}"
+            )));
+        }
+        let shares = [
+            ("clean_accuracy", self.clean_accuracy, counts.clean_correct),
+            ("attacked_accuracy", self.attacked_accuracy, counts.not_broken()),
+        ];
+        let differs =
+            |(_, found, count): &(&str, f64, usize)| (found - fraction(*count, self.images)).abs() > ROUNDING;
+        match shares.into_iter().find(differs) {
+            None => Ok(()),
+            Some((name, found, count)) => Err(BaselineError::Contradiction(format!(
+                "{name} is {found}, its outcomes give {count} of {} images",
+                self.images
+            ))),
+        }
     }
 }
 
@@ -243,8 +270,8 @@ fn different(field: &'static str, old: &dyn std::fmt::Display, new: &dyn std::fm
     BaselineError::Different { field, old: old.to_string(), new: new.to_string() }
 }
 
-fn json(attack: &AttackSpec) -> String {
-    serde_json::to_string(attack).unwrap_or_default()
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -329,7 +356,7 @@ mod tests {
     #[test]
     fn foreign_files_are_checked() {
         type Change = fn(&mut serde_json::Value);
-        let cases: [(Change, &str); 7] = [
+        let cases: [(Change, &str); 11] = [
             (|report| report["schema_version"] = 3.into(), "schema version 3"),
             (|report| report["outcomes"] = serde_json::json!([]), "0 outcomes of 4 images"),
             (|report| report["outcomes"][1]["image"] = 7.into(), "outcome 1 is of image 7"),
@@ -340,6 +367,19 @@ mod tests {
             (
                 |report| report["outcomes"][3]["verdict"] = serde_json::json!({"outcome": "unfinished"}),
                 "not complete",
+            ),
+            (
+                |report| report["attacked_accuracy"] = 0.99.into(),
+                "attacked_accuracy is 0.99, its outcomes give 2 of 4",
+            ),
+            (
+                |report| report["clean_accuracy"] = 0.99.into(),
+                "clean_accuracy is 0.99, its outcomes give 3 of 4",
+            ),
+            (|report| report["counts"]["broken"] = 2.into(), "its counts are {"),
+            (
+                |report| report["outcomes"][3]["verdict"] = serde_json::json!({"outcome": "misclassified"}),
+                "its outcomes give {",
             ),
             (|report| report["threat_model"]["epsilon"] = "x".into(), "not a report"),
             (|report| *report = "x".into(), "not a report"),

@@ -200,7 +200,7 @@ type Change = (&'static str, fn(&Signing), i32, &'static str);
 const TAMPERED: [Change; 17] = [
     (
         "a field of a certificate",
-        |s| s.edit("certificate.json", |c| c["seed"] = 7.into()),
+        |s| s.edit("certificate.json", |c| c["created_at"] = "2026-01-01T00:00:00Z".into()),
         10,
         "certificate.json: SHA-256 is",
     ),
@@ -222,6 +222,7 @@ const TAMPERED: [Change; 17] = [
             fs::create_dir(s.bundle().join("certificates")).unwrap();
             let mut other = certificate().clone();
             other.threat_model.epsilon /= 2.0;
+            other.settings.effective.remove("epsilon");
             let text = serde_json::to_vec(&other).unwrap();
             fs::write(s.bundle().join("certificates/linf-4_255.json"), text).unwrap();
         },
@@ -413,7 +414,7 @@ fn a_policy_asks_who_signed() {
     let unsigned = POLICY.replace("[signature]\ntrusted = [\"maker.pub\"]\n", "");
     signing.check(&unsigned, &[]).success().stdout(contains("asks for no signature: whoever can write"));
     signing.check(&unsigned, &["--trust", &maker]).success().stdout(contains("met      trusted"));
-    signing.edit("certificate.json", |certificate| certificate["seed"] = 7.into());
+    signing.edit("certificate.json", |certificate| certificate["attacks"][0]["forwards"] = 7.into());
     signing
         .check(POLICY, &[])
         .code(10)

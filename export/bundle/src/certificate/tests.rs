@@ -55,7 +55,7 @@ fn refuses_what_it_does_not_know() {
 #[test]
 fn refuses_fields_that_cannot_all_be_true() {
     type Change = fn(&mut Certificate);
-    let cases: [(Change, &str); 32] = [
+    let cases: [(Change, &str); 36] = [
         (|c| c.counts.images = 0, "no images"),
         (|c| c.counts.images = 7, "of 8 correct of 7 images"),
         (|c| c.counts.broken = 4, "4 broken, 5 still robust"),
@@ -88,6 +88,10 @@ fn refuses_fields_that_cannot_all_be_true() {
         (|c| c.cross_check.as_mut().unwrap().confirmed = 3, "3 confirmed and 1 disagreements of 3"),
         (|c| c.cross_check.as_mut().unwrap().attacks[0].counterexamples = 4, "of 3 counterexamples"),
         (|c| c.cross_check.as_mut().unwrap().attacks[0].confirmed = usize::MAX, "2 confirmed"),
+        (|c| set(c, "epsilon", "9/255".into()), "effective.epsilon is \"9/255\", but the run had"),
+        (|c| set(c, "norm", "l1".into()), "effective.norm is \"l1\", but the run had linf"),
+        (|c| set(c, "seed", 77.into()), "effective.seed is 77, but the run had"),
+        (|c| set(c, "min-attacked-accuracy", 0.1.into()), "effective.min-attacked-accuracy is 0.1, but"),
     ];
     for (change, expected) in cases {
         let mut changed = certificate();
@@ -96,6 +100,23 @@ fn refuses_fields_that_cannot_all_be_true() {
         assert!(error.contains(expected), "{expected}: {error}");
     }
     certificate().check().unwrap();
+}
+
+/// A setting of the run, by the name of its flag.
+fn set(certificate: &mut Certificate, flag: &str, value: serde_json::Value) {
+    certificate.settings.effective.insert(flag.to_owned(), value);
+}
+
+#[test]
+fn settings_that_say_what_the_fields_say_are_accepted_in_every_spelling() {
+    let mut certificate = certificate();
+    certificate.threat_model.epsilon = 8.0 / 255.0;
+    for spelling in ["8/255", " 8 / 255 ", "0.03137254901960784"] {
+        set(&mut certificate, "epsilon", spelling.into());
+        certificate.check().unwrap();
+    }
+    set(&mut certificate, "norm", "linf".into());
+    certificate.check().unwrap();
 }
 
 /// The standard attacks in order, each of which breaks one image, and then another attack.

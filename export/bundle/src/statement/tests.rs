@@ -135,10 +135,7 @@ fn other_statements_are_refused() {
         (text.replace("robustness-evaluation/v1", "robustness-evaluation/v2"), "predicateType is"),
         (text.replacen("{\"_type\"", "{\"extra\":1,\"_type\"", 1), "unknown field `extra`"),
         (text.replacen("\"meaning\":", "\"meaning\":\"\",\"meaning\":", 1), "stands twice"),
-        (
-            text.replacen("\"effective\":{", "\"effective\":{\"epsilon\":\"8/255\",", 1),
-            "key `epsilon` stands twice",
-        ),
+        (text.replacen("\"effective\":{", "\"effective\":{\"quiet\":true,", 1), "key `quiet` stands twice"),
         (text.replacen("\"sha256\":", "\"sha512\":\"\",\"sha256\":", 1), "unknown field `sha512`"),
         ("[]".to_owned(), "not a statement"),
         (format!("{text}{text}"), "trailing characters"),

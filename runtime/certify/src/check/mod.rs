@@ -7,12 +7,13 @@ mod text;
 
 use mimir_bundle::{AttackSpec, Manifest, Scan};
 use mimir_export::InputSpec;
-use mimir_runtime::evaluate::{Curve, Plan};
+use mimir_runtime::evaluate::{Curve, EvaluateError, Plan};
 use mimir_runtime::model::ModelSource;
-use mimir_runtime::probe::correct_of_some;
+use mimir_runtime::probe::{Sampled, correct_of_some};
 use mimir_runtime::session::{Engine, SessionPlan};
 use serde::Serialize;
 
+use crate::attackable::AttackableModel;
 use crate::described_images::open_for;
 use crate::engines::Engines;
 use crate::error::{ErrorKind, OrKind, Result};
@@ -54,6 +55,8 @@ pub struct CheckedOnImages {
     pub classified: usize,
     /// Of them, correctly.
     pub correct: usize,
+    /// Of them, with logits that hold NaN or +∞ and mean no class.
+    pub non_finite: usize,
     /// What the attacks would cost on all images that are classified correctly.
     pub cost: CostEstimate,
     /// A customary normalisation under which the model is right far more often.
@@ -76,23 +79,29 @@ pub fn check(options: &CheckOptions) -> Result<Checked> {
     let input = InputSpec { image: shape, ..options.input.clone() };
     match &images {
         None => {
+            prepared.expect_attacks_for(&options.attacks)?;
             let model = prepared.with_plan(SessionPlan { batch: 1, workers: 1, threads: 1 });
-            model.sessions(&plan(options, &model), options.engine.precision)?;
-            Ok(checked(options, &engines, &model, None))
+            let attackable = AttackableModel::new(plan(options, &model), &model, options.engine.precision)?;
+            Ok(checked(options, &engines, &model, &attackable, None))
         }
         Some(images) => {
             let set = images.for_model(prepared.manifest(), options.threat_model.pixels)?;
             let model = prepared.calibrate(&set, &options.attacks, options.engine.overrides)?;
-            let plan = plan(options, &model);
-            let sessions = model.sessions(&plan, options.engine.precision)?;
+            let attackable = AttackableModel::new(plan(options, &model), &model, options.engine.precision)?;
+            let AttackableModel { plan, sessions, .. } = &attackable;
             let mut classifier = sessions.classifier().or_kind(ErrorKind::Model)?;
-            let (correct, classified) = correct_of_some(classifier.as_mut(), &set, MOST_IMAGES)?;
+            let Sampled { correct, classified, non_finite } =
+                correct_of_some(classifier.as_mut(), &set, MOST_IMAGES)?;
+            if non_finite == classified {
+                return Err(EvaluateError::NonFinite(classified).into());
+            }
             let on_images = CheckedOnImages {
                 source: options.images.as_ref().map(|images| images.source.to_string()).unwrap_or_default(),
                 images: set.count(),
                 classified,
                 correct,
-                cost: cost::estimate(&model, &sessions, &plan, &set, correct as f64 / classified as f64)?,
+                non_finite,
+                cost: cost::estimate(&model, sessions, plan, &set, correct as f64 / classified as f64)?,
                 suspicious_normalisation: suspicious_normalisation(
                     options,
                     &engines.deciding,
@@ -102,7 +111,7 @@ pub fn check(options: &CheckOptions) -> Result<Checked> {
                     correct,
                 )?,
             };
-            Ok(checked(options, &engines, &model, Some(on_images)))
+            Ok(checked(options, &engines, &model, &attackable, Some(on_images)))
         }
     }
 }
@@ -129,15 +138,18 @@ fn checked(
     options: &CheckOptions,
     engines: &Engines,
     model: &CalibratedModel,
+    attackable: &AttackableModel,
     on_images: Option<CheckedOnImages>,
 ) -> Checked {
+    let no_gradient = attackable.warning();
+    let warnings = engines.warning.iter().chain(model.warnings()).chain(&no_gradient);
     Checked {
         file: options.model.name(),
         model: model.manifest().clone(),
         scan: model.scan().clone(),
         engine: engine_name(&engines.deciding),
-        warnings: engines.warning.iter().chain(model.warnings()).map(ToString::to_string).collect(),
-        attacks: options.attacks.iter().map(AttackSpec::name).collect(),
+        warnings: warnings.map(ToString::to_string).collect(),
+        attacks: attackable.plan.attacks.iter().map(AttackSpec::name).collect(),
         on_images,
     }
 }

@@ -72,7 +72,7 @@ pub(super) fn suspicious_normalisation(
         let prepared = PreparedModel::new(engine, options.model.read()?, &spec)?;
         let other = prepared.calibrate(set, &options.attacks, as_planned(model.session_plan()))?;
         let mut classifier = other.original()?.classifier().or_kind(ErrorKind::Model)?;
-        let (other, _) = correct_of_some(classifier.as_mut(), set, MOST_IMAGES)?;
+        let other = correct_of_some(classifier.as_mut(), set, MOST_IMAGES)?.correct;
         if best.as_ref().is_none_or(|best| other > best.correct) {
             best = Some(OtherNormalisation { name, normalisation, correct: other });
         }

@@ -83,10 +83,16 @@ fn list(values: &[f64]) -> String {
 
 impl fmt::Display for CheckedOnImages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { source, images, classified, correct, cost, suspicious_normalisation } = self;
+        let Self { source, images, classified, correct, non_finite, cost, suspicious_normalisation } = self;
         writeln!(f, "images             {images} of {source}")?;
         let accuracy = percent(fraction(*correct, *classified));
         writeln!(f, "clean accuracy     {accuracy}: {correct} of {classified} images, spread over the set")?;
+        if *non_finite > 0 {
+            writeln!(
+                f,
+                "not finite         the logits of {non_finite} of them hold NaN or +infinity and mean no class"
+            )?;
+        }
         let passes = cost.most_passes;
         let (forward, gradient) = (cost.forward_microseconds, cost.gradient_microseconds);
         let gradient = gradient.map_or_else(String::new, |time| format!(", with its gradient {time:.0} µs"));

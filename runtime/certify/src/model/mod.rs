@@ -19,7 +19,7 @@ mod votes;
 
 use std::collections::BTreeSet;
 
-use mimir_bundle::{ImageShape, Loss, Manifest, Normalisation, OutputKind, PreparedGraph, Scan};
+use mimir_bundle::{AttackSpec, ImageShape, Loss, Manifest, Normalisation, OutputKind, PreparedGraph, Scan};
 use mimir_export::onnx::{Limits, ModelFile, SharedWeights, read_model_bytes};
 use mimir_export::{ErrorKind as ExportErrorKind, ImageClassifier, InputSpec, for_one_image};
 use mimir_runtime::attack::Query;
@@ -55,6 +55,14 @@ impl PreparedModel {
     /// The facts that the file shows; calibrating the model may change how it is batched and what its output is.
     pub fn manifest(&self) -> &Manifest {
         self.classifier.manifest()
+    }
+
+    /// That these attacks suit the model.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Model`] when it has random operators and no attack averages over draws.
+    pub fn expect_attacks_for(&self, attacks: &[AttackSpec]) -> Result<()> {
+        votes::votes(&self.classifier, attacks).map(drop)
     }
 
     /// The model run by that plan as it is: nothing is measured or asked of the engine.

@@ -4,6 +4,7 @@
 //! beside the model. A model may come from anyone, and with it the file beside it: that one may only describe the model
 //! ([`DESCRIBES_THE_MODEL`]). What else it says has no effect, and is named.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -21,18 +22,8 @@ const NAME: &str = "mimir-certify.toml";
 
 /// What a file beside the model may say: how images become the input of the model, and what its output is. None of these
 /// names a file, chooses an attack, a gate or a threat model, or says what runs.
-const DESCRIBES_THE_MODEL: &[&str] = &[
-    "mean",
-    "std",
-    "layout",
-    "channels",
-    "classes",
-    "resize",
-    "crop",
-    "interpolation",
-    "input-shape",
-    "output",
-];
+const DESCRIBES_THE_MODEL: &[&str] =
+    &["mean", "std", "layout", "channels", "resize", "crop", "interpolation", "input-shape", "output"];
 
 /// What loads code. A folder that came with a model may be the working folder too: then it takes a flag or `--config`.
 const LOADS_CODE: &[&str] = &["onnxruntime"];
@@ -72,8 +63,13 @@ pub(crate) fn load_settings(
         settings = described(settings, manifest, &place, &Said { files: &files })?;
     }
     let settings = settings.or(Settings::defaults());
-    let effective = values(&settings)?.into_iter().collect();
+    let effective = effective(&settings)?;
     Ok(LoadedSettings { settings, record: RunSettings { files, effective } })
+}
+
+/// Every setting that holds, by the name of its flag, for the record of a run.
+pub(crate) fn effective(settings: &Settings) -> Result<BTreeMap<String, serde_json::Value>> {
+    Ok(values(settings)?.into_iter().collect())
 }
 
 /// The names of the flags that somebody gave.

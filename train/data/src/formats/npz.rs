@@ -173,7 +173,9 @@ fn wrong_type(descr: &str) -> (String, &'static str) {
         );
     }
     let wanted = match descr.get(1..2) {
-        Some("i" | "u" | "b") => {
+        // Their levels would be 0 and 1 of 255.
+        Some("b") => "little-endian f32 in [0, 1] (array.astype('<f4')), or u8, the levels 0 to 255",
+        Some("i" | "u") => {
             "u8, the levels 0 to 255 of an 8-bit image (array.astype('uint8')), or f32 in [0, 1]"
         }
         Some("f") => "little-endian f32 in [0, 1] (array.astype('<f4')), or u8, the levels 0 to 255",
@@ -337,6 +339,8 @@ impl<'a> ArrayReader<'a> {
 
     /// The first little-endian `f32`, all in `[0, 1]`; `row` values make an image.
     fn first_unit_floats(&mut self, wanted: usize, row: usize) -> Result<Vec<f32>, DataError> {
+        /// How far outside rounding and resampling leave a value that belongs inside.
+        const NEAR: f32 = 0.01;
         /// Values converted at once, so that not all bytes and all values are in memory together.
         const CHUNK: usize = 1 << 14;
         let mut values = Vec::new();
@@ -348,8 +352,11 @@ impl<'a> ArrayReader<'a> {
         match values.iter().position(|value| !(0.0..=1.0).contains(value)) {
             None => Ok(values),
             Some(position) => {
-                let levels = values.iter().all(|value| (0.0..=255.0).contains(value));
-                let wanted = if levels {
+                let all_in =
+                    |range: std::ops::RangeInclusive<f32>| values.iter().all(|value| range.contains(value));
+                let wanted = if all_in(-NEAR..=1.0 + NEAR) {
+                    "values in [0, 1]: rounding may have moved it; cut the values (array.clip(0, 1))"
+                } else if all_in(0.0..=255.0) {
                     "values in [0, 1]: these look like levels 0 to 255; divide them by 255, or save them as u8"
                 } else {
                     "values in [0, 1] before normalisation, which is given by its mean and standard deviation"

@@ -177,7 +177,12 @@ fn what_is_wrong_is_named() {
         (npy("<f4", "(1, 1)", &[0; 4]), "found an NPY file, one array without labels, wanted an NPZ file"),
         (b"\x80\x04pickle..".to_vec(), "found a Python pickle"),
         (npz(&pixels(162.0), &two), "these look like levels 0 to 255; divide them by 255"),
+        (
+            npz(&pixels(1.000_000_1), &two),
+            "found pixel value 1.0000001, wanted values in [0, 1]: rounding may",
+        ),
         (npz(&pixels(-1.0), &two), "in [0, 1] before normalisation"),
+        (npz(&array![[true, false]], &array![0_i64]), "element type |b1, wanted little-endian f32 in [0, 1]"),
         (npz(&array![[0_i64, 162]], &array![0_i64]), "element type <i8, wanted u8, the levels 0 to 255"),
         (npz(&array![[0_u16, 300]], &array![0_i64]), "element type <u2, wanted u8, the levels 0 to 255"),
     ];

@@ -419,8 +419,8 @@ const CERTIFICATES_CHANGED: [Case; 7] = [
     ),
     case(
         "a key twice where keys are free",
-        |f| replace(f, CERTIFICATE, "\"effective\": {", "\"effective\": {\"epsilon\": 1,"),
-        "certificate.json: not a certificate: key `epsilon` stands twice",
+        |f| replace(f, CERTIFICATE, "\"effective\": {", "\"effective\": {\"quiet\": true,"),
+        "certificate.json: not a certificate: key `quiet` stands twice",
     ),
     case(
         "a field more",
