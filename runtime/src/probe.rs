@@ -37,8 +37,12 @@ pub fn output_kind(
     Ok(if all_probabilities { OutputKind::Probabilities } else { OutputKind::Logits })
 }
 
-/// Fewest images, and classes, whose order says something.
+/// Fewest images whose order says something.
 const FEWEST_SORTED: usize = 4;
+
+/// Most likely order by chance that says something. Of images whose largest score is that of one class, the scores of
+/// the other `K − 1` are in one order with the probability `1/(K − 1)!` each: of 4 images for 4 classes, of 10 for 3.
+const BY_CHANCE: f64 = 1e-3;
 
 /// The number of first images whose scores all fall, or all rise, from class to class, where that is so of each and the
 /// images do not all get the same scores; `None` otherwise.
@@ -51,7 +55,7 @@ pub fn sorted_scores(
 ) -> Result<Option<usize>, EvaluateError> {
     let mut batches = Batches::for_classifier(classifier);
     let images = first_images(set, batches.size())?;
-    let few = images.len() < FEWEST_SORTED || classifier.classes() < FEWEST_SORTED;
+    let few = images.len() < FEWEST_SORTED || by_chance(classifier.classes(), images.len()) > BY_CHANCE;
     let logits = batches.logits(classifier, images.iter().map(Vec::as_slice))?;
     let rows: Vec<&[f32]> = logits.rows().into_iter().map(|row| row.to_slice().unwrap_or_default()).collect();
     let all = |in_order: fn(f32, f32) -> bool| {
@@ -61,6 +65,12 @@ pub fn sorted_scores(
     let is_sorted =
         !few && rows.iter().any(|row| *row != rows[0]) && (all(|a, b| a >= b) || all(|a, b| a <= b));
     Ok(is_sorted.then_some(rows.len()))
+}
+
+/// The probability that the classes behind the first one have one order in so many images.
+fn by_chance(classes: usize, images: usize) -> f64 {
+    let orders: f64 = (1..classes).map(|class| class as f64).product();
+    orders.powf(-(images as f64))
 }
 
 /// The pixels of the first images of the set, at most so many.
@@ -312,7 +322,7 @@ mod tests {
         let sorted = |images: Array2<f32>| {
             let labels = vec![0; images.nrows()];
             let set = EvaluationSet::new(&images, &labels).unwrap();
-            sorted_scores(&mut Wide(Array2::zeros((4, 4))), &set).unwrap()
+            sorted_scores(&mut Wide(Array2::zeros(images.dim())), &set).unwrap()
         };
         let falling =
             array![[0.9, 0.5, 0.5, 0.1], [0.8, 0.3, 0.2, 0.1], [0.7, 0.6, 0.5, 0.4], [0.4, 0.3, 0.2, 0.0]];
@@ -323,23 +333,32 @@ mod tests {
         assert_eq!(sorted(other), None);
         // A model that always says the same, and too few images.
         assert_eq!(sorted(Array2::from_shape_fn((4, 4), |(_, class)| 1.0 - 0.1 * class as f32)), None);
-        assert_eq!(sorted(falling.slice_move(ndarray::s![..3, ..])), None);
+        assert_eq!(sorted(falling.slice(ndarray::s![..3, ..]).to_owned()), None);
+        // Three classes in one order say something of ten images, two never do.
+        let classes = |images: usize, classes: usize| {
+            Array2::from_shape_fn((images, classes), |(image, class)| {
+                1.0 - 0.1 * class as f32 - 0.01 * image as f32
+            })
+        };
+        assert_eq!(sorted(classes(10, 3)), Some(10));
+        assert_eq!(sorted(classes(9, 3)), None);
+        assert_eq!(sorted(classes(60, 2)), None);
     }
 
-    /// Returns its images of four pixels as logits.
+    /// Returns the pixels of its images as logits.
     struct Wide(Array2<f32>);
 
     impl Classifier for Wide {
         fn image_shape(&self) -> ImageShape {
-            ImageShape { channels: 1, height: 1, width: 4 }
+            ImageShape { channels: 1, height: 1, width: self.0.ncols() }
         }
 
         fn classes(&self) -> usize {
-            4
+            self.0.ncols()
         }
 
         fn batch(&self) -> usize {
-            4
+            self.0.nrows()
         }
 
         fn logits(&mut self, images: ArrayView2<f32>) -> Result<&Array2<f32>, ModelError> {

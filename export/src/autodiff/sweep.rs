@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::activity::{active_between, active_values};
 use crate::bounds::{Secant, Secants, secants};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Builder, Graph, Node, NodeId, ValueId};
 use crate::operators::finite::FiniteValues;
 use crate::operators::gradient::kind::Rule;
@@ -102,7 +102,7 @@ fn walk(
 }
 
 fn nothing_sent(builder: &Builder<'_>, input: ValueId) -> Error {
-    Error::unsupported("no gradient rule returned a gradient for it")
+    Error::new(ErrorKind::NoGradient, "no gradient rule returned a gradient for it")
         .at_tensor(&builder.graph().value(input).name)
 }
 
@@ -114,7 +114,7 @@ fn plan(graph: &Graph, active: &HashSet<ValueId>) -> Result<Vec<(Node, Rule)>> {
     let missing: Vec<&Node> = nodes.iter().copied().filter(|node| rule(&node.op_type).is_none()).collect();
     if let Some(first) = missing.first() {
         let operators: BTreeSet<&str> = missing.iter().map(|node| node.op_type.as_str()).collect();
-        return Err(missing_rule(graph.opset, &operators).at_node(first));
+        return Err(missing_rule(&operators).at_node(first));
     }
     Ok(nodes.into_iter().filter_map(|node| Some((node.clone(), rule(&node.op_type)?))).collect())
 }
@@ -128,10 +128,10 @@ pub(super) fn supported() -> impl Iterator<Item = &'static str> {
     table::rows().filter(|row| row.gradient.rule().is_some()).map(|row| row.name)
 }
 
-fn missing_rule(opset: u32, operators: &BTreeSet<&str>) -> Error {
+fn missing_rule(operators: &BTreeSet<&str>) -> Error {
     let operators: Vec<&str> = operators.iter().copied().collect();
     Error::unsupported(format!(
-        "no gradient rule for {} (opset {opset}); export the model with one of the operators that have a rule ({}), \
+        "no gradient rule for {}; export the model with one of the operators that have a rule ({}), \
          or add a rule: docs/adding-an-operator.md",
         operators.join(", "),
         supported().collect::<Vec<_>>().join(", ")

@@ -249,3 +249,15 @@ fn relaxed_gradients_are_the_slopes_of_secants() {
         assert!((found - want).abs() < 1e-5, "unit {unit}: {found}, wanted {want}");
     }
 }
+
+#[test]
+fn functions_with_a_valley() {
+    for op in ["HardSwish", "Gelu"] {
+        check(op, &[8], |builder, x| {
+            let (scale, shift) = (builder.scalar(8.0), builder.scalar(-5.0));
+            let wide = builder.op("Mul", &[x, scale])?;
+            let wide = builder.op("Add", &[wide, shift])?;
+            builder.op(op, &[wide])
+        });
+    }
+}

@@ -14,13 +14,19 @@ pub(super) fn class_axis(shape: &Shape, batch: Dim, classes: usize) -> Option<us
     (shape.0[axis] == Dim::Fixed(classes)).then_some(axis)
 }
 
-/// The number of classes of an output whose first axis is the batch, and whether it has axes besides the two.
-pub(super) fn classes_of_output(shape: &Shape, batch: Dim) -> Option<(usize, bool)> {
+/// The number of classes of an output whose first axis is the batch, and the axis before which a Flatten must split it to
+/// make `[batch, K]` of it, where it has other axes than the two. The output for one image may have no axis of a batch.
+pub(super) fn classes_of_output(shape: &Shape, batch: Dim) -> Option<(usize, Option<usize>)> {
     let (first, rest) = shape.0.split_first()?;
-    let mut longer = rest.iter().filter(|dim| **dim != Dim::Fixed(1));
+    let (axes, split) = match (batch, first) {
+        (Dim::Fixed(1), Dim::Fixed(2..)) => (&shape.0[..], 0),
+        _ if *first == batch => (rest, 1),
+        _ => return None,
+    };
+    let mut longer = axes.iter().filter(|dim| **dim != Dim::Fixed(1));
     match (longer.next(), longer.next()) {
-        (Some(Dim::Fixed(classes)), None) if *first == batch && *classes >= 2 => {
-            Some((*classes, shape.rank() > 2))
+        (Some(Dim::Fixed(classes @ 2..)), None) => {
+            Some((*classes, (split == 0 || shape.rank() > 2).then_some(split)))
         }
         _ => None,
     }
@@ -34,9 +40,10 @@ mod tests {
     #[test]
     fn scores_may_have_axes_of_length_one() {
         let cases = [
-            ("f32[N,5]", Some(1), Some((5, false))),
-            ("f32[N,5,1,1]", Some(1), Some((5, true))),
-            ("f32[N,1,1,5]", Some(3), Some((5, true))),
+            ("f32[N,5]", Some(1), Some((5, None))),
+            ("f32[N,5,1,1]", Some(1), Some((5, Some(1)))),
+            ("f32[N,1,1,5]", Some(3), Some((5, Some(1)))),
+            ("f32[5]", None, None),
             ("f32[1,N,5]", Some(2), None),
             ("f32[5,N]", None, None),
             ("f32[N,5,2]", None, None),
@@ -52,10 +59,18 @@ mod tests {
 
     #[test]
     fn a_batch_of_one_may_have_no_axis() {
-        for (text, axis) in
-            [("f32[5]", Some(0)), ("f32[1,5]", Some(1)), ("f32[5,1]", Some(0)), ("f32[5,5]", None)]
-        {
-            assert_eq!(class_axis(&parse(text).shape, Dim::Fixed(1), 5), axis, "{text}");
+        let cases = [
+            ("f32[5]", Some(0), Some((5, Some(0)))),
+            ("f32[1,5]", Some(1), Some((5, None))),
+            ("f32[5,1]", Some(0), Some((5, Some(0)))),
+            ("f32[1,1,5]", Some(2), Some((5, Some(1)))),
+            ("f32[5,5]", None, None),
+            ("f32[1]", None, None),
+        ];
+        for (text, axis, output) in cases {
+            let shape = parse(text).shape;
+            assert_eq!(class_axis(&shape, Dim::Fixed(1), 5), axis, "{text}");
+            assert_eq!(classes_of_output(&shape, Dim::Fixed(1)), output, "{text}");
         }
     }
 }

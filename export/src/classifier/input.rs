@@ -104,16 +104,6 @@ fn check_pixels(found: DataType) -> Result<()> {
     }
 }
 
-/// Refuses scores that are not floating-point numbers.
-pub(super) fn check_scores(found: DataType) -> Result<()> {
-    match found {
-        found if found.is_float() => Ok(()),
-        other => Err(Error::unsupported(format!(
-            "is {other}, but scores must be floating point: export the logits instead of a label"
-        ))),
-    }
-}
-
 fn layout_and_image(shape: &Shape, spec: &InputSpec) -> Result<(Layout, ImageShape)> {
     let sizes = image_sizes(shape)?;
     let layout = match spec.layout {

@@ -95,7 +95,7 @@ impl ImageClassifier {
         let ClassScores { graph, name } = scores::class_scores(file.graph, spec.output.as_deref())?;
         file.graph = graph;
         let input = checked_input(&mut file.graph, &file.open_inputs, spec)?;
-        let prepared = Prepared::new(&file.graph, &input, spec)?;
+        let prepared = Prepared::new(&file.graph, &input, spec).map_err(|error| error.at_tensor(&name))?;
         Ok(Self::assemble(file, name, spec, &input, prepared))
     }
 
@@ -111,7 +111,8 @@ impl ImageClassifier {
         let input = checked_input(&mut file.graph, &file.open_inputs, spec)?;
         let mut copy = specialised.graph.clone();
         let inner = checked_input(&mut copy, &specialised.open_inputs, spec)?;
-        let prepared = Prepared::specialised(&file.graph, &input, &copy, &inner, spec)?;
+        let prepared = Prepared::specialised(&file.graph, &input, &copy, &inner, spec)
+            .map_err(|error| error.at_tensor(&name))?;
         Ok(Self::assemble(file, name, spec, &input, prepared))
     }
 

@@ -133,7 +133,20 @@ impl Order<'_> {
     /// With one scale for all classes.
     fn through_quantisation(&self, node: &Node, input: ValueId) -> Option<StepBack> {
         let scale = self.values.scalar(node.optional_input(1)?)?;
-        (scale > 0.0 && self.axis(input).is_some()).then_some(plain(input))
+        let codes = node.optional_output(0).filter(|_| node.op_type == "QuantizeLinear");
+        let becomes_float = |codes: ValueId| {
+            let reads =
+                |node: &Node| node.op_type == "DequantizeLinear" && node.optional_input(0) == Some(codes);
+            self.values.graph.nodes().iter().any(reads)
+        };
+        // The pair is differentiated as it is.
+        let effect =
+            if codes.is_some_and(|codes| !becomes_float(codes)) { Effect::Ties } else { Effect::Plain };
+        (scale > 0.0 && self.axis(input).is_some()).then_some(StepBack {
+            before: input,
+            turns: false,
+            effect,
+        })
     }
 
     /// Arithmetic between the scores and numbers that are the same for all classes of an image.
@@ -176,6 +189,8 @@ impl Order<'_> {
             _ => None,
         };
         match op_type {
+            // What comes close to zero is lost beside a number.
+            "Add" | "Sum" if bounds.low == 0.0 && other.low > 0.0 => Some((Effect::Ties, false)),
             "Add" | "Sum" | "Mean" => Some((Effect::Plain, false)),
             "Max" | "Min" => Some((Effect::Ties, false)),
             "Sub" => Some((Effect::Plain, !first)),

@@ -3,9 +3,10 @@
 use mimir_bundle::{OutputKind, ScannedNode, tensor_names};
 
 use super::class_axis::classes_of_output;
-use super::input::{check_scores, not_a_classifier};
+use super::input::not_a_classifier;
 use super::log_probabilities::log_probabilities;
 use super::preprocessing::assign_name;
+use super::rearranging::REARRANGING;
 use super::replaced::Replaced;
 use crate::error::{Error, Result};
 use crate::graph::{Attribute, Attributes, Dim, Graph, Node, NodeId, Shape, ValueId};
@@ -17,33 +18,43 @@ use crate::tensor::DataType;
 pub(super) struct Ending {
     /// The class count, `K`.
     pub(super) classes: usize,
-    /// Whether it has more axes, of length one, which a Flatten removes.
-    pub(super) flattens: bool,
-    /// Whether it is of another floating-point type.
-    pub(super) casts: bool,
+    /// The axis of a Flatten, which removes further axes of length one, or adds that of the batch.
+    flatten: Option<usize>,
+    /// Whether it is of another type than float32 in the file.
+    casts: bool,
+    /// Whether it is of one in the working copy.
+    casts_copy: bool,
 }
 
 impl Ending {
     /// Of the one output of a typed working copy; `dtype` is its element type in the file.
     ///
     /// # Errors
-    /// When it is not one score for each of at least two classes.
+    /// When it is not one score for each of at least two classes; does not name the output.
     pub(super) fn of(copy: &Graph, batch: Dim, dtype: DataType) -> Result<Self> {
         let id = sole_output(copy)?;
-        let name = &copy.value(id).name;
         let output = copy.tensor_type(id)?;
-        check_scores(output.dtype).map_err(|error| error.at_tensor(name))?;
-        let casts = dtype.is_float() && dtype != DataType::Float32;
-        match classes_of_output(&output.shape, batch) {
-            Some((classes, flattens)) => Ok(Self { classes, flattens, casts }),
-            None => Err(not_class_scores(&output.shape, batch).at_tensor(name)),
+        let casts_copy = !output.dtype.is_float();
+        if casts_copy && !are_quantised(copy, id) {
+            return Err(no_scores(&output.shape, output.dtype));
         }
+        match classes_of_output(&output.shape, batch) {
+            Some((classes, flatten)) => {
+                Ok(Self { classes, flatten, casts: dtype != DataType::Float32, casts_copy })
+            }
+            None => Err(not_class_scores(&output.shape, batch)),
+        }
+    }
+
+    /// Whether the working copy of the file lacks the nodes too: all floating-point types are float32 there.
+    pub(super) fn changes_copy(self) -> bool {
+        self.flatten.is_some() || self.casts_copy
     }
 
     /// Appends the nodes to a graph that returns what the file returns; its output is then `logits`.
     pub(super) fn append(self, graph: &mut Graph) -> Result<()> {
-        if self.flattens {
-            append(graph, "Flatten", Attributes::from_pairs([("axis", Attribute::Int(1))]))?;
+        if let Some(axis) = self.flatten {
+            append(graph, "Flatten", Attributes::from_pairs([("axis", Attribute::Int(axis as i64))]))?;
         }
         if self.casts {
             let to = Attribute::Int(DataType::Float32 as i64);
@@ -51,6 +62,34 @@ impl Ending {
         }
         assign_name(graph, sole_output(graph)?, tensor_names::LOGITS)
     }
+}
+
+/// Whether integers are scores that were quantised, or lost their fractions: up to that they are floating-point numbers.
+fn are_quantised(copy: &Graph, mut value: ValueId) -> bool {
+    let producers = copy.producers();
+    while let Some(producer) = producers.get(&value) {
+        let node = copy.node(*producer);
+        let Some(input) = node.optional_input(0) else { return false };
+        let is_float = copy.tensor_type(input).is_ok_and(|found| found.dtype.is_float());
+        match node.op_type.as_str() {
+            "QuantizeLinear" => return true,
+            "Cast" if is_float => {
+                return copy.tensor_type(value).is_ok_and(|found| found.dtype != DataType::Bool);
+            }
+            "Cast" | "Clip" | "Max" | "Min" => value = input,
+            op_type if REARRANGING.contains(&op_type) => value = input,
+            _ => return false,
+        }
+    }
+    false
+}
+
+/// The error for an output that is neither floating-point numbers nor made of such.
+fn no_scores(shape: &Shape, dtype: DataType) -> Error {
+    Error::unsupported(format!(
+        "is {dtype}{shape} and made of no floating-point scores, such as a label is: export the scores of the classes, \
+         [N, K], before what makes them integers"
+    ))
 }
 
 fn append(graph: &mut Graph, op_type: &str, attributes: Attributes) -> Result<()> {

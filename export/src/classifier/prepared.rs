@@ -125,8 +125,7 @@ fn with_ending(graph: &mut Graph, batch: Dim) -> Result<(WorkingCopy, Ending)> {
     let copy = WorkingCopy::new(graph)?;
     let ending = Ending::of(&copy.graph, batch, copy.output)?;
     ending.append(graph)?;
-    // The copy is in float32 already.
-    let copy = if ending.flattens { WorkingCopy::new(graph)? } else { copy };
+    let copy = if ending.changes_copy() { WorkingCopy::new(graph)? } else { copy };
     Ok((copy, ending))
 }
 

@@ -295,7 +295,7 @@ fn one_class_is_an_error_that_says_how_to_export_two() {
         });
         let error = classifier(file, &InputSpec::default()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotAClassifier, "{error}");
-        let start = format!("tensor `logits`: the output is {shape}, which is 1 class, wanted [N, K]");
+        let start = format!("tensor `reducesum`: the output is {shape}, which is 1 class, wanted [N, K]");
         assert!(error.to_string().starts_with(&start), "{error}");
         assert!(error.to_string().contains("export the two logits [-z/2, z/2]"), "{error}");
     }
@@ -333,16 +333,16 @@ fn integer_pixels_and_integer_scores_are_unsupported() {
         let x = push(graph, "Cast", &[x], "to=1");
         head(graph, x)
     });
-    let label = graph(13, "f32[N,3,4,2]", |graph, x| {
+    let places = graph(13, "f32[N,3,4,2]", |graph, x| {
         let logits = head(graph, x);
-        push(graph, "Cast", &[logits], "to=7")
+        push(graph, "ArgMax", &[logits], "axis=1 keepdims=0")
     });
     for (graph, wanted) in [
         (
             pixels,
             "tensor `input`: is i64, wanted floating-point pixels or levels as uint8: export the part of the model after",
         ),
-        (label, "tensor `logits`: is i64, but scores must be floating point: export the logits"),
+        (places, "tensor `argmax`: is i64[N] and made of no floating-point scores, such as a label is"),
     ] {
         let error = classifier(graph, &InputSpec::default()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");

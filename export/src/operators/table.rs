@@ -193,7 +193,7 @@ static ROWS: &[Row] = &[
         constants: NotEvaluated(NO_SHAPES), batch: Followed(batch::elementwise::unary),
         gradient: Exact(gradient::elu::celu, ""),
         saves: Nothing, random: Never, portable: Itself,
-        bounds: Known(bounds::ends::rising_in_the_first),
+        bounds: Flat(bounds::ends::rising_in_the_first),
     },
     Row {
         name: "Clip", since: 1, types: types::elementwise::clip,
@@ -305,7 +305,7 @@ static ROWS: &[Row] = &[
         constants: NotEvaluated(NO_SHAPES), batch: Followed(batch::elementwise::unary),
         gradient: Subgradient(gradient::elu::elu, "alpha at 0"),
         saves: Nothing, random: Never, portable: Itself,
-        bounds: Known(bounds::ends::rising_in_the_first),
+        bounds: Flat(bounds::ends::rising_in_the_first),
     },
     Row {
         name: "Equal", since: 7, types: types::broadcast::comparison,
@@ -382,7 +382,7 @@ static ROWS: &[Row] = &[
         constants: NotEvaluated(NO_SHAPES), batch: Followed(batch::elementwise::unary),
         gradient: Exact(gradient::gelu::gelu, ""),
         saves: Nothing, random: Never, portable: Itself,
-        bounds: Unknown,
+        bounds: Flat(bounds::slope::gelu),
     },
     Row {
         name: "Gemm", since: 1, types: types::matmul::gemm,
@@ -445,7 +445,7 @@ static ROWS: &[Row] = &[
         constants: NotEvaluated(NO_SHAPES), batch: Followed(batch::elementwise::unary),
         gradient: Subgradient(gradient::hard_sigmoid::hard_swish, "zero at -3, one at 3"),
         saves: Nothing, random: Never, portable: Itself,
-        bounds: Unknown,
+        bounds: Flat(bounds::slope::hard_swish),
     },
     Row {
         name: "Hardmax", since: 1, types: types::elementwise::along_axis,
@@ -655,7 +655,7 @@ static ROWS: &[Row] = &[
         constants: NotEvaluated(NO_SHAPES), batch: Followed(batch::elementwise::broadcast),
         gradient: Subgradient(gradient::piecewise::p_relu, "the slope below 0 at 0"),
         saves: Nothing, random: Never, portable: Itself,
-        bounds: Known(bounds::slope::p_relu),
+        bounds: Flat(bounds::slope::p_relu),
     },
     Row {
         name: "Pad", since: 1, types: types::move_axes::pad,
@@ -844,7 +844,7 @@ static ROWS: &[Row] = &[
         constants: NotEvaluated(NO_SHAPES), batch: Followed(batch::elementwise::unary),
         gradient: Subgradient(gradient::elu::selu, "gamma·alpha at 0"),
         saves: Nothing, random: Never, portable: Itself,
-        bounds: Known(bounds::ends::rising),
+        bounds: Flat(bounds::ends::rising),
     },
     Row {
         name: "Shape", since: 1, types: types::constant::shape,
@@ -914,7 +914,7 @@ static ROWS: &[Row] = &[
         constants: NotEvaluated(NO_SHAPES), batch: Followed(batch::elementwise::unary),
         gradient: Exact(gradient::softplus::softplus, ""),
         saves: Nothing, random: Never, portable: Itself,
-        bounds: Known(bounds::ends::rising),
+        bounds: Flat(bounds::ends::rising),
     },
     Row {
         name: "Softsign", since: 1, types: types::elementwise::unary,

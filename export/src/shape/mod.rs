@@ -130,7 +130,8 @@ fn evaluate_typed(graph: &Graph, node: &Node, known: &mut Known) {
     }
 }
 
-fn unknown_operator(opset: u32, op_type: &str) -> Error {
+/// The error for an operator that has no row in the table, in a graph of that opset.
+pub(crate) fn unknown_operator(opset: u32, op_type: &str) -> Error {
     Error::unsupported(format!(
         "operator {op_type} (opset {opset}) is not supported; export the model without it, or add a rule as \
          docs/adding-an-operator.md describes"

@@ -30,7 +30,8 @@ pub(crate) use decompose::DECOMPOSED;
 use crate::error::{Error, Result};
 use crate::facts::{Known, LARGEST_FOLLOWED};
 use crate::graph::{Graph, Node, NodeId};
-use crate::shape::infer_with;
+use crate::operators::table;
+use crate::shape::{infer_with, unknown_operator};
 use crate::unroll::Unroller;
 
 /// Files below this opset are upgraded to it: the first opset that has Gelu as an operator.
@@ -64,6 +65,10 @@ pub fn upgrade(graph: &Graph) -> Result<Graph> {
     while let Some(node) = unroller.next(&mut upgraded, &known)? {
         for node in adapt(&mut upgraded, node, graph.opset)? {
             for node in by_content(&mut upgraded, &known, node)? {
+                if table::find(&node.op_type).is_none() {
+                    // Names the opset of the file.
+                    return Err(unknown_operator(graph.opset, &node.op_type).at_node(&node));
+                }
                 let id: NodeId = upgraded.push_node(node);
                 infer_with(&mut upgraded, id, &mut known)?;
             }

@@ -339,3 +339,13 @@ fn affine_grids_are_products() {
         assert_equal_results(&graph, &upgraded, 1e-6);
     }
 }
+
+#[test]
+fn an_operator_that_is_not_known_is_named_with_the_opset_of_the_file() {
+    let mut graph = Graph::new("test", 17);
+    let x = add(&mut graph, "f32[N,3]").unwrap();
+    let y = push(&mut graph, "NoSuchOperator", &[x], "");
+    graph.add_output(y);
+    let error = upgrade(&graph).unwrap_err().to_string();
+    assert!(error.contains("operator NoSuchOperator (opset 17) is not supported"), "{error}");
+}

@@ -5,20 +5,27 @@
 //! therefore makes a float32 copy whose results are the model's up to rounding:
 //! - `decompose_qlinear`: operators on quantised tensors become DequantizeLinear, the operator, QuantizeLinear;
 //! - [`upgrade`]: one opset, types of all values, If inlined and Loop unrolled;
+//! - `conversions`: CastLike becomes Cast;
 //! - `levels`: the integers of a model that takes 8-bit levels become float32;
 //! - `precision`: values of another floating-point type become float32;
 //! - `hoist_dequantize`: DequantizeLinear moves up to its QuantizeLinear, past operators that only move elements, so
 //!   that only the edge between the two carries integers;
 //! - `fold_quantised`: DequantizeLinear of constants becomes constants;
+//! - `relus` and `sigmoids`: ReLU and the logistic function in other words become Relu and Sigmoid;
 //! - `thresholds`: comparisons and conversions to integers that become numbers again are written as Sign, Floor and
-//!   Ceil, which have a straight-through gradient.
+//!   Ceil, which have a straight-through gradient;
+//! - `straight_through`: what passes no gradient because two parts of it cancel passes one.
 
+mod conversions;
 mod decompose_qlinear;
 mod fold_quantised;
 mod hoist_dequantize;
 mod levels;
 mod precision;
 mod quantisation;
+mod relus;
+mod sigmoids;
+mod straight_through;
 #[cfg(test)]
 mod tests;
 mod thresholds;
@@ -53,6 +60,7 @@ impl WorkingCopy {
             [first, ..] => graph.tensor_type(*first)?.dtype,
             [] => DataType::Float32,
         };
+        conversions::state_types(&mut graph)?;
         levels::as_floats(&mut graph)?;
         let converted_types = precision::convert_to_float32(&mut graph)?;
         hoist_dequantize::hoist(&mut graph);
@@ -61,12 +69,19 @@ impl WorkingCopy {
         graph.sort()?;
         graph.clear_types();
         shape::infer(&mut graph)?;
-        if thresholds::write_as_numbers(&mut graph)? {
-            // What is new stands behind its readers.
-            graph.sort()?;
-            graph.prune();
-            graph.clear_types();
-            shape::infer(&mut graph)?;
+        for rewrite in [
+            relus::write_as_relu,
+            sigmoids::write_as_sigmoid,
+            thresholds::write_as_numbers,
+            straight_through::let_pass,
+        ] {
+            if rewrite(&mut graph)? {
+                // What is new stands behind its readers.
+                graph.sort()?;
+                graph.prune();
+                graph.clear_types();
+                shape::infer(&mut graph)?;
+            }
         }
         Ok(Self { graph, output, converted_types })
     }

@@ -12,16 +12,20 @@
 //! | and, or, not, xor of them | `p·q`, `max(p, q)`, `1 − p`, `|p − q|` |
 //! | `x` as an integer, then a number | `⌈x⌉` below zero, else `⌊x⌋` |
 //! | arithmetic of such integers | the same of numbers; a quotient loses its fraction |
+//! | `x mod c`, `x & (2ᵏ − 1)` | `x mod c` of numbers |
+//! | `x >> k`, `x & ¬(2ᵏ − 1)` | `⌊x/2ᵏ⌋`, and that times `2ᵏ` |
+//! | codes of a QuantizeLinear as numbers | DequantizeLinear with a scale of one |
 //! | `c ? a : b` with constant `a`, `b` | `b + c·(a − b)` |
 //!
 //! A comparison whose operand also goes on as a number is left alone: what goes around it has a true derivative, as in
 //! `x·(x > 0)`. For the same reason the gradient of a Sign whose operand has other readers passes only between −1 and 1.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
 use super::precision::image_dependent;
 use crate::error::Result;
-use crate::graph::{Builder, Graph, Node, ValueId};
+use crate::graph::{Attribute, Builder, Graph, Node, ValueId};
 use crate::tensor::quantised::integers;
 use crate::tensor::{DataType, Tensor};
 
@@ -68,6 +72,8 @@ struct Numbers<'n> {
     /// How many nodes read each value, comparisons left aside.
     readers: HashMap<ValueId, usize>,
     replaced: HashMap<ValueId, ValueId>,
+    /// Numbers that integers and Booleans were written as: one of each, so that what is read twice stays one value.
+    written: RefCell<HashMap<ValueId, Option<ValueId>>>,
 }
 
 impl<'n> Numbers<'n> {
@@ -96,7 +102,15 @@ impl<'n> Numbers<'n> {
                 *readers.entry(*id).or_default() += 1;
             }
         }
-        Self { nodes, candidates, dependent, producers, readers, replaced: HashMap::new() }
+        Self {
+            nodes,
+            candidates,
+            dependent,
+            producers,
+            readers,
+            replaced: HashMap::new(),
+            written: RefCell::default(),
+        }
     }
 
     /// The value as a number; `None` where it is computed in a way that is not known here.
@@ -111,9 +125,27 @@ impl<'n> Numbers<'n> {
         if !self.dependent.contains(&id) {
             return builder.cast(id, DataType::Float32).map(Some);
         }
+        if let Some(known) = self.written.borrow().get(&id) {
+            return Ok(*known);
+        }
+        let written = self.computed(builder, id)?;
+        self.written.borrow_mut().insert(id, written);
+        Ok(written)
+    }
+
+    /// The same of a value that a node computes of images.
+    fn computed(&self, builder: &mut Builder<'_>, id: ValueId) -> Result<Option<ValueId>> {
         let Some(node) = self.producers.get(&id).map(|index| &self.nodes[*index]) else { return Ok(None) };
         if is_comparison(node) {
             return self.compared(builder, node);
+        }
+        match &*node.op_type {
+            "QuantizeLinear" => {
+                let one = builder.scalar(1.0);
+                return builder.op("DequantizeLinear", &[id, one]).map(Some);
+            }
+            "Mod" | "BitShift" | "BitwiseAnd" => return self.of_bits(builder, node),
+            _ => {}
         }
         let sources = match &*node.op_type {
             op_type if MOVING.contains(&op_type) => &node.inputs[..1],
@@ -129,6 +161,46 @@ impl<'n> Numbers<'n> {
             inputs.push(number);
         }
         self.rewritten(builder, node, &inputs).map(Some)
+    }
+
+    /// Remainders, shifts and masks by constants.
+    fn of_bits(&self, builder: &mut Builder<'_>, node: &Node) -> Result<Option<ValueId>> {
+        let (mut x, mut by) = (node.input(0)?, node.input(1)?);
+        if node.op_type == "BitwiseAnd" && builder.graph().constant(x).is_some() {
+            (x, by) = (by, x);
+        }
+        let Some(by) = builder.graph().constant(by).and_then(as_numbers).and_then(|tensor| tensor.to_f32())
+        else {
+            return Ok(None);
+        };
+        let &[first, ..] = &by[..] else { return Ok(None) };
+        if by.iter().any(|other| *other != first) {
+            return Ok(None);
+        }
+        let bits = dtype(builder.graph(), x).map_or(0, |dtype| 8 * dtype.size() as i32);
+        let is_python = node.op_type == "Mod" && node.attributes.int("fmod", 0)? == 0;
+        let Some(x) = self.number(builder, x)? else { return Ok(None) };
+        match &*node.op_type {
+            "Mod" if first > 0.0 => remainder(builder, x, first, is_python).map(Some),
+            "BitShift" if node.attributes.text("direction", "")? == "RIGHT" => {
+                multiple(builder, x, 2_f32.powf(first)).map(|[whole, _]| Some(whole))
+            }
+            "BitShift" => {
+                let factor = builder.scalar(2_f32.powf(first));
+                let shifted = builder.op("Mul", &[x, factor])?;
+                remainder(builder, shifted, 2_f32.powi(bits), false).map(Some)
+            }
+            "BitwiseAnd" => {
+                let step = (0..bits.min(24)).map(|bit| 2_f32.powi(bit));
+                let highest = |step: &f32| [-step, 2_f32.powi(bits) - step].contains(&first);
+                match (step.clone().find(highest), step.clone().find(|step| step - 1.0 == first)) {
+                    (Some(step), _) => multiple(builder, x, step).map(|[_, multiple]| Some(multiple)),
+                    (None, Some(step)) => remainder(builder, x, step, true).map(Some),
+                    (None, None) => Ok(None),
+                }
+            }
+            _ => Ok(None),
+        }
     }
 
     /// The node on numbers.
@@ -260,6 +332,27 @@ fn without_fraction(builder: &mut Builder<'_>, x: ValueId) -> Result<ValueId> {
     builder.op("Where", &[is_negative, up, down])
 }
 
+/// `⌊x/c⌋`, and `c` times that.
+fn multiple(builder: &mut Builder<'_>, x: ValueId, divisor: f32) -> Result<[ValueId; 2]> {
+    let divisor = builder.scalar(divisor);
+    let quotient = builder.op("Div", &[x, divisor])?;
+    let whole = builder.op("Floor", &[quotient])?;
+    Ok([whole, builder.op("Mul", &[whole, divisor])?])
+}
+
+/// `x mod c` for a positive divisor: never negative, or with the sign of `x`.
+fn remainder(builder: &mut Builder<'_>, x: ValueId, divisor: f32, never_negative: bool) -> Result<ValueId> {
+    let divisor = builder.scalar(divisor);
+    let rest = builder.op_with("Mod", &[x, divisor], [("fmod", Attribute::Int(1))])?;
+    if !never_negative {
+        return Ok(rest);
+    }
+    let zero = builder.scalar(0.0);
+    let is_negative = builder.op("Less", &[rest, zero])?;
+    let raised = builder.op("Add", &[rest, divisor])?;
+    builder.op("Where", &[is_negative, raised, rest])
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::WorkingCopy;
@@ -286,7 +379,7 @@ mod tests {
 
     type Function = fn(&mut Graph, ValueId) -> ValueId;
 
-    const FUNCTIONS: [(&str, Function, f32); 6] = [
+    const FUNCTIONS: [(&str, Function, f32); 9] = [
         (
             "a comparison",
             |graph, x| {
@@ -348,7 +441,46 @@ mod tests {
             },
             100.0 / 16.0,
         ),
+        (
+            "codes as numbers",
+            |graph, x| {
+                let step = scalar(graph, 0.125);
+                let zero =
+                    graph.add_constant("zero", Tensor::new(DataType::Int8, vec![], vec![0].into()).unwrap());
+                let codes = push(graph, "QuantizeLinear", &[x, step, zero], "");
+                push(graph, "Cast", &[codes], "to=1")
+            },
+            8.0,
+        ),
+        (
+            "shifted bits",
+            |graph, x| {
+                let (levels, one, three) = (scalar(graph, 100.0), scalar(graph, 1.0), bits(graph, 3));
+                let raised = push(graph, "Add", &[x, one], "");
+                let scaled = push(graph, "Mul", &[raised, levels], "");
+                let whole = push(graph, "Cast", &[scaled], "to=2");
+                let high = push(graph, "BitShift", &[whole, three], "direction=RIGHT");
+                let back = push(graph, "BitShift", &[high, three], "direction=LEFT");
+                push(graph, "Cast", &[back], "to=1")
+            },
+            100.0,
+        ),
+        (
+            "masked bits",
+            |graph, x| {
+                let (levels, mask) = (scalar(graph, 100.0), add(graph, "=-8").unwrap());
+                let scaled = push(graph, "Mul", &[x, levels], "");
+                let whole = push(graph, "Cast", &[scaled], "to=7");
+                let high = push(graph, "BitwiseAnd", &[mask, whole], "");
+                push(graph, "Cast", &[high], "to=1")
+            },
+            100.0,
+        ),
     ];
+
+    fn bits(graph: &mut Graph, value: u8) -> ValueId {
+        graph.add_constant("bits", Tensor::new(DataType::Uint8, vec![], vec![value].into()).unwrap())
+    }
 
     #[test]
     fn the_copy_computes_the_same_and_passes_gradients_straight_through() {

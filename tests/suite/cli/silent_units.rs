@@ -4,7 +4,7 @@ use std::path::Path;
 
 use mimir_export::DataType;
 use mimir_export::Tensor;
-use mimir_export::graph::{Builder, Dim, Graph, Shape, TensorType};
+use mimir_export::graph::{Builder, Dim, Graph, Shape, TensorType, ValueId};
 use mimir_export::onnx::write_model;
 use mimir_runtime::report::{Report, Warning};
 use ndarray::{Array1, Array4};
@@ -18,9 +18,12 @@ const PIXELS: usize = 64;
 /// Units of the hidden layers: one that matters, the others off everywhere.
 const UNITS: usize = 16;
 
+/// How an activation is written.
+type Activation = fn(&mut Builder<'_>, ValueId) -> mimir_export::Result<ValueId>;
+
 /// `h = relu(sum of +-x - 3.2)`, `z_1 = relu(h - 1.6)`, `z_0 = 0.8`. At grey the sum is 0, and within 0.1 of it at most
 /// 6.4: then `h = 3.2` and `z_1 = 1.6`. Within 0.05 the first unit is off.
-fn write_network(path: &Path) {
+fn write_network(path: &Path, activation: Activation) {
     let mut graph = Graph::new("network", 18);
     let shape = Shape([&[Dim::N], &Shape::fixed(&[1, 8, 8]).0[..]].concat());
     let x = graph.add_value("x", Some(TensorType { dtype: DataType::Float32, shape })).unwrap();
@@ -32,10 +35,10 @@ fn write_network(path: &Path) {
         // A board whose stripes and squares sum to nearly nothing.
         first[pixel * UNITS] = if (pixel / 8 + pixel % 8) % 2 == 0 { 1.0 } else { -1.0 };
     }
-    let hidden = layer(&mut builder, flat, (PIXELS, UNITS), &first, -3.2);
+    let hidden = layer(&mut builder, flat, (PIXELS, UNITS), &first, -3.2, activation);
     let mut second = vec![0.0; UNITS * UNITS];
     second[0] = 1.0;
-    let hidden = layer(&mut builder, hidden, (UNITS, UNITS), &second, -1.6);
+    let hidden = layer(&mut builder, hidden, (UNITS, UNITS), &second, -1.6, activation);
     let mut last = vec![0.0; UNITS * 2];
     last[1] = 1.0;
     let weights = builder.constant(Tensor::from_f32(&[UNITS, 2], &last));
@@ -48,24 +51,33 @@ fn write_network(path: &Path) {
 /// A layer of ReLUs; all units but the first are off by far.
 fn layer(
     builder: &mut Builder<'_>,
-    input: mimir_export::graph::ValueId,
+    input: ValueId,
     (from, to): (usize, usize),
     weights: &[f32],
     bias: f32,
-) -> mimir_export::graph::ValueId {
+    activation: Activation,
+) -> ValueId {
     let mut biases = vec![-10.0; to];
     biases[0] = bias;
     let weights = builder.constant(Tensor::from_f32(&[from, to], weights));
     let biases = builder.constant(Tensor::from_f32(&[to], &biases));
     let sum = builder.op("Gemm", &[input, weights, biases]).unwrap();
-    builder.op("Relu", &[sum]).unwrap()
+    activation(builder, sum).unwrap()
+}
+
+fn relu(builder: &mut Builder<'_>, x: ValueId) -> mimir_export::Result<ValueId> {
+    builder.op("Relu", &[x])
 }
 
 /// The report and the summary of a run on two grey images of class 0.
 fn run(flags: &[&str]) -> (Report, String, TempDir) {
+    run_with(relu, flags)
+}
+
+fn run_with(activation: Activation, flags: &[&str]) -> (Report, String, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    write_network(&path("model.onnx"));
+    write_network(&path("model.onnx"), activation);
     let mut archive = NpzWriter::new(std::fs::File::create(path("data.npz")).unwrap());
     archive.add_array("images", &Array4::from_elem((2, 1, 8, 8), 0.5_f32)).unwrap();
     archive.add_array("labels", &Array1::from_elem(2, 0_i64)).unwrap();
@@ -112,4 +124,27 @@ fn a_model_whose_units_pass_gradients_gets_neither_warning_nor_attack() {
     assert_eq!((report.attacks.len(), report.standard_accuracy), (4, None));
     assert!(!warned(&report), "{:?}", report.warnings);
     assert_eq!(demo.certificate().standard_still_robust, None);
+}
+
+#[test]
+fn relu_in_other_words_is_seen_too() {
+    let forms: [(&str, Activation); 3] = [
+        ("u > 0 ? u : 0", |builder, u| {
+            let zero = builder.scalar(0.0);
+            let above = builder.op("Greater", &[u, zero])?;
+            builder.op("Where", &[above, u, zero])
+        }),
+        ("(u + |u|)/2", |builder, u| {
+            let half = builder.scalar(0.5);
+            let size = builder.op("Abs", &[u])?;
+            let sum = builder.op("Add", &[u, size])?;
+            builder.op("Mul", &[sum, half])
+        }),
+        ("a slope of zero", |builder, u| builder.op_with("LeakyRelu", &[u], [("alpha", 0.0.into())])),
+    ];
+    for (name, form) in forms {
+        let (report, _, _folder) = run_with(form, &["--epsilon", "0.1", "--queries", "20", "--steps", "20"]);
+        assert_eq!((report.attacks.len(), report.attacked_accuracy), (5, 0.0), "{name}");
+        assert!(warned(&report), "{name}: {:?}", report.warnings);
+    }
 }

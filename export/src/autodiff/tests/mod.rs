@@ -221,10 +221,7 @@ fn a_missing_rule_names_operators_and_the_way_out() {
     let error = differentiate(&graph, Loss::Margin, Kernels::Standard).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     let text = error.to_string();
-    assert!(
-        text.starts_with("node `f/Sin` (Second): no gradient rule for First, Second (opset 20); "),
-        "{text}"
-    );
+    assert!(text.starts_with("node `f/Sin` (Second): no gradient rule for First, Second; "), "{text}");
     assert!(text.ends_with("or add a rule: docs/adding-an-operator.md"), "{text}");
 }
 

@@ -217,3 +217,82 @@ fn as_many_integers_as_scores_are_not_dropped_in_silence() {
     assert!(message.contains("--output gemm"), "{message}");
     assert_eq!(classifier(file, &named("gemm")).unwrap().manifest().classes, 5);
 }
+
+#[test]
+fn scores_of_one_image_may_lack_the_axis_of_the_batch() {
+    let plain = classifier(graph(13, "f32[1,3,4,2]", head), &InputSpec::default()).unwrap();
+    let wanted = run_file(&plain.original_onnx().unwrap(), 1);
+    type Last = fn(&mut Graph, ValueId) -> ValueId;
+    let endings: [(&str, Last); 4] = [
+        ("Squeeze", |graph, logits| {
+            let axes = constant(graph, &[0]);
+            push(graph, "Squeeze", &[logits, axes], "")
+        }),
+        ("Gather", |graph, logits| {
+            let first = add(graph, "=0").unwrap();
+            push(graph, "Gather", &[logits, first], "axis=0")
+        }),
+        ("Reshape", |graph, logits| {
+            let target = constant(graph, &[5]);
+            push(graph, "Reshape", &[logits, target], "")
+        }),
+        ("Reshape to a column", |graph, logits| {
+            let target = constant(graph, &[-1, 1]);
+            push(graph, "Reshape", &[logits, target], "")
+        }),
+    ];
+    for (name, last) in endings {
+        let file = graph(13, "f32[1,3,4,2]", |graph, x| {
+            let logits = head(graph, x);
+            last(graph, logits)
+        });
+        let found = classifier(file, &InputSpec::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!((found.manifest().classes, found.manifest().batch), (5, BatchMode::One), "{name}");
+        assert_eq!(run_file(&found.original_onnx().unwrap(), 1), wanted, "{name}");
+        assert_eq!(run_file(&found.forward_onnx().unwrap(), 1)[0].0, [1, 5], "{name}");
+        assert_eq!(run_file(&found.gradient_onnx(Loss::Margin).unwrap(), 1)[1].0, [1, 3, 4, 2], "{name}");
+    }
+}
+
+#[test]
+fn quantised_scores_become_numbers() {
+    type Last = fn(&mut Graph, ValueId) -> ValueId;
+    let endings: [(&str, Last); 3] = [
+        ("8-bit codes", |graph, logits| {
+            let scale = add(graph, "#0.5").unwrap();
+            let zero = graph.add_constant(
+                "zero",
+                crate::Tensor::new(crate::DataType::Uint8, vec![], vec![128].into()).unwrap(),
+            );
+            push(graph, "QuantizeLinear", &[logits, scale, zero], "")
+        }),
+        ("whole numbers", |graph, logits| {
+            let thousand = add(graph, "#1000").unwrap();
+            let scaled = push(graph, "Mul", &[logits, thousand], "");
+            push(graph, "Cast", &[scaled], "to=6")
+        }),
+        ("whole numbers in another shape", |graph, logits| {
+            let whole = push(graph, "Cast", &[logits], "to=7");
+            let target = constant(graph, &[-1, 5, 1]);
+            push(graph, "Reshape", &[whole, target], "")
+        }),
+    ];
+    let plain = classifier(ending(|_, logits| vec![logits]), &InputSpec::default()).unwrap();
+    let gradient = run_file(&plain.gradient_onnx(Loss::Margin).unwrap(), 3).remove(1).1;
+    for (name, last) in endings {
+        let file = ending(|graph, logits| vec![last(graph, logits)]);
+        let found = classifier(file, &InputSpec::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(found.manifest().classes, 5, "{name}");
+        let scores = run_file(&found.original_onnx().unwrap(), 3).remove(0);
+        assert_eq!(scores.0, [3, 5], "{name}");
+        assert!(scores.1.iter().all(|score| score.fract() == 0.0), "{name}: {scores:?}");
+        assert!(scores.1.iter().any(|score| *score != 0.0), "{name}");
+        // The scores before, and what the file returns: codes are often equal.
+        let forward = run_file(&found.forward_onnx().unwrap(), 3);
+        assert_eq!((forward.len(), &forward[1]), (2, &scores), "{name}");
+        let found = run_file(&found.gradient_onnx(Loss::Margin).unwrap(), 3).remove(1).1;
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+        let cosine = dot(&found, &gradient) / (dot(&found, &found) * dot(&gradient, &gradient)).sqrt();
+        assert!(cosine > 0.999, "{name}: {cosine}");
+    }
+}

@@ -50,7 +50,7 @@ fn assert_same_direction(found: &[f32], wanted: &[f32], what: &str) {
 
 #[test]
 fn saturated_scores_are_searched_by_what_is_before_them() {
-    let tails: [(&str, Last); 12] = [
+    let tails: [(&str, Last); 14] = [
         ("100 · Softmax(100 z)", |graph, z| {
             let p = softmax(graph, z, 100.0);
             times(graph, p, 100.0)
@@ -67,6 +67,20 @@ fn saturated_scores_are_searched_by_what_is_before_them() {
         ("Sigmoid", |graph, z| {
             let z = times(graph, z, 40.0);
             push(graph, "Sigmoid", &[z], "")
+        }),
+        ("1/(1 + exp(-z))", |graph, z| {
+            let z = times(graph, z, -40.0);
+            let power = push(graph, "Exp", &[z], "");
+            let one = add(graph, "#1").unwrap();
+            let sum = push(graph, "Add", &[one, power], "");
+            push(graph, "Reciprocal", &[sum], "")
+        }),
+        ("exp(z)/(1 + exp(z))", |graph, z| {
+            let z = times(graph, z, 20.0);
+            let power = push(graph, "Exp", &[z], "");
+            let one = add(graph, "#1").unwrap();
+            let sum = push(graph, "Add", &[power, one], "");
+            push(graph, "Div", &[power, sum], "")
         }),
         ("Softmax(-Tanh(-z))", |graph, z| {
             let z = times(graph, z, -40.0);
@@ -175,4 +189,37 @@ fn equal_scores_of_a_flat_part_are_returned_beside() {
     let gradient = run_file(&clipped.gradient_onnx(Loss::Margin).unwrap(), 3);
     assert_eq!(gradient.last(), Some(&original));
     assert_eq!(run_file(&ending(|_, z| z).forward_onnx().unwrap(), 3).len(), 1);
+}
+
+#[test]
+fn what_a_sum_rounds_to_one_is_returned_beside_too() {
+    let tails: [(&str, Last); 3] = [
+        ("1/(1 + exp(-z))", |graph, z| {
+            let negative = push(graph, "Neg", &[z], "");
+            let power = push(graph, "Exp", &[negative], "");
+            let one = add(graph, "#1").unwrap();
+            let sum = push(graph, "Add", &[power, one], "");
+            push(graph, "Div", &[one, sum], "")
+        }),
+        ("1 + exp(z)", |graph, z| {
+            let power = push(graph, "Exp", &[z], "");
+            let one = add(graph, "#1").unwrap();
+            push(graph, "Add", &[one, power], "")
+        }),
+        ("(tanh(z/2) + 1)/2", |graph, z| {
+            let halved = times(graph, z, 0.5);
+            let bounded = push(graph, "Tanh", &[halved], "");
+            let one = add(graph, "#1").unwrap();
+            let raised = push(graph, "Add", &[bounded, one], "");
+            times(graph, raised, 0.5)
+        }),
+    ];
+    for (name, last) in tails {
+        let ending = ending(last);
+        let (original, searched) =
+            (run_file(&ending.original_onnx().unwrap(), 3), run_file(&ending.forward_onnx().unwrap(), 3));
+        assert_eq!(searched.len(), 2, "{name}");
+        assert_close(&searched[1].1, &original[0].1);
+        assert_eq!(ranks(&searched[0].1), ranks(&original[0].1), "{name}");
+    }
 }
