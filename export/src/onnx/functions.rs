@@ -89,6 +89,7 @@ impl<'m> Inliner<'m> {
         if is_call {
             return self.expand_call(&node);
         }
+        expect_no_domain(&node)?;
         let node = self.expand_bodies(node)?;
         self.inlined.push(node);
         Ok(())
@@ -141,6 +142,19 @@ impl<'m> Inliner<'m> {
             _ => Ok(function),
         }
     }
+}
+
+/// A graph holds the domain of an operator in its name, before `::`. A file that wrote it so would bring operators past the
+/// list of [`domains`], those of ONNX Runtime and our own.
+fn expect_no_domain(node: &NodeProto) -> Result<()> {
+    if node.op_type().contains("::") {
+        let message = format!(
+            "operator `{}`; wanted a name without `::`: the domain of an operator is in a field of its own",
+            node.op_type()
+        );
+        return Err(Error::format(message).at(node::location(node)));
+    }
+    Ok(())
 }
 
 fn unknown_domain(node: &NodeProto) -> Error {

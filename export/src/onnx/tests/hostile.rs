@@ -13,6 +13,20 @@ fn check(cases: impl IntoIterator<Item = Case>) {
     }
 }
 
+/// Past the list of accepted operators: those of ONNX Runtime that have read out of bounds, and our own, which trust what
+/// they are given.
+#[test]
+fn a_domain_in_the_name_of_an_operator_is_refused() {
+    for op_type in ["com.microsoft::QMoE", "ai.mimir::Gelu", "::Relu", "Relu::"] {
+        let named = model(graph(vec![node(op_type, &["x"], &["y"])]));
+        let text = format!("operator `{op_type}`; wanted a name without `::`");
+        let error = read(&named).unwrap_err().to_string();
+        assert!(error.contains(&text), "{error}");
+        let inner = NodeProto { domain: Some("com.microsoft".into()), ..node(op_type, &["x"], &["y"]) };
+        assert!(read(&model(graph(vec![inner]))).is_err(), "{op_type}");
+    }
+}
+
 #[test]
 fn unknown_versions_are_refused_by_number() {
     let with_opset = |version| ModelProto { opset_import: vec![opset("", version)], ..model(relu_graph()) };

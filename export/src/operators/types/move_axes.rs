@@ -58,10 +58,14 @@ pub(crate) fn pad(view: &NodeView) -> Result<Vec<TensorType>> {
     if pads.len() != 2 * axes.len() {
         return Err(Error::shape(format!("{} pads for {} axes of {}", pads.len(), axes.len(), input.shape)));
     }
+    if let Some(twice) = axes.iter().enumerate().find(|(index, axis)| axes[..*index].contains(axis)) {
+        return Err(Error::shape(format!("axis {} stands twice in `axes`", twice.1)));
+    }
+    let copies = view.node.attributes.text("mode", "constant")? != "constant";
     for (index, axis) in axes.iter().enumerate() {
         let (begin, end) = (pads[index], pads[index + axes.len()]);
         if (begin, end) != (0, 0) {
-            dims[*axis] = padded(dims[*axis], begin, end).ok_or_else(|| {
+            dims[*axis] = padded(dims[*axis], begin, end, copies).ok_or_else(|| {
                 Error::shape(format!("pads {begin} and {end} do not fit axis {axis} of {}", input.shape))
             })?;
         }
@@ -69,9 +73,13 @@ pub(crate) fn pad(view: &NodeView) -> Result<Vec<TensorType>> {
     Ok(vec![typed(input.dtype, dims)])
 }
 
-fn padded(dim: Dim, begin: i64, end: i64) -> Option<Dim> {
-    let size = i64::try_from(dim.fixed()?).ok()?.checked_add(begin)?.checked_add(end)?;
-    usize::try_from(size).ok().map(Dim::Fixed)
+/// The size of a padded axis; none where negative pads cut more than there is, or leave nothing to copy.
+fn padded(dim: Dim, begin: i64, end: i64, copies: bool) -> Option<Dim> {
+    let size = i64::try_from(dim.fixed()?).ok()?;
+    let kept = size.checked_add(begin.min(0))?.checked_add(end.min(0))?;
+    let least = i64::from(copies && (begin > 0 || end > 0));
+    let size = kept.checked_add(begin.max(0))?.checked_add(end.max(0))?;
+    usize::try_from(size).ok().filter(|_| kept >= least).map(Dim::Fixed)
 }
 
 /// `DepthToSpace`: channels become pixels.
