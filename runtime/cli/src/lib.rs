@@ -17,3 +17,4 @@ mod settings;
 mod signals;
 
 pub use program::main;
+pub use settings::check_settings;

@@ -27,6 +27,7 @@ pub(crate) use attack_flags::{ParameterFlag, attacks_with};
 pub(crate) use attack_name::AttackName;
 pub(crate) use device_name::DeviceName;
 pub(crate) use epsilon::Epsilon;
+pub use file::check_settings;
 pub(crate) use file::{LoadedSettings, effective, given_settings, load_settings};
 pub(crate) use fraction::Fraction;
 pub(crate) use gate_table::GateTable;
