@@ -7,7 +7,7 @@ CARGO ?= cargo
 CERTIFY := target/release/mimir-certify
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train build build-train demo demo-vit train-quick chain test check bench compare compare-graphs compare-train kill-test install dist test-packages node-tests networks
+.PHONY: help setup setup-train build build-train demo demo-vit train-quick chain test check fuzz soak bench compare compare-graphs compare-train kill-test install dist test-packages node-tests networks
 
 help: ## This list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -52,11 +52,17 @@ test-packages: ## Tarball and wheel as their users have them: unpack, compile th
 check: ## Format, lints, build, tests, documentation, licences: what CI asks of a change.
 	@scripts/check
 
+fuzz: setup ## Fuzz every reader and the whole preparation, MINUTES each (10 unless it is given): docs/fuzzing.md.
+	@scripts/fuzz $(or $(MINUTES),10)
+
 bench: setup setup-train ## The benchmarks.
 	$(CARGO) bench --locked --workspace
 
 kill-test: setup build ## Kill and resume a hundred runs: nothing may be lost, and all reports must be equal.
 	@scripts/kill-test $(CERTIFY)
+
+soak: setup ## Jobs in one process for MINUTES (30 unless it is given) through the C library: memory and open files stay flat.
+	@scripts/soak
 
 compare: setup build ## Time and verdicts beside PyTorch, where ../shared exists. ARGS go to scripts/compare.
 	@scripts/compare $(ARGS)

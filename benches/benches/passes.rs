@@ -77,7 +77,7 @@ fn session(onnx: &[u8]) -> RawSession {
 }
 
 /// A model of `../shared`, where it is there.
-fn shared(name: &'static str, std: [f32; 3]) -> Option<Model> {
+fn shared(name: &'static str, std: [f64; 3]) -> Option<Model> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/models");
     let path = folder.join(name).with_extension("onnx");
     if !path.exists() {

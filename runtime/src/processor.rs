@@ -5,11 +5,13 @@
 //! add pairs of products in 16 bits, which saturate (ONNX Runtime, "Quantize ONNX models", section "When and why do I
 //! need to try U8U8?"). A quantised file then has other logits than on a processor with VNNI.
 
+use std::path::Path;
+
 use mimir_bundle::certificate::Processor;
 
 /// What this processor is.
 pub fn detect() -> Processor {
-    let information = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let information = mimir_files::read_text(Path::new("/proc/cpuinfo"), 1 << 26).unwrap_or_default();
     let name = name(&information).unwrap_or("unknown").to_owned();
     Processor { name, features: features() }
 }

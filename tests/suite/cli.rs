@@ -32,6 +32,7 @@ mod show;
 mod signing;
 mod silent_units;
 mod terminal;
+mod untrusted;
 
 /// The program that attacks models.
 fn certify() -> Command {

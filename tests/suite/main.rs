@@ -6,6 +6,7 @@ mod architecture;
 mod cli;
 mod engines;
 mod fixtures;
+mod fuzzing;
 mod modules;
 mod parity;
 mod security;

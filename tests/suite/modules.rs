@@ -16,7 +16,8 @@ use names::imports;
 use tree::Tree;
 
 /// The crates, by package name, and the folder of their sources.
-const CRATES: [(&str, &str); 9] = [
+const CRATES: [(&str, &str); 10] = [
+    ("mimir-files", "files/src"),
     ("mimir-bundle", "export/bundle/src"),
     ("mimir-export", "export/src"),
     ("mimir-export-cli", "export/cli/src"),

@@ -33,6 +33,9 @@ const OF_OTHER_FILES: [&str; 20] = [
     "zip",
 ];
 
+/// The beginning of the names of files that are being written.
+const TEMPORARY: &str = ".mimir-writing-";
+
 /// Where an export goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Destination {
@@ -156,18 +159,8 @@ pub(crate) fn write_files(files: &[(String, Bytes)], folder: &Path) -> anyhow::R
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     for (name, bytes) in files.iter().rev() {
         let path = folder.join(name);
-        let written = || -> std::io::Result<()> {
-            let mut builder = Builder::new();
-            builder.prefix(".mimir-writing-");
-            // As readable as any file that a program writes: the user's mask decides.
-            #[cfg(unix)]
-            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-            let mut file = builder.tempfile_in(folder)?;
-            file.write_all(bytes)?;
-            file.as_file().sync_all()?;
-            file.persist(&path).map(drop).map_err(|error| error.error)
-        };
-        written().with_context(|| format!("{} cannot be written", path.display()))?;
+        let written = mimir_files::replace_with(&path, TEMPORARY, |file| file.write_all(bytes));
+        written.with_context(|| format!("{} cannot be written", path.display()))?;
     }
     let Some((name, _)) = files.first() else { return Ok(()) };
     let data = format!("{name}.data");
@@ -180,15 +173,13 @@ pub(crate) fn write_files(files: &[(String, Bytes)], folder: &Path) -> anyhow::R
 
 fn temporary_beside(path: &Path) -> anyhow::Result<TempDir> {
     let folder = parent(path);
-    let made = Builder::new().prefix(".mimir-writing-").tempdir_in(&folder);
+    let made = Builder::new().prefix(TEMPORARY).tempdir_in(&folder);
     made.with_context(|| format!("{} cannot be written", folder.display()))
 }
 
 /// Whether a folder has a bundle's manifest, and nothing that no bundle has.
 fn is_bundle(folder: &Path) -> bool {
     let manifest = folder.join(MANIFEST);
-    let is_small =
-        |metadata: fs::Metadata| metadata.is_file() && metadata.len() <= FileKind::Manifest.most_bytes();
     let is_known = |entry: std::io::Result<fs::DirEntry>| {
         let name = entry.ok().and_then(|entry| entry.file_name().into_string().ok());
         name.is_some_and(|name| name == CERTIFICATES || FileKind::of(&name).is_ok())
@@ -201,8 +192,8 @@ fn is_bundle(folder: &Path) -> bool {
     let certificates = folder.join(CERTIFICATES);
     let has_certificates_only = !certificates.exists()
         || fs::read_dir(&certificates).is_ok_and(|mut entries| entries.all(is_certificate));
-    fs::symlink_metadata(&manifest).is_ok_and(is_small)
-        && fs::read(&manifest).is_ok_and(|text| BundleManifest::from_json(&text).is_ok())
+    let text = mimir_files::read_unlinked(&manifest, FileKind::Manifest.most_bytes());
+    text.is_ok_and(|text| BundleManifest::from_json(&text).is_ok())
         && fs::read_dir(folder).is_ok_and(|mut entries| entries.all(is_known))
         && has_certificates_only
 }

@@ -45,10 +45,8 @@ pub(crate) fn wanted(args: &NetworkArgs) -> anyhow::Result<(Wanted, Option<Vec<S
 
 /// One name a line.
 pub(crate) fn class_names(path: &Path) -> anyhow::Result<Vec<String>> {
-    let metadata = std::fs::metadata(path).context("is neither a number nor a file")?;
-    ensure!(metadata.is_file(), "is neither a number nor a file");
-    ensure!(metadata.len() <= MOST_NAMES, "has more than {MOST_NAMES} bytes");
-    let text = std::fs::read_to_string(path)?;
+    let opened = mimir_files::open(path).context("is neither a number nor a file")?;
+    let text = String::from_utf8(opened.read(MOST_NAMES)?).context("is not text in UTF-8")?;
     let names: Vec<String> = text.lines().map(|line| line.trim().to_owned()).collect();
     match names.iter().position(String::is_empty) {
         Some(line) => bail!("line {} is empty: wanted one name a line", line + 1),

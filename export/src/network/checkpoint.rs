@@ -5,7 +5,6 @@
 //! compared with the length of the file before memory is allocated.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -52,13 +51,8 @@ impl Checkpoint {
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
         let failed = |error: io::Error| Error::new(ErrorKind::Io, error.to_string());
         let read = || {
-            // Asked before it is opened: opening a pipe would wait for its other end.
-            let metadata = fs::metadata(path).map_err(failed)?;
-            if !metadata.is_file() {
-                return Err(Error::new(ErrorKind::Io, "is not a regular file; wanted a safetensors file"));
-            }
-            let file = File::open(path).map_err(failed)?;
-            Self::from_reader(&name, file, metadata.len())
+            let opened = mimir_files::open(path).map_err(failed)?;
+            Self::from_reader(&name, opened.file, opened.metadata.len())
         };
         read().map_err(|error| error.at_file(path))
     }

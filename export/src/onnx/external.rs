@@ -8,8 +8,7 @@
 //! not overlap unless they are the same: a reviewer who has seen one tensor would not have seen the other.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use bytes::Bytes;
@@ -120,27 +119,13 @@ impl<'f> ExternalData<'f> {
     }
 
     fn read(&mut self, path: &Path) -> std::io::Result<Result<Bytes>> {
-        let file = File::open(path)?;
-        let length = file.metadata()?.len();
+        let opened = mimir_files::open(path)?;
+        let length = opened.metadata.len();
         if let Err(error) = self.allowance.spend(usize::try_from(length).unwrap_or(usize::MAX)) {
-            return Ok(Err(error));
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            return Ok(Err(Error::new(ErrorKind::Limit, format!("its data is in `{name}`: {error}"))));
         }
-        let mut bytes = reserved(length)?;
-        file.take(length).read_to_end(&mut bytes)?;
-        Ok(Ok(bytes.into()))
-    }
-}
-
-/// Room for a file of that length. A sparse file may have more bytes than there is memory: that is an error, no abort.
-pub(super) fn reserved(length: u64) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let length = usize::try_from(length).unwrap_or(usize::MAX);
-    match bytes.try_reserve_exact(length) {
-        Ok(()) => Ok(bytes),
-        Err(_) => {
-            let message = format!("there is no memory for {length} bytes");
-            Err(std::io::Error::new(std::io::ErrorKind::OutOfMemory, message))
-        }
+        Ok(Ok(opened.read(length)?.into()))
     }
 }
 
@@ -240,11 +225,7 @@ fn resolve(folder: &Path, location: &str) -> Result<(String, PathBuf)> {
     let names = relative.components().filter(|part| matches!(part, Component::Normal(_)));
     // Of the location and not of the real path: that depends on how links were copied.
     let name = names.map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/");
-    // Asked before it is opened: opening a pipe would wait for its other end.
-    match fs::metadata(&path).map_err(|error| unreadable(location, &error))?.is_file() {
-        true => Ok((name, path)),
-        false => Err(Error::format(format!("its data is in `{location}`, which is not a regular file"))),
-    }
+    Ok((name, path))
 }
 
 fn unreadable(location: &str, error: &std::io::Error) -> Error {

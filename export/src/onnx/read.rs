@@ -1,7 +1,5 @@
 //! Reads a model file.
 
-use std::fs::{self, File};
-use std::io::Read;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -9,7 +7,7 @@ use mimir_bundle::bundle::{Bundle, FileKind};
 use mimir_bundle::digest::FileDigest;
 use prost::Message;
 
-use super::external::{Place, reserved};
+use super::external::Place;
 use super::limits::{Limits, exceeded};
 use super::proto::ModelProto;
 use super::tensor::TensorReader;
@@ -111,15 +109,9 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
 /// The bytes of a regular file within [`Limits::file_bytes`].
 pub(crate) fn read_file(path: &Path, limits: &Limits) -> Result<Bytes> {
     let io = |error: std::io::Error| Error::new(ErrorKind::Io, format!("cannot be read: {error}"));
-    let metadata = fs::metadata(path).map_err(io)?;
-    if !metadata.is_file() {
-        return Err(Error::new(ErrorKind::Io, "is not a regular file"));
-    }
-    if metadata.len() > limits.file_bytes {
+    let opened = mimir_files::open(path).map_err(io)?;
+    if opened.metadata.len() > limits.file_bytes {
         return Err(exceeded("bytes", limits.file_bytes, "file_bytes"));
     }
-    let mut bytes = reserved(metadata.len().saturating_add(1)).map_err(io)?;
-    // The file may have grown since: one byte more than allowed is enough to notice.
-    File::open(path).and_then(|file| file.take(limits.file_bytes + 1).read_to_end(&mut bytes)).map_err(io)?;
-    Ok(bytes.into())
+    opened.read(limits.file_bytes).map(Bytes::from).map_err(io)
 }

@@ -1,8 +1,5 @@
 //! What a gate asks before anything runs: enough attacks, and a baseline that can be compared.
 
-use std::fs::File;
-use std::io::Read;
-
 use mimir_bundle::AttackSpec;
 use mimir_runtime::report::Baseline;
 
@@ -38,18 +35,8 @@ pub(crate) fn read_baseline(options: &CertifyOptions) -> Result<Option<Baseline>
     };
     let BaselineOptions { report, tolerance } = baseline;
     let name = report.display().to_string();
-    let read = read_text(report).or_kind(ErrorKind::Options);
+    let read = mimir_files::read_text(report, MOST_BYTES).or_kind(ErrorKind::Options);
     let parsed =
         read.and_then(|text| Baseline::from_json(&name, &text, *tolerance).or_kind(ErrorKind::Options));
     parsed.map(Some).map_err(|error| error.context(name).about(OptionName::Baseline))
-}
-
-fn read_text(path: &std::path::Path) -> std::io::Result<String> {
-    let file = File::open(path)?;
-    if file.metadata()?.len() > MOST_BYTES {
-        return Err(std::io::Error::other("larger than a report of a million images"));
-    }
-    let mut text = String::new();
-    file.take(MOST_BYTES).read_to_string(&mut text)?;
-    Ok(text)
 }

@@ -1,9 +1,11 @@
 //! One run a report folder: a lock of the operating system, which ends with the process, however that ends.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use mimir_files::OursWhere;
 
 /// The file that is locked. It is removed in the end; where a killed run has left it, it locks nothing.
 const LOCK: &str = ".mimir-lock";
@@ -29,7 +31,7 @@ impl FolderLock {
     pub(crate) fn take(folder: &Path) -> io::Result<Option<Self>> {
         let path = folder.join(LOCK);
         for attempt in 0..ATTEMPTS {
-            let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
+            let file = mimir_files::open_ours(&path, OursWhere::Wanted)?;
             match file.try_lock() {
                 // The run that had it may have removed the file since: its lock is then of no use.
                 Ok(()) if is_at(&file, &path) => return Ok(Some(Self { path, _file: file })),

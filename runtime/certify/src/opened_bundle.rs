@@ -3,7 +3,6 @@
 //! [`Bundle::open`] knows names, sizes, digests and certificates. What stands in the ONNX files is checked here, so that no
 //! command signs, describes or judges a model that is none.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -81,5 +80,5 @@ pub(crate) fn expect_no_archive(path: &Path) -> Result<()> {
 
 fn begins_as_archive(path: &Path) -> bool {
     let mut found = [0; 4];
-    File::open(path).and_then(|mut file| file.read_exact(&mut found)).is_ok() && found == ZIP
+    mimir_files::open(path).and_then(|mut opened| opened.file.read_exact(&mut found)).is_ok() && found == ZIP
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
+use mimir_bundle::bundle::FileKind;
 use mimir_bundle::certificate::{Certificate, Processor};
 use mimir_bundle::digest::FileDigest;
 use mimir_bundle::{ThreatModel, digest};
@@ -26,6 +27,9 @@ use crate::model::{CalibratedModel, PreparedModel};
 use crate::model_input::ModelInput;
 use crate::options::{EngineChoice, ImageSource, ReplayOptions};
 use crate::report_folder::CERTIFICATE;
+
+/// The most bytes of a file of counterexamples.
+const MOST_BYTES: u64 = 8 << 30;
 
 /// What a replay found. `Display` is its summary.
 #[derive(Debug)]
@@ -107,7 +111,8 @@ fn engine(options: &ReplayOptions, certificate: &Certificate) -> Result<Engine> 
 
 fn read_certificate(folder: &Path) -> Result<Certificate> {
     let path = folder.join(CERTIFICATE);
-    let text = std::fs::read_to_string(&path).map_err(|error| data_error(&path, error))?;
+    let text = mimir_files::read_text(&path, FileKind::Certificate.most_bytes());
+    let text = text.map_err(|error| data_error(&path, error))?;
     Certificate::from_json(&text).map_err(|error| data_error(&path, error))
 }
 
@@ -128,7 +133,7 @@ fn read_counterexamples(folder: &Path, certificate: &Certificate) -> Result<Coun
         ));
     }
     let path = folder.join(&stored.file);
-    let bytes = std::fs::read(&path).map_err(|error| data_error(&path, error))?;
+    let bytes = mimir_files::read_unlinked(&path, MOST_BYTES).map_err(|error| data_error(&path, error))?;
     expect_digest(&path.display(), &digest::digest_bytes(&bytes), &stored.digest, ErrorKind::Data)?;
     CounterexampleSet::from_npz(&bytes, certificate.model.image)
         .map_err(|error| data_error(&path, with_causes(&error)))

@@ -16,7 +16,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use mimir_bundle::bundle::{MANIFEST, MODEL};
-use tempfile::{Builder, NamedTempFile};
 
 use crate::error::Source;
 use crate::folder_lock::FolderLock;
@@ -35,6 +34,9 @@ pub const JOURNAL: &str = "journal.bin";
 pub const STORE: &str = "counterexamples.bin";
 /// The results of the last run before this one that had a certificate.
 pub const PREVIOUS: &str = "previous";
+
+/// The beginning of the names of files that are being written.
+const TEMPORARY: &str = ".mimir-";
 
 /// Why the folder or a file in it cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +89,7 @@ impl ReportFolder {
         let lock = FolderLock::take(path).map_err(unwritable)?;
         let lock = lock.ok_or_else(|| FolderError::InUse { folder: path.to_owned() })?;
         let folder = Self { path: path.to_owned(), _lock: lock };
-        let mut probe = folder.temporary().map_err(unwritable)?;
+        let mut probe = mimir_files::temporary_in(path, TEMPORARY).map_err(unwritable)?;
         probe.write_all(b"probe").map_err(unwritable)?;
         for name in [REPORT, CERTIFICATE, ADVERSARIAL, JOURNAL, STORE] {
             if path.join(name).is_dir() {
@@ -138,11 +140,7 @@ impl ReportFolder {
     ) -> Result<T, FolderError> {
         let path = self.path_of(name);
         let failed = |source: Source| FolderError::Write { path: path.clone(), source };
-        let mut file = self.temporary().map_err(|error| failed(error.into()))?;
-        let filled = fill(file.as_file_mut()).map_err(|error| failed(error.into()))?;
-        file.as_file().sync_all().map_err(|error| failed(error.into()))?;
-        file.persist(&path).map_err(|error| failed(error.into()))?;
-        Ok(filled)
+        mimir_files::replace_with(&path, TEMPORARY, |file| fill(file).map_err(Into::into)).map_err(failed)
     }
 
     /// Removes a file of an earlier run, where there is one.
@@ -157,15 +155,6 @@ impl ReportFolder {
             }
             _ => Ok(()),
         }
-    }
-
-    fn temporary(&self) -> std::io::Result<NamedTempFile> {
-        let mut builder = Builder::new();
-        builder.prefix(".mimir-");
-        // A report is as readable as any file that a program writes: the user's mask decides.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        builder.tempfile_in(&self.path)
     }
 }
 

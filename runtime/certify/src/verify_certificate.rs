@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 use mimir_bundle::Certificate;
-use mimir_bundle::bundle::Bundle;
+use mimir_bundle::bundle::{Bundle, FileKind};
 use mimir_bundle::certificate::CertificateError;
 use mimir_bundle::digest::digest_reader;
 use mimir_export::onnx::ModelFile;
@@ -46,21 +46,13 @@ pub fn verify_certificate(certificate: &Path, model: &ModelInput) -> Result<Cert
             are checked whenever it is opened, and `verify BUNDLE --trust FILE` verifies its signature";
         return Err(data_error(&message));
     }
-    expect_file(&path).map_err(|error| data_error(&error))?;
-    let text = std::fs::read_to_string(&path).map_err(|error| data_error(&error))?;
+    let text = mimir_files::read_text(&path, FileKind::Certificate.most_bytes());
+    let text = text.map_err(|error| data_error(&error))?;
     let file = model.read()?;
     match Certificate::from_json(&text) {
         Ok(certificate) => Ok(CertificateCheck::of(certificate, &path, model, &file)),
         Err(error @ CertificateError::Contradiction(_)) => Ok(CertificateCheck::contradicted(&error)),
         Err(error) => Err(data_error(&error)),
-    }
-}
-
-/// Reading another kind of file may never end.
-fn expect_file(path: &Path) -> std::io::Result<()> {
-    match std::fs::metadata(path)?.is_file() {
-        true => Ok(()),
-        false => Err(std::io::Error::other("is no regular file")),
     }
 }
 
@@ -127,7 +119,7 @@ impl CertificateCheck {
             return self.contradictions.push(sentence);
         }
         let place = path.with_file_name(&stored.file);
-        match expect_file(&place).and_then(|()| std::fs::File::open(&place)).and_then(digest_reader) {
+        match mimir_files::open_unlinked(&place).and_then(|opened| digest_reader(opened.file)) {
             Ok(found) if found == stored.digest => {
                 self.confirmed.push(format!("SHA-256 of {}", stored.file));
             }

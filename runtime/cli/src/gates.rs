@@ -189,7 +189,7 @@ pub(crate) fn run_gates(
     }
     if let Some(file) = &file {
         let json = serde_json::to_vec_pretty(&answers).or_kind(ErrorKind::Internal)?;
-        std::fs::write(file, json).or_kind(ErrorKind::Storage)?;
+        mimir_files::replace(file, &json).or_kind(ErrorKind::Storage)?;
         text += &format!("written to {}: {GATES}, and a report folder for each gate\n", file.display());
     }
     Ok((answers, text))

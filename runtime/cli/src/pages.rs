@@ -3,8 +3,9 @@
 use std::io;
 use std::path::Path;
 
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 use clap_complete::Shell;
+use clap_mangen::Man;
 
 use crate::args::Cli;
 
@@ -22,7 +23,19 @@ pub(crate) fn completions(shell: Shell) -> Vec<u8> {
 /// When the folder cannot be made, or a page cannot be written.
 pub(crate) fn write_manual(folder: &Path) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
-    clap_mangen::generate_to(Cli::command(), folder)
+    let mut command = Cli::command().disable_help_subcommand(true);
+    command.build();
+    write_pages(&command, folder)
+}
+
+/// The page of a command, and those of the commands below it.
+fn write_pages(command: &Command, folder: &Path) -> io::Result<()> {
+    for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+        write_pages(below, folder)?;
+    }
+    let (page, mut text) = (Man::new(command.clone()), Vec::new());
+    page.render(&mut text)?;
+    mimir_files::replace(&folder.join(page.get_filename()), &text)
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ mod sync_interval;
 #[cfg(test)]
 mod tests;
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -51,6 +51,8 @@ pub use header::{Header, HeaderDifference};
 pub use layout::JOURNAL_VERSION;
 pub use record::{Outcome, Record, slots_in_use};
 pub use store::{CounterexampleStore, StoreError};
+
+use mimir_files::OursWhere;
 
 use layout::Contents;
 use sink::{Appender, Sink};
@@ -174,8 +176,8 @@ impl Journal {
 
 /// Opens for reading and writing, and takes the lock before anything is looked at.
 fn open_locked(path: &Path, create: bool) -> Result<File, JournalError> {
-    let opened = OpenOptions::new().read(true).write(true).create(create).truncate(false).open(path);
-    let file = opened.map_err(|cause| match cause.kind() {
+    let wanted = if create { OursWhere::Wanted } else { OursWhere::Exists };
+    let file = mimir_files::open_ours(path, wanted).map_err(|cause| match cause.kind() {
         ErrorKind::NotFound if !create => JournalError::Missing { path: path.to_owned() },
         _ => JournalError::open(path, &cause),
     })?;
@@ -210,7 +212,7 @@ fn read_all(path: &Path, file: &mut File) -> Result<Vec<u8>, JournalError> {
         return Err(JournalError::TooLarge { path: path.to_owned(), bytes: length, limit: LONGEST_JOURNAL });
     }
     let mut bytes = Vec::new();
-    // Bounded again: the length of a special file says nothing.
+    // Bounded again: it may have grown since.
     let read = file.take(LONGEST_JOURNAL).read_to_end(&mut bytes);
     read.map_err(|cause| JournalError::open(path, &cause))?;
     Ok(bytes)

@@ -3,11 +3,13 @@
 //! Slot `s` of images with `C·H·W` pixels begins at byte `s · (4·C·H·W + 4)`: the pixels as little-endian f32, then the
 //! CRC-32 of these bytes. There is no header: the journal says which slots count, and holds the lock.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
+
+use mimir_files::OursWhere;
 
 use super::sync_interval::SyncInterval;
 
@@ -120,10 +122,9 @@ impl CounterexampleStore {
         let place = path.display().to_string();
         let missing = |held| StoreError::Missing { place: place.clone(), held, in_use: slots_in_use };
         let failed = |cause: &io::Error| StoreError::Open { place: place.clone(), cause: cause.to_string() };
-        let create = slots_in_use == 0;
-        let opened = OpenOptions::new().read(true).write(true).create(create).truncate(false).open(path);
-        let file = opened.map_err(|cause| match cause.kind() {
-            ErrorKind::NotFound if !create => missing(0),
+        let wanted = if slots_in_use == 0 { OursWhere::Wanted } else { OursWhere::Exists };
+        let file = mimir_files::open_ours(path, wanted).map_err(|cause| match cause.kind() {
+            ErrorKind::NotFound if wanted == OursWhere::Exists => missing(0),
             _ => failed(&cause),
         })?;
         let held = file.metadata().map_err(|cause| failed(&cause))?.len() / slot_bytes as u64;
@@ -329,7 +330,7 @@ mod tests {
         let (_folder, path) = folder_and_path();
         for kept in 0..SLOT_BYTES {
             stored(&path, 3);
-            let file = OpenOptions::new().write(true).open(&path).unwrap();
+            let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
             file.set_len((2 * SLOT_BYTES + kept) as u64).unwrap();
             let store = CounterexampleStore::resume(&path, PIXELS, 2).unwrap();
             assert_eq!(store.append(&image(7)), Ok(2), "{kept}");
@@ -414,7 +415,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_full_disk_says_what_to_do() {
-        let file = OpenOptions::new().read(true).write(true).open("/dev/full").unwrap();
+        let file = std::fs::OpenOptions::new().read(true).write(true).open("/dev/full").unwrap();
         let slots = Mutex::new(Slots::new(file, 0, SLOT_BYTES));
         let store = CounterexampleStore { place: "counterexamples".to_owned(), pixels: PIXELS, slots };
         let text = store.append(&image(0)).unwrap_err().to_string();

@@ -420,7 +420,7 @@ fn a_full_disk_keeps_what_was_finished() {
 #[cfg(target_os = "linux")]
 #[test]
 fn the_error_of_a_full_disk_says_what_to_do() {
-    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let journal = Journal::over(Path::new("report/journal"), Box::new(full), 0);
     assert_eq!(
         journal.append(&records()[0]).unwrap_err().to_string(),

@@ -1,9 +1,9 @@
 //! The engines behind one seam: ONNX Runtime, a library found at run time, and rten, linked in.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use mimir_bundle::digest::{FileDigest, digest_reader};
+use mimir_files::Opened;
 
 use super::kind::EngineKind;
 use super::locate::{LibrarySearch, loaded_from};
@@ -130,8 +130,8 @@ impl Engine {
     pub fn library_file(&self) -> Result<Option<FileDigest>, EngineError> {
         let Some(path) = self.library_path()? else { return Ok(None) };
         let failed = |error| self.library_error(&path, &error);
-        let bytes = path.metadata().map_err(failed)?.len();
-        let sha256 = File::open(&path).and_then(digest_reader).map_err(failed)?;
+        let Opened { file, metadata } = mimir_files::open(&path).map_err(failed)?;
+        let (bytes, sha256) = (metadata.len(), digest_reader(file).map_err(failed)?);
         Ok(Some(FileDigest { name: path.display().to_string(), bytes, sha256 }))
     }
 

@@ -4,6 +4,10 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// What is mapped into this process, and the most bytes of that list.
+const MAPS: &str = "/proc/self/maps";
+const MOST_MAPS: u64 = 1 << 28;
+
 /// What the search depends on, so that it can be tested without touching the process.
 #[derive(Debug, Default)]
 pub(super) struct LibrarySearch {
@@ -129,7 +133,7 @@ fn of_prefix(prefix: &Path) -> Vec<PathBuf> {
 /// The file that this code was loaded from: the program, or a shared library of ours.
 fn own_file() -> Option<PathBuf> {
     let here = own_file as *const () as usize;
-    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    let maps = mimir_files::read_text(Path::new(MAPS), MOST_MAPS).ok()?;
     let number = |text: &str| usize::from_str_radix(text, 16).ok();
     let holds = |line: &str| {
         let (start, rest) = line.split_once('-')?;
@@ -154,7 +158,7 @@ pub(super) fn loaded_from(library: &Path) -> io::Result<PathBuf> {
     if library.components().count() > 1 {
         return library.canonicalize();
     }
-    let maps = std::fs::read_to_string("/proc/self/maps")?;
+    let maps = mimir_files::read_text(Path::new(MAPS), MOST_MAPS)?;
     let wanted = file_name(library);
     // Address, rights, offset, device, inode, path.
     let mut paths = maps.lines().filter_map(|line| line.find('/').map(|start| Path::new(&line[start..])));

@@ -4,8 +4,6 @@
 //! it; what remains are standard operators. Our own shape inference can then read models whose sizes it could not
 //! follow.
 
-use std::fs;
-
 use super::onnx_runtime::{OnnxRuntime, write_optimised};
 use super::{EngineError, EngineKind, Optimisation, SessionOptions};
 
@@ -20,5 +18,5 @@ pub(super) fn specialise(library: &OnnxRuntime, model: &[u8]) -> Result<Vec<u8>,
     let path = folder.path().join("specialised.onnx");
     let options = SessionOptions { optimisation: Optimisation::Basic, ..SessionOptions::default() };
     write_optimised(library, model, options, &path)?;
-    fs::read(&path).map_err(failed)
+    mimir_files::read(&path, u64::MAX).map_err(failed)
 }

@@ -12,6 +12,9 @@ use crate::error::{DataError, FilePart};
 /// few bytes cannot ask for more memory than a machine has.
 pub(crate) const MAX_VALUES: usize = 1 << 31;
 
+/// Bytes of one encoded image.
+pub(crate) const MAX_ENCODED: u64 = 1 << 28;
+
 /// Length and modification time of a file, to detect changes after it was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileStamp {
@@ -27,17 +30,10 @@ impl FileStamp {
     }
 }
 
-/// Opens a file; returns its length and modification time too.
+/// Opens a regular file; returns its length and modification time too.
 pub(crate) fn open_file(path: &Path) -> Result<(File, FileStamp), DataError> {
-    let open = || {
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
-        if metadata.is_dir() {
-            return Err(io::Error::from(io::ErrorKind::IsADirectory));
-        }
-        Ok((file, FileStamp::from_metadata(&metadata)))
-    };
-    open().map_err(|source| DataError::io(path, source))
+    let opened = mimir_files::open(path).map_err(|source| DataError::io(path, source))?;
+    Ok((opened.file, FileStamp::from_metadata(&opened.metadata)))
 }
 
 /// What a folder holds, for messages: the first names in their order.
@@ -165,6 +161,6 @@ mod tests {
     fn a_folder_is_not_a_file() {
         let folder = tempfile::tempdir().unwrap();
         let error = open_file(folder.path()).unwrap_err().to_string();
-        assert!(error.contains("directory"), "{error}");
+        assert!(error.ends_with("is a folder, wanted a regular file"), "{error}");
     }
 }

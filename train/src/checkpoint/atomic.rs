@@ -5,6 +5,8 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use mimir_files::OursWhere;
+
 /// Writes a temporary file in the same folder, syncs it to disk, and renames it to `path`.
 ///
 /// A temporary file that a killed process left behind is overwritten. Two processes must not write the same `path` at
@@ -18,7 +20,7 @@ pub(crate) fn write_atomically<E>(
     failed: impl Fn(io::Error) -> E,
     write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
 ) -> Result<(), E> {
-    write_through(path, |temporary| File::create(temporary), failed, write)
+    write_through(path, emptied, failed, write)
 }
 
 /// A writer whose data can be synced to disk.
@@ -46,7 +48,7 @@ fn write_through<W: Durable, E>(
         let _ = fs::remove_file(&temporary);
     }
     result?;
-    sync_folder(path).map_err(failed)
+    mimir_files::sync_name(path).map_err(failed)
 }
 
 fn fill<W: Durable, E>(
@@ -70,16 +72,11 @@ fn temporary_path(path: &Path) -> io::Result<PathBuf> {
     Ok(path.with_file_name(hidden))
 }
 
-/// The rename itself is on the disk once the folder is.
-#[cfg(unix)]
-fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_folder(_path: &Path) -> io::Result<()> {
-    Ok(())
+/// A new file, or the one that a killed process left behind, without its bytes.
+fn emptied(temporary: &Path) -> io::Result<File> {
+    let file = mimir_files::open_ours(temporary, OursWhere::Wanted)?;
+    file.set_len(0)?;
+    Ok(file)
 }
 
 #[cfg(test)]

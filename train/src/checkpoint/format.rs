@@ -79,6 +79,9 @@ fn copy_out(tensor: &Tensor, bytes: &mut Vec<u8>) -> io::Result<()> {
     tensor.f_copy_data_u8(bytes, tensor.numel()).map_err(io::Error::other)
 }
 
+/// The most bytes of a file of tensors.
+const MOST_BYTES: u64 = 1 << 36;
+
 /// A file in memory.
 pub(super) struct SafetensorsFile {
     path: PathBuf,
@@ -88,7 +91,8 @@ pub(super) struct SafetensorsFile {
 impl SafetensorsFile {
     /// The whole file, whose header has been checked.
     pub(super) fn read(path: &Path) -> Result<Self, CheckpointError> {
-        let bytes = std::fs::read(path).map_err(|source| CheckpointError::read(path, source))?;
+        let bytes =
+            mimir_files::read(path, MOST_BYTES).map_err(|source| CheckpointError::read(path, source))?;
         let contents = Self { path: path.to_owned(), bytes };
         contents.tensors()?;
         Ok(contents)

@@ -2,7 +2,6 @@
 //!
 //! `FILE.parts.json` names the parts in order, with length and SHA-256 of each and of the whole.
 
-use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -91,7 +90,7 @@ struct PartEntry {
 /// [`PartsError::Io`].
 pub fn split(file: &Path, folder: &Path, part_bytes: u64) -> Result<PathBuf, PartsError> {
     let name = file_name(file)?;
-    let mut source = BufReader::new(File::open(file).map_err(io_error(file))?);
+    let mut source = BufReader::new(mimir_files::open(file).map_err(io_error(file))?.file);
     let (mut whole, mut bytes, mut parts) = (Sha256::new(), 0, Vec::new());
     loop {
         let mut content = Vec::new();
@@ -142,9 +141,12 @@ pub fn join(index: &Path, out: &Path) -> Result<(), PartsError> {
     })
 }
 
+/// The most bytes of an index.
+const MOST_INDEX: u64 = 1 << 24;
+
 fn read_index(path: &Path) -> Result<Index, PartsError> {
     let wrong = |found: String| PartsError::Index { path: path.to_owned(), found };
-    let text = fs::read(path).map_err(io_error(path))?;
+    let text = mimir_files::read(path, MOST_INDEX).map_err(io_error(path))?;
     let index: Index = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
     if index.parts_version != VERSION {
         return Err(wrong(format!("parts version {}, wanted {VERSION}", index.parts_version)));
@@ -163,8 +165,8 @@ fn read_index(path: &Path) -> Result<Index, PartsError> {
 fn read_part(folder: &Path, parts: &[PartEntry], number: usize) -> Result<Vec<u8>, PartsError> {
     let part = &parts[number - 1];
     let path = folder.join(&part.file);
-    let file = match File::open(&path) {
-        Ok(file) => file,
+    let file = match mimir_files::open_unlinked(&path) {
+        Ok(opened) => opened.file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(PartsError::Missing { path, number, count: parts.len() });
         }

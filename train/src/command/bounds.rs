@@ -13,7 +13,7 @@ const POINTS: usize = 11;
 pub(super) fn run(arguments: &BoundsArguments) -> Result<ExitCode> {
     print!("{}", bounds::table(arguments.classes, POINTS)?);
     if let Some(out) = &arguments.out {
-        std::fs::write(out, bounds::chart(arguments.classes)?.svg()?)
+        mimir_files::write_named(out, bounds::chart(arguments.classes)?.svg()?.as_bytes())
             .with_context(|| format!("cannot write {}", out.display()))?;
         println!("{}", out.display());
     }

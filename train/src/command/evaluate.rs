@@ -87,5 +87,6 @@ fn write(weights: &std::path::Path, experiment: &Experiment, accuracy: &Accuracy
         "clean_accuracy": accuracy.clean(),
         "attacked_accuracy": accuracy.robust(),
     });
-    std::fs::write(&path, format!("{value:#}\n")).with_context(|| format!("cannot write {}", path.display()))
+    let written = mimir_files::replace(&path, format!("{value:#}\n").as_bytes());
+    written.with_context(|| format!("cannot write {}", path.display()))
 }

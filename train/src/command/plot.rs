@@ -10,7 +10,8 @@ use crate::plot;
 pub(super) fn run(arguments: &PlotArguments) -> Result<ExitCode> {
     let picture = plot::runs::draw(&arguments.runs)?;
     let out = &arguments.out;
-    std::fs::write(out, picture).with_context(|| format!("cannot write {}", out.display()))?;
+    mimir_files::write_named(out, picture.as_bytes())
+        .with_context(|| format!("cannot write {}", out.display()))?;
     println!("{}", out.display());
     Ok(ExitCode::SUCCESS)
 }

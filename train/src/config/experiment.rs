@@ -28,13 +28,16 @@ pub struct Experiment {
     pub evaluate: EvaluateConfig,
 }
 
+/// The most bytes of an experiment's file.
+const MOST_BYTES: u64 = 1 << 20;
+
 impl Experiment {
     /// Reads and checks a file.
     ///
     /// # Errors
     /// [`ConfigError`] names the file, the key, what was found and what was wanted.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
+        let text = mimir_files::read_text(path, MOST_BYTES)
             .map_err(|source| ConfigError::Read { path: path.into(), source })?;
         let experiment: Self = toml::from_str(&text)
             .map_err(|source| ConfigError::Parse { path: path.into(), source: Box::new(source) })?;

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use mimir_files::Bounded;
 use tch::{Kind, Tensor};
 use zip::ZipArchive;
 use zip::result::ZipError;
@@ -53,6 +54,9 @@ pub(super) struct TorchFile {
     pickle: Pickle,
 }
 
+/// Bytes that are read to find the entries of an archive.
+const MOST_SEARCHED: u64 = 1 << 26;
+
 /// A tensor as the pickle describes it.
 struct View {
     kind: Kind,
@@ -65,8 +69,13 @@ struct View {
 
 impl TorchFile {
     pub(super) fn open(path: &Path) -> Result<Self, ConvertError> {
-        let file = File::open(path).map_err(|source| ConvertError::Io { path: path.to_owned(), source })?;
-        let archive = ZipArchive::new(BufReader::new(file)).map_err(|error| no_archive(path, &error))?;
+        let opened =
+            mimir_files::open(path).map_err(|source| ConvertError::Io { path: path.to_owned(), source })?;
+        // Once with an end to the search for its directory, so that the second time is as short.
+        ZipArchive::new(Bounded::new(BufReader::new(&opened.file), MOST_SEARCHED))
+            .map_err(|error| no_archive(path, &error))?;
+        let archive =
+            ZipArchive::new(BufReader::new(opened.file)).map_err(|error| no_archive(path, &error))?;
         let name =
             archive.file_names().find(|name| name.ends_with("/data.pkl") && name.matches('/').count() == 1);
         let prefix = name.and_then(|name| name.strip_suffix("data.pkl")).map(str::to_owned);

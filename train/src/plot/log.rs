@@ -11,6 +11,9 @@ use super::error::PlotError;
 /// Name of the log in a run folder.
 const FILE: &str = "log.jsonl";
 
+/// The most bytes of a log.
+const MOST_BYTES: u64 = 1 << 32;
+
 /// The log of one run.
 #[derive(Debug, Default)]
 pub(super) struct RunLog {
@@ -48,7 +51,7 @@ impl RunLog {
     /// Reads the log of a run folder. An unfinished last line of a killed run is ignored.
     pub(super) fn read(folder: &Path) -> Result<Self, PlotError> {
         let path = folder.join(FILE);
-        let bytes = match std::fs::read(&path) {
+        let bytes = match mimir_files::read(&path, MOST_BYTES) {
             Ok(bytes) => bytes,
             Err(source) => return Err(PlotError::Io { path, source }),
         };

@@ -1,7 +1,7 @@
 //! Scalars for TensorBoard: its event file is a sequence of TFRecords, each a protobuf `Event`
 //! (`tensorflow/core/util/event.proto`, `summary.proto`; `record_writer.cc`).
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -72,8 +72,7 @@ impl Events {
         // Read in the order of names: time first, then a number for parts that began in one second.
         let earlier = count_event_files(folder).map_err(RunError::io(folder))?;
         let path = folder.join(format!("{PREFIX}{:010}.mimir.{earlier:04}", unix_seconds() as u64));
-        let file =
-            OpenOptions::new().create_new(true).write(true).open(&path).map_err(RunError::io(&path))?;
+        let file = mimir_files::create_new(&path, 0o666).map_err(RunError::io(&path))?;
         let mut events = Self { path, file: BufWriter::new(file) };
         events.write(0, EventContent::FileVersion(FILE_VERSION.to_owned()))?;
         if earlier > 0 {

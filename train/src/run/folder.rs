@@ -1,10 +1,11 @@
 //! One folder for each run, used by one process at a time.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use mimir_bundle::digest::digest_bytes;
+use mimir_files::OursWhere;
 
 use super::config::differences;
 use super::{Log, RunError};
@@ -12,6 +13,9 @@ use crate::checkpoint::write_atomically;
 
 const CONFIG: &str = "config.toml";
 const LOCK: &str = "lock";
+
+/// The most bytes of a configuration.
+const MOST_CONFIG: u64 = 1 << 20;
 
 /// The folder of a run, locked until this value is dropped.
 #[derive(Debug)]
@@ -50,7 +54,7 @@ impl RunFolder {
     /// [`RunError::Config`], [`RunError::Io`].
     pub fn resume(path: &Path, config: &str, may_differ: &[&str]) -> Result<Self, RunError> {
         let file = path.join(CONFIG);
-        let before = match fs::read_to_string(&file) {
+        let before = match mimir_files::read_text(&file, MOST_CONFIG) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(RunError::NothingToResume { path: path.to_owned() });
@@ -75,7 +79,7 @@ impl RunFolder {
     /// [`RunError::Io`].
     pub fn config_sha256(&self) -> Result<String, RunError> {
         let file = self.path.join(CONFIG);
-        Ok(digest_bytes(&fs::read(&file).map_err(RunError::io(&file))?))
+        Ok(digest_bytes(&mimir_files::read(&file, MOST_CONFIG).map_err(RunError::io(&file))?))
     }
 
     /// Where the resumable state is.
@@ -118,8 +122,7 @@ fn expect_empty(path: &Path) -> Result<(), RunError> {
 
 fn lock(path: &Path) -> Result<File, RunError> {
     let name = path.join(LOCK);
-    let options = OpenOptions::new().create(true).truncate(false).write(true).open(&name);
-    let file = options.map_err(RunError::io(&name))?;
+    let file = mimir_files::open_ours(&name, OursWhere::Wanted).map_err(RunError::io(&name))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(RunError::Locked { path: path.to_owned() }),

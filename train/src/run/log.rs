@@ -4,7 +4,7 @@
 //! `end`, `error`. A line that belongs to a step has `step`, the number of steps that are done. A number that is not
 //! finite is written as `null`.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -14,6 +14,9 @@ use serde_json::Value;
 
 use super::RunError;
 use crate::checkpoint::write_atomically;
+
+/// The most bytes of a log.
+const MOST_BYTES: u64 = 1 << 32;
 
 /// An open log.
 #[derive(Debug)]
@@ -32,7 +35,7 @@ struct Line<'a, T: Serialize> {
 
 impl Log {
     pub(super) fn open(path: PathBuf) -> Result<Self, RunError> {
-        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(RunError::io(&path))?;
+        let file = mimir_files::append_to_ours(&path).map_err(RunError::io(&path))?;
         Ok(Self { path, file })
     }
 
@@ -56,7 +59,7 @@ impl Log {
     /// # Errors
     /// [`RunError::Io`], [`RunError::Log`] for a line other than the last that is not a JSON object.
     pub fn cut_after(&mut self, step: u64) -> Result<(), RunError> {
-        let bytes = fs::read(&self.path).map_err(RunError::io(&self.path))?;
+        let bytes = mimir_files::read_unlinked(&self.path, MOST_BYTES).map_err(RunError::io(&self.path))?;
         let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
         let mut kept = Vec::new();
         for (number, line) in bytes[..whole].split_inclusive(|&byte| byte == b'\n').enumerate() {

@@ -1,8 +1,10 @@
 //! A bundle as a folder.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, Metadata};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+
+use mimir_files::Opened;
 
 use super::container::{Container, Listed};
 use super::error::{BundleError, BundleErrorKind, Result};
@@ -64,18 +66,8 @@ impl Folder {
     }
 
     fn add(&mut self, name: String, metadata: Metadata) -> Result<()> {
-        let file_type = metadata.file_type();
-        if !file_type.is_file() {
-            let kind = match () {
-                () if file_type.is_symlink() => "a symbolic link",
-                () if file_type.is_dir() => "a folder",
-                () => "a special file",
-            };
-            return Err(BundleError::format(
-                name.escape_debug(),
-                format!("is {kind}, wanted a regular file"),
-            ));
-        }
+        mimir_files::expect_regular(&metadata)
+            .map_err(|error| BundleError::format(name.escape_debug(), error))?;
         FileKind::of(&name)?;
         if self.files.len() >= MOST_FILES {
             return Err(BundleError::new(
@@ -97,8 +89,8 @@ impl Container for Folder {
     fn read(&mut self, index: usize) -> Result<ReadBytes> {
         let (Listed { name, bytes }, listed) = &self.files[index];
         let io = |error: std::io::Error| BundleError::io(name, &error);
-        let mut file = File::open(self.path.join(name)).map_err(io)?;
-        if !is_same(&file.metadata().map_err(io)?, listed) {
+        let Opened { mut file, metadata } = mimir_files::open_unlinked(&self.path.join(name)).map_err(io)?;
+        if !is_same(&metadata, listed) {
             return Err(BundleError::mismatch(name, "was exchanged while the bundle was read"));
         }
         let read = read_exactly(&mut file, *bytes).map_err(io)?;

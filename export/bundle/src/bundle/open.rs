@@ -1,6 +1,6 @@
 //! Opens a bundle: sizes before bytes, and each file once.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -49,11 +49,12 @@ fn open_at(path: &Path) -> Result<Bundle> {
         return read(&mut Folder::new(path)?);
     }
     if !metadata.is_file() {
-        return Err(BundleError::format("bundle", "is neither a folder nor a regular file"));
+        let message =
+            format!("is {}, wanted a folder or a regular file", mimir_files::FileKind::of(&metadata));
+        return Err(BundleError::format("bundle", message));
     }
-    let file = File::open(path).map_err(io)?;
-    let length = file.metadata().map_err(io)?.len();
-    read(&mut FileArchive::new(file, length)?)
+    let opened = mimir_files::open(path).map_err(io)?;
+    read(&mut FileArchive::new(opened.file, opened.metadata.len())?)
 }
 
 /// The manifest first; what it does not list, or lists with another size, is not read.

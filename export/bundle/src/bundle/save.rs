@@ -145,7 +145,7 @@ impl Bundle {
     }
 
     fn update_folder(&self, path: &Path) -> Result<SetAside> {
-        let there = |name: &str| match fs::read(path.join(name)) {
+        let there = |name: &str| match read(&path.join(name), name) {
             Ok(found) => Ok(Some(BundleFile::new(name, found))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(BundleError::io(name, &error)),
@@ -161,7 +161,8 @@ impl Bundle {
             .filter(|file| FileKind::of(file.name()).is_ok_and(|kind| !kind.is_listed()))
             .partition(|file| file.name() == SIGNATURE);
         for file in others.into_iter().chain(signature) {
-            let is_there = fs::read(path.join(file.name())).is_ok_and(|found| found == *file.bytes());
+            let is_there =
+                read(&path.join(file.name()), file.name()).is_ok_and(|found| found == *file.bytes());
             if !is_there {
                 replace_file(path, file).map_err(|error| BundleError::io(file.name(), &error))?;
             }
@@ -207,7 +208,7 @@ struct SetAside {
 fn lock(path: &Path) -> io::Result<File> {
     let place = if path.is_dir() { path.join(MANIFEST) } else { path.to_owned() };
     loop {
-        let file = File::open(&place)?;
+        let file = mimir_files::open(&place)?.file;
         match file.lock() {
             // Some file systems know no locks.
             Err(error) if error.kind() != io::ErrorKind::Unsupported => return Err(error),
@@ -237,12 +238,13 @@ fn parent(path: &Path) -> PathBuf {
 }
 
 fn temporary_in(folder: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = Builder::new();
-    builder.prefix(TEMPORARY);
-    // As readable as any file that a program writes: the user's mask decides.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder)
+    mimir_files::temporary_in(folder, TEMPORARY)
+}
+
+/// The bytes of a file of a bundle, whose name says how many they may be.
+fn read(path: &Path, name: &str) -> io::Result<Vec<u8>> {
+    let kind = FileKind::of(name).map_err(io::Error::other)?;
+    mimir_files::read_unlinked(path, kind.most_bytes())
 }
 
 fn write_file(folder: &Path, file: &BundleFile) -> io::Result<()> {
@@ -250,7 +252,7 @@ fn write_file(folder: &Path, file: &BundleFile) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }
-    let out = File::create_new(path)?;
+    let out = mimir_files::create_new(&path, 0o666)?;
     write_synced(&out, file.bytes())?;
     out.sync_all()
 }

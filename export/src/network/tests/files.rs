@@ -168,7 +168,7 @@ fn files_that_are_not_whole_or_not_clear_are_refused() {
 fn a_folder_or_a_missing_file_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let error = Checkpoint::read(folder.path()).unwrap_err().to_string();
-    assert!(error.contains("is not a regular file"), "{error}");
+    assert!(error.contains("wanted a regular file"), "{error}");
     let missing = folder.path().join("missing.safetensors");
     let error = Checkpoint::read(&missing).unwrap_err().to_string();
     assert!(error.contains("missing.safetensors"), "{error}");

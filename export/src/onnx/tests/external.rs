@@ -169,8 +169,8 @@ fn external_data_that_does_not_fit_is_refused() {
         (
             "a folder",
             at(&[("location", "folder")]),
-            ErrorKind::Format,
-            "its data is in `folder`, which is not a regular file",
+            ErrorKind::Io,
+            "its data is in `folder`, which cannot be read: is a folder, wanted a regular file",
         ),
         (
             "a missing file",
@@ -244,7 +244,8 @@ fn external_files_count_against_the_cap() {
     assert_refused(
         read_model_bytes(model.encode_to_vec().into(), Some(folder.path()), &limits),
         ErrorKind::Limit,
-        "tensor `w`: more than 99 bytes of external data; raise `Limits::tensor_bytes` if you trust the file",
+        "tensor `w`: its data is in `w.bin`: more than 99 bytes of external data; raise `Limits::tensor_bytes` if you \
+         trust the file",
     );
 }
 
@@ -260,7 +261,11 @@ fn files_that_cannot_be_read_are_named() {
         &format!("{place}: cannot be read: No such file or directory (os error 2)"),
     );
     fs::create_dir(&path).unwrap();
-    assert_refused(read_model(&path, &limits), ErrorKind::Io, &format!("{place}: is not a regular file"));
+    assert_refused(
+        read_model(&path, &limits),
+        ErrorKind::Io,
+        &format!("{place}: cannot be read: is a folder, wanted a regular file"),
+    );
     fs::remove_dir(&path).unwrap();
     fs::write(&path, "hello").unwrap();
     assert_refused(

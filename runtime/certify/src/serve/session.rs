@@ -177,7 +177,7 @@ impl Session {
         }
         let path = self.session.end_profile()?;
         let failed = |error| ServeError::Io { what: format!("profile {}", path.display()), error };
-        Ok(ended.insert(std::fs::read_to_string(&path).map_err(failed)?).clone())
+        Ok(ended.insert(mimir_files::read_text(&path, MOST_PROFILE).map_err(failed)?).clone())
     }
 
     fn count(&self, pixels: &[f32]) -> Result<usize, ServeError> {
@@ -295,6 +295,9 @@ impl Session {
 
 /// The most dimensions of an output.
 const MOST_RANK: usize = 8;
+
+/// The most bytes of a profile.
+const MOST_PROFILE: u64 = 1 << 31;
 
 /// What a run asks for.
 struct Output<'a> {

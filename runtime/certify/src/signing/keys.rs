@@ -1,7 +1,6 @@
 //! Files of keys: PKCS#8 and SPKI in PEM, as openssl makes and reads them.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use mimir_bundle::signature::{Algorithm, KeyId, PrivateKey, PublicKey};
@@ -49,15 +48,9 @@ pub fn generate_keys(name: &Path, algorithm: Algorithm) -> Result<KeyFiles> {
     Ok(KeyFiles { private, public, id: key.public().id() })
 }
 
-/// Writes a file that does not exist yet. Its mode holds from the beginning, so that nobody reads it in between.
+/// Writes a file that does not exist yet.
 fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
-    #[cfg(not(unix))]
-    let _ = mode;
-    let written = options.open(path).and_then(|mut file| {
+    let written = mimir_files::create_new(path, mode).and_then(|mut file| {
         file.write_all(bytes)?;
         file.sync_all()
     });
@@ -84,16 +77,8 @@ pub fn read_public_key(path: &Path) -> Result<PublicKey> {
 }
 
 pub(crate) fn read(path: &Path) -> Result<String> {
-    let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_string(&mut text));
-    read.or_kind(ErrorKind::Options).map_err(|error| error.context(path.display()))?;
-    match text.len() as u64 <= MOST_BYTES {
-        true => Ok(text),
-        false => {
-            let message = format!("{}: has more than {MOST_BYTES} bytes", path.display());
-            Err(Error::new(ErrorKind::Options, message))
-        }
-    }
+    let read = mimir_files::read_text(path, MOST_BYTES).or_kind(ErrorKind::Options);
+    read.map_err(|error| error.context(path.display()))
 }
 
 /// A sentence where others than the owner of a private key can read its file.

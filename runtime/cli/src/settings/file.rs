@@ -20,6 +20,9 @@ use super::{GateTable, Settings};
 /// Name of the file that is looked for in the working folder and beside the model.
 const NAME: &str = "mimir-certify.toml";
 
+/// The most bytes of a settings file.
+const MOST_BYTES: u64 = 1 << 20;
+
 /// What a file beside the model may say: how images become the input of the model, and what its output is. None of these
 /// names a file, chooses an attack, a gate or a threat model, or says what runs.
 const DESCRIBES_THE_MODEL: &[&str] =
@@ -133,7 +136,7 @@ fn same_file(left: &Path, right: &Path) -> bool {
 fn read(found: &FoundFile) -> Result<(Settings, SettingsFile)> {
     let path = &found.path;
     let context = || format!("settings file {}", path.display());
-    let text = std::fs::read_to_string(path).with_context(context)?;
+    let text = text_of(path).with_context(context)?;
     let (settings, keys, ignored) = parse(&text, found).with_context(context)?;
     let file = SettingsFile {
         path: path.display().to_string(),
@@ -144,6 +147,24 @@ fn read(found: &FoundFile) -> Result<(Settings, SettingsFile)> {
     };
     let settings = relative_to(settings, path.parent().unwrap_or(Path::new("")))?;
     Ok((settings, file))
+}
+
+/// The text of a settings file. `/dev/null` is the customary way to say that there is none.
+fn text_of(path: &Path) -> std::io::Result<String> {
+    match path == Path::new("/dev/null") {
+        true => Ok(String::new()),
+        false => mimir_files::read_text(path, MOST_BYTES),
+    }
+}
+
+/// Checks the keys and values of a settings file as `--config` reads it, without what they are put together with.
+///
+/// # Errors
+/// Names the key, or the line.
+pub fn check_settings(text: &str) -> Result<()> {
+    let named = FoundFile { path: PathBuf::new(), place: SettingsPlace::Named, is_also_beside: false };
+    let (settings, ..) = parse(text, &named)?;
+    relative_to(settings.or_preset().or(Settings::defaults()), Path::new("folder")).map(drop)
 }
 
 /// The settings that the file may decide, their names, and the names of the others.

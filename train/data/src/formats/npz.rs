@@ -17,6 +17,7 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
+use mimir_files::Bounded;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
@@ -53,6 +54,9 @@ const PAIRS: [[&str; 2]; 9] = [
     ["arr_0", "arr_1"],
 ];
 
+/// Bytes that are read to find the arrays of an archive.
+const MOST_SEARCHED: u64 = 1 << 24;
+
 /// Opens the first images of a NPZ file.
 fn open(path: &Path, first: Option<usize>) -> Result<ImageSet, DataError> {
     open_within(path, first, MAX_VALUES)
@@ -61,7 +65,14 @@ fn open(path: &Path, first: Option<usize>) -> Result<ImageSet, DataError> {
 /// Keeps at most `most` values in memory.
 fn open_within(path: &Path, first: Option<usize>, most: usize) -> Result<ImageSet, DataError> {
     let (file, _) = open_file(path)?;
-    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| not_an_archive(path, &error))?;
+    // Once with an end to the search for its directory, so that the second time is as short.
+    ZipArchive::new(Bounded::new(BufReader::new(&file), MOST_SEARCHED))
+        .map_err(|error| not_an_archive(path, &error))?;
+    let archive = ZipArchive::new(BufReader::new(file)).map_err(|error| not_an_archive(path, &error))?;
+    read(archive, path, first, most)
+}
+
+fn read(mut archive: Archive, path: &Path, first: Option<usize>, most: usize) -> Result<ImageSet, DataError> {
     let [images, labels] = names(&archive, path)?;
     let images = read_images(&mut archive, path, images, first, most)?;
     let (labels, whole) = read_labels(&mut archive, path, labels, images.total, images.count)?;

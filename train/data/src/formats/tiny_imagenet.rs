@@ -6,12 +6,10 @@
 //! those of the validation set (the test split here) in the order of their annotations.
 
 use std::collections::BTreeSet;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::image_folder;
 use crate::error::{DataError, FilePart};
-use crate::input::open_file;
 use crate::picture_set::PictureSet;
 use crate::source::{Dataset, Opener, Split};
 
@@ -51,9 +49,8 @@ fn pictures(root: &Path, split: Split, first: Option<usize>) -> Result<PictureSe
 /// Files of the validation set and their WordNet ids, in the order of the annotations.
 fn annotations(root: &Path) -> Result<Vec<(PathBuf, String)>, DataError> {
     let path = root.join("val/val_annotations.txt");
-    let (file, _) = open_file(&path)?;
-    let mut text = String::new();
-    file.take(MAX_ANNOTATIONS).read_to_string(&mut text).map_err(|source| DataError::io(&path, source))?;
+    let text =
+        mimir_files::read_text(&path, MAX_ANNOTATIONS).map_err(|source| DataError::io(&path, source))?;
     let images = root.join("val/images");
     let annotation = |(index, line): (usize, &str)| {
         let mut words = line.split('\t');

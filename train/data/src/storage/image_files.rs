@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::identity::Identity;
 use crate::decode::{self, Colour, Header, Origin};
-use crate::error::DataError;
-use crate::input::{FileStamp, open_file};
+use crate::error::{DataError, FilePart};
+use crate::input::{FileStamp, MAX_ENCODED, open_file};
 use crate::picture::Picture;
 
 /// Files of one image each.
@@ -63,8 +63,14 @@ impl ImageFiles {
         if stamp.is_some_and(|stamp| stamp != found) {
             return Err(DataError::Changed { path: path.clone() });
         }
+        if found.length > MAX_ENCODED {
+            let (found, wanted) =
+                (format!("{} bytes", found.length), format!("an image of at most {MAX_ENCODED}"));
+            return Err(DataError::format(path, FilePart::Whole, found, wanted));
+        }
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(|source| DataError::io(path, source))?;
+        let read = (&mut file).take(MAX_ENCODED).read_to_end(&mut bytes);
+        read.map_err(|source| DataError::io(path, source))?;
         decode::picture(&bytes, self.colour, Origin { path, entry: None })
     }
 }

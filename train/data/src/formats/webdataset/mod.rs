@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use tar::{Archive, EntryType};
 
 use crate::error::{DataError, FilePart};
-use crate::input::{count_to_read, open_file};
+use crate::input::{MAX_ENCODED, count_to_read, open_file};
 use crate::picture_set::PictureSet;
 use crate::source::{Dataset, Opener};
 use crate::storage::{PixelStorage, TarEntries, TarImage};
@@ -29,8 +29,6 @@ pub(super) const DATASET: Dataset = Dataset {
     open: Opener::Pictures(|path, options| pictures(path, options.first)),
 };
 
-/// Bytes of one encoded image.
-const MAX_ENCODED: u64 = 1 << 28;
 /// Bytes of a class number: as many digits as 64 bits have, and space around them.
 const MAX_CLASS: u64 = 32;
 /// Bytes of the two empty blocks at the end of a tar file.

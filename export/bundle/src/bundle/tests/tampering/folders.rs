@@ -45,12 +45,12 @@ fn what_is_no_regular_file_of_a_bundle_is_refused() {
                 fs::remove_file(f.join(MODEL_DATA)).unwrap();
                 assert!(Command::new("mkfifo").arg(f.join(MODEL_DATA)).status().unwrap().success());
             },
-            "model.onnx.data: is a special file, wanted a regular file",
+            "model.onnx.data: is a FIFO (a named pipe), wanted a regular file",
         ),
         (
             "a socket",
             |f| drop(UnixListener::bind(f.join("gradient-x.onnx")).unwrap()),
-            "gradient-x.onnx: is a special file",
+            "gradient-x.onnx: is a socket",
         ),
         ("a folder", |f| fs::create_dir(f.join("weights")).unwrap(), "weights: is a folder"),
         (
@@ -100,7 +100,11 @@ fn what_is_no_bundle_says_so() {
     assert!(error.contains("manifest.json: is missing: this is no bundle"), "{error}");
     let error = Bundle::open(&parent.path().join("none.mimir")).unwrap_err();
     assert_eq!(error.kind(), BundleErrorKind::Io);
-    expect("a device", Bundle::open(Path::new("/dev/zero")), "is neither a folder nor a regular file");
+    expect(
+        "a device",
+        Bundle::open(Path::new("/dev/zero")),
+        "is a device, wanted a folder or a regular file",
+    );
 }
 
 /// A user may name the bundle itself by a link.
