@@ -310,6 +310,12 @@ fn as_numbers(tensor: &Tensor) -> Option<Tensor> {
     let values: Vec<f32> = match tensor.dtype() {
         DataType::Bool => tensor.data().iter().map(|byte| f32::from(*byte)).collect(),
         DataType::Int64 => tensor.to_i64()?.into_iter().map(|value| value as f32).collect(),
+        DataType::Uint32 => {
+            tensor.data().as_chunks().0.iter().map(|word| u32::from_le_bytes(*word) as f32).collect()
+        }
+        DataType::Uint64 => {
+            tensor.data().as_chunks().0.iter().map(|word| u64::from_le_bytes(*word) as f32).collect()
+        }
         _ => integers(tensor).ok()?.into_iter().map(|value| value as f32).collect(),
     };
     Some(Tensor::from_f32(tensor.dims(), &values))
@@ -458,7 +464,7 @@ mod tests {
                 let (levels, one, three) = (scalar(graph, 100.0), scalar(graph, 1.0), bits(graph, 3));
                 let raised = push(graph, "Add", &[x, one], "");
                 let scaled = push(graph, "Mul", &[raised, levels], "");
-                let whole = push(graph, "Cast", &[scaled], "to=2");
+                let whole = push(graph, "Cast", &[scaled], "to=12");
                 let high = push(graph, "BitShift", &[whole, three], "direction=RIGHT");
                 let back = push(graph, "BitShift", &[high, three], "direction=LEFT");
                 push(graph, "Cast", &[back], "to=1")
@@ -478,8 +484,9 @@ mod tests {
         ),
     ];
 
-    fn bits(graph: &mut Graph, value: u8) -> ValueId {
-        graph.add_constant("bits", Tensor::new(DataType::Uint8, vec![], vec![value].into()).unwrap())
+    fn bits(graph: &mut Graph, value: u32) -> ValueId {
+        let bytes = value.to_le_bytes().to_vec();
+        graph.add_constant("bits", Tensor::new(DataType::Uint32, vec![], bytes.into()).unwrap())
     }
 
     #[test]
