@@ -57,6 +57,11 @@ impl Archive {
         self.finished.iter().filter(|record| record.attack == attack).collect()
     }
 
+    /// Whether an earlier run has finished something.
+    pub(crate) fn was_resumed(&self) -> bool {
+        !self.finished.is_empty()
+    }
+
     /// Keeps the pixels of a counterexample, and returns where.
     pub(crate) fn store(&self, pixels: &[f32]) -> Result<Option<u64>, ArchiveError> {
         Ok(self.counterexamples.as_ref().map(|store| store.append(pixels)).transpose()?)

@@ -32,6 +32,12 @@ pub enum EvaluateError {
     /// A counterexample that the original model does not confirm: a defect of this program, or of the engine.
     #[error("internal error: {0}")]
     Verification(#[from] VerifyError),
+    /// What the journal of an earlier run says is not so.
+    #[error(
+        "what an earlier run left in the journal does not hold: {0}; restore journal and counterexamples from a copy, or \
+         delete them to start over"
+    )]
+    Resumed(VerifyError),
     /// The attacks stopped for a gate whose answer is not certain by what was counted: a defect of this program.
     #[error("internal error: the attacks stopped for the gate, but its answer is not certain")]
     Undecided,

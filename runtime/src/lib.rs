@@ -96,6 +96,7 @@ pub mod processor;
 pub mod random;
 pub mod report;
 mod requirement;
+pub mod same_function;
 mod scheduler;
 pub mod session;
 pub mod statistics;

@@ -111,6 +111,24 @@ pub fn verify(
     Ok(())
 }
 
+/// The class that the original model predicts for each of those images of `C·H·W` pixels; none where its logits mean no class.
+///
+/// # Errors
+/// When the engine fails.
+pub fn predictions(
+    classifier: &mut dyn Classifier,
+    images: &[&[f32]],
+) -> Result<Vec<Option<usize>>, ModelError> {
+    let mut batches = Batches::for_classifier(classifier);
+    let mut classes = Vec::with_capacity(images.len());
+    for chunk in images.chunks(batches.size()) {
+        let logits = batches.logits(classifier, chunk.iter().copied())?;
+        classes
+            .extend(logits.rows().into_iter().map(|row| predicted_class(row.as_slice().unwrap_or_default())));
+    }
+    Ok(classes)
+}
+
 /// The error rate of [`verify_random`] for each counterexample.
 pub const RANDOM_ERROR_RATE: f64 = 0.01;
 

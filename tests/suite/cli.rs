@@ -28,6 +28,7 @@ mod pixels;
 mod records;
 mod replay;
 mod rounding;
+mod same_function;
 mod show;
 mod signing;
 mod silent_units;

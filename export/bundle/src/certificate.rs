@@ -83,6 +83,10 @@ pub struct Certificate {
     pub majority_test: Option<MajorityTest>,
     /// What another engine says about the counterexamples, where it was asked.
     pub cross_check: Option<CrossCheck>,
+    /// Where the graphs that were searched are not the function of the file, which whoever ran the evaluation accepted.
+    /// Absent where they agree.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted_differences: Vec<AcceptedDifference>,
     /// What came out.
     pub counts: Counts,
     /// What was required, and the answer.
@@ -363,6 +367,40 @@ pub struct CrossCheck {
     /// The others, in the order of the images.
     pub disagreements: Vec<Disagreement>,
 }
+
+/// A graph that was searched, and differs from the file's own session by more than rounding explains.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AcceptedDifference {
+    /// The graph: `forward`, or `gradient of LOSS`.
+    pub graph: String,
+    /// What differs.
+    pub quantity: ComparedQuantity,
+    /// The largest difference: of scores relative to their largest distance from their mean, of gradients relative to the
+    /// larger of slope and difference.
+    pub difference: f64,
+    /// What rounding explains of it.
+    pub explained: f64,
+    /// Comparisons in which rounding does not explain the difference.
+    pub differing: usize,
+    /// Comparisons.
+    pub compared: usize,
+}
+
+/// What of a searched graph is compared with the file's own session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ComparedQuantity {
+    /// The scores of the classes.
+    Scores,
+    /// Which class has the highest score.
+    Order,
+    /// The gradient, with differences of the file's scores.
+    Gradient,
+}
+
+/// The kind of the [`WarningRecord`] of a certificate with [`AcceptedDifference`]s.
+pub const APPROXIMATE_SEARCH: &str = "approximate_search";
 
 /// One attack before another engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -50,6 +50,7 @@ pub(crate) fn certificate() -> Certificate {
             attacks: vec![CrossCheckedAttack { name: "apgd-ce".into(), counterexamples: 3, confirmed: 2 }],
             disagreements: vec![Disagreement { image: 7, attack: "apgd-ce".into(), prediction: Some(1) }],
         }),
+        accepted_differences: Vec::new(),
         counts: Counts {
             images: 10,
             clean_correct: 8,

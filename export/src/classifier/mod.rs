@@ -46,6 +46,7 @@ use crate::working_copy::WorkingCopy;
 use input::ImageInput;
 pub use input_spec::InputSpec;
 use prepared::Prepared;
+pub use replaced::SearchScores;
 use scores::ClassScores;
 use search_scores::Replaced;
 pub use units::UnitsGraph;
@@ -322,6 +323,20 @@ impl ImageClassifier {
     pub fn memory(&self, rows: usize) -> Result<u64> {
         let copy = WorkingCopy::new(self.specialised.as_ref().unwrap_or(&self.original))?;
         memory::peak_bytes(&copy.graph, rows)
+    }
+
+    /// What the `logits` of [`forward_onnx`](Self::forward_onnx) and of gradient graphs are to what the file returns.
+    ///
+    /// # Errors
+    /// As [`forward_onnx`](Self::forward_onnx).
+    pub fn search_scores(&self) -> Result<SearchScores> {
+        let mut graph = WorkingCopy::new(self.specialised.as_ref().unwrap_or(&self.original))?.graph;
+        let batch = self.manifest.batch.rows().map_or(Dim::N, Dim::Fixed);
+        Ok(match search_scores::replace(&mut graph, batch, self.manifest.classes)? {
+            Replaced::No if self.manifest.output != OutputKind::Probabilities => SearchScores::Returned,
+            Replaced::No | Replaced::Logarithms => SearchScores::Logarithms,
+            Replaced::Scores | Replaced::ScoresWithTies => SearchScores::SameOrder,
+        })
     }
 
     /// An upgraded and simplified copy that returns the scores that searches use as `logits`.

@@ -151,7 +151,7 @@ pub(super) fn kind(graph: &Graph, replaced: Replaced) -> Result<OutputKind> {
     Ok(match (last_softmax(graph)?, replaced) {
         (Some(_), _) => OutputKind::Probabilities,
         (None, Replaced::No) => OutputKind::Logits,
-        (None, Replaced::Scores | Replaced::ScoresWithTies) => OutputKind::Saturating,
+        (None, Replaced::Logarithms | Replaced::Scores | Replaced::ScoresWithTies) => OutputKind::Saturating,
     })
 }
 

@@ -32,7 +32,11 @@ pub(super) fn replace(graph: &mut Graph, batch: Dim, classes: usize) -> Result<R
     };
     let scores =
         if found.turns { Builder::new(graph, "scores").op("Neg", &[found.scores])? } else { found.scores };
-    let replaced = if found.ties { Replaced::ScoresWithTies } else { Replaced::Scores };
+    let replaced = match (found.ties, found.are_logarithms) {
+        (true, _) => Replaced::ScoresWithTies,
+        (false, true) => Replaced::Logarithms,
+        (false, false) => Replaced::Scores,
+    };
     if found.ties {
         // The name `logits` is that of the scores.
         assign_name(graph, output, tensor_names::RETURNED)?;
@@ -46,6 +50,8 @@ struct Found {
     scores: ValueId,
     turns: bool,
     ties: bool,
+    /// Whether they are the logarithms of the output itself.
+    are_logarithms: bool,
 }
 
 fn scores(graph: &mut Graph, output: ValueId, steps: &[StepBack]) -> Result<Option<Found>> {
@@ -57,17 +63,22 @@ fn scores(graph: &mut Graph, output: ValueId, steps: &[StepBack]) -> Result<Opti
         && !ties(steps)
         && let Some(logarithm) = exact_logarithm(graph, output)?
     {
-        return Ok(Some(Found { scores: logarithm, turns: false, ties: false }));
+        return Ok(Some(Found { scores: logarithm, turns: false, ties: false, are_logarithms: true }));
     }
     if let Some(last) = steps.last()
         && let Some(logarithm) = exact_logarithm(graph, last.before)?
     {
-        return Ok(Some(Found { scores: logarithm, turns: turns(steps), ties: ties(steps) }));
+        return Ok(Some(Found {
+            scores: logarithm,
+            turns: turns(steps),
+            ties: ties(steps),
+            are_logarithms: false,
+        }));
     }
     let is_float = |id: ValueId| graph.tensor_type(id).is_ok_and(|found| found.dtype == DataType::Float32);
     let bend = steps.iter().rposition(|step| step.effect != Effect::Plain && is_float(step.before));
     Ok(bend.map(|bend| {
         let taken = &steps[..=bend];
-        Found { scores: taken[bend].before, turns: turns(taken), ties: ties(taken) }
+        Found { scores: taken[bend].before, turns: turns(taken), ties: ties(taken), are_logarithms: false }
     }))
 }

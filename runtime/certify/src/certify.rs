@@ -1,17 +1,17 @@
 //! The steps of a certification.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use mimir_bundle::attack::{AttackSpec, RelaxedPgdSpec};
-use mimir_bundle::certificate::{CrossCheck, EvaluationData, Execution};
+use mimir_bundle::certificate::{AcceptedDifference, CrossCheck, EvaluationData, Execution};
 use mimir_bundle::{ImageShape, Manifest, ThreatModel};
 use mimir_export::InputSpec;
-use mimir_runtime::evaluate::{Control, Curve, Ending, Evaluation, Observer, Plan, evaluate};
+use mimir_runtime::evaluate::{Control, Curve, Ending, Evaluation, EvaluationSet, Observer, Plan, evaluate};
 use mimir_runtime::majority;
-use mimir_runtime::model::{Classifier, ModelSource};
+use mimir_runtime::model::{Classifier, KeptModels, ModelSource};
 use mimir_runtime::processor;
-use mimir_runtime::report::{Baseline, RunDescription};
+use mimir_runtime::report::{Baseline, RunDescription, shown_differences};
 use mimir_runtime::session::{Engine, Precision, SessionOptions, SessionPlan};
 
 use crate::attackable::AttackableModel;
@@ -24,10 +24,10 @@ use crate::engines::Engines;
 use crate::error::{Error, ErrorKind, OptionName, OrKind, Result, with_causes};
 use crate::images::{OpenedImages, describe, shown};
 use crate::model::{CalibratedModel, PreparedModel};
-use crate::options::{CertifyOptions, ExtraAttacks, Gate, GateMode};
+use crate::options::{ApproximateSearch, CertifyOptions, ExtraAttacks, Gate, GateMode};
 use crate::prepare::prepare_for;
 use crate::report_folder::ReportFolder;
-use crate::run_state::{RunState, identity};
+use crate::run_state::{RunState, identity, keeps_counterexamples};
 use crate::tool::this_tool;
 use crate::write::{write, write_failure};
 
@@ -64,29 +64,50 @@ fn attack(
     observer: &dyn Observer,
     interrupted: &AtomicBool,
 ) -> Result<Certified> {
+    // Between two steps, as long as nothing has to be resumed.
+    let go_on = |done: &str| {
+        observer.detail(done);
+        expect_wanted(interrupted)
+    };
     expect_room(options)?;
     let engines = Engines::load(&options.engine)?;
+    go_on("engine loaded")?;
     let (mut images, source) = open_for(&options.model, &options.images)?;
+    go_on("images opened")?;
     let prepared = prepare(options, &engines.deciding, &mut images)?;
+    go_on("model prepared")?;
     let threat_model = options.threat_model_of(prepared.manifest().pixel_type)?;
     let set = images.for_model(prepared.manifest(), threat_model.pixels)?;
     let model = prepared.calibrate(&set, &options.attacks, options.engine.overrides)?;
     let model = model.with_silent_units_counted(&set, &threat_model)?;
+    go_on("model calibrated")?;
     let data = describe(&source, &images, &set, model.manifest().image)?;
+    go_on("images digested")?;
     let attackable =
         AttackableModel::new(plan(options, threat_model, &model), &model, options.engine.precision)?;
     let no_gradient = attackable.warning();
     let AttackableModel { plan, sessions, skipped } = attackable;
+    go_on("graphs made")?;
     expect_preset(options, &plan.attacks)?;
     if let Some(baseline) = &baseline {
         let same = baseline.expect_same(&data, &plan.threat_model, &plan.attacks);
         same.or_kind(ErrorKind::Options).map_err(|error| error.about(OptionName::Baseline))?;
     }
     let other = other_session(&engines, &model)?;
+    let sessions = KeptModels::new(&sessions);
+    let compared = Instant::now();
+    let differences = differences(options, &model, &sessions, &plan, &set, interrupted)?;
+    observer.detail(&format!(
+        "searched graphs compared with the file in {:.3} s",
+        compared.elapsed().as_secs_f64()
+    ));
     let identity = identity(model.manifest(), &data, &plan, options, &engines.deciding)?;
     tell(observer, &engines, &model, &plan);
     let execution = execution(&engines.deciding, model.session_plan(), options.engine.precision)?;
-    let state = RunState::open(folder, options, &identity, set.pixels_per_image())?;
+    let Manifest { image, classes, .. } = *model.manifest();
+    let possible = plan.possible_records(&set, image, classes, keeps_counterexamples(options));
+    let possible = possible.or_kind(ErrorKind::Options)?;
+    let state = RunState::open(folder, options, &identity, &possible, set.pixels_per_image())?;
 
     let start = Instant::now();
     let float64 = model.float64();
@@ -102,6 +123,7 @@ fn attack(
     let seconds = start.elapsed().as_secs_f64();
     let mut description = description(options, &engines, &model, &plan, data, execution, seconds);
     description.cross_check = cross_check;
+    description.accepted_differences = differences;
     description.baseline = baseline;
     description.warnings.extend(no_gradient);
     description.skipped_attacks = skipped;
@@ -113,6 +135,15 @@ fn attack(
     }?;
     let counterexamples = state.into_counterexamples(options, evaluation.slots, set.pixels_per_image());
     Ok(write_into_bundle(options, Certified { counterexamples, ..certified }))
+}
+
+/// # Errors
+/// [`ErrorKind::Interrupted`] when somebody wants the run to end.
+fn expect_wanted(interrupted: &AtomicBool) -> Result<()> {
+    match interrupted.load(Ordering::Relaxed) {
+        true => Err(Error::new(ErrorKind::Interrupted, "interrupted before the attacks began")),
+        false => Ok(()),
+    }
 }
 
 /// What was found and chosen, for people who want to see every step.
@@ -183,6 +214,28 @@ fn attacks(options: &CertifyOptions, model: &CalibratedModel) -> Vec<AttackSpec>
     options.attacks.iter().cloned().chain(is_added.then_some(relaxed)).collect()
 }
 
+/// Where the graphs that will be searched are not the function of the file, as far as that is accepted.
+fn differences(
+    options: &CertifyOptions,
+    model: &CalibratedModel,
+    sessions: &KeptModels,
+    plan: &Plan,
+    set: &EvaluationSet,
+    interrupted: &AtomicBool,
+) -> Result<Vec<AcceptedDifference>> {
+    let found = model.differences(sessions, plan, set, options.engine.precision, interrupted)?;
+    if found.is_empty() || options.approximate_search == ApproximateSearch::Accept {
+        return Ok(found);
+    }
+    let message = format!(
+        "the graphs that would be searched are not the function of the file: {}. Either the engine changed what the file \
+         computes when it optimised it, or this program reads an operator otherwise than the engine; attacks would look \
+         for what breaks another model",
+        shown_differences(&found)
+    );
+    Err(Error::new(ErrorKind::Model, message).about(OptionName::ApproximateSearch))
+}
+
 /// The original model on the engine that is asked too, where there is one: before the attacks, so that they are not
 /// run for nothing.
 fn other_session(engines: &Engines, model: &CalibratedModel) -> Result<Option<Box<dyn Classifier>>> {
@@ -229,6 +282,7 @@ fn description(
         settings: options.settings.clone(),
         execution,
         cross_check: None,
+        accepted_differences: Vec::new(),
         curve: options.curve == Curve::Yes,
         gate: options.gate.as_ref().map(|gate| gate.requirements).unwrap_or_default(),
         min_preset: options

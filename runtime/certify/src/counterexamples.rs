@@ -7,15 +7,16 @@
 //! | `labels` | `u64` | `[M]` | its class |
 //! | `predictions` | `u64` | `[M]` | the class that the model answers for the perturbed image |
 
-use std::io::{BufWriter, Cursor, Seek, Write};
+use std::io::{BufWriter, Cursor, Read as _, Seek, Write};
+use std::path::Path;
 
 use mimir_bundle::ImageShape;
+use mimir_data::{DataError, FilePart, NpyHeader};
 use mimir_runtime::evaluate::{Evaluation, Verdict};
 use mimir_runtime::journal::{CounterexampleStore, StoreError};
-use ndarray::{Array1, Array2, Array4};
-use ndarray_npy::{NpzReader, ReadNpzError};
+use ndarray::Array2;
 use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, DateTime, ZipWriter};
+use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
 
 /// Why a file of counterexamples cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -24,38 +25,12 @@ pub enum CounterexampleError {
     /// The file.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// The archive as it is written.
+    /// The archive.
     #[error(transparent)]
     Zip(#[from] zip::result::ZipError),
-    /// The archive as it is read.
+    /// An array that is missing, or of another type or shape.
     #[error(transparent)]
-    Npz(#[from] ReadNpzError),
-    /// An array that is missing, or of another type.
-    #[error("array `{name}`")]
-    Array {
-        /// Its name.
-        name: &'static str,
-        /// What is wrong with it.
-        source: ReadNpzError,
-    },
-    /// Images of another shape than the model takes.
-    #[error("array `images` has shape {found:?}, but the model expects {wanted:?}")]
-    Shape {
-        /// `[M, C, H, W]` of the file.
-        found: [usize; 4],
-        /// `[M, C, H, W]` of the model.
-        wanted: [usize; 4],
-    },
-    /// Arrays of different lengths.
-    #[error("array `{name}` has {values} values for {images} images")]
-    Length {
-        /// Which array.
-        name: &'static str,
-        /// Its length.
-        values: usize,
-        /// `M`
-        images: usize,
-    },
+    Array(#[from] DataError),
     /// A number that this machine cannot count to.
     #[error("array `{0}` has a number that is too large")]
     TooLarge(&'static str),
@@ -176,43 +151,97 @@ pub struct CounterexampleSet {
 }
 
 impl CounterexampleSet {
-    /// Reads the bytes of a file with images of that shape.
+    /// Reads the bytes of the file at `path` with at most `most` images of that shape. No header is believed before the sizes
+    /// of the archive agree with it.
     ///
     /// # Errors
-    /// When it is no NPZ archive, lacks an array, or its arrays do not fit each other and `image`.
-    pub fn from_npz(bytes: &[u8], image: ImageShape) -> Result<Self> {
-        let mut archive = NpzReader::new(Cursor::new(bytes))?;
-        let named = |name| move |source| CounterexampleError::Array { name, source };
-        let images: Array4<f32> = archive.by_name("images").map_err(named("images"))?;
-        let (count, channels, height, width) = images.dim();
-        let found = [count, channels, height, width];
-        let wanted = [count, image.channels, image.height, image.width];
-        if found != wanted {
-            return Err(CounterexampleError::Shape { found, wanted });
-        }
-        let images = Array2::from_shape_vec((count, image.pixels()), images.into_iter().collect())
-            .map_err(|_| CounterexampleError::Shape { found, wanted })?;
+    /// When it is no NPZ archive, lacks an array, or its arrays do not fit each other, `image` and `most`.
+    pub fn from_npz(bytes: &[u8], path: &Path, image: ImageShape, most: usize) -> Result<Self> {
+        let mut archive = Arrays { archive: ZipArchive::new(Cursor::new(bytes))?, path };
+        let ImageShape { channels, height, width } = image;
+        let (shape, images) = archive.read(
+            "images",
+            "<f4",
+            |shape| match *shape {
+                [count, c, h, w] if [c, h, w] == [channels, height, width] && count <= most => {
+                    Some(count * image.pixels())
+                }
+                _ => None,
+            },
+            || format!("[M, {channels}, {height}, {width}] for at most {most} images"),
+        )?;
+        let count = shape.first().copied().unwrap_or_default();
+        let floats = images.as_chunks::<4>().0.iter().map(|word| f32::from_le_bytes(*word)).collect();
+        let images = Array2::from_shape_vec((count, image.pixels()), floats)
+            .map_err(|error| CounterexampleError::Io(std::io::Error::other(error)))?;
         let mut integers = |name: &'static str| -> Result<Vec<usize>> {
-            let array: Array1<u64> = archive.by_name(name).map_err(named(name))?;
-            if array.len() != count {
-                return Err(CounterexampleError::Length { name, values: array.len(), images: count });
-            }
+            let fits = |shape: &[usize]| (*shape == [count]).then_some(count);
+            let (_, bytes) = archive.read(name, "<u8", fits, || format!("[{count}], one for each image"))?;
+            let words = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
             let index = |value| usize::try_from(value).map_err(|_| CounterexampleError::TooLarge(name));
-            array.into_iter().map(index).collect()
+            words.map(index).collect()
         };
         let (indices, labels) = (integers("indices")?, integers("labels")?);
         Ok(Self { images, indices, labels, predictions: integers("predictions")? })
     }
 }
 
+/// The arrays of an archive that may come from anyone.
+struct Arrays<'a> {
+    archive: ZipArchive<Cursor<&'a [u8]>>,
+    path: &'a Path,
+}
+
+impl Arrays<'_> {
+    /// Shape and bytes of an array of that type. `values` says of a shape how many values it has, where it is one that is
+    /// wanted.
+    fn read(
+        &mut self,
+        name: &'static str,
+        descr: &str,
+        values: impl Fn(&[usize]) -> Option<usize>,
+        wanted: impl Fn() -> String,
+    ) -> Result<(Vec<usize>, Vec<u8>)> {
+        let part = FilePart::Array(name);
+        let refused =
+            |found: String, wanted: String| DataError::format(self.path, part.clone(), found, wanted);
+        let mut entry = self
+            .archive
+            .by_name(&format!("{name}.npy"))
+            .map_err(|error| refused(error.to_string(), "what mimir-certify wrote".to_owned()))?;
+        let header = NpyHeader::read(&mut entry, self.path, &part)?;
+        let NpyHeader { shape, .. } = &header;
+        if header.descr != descr {
+            return Err(refused(format!("element type {}", header.descr), descr.to_owned()).into());
+        }
+        let values = values(shape).ok_or_else(|| refused(format!("shape {shape:?}"), wanted()))?;
+        let bytes = header.data_bytes().and_then(|bytes| u64::try_from(bytes).ok());
+        let there = entry.size().checked_sub(header.length as u64);
+        let Some(length) = bytes.filter(|bytes| Some(*bytes) == there) else {
+            let found = format!("{} bytes", entry.size());
+            return Err(refused(found, format!("a header and {values} values of {descr}")).into());
+        };
+        // What is unpacked may be more than the archive says, or less; its end checks the checksum.
+        let mut data = Vec::new();
+        entry.by_ref().take(length).read_to_end(&mut data)?;
+        if data.len() as u64 != length || entry.read(&mut [0])? != 0 {
+            return Err(refused(format!("{} bytes or more", data.len()), format!("{length} bytes")).into());
+        }
+        Ok((header.shape, data))
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::io::Read as _;
-
-    use ndarray::array;
+    use ndarray::{Array1, Array4, array};
     use ndarray_npy::NpzWriter;
+    use proptest::prelude::*;
 
     use super::*;
+
+    fn read(bytes: &[u8], image: ImageShape) -> Result<CounterexampleSet> {
+        CounterexampleSet::from_npz(bytes, Path::new("x.npz"), image, 10)
+    }
 
     const IMAGE: ImageShape = ImageShape { channels: 1, height: 1, width: 2 };
 
@@ -240,13 +269,13 @@ mod tests {
             labels: vec![1, 0],
             predictions: vec![0, 2],
         };
-        assert_eq!(CounterexampleSet::from_npz(&bytes, IMAGE).unwrap(), set);
+        assert_eq!(read(&bytes, IMAGE).unwrap(), set);
         assert_eq!(written(&FOUND), bytes);
     }
 
     #[test]
     fn none_is_a_file_too() {
-        let none = CounterexampleSet::from_npz(&written(&[]), IMAGE).unwrap();
+        let none = read(&written(&[]), IMAGE).unwrap();
         assert_eq!((none.images.dim(), none.indices.len()), ((0, 2), 0));
     }
 
@@ -268,16 +297,70 @@ mod tests {
     fn what_does_not_fit_is_refused() {
         let bytes = written(&FOUND);
         let other = ImageShape { channels: 3, ..IMAGE };
-        let error = CounterexampleSet::from_npz(&bytes, other).unwrap_err().to_string();
-        assert!(error.contains("shape [2, 1, 1, 2], but the model expects [2, 3, 1, 2]"), "{error}");
-        assert!(CounterexampleSet::from_npz(&bytes[..40], IMAGE).is_err());
+        let error = read(&bytes, other).unwrap_err().to_string();
+        assert!(error.contains("shape [2, 1, 1, 2]") && error.contains("[M, 3, 1, 2]"), "{error}");
+        assert!(read(&bytes[..40], IMAGE).is_err());
         let mut archive = NpzWriter::new(Cursor::new(Vec::new()));
         archive.add_array("images", &Array4::<f32>::zeros((2, 1, 1, 2))).unwrap();
         for (name, count) in [("indices", 2), ("labels", 1), ("predictions", 2)] {
             archive.add_array(name, &Array1::<u64>::zeros(count)).unwrap();
         }
         let short = archive.finish().unwrap().into_inner();
-        let error = CounterexampleSet::from_npz(&short, IMAGE).unwrap_err().to_string();
-        assert!(error.contains("`labels` has 1 values for 2 images"), "{error}");
+        let error = read(&short, IMAGE).unwrap_err().to_string();
+        assert!(error.contains("`labels`") && error.contains("[2], one for each image"), "{error}");
+        let error =
+            CounterexampleSet::from_npz(&bytes, Path::new("x.npz"), IMAGE, 1).unwrap_err().to_string();
+        assert!(error.contains("at most 1 images"), "{error}");
+    }
+
+    /// An archive with that header and data in the place of the images.
+    fn hostile(header: &str, data: &[u8]) -> Vec<u8> {
+        let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+        archive.start_file("images.npy", SimpleFileOptions::default()).unwrap();
+        archive.write_all(b"\x93NUMPY\x01\x00").unwrap();
+        archive.write_all(&(header.len() as u16).to_le_bytes()).unwrap();
+        archive.write_all(header.as_bytes()).unwrap();
+        archive.write_all(data).unwrap();
+        archive.finish().unwrap().into_inner()
+    }
+
+    /// 2^40 images in a file of 200 bytes: an error, and no memory is asked for.
+    #[test]
+    fn a_header_that_claims_more_than_there_is_is_refused() {
+        let header = |count: u64| {
+            format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({count}, 1, 1, 2), }}\n")
+        };
+        let of = |count: u64, most: usize| {
+            CounterexampleSet::from_npz(&hostile(&header(count), &[0; 8]), Path::new("x.npz"), IMAGE, most)
+        };
+        for count in [1 << 40, u64::MAX / 8, u64::MAX] {
+            let error = of(count, usize::MAX >> 4).unwrap_err().to_string();
+            assert!(error.contains("array `images`") || error.contains("images"), "{error}");
+        }
+        assert!(of(1 << 40, 40).unwrap_err().to_string().contains("at most 40 images"));
+        // Only the other arrays are missing.
+        assert!(of(1, 40).unwrap_err().to_string().contains("indices"));
+    }
+
+    /// A thousand times as many zeros as the archive is long, of which none is wanted.
+    #[test]
+    fn what_is_packed_tightly_is_not_unpacked_where_it_does_not_fit() {
+        let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 1, 2), }\n";
+        let bytes = hostile(header, &vec![0; 8 << 20]);
+        assert!(bytes.len() < 64 << 10);
+        let error = read(&bytes, IMAGE).unwrap_err().to_string();
+        assert!(error.contains("a header and 2 values"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_changed_file_is_read_or_refused(place in any::<prop::sample::Index>(), bit in 0..8_u8, cut in any::<bool>()) {
+            let mut bytes = written(&FOUND);
+            let place = place.index(bytes.len());
+            if cut { bytes.truncate(place) } else { bytes[place] ^= 1 << bit }
+            if let Ok(set) = read(&bytes, IMAGE) {
+                prop_assert!(set.indices.len() == set.images.nrows() && set.labels.len() == set.indices.len());
+            }
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 
 use mimir_runtime::evaluate::EvaluateError;
 pub use mimir_runtime::report::ErrorKind;
+use mimir_runtime::verify::VerifyError;
 
 /// A result of this crate.
 pub(crate) type Result<T> = std::result::Result<T, Error>;
@@ -29,6 +30,8 @@ pub enum OptionName {
     ClassMap,
     /// The batch in `EngineOptions::overrides`.
     Batch,
+    /// `CertifyOptions::approximate_search`.
+    ApproximateSearch,
     /// `EngineOptions::cross_checking`.
     CrossChecking,
     /// `ReplayOptions::engine`.
@@ -116,6 +119,8 @@ impl From<EvaluateError> for Error {
             EvaluateError::Set(_) => ErrorKind::Data,
             EvaluateError::Plan(_) => ErrorKind::Options,
             EvaluateError::Archive(_) => ErrorKind::Storage,
+            EvaluateError::Resumed(VerifyError::Model(_)) => ErrorKind::Internal,
+            EvaluateError::Resumed(_) | EvaluateError::Verification(VerifyError::Store(_)) => ErrorKind::Data,
             EvaluateError::Interrupted => ErrorKind::Interrupted,
             // The original model ran when it was calibrated: what fails now is ours.
             EvaluateError::Model(_)

@@ -37,7 +37,8 @@
 //! 4. [`PreparedModel::calibrate`] runs the model on the first images: its batch, what its output is, how the cores are
 //!    shared. A replay takes the same from the certificate.
 //! 5. [`CalibratedModel::sessions`] makes the gradient graphs that the attacks ask for, and
-//!    [`evaluate`](mimir_runtime::evaluate::evaluate) runs the attacks on them.
+//!    [`evaluate`](mimir_runtime::evaluate::evaluate) runs the attacks on them. Before that,
+//!    [`CalibratedModel::differences`] tells whether these graphs are the function of the file.
 //! 6. The report is written into its [folder](report_folder), in an order in which a crash loses nothing.
 //!
 //! # While it runs
@@ -97,7 +98,7 @@ pub use mimir_export::InputSpec;
 pub use model::{CalibratedModel, PreparedModel};
 pub use model_input::ModelInput;
 pub use options::{
-    BaselineOptions, BundleMode, CertifyOptions, CrossChecking, EngineChoice, EngineOptions, ExistingJournal,
+    ApproximateSearch, BaselineOptions, BundleMode, CertifyOptions, CrossChecking, EngineChoice, EngineOptions, ExistingJournal,
     ExtraAttacks, Gate, GateMode, ImageSource, KeepCounterexamples, ReplayOptions, ReportOptions,
     StoreCounterexamples,
 };

@@ -54,6 +54,8 @@ pub struct CertifyOptions {
     pub curve: Curve,
     /// Where these options came from, for the record; they do not depend on it.
     pub settings: RunSettings,
+    /// What happens where the graphs that are searched are not the function of the file.
+    pub approximate_search: ApproximateSearch,
     /// What runs the model, and how.
     pub engine: EngineOptions,
 }
@@ -82,6 +84,7 @@ impl CertifyOptions {
             gate: None,
             curve: Curve::No,
             settings: RunSettings::default(),
+            approximate_search: ApproximateSearch::default(),
             engine: EngineOptions::default(),
         }
     }
@@ -99,6 +102,16 @@ impl CertifyOptions {
         };
         self.threat_model.with_pixels(pixels).or_kind(ErrorKind::Options)
     }
+}
+
+/// What happens where the graphs that are searched are not the function of the file, by more than rounding explains.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ApproximateSearch {
+    /// The model is not attacked.
+    #[default]
+    Refuse,
+    /// It is, with a warning, and report and certificate have the differences.
+    Accept,
 }
 
 /// Whether an attack is added after those of the list. Reports show what each leaves, so that the numbers of the list

@@ -8,17 +8,17 @@ use std::fmt;
 use std::path::Path;
 
 use mimir_bundle::bundle::FileKind;
-use mimir_bundle::certificate::{Certificate, Processor};
+use mimir_bundle::certificate::{Certificate, Execution, Processor};
 use mimir_bundle::digest::FileDigest;
 use mimir_bundle::{ThreatModel, digest};
 use mimir_data::{ReadOptions, Split};
 use mimir_export::InputSpec;
 use mimir_runtime::evaluate::EvaluationSet;
 use mimir_runtime::model::{Classifier, ModelSource};
-use mimir_runtime::processor;
 use mimir_runtime::report::Conclusion;
 use mimir_runtime::session::{Engine, EngineKind};
-use mimir_runtime::verify::{Counterexample, VerifyError, verify, verify_random};
+use mimir_runtime::verify::{Counterexample, VerifyError, predictions, verify, verify_random};
+use mimir_runtime::{majority, probe, processor};
 
 use crate::counterexamples::CounterexampleSet;
 use crate::error::{Error, ErrorKind, OptionName, OrKind, Result, with_causes};
@@ -27,9 +27,6 @@ use crate::model::{CalibratedModel, PreparedModel};
 use crate::model_input::ModelInput;
 use crate::options::{EngineChoice, ImageSource, ReplayOptions};
 use crate::report_folder::CERTIFICATE;
-
-/// The most bytes of a file of counterexamples.
-const MOST_BYTES: u64 = 8 << 30;
 
 /// What a replay found. `Display` is its summary.
 #[derive(Debug)]
@@ -46,6 +43,8 @@ pub struct Replay {
     pub confirmed: usize,
     /// Why each other one does not, a sentence each.
     pub refuted: Vec<String>,
+    /// What else the record says that the model does not, a sentence each.
+    pub contradictions: Vec<String>,
     /// What else a reader must know, a sentence each.
     pub notes: Vec<String>,
 }
@@ -56,7 +55,6 @@ pub struct Replay {
 /// When the files cannot be read, or do not belong together. A counterexample that does not hold is no error.
 pub fn replay(options: &ReplayOptions) -> Result<Replay> {
     let certificate = read_certificate(&options.report)?;
-    let counterexamples = read_counterexamples(&options.report, &certificate)?;
     let engine = engine(options, &certificate)?;
     let named = named_images(options, &certificate)?;
     let mut images = open_images(&named)?;
@@ -64,12 +62,73 @@ pub fn replay(options: &ReplayOptions) -> Result<Replay> {
     images.fit(model.manifest())?;
     let set = images.for_model(model.manifest(), certificate.threat_model.pixels)?;
     expect_images(&named, &images, &set, &certificate)?;
+    expect_majority_test(&model, &certificate)?;
+    let counterexamples = read_counterexamples(&options.report, &certificate, &set)?;
     let mut session = model.original()?.classifier().or_kind(ErrorKind::Model)?;
     let verify = if model.votes() > 1 { verify_random } else { verify };
-    let replay = check(session.as_mut(), &set, &counterexamples, &certificate, &engine, verify)?;
-    let recorded = &certificate.execution.processor;
-    let note = processor_note(recorded, &processor::detect(), model.is_quantised());
-    Ok(Replay { notes: note.into_iter().collect(), ..replay })
+    let mut replay = check(session.as_mut(), &set, &counterexamples, &certificate, &engine, verify)?;
+    replay.contradictions = foreign_labels(&set, &counterexamples);
+    if model.votes() == 1 {
+        replay.contradictions.extend(contradictions(session.as_mut(), &set, &counterexamples, &certificate)?);
+    }
+    let recorded = &certificate.execution;
+    let note = processor_note(&recorded.processor, &processor::detect(), model.is_quantised());
+    Ok(Replay { notes: note.into_iter().chain(version_note(recorded, &engine)).collect(), ..replay })
+}
+
+/// What it means that another release of the engine runs the model; nothing where it is the same.
+fn version_note(recorded: &Execution, engine: &Engine) -> Option<String> {
+    let here = (engine.kind().name(), engine.version());
+    let there = (recorded.engine.as_str(), recorded.engine_version.as_str());
+    (here != there).then(|| {
+        let (there, here) = (format!("{} {}", there.0, there.1), format!("{} {}", here.0, here.1));
+        format!(
+            "note: the certificate was written with {}, and this is {here}: logits may differ in their last bits",
+            there.escape_debug()
+        )
+    })
+}
+
+/// What a deterministic model says otherwise than the record: how many images it classifies correctly, and as what it sees
+/// each counterexample.
+fn contradictions(
+    classifier: &mut dyn Classifier,
+    set: &EvaluationSet,
+    stored: &CounterexampleSet,
+    certificate: &Certificate,
+) -> Result<Vec<String>> {
+    let (correct, images) = probe::correct_of_some(classifier, set, set.count())?;
+    let recorded = certificate.counts.clean_correct;
+    let mut found = Vec::new();
+    if correct != recorded {
+        found.push(format!(
+            "counts.clean_correct is {recorded}, but the model classifies {correct} of the {images} images correctly"
+        ));
+    }
+    let rows: Vec<&[f32]> = stored.images.rows().into_iter().filter_map(|row| row.to_slice()).collect();
+    let predicted = predictions(classifier, &rows).or_kind(ErrorKind::Internal)?;
+    let pairs = stored.indices.iter().zip(&stored.predictions).zip(predicted);
+    found.extend(pairs.filter(|((_, said), here)| *here != Some(**said)).map(|((image, said), here)| {
+        let here = here.map_or_else(|| "none".to_owned(), |class| class.to_string());
+        format!("the counterexample of image {image} is stored with class {said}, but the model says {here}")
+    }));
+    Ok(found)
+}
+
+/// A model with random operators was decided by the test of this version, and no other model by any.
+fn expect_majority_test(model: &CalibratedModel, certificate: &Certificate) -> Result<()> {
+    let wanted = (model.votes() > 1).then(majority::description);
+    if certificate.majority_test == wanted {
+        return Ok(());
+    }
+    let message = match wanted {
+        None => "certificate: there is a majority_test, but the model has no random operators",
+        Some(_) => {
+            "certificate: majority_test is not the one by which this version decides what a model with random operators \
+             predicts"
+        }
+    };
+    Err(Error::new(ErrorKind::Data, message))
 }
 
 /// What it means that this processor has other instruction sets than the recorded one; nothing where it has the same.
@@ -120,7 +179,11 @@ fn data_error(path: &Path, what: impl fmt::Display) -> Error {
     Error::new(ErrorKind::Data, format!("{}: {what}", path.display()))
 }
 
-fn read_counterexamples(folder: &Path, certificate: &Certificate) -> Result<CounterexampleSet> {
+fn read_counterexamples(
+    folder: &Path,
+    certificate: &Certificate,
+    set: &EvaluationSet,
+) -> Result<CounterexampleSet> {
     let Some(stored) = &certificate.counterexamples else {
         let error = data_error(folder, "no counterexamples are stored");
         return Err(error.about(OptionName::Counterexamples));
@@ -133,10 +196,27 @@ fn read_counterexamples(folder: &Path, certificate: &Certificate) -> Result<Coun
         ));
     }
     let path = folder.join(&stored.file);
-    let bytes = mimir_files::read_unlinked(&path, MOST_BYTES).map_err(|error| data_error(&path, error))?;
+    // Twice as many as there are images: one of each, and none that only fills memory.
+    let most = set.count().saturating_mul(2);
+    let most_bytes = most.saturating_mul(BYTES_BESIDE_PIXELS + 4 * set.pixels_per_image()) as u64;
+    let bytes = mimir_files::read_unlinked(&path, most_bytes).map_err(|error| data_error(&path, error))?;
     expect_digest(&path.display(), &digest::digest_bytes(&bytes), &stored.digest, ErrorKind::Data)?;
-    CounterexampleSet::from_npz(&bytes, certificate.model.image)
+    CounterexampleSet::from_npz(&bytes, &path, certificate.model.image, most)
         .map_err(|error| data_error(&path, with_causes(&error)))
+}
+
+/// Bytes of one counterexample besides its pixels, and its share of headers, at most.
+const BYTES_BESIDE_PIXELS: usize = 1 << 14;
+
+/// Labels in the file of the counterexamples that are not those of the images.
+fn foreign_labels(set: &EvaluationSet, stored: &CounterexampleSet) -> Vec<String> {
+    let pairs = stored.indices.iter().zip(&stored.labels);
+    let wrong = pairs.filter_map(|(image, label)| {
+        let known = set.labels().get(*image)?;
+        (known != label)
+            .then(|| format!("image {image} is stored with label {label}, but its label is {known}"))
+    });
+    wrong.collect()
 }
 
 /// The images that the certificate speaks about, where they are now.
@@ -162,14 +242,34 @@ fn open_images(images: &ImageSource) -> Result<OpenedImages> {
 }
 
 fn expect_images(
-    images: &ImageSource,
+    named: &ImageSource,
     opened: &OpenedImages,
     set: &EvaluationSet,
     certificate: &Certificate,
 ) -> Result<()> {
-    let (found, recorded) = (describe(images, opened, set, certificate.model.image)?, &certificate.data);
+    let (found, recorded) = (describe(named, opened, set, certificate.model.image)?, &certificate.data);
     expect_digest(&"images", &found.images_digest, &recorded.images_digest, ErrorKind::Data)?;
-    expect_digest(&"labels", &found.labels_digest, &recorded.labels_digest, ErrorKind::Data)
+    expect_digest(&"labels", &found.labels_digest, &recorded.labels_digest, ErrorKind::Data)?;
+    let images = (certificate.counts.images, set.count());
+    if images.0 != images.1 {
+        let message =
+            format!("certificate: counts.images is {}, but there are {} images", images.0, images.1);
+        return Err(Error::new(ErrorKind::Data, message));
+    }
+    let same = [
+        ("data.class_names", found.class_names == recorded.class_names),
+        ("data.image_files", found.image_files == recorded.image_files),
+        ("data.jpeg_decoder", found.jpeg_decoder.is_some() == recorded.jpeg_decoder.is_some()),
+    ];
+    // Images that were given by hand may be stored otherwise: their digest is what binds.
+    let is_recorded_place = named.source.to_string() == recorded.source;
+    match same.into_iter().find(|(_, same)| !same) {
+        Some((field, _)) if is_recorded_place => {
+            let message = format!("certificate: {field} is not that of {}", recorded.source.escape_debug());
+            Err(Error::new(ErrorKind::Data, message))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn model(engine: &Engine, input: &ModelInput, certificate: &Certificate) -> Result<CalibratedModel> {
@@ -268,6 +368,7 @@ fn check(
         counted: certificate.counts.broken,
         confirmed: counterexamples.len().saturating_sub(refuted.len()),
         refuted,
+        contradictions: Vec::new(),
         notes: Vec::new(),
     })
 }
@@ -299,7 +400,8 @@ fn repeated(indices: &[usize]) -> Vec<String> {
 impl Replay {
     /// Whether every broken image that the certificate counts was confirmed, and nothing else is in the file.
     pub fn conclusion(&self) -> Conclusion {
-        if self.refuted.is_empty() && self.confirmed == self.counted {
+        let nothing_else = self.refuted.is_empty() && self.contradictions.is_empty();
+        if nothing_else && self.confirmed == self.counted {
             Conclusion::Holds
         } else {
             Conclusion::DoesNotHold
@@ -330,6 +432,9 @@ impl fmt::Display for Replay {
         writeln!(f, "misclassifies it when it is asked again.")?;
         for refuted in &self.refuted {
             writeln!(f, "not confirmed: {refuted}")?;
+        }
+        for contradiction in &self.contradictions {
+            writeln!(f, "not so: {contradiction}")?;
         }
         for note in &self.notes {
             writeln!(f, "{note}")?;
@@ -379,6 +484,7 @@ mod tests {
                 counted,
                 confirmed,
                 refuted: vec!["counterexample of image 3: no".into(); refuted],
+                contradictions: Vec::new(),
                 notes: vec!["note: another processor".into()],
             };
             assert_eq!(replay.conclusion(), conclusion, "{replay}");
@@ -388,6 +494,9 @@ mod tests {
                 replay.to_string().matches("not confirmed: counterexample of image 3").count(),
                 refuted
             );
+            let contradicted = Replay { contradictions: vec!["counts.clean_correct".into()], ..replay };
+            assert_eq!(contradicted.conclusion(), Conclusion::DoesNotHold);
+            assert!(contradicted.to_string().contains("not so: counts.clean_correct"), "{contradicted}");
         }
     }
 }

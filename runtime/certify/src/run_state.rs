@@ -6,7 +6,9 @@ use mimir_bundle::Manifest;
 use mimir_bundle::certificate::EvaluationData;
 use mimir_runtime::Archive;
 use mimir_runtime::evaluate::{Curve, Plan};
-use mimir_runtime::journal::{CounterexampleStore, Header, Journal, JournalError, StoreError, slots_in_use};
+use mimir_runtime::journal::{
+    CounterexampleStore, Header, Journal, JournalError, PossibleRecords, StoreError, slots_in_use,
+};
 use mimir_runtime::session::Engine;
 use serde::Serialize;
 
@@ -62,7 +64,7 @@ fn json(value: &impl Serialize) -> Result<serde_json::Value> {
 }
 
 /// A curve starts its searches at them, a cross-check shows them to the other engine, and a program may ask for them.
-fn keeps_counterexamples(options: &CertifyOptions) -> bool {
+pub(crate) fn keeps_counterexamples(options: &CertifyOptions) -> bool {
     let stored = |report: &ReportOptions| report.counterexamples == StoreCounterexamples::Yes;
     let cross_checked = options.engine.cross_checking == CrossChecking::Yes;
     let returned = options.keep_counterexamples == KeepCounterexamples::Yes;
@@ -79,17 +81,14 @@ impl RunState {
         folder: Option<&ReportFolder>,
         options: &CertifyOptions,
         header: &Header,
+        possible: &PossibleRecords,
         pixels: usize,
     ) -> Result<Self> {
         match (folder, &options.report) {
-            (Some(folder), Some(report)) => Self::in_folder(
-                folder,
-                report.existing_journal,
-                keeps_counterexamples(options),
-                header,
-                pixels,
-            ),
-            _ if keeps_counterexamples(options) => {
+            (Some(folder), Some(report)) => {
+                Self::in_folder(folder, report.existing_journal, header, possible, pixels)
+            }
+            _ if possible.keeps_pixels => {
                 let store = CounterexampleStore::anonymous(pixels).map_err(from_store)?;
                 Ok(Self { archive: Archive::none().with_counterexamples(store), empty: None })
             }
@@ -100,8 +99,8 @@ impl RunState {
     fn in_folder(
         folder: &ReportFolder,
         existing: ExistingJournal,
-        with_store: bool,
         header: &Header,
+        possible: &PossibleRecords,
         pixels: usize,
     ) -> Result<Self> {
         let path = folder.path_of(JOURNAL);
@@ -115,8 +114,12 @@ impl RunState {
             },
         };
         let (journal, finished) = begun.map_err(from_journal)?;
+        possible
+            .check(&finished)
+            .map_err(|record| from_journal(JournalError::Impossible { path: path.clone(), record }))?;
         let length = path.metadata().map_or(0, |file| file.len());
-        let store = with_store
+        let store = possible
+            .keeps_pixels
             .then(|| CounterexampleStore::resume(&folder.path_of(STORE), pixels, slots_in_use(&finished)));
         let empty = finished.is_empty().then_some((path, length));
         let archive = Archive::none().with_journal(journal, finished);
@@ -157,7 +160,7 @@ impl RunState {
 
 fn from_journal(error: JournalError) -> Error {
     let kind = match error {
-        JournalError::Write { .. } => ErrorKind::Storage,
+        JournalError::Write { .. } | JournalError::Begin { .. } => ErrorKind::Storage,
         JournalError::Open { .. }
         | JournalError::Missing { .. }
         | JournalError::Exists { .. }
@@ -167,6 +170,7 @@ fn from_journal(error: JournalError) -> Error {
         | JournalError::Different { .. }
         | JournalError::CorruptHeader { .. }
         | JournalError::CorruptRecord { .. }
+        | JournalError::Impossible { .. }
         | JournalError::TooLarge { .. } => ErrorKind::Options,
     };
     Error::new(kind, error)
@@ -175,12 +179,12 @@ fn from_journal(error: JournalError) -> Error {
 fn from_store(error: StoreError) -> Error {
     let kind = match error {
         StoreError::Write { .. } | StoreError::Read { .. } => ErrorKind::Storage,
-        StoreError::Open { .. }
-        | StoreError::Missing { .. }
-        | StoreError::ImageTooLarge(_)
-        | StoreError::Pixels { .. }
-        | StoreError::NoSuchSlot { .. }
-        | StoreError::Damaged { .. } => ErrorKind::Options,
+        StoreError::Missing { .. } | StoreError::NoSuchSlot { .. } | StoreError::Damaged { .. } => {
+            ErrorKind::Data
+        }
+        StoreError::Open { .. } | StoreError::ImageTooLarge(_) | StoreError::Pixels { .. } => {
+            ErrorKind::Options
+        }
     };
     Error::new(kind, error)
 }

@@ -44,8 +44,8 @@ Exit codes:
    3  the model is not valid, not supported, or stochastic and attacked without EOT
    4  the images or labels cannot be used
   70  internal error, or the requested engine or device is missing
-  74  a file cannot be written, e.g. on a full disk; finished work is kept: use --resume
-  75  interrupted (Ctrl-C, SIGTERM, --time-limit); finished work is kept: use --resume";
+  74  a file cannot be written, e.g. on a full disk; with --report finished work is kept: use --resume
+  75  interrupted (Ctrl-C, SIGTERM, --time-limit); with --report finished work is kept: use --resume";
 
 /// Attacks an ONNX image classifier white-box and reports its attacked accuracy, an upper bound of its robust
 /// accuracy.

@@ -40,6 +40,10 @@ fn with_flag(option: OptionName, sentence: &str) -> String {
         OptionName::ImageSize => format!("{sentence} (--resize, --crop)"),
         OptionName::ClassMap => format!("{sentence} (--class-map)"),
         OptionName::Batch => format!("--batch: {sentence}; omit it"),
+        OptionName::ApproximateSearch => format!(
+            "{sentence}. Try another ONNX Runtime, or --engine rten; --accept-approximate attacks the graphs all the same, \
+             and the certificate says so"
+        ),
         OptionName::CrossChecking => format!("--cross-check: {sentence}; omit it"),
         OptionName::ReplayEngine => format!("{sentence}; name one with --engine"),
         OptionName::ReplayImages => format!("{sentence}; say where the original images are with --data"),

@@ -89,7 +89,12 @@ pub fn evaluate(
     if let (Some(store), 1) = (control.archive.counterexamples(), plan.votes) {
         let count = evaluation.slots.iter().flatten().count();
         monitor.start(Stage::Verify, count, MostPasses { now: 1, later: 0 });
-        verify_stored(workers[0].original(), set, &evaluation.slots, store, &plan.threat_model)?;
+        let verified =
+            verify_stored(workers[0].original(), set, &evaluation.slots, store, &plan.threat_model);
+        verified.map_err(|error| match control.archive.was_resumed() {
+            true => EvaluateError::Resumed(error),
+            false => EvaluateError::Verification(error),
+        })?;
     }
     if let (Some(float64), 1) = (control.float64, plan.votes) {
         monitor.start(Stage::Float64Margins, set.count(), MostPasses { now: 1, later: 0 });

@@ -9,6 +9,8 @@ use crate::archive::Archive;
 use crate::attack::{Attack, AttackContext, DistanceGoal, Query, attack};
 use crate::ball::Ball;
 use crate::error::PlanError;
+use crate::evaluation_set::EvaluationSet;
+use crate::journal::PossibleRecords;
 use crate::model::{Float64Margins, Loss};
 use crate::monitor::Observer;
 use crate::requirement::Requirements;
@@ -112,6 +114,31 @@ impl Plan {
             uses_gradients: attack.queries().iter().any(|query| *query != Query::Forward),
         };
         Ok(self.attacks.iter().zip(self.build(&context)?).map(cost).collect())
+    }
+
+    /// What the journal of an evaluation of these images by this plan can say, of a model with so many classes.
+    ///
+    /// # Errors
+    /// When the plan cannot be carried out.
+    pub fn possible_records(
+        &self,
+        set: &EvaluationSet,
+        image: ImageShape,
+        classes: usize,
+        keeps_pixels: bool,
+    ) -> Result<PossibleRecords, PlanError> {
+        let ball = Ball::new(&self.threat_model)?;
+        let context =
+            AttackContext { ball, seed: self.seed, image, classes, distances: DistanceGoal::WithinBall };
+        let mut units: Vec<usize> = self.build(&context)?.iter().map(|attack| attack.units()).collect();
+        units.extend((self.curve == Curve::Yes).then_some(1));
+        Ok(PossibleRecords {
+            labels: set.labels().to_vec(),
+            classes,
+            units,
+            radius: ball.radius(),
+            keeps_pixels,
+        })
     }
 
     /// The attacks of the plan, ready to run.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::header::HeaderDifference;
 use super::layout::{Damage, JOURNAL_VERSION, LONGEST_HEADER};
+use super::plausible::ImpossibleRecord;
 
 /// Why a journal cannot be used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -95,6 +96,17 @@ pub enum JournalError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// A record is whole and cannot be one of this run.
+    #[error(
+        "the journal {} is not what this run can have written: {record}; restore it from a copy, or delete it to start over",
+        path.display()
+    )]
+    Impossible {
+        /// The journal.
+        path: PathBuf,
+        /// The first such record.
+        record: ImpossibleRecord,
+    },
     /// Longer than any journal, or a header longer than any header.
     #[error(
         "the journal {} cannot be used: {bytes} bytes, the limit is {limit}; delete it to start over",
@@ -107,6 +119,14 @@ pub enum JournalError {
         bytes: u64,
         /// The length allowed, in bytes.
         limit: u64,
+    },
+    /// Nothing could be written, as on a full disk.
+    #[error("cannot begin the journal {}: {cause}; free some space and run again", path.display())]
+    Begin {
+        /// The journal.
+        path: PathBuf,
+        /// What the system said.
+        cause: String,
     },
     /// Something could not be written, as on a full disk.
     #[error(

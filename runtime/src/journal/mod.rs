@@ -33,6 +33,7 @@
 mod error;
 mod header;
 mod layout;
+mod plausible;
 mod record;
 mod sink;
 mod store;
@@ -49,6 +50,7 @@ use std::time::{Duration, Instant};
 pub use error::JournalError;
 pub use header::{Header, HeaderDifference};
 pub use layout::JOURNAL_VERSION;
+pub use plausible::{ImpossibleRecord, PossibleRecords};
 pub use record::{Outcome, Record, slots_in_use};
 pub use store::{CounterexampleStore, StoreError};
 
@@ -79,7 +81,7 @@ impl Journal {
     ///
     /// [`JournalError::Exists`] where there is a journal already, [`JournalError::NotAJournal`] where there is
     /// another file (an empty one is taken), [`JournalError::Locked`], [`JournalError::Open`],
-    /// [`JournalError::Write`], [`JournalError::TooLarge`] for a header that nobody could read back.
+    /// [`JournalError::Begin`], [`JournalError::TooLarge`] for a header that nobody could read back.
     pub fn create(path: &Path, header: &Header) -> Result<Self, JournalError> {
         let mut file = open_locked(path, true)?;
         if is_a_journal_or_empty(path, &mut file)? {
@@ -108,7 +110,7 @@ impl Journal {
     /// [`JournalError::Missing`] where there is no file, [`JournalError::Different`] for the journal of another
     /// run, [`JournalError::Version`] for one of another format version, [`JournalError::NotAJournal`],
     /// [`JournalError::CorruptHeader`], [`JournalError::CorruptRecord`], [`JournalError::Locked`],
-    /// [`JournalError::Open`], [`JournalError::Write`], [`JournalError::TooLarge`].
+    /// [`JournalError::Open`], [`JournalError::Write`], [`JournalError::Begin`], [`JournalError::TooLarge`].
     pub fn resume(path: &Path, header: &Header) -> Result<(Self, Vec<Record>), JournalError> {
         let mut file = open_locked(path, false)?;
         let bytes = read_all(path, &mut file)?;
@@ -148,13 +150,17 @@ impl Journal {
 
     fn begin(path: &Path, mut file: File, header: &Header) -> Result<Self, JournalError> {
         let preamble = layout::preamble(header).map_err(|damage| JournalError::damaged(path, damage))?;
-        Sink::truncate(&mut file, 0).map_err(|cause| JournalError::write(path, &cause))?;
+        let failed = |cause: String| JournalError::Begin { path: path.to_owned(), cause };
+        Sink::truncate(&mut file, 0).map_err(|cause| failed(cause.to_string()))?;
         let journal = Self::over(path, Box::new(file), 0);
-        journal.with_appender(|appender| {
+        let begun = journal.with_appender(|appender| {
             appender.append(&preamble, Instant::now())?;
             appender.sync()
-        })?;
-        Ok(journal)
+        });
+        match begun {
+            Err(JournalError::Write { cause, .. }) => Err(failed(cause)),
+            begun => begun.map(|()| journal),
+        }
     }
 
     /// Appends to `sink`, which holds `end` bytes of a sound journal.

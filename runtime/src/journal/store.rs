@@ -21,6 +21,8 @@ const WORD: usize = 4;
 pub struct CounterexampleStore {
     /// The path, or words where the file has none.
     place: String,
+    /// Whether the file has a name and outlives the process.
+    is_kept: bool,
     /// Pixels of one image, C·H·W.
     pixels: usize,
     slots: Mutex<Slots>,
@@ -89,13 +91,16 @@ pub enum StoreError {
     },
     /// A slot cannot be written, as on a full disk.
     #[error(
-        "cannot write {place}: {cause}; free some space and run again with --resume (finished work is kept)"
+        "cannot write {place}: {cause}; free some space and run again{}",
+        if *is_kept { " with --resume (finished work is kept)" } else { ", with --report to keep what is finished" }
     )]
     Write {
         /// The file.
         place: String,
         /// What the system said.
         cause: String,
+        /// Whether the store outlives the process, as its journal does.
+        is_kept: bool,
     },
 }
 
@@ -132,7 +137,8 @@ impl CounterexampleStore {
             return Err(missing(held));
         }
         file.set_len(slots_in_use * slot_bytes as u64).map_err(|cause| failed(&cause))?;
-        Ok(Self { place, pixels, slots: Mutex::new(Slots::new(file, slots_in_use, slot_bytes)) })
+        let slots = Mutex::new(Slots::new(file, slots_in_use, slot_bytes));
+        Ok(Self { place, is_kept: true, pixels, slots })
     }
 
     /// An empty store in a temporary file without a name, which ends with the process.
@@ -145,7 +151,8 @@ impl CounterexampleStore {
         let place = format!("a temporary file in {}", std::env::temp_dir().display());
         let file = tempfile::tempfile()
             .map_err(|cause| StoreError::Open { place: place.clone(), cause: cause.to_string() })?;
-        Ok(Self { place, pixels, slots: Mutex::new(Slots::new(file, 0, slot_bytes)) })
+        let slots = Mutex::new(Slots::new(file, 0, slot_bytes));
+        Ok(Self { place, is_kept: false, pixels, slots })
     }
 
     /// Stores the pixels of one image, and returns the slot they are in. They survive the death of the process; name
@@ -205,7 +212,8 @@ impl CounterexampleStore {
     }
 
     fn write_error(&self, cause: &io::Error) -> StoreError {
-        StoreError::Write { place: self.place.clone(), cause: cause.to_string() }
+        let (place, is_kept) = (self.place.clone(), self.is_kept);
+        StoreError::Write { place, cause: cause.to_string(), is_kept }
     }
 }
 
@@ -417,7 +425,8 @@ mod tests {
     fn a_full_disk_says_what_to_do() {
         let file = std::fs::OpenOptions::new().read(true).write(true).open("/dev/full").unwrap();
         let slots = Mutex::new(Slots::new(file, 0, SLOT_BYTES));
-        let store = CounterexampleStore { place: "counterexamples".to_owned(), pixels: PIXELS, slots };
+        let mut store =
+            CounterexampleStore { place: "counterexamples".to_owned(), is_kept: true, pixels: PIXELS, slots };
         let text = store.append(&image(0)).unwrap_err().to_string();
         assert_eq!(
             text,
@@ -425,5 +434,11 @@ mod tests {
              with --resume (finished work is kept)"
         );
         assert_eq!(store.slots_stored(), 0);
+        store.is_kept = false;
+        let text = store.append(&image(0)).unwrap_err().to_string();
+        assert!(
+            text.ends_with("run again, with --report to keep what is finished"),
+            "nothing is kept: {text}"
+        );
     }
 }

@@ -5,12 +5,14 @@
 //! are borrowed from the model, which overwrites them at the next call: nothing is allocated in an attack's loop.
 
 mod batches;
+mod kept;
 
 use mimir_bundle::ImageShape;
 pub use mimir_bundle::Loss;
 use ndarray::{Array1, Array2, ArrayView2};
 
 pub(crate) use batches::Batches;
+pub use kept::KeptModels;
 
 /// An error from evaluating a model: what the engine said, and about which model.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

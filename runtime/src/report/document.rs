@@ -1,7 +1,7 @@
 //! `report.json`: every field of it. Fractions are in `[0, 1]`, lengths in pixels of `[0, 1]`.
 
 use mimir_bundle::certificate::{
-    Counts, CrossCheck, EvaluationData, Execution, MajorityTest, SettingsFile, Tool,
+    AcceptedDifference, Counts, CrossCheck, EvaluationData, Execution, MajorityTest, SettingsFile, Tool,
 };
 use mimir_bundle::{AttackSpec, Manifest, Scan, ThreatModel};
 use schemars::JsonSchema;
@@ -64,6 +64,9 @@ pub struct Report {
     pub majority_test: Option<MajorityTest>,
     /// What another engine says about the counterexamples, where it was asked. It changes no verdict.
     pub cross_check: Option<CrossCheck>,
+    /// Where the graphs that were searched are not the function of the file, which was accepted; absent where they agree.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted_differences: Vec<AcceptedDifference>,
     /// Wall time of the evaluation, verification included, in seconds.
     pub seconds: f64,
     /// When it ended, RFC 3339 in UTC.

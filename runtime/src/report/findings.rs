@@ -1,8 +1,9 @@
 //! From an evaluation to its report and its certificate: both are views of the same findings.
 
 use mimir_bundle::certificate::{
-    AttackRecord, CERTIFICATE_VERSION, Certificate, Counterexamples, Counts, CrossCheck, EvaluationData,
-    Execution, Extent, GateRecord, MajorityTest, RunSettings, STATEMENT, SettingsFile, Tool, WarningRecord,
+    AcceptedDifference, AttackRecord, CERTIFICATE_VERSION, Certificate, Counterexamples, Counts, CrossCheck,
+    EvaluationData, Execution, Extent, GateRecord, MajorityTest, RunSettings, STATEMENT, SettingsFile, Tool,
+    WarningRecord,
 };
 use mimir_bundle::{AttackSpec, Manifest, Scan, ThreatModel};
 
@@ -37,6 +38,8 @@ pub struct RunDescription {
     pub majority_test: Option<MajorityTest>,
     /// What another engine says about the counterexamples, where it was asked.
     pub cross_check: Option<CrossCheck>,
+    /// Where the searched graphs are not the function of the file, which was accepted.
+    pub accepted_differences: Vec<AcceptedDifference>,
     /// Whether the curve over radii is reported.
     pub curve: bool,
     /// What is required.
@@ -112,6 +115,7 @@ impl<'a> Findings<'a> {
             execution: self.description.execution.clone(),
             majority_test: self.description.majority_test.clone(),
             cross_check: self.description.cross_check.clone(),
+            accepted_differences: self.description.accepted_differences.clone(),
             seconds: *seconds,
             created_at: self.description.created_at.clone(),
             tool: self.description.tool.clone(),
@@ -145,6 +149,7 @@ impl<'a> Findings<'a> {
             execution: description.execution,
             majority_test: description.majority_test,
             cross_check: description.cross_check,
+            accepted_differences: description.accepted_differences,
             counts: self.evaluation.counts(),
             gate: gate_record(&gate),
             warnings: warnings.into_iter().map(warning_record).collect(),
@@ -195,6 +200,8 @@ impl<'a> Findings<'a> {
         let classes = self.description.manifest.classes;
         let mut warnings = ignored_settings(&self.description.settings);
         warnings.extend(self.description.warnings.iter().cloned());
+        let differences = self.description.accepted_differences.clone();
+        warnings.extend((!differences.is_empty()).then_some(Warning::ApproximateSearch { differences }));
         if clean_correct == 0 {
             warnings.push(Warning::NothingToAttack);
         } else {

@@ -27,7 +27,7 @@ pub use format::percent;
 pub use gate::GateReport;
 pub use text::{MEANING, settings_line};
 pub use version::REPORT_VERSION;
-pub use warning::{Severity, Warning};
+pub use warning::{Severity, Warning, shown_differences};
 
 #[cfg(test)]
 mod gate_tests;

@@ -1,6 +1,7 @@
 use mimir_bundle::certificate::{
-    Counterexamples, CrossCheck, CrossCheckedAttack, Disagreement, EvaluationData, Execution, Processor,
-    RunSettings, SettingsFile, SettingsPlace, Tool,
+    APPROXIMATE_SEARCH, AcceptedDifference, ComparedQuantity, Counterexamples, CrossCheck,
+    CrossCheckedAttack, Disagreement, EvaluationData, Execution, Processor, RunSettings, SettingsFile,
+    SettingsPlace, Tool,
 };
 use mimir_bundle::digest::{FileDigest, digest_model};
 use mimir_bundle::{
@@ -35,6 +36,7 @@ pub(super) fn description() -> RunDescription {
         execution: execution(),
         majority_test: None,
         cross_check: None,
+        accepted_differences: Vec::new(),
         curve: false,
         gate: Requirements { min_attacked_accuracy: MinAccuracy::new(0.4), ..Requirements::default() },
         min_preset: None,
@@ -578,6 +580,36 @@ fn an_interrupted_evaluation_has_a_report_that_says_so_and_no_certificate() {
 }
 
 /// What another engine says is in the report, its text and the certificate, and changes no verdict.
+fn accepted_difference() -> AcceptedDifference {
+    AcceptedDifference {
+        graph: "gradient of margin".into(),
+        quantity: ComparedQuantity::Gradient,
+        difference: 0.456,
+        explained: 0.0123,
+        differing: 5,
+        compared: 6,
+    }
+}
+
+/// What was accepted is in every view, and the warning weakens the verdict.
+#[test]
+fn an_accepted_difference_is_in_the_report_the_certificate_and_the_summary() {
+    let description = RunDescription { accepted_differences: vec![accepted_difference()], ..description() };
+    let evaluation = evaluation();
+    let findings = Findings::new(&description, &evaluation);
+    let (report, certificate) = (findings.report(), findings.certificate().unwrap());
+    assert_eq!(report.accepted_differences, [accepted_difference()]);
+    assert_eq!(certificate.accepted_differences, [accepted_difference()]);
+    certificate.check().unwrap();
+    let warnings: Vec<&str> = certificate.warnings.iter().map(|warning| warning.kind.as_str()).collect();
+    assert!(warnings.contains(&APPROXIMATE_SEARCH), "{warnings:?}");
+    assert!(report.gate.weakened_by.contains(&APPROXIMATE_SEARCH.to_owned()));
+    let said = "the graph `gradient of margin` has another gradient in 5 of 6 comparisons, by up to 46 %, where rounding \
+                explains 1.23 %";
+    let summary: Vec<String> = report.to_string().split_whitespace().map(str::to_owned).collect();
+    assert!(summary.join(" ").contains(said), "{report}");
+}
+
 #[test]
 fn a_cross_check_is_reported_and_decides_nothing() {
     let with = |confirmed: usize, disagreements: Vec<Disagreement>| CrossCheck {
@@ -612,6 +644,7 @@ fn a_cross_check_is_reported_and_decides_nothing() {
 fn warnings_name_the_way_out() {
     let warnings = [
         Warning::ProbabilityOutput,
+        Warning::ApproximateSearch { differences: vec![accepted_difference()] },
         Warning::BatchOfOne,
         Warning::FixedBatch { rows: 4 },
         Warning::RebatchingChangesLogits,
@@ -668,6 +701,7 @@ fn warnings_name_the_way_out() {
         "1 of the 9 counterexamples (images 4)",
         "name it among the attacks",
         "reduce_range",
+        "Every counterexample was confirmed by the file itself",
         "Take more images",
         "--sample 6 draws as many",
         "taken as cat → 0, dog → 1. Where the model has other indices for them, give these with --class-map",

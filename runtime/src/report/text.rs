@@ -86,7 +86,7 @@ impl Report {
             ),
             Ending::Interrupted => writeln!(
                 f,
-                "PARTIAL            interrupted: {unfinished} images are unfinished (--resume continues)"
+                "PARTIAL            interrupted: {unfinished} images are unfinished (a run with --report continues with --resume)"
             ),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use mimir_bundle::certificate::Processor;
+use mimir_bundle::certificate::{AcceptedDifference, ComparedQuantity, Processor};
 use mimir_bundle::{Scan, ScannedNode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -150,6 +150,11 @@ pub enum Warning {
         /// What ran the file.
         processor: Processor,
     },
+    /// The graphs that were searched are not the function of the file, which was accepted.
+    ApproximateSearch {
+        /// Where they differ.
+        differences: Vec<AcceptedDifference>,
+    },
     /// Images whose only counterexamples the file misclassifies by no more than rounding.
     Fragile {
         /// Their positions in the evaluation set.
@@ -259,6 +264,7 @@ impl fmt::Display for Warning {
             Self::QuantisedLogitsDiffer { difference, processor } => {
                 fmt_quantised_logits_differ(f, *difference, processor)
             }
+            Self::ApproximateSearch { differences } => fmt_approximate_search(f, differences),
             Self::Fragile { images } => fmt_fragile(f, images),
             Self::BrokenInFloat32Only { images, known } => fmt_broken_in_float32_only(f, images, *known),
             Self::NothingToAttack => f.write_str(NOTHING_TO_ATTACK),
@@ -331,6 +337,7 @@ impl Warning {
             | Self::EnginesDisagree { .. }
             | Self::SilentUnits { .. }
             | Self::QuantisedLogitsDiffer { .. }
+            | Self::ApproximateSearch { .. }
             | Self::ClassMix { .. }
             | Self::FewImages { .. }
             | Self::NothingToAttack
@@ -608,6 +615,39 @@ fn fmt_quantised_logits_differ(
         100.0 * difference,
         features.join(", "),
     )
+}
+
+fn fmt_approximate_search(f: &mut fmt::Formatter<'_>, differences: &[AcceptedDifference]) -> fmt::Result {
+    write!(
+        f,
+        "the graphs that were searched are not the function of the file (--accept-approximate): {}. Attacks look for what \
+         breaks the graphs, so what they did not find says little. Every counterexample was confirmed by the file itself",
+        shown_differences(differences),
+    )
+}
+
+/// Where searched graphs differ from the file, in words.
+pub fn shown_differences(differences: &[AcceptedDifference]) -> String {
+    let shown = |found: &AcceptedDifference| {
+        let AcceptedDifference { graph, quantity, difference, explained, differing, compared } = found;
+        let what = match quantity {
+            ComparedQuantity::Scores => "has other scores",
+            ComparedQuantity::Order => "puts another class first",
+            ComparedQuantity::Gradient => "has another gradient",
+        };
+        let (difference, explained) = (relative(*difference), relative(*explained));
+        format!(
+            "the graph `{graph}` {what} in {differing} of {compared} comparisons, by up to {difference}, where rounding \
+             explains {explained}"
+        )
+    };
+    differences.iter().map(shown).collect::<Vec<_>>().join("; ")
+}
+
+/// A share in percent, with two digits that count.
+fn relative(share: f64) -> String {
+    let percent = 100.0 * share;
+    if percent >= 10.0 { format!("{percent:.0} %") } else { format!("{percent:.2} %") }
 }
 
 fn fmt_sorted_scores(f: &mut fmt::Formatter<'_>, images: usize) -> fmt::Result {

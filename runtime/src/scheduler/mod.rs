@@ -43,7 +43,10 @@ pub(crate) use job::{AttackJob, AttackPosition, UnitRecords};
 pub(crate) use stop_signal::StopSignal;
 pub(crate) use workers::Worker;
 
+use std::collections::HashSet;
+
 use crate::error::EvaluateError;
+use crate::journal::Record;
 use work_queue::WorkQueue;
 use worker_loop::WorkerLoop;
 
@@ -54,7 +57,7 @@ pub(crate) fn run(
     images: &[usize],
     stop: &StopSignal,
 ) -> Result<UnitRecords, EvaluateError> {
-    let finished = job.archive.finished(job.index);
+    let finished = finished_units(job, images);
     let queue = WorkQueue::new(images, job.attack.units(), &finished);
     finished.iter().for_each(|record| job.unit_ended(record.image as usize, &record.outcome));
     count_earlier_run(job, &queue, stop);
@@ -67,6 +70,19 @@ pub(crate) fn run(
     }
     all.records.sort_by_key(|record| (record.image, record.unit));
     Ok(all)
+}
+
+/// What an earlier run has finished of these images, each unit once. Others are no part of this attack: where a model has
+/// random operators, or another processor rounds otherwise, an image may have fallen to an earlier attack this time.
+fn finished_units<'a>(job: &AttackJob<'a>, images: &[usize]) -> Vec<&'a Record> {
+    let (images, units) = (images.iter().copied().collect::<HashSet<_>>(), job.attack.units());
+    let mut known = HashSet::new();
+    let mut finished = job.archive.finished(job.index);
+    finished.retain(|record| {
+        let (image, unit) = (record.image as usize, record.unit as usize);
+        images.contains(&image) && unit < units && known.insert((image, unit))
+    });
+    finished
 }
 
 /// Counts what an earlier run has found.

@@ -11,6 +11,7 @@ mod error;
 mod interruption;
 mod kernels;
 mod kind;
+mod library_file;
 mod locate;
 mod log;
 mod loss_inputs;

@@ -19,6 +19,7 @@ pub(super) use concurrent::ConcurrentSession;
 pub(super) use weights::{Pool, Weights};
 
 use super::error::OLDEST_MINOR_VERSION;
+use super::library_file::expect_library;
 use super::locate::LibrarySearch;
 use super::{Data, Device, EngineError, HostNodes, Input, Optimisation, Precision, SessionOptions};
 
@@ -70,6 +71,9 @@ impl OnnxRuntime {
         for library in candidates {
             match library_version(library) {
                 Ok(version) => return Self::start(library, &version),
+                Err(message) if is_exhaustion(&message) => {
+                    return Err(EngineError::Failed { engine: "ONNX Runtime", message });
+                }
                 Err(message) if library.exists() => last = format!("; {message}"),
                 Err(_) => {}
             }
@@ -164,19 +168,48 @@ fn minor_version(version: &str) -> Option<u32> {
 /// `ort` knows the version too but does not tell it, and a certificate must name it.
 #[allow(unsafe_code, reason = "the C interface has no safe way to ask for the version")]
 fn library_version(library: &Path) -> Result<String, String> {
-    type ApiBase = unsafe extern "C" fn() -> *const ort::sys::OrtApiBase;
+    type ApiBase = unsafe extern "C" fn() -> *const RawApiBase;
+    expect_library(library)?;
     // SAFETY: loading runs the library's initialisers. The path is what the user named or what `make setup` checked
     // against a digest, and `ort` loads the same file.
     let handle = unsafe { libloading::Library::new(library) }.map_err(|error| loader_words(&error))?;
     // SAFETY: `OrtGetApiBase` has had this signature since ONNX Runtime 1.0 (onnxruntime_c_api.h).
     let entry = unsafe { handle.get::<ApiBase>(b"OrtGetApiBase\0") }.map_err(|error| loader_words(&error))?;
     // SAFETY: it takes no arguments and returns a pointer to a static table, or null.
-    let base = unsafe { entry().as_ref() }.ok_or("OrtGetApiBase returned null")?;
-    // SAFETY: it takes no arguments and returns a static string that ends in a zero byte (same header).
-    let text = unsafe { std::ffi::CStr::from_ptr((base.GetVersionString)()) };
-    let version = text.to_string_lossy().into_owned();
+    let base = unsafe { entry().as_ref() };
+    let null = |what: &str| format!("{}: {what} is null, so that it is no ONNX Runtime", library.display());
+    let base = base.ok_or_else(|| null("what OrtGetApiBase returns"))?;
+    let get_version = base.get_version_string.ok_or_else(|| null("OrtApiBase::GetVersionString"))?;
+    let get_api = base.get_api.ok_or_else(|| null("OrtApiBase::GetApi"))?;
+    // SAFETY: it takes no arguments and returns a static string that ends in a zero byte (same header), or null.
+    let text = unsafe { get_version() };
+    if text.is_null() {
+        return Err(null("its version"));
+    }
+    // SAFETY: it is not null, and a string as above.
+    let version = unsafe { std::ffi::CStr::from_ptr(text) }.to_string_lossy().into_owned();
+    // An old one has no interface of this version, and is refused by its own.
+    let is_recent = minor_version(&version).is_some_and(|minor| minor >= OLDEST_MINOR_VERSION);
+    // SAFETY: it takes a number and returns a pointer to a static table, or null (same header).
+    if is_recent && unsafe { get_api(ort::sys::ORT_API_VERSION) }.is_null() {
+        return Err(null(&format!("the interface of version {}", ort::sys::ORT_API_VERSION)));
+    }
     std::mem::forget(handle);
     Ok(version)
+}
+
+/// `OrtApiBase` of a library that is not known to be ONNX Runtime: anything in it may be null.
+#[repr(C)]
+struct RawApiBase {
+    get_api: Option<unsafe extern "C" fn(u32) -> *const ort::sys::OrtApi>,
+    get_version_string: Option<unsafe extern "C" fn() -> *const std::ffi::c_char>,
+}
+
+/// Whether a library could not be loaded because the process has no more files or memory: another engine would do no better.
+fn is_exhaustion(message: &str) -> bool {
+    ["Too many open files", "Cannot allocate memory", "failed to map segment"]
+        .iter()
+        .any(|words| message.contains(words))
 }
 
 /// What the system's loader said: `libloading` keeps it one level down.
@@ -342,7 +375,7 @@ mod tests {
     fn a_file_that_is_no_library_is_an_error_that_says_why() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let error = OnnxRuntime::find(&[file.path().to_path_buf()]).unwrap_err().to_string();
-        assert!(error.contains("file too short"), "{error}");
+        assert!(error.contains("is no shared library"), "{error}");
     }
 
     #[test]

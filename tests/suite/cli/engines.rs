@@ -105,6 +105,97 @@ fn an_engine_that_was_asked_for_and_is_missing_is_70() {
         .stderr(usage);
 }
 
+/// A library of these lines of C.
+fn library(demo: &Demo, name: &str, lines: &str) -> PathBuf {
+    let (source, library) = (demo.path(&format!("{name}.c")), demo.path(&format!("{name}.so")));
+    std::fs::write(&source, lines).unwrap();
+    let mut compiler = std::process::Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source);
+    assert!(compiler.status().unwrap().success());
+    library
+}
+
+/// What is named as ONNX Runtime and is none: an error, whatever it is.
+#[test]
+fn a_library_that_is_no_onnx_runtime_is_70_and_named() {
+    let demo = Demo::new();
+    let api = |get_api: &str, version: &str| {
+        format!(
+            "static const void *api(unsigned version) {{ return {get_api}; }}\n\
+             static const char *version(void) {{ return {version}; }}\n\
+             static const struct {{ const void *(*api)(unsigned); const char *(*version)(void); }} base = {{ api, version }};\n\
+             const void *OrtGetApiBase(void) {{ return &base; }}\n"
+        )
+    };
+    let file = |name: &str, bytes: &[u8]| {
+        std::fs::write(demo.path(name), bytes).unwrap();
+        demo.path(name)
+    };
+    let sound = std::fs::read(library(&demo, "sound", "int nothing;\n")).unwrap();
+    let cases = [
+        (file("empty.so", b""), "no shared library"),
+        (file("text.so", b"not a library\n"), "no shared library"),
+        (file("short.so", &sound[..sound.len() / 4]), "is cut off after"),
+        (demo.folder.path().to_owned(), "a folder"),
+        (library(&demo, "foreign", "int nothing;\n"), "OrtGetApiBase"),
+        (
+            library(&demo, "null", "void *OrtGetApiBase(void) { return 0; }\n"),
+            "what OrtGetApiBase returns is null",
+        ),
+        (
+            library(&demo, "zeros", "static long base[2]; void *OrtGetApiBase(void) { return base; }\n"),
+            "is null",
+        ),
+        (library(&demo, "unversioned", &api("0", "0")), "its version is null"),
+        (library(&demo, "hollow", &api("0", "\"1.32.0\"")), "the interface of version"),
+        (library(&demo, "old", &api("0", "\"1.14.0\"")), "is too old"),
+    ];
+    for (path, expected) in cases {
+        let path = path.display().to_string();
+        let named = contains(expected).and(contains(path.clone()));
+        demo.run(&["--onnxruntime", &path]).code(70).stderr(named).stdout("");
+    }
+}
+
+/// A run under a limit of the shell.
+fn limited(demo: &Demo, limit: &str, flags: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new("bash");
+    command.arg("-c").arg(format!("ulimit {limit}; exec \"$@\"")).arg("bash");
+    command.arg(env!("CARGO_BIN_EXE_mimir-certify-under-test")).current_dir(super::root());
+    let output = command.args(demo.arguments(flags)).output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// Too few file descriptors are named as such, whatever wants one more, and rten does not quietly take ONNX Runtime's place.
+#[test]
+fn too_few_file_descriptors_are_named() {
+    let mut failed = 0;
+    for count in 4..12 {
+        let demo = Demo::new();
+        let (code, said) = limited(&demo, &format!("-n {count}"), &[]);
+        if code == Some(0) {
+            assert_eq!(demo.report().execution.engine, "onnxruntime", "{count}: {said}");
+            break;
+        }
+        failed += 1;
+        assert!(said.contains("Too many open files"), "{count} descriptors: {said}");
+        assert!(
+            code.is_some_and(|code| [2, 3, 4, 70, 74].contains(&code)),
+            "{count} descriptors: {code:?} {said}"
+        );
+    }
+    assert!((1..8).contains(&failed), "{failed} limits were too low");
+}
+
+/// Too little address space for the engine's library.
+#[test]
+fn too_little_memory_for_the_engine_is_named() {
+    let demo = Demo::new();
+    let (code, said) = limited(&demo, "-v 40000", &[]);
+    assert_eq!(code, Some(70), "{said}");
+    assert!(said.contains("memory") || said.contains("failed to map segment"), "{said}");
+}
+
 /// `make setup` fetches the build for processors.
 #[test]
 fn a_device_that_is_absent_is_70_and_names_what_to_install() {

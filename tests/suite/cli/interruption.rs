@@ -110,6 +110,36 @@ fn a_run_that_is_told_to_end_reports_what_it_has_and_goes_on_later() {
     assert!(counterexamples(&demo) == counterexamples(&whole), "other counterexamples");
 }
 
+/// A signal after each line that a run prints: while files are opened, the model is prepared, the attacks run and results
+/// are written. Whatever was done by then, the run that resumes ends with the report of one that was left alone.
+#[test]
+fn a_signal_in_any_phase_leaves_a_state_that_resumes() {
+    let flags =
+        ["--attacks", "apgd-ce,square", "--steps", "5", "--queries", "20", "--workers", "1", "--resume"];
+    let flags = [&flags[..], &["--threads", "1", "--save-adversarial", "-v"]].concat();
+    let whole = Demo::new();
+    let printed = whole.run(&flags).success().get_output().stderr.clone();
+    let phases = String::from_utf8(printed).unwrap().lines().count();
+    assert!(phases > 10, "{phases}");
+    let mut interrupted = 0;
+    for phase in 0..phases {
+        let demo = Demo::new();
+        let mut run = start(&demo, &flags);
+        let mut lines = BufReader::new(run.stderr.take().unwrap()).lines();
+        let said = lines.by_ref().take(phase + 1).last().unwrap().unwrap();
+        let kill = Command::new("kill").args(["-TERM", &run.id().to_string()]).status();
+        assert!(kill.unwrap().success());
+        lines.for_each(drop);
+        let code = run.wait().unwrap().code();
+        assert!(matches!(code, Some(0 | 75)), "after `{said}`: {code:?}");
+        interrupted += usize::from(code == Some(75));
+        demo.run(&flags).success();
+        assert_eq!(demo.timeless_report(), whole.timeless_report(), "after `{said}`");
+        assert!(counterexamples(&demo) == counterexamples(&whole), "after `{said}`: other counterexamples");
+    }
+    assert!(interrupted >= phases / 2, "{interrupted} of {phases}");
+}
+
 /// Ctrl-C, and also without a folder; the summary says that it is partial.
 #[test]
 fn a_run_without_a_folder_ends_in_order_too() {

@@ -169,6 +169,77 @@ fn journals_that_cannot_be_read_are_refused_and_left_alone() {
     newer.run(&["--resume"]).code(2).stderr(contains("resume it with the newer program"));
 }
 
+/// A journal of a run on the demo's images with these frames in the place of its first. Each gets its checksum.
+fn with_records(replace: impl FnOnce(Vec<u8>) -> Vec<Vec<u8>>) -> Demo {
+    let demo = cut_off(&without_store());
+    let path = demo.path("out/journal.bin");
+    let bytes = fs::read(&path).unwrap();
+    let header = 20 + u32::from_le_bytes(bytes[12..16].try_into().unwrap()) as usize;
+    let end = header + 2 + usize::from(bytes[header]);
+    let frames = replace(bytes[header..end].to_vec());
+    let with_checksum =
+        |frame: Vec<u8>| [frame.clone(), crc32fast::hash(&frame).to_le_bytes().to_vec()].concat();
+    let frames: Vec<u8> = frames.into_iter().flat_map(with_checksum).collect();
+    fs::write(&path, [&bytes[..header], &frames, &bytes[end + 4..]].concat()).unwrap();
+    demo
+}
+
+fn without_store() -> Vec<&'static str> {
+    WORK.into_iter().filter(|flag| *flag != "--save-adversarial").collect()
+}
+
+/// Whole records, with their checksums, that no run of these images and attacks can have written.
+#[test]
+fn records_that_no_run_wrote_are_refused_by_name() {
+    let changed = |byte: usize, value: u8| {
+        with_records(|mut frame| {
+            frame[byte] = value;
+            vec![frame]
+        })
+    };
+    // Of a frame, bytes 4 and 5 are the attack, 6 to 9 the image, 10 to 13 the unit.
+    let cases = [
+        (changed(6, 64), "record 0 (image 64", "there are 64 images, 0 to 63"),
+        (changed(9, 255), "record 0 (image", "there are 64 images"),
+        (changed(4, 2), "record 0 (image", "the run has 2 attacks"),
+        (changed(10, 200), "record 0 (image", "units on an image"),
+        (with_records(|frame| vec![frame.clone(), frame]), "record 1 (image", "it is there twice"),
+    ];
+    for (demo, record, reason) in cases {
+        let journal = fs::read(demo.path("out/journal.bin")).unwrap();
+        resume(&demo, &without_store()).code(2).stdout("").stderr(contains(record).and(contains(reason)));
+        assert_eq!(fs::read(demo.path("out/journal.bin")).unwrap(), journal, "it is left alone");
+    }
+}
+
+/// A bit of a counterexample's pixels flipped, and the end cut off.
+#[test]
+fn a_damaged_store_is_4() {
+    let demo = cut_off(&WORK);
+    let store = demo.path("out/counterexamples.bin");
+    let mut bytes = fs::read(&store).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&store, &bytes).unwrap();
+    let damaged = contains("counterexamples.bin is damaged").and(contains("delete"));
+    resume(&demo, &WORK).code(4).stderr(damaged).stdout("");
+    // Cut short: fewer than the journal names.
+    fs::write(&store, &bytes[..10]).unwrap();
+    resume(&demo, &WORK).code(4).stderr(contains("but the journal refers to")).stdout("");
+}
+
+/// Pixels with their checksum that break nothing: what the journal says of them is not believed.
+#[test]
+fn a_store_of_other_pixels_is_4() {
+    let demo = cut_off(&WORK);
+    let store = demo.path("out/counterexamples.bin");
+    let length = fs::metadata(&store).unwrap().len() as usize;
+    let pixels = vec![0_u8; 4 * 3 * 24 * 24];
+    let slot = [pixels.clone(), crc32fast::hash(&pixels).to_le_bytes().to_vec()].concat();
+    fs::write(&store, slot.repeat(length / slot.len())).unwrap();
+    let said = contains("what an earlier run left in the journal does not hold");
+    resume(&demo, &WORK).code(4).stderr(said).stdout("");
+}
+
 #[test]
 fn without_a_journal_resume_begins_anew() {
     let demo = Demo::new();

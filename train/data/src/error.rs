@@ -154,7 +154,8 @@ impl DataError {
         Self::Io { path: path.into(), source }
     }
 
-    pub(crate) fn format(
+    /// A part of the file at `path` is not what its format says.
+    pub fn format(
         path: impl Into<PathBuf>,
         part: FilePart,
         found: impl Into<String>,

@@ -85,6 +85,7 @@ pub use class_map::ClassMap;
 pub use decode::JPEG_DECODER;
 pub use dims::ImageDims;
 pub use error::{DataError, FilePart};
+pub use formats::NpyHeader;
 pub use image_set::{ClassCounts, ImageSet, LeftOut};
 pub use loader::{Batch, Batches, BrokenImages, Loader, LoaderOptions, Skipped};
 pub use open::{Preparation, open, open_pictures, open_prepared};

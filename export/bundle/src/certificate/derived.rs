@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{Certificate, CrossCheck, Extent, GateRecord, STATEMENT};
+use super::{APPROXIMATE_SEARCH, AcceptedDifference, Certificate, CrossCheck, Extent, GateRecord, STATEMENT};
 use crate::attack::Preset;
 use crate::share::{fraction, percent};
 use crate::{AttackSpec, PixelType, Pixels};
@@ -11,7 +11,7 @@ use crate::{AttackSpec, PixelType, Pixels};
 impl Certificate {
     /// The first field that says something else than those it follows from.
     pub(super) fn check_what_follows(&self) -> Option<String> {
-        let checks: [fn(&Self) -> Option<String>; 12] = [
+        let checks: [fn(&Self) -> Option<String>; 13] = [
             Self::check_statement,
             Self::check_time,
             Self::check_names,
@@ -21,6 +21,7 @@ impl Certificate {
             Self::check_selection,
             Self::check_pixels,
             Self::check_other_engine,
+            Self::check_accepted,
             Self::check_counterexamples,
             Self::check_sentence,
             Self::check_settings,
@@ -129,6 +130,32 @@ impl Certificate {
             .iter()
             .find(|one| one.image >= self.counts.images || broken(&one.attack).is_none())?;
         Some(format!("image {} has a counterexample that no attack found", foreign.image))
+    }
+
+    /// Differences that were accepted are differences, and a warning says so.
+    fn check_accepted(&self) -> Option<String> {
+        let is_one = |found: &&AcceptedDifference| {
+            let AcceptedDifference { difference, explained, differing, compared, .. } = found;
+            (0.0..*difference).contains(explained)
+                && difference.is_finite()
+                && (1..=*compared).contains(differing)
+        };
+        if let Some(wrong) = self.accepted_differences.iter().find(|found| !is_one(found)) {
+            let AcceptedDifference { graph, difference, explained, differing, compared, .. } = wrong;
+            return Some(format!(
+                "accepted_differences has a difference of {difference} in {differing} of {compared} comparisons of \
+                 `{}`, of which {explained} are explained",
+                graph.escape_debug()
+            ));
+        }
+        let is_warned = self.warnings.iter().any(|warning| warning.kind == APPROXIMATE_SEARCH);
+        let count = self.accepted_differences.len();
+        (is_warned != (count > 0)).then(|| {
+            let word = if is_warned { "a" } else { "no" };
+            format!(
+                "accepted_differences has {count} entries, and there is {word} warning `{APPROXIMATE_SEARCH}`"
+            )
+        })
     }
 
     fn check_counterexamples(&self) -> Option<String> {

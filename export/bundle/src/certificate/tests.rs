@@ -143,7 +143,14 @@ fn standard_and_more() -> Certificate {
 #[test]
 fn refuses_fields_that_say_something_else_than_those_they_follow_from() {
     type Change = fn(&mut Certificate);
-    let cases: [(Change, &str); 30] = [
+    let cases: [(Change, &str); 34] = [
+        (|c| c.accepted_differences = vec![accepted(0.5, 3)], "has 1 entries, and there is no warning"),
+        (|c| c.warnings.push(approximate()), "has 0 entries, and there is a warning `approximate_search`"),
+        (
+            |c| c.accepted_differences = vec![accepted(0.001, 3)],
+            "a difference of 0.001 in 3 of 8 comparisons",
+        ),
+        (|c| c.accepted_differences = vec![accepted(0.5, 9)], "in 9 of 8 comparisons of `forward`"),
         (|c| c.statement = "This model is robust.".into(), "statement is not what certificates mean"),
         (|c| c.created_at = "yesterday".into(), "created_at is `yesterday`, wanted a time such as"),
         (|c| c.created_at = "2026-13-01T00:00:00Z".into(), "created_at is `2026-13-01T00:00:00Z`"),
@@ -198,6 +205,34 @@ fn refuses_fields_that_say_something_else_than_those_they_follow_from() {
     foreign.cross_check.as_mut().unwrap().disagreements[0].image = 10;
     let error = foreign.check().unwrap_err().to_string();
     assert!(error.contains("image 10 has a counterexample that no attack found"), "{error}");
+}
+
+/// A difference of the forward graph in `differing` of 8 comparisons, of which 0.001 is explained.
+fn accepted(difference: f64, differing: usize) -> AcceptedDifference {
+    let quantity = ComparedQuantity::Scores;
+    AcceptedDifference {
+        graph: "forward".into(),
+        quantity,
+        difference,
+        explained: 0.001,
+        differing,
+        compared: 8,
+    }
+}
+
+fn approximate() -> WarningRecord {
+    WarningRecord { kind: APPROXIMATE_SEARCH.into(), message: "not the function of the file".into() }
+}
+
+#[test]
+fn accepted_differences_are_read_back_and_absent_where_there_are_none() {
+    let text = serde_json::to_string(&certificate()).unwrap();
+    assert!(!text.contains("accepted_differences"), "{text}");
+    let mut differing = certificate();
+    differing.accepted_differences = vec![accepted(0.5, 8)];
+    differing.warnings.push(approximate());
+    let text = serde_json::to_string(&differing).unwrap();
+    assert_eq!(Certificate::from_json(&text).unwrap(), differing);
 }
 
 /// Three counterexamples of one attack before that engine.

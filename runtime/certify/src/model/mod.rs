@@ -14,6 +14,7 @@ mod calibrate;
 mod float64_margins;
 mod graphs;
 mod quantised;
+mod same_function;
 mod silent_units;
 mod votes;
 
@@ -23,7 +24,7 @@ use mimir_bundle::{AttackSpec, ImageShape, Loss, Manifest, Normalisation, Output
 use mimir_export::onnx::{Limits, ModelFile, SharedWeights, read_model_bytes};
 use mimir_export::{ErrorKind as ExportErrorKind, ImageClassifier, InputSpec, for_one_image};
 use mimir_runtime::attack::Query;
-use mimir_runtime::evaluate::Plan;
+use mimir_runtime::evaluate::{Plan, PlanError};
 use mimir_runtime::report::Warning;
 use mimir_runtime::session::{Engine, OnnxModels, Precision, SessionPlan};
 
@@ -189,13 +190,18 @@ impl CalibratedModel {
     /// [`ErrorKind::Options`] when the plan cannot be carried out, [`ErrorKind::Model`] when an operator has no
     /// gradient rule or the engine refuses a graph.
     pub fn sessions(&self, plan: &Plan, precision: Precision) -> Result<OnnxModels> {
+        self.sessions_for(&self.queries(plan).or_kind(ErrorKind::Options)?, precision)
+    }
+
+    /// What the attacks of a plan, and what chooses their targets, ask of this model.
+    fn queries(&self, plan: &Plan) -> std::result::Result<BTreeSet<Query>, PlanError> {
         let Manifest { image, classes, .. } = *self.manifest();
-        let mut queries = plan.queries(image, classes).or_kind(ErrorKind::Options)?;
+        let mut queries = plan.queries(image, classes)?;
         if self.manifest().output != OutputKind::Logits {
             // Where the file's scores are equal, the scores of searches decide which classes are targets.
             queries.insert(Query::Forward);
         }
-        self.sessions_for(&queries, precision)
+        Ok(queries)
     }
 
     /// Sessions over the original model, and over the graphs that answer those queries.

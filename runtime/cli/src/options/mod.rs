@@ -9,7 +9,7 @@ use std::num::NonZero;
 
 use mimir_bundle::{ChannelOrder, ImageShape, InvalidRadius, Layout, Norm, Pixels, ThreatModel};
 use mimir_certify::{
-    BundleMode, CertifyOptions, CheckOptions, ClassifyOptions, CrossChecking, EngineChoice, EngineOptions,
+    ApproximateSearch, BundleMode, CertifyOptions, CheckOptions, ClassifyOptions, CrossChecking, EngineChoice, EngineOptions,
     ErrorKind, ExistingJournal, GateMode, InputSpec, KeepCounterexamples, ModelInput, ReplayOptions,
     ReportOptions, StoreCounterexamples,
 };
@@ -84,6 +84,7 @@ impl Options {
             gate: gate(&settings)?,
             curve: curve(&settings)?,
             settings: record,
+            approximate_search: approximate_search(&settings),
             engine: engine(settings)?,
         };
         Ok(Self { certify })
@@ -280,6 +281,13 @@ fn engine(settings: Settings) -> Result<EngineOptions, Failure> {
         overrides: Overrides { batch, workers, threads },
         precision,
     })
+}
+
+fn approximate_search(settings: &Settings) -> ApproximateSearch {
+    match settings.accept_approximate {
+        Some(true) => ApproximateSearch::Accept,
+        Some(false) | None => ApproximateSearch::Refuse,
+    }
 }
 
 /// The engine of a flag.

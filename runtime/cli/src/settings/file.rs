@@ -327,6 +327,7 @@ mod tests {
             "step-size",
             "pgd-point",
             "samples",
+            "accept-approximate",
             "seed",
             "report",
             "save-adversarial",
@@ -399,6 +400,7 @@ mod tests {
             step-size = 0.5
             pgd-point = "last"
             samples = 9
+            accept-approximate = true
             seed = 7
             report = "/out"
             save-adversarial = true

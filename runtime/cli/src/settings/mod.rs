@@ -127,6 +127,12 @@ pub(crate) struct Settings {
     pub(crate) pgd_point: Option<PgdPointName>,
     #[arg(long, value_name = "N", help_heading = "Attacks", help = SAMPLES.help())]
     pub(crate) samples: Option<usize>,
+    /// Attack the model although the graphs that are searched are not the function of the file; report and certificate say so
+    #[arg(
+        long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        hide_possible_values = true, help_heading = "Attacks"
+    )]
+    pub(crate) accept_approximate: Option<bool>,
     /// Seed of all random numbers [default: 0]
     #[arg(long, value_name = "N", help_heading = "Attacks")]
     pub(crate) seed: Option<u64>,
@@ -366,6 +372,7 @@ impl Settings {
             step_size: self.step_size.or(other.step_size),
             pgd_point: self.pgd_point.or(other.pgd_point),
             samples: self.samples.or(other.samples),
+            accept_approximate: self.accept_approximate.or(other.accept_approximate),
             seed: self.seed.or(other.seed),
             report: self.report.or(other.report),
             save_adversarial: self.save_adversarial.or(other.save_adversarial),
@@ -423,6 +430,7 @@ impl Settings {
             channels: Some(ChannelsName::Rgb),
             norm: Some(NormName::Linf),
             attacks: Some(vec![AttackName::default_choice()]),
+            accept_approximate: Some(false),
             seed: Some(0),
             save_adversarial: Some(false),
             curve: Some(false),

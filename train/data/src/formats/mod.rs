@@ -10,6 +10,8 @@ mod npz;
 mod tiny_imagenet;
 mod webdataset;
 
+pub use npy::NpyHeader;
+
 use crate::source::Dataset;
 
 /// Every dataset that can be read. Parsing, help, error messages and [`open`](crate::open) know no other list.

@@ -15,18 +15,21 @@ const MAX_HEADER: usize = 4096;
 
 /// Element type, layout and shape of an array.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Header {
+pub struct NpyHeader {
     /// NumPy's descriptor, e.g. `<f4`.
-    pub(crate) descr: String,
+    pub descr: String,
     /// Dimensions, outermost first, in C order.
-    pub(crate) shape: Vec<usize>,
+    pub shape: Vec<usize>,
     /// Bytes from the start of the file to the data.
-    pub(crate) length: usize,
+    pub length: usize,
 }
 
-impl Header {
-    /// Reads the header and leaves the reader at the data.
-    pub(crate) fn read(reader: &mut impl Read, path: &Path, part: &FilePart) -> Result<Self, DataError> {
+impl NpyHeader {
+    /// Reads the header and leaves the reader at the data. `part` of the file at `path` is what errors name.
+    ///
+    /// # Errors
+    /// When it is none that NumPy writes, or an array in Fortran order.
+    pub fn read(reader: &mut impl Read, path: &Path, part: &FilePart) -> Result<Self, DataError> {
         let refuse = |found: String, wanted: &str| DataError::format(path, part.clone(), found, wanted);
         let start = read_exactly(reader, 8, path, part.clone())?;
         let (magic, version) = start.split_at(6);
@@ -54,7 +57,7 @@ impl Header {
     }
 
     /// Bytes that the data takes; `None` where the element type has no size that we know.
-    pub(crate) fn data_bytes(&self) -> Option<u128> {
+    pub fn data_bytes(&self) -> Option<u128> {
         let size = match self.descr.trim_start_matches(['<', '>', '|']) {
             "i1" | "u1" | "b1" => 1,
             "i2" | "u2" | "f2" => 2,
@@ -127,8 +130,8 @@ mod tests {
         [b"\x93NUMPY", [version, 0].as_slice(), size, header.as_bytes()].concat()
     }
 
-    fn read(bytes: &[u8]) -> Result<Header, DataError> {
-        Header::read(&mut &*bytes, Path::new("x.npz"), &FilePart::Array("images"))
+    fn read(bytes: &[u8]) -> Result<NpyHeader, DataError> {
+        NpyHeader::read(&mut &*bytes, Path::new("x.npz"), &FilePart::Array("images"))
     }
 
     #[test]

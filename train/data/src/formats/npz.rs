@@ -21,7 +21,7 @@ use mimir_files::Bounded;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-use super::npy::Header;
+use super::npy::NpyHeader;
 use crate::dims::ImageDims;
 use crate::error::{DataError, FilePart};
 use crate::image_set::{ClassCounts, ImageSet, count_classes};
@@ -252,7 +252,7 @@ fn read_labels(
 ) -> Result<(Vec<usize>, Option<ClassCounts>), DataError> {
     let part = FilePart::Array(name);
     let mut array = ArrayReader::open(archive, path, name)?;
-    let Header { shape, descr, .. } = &array.header;
+    let NpyHeader { shape, descr, .. } = &array.header;
     if *shape != [total] && *shape != [total, 1] {
         let way_out = match shape.as_slice() {
             [count, classes] if *count == total && *classes > 1 => ": of one-hot rows save labels.argmax(1)",
@@ -312,7 +312,7 @@ impl Integer {
 /// One array of the archive, at its data, whose size in the archive fits its header.
 struct ArrayReader<'a> {
     entry: zip::read::ZipFile<'a, BufReader<File>>,
-    header: Header,
+    header: NpyHeader,
     path: &'a Path,
     part: FilePart,
     /// Bytes of data.
@@ -325,7 +325,7 @@ impl<'a> ArrayReader<'a> {
         let mut entry = archive
             .by_name(&format!("{name}.npy"))
             .map_err(|error| DataError::format(path, part.clone(), error.to_string(), WANTED))?;
-        let header = Header::read(&mut entry, path, &part)?;
+        let header = NpyHeader::read(&mut entry, path, &part)?;
         let data = entry.size().saturating_sub(header.length as u64);
         if header.data_bytes().is_some_and(|wanted| wanted != u128::from(data)) {
             let wanted = format!("what shape {:?} of {} needs", header.shape, header.descr);
