@@ -120,7 +120,8 @@ mod tests {
             assert!(!broken.is_empty());
             assert!(!kept.read(IMAGES, &mut pixels).unwrap());
             if in_folder {
-                let set = CounterexampleSet::from_npz(&std::fs::read(&file).unwrap(), SHAPE).unwrap();
+                let set = CounterexampleSet::from_npz(&std::fs::read(&file).unwrap(), &file, SHAPE, IMAGES)
+                    .unwrap();
                 assert_eq!(set.images.into_iter().collect::<Vec<_>>(), broken);
             }
         }

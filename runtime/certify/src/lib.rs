@@ -98,9 +98,9 @@ pub use mimir_export::InputSpec;
 pub use model::{CalibratedModel, PreparedModel};
 pub use model_input::ModelInput;
 pub use options::{
-    ApproximateSearch, BaselineOptions, BundleMode, CertifyOptions, CrossChecking, EngineChoice, EngineOptions, ExistingJournal,
-    ExtraAttacks, Gate, GateMode, ImageSource, KeepCounterexamples, ReplayOptions, ReportOptions,
-    StoreCounterexamples,
+    ApproximateSearch, BaselineOptions, BundleMode, CertifyOptions, CrossChecking, EngineChoice,
+    EngineOptions, ExistingJournal, ExtraAttacks, Gate, GateMode, ImageSource, KeepCounterexamples,
+    ReplayOptions, ReportOptions, StoreCounterexamples,
 };
 pub use policy_check::{PolicyCheck, check_policy, read_policy};
 pub use prepare::image_shape;

@@ -97,7 +97,8 @@ fn contradictions(
     stored: &CounterexampleSet,
     certificate: &Certificate,
 ) -> Result<Vec<String>> {
-    let (correct, images) = probe::correct_of_some(classifier, set, set.count())?;
+    let probe::Sampled { correct, classified: images, .. } =
+        probe::correct_of_some(classifier, set, set.count())?;
     let recorded = certificate.counts.clean_correct;
     let mut found = Vec::new();
     if correct != recorded {

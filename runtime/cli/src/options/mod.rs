@@ -9,9 +9,9 @@ use std::num::NonZero;
 
 use mimir_bundle::{ChannelOrder, ImageShape, InvalidRadius, Layout, Norm, Pixels, ThreatModel};
 use mimir_certify::{
-    ApproximateSearch, BundleMode, CertifyOptions, CheckOptions, ClassifyOptions, CrossChecking, EngineChoice, EngineOptions,
-    ErrorKind, ExistingJournal, GateMode, InputSpec, KeepCounterexamples, ModelInput, ReplayOptions,
-    ReportOptions, StoreCounterexamples,
+    ApproximateSearch, BundleMode, CertifyOptions, CheckOptions, ClassifyOptions, CrossChecking,
+    EngineChoice, EngineOptions, ErrorKind, ExistingJournal, GateMode, InputSpec, KeepCounterexamples,
+    ModelInput, ReplayOptions, ReportOptions, StoreCounterexamples,
 };
 use mimir_runtime::evaluate::Curve;
 use mimir_runtime::session::{Device, EngineError, Precision};
