@@ -50,7 +50,7 @@ fn cut_off(path: &Path, length: u64, why: &str) -> String {
     format!("{} is cut off after {length} bytes ({why}): copy it again", path.display())
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 
