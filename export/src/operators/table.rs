@@ -382,7 +382,7 @@ static ROWS: &[Row] = &[
         constants: NotEvaluated(NO_SHAPES), batch: Followed(batch::elementwise::unary),
         gradient: Exact(gradient::gelu::gelu, ""),
         saves: Nothing, random: Never, portable: Itself,
-        bounds: Flat(bounds::slope::gelu),
+        bounds: Known(bounds::slope::gelu),
     },
     Row {
         name: "Gemm", since: 1, types: types::matmul::gemm,
@@ -445,7 +445,7 @@ static ROWS: &[Row] = &[
         constants: NotEvaluated(NO_SHAPES), batch: Followed(batch::elementwise::unary),
         gradient: Subgradient(gradient::hard_sigmoid::hard_swish, "zero at -3, one at 3"),
         saves: Nothing, random: Never, portable: Itself,
-        bounds: Flat(bounds::slope::hard_swish),
+        bounds: Known(bounds::slope::hard_swish),
     },
     Row {
         name: "Hardmax", since: 1, types: types::elementwise::along_axis,
@@ -655,7 +655,7 @@ static ROWS: &[Row] = &[
         constants: NotEvaluated(NO_SHAPES), batch: Followed(batch::elementwise::broadcast),
         gradient: Subgradient(gradient::piecewise::p_relu, "the slope below 0 at 0"),
         saves: Nothing, random: Never, portable: Itself,
-        bounds: Flat(bounds::slope::p_relu),
+        bounds: Known(bounds::slope::p_relu),
     },
     Row {
         name: "Pad", since: 1, types: types::move_axes::pad,
