@@ -5,7 +5,8 @@
  * Each thread makes whole jobs, one after the other: policy, bundle, session, pictures, classes, logits, features, an
  * asynchronous call, calls that fail, an evaluation now and then; everything is deleted. Memory, open files and threads of the
  * process are looked at ten times a second. The least of each period counts: between jobs, nothing may be left of them. It fails
- * where the last quarter of the time has more memory than the second by 5 % and 8 MiB, or more files or threads at all.
+ * where the last quarter of the time has more memory than the second by 5 % and 8 MiB, more files at all, or more than three threads more
+ * (those of sessions come and go, and the least of them is a matter of luck).
  * scripts/soak builds and runs it.
  */
 #define _GNU_SOURCE
@@ -222,7 +223,7 @@ int main(int argc, char **argv) {
     for (long i = 0; i < threads; i++) pthread_join(workers[i], NULL);
     state before = least_of(periods, PERIODS / 4, PERIODS / 2), after = least_of(periods, PERIODS * 3 / 4, PERIODS);
     long allowed = before.memory + before.memory / 20 + 8 * 1024;
-    bool flat = after.memory <= allowed && after.files <= before.files && after.threads <= before.threads;
+    bool flat = after.memory <= allowed && after.files <= before.files && after.threads <= before.threads + 3;
     printf("%s: %.1f MiB, %ld files, %ld threads in the second quarter; %.1f, %ld, %ld in the last (at most %.1f MiB)\n",
            flat ? "flat" : "GROWS", (double)before.memory / 1024.0, before.files, before.threads,
            (double)after.memory / 1024.0, after.files, after.threads, (double)allowed / 1024.0);
