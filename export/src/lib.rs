@@ -70,6 +70,7 @@ mod facts;
 mod float16;
 mod float64;
 pub mod graph;
+pub mod large;
 pub mod network;
 mod normalisation;
 pub mod onnx;

@@ -15,6 +15,7 @@ mod order;
 pub(crate) mod own_operators;
 mod structure;
 mod values;
+pub(crate) mod visits;
 
 pub use builder::Builder;
 pub use declared::{DeclaredDim, InputType, OpenInput};

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::structure::{Graph, Node, NodeId, ValueId};
+use super::visits;
 
 impl Graph {
     /// Appends a node. Its inputs must come earlier: see [`Graph::sort`] for graphs in file order.
@@ -12,12 +13,16 @@ impl Graph {
     }
 
     /// Replaces all nodes, for passes that rewrite the graph.
+    #[cfg_attr(test, track_caller)]
     pub fn set_nodes(&mut self, nodes: Vec<Node>) {
+        visits::add(nodes.len());
         self.nodes = nodes;
     }
 
     /// The nodes, in topological order.
+    #[cfg_attr(test, track_caller)]
     pub fn nodes(&self) -> &[Node] {
+        visits::add(self.nodes.len());
         &self.nodes
     }
 
@@ -31,8 +36,18 @@ impl Graph {
         &mut self.nodes[id.index()]
     }
 
+    /// The node that produces a value, looked for from the end: for rules that ask about what was emitted just before.
+    #[cfg_attr(test, track_caller)]
+    pub(crate) fn producer_near_end(&self, id: ValueId) -> Option<&Node> {
+        let found = self.nodes.iter().rposition(|node| node.outputs.contains(&Some(id)));
+        visits::add(self.nodes.len() - found.unwrap_or_default());
+        found.map(|index| &self.nodes[index])
+    }
+
     /// The node that produces each value; inputs and constants have none.
+    #[cfg_attr(test, track_caller)]
     pub fn producers(&self) -> HashMap<ValueId, NodeId> {
+        visits::add(self.nodes.len());
         let mut producers = HashMap::new();
         for (index, node) in self.nodes.iter().enumerate() {
             for output in node.outputs.iter().flatten() {
@@ -43,7 +58,9 @@ impl Graph {
     }
 
     /// Replaces every use of `old` (by nodes and as an output of the graph) with `new`.
+    #[cfg_attr(test, track_caller)]
     pub fn replace_uses(&mut self, old: ValueId, new: ValueId) {
+        visits::add(self.nodes.len());
         let nodes = self.nodes.iter_mut().flat_map(|node| node.inputs.iter_mut().flatten());
         for used in nodes.chain(self.outputs.iter_mut()) {
             if *used == old {
@@ -53,10 +70,12 @@ impl Graph {
     }
 
     /// Replaces every use of each key with its value, in one walk. No value is a key.
+    #[cfg_attr(test, track_caller)]
     pub fn replace_all_uses(&mut self, replaced: &HashMap<ValueId, ValueId>) {
         if replaced.is_empty() {
             return;
         }
+        visits::add(self.nodes.len());
         let nodes = self.nodes.iter_mut().flat_map(|node| node.inputs.iter_mut().flatten());
         for used in nodes.chain(self.outputs.iter_mut()) {
             if let Some(new) = replaced.get(used) {
@@ -66,7 +85,9 @@ impl Graph {
     }
 
     /// Removes nodes and constants that no output needs. Ids of what remains stay valid; values are kept.
+    #[cfg_attr(test, track_caller)]
     pub fn prune(&mut self) {
+        visits::add(self.nodes.len());
         let mut needed = vec![false; self.values.len()];
         for output in &self.outputs {
             needed[output.index()] = true;

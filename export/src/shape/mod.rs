@@ -105,7 +105,11 @@ fn follow(graph: &Graph, before: usize, known: &mut Known) {
     let open_inputs = |node: &Node, known: &Known| -> Vec<ValueId> {
         node.inputs.iter().flatten().copied().filter(|id| is_open(id, known)).collect()
     };
-    let mut open: HashSet<ValueId> = open_inputs(&graph.nodes()[before], known).into_iter().collect();
+    let start = graph.node(NodeId(before as u32));
+    let mut open: HashSet<ValueId> = open_inputs(start, known).into_iter().collect();
+    if open.is_empty() {
+        return;
+    }
     let mut chain = Vec::new();
     for node in graph.nodes()[..before].iter().rev() {
         if open.is_empty() || chain.len() == LONGEST_CHAIN {

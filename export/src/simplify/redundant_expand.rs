@@ -1,5 +1,7 @@
 //! Bypasses an Expand to the batch whose readers broadcast anyway.
 
+use std::collections::HashMap;
+
 use crate::graph::{Graph, Node, NodeId, Shape, TensorType, ValueId};
 use crate::operators::types::broadcast;
 use crate::tensor::Tensor;
@@ -7,10 +9,15 @@ use crate::tensor::Tensor;
 /// Makes every node that would broadcast to the same result read the input of the Expand, or the single value of the
 /// ConstantOfShape. Other readers keep the expansion.
 pub(super) fn bypass(graph: &mut Graph) {
+    let mut readers: HashMap<ValueId, Vec<NodeId>> = HashMap::new();
+    for (index, node) in graph.nodes().iter().enumerate() {
+        for input in node.inputs.iter().flatten() {
+            readers.entry(*input).or_default().push(NodeId(index as u32));
+        }
+    }
     for index in 0..graph.nodes().len() {
         let Some((expanded, source)) = expansion(graph, NodeId(index as u32)) else { continue };
-        for user in index + 1..graph.nodes().len() {
-            let id = NodeId(user as u32);
+        for &id in readers.get(&expanded).into_iter().flatten() {
             if is_redundant_for(graph, graph.node(id), expanded, source).is_some() {
                 let inputs = graph.node_mut(id).inputs.iter_mut().flatten();
                 inputs.filter(|input| **input == expanded).for_each(|input| *input = source);

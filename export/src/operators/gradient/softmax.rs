@@ -44,7 +44,7 @@ fn shared_out(builder: &mut Builder<'_>, g: ValueId, total: ValueId, y: ValueId)
 
 /// `do` and `o`, where `o = y·V` and `g = do·Vᵀ`, and a row of `o` is shorter than one of `y`.
 fn attended(graph: &Graph, y: ValueId, g: ValueId) -> Option<[ValueId; 2]> {
-    let producer = |id: ValueId| graph.nodes().iter().rev().find(|node| node.outputs.contains(&Some(id)));
+    let producer = |id: ValueId| graph.producer_near_end(id);
     let pulled_back = producer(g).filter(|node| node.op_type == "MatMul")?;
     let (cotangent, transposed) = (pulled_back.optional_input(0)?, pulled_back.optional_input(1)?);
     let values = producer(transposed).filter(|node| exchanges_last_two(graph, node))?.optional_input(0);
