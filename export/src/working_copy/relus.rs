@@ -299,7 +299,11 @@ fn evaluate(node: &Node, operands: &[Operand]) -> Option<(i32, [f64; 2])> {
         "Max" => of_same(f64::max),
         "Min" => of_same(f64::min),
         "Clip" => clipped(operands),
-        "Mul" => Some((operands.iter().map(|operand| operand.degree).sum(), folded(operands, |a, b| a * b)?)),
+        "Mul" => {
+            // Squares of squares have no degree that fits after 31 of them.
+            let degree = operands.iter().try_fold(0_i32, |sum, operand| sum.checked_add(operand.degree))?;
+            Some((degree, folded(operands, |a, b| a * b)?))
+        }
         "Div" => {
             let divisor = operands.get(1).filter(|divisor| divisor.base.is_none())?.values[0];
             (divisor != 0.0).then(|| (first.degree, first.values.map(|x| x / divisor)))
@@ -340,7 +344,7 @@ fn power(x: Operand, exponent: &Operand) -> Option<(i32, [f64; 2])> {
     match exponent.values[0] {
         0.5 => root(x),
         1.0 => Some((x.degree, x.values)),
-        2.0 => Some((2 * x.degree, x.values.map(|value| value * value))),
+        2.0 => Some((x.degree.checked_mul(2)?, x.values.map(|value| value * value))),
         _ => None,
     }
 }
