@@ -1173,7 +1173,7 @@ mod tests {
         ["autodiff/activity.rs", "autodiff/kernels.rs", "autodiff/sweep.rs", "evaluate", "scan", "shape"];
 
     /// Files beside the table that may hold names, and what for.
-    const NAMED: [(&str, &str); 19] = [
+    const NAMED: [(&str, &str); 20] = [
         ("bounds", "emits nodes: the box, shares of units, slopes of secants"),
         ("operators/bounds", "rules emit nodes"),
         ("autodiff", "emits nodes: losses, and the Identity that names an output"),
@@ -1185,6 +1185,7 @@ mod tests {
         ("float16.rs", "emits a Cast"),
         ("float64", "writes out what engines have no float64 kernel for"),
         ("graph", "emits a Cast, and names our own operators"),
+        ("large.rs", "emits large graphs, for tests and benches"),
         ("network", "emits networks"),
         ("normalisation.rs", "emits the arithmetic of a normalisation"),
         ("onnx", "reads and writes forms of nodes: If, Loop, Constant, domains"),

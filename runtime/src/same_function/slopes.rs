@@ -67,8 +67,9 @@ impl Slope {
         Self { along, length: squares.sum::<f64>().sqrt() }
     }
 
-    /// Holds it against the differences of the loss, `noise` being how far rounding moves a score. The step on which they
-    /// agree best counts; `None` where no step says anything.
+    /// Holds it against the differences of the loss, `noise` being how far rounding moves a score. `None` where no two steps
+    /// say the same: a long step alone may cross as many kinks on one side of the point as on the other, and then looks
+    /// like a slope that is nowhere.
     pub(super) fn compare(
         self,
         loss: Loss,
@@ -77,8 +78,7 @@ impl Slope {
         noise: f64,
     ) -> Option<Comparison> {
         let here = LossAt::new(loss, &point.here, point.pair)?;
-        let steps = STEPS.iter().zip(&direction.around);
-        let compared = steps.filter_map(|(step, [after, before])| {
+        let on_step = |(step, [after, before]): (&f32, &[Vec<f32>; 2])| {
             let (after, before) =
                 (LossAt::new(loss, after, point.pair)?, LossAt::new(loss, before, point.pair)?);
             let step = f64::from(*step);
@@ -86,21 +86,43 @@ impl Slope {
             let rounding =
                 [&here, &after, &before].map(|at| at.rounding(noise)).into_iter().fold(0.0, f64::max);
             self.on_step(rise, fall, ROUNDINGS * rounding / step)
+        };
+        let steps: Vec<Option<OnStep>> = STEPS.iter().zip(&direction.around).map(on_step).collect();
+        let pairs = steps.windows(2).filter_map(|pair| match pair {
+            [Some(long), Some(short)] if long.agrees_with(short) => Some([long.compared, short.compared]),
+            _ => None,
         });
-        compared.min_by(|left, right| {
+        pairs.flatten().min_by(|left, right| {
             let excess = |one: &Comparison| one.difference - one.explained;
             excess(left).total_cmp(&excess(right))
         })
     }
 
     /// The slopes on the two sides of the point, on one step.
-    fn on_step(self, rise: f64, fall: f64, rounding: f64) -> Option<Comparison> {
+    fn on_step(self, rise: f64, fall: f64, rounding: f64) -> Option<OnStep> {
         let measured = 0.5 * (rise + fall);
         let scale = self.length.max(measured.abs());
         let explained = (rise - fall).abs() + rounding + SLACK * scale;
         let difference = (self.along - measured).abs();
         let tells = scale > 0.0 && difference.is_finite() && explained <= TELLING * scale;
-        tells.then(|| Comparison { difference: difference / scale, explained: explained / scale, scale })
+        let compared = Comparison { difference: difference / scale, explained: explained / scale, scale };
+        tells.then_some(OnStep { measured, explained, compared })
+    }
+}
+
+/// What one step says.
+#[derive(Debug, Clone, Copy)]
+struct OnStep {
+    /// The slope on the step.
+    measured: f64,
+    /// By how much it may be off.
+    explained: f64,
+    compared: Comparison,
+}
+
+impl OnStep {
+    fn agrees_with(&self, other: &Self) -> bool {
+        (self.measured - other.measured).abs() <= self.explained.max(other.explained)
     }
 }
 
@@ -140,7 +162,7 @@ mod tests {
 
     fn differs(along: f64, rise: f64, fall: f64, rounding: f64) -> Option<bool> {
         let compared = Slope { along, length: 1.0 }.on_step(rise, fall, rounding);
-        compared.map(|one| one.difference > one.explained)
+        compared.map(|one| one.compared.differs())
     }
 
     #[test]
