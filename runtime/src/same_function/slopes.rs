@@ -16,6 +16,10 @@ const ROUNDINGS: f64 = 4.0;
 /// Slack in units of the length of the gradient, for what no measure sees.
 const SLACK: f64 = 0.02;
 
+/// Of a cross entropy whose derivatives by the scores are smaller in sum, the probabilities of float32 leave too few digits:
+/// what the graph takes from 1 is then mostly rounding.
+const UNSATURATED: f64 = 1e-3;
+
 /// A step says something where what explains a disagreement is at most this share of the slope.
 const TELLING: f64 = 0.3;
 
@@ -78,6 +82,9 @@ impl Slope {
         noise: f64,
     ) -> Option<Comparison> {
         let here = LossAt::new(loss, &point.here, point.pair)?;
+        if loss == Loss::CrossEntropy && here.weight < UNSATURATED {
+            return None;
+        }
         let on_step = |(step, [after, before]): (&f32, &[Vec<f32>; 2])| {
             let (after, before) =
                 (LossAt::new(loss, after, point.pair)?, LossAt::new(loss, before, point.pair)?);
@@ -177,8 +184,10 @@ mod tests {
     /// The gradient of a saturated cross entropy is exp(-80); its differences in float64 are zero.
     #[test]
     fn a_saturated_loss_has_no_slope_to_compare() {
-        let direction =
-            || Direction { signs: vec![1.0], around: vec![[vec![80.5, 0.0], vec![79.5, 0.0]]; 3] };
+        // The margin rises by 16 a pixel on every step.
+        let around =
+            STEPS.iter().map(|step| [80.0 + 16.0 * step, 80.0 - 16.0 * step].map(|score| vec![score, 0.0]));
+        let direction = || Direction { signs: vec![1.0], around: around.clone().collect() };
         let pair = LabelAndTarget { label: 0, target: Some(1) };
         let point =
             SlopePoint { pixels: vec![0.5], pair, here: vec![80.0, 0.0], directions: vec![direction()] };

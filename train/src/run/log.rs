@@ -95,6 +95,8 @@ pub(super) fn unix_seconds() -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use serde_json::json;
 
