@@ -23,6 +23,7 @@ use mimir_certify::{
 };
 use mimir_runtime::evaluate::Ending;
 use mimir_runtime::report::{ignored_settings, settings_line};
+use mimir_runtime::session::Engine;
 use serde::Serialize;
 
 use crate::args::{
@@ -53,6 +54,9 @@ impl Answer {
 ///
 /// Usage errors of the command line itself end the process with 2, `--help` and `--version` with 0.
 pub fn main() -> ExitCode {
+    if let Some(exit_code) = Engine::try_libraries_in_processes_of_their_own() {
+        return exit_code;
+    }
     if let Some(mistyped) = mistyped_command(std::env::args_os()) {
         let _ = writeln!(std::io::stderr().lock(), "error: {mistyped}");
         return ExitCode::from(ErrorKind::Options.exit_code());

@@ -1,11 +1,13 @@
 //! The engines behind one seam: ONNX Runtime, a library found at run time, and rten, linked in.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use mimir_bundle::digest::{FileDigest, digest_reader};
 use mimir_files::Opened;
 
 use super::kind::EngineKind;
+use super::library_probe::{library_to_try, start_again_for_libraries, try_here};
 use super::locate::{LibrarySearch, loaded_from};
 use super::onnx_runtime::OnnxRuntime;
 use super::rten::VERSION as RTEN_VERSION;
@@ -37,6 +39,22 @@ impl Engine {
     /// When there is none, when it is older than 1.24, or when another one is loaded than the `explicit` one.
     pub fn load(explicit: Option<&Path>) -> Result<Self, EngineError> {
         Ok(Self { backend: Backend::OnnxRuntime(OnnxRuntime::load(explicit)?), device: Device::Cpu })
+    }
+
+    /// For the beginning of a program's `main`, before anything else: from then on [`Engine::load`] first starts the
+    /// program once more, to load the library there, so that one that crashes is an error and not the end of this process.
+    ///
+    /// Returns the exit code of that other process where this is it: to be returned at once. A program that does not
+    /// call this loads the library that it is told without such a trial.
+    #[must_use]
+    pub fn try_libraries_in_processes_of_their_own() -> Option<ExitCode> {
+        match library_to_try(std::env::args_os()) {
+            Some(library) => Some(try_here(|| OnnxRuntime::attempt(&library))),
+            None => {
+                start_again_for_libraries();
+                None
+            }
+        }
     }
 
     /// The ONNX Runtime of this process, where one is loaded.

@@ -1,8 +1,8 @@
 //! Whether a file can be the library that it is taken for, before the system's loader maps it.
 //!
 //! The loader believes the headers: of a file that was cut off, as by an interrupted copy, it maps pages that are not there,
-//! and the process ends with SIGBUS. A probe in a process of its own would show that too, but a library must not start
-//! programs, and whether all that the headers name is in the file can be read from them.
+//! and the process ends with SIGBUS. A trial in a process of its own shows that too (`library_probe.rs`), but a library must
+//! not start programs, and whether all that the headers name is in the file can be read from them.
 
 use std::io;
 use std::path::Path;

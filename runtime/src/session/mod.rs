@@ -12,6 +12,7 @@ mod interruption;
 mod kernels;
 mod kind;
 mod library_file;
+mod library_probe;
 mod locate;
 mod log;
 mod loss_inputs;

@@ -20,6 +20,7 @@ pub(super) use weights::{Pool, Weights};
 
 use super::error::OLDEST_MINOR_VERSION;
 use super::library_file::expect_library;
+use super::library_probe::survive;
 use super::locate::LibrarySearch;
 use super::{Data, Device, EngineError, HostNodes, Input, Optimisation, Precision, SessionOptions};
 
@@ -51,6 +52,13 @@ impl OnnxRuntime {
         Ok(loaded.insert(library).clone())
     }
 
+    /// Loads a library and starts it, in a process that is for nothing else. Whatever comes of it is not said.
+    pub(super) fn attempt(library: &Path) {
+        if let Ok(version) = library_version(library) {
+            let _ = Self::start(library, &version);
+        }
+    }
+
     /// The one that is loaded.
     pub(super) fn loaded() -> Option<Self> {
         LOADED.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -69,7 +77,7 @@ impl OnnxRuntime {
     fn find(candidates: &[PathBuf]) -> Result<Self, EngineError> {
         let mut last = String::new();
         for library in candidates {
-            match library_version(library) {
+            match survive(library).and_then(|()| library_version(library)) {
                 Ok(version) => return Self::start(library, &version),
                 Err(message) if is_exhaustion(&message) => {
                     return Err(EngineError::Failed { engine: "ONNX Runtime", message });

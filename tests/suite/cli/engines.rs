@@ -157,6 +157,54 @@ fn a_library_that_is_no_onnx_runtime_is_70_and_named() {
     }
 }
 
+/// A library that ends the process while it is loaded, or when it is asked or started, ends that of a trial.
+#[test]
+fn a_library_that_crashes_is_70_and_named() {
+    let demo = Demo::new();
+    let at_loading = |statement: &str| {
+        format!(
+            "#include <stdlib.h>\n#include <unistd.h>\n\
+             __attribute__((constructor)) static void begin(void) {{ {statement}; }}\nint nothing;\n"
+        )
+    };
+    let when_used = |entry: &str, version: &str| {
+        format!(
+            "#include <stdlib.h>\n\
+             static const void *api(unsigned version) {{ static long table[512] = {{ 16 }}; return table; }}\n\
+             static const char *version(void) {{ return {version}; }}\n\
+             static const struct {{ const void *(*api)(unsigned); const char *(*version)(void); }} base = {{ api, version }};\n\
+             const void *OrtGetApiBase(void) {{ {entry}; }}\n"
+        )
+    };
+    let sound = "return &base";
+    let cases = [
+        ("abort", at_loading("abort()"), "signal: 6"),
+        ("segfault", at_loading("*(volatile int *)0 = 1"), "signal: 11"),
+        ("leave", at_loading("_exit(0)"), "exit status: 0"),
+        ("entry", when_used("abort()", "0"), "signal: 6"),
+        ("garbage", when_used("return (void *)16", "0"), "signal: 11"),
+        ("text", when_used(sound, "(const char *)16"), "signal: 11"),
+        ("table", when_used(sound, "\"1.32.0\""), "signal: 11"),
+    ];
+    for (name, lines, how) in cases {
+        let path = library(&demo, name, &lines).display().to_string();
+        let named = contains(how).and(contains(path.clone())).and(contains("install it again"));
+        demo.run(&["--onnxruntime", &path]).code(70).stderr(named).stdout("");
+    }
+}
+
+/// One that crashes where nobody asked for it by name gives way to rten, and the report says why.
+#[test]
+fn a_library_that_crashes_where_it_was_found_gives_way_to_rten() {
+    let demo = Demo::new();
+    let lines = "#include <stdlib.h>\n__attribute__((constructor)) static void begin(void) { abort(); }\n";
+    let mut program = installed(&demo);
+    std::fs::copy(library(&demo, "abort", lines), demo.path("bin/libonnxruntime.so.1.32.0")).unwrap();
+    let said = contains("warning: rten ran the model").and(contains("install it again"));
+    program.args(demo.arguments(&["--attacks", "fgsm"])).assert().success().stdout(said);
+    assert_eq!(demo.report().execution.engine, "rten");
+}
+
 /// A run under a limit of the shell.
 fn limited(demo: &Demo, limit: &str, flags: &[&str]) -> (Option<i32>, String) {
     let mut command = Command::new("bash");
