@@ -186,6 +186,11 @@ impl DeviceBatch {
         Self { images, label_tensor, labels, sample_ids, seed }
     }
 
+    /// The place of each image in its set, from 0.
+    pub fn places(&self) -> &[u64] {
+        &self.sample_ids
+    }
+
     /// Random numbers for these images. The epoch in their key is fixed, so that evaluations after different epochs use
     /// the same numbers.
     pub fn rng(&self) -> BatchRng<'_> {

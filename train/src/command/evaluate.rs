@@ -63,7 +63,7 @@ fn weights(
 fn print(weights: &std::path::Path, config: &EvaluateConfig, accuracy: &Accuracy) {
     let percent = |share: f64| format!("{:.2} %", 100.0 * share);
     println!("checkpoint       {}", weights.display());
-    println!("images           {}", accuracy.images);
+    println!("images           {}", accuracy.images());
     println!("clean accuracy   {}", percent(accuracy.clean()));
     if let Some(robust) = accuracy.robust() {
         println!(
@@ -83,9 +83,10 @@ fn write(weights: &std::path::Path, experiment: &Experiment, accuracy: &Accuracy
         "weights": weights.file_name().map(|name| name.to_string_lossy()),
         "seed": experiment.seed,
         "attack": experiment.evaluate,
-        "images": accuracy.images,
+        "images": accuracy.images(),
         "clean_accuracy": accuracy.clean(),
         "attacked_accuracy": accuracy.robust(),
+        "outcomes": accuracy.outcomes,
     });
     let written = mimir_files::replace(&path, format!("{value:#}\n").as_bytes());
     written.with_context(|| format!("cannot write {}", path.display()))

@@ -32,12 +32,15 @@ impl std::str::FromStr for PixelDistance {
 
 impl std::fmt::Display for PixelDistance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // A fraction only where reading it back gives the same bits: of a whole number, or where it is the shorter text.
         let count = self.0 * 255.0;
-        // A fraction only where reading it back gives the same bits.
-        if Self::from_255ths(count.round()) == *self {
-            write!(f, "{}/255", count.round())
-        } else {
-            write!(f, "{}", self.0)
+        let whole = Some(count.round()).filter(|&count| Self::from_255ths(count) == *self);
+        let tenths = Some((count * 10.0).round() / 10.0).filter(|&count| Self::from_255ths(count) == *self);
+        let number = self.0.to_string();
+        match (whole, tenths.map(|count| format!("{count}/255"))) {
+            (Some(count), _) => write!(f, "{count}/255"),
+            (None, Some(fraction)) if fraction.len() < number.len() => f.write_str(&fraction),
+            _ => f.write_str(&number),
         }
     }
 }
@@ -82,9 +85,13 @@ mod tests {
 
     #[test]
     fn fractions_and_numbers_are_read_and_written_back() {
-        for (text, value, written) in
-            [("8/255", 8.0 / 255.0, "8/255"), ("0.25", 0.25, "0.25"), ("0", 0.0, "0/255")]
-        {
+        for (text, value, written) in [
+            ("8/255", 8.0 / 255.0, "8/255"),
+            ("0.5/255", 0.5 / 255.0, "0.5/255"),
+            ("0.25", 0.25, "0.25"),
+            ("0.1", 0.1, "0.1"),
+            ("0", 0.0, "0/255"),
+        ] {
             let pixels: PixelDistance = text.parse().unwrap();
             assert_eq!(pixels, PixelDistance(value));
             assert_eq!(pixels.to_string(), written);

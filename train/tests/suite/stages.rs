@@ -3,10 +3,17 @@
 use mimir_bundle::architecture::Pooling;
 use mimir_bundle::checkpoint::{CheckpointHeader, HEADER_VERSION, Stage};
 use mimir_bundle::digest::digest_bytes;
+use mimir_bundle::tensor_names;
 use mimir_export::network::{BuildOptions, Checkpoint, Wanted, build, describe};
+use mimir_export::onnx::write_model;
+use mimir_runtime::session::{Data, Engine, Input, RawSession, SessionOptions};
 use predicates::str::contains;
+use serde_json::json;
 
 use crate::experiment_folder::{ExperimentFolder, stderr_of};
+
+/// Bytes of a record of CIFAR-10: a label and the pixels.
+const RECORD: usize = 1 + 3 * 32 * 32;
 
 #[test]
 fn an_experiment_runs_through_all_stages() {
@@ -42,6 +49,31 @@ fn an_experiment_runs_through_all_stages() {
         serde_json::from_slice(&experiment.bytes("out/finetune/evaluation.json")).unwrap();
     assert!(found["clean_accuracy"].as_f64().unwrap() > 0.9, "{found}");
     assert!(found["attacked_accuracy"].as_f64() <= found["clean_accuracy"].as_f64());
+    check_outcomes(&experiment, &found["outcomes"]);
+}
+
+/// The exported file classifies each image of the test set as `evaluate` says that the checkpoint does.
+fn check_outcomes(experiment: &ExperimentFolder, outcomes: &serde_json::Value) {
+    let checkpoint = Checkpoint::read(&experiment.path("out/finetune/best.safetensors")).unwrap();
+    let network = describe(&checkpoint, &Wanted::default()).unwrap();
+    let graph = build(checkpoint, &network, &BuildOptions::default()).unwrap();
+    let engine = Engine::load(None).unwrap();
+    let model = write_model(&graph).unwrap();
+    let mut session = RawSession::new(&engine, &model, SessionOptions::default()).unwrap();
+
+    let records = experiment.bytes("cifar/test_batch.bin");
+    let outcomes = outcomes.as_array().unwrap();
+    assert_eq!(outcomes.len(), records.len() / RECORD);
+    for (image, (record, outcome)) in records.chunks(RECORD).zip(outcomes).enumerate() {
+        let pixels: Vec<f32> = record[1..].iter().map(|&level| f32::from(level) / 255.0).collect();
+        let input = Input { name: tensor_names::IMAGES, dims: &[1, 3, 32, 32], data: Data::F32(&pixels) };
+        let logits = &session.run(&[input]).unwrap()[0].data;
+        let prediction = i64::from(logits[1] > logits[0]);
+        assert_eq!((&outcome["image"], &outcome["label"]), (&json!(image), &json!(record[0])));
+        assert_eq!(outcome["prediction"], json!(prediction), "image {image}");
+        // What the attack leaves alone was right before.
+        assert!(outcome["still_robust"] == json!(false) || outcome["prediction"] == outcome["label"]);
+    }
 }
 
 /// What the checkpoints say of themselves is enough to export the classifier.
