@@ -10,6 +10,7 @@ pub mod digest;
 pub mod kernels;
 mod loss;
 mod manifest;
+pub mod parts;
 pub mod policy;
 mod prepared;
 mod printable;

@@ -50,7 +50,7 @@ fn check_graph(bundle: &Bundle, name: &str, limits: &Limits) -> Result<Vec<Strin
     }
     wire::check(&bytes, limits)?;
     let model = ModelProto::decode(bytes).map_err(wire::not_onnx)?;
-    let mut tensors = TensorReader::new(Place::Bundle(bundle), limits);
+    let mut tensors = TensorReader::new(Place::Bundle(bundle), &model, limits);
     check_listed(&model, &mut tensors)?;
     let graph = model.graph.as_ref().ok_or_else(|| Error::format("has no graph: not an ONNX model"))?;
     match name == MODEL {

@@ -4,19 +4,26 @@
 //! location is a relative path without `..` whose real place, symbolic links resolved, is a regular file inside the
 //! model's folder.
 //!
+//! A file is read once, from its beginning to its end: all of it is digested, and what tensors need of it is kept. Of seven
+//! gigabytes that may be thirty kilobytes.
+//!
 //! A model of a bundle names files of the bundle, which were read and digested already, and nothing else. There ranges do
 //! not overlap unless they are the same: a reviewer who has seen one tensor would not have seen the other.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
 use bytes::Bytes;
 use mimir_bundle::bundle::{Bundle, FileKind};
 use mimir_bundle::digest::FileDigest;
+use mimir_bundle::parts::Parts;
 
 use super::limits::{Allowance, Limits};
-use super::proto::StringStringEntryProto;
+use super::proto::{ModelProto, StringStringEntryProto};
+use super::reference::{Reference, name_of};
+use super::wanted::Wanted;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Where external data may lie.
@@ -35,32 +42,29 @@ pub(super) enum Place<'f> {
 pub(super) struct ExternalData<'f> {
     place: Place<'f>,
     allowance: Allowance,
+    wanted: Wanted,
     /// In the order of their first use, by the location that the model gives.
     files: Vec<ExternalFile>,
 }
 
 #[derive(Debug)]
 struct ExternalFile {
-    name: String,
-    bytes: Bytes,
+    digest: FileDigest,
+    parts: Parts,
     /// The end of each range that is of a tensor, by its start; known for a bundle only.
-    used: BTreeMap<usize, usize>,
+    used: BTreeMap<u64, u64>,
 }
 
 impl<'f> ExternalData<'f> {
-    /// Data that may lie in that place.
-    pub(super) fn new(place: Place<'f>, limits: &Limits) -> Self {
+    /// Data of a model that may lie in that place.
+    pub(super) fn new(place: Place<'f>, model: &ModelProto, limits: &Limits) -> Self {
         let allowance = Allowance::new(limits.tensor_bytes, "bytes of external data", "tensor_bytes");
-        Self { place, allowance, files: Vec::new() }
+        Self { place, allowance, wanted: Wanted::by(model), files: Vec::new() }
     }
 
     /// The digests of the files read so far, of the bytes that were read, in the order of their first use.
     pub(super) fn digests(&self) -> impl Iterator<Item = FileDigest> {
-        let digest = |ExternalFile { name, bytes, .. }: &ExternalFile| match self.place {
-            Place::Bundle(bundle) => bundle.file(name).map(|file| file.digest().clone()),
-            Place::Nowhere | Place::Folder(_) => Some(FileDigest::new(name.as_str(), bytes)),
-        };
-        self.files.iter().filter_map(digest)
+        self.files.iter().map(|file| file.digest.clone())
     }
 
     /// The `wanted` bytes that `entries` point to.
@@ -68,64 +72,72 @@ impl<'f> ExternalData<'f> {
     /// # Errors
     /// Do not name the tensor, only the location in the file: the caller knows the tensor.
     pub(super) fn slice(&mut self, entries: &[StringStringEntryProto], wanted: usize) -> Result<Bytes> {
-        let reference = Reference::parse(entries)?;
-        if let Some(length) = reference.length.filter(|length| *length != wanted as u64) {
+        let Reference { location, offset, length } = Reference::parse(entries)?;
+        if let Some(length) = length.filter(|length| *length != wanted as u64) {
             return Err(Error::format(format!(
                 "{length} bytes of external data, but its dimensions need {wanted}"
             )));
         }
-        let index = self.file(reference.location)?;
-        let file = &self.files[index].bytes;
-        let start = usize::try_from(reference.offset).ok();
-        let range = start
-            .and_then(|start| Some((start, start.checked_add(wanted)?)))
-            .filter(|(_, end)| *end <= file.len())
-            .ok_or_else(|| {
-                Error::format(format!(
-                    "needs {wanted} bytes at offset {} of `{}`, which has {}",
-                    reference.offset,
-                    reference.location,
-                    file.len()
-                ))
-            })?;
-        let bytes = file.slice(range.0..range.1);
+        let index = self.file(location)?;
+        let file = &self.files[index];
+        let there = file.digest.bytes;
+        let range = offset.checked_add(wanted as u64).filter(|end| *end <= there).map(|end| offset..end);
+        let bytes = range.clone().and_then(|range| match wanted {
+            0 => Some(Bytes::new()),
+            _ => file.parts.slice(range),
+        });
+        let (Some(range), Some(bytes)) = (range, bytes) else {
+            return Err(Error::format(format!(
+                "needs {wanted} bytes at offset {offset} of `{location}`, which has {there}"
+            )));
+        };
         if matches!(self.place, Place::Bundle(_)) {
-            self.files[index].take(range.0, range.1)?;
+            self.files[index].take(range)?;
         }
         Ok(bytes)
     }
 
     /// The place of a file among those that were read.
     fn file(&mut self, location: &str) -> Result<usize> {
-        let (name, bytes) = match self.place {
-            Place::Nowhere => {
+        let name = match self.place {
+            Place::Bundle(_) => location.to_owned(),
+            Place::Nowhere | Place::Folder(_) => name_of(location),
+        };
+        // Whether a location is one that a model may name is asked each time: two may have the same name.
+        let path = match self.place {
+            Place::Folder(folder) => Some(resolve(folder, location)?),
+            Place::Nowhere | Place::Bundle(_) => None,
+        };
+        if let Some(known) = self.files.iter().position(|file| file.digest.name == name) {
+            return Ok(known);
+        }
+        let (parts, digest) = match (self.place, path) {
+            (Place::Bundle(bundle), _) => of_bundle(bundle, location)?,
+            (_, Some(path)) => self.read(&path, &name).map_err(|error| unreadable(location, &error))??,
+            (_, None) => {
                 return Err(Error::unsupported(format!(
                     "its data is in the file `{location}`, but the model was read from memory: read it from its path"
                 )));
             }
-            Place::Bundle(bundle) => (location.to_owned(), Some(of_bundle(bundle, location)?)),
-            Place::Folder(folder) => {
-                let (name, path) = resolve(folder, location)?;
-                let known = self.files.iter().any(|file| file.name == name);
-                let read = (!known).then(|| self.read(&path));
-                (name, read.transpose().map_err(|error| unreadable(location, &error))?.transpose()?)
-            }
         };
-        let known = self.files.iter().position(|file| file.name == name);
-        Ok(known.unwrap_or_else(|| {
-            self.files.push(ExternalFile { name, bytes: bytes.unwrap_or_default(), used: BTreeMap::new() });
-            self.files.len() - 1
-        }))
+        self.files.push(ExternalFile { digest, parts, used: BTreeMap::new() });
+        Ok(self.files.len() - 1)
     }
 
-    fn read(&mut self, path: &Path) -> std::io::Result<Result<Bytes>> {
+    fn read(&mut self, path: &Path, name: &str) -> std::io::Result<Result<(Parts, FileDigest)>> {
         let opened = mimir_files::open(path)?;
         let length = opened.metadata.len();
         if let Err(error) = self.allowance.spend(usize::try_from(length).unwrap_or(usize::MAX)) {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             return Ok(Err(Error::new(ErrorKind::Limit, format!("its data is in `{name}`: {error}"))));
         }
-        Ok(Ok(opened.read(length)?.into()))
+        Parts::read(opened.file, length, &self.wanted.of(name), name).map(Ok)
+    }
+
+    /// How many bytes of external files are in memory.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.files.iter().map(|file| file.parts.held()).sum()
     }
 }
 
@@ -136,7 +148,8 @@ pub(super) fn location(entries: &[StringStringEntryProto]) -> Option<&str> {
 
 impl ExternalFile {
     /// Marks a range as that of a tensor.
-    fn take(&mut self, start: usize, end: usize) -> Result<()> {
+    fn take(&mut self, range: Range<u64>) -> Result<()> {
+        let Range { start, end } = range;
         if start == end {
             return Ok(());
         }
@@ -147,7 +160,7 @@ impl ExternalFile {
         if let Some((first, last)) = before {
             return Err(Error::format(format!(
                 "its data is at bytes {start} to {end} of `{}`, which overlap bytes {first} to {last} of another tensor",
-                self.name
+                self.digest.name
             )));
         }
         self.used.insert(start, end);
@@ -156,58 +169,20 @@ impl ExternalFile {
 }
 
 /// A file with data among those of a bundle.
-fn of_bundle(bundle: &Bundle, location: &str) -> Result<Bytes> {
+fn of_bundle(bundle: &Bundle, location: &str) -> Result<(Parts, FileDigest)> {
     let is_data = FileKind::of(location) == Ok(FileKind::Data);
-    let file = bundle.file(location).filter(|_| is_data).map(|file| file.bytes().clone());
-    file.ok_or_else(|| {
+    let file = bundle.file(location).filter(|_| is_data);
+    let file = file.ok_or_else(|| {
         Error::format(format!(
             "its data is in `{}`, which is no file with weights that the bundle's manifest.json lists",
             location.escape_debug()
         ))
-    })
+    })?;
+    Ok((Parts::whole(file.bytes().clone()), file.digest().clone()))
 }
 
-/// Where one tensor's bytes lie.
-struct Reference<'e> {
-    location: &'e str,
-    offset: u64,
-    length: Option<u64>,
-}
-
-impl<'e> Reference<'e> {
-    fn parse(entries: &'e [StringStringEntryProto]) -> Result<Self> {
-        let mut values = BTreeMap::new();
-        for entry in entries {
-            // The checksum is a SHA-1 of the whole file, and optional; the digest that we report covers the file.
-            if !["location", "offset", "length", "checksum"].contains(&entry.key()) {
-                return Err(Error::unsupported(format!(
-                    "external data key `{}`; supported are location, offset, length and checksum",
-                    entry.key()
-                )));
-            }
-            if values.insert(entry.key(), entry.value()).is_some() {
-                return Err(Error::format(format!("external data key `{}` appears twice", entry.key())));
-            }
-        }
-        let number = |key: &str| values.get(key).map(|text| parse_number(key, text)).transpose();
-        Ok(Self {
-            location: values
-                .get("location")
-                .ok_or_else(|| Error::format("external data without a location"))?,
-            offset: number("offset")?.unwrap_or(0),
-            length: number("length")?,
-        })
-    }
-}
-
-fn parse_number(key: &str, text: &str) -> Result<u64> {
-    text.parse().map_err(|_| {
-        Error::format(format!("external data {key} `{text}`; wanted a number of bytes, 0 or more"))
-    })
-}
-
-/// The name of a location, `a/b` for `./a//b`, and its real path.
-fn resolve(folder: &Path, location: &str) -> Result<(String, PathBuf)> {
+/// The real path of a location.
+fn resolve(folder: &Path, location: &str) -> Result<PathBuf> {
     let escapes = || {
         Error::format(format!(
             "its data is in `{location}`, which is outside the model's folder: put the file beside the model"
@@ -222,10 +197,7 @@ fn resolve(folder: &Path, location: &str) -> Result<(String, PathBuf)> {
     if path == folder || !path.starts_with(&folder) {
         return Err(escapes());
     }
-    let names = relative.components().filter(|part| matches!(part, Component::Normal(_)));
-    // Of the location and not of the real path: that depends on how links were copied.
-    let name = names.map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/");
-    Ok((name, path))
+    Ok(path)
 }
 
 fn unreadable(location: &str, error: &std::io::Error) -> Error {

@@ -81,13 +81,14 @@ fn read(
     let itself = digest(&bytes);
     let mut model = ModelProto::decode(bytes).map_err(wire::not_onnx)?;
     let opset = versions::check(&model)?;
+    // Before functions are inlined: what a call copies names the same bytes.
+    let mut tensors = TensorReader::new(place, &model, limits);
     let mut proto = model.graph.take().ok_or_else(|| Error::format("has no graph: not an ONNX model"))?;
     if !model.training_info.is_empty() {
         return Err(Error::unsupported("carries `training_info`: export the model for inference"));
     }
     let mut nodes = functions::inline(&proto, &model.functions, opset, limits)?;
     non_tensor_outputs::drop_non_tensor_outputs(&mut proto, &mut nodes);
-    let mut tensors = TensorReader::new(place, limits);
     let (graph, open_inputs) = build::graph(&proto, &nodes, opset, &mut tensors)?;
     Ok(ModelFile {
         graph,

@@ -5,7 +5,7 @@ use mimir_bundle::digest::FileDigest;
 
 use super::external::{ExternalData, Place};
 use super::limits::{Allowance, Limits};
-use super::proto::{EXTERNAL, TensorProto};
+use super::proto::{EXTERNAL, ModelProto, TensorProto};
 use super::storage;
 use crate::error::{Error, Result};
 use crate::tensor::{DataType, Tensor, checked_elements, element_bits, element_name};
@@ -19,9 +19,9 @@ pub(super) struct TensorReader<'f> {
 
 impl<'f> TensorReader<'f> {
     /// A reader of the tensors of a model whose external data may lie in that place.
-    pub(super) fn new(place: Place<'f>, limits: &Limits) -> Self {
+    pub(super) fn new(place: Place<'f>, model: &ModelProto, limits: &Limits) -> Self {
         Self {
-            external: ExternalData::new(place, limits),
+            external: ExternalData::new(place, model, limits),
             allowance: Allowance::new(limits.tensor_bytes, "bytes of tensors", "tensor_bytes"),
         }
     }
@@ -99,6 +99,12 @@ impl<'f> TensorReader<'f> {
             return Err(Error::format("has data both in the file and in an external one"));
         }
         self.external.slice(&proto.external_data, wanted)
+    }
+
+    /// How many bytes of external files are in memory.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.external.held()
     }
 
     /// The digests of the external files that were read, in the order of their first use.

@@ -7,14 +7,15 @@
 //! | `labels` | `u64` | `[M]` | its class |
 //! | `predictions` | `u64` | `[M]` | the class that the model answers for the perturbed image |
 
-use std::io::{BufWriter, Cursor, Read as _, Seek, Write};
-use std::path::Path;
+use std::io::{BufWriter, Read, Seek, Write};
+use std::path::{Path, PathBuf};
 
 use mimir_bundle::ImageShape;
 use mimir_data::{DataError, FilePart, NpyHeader};
 use mimir_runtime::evaluate::{Evaluation, Verdict};
 use mimir_runtime::journal::{CounterexampleStore, StoreError};
 use ndarray::Array2;
+use zip::read::ZipFile;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
 
@@ -137,110 +138,201 @@ fn begin_array<W: Write + Seek>(
     Ok(())
 }
 
-/// Counterexamples in memory, as they were read back.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CounterexampleSet {
-    /// The perturbed images, `[M, C·H·W]`, in `[0, 1]`.
-    pub images: Array2<f32>,
+/// What a file of counterexamples says of each, without the pixels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CounterexampleRecords {
     /// Index of each original among the evaluated images, `[M]`.
-    pub indices: Vec<usize>,
+    pub(crate) indices: Vec<usize>,
     /// Its class, `[M]`.
-    pub labels: Vec<usize>,
+    pub(crate) labels: Vec<usize>,
     /// The class that the model answered for the perturbed image, `[M]`.
-    pub predictions: Vec<usize>,
+    pub(crate) predictions: Vec<usize>,
 }
 
-impl CounterexampleSet {
-    /// Reads the bytes of the file at `path` with at most `most` images of that shape. No header is believed before the sizes
-    /// of the archive agree with it.
+/// An open file of counterexamples, whose pixels are read part by part: they may be more than there is memory.
+#[derive(Debug)]
+pub(crate) struct StoredCounterexamples<'p, R> {
+    arrays: Arrays<'p, R>,
+    image: ImageShape,
+    most: usize,
+}
+
+impl<'p, R: Read + Seek> StoredCounterexamples<'p, R> {
+    /// Opens the file at `path`, of at most `most` images of that shape. No header is believed before the sizes of the
+    /// archive agree with it.
     ///
     /// # Errors
-    /// When it is no NPZ archive, lacks an array, or its arrays do not fit each other, `image` and `most`.
-    pub fn from_npz(bytes: &[u8], path: &Path, image: ImageShape, most: usize) -> Result<Self> {
-        let mut archive = Arrays { archive: ZipArchive::new(Cursor::new(bytes))?, path };
-        let ImageShape { channels, height, width } = image;
-        let (shape, images) = archive.read(
-            "images",
-            "<f4",
-            |shape| match *shape {
-                [count, c, h, w] if [c, h, w] == [channels, height, width] && count <= most => {
-                    Some(count * image.pixels())
-                }
-                _ => None,
-            },
-            || format!("[M, {channels}, {height}, {width}] for at most {most} images"),
-        )?;
-        let count = shape.first().copied().unwrap_or_default();
-        let floats = images.as_chunks::<4>().0.iter().map(|word| f32::from_le_bytes(*word)).collect();
-        let images = Array2::from_shape_vec((count, image.pixels()), floats)
-            .map_err(|error| CounterexampleError::Io(std::io::Error::other(error)))?;
+    /// When it is no NPZ archive.
+    pub(crate) fn open(file: R, path: &'p Path, image: ImageShape, most: usize) -> Result<Self> {
+        Ok(Self { arrays: Arrays { archive: ZipArchive::new(file)?, path }, image, most })
+    }
+
+    /// Everything but the pixels.
+    ///
+    /// # Errors
+    /// When the file lacks an array, or its arrays do not fit each other, the shape of the images and their number.
+    pub(crate) fn records(&mut self) -> Result<CounterexampleRecords> {
+        let count = self.pixels()?.left;
         let mut integers = |name: &'static str| -> Result<Vec<usize>> {
-            let fits = |shape: &[usize]| (*shape == [count]).then_some(count);
-            let (_, bytes) = archive.read(name, "<u8", fits, || format!("[{count}], one for each image"))?;
+            let fits = |shape: &[usize]| *shape == [count];
+            let wanted = || format!("[{count}], one for each image");
+            let mut array = self.arrays.open(name, "<u8", fits, wanted)?;
+            let bytes = array.next(8 * count as u64)?;
+            array.expect_end()?;
             let words = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
             let index = |value| usize::try_from(value).map_err(|_| CounterexampleError::TooLarge(name));
             words.map(index).collect()
         };
         let (indices, labels) = (integers("indices")?, integers("labels")?);
-        Ok(Self { images, indices, labels, predictions: integers("predictions")? })
+        Ok(CounterexampleRecords { indices, labels, predictions: integers("predictions")? })
+    }
+
+    /// The pixels, from the first image on.
+    ///
+    /// # Errors
+    /// As [`Self::records`].
+    pub(crate) fn pixels(&mut self) -> Result<PixelParts<'_, R>> {
+        let ImageShape { channels, height, width } = self.image;
+        let most = self.most;
+        let fits = |shape: &[usize]| matches!(*shape, [count, c, h, w] if [c, h, w] == [channels, height, width] && count <= most);
+        let wanted = || format!("[M, {channels}, {height}, {width}] for at most {most} images");
+        let array = self.arrays.open("images", "<f4", fits, wanted)?;
+        let left = array.shape.first().copied().unwrap_or_default();
+        Ok(PixelParts { left, array, pixels_per_image: self.image.pixels() })
+    }
+}
+
+/// The pixels of counterexamples, read one after another.
+pub(crate) struct PixelParts<'a, R: Read> {
+    array: Array<'a, R>,
+    /// Images that were not read.
+    left: usize,
+    pixels_per_image: usize,
+}
+
+impl<R: Read> PixelParts<'_, R> {
+    /// The next images, `most` or the last fewer, `[m, C·H·W]`, in `[0, 1]`; none at the end, where the checksum was right.
+    ///
+    /// # Errors
+    /// When they cannot be read, or more are there than the header says.
+    pub(crate) fn next(&mut self, most: usize) -> Result<Option<Array2<f32>>> {
+        let count = self.left.min(most);
+        if count == 0 {
+            self.array.expect_end()?;
+            return Ok(None);
+        }
+        let bytes = self.array.next(4 * (count as u64) * self.pixels_per_image as u64)?;
+        self.left -= count;
+        let floats = bytes.as_chunks::<4>().0.iter().map(|word| f32::from_le_bytes(*word)).collect();
+        let images = Array2::from_shape_vec((count, self.pixels_per_image), floats);
+        images.map(Some).map_err(|error| CounterexampleError::Io(std::io::Error::other(error)))
     }
 }
 
 /// The arrays of an archive that may come from anyone.
-struct Arrays<'a> {
-    archive: ZipArchive<Cursor<&'a [u8]>>,
-    path: &'a Path,
+#[derive(Debug)]
+struct Arrays<'p, R> {
+    archive: ZipArchive<R>,
+    path: &'p Path,
 }
 
-impl Arrays<'_> {
-    /// Shape and bytes of an array of that type. `values` says of a shape how many values it has, where it is one that is
-    /// wanted.
-    fn read(
+impl<R: Read + Seek> Arrays<'_, R> {
+    /// An array of that type, at its first element. `fits` says whether a shape is one that is wanted.
+    fn open(
         &mut self,
         name: &'static str,
         descr: &str,
-        values: impl Fn(&[usize]) -> Option<usize>,
+        fits: impl Fn(&[usize]) -> bool,
         wanted: impl Fn() -> String,
-    ) -> Result<(Vec<usize>, Vec<u8>)> {
+    ) -> Result<Array<'_, R>> {
         let part = FilePart::Array(name);
-        let refused =
-            |found: String, wanted: String| DataError::format(self.path, part.clone(), found, wanted);
+        let path = self.path;
+        let refused = |found: String, wanted: String| DataError::format(path, part.clone(), found, wanted);
         let mut entry = self
             .archive
             .by_name(&format!("{name}.npy"))
             .map_err(|error| refused(error.to_string(), "what mimir-certify wrote".to_owned()))?;
-        let header = NpyHeader::read(&mut entry, self.path, &part)?;
-        let NpyHeader { shape, .. } = &header;
+        let header = NpyHeader::read(&mut entry, path, &part)?;
         if header.descr != descr {
             return Err(refused(format!("element type {}", header.descr), descr.to_owned()).into());
         }
-        let values = values(shape).ok_or_else(|| refused(format!("shape {shape:?}"), wanted()))?;
+        if !fits(&header.shape) {
+            return Err(refused(format!("shape {:?}", header.shape), wanted()).into());
+        }
         let bytes = header.data_bytes().and_then(|bytes| u64::try_from(bytes).ok());
         let there = entry.size().checked_sub(header.length as u64);
-        let Some(length) = bytes.filter(|bytes| Some(*bytes) == there) else {
-            let found = format!("{} bytes", entry.size());
-            return Err(refused(found, format!("a header and {values} values of {descr}")).into());
-        };
-        // What is unpacked may be more than the archive says, or less; its end checks the checksum.
-        let mut data = Vec::new();
-        entry.by_ref().take(length).read_to_end(&mut data)?;
-        if data.len() as u64 != length || entry.read(&mut [0])? != 0 {
-            return Err(refused(format!("{} bytes or more", data.len()), format!("{length} bytes")).into());
+        match bytes.filter(|bytes| Some(*bytes) == there) {
+            Some(_) => Ok(Array { entry, shape: header.shape, name, path: path.to_owned() }),
+            None => {
+                let found = format!("{} bytes", entry.size());
+                let wanted = format!("a header and values of {descr} in the shape {:?}", header.shape);
+                Err(refused(found, wanted).into())
+            }
         }
-        Ok((header.shape, data))
+    }
+}
+
+/// An array that is being unpacked.
+struct Array<'a, R: Read> {
+    entry: ZipFile<'a, R>,
+    shape: Vec<usize>,
+    name: &'static str,
+    path: PathBuf,
+}
+
+impl<R: Read> Array<'_, R> {
+    /// The next bytes, so many. What is unpacked may be less than the archive says: memory is taken as it comes.
+    fn next(&mut self, length: u64) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let read = self.entry.by_ref().take(length).read_to_end(&mut bytes)?;
+        match read as u64 == length {
+            true => Ok(bytes),
+            false => Err(self.refused(&format!("{read} bytes"), &format!("{length} bytes more"))),
+        }
+    }
+
+    /// Checks that nothing comes any more; the archive then compares its checksum.
+    fn expect_end(&mut self) -> Result<()> {
+        match self.entry.read(&mut [0])? {
+            0 => Ok(()),
+            _ => Err(self.refused("more bytes", "its end")),
+        }
+    }
+
+    fn refused(&self, found: &str, wanted: &str) -> CounterexampleError {
+        DataError::format(&self.path, FilePart::Array(self.name), found, wanted).into()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use ndarray::{Array1, Array4, array};
+    use std::io::Cursor;
+
+    use ndarray::{Array1, Array4};
     use ndarray_npy::NpzWriter;
     use proptest::prelude::*;
 
     use super::*;
 
-    fn read(bytes: &[u8], image: ImageShape) -> Result<CounterexampleSet> {
-        CounterexampleSet::from_npz(bytes, Path::new("x.npz"), image, 10)
+    fn read(bytes: &[u8], image: ImageShape) -> Result<(Vec<f32>, CounterexampleRecords)> {
+        read_most(bytes, image, 10)
+    }
+
+    /// In parts of one image and of three.
+    fn read_most(bytes: &[u8], image: ImageShape, most: usize) -> Result<(Vec<f32>, CounterexampleRecords)> {
+        let mut stored = StoredCounterexamples::open(Cursor::new(bytes), Path::new("x.npz"), image, most)?;
+        let records = stored.records()?;
+        let mut read = |rows| {
+            let (mut parts, mut pixels) = (stored.pixels()?, Vec::new());
+            while let Some(part) = parts.next(rows)? {
+                assert!((1..=rows).contains(&part.nrows()));
+                pixels.extend(part);
+            }
+            Ok::<_, CounterexampleError>(pixels)
+        };
+        let pixels = read(1)?;
+        assert_eq!(pixels, read(3)?);
+        Ok((pixels, records))
     }
 
     const IMAGE: ImageShape = ImageShape { channels: 1, height: 1, width: 2 };
@@ -263,20 +355,16 @@ mod tests {
     #[test]
     fn round_trips_to_the_last_bit() {
         let bytes = written(&FOUND);
-        let set = CounterexampleSet {
-            images: array![[0.0, 0.1], [0.5, 1.0]],
-            indices: vec![3, 17],
-            labels: vec![1, 0],
-            predictions: vec![0, 2],
-        };
-        assert_eq!(read(&bytes, IMAGE).unwrap(), set);
+        let records =
+            CounterexampleRecords { indices: vec![3, 17], labels: vec![1, 0], predictions: vec![0, 2] };
+        assert_eq!(read(&bytes, IMAGE).unwrap(), (vec![0.0, 0.1, 0.5, 1.0], records));
         assert_eq!(written(&FOUND), bytes);
     }
 
     #[test]
     fn none_is_a_file_too() {
-        let none = read(&written(&[]), IMAGE).unwrap();
-        assert_eq!((none.images.dim(), none.indices.len()), ((0, 2), 0));
+        let (pixels, none) = read(&written(&[]), IMAGE).unwrap();
+        assert_eq!((pixels.len(), none.indices.len()), (0, 0));
     }
 
     /// The elements of an array begin at a multiple of 64 bytes: NumPy asks for it.
@@ -308,8 +396,7 @@ mod tests {
         let short = archive.finish().unwrap().into_inner();
         let error = read(&short, IMAGE).unwrap_err().to_string();
         assert!(error.contains("`labels`") && error.contains("[2], one for each image"), "{error}");
-        let error =
-            CounterexampleSet::from_npz(&bytes, Path::new("x.npz"), IMAGE, 1).unwrap_err().to_string();
+        let error = read_most(&bytes, IMAGE, 1).unwrap_err().to_string();
         assert!(error.contains("at most 1 images"), "{error}");
     }
 
@@ -330,9 +417,7 @@ mod tests {
         let header = |count: u64| {
             format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({count}, 1, 1, 2), }}\n")
         };
-        let of = |count: u64, most: usize| {
-            CounterexampleSet::from_npz(&hostile(&header(count), &[0; 8]), Path::new("x.npz"), IMAGE, most)
-        };
+        let of = |count: u64, most: usize| read_most(&hostile(&header(count), &[0; 8]), IMAGE, most);
         for count in [1 << 40, u64::MAX / 8, u64::MAX] {
             let error = of(count, usize::MAX >> 4).unwrap_err().to_string();
             assert!(error.contains("array `images`") || error.contains("images"), "{error}");
@@ -349,7 +434,7 @@ mod tests {
         let bytes = hostile(header, &vec![0; 8 << 20]);
         assert!(bytes.len() < 64 << 10);
         let error = read(&bytes, IMAGE).unwrap_err().to_string();
-        assert!(error.contains("a header and 2 values"), "{error}");
+        assert!(error.contains("a header and values of <f4 in the shape [1, 1, 1, 2]"), "{error}");
     }
 
     proptest! {
@@ -358,8 +443,8 @@ mod tests {
             let mut bytes = written(&FOUND);
             let place = place.index(bytes.len());
             if cut { bytes.truncate(place) } else { bytes[place] ^= 1 << bit }
-            if let Ok(set) = read(&bytes, IMAGE) {
-                prop_assert!(set.indices.len() == set.images.nrows() && set.labels.len() == set.indices.len());
+            if let Ok((pixels, records)) = read(&bytes, IMAGE) {
+                prop_assert_eq!((pixels.len() / 2, records.labels.len()), (records.indices.len(), records.indices.len()));
             }
         }
     }

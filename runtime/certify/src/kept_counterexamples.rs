@@ -46,7 +46,7 @@ mod tests {
     use mimir_data::{DataSource, ImageDims, ReadOptions, Split};
     use mimir_runtime::evaluate::{Silent, Verdict};
 
-    use crate::counterexamples::CounterexampleSet;
+    use crate::counterexamples::StoredCounterexamples;
     use crate::options::{
         ExistingJournal, ImageSource, KeepCounterexamples, ReportOptions, StoreCounterexamples,
     };
@@ -120,9 +120,10 @@ mod tests {
             assert!(!broken.is_empty());
             assert!(!kept.read(IMAGES, &mut pixels).unwrap());
             if in_folder {
-                let set = CounterexampleSet::from_npz(&std::fs::read(&file).unwrap(), &file, SHAPE, IMAGES)
-                    .unwrap();
-                assert_eq!(set.images.into_iter().collect::<Vec<_>>(), broken);
+                let opened = std::fs::File::open(&file).unwrap();
+                let mut stored = StoredCounterexamples::open(opened, &file, SHAPE, IMAGES).unwrap();
+                let images = stored.pixels().unwrap().next(IMAGES).unwrap().unwrap();
+                assert_eq!(images.into_iter().collect::<Vec<_>>(), broken);
             }
         }
     }

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::Path;
+use std::fs::File;
+use std::io::{BufReader, Read as _};
+use std::path::{Path, PathBuf};
 
 use mimir_bundle::bundle::FileKind;
 use mimir_bundle::certificate::{Certificate, Execution, Processor};
@@ -19,8 +21,9 @@ use mimir_runtime::report::Conclusion;
 use mimir_runtime::session::{Engine, EngineKind};
 use mimir_runtime::verify::{Counterexample, VerifyError, predictions, verify, verify_random};
 use mimir_runtime::{majority, probe, processor};
+use ndarray::Array2;
 
-use crate::counterexamples::CounterexampleSet;
+use crate::counterexamples::{CounterexampleError, CounterexampleRecords, StoredCounterexamples};
 use crate::error::{Error, ErrorKind, OptionName, OrKind, Result, with_causes};
 use crate::images::{OpenedImages, describe, recorded_preparation};
 use crate::model::{CalibratedModel, PreparedModel};
@@ -63,17 +66,28 @@ pub fn replay(options: &ReplayOptions) -> Result<Replay> {
     let set = images.for_model(model.manifest(), certificate.threat_model.pixels)?;
     expect_images(&named, &images, &set, &certificate)?;
     expect_majority_test(&model, &certificate)?;
-    let counterexamples = read_counterexamples(&options.report, &certificate, &set)?;
+    let file = stored_file(&options.report, &certificate, &set)?;
+    let mut stored = open_counterexamples(&file, &certificate, &set)?;
+    let records = stored.records().map_err(|error| file.error(&error))?;
     let mut session = model.original()?.classifier().or_kind(ErrorKind::Model)?;
-    let verify = if model.votes() > 1 { verify_random } else { verify };
-    let mut replay = check(session.as_mut(), &set, &counterexamples, &certificate, &engine, verify)?;
-    replay.contradictions = foreign_labels(&set, &counterexamples);
+    let mut replay = Replay::new(&certificate, &engine, &records);
+    replay.contradictions = foreign_labels(&set, &records);
     if model.votes() == 1 {
-        replay.contradictions.extend(contradictions(session.as_mut(), &set, &counterexamples, &certificate)?);
+        replay.contradictions.extend(clean_contradiction(session.as_mut(), &set, &certificate)?);
     }
+    let rows = rows_at_once(session.batch(), set.pixels_per_image());
+    let mut pixels = stored.pixels().map_err(|error| file.error(&error))?;
+    let mut first = 0;
+    while let Some(images) = pixels.next(rows).map_err(|error| file.error(&error))? {
+        let part = Part { images, first, records: &records };
+        first += part.images.nrows();
+        part.check(session.as_mut(), &set, &certificate.threat_model, model.votes(), &mut replay)?;
+    }
+    replay.confirmed = first.saturating_sub(replay.refuted.len());
     let recorded = &certificate.execution;
     let note = processor_note(&recorded.processor, &processor::detect(), model.is_quantised());
-    Ok(Replay { notes: note.into_iter().chain(version_note(recorded, &engine)).collect(), ..replay })
+    replay.notes = note.into_iter().chain(version_note(recorded, &engine)).collect();
+    Ok(replay)
 }
 
 /// What it means that another release of the engine runs the model; nothing where it is the same.
@@ -89,31 +103,20 @@ fn version_note(recorded: &Execution, engine: &Engine) -> Option<String> {
     })
 }
 
-/// What a deterministic model says otherwise than the record: how many images it classifies correctly, and as what it sees
-/// each counterexample.
-fn contradictions(
+/// How many images a deterministic model classifies correctly, where the record says otherwise.
+fn clean_contradiction(
     classifier: &mut dyn Classifier,
     set: &EvaluationSet,
-    stored: &CounterexampleSet,
     certificate: &Certificate,
-) -> Result<Vec<String>> {
+) -> Result<Option<String>> {
     let probe::Sampled { correct, classified: images, .. } =
         probe::correct_of_some(classifier, set, set.count())?;
     let recorded = certificate.counts.clean_correct;
-    let mut found = Vec::new();
-    if correct != recorded {
-        found.push(format!(
+    Ok((correct != recorded).then(|| {
+        format!(
             "counts.clean_correct is {recorded}, but the model classifies {correct} of the {images} images correctly"
-        ));
-    }
-    let rows: Vec<&[f32]> = stored.images.rows().into_iter().filter_map(|row| row.to_slice()).collect();
-    let predicted = predictions(classifier, &rows).or_kind(ErrorKind::Internal)?;
-    let pairs = stored.indices.iter().zip(&stored.predictions).zip(predicted);
-    found.extend(pairs.filter(|((_, said), here)| *here != Some(**said)).map(|((image, said), here)| {
-        let here = here.map_or_else(|| "none".to_owned(), |class| class.to_string());
-        format!("the counterexample of image {image} is stored with class {said}, but the model says {here}")
-    }));
-    Ok(found)
+        )
+    }))
 }
 
 /// A model with random operators was decided by the test of this version, and no other model by any.
@@ -180,11 +183,21 @@ fn data_error(path: &Path, what: impl fmt::Display) -> Error {
     Error::new(ErrorKind::Data, format!("{}: {what}", path.display()))
 }
 
-fn read_counterexamples(
-    folder: &Path,
-    certificate: &Certificate,
-    set: &EvaluationSet,
-) -> Result<CounterexampleSet> {
+/// The file of the counterexamples, open, and found to be the one that the certificate names.
+struct StoredFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl StoredFile {
+    fn error(&self, error: &CounterexampleError) -> Error {
+        data_error(&self.path, with_causes(error))
+    }
+}
+
+/// Opens the file of the counterexamples and compares its digest. It is never in memory as a whole; whoever exchanges its
+/// bytes meanwhile gains nothing, since each counterexample is checked.
+fn stored_file(folder: &Path, certificate: &Certificate, set: &EvaluationSet) -> Result<StoredFile> {
     let Some(stored) = &certificate.counterexamples else {
         let error = data_error(folder, "no counterexamples are stored");
         return Err(error.about(OptionName::Counterexamples));
@@ -197,20 +210,44 @@ fn read_counterexamples(
         ));
     }
     let path = folder.join(&stored.file);
-    // Twice as many as there are images: one of each, and none that only fills memory.
-    let most = set.count().saturating_mul(2);
-    let most_bytes = most.saturating_mul(BYTES_BESIDE_PIXELS + 4 * set.pixels_per_image()) as u64;
-    let bytes = mimir_files::read_unlinked(&path, most_bytes).map_err(|error| data_error(&path, error))?;
-    expect_digest(&path.display(), &digest::digest_bytes(&bytes), &stored.digest, ErrorKind::Data)?;
-    CounterexampleSet::from_npz(&bytes, &path, certificate.model.image, most)
-        .map_err(|error| data_error(&path, with_causes(&error)))
+    let most_bytes = most_counterexamples(set)
+        .saturating_mul(BYTES_BESIDE_PIXELS.saturating_add(4 * set.pixels_per_image()))
+        as u64;
+    let opened = mimir_files::open_unlinked(&path).map_err(|error| data_error(&path, error))?;
+    opened.expect_at_most(most_bytes).map_err(|error| data_error(&path, error))?;
+    let bounded = (&opened.file).take(most_bytes);
+    let found = digest::digest_reader(bounded).map_err(|error| data_error(&path, error))?;
+    expect_digest(&path.display(), &found, &stored.digest, ErrorKind::Data)?;
+    Ok(StoredFile { path, file: opened.file })
+}
+
+/// Twice as many as there are images: one of each, and none that only fills memory.
+fn most_counterexamples(set: &EvaluationSet) -> usize {
+    set.count().saturating_mul(2)
+}
+
+fn open_counterexamples<'f>(
+    stored: &'f StoredFile,
+    certificate: &Certificate,
+    set: &EvaluationSet,
+) -> Result<StoredCounterexamples<'f, BufReader<&'f File>>> {
+    let file = BufReader::new(&stored.file);
+    StoredCounterexamples::open(file, &stored.path, certificate.model.image, most_counterexamples(set))
+        .map_err(|error| stored.error(&error))
+}
+
+/// How many images are read and shown to the model before the next: full batches, and 32 MiB or one batch.
+fn rows_at_once(batch: usize, pixels_per_image: usize) -> usize {
+    const MOST_VALUES: usize = 8 << 20;
+    let batch = batch.max(1);
+    batch * (MOST_VALUES / pixels_per_image.max(1) / batch).max(1)
 }
 
 /// Bytes of one counterexample besides its pixels, and its share of headers, at most.
 const BYTES_BESIDE_PIXELS: usize = 1 << 14;
 
 /// Labels in the file of the counterexamples that are not those of the images.
-fn foreign_labels(set: &EvaluationSet, stored: &CounterexampleSet) -> Vec<String> {
+fn foreign_labels(set: &EvaluationSet, stored: &CounterexampleRecords) -> Vec<String> {
     let pairs = stored.indices.iter().zip(&stored.labels);
     let wrong = pairs.filter_map(|(image, label)| {
         let known = set.labels().get(*image)?;
@@ -343,35 +380,49 @@ pub(crate) fn differing_files(
     differing.map(sentence).collect()
 }
 
-fn check(
-    classifier: &mut dyn Classifier,
-    set: &EvaluationSet,
-    stored: &CounterexampleSet,
-    certificate: &Certificate,
-    engine: &Engine,
-    verify: Verify,
-) -> Result<Replay> {
-    let rows = stored.indices.iter().zip(stored.images.rows());
-    let counterexamples: Vec<Counterexample> = rows
-        .map(|(&image, row)| Counterexample { image, pixels: row.to_slice().unwrap_or_default() })
-        .collect();
-    let mut refuted = repeated(&stored.indices);
-    // All in full batches; only where one does not hold, each alone, to name them all.
-    if verify(classifier, set, &counterexamples, &certificate.threat_model).is_err() {
-        for counterexample in &counterexamples {
-            refuted.extend(refutation(classifier, set, counterexample, &certificate.threat_model, verify)?);
+/// Some of the stored counterexamples, one after another.
+struct Part<'a> {
+    /// `[m, C·H·W]`.
+    images: Array2<f32>,
+    /// The place of the first among all.
+    first: usize,
+    records: &'a CounterexampleRecords,
+}
+
+impl Part<'_> {
+    /// Measures each and shows it to the model, and adds to the replay what is not so.
+    fn check(
+        &self,
+        classifier: &mut dyn Classifier,
+        set: &EvaluationSet,
+        threat_model: &ThreatModel,
+        votes: usize,
+        replay: &mut Replay,
+    ) -> Result<()> {
+        let images = &self.records.indices[self.first..];
+        let rows: Vec<&[f32]> = self.images.rows().into_iter().filter_map(|row| row.to_slice()).collect();
+        let pairs = images.iter().zip(&rows);
+        let counterexamples: Vec<Counterexample> =
+            pairs.map(|(&image, &pixels)| Counterexample { image, pixels }).collect();
+        let verify = if votes > 1 { verify_random } else { verify };
+        // All in full batches; only where one does not hold, each alone, to name them all.
+        if verify(classifier, set, &counterexamples, threat_model).is_err() {
+            for counterexample in &counterexamples {
+                let refutation = refutation(classifier, set, counterexample, threat_model, verify)?;
+                replay.refuted.extend(refutation);
+            }
         }
+        if votes == 1 {
+            let predicted = predictions(classifier, &rows).or_kind(ErrorKind::Internal)?;
+            let said = images.iter().zip(&self.records.predictions[self.first..]).zip(predicted);
+            let differing = said.filter(|((_, said), here)| *here != Some(**said));
+            replay.contradictions.extend(differing.map(|((image, said), here)| {
+                let here = here.map_or_else(|| "none".to_owned(), |class| class.to_string());
+                format!("the counterexample of image {image} is stored with class {said}, but the model says {here}")
+            }));
+        }
+        Ok(())
     }
-    Ok(Replay {
-        model: certificate.model.files.clone(),
-        threat_model: certificate.threat_model,
-        engine: format!("{} {} on {}", engine.kind().name(), engine.version(), engine.device()),
-        counted: certificate.counts.broken,
-        confirmed: counterexamples.len().saturating_sub(refuted.len()),
-        refuted,
-        contradictions: Vec::new(),
-        notes: Vec::new(),
-    })
 }
 
 /// Why a counterexample does not hold, where it does not.
@@ -399,6 +450,21 @@ fn repeated(indices: &[usize]) -> Vec<String> {
 }
 
 impl Replay {
+    /// A replay that has not yet seen an image.
+    fn new(certificate: &Certificate, engine: &Engine, records: &CounterexampleRecords) -> Self {
+        let refuted = repeated(&records.indices);
+        Self {
+            model: certificate.model.files.clone(),
+            threat_model: certificate.threat_model,
+            engine: format!("{} {} on {}", engine.kind().name(), engine.version(), engine.device()),
+            counted: certificate.counts.broken,
+            confirmed: 0,
+            refuted,
+            contradictions: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
     /// Whether every broken image that the certificate counts was confirmed, and nothing else is in the file.
     pub fn conclusion(&self) -> Conclusion {
         let nothing_else = self.refuted.is_empty() && self.contradictions.is_empty();
@@ -462,6 +528,19 @@ mod tests {
         assert!(note.starts_with("note: ") && note.contains("differs from it in avx512vnni"), "{note}");
         let warning = processor_note(&old, &new, true).unwrap();
         assert!(warning.starts_with("warning: ") && warning.contains("verdicts may differ"), "{warning}");
+    }
+
+    #[test]
+    fn parts_are_32_mib_or_one_batch() {
+        for (batch, pixels, rows) in [
+            (32, 3 * 224 * 224, 32),
+            (1, 3 * 224 * 224, 55),
+            (100, 3072, 2700),
+            (64, 1 << 30, 64),
+            (0, 0, 8 << 20),
+        ] {
+            assert_eq!(rows_at_once(batch, pixels), rows, "{batch} {pixels}");
+        }
     }
 
     #[test]

@@ -55,7 +55,7 @@ fn read(bytes: Bytes, place: Place<'_>, limits: &Limits) -> Result<Listing> {
     }
     wire::check(&bytes, limits)?;
     let model = ModelProto::decode(bytes).map_err(wire::not_onnx)?;
-    list(&model, &mut TensorReader::new(place, limits))
+    list(&model, &mut TensorReader::new(place, &model, limits))
 }
 
 /// The listing of a graph that we made.
@@ -63,7 +63,7 @@ fn read(bytes: Bytes, place: Place<'_>, limits: &Limits) -> Result<Listing> {
 /// # Errors
 /// When a tensor is not well-formed, which none of ours is.
 pub(super) fn list_own(model: &ModelProto) -> Result<Listing> {
-    list(model, &mut TensorReader::new(Place::Nowhere, &Limits::default()))
+    list(model, &mut TensorReader::new(Place::Nowhere, model, &Limits::default()))
 }
 
 /// Checks that a model can be listed: each of its tensors is well-formed, wherever its bytes are. Nothing is digested.

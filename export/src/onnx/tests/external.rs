@@ -7,7 +7,10 @@ use mimir_bundle::digest::{FileDigest, digest_model};
 use proptest::prelude::*;
 
 use super::*;
+use crate::graph::{Attribute, Graph};
+use crate::onnx::external::Place;
 use crate::onnx::read_model;
+use crate::onnx::tensor::TensorReader;
 
 /// A float tensor `name: [4]` at `entries` of an external file.
 pub(super) fn external(name: &str, entries: &[(&str, &str)]) -> TensorProto {
@@ -55,6 +58,104 @@ fn external_tensors_are_read_and_digested_in_the_order_of_their_use() {
     let model = fs::read(folder.path().join("model.onnx")).unwrap();
     let files = [("model.onnx", &model), ("weights/b.bin", &b), ("a.bin", &a)];
     assert_eq!(file.files, files.map(|(name, bytes)| FileDigest::new(name, bytes)));
+}
+
+/// Thirty kilobytes of a gigabyte, which takes no room on the disk: what is in memory is what tensors name.
+#[test]
+fn of_a_huge_file_only_what_tensors_name_is_kept() {
+    const LENGTH: u64 = 1 << 30;
+    let folder = tempfile::tempdir().unwrap();
+    let file = fs::File::create(folder.path().join("w.bin")).unwrap();
+    file.set_len(LENGTH).unwrap();
+    let offsets = [0, 4096, (1 << 29) + 8, LENGTH - 7680];
+    let tensors = offsets.map(|offset| {
+        let offset = offset.to_string();
+        TensorProto { dims: vec![1920], ..external("w", &[("location", "w.bin"), ("offset", &offset)]) }
+    });
+    let model = model(GraphProto { initializer: tensors.clone().into(), ..relu_graph() });
+    let mut reader = TensorReader::new(Place::Folder(folder.path()), &model, &Limits::default());
+    for tensor in &tensors {
+        assert_eq!(reader.read(tensor).unwrap().to_f32().unwrap(), [0.0; 1920]);
+    }
+    assert_eq!(reader.held(), 4 * 7680 - (7680 - 4096), "the first two overlap");
+    assert_eq!(reader.external_files().next().unwrap().bytes, LENGTH);
+}
+
+/// Every place of a file in which a tensor may stand.
+#[test]
+fn external_tensors_of_bodies_and_functions_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("w.bin"), floats(&[1.0, 2.0, 3.0, 4.0])).unwrap();
+    let constant = |name: &str| NodeProto {
+        op_type: Some("Constant".to_owned()),
+        output: vec![name.to_owned()],
+        attribute: vec![AttributeProto {
+            name: Some("value".to_owned()),
+            r#type: Some(attribute_type::TENSOR),
+            t: Some(Box::new(external("", &[("location", "w.bin")]))),
+            ..AttributeProto::default()
+        }],
+        ..NodeProto::default()
+    };
+    let body = || GraphProto {
+        node: vec![constant("inner")],
+        output: vec![ValueInfoProto { name: Some("inner".to_owned()), ..ValueInfoProto::default() }],
+        ..GraphProto::default()
+    };
+    let branch = |name: &str| AttributeProto {
+        name: Some(name.to_owned()),
+        r#type: Some(attribute_type::GRAPH),
+        g: Some(Box::new(body())),
+        ..AttributeProto::default()
+    };
+    let choice = NodeProto {
+        op_type: Some("If".to_owned()),
+        input: vec!["condition".to_owned()],
+        output: vec!["chosen".to_owned()],
+        attribute: vec![branch("then_branch"), branch("else_branch")],
+        ..NodeProto::default()
+    };
+    let call = NodeProto {
+        op_type: Some("weights".to_owned()),
+        domain: Some("own".to_owned()),
+        output: vec!["called".to_owned()],
+        ..NodeProto::default()
+    };
+    let import = |domain: &str, version| OperatorSetIdProto {
+        domain: Some(domain.to_owned()),
+        version: Some(version),
+    };
+    let function = FunctionProto {
+        name: Some("weights".to_owned()),
+        domain: Some("own".to_owned()),
+        output: vec!["out".to_owned()],
+        node: vec![constant("out")],
+        opset_import: vec![import("", 17)],
+        ..FunctionProto::default()
+    };
+    let condition = TensorProto {
+        name: Some("condition".to_owned()),
+        dims: Vec::new(),
+        data_type: Some(9),
+        int32_data: vec![1],
+        ..TensorProto::default()
+    };
+    let graph = relu_graph();
+    let node = graph.node.iter().cloned().chain([constant("own"), choice, call]).collect();
+    let graph = GraphProto { initializer: vec![condition], node, ..graph };
+    let mut proto = model(graph);
+    proto.opset_import.push(import("own", 1));
+    proto.functions.push(function);
+    fs::write(folder.path().join("model.onnx"), proto.encode_to_vec()).unwrap();
+    let file = read_model(&folder.path().join("model.onnx"), &Limits::default()).unwrap();
+    let value =
+        |graph: &Graph, name: &str| graph.constant(graph.find(name).unwrap()).unwrap().to_f32().unwrap();
+    assert_eq!(value(&file.graph, "own"), [1.0, 2.0, 3.0, 4.0]);
+    assert_eq!(value(&file.graph, "called"), [1.0, 2.0, 3.0, 4.0]);
+    let choice = file.graph.nodes().iter().find(|node| node.op_type == "If").unwrap();
+    let Some(Attribute::Graph(branch)) = choice.attributes.0.get("else_branch") else { panic!("{choice:?}") };
+    assert_eq!(value(&branch.graph, "inner"), [1.0, 2.0, 3.0, 4.0]);
+    assert_eq!(file.files.len(), 2);
 }
 
 /// The digest of a model with two data files, whose tensors lie at those places.
