@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// The table of `docs/architecture.md`, which a test compares with this one.
-const MAY_DEPEND_ON: [(&str, &[&str]); 10] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 11] = [
     ("mimir-files", &[]),
     ("mimir-bundle", &["mimir-files"]),
     ("mimir-export", &["mimir-bundle", "mimir-files"]),
@@ -15,7 +15,11 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 10] = [
     ("mimir-train", &["mimir-bundle", "mimir-data", "mimir-files"]),
     ("mimir-runtime", &["mimir-bundle", "mimir-files"]),
     ("mimir-certify", &["mimir-bundle", "mimir-data", "mimir-export", "mimir-files", "mimir-runtime"]),
-    ("mimir-certify-cli", &["mimir-bundle", "mimir-certify", "mimir-data", "mimir-files", "mimir-runtime"]),
+    ("mimir-views", &["mimir-bundle", "mimir-runtime"]),
+    (
+        "mimir-certify-cli",
+        &["mimir-bundle", "mimir-certify", "mimir-data", "mimir-files", "mimir-runtime", "mimir-views"],
+    ),
     ("mimir-ffi", &["mimir-bundle", "mimir-certify", "mimir-data", "mimir-runtime"]),
 ];
 

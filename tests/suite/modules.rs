@@ -16,7 +16,7 @@ use names::imports;
 use tree::Tree;
 
 /// The crates, by package name, and the folder of their sources.
-const CRATES: [(&str, &str); 10] = [
+const CRATES: [(&str, &str); 11] = [
     ("mimir-files", "files/src"),
     ("mimir-bundle", "export/bundle/src"),
     ("mimir-export", "export/src"),
@@ -25,6 +25,7 @@ const CRATES: [(&str, &str); 10] = [
     ("mimir-train", "train/src"),
     ("mimir-runtime", "runtime/src"),
     ("mimir-certify", "runtime/certify/src"),
+    ("mimir-views", "runtime/views/src"),
     ("mimir-certify-cli", "runtime/cli/src"),
     ("mimir-ffi", "ffi/src"),
 ];

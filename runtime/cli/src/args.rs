@@ -9,7 +9,7 @@ use clap_complete::Shell;
 use mimir_bundle::signature::Algorithm;
 use mimir_certify::describe::DescriptionFormat;
 
-use crate::settings::{DeviceName, EngineName, Settings, did_you_mean};
+use crate::settings::{DeviceName, EngineName, Fraction, GateOnName, Settings, did_you_mean};
 
 const AFTER_HELP: &str = "\
 `mimir-certify MODEL ...` is short for `mimir-certify run MODEL ...`. Every setting can also be
@@ -27,6 +27,8 @@ Examples:
   mimir-certify replay out/ model.onnx                      # verify the counterexamples again
   mimir-certify check model.onnx                            # what it is, and what attacks would cost
   mimir-certify verify out/ model.onnx                      # is the certificate of this model?
+  mimir-certify report out/ --format junit > junit.xml      # or sarif, markdown, json, from its files
+  mimir-certify compare old/ new/ --max-regression 0.005    # what changed, image by image
   mimir-certify keygen robustness                           # robustness.key, robustness.pub
   mimir-certify sign bundle/ --key robustness.key
   mimir-certify verify bundle/ --trust robustness.pub       # is it signed by this key, all of it?
@@ -35,9 +37,9 @@ Examples:
 
 Exit codes:
    0  finished; with a gate: every requirement holds
-  10  a requirement does not hold, a replayed counterexample was not confirmed, or a verified
-      certificate contradicts itself or is of another model; a bundle is not signed by a trusted key,
-      or does not meet a policy
+  10  a requirement does not hold, an accuracy is lower than --max-regression allows, a replayed
+      counterexample was not confirmed, or a verified certificate contradicts itself or is of another
+      model; a bundle is not signed by a trusted key, or does not meet a policy
   11  inconclusive: the estimate is enough, but its lower limit (--gate-on lower) is not, or a warning
       weakens the verdict (--deny-warnings)
    2  usage: flags, settings, or a report folder that cannot be written
@@ -88,8 +90,43 @@ pub(crate) enum Command {
     Keygen(KeygenArgs),
     /// Sign a bundle: all its files, and what its certificates say
     Sign(SignArgs),
+    /// Show a report in another form, from its files, without running anything
+    Report(ReportArgs),
+    /// Compare two reports of the same images, image by image, without running anything; with a limit it is a gate
+    Compare(CompareArgs),
     /// Describe a bundle as a CycloneDX ML-BOM, a Hugging Face model card or Markdown, on standard output
     Describe(DescribeArgs),
+}
+
+/// Arguments of `compare`.
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// The old report: a report folder, or its report.json
+    pub(crate) old: PathBuf,
+    /// The new report
+    pub(crate) new: PathBuf,
+    /// By how much the clean and the attacked accuracy may each be lower than before, as a fraction of the images (half a
+    /// point is 0.005); exit code 10 if one is lower. The attacks of both must then be the same
+    #[arg(long, value_name = "FRACTION")]
+    pub(crate) max_regression: Option<Fraction>,
+    /// What is held against --max-regression: the difference on these images, or the lower end of its 95 % interval too
+    /// (exit code 11 if only that is below) [default: estimate]
+    #[arg(long, requires = "max_regression")]
+    pub(crate) gate_on: Option<GateOnName>,
+    /// The form on standard output
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: ComparisonFormat,
+}
+
+/// The form of a comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ComparisonFormat {
+    /// Text for a terminal
+    Text,
+    /// JSON (docs/compare.schema.json)
+    Json,
+    /// Markdown, for the summary of a pipeline
+    Markdown,
 }
 
 /// Arguments of `keygen`.
@@ -191,7 +228,10 @@ pub(crate) struct RunArgs {
     /// Print the effective settings as TOML and exit
     #[arg(long)]
     pub(crate) print_config: bool,
-    /// Print report.json on standard output in place of the summary
+    /// The form of the answer on standard output [default: text]; a report folder gives all of them later: `report`
+    #[arg(long, value_enum, conflicts_with = "json")]
+    pub(crate) format: Option<RunFormat>,
+    /// Short for --format json
     #[arg(long)]
     pub(crate) json: bool,
     /// Tell every step on standard error: what was found, chosen and built
@@ -199,6 +239,41 @@ pub(crate) struct RunArgs {
     pub(crate) verbose: bool,
     #[command(flatten)]
     pub(crate) settings: Settings,
+}
+
+/// The form of an answer on standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RunFormat {
+    /// The summary for people
+    Text,
+    /// report.json
+    Json,
+    /// A page for the summary of a pipeline; where GITHUB_STEP_SUMMARY names a file, it is added there in any case
+    Markdown,
+    /// JUnit XML: each requirement is a test case
+    Junit,
+    /// SARIF 2.1.0: requirements that are not met, and warnings
+    Sarif,
+}
+
+impl RunArgs {
+    /// The form of the answer.
+    pub(crate) fn format(&self) -> RunFormat {
+        match self.json {
+            true => RunFormat::Json,
+            false => self.format.unwrap_or(RunFormat::Text),
+        }
+    }
+}
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// The report folder, or its report.json
+    pub(crate) report: PathBuf,
+    /// The form, on standard output
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: RunFormat,
 }
 
 /// Arguments of `replay`.

@@ -130,7 +130,7 @@ fn worst(codes: &[u8]) -> u8 {
     [INTERRUPTED, 10, 11].into_iter().find(|code| codes.contains(code)).unwrap_or(0)
 }
 
-/// Runs the gates one after the other; an interruption ends the rest. Returns the answers and the summaries.
+/// Runs the gates one after the other; an interruption ends the rest. Returns the answers, the reports and the summaries.
 ///
 /// # Errors
 /// When the settings of a gate mean nothing, before the first one runs; when one cannot be evaluated, or the answers
@@ -141,7 +141,7 @@ pub(crate) fn run_gates(
     folder: Option<&Path>,
     verbosity: Verbosity,
     interrupted: &AtomicBool,
-) -> Result<(Gates, String), Failure> {
+) -> Result<(Gates, Vec<(String, Report)>, String), Failure> {
     let file = folder.map(|folder| folder.join(GATES));
     let folders = clear_folders(folder, &gates)?;
     let options = |gate: NamedGate| {
@@ -192,7 +192,7 @@ pub(crate) fn run_gates(
         mimir_files::replace(file, &json).or_kind(ErrorKind::Storage)?;
         text += &format!("written to {}: {GATES}, and a report folder for each gate\n", file.display());
     }
-    Ok((answers, text))
+    Ok((answers, reports, text))
 }
 
 /// Whether the certificates of all runs can be written into the bundle, before the first one runs.

@@ -13,8 +13,10 @@ mod options;
 mod pages;
 mod program;
 mod progress;
+mod reports;
 mod settings;
 mod signals;
+mod step_summary;
 
 pub use program::main;
 pub use settings::check_settings;

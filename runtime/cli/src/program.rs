@@ -24,19 +24,21 @@ use mimir_certify::{
 use mimir_runtime::evaluate::Ending;
 use mimir_runtime::report::{ignored_settings, settings_line};
 use mimir_runtime::session::Engine;
-use serde::Serialize;
+use mimir_views::{Shown, failure_summary, summary};
 
 use crate::args::{
-    CheckArgs, ClassifyArgs, Cli, Command, DescribeArgs, KeygenArgs, ReplayArgs, RunArgs, SignArgs,
-    VerifyArgs, mistyped_command,
+    CheckArgs, ClassifyArgs, Cli, Command, CompareArgs, ComparisonFormat, DescribeArgs, KeygenArgs,
+    ReplayArgs, ReportArgs, RunArgs, RunFormat, SignArgs, VerifyArgs, mistyped_command,
 };
 use crate::failure::{Failure, OrKind, failure};
 use crate::gates::{gates_of, run_gates};
 use crate::options::{Options, Verbosity, attacks, check_options, classify_options, norm, replay_options};
 use crate::pages::{completions, write_manual};
 use crate::progress::ProgressDisplay;
+use crate::reports::{compare_reports, json, open_report, rendered};
 use crate::settings::{LoadedSettings, Settings, given_settings, load_settings};
 use crate::signals;
+use crate::step_summary::append_summary;
 
 /// What the program prints on standard output, and its exit code.
 struct Answer {
@@ -78,6 +80,8 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => answer_verify(&args),
         Command::Keygen(args) => answer_keygen(&args),
         Command::Sign(args) => answer_sign(&args),
+        Command::Report(args) => answer_report(&args),
+        Command::Compare(args) => answer_compare(&args),
         Command::Describe(args) => answer_describe(&args),
     };
     match answer {
@@ -95,6 +99,11 @@ pub fn main() -> ExitCode {
 }
 
 fn answer_run(args: RunArgs) -> Result<Answer, Failure> {
+    run(args).inspect_err(|failure| append_summary(&failure_summary(&failure.to_string())))
+}
+
+fn run(args: RunArgs) -> Result<Answer, Failure> {
+    let format = args.format();
     let Some(model) = args.model else {
         return Err(failure(ErrorKind::Options, "no model: give an ONNX file"));
     };
@@ -117,9 +126,18 @@ fn answer_run(args: RunArgs) -> Result<Answer, Failure> {
     }
     let gates = gates_of(&loaded).inspect_err(recorded)?;
     if !gates.is_empty() {
-        let (answers, text) = run_gates(&model, gates, folder.as_deref(), verbosity, &interrupted)?;
-        let exit_code = answers.exit_code;
-        return Ok(Answer::new(if args.json { json(&answers)? } else { text.into() }, exit_code));
+        let (answers, reports, text) = run_gates(&model, gates, folder.as_deref(), verbosity, &interrupted)?;
+        let shown: Vec<Shown<'_>> = reports
+            .iter()
+            .map(|(gate, report)| Shown { gate: Some(gate), answer: mimir_views::Answer::Finished(report) })
+            .collect();
+        append_summary(&summary(&shown));
+        let text = match format {
+            RunFormat::Text => text.into(),
+            RunFormat::Json => json(&answers)?,
+            other => rendered(other, &shown)?,
+        };
+        return Ok(Answer::new(text, answers.exit_code));
     }
     let options = Options::new(&model, loaded).inspect_err(recorded)?;
     let display = ProgressDisplay::new(verbosity);
@@ -133,13 +151,15 @@ fn answer_run(args: RunArgs) -> Result<Answer, Failure> {
         let text = printable(format!("error: {unwritten}\n").into_bytes());
         let _ = std::io::stderr().lock().write_all(&text);
     }
-    if args.json {
-        // Standard output is for the report alone.
-        let _ = std::io::stderr().lock().write_all(&printable(changed.clone().into_bytes()));
-    }
-    let text = match args.json {
-        true => json(&report)?,
-        false => format!("{report}{}{changed}", written(&options, report.ending)).into(),
+    let shown = [Shown::from(&report)];
+    append_summary(&summary(&shown));
+    let text = match format {
+        RunFormat::Text => format!("{report}{}{changed}", written(&options, report.ending)).into(),
+        other => {
+            // Standard output is for the report alone.
+            let _ = std::io::stderr().lock().write_all(&printable(changed.into_bytes()));
+            rendered(other, &shown)?
+        }
     };
     Ok(Answer::new(text, exit_code))
 }
@@ -229,12 +249,6 @@ fn answer_man(folder: &Path) -> Result<Answer, Failure> {
         .with_context(|| format!("cannot write manual pages to {}", folder.display()))
         .or_kind(ErrorKind::Storage)?;
     Ok(Answer::new(format!("written to {}\n", folder.display()), 0))
-}
-
-fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
-    let mut text = serde_json::to_vec_pretty(value).or_kind(ErrorKind::Internal)?;
-    text.push(b'\n');
-    Ok(text)
 }
 
 /// A run that fails before it begins: the report in its folder must not be that of an earlier one.
@@ -349,4 +363,21 @@ fn answer_sign(args: &SignArgs) -> Result<Answer, Failure> {
 
 fn answer_describe(args: &DescribeArgs) -> Result<Answer, Failure> {
     Ok(Answer::new(describe(&args.bundle, args.format.into())?, 0))
+}
+
+/// Exit code 0 whatever the report says: it was shown.
+fn answer_report(args: &ReportArgs) -> Result<Answer, Failure> {
+    let report = open_report(&args.report)?;
+    Ok(Answer::new(rendered(args.format, &[Shown::from(&report)])?, 0))
+}
+
+fn answer_compare(args: &CompareArgs) -> Result<Answer, Failure> {
+    let comparison = compare_reports(args)?;
+    append_summary(&comparison.markdown());
+    let text = match args.format {
+        ComparisonFormat::Text => comparison.to_string().into(),
+        ComparisonFormat::Json => json(&comparison)?,
+        ComparisonFormat::Markdown => comparison.markdown().into(),
+    };
+    Ok(Answer::new(text, comparison.gate.exit_code))
 }

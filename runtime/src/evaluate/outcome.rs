@@ -198,7 +198,7 @@ fn count_of(outcomes: &[ImageOutcome], holds: impl Fn(&Verdict) -> bool) -> usiz
 
 impl ImageOutcome {
     /// Whether the clean image is classified correctly.
-    pub(crate) fn is_clean_correct(&self) -> bool {
+    pub fn is_clean_correct(&self) -> bool {
         self.clean_prediction == Some(self.label)
     }
 }

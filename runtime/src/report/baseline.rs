@@ -7,12 +7,10 @@ use mimir_bundle::{AttackSpec, ThreatModel};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::consistency::{Contradiction, ROUNDING, check_outcomes, check_totals, is_correct, is_robust};
 use super::version::REPORT_VERSION;
-use crate::evaluate::{Ending, Evaluation, ImageOutcome, Verdict, counts_of};
+use crate::evaluate::{Ending, Evaluation, ImageOutcome, Verdict};
 use crate::statistics::{fraction, mcnemar};
-
-/// Slack of the comparison with the tolerance, for fractions of a tolerance that are not binary numbers.
-const ROUNDING: f64 = 1e-9;
 
 /// An earlier report, read and checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,8 +65,8 @@ pub enum BaselineError {
     )]
     Version(u64),
     /// Fields that cannot all be true.
-    #[error("the report contradicts itself: {0}")]
-    Contradiction(String),
+    #[error(transparent)]
+    Contradiction(#[from] Contradiction),
     /// Not every image was attacked to the end.
     #[error(
         "the report is not complete ({0} images are unfinished): evaluate the old model again with every attack to its end"
@@ -206,59 +204,16 @@ impl Baseline {
     }
 }
 
-fn is_robust(outcome: &ImageOutcome) -> bool {
-    outcome.verdict == Verdict::StillRobust
-}
-
-fn is_correct(outcome: &ImageOutcome) -> bool {
-    outcome.is_clean_correct()
-}
-
 impl OldReport {
     fn check(&self) -> Result<(), BaselineError> {
-        let contradiction = |what: String| Err(BaselineError::Contradiction(what));
-        if self.images == 0 || self.outcomes.len() != self.images {
-            return contradiction(format!("{} outcomes of {} images", self.outcomes.len(), self.images));
-        }
-        if let Some((index, outcome)) =
-            self.outcomes.iter().enumerate().find(|(index, each)| each.image != *index)
-        {
-            return contradiction(format!("outcome {index} is of image {}", outcome.image));
-        }
-        let is_odd = |outcome: &&ImageOutcome| is_robust(outcome) && !is_correct(outcome);
-        if let Some(outcome) = self.outcomes.iter().find(is_odd) {
-            return contradiction(format!("image {} is robust but misclassified", outcome.image));
-        }
+        check_outcomes(self.images, &self.outcomes)?;
         let is_unfinished = |outcome: &&ImageOutcome| outcome.verdict == Verdict::Unfinished;
         let unfinished = self.outcomes.iter().filter(is_unfinished).count();
         if unfinished > 0 || self.ending == Ending::Interrupted {
             return Err(BaselineError::Unfinished(unfinished));
         }
-        self.check_totals()
-    }
-
-    /// What people read of the report follows from the outcomes, which are what is compared.
-    fn check_totals(&self) -> Result<(), BaselineError> {
-        let counts = counts_of(&self.outcomes);
-        if counts != self.counts {
-            let (found, wanted) = (json(&self.counts), json(&counts));
-            return Err(BaselineError::Contradiction(format!(
-                "its counts are {found}, its outcomes give {wanted}"
-            )));
-        }
-        let shares = [
-            ("clean_accuracy", self.clean_accuracy, counts.clean_correct),
-            ("attacked_accuracy", self.attacked_accuracy, counts.not_broken()),
-        ];
-        let differs =
-            |(_, found, count): &(&str, f64, usize)| (found - fraction(*count, self.images)).abs() > ROUNDING;
-        match shares.into_iter().find(differs) {
-            None => Ok(()),
-            Some((name, found, count)) => Err(BaselineError::Contradiction(format!(
-                "{name} is {found}, its outcomes give {count} of {} images",
-                self.images
-            ))),
-        }
+        check_totals(&self.outcomes, &self.counts, self.clean_accuracy, self.attacked_accuracy)?;
+        Ok(())
     }
 }
 

@@ -7,6 +7,8 @@
 
 mod attack_warnings;
 mod baseline;
+mod check;
+mod consistency;
 mod document;
 mod failure;
 mod findings;
@@ -18,6 +20,7 @@ mod warning;
 
 pub use crate::requirement::{Comparison, Conclusion, MinAccuracy, Requirements};
 pub use baseline::{Baseline, BaselineComparison, BaselineError};
+pub use consistency::Contradiction;
 pub use document::{AttackSummary, CurvePoint, ModelSummary, Notice, Report};
 pub use failure::{
     ErrorKind, FailedConclusion, FailedGate, FailureReport, ReportFile, ReportFileError, ReportedError,
