@@ -3,7 +3,7 @@
 //! - `x + (q − x)`, as a straight-through estimate is exported: `q`, if a gradient passes it, else `q` with the gradient of `x`.
 //! - `x − (x mod c)`, a floor: with the gradient of `x`. The slope of the remainder is one.
 //!
-//! A number that is zero and whose gradient is that of `x`, `2³⁰·round(x/2³⁰)`, is added where the gradient of `x` is wanted:
+//! A number that is zero and whose gradient is that of `x`, `2⁶²·round(x/2⁶²)`, is added where the gradient of `x` is wanted:
 //! values stay the file's, and the scan lists the rounding as an approximation.
 
 use std::collections::{HashMap, HashSet};
@@ -14,8 +14,8 @@ use crate::error::Result;
 use crate::graph::{Builder, Graph, Node, NodeId, ValueId};
 use crate::tensor::DataType;
 
-/// Far above what activations reach, so that the quotient rounds to zero.
-const FAR: f32 = 1_073_741_824.0;
+/// Far above what activations reach, so that the quotient rounds to zero; 2⁶², so that as large gradients do not overflow.
+const FAR: f32 = (1_u64 << 62) as f32;
 
 /// Lets gradients pass in a typed graph. True where something changed: nodes are then out of order.
 pub(super) fn let_pass(graph: &mut Graph) -> Result<bool> {
@@ -146,7 +146,7 @@ mod tests {
     }
 
     /// Coarse functions whose exact gradient is zero.
-    const FUNCTIONS: [(&str, Function, f32); 6] = [
+    const FUNCTIONS: [(&str, Function, f32); 7] = [
         (
             "x + (round x - x)",
             |graph, x| {
@@ -190,6 +190,18 @@ mod tests {
                 let step = add(graph, "#0.25").unwrap();
                 let rest = push(graph, "Mod", &[x, step], "fmod=1");
                 push(graph, "Sub", &[x, rest], "")
+            },
+            1.0,
+        ),
+        (
+            "the same of large numbers",
+            |graph, x| {
+                let (factor, step) =
+                    (add(graph, "#30000000000").unwrap(), add(graph, "#1000000000").unwrap());
+                let large = push(graph, "Mul", &[x, factor], "");
+                let rest = push(graph, "Mod", &[large, step], "fmod=1");
+                let whole = push(graph, "Sub", &[large, rest], "");
+                push(graph, "Div", &[whole, factor], "")
             },
             1.0,
         ),

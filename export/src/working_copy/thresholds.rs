@@ -16,6 +16,7 @@
 //! | `x >> k`, `x & ¬(2ᵏ − 1)` | `⌊x/2ᵏ⌋`, and that times `2ᵏ` |
 //! | codes of a QuantizeLinear as numbers | DequantizeLinear with a scale of one |
 //! | `c ? a : b` with constant `a`, `b` | `b + c·(a − b)` |
+//! | sums and products of integers that wrap around | their remainder, in the range of the type |
 //!
 //! A comparison whose operand also goes on as a number is left alone: what goes around it has a true derivative, as in
 //! `x·(x > 0)`. For the same reason the gradient of a Sign whose operand has other readers passes only between −1 and 1.
@@ -216,7 +217,7 @@ impl<'n> Numbers<'n> {
                         let size = builder.op("Abs", &[number])?;
                         step(builder, size, "Floor")
                     }
-                    (false, false) => Ok(number),
+                    (false, false) => wrapped(builder, number, Some(node.input(0)?), node.output(0)?),
                 }
             }
             "And" => builder.op("Mul", numbers),
@@ -239,7 +240,11 @@ impl<'n> Numbers<'n> {
                 for (slot, number) in inputs[first..].iter_mut().zip(numbers) {
                     *slot = Some(*number);
                 }
-                Ok(builder.node(&node.op_type, inputs, node.attributes.clone(), 1)?[0])
+                let result = builder.node(&node.op_type, inputs, node.attributes.clone(), 1)?[0];
+                match &*node.op_type {
+                    "Abs" | "Add" | "Mul" | "Neg" | "Sub" => wrapped(builder, result, None, node.output(0)?),
+                    _ => Ok(result),
+                }
             }
         }
     }
@@ -330,6 +335,55 @@ fn step(builder: &mut Builder<'_>, x: ValueId, rounding: &str) -> Result<ValueId
     builder.op(rounding, &[halved])
 }
 
+/// The number in the range of the integers of `as_type`, to which it is brought by wrapping around; as it is where it comes
+/// from integers `from` that fit. Signed types of 32 and 64 bits hold what float32 counts, and are taken to be wide enough.
+fn wrapped(
+    builder: &mut Builder<'_>,
+    number: ValueId,
+    from: Option<ValueId>,
+    as_type: ValueId,
+) -> Result<ValueId> {
+    let range = |id: ValueId| dtype(builder.graph(), id).and_then(integer_range);
+    let Some([least, greatest]) = range(as_type) else { return Ok(number) };
+    let fits = |from: [f32; 2]| least <= from[0] && from[1] <= greatest;
+    // Booleans are 0 and 1.
+    if from.is_some_and(|from| range(from).is_none_or(fits)) {
+        return Ok(number);
+    }
+    if least < -WIDE {
+        return Ok(number);
+    }
+    // 2³² and 2⁶⁴ swallow the one.
+    let count = greatest - least + 1.0;
+    if least == 0.0 {
+        return remainder(builder, number, count, true);
+    }
+    let least = builder.scalar(least);
+    let above = builder.op("Sub", &[number, least])?;
+    let rest = remainder(builder, above, count, true)?;
+    builder.op("Add", &[rest, least])
+}
+
+/// Signed integers of more than this are not taken to wrap around.
+const WIDE: f32 = 32_768.0;
+
+/// The least and the greatest integer of a type; none of other types.
+fn integer_range(dtype: DataType) -> Option<[f32; 2]> {
+    let power = |bits: i32| 2_f32.powi(bits);
+    match dtype {
+        DataType::Int8 => Some([-power(7), power(7) - 1.0]),
+        DataType::Int16 => Some([-power(15), power(15) - 1.0]),
+        DataType::Int32 => Some([-power(31), power(31)]),
+        DataType::Int64 => Some([-power(63), power(63)]),
+        DataType::Uint8 => Some([0.0, power(8) - 1.0]),
+        DataType::Uint16 => Some([0.0, power(16) - 1.0]),
+        // One less is not a number of float32; the count of them is.
+        DataType::Uint32 => Some([0.0, power(32)]),
+        DataType::Uint64 => Some([0.0, power(64)]),
+        _ => None,
+    }
+}
+
 /// Rounded towards zero, as a conversion to integers is.
 fn without_fraction(builder: &mut Builder<'_>, x: ValueId) -> Result<ValueId> {
     let zero = builder.scalar(0.0);
@@ -385,7 +439,7 @@ mod tests {
 
     type Function = fn(&mut Graph, ValueId) -> ValueId;
 
-    const FUNCTIONS: [(&str, Function, f32); 9] = [
+    const FUNCTIONS: [(&str, Function, f32); 13] = [
         (
             "a comparison",
             |graph, x| {
@@ -482,7 +536,57 @@ mod tests {
             },
             100.0,
         ),
+        (
+            "sums of bytes that wrap around",
+            |graph, x| {
+                let (codes, hundred) = (byte_codes(graph, x, 2), byte(graph, 100));
+                let sum = push(graph, "Add", &[codes, hundred], "");
+                push(graph, "Cast", &[sum], "to=1")
+            },
+            100.0,
+        ),
+        (
+            "differences of bytes below zero",
+            |graph, x| {
+                let (codes, hundred) = (byte_codes(graph, x, 2), byte(graph, 100));
+                let difference = push(graph, "Sub", &[codes, hundred], "");
+                push(graph, "Cast", &[difference], "to=1")
+            },
+            100.0,
+        ),
+        (
+            "whole numbers as signed bytes",
+            |graph, x| {
+                let codes = byte_codes(graph, x, 6);
+                let narrow = push(graph, "Cast", &[codes], "to=3");
+                push(graph, "Cast", &[narrow], "to=1")
+            },
+            100.0,
+        ),
+        (
+            "negative numbers as unsigned ones of 32 bits",
+            |graph, x| {
+                let (codes, hundred) = (byte_codes(graph, x, 6), add(graph, "=100").unwrap());
+                let hundred = push(graph, "Cast", &[hundred], "to=6");
+                let difference = push(graph, "Sub", &[codes, hundred], "");
+                let wide = push(graph, "Cast", &[difference], "to=12");
+                push(graph, "Cast", &[wide], "to=1")
+            },
+            100.0,
+        ),
     ];
+
+    /// `images · 100 + 100` as unsigned bytes, of which 200 and more leave the range of a sum with 100.
+    fn byte_codes(graph: &mut Graph, x: ValueId, to: i32) -> ValueId {
+        let (hundred, shift) = (scalar(graph, 100.0), scalar(graph, 100.0));
+        let scaled = push(graph, "Mul", &[x, hundred], "");
+        let raised = push(graph, "Add", &[scaled, shift], "");
+        push(graph, "Cast", &[raised], &format!("to={to}"))
+    }
+
+    fn byte(graph: &mut Graph, value: u8) -> ValueId {
+        graph.add_constant("byte", Tensor::new(DataType::Uint8, vec![], vec![value].into()).unwrap())
+    }
 
     fn bits(graph: &mut Graph, value: u32) -> ValueId {
         let bytes = value.to_le_bytes().to_vec();
