@@ -13,6 +13,17 @@ const LAST_BITS: f64 = 32.0;
 /// Probabilities below this count as it: their logarithms say nothing that a prediction depends on.
 const LEAST_PROBABILITY: f64 = 1e-6;
 
+/// The same of probabilities that do not sum to one, such as a mean of logistic functions. Engines compute these to the
+/// last bit of 1 (2⁻²⁵ and less in ONNX Runtime), not to the last bit of what they are, so that of smaller ones the
+/// logarithm is off by more than `FLOAT32` of a comparison allows.
+const LEAST_OF_OTHERS: f64 = 1e-4;
+
+/// How far from one the sum of probabilities of a softmax may be.
+const SUMS_TO_ONE: f64 = 1e-3;
+
+/// Smaller numbers have few bits, or none in an engine that takes them for zero.
+const LEAST_NORMAL: f64 = f32::MIN_POSITIVE as f64;
+
 /// What a graph says of one point.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Scored {
@@ -32,11 +43,17 @@ pub(super) fn compare(expected: &Expected, file: &[f32], copy: &Scored, jitter: 
     match (expected.scores, &copy.returned) {
         (SearchedScores::Equal, _) => values(&widened(file), &widened(&copy.logits), jitter, rounding),
         (SearchedScores::Logarithms, _) => {
-            let copy = log_softmax(&copy.logits, least(rounding));
-            values(&logarithms(file, least(rounding)), &copy, jitter, rounding)
+            let anchor = Anchor::new(file, rounding)?;
+            values(&anchor.of_probabilities(file), &anchor.of_logarithms(&copy.logits), jitter, rounding)
         }
         (SearchedScores::Ordered, Some(returned)) => {
-            values(&widened(file), &widened(returned), jitter, rounding)
+            let values = values(&widened(file), &widened(returned), jitter, rounding)?;
+            // What a logistic function returns is exact to the last bit of 1, and two ways to compute it differ by as much.
+            // Scores that are all so small are told apart by the order of those before.
+            match values.differs() && values.difference * values.scale <= rounding.unit {
+                true => order(&widened(file), &widened(&copy.logits), jitter, rounding),
+                false => Some(values),
+            }
         }
         (SearchedScores::Ordered, None) => order(&widened(file), &widened(&copy.logits), jitter, rounding),
     }
@@ -47,11 +64,13 @@ pub(super) fn movement(expected: &Expected, left: &[f32], right: &[f32]) -> f64 
     if !is_meant(left) || !is_meant(right) {
         return 0.0;
     }
-    let form = |scores: &[f32]| match expected.scores {
-        SearchedScores::Logarithms => logarithms(scores, least(expected.rounding)),
-        SearchedScores::Equal | SearchedScores::Ordered => widened(scores),
+    let forms = match expected.scores {
+        SearchedScores::Equal | SearchedScores::Ordered => Some((widened(left), widened(right))),
+        SearchedScores::Logarithms => Anchor::new(left, expected.rounding)
+            .map(|anchor| (anchor.of_probabilities(left), anchor.of_probabilities(right))),
     };
-    comparable(&form(left), &form(right)).map(|(left, right)| (left - right).abs()).fold(0.0, f64::max)
+    let Some((left, right)) = forms else { return 0.0 };
+    comparable(&left, &right).map(|(left, right)| (left - right).abs()).fold(0.0, f64::max)
 }
 
 /// The file's scores in the form of those of a copy, to take losses of: NaN and infinities stay what they are.
@@ -59,6 +78,14 @@ pub(super) fn file_form(expected: &Expected, file: &[f32]) -> Vec<f32> {
     match expected.scores {
         SearchedScores::Logarithms => file.iter().map(|probability| probability.ln()).collect(),
         SearchedScores::Equal | SearchedScores::Ordered => file.to_vec(),
+    }
+}
+
+/// The least that rounding moves scores in that form: a probability near 1 is rounded to the last bit of 1.
+pub(super) fn least_movement(expected: &Expected) -> f64 {
+    match expected.scores {
+        SearchedScores::Logarithms => expected.rounding.unit,
+        SearchedScores::Equal | SearchedScores::Ordered => 0.0,
     }
 }
 
@@ -74,7 +101,8 @@ fn values(file: &[f64], copy: &[f64], jitter: f64, rounding: Rounding) -> Option
     let largest = pairs().map(|(file, copy)| file.abs().max(copy.abs())).fold(0.0, f64::max);
     let spread = spread(pairs().map(|(file, _)| file)).max(spread(pairs().map(|(_, copy)| copy)));
     let scale = [spread, largest].into_iter().find(|scale| *scale > 0.0).unwrap_or(1.0);
-    let explained = rounding.relative * spread + LAST_BITS * rounding.unit * largest + MOVEMENTS * jitter;
+    let explained =
+        rounding.relative * spread + LAST_BITS * rounding.unit * largest + MOVEMENTS * jitter + LEAST_NORMAL;
     Some(Comparison { difference: difference / scale, explained: explained / scale, scale })
 }
 
@@ -90,7 +118,8 @@ fn order(file: &[f64], copy: &[f64], jitter: f64, rounding: Rounding) -> Option<
     let is_sure = ahead > rounding.relative * copy_scale;
     let scale = if scale > 0.0 { scale } else { 1.0 };
     let difference = if is_sure && behind.is_finite() { behind / scale } else { 0.0 };
-    Some(Comparison { difference, explained: rounding.relative + MOVEMENTS * jitter / scale, scale })
+    let explained = rounding.relative + (MOVEMENTS * jitter + LEAST_NORMAL) / scale;
+    Some(Comparison { difference, explained, scale })
 }
 
 /// The pairs of two finite numbers.
@@ -110,22 +139,42 @@ fn widened(scores: &[f32]) -> Vec<f64> {
     scores.iter().copied().map(f64::from).collect()
 }
 
-/// Below this a coarse type has few bits left.
-fn least(rounding: Rounding) -> f64 {
-    rounding.unit.max(LEAST_PROBABILITY)
+/// Logarithms of probabilities are compared as those of their ratios to the largest of the file, as they are known up to a
+/// constant. Small ones count as the least that says something.
+struct Anchor {
+    class: usize,
+    /// `ln` of the least ratio.
+    least: f64,
+    /// `ln` of the largest probability.
+    largest: f64,
 }
 
-/// Of their shares, as a product of probabilities does not sum to one.
-fn logarithms(probabilities: &[f32], least: f64) -> Vec<f64> {
-    let total: f64 = probabilities.iter().copied().map(f64::from).sum();
-    probabilities.iter().map(|probability| (f64::from(*probability) / total).max(least).ln()).collect()
-}
+impl Anchor {
+    /// `None` where no probability says anything.
+    fn new(file: &[f32], rounding: Rounding) -> Option<Self> {
+        let class = (0..file.len()).max_by(|left, right| file[*left].total_cmp(&file[*right]))?;
+        let largest = f64::from(file[class]);
+        let total: f64 = file.iter().copied().map(f64::from).sum();
+        let is_softmax = (total - 1.0).abs() <= SUMS_TO_ONE.max(rounding.unit * file.len() as f64);
+        let least = if is_softmax { LEAST_PROBABILITY } else { LEAST_OF_OTHERS };
+        // Below its last bit a coarse type has few bits left.
+        let least = least.max(rounding.unit);
+        (largest > least && largest.is_finite()).then(|| Self {
+            class,
+            least: least.ln() - largest.ln(),
+            largest: largest.ln(),
+        })
+    }
 
-fn log_softmax(logits: &[f32], least: f64) -> Vec<f64> {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let shifted = |logit: &f32| f64::from(*logit) - f64::from(largest);
-    let total: f64 = logits.iter().map(|logit| shifted(logit).exp()).sum();
-    logits.iter().map(|logit| (shifted(logit) - total.ln()).max(least.ln())).collect()
+    fn of_probabilities(&self, probabilities: &[f32]) -> Vec<f64> {
+        let ratio = |probability: &f32| f64::from(*probability).ln() - self.largest;
+        probabilities.iter().map(|probability| ratio(probability).max(self.least)).collect()
+    }
+
+    fn of_logarithms(&self, logarithms: &[f32]) -> Vec<f64> {
+        let ratio = |logarithm: &f32| f64::from(*logarithm) - f64::from(logarithms[self.class]);
+        logarithms.iter().map(|logarithm| ratio(logarithm).max(self.least)).collect()
+    }
 }
 
 #[cfg(test)]
@@ -175,6 +224,44 @@ mod tests {
         // Both are nothing.
         assert!(!differs(Logarithms, &[1.0, 0.0, 0.0], &[90.0, 0.0, -300.0]));
         assert!(differs(Logarithms, &[1.0, 0.0, 0.0], &[1.0, 0.0, -300.0]));
+        assert!(differs(Logarithms, &[1.0, 0.0, 0.0], &[0.0, 90.0, -300.0]), "another class first");
+    }
+
+    #[test]
+    fn probabilities_that_are_computed_to_the_last_bit_of_one_are_compared_as_such() {
+        use SearchedScores::Logarithms;
+        let logits = [-0.7_f32, -3.0, -9.0];
+        let file = logits.map(f32::exp);
+        assert!(!differs(Logarithms, &file, &logits) && differs(Logarithms, &file, &[-0.7, -3.1, -9.0]));
+        // Off by 2^-25.
+        let off = |probability: f32| probability + 3e-8;
+        let small = [-11.0_f32, -13.0, -12.5];
+        assert!(!differs(Logarithms, &[file[0], off(small[1].exp()), 0.0], &[-0.7, small[1], -25.0]));
+        assert_eq!(compared(Logarithms, &small.map(|one| off(one.exp())), &small), None, "all are rounding");
+        assert!(differs(Logarithms, &[file[0], 0.0, 0.0], &[-0.7, -4.0, -25.0]), "not one of them");
+    }
+
+    #[test]
+    fn what_is_smaller_than_the_last_bit_of_one_is_compared_by_its_order() {
+        let returned = Some(vec![3.0e-8, 6.0e-8, 0.0]);
+        let of = |file: [f32; 3], logits: [f32; 3]| {
+            let copy = Scored { logits: logits.to_vec(), returned: returned.clone() };
+            compare(&expected(SearchedScores::Ordered), &file, &copy, 0.0).unwrap().differs()
+        };
+        let logits = [-17.0, -16.7, -19.0];
+        assert!(!of(logits.map(f32::exp), logits), "{:?}", logits.map(f32::exp));
+        assert!(of(logits.map(f32::exp), [-16.0, -16.7, -19.0]));
+        assert!(of([0.1, 0.2, 0.3], logits));
+    }
+
+    #[test]
+    fn numbers_without_bits_are_not_told_apart() {
+        use SearchedScores::Equal;
+        assert!(
+            !differs(Equal, &[1e-43, 3e-43], &[1e-43, 2e-43])
+                && !differs(Equal, &[1e-43, 3e-43], &[0.0, 0.0])
+        );
+        assert!(differs(Equal, &[1e-30, 3e-30], &[1e-30, 2e-30]));
     }
 
     #[test]
