@@ -36,6 +36,8 @@ pub enum Pattern {
     Products,
     /// Softmax.
     Softmaxes,
+    /// Self-attention, `softmax(v·vᵀ)·v`, again and again.
+    Attentions,
     /// Convolutions with kernels of one pixel.
     Convolutions,
     /// `x + tanh(x)`, again and again.
@@ -52,7 +54,7 @@ pub enum Pattern {
 
 impl Pattern {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Identities,
         Self::Relus,
         Self::Tanhs,
@@ -63,6 +65,7 @@ impl Pattern {
         Self::Fan,
         Self::Products,
         Self::Softmaxes,
+        Self::Attentions,
         Self::Convolutions,
         Self::Residuals,
         Self::Diamonds,
@@ -121,6 +124,13 @@ impl Large {
             }),
             Pattern::Softmaxes => self
                 .chain(nodes, |this, value, _| this.op_with("Softmax", &[value], "axis", Attribute::Int(-1))),
+            Pattern::Attentions => self.chain(nodes / 4, |this, value, _| {
+                let transposed =
+                    this.op_with("Transpose", &[value], "perm", Attribute::Ints(vec![0, 1, 3, 2]));
+                let scores = this.op("MatMul", &[value, transposed]);
+                let shares = this.op_with("Softmax", &[scores], "axis", Attribute::Int(-1));
+                this.op("MatMul", &[shares, value])
+            }),
             Pattern::Convolutions => self.chain(nodes, |this, value, _| this.op("Conv", &[value, kernel])),
             Pattern::Residuals => self.chain(nodes / 2, |this, value, _| {
                 let branch = this.op("Tanh", &[value]);

@@ -6,7 +6,7 @@
 //! neither.
 
 use crate::error::Result;
-use crate::graph::{Attributes, Builder, Graph, Node, ValueId};
+use crate::graph::{Attributes, Builder, Graph, Neighbours, Node, ValueId};
 use crate::operators::row::Portable;
 use crate::operators::table;
 
@@ -33,7 +33,7 @@ pub(crate) fn lower(graph: &mut Graph) -> Result<()> {
 
 fn is_lowered(node: &Node) -> bool {
     match portable(node) {
-        Portable::Nodes(_) => true,
+        Portable::Nodes(_) | Portable::NodesAmong(_) => true,
         Portable::ExtraOutputs(_) => node.outputs.iter().skip(1).any(Option::is_some),
         Portable::Itself | Portable::KernelOnly => false,
     }
@@ -46,22 +46,38 @@ fn portable(node: &Node) -> Portable {
 fn lower_once(graph: &mut Graph) -> Result<()> {
     let waiting = graph.nodes().to_vec();
     graph.set_nodes(Vec::new());
-    for node in waiting {
-        match portable(&node) {
+    let around = Neighbours::of(&waiting);
+    for node in &waiting {
+        let builder = &mut Builder::new(graph, node.name.as_str());
+        match portable(node) {
             Portable::Nodes(function) => {
-                let value = function(&mut Builder::new(graph, node.name.as_str()), &node)?;
-                let (op_type, attributes) = ("Identity".to_owned(), Attributes::default());
-                graph.push_node(Node { op_type, inputs: vec![Some(value)], attributes, ..node });
+                let value = function(builder, node)?;
+                graph.push_node(renamed(node, value));
             }
-            Portable::ExtraOutputs(function) if is_lowered(&node) => {
-                lower_extra_outputs(graph, node, function)?;
+            Portable::NodesAmong(function) => {
+                let value = function(builder, node, &around)?;
+                graph.push_node(renamed(node, value));
+            }
+            Portable::ExtraOutputs(function) if is_lowered(node) => {
+                lower_extra_outputs(graph, node.clone(), function)?;
             }
             Portable::ExtraOutputs(_) | Portable::Itself | Portable::KernelOnly => {
-                graph.push_node(node);
+                graph.push_node(node.clone());
             }
         }
     }
     Ok(())
+}
+
+/// A node that gives a value the name of what it stands for.
+fn renamed(node: &Node, value: ValueId) -> Node {
+    Node {
+        name: node.name.clone(),
+        op_type: "Identity".to_owned(),
+        inputs: vec![Some(value)],
+        outputs: node.outputs.clone(),
+        attributes: Attributes::default(),
+    }
 }
 
 /// Pushes the node with its first output only, and what computes the others.

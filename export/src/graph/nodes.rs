@@ -36,14 +36,6 @@ impl Graph {
         &mut self.nodes[id.index()]
     }
 
-    /// The node that produces a value, looked for from the end: for rules that ask about what was emitted just before.
-    #[cfg_attr(test, track_caller)]
-    pub(crate) fn producer_near_end(&self, id: ValueId) -> Option<&Node> {
-        let found = self.nodes.iter().rposition(|node| node.outputs.contains(&Some(id)));
-        visits::add(self.nodes.len() - found.unwrap_or_default());
-        found.map(|index| &self.nodes[index])
-    }
-
     /// The node that produces each value; inputs and constants have none.
     #[cfg_attr(test, track_caller)]
     pub fn producers(&self) -> HashMap<ValueId, NodeId> {

@@ -6,7 +6,7 @@ use super::constants::arithmetic::Elementwise;
 use super::gradient::kind::{GradientKind, Rule};
 use crate::error::Result;
 use crate::facts::{Content, NodeView};
-use crate::graph::{Builder, Graph, Node, NodeId, TensorType, ValueId};
+use crate::graph::{Builder, Graph, Neighbours, Node, NodeId, TensorType, ValueId};
 use crate::tensor::DataType;
 
 /// What is known of one operator, in the form that it has in the working opset.
@@ -155,6 +155,8 @@ pub(crate) enum Portable {
     Itself,
     /// Nodes that compute its first output: one of ours, or one that not every engine has.
     Nodes(fn(&mut Builder<'_>, &Node) -> Result<ValueId>),
+    /// The same, where they depend on the nodes around it.
+    NodesAmong(fn(&mut Builder<'_>, &Node, &Neighbours<'_>) -> Result<ValueId>),
     /// Itself with its first output; nodes compute the further ones, which not every engine hands out.
     ExtraOutputs(fn(&mut Builder<'_>, &Node) -> Result<Vec<ValueId>>),
     /// One of ours that is only put in where there is a kernel for it.

@@ -12,7 +12,7 @@ use super::row::Constants::{Converted, Elements, Evaluated, NotEvaluated, Parts}
 use super::row::Gradient::{
     Exact, Selects, StraightThrough, Subgradient, Undifferentiated, Zero, ZeroExcept,
 };
-use super::row::Portable::{ExtraOutputs, Itself, KernelOnly, Nodes};
+use super::row::Portable::{ExtraOutputs, Itself, KernelOnly, Nodes, NodesAmong};
 use super::row::Random::{Always, If, Never};
 use super::row::Row;
 use super::row::Saves::{Nothing, Outputs};
@@ -1081,7 +1081,7 @@ static ROWS: &[Row] = &[
         name: own_operators::SOFTMAX_GRADIENT, since: 1, types: types::broadcast::like_the_first,
         constants: NotEvaluated(DIFFERENTIATED), batch: NotFollowed(DIFFERENTIATED),
         gradient: Undifferentiated(DIFFERENTIATED),
-        saves: Nothing, random: Never, portable: Nodes(gradient::softmax::lower),
+        saves: Nothing, random: Never, portable: NodesAmong(gradient::softmax::lower),
         bounds: Unknown,
     },
     Row {

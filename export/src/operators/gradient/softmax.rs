@@ -10,7 +10,7 @@
 use super::step::Step;
 use crate::error::Result;
 use crate::graph::own_operators::SOFTMAX_GRADIENT;
-use crate::graph::{Builder, Dim, Graph, Node, Shape, ValueId};
+use crate::graph::{Builder, Dim, Graph, Neighbours, Node, Shape, ValueId};
 use crate::tensor::Tensor;
 
 /// `dx = (g − Σ g·y)·y`.
@@ -28,9 +28,9 @@ pub(crate) fn softmax(step: &mut Step<'_, '_>) -> Result<()> {
 }
 
 /// The gradient over the last axis in standard operators.
-pub(crate) fn lower(builder: &mut Builder<'_>, node: &Node) -> Result<ValueId> {
+pub(crate) fn lower(builder: &mut Builder<'_>, node: &Node, around: &Neighbours<'_>) -> Result<ValueId> {
     let (g, y) = (node.input(0)?, node.input(1)?);
-    let [left, right] = attended(builder.graph(), y, g).unwrap_or([g, y]);
+    let [left, right] = attended(builder.graph(), around, y, g).unwrap_or([g, y]);
     let weighted = builder.op("Mul", &[left, right])?;
     let total = sum_on(builder, weighted, -1, y)?;
     shared_out(builder, g, total, y)
@@ -43,14 +43,13 @@ fn shared_out(builder: &mut Builder<'_>, g: ValueId, total: ValueId, y: ValueId)
 }
 
 /// `do` and `o`, where `o = y·V` and `g = do·Vᵀ`, and a row of `o` is shorter than one of `y`.
-fn attended(graph: &Graph, y: ValueId, g: ValueId) -> Option<[ValueId; 2]> {
-    let producer = |id: ValueId| graph.producer_near_end(id);
-    let pulled_back = producer(g).filter(|node| node.op_type == "MatMul")?;
+fn attended(graph: &Graph, around: &Neighbours<'_>, y: ValueId, g: ValueId) -> Option<[ValueId; 2]> {
+    let pulled_back = around.producer(g).filter(|node| node.op_type == "MatMul")?;
     let (cotangent, transposed) = (pulled_back.optional_input(0)?, pulled_back.optional_input(1)?);
-    let values = producer(transposed).filter(|node| exchanges_last_two(graph, node))?.optional_input(0);
-    let attention = graph.nodes().iter().find(|node| {
-        node.op_type == "MatMul" && node.optional_input(0) == Some(y) && node.optional_input(1) == values
-    })?;
+    let values = around.producer(transposed).filter(|node| exchanges_last_two(graph, node))?;
+    let values = values.optional_input(0);
+    let mut takers = around.takers(y).iter();
+    let attention = takers.find(|node| node.op_type == "MatMul" && node.optional_input(1) == values)?;
     let output = attention.optional_output(0)?;
     let shape = |id: ValueId| graph.shape(id).ok();
     let width = |id: ValueId| shape(id)?.0.last()?.fixed();
