@@ -1,6 +1,6 @@
 """Our export of timm's ViT-T against PyTorch's own (dynamo) with the same weights: logits and forward time.
 
-    python3 -m venv .venv && .venv/bin/pip install -r scripts/reference/requirements.txt onnxruntime safetensors
+    python3 -m venv .venv && .venv/bin/pip install -r scripts/reference/requirements.txt
     cargo build --release -p mimir-export-cli
     .venv/bin/python scripts/reference/compare_export.py target/release/mimir-export [BATCH ...]
 

@@ -1,6 +1,6 @@
 """Makes tests/fixtures/quantised: small classifiers as ONNX Runtime's quantiser writes them, and float16 and float64 ones.
 
-    python3 -m venv .venv && .venv/bin/pip install -r scripts/reference/requirements.txt onnxruntime==1.32.0
+    python3 -m venv .venv && .venv/bin/pip install -r scripts/reference/requirements.txt
     .venv/bin/python scripts/reference/quantised_fixtures.py
 
 For each NAME it writes NAME.onnx and NAME.npz: `images` f32 [N, 3, 8, 8] in [0, 1], `labels` int64 [N], and from the

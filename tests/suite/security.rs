@@ -50,6 +50,28 @@ fn what_scripts_fetch_is_pinned() {
     assert!(fetching >= 5, "{fetching}");
 }
 
+/// What people are told to install is pinned too: each Python package by the digests of its files, without which pip takes none,
+/// and images by theirs.
+#[test]
+fn what_people_are_told_to_install_is_pinned() {
+    let folders = ["scripts/demo", "scripts/package", "scripts/reference"].map(|folder| root().join(folder));
+    let entries = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap());
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let mut packages = 0;
+    for path in paths.filter(|path| path.to_str().unwrap().ends_with("requirements.txt")) {
+        let text = std::fs::read_to_string(&path).unwrap().replace("\\\n", " ");
+        for line in text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty()) {
+            let is_pinned = line.contains("==") && line.contains("--hash=sha256:");
+            assert!(is_pinned, "{}: {line}", path.display());
+            packages += 1;
+        }
+    }
+    assert!(packages > 100, "{packages}");
+    let text = std::fs::read_to_string(root().join("Containerfile")).unwrap();
+    let bases: Vec<&str> = text.lines().filter(|line| line.starts_with("FROM ")).collect();
+    assert!(!bases.is_empty() && bases.iter().all(|base| base.contains("@${BASE}")), "{bases:?}");
+}
+
 /// The files of a folder that are shell scripts by their names, which have no end.
 fn shell_scripts(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
     for entry in std::fs::read_dir(folder).unwrap() {
