@@ -584,6 +584,7 @@ MIMIR_MUST_CHECK mimir_error *mimir_certify_options_set_write_certificate(mimir_
  * asks for no policy: it makes what policies ask for. An ONNX file must take pixels in [0, 1]; a bundle says what its model
  * takes.
  *
+ * MIMIR_ERROR_UNSUPPORTED: also where the graphs that would be searched are not the function of the file.
  * MIMIR_ERROR_CANCELLED: it was ended before there was anything to report. */
 MIMIR_MUST_CHECK mimir_error *mimir_certify(const char *path, const char *images, const mimir_certify_options *options,
                                             mimir_progress_callback callback, void *payload, mimir_evaluation **out);
@@ -595,7 +596,7 @@ MIMIR_MUST_CHECK mimir_error *mimir_certify(const char *path, const char *images
  * Perturbed images are in a temporary file without a name until the evaluation is deleted, or in the folder of the report.
  *
  * MIMIR_ERROR_INVALID_ARGUMENT: a length does not fit, a pixel is NaN or not in [0, 1], or the model has no such class.
- * MIMIR_ERROR_UNSUPPORTED: also where an ONNX file does not show the size of its images. */
+ * MIMIR_ERROR_UNSUPPORTED: as of mimir_certify, and where an ONNX file does not show the size of its images. */
 MIMIR_MUST_CHECK mimir_error *mimir_attack(const char *path, const float *pixels, size_t pixels_len, const uint32_t *labels,
                                            size_t labels_len, const mimir_certify_options *options,
                                            mimir_progress_callback callback, void *payload, mimir_evaluation **out);

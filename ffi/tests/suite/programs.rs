@@ -122,6 +122,15 @@ fn images_in_memory_are_attacked() {
     assert_silent(&run_c("attack", &[fixtures::plain(), &images]));
 }
 
+/// As `mimir-certify` does, and there is no way to accept it.
+#[test]
+fn a_file_whose_searched_graphs_differ_is_not_attacked() {
+    let fixture = |name: &str| root().join("tests/fixtures").join(name);
+    let images = format!("npz:{}", fixture("ort_layernorm_keepdims0.npz").display());
+    let model = fixture("ort_layernorm_keepdims0.onnx");
+    assert_silent(&run_c("same_function", &[&model, Path::new(&images), Path::new("16")]));
+}
+
 #[test]
 fn the_classes_of_cplusplus_do_what_the_functions_do() {
     let source = root().join("ffi/tests/c/classes.cpp");

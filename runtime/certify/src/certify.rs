@@ -4,14 +4,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use mimir_bundle::attack::{AttackSpec, RelaxedPgdSpec};
-use mimir_bundle::certificate::{AcceptedDifference, CrossCheck, EvaluationData, Execution};
+use mimir_bundle::certificate::{CrossCheck, EvaluationData, Execution};
 use mimir_bundle::{ImageShape, Manifest, ThreatModel};
 use mimir_export::InputSpec;
-use mimir_runtime::evaluate::{Control, Curve, Ending, Evaluation, EvaluationSet, Observer, Plan, evaluate};
+use mimir_runtime::evaluate::{Control, Curve, Ending, Evaluation, Observer, Plan, evaluate};
 use mimir_runtime::majority;
 use mimir_runtime::model::{Classifier, KeptModels, ModelSource};
 use mimir_runtime::processor;
-use mimir_runtime::report::{Baseline, RunDescription, shown_differences};
+use mimir_runtime::report::{Baseline, RunDescription};
 use mimir_runtime::session::{Engine, Precision, SessionOptions, SessionPlan};
 
 use crate::attackable::AttackableModel;
@@ -23,8 +23,8 @@ use crate::described_images::open_for;
 use crate::engines::Engines;
 use crate::error::{Error, ErrorKind, OptionName, OrKind, Result, with_causes};
 use crate::images::{OpenedImages, describe, shown};
-use crate::model::{CalibratedModel, PreparedModel};
-use crate::options::{ApproximateSearch, CertifyOptions, ExtraAttacks, Gate, GateMode};
+use crate::model::{CalibratedModel, PreparedModel, SearchedWays};
+use crate::options::{CertifyOptions, ExtraAttacks, Gate, GateMode};
 use crate::prepare::prepare_for;
 use crate::report_folder::ReportFolder;
 use crate::run_state::{RunState, identity, keeps_counterexamples};
@@ -96,7 +96,8 @@ fn attack(
     let other = other_session(&engines, &model)?;
     let sessions = KeptModels::new(&sessions);
     let compared = Instant::now();
-    let differences = differences(options, &model, &sessions, &plan, &set, interrupted)?;
+    let ways = SearchedWays { precision: options.engine.precision, approximate: options.approximate_search };
+    let differences = model.accepted_differences(&sessions, &plan, &set, ways, interrupted)?;
     observer.detail(&format!(
         "searched graphs compared with the file in {:.3} s",
         compared.elapsed().as_secs_f64()
@@ -212,28 +213,6 @@ fn attacks(options: &CertifyOptions, model: &CalibratedModel) -> Vec<AttackSpec>
         && model.votes() == 1
         && !is_asked_for;
     options.attacks.iter().cloned().chain(is_added.then_some(relaxed)).collect()
-}
-
-/// Where the graphs that will be searched are not the function of the file, as far as that is accepted.
-fn differences(
-    options: &CertifyOptions,
-    model: &CalibratedModel,
-    sessions: &KeptModels,
-    plan: &Plan,
-    set: &EvaluationSet,
-    interrupted: &AtomicBool,
-) -> Result<Vec<AcceptedDifference>> {
-    let found = model.differences(sessions, plan, set, options.engine.precision, interrupted)?;
-    if found.is_empty() || options.approximate_search == ApproximateSearch::Accept {
-        return Ok(found);
-    }
-    let message = format!(
-        "the graphs that would be searched are not the function of the file: {}. Either the engine changed what the file \
-         computes when it optimised it, or this program reads an operator otherwise than the engine; attacks would look \
-         for what breaks another model",
-        shown_differences(&found)
-    );
-    Err(Error::new(ErrorKind::Model, message).about(OptionName::ApproximateSearch))
 }
 
 /// The original model on the engine that is asked too, where there is one: before the attacks, so that they are not

@@ -96,12 +96,20 @@ impl CertifyOptions {
     /// # Errors
     /// [`ErrorKind::Options`] when the radius is less than one level.
     pub(crate) fn threat_model_of(&self, pixel_type: PixelType) -> Result<ThreatModel> {
-        let pixels = match pixel_type {
-            PixelType::Float => self.threat_model.pixels,
-            PixelType::Uint8 => Pixels::EightBit,
-        };
-        self.threat_model.with_pixels(pixels).or_kind(ErrorKind::Options)
+        threat_model_of(self.threat_model, pixel_type)
     }
+}
+
+/// A threat model in the pixels that a model takes.
+///
+/// # Errors
+/// [`ErrorKind::Options`] when the radius is less than one level.
+pub(crate) fn threat_model_of(threat_model: ThreatModel, pixel_type: PixelType) -> Result<ThreatModel> {
+    let pixels = match pixel_type {
+        PixelType::Float => threat_model.pixels,
+        PixelType::Uint8 => Pixels::EightBit,
+    };
+    threat_model.with_pixels(pixels).or_kind(ErrorKind::Options)
 }
 
 /// What happens where the graphs that are searched are not the function of the file, by more than rounding explains.

@@ -205,8 +205,9 @@ const OF_CLASSIFY: [&str; 23] = [
     "workers",
 ];
 
-/// Settings that a check uses besides, to say what attacks would cost.
-const OF_CHECK: [&str; 13] = [
+/// Settings that a check uses besides, to say what attacks would search and cost.
+const OF_CHECK: [&str; 14] = [
+    "accept-approximate",
     "attacks",
     "epsilon",
     "eot",

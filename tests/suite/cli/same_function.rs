@@ -52,6 +52,29 @@ fn a_file_that_the_engine_computes_otherwise_is_refused_and_can_be_accepted() {
     run(&["--accept-approximate", "--min-attacked-accuracy", "0", "--deny-warnings"]).code(11);
 }
 
+/// A check looks where a run would, with images and without.
+#[test]
+fn a_check_refuses_what_a_run_refuses_with_images_and_without() {
+    let demo = Demo::new();
+    let fixture = |name: &str| root().join("tests/fixtures").join(name);
+    std::fs::copy(fixture("ort_layernorm_keepdims0.onnx"), demo.path("model.onnx")).unwrap();
+    let images = format!("npz:{}", fixture("ort_layernorm_keepdims0.npz").display());
+    let run = |flags: &[&str]| {
+        let mut command = certify();
+        command.arg("check").arg(demo.path("model.onnx")).args(["--attacks", "apgd-ce"]).args(flags).assert()
+    };
+    for flags in [&["--data", &images, "--epsilon", "0.1"][..], &[]] {
+        let said =
+            contains("not the function of the file: the graph `gradient of cross-entropy` has other scores");
+        run(flags).code(3).stdout("").stderr(said.and(contains("--accept-approximate")));
+        let accepted = run(&[flags, &["--accept-approximate"]].concat());
+        accepted.success().stdout(contains("warning: the graphs that were searched are not"));
+    }
+    let text = run(&["--accept-approximate", "--json"]).success().get_output().stdout.clone();
+    let checked: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    assert_eq!(checked["accepted_differences"][0]["graph"], "gradient of cross-entropy");
+}
+
 /// What agrees needs no flag, and the flag says nothing of it.
 #[test]
 fn a_file_that_agrees_has_no_differences() {

@@ -6,7 +6,6 @@ use mimir_bundle::Manifest;
 use mimir_runtime::attack::Query;
 use mimir_runtime::evaluate::{EvaluationSet, Plan};
 use mimir_runtime::model::{LabelAndTarget, ModelError, ModelSource};
-use mimir_runtime::session::OnnxModels;
 use ndarray::Array2;
 use serde::Serialize;
 
@@ -31,7 +30,7 @@ pub struct CostEstimate {
 /// What the attacks of a plan may cost on a set of which that share is classified correctly.
 pub(super) fn estimate(
     model: &CalibratedModel,
-    sessions: &OnnxModels,
+    sessions: &dyn ModelSource,
     plan: &Plan,
     set: &EvaluationSet,
     correct: f64,

@@ -1,15 +1,20 @@
 //! What a model is, whether it can be attacked, and what that would cost: before anybody waits for an attack.
 
 mod cost;
+mod noise;
 mod normalisations;
 mod options;
 mod text;
 
-use mimir_bundle::{AttackSpec, Manifest, Scan};
+use std::sync::atomic::AtomicBool;
+
+use mimir_bundle::certificate::AcceptedDifference;
+use mimir_bundle::{AttackSpec, Manifest, Scan, ThreatModel};
 use mimir_export::InputSpec;
-use mimir_runtime::evaluate::{Curve, EvaluateError, Plan};
-use mimir_runtime::model::ModelSource;
+use mimir_runtime::evaluate::{Curve, EvaluateError, EvaluationSet, Plan};
+use mimir_runtime::model::{KeptModels, ModelSource};
 use mimir_runtime::probe::{Sampled, correct_of_some};
+use mimir_runtime::report::Warning;
 use mimir_runtime::session::{Engine, SessionPlan};
 use serde::Serialize;
 
@@ -17,9 +22,11 @@ use crate::attackable::AttackableModel;
 use crate::described_images::open_for;
 use crate::engines::Engines;
 use crate::error::{ErrorKind, OrKind, Result};
-use crate::model::{CalibratedModel, PreparedModel};
+use crate::model::{CalibratedModel, PreparedModel, SearchedWays};
+use crate::options::threat_model_of;
 use crate::prepare::prepare_for;
 use cost::CostEstimate;
+use noise::noise;
 use normalisations::{MOST_IMAGES, suspicious_normalisation};
 
 pub use normalisations::OtherNormalisation;
@@ -40,6 +47,10 @@ pub struct Checked {
     pub warnings: Vec<String>,
     /// The attacks that the gradient graphs were built for.
     pub attacks: Vec<&'static str>,
+    /// Where these graphs are not the function of the file by more than rounding explains, which was accepted. Models with
+    /// random operators are not compared.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub accepted_differences: Vec<AcceptedDifference>,
     /// What only images show.
     pub on_images: Option<CheckedOnImages>,
 }
@@ -63,7 +74,8 @@ pub struct CheckedOnImages {
     pub suspicious_normalisation: Option<OtherNormalisation>,
 }
 
-/// Prepares the model as a run would, builds the graphs that the attacks need, and runs no attack.
+/// Prepares the model as a run would, builds the graphs that the attacks need, compares them with the file, on noise where
+/// there are no images, and runs no attack.
 ///
 /// # Errors
 /// As [`certify`](crate::certify()): what a run would refuse, a check refuses.
@@ -75,20 +87,27 @@ pub fn check(options: &CheckOptions) -> Result<Checked> {
         Some(images) => prepare_for(&engines.deciding, &options.model, &options.input, images)?,
         None => prepare_alone(options, &engines.deciding)?,
     };
+    let threat_model = threat_model_of(options.threat_model, prepared.manifest().pixel_type)?;
     let shape = images.as_ref().map(|_| prepared.manifest().image).or(options.input.image);
     let input = InputSpec { image: shape, ..options.input.clone() };
     match &images {
         None => {
             prepared.expect_attacks_for(&options.attacks)?;
             let model = prepared.with_plan(SessionPlan { batch: 1, workers: 1, threads: 1 });
-            let attackable = AttackableModel::new(plan(options, &model), &model, options.engine.precision)?;
-            Ok(checked(options, &engines, &model, &attackable, None))
+            let attackable = attackable(options, threat_model, &model)?;
+            let (images, labels) = noise(model.manifest().image);
+            let set = EvaluationSet::new(&images, &labels).or_kind(ErrorKind::Internal)?;
+            let sessions = KeptModels::new(&attackable.sessions);
+            let differences = differences(options, &model, &sessions, &attackable.plan, &set)?;
+            Ok(checked(options, &engines, &model, &attackable, differences, None))
         }
         Some(images) => {
-            let set = images.for_model(prepared.manifest(), options.threat_model.pixels)?;
+            let set = images.for_model(prepared.manifest(), threat_model.pixels)?;
             let model = prepared.calibrate(&set, &options.attacks, options.engine.overrides)?;
-            let attackable = AttackableModel::new(plan(options, &model), &model, options.engine.precision)?;
+            let attackable = attackable(options, threat_model, &model)?;
             let AttackableModel { plan, sessions, .. } = &attackable;
+            let sessions = &KeptModels::new(sessions);
+            let differences = differences(options, &model, sessions, plan, &set)?;
             let mut classifier = sessions.classifier().or_kind(ErrorKind::Model)?;
             let Sampled { correct, classified, non_finite } =
                 correct_of_some(classifier.as_mut(), &set, MOST_IMAGES)?;
@@ -111,7 +130,7 @@ pub fn check(options: &CheckOptions) -> Result<Checked> {
                     correct,
                 )?,
             };
-            Ok(checked(options, &engines, &model, &attackable, Some(on_images)))
+            Ok(checked(options, &engines, &model, &attackable, differences, Some(on_images)))
         }
     }
 }
@@ -122,9 +141,30 @@ fn prepare_alone(options: &CheckOptions, engine: &Engine) -> Result<PreparedMode
     Ok(prepared)
 }
 
-fn plan(options: &CheckOptions, model: &CalibratedModel) -> Plan {
+fn attackable(
+    options: &CheckOptions,
+    threat_model: ThreatModel,
+    model: &CalibratedModel,
+) -> Result<AttackableModel> {
+    AttackableModel::new(plan(options, threat_model, model), model, options.engine.precision)
+}
+
+/// Where the graphs are not the function of the file, as far as that is accepted. A model with random operators is not
+/// compared.
+fn differences(
+    options: &CheckOptions,
+    model: &CalibratedModel,
+    sessions: &KeptModels,
+    plan: &Plan,
+    set: &EvaluationSet,
+) -> Result<Vec<AcceptedDifference>> {
+    let ways = SearchedWays { precision: options.engine.precision, approximate: options.approximate_search };
+    model.accepted_differences(sessions, plan, set, ways, &AtomicBool::new(false))
+}
+
+fn plan(options: &CheckOptions, threat_model: ThreatModel, model: &CalibratedModel) -> Plan {
     Plan {
-        threat_model: options.threat_model,
+        threat_model,
         attacks: options.attacks.clone(),
         seed: 0,
         workers: model.session_plan().workers,
@@ -139,10 +179,13 @@ fn checked(
     engines: &Engines,
     model: &CalibratedModel,
     attackable: &AttackableModel,
+    accepted_differences: Vec<AcceptedDifference>,
     on_images: Option<CheckedOnImages>,
 ) -> Checked {
     let no_gradient = attackable.warning();
-    let warnings = engines.warning.iter().chain(model.warnings()).chain(&no_gradient);
+    let approximate = (!accepted_differences.is_empty())
+        .then(|| Warning::ApproximateSearch { differences: accepted_differences.clone() });
+    let warnings = engines.warning.iter().chain(model.warnings()).chain(&no_gradient).chain(&approximate);
     Checked {
         file: options.model.name(),
         model: model.manifest().clone(),
@@ -150,6 +193,7 @@ fn checked(
         engine: engine_name(&engines.deciding),
         warnings: warnings.map(ToString::to_string).collect(),
         attacks: attackable.plan.attacks.iter().map(AttackSpec::name).collect(),
+        accepted_differences,
         on_images,
     }
 }

@@ -4,7 +4,7 @@ use mimir_bundle::{AttackSpec, ThreatModel};
 use mimir_export::InputSpec;
 
 use crate::model_input::ModelInput;
-use crate::options::{EngineOptions, ImageSource};
+use crate::options::{ApproximateSearch, EngineOptions, ImageSource};
 
 /// What a check needs to know.
 #[derive(Debug, Clone)]
@@ -19,6 +19,8 @@ pub struct CheckOptions {
     pub threat_model: ThreatModel,
     /// The attacks whose cost is estimated.
     pub attacks: Vec<AttackSpec>,
+    /// What happens where the graphs that attacks would search are not the function of the file.
+    pub approximate_search: ApproximateSearch,
     /// What runs the model, and how.
     pub engine: EngineOptions,
 }

@@ -31,6 +31,8 @@ use mimir_runtime::session::{Engine, OnnxModels, Precision, SessionPlan};
 use crate::error::{Error, ErrorKind, OptionName, OrKind, Result};
 use graphs::GraphForm;
 
+pub(crate) use same_function::SearchedWays;
+
 /// A file that was found to be an image classifier, and the engine that will run it.
 #[derive(Debug)]
 pub struct PreparedModel {

@@ -1,19 +1,22 @@
 //! Whether the graphs that are searched are the function of the file: what is expected of this model's.
 
+use std::sync::atomic::AtomicBool;
+
 use mimir_bundle::PixelType;
 use mimir_bundle::certificate::AcceptedDifference;
 use mimir_export::SearchScores;
 use mimir_runtime::attack::Query;
 use mimir_runtime::evaluate::{EvaluationSet, Plan};
 use mimir_runtime::model::KeptModels;
+use mimir_runtime::report::shown_differences;
 use mimir_runtime::same_function::{
     Expected, ExpectedGradients, Rounding, Sample, SearchedGraphs, SearchedScores, differences,
 };
 use mimir_runtime::session::{Device, Precision};
-use std::sync::atomic::AtomicBool;
 
 use super::CalibratedModel;
-use crate::error::{ErrorKind, OrKind, Result};
+use crate::error::{Error, ErrorKind, OptionName, OrKind, Result};
+use crate::options::ApproximateSearch;
 
 /// What rounding explains, by the coarsest type that file or graphs compute in. Networks in float32 differ by about 10⁻⁶;
 /// the bounds leave room for deep ones, and are far below what another function differs by.
@@ -28,14 +31,47 @@ const TF32: Rounding = Rounding { unit: 1.0 / (1 << 10) as f64, relative: 0.02 }
 /// warning tells ([`super::quantised`]).
 const QUANTISED: Rounding = Rounding { unit: 1.0 / (1 << 7) as f64, relative: 0.5 };
 
+/// How graphs are searched.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SearchedWays {
+    pub(crate) precision: Precision,
+    /// What happens where they are not the function of the file.
+    pub(crate) approximate: ApproximateSearch,
+}
+
 impl CalibratedModel {
+    /// Where the graphs that will be searched are not the function of the file, as far as that is accepted.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Model`] where it is not accepted; else as [`Self::differences`].
+    pub(crate) fn accepted_differences(
+        &self,
+        models: &KeptModels,
+        plan: &Plan,
+        set: &EvaluationSet,
+        ways: SearchedWays,
+        interrupted: &AtomicBool,
+    ) -> Result<Vec<AcceptedDifference>> {
+        let found = self.differences(models, plan, set, ways.precision, interrupted)?;
+        if found.is_empty() || ways.approximate == ApproximateSearch::Accept {
+            return Ok(found);
+        }
+        let message = format!(
+            "the graphs that would be searched are not the function of the file: {}. Either the engine changed what the \
+             file computes when it optimised it, or this program reads an operator otherwise than the engine; attacks \
+             would look for what breaks another model",
+            shown_differences(&found)
+        );
+        Err(Error::new(ErrorKind::Model, message).about(OptionName::ApproximateSearch))
+    }
+
     /// Compares the graphs of a plan with the file on the first images: those that are not its function by more than rounding
     /// explains. None of a model with random operators, which cannot be compared with itself.
     ///
     /// # Errors
     /// [`ErrorKind::Interrupted`] when somebody set `interrupted`, else as
     /// [`evaluate`](mimir_runtime::evaluate::evaluate).
-    pub fn differences(
+    fn differences(
         &self,
         models: &KeptModels,
         plan: &Plan,

@@ -120,6 +120,7 @@ pub(crate) fn check_options(model: &ModelInput, settings: Settings) -> Result<Ch
         input: input_spec(model, &settings)?,
         threat_model,
         attacks: attacks(&settings, threat_model.norm)?,
+        approximate_search: approximate_search(&settings),
         engine: engine(settings)?,
     })
 }
