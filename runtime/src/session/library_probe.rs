@@ -75,10 +75,25 @@ pub(super) fn survive(library: &Path) -> Result<(), String> {
     }
     let said = match ended {
         Some(status) if status.code() == Some(i32::from(CAME_TO_ITS_END)) => return Ok(()),
+        Some(status) if was_ended_from_outside(status) => return Ok(()),
         Some(status) => format!("ended the process that tried to load it ({status})"),
         None => format!("was still loading after {} seconds", PATIENCE.as_secs()),
     };
     Err(format!("{} {said}: it is damaged, or no ONNX Runtime; install it again", library.display()))
+}
+
+/// Whether a process was ended by somebody else, or by a limit that it was given (of file sizes, of processor time): that says
+/// nothing of what it loaded, and this process may know what to do about it.
+#[cfg(unix)]
+fn was_ended_from_outside(status: ExitStatus) -> bool {
+    /// Illegal instruction, trap, abort, bus error, arithmetic, segmentation fault, bad system call.
+    const FAULTS: [i32; 7] = [4, 5, 6, 7, 8, 11, 31];
+    std::os::unix::process::ExitStatusExt::signal(&status).is_some_and(|signal| !FAULTS.contains(&signal))
+}
+
+#[cfg(not(unix))]
+fn was_ended_from_outside(_status: ExitStatus) -> bool {
+    false
 }
 
 /// This program, with nothing to do but to try the library. A Ctrl-C is for the program and not for it.
@@ -133,6 +148,22 @@ mod tests {
     #[test]
     fn a_program_that_did_not_ask_for_it_is_not_started_again() {
         assert_eq!(survive(Path::new("/nonexistent/libonnxruntime.so")), Ok(()));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_faults_are_the_librarys() {
+        for (command, is_outside) in [
+            ("kill -s XFSZ $$", true),
+            ("kill -s TERM $$", true),
+            ("kill -s KILL $$", true),
+            ("kill -s SEGV $$", false),
+            ("kill -s ABRT $$", false),
+            ("exit 3", false),
+        ] {
+            let status = Command::new("sh").args(["-c", command]).status().unwrap();
+            assert_eq!(was_ended_from_outside(status), is_outside, "{command}");
+        }
     }
 
     #[cfg(unix)]
