@@ -4,6 +4,7 @@
 
 mod check;
 mod derived;
+mod settings;
 
 use std::collections::BTreeMap;
 use std::fmt;

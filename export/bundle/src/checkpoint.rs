@@ -95,16 +95,23 @@ pub enum HeaderError {
         /// The version.
         found: u32,
     },
+    /// The state of a run, to continue it from.
+    #[error(
+        "holds the state of a training run, not a network: wanted best.safetensors or last.safetensors of that run"
+    )]
+    State,
     /// Keys that contradict each other.
     #[error("metadata `{METADATA_KEY}`: {0}")]
     Content(String),
 }
 
-/// The version alone, which decides whether the other keys are understood.
+/// The version alone, which decides whether the other keys are understood; and that of the other kind of file that
+/// `mimir-train` writes.
 #[derive(Deserialize)]
 struct Version {
     #[serde(default)]
     version: u32,
+    state_version: Option<u32>,
 }
 
 impl CheckpointHeader {
@@ -132,7 +139,10 @@ impl CheckpointHeader {
     /// # Errors
     /// Text that is not a header, of a newer version, or whose sizes do not fit each other.
     pub fn parse(text: &str) -> Result<Self, HeaderError> {
-        let Version { version } = serde_json::from_str(text)?;
+        let Version { version, state_version } = serde_json::from_str(text)?;
+        if state_version.is_some() {
+            return Err(HeaderError::State);
+        }
         if version > HEADER_VERSION {
             return Err(HeaderError::Version { found: version });
         }
@@ -159,6 +169,13 @@ impl CheckpointHeader {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_state_of_a_run_is_no_network() {
+        let state = r#"{"state_version": 1, "average_updates": null, "optimizer_steps": 764}"#;
+        let error = CheckpointHeader::parse(state).unwrap_err().to_string();
+        assert!(error.contains("state of a training run") && error.contains("best.safetensors"), "{error}");
+    }
 
     const OLD: &str = r#"{"stage": "finetune", "architecture": {"family": "vit", "width": 32, "depth": 2, "heads": 2,
         "image_size": 32, "patch_size": 8}, "pooling": "mean", "classes": 3, "epoch": 4, "step": 20, "seed": 0}"#;

@@ -15,6 +15,9 @@ use serde::de::{DeserializeOwned, Deserializer, Error, MapAccess, SeqAccess, Vis
 /// # Errors
 /// With line and column: when a key stands twice in an object, or the text is no JSON of that type.
 pub fn from_slice<T: DeserializeOwned>(text: &[u8]) -> Result<T, serde_json::Error> {
+    if text.starts_with(b"\xef\xbb\xbf") {
+        return Err(serde_json::Error::custom("begins with a byte order mark; wanted UTF-8 without one"));
+    }
     serde_json::from_slice::<UniqueKeys>(text)?;
     serde_json::from_slice(text)
 }
@@ -83,10 +86,19 @@ impl<'de> Visitor<'de> for AnyValue {
 
 /// Text that is shown must not move the cursor, hide lines or begin new ones.
 fn expect_printable<E: Error>(text: &str) -> Result<(), E> {
-    match text.chars().any(char::is_control) {
-        true => Err(E::custom(format_args!("`{}` holds a control character", text.escape_debug()))),
-        false => Ok(()),
+    match text.find(char::is_control) {
+        Some(at) => Err(E::custom(format_args!("`{}` holds a control character", around(text, at)))),
+        None => Ok(()),
     }
+}
+
+/// What stands around that byte, escaped: a payload of megabytes is no line of an error.
+fn around(text: &str, at: usize) -> String {
+    const SHOWN: usize = 32;
+    let begin = text[..at].char_indices().rev().nth(SHOWN - 1).map_or(0, |(index, _)| index);
+    let end = text[at..].char_indices().nth(SHOWN).map_or(text.len(), |(index, _)| at + index);
+    let (before, after) = (if begin > 0 { "…" } else { "" }, if end < text.len() { "…" } else { "" });
+    format!("{before}{}{after}", text[begin..end].escape_debug())
 }
 
 #[cfg(test)]
@@ -96,7 +108,8 @@ mod tests {
     #[test]
     fn one_text_has_one_meaning() {
         let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
-        let cases: [(&[u8], &str); 13] = [
+        let long = format!("\"{}\\n{}\"", "x".repeat(99), "y".repeat(99));
+        let cases: [(&[u8], &str); 14] = [
             (br#"{"a": "x\u001b[2J"}"#, "`x\\u{1b}[2J` holds a control character"),
             (br#"{"a\nb": 1}"#, "`a\\nb` holds a control character"),
             (br#"{"a": 1, "a": 2}"#, "key `a` stands twice at line 1 column 12"),
@@ -108,7 +121,11 @@ mod tests {
             (b"NaN", "expected value"),
             (b"1e999", "number out of range"),
             (b"\"\xff\"", "invalid unicode"),
-            (b"\xef\xbb\xbf{}", "expected value"),
+            (b"\xef\xbb\xbf{}", "begins with a byte order mark"),
+            (
+                long.as_bytes(),
+                "`…xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\\nyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy…` holds a control character",
+            ),
             (br#"{"a": "\ud800"}"#, "hex escape"),
         ];
         for (text, wanted) in cases {

@@ -15,6 +15,7 @@ Examples:
   mimir-export vit_tiny.safetensors --architecture vit_tiny_patch16_224 --classes 1000 \\
       --mean 0.5 --std 0.5 --resize 248 --crop 224 --interpolation bicubic -o vit_tiny.mimir
   mimir-export bundle model.onnx --mean 0.5 --std 0.5 --classes names.txt -o model.mimir
+  mimir-export bundle bundle/ -o model.mimir  # a bundle as one file, and back: -o folder/
   mimir-export show model.onnx                # the graph as text: one line an input, weight, node, output
   mimir-export diff old.onnx new.onnx         # what differs: nodes, and each weight with its differences
 
@@ -89,7 +90,7 @@ pub(crate) struct ExportArgs {
 /// Arguments of `bundle`.
 #[derive(Debug, Args)]
 pub(crate) struct BundleArgs {
-    /// The ONNX file
+    /// The ONNX file; or a bundle, which is written in the other form, certificates and signature included
     pub(crate) model: PathBuf,
     /// Where to: a folder, or NAME.mimir
     #[arg(long, short, value_name = "PATH")]
@@ -108,9 +109,9 @@ pub(crate) struct BundleArgs {
     /// Layout of the file's input, where it can be read in two ways
     #[arg(long, value_enum, value_name = "LAYOUT", help_heading = "Images")]
     pub(crate) layout: Option<LayoutArg>,
-    /// Order of the colours in the file's input
-    #[arg(long, value_enum, default_value_t, value_name = "ORDER", help_heading = "Images")]
-    pub(crate) channels: ChannelsArg,
+    /// Order of the colours in the file's input [default: rgb]
+    #[arg(long, value_enum, value_name = "ORDER", help_heading = "Images")]
+    pub(crate) channels: Option<ChannelsArg>,
     /// The output with the scores of the classes, where the file has several that can have them
     #[arg(long, value_name = "NAME")]
     pub(crate) output_name: Option<String>,
@@ -125,9 +126,8 @@ pub(crate) enum LayoutArg {
 }
 
 /// Orders of colours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ChannelsArg {
-    #[default]
     Rgb,
     Bgr,
 }

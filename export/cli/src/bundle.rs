@@ -1,4 +1,4 @@
-//! The command `bundle`: an ONNX classifier of any origin becomes a bundle.
+//! The command `bundle`: an ONNX classifier of any origin becomes a bundle, and a bundle one of the other form.
 
 use std::fmt::Write as _;
 
@@ -25,6 +25,9 @@ pub(crate) fn bundle(args: &BundleArgs) -> Result<String, Failure> {
         return Err(anyhow::anyhow!("-o {}: name a folder or NAME.mimir", args.output.display()).into());
     }
     destination.check(args.force)?;
+    if Bundle::is_at(&args.model) {
+        return copy(args, &destination);
+    }
     let (count, class_names) = classes(args)?;
     let description = OnnxDescription {
         input: input(args)?,
@@ -33,7 +36,7 @@ pub(crate) fn bundle(args: &BundleArgs) -> Result<String, Failure> {
         created_at: Some(humantime::format_rfc3339_seconds(now()?).to_string()),
     };
     let rule = |image: mimir_bundle::ImageShape| preprocessing(&args.images, [image.height, image.width]);
-    let package: Package = package_onnx(&args.model, description, rule)?;
+    let package: Package = package_onnx(&args.model, description, rule).map_err(with_own_flag)?;
     let found = package.manifest.classes.count;
     if let Some(count) = count.filter(|count| *count != found) {
         return Err(anyhow::anyhow!("--classes {count}, but the model has {found} classes").into());
@@ -43,6 +46,45 @@ pub(crate) fn bundle(args: &BundleArgs) -> Result<String, Failure> {
     check_bundled(&bundle, &Limits::default())?;
     write_bundle(&bundle, &destination)?;
     Ok(summary(&bundle, &destination))
+}
+
+/// Writes a bundle as a folder or as one file: the same files, with certificates and signature.
+fn copy(args: &BundleArgs, destination: &Destination) -> Result<String, Failure> {
+    let shown = args.model.display();
+    if let Some(flag) = describing_flag(args) {
+        return Err(anyhow::anyhow!(
+            "{flag} has no effect: {shown} is a bundle, which is written as it is. To describe its model anew, give its model.onnx"
+        )
+        .into());
+    }
+    let bundle = Bundle::open(&args.model)?;
+    check_bundled(&bundle, &Limits::default()).with_context(|| format!("bundle {shown}"))?;
+    write_bundle(&bundle, destination)?;
+    Ok(summary(&bundle, destination))
+}
+
+/// A flag that describes a model, if one is given.
+fn describing_flag(args: &BundleArgs) -> Option<&'static str> {
+    let images = &args.images;
+    let given = [
+        ("--classes", args.classes.is_some()),
+        ("--mean", images.mean.is_some()),
+        ("--std", images.std.is_some()),
+        ("--resize", images.resize.is_some()),
+        ("--crop", images.crop.is_some()),
+        ("--interpolation", images.interpolation.is_some()),
+        ("--input-shape", args.input_shape.is_some()),
+        ("--layout", args.layout.is_some()),
+        ("--channels", args.channels.is_some()),
+        ("--output-name", args.output_name.is_some()),
+    ];
+    given.into_iter().find_map(|(flag, is_given)| is_given.then_some(flag))
+}
+
+/// The library names the flags of `mimir-certify`. Here `--output` is where the bundle goes.
+fn with_own_flag(error: anyhow::Error) -> anyhow::Error {
+    let text = format!("{error:#}");
+    if text.contains("--output") { anyhow::anyhow!(text.replace("--output", "--output-name")) } else { error }
 }
 
 /// The number of classes, or their names.
@@ -67,8 +109,8 @@ fn input(args: &BundleArgs) -> anyhow::Result<InputSpec> {
     Ok(InputSpec {
         normalisation: typed_normalisation(&args.images)?,
         channel_order: match args.channels {
-            ChannelsArg::Rgb => ChannelOrder::Rgb,
-            ChannelsArg::Bgr => ChannelOrder::Bgr,
+            None | Some(ChannelsArg::Rgb) => ChannelOrder::Rgb,
+            Some(ChannelsArg::Bgr) => ChannelOrder::Bgr,
         },
         layout: args.layout.map(|layout| match layout {
             LayoutArg::Nchw => Layout::Nchw,
@@ -98,4 +140,17 @@ fn summary(bundle: &Bundle, destination: &Destination) -> String {
     }
     let _ = writeln!(text, "next: mimir-certify {} --data … --norm linf --epsilon 8/255", path.display());
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_names_the_flag_of_this_command() {
+        let error =
+            with_own_flag(anyhow::anyhow!("choose it with --output NAME, for example --output scores"));
+        assert_eq!(error.to_string(), "choose it with --output-name NAME, for example --output-name scores");
+        assert_eq!(with_own_flag(anyhow::anyhow!("no model")).to_string(), "no model");
+    }
 }

@@ -13,12 +13,24 @@ use crate::simplify::{clean_up, enter_blocked_layout, expand_gelu, factor_out_co
 /// # Errors
 /// As [`differentiate`].
 pub(crate) fn gradient_graph(mut forward: Graph, loss: Loss, kernels: Kernels) -> Result<Graph> {
+    if kernels == Kernels::Standard {
+        expand_gelu(&mut forward)?;
+    }
+    differentiated(forward, loss, kernels)
+}
+
+/// The same with standard operators, and no other weights than `forward` has.
+///
+/// # Errors
+/// As [`differentiate`].
+pub(crate) fn gradient_graph_keeping_weights(forward: Graph, loss: Loss) -> Result<Graph> {
+    differentiated(forward, loss, Kernels::Standard)
+}
+
+fn differentiated(mut forward: Graph, loss: Loss, kernels: Kernels) -> Result<Graph> {
     // The file may have given these names to tensors of its own.
     for name in tensor_names::OF_GRADIENT_GRAPHS {
         preprocessing::release_name(&mut forward, name)?;
-    }
-    if kernels == Kernels::Standard {
-        expand_gelu(&mut forward)?;
     }
     let mut gradient = differentiate(&forward, loss, kernels)?;
     drop(forward);

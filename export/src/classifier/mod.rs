@@ -41,7 +41,7 @@ use crate::graph::{Dim, Graph, OpenInput};
 use crate::normalisation;
 use crate::onnx::{ModelFile, SharedWeights, write_model, write_prepared};
 use crate::shape;
-use crate::simplify::{fuse, simplify};
+use crate::simplify::{fuse, simplify, simplify_keeping_weights};
 use crate::working_copy::WorkingCopy;
 use input::ImageInput;
 pub use input_spec::InputSpec;
@@ -225,15 +225,19 @@ impl ImageClassifier {
     /// As [`ImageClassifier::new`], [`simplify`] and [`differentiate`](crate::autodiff::differentiate): above all an
     /// operator without a gradient rule.
     pub fn gradient_onnx(&self, loss: Loss) -> Result<Vec<u8>> {
-        write_model(&self.gradient_graph(loss)?)
+        write_model(&self.gradient(loss, Kernels::Standard)?)
     }
 
-    /// [`gradient_onnx`](Self::gradient_onnx) as a graph.
+    /// [`gradient_onnx`](Self::gradient_onnx) as a graph of the file's own weights, nothing folded into them: both can share one
+    /// file of weights. It takes longer to run.
     ///
     /// # Errors
     /// As [`gradient_onnx`](Self::gradient_onnx).
-    pub fn gradient_graph(&self, loss: Loss) -> Result<Graph> {
-        self.gradient(loss, Kernels::Standard)
+    pub fn gradient_graph_keeping_weights(&self, loss: Loss) -> Result<Graph> {
+        let forward = self.search_graph(simplify_keeping_weights)?;
+        let graph = gradient::gradient_graph_keeping_weights(forward, loss)?;
+        shape::check(&graph)?;
+        Ok(graph)
     }
 
     /// The model in float64: from `images`, `f32 [N, C, H, W]`, and `labels`, `i64 [N]`, to `margin`, `f32 [N]`, the score of
@@ -339,8 +343,12 @@ impl ImageClassifier {
         })
     }
 
-    /// An upgraded and simplified copy that returns the scores that searches use as `logits`.
     fn simplified(&self) -> Result<Graph> {
+        self.search_graph(simplify)
+    }
+
+    /// An upgraded and simplified copy that returns the scores that searches use as `logits`.
+    fn search_graph(&self, simplify: impl FnOnce(&mut Graph) -> Result<()>) -> Result<Graph> {
         let mut graph = WorkingCopy::new(self.specialised.as_ref().unwrap_or(&self.original))?.graph;
         let batch = self.manifest.batch.rows().map_or(Dim::N, Dim::Fixed);
         let replaced = search_scores::replace(&mut graph, batch, self.manifest.classes)?;

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use mimir_bundle::bundle::{Bundle, BundleManifest, FileKind, MANIFEST, MODEL};
+use mimir_bundle::bundle::{Bundle, BundleManifest, FeatureTensor, FileKind, MANIFEST, MODEL};
 use mimir_bundle::{ImageShape, Layout, Loss, PixelType, tensor_names};
 use prost::Message;
 
@@ -96,12 +96,38 @@ fn check_model(graph: &GraphProto, manifest: &BundleManifest) -> Result<()> {
         let name = &feature.name;
         return Err(Error::format(format!("has no tensor `{name}`, which {MANIFEST} names under features")));
     }
+    manifest.features.iter().try_for_each(|feature| check_feature(graph, feature))?;
     // Inputs that nothing reads are left to whoever runs the model.
     match inputs(graph)[..] {
         [] => Err(Error::format("has no input: wanted images")),
         [images] => check_images(images, manifest),
         _ => Ok(()),
     }
+}
+
+/// The shape of a feature tensor, as far as the file states it.
+fn check_feature(graph: &GraphProto, feature: &FeatureTensor) -> Result<()> {
+    let mut values = graph.output.iter().chain(&graph.value_info).chain(&graph.input);
+    let stated = values.find(|value| value.name() == feature.name);
+    let Some(dims) = stated.and_then(dimensions) else { return Ok(()) };
+    let sizes = dims.get(1..).unwrap_or_default();
+    let fits = sizes.len() == feature.shape.len()
+        && sizes.iter().zip(&feature.shape).all(|(found, wanted)| found.is_none_or(|size| size == *wanted));
+    if fits {
+        return Ok(());
+    }
+    let (name, wanted) = (&feature.name, listed(&feature.shape));
+    Err(Error::format(format!("`{name}` is [{}], but {MANIFEST} says [N, {wanted}]", shown(&dims))))
+}
+
+fn listed(sizes: &[usize]) -> String {
+    sizes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Sizes of which some are not stated.
+fn shown(dims: &[Option<usize>]) -> String {
+    let shown = |dim: &Option<usize>| dim.map_or_else(|| "?".to_owned(), |size| size.to_string());
+    dims.iter().map(shown).collect::<Vec<_>>().join(", ")
 }
 
 /// Type and shape of the images, as far as the file states them.
@@ -142,8 +168,7 @@ fn check_images(images: &ValueInfoProto, manifest: &BundleManifest) -> Result<()
     if fits {
         return Ok(());
     }
-    let shown = |dim: &Option<usize>| dim.map_or_else(|| "?".to_owned(), |size| size.to_string());
-    let found = dims.iter().map(shown).collect::<Vec<_>>().join(", ");
+    let found = shown(&dims);
     let name = images.name().escape_debug();
     Err(Error::format(format!("input `{name}` is [{found}], but {MANIFEST} says {wanted}")))
 }

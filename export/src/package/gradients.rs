@@ -8,10 +8,11 @@ use crate::error::Result;
 use crate::graph::Graph;
 use crate::onnx::ModelFile;
 
-/// Name and graph for each loss: from pixels in `[0, 1]`, the normalisation that the description names included.
+/// Name and graph for each loss: from pixels in `[0, 1]`, the normalisation that the description names included, of the
+/// model's own weights.
 ///
 /// # Errors
-/// As [`ImageClassifier::gradient_onnx`].
+/// As [`ImageClassifier::gradient_graph_keeping_weights`].
 pub(super) fn gradient_graphs(
     graph: Graph,
     manifest: &BundleManifest,
@@ -33,7 +34,8 @@ pub(super) fn gradient_graphs(
         ..InputSpec::default()
     };
     let classifier = ImageClassifier::new(file, &spec)?;
-    let graphs = losses.iter().map(|loss| Ok((file_name(*loss), classifier.gradient_graph(*loss)?)));
+    let graphs =
+        losses.iter().map(|loss| Ok((file_name(*loss), classifier.gradient_graph_keeping_weights(*loss)?)));
     graphs.collect()
 }
 

@@ -28,14 +28,27 @@ pub(super) const ELEMENTWISE: [&str; 12] = [
     "Softplus",
 ];
 
+/// What becomes of a linear layer without bias, to which Gemm gives no speed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Biasless {
+    /// It stays a MatMul.
+    Leave,
+    /// It becomes a Gemm, too.
+    ToGemm,
+}
+
 /// Rewrites every `MatMul → Add` of constants on three axes or more as `Reshape → Gemm → Reshape`.
-pub(super) fn rewrite(graph: &mut Graph) {
+pub(super) fn rewrite(graph: &mut Graph, biasless: Biasless) {
     let (producers, uses) = (graph.producers(), use_counts(graph));
     let mut flat: HashMap<ValueId, ValueId> = HashMap::new();
     let mut nodes = Vec::with_capacity(graph.nodes().len());
     for index in 0..graph.nodes().len() {
         let node = graph.node(NodeId(index as u32)).clone();
         let layer = linear_layer(graph, &producers, &uses, &node);
+        let layer = layer.or_else(|| match biasless {
+            Biasless::Leave => None,
+            Biasless::ToGemm => layer_without_bias(graph, &node),
+        });
         match layer.and_then(|layer| gemm(graph, &node, &layer, &mut flat)) {
             Some(rewritten) => nodes.extend(rewritten),
             None => nodes.push(node),
@@ -49,7 +62,7 @@ pub(super) fn rewrite(graph: &mut Graph) {
 struct Linear {
     x: ValueId,
     weights: ValueId,
-    bias: ValueId,
+    bias: Option<ValueId>,
 }
 
 /// The linear layer whose bias this Add is.
@@ -65,23 +78,31 @@ fn linear_layer(
     let &[_, columns] = graph.constant(weights)?.dims() else { return None };
     let fits = matmul.op_type == "MatMul" && columns == vector.len() && graph.shape(x).ok()?.rank() >= 3;
     let bias = add.inputs.iter().flatten().copied().find(|id| *id != product)?;
-    fits.then_some(Linear { x, weights, bias })
+    fits.then_some(Linear { x, weights, bias: Some(bias) })
+}
+
+/// The linear layer that this MatMul is.
+fn layer_without_bias(graph: &Graph, node: &Node) -> Option<Linear> {
+    let (x, weights) = (node.optional_input(0)?, node.optional_input(1)?);
+    let is_matrix = graph.constant(weights)?.dims().len() == 2;
+    let fits = node.op_type == "MatMul" && is_matrix && graph.shape(x).ok()?.rank() >= 3;
+    fits.then_some(Linear { x, weights, bias: None })
 }
 
 fn gemm(
     graph: &mut Graph,
-    add: &Node,
+    last: &Node,
     layer: &Linear,
     flat: &mut HashMap<ValueId, ValueId>,
 ) -> Option<Vec<Node>> {
-    let output = add.optional_output(0)?;
+    let output = last.optional_output(0)?;
     let (input, result) =
         (matrix_shape(graph.shape(layer.x).ok()?)?, matrix_shape(graph.shape(output).ok()?)?);
     let mut nodes = Vec::new();
     let x = match flat.get(&layer.x) {
         Some(known) => *known,
         None => {
-            let reshape = reshape_node(graph, &format!("{}/rows", add.name), layer.x, &input)?;
+            let reshape = reshape_node(graph, &format!("{}/rows", last.name), layer.x, &input)?;
             let x = reshape.optional_output(0)?;
             flat.insert(layer.x, x);
             nodes.push(reshape);
@@ -90,16 +111,16 @@ fn gemm(
     };
     let mut tensor_type = graph.tensor_type(output).ok()?.clone();
     let shape = std::mem::replace(&mut tensor_type.shape, result);
-    let product = graph.add_fresh_value(&format!("{}/Gemm", add.name), Some(tensor_type));
+    let product = graph.add_fresh_value(&format!("{}/Gemm", last.name), Some(tensor_type));
     let name = graph.value(product).name.clone();
     nodes.push(Node {
         name,
         op_type: "Gemm".to_owned(),
-        inputs: vec![Some(x), Some(layer.weights), Some(layer.bias)],
+        inputs: [Some(x), Some(layer.weights)].into_iter().chain(layer.bias.map(Some)).collect(),
         outputs: vec![Some(product)],
         attributes: Attributes::default(),
     });
-    let mut back = reshape_node(graph, &format!("{}/tokens", add.name), product, &shape)?;
+    let mut back = reshape_node(graph, &format!("{}/tokens", last.name), product, &shape)?;
     back.outputs = vec![Some(output)];
     nodes.push(back);
     Some(nodes)

@@ -46,6 +46,7 @@ pub(crate) use blocked_layout::enter_blocked_layout;
 pub(crate) use expand_gelu::expand_gelu;
 pub(crate) use factor::factor_out_common;
 pub(crate) use fuse::fuse;
+use linear_to_gemm::Biasless;
 
 /// Rewrites a graph at the working opset (see [`upgrade`](crate::upgrade)); its types are inferred anew.
 ///
@@ -56,6 +57,23 @@ pub fn simplify(graph: &mut Graph) -> Result<()> {
     clean_up(graph);
     fold_into_layers(graph)?;
     rewrite_transformers(graph)?;
+    merge_adjacent::transpose_before_flatten(graph);
+    clean_up(graph);
+    shape::infer(graph)
+}
+
+/// As [`simplify`], without the rewrites that make new weights of those of the file: for graphs that are stored beside it and share
+/// its weights.
+///
+/// # Errors
+/// As [`shape::infer`].
+pub(crate) fn simplify_keeping_weights(graph: &mut Graph) -> Result<()> {
+    fold_shape_arithmetic(graph)?;
+    clean_up(graph);
+    gelu::recognise(graph);
+    // The gradient of a MatMul reads the transpose, a second copy of the weights; that of a Gemm the weights themselves.
+    linear_to_gemm::rewrite(graph, Biasless::ToGemm);
+    linear_to_gemm::activation_before_reshape(graph);
     merge_adjacent::transpose_before_flatten(graph);
     clean_up(graph);
     shape::infer(graph)
@@ -97,7 +115,7 @@ fn rewrite_transformers(graph: &mut Graph) -> Result<()> {
     shape::infer(graph)?;
     attention_heads::move_to_front(graph)?;
     fold_into_matmul(graph)?;
-    linear_to_gemm::rewrite(graph);
+    linear_to_gemm::rewrite(graph, Biasless::Leave);
     linear_to_gemm::activation_before_reshape(graph);
     Ok(())
 }

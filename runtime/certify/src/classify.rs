@@ -6,7 +6,7 @@ use mimir_bundle::Pixels;
 use mimir_export::InputSpec;
 use mimir_runtime::answer::{Answer, answers};
 use mimir_runtime::model::ModelSource;
-use mimir_runtime::report::percent;
+use mimir_runtime::report::{Warning, percent};
 use mimir_runtime::statistics::fraction;
 use serde::Serialize;
 
@@ -40,6 +40,8 @@ pub struct Classified {
     pub class_names: Option<Vec<String>>,
     /// One entry an image.
     pub images: Vec<ClassifiedImage>,
+    /// What a reader must know of the images, such as which class was taken as which.
+    pub warnings: Vec<String>,
 }
 
 /// One image.
@@ -80,6 +82,9 @@ pub fn classify(options: &ClassifyOptions) -> Result<Classified> {
     let mut classifier = model.original()?.classifier().or_kind(ErrorKind::Model)?;
     let answers = answers(classifier.as_mut(), &set, model.manifest().output)?;
     let file = |image: usize| data.image_files.as_ref().and_then(|files| files.get(image).cloned());
+    // Nobody judges a model by a share of these images.
+    let warnings = images.warnings(model.manifest()).into_iter();
+    let warnings = warnings.filter(|warning| !matches!(warning, Warning::ClassMix { .. }));
     let described = options.model.manifest().and_then(|manifest| manifest.classes.names.clone());
     Ok(Classified {
         model: options.model.name(),
@@ -90,6 +95,7 @@ pub fn classify(options: &ClassifyOptions) -> Result<Classified> {
             .enumerate()
             .map(|(image, (answer, &label))| ClassifiedImage { file: file(image), label, answer })
             .collect(),
+        warnings: warnings.map(|warning| warning.to_string()).collect(),
     })
 }
 
@@ -115,6 +121,7 @@ impl fmt::Display for Classified {
         }
         let correct = self.images.iter().filter(|image| image.answer.class == Some(image.label)).count();
         let count = self.images.len();
-        writeln!(f, "{correct} of {count} as labelled ({})", percent(fraction(correct, count)))
+        writeln!(f, "{correct} of {count} as labelled ({})", percent(fraction(correct, count)))?;
+        self.warnings.iter().try_for_each(|warning| writeln!(f, "warning: {warning}"))
     }
 }

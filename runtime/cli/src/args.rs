@@ -165,7 +165,7 @@ pub(crate) struct SignArgs {
     /// The private key: PKCS#8 in PEM, Ed25519 or ECDSA P-256
     #[arg(long, value_name = "FILE")]
     pub(crate) key: PathBuf,
-    /// Replace a signature.json that another program made
+    /// Replace a signature.json that another program made; it is kept beside the bundle
     #[arg(long)]
     pub(crate) replace_signature: bool,
 }

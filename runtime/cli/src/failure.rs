@@ -56,7 +56,9 @@ fn with_flag(option: OptionName, sentence: &str) -> String {
             "{sentence}; add --replace-certificate to have it take that place (what is there is kept beside the \
              bundle), or --keep-bundle to leave the bundle alone"
         ),
-        OptionName::ReplaceSignature => format!("{sentence}; add --replace-signature to lose it"),
+        OptionName::ReplaceSignature => {
+            format!("{sentence}; add --replace-signature to have it kept beside the bundle instead")
+        }
         OptionName::ExistingJournal => format!("{sentence}; once that is solved, run again with --resume"),
     }
 }

@@ -48,6 +48,47 @@ fn the_file_stays_as_it_is_and_its_images_are_described() {
 }
 
 #[test]
+fn a_bundle_is_written_in_the_other_form_with_all_its_files() {
+    let demo = Demo::new();
+    bundle(&demo, &["-o", "folder"]).success();
+    let images = format!("npz:{}", root().join("examples/demo/images.npz").display());
+    let mut command = certify();
+    command.current_dir(demo.folder.path()).args(["folder", "--data", &images, "--first", "12"]);
+    command.args(["--epsilon", "8/255", "--attacks", "noise", "--quiet"]).assert().success();
+    certify().arg("keygen").arg(demo.path("maker")).assert().success();
+    certify()
+        .arg("sign")
+        .arg(demo.path("folder"))
+        .arg("--key")
+        .arg(demo.path("maker.key"))
+        .assert()
+        .success();
+    let copy = |from: &str, to: &str, flags: &[&str]| {
+        let mut command = export();
+        command.current_dir(demo.folder.path()).args(["bundle", from, "-o", to]).args(flags).assert()
+    };
+    copy("folder", "one.mimir", &[]).success().stdout(contains("signature.json"));
+    copy("one.mimir", "again", &[]).success();
+    let whole = Bundle::open(&demo.path("folder")).unwrap();
+    for other in ["one.mimir", "again"] {
+        assert_eq!(Bundle::open(&demo.path(other)).unwrap(), whole);
+        certify()
+            .arg("verify")
+            .arg(demo.path(other))
+            .arg("--trust")
+            .arg(demo.path("maker.pub"))
+            .assert()
+            .success();
+    }
+    assert_eq!(whole.certificates().len(), 1);
+    copy("folder", "one.mimir", &[]).code(2).stderr(contains("--force"));
+    for flags in [["--mean", "0.5"], ["--channels", "rgb"], ["--classes", "6"]] {
+        let said = contains(format!("{} has no effect: folder is a bundle", flags[0]));
+        copy("folder", "other.mimir", &flags).code(2).stderr(said);
+    }
+}
+
+#[test]
 fn weights_beside_the_file_come_along() {
     let demo = Demo::new();
     let file = read_model(&demo.path("model.onnx"), &Limits::default()).unwrap();

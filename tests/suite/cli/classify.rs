@@ -60,3 +60,27 @@ fn what_would_have_no_effect_is_refused() {
         classify(&demo, flags).code(2).stderr(contains(flags[0]));
     }
 }
+
+#[test]
+fn classes_that_were_guessed_are_said() {
+    let demo = Demo::new();
+    let folder = demo.path("photos");
+    for (class, level) in [("first", 40), ("second", 200)] {
+        std::fs::create_dir_all(folder.join(class)).unwrap();
+        let picture = image::RgbImage::from_pixel(24, 24, image::Rgb([level; 3]));
+        picture.save(folder.join(class).join("0.png")).unwrap();
+    }
+    let run = |more: &[&str]| {
+        let images = format!("folder:{}", folder.display());
+        let mut command = certify();
+        command.arg("classify").arg(demo.path("model.onnx")).args(["--data", &images, "--mean", "0.5"]);
+        command.args(["--std", "0.25", "--engine", "rten"]).args(more).assert().success()
+    };
+    run(&[]).stdout(contains("warning: the images have 2 classes, the model 6").and(contains("--class-map")));
+    let output = run(&["--json"]).get_output().stdout.clone();
+    let found: Value = serde_json::from_slice(&output).unwrap();
+    assert_eq!(found["warnings"].as_array().unwrap().len(), 1);
+    let map = demo.path("map.txt");
+    std::fs::write(&map, "first 4\nsecond 5\n").unwrap();
+    run(&["--class-map", map.to_str().unwrap()]).stdout(contains("warning").not());
+}

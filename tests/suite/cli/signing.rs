@@ -379,7 +379,7 @@ fn a_policy_is_a_gate() {
     let missed = signing.check(&strict, &[]).code(10);
     missed.stdout(
         starts_with("FAIL  the bundle does not meet the policy: 1 of ")
-            .and(contains("NOT MET  min_images               wanted at least 25; found 24\n")),
+            .and(contains("NOT MET  min_images                     wanted at least 25; found 24\n")),
     );
     let output = signing.check(&strict, &["--json"]).code(10).get_output().stdout.clone();
     let json: Value = serde_json::from_slice(&output).unwrap();
@@ -491,8 +491,37 @@ fn a_signature_of_another_program_is_replaced_only_where_that_is_asked_for() {
     }
     let mut command = certify();
     command.arg("sign").arg(signing.bundle()).arg("--key").arg(signing.path("maker.key"));
-    command.arg("--replace-signature").assert().success();
+    command
+        .arg("--replace-signature")
+        .assert()
+        .success()
+        .stdout(contains("kept           the signature.json"));
     signing.verify(&["maker"]).success();
+    assert_eq!(set_aside(&signing), [foreign[1]]);
+}
+
+#[test]
+fn signatures_of_what_the_bundle_was_are_kept_beside_it() {
+    let signing = Signing::signed("bundle");
+    certify().arg("keygen").arg(signing.path("other")).assert().success();
+    let before = fs::read_to_string(signing.bundle().join("signature.json")).unwrap();
+    // Another content, by another way than this program.
+    let name = signing.bundle().join("certificate.json");
+    fs::write(&name, fs::read_to_string(&name).unwrap() + "\n").unwrap();
+    let said = contains("left out").and(contains("kept           the signature.json"));
+    signing.sign("other").success().stdout(said);
+    assert_eq!(set_aside(&signing), [before]);
+    // A second signature of the same content takes nothing from the first.
+    signing.sign("maker").success().stdout(contains("kept").not());
+    signing.verify(&["maker", "other"]).success();
+}
+
+/// The signatures that lie beside the bundle.
+fn set_aside(signing: &Signing) -> Vec<String> {
+    let folder = signing.bundle();
+    let beside = fs::read_dir(folder.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
+    let is_one = |path: &Path| path.file_name().unwrap().to_string_lossy().starts_with("bundle.signature-");
+    beside.filter(|path| is_one(path)).map(|path| fs::read_to_string(path).unwrap()).collect()
 }
 
 #[test]

@@ -74,6 +74,14 @@ impl Bundle {
         set_aside(path, "certificate", &file).map_err(|error| error.within(path.display()))
     }
 
+    /// Writes a signature that is to be replaced beside the bundle at that path, as `NAME.signature-DIGEST.json`, and returns where.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_signature_beside(path: &Path, signature: &BundleFile) -> Result<PathBuf> {
+        set_aside(path, "signature", signature).map_err(|error| error.within(path.display()))
+    }
+
     fn replace(&self, path: &Path) -> Result<SetAside> {
         let updated = match path.is_dir() {
             true => self.update_folder(path),

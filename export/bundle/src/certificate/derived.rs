@@ -1,8 +1,6 @@
 //! Fields of a certificate that follow from others: they are computed again and compared, so that nobody who reads one
 //! of them alone is told something else than the numbers say.
 
-use serde_json::Value;
-
 use super::{APPROXIMATE_SEARCH, AcceptedDifference, Certificate, CrossCheck, Extent, GateRecord, STATEMENT};
 use crate::attack::Preset;
 use crate::share::{fraction, percent};
@@ -184,48 +182,6 @@ impl Certificate {
         let found = found.or_else(|| said(sentence, "attacked accuracy ", &attacked));
         let is_attacked = sentence.contains("attacked accuracy ") && sentence.contains("required ");
         found.or_else(|| said(sentence, "required ", &[(*min_attacked_accuracy)?]).filter(|_| is_attacked))
-    }
-}
-
-impl Certificate {
-    /// The settings of the run, where they say the same as other fields.
-    fn check_settings(&self) -> Option<String> {
-        let queries = self.attacks.iter().find_map(|attack| match &attack.parameters {
-            AttackSpec::Square(square) => Some(square.queries as f64),
-            _ => None,
-        });
-        let numbers = [
-            ("epsilon", Some(self.threat_model.epsilon)),
-            ("seed", Some(self.seed as f64)),
-            ("first", self.data.first.map(|first| first as f64)),
-            ("queries", queries),
-            ("min-attacked-accuracy", self.gate.min_attacked_accuracy),
-        ];
-        let set = |key: &str| self.settings.effective.get(key).map(|value| (key.to_owned(), value));
-        let contradiction = |(key, found): (String, &Value), wanted: String| {
-            format!("settings.effective.{key} is {found}, but the run had {wanted}")
-        };
-        let number = numbers.into_iter().find_map(|(key, wanted)| {
-            let (set, wanted) = (set(key)?, wanted?);
-            (number_of(set.1) != Some(wanted)).then(|| contradiction(set, wanted.to_string()))
-        });
-        number.or_else(|| {
-            let (set, wanted) = (set("norm")?, self.threat_model.norm.to_string().to_lowercase());
-            (set.1.as_str() != Some(&wanted)).then(|| contradiction(set, wanted))
-        })
-    }
-}
-
-/// A number as settings have it: of JSON, or a text such as `8/255`.
-fn number_of(value: &Value) -> Option<f64> {
-    let parsed = |text: &str| text.trim().parse::<f64>().ok();
-    match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => match text.split_once('/') {
-            Some((above, below)) => Some(parsed(above)? / parsed(below)?),
-            None => parsed(text),
-        },
-        _ => None,
     }
 }
 

@@ -55,7 +55,7 @@ fn refuses_what_it_does_not_know() {
 #[test]
 fn refuses_fields_that_cannot_all_be_true() {
     type Change = fn(&mut Certificate);
-    let cases: [(Change, &str); 36] = [
+    let cases: [(Change, &str); 47] = [
         (|c| c.counts.images = 0, "no images"),
         (|c| c.counts.images = 7, "of 8 correct of 7 images"),
         (|c| c.counts.broken = 4, "4 broken, 5 still robust"),
@@ -92,6 +92,24 @@ fn refuses_fields_that_cannot_all_be_true() {
         (|c| set(c, "norm", "l1".into()), "effective.norm is \"l1\", but the run had linf"),
         (|c| set(c, "seed", 77.into()), "effective.seed is 77, but the run had"),
         (|c| set(c, "min-attacked-accuracy", 0.1.into()), "effective.min-attacked-accuracy is 0.1, but"),
+        (|c| set(c, "pixels", "8bit".into()), "effective.pixels is \"8bit\", but the run had continuous"),
+        (|c| set(c, "layout", "flat".into()), "effective.layout is \"flat\", but"),
+        (|c| set(c, "channels", "bgr".into()), "effective.channels is \"bgr\", but"),
+        (|c| set(c, "output", "other".into()), "effective.output is \"other\", but"),
+        (|c| set(c, "input-shape", vec![1, 2, 3].into()), "effective.input-shape is [1,2,3], but"),
+        (|c| set(c, "precision", "mixed".into()), "effective.precision is \"mixed\", but"),
+        (|c| set(c, "split", "train".into()), "effective.split is \"train\", but"),
+        (|c| set(c, "attacks", vec!["fgsm"].into()), "effective.attacks is [\"fgsm\"], but the run had"),
+        (|c| set(c, "attacks", vec!["standard"].into()), "effective.attacks is [\"standard\"], but"),
+        (|c| set(c, "attacks", "apgd-ce".into()), "effective.attacks is \"apgd-ce\", but"),
+        (
+            |c| {
+                let names: Vec<_> = c.attacks.iter().map(|attack| attack.name.clone()).collect();
+                set(c, "attacks", names.into());
+                set(c, "steps", 7.into());
+            },
+            "effective.steps is 7, but the run had",
+        ),
     ];
     for (change, expected) in cases {
         let mut changed = certificate();

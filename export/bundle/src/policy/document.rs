@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 
 use super::values::{Age, Compared, Digest, Fraction, Number, PresetName, Radius, TrustedKey, Versions};
 use crate::Norm;
@@ -65,8 +66,9 @@ pub struct EvaluationRule {
     pub accept_8bit: bool,
     /// A list of attacks that must have run, with at least its parameters.
     pub min_preset: Option<PresetName>,
-    /// Attacks that must have run.
-    #[serde(default)]
+    /// Attacks that must have run; none where absent.
+    #[serde(default, deserialize_with = "one_or_more")]
+    #[schemars(length(min = 1))]
     pub attacks: Vec<AttackRule>,
     /// The attacked accuracy, at least.
     pub min_attacked_accuracy: Option<Fraction>,
@@ -78,12 +80,14 @@ pub struct EvaluationRule {
     /// Images, at least.
     pub min_images: Option<usize>,
     /// The images and labels, one of these; any where absent.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "one_or_more")]
+    #[schemars(length(min = 1))]
     pub data: Vec<DataRule>,
     /// The age of the certificate, at most.
     pub max_age: Option<Age>,
     /// Engines that may have run the model, and their versions; any where absent.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "one_or_more")]
+    #[schemars(extend("minProperties" = 1))]
     pub engines: BTreeMap<String, Versions>,
     /// Whether gradients of attacks may have been approximated or cut.
     #[serde(default)]
@@ -294,6 +298,21 @@ impl EvaluationRule {
             }
             None => Ok(()),
         }
+    }
+}
+
+/// A list that is there names something. Whoever leaves one empty meant something that would not be asked for.
+fn one_or_more<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default + PartialEq,
+{
+    let list = T::deserialize(deserializer)?;
+    match list == T::default() {
+        true => {
+            Err(D::Error::custom("is empty: name at least one, or omit the key, which then asks for nothing"))
+        }
+        false => Ok(list),
     }
 }
 

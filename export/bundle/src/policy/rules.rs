@@ -182,7 +182,15 @@ fn shown(count: usize, images: usize) -> String {
 fn least(fraction: Option<Fraction>) -> (f64, String) {
     // None is never asked for; whoever asked would not be satisfied.
     let least = fraction.map_or(f64::INFINITY, Fraction::value);
-    (least, format!("at least {:.2} %", least * 1e2))
+    (least, format!("at least {} %", in_percent(least)))
+}
+
+/// `40.00`, and more decimals where the policy has more: a share just below a requirement must not look like it.
+fn in_percent(share: f64) -> String {
+    // The shortest decimal that is the share: 0.29 · 100 has more digits than 29.
+    let digits = format!("{share}");
+    let decimals = digits.split_once('.').map_or(0, |(_, decimals)| decimals.len()).clamp(4, 17) - 2;
+    format!("{:.decimals$}", share * 1e2)
 }
 
 /// Images count that every attack was done with and none broke.
@@ -292,7 +300,7 @@ fn kinds(certificate: &Certificate, is_wanted: impl Fn(&str) -> bool) -> (String
 
 fn gradients(_: &EvaluationRule, certificate: Option<&Certificate>, _: &Evidence<'_>) -> Finding {
     let wanted = "no gradient that was approximated or cut";
-    about("accept_gradient_appr…", wanted, certificate, |certificate| {
+    about("accept_gradient_approximations", wanted, certificate, |certificate| {
         kinds(certificate, |kind| APPROXIMATIONS.contains(&kind))
     })
 }

@@ -81,6 +81,7 @@ impl fmt::Display for Verdict {
                 writeln!(f, "FAIL  the bundle does not meet the policy: {missed} of {all} requirements")?
             }
         }
+        let longest = self.requirements.iter().map(|requirement| requirement.name.len()).max().unwrap_or(0);
         let mut part = None;
         for requirement in &self.requirements {
             let Requirement { certificate, name, wanted, found, met, .. } = requirement;
@@ -89,7 +90,7 @@ impl fmt::Display for Verdict {
                 writeln!(f, "\n{}{of}", requirement.part)?;
             }
             let word = if *met { "met" } else { "NOT MET" };
-            writeln!(f, "  {word:<8} {name:<24} wanted {wanted}; found {found}")?;
+            writeln!(f, "  {word:<8} {name:<longest$} wanted {wanted}; found {found}")?;
         }
         Ok(())
     }

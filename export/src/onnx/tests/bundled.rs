@@ -227,6 +227,14 @@ fn inputs_and_outputs_are_those_of_the_description() {
         |m| m.features = vec![FeatureTensor { name: "tokens".into(), shape: vec![4] }],
         "has no tensor `tokens`, which manifest.json names under features",
     );
+    refused_by(
+        |m| m.features = vec![FeatureTensor { name: "x".into(), shape: vec![5] }],
+        "`x` is [?, 4], but manifest.json says [N, 5]",
+    );
+    refused_by(
+        |m| m.features = vec![FeatureTensor { name: "x".into(), shape: vec![4, 1] }],
+        "`x` is [?, 4], but manifest.json says [N, 4, 1]",
+    );
     // A model of images with a flat description: its pixels would lie anywhere.
     let images = [None, Some(1), Some(2), Some(2)]
         .map(|size| DimensionProto { dim_value: size, ..DimensionProto::default() });

@@ -29,6 +29,8 @@ pub struct SignedBundle {
     pub signers: Vec<String>,
     /// Key ids of signatures that it lost, because they were of another content.
     pub dropped: Vec<String>,
+    /// Where the `signature.json` is now that others lost their place in.
+    pub kept: Option<PathBuf>,
 }
 
 /// What happens to a signature that another program made.
@@ -36,7 +38,7 @@ pub struct SignedBundle {
 pub enum ForeignSignature {
     /// It is an error.
     Refuse,
-    /// It is replaced.
+    /// It is replaced, and kept beside the bundle.
     Replace,
 }
 
@@ -50,19 +52,23 @@ pub fn sign_bundle(path: &Path, key: &PrivateKey, foreign: ForeignSignature) -> 
         .map_err(|error| Error::new(ErrorKind::Model, format!("{}: {error}", path.display())))?;
     expect_bundle(path)?;
     // What is there now is signed, one program at a time: none takes a certificate or a signature of another back.
-    let (mut made, mut is_foreign) = (None, false);
+    let (mut made, mut is_foreign, mut kept) = (None, false, None);
     let changed = Bundle::change(path, |bundle| {
         let fault = |error: &dyn fmt::Display| BundleError::mismatch(SIGNATURE, error);
         expect_graphs(bundle)?;
-        let signed = match statement::sign(bundle, key, this_tool(), clock::now()) {
-            Err(SignatureError::Foreign(_)) if foreign == ForeignSignature::Replace => {
-                statement::sign(&bundle.without_signature(), key, this_tool(), clock::now())
-            }
-            other => other,
+        let signed = statement::sign(bundle, key, this_tool(), clock::now());
+        let is_others = matches!(signed, Err(SignatureError::Foreign(_)));
+        let is_replaced = is_others && foreign == ForeignSignature::Replace;
+        is_foreign = is_others && !is_replaced;
+        let signed = match is_replaced {
+            true => statement::sign(&bundle.without_signature(), key, this_tool(), clock::now()),
+            false => signed,
         };
-        is_foreign = matches!(signed, Err(SignatureError::Foreign(_)));
         let signed = signed.map_err(|error| fault(&error))?;
         let text = signed.envelope.to_json().map_err(|error| fault(&error))?;
+        // What others signed is not to be had again.
+        let lost = bundle.signature().filter(|_| is_replaced || !signed.dropped.is_empty());
+        kept = lost.map(|signature| Bundle::write_signature_beside(path, signature)).transpose()?;
         made = Some(signed);
         bundle.with_signature(text.into_bytes())
     });
@@ -87,13 +93,16 @@ pub fn sign_bundle(path: &Path, key: &PrivateKey, foreign: ForeignSignature) -> 
         certificates: bundle.certificates().len(),
         signers: envelope.signatures.into_iter().map(|signature| signature.keyid).collect(),
         dropped,
+        kept,
     })
 }
 
 impl fmt::Display for SignedBundle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { path, key, created_at, subjects, certificates, signers, dropped } = self;
-        writeln!(f, "signed {}: {subjects} files, {certificates} certificates", path.display())?;
+        let Self { path, key, created_at, subjects, certificates, signers, dropped, kept } = self;
+        let counted = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
+        let (files, certified) = (counted(*subjects, "file"), counted(*certificates, "certificate"));
+        writeln!(f, "signed {}: {files}, {certified}", path.display())?;
         writeln!(f, "key            {key}")?;
         writeln!(f, "statement      of {created_at}, in {SIGNATURE}")?;
         for other in signers.iter().filter(|other| other.as_str() != key.as_str()) {
@@ -101,6 +110,9 @@ impl fmt::Display for SignedBundle {
         }
         for other in dropped {
             writeln!(f, "left out       {other}: it signed another content, and has to sign again")?;
+        }
+        if let Some(place) = kept {
+            writeln!(f, "kept           the {SIGNATURE} that was there, in {}", place.display())?;
         }
         if *certificates == 0 {
             writeln!(

@@ -111,6 +111,9 @@ fn what_cannot_be_meant_is_refused() {
         (evaluation("max_age = 90"), "expected a string"),
         (evaluation("engines = { onnxruntime = \"new\" }"), "wanted versions, such as"),
         (evaluation("engines = { onnxrutime = \"*\" }"), "did you mean `onnxruntime`?"),
+        (evaluation("engines = {}"), "is empty: name at least one, or omit the key"),
+        (evaluation("attacks = []"), "is empty: name at least one"),
+        (evaluation("data = []"), "is empty: name at least one"),
         (
             evaluation("attacks = [{ attack = \"squar\" }]"),
             "there is no attack `squar`, did you mean `square`?",

@@ -173,7 +173,9 @@ fn each_requirement_of_circumstances_decides() {
     assert_decides(&engines, "engines", "newest", |w| only(w).execution.engine_version = "newest".into());
     let warn = |kind: &str| WarningRecord { kind: kind.into(), message: String::new() };
     for kind in ["gradient_approximation", "gradient_cut", "no_gradient"] {
-        assert_decides(&rule(""), "accept_gradient_appr…", kind, |w| only(w).warnings.push(warn(kind)));
+        assert_decides(&rule(""), "accept_gradient_approximations", kind, |w| {
+            only(w).warnings.push(warn(kind))
+        });
     }
     for kind in ["silent_units", "of_a_later_program"] {
         let denied = rule("deny_warnings = true");
@@ -210,6 +212,11 @@ fn the_attacked_accuracy_decides_by_estimate_or_lower_limit() {
     set_counts(only(&mut world), 239, 500);
     let verdict = world.evaluate(&estimate);
     assert_eq!(found(&verdict, "min_attacked_accuracy"), ("47.80 % (239 of 500 images)".into(), false));
+    // Nothing that is missed by little looks as if it were not.
+    let more = rule("min_preset = \"standard\"\nmin_attacked_accuracy = 0.48001");
+    let verdict = World::new().evaluate(&more);
+    let missed = verdict.requirements().iter().find(|requirement| !requirement.met).unwrap();
+    assert_eq!((&*missed.wanted, &*missed.found), ("at least 48.001 %", "48.00 % (240 of 500 images)"));
     // The lower end for 240 of 500 is 43.54 %.
     for (least, met) in [("0.4354", true), ("0.4355", false)] {
         let text = format!("min_preset = \"standard\"\nmin_attacked_accuracy = {least}\ngate_on = \"lower\"");
@@ -280,7 +287,10 @@ fn text_and_json_are_views_of_one_verdict() {
     let text = verdict.to_string();
     assert!(text.starts_with("FAIL  the bundle does not meet the policy: 1 of 7 requirements\n"), "{text}");
     assert!(text.contains("\nevaluation 1 by certificate.json\n"), "{text}");
-    assert!(text.contains("  NOT MET  min_images               wanted at least 501; found 500\n"), "{text}");
+    assert!(
+        text.contains("  NOT MET  min_images                     wanted at least 501; found 500\n"),
+        "{text}"
+    );
     let json = serde_json::to_value(&verdict).unwrap();
     assert_eq!((&json["conclusion"], &json["exit_code"]), (&"does_not_hold".into(), &10.into()));
     assert_eq!(json["requirements"].as_array().unwrap().len(), verdict.requirements().len());

@@ -191,7 +191,7 @@ const TEXTS: [Case; 17] = [
             let text = [b"\xef\xbb\xbf", f[MANIFEST].as_slice()].concat();
             f.insert(MANIFEST.into(), text);
         },
-        "manifest.json: expected value",
+        "manifest.json: begins with a byte order mark",
     ),
     case(
         "a manifest of 5 MB",
