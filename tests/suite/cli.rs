@@ -31,6 +31,7 @@ mod records;
 mod replay;
 mod rounding;
 mod same_function;
+mod self_test;
 mod show;
 mod signing;
 mod silent_units;

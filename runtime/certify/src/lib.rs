@@ -79,6 +79,7 @@ mod prepare;
 mod replay;
 pub mod report_folder;
 mod run_state;
+pub mod self_test;
 pub mod serve;
 pub mod signing;
 mod tool;

@@ -33,6 +33,7 @@ Examples:
   mimir-certify sign bundle/ --key robustness.key
   mimir-certify verify bundle/ --trust robustness.pub       # is it signed by this key, all of it?
   mimir-certify check bundle/ --policy policy.toml          # each requirement: wanted, found, met or not
+  mimir-certify self-test                                   # does this installation find what it must?
   mimir-certify describe bundle/ --format model-card
 
 Exit codes:
@@ -45,7 +46,7 @@ Exit codes:
    2  usage: flags, settings, or a report folder that cannot be written
    3  the model is not valid, not supported, or stochastic and attacked without EOT
    4  the images or labels cannot be used
-  70  internal error, or the requested engine or device is missing
+  70  internal error, the requested engine or device is missing, or a self-test failed
   74  a file cannot be written, e.g. on a full disk; with --report finished work is kept: use --resume
   75  interrupted (Ctrl-C, SIGTERM, --time-limit); with --report finished work is kept: use --resume";
 
@@ -80,6 +81,8 @@ pub(crate) enum Command {
     Check(Box<CheckArgs>),
     /// Say what a model sees in images, without attacking it
     Classify(Box<ClassifyArgs>),
+    /// Attack models whose answers are known: does this installation find what there is to find?
+    SelfTest(SelfTestArgs),
     /// Print a completion script, e.g. `mimir-certify completions bash`
     Completions(CompletionsArgs),
     /// Write the manual pages into a folder
@@ -332,6 +335,23 @@ pub(crate) struct CheckArgs {
     pub(crate) trust: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) settings: Settings,
+}
+
+/// Arguments of `self-test`.
+#[derive(Debug, Args)]
+pub(crate) struct SelfTestArgs {
+    /// What runs the models [default: ONNX Runtime where it is found, else rten]
+    #[arg(long, value_enum)]
+    pub(crate) engine: Option<EngineName>,
+    /// Device: cpu, cuda:N or tensorrt:N
+    #[arg(long, value_name = "DEVICE", default_value_t)]
+    pub(crate) device: DeviceName,
+    /// The ONNX Runtime library
+    #[arg(long, value_name = "PATH")]
+    pub(crate) onnxruntime: Option<PathBuf>,
+    /// Print JSON in place of text
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Arguments of `completions`.

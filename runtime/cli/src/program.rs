@@ -13,6 +13,7 @@ use mimir_bundle::printable;
 use mimir_certify::check_policy;
 use mimir_certify::describe::describe;
 use mimir_certify::report_folder::{ADVERSARIAL, CERTIFICATE, REPORT};
+use mimir_certify::self_test::self_test;
 use mimir_certify::signing::{
     ForeignSignature, KeyFiles, TrustedKeyFile, generate_keys, read_private_key, readable_by_others,
     sign_bundle, verify_bundle,
@@ -28,11 +29,13 @@ use mimir_views::{Shown, failure_summary, summary};
 
 use crate::args::{
     CheckArgs, ClassifyArgs, Cli, Command, CompareArgs, ComparisonFormat, DescribeArgs, KeygenArgs,
-    ReplayArgs, ReportArgs, RunArgs, RunFormat, SignArgs, VerifyArgs, mistyped_command,
+    ReplayArgs, ReportArgs, RunArgs, RunFormat, SelfTestArgs, SignArgs, VerifyArgs, mistyped_command,
 };
 use crate::failure::{Failure, OrKind, failure};
 use crate::gates::{gates_of, run_gates};
-use crate::options::{Options, Verbosity, attacks, check_options, classify_options, norm, replay_options};
+use crate::options::{
+    Options, Verbosity, attacks, check_options, classify_options, norm, replay_options, self_test_engine,
+};
 use crate::pages::{completions, write_manual};
 use crate::progress::ProgressDisplay;
 use crate::reports::{compare_reports, json, open_report, rendered};
@@ -75,6 +78,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => answer_replay(args),
         Command::Check(args) => answer_check(*args),
         Command::Classify(args) => answer_classify(*args),
+        Command::SelfTest(args) => answer_self_test(args),
         Command::Completions(args) => Ok(Answer::new(completions(args.shell), 0)),
         Command::Man(args) => answer_man(&args.folder),
         Command::Verify(args) => answer_verify(&args),
@@ -331,6 +335,14 @@ fn answer_verify(args: &VerifyArgs) -> Result<Answer, Failure> {
     };
     let check = verify_certificate(&args.certificate, &ModelInput::open(model)?)?;
     Ok(Answer::new(check.to_string(), check.conclusion().exit_code()))
+}
+
+fn answer_self_test(args: SelfTestArgs) -> Result<Answer, Failure> {
+    let interrupted = signals::watch().or_kind(ErrorKind::Internal)?;
+    let json_wanted = args.json;
+    let test = self_test(&self_test_engine(args), &interrupted)?;
+    let text = if json_wanted { json(&test)? } else { test.to_string().into() };
+    Ok(Answer::new(text, test.exit_code()))
 }
 
 fn answer_policy(args: &CheckArgs, policy: &Path) -> Result<Answer, Failure> {

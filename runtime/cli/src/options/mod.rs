@@ -22,7 +22,7 @@ use gate::gate;
 use images::images;
 use normalisation::normalisation;
 
-use crate::args::ReplayArgs;
+use crate::args::{ReplayArgs, SelfTestArgs};
 use crate::failure::{Failure, OrKind, failure};
 use crate::settings::{
     ChannelsName, EngineName, LayoutName, LoadedSettings, NormName, PixelsName, PrecisionName, Settings,
@@ -101,6 +101,13 @@ pub(crate) fn replay_options(args: ReplayArgs) -> Result<ReplayOptions, Failure>
     let (engine, device) = (engine.map(engine_choice), device.0);
     let model = ModelInput::open(model)?;
     Ok(ReplayOptions { report, model, images, engine, device, library: onnxruntime })
+}
+
+/// What runs the canaries of a self-test.
+pub(crate) fn self_test_engine(args: SelfTestArgs) -> EngineOptions {
+    let SelfTestArgs { engine, device, onnxruntime, json: _ } = args;
+    let choice = engine.map(engine_choice).unwrap_or_default();
+    EngineOptions { choice, device: device.0, library: onnxruntime, ..EngineOptions::default() }
 }
 
 /// Gives the settings of a check their meaning; those of the report and the gate have none.
