@@ -29,6 +29,12 @@ pub(crate) fn margin(logits: &[f32], label: usize) -> f32 {
     if logits[label] == largest { 0.0 } else { logits[label] - largest }
 }
 
+/// The first of the largest logits but that of one class; none where there is no other class.
+pub(crate) fn highest_except(logits: &[f32], class: usize) -> Option<usize> {
+    let others = (0..logits.len()).filter(|other| *other != class);
+    others.reduce(|best, other| if logits[other] > logits[best] { other } else { best })
+}
+
 /// How far from a tie, relative to the largest logit, the rounding of a model in float32 reaches: 16 units in the last
 /// place. A misclassification by less may be one of rounding alone, which no other engine, processor or precision shares.
 pub(crate) const ROUNDING: f32 = 16.0 * f32::EPSILON;

@@ -7,6 +7,7 @@ use super::apgd::Apgd;
 use super::context::AttackContext;
 use super::fab::Fab;
 use super::fgsm::Fgsm;
+use super::fmn::Fmn;
 use super::noise::Noise;
 use super::pgd::Pgd;
 use super::relaxed_pgd::RelaxedPgd;
@@ -25,6 +26,7 @@ pub fn attack(spec: &AttackSpec, context: &AttackContext) -> Result<Box<dyn Atta
         AttackSpec::Square(square) => Box::new(Square::new(square, context)),
         AttackSpec::Fab(fab) => Box::new(Fab::untargeted("fab", fab, context)),
         AttackSpec::FabT(fab) => Box::new(Fab::targeted("fab-t", fab, context)),
+        AttackSpec::Fmn(fmn) => Box::new(Fmn::new(fmn, context)),
         AttackSpec::Pgd(pgd) => Box::new(Pgd::new(pgd, context)),
         AttackSpec::Fgsm(_) => Box::new(Fgsm::new(context)),
         AttackSpec::RelaxedPgd(relaxed) => Box::new(RelaxedPgd::new(relaxed, context)),

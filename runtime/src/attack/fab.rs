@@ -23,6 +23,7 @@
 use mimir_bundle::attack::{FabSpec, TargetedFabSpec};
 use multiversion::multiversion;
 
+use super::closest_adversarial::ClosestAdversarial;
 use super::{Answer, Attack, AttackContext, CleanImage, Query, Search, Step, go_half_way};
 use crate::ball::{Ball, LinearFunction};
 use crate::logits::predicted_class;
@@ -99,7 +100,7 @@ impl Fab {
             point: clean.pixels.to_vec(),
             nearest: NearestHyperplane { gradient: vec![0.0; pixels], value: 0.0, distance: f64::INFINITY },
             displacements: [vec![0.0; pixels], vec![0.0; pixels]],
-            closest: ClosestAdversarial { pixels: vec![0.0; pixels], distance: f64::INFINITY },
+            closest: ClosestAdversarial::new(pixels),
             prefetch: GradientPrefetch::default(),
         }
     }
@@ -190,12 +191,6 @@ struct NearestHyperplane {
     /// The logit difference at the point.
     value: f32,
     /// From the point, in the ball's norm, the box left aside.
-    distance: f64,
-}
-
-/// The closest misclassified point; its distance is infinite before there is one.
-struct ClosestAdversarial {
-    pixels: Vec<f32>,
     distance: f64,
 }
 
@@ -290,7 +285,7 @@ impl Search for FabSearch<'_> {
     }
 
     fn closest(&self) -> Option<&[f32]> {
-        self.closest.distance.is_finite().then_some(&self.closest.pixels)
+        self.closest.pixels()
     }
 }
 
@@ -298,10 +293,7 @@ impl FabSearch<'_> {
     /// Starts at the closest misclassified point that the bisection found, pulled back.
     fn leave_segment(&mut self) {
         self.pending = Pending::Linearise(0);
-        match self.closest() {
-            Some(_) => self.point.copy_from_slice(&self.closest.pixels),
-            None => self.point.copy_from_slice(&self.clean.pixels),
-        }
+        self.point.copy_from_slice(self.closest.pixels().unwrap_or(&self.clean.pixels));
         self.pull_back();
     }
 
@@ -428,16 +420,6 @@ impl NearestHyperplane {
         if distance < self.distance {
             self.gradient.copy_from_slice(answer.gradient);
             self.value = answer.loss;
-            self.distance = distance;
-        }
-    }
-}
-
-impl ClosestAdversarial {
-    fn offer(&mut self, ball: Ball, clean: &[f32], point: &[f32]) {
-        let distance = ball.distance(clean, point);
-        if distance < self.distance {
-            self.pixels.copy_from_slice(point);
             self.distance = distance;
         }
     }

@@ -16,10 +16,12 @@ mod ascent_tests;
 #[cfg(test)]
 mod budget_tests;
 mod build;
+mod closest_adversarial;
 mod context;
 mod expectation;
 pub mod fab;
 pub mod fgsm;
+pub mod fmn;
 pub mod noise;
 pub mod pgd;
 mod preset;

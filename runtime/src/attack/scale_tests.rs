@@ -92,7 +92,7 @@ fn traces(name: &str, norm: Norm, exponent: i32) -> Vec<SearchTrace> {
 
 #[test]
 fn no_attack_depends_on_the_scale_of_logits_and_gradients() {
-    let names = ["pgd", "fgsm", "noise", "square", "apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t"];
+    let names = ["pgd", "fgsm", "noise", "square", "apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "fmn"];
     for norm in NORMS {
         for name in names {
             let plain = traces(name, norm, 0);

@@ -53,6 +53,15 @@ pub(super) fn gradient_step(epsilon: f32, step: GradientStep<'_>, next: &mut [f3
     pull(epsilon, centre, next);
 }
 
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
+pub(super) fn free_step(gradient: &[f32], length: f32, point: &mut [f32]) {
+    let gradient = &gradient[..point.len()];
+    let [power, rate] = factors_to_length(length, inline_norm(gradient));
+    for (value, slope) in point.iter_mut().zip(gradient) {
+        *value += slope * power * rate;
+    }
+}
+
 /// Factor that takes a change of that length into the ball.
 #[inline(always)]
 fn shrink(epsilon: f32, length: f32) -> f32 {

@@ -89,6 +89,12 @@ impl Ball {
         Self { pixels: self.pixels, ..Self::of_radius(self.norm, f64::from(factor) * self.radius) }
     }
 
+    /// The ball of another radius, in pixels: finite and not negative.
+    #[must_use]
+    pub fn with_radius(&self, radius: f64) -> Self {
+        Self { pixels: self.pixels, ..Self::of_radius(self.norm, radius) }
+    }
+
     /// The rule of Auto-PGD in this ball.
     pub fn apgd_rule(&self) -> ApgdRule {
         match self.norm {
@@ -193,6 +199,12 @@ impl Ball {
             Norm::L1 => l1::gradient_step(self.epsilon, step, scratch, next),
         }
         self.pull_in_sum(step.centre, next);
+    }
+
+    /// Moves a point along a gradient by a way of that Euclidean length, whatever the ball's norm, and projects nothing. A
+    /// zero gradient moves nothing.
+    pub fn free_step(gradient: &[f32], length: f32, point: &mut [f32]) {
+        l2::free_step(gradient, length, point);
     }
 
     /// Brings a point of the box to pixel values that count: of 8-bit pixels to levels, so that a point inside the ball

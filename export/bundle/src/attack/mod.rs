@@ -10,6 +10,7 @@
 mod apgd;
 mod fab;
 mod fgsm;
+mod fmn;
 mod noise;
 mod parameter;
 mod pgd;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 pub use apgd::{ApgdSpec, RadiusSchedule, TargetedApgdSpec};
 pub use fab::{FabSpec, TargetedFabSpec};
 pub use fgsm::FgsmSpec;
+pub use fmn::FmnSpec;
 pub use noise::NoiseSpec;
 pub use parameter::{Argument, InvalidParameter, Parameter, Parameters, SpecError, Value};
 pub use pgd::PgdSpec;
@@ -83,6 +85,8 @@ attacks! {
     Fab(FabSpec) = "fab",
     /// Fast adaptive boundary attack, one search for each target class.
     FabT(TargetedFabSpec) = "fab-t",
+    /// Fast minimum-norm attack: gradient descent in a ball whose radius follows the closest point found.
+    Fmn(FmnSpec) = "fmn",
     /// Square attack: random search without gradients.
     Square(SquareSpec) = "square",
     /// Projected gradient ascent on the cross entropy with a fixed step.
@@ -120,6 +124,7 @@ impl AttackSpec {
             | Self::ApgdT(_)
             | Self::Fab(_)
             | Self::FabT(_)
+            | Self::Fmn(_)
             | Self::Pgd(_)
             | Self::Fgsm(_)
             | Self::RelaxedPgd(_) => false,

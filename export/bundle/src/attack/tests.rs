@@ -65,6 +65,11 @@ fn the_written_form_is_pinned() {
         format!(r#"{{"attack":"apgd-t","targets":9,"apgd":{{{apgd}}}}}"#),
         format!(r#"{{"attack":"fab",{fab}}}"#),
         format!(r#"{{"attack":"fab-t","targets":9,"fab":{{{fab}}}}}"#),
+        concat!(
+            r#"{"attack":"fmn","steps":100,"restarts":1,"first_length":1.0,"last_length":0.01,"first_change":0.05,"#,
+            r#""last_change":0.0001}"#
+        )
+        .to_owned(),
         r#"{"attack":"square","queries":5000,"restarts":1,"p_init":0.8}"#.to_owned(),
         r#"{"attack":"pgd","steps":20,"restarts":1,"step_size":0.25,"point":"best","eot":1}"#.to_owned(),
         r#"{"attack":"fgsm"}"#.to_owned(),

@@ -15,7 +15,7 @@ use crate::certify::certify;
 use crate::check::{CheckOptions, check};
 use crate::error::{ErrorKind, OrKind, Result};
 use crate::model_input::ModelInput;
-use crate::options::{CertifyOptions, EngineOptions, ImageSource};
+use crate::options::{ApproximateSearch, CertifyOptions, EngineOptions, ImageSource};
 
 /// Says what is wrong with what was found; none where it is what must be found.
 type Examine = fn(&Path, &EngineOptions, &AtomicBool) -> Result<Option<String>>;
@@ -175,6 +175,7 @@ fn other_pixels(model: &Path, engine: &EngineOptions, interrupted: &AtomicBool) 
         input: InputSpec::default(),
         threat_model,
         attacks: Preset::Standard.attacks(Norm::Linf),
+        approximate_search: ApproximateSearch::Refuse,
         engine: engine.clone(),
     })?;
     let found = checked.on_images.and_then(|images| images.suspicious_normalisation).map(|other| other.name);

@@ -122,6 +122,7 @@ mod tests {
                 "apgd-t",
                 "fab",
                 "fab-t",
+                "fmn",
                 "square",
                 "pgd",
                 "fgsm",
@@ -140,8 +141,8 @@ mod tests {
         let made = made.unwrap();
         let read = |parameter| made.iter().filter_map(|attack| attack.get(parameter)).collect::<Vec<_>>();
         for (parameter, value, attacks) in [
-            ("steps", 3, 7),
-            ("restarts", 4, 8),
+            ("steps", 3, 8),
+            ("restarts", 4, 9),
             ("targets", 5, 3),
             ("queries", 6, 1),
             ("eot", 7, 4),
@@ -151,7 +152,7 @@ mod tests {
         }
         assert_eq!(read("step_size"), [Argument::Number(0.75)]);
         assert_eq!(read("point"), [Argument::Point(PgdPoint::Last)]);
-        assert_eq!(made.iter().map(AttackSpec::eot).collect::<Vec<_>>(), [7, 7, 7, 1, 1, 1, 7, 1, 1, 1]);
+        assert_eq!(made.iter().map(AttackSpec::eot).collect::<Vec<_>>(), [7, 7, 7, 1, 1, 1, 1, 7, 1, 1, 1]);
     }
 
     #[test]

@@ -534,10 +534,10 @@ fn wrong_guesses_must_have_been_paid_for() {
 #[test]
 fn the_first_of_equals_stays() {
     let ball = context(Norm::Linf, 3).ball;
-    let mut closest = ClosestAdversarial { pixels: vec![0.0; 2], distance: f64::INFINITY };
+    let mut closest = ClosestAdversarial::new(2);
     closest.offer(ball, &[0.5, 0.5], &[0.75, 0.5]);
     closest.offer(ball, &[0.5, 0.5], &[0.5, 0.75]);
-    assert_eq!((closest.pixels, closest.distance), (vec![0.75, 0.5], 0.25));
+    assert_eq!((closest.pixels(), closest.distance()), (Some(&[0.75, 0.5][..]), 0.25));
     let mut nearest = NearestHyperplane { gradient: vec![0.0; 2], value: 0.0, distance: f64::INFINITY };
     for (loss, gradient) in [(-1.0, [2.0, 0.0]), (1.0, [0.0, 2.0]), (-3.0, [4.0, 0.0])] {
         nearest.offer(ball.linear_function(&gradient), &Answer { logits: &[], loss, gradient: &gradient });

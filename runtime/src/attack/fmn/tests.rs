@@ -1,0 +1,172 @@
+use mimir_bundle::{ImageShape, Norm};
+use ndarray::{Array1, Array2};
+
+use super::*;
+use crate::attack::testing::{clean_image, context, run};
+use crate::linear::LinearClassifier;
+use crate::model::ModelSource;
+use crate::testing::{self, NORMS, key, linear_around_grey};
+
+const SHAPE: ImageShape = ImageShape { channels: 1, height: 1, width: 40 };
+
+fn noise(seed: u64, image: usize, count: usize) -> Vec<f32> {
+    testing::noise(key(seed, image, "test"), 1, count).into_raw_vec_and_offset().0
+}
+
+fn linear(classes: usize) -> LinearClassifier {
+    let weights = Array2::from_shape_vec((classes, SHAPE.width), noise(1, 0, classes * SHAPE.width)).unwrap();
+    linear_around_grey(weights, &Array1::zeros(classes), SHAPE, 1)
+}
+
+/// Answers of a model with one wrong class: the difference, and its slopes.
+fn answer<'a>(logits: &'a [f32; 2], gradient: &'a [f32]) -> Answer<'a> {
+    Answer { logits, loss: logits[1] - logits[0], gradient }
+}
+
+fn image(pixels: &[f32]) -> CleanImage {
+    CleanImage { image: 0, pixels: pixels.into(), label: 0, targets: [1].into() }
+}
+
+fn point(search: &mut dyn Search, pixels: usize) -> Vec<f32> {
+    let mut out = vec![f32::NAN; pixels];
+    search.propose(&mut out);
+    out
+}
+
+/// By hand: the radius is where the plane is; then it grows by γ while the class holds, and shrinks once it does not.
+#[test]
+fn the_radius_follows_the_answers() {
+    let spec = FmnSpec {
+        steps: 4,
+        first_length: 1.0,
+        last_length: 1.0,
+        first_change: 0.1,
+        last_change: 0.1,
+        restarts: 1,
+    };
+    let context = context(Norm::Linf, 0.1, 2, 2);
+    let (attack, clean) = (Fmn::new(&spec, &context), image(&[0.5, 0.5]));
+    let mut search = attack.search(&clean, 0);
+    assert_eq!(point(&mut *search, 2), [0.5, 0.5]);
+    let expect = |search: &mut dyn Search, wanted: [f32; 2]| {
+        for (found, wanted) in point(search, 2).into_iter().zip(wanted) {
+            assert!((found - wanted).abs() < 1e-6, "{found}, wanted {wanted}");
+        }
+    };
+    // A difference of 0.4 with slopes of L1 length 4: 0.1 away. Both pixels move by 1 / √2 and are brought back to 0.1.
+    search.observe(&answer(&[0.4, 0.0], &[2.0, -2.0]));
+    expect(&mut *search, [0.6, 0.4]);
+    // Still right, 0.2 away by the slopes there: 0.1 + 0.2 / 4.
+    search.observe(&answer(&[0.2, 0.0], &[2.0, -2.0]));
+    expect(&mut *search, [0.65, 0.35]);
+    // Wrong at 0.15: the radius is 0.9 times that.
+    search.observe(&answer(&[0.0, 0.1], &[2.0, -2.0]));
+    expect(&mut *search, [0.635, 0.365]);
+    assert_eq!(search.closest().map(|pixels| (pixels[0] * 100.0).round()), Some(65.0));
+    // Right again: it grows by a tenth.
+    search.observe(&answer(&[0.1, 0.0], &[2.0, -2.0]));
+    expect(&mut *search, [0.5 + 0.135 * 1.1, 0.5 - 0.135 * 1.1]);
+    assert_eq!(search.observe(&answer(&[0.1, 0.0], &[2.0, -2.0])), Step::Done);
+}
+
+#[test]
+fn schedules_fall_along_half_a_cosine() {
+    let spec = FmnSpec { steps: 4, ..FmnSpec::default() };
+    let context = context(Norm::L2, 0.1, 1, 2);
+    let attack = Fmn::new(&spec, &context);
+    let closest = ClosestAdversarial::new(1);
+    let mut search = FmnSearch {
+        attack: &attack,
+        rival: 1,
+        clean: image(&[0.5]),
+        point: vec![0.5],
+        taken: 0,
+        radius: None,
+        closest,
+    };
+    let wanted = [1.0, 0.853_553_39, 0.5, 0.146_446_61, 0.0];
+    for (taken, wanted) in wanted.into_iter().enumerate() {
+        search.taken = taken;
+        assert!((search.scheduled(1.0, 0.0) - wanted).abs() < 1e-8, "{taken}");
+        assert!((search.scheduled(3.0, 1.0) - (1.0 + 2.0 * wanted)).abs() < 1e-7, "{taken}");
+    }
+}
+
+#[test]
+fn the_next_rival_is_the_highest_wrong_class() {
+    let context = context(Norm::L2, 0.1, 1, 3);
+    let attack = Fmn::new(&FmnSpec::default(), &context);
+    let clean = CleanImage { targets: [2, 1].into(), ..image(&[0.5]) };
+    let mut search = attack.search(&clean, 0);
+    assert_eq!(search.label_and_target().target, Some(2));
+    search.observe(&Answer { logits: &[3.0, 2.0, 1.0], loss: -2.0, gradient: &[1.0] });
+    assert_eq!(search.label_and_target().target, Some(1));
+}
+
+#[test]
+fn a_gradient_of_zero_moves_nothing_and_loses_nothing() {
+    for norm in NORMS {
+        let context = context(norm, 0.1, 2, 2);
+        let attack = Fmn::new(&FmnSpec::default(), &context);
+        let mut search = attack.search(&image(&[0.2, 0.9]), 0);
+        search.observe(&answer(&[1.0, 0.0], &[0.0, 0.0]));
+        assert_eq!(point(&mut *search, 2), [0.2, 0.9], "{norm:?}");
+        search.observe(&answer(&[1.0, 0.0], &[1.0, 0.0]));
+        assert!(point(&mut *search, 2)[0] > 0.2, "{norm:?}");
+    }
+}
+
+/// Distance of a point in grey from where a linear difference is zero: its value over the dual norm of its slopes.
+#[test]
+fn the_distance_to_a_linear_boundary_is_found() {
+    let model = linear(2);
+    for norm in NORMS {
+        let context = context(norm, 0.1, SHAPE.width, 2);
+        for index in 0..12 {
+            let pixels: Vec<f32> =
+                noise(2, index, SHAPE.width).iter().map(|value| 0.5 + 0.05 * value).collect();
+            let clean = clean_image(&mut *model.classifier().unwrap(), index, &pixels);
+            let mut graph = model.differentiable(Loss::Margin).unwrap();
+            let images = ndarray::ArrayView2::from_shape((1, SHAPE.width), &pixels).unwrap();
+            let pair = LabelAndTarget { label: clean.label, target: Some(clean.targets[0]) };
+            let at_clean = graph.loss_gradient(images, &[pair]).unwrap();
+            let slope = context.ball.linear_function(&at_clean.gradient.row(0).to_vec()).dual_norm();
+            let exact = f64::from(at_clean.loss[0].abs()) / slope;
+            let attack = Fmn::new(&FmnSpec::default(), &context);
+            let found = run(&model, &attack, &context, &clean, 0);
+            let closest = found.closest.expect("a linear classifier has a boundary");
+            let ratio = context.ball.distance(&clean.pixels, &closest) / exact;
+            assert!(ratio > 1.0 - 1e-4, "{norm:?} image {index}: closer than the boundary: {ratio}");
+            assert!(ratio < 1.05, "{norm:?} image {index}: {ratio}");
+        }
+    }
+}
+
+#[test]
+fn restarts_begin_around_the_image() {
+    for norm in NORMS {
+        let context = context(norm, 0.1, 40, 2);
+        let attack = Fmn::new(&FmnSpec { restarts: 3, ..FmnSpec::default() }, &context);
+        assert_eq!(attack.units(), 3);
+        let clean = image(&[0.5; 40]);
+        let starts = [0, 1, 2].map(|unit| point(&mut *attack.search(&clean, unit), 40));
+        assert_eq!(starts[0], [0.5; 40]);
+        assert!(starts[1] != starts[2] && starts[1] != starts[0], "{norm:?}");
+        assert!(
+            starts.iter().all(|start| context.ball.distance(&clean.pixels, start) <= 0.05 + 1e-6),
+            "{norm:?}"
+        );
+    }
+}
+
+#[test]
+fn where_the_model_has_no_answer_the_search_goes_half_way_back_and_ends() {
+    let context = context(Norm::L2, 0.1, 1, 2);
+    let attack = Fmn::new(&FmnSpec { steps: 2, ..FmnSpec::default() }, &context);
+    let mut search = attack.search(&image(&[0.5]), 0);
+    search.observe(&answer(&[0.2, 0.0], &[1.0]));
+    assert!((point(&mut *search, 1)[0] - 0.7).abs() < 1e-6);
+    assert_eq!(search.step_back(), Step::Continue);
+    assert!((point(&mut *search, 1)[0] - 0.6).abs() < 1e-6);
+    assert_eq!(search.step_back(), Step::Done);
+}
