@@ -90,7 +90,8 @@ pub(crate) struct ExportArgs {
 /// Arguments of `bundle`.
 #[derive(Debug, Args)]
 pub(crate) struct BundleArgs {
-    /// The ONNX file; or a bundle, which is written in the other form, certificates and signature included
+    /// The ONNX file; or a bundle: it is written in the other form, certificates and signature included, or with other
+    /// --classes, --resize, --crop and --interpolation, without these
     pub(crate) model: PathBuf,
     /// Where to: a folder, or NAME.mimir
     #[arg(long, short, value_name = "PATH")]

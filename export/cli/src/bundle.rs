@@ -1,9 +1,10 @@
-//! The command `bundle`: an ONNX classifier of any origin becomes a bundle, and a bundle one of the other form.
+//! The command `bundle`: an ONNX classifier of any origin becomes a bundle, and a bundle one of the other form or with another
+//! description of classes and pictures.
 
 use std::fmt::Write as _;
 
 use anyhow::{Context, bail, ensure};
-use mimir_bundle::bundle::Bundle;
+use mimir_bundle::bundle::{Bundle, BundleFile, FileKind, MANIFEST};
 use mimir_bundle::{ChannelOrder, Layout};
 use mimir_export::InputSpec;
 use mimir_export::onnx::{Limits, check_bundled};
@@ -26,7 +27,7 @@ pub(crate) fn bundle(args: &BundleArgs) -> Result<String, Failure> {
     }
     destination.check(args.force)?;
     if Bundle::is_at(&args.model) {
-        return copy(args, &destination);
+        return from_bundle(args, &destination);
     }
     let (count, class_names) = classes(args)?;
     let description = OnnxDescription {
@@ -48,31 +49,61 @@ pub(crate) fn bundle(args: &BundleArgs) -> Result<String, Failure> {
     Ok(summary(&bundle, &destination))
 }
 
-/// Writes a bundle as a folder or as one file: the same files, with certificates and signature.
-fn copy(args: &BundleArgs, destination: &Destination) -> Result<String, Failure> {
+/// Writes a bundle as a folder or as one file: the same files, with certificates and signature. With another description of
+/// its classes or pictures it is a new bundle, which names this one as its parent.
+fn from_bundle(args: &BundleArgs, destination: &Destination) -> Result<String, Failure> {
     let shown = args.model.display();
-    if let Some(flag) = describing_flag(args) {
+    if let Some(flag) = flag_of_the_file(args) {
         return Err(anyhow::anyhow!(
-            "{flag} has no effect: {shown} is a bundle, which is written as it is. To describe its model anew, give its model.onnx"
+            "{flag} has no effect: {shown} is a bundle, and says already what its model takes and returns. To describe the model \
+             anew, give its model.onnx"
         )
         .into());
     }
-    let bundle = Bundle::open(&args.model)?;
-    check_bundled(&bundle, &Limits::default()).with_context(|| format!("bundle {shown}"))?;
+    let parent = Bundle::open(&args.model)?;
+    check_bundled(&parent, &Limits::default()).with_context(|| format!("bundle {shown}"))?;
+    let images = &args.images;
+    let is_described = args.classes.is_some() || images.resize.is_some() || images.crop.is_some();
+    let bundle = match is_described || images.interpolation.is_some() {
+        true => described_anew(args, &parent)?,
+        false => parent,
+    };
     write_bundle(&bundle, destination)?;
-    Ok(summary(&bundle, destination))
+    let mut text = summary(&bundle, destination);
+    if is_described {
+        let _ = writeln!(
+            text,
+            "note: certificates and signatures of {shown} are of another description, and stay there"
+        );
+    }
+    Ok(text)
 }
 
-/// A flag that describes a model, if one is given.
-fn describing_flag(args: &BundleArgs) -> Option<&'static str> {
-    let images = &args.images;
+/// The model of that bundle with other names of classes, or another rule for pictures.
+fn described_anew(args: &BundleArgs, parent: &Bundle) -> anyhow::Result<Bundle> {
+    let mut manifest = parent.manifest().clone();
+    let (count, names) = classes(args)?;
+    let found = manifest.classes.count;
+    if let Some(count) = count.filter(|count| *count != found) {
+        bail!("--classes {count}, but the model has {found} classes");
+    }
+    manifest.classes.names = names.or(manifest.classes.names);
+    let image = manifest.input.image;
+    let rule = preprocessing(&args.images, [image.height, image.width])?;
+    manifest.preprocessing = rule.or(manifest.preprocessing);
+    manifest.provenance.parent = parent.file(MANIFEST).map(|file| file.digest().sha256.clone());
+    manifest.provenance.tool = this_tool();
+    manifest.provenance.created_at = Some(humantime::format_rfc3339_seconds(now()?).to_string());
+    let of_model = |file: &&BundleFile| FileKind::of(file.name()).is_ok_and(FileKind::is_listed);
+    let files = parent.files().filter(of_model).map(|file| (file.name().to_owned(), file.bytes().clone()));
+    Ok(Bundle::new(manifest, files)?)
+}
+
+/// A flag that says what the ONNX file takes or returns, if one is given.
+fn flag_of_the_file(args: &BundleArgs) -> Option<&'static str> {
     let given = [
-        ("--classes", args.classes.is_some()),
-        ("--mean", images.mean.is_some()),
-        ("--std", images.std.is_some()),
-        ("--resize", images.resize.is_some()),
-        ("--crop", images.crop.is_some()),
-        ("--interpolation", images.interpolation.is_some()),
+        ("--mean", args.images.mean.is_some()),
+        ("--std", args.images.std.is_some()),
         ("--input-shape", args.input_shape.is_some()),
         ("--layout", args.layout.is_some()),
         ("--channels", args.channels.is_some()),

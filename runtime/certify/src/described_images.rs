@@ -23,7 +23,8 @@ pub(crate) fn open_for(model: &ModelInput, images: &ImageSource) -> Result<(Open
         Some(OptionName::ImageSize) => {
             let place = model.manifest_path();
             let message = format!(
-                "{}. {} has no `preprocessing` that makes pictures of one size of them",
+                "{}. {} has no `preprocessing` that makes pictures of one size of them; `mimir-export bundle` \
+                 makes a bundle with one of this one",
                 with_causes(&error),
                 place.display()
             );

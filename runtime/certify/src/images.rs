@@ -130,7 +130,8 @@ impl OpenedImages {
             return Ok(described);
         }
         let message = format!(
-            "the images are {}, but {} says {}, and has no `preprocessing` that makes the one of the other",
+            "the images are {}, but {} says {}, and has no `preprocessing` that makes the one of the other; \
+             `mimir-export bundle` makes a bundle with one of this one",
             shown(found),
             manifest.display(),
             shown(described)

@@ -82,10 +82,22 @@ fn a_bundle_is_written_in_the_other_form_with_all_its_files() {
     }
     assert_eq!(whole.certificates().len(), 1);
     copy("folder", "one.mimir", &[]).code(2).stderr(contains("--force"));
-    for flags in [["--mean", "0.5"], ["--channels", "rgb"], ["--classes", "6"]] {
+    for flags in [["--mean", "0.5"], ["--channels", "rgb"], ["--output-name", "logits"]] {
         let said = contains(format!("{} has no effect: folder is a bundle", flags[0]));
         copy("folder", "other.mimir", &flags).code(2).stderr(said);
     }
+    // Another description is another bundle, which says of which one it was made.
+    copy("folder", "child", &["--classes", "7"]).code(2).stderr(contains("the model has 6 classes"));
+    copy("folder", "child", &["--interpolation", "bicubic"]).code(2).stderr(contains("without --resize"));
+    let rule = ["--resize", "30", "--crop", "24", "--interpolation", "bicubic"];
+    copy("one.mimir", "child", &rule).success().stdout(contains("stay there"));
+    let child = Bundle::open(&demo.path("child")).unwrap();
+    let digest =
+        mimir_bundle::digest::digest_bytes(&std::fs::read(demo.path("folder/manifest.json")).unwrap());
+    assert_eq!(child.manifest().provenance.parent.as_ref(), Some(&digest));
+    assert!(child.manifest().preprocessing.is_some() && whole.manifest().preprocessing.is_none());
+    assert_eq!(child.model_files(), whole.model_files());
+    assert!(child.certificates().is_empty() && child.signature().is_none());
 }
 
 #[test]
