@@ -26,6 +26,7 @@ mod interruption;
 mod journal;
 mod models;
 mod outputs;
+mod page;
 mod pixels;
 mod records;
 mod replay;

@@ -6,7 +6,7 @@ use mimir_bundle::certificate::{self, EvaluationData, Preprocessing, SampleRecor
 use mimir_bundle::digest::{self, TensorDigest};
 use mimir_bundle::{ImageShape, Manifest, Pixels};
 use mimir_data::augment::{Interpolation, Resize, Size, Transform};
-use mimir_data::{ClassMap, DataError, ImageDims, ImageSet, JPEG_DECODER, Preparation, Sample};
+use mimir_data::{ClassMap, DataError, ImageDims, ImageSet, JPEG_DECODER, Preparation, Sample, Split};
 use mimir_runtime::evaluate::{self, EvaluationSet};
 use mimir_runtime::report::Warning;
 
@@ -217,6 +217,18 @@ pub(crate) fn recorded_preparation(recorded: &EvaluationData) -> Result<Preparat
     let transform = recorded.preprocessing.map(transform_of).transpose().or_kind(ErrorKind::Data)?;
     let classes = recorded.class_map.clone().map(ClassMap::from);
     Ok(Preparation { sample: sample.transpose()?, transform, classes })
+}
+
+/// The part of a data set that a record names.
+///
+/// # Errors
+/// [`ErrorKind::Data`] when there is no such part.
+pub(crate) fn recorded_split(recorded: &EvaluationData) -> Result<Split> {
+    match recorded.split.as_deref() {
+        None | Some("test") => Ok(Split::Test),
+        Some("train") => Ok(Split::Train),
+        Some(other) => Err(Error::new(ErrorKind::Data, format!("certificate: unknown split `{other}`"))),
+    }
 }
 
 /// What is done to pictures, as a record says it.

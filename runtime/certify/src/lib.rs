@@ -74,6 +74,7 @@ pub mod model;
 mod model_input;
 mod opened_bundle;
 mod options;
+mod pictures;
 mod policy_check;
 mod prepare;
 mod replay;
@@ -103,6 +104,7 @@ pub use options::{
     EngineOptions, ExistingJournal, ExtraAttacks, Gate, GateMode, ImageSource, KeepCounterexamples,
     ReplayOptions, ReportOptions, StoreCounterexamples,
 };
+pub use pictures::{PixelPair, read_pairs};
 pub use policy_check::{PolicyCheck, check_policy, read_policy};
 pub use prepare::image_shape;
 pub use replay::{Replay, replay};

@@ -13,7 +13,7 @@ use mimir_bundle::bundle::FileKind;
 use mimir_bundle::certificate::{Certificate, Execution, Processor};
 use mimir_bundle::digest::FileDigest;
 use mimir_bundle::{ThreatModel, digest};
-use mimir_data::{ReadOptions, Split};
+use mimir_data::ReadOptions;
 use mimir_export::InputSpec;
 use mimir_runtime::evaluate::EvaluationSet;
 use mimir_runtime::model::{Classifier, ModelSource};
@@ -25,7 +25,7 @@ use ndarray::Array2;
 
 use crate::counterexamples::{CounterexampleError, CounterexampleRecords, StoredCounterexamples};
 use crate::error::{Error, ErrorKind, OptionName, OrKind, Result, with_causes};
-use crate::images::{OpenedImages, describe, recorded_preparation};
+use crate::images::{OpenedImages, describe, recorded_preparation, recorded_split};
 use crate::model::{CalibratedModel, PreparedModel};
 use crate::model_input::ModelInput;
 use crate::options::{EngineChoice, ImageSource, ReplayOptions};
@@ -264,13 +264,7 @@ fn named_images(options: &ReplayOptions, certificate: &Certificate) -> Result<Im
         Some(source) => source.clone(),
         None => recorded.source.parse().or_kind(ErrorKind::Options)?,
     };
-    let split = match recorded.split.as_deref() {
-        None | Some("test") => Split::Test,
-        Some("train") => Split::Train,
-        Some(other) => {
-            return Err(Error::new(ErrorKind::Data, format!("certificate: unknown split `{other}`")));
-        }
-    };
+    let split = recorded_split(recorded)?;
     let preparation = recorded_preparation(recorded)?;
     Ok(ImageSource { source, read: ReadOptions { split, first: recorded.first }, preparation })
 }

@@ -7,9 +7,10 @@
 //! | --- | --- | --- |
 //! | `report.json` | [`ReportFile`](mimir_runtime::report::ReportFile): the results, or the error | after every run |
 //! | `certificate.json` | [`Certificate`](mimir_bundle::Certificate) | after a run that was not interrupted |
+//! | `report.html` | a page of all of it, by `mimir-views` | by the command, after the others |
 //! | `adversarial.npz` | [counterexamples](crate::counterexamples) | with the certificate, where they are asked for |
 //! | `journal.bin`, `counterexamples.bin` | `docs/journal.md` | while a run goes on |
-//! | `previous/` | the first three of the last run with a certificate | until the next such run |
+//! | `previous/` | the first four of the last run with a certificate | until the next such run |
 
 use std::fs::File;
 use std::io::Write;
@@ -24,6 +25,8 @@ use crate::folder_lock::FolderLock;
 pub const REPORT: &str = "report.json";
 /// The certificate.
 pub const CERTIFICATE: &str = "certificate.json";
+/// The page of the report.
+pub const PAGE: &str = "report.html";
 /// The counterexamples, where they were asked for.
 pub const ADVERSARIAL: &str = "adversarial.npz";
 /// The answers of several gates, each with a report folder below this one.
@@ -91,7 +94,7 @@ impl ReportFolder {
         let folder = Self { path: path.to_owned(), _lock: lock };
         let mut probe = mimir_files::temporary_in(path, TEMPORARY).map_err(unwritable)?;
         probe.write_all(b"probe").map_err(unwritable)?;
-        for name in [REPORT, CERTIFICATE, ADVERSARIAL, JOURNAL, STORE] {
+        for name in [REPORT, PAGE, CERTIFICATE, ADVERSARIAL, JOURNAL, STORE] {
             if path.join(name).is_dir() {
                 return Err(FolderError::IsFolder { folder: path.to_owned(), name });
             }
@@ -105,7 +108,7 @@ impl ReportFolder {
         let previous = self.path.join(PREVIOUS);
         let is_kept = self.path_of(CERTIFICATE).exists() && std::fs::create_dir_all(&previous).is_ok();
         // What programs look at goes first: whatever ends this in between leaves no result.
-        for name in [GATES, REPORT, CERTIFICATE, ADVERSARIAL] {
+        for name in [GATES, REPORT, PAGE, CERTIFICATE, ADVERSARIAL] {
             if is_kept {
                 // Those of two runs do not belong together.
                 let _ = std::fs::remove_file(previous.join(name));

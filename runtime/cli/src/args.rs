@@ -27,7 +27,8 @@ Examples:
   mimir-certify replay out/ model.onnx                      # verify the counterexamples again
   mimir-certify check model.onnx                            # what it is, and what attacks would cost
   mimir-certify verify out/ model.onnx                      # is the certificate of this model?
-  mimir-certify report out/ --format junit > junit.xml      # or sarif, markdown, json, from its files
+  mimir-certify report out/                                 # out/report.html again, from the files
+  mimir-certify report out/ --format junit > junit.xml      # or sarif, markdown, json, text
   mimir-certify compare old/ new/ --max-regression 0.005    # what changed, image by image
   mimir-certify keygen robustness                           # robustness.key, robustness.pub
   mimir-certify sign bundle/ --key robustness.key
@@ -93,7 +94,7 @@ pub(crate) enum Command {
     Keygen(KeygenArgs),
     /// Sign a bundle: all its files, and what its certificates say
     Sign(SignArgs),
-    /// Show a report in another form, from its files, without running anything
+    /// Make the page of a report, or another form of it, from its files, without running anything
     Report(ReportArgs),
     /// Compare two reports of the same images, image by image, without running anything; with a limit it is a gate
     Compare(CompareArgs),
@@ -259,6 +260,37 @@ pub(crate) enum RunFormat {
     Sarif,
 }
 
+/// The form in which a report is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// A page that needs nothing else: figures, tables, pictures of counterexamples
+    Html,
+    /// The summary for people
+    Text,
+    /// report.json
+    Json,
+    /// A page for the summary of a pipeline
+    Markdown,
+    /// JUnit XML: each requirement is a test case
+    Junit,
+    /// SARIF 2.1.0: requirements that are not met, and warnings
+    Sarif,
+}
+
+impl ReportFormat {
+    /// The form of an answer; none where it is a page.
+    pub(crate) fn of_run(self) -> Option<RunFormat> {
+        match self {
+            Self::Html => None,
+            Self::Text => Some(RunFormat::Text),
+            Self::Json => Some(RunFormat::Json),
+            Self::Markdown => Some(RunFormat::Markdown),
+            Self::Junit => Some(RunFormat::Junit),
+            Self::Sarif => Some(RunFormat::Sarif),
+        }
+    }
+}
+
 impl RunArgs {
     /// The form of the answer.
     pub(crate) fn format(&self) -> RunFormat {
@@ -274,9 +306,15 @@ impl RunArgs {
 pub(crate) struct ReportArgs {
     /// The report folder, or its report.json
     pub(crate) report: PathBuf,
-    /// The form, on standard output
-    #[arg(long, value_enum, default_value = "text")]
-    pub(crate) format: RunFormat,
+    /// The form: html is written to report.html in the folder (or to --output), the others to standard output
+    #[arg(long, value_enum, default_value = "html")]
+    pub(crate) format: ReportFormat,
+    /// A file in place of report.html, or of standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Source of the original images, for the pictures of the page [default: the source named in the report]
+    #[arg(long, value_name = "SOURCE")]
+    pub(crate) data: Option<String>,
 }
 
 /// Arguments of `replay`.

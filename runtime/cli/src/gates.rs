@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use crate::failure::{Failure, OrKind, failure};
 use crate::options::{Options, Verbosity};
+use crate::page::page_missing;
 use crate::progress::ProgressDisplay;
 use crate::settings::{GateTable, LoadedSettings, Settings, effective};
 
@@ -173,8 +174,9 @@ pub(crate) fn run_gates(
         };
         text += &format!("gate {name}\n\n{report}\n");
         text += &bundle.map(|change| format!("{change}\n")).unwrap_or_default();
-        if let Some(unwritten) = unwritten {
-            text += &format!("{unwritten}\n\n");
+        let bare = options.certify.report.as_ref().and_then(|report| page_missing(&report.folder));
+        for reason in unwritten.map(|unwritten| unwritten.to_string()).into_iter().chain(bare) {
+            text += &format!("{reason}\n\n");
             is_unwritten = true;
         }
         let is_interrupted = report.ending == Ending::Interrupted;

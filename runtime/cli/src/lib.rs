@@ -10,6 +10,7 @@ mod args;
 mod failure;
 mod gates;
 mod options;
+mod page;
 mod pages;
 mod program;
 mod progress;

@@ -12,7 +12,7 @@ use mimir_bundle::certificate::RunSettings;
 use mimir_bundle::printable;
 use mimir_certify::check_policy;
 use mimir_certify::describe::describe;
-use mimir_certify::report_folder::{ADVERSARIAL, CERTIFICATE, REPORT};
+use mimir_certify::report_folder::{ADVERSARIAL, CERTIFICATE, PAGE, REPORT};
 use mimir_certify::self_test::self_test;
 use mimir_certify::signing::{
     ForeignSignature, KeyFiles, TrustedKeyFile, generate_keys, read_private_key, readable_by_others,
@@ -36,6 +36,7 @@ use crate::gates::{gates_of, run_gates};
 use crate::options::{
     Options, Verbosity, attacks, check_options, classify_options, norm, replay_options, self_test_engine,
 };
+use crate::page::{Written, page_missing, write_page};
 use crate::pages::{completions, write_manual};
 use crate::progress::ProgressDisplay;
 use crate::reports::{compare_reports, json, open_report, rendered};
@@ -149,10 +150,12 @@ fn run(args: RunArgs) -> Result<Answer, Failure> {
     display.finish();
     let Certified { report, bundle, unwritten, .. } = certified?;
     let changed = bundle.map(|change| change.to_string()).unwrap_or_default();
+    let bare = options.certify.report.as_ref().and_then(|report| page_missing(&report.folder));
     // Said beside the answer, which stays one.
-    let exit_code = unwritten.as_ref().map_or(report.gate.exit_code, |_| ErrorKind::Storage.exit_code());
-    if let Some(unwritten) = unwritten {
-        let text = printable(format!("error: {unwritten}\n").into_bytes());
+    let failed = unwritten.is_some() || bare.is_some();
+    let exit_code = if failed { ErrorKind::Storage.exit_code() } else { report.gate.exit_code };
+    for reason in unwritten.map(|unwritten| unwritten.to_string()).into_iter().chain(bare) {
+        let text = printable(format!("error: {reason}\n").into_bytes());
         let _ = std::io::stderr().lock().write_all(&text);
     }
     let shown = [Shown::from(&report)];
@@ -305,8 +308,8 @@ fn written(options: &Options, ending: Ending) -> String {
             let (folder, go_on) = (folder.display(), "run the same command with --resume to continue");
             return format!("\ninterrupted: {REPORT} in {folder} is partial; {go_on}\n");
         }
-        (_, StoreCounterexamples::Yes) => [REPORT, CERTIFICATE, ADVERSARIAL].join(", "),
-        (_, StoreCounterexamples::No) => [REPORT, CERTIFICATE].join(", "),
+        (_, StoreCounterexamples::Yes) => [REPORT, CERTIFICATE, ADVERSARIAL, PAGE].join(", "),
+        (_, StoreCounterexamples::No) => [REPORT, CERTIFICATE, PAGE].join(", "),
     };
     format!("\nwritten to {}: {files}\n", folder.display())
 }
@@ -380,8 +383,23 @@ fn answer_describe(args: &DescribeArgs) -> Result<Answer, Failure> {
 
 /// Exit code 0 whatever the report says: it was shown.
 fn answer_report(args: &ReportArgs) -> Result<Answer, Failure> {
+    let Some(format) = args.format.of_run() else {
+        let Written { page } = write_page(&args.report, args.output.as_deref(), args.data.as_deref())?;
+        return Ok(Answer::new(format!("written to {}\n", page.display()), 0));
+    };
+    if args.data.is_some() {
+        return Err(failure(
+            ErrorKind::Options,
+            "--data has no effect: only a page (--format html) has pictures",
+        ));
+    }
     let report = open_report(&args.report)?;
-    Ok(Answer::new(rendered(args.format, &[Shown::from(&report)])?, 0))
+    let text = rendered(format, &[Shown::from(&report)])?;
+    let Some(output) = &args.output else { return Ok(Answer::new(text, 0)) };
+    mimir_files::write_named(output, &printable(text))
+        .with_context(|| format!("cannot write {}", output.display()))
+        .or_kind(ErrorKind::Storage)?;
+    Ok(Answer::new(format!("written to {}\n", output.display()), 0))
 }
 
 fn answer_compare(args: &CompareArgs) -> Result<Answer, Failure> {

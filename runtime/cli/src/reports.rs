@@ -21,16 +21,7 @@ const MOST_BYTES: u64 = 1 << 30;
 /// # Errors
 /// [`ErrorKind::Data`] when it cannot be read, or contradicts itself.
 pub(crate) fn open_report(path: &Path) -> Result<ReportFile, Failure> {
-    let (file, report) = read_report(path)?;
-    match &report {
-        ReportFile::Finished(finished) => {
-            finished
-                .check()
-                .map_err(|error| failure(ErrorKind::Data, format!("{}: {error}", file.display())))?;
-        }
-        ReportFile::Failed(_) => {}
-    }
-    Ok(report)
+    read_report(path).map(|(_, report)| report)
 }
 
 /// Answers in that form.
@@ -114,8 +105,11 @@ fn read_finished(path: &Path) -> Result<(PathBuf, Report), Failure> {
     }
 }
 
-/// The report at a path: its `report.json` where that is a folder.
-fn read_report(path: &Path) -> Result<(PathBuf, ReportFile), Failure> {
+/// The report at a path, checked, and its file: `report.json` where the path is a folder.
+///
+/// # Errors
+/// [`ErrorKind::Data`] when it cannot be read, or contradicts itself.
+pub(crate) fn read_report(path: &Path) -> Result<(PathBuf, ReportFile), Failure> {
     let file = if path.is_dir() { path.join(REPORT) } else { path.to_owned() };
     if path.is_dir() && !file.exists() && path.join(GATES).exists() {
         let message = format!(
@@ -128,5 +122,8 @@ fn read_report(path: &Path) -> Result<(PathBuf, ReportFile), Failure> {
         |error: &dyn std::fmt::Display| failure(ErrorKind::Data, format!("{}: {error}", file.display()));
     let text = mimir_files::read_text(&file, MOST_BYTES).map_err(|error| in_file(&error))?;
     let report = ReportFile::from_json(&text).map_err(|error| in_file(&error))?;
+    if let ReportFile::Finished(finished) = &report {
+        finished.check().map_err(|error| in_file(&error))?;
+    }
     Ok((file, report))
 }

@@ -6,6 +6,7 @@
 //! | function | view |
 //! | --- | --- |
 //! | [`compare`] | what differs between two reports of the same images, with an exact paired test |
+//! | [`html`] | a page that needs nothing else: figures, tables, pictures |
 //! | [`junit`] | requirements as test cases, in JUnit XML |
 //! | [`sarif`] | requirements that are not met, and warnings, in SARIF 2.1.0 |
 //! | [`summary`] | a page of Markdown for the summary of a pipeline |
@@ -14,6 +15,7 @@
 mod answer;
 pub mod compare;
 mod criteria;
+pub mod html;
 mod junit;
 mod markdown;
 mod sarif;

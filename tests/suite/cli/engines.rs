@@ -239,7 +239,7 @@ fn too_few_file_descriptors_are_named() {
 #[test]
 fn too_little_memory_for_the_engine_is_named() {
     let demo = Demo::new();
-    let (code, said) = limited(&demo, "-v 40000", &[]);
+    let (code, said) = limited(&demo, "-v 60000", &[]);
     assert_eq!(code, Some(70), "{said}");
     assert!(said.contains("memory") || said.contains("failed to map segment"), "{said}");
 }

@@ -167,7 +167,7 @@ fn a_run_has_its_folder_to_itself_and_leaves_no_result_when_killed() {
     assert_eq!(files(), during);
     fs::remove_file(demo.path("out/journal.bin")).unwrap();
     demo.run(&[]).success();
-    assert_eq!(files(), ["certificate.json", "previous", "report.json"]);
+    assert_eq!(files(), ["certificate.json", "previous", "report.html", "report.json"]);
 }
 
 fn verify(demo: &Demo) -> Assert {
