@@ -7,7 +7,7 @@ CARGO ?= cargo
 CERTIFY := target/release/mimir-certify
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train build build-train demo demo-vit train-quick chain test check fuzz soak bench compare compare-graphs compare-train kill-test install dist test-packages node-tests networks
+.PHONY: page help setup setup-train build build-train demo demo-vit train-quick chain test check fuzz soak bench compare compare-graphs compare-train kill-test install dist test-packages node-tests networks
 
 help: ## This list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -57,6 +57,9 @@ fuzz: setup ## Fuzz every reader and the whole preparation, MINUTES each (10 unl
 
 bench: setup setup-train ## The benchmarks.
 	$(CARGO) bench --locked --workspace
+
+page: setup build ## The page of the demo's report in Chromium: script errors, layouts that are too wide, pictures of it.
+	@scripts/page
 
 kill-test: setup build ## Kill and resume a hundred runs: nothing may be lost, and all reports must be equal.
 	@scripts/kill-test $(CERTIFY)

@@ -282,6 +282,8 @@ pub struct ReplayOptions {
     pub model: ModelInput,
     /// Where the original images are now; `None` for the place that the certificate names.
     pub images: Option<DataSource>,
+    /// The position of the one image whose counterexample is checked; `None` for all, and the clean images.
+    pub only: Option<usize>,
     /// What runs the model; `None` for the engine that the certificate names.
     pub engine: Option<EngineChoice>,
     /// Where it runs.
@@ -294,6 +296,6 @@ impl ReplayOptions {
     /// With the images where they were, on the processor, by the engine that the certificate names.
     pub fn new(report: impl Into<PathBuf>, model: impl Into<ModelInput>) -> Self {
         let (report, model) = (report.into(), model.into());
-        Self { report, model, images: None, engine: None, device: Device::Cpu, library: None }
+        Self { report, model, images: None, only: None, engine: None, device: Device::Cpu, library: None }
     }
 }

@@ -72,22 +72,43 @@ pub fn replay(options: &ReplayOptions) -> Result<Replay> {
     let mut session = model.original()?.classifier().or_kind(ErrorKind::Model)?;
     let mut replay = Replay::new(&certificate, &engine, &records);
     replay.contradictions = foreign_labels(&set, &records);
-    if model.votes() == 1 {
+    let only = options.only.map(|image| place_of(image, &records, &file)).transpose()?;
+    if model.votes() == 1 && only.is_none() {
         replay.contradictions.extend(clean_contradiction(session.as_mut(), &set, &certificate)?);
     }
-    let rows = rows_at_once(session.batch(), set.pixels_per_image());
+    let rows = only.map_or_else(|| rows_at_once(session.batch(), set.pixels_per_image()), |_| 1);
     let mut pixels = stored.pixels().map_err(|error| file.error(&error))?;
-    let mut first = 0;
+    let (mut first, mut shown) = (0, 0);
     while let Some(images) = pixels.next(rows).map_err(|error| file.error(&error))? {
         let part = Part { images, first, records: &records };
         first += part.images.nrows();
+        if only.is_some_and(|place| place != part.first) {
+            continue;
+        }
+        shown += part.images.nrows();
         part.check(session.as_mut(), &set, &certificate.threat_model, model.votes(), &mut replay)?;
     }
-    replay.confirmed = first.saturating_sub(replay.refuted.len());
+    replay.confirmed = shown.saturating_sub(replay.refuted.len());
     let recorded = &certificate.execution;
     let note = processor_note(&recorded.processor, &processor::detect(), model.is_quantised());
     replay.notes = note.into_iter().chain(version_note(recorded, &engine)).collect();
+    if let Some(image) = options.only {
+        let all = replay.counted;
+        replay.counted = 1;
+        replay.notes.push(format!(
+            "note: only the counterexample of image {image} was checked, of {all} that are recorded"
+        ));
+    }
     Ok(replay)
+}
+
+/// The place of the counterexample of an image among those that are stored.
+///
+/// # Errors
+/// [`ErrorKind::Data`] when it has none.
+fn place_of(image: usize, records: &CounterexampleRecords, file: &StoredFile) -> Result<usize> {
+    let place = records.indices.iter().position(|stored| *stored == image);
+    place.ok_or_else(|| data_error(&file.path, format!("image {image} has no counterexample here")))
 }
 
 /// What it means that another release of the engine runs the model; nothing where it is the same.

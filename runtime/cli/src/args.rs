@@ -324,6 +324,9 @@ pub(crate) struct ReplayArgs {
     pub(crate) report: PathBuf,
     /// The ONNX model or bundle that the counterexamples belong to
     pub(crate) model: PathBuf,
+    /// Only the counterexample of this image, by its position in the report, counted from 0
+    #[arg(long, value_name = "N")]
+    pub(crate) image: Option<usize>,
     /// Source of the original images [default: the source named in the certificate]
     #[arg(long, value_name = "SOURCE")]
     pub(crate) data: Option<String>,

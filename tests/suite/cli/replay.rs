@@ -26,6 +26,34 @@ fn replay(demo: &Demo) -> Assert {
     certify().arg("replay").arg(demo.path("out")).arg(demo.path("model.onnx")).assert()
 }
 
+#[test]
+fn one_counterexample_can_be_replayed_alone() {
+    let demo = evaluated();
+    let broken: Vec<usize> = demo
+        .report()
+        .outcomes
+        .iter()
+        .filter(|outcome| outcome.closest.is_some())
+        .map(|outcome| outcome.image)
+        .collect();
+    let one = |image: usize| {
+        let image = image.to_string();
+        let mut command = certify();
+        command.arg("replay").arg(demo.path("out")).arg(demo.path("model.onnx")).args(["--image", &image]);
+        command.assert()
+    };
+    let last = *broken.last().unwrap();
+    let note =
+        format!("only the counterexample of image {last} was checked, of {} that are recorded", broken.len());
+    one(last).success().stdout(starts_with("PASS  confirmed 1 of the 1").and(contains(note)));
+    let robust = (0..24).find(|image| !broken.contains(image)).unwrap();
+    one(robust).code(4).stderr(contains(format!("image {robust} has no counterexample here")));
+    // The others may have been changed.
+    tamper(&demo, |images, _| images.index_axis_mut(ndarray::Axis(0), 0).fill(0.5));
+    one(last).success();
+    one(broken[0]).code(10).stdout(starts_with("FAIL  confirmed 0 of the 1"));
+}
+
 /// Changes the stored images, and makes the certificate agree with the changed file.
 fn tamper(demo: &Demo, change: impl FnOnce(&mut Array4<f32>, &mut Array1<u64>)) {
     let path = demo.path("out/adversarial.npz");

@@ -96,11 +96,11 @@ impl Options {
 /// # Errors
 /// When the images are named in no way that there is.
 pub(crate) fn replay_options(args: ReplayArgs) -> Result<ReplayOptions, Failure> {
-    let ReplayArgs { report, model, data, engine, device, onnxruntime } = args;
+    let ReplayArgs { report, model, image, data, engine, device, onnxruntime } = args;
     let images = data.map(|data| data.parse()).transpose().or_kind(ErrorKind::Options)?;
     let (engine, device) = (engine.map(engine_choice), device.0);
     let model = ModelInput::open(model)?;
-    Ok(ReplayOptions { report, model, images, engine, device, library: onnxruntime })
+    Ok(ReplayOptions { report, model, images, only: image, engine, device, library: onnxruntime })
 }
 
 /// What runs the canaries of a self-test.

@@ -1,6 +1,7 @@
 //! The commands that reproduce a run, and look at it again.
 
 use mimir_bundle::Certificate;
+use mimir_runtime::evaluate::Verdict;
 use mimir_runtime::report::Report;
 use serde::Serialize;
 use serde_json::Value;
@@ -21,6 +22,8 @@ pub(super) struct Commands {
     run: Option<String>,
     /// Every counterexample again, where they were kept.
     replay: Option<String>,
+    /// That of one image.
+    replay_one: Option<String>,
     /// Whether the certificate is of the model.
     verify: Option<String>,
     /// This page.
@@ -33,10 +36,18 @@ pub(super) fn commands(report: &Report, certificate: Option<&Certificate>, folde
     let command = |text: String| clipped(&text, LETTERS);
     Commands {
         run: certificate.and_then(|certificate| run(&model, certificate)).map(command),
+        replay_one: first_broken(report)
+            .filter(|_| kept)
+            .map(|image| command(format!("mimir-certify replay {folder} {model} --image {image}"))),
         replay: kept.then(|| command(format!("mimir-certify replay {folder} {model}"))),
         verify: certificate.map(|_| command(format!("mimir-certify verify {folder} {model}"))),
         page: command(format!("mimir-certify report {folder}")),
     }
+}
+
+fn first_broken(report: &Report) -> Option<usize> {
+    let broken = report.outcomes.iter().find(|outcome| matches!(outcome.verdict, Verdict::Broken { .. }));
+    broken.map(|outcome| outcome.image)
 }
 
 /// The run with every setting as a flag, and no settings file.
@@ -102,6 +113,7 @@ mod tests {
              --epsilon=2/255 --first=500 --mean=.5 --save-adversarial"
         );
         assert_eq!(found.replay.unwrap(), "mimir-certify replay 'out dir' 'a model.onnx'");
+        assert_eq!(found.replay_one.unwrap(), "mimir-certify replay 'out dir' 'a model.onnx' --image 1");
         assert_eq!(found.verify.unwrap(), "mimir-certify verify 'out dir' 'a model.onnx'");
         let found = commands(&report, None, "out");
         assert_eq!(
