@@ -9,7 +9,7 @@
 //! What differs from the algorithm as printed:
 //!
 //! - The gradient belongs to the class that had the highest wrong logit at the point before, because a query names its classes
-//!   before the logits are known. At the clean image it is the highest there.
+//!   before the logits are known. At the start a forward pass tells which it is.
 //! - A search does not end by itself inside the ball of the evaluation: the scheduler ends it, once the original model has
 //!   confirmed the misclassification.
 
@@ -42,7 +42,7 @@ impl Fmn {
 
 impl Attack for Fmn {
     fn queries(&self) -> Vec<Query> {
-        vec![Query::Gradient(Loss::Margin)]
+        vec![Query::Forward, Query::Gradient(Loss::Margin)]
     }
 
     fn units(&self) -> usize {
@@ -50,7 +50,7 @@ impl Attack for Fmn {
     }
 
     fn most_passes(&self) -> u64 {
-        2 * (self.spec.steps + 1) as u64
+        2 * (self.spec.steps + 1) as u64 + 1
     }
 
     fn search(&self, clean: &CleanImage, unit: usize) -> Box<dyn Search + '_> {
@@ -62,15 +62,7 @@ impl Attack for Fmn {
         }
         let closest = ClosestAdversarial::new(point.len());
         let clean = clean.clone();
-        Box::new(FmnSearch {
-            attack: self,
-            rival: clean.targets[0],
-            clean,
-            point,
-            taken: 0,
-            radius: None,
-            closest,
-        })
+        Box::new(FmnSearch { attack: self, rival: None, clean, point, taken: 0, radius: None, closest })
     }
 }
 
@@ -78,8 +70,8 @@ impl Attack for Fmn {
 struct FmnSearch<'a> {
     attack: &'a Fmn,
     clean: CleanImage,
-    /// The wrong class whose difference to the label is followed.
-    rival: usize,
+    /// The wrong class whose difference to the label is followed; none before the first answer.
+    rival: Option<usize>,
     /// The point that the model is asked about.
     point: Vec<f32>,
     /// Steps taken, `k`.
@@ -91,11 +83,14 @@ struct FmnSearch<'a> {
 
 impl Search for FmnSearch<'_> {
     fn query(&self) -> Query {
-        Query::Gradient(Loss::Margin)
+        match self.rival {
+            None => Query::Forward,
+            Some(_) => Query::Gradient(Loss::Margin),
+        }
     }
 
     fn label_and_target(&self) -> LabelAndTarget {
-        LabelAndTarget { label: self.clean.label, target: Some(self.rival) }
+        LabelAndTarget { label: self.clean.label, target: self.rival }
     }
 
     fn propose(&mut self, out: &mut [f32]) {
@@ -110,12 +105,14 @@ impl Search for FmnSearch<'_> {
         if self.taken == self.attack.spec.steps {
             return Step::Done;
         }
+        if self.rival.is_none() {
+            self.rival = highest_except(answer.logits, self.clean.label);
+            return Step::Continue;
+        }
         self.taken += 1;
         self.adapt_radius(is_wrong, answer);
         self.advance(answer.gradient);
-        if let Some(rival) = highest_except(answer.logits, self.clean.label) {
-            self.rival = rival;
-        }
+        self.rival = highest_except(answer.logits, self.clean.label);
         Step::Continue
     }
 

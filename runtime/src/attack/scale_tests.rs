@@ -1,7 +1,7 @@
 //! No attack may depend on the scale of the logits or of the gradient: a confident image has a small gradient, not a
 //! robust one.
 
-use mimir_bundle::{ImageShape, Norm};
+use mimir_bundle::{AttackSpec, ImageShape, Norm};
 use ndarray::{Array1, Array2, ArrayView2};
 
 use super::testing::{SearchTrace, clean_image, run};
@@ -92,9 +92,8 @@ fn traces(name: &str, norm: Norm, exponent: i32) -> Vec<SearchTrace> {
 
 #[test]
 fn no_attack_depends_on_the_scale_of_logits_and_gradients() {
-    let names = ["pgd", "fgsm", "noise", "square", "apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "fmn"];
     for norm in NORMS {
-        for name in names {
+        for name in AttackSpec::NAMES {
             let plain = traces(name, norm, 0);
             for exponent in SCALES {
                 let scaled = traces(name, norm, exponent);

@@ -23,8 +23,18 @@ fn answer<'a>(logits: &'a [f32; 2], gradient: &'a [f32]) -> Answer<'a> {
     Answer { logits, loss: logits[1] - logits[0], gradient }
 }
 
+/// The scheduler gives attacks without targets none.
 fn image(pixels: &[f32]) -> CleanImage {
-    CleanImage { image: 0, pixels: pixels.into(), label: 0, targets: [1].into() }
+    CleanImage { image: 0, pixels: pixels.into(), label: 0, targets: [].into() }
+}
+
+/// A search that knows its rival, the last class of the logits.
+fn begin<'a>(attack: &'a Fmn, clean: &CleanImage) -> Box<dyn Search + 'a> {
+    let mut search = attack.search(clean, 0);
+    assert_eq!(search.query(), Query::Forward);
+    search.observe(&Answer { logits: &[1.0, 0.0], loss: 0.0, gradient: &[] });
+    assert_eq!(search.query(), Query::Gradient(Loss::Margin));
+    search
 }
 
 fn point(search: &mut dyn Search, pixels: usize) -> Vec<f32> {
@@ -46,7 +56,7 @@ fn the_radius_follows_the_answers() {
     };
     let context = context(Norm::Linf, 0.1, 2, 2);
     let (attack, clean) = (Fmn::new(&spec, &context), image(&[0.5, 0.5]));
-    let mut search = attack.search(&clean, 0);
+    let mut search = begin(&attack, &clean);
     assert_eq!(point(&mut *search, 2), [0.5, 0.5]);
     let expect = |search: &mut dyn Search, wanted: [f32; 2]| {
         for (found, wanted) in point(search, 2).into_iter().zip(wanted) {
@@ -77,7 +87,7 @@ fn schedules_fall_along_half_a_cosine() {
     let closest = ClosestAdversarial::new(1);
     let mut search = FmnSearch {
         attack: &attack,
-        rival: 1,
+        rival: Some(1),
         clean: image(&[0.5]),
         point: vec![0.5],
         taken: 0,
@@ -96,8 +106,9 @@ fn schedules_fall_along_half_a_cosine() {
 fn the_next_rival_is_the_highest_wrong_class() {
     let context = context(Norm::L2, 0.1, 1, 3);
     let attack = Fmn::new(&FmnSpec::default(), &context);
-    let clean = CleanImage { targets: [2, 1].into(), ..image(&[0.5]) };
-    let mut search = attack.search(&clean, 0);
+    let mut search = attack.search(&image(&[0.5]), 0);
+    assert_eq!(search.label_and_target().target, None);
+    search.observe(&Answer { logits: &[3.0, 1.0, 2.0], loss: 0.0, gradient: &[] });
     assert_eq!(search.label_and_target().target, Some(2));
     search.observe(&Answer { logits: &[3.0, 2.0, 1.0], loss: -2.0, gradient: &[1.0] });
     assert_eq!(search.label_and_target().target, Some(1));
@@ -108,7 +119,7 @@ fn a_gradient_of_zero_moves_nothing_and_loses_nothing() {
     for norm in NORMS {
         let context = context(norm, 0.1, 2, 2);
         let attack = Fmn::new(&FmnSpec::default(), &context);
-        let mut search = attack.search(&image(&[0.2, 0.9]), 0);
+        let mut search = begin(&attack, &image(&[0.2, 0.9]));
         search.observe(&answer(&[1.0, 0.0], &[0.0, 0.0]));
         assert_eq!(point(&mut *search, 2), [0.2, 0.9], "{norm:?}");
         search.observe(&answer(&[1.0, 0.0], &[1.0, 0.0]));
@@ -163,7 +174,7 @@ fn restarts_begin_around_the_image() {
 fn where_the_model_has_no_answer_the_search_goes_half_way_back_and_ends() {
     let context = context(Norm::L2, 0.1, 1, 2);
     let attack = Fmn::new(&FmnSpec { steps: 2, ..FmnSpec::default() }, &context);
-    let mut search = attack.search(&image(&[0.5]), 0);
+    let mut search = begin(&attack, &image(&[0.5]));
     search.observe(&answer(&[0.2, 0.0], &[1.0]));
     assert!((point(&mut *search, 1)[0] - 0.7).abs() < 1e-6);
     assert_eq!(search.step_back(), Step::Continue);
