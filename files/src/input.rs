@@ -58,7 +58,7 @@ fn too_large(found: &str, most_bytes: u64) -> Error {
 pub fn open(path: &Path) -> io::Result<Opened> {
     // Asked before: opening a device may do something.
     expect_regular(&fs::metadata(path)?)?;
-    opened(path, without_waiting(0))
+    opened(path, &without_waiting(0))
 }
 
 /// Opens a regular file as [`open`] does, where the path itself is no symbolic link.
@@ -67,7 +67,7 @@ pub fn open(path: &Path) -> io::Result<Opened> {
 /// Those of [`open`], and for a link.
 pub fn open_unlinked(path: &Path) -> io::Result<Opened> {
     expect_regular(&fs::symlink_metadata(path)?)?;
-    opened(path, without_waiting(NO_LINK))
+    opened(path, &without_waiting(NO_LINK))
 }
 
 /// All bytes of a regular file.
@@ -95,7 +95,7 @@ pub fn read_text(path: &Path, most_bytes: u64) -> io::Result<String> {
         .map_err(|_| Error::new(ErrorKind::InvalidData, "is not text in UTF-8"))
 }
 
-fn opened(path: &Path, options: OpenOptions) -> io::Result<Opened> {
+fn opened(path: &Path, options: &OpenOptions) -> io::Result<Opened> {
     let file = options.open(path)?;
     let metadata = file.metadata()?;
     expect_regular(&metadata)?;
@@ -124,7 +124,8 @@ fn without_waiting(_flags: i32) -> OpenOptions {
     options
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use std::os::unix::net::UnixListener;
     use std::path::PathBuf;
@@ -163,7 +164,7 @@ mod tests {
     #[test]
     fn opening_never_waits() {
         let folder = tempfile::tempdir().unwrap();
-        let error = opened(&fifo(folder.path()), without_waiting(0)).unwrap_err().to_string();
+        let error = opened(&fifo(folder.path()), &without_waiting(0)).unwrap_err().to_string();
         assert!(error.starts_with("is a FIFO"), "{error}");
     }
 
@@ -178,7 +179,7 @@ mod tests {
         let error = open_unlinked(&link).unwrap_err().to_string();
         assert_eq!(error, "is a symbolic link, wanted a regular file");
         // A link that came after the question.
-        assert!(opened(&link, without_waiting(NO_LINK)).is_err());
+        assert!(opened(&link, &without_waiting(NO_LINK)).is_err());
     }
 
     #[test]

@@ -190,7 +190,7 @@ impl Choice<'_> {
         let pads: Vec<i64> = (0..4).map(|_| i64::from(self.byte() % 2)).collect();
         let pair = |choice: &mut Self| vec![choice.up_to(2) as i64, choice.up_to(2) as i64];
         let (strides, dilations) = (pair(self), pair(self));
-        let transposed = group == 1 && self.byte() % 4 == 0;
+        let transposed = group == 1 && self.byte().is_multiple_of(4);
         if transposed {
             let weights = builder.constant(numbers(&[channels, filters, kernel[0], kernel[1]], seed, 0.6));
             return builder.op_with(
@@ -246,7 +246,7 @@ impl Choice<'_> {
         if rank == 0 {
             return Err(Error::shape("no axis"));
         }
-        let axis = if wild && self.byte() % 16 == 0 { 0 } else { self.up_to(rank) as i64 };
+        let axis = if wild && self.byte().is_multiple_of(16) { 0 } else { self.up_to(rank) as i64 };
         Ok(if self.yes() { axis - rank as i64 - 1 } else { axis })
     }
 
@@ -306,7 +306,7 @@ impl Choice<'_> {
     fn transposition(&mut self, builder: &mut Builder<'_>, value: ValueId, wild: bool) -> Result<ValueId> {
         let rank = dims(builder, value)?.len() + 1;
         let mut permutation: Vec<i64> = (0..rank as i64).collect();
-        let first = usize::from(!(wild && self.byte() % 16 == 0));
+        let first = usize::from(!(wild && self.byte().is_multiple_of(16)));
         for place in first..rank {
             let other = place + usize::from(self.byte()) % (rank - place);
             permutation.swap(place, other);
@@ -330,7 +330,7 @@ impl Choice<'_> {
             }
             4 => {
                 let total: usize = dims.iter().product();
-                let divisors: Vec<usize> = (1..=total).filter(|part| total % part == 0).collect();
+                let divisors: Vec<usize> = (1..=total).filter(|part| total.is_multiple_of(*part)).collect();
                 let part = self.of(&divisors);
                 let target = builder.ints(&[0, part as i64, (total / part) as i64]);
                 builder.op("Reshape", &[value, target])

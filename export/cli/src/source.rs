@@ -20,7 +20,7 @@ pub(crate) enum Source {
     /// A bundle: its description and its model.
     Bundle {
         /// `manifest.json`
-        manifest: BundleManifest,
+        manifest: Box<BundleManifest>,
         /// `model.onnx`
         model: Listing,
         /// All of it.
@@ -43,7 +43,7 @@ impl Source {
         check_bundled(&bundle, &limits).with_context(|| format!("bundle {}", path.display()))?;
         let model = read_listing_bundled(&bundle, MODEL, &limits)
             .with_context(|| format!("bundle {}", path.display()))?;
-        Ok(Self::Bundle { manifest: bundle.manifest().clone(), model, bundle: Box::new(bundle) })
+        Ok(Self::Bundle { manifest: Box::new(bundle.manifest().clone()), model, bundle: Box::new(bundle) })
     }
 
     /// The model.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mimir_bundle::bundle::{Bundle, BundleManifest, FileKind, MODEL};
+use mimir_bundle::bundle::{Bundle, BundleFile, BundleManifest, FileKind, MODEL};
 use serde_json::Value;
 
 use super::document::{BundleDifferences, Difference, GraphDifference};
@@ -44,7 +44,7 @@ pub fn compare_bundles(
 }
 
 fn gradients(bundle: &Bundle) -> Vec<String> {
-    let graphs = bundle.files().map(|file| file.name());
+    let graphs = bundle.files().map(BundleFile::name);
     let is_gradient = |name: &&str| *name != MODEL && FileKind::of(name) == Ok(FileKind::Graph);
     graphs.filter(is_gradient).map(str::to_owned).collect()
 }

@@ -1,6 +1,8 @@
 //! The error function to the precision of float64, as rational functions (W. J. Cody, "Rational Chebyshev approximation
 //! for the error function", Mathematics of Computation 23, 1969).
 
+#![expect(clippy::excessive_precision, reason = "numbers as they were published")]
+
 use super::number::number;
 use crate::error::Result;
 use crate::graph::{Builder, ValueId};

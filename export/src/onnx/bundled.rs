@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use mimir_bundle::bundle::{Bundle, BundleManifest, FeatureTensor, FileKind, MANIFEST, MODEL};
+use mimir_bundle::bundle::{Bundle, BundleFile, BundleManifest, FeatureTensor, FileKind, MANIFEST, MODEL};
 use mimir_bundle::{ImageShape, Layout, Loss, PixelType, tensor_names};
 use prost::Message;
 
@@ -33,7 +33,7 @@ pub fn check_bundled(bundle: &Bundle, limits: &Limits) -> Result<()> {
         used.extend(data.into_iter().map(|file| format!("{name} {file}")));
     }
     let data = bundle.files().filter(|file| FileKind::of(file.name()) == Ok(FileKind::Data));
-    for file in data.map(|file| file.name()) {
+    for file in data.map(BundleFile::name) {
         let graph = file.trim_end_matches(".data");
         if !used.contains(&format!("{graph} {file}")) {
             return Err(Error::format(format!("no tensor of {graph} is in it")).at_file(Path::new(file)));

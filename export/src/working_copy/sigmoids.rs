@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use crate::error::Result;
 use crate::graph::{Builder, Graph, Node, NodeId, ValueId};
+use crate::tensor::Tensor;
 
 /// Writes them so in a typed graph. True where something changed: nodes are then out of order.
 pub(super) fn write_as_sigmoid(graph: &mut Graph) -> Result<bool> {
@@ -74,7 +75,7 @@ impl Pattern<'_> {
 
     fn is(&self, id: ValueId, wanted: f32) -> bool {
         let constant = self.graph.constant(id).filter(|tensor| tensor.elements() == 1);
-        constant.and_then(|tensor| tensor.to_f32()).is_some_and(|values| values == [wanted])
+        constant.and_then(Tensor::to_f32).is_some_and(|values| values == [wanted])
     }
 }
 

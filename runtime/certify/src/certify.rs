@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use mimir_bundle::attack::{AttackSpec, RelaxedPgdSpec};
-use mimir_bundle::certificate::{CrossCheck, EvaluationData, Execution};
+use mimir_bundle::certificate::{AcceptedDifference, CrossCheck, EvaluationData, Execution};
 use mimir_bundle::{ImageShape, Manifest, ThreatModel};
 use mimir_export::InputSpec;
-use mimir_runtime::evaluate::{Control, Curve, Ending, Evaluation, Observer, Plan, evaluate};
+use mimir_runtime::evaluate::{Control, Curve, Ending, Evaluation, EvaluationSet, Observer, Plan, evaluate};
 use mimir_runtime::majority;
 use mimir_runtime::model::{Classifier, KeptModels, ModelSource};
 use mimir_runtime::processor;
@@ -89,19 +89,10 @@ fn attack(
     let AttackableModel { plan, sessions, skipped } = attackable;
     go_on("graphs made")?;
     expect_preset(options, &plan.attacks)?;
-    if let Some(baseline) = &baseline {
-        let same = baseline.expect_same(&data, &plan.threat_model, &plan.attacks);
-        same.or_kind(ErrorKind::Options).map_err(|error| error.about(OptionName::Baseline))?;
-    }
+    expect_same_as(baseline.as_ref(), &data, &plan)?;
     let other = other_session(&engines, &model)?;
     let sessions = KeptModels::new(&sessions);
-    let compared = Instant::now();
-    let ways = SearchedWays { precision: options.engine.precision, approximate: options.approximate_search };
-    let differences = model.accepted_differences(&sessions, &plan, &set, ways, interrupted)?;
-    observer.detail(&format!(
-        "searched graphs compared with the file in {:.3} s",
-        compared.elapsed().as_secs_f64()
-    ));
+    let differences = differences(options, &model, &sessions, &plan, &set, observer, interrupted)?;
     let identity = identity(model.manifest(), &data, &plan, options, &engines.deciding)?;
     tell(observer, &engines, &model, &plan);
     let execution = execution(&engines.deciding, model.session_plan(), options.engine.precision)?;
@@ -136,6 +127,31 @@ fn attack(
     }?;
     let counterexamples = state.into_counterexamples(options, evaluation.slots, set.pixels_per_image());
     Ok(write_into_bundle(options, Certified { counterexamples, ..certified }))
+}
+
+/// An older report can be compared with one of the same images, threat model and attacks.
+fn expect_same_as(baseline: Option<&Baseline>, data: &EvaluationData, plan: &Plan) -> Result<()> {
+    let Some(baseline) = baseline else { return Ok(()) };
+    let same = baseline.expect_same(data, &plan.threat_model, &plan.attacks);
+    same.or_kind(ErrorKind::Options).map_err(|error| error.about(OptionName::Baseline))
+}
+
+/// Where the graphs that will be searched are not the function of the file, as far as that is accepted.
+fn differences(
+    options: &CertifyOptions,
+    model: &CalibratedModel,
+    sessions: &KeptModels,
+    plan: &Plan,
+    set: &EvaluationSet,
+    observer: &dyn Observer,
+    interrupted: &AtomicBool,
+) -> Result<Vec<AcceptedDifference>> {
+    let start = Instant::now();
+    let ways = SearchedWays { precision: options.engine.precision, approximate: options.approximate_search };
+    let found = model.accepted_differences(sessions, plan, set, ways, interrupted)?;
+    let seconds = start.elapsed().as_secs_f64();
+    observer.detail(&format!("searched graphs compared with the file in {seconds:.3} s"));
+    Ok(found)
 }
 
 /// # Errors

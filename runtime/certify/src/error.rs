@@ -116,11 +116,12 @@ impl From<EvaluateError> for Error {
     fn from(error: EvaluateError) -> Self {
         let kind = match &error {
             EvaluateError::NonFinite(_) => ErrorKind::Model,
-            EvaluateError::Set(_) => ErrorKind::Data,
             EvaluateError::Plan(_) => ErrorKind::Options,
             EvaluateError::Archive(_) => ErrorKind::Storage,
             EvaluateError::Resumed(VerifyError::Model(_)) => ErrorKind::Internal,
-            EvaluateError::Resumed(_) | EvaluateError::Verification(VerifyError::Store(_)) => ErrorKind::Data,
+            EvaluateError::Set(_)
+            | EvaluateError::Resumed(_)
+            | EvaluateError::Verification(VerifyError::Store(_)) => ErrorKind::Data,
             EvaluateError::Interrupted => ErrorKind::Interrupted,
             // The original model ran when it was calibrated: what fails now is ours.
             EvaluateError::Model(_)

@@ -472,7 +472,7 @@ proptest! {
             prop_assert!(ball.contains(&centre, &inside), "{norm:?} {}", ball.distance(&centre, &inside));
             prop_assert!(ball.distance(&centre, &inside) <= epsilon);
             for value in &inside {
-                prop_assert_eq!((255.0 * value).round() as u8 as f32 / 255.0, *value);
+                prop_assert_eq!(f32::from((255.0 * value).round() as u8) / 255.0, *value);
             }
             let again = inside.clone();
             ball.snap(&centre, &mut inside);

@@ -641,6 +641,7 @@ fn a_cross_check_is_reported_and_decides_nothing() {
 
 /// Every kind of warning, as a reader sees it.
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn warnings_name_the_way_out() {
     let warnings = [
         Warning::ProbabilityOutput,

@@ -207,7 +207,7 @@ impl<'a> Reference<'a> {
             Some(points) => Ok(points),
             none => {
                 let all = self.places.slopes(look);
-                let rows: Vec<Vec<f32>> = all.iter().flat_map(|slope| slope.rows()).collect();
+                let rows: Vec<Vec<f32>> = all.iter().flat_map(points::SlopeRows::rows).collect();
                 let scores = match self.expected.scores {
                     SearchedScores::Ordered => {
                         let mut graph = self.models.search_classifier()?;

@@ -94,6 +94,7 @@ pub(super) struct WorkerLoop<'a, 'w, 's> {
     stop: &'a StopSignal<'a>,
     waiting: Waiting<'a>,
     /// Searches in the current batch, in the order of its rows.
+    #[expect(clippy::vec_box, reason = "searches are large, and move from list to list")]
     round: Vec<Box<ActiveSearch<'a>>>,
     candidates: Vec<Candidate<'a>>,
     proposals: Batches,

@@ -50,7 +50,8 @@ fn cut_off(path: &Path, length: u64, why: &str) -> String {
     format!("{} is cut off after {length} bytes ({why}): copy it again", path.display())
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -87,6 +87,7 @@ pub(crate) fn evaluation(letters: &str) -> Evaluation {
 }
 
 /// A run of a model of three classes.
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 pub(crate) fn description(images: usize) -> RunDescription {
     let files = vec![FileDigest::new("model.onnx", b"model")];
     let manifest = Manifest {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use assert_cmd::assert::Assert;
 use mimir_bundle::Normalisation;
 use mimir_bundle::architecture::{Architecture, Family, Pooling};
-use mimir_bundle::bundle::Bundle;
+use mimir_bundle::bundle::{Bundle, BundleFile};
 use mimir_bundle::checkpoint::{CheckpointHeader, METADATA_KEY, Stage};
 use mimir_bundle::digest::digest_bytes;
 use mimir_export::network::Network;
@@ -133,7 +133,7 @@ fn opset_precision_and_gradients_arrive() {
         ["--opset", "17", "--precision", "float16", "--gradient", "cross-entropy,margin", "--feature"];
     made.run(&[&["-o", "bundle"], &flags[..]].concat()).success();
     let bundle = Bundle::open(&made.path("bundle")).unwrap();
-    let names: Vec<&str> = bundle.files().map(|file| file.name()).collect();
+    let names: Vec<&str> = bundle.files().map(BundleFile::name).collect();
     let wanted = [
         "gradient-cross-entropy.onnx",
         "gradient-margin.onnx",
@@ -254,6 +254,7 @@ fn hostile_checkpoints_are_refused_and_nothing_is_written() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn bundles_differ_by_what_their_descriptions_and_gradient_graphs_say() {
     use mimir_bundle::bundle::BundleManifest;
     use mimir_bundle::certificate::{Interpolation, Preprocessing, Resize};

@@ -253,7 +253,7 @@ const TAMPERED: [Change; 17] = [
             edit_payload(s, |p| {
                 let first = p["subject"][0].clone();
                 p["subject"].as_array_mut().unwrap().push(first);
-            })
+            });
         },
         10,
         "is not one of this payload",
@@ -280,7 +280,7 @@ const TAMPERED: [Change; 17] = [
                     1,
                 );
                 e["signatures"][0]["sig"] = format!("z{}", &sig[1..]).into();
-            })
+            });
         },
         10,
         "is not one of this payload",
@@ -297,7 +297,7 @@ const TAMPERED: [Change; 17] = [
             s.edit("signature.json", |e| {
                 let first = e["signatures"][0].clone();
                 e["signatures"].as_array_mut().unwrap().push(first);
-            })
+            });
         },
         10,
         "signed twice",

@@ -76,11 +76,9 @@ impl fmt::Display for Verdict {
         let missed = self.requirements.iter().filter(|requirement| !requirement.met).count();
         let all = self.requirements.len();
         match self.is_met() {
-            true => writeln!(f, "PASS  the bundle meets the policy ({all} requirements)")?,
-            false => {
-                writeln!(f, "FAIL  the bundle does not meet the policy: {missed} of {all} requirements")?
-            }
-        }
+            true => writeln!(f, "PASS  the bundle meets the policy ({all} requirements)"),
+            false => writeln!(f, "FAIL  the bundle does not meet the policy: {missed} of {all} requirements"),
+        }?;
         let longest = self.requirements.iter().map(|requirement| requirement.name.len()).max().unwrap_or(0);
         let mut part = None;
         for requirement in &self.requirements {

@@ -49,6 +49,7 @@ fn assert_same_direction(found: &[f32], wanted: &[f32], what: &str) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn saturated_scores_are_searched_by_what_is_before_them() {
     let tails: [(&str, Last); 14] = [
         ("100 · Softmax(100 z)", |graph, z| {

@@ -64,7 +64,7 @@ impl CalibratedModel {
         for images in sample.chunks(rows) {
             match self.shares(session, images, set, threat_model)? {
                 Some([inactive, silent]) => {
-                    worst.extend(by_image(graph.activations.len(), &inactive, &silent))
+                    worst.extend(by_image(graph.activations.len(), &inactive, &silent));
                 }
                 None => return Ok(Vec::new()),
             }

@@ -139,6 +139,7 @@ fn interpolation(rule: Preprocessing) -> Option<InterpolationName> {
 }
 
 /// One value stands for all channels.
+#[expect(clippy::ptr_arg, reason = "compares values of the setting's own type")]
 fn same_numbers(given: &Vec<Fraction>, known: &Vec<Fraction>) -> bool {
     let count = given.len().max(known.len());
     let value = |numbers: &[Fraction], index: usize| {
@@ -167,10 +168,12 @@ fn without_batch(sizes: Vec<usize>) -> Vec<usize> {
     if sizes.len() == 4 { sizes[1..].to_vec() } else { sizes }
 }
 
+#[expect(clippy::ptr_arg, reason = "shows a value of the setting's own type")]
 fn list(numbers: &Vec<Fraction>) -> String {
     numbers.iter().map(|number| number.value().to_string()).collect::<Vec<_>>().join(",")
 }
 
+#[expect(clippy::ptr_arg, reason = "shows a value of the setting's own type")]
 fn sizes(sizes: &Vec<usize>) -> String {
     sizes.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }

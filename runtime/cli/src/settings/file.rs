@@ -371,6 +371,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table of cases")]
     fn every_setting_can_stand_in_the_file() {
         let file = r#"
             data = "cifar10:/data"

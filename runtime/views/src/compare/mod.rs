@@ -75,13 +75,13 @@ pub enum CompareError {
         /// What differs.
         field: &'static str,
         /// In the old one.
-        old: String,
+        old: Box<str>,
         /// The old report.
-        old_file: String,
+        old_file: Box<str>,
         /// In the new one.
-        new: String,
+        new: Box<str>,
         /// The new report.
-        new_file: String,
+        new_file: Box<str>,
         /// Why that cannot be compared.
         reason: &'static str,
     },
@@ -165,8 +165,9 @@ fn expect_same(old: Named<'_>, new: Named<'_>, is_gate: bool) -> Result<(), Comp
     for (field, of, reason) in &fields[..asked] {
         let (was, is) = (of(old.report), of(new.report));
         if was != is {
-            let (old_file, new_file) = (old.file.to_owned(), new.file.to_owned());
-            return Err(CompareError::Different { field, old: was, old_file, new: is, new_file, reason });
+            let (old_file, new_file) = (old.file.into(), new.file.into());
+            let (old, new) = (was.into(), is.into());
+            return Err(CompareError::Different { field, old, old_file, new, new_file, reason });
         }
     }
     Ok(())

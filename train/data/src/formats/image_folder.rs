@@ -243,9 +243,8 @@ mod tests {
             (["10", "9", "x"], ["10", "9", "x"]),
             (["10", "1", "01"], ["01", "1", "10"]),
         ] {
-            let root = root(
-                &folders.map(|folder| ["", folder, "/0.png"].concat()).each_ref().map(|path| path.as_str()),
-            );
+            let root =
+                root(&folders.map(|folder| ["", folder, "/0.png"].concat()).each_ref().map(String::as_str));
             assert_eq!(list(root.path()).unwrap().names, wanted);
         }
     }

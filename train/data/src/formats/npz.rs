@@ -184,12 +184,11 @@ fn wrong_type(descr: &str) -> (String, &'static str) {
         );
     }
     let wanted = match descr.get(1..2) {
-        // Their levels would be 0 and 1 of 255.
-        Some("b") => "little-endian f32 in [0, 1] (array.astype('<f4')), or u8, the levels 0 to 255",
+        // Of booleans, the levels would be 0 and 1 of 255.
+        Some("b" | "f") => "little-endian f32 in [0, 1] (array.astype('<f4')), or u8, the levels 0 to 255",
         Some("i" | "u") => {
             "u8, the levels 0 to 255 of an 8-bit image (array.astype('uint8')), or f32 in [0, 1]"
         }
-        Some("f") => "little-endian f32 in [0, 1] (array.astype('<f4')), or u8, the levels 0 to 255",
         _ => "u8, the levels 0 to 255, or little-endian f32 in [0, 1]",
     };
     (format!("element type {descr}"), wanted)

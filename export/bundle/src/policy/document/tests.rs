@@ -83,6 +83,7 @@ fn evaluation(lines: &str) -> String {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn what_cannot_be_meant_is_refused() {
     let signature = |lines: &str| format!("version = 1\n[signature]\n{lines}\n");
     let (id, other) = ("a".repeat(64), "b".repeat(64));

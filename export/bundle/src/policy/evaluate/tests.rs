@@ -145,7 +145,7 @@ fn each_requirement_decides() {
     assert_decides(&images, "min_images", "499", |w| only(w).counts.images = 499);
     let clean = rule("min_clean_accuracy = 0.9");
     assert_decides(&clean, "min_clean_accuracy", "89.80 % (449 of 500", |w| {
-        only(w).counts.clean_correct = 449
+        only(w).counts.clean_correct = 449;
     });
 }
 
@@ -174,7 +174,7 @@ fn each_requirement_of_circumstances_decides() {
     let warn = |kind: &str| WarningRecord { kind: kind.into(), message: String::new() };
     for kind in ["gradient_approximation", "gradient_cut", "no_gradient"] {
         assert_decides(&rule(""), "accept_gradient_approximations", kind, |w| {
-            only(w).warnings.push(warn(kind))
+            only(w).warnings.push(warn(kind));
         });
     }
     for kind in ["silent_units", "of_a_later_program"] {
@@ -183,7 +183,7 @@ fn each_requirement_of_circumstances_decides() {
     }
     let same = rule("same_processor_features = true");
     assert_decides(&same, "same_processor_features", "avx2, fma", |w| {
-        w.processor = Some(processor(&["avx2"]))
+        w.processor = Some(processor(&["avx2"]));
     });
     assert_decides(&same, "same_processor_features", "avx2, fma", |w| w.processor = None);
 }

@@ -298,7 +298,7 @@ const FIELDS: [Case; 24] = [
                 f,
                 "\"count\": 2,\n    \"names\": [\n      \"cat\",\n      \"dog\"\n    ]",
                 "\"count\": 3, \"names\": null",
-            )
+            );
         },
         "certificate.json: the number of classes is 2",
     ),

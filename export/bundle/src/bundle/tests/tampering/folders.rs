@@ -18,6 +18,7 @@ fn link_away(folder: &Path, name: &str) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn what_is_no_regular_file_of_a_bundle_is_refused() {
     let cases: [(&str, Tamper, &str); 15] = [
         (
