@@ -9,6 +9,9 @@
 //! that a walk over the nodes finds the degree and both values of each, whatever it is made of: a comparison with zero has
 //! degree zero, a square two. What has degree one or two and is zero on one side is `p·relu(±u)ᵈ`. The values are the file's up to
 //! rounding, where `u` is finite.
+//!
+//! What has degree one and the same slope on both sides is `p·u`, though it be made of parts that bend, such as
+//! `sign(u)·|u|`, as power pooling is exported. It is written so: Sign would pass a gradient that stands in for one.
 
 use std::collections::{HashMap, HashSet};
 
@@ -31,15 +34,16 @@ pub(super) fn write_as_relu(graph: &mut Graph) -> Result<bool> {
     for (output, form, name) in &found {
         let mut builder = Builder::new(graph, name);
         let is_above = form.above != 0.0;
-        let relu = match relus.get(&(form.base, is_above)) {
-            Some(relu) => *relu,
-            None => {
+        let power = match (form.is_linear(), relus.get(&(form.base, is_above))) {
+            (true, _) => form.base,
+            (false, Some(relu)) => raised(&mut builder, *relu, form.degree)?,
+            (false, None) => {
                 let argument = if is_above { form.base } else { builder.op("Neg", &[form.base])? };
-                builder.op("Relu", &[argument])?
+                let relu = builder.op("Relu", &[argument])?;
+                relus.insert((form.base, is_above), relu);
+                raised(&mut builder, relu, form.degree)?
             }
         };
-        relus.insert((form.base, is_above), relu);
-        let power = if form.degree == 2 { builder.op("Mul", &[relu, relu])? } else { relu };
         let factor = if is_above { form.above } else { form.below };
         let value = if factor == 1.0 {
             power
@@ -53,7 +57,11 @@ pub(super) fn write_as_relu(graph: &mut Graph) -> Result<bool> {
     Ok(!replaced.is_empty())
 }
 
-/// Values that are powers of a ReLU in other words, each with its form and the name of its node.
+fn raised(builder: &mut Builder<'_>, relu: ValueId, degree: i32) -> Result<ValueId> {
+    if degree == 2 { builder.op("Mul", &[relu, relu]) } else { Ok(relu) }
+}
+
+/// Values that are powers of a ReLU, or multiples, in other words, each with its form and the name of its node.
 fn halves(graph: &Graph) -> Vec<(ValueId, Form, String)> {
     let dependent: HashSet<ValueId> = image_dependent(graph).into_iter().collect();
     let mut walk = Walk {
@@ -72,7 +80,7 @@ fn halves(graph: &Graph) -> Vec<(ValueId, Form, String)> {
         let Some(form) = walk.form(node, output) else { continue };
         if form.is_half() && walk.is_counted(node) {
             walk.counted.insert(output);
-        } else if form.is_half() && !graph.outputs().contains(&output) {
+        } else if (form.is_half() || walk.is_straightened(node, form)) && !graph.outputs().contains(&output) {
             found.push((output, form, node.name.clone()));
         }
         walk.forms.insert(output, form);
@@ -95,6 +103,11 @@ impl Form {
     /// Whether it is a power of a ReLU.
     fn is_half(self) -> bool {
         matches!(self.degree, 1 | 2) && (self.above == 0.0) != (self.below == 0.0)
+    }
+
+    /// Whether it is a multiple other than zero.
+    fn is_linear(self) -> bool {
+        self.degree == 1 && self.above == -self.below && self.above != 0.0
     }
 }
 
@@ -223,6 +236,12 @@ impl Walk<'_> {
             }
         }
         None
+    }
+
+    /// Whether the node makes a multiple of what is none.
+    fn is_straightened(&self, node: &Node, form: Form) -> bool {
+        let mut inputs = node.inputs.iter().flatten().filter_map(|id| self.forms.get(id));
+        form.is_linear() && inputs.any(|input| !input.is_linear())
     }
 
     /// Whether what the node computes is counted as it is, or is a multiple or a power of what is.
@@ -505,6 +524,49 @@ mod tests {
             assert_equal_results(&file, &copy, 1e-6);
             let found: Vec<&str> = operators(&copy).into_iter().filter(|name| *name != "ReduceSum").collect();
             assert_eq!(found, ["Relu"], "{name}");
+        }
+    }
+
+    #[test]
+    fn what_bends_nowhere_is_a_multiple() {
+        let functions: [(&str, Function, &[&str]); 3] = [
+            (
+                "sign u relu |u|",
+                |graph, u| {
+                    let (sign, size) = (push(graph, "Sign", &[u], ""), push(graph, "Abs", &[u], ""));
+                    let size = push(graph, "Relu", &[size], "");
+                    push(graph, "Mul", &[sign, size], "")
+                },
+                &[],
+            ),
+            (
+                "2 (relu u - relu -u)",
+                |graph, u| {
+                    let (two, negative) = (number(graph, "#2"), push(graph, "Neg", &[u], ""));
+                    let (above, below) =
+                        (push(graph, "Relu", &[u], ""), push(graph, "Relu", &[negative], ""));
+                    let difference = push(graph, "Sub", &[above, below], "");
+                    push(graph, "Mul", &[difference, two], "")
+                },
+                &["Mul"],
+            ),
+            (
+                "sign u sqrt |u|, which does bend",
+                |graph, u| {
+                    let (sign, size) = (push(graph, "Sign", &[u], ""), push(graph, "Abs", &[u], ""));
+                    let root = push(graph, "Sqrt", &[size], "");
+                    push(graph, "Mul", &[sign, root], "")
+                },
+                &["Clip", "Sign", "Abs", "Sqrt", "Mul"],
+            ),
+        ];
+        for (name, function, wanted) in functions {
+            let (file, copy) = copied(function);
+            assert_equal_results(&file, &copy, 1e-6);
+            let mut found = operators(&copy);
+            let mut wanted = wanted.to_vec();
+            (found.sort_unstable(), wanted.sort_unstable());
+            assert_eq!(found, wanted, "{name}");
         }
     }
 

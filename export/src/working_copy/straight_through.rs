@@ -2,6 +2,8 @@
 //!
 //! - `x + (q − x)`, as a straight-through estimate is exported: `q`, if a gradient passes it, else `q` with the gradient of `x`.
 //! - `x − (x mod c)`, a floor: with the gradient of `x`. The slope of the remainder is one.
+//! - `x − c·⌊x/c⌋`, a remainder, and `x − round x`: with the gradient of `x`, which is the derivative. The gradient that
+//!   stands in for that of Floor would take it away. Not where that difference is taken from `x` again.
 //!
 //! A number that is zero and whose gradient is that of `x`, `2⁶²·round(x/2⁶²)`, is added where the gradient of `x` is wanted:
 //! values stay the file's, and the scan lists the rounding as an approximation.
@@ -25,6 +27,7 @@ pub(super) fn let_pass(graph: &mut Graph) -> Result<bool> {
             graph,
             producers: graph.producers(),
             dependent: image_dependent(graph).into_iter().collect(),
+            taken_from: taken_from(graph),
         };
         let nodes = graph.nodes().iter();
         nodes.filter_map(|node| Some((node.clone(), pattern.cancelled(node)?))).collect::<Vec<_>>()
@@ -40,7 +43,7 @@ pub(super) fn let_pass(graph: &mut Graph) -> Result<bool> {
         let value = match cancelled {
             Cancelled::Estimate { q, .. } if carrying.contains(&q) => q,
             Cancelled::Estimate { x, q } => with_gradient_of(&mut builder, x, q)?,
-            Cancelled::Remainder { x } => {
+            Cancelled::Remainder { x } | Cancelled::Fraction { x } => {
                 let inputs = node.inputs.clone();
                 let same = builder.node(&node.op_type, inputs, node.attributes.clone(), 1)?[0];
                 with_gradient_of(&mut builder, x, same)?
@@ -75,12 +78,37 @@ enum Cancelled {
     Estimate { x: ValueId, q: ValueId },
     /// `x − (x mod c)`
     Remainder { x: ValueId },
+    /// `x − c·⌊x/c⌋`
+    Fraction { x: ValueId },
 }
+
+/// Most operators between a value and what it is rounded to.
+const MOST_STEPS: usize = 8;
+
+/// How far from one the factors around a rounding may multiply to: `1/c` and `c` are rounded.
+const UNIT: f64 = 1e-4;
 
 struct Pattern<'g> {
     graph: &'g Graph,
     producers: HashMap<ValueId, NodeId>,
     dependent: HashSet<ValueId>,
+    /// The differences and multiples of such, with the values that they are taken from.
+    taken_from: HashSet<(ValueId, ValueId)>,
+}
+
+/// What is taken from a value, and multiples of what is: `(x, y)` for `x − y` and for `x − c·y`.
+fn taken_from(graph: &Graph) -> HashSet<(ValueId, ValueId)> {
+    let producers = graph.producers();
+    let differences = graph.nodes().iter().filter(|node| node.op_type == "Sub");
+    let pairs = differences.filter_map(|node| Some((node.optional_input(0)?, node.optional_input(1)?)));
+    pairs
+        .flat_map(|(from, taken)| {
+            let multiplied =
+                producers.get(&taken).map(|id| graph.node(*id)).filter(|node| node.op_type == "Mul");
+            let factors = multiplied.map(|node| node.inputs.clone()).unwrap_or_default();
+            std::iter::once(taken).chain(factors.into_iter().flatten()).map(move |taken| (from, taken))
+        })
+        .collect()
 }
 
 impl Pattern<'_> {
@@ -103,14 +131,16 @@ impl Pattern<'_> {
                 let remainder = || self.remainder(b).filter(|of| *of == a);
                 match estimate {
                     Some([_, q]) => Some(Cancelled::Estimate { x: a, q }),
-                    None => remainder().map(|_| Cancelled::Remainder { x: a }),
+                    None if remainder().is_some() => Some(Cancelled::Remainder { x: a }),
+                    None => (self.is_rounded(b, a) && !self.taken_from.contains(&(a, output)))
+                        .then_some(Cancelled::Fraction { x: a }),
                 }
             }
             _ => None,
         }?;
         let (x, value) = match found {
             Cancelled::Estimate { x, q } => (x, q),
-            Cancelled::Remainder { x } => (x, x),
+            Cancelled::Remainder { x } | Cancelled::Fraction { x } => (x, x),
         };
         let shape = |id: ValueId| self.graph.shape(id).ok();
         let same = shape(x) == shape(output) && shape(value) == shape(output);
@@ -122,6 +152,56 @@ impl Pattern<'_> {
         let node = self.graph.node(*self.producers.get(&id)?);
         let rest = if node.op_type == "Where" { node.optional_input(2)? } else { id };
         self.operands(rest, "Mod").map(|[of, _]| of)
+    }
+
+    /// Whether a value is another, rounded to multiples of a number.
+    fn is_rounded(&self, mut id: ValueId, of: ValueId) -> bool {
+        let (mut factor, mut rounds) = (1.0, false);
+        for _ in 0..MOST_STEPS {
+            if id == of {
+                return rounds && (factor - 1.0_f64).abs() <= UNIT;
+            }
+            let Some(node) = self.producers.get(&id).map(|id| self.graph.node(*id)) else { return false };
+            let input = |index: usize| node.optional_input(index);
+            let before = match node.op_type.as_str() {
+                "Ceil" | "Floor" | "Round" | "QuantizeLinear" => {
+                    rounds = true;
+                    input(0)
+                }
+                // Its QuantizeLinear divides by the same.
+                "DequantizeLinear" | "Identity" => input(0),
+                // Rounded towards zero: up or down.
+                "Where" => input(2),
+                "Mul" | "Div" => {
+                    let constants = [input(0), input(1)].map(|id| self.number(id?));
+                    match (node.op_type.as_str(), constants) {
+                        ("Mul", [Some(number), None]) => {
+                            factor *= number;
+                            input(1)
+                        }
+                        ("Mul", [None, Some(number)]) => {
+                            factor *= number;
+                            input(0)
+                        }
+                        ("Div", [None, Some(number)]) => {
+                            factor /= number;
+                            input(0)
+                        }
+                        _ => None,
+                    }
+                }
+                _ => None,
+            };
+            let Some(before) = before else { return false };
+            id = before;
+        }
+        false
+    }
+
+    /// The number that a constant is.
+    fn number(&self, id: ValueId) -> Option<f64> {
+        let constant = self.graph.constant(id).filter(|tensor| tensor.elements() == 1)?;
+        constant.to_f32().map(|values| f64::from(values[0]))
     }
 
     fn operands(&self, id: ValueId, op_type: &str) -> Option<[ValueId; 2]> {
@@ -231,9 +311,70 @@ mod tests {
         ),
     ];
 
+    /// Remainders, whose derivative is one.
+    const REMAINDERS: [(&str, Function, f32); 5] = [
+        (
+            "x - floor x",
+            |graph, x| {
+                let (x, seven) = levels(graph, x);
+                let whole = push(graph, "Floor", &[x], "");
+                let rest = push(graph, "Sub", &[x, whole], "");
+                push(graph, "Div", &[rest, seven], "")
+            },
+            1.0,
+        ),
+        (
+            "x - c round(x / c)",
+            |graph, x| {
+                let step = add(graph, "#0.3").unwrap();
+                let quotient = push(graph, "Div", &[x, step], "");
+                let whole = push(graph, "Round", &[quotient], "");
+                let near = push(graph, "Mul", &[step, whole], "");
+                push(graph, "Sub", &[x, near], "")
+            },
+            1.0,
+        ),
+        (
+            "x - int x",
+            |graph, x| {
+                let (x, seven) = levels(graph, x);
+                let whole = push(graph, "Cast", &[x], "to=7");
+                let whole = push(graph, "Cast", &[whole], "to=1");
+                let rest = push(graph, "Sub", &[x, whole], "");
+                push(graph, "Div", &[rest, seven], "")
+            },
+            1.0,
+        ),
+        (
+            "a stand-in with a factor: x - 0.5 (x - round x)",
+            |graph, x| {
+                let half = add(graph, "#0.5").unwrap();
+                let (x, seven) = levels(graph, x);
+                let rounded = push(graph, "Round", &[x], "");
+                let change = push(graph, "Sub", &[x, rounded], "");
+                let part = push(graph, "Mul", &[change, half], "");
+                let estimate = push(graph, "Sub", &[x, part], "");
+                push(graph, "Div", &[estimate, seven], "")
+            },
+            1.0,
+        ),
+        (
+            "what is left of it when half is taken: x - 0.5 floor x",
+            |graph, x| {
+                let half = add(graph, "#0.5").unwrap();
+                let (x, seven) = levels(graph, x);
+                let whole = push(graph, "Floor", &[x], "");
+                let part = push(graph, "Mul", &[whole, half], "");
+                let rest = push(graph, "Sub", &[x, part], "");
+                push(graph, "Div", &[rest, seven], "")
+            },
+            0.5,
+        ),
+    ];
+
     #[test]
     fn values_stay_and_gradients_pass() {
-        for (name, function, slope) in FUNCTIONS {
+        for (name, function, slope) in FUNCTIONS.into_iter().chain(REMAINDERS) {
             let mut graph = Graph::new("test", 20);
             let x = add(&mut graph, "f32[N,4]").unwrap();
             let output = function(&mut graph, x);
