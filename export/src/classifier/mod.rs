@@ -7,6 +7,7 @@
 //! [`ImageClassifier::gradient_onnx`] differentiates it. [`ImageClassifier::scan`] reports what the operators say about
 //! the reliability of the gradients.
 
+mod bounded_scores;
 mod choice;
 mod class_axis;
 pub(crate) mod gradient;

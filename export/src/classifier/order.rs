@@ -22,8 +22,10 @@ pub(super) enum Effect {
     Plain,
     /// Bends them: its slope vanishes somewhere. Scores that differ stay different, up to rounding.
     Bends,
-    /// Bends them, and equal results for the largest scores are common: a flat part, or one that rounding makes flat.
+    /// Bends them, and equal results for the largest scores are common: rounding makes a part flat, or it has steps.
     Ties,
+    /// Leaves them as they are up to a bound, and is flat beyond: equal results are common.
+    Bounds,
 }
 
 /// One step from a value to what it is computed from.
@@ -103,9 +105,9 @@ impl Order<'_> {
             }
             "Log" | "Sqrt" | "Asinh" | "Asin" | "Atanh" | "Acosh" => Effect::Plain,
             "Exp" | "Sinh" | "Softplus" => Effect::Bends,
-            "Sigmoid" | "Tanh" | "Erf" | "Softsign" | "Atan" | "Relu" | "Clip" | "Round" | "Floor"
-            | "Ceil" => Effect::Ties,
-            "HardSigmoid" if is_not_negative("alpha", 0.2) => Effect::Ties,
+            "Sigmoid" | "Tanh" | "Erf" | "Softsign" | "Atan" | "Round" | "Floor" | "Ceil" => Effect::Ties,
+            "Clip" | "Relu" => Effect::Bounds,
+            "HardSigmoid" if is_not_negative("alpha", 0.2) => Effect::Bounds,
             "ThresholdedRelu" if is_not_negative("alpha", 1.0) => Effect::Ties,
             "LeakyRelu" if is_not_negative("alpha", 0.01) => Effect::Bends,
             "Elu" | "Celu" if is_not_negative("alpha", 1.0) => Effect::Bends,
@@ -192,7 +194,7 @@ impl Order<'_> {
             // What comes close to zero is lost beside a number.
             "Add" | "Sum" if bounds.low == 0.0 && other.low > 0.0 => Some((Effect::Ties, false)),
             "Add" | "Sum" | "Mean" => Some((Effect::Plain, false)),
-            "Max" | "Min" => Some((Effect::Ties, false)),
+            "Max" | "Min" => Some((Effect::Bounds, false)),
             "Sub" => Some((Effect::Plain, !first)),
             "Mul" => signed(true),
             "Div" if first => signed(true),

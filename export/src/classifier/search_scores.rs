@@ -5,10 +5,12 @@
 //! - the logarithm of the output, if the output is a product of probabilities or a sum of such: one Softmax, a mean or a
 //!   weighted sum of several, computed from the logits of each;
 //! - otherwise the scores before the last operator that bends, where the order of the classes is the same
-//!   ([`super::order`]).
+//!   ([`super::order`]);
+//! - where that operator is a bound, such as Clip, scores that go on beyond it ([`super::bounded_scores`]).
 
 use mimir_bundle::tensor_names;
 
+use super::bounded_scores::leaning;
 use super::known_values::KnownValues;
 use super::log_probabilities::exact_logarithm;
 use super::order::{Effect, Order, StepBack};
@@ -26,7 +28,7 @@ use crate::tensor::DataType;
 pub(super) fn replace(graph: &mut Graph, batch: Dim, classes: usize) -> Result<Replaced> {
     let output = sole_output(graph)?;
     let steps = Order { values: KnownValues::new(graph), batch, classes }.steps(output);
-    let Some(found) = scores(graph, output, &steps)? else {
+    let Some(found) = scores(graph, output, &steps, batch, classes)? else {
         graph.prune();
         return Ok(Replaced::No);
     };
@@ -54,9 +56,16 @@ struct Found {
     are_logarithms: bool,
 }
 
-fn scores(graph: &mut Graph, output: ValueId, steps: &[StepBack]) -> Result<Option<Found>> {
+fn scores(
+    graph: &mut Graph,
+    output: ValueId,
+    steps: &[StepBack],
+    batch: Dim,
+    classes: usize,
+) -> Result<Option<Found>> {
     let bends = steps.iter().filter(|step| step.effect != Effect::Plain).count();
-    let ties = |steps: &[StepBack]| steps.iter().any(|step| step.effect == Effect::Ties);
+    let ties =
+        |steps: &[StepBack]| steps.iter().any(|step| matches!(step.effect, Effect::Ties | Effect::Bounds));
     let turns = |steps: &[StepBack]| steps.iter().filter(|step| step.turns).count() % 2 == 1;
     // The logarithm of a Sigmoid saturates too, where several classes are near one.
     if bends <= 1
@@ -77,8 +86,8 @@ fn scores(graph: &mut Graph, output: ValueId, steps: &[StepBack]) -> Result<Opti
     }
     let is_float = |id: ValueId| graph.tensor_type(id).is_ok_and(|found| found.dtype == DataType::Float32);
     let bend = steps.iter().rposition(|step| step.effect != Effect::Plain && is_float(step.before));
-    Ok(bend.map(|bend| {
-        let taken = &steps[..=bend];
-        Found { scores: taken[bend].before, turns: turns(taken), ties: ties(taken), are_logarithms: false }
-    }))
+    let Some(bend) = bend else { return Ok(None) };
+    let taken = &steps[..=bend];
+    let scores = leaning(graph, output, taken, batch, classes)?.unwrap_or(taken[bend].before);
+    Ok(Some(Found { scores, turns: turns(taken), ties: ties(taken), are_logarithms: false }))
 }

@@ -224,3 +224,56 @@ fn what_a_sum_rounds_to_one_is_returned_beside_too() {
         assert_eq!(ranks(&searched[0].1), ranks(&original[0].1), "{name}");
     }
 }
+
+/// Of scores at a bound the first class wins; those that are not equal keep their order.
+#[test]
+fn scores_beyond_a_bound_are_ranked_as_the_file_ranks_them() {
+    // Whether the bound is an upper one.
+    let tails: [(&str, bool, Last); 5] = [
+        ("Clip", true, |graph, z| {
+            let (low, high) = (add(graph, "#-0.1").unwrap(), add(graph, "#0.1").unwrap());
+            push(graph, "Clip", &[z, low, high], "")
+        }),
+        ("HardSigmoid", true, |graph, z| push(graph, "HardSigmoid", &[z], "alpha=5.0 beta=0.5")),
+        ("Min(Max)", true, |graph, z| {
+            let (low, high) = (add(graph, "#-0.1").unwrap(), add(graph, "#0.1").unwrap());
+            let bounded = push(graph, "Max", &[z, low], "");
+            push(graph, "Min", &[bounded, high], "")
+        }),
+        ("-Relu(-z)", true, |graph, z| {
+            let negative = push(graph, "Neg", &[z], "");
+            let below = push(graph, "Relu", &[negative], "");
+            push(graph, "Neg", &[below], "")
+        }),
+        ("Relu", false, |graph, z| push(graph, "Relu", &[z], "")),
+    ];
+    let plain = forward(&ending(|_, z| z));
+    for (name, is_upper, last) in tails {
+        let ending = ending(last);
+        let searched = run_file(&ending.forward_onnx().unwrap(), 3);
+        let (scores, returned) = (&searched[0].1, &searched[1].1);
+        let bound = returned.iter().copied().fold(
+            if is_upper { f32::NEG_INFINITY } else { f32::INFINITY },
+            if is_upper { f32::max } else { f32::min },
+        );
+        let rows = scores.chunks(5).zip(returned.chunks(5)).zip(plain.chunks(5));
+        let mut beyond = Vec::new();
+        for ((scores, returned), plain) in rows {
+            for (one, other) in (0..5).flat_map(|one| (0..5).map(move |other| (one, other))) {
+                if returned[one] > returned[other] {
+                    assert!(scores[one] > scores[other], "{name}: {scores:?} for {returned:?}");
+                }
+            }
+            let at_bound = (0..5).filter(|class| returned[*class] == bound);
+            beyond.extend(at_bound.map(|class| {
+                let change = (scores[class] - bound).abs();
+                (class, change / if name == "HardSigmoid" { 5.0 } else { 1.0 } / plain[class].abs())
+            }));
+        }
+        assert!(beyond.len() >= 4, "{name}: {beyond:?}");
+        // Each is less than its distance from the bound, which is less than from zero, times its slope.
+        let slope = |class: usize| 2_f32.powf(-1.0 - 3.0 * if is_upper { class } else { 4 - class } as f32);
+        assert!(beyond.iter().all(|(class, change)| *change <= slope(*class)), "{name}: {beyond:?}");
+        assert!(beyond.iter().any(|(class, change)| *change > 0.1 * slope(*class)), "{name}: {beyond:?}");
+    }
+}
