@@ -14,9 +14,37 @@ pub fn percent(fraction: f64) -> String {
     format!("{:.2} %", hundredths / 1e2)
 }
 
+/// A share that somebody asked for, as a percentage with as many decimals as it has, two at least: beside what was found,
+/// rounded down, it is seen to be more than that.
+pub fn percent_in_full(fraction: f64) -> String {
+    // The shortest decimal that is the share: 0.29 · 100 has more digits than 29.
+    let digits = format!("{fraction}");
+    let decimals = digits.split_once('.').map_or(0, |(_, decimals)| decimals.len()).clamp(4, 17) - 2;
+    format!("{:.decimals$} %", 100.0 * fraction)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_asked_for_is_written_in_full_and_what_is_less_looks_less() {
+        let cases = [
+            (0.275, "27.50 %"),
+            (0.58, "58.00 %"),
+            (0.27501, "27.501 %"),
+            (0.275_000_01, "27.500001 %"),
+            (1.0, "100.00 %"),
+            (0.29, "29.00 %"),
+        ];
+        for (required, expected) in cases {
+            assert_eq!(percent_in_full(required), expected);
+            for less in [required - 1e-9, required - 1e-5] {
+                assert_ne!(percent(less), expected);
+            }
+        }
+        assert_ne!(percent(0.275), percent_in_full(0.27501));
+    }
 
     #[test]
     fn percentages_round_towards_zero() {

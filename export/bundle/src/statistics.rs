@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use statrs::distribution::{Beta, ContinuousCDF};
 
 use crate::certificate::Counts;
-pub use crate::share::{fraction, percent};
+pub use crate::share::{fraction, percent, percent_in_full};
 
 /// Confidence of every interval that we report.
 pub const CONFIDENCE: f64 = 0.95;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use mimir_bundle::certificate::Counts;
+use mimir_bundle::statistics::percent_in_full;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -124,7 +125,7 @@ impl GateReport {
                     f,
                     "attacked accuracy {} is not below the required {}",
                     self.certain(),
-                    percent(required)
+                    percent_in_full(required)
                 )
             }
             None => write!(f, "attacked accuracy {}, and every requirement holds", self.found()),
@@ -138,7 +139,7 @@ impl GateReport {
                     f,
                     "clean accuracy {} is below the required {}",
                     percent(self.clean_accuracy),
-                    percent(required)
+                    percent_in_full(required)
                 )
             }
             (_, required) if required.is_none_or(|required| self.attacked_accuracy >= required) => {
@@ -148,7 +149,7 @@ impl GateReport {
                 f,
                 "attacked accuracy {} is below the required {}",
                 self.found(),
-                percent(required.unwrap_or_default())
+                percent_in_full(required.unwrap_or_default())
             ),
         }
     }
@@ -160,7 +161,7 @@ impl GateReport {
                 f,
                 "attacked accuracy {} is not below the required {}, but its {:.0} % interval reaches down to {}",
                 self.certain(),
-                percent(required),
+                percent_in_full(required),
                 100.0 * self.confidence,
                 percent(self.lower_limit),
             );

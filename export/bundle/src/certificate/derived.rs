@@ -3,7 +3,7 @@
 
 use super::{APPROXIMATE_SEARCH, AcceptedDifference, Certificate, CrossCheck, Extent, GateRecord, STATEMENT};
 use crate::attack::Preset;
-use crate::share::{fraction, percent};
+use crate::share::{fraction, percent, percent_in_full};
 use crate::{AttackSpec, PixelType, Pixels};
 
 impl Certificate {
@@ -189,7 +189,9 @@ impl Certificate {
 fn said(sentence: &str, words: &str, shares: &[f64]) -> Option<String> {
     let rest = sentence.split_once(words)?.1;
     let rest = ["at most ", "at least "].iter().find_map(|limit| rest.strip_prefix(limit)).unwrap_or(rest);
-    let wanted: Vec<String> = shares.iter().copied().map(percent).collect();
+    // What is required is written in full; once it was rounded as the rest.
+    let wanted: Vec<String> =
+        shares.iter().flat_map(|share| [percent_in_full(*share), percent(*share)]).collect();
     let is_said = wanted.iter().any(|wanted| rest.starts_with(wanted.as_str()));
     (!is_said).then(|| {
         let words = words.trim_end();

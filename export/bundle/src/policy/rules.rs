@@ -9,7 +9,7 @@ use super::values::{Compared, Fraction};
 use crate::attack::weaker;
 use crate::certificate::{Certificate, Extent, INFORMATION, Processor};
 use crate::digest::digest_model;
-use crate::statistics::{clopper_pearson, fraction, percent};
+use crate::statistics::{clopper_pearson, fraction, percent, percent_in_full};
 use crate::{Pixels, ThreatModel};
 
 /// Warnings of a certificate: gradients that are not the derivative of the model.
@@ -182,15 +182,7 @@ fn shown(count: usize, images: usize) -> String {
 fn least(fraction: Option<Fraction>) -> (f64, String) {
     // None is never asked for; whoever asked would not be satisfied.
     let least = fraction.map_or(f64::INFINITY, Fraction::value);
-    (least, format!("at least {} %", in_percent(least)))
-}
-
-/// `40.00`, and more decimals where the policy has more: a share just below a requirement must not look like it.
-fn in_percent(share: f64) -> String {
-    // The shortest decimal that is the share: 0.29 · 100 has more digits than 29.
-    let digits = format!("{share}");
-    let decimals = digits.split_once('.').map_or(0, |(_, decimals)| decimals.len()).clamp(4, 17) - 2;
-    format!("{:.decimals$}", share * 1e2)
+    (least, format!("at least {}", percent_in_full(least)))
 }
 
 /// Images count that every attack was done with and none broke.
