@@ -48,6 +48,16 @@ pub(crate) struct Gates {
     not_begun: Vec<String>,
 }
 
+/// What a run of several gates ended with.
+#[derive(Debug)]
+pub(crate) struct GatesRun {
+    pub(crate) answers: Gates,
+    /// The report of each gate that was begun, by its name.
+    pub(crate) reports: Vec<(String, Report)>,
+    /// The summaries.
+    pub(crate) text: String,
+}
+
 #[derive(Debug, Serialize)]
 struct GateAnswer {
     /// Its name, which is that of its folder.
@@ -131,7 +141,7 @@ fn worst(codes: &[u8]) -> u8 {
     [INTERRUPTED, 10, 11].into_iter().find(|code| codes.contains(code)).unwrap_or(0)
 }
 
-/// Runs the gates one after the other; an interruption ends the rest. Returns the answers, the reports and the summaries.
+/// Runs the gates one after the other; an interruption ends the rest.
 ///
 /// # Errors
 /// When the settings of a gate mean nothing, before the first one runs; when one cannot be evaluated, or the answers
@@ -142,7 +152,7 @@ pub(crate) fn run_gates(
     folder: Option<&Path>,
     verbosity: Verbosity,
     interrupted: &AtomicBool,
-) -> Result<(Gates, Vec<(String, Report)>, String), Failure> {
+) -> Result<GatesRun, Failure> {
     let file = folder.map(|folder| folder.join(GATES));
     let folders = clear_folders(folder, &gates)?;
     let options = |gate: NamedGate| {
@@ -194,7 +204,7 @@ pub(crate) fn run_gates(
         mimir_files::replace(file, &json).or_kind(ErrorKind::Storage)?;
         text += &format!("written to {}: {GATES}, and a report folder for each gate\n", file.display());
     }
-    Ok((answers, reports, text))
+    Ok(GatesRun { answers, reports, text })
 }
 
 /// Whether the certificates of all runs can be written into the bundle, before the first one runs.

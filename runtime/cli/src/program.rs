@@ -32,7 +32,7 @@ use crate::args::{
     ReplayArgs, ReportArgs, RunArgs, RunFormat, SelfTestArgs, SignArgs, VerifyArgs, mistyped_command,
 };
 use crate::failure::{Failure, OrKind, failure};
-use crate::gates::{gates_of, run_gates};
+use crate::gates::{GatesRun, gates_of, run_gates};
 use crate::options::{
     Options, Verbosity, attacks, check_options, classify_options, norm, replay_options, self_test_engine,
 };
@@ -131,7 +131,8 @@ fn run(args: RunArgs) -> Result<Answer, Failure> {
     }
     let gates = gates_of(&loaded).inspect_err(recorded)?;
     if !gates.is_empty() {
-        let (answers, reports, text) = run_gates(&model, gates, folder.as_deref(), verbosity, &interrupted)?;
+        let GatesRun { answers, reports, text } =
+            run_gates(&model, gates, folder.as_deref(), verbosity, &interrupted)?;
         let shown: Vec<Shown<'_>> = reports
             .iter()
             .map(|(gate, report)| Shown { gate: Some(gate), answer: mimir_views::Answer::Finished(report) })

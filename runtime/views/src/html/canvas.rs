@@ -116,9 +116,7 @@ impl Canvas<'_> {
     pub(super) fn dashed(&self, points: &[Point], ink: Ink, width: f64) -> Drawn {
         let (dash, gap) = ((5.0 * FINE) as i32, (3.0 * FINE) as i32);
         let points = fine_all(points);
-        self.area
-            .draw(&DashedPathElement::new(points.into_iter(), dash, gap, ink.stroke(width)))
-            .map_err(reason)
+        self.area.draw(&DashedPathElement::new(points, dash, gap, ink.stroke(width))).map_err(reason)
     }
 
     pub(super) fn bar(&self, from: Point, to: Point, ink: Ink) -> Drawn {

@@ -1,6 +1,6 @@
 //! What the page says in words and tables.
 
-use mimir_bundle::certificate::{CrossCheck, Execution};
+use mimir_bundle::certificate::{Counts, CrossCheck, Execution};
 use mimir_bundle::statistics::{Interval, clopper_pearson, fraction};
 use mimir_runtime::evaluate::{Ending, PassCounts};
 use mimir_runtime::report::{AttackSummary, Conclusion, Notice, Report, Severity, percent, settings_line};
@@ -26,6 +26,8 @@ pub(super) struct Facts {
     sentence: String,
     model: String,
     model_digest: String,
+    /// Whether what is unfinished could make the attacked accuracy smaller.
+    at_most: bool,
     attacked: String,
     interval: String,
     clean: String,
@@ -120,9 +122,10 @@ impl Facts {
             word: word.to_owned(),
             sign,
             tone,
-            sentence: clipped(sentence, LETTERS),
+            sentence: glued(&clipped(sentence, LETTERS)),
             model: clipped(&report.model.file, 200),
             model_digest: clipped(&report.model.manifest.model_digest, 64),
+            at_most: counts.unfinished > 0,
             attacked: percent(report.attacked_accuracy),
             interval: range(interval),
             clean: percent(report.clean_accuracy),
@@ -136,17 +139,7 @@ impl Facts {
             meaning: clipped(&report.meaning, LETTERS),
             ending: ending(report),
             fragile: counts.fragile,
-            counts: [
-                ("misclassified as they are", counts.images.saturating_sub(counts.clean_correct)),
-                ("broken by an attack", counts.broken),
-                ("with scores that mean no class", counts.non_finite),
-                ("unfinished", counts.unfinished),
-                ("still robust", counts.still_robust),
-            ]
-            .into_iter()
-            .filter(|(_, count)| *count > 0)
-            .map(|(words, count)| (words.to_owned(), count))
-            .collect(),
+            counts: counts_in_words(counts),
             requirements: criteria(report).into_iter().map(requirement).collect(),
             clean_row: accuracy_row(counts.clean_correct, counts.images),
             attacks: report
@@ -177,6 +170,24 @@ impl Facts {
             tool: clipped(&format!("{} {}", report.tool.name, report.tool.version), 100),
         }
     }
+}
+
+/// What became of how many images, without what there is none of.
+fn counts_in_words(counts: &Counts) -> Vec<(String, usize)> {
+    let all = [
+        ("misclassified as they are", counts.images.saturating_sub(counts.clean_correct)),
+        ("broken by an attack", counts.broken),
+        ("with scores that mean no class", counts.non_finite),
+        ("unfinished", counts.unfinished),
+        ("still robust", counts.still_robust),
+    ];
+    let some = all.into_iter().filter(|(_, count)| *count > 0);
+    some.map(|(words, count)| (words.to_owned(), count)).collect()
+}
+
+/// A number and its per cent sign stay on one line.
+fn glued(text: &str) -> String {
+    text.replace(" %", "\u{a0}%")
 }
 
 fn sign_of(report: &Report) -> (&'static str, &'static str) {
@@ -216,8 +227,8 @@ fn requirement(criterion: Criterion) -> Requirement {
         sign,
         tone,
         verdict: verdict.word(),
-        wanted: clipped(&wanted, LETTERS),
-        found: clipped(&found, LETTERS),
+        wanted: glued(&clipped(&wanted, LETTERS)),
+        found: glued(&clipped(&found, LETTERS)),
     }
 }
 

@@ -254,7 +254,7 @@ fn stairs(steps: &[usize]) -> Vec<(usize, f64)> {
     let mut stairs: Vec<(usize, f64)> =
         vec![(0, fraction(steps.partition_point(|step| *step == 0), steps.len()))];
     for (index, step) in
-        steps.iter().enumerate().skip(every - 1).step_by(every).chain(steps.iter().enumerate().last())
+        steps.iter().enumerate().skip(every - 1).step_by(every).chain(steps.iter().enumerate().next_back())
     {
         let share = fraction(index + 1, steps.len());
         match stairs.last_mut() {

@@ -218,3 +218,14 @@ fn the_same_values_give_the_same_page() {
     let report = report("mraasrrf");
     assert_eq!(page(&content(&report)).unwrap(), page(&content(&report)).unwrap());
 }
+
+#[test]
+fn what_is_unfinished_makes_the_accuracy_an_upper_bound() {
+    let [complete, partial] = ["rrmaas", "rruuas"].map(report);
+    assert!(page(&content(&complete)).unwrap().contains("<dt>Attacked accuracy</dt>"));
+    let text = page(&content(&partial)).unwrap();
+    assert!(
+        text.contains("<dt>Attacked accuracy, at most</dt>") && text.contains("This report is partial"),
+        "{text}"
+    );
+}
