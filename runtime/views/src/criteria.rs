@@ -1,5 +1,6 @@
 //! What was required, one by one: what others call test cases.
 
+use mimir_bundle::statistics::percent_in_full;
 use mimir_runtime::evaluate::Ending;
 use mimir_runtime::report::{BaselineComparison, Comparison, GateReport, Report, percent};
 
@@ -80,7 +81,7 @@ fn attacked(gate: &GateReport) -> Option<Criterion> {
             format!("between {} and {}", percent(gate.certain_accuracy), percent(gate.attacked_accuracy))
         }
     };
-    let mut wanted = format!("attacked accuracy at least {}", percent(required));
+    let mut wanted = format!("attacked accuracy at least {}", percent_in_full(required));
     if by_limit {
         wanted += &format!(", by the lower end of its {:.0} % interval too", 100.0 * gate.confidence);
         found += &format!(", lower end {}", percent(gate.lower_limit));
@@ -91,7 +92,7 @@ fn attacked(gate: &GateReport) -> Option<Criterion> {
 fn clean(gate: &GateReport) -> Option<Criterion> {
     let required = gate.min_clean_accuracy?;
     let verdict = if gate.clean_accuracy < required { Met::No } else { Met::Yes };
-    let wanted = format!("clean accuracy at least {}", percent(required));
+    let wanted = format!("clean accuracy at least {}", percent_in_full(required));
     Some(Criterion { id: "clean-accuracy", wanted, found: percent(gate.clean_accuracy), verdict })
 }
 
@@ -128,7 +129,7 @@ fn baseline(baseline: &BaselineComparison) -> Criterion {
     } = baseline;
     Criterion {
         id: "baseline",
-        wanted: format!("no accuracy lower than in {file} by more than {}", percent(*tolerance)),
+        wanted: format!("no accuracy lower than in {file} by more than {}", percent_in_full(*tolerance)),
         found: format!(
             "{} images newly broken, {} newly robust, {newly_misclassified} newly misclassified, {newly_correct} newly \
              correct",

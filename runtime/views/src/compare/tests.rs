@@ -90,6 +90,16 @@ fn a_limit_makes_it_a_gate() {
     assert_eq!([f64::NAN, -0.1, 1.5].map(|most| at_most(most, PointEstimate)), [None; 3]);
 }
 
+/// A limit just below what was lost does not look like it.
+#[test]
+fn limits_are_written_in_full() {
+    let found = compared("rrrrrrrrrr", "arrrrrrrrr", at_most(0.09999, Compared::PointEstimate)).unwrap();
+    assert!(
+        found.to_string().contains("(−10.00)") && found.to_string().contains("at most 9.999 % may be lost"),
+        "{found}"
+    );
+}
+
 #[test]
 fn reports_of_other_things_are_refused_by_name() {
     let old = report("arr");

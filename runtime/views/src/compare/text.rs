@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use mimir_bundle::statistics::percent_in_full;
 use mimir_runtime::report::{Comparison as Compared, Conclusion, percent};
 
 use super::change::{Change, Direction, Fate};
@@ -54,7 +55,7 @@ impl Comparison {
             points(self.clean.difference),
         );
         let tolerated =
-            self.gate.max_regression.map(|most| format!("at most {} points may be lost", number(most)));
+            self.gate.max_regression.map(|most| format!("at most {} may be lost", percent_in_full(most)));
         let tolerated = tolerated.unwrap_or_default();
         match self.gate.conclusion {
             Conclusion::NoRequirement | Conclusion::Open => format!("DONE  {found}, no limit was set"),
