@@ -41,6 +41,7 @@ pub const INFORMATION: &[&str] = &[
     "broken_in_float32_only",
     "ignored_settings",
     "no_onnx_runtime",
+    "fast_preset",
     "fewer_classes",
     "numbered_classes",
     "alpha_dropped",
@@ -67,7 +68,7 @@ pub struct Certificate {
     pub threat_model: ThreatModel,
     /// Key of all randomness.
     pub seed: u64,
-    /// The preset whose attacks these are, with all their parameters: `standard`, `plus` or `rand`. None where one of them
+    /// The preset whose attacks these are, with all their parameters: `standard`, `plus`, `rand` or `fast`. None where one of them
     /// is another, or has another parameter.
     pub preset: Option<String>,
     /// The attacks in the order in which they ran, each on the images that were still robust.

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use mimir_bundle::attack::{AttackSpec, RelaxedPgdSpec};
+use mimir_bundle::attack::{AttackSpec, RelaxedPgdSpec, SquareSpec};
 use mimir_bundle::certificate::{AcceptedDifference, CrossCheck, EvaluationData, Execution};
 use mimir_bundle::{ImageShape, Manifest, ThreatModel};
 use mimir_export::InputSpec;
@@ -223,12 +223,22 @@ fn plan(options: &CertifyOptions, threat_model: ThreatModel, model: &CalibratedM
 /// The attacks that are asked for, and after them the one that the model calls for.
 fn attacks(options: &CertifyOptions, model: &CalibratedModel) -> Vec<AttackSpec> {
     let relaxed = AttackSpec::RelaxedPgd(RelaxedPgdSpec::default());
-    let is_asked_for = options.attacks.iter().any(|attack| attack.name() == relaxed.name());
-    let is_added = options.extra_attacks == ExtraAttacks::WhereCalledFor
-        && model.needs_relaxed_search()
-        && model.votes() == 1
-        && !is_asked_for;
-    options.attacks.iter().cloned().chain(is_added.then_some(relaxed)).collect()
+    let square = AttackSpec::Square(SquareSpec::default());
+    let is_called_for = options.extra_attacks == ExtraAttacks::WhereCalledFor && model.votes() == 1;
+    let is_asked_for =
+        |extra: &AttackSpec| options.attacks.iter().any(|attack| attack.name() == extra.name());
+    let adds_relaxed = is_called_for && model.needs_relaxed_search() && !is_asked_for(&relaxed);
+    // The standard evaluation has it anyway.
+    let adds_square = is_called_for && looks_masked(model) && !is_asked_for(&square);
+    let extra = [adds_square.then_some(square), adds_relaxed.then_some(relaxed)];
+    options.attacks.iter().cloned().chain(extra.into_iter().flatten()).collect()
+}
+
+/// Whether gradients may mislead: operators pass none or a stand-in, or most units are off.
+fn looks_masked(model: &CalibratedModel) -> bool {
+    let scan = model.scan();
+    let is_exact = scan.gradient_cuts.is_empty() && scan.straight_through.is_empty();
+    !is_exact || model.needs_relaxed_search()
 }
 
 /// The original model on the engine that is asked too, where there is one: before the attacks, so that they are not

@@ -202,6 +202,8 @@ impl<'a> Findings<'a> {
         warnings.extend(self.description.warnings.iter().cloned());
         let differences = self.description.accepted_differences.clone();
         warnings.extend((!differences.is_empty()).then_some(Warning::ApproximateSearch { differences }));
+        warnings
+            .extend((self.preset() == Some(Preset::Fast.name().to_owned())).then_some(Warning::FastPreset));
         if clean_correct == 0 {
             warnings.push(Warning::NothingToAttack);
         } else {

@@ -105,6 +105,23 @@ fn what_is_behind_silent_units_is_found_after_the_standard_attacks() {
     assert!(summary.contains("standard accuracy  100"), "{summary}");
 }
 
+/// The fast preset spares random search only where gradients can be trusted.
+#[test]
+fn the_fast_preset_adds_what_a_masked_model_calls_for() {
+    let (report, _, _folder) = run(&["--epsilon", "0.1", "--attacks", "fast", "--queries", "50"]);
+    let names: Vec<&str> = report.attacks.iter().map(|attack| attack.name.as_str()).collect();
+    assert_eq!(names, ["fmn", "apgd-t", "square", "relaxed-pgd"]);
+    assert_eq!((report.preset.as_deref(), report.attacked_accuracy), (Some("fast"), 0.0));
+    let demo = Demo::new();
+    demo.run(&["--attacks", "fast"]).success();
+    let report = demo.report();
+    let names: Vec<&str> = report.attacks.iter().map(|attack| attack.name.as_str()).collect();
+    assert_eq!((names, report.preset.as_deref()), (vec!["fmn", "apgd-t"], Some("fast")));
+    let is_said = |warning: &Warning| matches!(warning, Warning::FastPreset);
+    assert!(report.warnings.iter().any(|notice| is_said(&notice.warning)), "{:?}", report.warnings);
+    assert_eq!(demo.certificate().preset.as_deref(), Some("fast"));
+}
+
 #[test]
 fn out_of_reach_it_is_not_found_and_a_list_of_attacks_is_what_it_says() {
     let (report, _, _folder) = run(&["--epsilon", "0.05", "--queries", "50"]);

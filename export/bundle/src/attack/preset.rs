@@ -1,12 +1,13 @@
-//! AutoAttack's versions: lists of attacks in its order, with its numbers of restarts and targets.
+//! AutoAttack's versions: lists of attacks in its order, with its numbers of restarts and targets; and a short list.
 
 use crate::Norm;
 
 use super::{
-    ApgdSpec, Argument, AttackSpec, FabSpec, RadiusSchedule, SquareSpec, TargetedApgdSpec, TargetedFabSpec,
+    ApgdSpec, Argument, AttackSpec, FabSpec, FmnSpec, RadiusSchedule, SquareSpec, TargetedApgdSpec,
+    TargetedFabSpec,
 };
 
-/// A version of AutoAttack.
+/// A list of attacks: a version of AutoAttack, or what a gate can afford.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Preset {
     /// What published robust accuracies mean.
@@ -15,8 +16,14 @@ pub enum Preset {
     Plus,
     /// For models with random operators: gradients averaged over 20 evaluations.
     Rand,
+    /// What finds most in few passes: docs/results/fast.md has what it left beside the standard evaluation.
+    Fast,
 }
 
+/// Steps of the searches of [`Preset::Fast`], where the norm does not ask for more.
+const FAST_STEPS: usize = 30;
+/// Classes that its targeted attacks aim at, likewise.
+const FAST_TARGETS: usize = 3;
 /// Restarts of [`Preset::Plus`].
 const RESTARTS: usize = 5;
 /// Gradients that [`Preset::Rand`] averages.
@@ -24,10 +31,10 @@ const EOT: usize = 20;
 
 impl Preset {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Standard, Self::Plus, Self::Rand];
+    pub const ALL: [Self; 4] = [Self::Standard, Self::Plus, Self::Rand, Self::Fast];
 
     /// Their names.
-    pub const NAMES: &'static [&'static str] = &["standard", "plus", "rand"];
+    pub const NAMES: &'static [&'static str] = &["standard", "plus", "rand", "fast"];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
@@ -35,6 +42,7 @@ impl Preset {
             Self::Standard => "standard",
             Self::Plus => "plus",
             Self::Rand => "rand",
+            Self::Fast => "fast",
         }
     }
 
@@ -44,8 +52,12 @@ impl Preset {
     }
 
     /// What those attacks lack of this preset: the first attack of it that is missing among them, or has fewer steps,
-    /// restarts, targets or queries, or another parameter. `None` where they are at least as strong.
+    /// restarts, targets or queries, or another parameter. `None` where they are at least as strong. The standard evaluation
+    /// is more than the fast one.
     pub fn missing_of(self, attacks: &[AttackSpec], norm: Norm) -> Option<String> {
+        if self == Self::Fast && Self::Standard.missing_of(attacks, norm).is_none() {
+            return None;
+        }
         self.attacks(norm).iter().find_map(|wanted| {
             let found = attacks.iter().find(|attack| attack.name() == wanted.name());
             let weaker = |found| weaker(found, wanted, "the preset has");
@@ -67,10 +79,11 @@ impl Preset {
         (is_standard && !added.is_empty()).then_some(standard.len())
     }
 
-    /// The preset of a run. What the program adds after the standard evaluation is not the user's choice.
+    /// The preset of a run. What the program adds after it is not the user's choice.
     pub fn of_run(attacks: &[AttackSpec], norm: Norm) -> Option<Self> {
         let chosen = Self::standard_length(attacks, norm).unwrap_or(attacks.len());
-        Self::of(&attacks[..chosen], norm)
+        let is_fast = || attacks.starts_with(&Self::Fast.attacks(norm));
+        Self::of(&attacks[..chosen], norm).or_else(|| is_fast().then_some(Self::Fast))
     }
 
     /// The attack of that name as the standard evaluation of this norm would run it; `None` where there is none.
@@ -94,6 +107,7 @@ impl Preset {
                 let apgd = ApgdSpec { eot: EOT, ..ApgdSpec::default() };
                 vec![AttackSpec::ApgdCe(apgd.clone()), AttackSpec::ApgdDlr(apgd)]
             }
+            Self::Fast => fast(norm),
         }
     }
 }
@@ -126,6 +140,22 @@ fn standard(norm: Norm) -> Vec<AttackSpec> {
         AttackSpec::FabT(TargetedFabSpec::default()),
         AttackSpec::Square(SquareSpec::default()),
     ]
+}
+
+/// The one that breaks most per pass comes first. In L1 short searches find too little.
+fn fast(norm: Norm) -> Vec<AttackSpec> {
+    let StandardApgd { radius_schedule, targets, .. } = StandardApgd::for_norm(norm);
+    let apgd = |steps| ApgdSpec { steps, radius_schedule, ..ApgdSpec::default() };
+    match norm {
+        Norm::Linf | Norm::L2 => vec![
+            AttackSpec::Fmn(FmnSpec { steps: FAST_STEPS, ..FmnSpec::default() }),
+            AttackSpec::ApgdT(TargetedApgdSpec { targets: FAST_TARGETS, apgd: apgd(FAST_STEPS) }),
+        ],
+        Norm::L1 => vec![
+            AttackSpec::ApgdCe(apgd(80)),
+            AttackSpec::ApgdT(TargetedApgdSpec { targets, apgd: apgd(50) }),
+        ],
+    }
 }
 
 fn plus(norm: Norm) -> Vec<AttackSpec> {
@@ -229,6 +259,44 @@ mod tests {
             assert_eq!(list(Preset::Standard), if is_l1 { standard_l1 } else { standard }.join(", "));
             assert_eq!(list(Preset::Plus), if is_l1 { plus_l1 } else { plus });
             assert_eq!(list(Preset::Rand), rand);
+        }
+    }
+
+    #[test]
+    fn fast_is_short_and_a_standard_evaluation_is_more() {
+        for norm in NORMS {
+            let fast = Preset::Fast.attacks(norm);
+            let numbers = |attack: &AttackSpec| {
+                let shrinks = match attack {
+                    AttackSpec::ApgdCe(apgd) | AttackSpec::ApgdT(TargetedApgdSpec { apgd, .. }) => {
+                        apgd.radius_schedule == RadiusSchedule::Shrinking
+                    }
+                    _ => false,
+                };
+                (attack.name(), attack.get("steps"), attack.targets(), attack.restarts(), shrinks)
+            };
+            let steps = |count| Some(Argument::Count(count));
+            let found: Vec<_> = fast.iter().map(numbers).collect();
+            match norm {
+                Norm::L1 => assert_eq!(
+                    found,
+                    [("apgd-ce", steps(80), None, 1, true), ("apgd-t", steps(50), Some(5), 1, true)]
+                ),
+                Norm::Linf | Norm::L2 => assert_eq!(
+                    found,
+                    [("fmn", steps(30), None, 1, false), ("apgd-t", steps(30), Some(3), 1, false)]
+                ),
+            }
+
+            let standard = Preset::Standard.attacks(norm);
+            assert_eq!(Preset::Fast.missing_of(&standard, norm), None);
+            assert!(Preset::Standard.missing_of(&fast, norm).is_some());
+            assert_eq!(Preset::Fast.missing_of(&fast[..1], norm).as_deref(), Some("apgd-t is missing"));
+            // What the program adds is not the user's choice, and no list of the user's is called fast that is none.
+            let added = [&fast[..], &[AttackSpec::Square(SquareSpec::default())]].concat();
+            assert_eq!(Preset::of_run(&added, norm), Some(Preset::Fast));
+            assert_eq!(Preset::of_run(&fast[..1], norm), None);
+            assert_eq!(Preset::of_run(&standard, norm), Some(Preset::Standard));
         }
     }
 }

@@ -532,7 +532,10 @@ mod tests {
             (|s| s.samples = Some(1), "--samples has no effect"),
             (|s| s.gate_on = Some(GateOnName::Lower), "--gate-on lower has no effect"),
             (|s| s.min_preset = Some("standard".into()), "--min-preset has no effect"),
-            (|s| (s.min_preset, s.deny_warnings) = (Some("best".into()), Some(true)), "standard, plus, rand"),
+            (
+                |s| (s.min_preset, s.deny_warnings) = (Some("best".into()), Some(true)),
+                "standard, plus, rand, fast",
+            ),
             (|s| s.baseline_tolerance = Some(0.1), "--baseline-tolerance has no effect"),
             (
                 |s| (s.baseline, s.baseline_tolerance) = (Some("x".into()), Some(2.0)),

@@ -101,8 +101,9 @@ mod tests {
     #[test]
     fn help_names_the_attacks_and_their_default() {
         let names = AttackSpec::NAMES.join(", ");
-        let help =
-            format!("A preset (standard, plus, rand), or attacks in order: {names} [default: standard]");
+        let help = format!(
+            "A preset (standard, plus, rand, fast), or attacks in order: {names} [default: standard]"
+        );
         assert_eq!(attacks_help(), help);
         let targets = TARGETS.help();
         assert!(targets.starts_with("Target classes") && targets.contains("(apgd-t, fab-t"), "{targets}");

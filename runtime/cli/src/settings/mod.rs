@@ -187,7 +187,7 @@ pub(crate) struct Settings {
         hide_possible_values = true, help_heading = "Report and gate"
     )]
     pub(crate) deny_warnings: Option<bool>,
-    /// Refuse to run a gate with fewer or weaker attacks than this preset: standard, plus or rand
+    /// Refuse to run a gate with fewer or weaker attacks than this preset: standard, plus, rand or fast
     #[arg(long, value_name = "PRESET", help_heading = "Report and gate")]
     pub(crate) min_preset: Option<String>,
     /// Exit with code 10 if the model is worse than in this earlier report.json of the same images, threat model and

@@ -107,7 +107,10 @@ fn what_cannot_be_meant_is_refused() {
         (evaluation("min_attacked_accuracy = 0.4"), "give min_preset or attacks"),
         (evaluation("gate_on = \"lower\""), "gate_on has no effect without min_attacked_accuracy"),
         (evaluation("gate_on = \"upper\""), "unknown variant `upper`"),
-        (evaluation("min_preset = \"standart\""), "there is no preset `standart`: standard, plus, rand"),
+        (
+            evaluation("min_preset = \"standart\""),
+            "there is no preset `standart`: standard, plus, rand, fast",
+        ),
         (evaluation("max_age = \"90 parsecs\""), "wanted a time span"),
         (evaluation("max_age = 90"), "expected a string"),
         (evaluation("engines = { onnxruntime = \"new\" }"), "wanted versions, such as"),
