@@ -100,10 +100,17 @@ pub(super) fn encode(graph: &Graph, proto: GraphProto) -> Result<Vec<u8>> {
     Ok(model.encode_to_vec())
 }
 
-/// What leaves is in order, and every node is as its operator's page has it, whatever was rewritten. An If and a Loop have
+/// What leaves is in order, its inputs have types, and every node is as its operator's page has it, whatever was rewritten. An If and a Loop have
 /// inputs of ours, the captures of their bodies.
 fn check(graph: &Graph) -> Result<()> {
     graph.check_order()?;
+    let untyped =
+        graph.inputs().iter().map(|input| graph.value(*input)).find(|value| value.tensor_type.is_none());
+    if let Some(value) = untyped {
+        let message =
+            "this input has no type, without which no file can be read again: state the shape of an image";
+        return Err(Error::shape(message).at_tensor(&value.name));
+    }
     let has_body =
         |node: &&Node| node.attributes.0.values().any(|attribute| matches!(attribute, Attribute::Graph(_)));
     let mut plain = graph.nodes().iter().filter(|node| !has_body(node));

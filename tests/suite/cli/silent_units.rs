@@ -108,7 +108,7 @@ fn what_is_behind_silent_units_is_found_after_the_standard_attacks() {
 /// The fast preset spares random search only where gradients can be trusted.
 #[test]
 fn the_fast_preset_adds_what_a_masked_model_calls_for() {
-    let (report, _, _folder) = run(&["--epsilon", "0.1", "--attacks", "fast", "--queries", "50"]);
+    let (report, _, _folder) = run(&["--epsilon", "0.1", "--attacks", "fast"]);
     let names: Vec<&str> = report.attacks.iter().map(|attack| attack.name.as_str()).collect();
     assert_eq!(names, ["fmn", "apgd-t", "square", "relaxed-pgd"]);
     assert_eq!((report.preset.as_deref(), report.attacked_accuracy), (Some("fast"), 0.0));

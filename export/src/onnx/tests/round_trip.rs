@@ -156,3 +156,14 @@ proptest! {
         prop_assert_eq!(ModelProto::decode(bytes.clone()).unwrap().encode_to_vec(), bytes);
     }
 }
+
+/// Images may have no shape of their own in a file: until they fix it, no file can be written.
+#[test]
+fn an_input_without_a_type_is_not_written() {
+    let mut graph = Graph::new("g", 18);
+    let x = graph.add_value("x", None).unwrap();
+    graph.add_input(x);
+    graph.add_output(x);
+    let error = write_model(&graph).unwrap_err().to_string();
+    assert!(error.contains("tensor `x`: this input has no type"), "{error}");
+}
