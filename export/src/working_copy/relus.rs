@@ -565,7 +565,8 @@ mod tests {
             assert_equal_results(&file, &copy, 1e-6);
             let mut found = operators(&copy);
             let mut wanted = wanted.to_vec();
-            (found.sort_unstable(), wanted.sort_unstable());
+            found.sort_unstable();
+            wanted.sort_unstable();
             assert_eq!(found, wanted, "{name}");
         }
     }

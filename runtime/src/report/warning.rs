@@ -272,11 +272,7 @@ impl fmt::Display for Warning {
             Self::FastPreset => f.write_str(FAST_PRESET),
             Self::NothingToAttack => f.write_str(NOTHING_TO_ATTACK),
             Self::SortedScores { images } => fmt_sorted_scores(f, *images),
-            Self::FewImages { images, classes } => write!(
-                f,
-                "{images} images are too few to tell the clean accuracy from chance for {classes} classes: the accuracies \
-                 say little. Take more images"
-            ),
+            Self::FewImages { images, classes } => fmt_few_images(f, *images, *classes),
             Self::ClassMix { images, of_images, classes, of_classes, probability } => {
                 fmt_class_mix(f, [*images, *of_images], [*classes, *of_classes], *probability)
             }
@@ -663,6 +659,14 @@ fn fmt_sorted_scores(f: &mut fmt::Formatter<'_>, images: usize) -> fmt::Result {
         "in each of the first {images} images the scores are in the order of the classes: if the model sorts them, the \
          largest is always first, and no attack can succeed whatever the model is. Check that the output has one score \
          for each class, or choose another one (--output)",
+    )
+}
+
+fn fmt_few_images(f: &mut fmt::Formatter<'_>, images: usize, classes: usize) -> fmt::Result {
+    write!(
+        f,
+        "{images} images are too few to tell the clean accuracy from chance for {classes} classes: the accuracies say \
+         little. Take more images"
     )
 }
 
