@@ -1,10 +1,18 @@
 """The standard evaluation in PyTorch and in mimir-certify, on the same images, in one run. Called by scripts/compare.
 
-Three parties: the attacks in PyTorch (compare_torch.py says which and how), mimir-certify with `--attacks standard`,
-and, where there are some, the verdicts of the reference AutoAttack in ../shared/fixtures, made elsewhere. Both sides
-use every core and attack the images that the earlier attacks left. The PyTorch seconds are those of each attack with
-its final check, after a warm-up; ours are `attacks[].seconds` of report.json. With `--runs` the sides take turns;
-seconds are medians, and verdicts those of the first run.
+Three parties: the attacks in PyTorch, mimir-certify with `--attacks standard`, and, where there are some, the verdicts
+of the reference AutoAttack in ../shared/fixtures, made elsewhere. The attacks in PyTorch are those of the reference
+AutoAttack itself where AUTOATTACK names a folder with its source (compare_autoattack.py), else those of torchattacks
+(compare_torch.py). Both sides use every core and attack the images that the earlier attacks left. The PyTorch seconds
+are those of each attack with its final check; its first call, which pays for the first use of every kernel, is timed
+apart. Ours are `attacks[].seconds` of report.json. With `--runs` the sides take turns, and so does who begins; seconds
+are medians, and verdicts those of the first run.
+
+Below each table stand two floors of our time. The network floor is the passes of the run times the time of a pass at
+the calibrated batch, as `mimir-certify check --data` measures it: what remains above it is the attacks' own work and
+batches that are not full. The arithmetic floor is the multiplications and additions of the file's Conv, Gemm and MatMul
+nodes in those passes (as many again in a backward pass) over what this machine's cores reach in a matrix product of
+1024 × 1024: no program in float32 that computes every product gets below it.
 
 Columns. robust: share of all images left after the attack, PyTorch / ours / reference. ours = ref, torch = ref, ours =
 torch: images on which the verdicts after the attack agree. forwards and backwards: images through the network per image
@@ -15,16 +23,19 @@ that stays robust. network: share of our time that the workers spend inside the 
 Run it on a quiet machine: the load is printed, as the threads of PyTorch wait for each other in busy loops and a second
 program on the same cores makes that side many times slower.
 
-Environment: MIMIR_CERTIFY names the program, target/release/mimir-certify otherwise.
+Environment: MIMIR_CERTIFY names the program, target/release/mimir-certify otherwise; AUTOATTACK a checkout of the
+reference AutoAttack.
 """
 
 import argparse
 import json
 import os
 import pathlib
+import re
 import statistics
 import subprocess
 import tempfile
+import time
 
 import numpy as np
 
@@ -80,27 +91,38 @@ def print_setting(options):
     if options.only_ours:
         return
     import torch
-    import torchattacks
-
-    from compare_torch import LACKING
 
     torch.set_num_threads(os.cpu_count())
-    print(f"torch {torch.__version__} with {torch.get_num_threads()} threads, torchattacks {torchattacks.__version__}")
-    for name in sorted(LACKING.get(options.norm, [])):
+    print(rival().describe())
+    for name in sorted(rival().LACKING.get(options.norm, [])):
         print(f"torchattacks has no {name} for {options.norm}: the next PyTorch attack takes the images that ours left")
+
+
+def rival():
+    """The module that runs the attacks in PyTorch."""
+    if "AUTOATTACK" in os.environ:
+        import compare_autoattack
+
+        return compare_autoattack
+    import compare_torch
+
+    return compare_torch
 
 
 def compare(case, options):
     epsilon = radius(options.epsilon)
     ours, theirs = [], []
     if not options.only_ours:
-        import compare_torch
-
-        compare_torch.warm_up(case, options.norm, epsilon)
-    for _ in range(options.runs):
-        ours.append(attack_with_mimir(case, options))
+        start = time.perf_counter()
+        rival().warm_up(case, options.norm, epsilon)
+        print(f"\nPyTorch, first call of every attack with two steps: {time.perf_counter() - start:.2f} s, not counted")
+    for turn in range(options.runs):
+        # The verdicts of ours are needed only where a rival lacks an attack, and then the first run has them.
+        sides = [lambda: ours.append(attack_with_mimir(case, options))]
         if not options.only_ours:
-            theirs.append(compare_torch.evaluate(case, options, epsilon, ours[0]))
+            sides.append(lambda: theirs.append(rival().evaluate(case, options, epsilon, ours[0])))
+        for side in sides if turn % 2 == 0 else reversed(sides):
+            side()
     if theirs:
         differ = np.flatnonzero(theirs[0]["clean"] != ours[0]["clean"])
         assert not len(differ), f"{case.name}: the sides differ on the unattacked images {differ}"
@@ -109,16 +131,20 @@ def compare(case, options):
 
 def attack_with_mimir(case, options):
     with tempfile.TemporaryDirectory() as report:
-        command = [
-            CERTIFY, case.path, *case.data, "--mean", comma(compare_models.MEAN), "--std", comma(case.std),
-            "--norm", options.norm, "--epsilon", options.epsilon, "--attacks", options.attacks,
-            "--report", report, "--quiet",
-        ]  # fmt: skip
+        command = [CERTIFY, case.path, *case.data, *setting(case, options), "--report", report, "--quiet"]
         if "square" in options.attacks or options.attacks == "standard":
             command += ["--queries", options.queries]
         subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
         document = json.loads((pathlib.Path(report) / "report.json").read_text())
     return read_report(document)
+
+
+def setting(case, options):
+    """Normalisation, threat model and attacks in words of the command line."""
+    return [
+        "--mean", comma(compare_models.MEAN), "--std", comma(case.std),
+        "--norm", options.norm, "--epsilon", options.epsilon, "--attacks", options.attacks,
+    ]  # fmt: skip
 
 
 def radius(text):
@@ -178,6 +204,31 @@ def print_table(case, options, ours, theirs, fixtures):
     passes = ours[0]["passes"]
     print(f"ours, an image that stays robust: {passes['forwards']:.0f} forwards, {passes['backwards']:.0f} backwards "
           f"(cost model: {number(forwards, 'd')}, {number(backwards, 'd')})")  # fmt: skip
+    print_floors(case, options, ours)
+
+
+def print_floors(case, options, ours):
+    """What our time cannot fall below with these passes: the docstring of this file says how both are made."""
+    forwards, backwards = (sum(a[key] for a in ours[0]["attacks"].values()) for key in ("forwards", "backwards"))
+    seconds = statistics.median(sum(a["seconds"] for a in run["attacks"].values()) for run in ours)
+    forward, gradient, workers = seconds_a_pass(case, options)
+    network = ((forwards - backwards) * forward + backwards * gradient) / workers
+    operations = compare_models.operations(case.path)
+    peak = compare_models.peak_operations_a_second()
+    arithmetic = (forwards + backwards) * operations / peak
+    print(f"network floor: {network:.2f} s ({network / seconds:.0%} of our {seconds:.2f} s), {forward * 1e6:.1f} µs a "
+          f"forward pass of an image, {gradient * 1e6:.1f} µs with its gradient, {workers} workers")  # fmt: skip
+    print(f"arithmetic floor: {arithmetic:.2f} s ({arithmetic / seconds:.0%}), {operations / 1e6:.1f} million "
+          f"operations a pass, {peak / 1e9:.0f} GFLOPS measured on all cores")  # fmt: skip
+
+
+def seconds_a_pass(case, options):
+    """Of one image on one worker: forward, and forward with gradient; and the number of workers."""
+    command = [CERTIFY, "check", case.path, *case.data, *setting(case, options)]
+    answer = subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True).stdout
+    found = re.search(r"on (\d+) workers here \(a forward pass takes (\d+) µs an image, with its gradient (\d+) µs", answer)
+    workers, forward, gradient = map(int, found.groups())
+    return forward * 1e-6, gradient * 1e-6, workers
 
 
 def cost_of(name, options):

@@ -7,6 +7,7 @@ initialisers of the ONNX file: onnx2torch would give attention as MatMul, Softma
 
 import pathlib
 import subprocess
+import time
 import warnings
 from dataclasses import dataclass
 
@@ -116,6 +117,37 @@ def run_onnx(model, images, outputs=None):
     session = onnxruntime.InferenceSession(source, providers=["CPUExecutionProvider"])
     values = session.run(outputs, {session.get_inputs()[0].name: images})
     return values if outputs else values[0]
+
+
+def operations(path):
+    """Multiplications and additions of one image in the Conv, Gemm and MatMul nodes of a file: two for each product."""
+    model = onnx.load(path)
+    weights = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
+    nodes = [node for node in model.graph.node if node.op_type in ("Conv", "Gemm", "MatMul")]
+    names = list(dict.fromkeys(name for node in nodes for name in (node.input[0], node.output[0])))
+    fed = [value.name for value in model.graph.input if value.name not in weights]
+    known = [name for name in names if name not in fed]
+    shapes = dict(zip(known, shapes_of(model, known))) | {name: (1, 3, 32, 32) for name in fed}
+    return sum(2 * int(np.prod(shapes[node.output[0]])) * depth(node, shapes, weights) for node in nodes)
+
+
+def depth(node, shapes, weights):
+    """Products that are summed for one element of the output."""
+    if node.op_type == "Conv":
+        return int(np.prod(weights[node.input[1]][1:]))
+    transposed = any(attribute.name == "transA" and attribute.i for attribute in node.attribute)
+    return shapes[node.input[0]][-2 if transposed else -1]
+
+
+def peak_operations_a_second():
+    """What all cores reach in a matrix product of 1024 × 1024, the best of 50."""
+    a = torch.rand(1024, 1024)
+    seconds = []
+    for _ in range(50):
+        start = time.perf_counter()
+        torch.mm(a, a)
+        seconds.append(time.perf_counter() - start)
+    return 2 * 1024**3 / min(seconds)
 
 
 def to_torch(path):

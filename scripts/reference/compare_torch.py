@@ -1,6 +1,6 @@
 """The standard evaluation in PyTorch: the attacks of torchattacks 3.5.1, set and driven as AutoAttack does.
 
-AutoAttack itself is on no package index. torchattacks has ports of its four attacks; its own `AutoAttack` runs ten
+AutoAttack itself is on no package index; compare_autoattack.py runs it where a user has its source. torchattacks has ports of its four attacks; its own `AutoAttack` runs ten
 steps of each and is not used. Here: APGD on cross-entropy, 100 steps; APGD on the targeted DLR, 100 steps, 9 targets;
 FAB, 100 steps, 9 targets; Square, 5000 queries. One restart each, seed 0, in batches of at most 250 of the images that
 are left, each attack from the clean image; an image is broken when a forward pass of what the attack returns says so.
@@ -33,6 +33,11 @@ import torchattacks
 BATCH, SEED, CLASSES = 250, 0, 10
 NORMS = {"linf": "Linf", "l2": "L2", "l1": "L1"}
 LACKING = {"l1": {"apgd-ce", "apgd-t", "square"}}
+
+
+def describe():
+    threads, version = torch.get_num_threads(), torchattacks.__version__
+    return f"torch {torch.__version__} with {threads} threads, torchattacks {version}"
 
 
 class FabL1(torchattacks.FAB):
