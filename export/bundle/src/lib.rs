@@ -10,6 +10,7 @@ pub mod digest;
 pub mod kernels;
 mod loss;
 mod manifest;
+mod markdown;
 pub mod parts;
 pub mod policy;
 mod prepared;
@@ -32,6 +33,7 @@ pub use manifest::{
     BatchMode, ChannelOrder, ImageShape, InvalidNormalisation, Layout, Manifest, Normalisation, OutputKind,
     PixelType,
 };
+pub use markdown::markdown;
 pub use prepared::{PreparedGraph, WEIGHTS_LOCATION, Weight};
 pub use printable::printable;
 pub use scan::{Scan, ScannedNode};

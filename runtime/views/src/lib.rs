@@ -17,7 +17,6 @@ pub mod compare;
 mod criteria;
 pub mod html;
 mod junit;
-mod markdown;
 mod sarif;
 mod summary;
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! A page of Markdown for the summary of a pipeline (GitHub's tables).
 
+use mimir_bundle::markdown;
 use mimir_bundle::statistics::clopper_pearson;
 use mimir_runtime::report::{AttackSummary, FailureReport, Report, Severity, percent};
 
 use crate::answer::{Answer, Shown};
 use crate::criteria::{Criterion, Met, criteria};
-use crate::markdown::markdown;
 
 /// Warnings that are shown at most, and letters of each: summaries have a limit of bytes.
 const WARNINGS: usize = 30;

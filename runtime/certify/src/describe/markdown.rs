@@ -1,14 +1,13 @@
 //! A page of Markdown.
 
-use mimir_bundle::Certificate;
 use mimir_bundle::bundle::{Bundle, BundleCertificate};
+use mimir_bundle::{Certificate, markdown};
 use mimir_runtime::report::percent;
 
 use super::facts::{
     Accuracy, UPPER_BOUND, architecture, attacked_accuracy, attacks, clean_accuracy, execution, images,
     input, model_digest,
 };
-use super::text::markdown;
 
 pub(super) fn document(bundle: &Bundle, name: &str) -> String {
     let parts = [format!("# {}\n", markdown(name)), model(bundle), evaluations(bundle), files(bundle)];

@@ -1,31 +1,6 @@
-//! Text of strangers inside Markdown and YAML: names of files, classes and data sets come with the bundle.
+//! Text of strangers inside YAML: names of files, classes and data sets come with the bundle.
 
 use std::fmt::Write as _;
-
-/// A text on one line of Markdown that means only itself.
-pub(super) fn markdown(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '<' | '>' | '(' | ')' | '#' | '|' | '~'
-            | '&' | '!' => {
-                out.push('\\');
-                out.push(character);
-            }
-            control if control.is_control() || is_invisible(control) => out.push(' '),
-            plain => out.push(plain),
-        }
-    }
-    out
-}
-
-/// Characters that break lines or change the order of what is shown.
-fn is_invisible(character: char) -> bool {
-    matches!(
-        character,
-        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}'
-    )
-}
 
 /// A text as a double-quoted scalar of YAML: what is not printable ASCII is escaped, so that no reader sees a line break,
 /// a comment or another type in it.
@@ -52,15 +27,6 @@ pub(super) fn yaml(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn markdown_of_strangers_means_itself() {
-        assert_eq!(
-            markdown("a|b\n# <script> [x](y) `c` *d*"),
-            "a\\|b \\# \\<script\\> \\[x\\]\\(y\\) \\`c\\` \\*d\\*"
-        );
-        assert_eq!(markdown("a\u{202e}b\u{2028}c"), "a b c");
-    }
 
     #[test]
     fn yaml_of_strangers_is_one_string() {

@@ -1,11 +1,11 @@
 //! The comparison as a page of Markdown, for the summaries of pipelines.
 
+use mimir_bundle::markdown;
 use mimir_runtime::report::percent;
 
 use super::change::{Change, Direction};
 use super::document::{Comparison, Paired, Side};
 use super::text::{MEANING, fate, images, p, points};
-use crate::markdown::markdown;
 
 /// Images that are listed at most: summaries have a limit of bytes.
 const LISTED: usize = 50;

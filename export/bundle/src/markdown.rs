@@ -1,7 +1,7 @@
-//! Text of strangers inside Markdown.
+//! Text of strangers inside Markdown: names of files, classes and data sets come with a model.
 
-/// A text on one line of Markdown that means only itself.
-pub(crate) fn markdown(text: &str) -> String {
+/// A text on one line of Markdown that means only itself; an `@` calls nobody on the pages of a forge.
+pub fn markdown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -30,8 +30,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_means_only_itself() {
-        assert_eq!(markdown("a|b\n<script>*x*"), "a\\|b \\<script\\>\\*x\\*");
+    fn text_of_strangers_means_only_itself() {
+        assert_eq!(
+            markdown("a|b\n# <script> [x](y) `c` *d*"),
+            "a\\|b \\# \\<script\\> \\[x\\]\\(y\\) \\`c\\` \\*d\\*"
+        );
+        assert_eq!(markdown("a\u{202e}b\u{2028}c"), "a b c");
         assert_eq!(markdown("@team \u{202e}"), "\\@team  ");
     }
 }
