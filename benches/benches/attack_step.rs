@@ -1,4 +1,4 @@
-//! What an attack itself costs: one APGD step of one CIFAR-10 image (3,072 pixels), without any model.
+//! What an attack itself costs: a step of APGD and of others on one CIFAR-10 image (3,072 pixels), without any model.
 //!
 //! To be compared with the model's share of a step, the time per image of `gradient_graph`. The loss rises at every
 //! step, so that each pays for a new best point too.
@@ -10,9 +10,9 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use mimir_bundle::attack::AttackSpec;
+use mimir_bundle::attack::{Argument, AttackSpec};
 use mimir_bundle::{ImageShape, Norm, Pixels, ThreatModel};
-use mimir_runtime::attack::{Answer, AttackContext, CleanImage, DistanceGoal, Step, attack};
+use mimir_runtime::attack::{Answer, AttackContext, CleanImage, DistanceGoal, Query, Step, attack};
 use mimir_runtime::ball::{Ball, GradientStep, MomentumStep, Scratch};
 use mimir_runtime::random::{Key, Stream};
 
@@ -33,6 +33,7 @@ fn attack_step(criterion: &mut Criterion) {
         gradient_step(criterion, norm, ball, &clean);
         start(criterion, norm, ball, &clean);
         apgd(criterion, norm, ball, &clean);
+        other(criterion, norm, ball, &clean);
     }
 }
 
@@ -104,6 +105,44 @@ fn apgd(criterion: &mut Criterion, norm: Norm, ball: Ball, clean: &[f32]) {
         });
         black_box(proposal);
     });
+}
+
+/// Those with a step of their own, under answers that never break the image.
+fn other(criterion: &mut Criterion, norm: Norm, ball: Ball, clean: &[f32]) {
+    let gradient = noise(1);
+    let context =
+        AttackContext { ball, seed: 0, image: SHAPE, classes: 10, distances: DistanceGoal::WithinBall };
+    for name in ["fmn", "ddn", "cw", "hopskipjump", "pgd"] {
+        let mut spec = AttackSpec::named(name).expect("a known attack");
+        if spec.check_norm(norm).is_err() {
+            continue;
+        }
+        for parameter in ["steps", "queries"] {
+            spec.set(parameter, Argument::Count(1_000_000));
+        }
+        spec.set("momentum_decay", Argument::Number(1.0));
+        let attack = attack(&spec, &context).expect("valid parameters");
+        let clean_image = CleanImage { image: 0, pixels: clean.into(), label: 0, targets: [].into() };
+        let (mut proposal, mut asked, mut loss) = (vec![0.0; SHAPE.pixels()], 0_usize, -1.0);
+        criterion.bench_function(&format!("{norm:?}/{name}"), |bencher| {
+            let mut search = attack.search(&clean_image, 0);
+            bencher.iter(|| {
+                search.propose(&mut proposal);
+                asked += 1;
+                loss *= 0.999_999;
+                // HopSkipJump needs points on both sides.
+                let other = if name == "hopskipjump" && asked.is_multiple_of(2) { 2.0 } else { 0.0 };
+                let answer = match search.query() {
+                    Query::Forward => Answer { logits: &[1.0, other], loss: 0.0, gradient: &[] },
+                    Query::Gradient(_) => Answer { logits: &[1.0, other], loss, gradient: &gradient },
+                };
+                if search.observe(&answer) == Step::Done {
+                    search = attack.search(&clean_image, 0);
+                }
+            });
+        });
+    }
+    black_box(gradient);
 }
 
 criterion_group!(benches, attack_step);

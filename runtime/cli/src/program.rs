@@ -214,12 +214,13 @@ const OF_CLASSIFY: [&str; 23] = [
 ];
 
 /// Settings that a check uses besides, to say what attacks would search and cost.
-const OF_CHECK: [&str; 14] = [
+const OF_CHECK: [&str; 16] = [
     "accept-approximate",
     "attacks",
     "epsilon",
     "eot",
     "norm",
+    "pgd-momentum",
     "pgd-point",
     "pixels",
     "precision",
@@ -228,6 +229,7 @@ const OF_CHECK: [&str; 14] = [
     "samples",
     "step-size",
     "steps",
+    "subset",
     "targets",
 ];
 

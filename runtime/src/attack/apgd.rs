@@ -14,7 +14,7 @@ mod momentum;
 mod sparse;
 mod step_context;
 
-use mimir_bundle::attack::{ApgdSpec, RadiusSchedule, TargetedApgdSpec};
+use mimir_bundle::attack::{ApgdSpec, MaltSpec, MultiTargetedApgdSpec, RadiusSchedule, TargetedApgdSpec};
 
 use self::iterates::Iterates;
 use self::momentum::Momentum;
@@ -37,6 +37,8 @@ pub struct Apgd {
     name: &'static str,
     spec: ApgdSpec,
     loss: Loss,
+    /// Whether the loss stands in for one that needs more classes.
+    is_substitute: bool,
     targeting: Targeting,
     /// The parts of a run, at least one.
     phases: Vec<RadiusPhase>,
@@ -64,7 +66,7 @@ struct RadiusPhase {
 impl Apgd {
     /// On the cross entropy.
     pub fn cross_entropy(spec: &ApgdSpec, context: &AttackContext) -> Self {
-        Self::new("apgd-ce", spec, Loss::CrossEntropy, Targeting::Untargeted, context)
+        Self::new("apgd-ce", spec, [Loss::CrossEntropy; 2], Targeting::Untargeted, context)
     }
 
     /// On the difference of logits ratio; with two classes on the margin to the other.
@@ -73,28 +75,40 @@ impl Apgd {
             CLASSES_OF_DLR.. => (Loss::Dlr, Targeting::Untargeted),
             _ => (Loss::Margin, Targeting::OtherClass),
         };
-        Self::new("apgd-dlr", spec, loss, targeting, context)
+        Self::new("apgd-dlr", spec, [Loss::Dlr, loss], targeting, context)
     }
 
     /// On the targeted difference of logits ratio; with two or three classes on the margin to the target.
     pub fn targeted(spec: &TargetedApgdSpec, context: &AttackContext) -> Self {
-        let loss = match context.classes {
-            CLASSES_OF_TARGETED_DLR.. => Loss::TargetedDlr,
-            _ => Loss::Margin,
-        };
         let targets = spec.targets.min(context.classes - 1);
-        Self::new("apgd-t", &spec.apgd, loss, Targeting::Targets(targets), context)
+        let losses = [Loss::TargetedDlr, targeted_loss(context)];
+        Self::new("apgd-t", &spec.apgd, losses, Targeting::Targets(targets), context)
     }
 
+    /// On the margin to each of many targets: it does not depend on third classes, as ratios do, and has a gradient where
+    /// the softmax is saturated.
+    pub fn multi_targeted(spec: &MultiTargetedApgdSpec, context: &AttackContext) -> Self {
+        let targets = spec.targets.min(context.classes - 1);
+        Self::new("apgd-mt", &spec.apgd, [Loss::Margin; 2], Targeting::Targets(targets), context)
+    }
+
+    /// As [`Apgd::targeted`], for the targets of MALT.
+    pub(super) fn malt(spec: &MaltSpec, context: &AttackContext) -> Self {
+        let targets = spec.targets.min(context.classes - 1);
+        let losses = [Loss::TargetedDlr, targeted_loss(context)];
+        Self::new("malt", &spec.apgd, losses, Targeting::Targets(targets), context)
+    }
+
+    /// `losses` are the one of its definition, and the one that so many classes allow.
     fn new(
         name: &'static str,
         spec: &ApgdSpec,
-        loss: Loss,
+        [wanted, loss]: [Loss; 2],
         targeting: Targeting,
         context: &AttackContext,
     ) -> Self {
-        let phases = phases(spec, context.ball);
-        Self { name, spec: spec.clone(), loss, targeting, phases, seed: context.seed }
+        let (phases, is_substitute) = (phases(spec, context.ball), loss != wanted);
+        Self { name, spec: spec.clone(), loss, is_substitute, targeting, phases, seed: context.seed }
     }
 
     /// Label and target of one unit, and its restart.
@@ -120,6 +134,14 @@ impl Apgd {
     }
 }
 
+/// The loss of an attack with targets.
+fn targeted_loss(context: &AttackContext) -> Loss {
+    match context.classes {
+        CLASSES_OF_TARGETED_DLR.. => Loss::TargetedDlr,
+        _ => Loss::Margin,
+    }
+}
+
 /// The phases of a run.
 fn phases(spec: &ApgdSpec, ball: Ball) -> Vec<RadiusPhase> {
     match spec.radius_schedule {
@@ -140,11 +162,7 @@ impl Attack for Apgd {
     }
 
     fn units(&self) -> usize {
-        let targets = match self.targeting {
-            Targeting::Untargeted | Targeting::OtherClass => 1,
-            Targeting::Targets(targets) => targets,
-        };
-        targets * self.spec.restarts
+        self.targets() * self.spec.restarts
     }
 
     /// The start of each phase and its steps.
@@ -154,20 +172,35 @@ impl Attack for Apgd {
     }
 
     fn uses_margin(&self) -> bool {
-        self.loss == Loss::Margin
+        self.is_substitute
     }
 
     fn search(&self, clean: &CleanImage, unit: usize) -> Box<dyn Search + '_> {
         let (pair, restart) = self.label_and_target(clean, unit);
+        Box::new(self.run(clean, pair, restart))
+    }
+}
+
+impl Apgd {
+    /// One run on one image.
+    pub(super) fn run(&self, clean: &CleanImage, pair: LabelAndTarget, restart: usize) -> ApgdSearch<'_> {
         let iterates = Iterates::new(self.start(clean, pair, restart));
         let run = ApgdRun::new(&self.spec, self.phases[0], &clean.pixels, iterates);
         let expectation = Expectation::new(self.spec.eot, clean.pixels.len());
-        Box::new(ApgdSearch { attack: self, clean: clean.clone(), pair, phase: 0, run, expectation })
+        ApgdSearch { attack: self, clean: clean.clone(), pair, phase: 0, run, expectation }
+    }
+
+    /// Targets that it aims at, one after the other.
+    pub(super) fn targets(&self) -> usize {
+        match self.targeting {
+            Targeting::Untargeted | Targeting::OtherClass => 1,
+            Targeting::Targets(targets) => targets,
+        }
     }
 }
 
 /// APGD on one image.
-struct ApgdSearch<'a> {
+pub(super) struct ApgdSearch<'a> {
     attack: &'a Apgd,
     clean: CleanImage,
     pair: LabelAndTarget,

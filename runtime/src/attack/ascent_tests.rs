@@ -136,6 +136,8 @@ fn variants(name: &str) -> Vec<AttackSpec> {
             spec.radius_schedule = RadiusSchedule::Shrinking;
         }
         AttackSpec::ApgdT(spec) => spec.apgd.radius_schedule = RadiusSchedule::Shrinking,
+        AttackSpec::ApgdMt(spec) => spec.apgd.radius_schedule = RadiusSchedule::Shrinking,
+        AttackSpec::Malt(spec) => spec.apgd.radius_schedule = RadiusSchedule::Shrinking,
         _ => return vec![fixed],
     }
     vec![fixed, shrinking]
@@ -181,7 +183,7 @@ fn classes_in_line_are_broken_by_every_attack_where_they_can_be_and_nowhere_else
             check(
                 &model,
                 &clean,
-                &["apgd-ce", "apgd-dlr", "apgd-t", "pgd", "fgsm", "relaxed-pgd"],
+                &["apgd-ce", "apgd-dlr", "apgd-t", "apgd-mt", "malt", "pgd", "fgsm", "relaxed-pgd"],
                 &["noise"],
             );
         }
@@ -198,7 +200,7 @@ fn scattered_classes_are_broken_by_targets_where_they_can_be_and_by_nothing_else
             check(
                 &model,
                 &clean,
-                &["apgd-t", "relaxed-pgd"],
+                &["apgd-t", "apgd-mt", "malt", "relaxed-pgd"],
                 &["apgd-ce", "apgd-dlr", "pgd", "fgsm", "noise"],
             );
         }
@@ -252,7 +254,7 @@ proptest! {
         let clean = CleanImage { image: 0, pixels: pixels.into(), label: 1, targets: [3, 0, 2].into() };
         for norm in NORMS {
             let context = AttackContext { seed, ..context(norm, epsilon, 37, 4) };
-            for name in ["apgd-ce", "apgd-dlr", "apgd-t", "pgd", "relaxed-pgd", "fgsm", "noise"] {
+            for name in ["apgd-ce", "apgd-dlr", "apgd-t", "apgd-mt", "malt", "pgd", "relaxed-pgd", "fgsm", "noise"] {
                 for spec in variants(name) {
                     let attack = attack(&spec, &context).unwrap();
                     let mut noise =

@@ -16,6 +16,7 @@
 use mimir_bundle::attack::FmnSpec;
 
 use super::closest_adversarial::ClosestAdversarial;
+use super::half_cosine::half_cosine;
 use super::{Answer, Attack, AttackContext, CleanImage, Query, Search, Step, go_half_way};
 use crate::ball::Ball;
 use crate::logits::{highest_except, predicted_class};
@@ -163,8 +164,7 @@ impl FmnSearch<'_> {
 
     /// From `first` to `last` along half a cosine: the value for step `k` of `K`.
     fn scheduled(&self, first: f64, last: f64) -> f64 {
-        let share = self.taken as f64 / self.attack.spec.steps as f64;
-        last + (first - last) * (1.0 + (std::f64::consts::PI * share).cos()) / 2.0
+        half_cosine(first, last, self.taken, self.attack.spec.steps)
     }
 }
 

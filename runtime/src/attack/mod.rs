@@ -18,10 +18,16 @@ mod budget_tests;
 mod build;
 mod closest_adversarial;
 mod context;
+pub mod cw;
+pub mod ddn;
 mod expectation;
 pub mod fab;
 pub mod fgsm;
 pub mod fmn;
+mod gradient_sum;
+mod half_cosine;
+pub mod hop_skip_jump;
+pub mod malt;
 pub mod noise;
 pub mod pgd;
 mod preset;
@@ -107,6 +113,11 @@ pub trait Attack: Sync {
     /// Forward and backward passes of one unit, at most; those that confirm candidates apart. Says how long a run may
     /// take, and decides nothing.
     fn most_passes(&self) -> u64;
+
+    /// Whether it is run on that image, by its position in the evaluation set. The others count as not broken by it.
+    fn is_run_on(&self, _image: usize) -> bool {
+        true
+    }
 
     /// Whether it maximises the margin because its own loss needs more classes than the model has. A report must say
     /// so.

@@ -4,10 +4,14 @@
 //! For L∞ the start is uniform and the step the sign of the gradient. For L2 the start lies on the sphere and the step
 //! is the normalised gradient. For L1 the step follows the signs of the largest 1 % of the slopes (Tramèr and Boneh,
 //! NeurIPS 2019), from a projected normal start.
+//!
+//! With a decay factor it is MI-FGSM (Dong et al., "Boosting adversarial attacks with momentum", CVPR 2018) from that start:
+//! the step follows the [sum of gradients](GradientSum) in place of the last one.
 
 use mimir_bundle::attack::{PgdPoint, PgdSpec};
 
 use super::expectation::Expectation;
+use super::gradient_sum::GradientSum;
 use super::{Answer, Attack, AttackContext, CleanImage, Query, Search, Step, go_half_way};
 use crate::ball::{Ball, CUSTOMARY_DENSITY, GradientStep, Scratch};
 use crate::model::{LabelAndTarget, Loss};
@@ -54,6 +58,7 @@ impl Attack for Pgd {
             taken: 0,
             scratch: Scratch::default(),
             expectation: Expectation::new(self.spec.eot, pixels),
+            sum: GradientSum::new(self.spec.momentum_decay, pixels),
         })
     }
 }
@@ -70,6 +75,7 @@ struct PgdSearch<'a> {
     taken: usize,
     scratch: Scratch,
     expectation: Expectation,
+    sum: GradientSum,
 }
 
 impl Search for PgdSearch<'_> {
@@ -101,7 +107,7 @@ impl Search for PgdSearch<'_> {
         let step = GradientStep {
             centre: &self.clean.pixels,
             point: &self.point,
-            gradient: answer.gradient,
+            gradient: self.sum.add(answer.gradient),
             step_size: spec.step_size as f32 * ball.epsilon(),
             density: CUSTOMARY_DENSITY,
         };
@@ -158,6 +164,29 @@ mod tests {
             }
         }
         assert_eq!(proposals[9][..2], [0.7, 0.3]);
+    }
+
+    /// By hand, μ = 1/2 and gradients over the mean size of their entries: (1, -1), then (-1/2, 3/2) + (1/2, -1/2) = (0, 1).
+    #[test]
+    fn with_momentum_a_step_follows_the_gradients_before_it_too() {
+        let spec = PgdSpec { steps: 2, momentum_decay: 0.5, step_size: 0.01, ..PgdSpec::default() };
+        let context = context(Norm::Linf, 0.2, 2, 2);
+        let pgd = Pgd::new(&spec, &context);
+        let clean = CleanImage { image: 0, pixels: vec![0.5; 2].into(), label: 0, targets: [].into() };
+        let (mut search, mut points) = (pgd.search(&clean, 0), [[f32::NAN; 2]; 3]);
+        for (point, gradient) in points.iter_mut().zip([[2e-30, -2e-30], [-1e9, 3e9], [1.0, 1.0]]) {
+            search.propose(point);
+            search.observe(&Answer { logits: &[], loss: 0.0, gradient: &gradient });
+        }
+        let moves = |from: usize| [0, 1].map(|pixel| points[from + 1][pixel] - points[from][pixel]);
+        let near = |found: [f32; 2], wanted: [f32; 2]| {
+            assert!(
+                found.iter().zip(wanted).all(|(found, wanted)| (found - wanted).abs() < 1e-6),
+                "{points:?}"
+            );
+        };
+        near(moves(0), [0.002, -0.002]);
+        near(moves(1), [0.0, 0.002]);
     }
 
     #[test]

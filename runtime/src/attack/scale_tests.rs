@@ -93,7 +93,8 @@ fn traces(name: &str, norm: Norm, exponent: i32) -> Vec<SearchTrace> {
 #[test]
 fn no_attack_depends_on_the_scale_of_logits_and_gradients() {
     for norm in NORMS {
-        for name in AttackSpec::NAMES {
+        let fits = |name: &&&str| AttackSpec::named(name).is_some_and(|spec| spec.check_norm(norm).is_ok());
+        for name in AttackSpec::NAMES.iter().filter(fits) {
             let plain = traces(name, norm, 0);
             for exponent in SCALES {
                 let scaled = traces(name, norm, exponent);

@@ -1,12 +1,12 @@
 //! Runs one search against models in memory, without the scheduler: what tests of attacks share.
 
 use mimir_bundle::{ImageShape, Norm};
-use ndarray::ArrayView2;
+use ndarray::{Array1, ArrayView2};
 
 use super::{Answer, Attack, AttackContext, CleanImage, Query, Step};
 use crate::logits::predicted_class;
-use crate::model::{Classifier, ModelSource};
-use crate::testing::attack_context;
+use crate::model::{Classifier, LabelAndTarget, Loss, ModelSource};
+use crate::testing::{attack_context, key, linear_around_grey, noise};
 
 /// What one unit of an attack did on one image.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,4 +91,28 @@ pub(crate) fn context(norm: Norm, epsilon: f64, pixels: usize, classes: usize) -
 pub(crate) fn fixture(name: &str) -> serde_json::Value {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/attack");
     serde_json::from_str(&std::fs::read_to_string(folder.join(name)).unwrap()).unwrap()
+}
+
+/// Lets an attack that minimises the distance find that of points near grey from where a linear difference of two classes is
+/// zero: its value over the dual norm of its slopes. The closest point is not nearer than that, and at most `factor` times as far.
+pub(crate) fn near_the_boundary(norm: Norm, factor: f64, attack: impl Fn(&AttackContext) -> Box<dyn Attack>) {
+    const PIXELS: usize = 40;
+    let context = context(norm, 0.1, PIXELS, 2);
+    let weights = noise(key(1, 0, "test"), 2, PIXELS);
+    let model = linear_around_grey(weights, &Array1::zeros(2), context.image, 1);
+    for index in 0..12 {
+        let pixels = (noise(key(2, index, "test"), 1, PIXELS) * 0.05 + 0.5).into_raw_vec_and_offset().0;
+        let clean = clean_image(&mut *model.classifier().unwrap(), index, &pixels);
+        let mut graph = model.differentiable(Loss::Margin).unwrap();
+        let images = ArrayView2::from_shape((1, PIXELS), &pixels).unwrap();
+        let pair = LabelAndTarget { label: clean.label, target: Some(clean.targets[0]) };
+        let at_clean = graph.loss_gradient(images, &[pair]).unwrap();
+        let slope = context.ball.linear_function(&at_clean.gradient.row(0).to_vec()).dual_norm();
+        let exact = f64::from(at_clean.loss[0].abs()) / slope;
+        let found = run(&model, attack(&context).as_ref(), &context, &clean, 0);
+        let closest = found.closest.expect("a linear classifier has a boundary");
+        let ratio = context.ball.distance(&clean.pixels, &closest) / exact;
+        assert!(ratio > 1.0 - 1e-4, "{norm:?} image {index}: closer than the boundary: {ratio}");
+        assert!(ratio < factor, "{norm:?} image {index}: {ratio}");
+    }
 }

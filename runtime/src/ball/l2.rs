@@ -62,6 +62,18 @@ pub(super) fn free_step(gradient: &[f32], length: f32, point: &mut [f32]) {
     }
 }
 
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
+pub(super) fn place_at(centre: &[f32], distance: f32, point: &mut [f32]) {
+    let centre = &centre[..point.len()];
+    for (value, clean) in point.iter_mut().zip(centre) {
+        *value -= clean;
+    }
+    let [power, rate] = factors_to_length(distance, inline_norm(point));
+    for (value, clean) in point.iter_mut().zip(centre) {
+        *value = unit_box(clean + *value * power * rate);
+    }
+}
+
 /// Factor that takes a change of that length into the ball.
 #[inline(always)]
 fn shrink(epsilon: f32, length: f32) -> f32 {

@@ -207,6 +207,22 @@ impl Ball {
         l2::free_step(gradient, length, point);
     }
 
+    /// Moves a point along the line from the centre to that Euclidean distance, whatever the ball's norm, then cuts it to the
+    /// box. The centre stays where it is.
+    pub fn place_at(centre: &[f32], distance: f32, point: &mut [f32]) {
+        l2::place_at(centre, distance, point);
+    }
+
+    /// Euclidean distance of two points, whatever the norm of a ball.
+    pub fn euclidean(from: &[f32], to: &[f32]) -> f32 {
+        distance::l2(to, from) as f32
+    }
+
+    /// The norm in which distances are measured.
+    pub fn norm(&self) -> Norm {
+        self.norm
+    }
+
     /// Brings a point of the box to pixel values that count: of 8-bit pixels to levels, so that a point inside the ball
     /// stays inside. `centre` is at levels itself.
     pub fn snap(&self, centre: &[f32], point: &mut [f32]) {

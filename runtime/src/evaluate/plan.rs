@@ -155,9 +155,9 @@ impl Plan {
         self.attacks.iter().map(|spec| Ok(attack(spec, context)?)).collect()
     }
 
-    /// Most classes that an attack of the plan aims at, of a model with so many.
+    /// Most wrong classes that an attack of the plan must know, of a model with so many.
     pub(super) fn most_targets(&self, classes: usize) -> usize {
-        let targets = self.attacks.iter().filter_map(AttackSpec::targets);
+        let targets = self.attacks.iter().map(AttackSpec::ranked_classes);
         targets.max().unwrap_or(0).min(classes - 1)
     }
 }

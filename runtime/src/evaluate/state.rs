@@ -105,6 +105,10 @@ impl<'a> EvaluationState<'a> {
             model_seconds: units.model_time.as_secs_f64(),
             passes: PassCounts::default(),
         };
+        for image in images.iter().filter(|image| !attack.is_run_on(**image)) {
+            self.done[*image] += 1;
+            result.unfinished -= 1;
+        }
         for records in units.records.chunk_by(|left, right| left.image == right.image) {
             self.record_image(spec, attack.units(), records, &mut result);
         }

@@ -1,7 +1,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use mimir_bundle::attack::ApgdSpec;
+use mimir_bundle::attack::{ApgdSpec, HopSkipJumpSpec};
 use mimir_bundle::{ImageShape, Norm};
 use mimir_bundle::{Pixels, ThreatModel};
 use ndarray::{Array1, Array2, s};
@@ -204,6 +204,37 @@ fn a_gate_stops_when_its_answer_is_certain() {
             }
         }
     }
+}
+
+/// Images outside the subset count as done with, so that the run is complete and a gate is decided.
+#[test]
+fn an_attack_on_a_part_of_the_images_leaves_the_others_alone() {
+    let (model, images) = (linear(2, 7), images());
+    let labels = labels(2, &images);
+    let on_part = |subset| {
+        let spec = HopSkipJumpSpec { subset, queries: 400, ..HopSkipJumpSpec::default() };
+        Plan { attacks: vec![AttackSpec::HopSkipJump(spec)], ..plan(Norm::L2, 0.2) }
+    };
+    let part = run(&model, &images, &labels, &on_part(0.5));
+    let all = run(&model, &images, &labels, &on_part(1.0));
+    assert_eq!((part.ending, part.attacks[0].attacked), (Ending::Complete, part.clean_correct()));
+    assert_eq!((part.attacks[0].unfinished, part.attacks[0].still_robust), (0, part.still_robust()));
+    let searched = |evaluation: &Evaluation| {
+        evaluation.outcomes.iter().filter(|outcome| outcome.passes.forwards > 0).count()
+    };
+    assert_eq!(searched(&all), all.clean_correct());
+    assert!((5..all.clean_correct() - 5).contains(&searched(&part)), "{}", searched(&part));
+    assert!(part.attacks[0].broken > 5 && all.attacks[0].broken > part.attacks[0].broken);
+    for (part, all) in part.outcomes.iter().zip(&all.outcomes) {
+        match part.passes.forwards {
+            0 => assert!(matches!(part.verdict, Verdict::StillRobust | Verdict::Misclassified)),
+            _ => assert_eq!(part, all),
+        }
+    }
+    let least = MinAccuracy::new(part.still_robust() as f64 / IMAGES as f64);
+    let required = Requirements { min_attacked_accuracy: least, ..Requirements::default() };
+    let gated = Plan { stop_when_decided: Some(required), ..on_part(0.5) };
+    assert!(run(&model, &images, &labels, &gated).still_robust() >= part.still_robust());
 }
 
 /// A run that was cut off anywhere goes on to the same end.

@@ -57,6 +57,9 @@ pub(crate) fn run(
     images: &[usize],
     stop: &StopSignal,
 ) -> Result<UnitRecords, EvaluateError> {
+    let (images, left_out) = images.iter().partition::<Vec<usize>, _>(|image| job.attack.is_run_on(**image));
+    let images = &images[..];
+    left_out.into_iter().for_each(|image| job.image_spent(image, stop));
     let finished = finished_units(job, images);
     let queue = WorkQueue::new(images, job.attack.units(), &finished);
     finished.iter().for_each(|record| job.unit_ended(record.image as usize, &record.outcome));

@@ -292,9 +292,12 @@ fn every_attack_ends_where_no_proposal_has_an_answer() {
             for restarts in [0, 1] {
                 let context = attack_context(norm, 0.1, SHAPE, 2);
                 let spec = crate::attack::attacks_named(name, norm).unwrap().remove(0);
+                if spec.check_norm(norm).is_err() {
+                    continue;
+                }
                 let attack = crate::attack::attack(&spec, &context).unwrap();
                 // The scheduler ranks targets for those that aim at some.
-                let targets = spec.targets().map_or(Arc::default(), |_| Arc::from([1]));
+                let targets = if spec.ranked_classes() > 0 { Arc::from([1]) } else { Arc::default() };
                 let clean = CleanImage { image: 0, pixels: [0.1, 0.5].into(), label: 0, targets };
                 let mut search = attack.search(&clean, restarts.min(attack.units() - 1));
                 // Answers come and go.

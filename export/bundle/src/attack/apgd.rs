@@ -115,3 +115,30 @@ impl Parameters for TargetedApgdSpec {
         parameters
     }
 }
+
+/// Parameters of APGD on the margin to every other class (Gowal et al., "An alternative surrogate loss for PGD-based
+/// adversarial testing", 2019: MultiTargeted).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct MultiTargetedApgdSpec {
+    /// Target classes: the wrong classes of highest clean logit. A model of `K` classes has at most `K - 1`; the default is
+    /// all of them for up to 100 classes.
+    pub targets: usize,
+    /// The run for each target.
+    pub apgd: ApgdSpec,
+}
+
+impl Default for MultiTargetedApgdSpec {
+    fn default() -> Self {
+        Self { targets: 99, apgd: ApgdSpec::default() }
+    }
+}
+
+impl Parameters for MultiTargetedApgdSpec {
+    fn parameters(&mut self) -> Vec<Parameter<'_>> {
+        let Self { targets, apgd } = self;
+        let mut parameters = vec![Parameter::count("targets", targets)];
+        parameters.extend(apgd.parameters());
+        parameters
+    }
+}

@@ -8,9 +8,13 @@
 //! line and from [`Parameters`] of its struct.
 
 mod apgd;
+mod cw;
+mod ddn;
 mod fab;
 mod fgsm;
 mod fmn;
+mod hop_skip_jump;
+mod malt;
 mod noise;
 mod parameter;
 mod pgd;
@@ -22,10 +26,16 @@ mod square;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use apgd::{ApgdSpec, RadiusSchedule, TargetedApgdSpec};
+use crate::Norm;
+
+pub use apgd::{ApgdSpec, MultiTargetedApgdSpec, RadiusSchedule, TargetedApgdSpec};
+pub use cw::CwSpec;
+pub use ddn::DdnSpec;
 pub use fab::{FabSpec, TargetedFabSpec};
 pub use fgsm::FgsmSpec;
 pub use fmn::FmnSpec;
+pub use hop_skip_jump::HopSkipJumpSpec;
+pub use malt::MaltSpec;
 pub use noise::NoiseSpec;
 pub use parameter::{Argument, InvalidParameter, Parameter, Parameters, SpecError, Value};
 pub use pgd::PgdSpec;
@@ -81,14 +91,24 @@ attacks! {
     ApgdDlr(ApgdSpec) = "apgd-dlr",
     /// Auto-PGD on the targeted difference of logits ratio, one search for each target class.
     ApgdT(TargetedApgdSpec) = "apgd-t",
+    /// Auto-PGD on the margin to each other class, one search for each.
+    ApgdMt(MultiTargetedApgdSpec) = "apgd-mt",
+    /// Auto-PGD on the targeted difference of logits ratio, towards the classes that are nearest by their slopes.
+    Malt(MaltSpec) = "malt",
     /// Fast adaptive boundary attack on the closest of all decision hyperplanes.
     Fab(FabSpec) = "fab",
     /// Fast adaptive boundary attack, one search for each target class.
     FabT(TargetedFabSpec) = "fab-t",
     /// Fast minimum-norm attack: gradient descent in a ball whose radius follows the closest point found.
     Fmn(FmnSpec) = "fmn",
+    /// Minimum-norm attack in L2 that keeps the direction of a change and its length apart.
+    Ddn(DdnSpec) = "ddn",
+    /// The attack of Carlini and Wagner in L2: Adam on distance and margin, with a search for their balance.
+    Cw(CwSpec) = "cw",
     /// Square attack: random search without gradients.
     Square(SquareSpec) = "square",
+    /// HopSkipJump: a minimum-norm attack that sees predicted classes alone, on a part of the images.
+    HopSkipJump(HopSkipJumpSpec) = "hopskipjump",
     /// Projected gradient ascent on the cross entropy with a fixed step.
     Pgd(PgdSpec) = "pgd",
     /// One full step along the gradient of the cross entropy.
@@ -105,9 +125,30 @@ impl AttackSpec {
         self.count("restarts").unwrap_or(1)
     }
 
-    /// Target classes that it aims at, one after the other; `None` for attacks without targets.
+    /// Target classes that it aims at, one after the other, by falling clean logit; `None` for attacks without targets,
+    /// and for those with an order of their own.
     pub fn targets(&self) -> Option<usize> {
-        self.count("targets")
+        match self {
+            // It finds its own order.
+            Self::Malt(_) => None,
+            _ => self.count("targets"),
+        }
+    }
+
+    /// How many wrong classes, by falling clean logit, its searches must know; 0 for those that need none.
+    pub fn ranked_classes(&self) -> usize {
+        match self {
+            Self::Malt(malt) => malt.candidates,
+            _ => self.targets().unwrap_or(0),
+        }
+    }
+
+    /// Share of the images that it is run on; the others count as not broken by it.
+    pub fn subset(&self) -> f64 {
+        match self {
+            Self::HopSkipJump(spec) => spec.subset,
+            _ => 1.0,
+        }
     }
 
     /// Gradients that it averages at each step: more than 1 is an attack on the expectation over randomness.
@@ -118,13 +159,17 @@ impl AttackSpec {
     /// Whether it asks for logits only, so that it can be run on a model without any gradient.
     pub fn needs_no_gradient(&self) -> bool {
         match self {
-            Self::Square(_) | Self::Noise(_) => true,
+            Self::Square(_) | Self::HopSkipJump(_) | Self::Noise(_) => true,
             Self::ApgdCe(_)
             | Self::ApgdDlr(_)
             | Self::ApgdT(_)
+            | Self::ApgdMt(_)
+            | Self::Malt(_)
             | Self::Fab(_)
             | Self::FabT(_)
             | Self::Fmn(_)
+            | Self::Ddn(_)
+            | Self::Cw(_)
             | Self::Pgd(_)
             | Self::Fgsm(_)
             | Self::RelaxedPgd(_) => false,
@@ -137,7 +182,20 @@ impl AttackSpec {
     /// Names the attack, the first parameter that is out of its range, its value and the range.
     pub fn check(&self) -> Result<(), SpecError> {
         let invalid = self.clone().parameters().iter().find_map(Parameter::invalid);
-        invalid.map_or(Ok(()), |invalid| Err(SpecError { attack: self.name(), invalid }))
+        invalid.map_or(Ok(()), |invalid| Err(SpecError::Parameter { attack: self.name(), invalid }))
+    }
+
+    /// Checks that it can be run in that norm.
+    ///
+    /// # Errors
+    /// Names the attack, the norm, and what there is in its place.
+    pub fn check_norm(&self, norm: Norm) -> Result<(), SpecError> {
+        match self {
+            Self::Ddn(_) | Self::Cw(_) if norm != Norm::L2 => {
+                Err(SpecError::Norm { attack: self.name(), found: norm, wanted: Norm::L2 })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Sets the parameter of that name, in its range or not; false, and no change, for an attack that has none of that

@@ -1,6 +1,7 @@
 //! The parameters of an attack by name: their ranges, and how the command line changes them.
 
 use super::point::PgdPoint;
+use crate::Norm;
 
 /// What every struct of parameters provides.
 pub trait Parameters: Clone {
@@ -30,6 +31,8 @@ pub enum Value<'a> {
     Fraction(&'a mut f64),
     /// A finite number above 0.
     Positive(&'a mut f64),
+    /// A finite number, 0 or above.
+    NotNegative(&'a mut f64),
     /// Which iterates may break an image.
     Point(&'a mut PgdPoint),
 }
@@ -39,7 +42,7 @@ pub enum Value<'a> {
 pub enum Argument {
     /// For [`Value::Count`].
     Count(usize),
-    /// For [`Value::Fraction`] and [`Value::Positive`].
+    /// For [`Value::Fraction`], [`Value::Positive`] and [`Value::NotNegative`].
     Number(f64),
     /// For [`Value::Point`].
     Point(PgdPoint),
@@ -55,14 +58,30 @@ impl std::fmt::Display for Argument {
     }
 }
 
-/// A parameter of an attack is out of its range.
+/// Why an attack cannot be run as it is asked for.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("{attack}: {invalid}")]
-pub struct SpecError {
-    /// Name of the attack.
-    pub attack: &'static str,
-    /// The parameter.
-    pub invalid: InvalidParameter,
+pub enum SpecError {
+    /// A parameter is out of its range.
+    #[error("{attack}: {invalid}")]
+    Parameter {
+        /// Name of the attack.
+        attack: &'static str,
+        /// The parameter.
+        invalid: InvalidParameter,
+    },
+    /// The attack does not minimise distances of that norm.
+    #[error(
+        "{attack} is an attack in {wanted}, not in {found}: its points would lie far outside the ball; for the smallest \
+         distance in {found} use fmn, fab or fab-t"
+    )]
+    Norm {
+        /// Name of the attack.
+        attack: &'static str,
+        /// Norm of the threat model.
+        found: Norm,
+        /// The norm that the attack is made for.
+        wanted: Norm,
+    },
 }
 
 /// Which parameter, what it is, and what it must be.
@@ -90,6 +109,10 @@ impl<'a> Parameter<'a> {
         Self { name, value: Value::Positive(value) }
     }
 
+    pub(super) fn not_negative(name: &'static str, value: &'a mut f64) -> Self {
+        Self { name, value: Value::NotNegative(value) }
+    }
+
     pub(super) fn point(name: &'static str, value: &'a mut PgdPoint) -> Self {
         Self { name, value: Value::Point(value) }
     }
@@ -100,6 +123,7 @@ impl<'a> Parameter<'a> {
             Value::Count(value) => (**value as f64, (1..=1_000_000).contains(*value), "1 to 1000000"),
             Value::Fraction(value) => (**value, (0.0..=1.0).contains(*value), "0 to 1"),
             Value::Positive(value) => (**value, value.is_finite() && **value > 0.0, "more than 0"),
+            Value::NotNegative(value) => (**value, value.is_finite() && **value >= 0.0, "0 or more"),
             Value::Point(_) => return None,
         };
         (!fits).then_some(InvalidParameter { parameter: self.name, found, wanted })
@@ -109,7 +133,10 @@ impl<'a> Parameter<'a> {
     pub(super) fn set(&mut self, argument: Argument) -> bool {
         match (&mut self.value, argument) {
             (Value::Count(value), Argument::Count(new)) => **value = new,
-            (Value::Fraction(value) | Value::Positive(value), Argument::Number(new)) => **value = new,
+            (
+                Value::Fraction(value) | Value::Positive(value) | Value::NotNegative(value),
+                Argument::Number(new),
+            ) => **value = new,
             (Value::Point(value), Argument::Point(new)) => **value = new,
             _ => return false,
         }
@@ -120,7 +147,9 @@ impl<'a> Parameter<'a> {
     pub fn argument(&self) -> Argument {
         match &self.value {
             Value::Count(value) => Argument::Count(**value),
-            Value::Fraction(value) | Value::Positive(value) => Argument::Number(**value),
+            Value::Fraction(value) | Value::Positive(value) | Value::NotNegative(value) => {
+                Argument::Number(**value)
+            }
             Value::Point(value) => Argument::Point(**value),
         }
     }

@@ -93,6 +93,8 @@ impl Preset {
         match &mut attack {
             AttackSpec::ApgdCe(apgd) | AttackSpec::ApgdDlr(apgd) => apgd.radius_schedule = radius,
             AttackSpec::ApgdT(targeted) => targeted.apgd.radius_schedule = radius,
+            AttackSpec::ApgdMt(targeted) => targeted.apgd.radius_schedule = radius,
+            AttackSpec::Malt(malt) => malt.apgd.radius_schedule = radius,
             _ => {}
         }
         Some(attack)

@@ -63,6 +63,8 @@ fn the_written_form_is_pinned() {
         format!(r#"{{"attack":"apgd-ce",{apgd}}}"#),
         format!(r#"{{"attack":"apgd-dlr",{apgd}}}"#),
         format!(r#"{{"attack":"apgd-t","targets":9,"apgd":{{{apgd}}}}}"#),
+        format!(r#"{{"attack":"apgd-mt","targets":99,"apgd":{{{apgd}}}}}"#),
+        format!(r#"{{"attack":"malt","candidates":100,"targets":9,"apgd":{{{apgd}}}}}"#),
         format!(r#"{{"attack":"fab",{fab}}}"#),
         format!(r#"{{"attack":"fab-t","targets":9,"fab":{{{fab}}}}}"#),
         concat!(
@@ -70,8 +72,27 @@ fn the_written_form_is_pinned() {
             r#""last_change":0.0001}"#
         )
         .to_owned(),
+        concat!(
+            r#"{"attack":"ddn","steps":100,"initial_radius":1.0,"change":0.05,"first_length":1.0,"#,
+            r#""last_length":0.01}"#
+        )
+        .to_owned(),
+        concat!(
+            r#"{"attack":"cw","searches":9,"steps":200,"learning_rate":0.01,"confidence":0.0,"#,
+            r#""initial_constant":1.0}"#
+        )
+        .to_owned(),
         r#"{"attack":"square","queries":5000,"restarts":1,"p_init":0.8}"#.to_owned(),
-        r#"{"attack":"pgd","steps":20,"restarts":1,"step_size":0.25,"point":"best","eot":1}"#.to_owned(),
+        concat!(
+            r#"{"attack":"hopskipjump","subset":0.1,"queries":5000,"restarts":1,"directions":100,"#,
+            r#""starts":100}"#
+        )
+        .to_owned(),
+        concat!(
+            r#"{"attack":"pgd","steps":20,"restarts":1,"step_size":0.25,"momentum_decay":0.0,"#,
+            r#""point":"best","eot":1}"#
+        )
+        .to_owned(),
         r#"{"attack":"fgsm"}"#.to_owned(),
         r#"{"attack":"noise","samples":100}"#.to_owned(),
         concat!(
@@ -81,6 +102,37 @@ fn the_written_form_is_pinned() {
         .to_owned(),
     ];
     assert_eq!(forms, expected);
+}
+
+/// What an attack in one norm only says in another.
+#[test]
+fn attacks_in_l2_say_so_in_other_norms() {
+    for name in AttackSpec::NAMES {
+        let spec = AttackSpec::named(name).unwrap();
+        assert_eq!(spec.check_norm(Norm::L2), Ok(()));
+        for norm in [Norm::Linf, Norm::L1] {
+            let error = spec.check_norm(norm).map_err(|error| error.to_string());
+            match *name {
+                "ddn" | "cw" => {
+                    let error = error.unwrap_err();
+                    assert!(error.contains(&format!("{name} is an attack in L2, not in {norm}")), "{error}");
+                    assert!(error.contains("use fmn"), "{error}");
+                }
+                _ => assert_eq!(error, Ok(())),
+            }
+        }
+    }
+}
+
+/// MALT ranks classes itself; the scheduler must know the candidates.
+#[test]
+fn the_classes_that_must_be_ranked_are_targets_or_candidates() {
+    let of = |name: &str| AttackSpec::named(name).map(|spec| (spec.targets(), spec.ranked_classes()));
+    assert_eq!(of("apgd-ce"), Some((None, 0)));
+    assert_eq!(of("apgd-t"), Some((Some(9), 9)));
+    assert_eq!(of("malt"), Some((None, 100)));
+    assert_eq!(AttackSpec::named("hopskipjump").map(|spec| spec.subset()), Some(0.1));
+    assert_eq!(AttackSpec::named("square").map(|spec| spec.subset()), Some(1.0));
 }
 
 #[test]
@@ -100,6 +152,15 @@ fn parameters_out_of_range_are_named() {
         (AttackSpec::Fab(FabSpec { overshoot: 0.0, ..Default::default() }), "fab: overshoot is 0"),
         (AttackSpec::Square(SquareSpec { p_init: -0.1, ..Default::default() }), "square: p_init is -0.1"),
         (AttackSpec::Pgd(PgdSpec { step_size: 0.0, ..Default::default() }), "pgd: step_size is 0"),
+        (
+            AttackSpec::Pgd(PgdSpec { momentum_decay: 1.1, ..Default::default() }),
+            "pgd: momentum_decay is 1.1",
+        ),
+        (
+            AttackSpec::Cw(CwSpec { confidence: -1.0, ..Default::default() }),
+            "cw: confidence is -1, must be 0 or more",
+        ),
+        (AttackSpec::HopSkipJump(HopSkipJumpSpec { subset: 2.0, ..Default::default() }), "subset is 2"),
         (AttackSpec::Noise(NoiseSpec { samples: 0 }), "noise: samples is 0"),
     ];
     for (spec, expected) in cases {

@@ -12,12 +12,13 @@ use crate::settings::{AttackName, ParameterFlag, Settings, attacks_with};
 ///
 /// # Errors
 /// When the list is empty, names an attack twice or a preset beside others, when a flag reaches no attack of the list,
-/// or when a parameter is out of its range.
+/// or when a parameter is out of its range, or an attack is not for that norm.
 pub(crate) fn attacks(settings: &Settings, norm: Norm) -> Result<Vec<AttackSpec>, Failure> {
     let default = [AttackName::default_choice()];
     let mut attacks = named(settings.attacks.as_deref().unwrap_or(&default), norm)?;
     change(settings, &mut attacks)?;
     attacks.iter().try_for_each(AttackSpec::check).or_kind(ErrorKind::Options)?;
+    attacks.iter().try_for_each(|attack| attack.check_norm(norm)).or_kind(ErrorKind::Options)?;
     Ok(attacks)
 }
 
@@ -121,10 +122,13 @@ mod tests {
                 "apgd-ce",
                 "apgd-dlr",
                 "apgd-t",
+                "apgd-mt",
+                "malt",
                 "fab",
                 "fab-t",
                 "fmn",
                 "square",
+                "hopskipjump",
                 "pgd",
                 "fgsm",
                 "noise",
@@ -137,29 +141,36 @@ mod tests {
             settings.eot = Some(7);
             settings.samples = Some(8);
             settings.step_size = Some(0.75);
+            settings.pgd_momentum = Some(0.5);
+            settings.subset = Some(0.25);
             settings.pgd_point = Some(PgdPointName::Last);
         });
         let made = made.unwrap();
         let read = |parameter| made.iter().filter_map(|attack| attack.get(parameter)).collect::<Vec<_>>();
         for (parameter, value, attacks) in [
-            ("steps", 3, 8),
-            ("restarts", 4, 9),
-            ("targets", 5, 3),
-            ("queries", 6, 1),
-            ("eot", 7, 4),
+            ("steps", 3, 10),
+            ("restarts", 4, 12),
+            ("targets", 5, 5),
+            ("queries", 6, 2),
+            ("eot", 7, 6),
             ("samples", 8, 1),
         ] {
             assert_eq!(read(parameter), vec![Argument::Count(value); attacks], "{parameter}");
         }
         assert_eq!(read("step_size"), [Argument::Number(0.75)]);
+        assert_eq!(read("momentum_decay"), [Argument::Number(0.5)]);
+        assert_eq!(read("subset"), [Argument::Number(0.25)]);
         assert_eq!(read("point"), [Argument::Point(PgdPoint::Last)]);
-        assert_eq!(made.iter().map(AttackSpec::eot).collect::<Vec<_>>(), [7, 7, 7, 1, 1, 1, 1, 7, 1, 1, 1]);
+        assert_eq!(
+            made.iter().map(AttackSpec::eot).collect::<Vec<_>>(),
+            [7, 7, 7, 7, 7, 1, 1, 1, 1, 1, 7, 1, 1, 1]
+        );
     }
 
     #[test]
     fn mistakes_name_the_way_out() {
         type Change = fn(&mut Settings);
-        let cases: [(Change, &str); 12] = [
+        let cases: [(Change, &str); 14] = [
             (|s| s.attacks = Some(vec![]), "--attacks is empty"),
             (|s| s.attacks = list(&["square", "square"]), "names square twice"),
             (|s| s.attacks = list(&["apgd-ce", "rand"]), "rand is a preset"),
@@ -174,12 +185,20 @@ mod tests {
             (|s| (s.attacks, s.restarts) = (list(&["fgsm"]), Some(1)), "--restarts"),
             (
                 |s| (s.attacks, s.targets) = (list(&["fab"]), Some(1)),
-                "it applies to apgd-t, fab-t, relaxed-pgd",
+                "it applies to apgd-t, apgd-mt, malt, fab-t, relaxed-pgd",
             ),
-            (|s| (s.attacks, s.eot) = (list(&["fab"]), Some(1)), "apgd-ce, apgd-dlr, apgd-t, pgd"),
+            (
+                |s| (s.attacks, s.eot) = (list(&["fab"]), Some(1)),
+                "apgd-ce, apgd-dlr, apgd-t, apgd-mt, malt, pgd",
+            ),
             (|s| s.samples = Some(1), "--samples"),
             (|s| s.step_size = Some(1.0), "--step-size"),
             (|s| s.pgd_point = Some(PgdPointName::Best), "--pgd-point"),
+            (|s| s.attacks = list(&["cw"]), "cw is an attack in L2, not in Linf"),
+            (
+                |s| (s.attacks, s.pgd_momentum) = (list(&["pgd"]), Some(1.5)),
+                "momentum_decay is 1.5, must be 0 to 1",
+            ),
             (|s| s.steps = Some(0), "apgd-ce: steps is 0, must be 1 to"),
         ];
         for (change, expected) in cases {

@@ -40,6 +40,16 @@ pub(super) const STEP_SIZE: ParameterFlag = ParameterFlag {
     parameter: "step_size",
     meaning: "Length of a step, in units of epsilon",
 };
+pub(super) const PGD_MOMENTUM: ParameterFlag = ParameterFlag {
+    flag: "--pgd-momentum",
+    parameter: "momentum_decay",
+    meaning: "Decay factor of the momentum of gradients, 0 to 1; MI-FGSM has 1",
+};
+pub(super) const SUBSET: ParameterFlag = ParameterFlag {
+    flag: "--subset",
+    parameter: "subset",
+    meaning: "Share of the images that it is run on, drawn by --seed",
+};
 pub(super) const PGD_POINT: ParameterFlag = ParameterFlag {
     flag: "--pgd-point",
     parameter: "point",
@@ -96,7 +106,8 @@ fn shown(argument: Argument) -> String {
 mod tests {
     use super::*;
 
-    const FLAGS: [ParameterFlag; 8] = [STEPS, RESTARTS, TARGETS, QUERIES, EOT, STEP_SIZE, PGD_POINT, SAMPLES];
+    const FLAGS: [ParameterFlag; 10] =
+        [STEPS, RESTARTS, TARGETS, QUERIES, SUBSET, EOT, STEP_SIZE, PGD_MOMENTUM, PGD_POINT, SAMPLES];
 
     #[test]
     fn help_names_the_attacks_and_their_default() {
@@ -106,8 +117,8 @@ mod tests {
         );
         assert_eq!(attacks_help(), help);
         let targets = TARGETS.help();
-        assert!(targets.starts_with("Target classes") && targets.contains("(apgd-t, fab-t"), "{targets}");
-        assert!(targets.ends_with(" [default: 9]"), "{targets}");
+        assert!(targets.starts_with("Target classes") && targets.contains("malt, fab-t"), "{targets}");
+        assert!(QUERIES.help().ends_with(" [default: 5000]"), "{}", QUERIES.help());
         assert!(STEPS.help().ends_with(" [default: each attack's own]"), "{}", STEPS.help());
         assert_eq!([Argument::Number(0.25), Argument::Point(PgdPoint::Best)].map(shown), ["0.25", "best"]);
     }

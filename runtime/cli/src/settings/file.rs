@@ -323,8 +323,10 @@ mod tests {
             "restarts",
             "targets",
             "queries",
+            "subset",
             "eot",
             "step-size",
+            "pgd-momentum",
             "pgd-point",
             "samples",
             "accept-approximate",
@@ -397,8 +399,10 @@ mod tests {
             restarts = 2
             targets = 3
             queries = 100
+            subset = 0.5
             eot = 4
             step-size = 0.5
+            pgd-momentum = 1.0
             pgd-point = "last"
             samples = 9
             accept-approximate = true

@@ -21,7 +21,9 @@ use clap::{Args, ValueEnum};
 use mimir_bundle::attack::{Argument, PgdPoint};
 use serde::{Deserialize, Serialize};
 
-use attack_flags::{EOT, PGD_POINT, QUERIES, RESTARTS, SAMPLES, STEP_SIZE, STEPS, TARGETS, attacks_help};
+use attack_flags::{
+    EOT, PGD_MOMENTUM, PGD_POINT, QUERIES, RESTARTS, SAMPLES, STEP_SIZE, STEPS, SUBSET, TARGETS, attacks_help,
+};
 
 pub(crate) use attack_flags::{ParameterFlag, attacks_with};
 pub(crate) use attack_name::AttackName;
@@ -119,10 +121,14 @@ pub(crate) struct Settings {
     pub(crate) targets: Option<usize>,
     #[arg(long, value_name = "N", help_heading = "Attacks", help = QUERIES.help())]
     pub(crate) queries: Option<usize>,
+    #[arg(long, value_name = "FRACTION", help_heading = "Attacks", help = SUBSET.help())]
+    pub(crate) subset: Option<f64>,
     #[arg(long, value_name = "N", help_heading = "Attacks", help = EOT.help())]
     pub(crate) eot: Option<usize>,
     #[arg(long, value_name = "FRACTION", help_heading = "Attacks", help = STEP_SIZE.help())]
     pub(crate) step_size: Option<f64>,
+    #[arg(long, value_name = "FACTOR", help_heading = "Attacks", help = PGD_MOMENTUM.help())]
+    pub(crate) pgd_momentum: Option<f64>,
     #[arg(long, help_heading = "Attacks", help = PGD_POINT.help())]
     pub(crate) pgd_point: Option<PgdPointName>,
     #[arg(long, value_name = "N", help_heading = "Attacks", help = SAMPLES.help())]
@@ -337,6 +343,8 @@ impl Settings {
             (EOT, count(self.eot)),
             (SAMPLES, count(self.samples)),
             (STEP_SIZE, self.step_size.map(Argument::Number)),
+            (SUBSET, self.subset.map(Argument::Number)),
+            (PGD_MOMENTUM, self.pgd_momentum.map(Argument::Number)),
             (PGD_POINT, point.map(Argument::Point)),
         ];
         all.into_iter().filter_map(|(flag, argument)| Some((flag, argument?))).collect()
@@ -368,8 +376,10 @@ impl Settings {
             restarts: self.restarts.or(other.restarts),
             targets: self.targets.or(other.targets),
             queries: self.queries.or(other.queries),
+            subset: self.subset.or(other.subset),
             eot: self.eot.or(other.eot),
             step_size: self.step_size.or(other.step_size),
+            pgd_momentum: self.pgd_momentum.or(other.pgd_momentum),
             pgd_point: self.pgd_point.or(other.pgd_point),
             samples: self.samples.or(other.samples),
             accept_approximate: self.accept_approximate.or(other.accept_approximate),

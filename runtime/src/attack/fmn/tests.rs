@@ -1,22 +1,8 @@
-use mimir_bundle::{ImageShape, Norm};
-use ndarray::{Array1, Array2};
+use mimir_bundle::Norm;
 
 use super::*;
-use crate::attack::testing::{clean_image, context, run};
-use crate::linear::LinearClassifier;
-use crate::model::ModelSource;
-use crate::testing::{self, NORMS, key, linear_around_grey};
-
-const SHAPE: ImageShape = ImageShape { channels: 1, height: 1, width: 40 };
-
-fn noise(seed: u64, image: usize, count: usize) -> Vec<f32> {
-    testing::noise(key(seed, image, "test"), 1, count).into_raw_vec_and_offset().0
-}
-
-fn linear(classes: usize) -> LinearClassifier {
-    let weights = Array2::from_shape_vec((classes, SHAPE.width), noise(1, 0, classes * SHAPE.width)).unwrap();
-    linear_around_grey(weights, &Array1::zeros(classes), SHAPE, 1)
-}
+use crate::attack::testing::{context, near_the_boundary};
+use crate::testing::NORMS;
 
 /// Answers of a model with one wrong class: the difference, and its slopes.
 fn answer<'a>(logits: &'a [f32; 2], gradient: &'a [f32]) -> Answer<'a> {
@@ -127,29 +113,10 @@ fn a_gradient_of_zero_moves_nothing_and_loses_nothing() {
     }
 }
 
-/// Distance of a point in grey from where a linear difference is zero: its value over the dual norm of its slopes.
 #[test]
 fn the_distance_to_a_linear_boundary_is_found() {
-    let model = linear(2);
     for norm in NORMS {
-        let context = context(norm, 0.1, SHAPE.width, 2);
-        for index in 0..12 {
-            let pixels: Vec<f32> =
-                noise(2, index, SHAPE.width).iter().map(|value| 0.5 + 0.05 * value).collect();
-            let clean = clean_image(&mut *model.classifier().unwrap(), index, &pixels);
-            let mut graph = model.differentiable(Loss::Margin).unwrap();
-            let images = ndarray::ArrayView2::from_shape((1, SHAPE.width), &pixels).unwrap();
-            let pair = LabelAndTarget { label: clean.label, target: Some(clean.targets[0]) };
-            let at_clean = graph.loss_gradient(images, &[pair]).unwrap();
-            let slope = context.ball.linear_function(&at_clean.gradient.row(0).to_vec()).dual_norm();
-            let exact = f64::from(at_clean.loss[0].abs()) / slope;
-            let attack = Fmn::new(&FmnSpec::default(), &context);
-            let found = run(&model, &attack, &context, &clean, 0);
-            let closest = found.closest.expect("a linear classifier has a boundary");
-            let ratio = context.ball.distance(&clean.pixels, &closest) / exact;
-            assert!(ratio > 1.0 - 1e-4, "{norm:?} image {index}: closer than the boundary: {ratio}");
-            assert!(ratio < 1.05, "{norm:?} image {index}: {ratio}");
-        }
+        near_the_boundary(norm, 1.05, |context| Box::new(Fmn::new(&FmnSpec::default(), context)));
     }
 }
 
