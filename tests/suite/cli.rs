@@ -36,6 +36,7 @@ mod self_test;
 mod show;
 mod signing;
 mod silent_units;
+mod surrogate;
 mod terminal;
 mod untrusted;
 

@@ -236,7 +236,7 @@ pub struct AttackRecord {
     pub name: String,
     /// Everything that decides what it does.
     pub parameters: AttackSpec,
-    /// Images that it was run on.
+    /// Images that were left for it: with the parameter `subset` it was run on that share of them.
     pub attacked: usize,
     /// Images of those that it broke.
     pub broken: usize,

@@ -9,7 +9,7 @@ use mimir_bundle::{ImageShape, Manifest, ThreatModel};
 use mimir_export::InputSpec;
 use mimir_runtime::evaluate::{Control, Curve, Ending, Evaluation, EvaluationSet, Observer, Plan, evaluate};
 use mimir_runtime::majority;
-use mimir_runtime::model::{Classifier, KeptModels, ModelSource};
+use mimir_runtime::model::{Classifier, KeptModels, ModelSource, WithSurrogate};
 use mimir_runtime::processor;
 use mimir_runtime::report::{Baseline, RunDescription};
 use mimir_runtime::session::{Engine, Precision, SessionOptions, SessionPlan};
@@ -28,6 +28,10 @@ use crate::options::{CertifyOptions, ExtraAttacks, Gate, GateMode};
 use crate::prepare::prepare_for;
 use crate::report_folder::ReportFolder;
 use crate::run_state::{RunState, identity, keeps_counterexamples};
+use crate::surrogate::{
+    calibrate_surrogate, expect_together, prepare_surrogate, surrogate_facts, surrogate_sessions,
+    with_surrogate,
+};
 use crate::tool::this_tool;
 use crate::write::{write, write_failure};
 
@@ -69,6 +73,7 @@ fn attack(
         observer.detail(done);
         expect_wanted(interrupted)
     };
+    expect_together(options)?;
     expect_room(options)?;
     let engines = Engines::load(&options.engine)?;
     go_on("engine loaded")?;
@@ -76,22 +81,32 @@ fn attack(
     go_on("images opened")?;
     let prepared = prepare(options, &engines.deciding, &mut images)?;
     go_on("model prepared")?;
+    let surrogate = options
+        .surrogate
+        .as_ref()
+        .map(|source| prepare_surrogate(&engines.deciding, source, prepared.manifest(), &mut images));
+    let surrogate = surrogate.transpose()?;
     let threat_model = options.threat_model_of(prepared.manifest().pixel_type)?;
     let set = images.for_model(prepared.manifest(), threat_model.pixels)?;
     let model = prepared.calibrate(&set, &options.attacks, options.engine.overrides)?;
     let model = model.with_silent_units_counted(&set, &threat_model)?;
+    let calibrate = |surrogate| calibrate_surrogate(surrogate, &set, options, model.session_plan());
+    let surrogate = surrogate.map(calibrate).transpose()?;
     go_on("model calibrated")?;
     let data = describe(&source, &images, &set, model.manifest().image)?;
     go_on("images digested")?;
-    let attackable =
-        AttackableModel::new(plan(options, threat_model, &model), &model, options.engine.precision)?;
+    let plan = plan(options, threat_model, &model, surrogate.as_ref());
+    let attackable = AttackableModel::new(plan, &model, options.engine.precision)?;
     let no_gradient = attackable.warning();
     let AttackableModel { plan, sessions, skipped } = attackable;
     go_on("graphs made")?;
     expect_preset(options, &plan.attacks)?;
     expect_same_as(baseline.as_ref(), &data, &plan)?;
     let other = other_session(&engines, &model)?;
-    let sessions = KeptModels::new(&sessions);
+    let surrogate =
+        surrogate.map(|it| surrogate_sessions(&it, &plan, options.engine.precision)).transpose()?;
+    let source = WithSurrogate::new(&sessions, surrogate.as_ref().map(|it| it as &dyn ModelSource));
+    let sessions = KeptModels::new(&source);
     let differences = differences(options, &model, &sessions, &plan, &set, observer, interrupted)?;
     let identity = identity(model.manifest(), &data, &plan, options, &engines.deciding)?;
     tell(observer, &engines, &model, &plan);
@@ -206,12 +221,19 @@ fn prepare(options: &CertifyOptions, engine: &Engine, images: &mut OpenedImages)
     }
 }
 
-fn plan(options: &CertifyOptions, threat_model: ThreatModel, model: &CalibratedModel) -> Plan {
+fn plan(
+    options: &CertifyOptions,
+    threat_model: ThreatModel,
+    model: &CalibratedModel,
+    surrogate: Option<&CalibratedModel>,
+) -> Plan {
+    let facts = options.surrogate.as_ref().zip(surrogate);
+    let facts = facts.map(|(source, model)| surrogate_facts(source, model));
     let stops = |gate: &&Gate| gate.mode == GateMode::StopWhenDecided && gate.baseline.is_none();
     let stop = options.gate.as_ref().filter(stops);
     Plan {
         threat_model,
-        attacks: attacks(options, model),
+        attacks: with_surrogate(attacks(options, model), facts.as_ref()),
         seed: options.seed,
         workers: model.session_plan().workers,
         stop_when_decided: stop.map(|gate| gate.requirements),

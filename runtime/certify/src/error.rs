@@ -24,6 +24,8 @@ pub enum OptionName {
     Attacks,
     /// `CertifyOptions::attacks`, where only those that need no gradient can be run.
     GradientFreeAttacks,
+    /// `CertifyOptions::surrogate`.
+    Surrogate,
     /// The transform in `ImageSource::preparation`.
     ImageSize,
     /// The class map in `ImageSource::preparation`.

@@ -83,6 +83,7 @@ mod run_state;
 pub mod self_test;
 pub mod serve;
 pub mod signing;
+mod surrogate;
 mod tool;
 mod verify_certificate;
 mod write;
@@ -102,7 +103,7 @@ pub use model_input::ModelInput;
 pub use options::{
     ApproximateSearch, BaselineOptions, BundleMode, CertifyOptions, CrossChecking, EngineChoice,
     EngineOptions, ExistingJournal, ExtraAttacks, Gate, GateMode, ImageSource, KeepCounterexamples,
-    ReplayOptions, ReportOptions, StoreCounterexamples,
+    ReplayOptions, ReportOptions, StoreCounterexamples, SurrogateSource,
 };
 pub use pictures::{PixelPair, read_pairs};
 pub use policy_check::{PolicyCheck, check_policy, read_policy};

@@ -40,6 +40,8 @@ pub struct CertifyOptions {
     pub threat_model: ThreatModel,
     /// The attacks, in order, each at most once; without any, clean accuracy is all.
     pub attacks: Vec<AttackSpec>,
+    /// The model that the attack `transfer` takes its way from; `None` where that is not among the attacks.
+    pub surrogate: Option<SurrogateSource>,
     /// Whether an attack is added where the model calls for it.
     pub extra_attacks: ExtraAttacks,
     /// Key of all randomness.
@@ -77,6 +79,7 @@ impl CertifyOptions {
             output,
             threat_model,
             attacks: Preset::Standard.attacks(threat_model.norm),
+            surrogate: None,
             extra_attacks: ExtraAttacks::WhereCalledFor,
             seed: 0,
             report: None,
@@ -130,6 +133,15 @@ pub enum ExtraAttacks {
     WhereCalledFor,
     /// None.
     None,
+}
+
+/// A second model of the same images and classes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SurrogateSource {
+    /// The ONNX file, or the bundle with it.
+    pub model: ModelInput,
+    /// How images become its input; their shape is that of the attacked model.
+    pub input: InputSpec,
 }
 
 /// Which images.

@@ -214,7 +214,7 @@ const OF_CLASSIFY: [&str; 23] = [
 ];
 
 /// Settings that a check uses besides, to say what attacks would search and cost.
-const OF_CHECK: [&str; 16] = [
+const OF_CHECK: [&str; 19] = [
     "accept-approximate",
     "attacks",
     "epsilon",
@@ -230,6 +230,9 @@ const OF_CHECK: [&str; 16] = [
     "step-size",
     "steps",
     "subset",
+    "surrogate",
+    "surrogate-mean",
+    "surrogate-std",
     "targets",
 ];
 

@@ -14,7 +14,9 @@ mod momentum;
 mod sparse;
 mod step_context;
 
-use mimir_bundle::attack::{ApgdSpec, MaltSpec, MultiTargetedApgdSpec, RadiusSchedule, TargetedApgdSpec};
+use mimir_bundle::attack::{
+    ApgdSpec, MaltSpec, MultiTargetedApgdSpec, RadiusSchedule, TargetedApgdSpec, TransferSpec,
+};
 
 use self::iterates::Iterates;
 use self::momentum::Momentum;
@@ -97,6 +99,18 @@ impl Apgd {
         let targets = spec.targets.min(context.classes - 1);
         let losses = [Loss::TargetedDlr, targeted_loss(context)];
         Self::new("malt", &spec.apgd, losses, Targeting::Targets(targets), context)
+    }
+
+    /// Without target and with targets, on a surrogate.
+    pub(super) fn transfer(spec: &TransferSpec, context: &AttackContext) -> [Self; 2] {
+        let TransferSpec { surrogate: _, targets, steps, restarts } = spec;
+        let apgd = ApgdSpec { steps: *steps, restarts: *restarts, ..ApgdSpec::default() };
+        let targets = (*targets).min(context.classes - 1);
+        let losses = [Loss::TargetedDlr, targeted_loss(context)];
+        [
+            Self::new("transfer", &apgd, [Loss::CrossEntropy; 2], Targeting::Untargeted, context),
+            Self::new("transfer", &apgd, losses, Targeting::Targets(targets), context),
+        ]
     }
 
     /// `losses` are the one of its definition, and the one that so many classes allow.

@@ -37,7 +37,7 @@ fn no_unit_takes_more_passes_than_the_attack_announced() {
 
 fn specs(norm: Norm) -> Vec<AttackSpec> {
     let presets = Preset::ALL.into_iter().flat_map(|preset| preset.attacks(norm));
-    let others = ["apgd-mt", "malt", "ddn", "cw", "hopskipjump", "pgd", "fgsm", "noise"];
+    let others = ["apgd-mt", "malt", "ddn", "cw", "hopskipjump", "transfer", "pgd", "fgsm", "noise"];
     let others = others.into_iter().filter_map(AttackSpec::named);
     presets.chain(others).filter(|spec| spec.check_norm(norm).is_ok()).collect()
 }

@@ -16,6 +16,7 @@ use super::noise::Noise;
 use super::pgd::Pgd;
 use super::relaxed_pgd::RelaxedPgd;
 use super::square::Square;
+use super::transfer::Transfer;
 
 /// The attack with those parameters.
 ///
@@ -40,6 +41,7 @@ pub fn attack(spec: &AttackSpec, context: &AttackContext) -> Result<Box<dyn Atta
         AttackSpec::Pgd(pgd) => Box::new(Pgd::new(pgd, context)),
         AttackSpec::Fgsm(_) => Box::new(Fgsm::new(context)),
         AttackSpec::RelaxedPgd(relaxed) => Box::new(RelaxedPgd::new(relaxed, context)),
+        AttackSpec::Transfer(transfer) => Box::new(Transfer::new(transfer, context)),
         AttackSpec::Noise(noise) => Box::new(Noise::new(noise, context)),
     })
 }

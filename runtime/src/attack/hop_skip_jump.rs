@@ -10,7 +10,8 @@
 //!
 //! What differs from the algorithm as printed: random points lie a tenth of the distance away, and not a share of it that falls
 //! with the number of pixels, because pixels are float32 and ε may be small; the bisection is as fine as those points need.
-//! Images to start from are uniform noise and single colours, in turn.
+//! Directions are uniform in a cube in every norm, where the paper draws normal ones for L2. Images to start from are uniform
+//! noise and single colours, in turn.
 
 use mimir_bundle::attack::HopSkipJumpSpec;
 
@@ -242,7 +243,7 @@ impl HopSkipJumpSearch<'_> {
 
     /// Writes a random point around the boundary point.
     fn draw_probe(&mut self) {
-        self.noise.fill_normal(&mut self.point);
+        self.noise.fill_uniform(&mut self.point);
         for (value, boundary) in self.point.iter_mut().zip(&self.boundary) {
             *value += boundary;
         }

@@ -37,6 +37,7 @@ mod scale_tests;
 pub mod square;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod transfer;
 mod warm_started_fab;
 
 pub use build::attack;
@@ -66,6 +67,15 @@ impl Query {
             Self::Gradient(_) => 2,
         }
     }
+}
+
+/// Which model a search asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AskedModel {
+    /// The one that is attacked.
+    Attacked,
+    /// [Another one](crate::model::ModelSource::surrogate), whose answers decide nothing but the way.
+    Surrogate,
 }
 
 /// A clean image to attack. Cheap to clone.
@@ -104,8 +114,13 @@ pub enum Step {
 
 /// An attack with its parameters.
 pub trait Attack: Sync {
-    /// Every query that its searches may make.
+    /// Every query that its searches may make of the attacked model.
     fn queries(&self) -> Vec<Query>;
+
+    /// Every query, for gradients, that its searches may make of the surrogate.
+    fn surrogate_queries(&self) -> Vec<Query> {
+        Vec::new()
+    }
 
     /// Searches on one image, at least 1. The first one that breaks an image is the one that counts.
     fn units(&self) -> usize;
@@ -141,6 +156,11 @@ fn go_half_way(point: &mut [f32], towards: &[f32]) {
 pub trait Search: Send {
     /// What the next proposal needs.
     fn query(&self) -> Query;
+
+    /// Which model is asked about it. What a surrogate answers cannot break the image.
+    fn asked_model(&self) -> AskedModel {
+        AskedModel::Attacked
+    }
 
     /// The classes that the loss of the next proposal refers to.
     fn label_and_target(&self) -> LabelAndTarget;

@@ -78,7 +78,8 @@ fn traces(name: &str, norm: Norm, exponent: i32) -> Vec<SearchTrace> {
     let context = attack_context(norm, epsilon, SHAPE, CLASSES);
     let attack = attack(&attacks_named(name, norm).unwrap()[0], &context).unwrap();
     let factor = 2.0_f32.powi(exponent);
-    let source: Box<dyn ModelSource> = match attack.queries().contains(&Query::Gradient(Loss::CrossEntropy)) {
+    let asked = [attack.queries(), attack.surrogate_queries()].concat();
+    let source: Box<dyn ModelSource> = match asked.contains(&Query::Gradient(Loss::CrossEntropy)) {
         true => Box::new(ScaledGradient { source: linear(1.0), factor }),
         false => Box::new(linear(factor)),
     };

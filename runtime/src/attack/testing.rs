@@ -3,7 +3,7 @@
 use mimir_bundle::{ImageShape, Norm};
 use ndarray::{Array1, ArrayView2};
 
-use super::{Answer, Attack, AttackContext, CleanImage, Query, Step};
+use super::{Answer, AskedModel, Attack, AttackContext, CleanImage, Query, Step};
 use crate::logits::predicted_class;
 use crate::model::{Classifier, LabelAndTarget, Loss, ModelSource};
 use crate::testing::{attack_context, key, linear_around_grey, noise};
@@ -23,7 +23,7 @@ pub(crate) struct SearchTrace {
     pub(crate) backwards: usize,
 }
 
-/// Runs one unit to its end, also beyond the point where the scheduler would stop it.
+/// Runs one unit to its end, with the model as its own surrogate, also beyond the point where the scheduler would stop it.
 pub(crate) fn run(
     source: &dyn ModelSource,
     attack: &dyn Attack,
@@ -36,7 +36,11 @@ pub(crate) fn run(
     let mut run = SearchTrace { proposals: vec![], broken: None, closest: None, forwards: 0, backwards: 0 };
     loop {
         let (query, pair) = (search.query(), search.label_and_target());
-        assert!(attack.queries().contains(&query), "{query:?} was not announced");
+        let announced = match search.asked_model() {
+            AskedModel::Attacked => attack.queries(),
+            AskedModel::Surrogate => attack.surrogate_queries(),
+        };
+        assert!(announced.contains(&query), "{query:?} was not announced");
         let mut proposal = vec![f32::NAN; clean.pixels.len()];
         search.propose(&mut proposal);
         let counts = search.counts();

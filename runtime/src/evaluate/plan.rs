@@ -100,6 +100,17 @@ impl Plan {
         Ok(queries)
     }
 
+    /// Everything that the attacks will ask of a surrogate with such images and so many classes.
+    ///
+    /// # Errors
+    /// When the plan cannot be carried out.
+    pub fn surrogate_queries(&self, image: ImageShape, classes: usize) -> Result<BTreeSet<Query>, PlanError> {
+        let ball = Ball::new(&self.threat_model)?;
+        let context =
+            AttackContext { ball, seed: self.seed, image, classes, distances: DistanceGoal::WithinBall };
+        Ok(self.build(&context)?.iter().flat_map(|attack| attack.surrogate_queries()).collect())
+    }
+
     /// What each attack may cost on one image that it does not break, of a model with such images and so many classes.
     ///
     /// # Errors

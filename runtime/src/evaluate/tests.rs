@@ -11,7 +11,7 @@ use crate::archive::Archive;
 use crate::ball::Ball;
 use crate::journal::{CounterexampleStore, Header, Journal};
 use crate::linear::LinearClassifier;
-use crate::model::{Classifier, Float64Margins};
+use crate::model::{Classifier, Float64Margins, WithSurrogate};
 use crate::report::{MinAccuracy, Requirements};
 use crate::testing::{self, key, linear_around_grey};
 
@@ -235,6 +235,32 @@ fn an_attack_on_a_part_of_the_images_leaves_the_others_alone() {
     let required = Requirements { min_attacked_accuracy: least, ..Requirements::default() };
     let gated = Plan { stop_when_decided: Some(required), ..on_part(0.5) };
     assert!(run(&model, &images, &labels, &gated).still_robust() >= part.still_robust());
+}
+
+/// With the model as its own surrogate, transfer breaks what Auto-PGD breaks; with one that knows nothing of it, less.
+#[test]
+fn transfer_takes_its_way_from_the_surrogate_and_its_verdict_from_the_model() {
+    let (model, images) = (linear(5, 7), images());
+    let labels = labels(5, &images);
+    let stranger = LinearClassifier::new(noise("stranger", 5, SHAPE.pixels()), Array1::zeros(5), SHAPE, 4);
+    let transfer = |surrogate: &dyn ModelSource, workers: usize| {
+        let attacks = vec![AttackSpec::named("transfer").unwrap()];
+        let source = WithSurrogate::new(&model, Some(surrogate));
+        run(&source, &images, &labels, &Plan { attacks, workers, ..plan(Norm::Linf, 0.005) })
+    };
+    let (own, foreign) = (transfer(&linear(5, 3), 1), transfer(&stranger, 1));
+    let apgd = Plan { attacks: vec![AttackSpec::named("apgd-t").unwrap()], ..plan(Norm::Linf, 0.005) };
+    let white_box = run(&model, &images, &labels, &apgd);
+    assert!(white_box.still_robust() < white_box.clean_correct() - 10);
+    assert!(own.still_robust().abs_diff(white_box.still_robust()) <= 2, "{}", own.still_robust());
+    assert!(foreign.still_robust() > own.still_robust() + 5, "{}", foreign.still_robust());
+    // Gradients are those of the surrogate; its points are counted as passes.
+    assert_eq!((own.attacks[0].zero_gradients, own.attacks[0].non_finite_gradients), (0, 0));
+    assert!(
+        own.attacks[0].passes.backwards > 0
+            && own.attacks[0].passes.forwards > own.attacks[0].passes.backwards
+    );
+    assert_eq!(transfer(&linear(5, 7), 3).outcomes, own.outcomes);
 }
 
 /// A run that was cut off anywhere goes on to the same end.

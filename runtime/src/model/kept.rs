@@ -60,6 +60,10 @@ impl ModelSource for KeptModels<'_> {
         let kept = self.idle().gradients.get_mut(&loss).and_then(Vec::pop);
         kept.map_or_else(|| self.source.differentiable(loss), Ok)
     }
+
+    fn surrogate(&self) -> Option<&dyn ModelSource> {
+        self.source.surrogate()
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 mod batches;
 mod kept;
+mod with_surrogate;
 
 use mimir_bundle::ImageShape;
 pub use mimir_bundle::Loss;
@@ -13,6 +14,7 @@ use ndarray::{Array1, Array2, ArrayView2};
 
 pub(crate) use batches::Batches;
 pub use kept::KeptModels;
+pub use with_surrogate::WithSurrogate;
 
 /// An error from evaluating a model: what the engine said, and about which model.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -144,4 +146,9 @@ pub trait ModelSource: Sync {
     /// # Errors
     /// When there is no graph for that loss, or the engine refuses it.
     fn differentiable(&self, loss: Loss) -> Result<Box<dyn Differentiable>, ModelError>;
+
+    /// Another model of the same images and classes, where attacks may ask one.
+    fn surrogate(&self) -> Option<&dyn ModelSource> {
+        None
+    }
 }

@@ -99,7 +99,7 @@ pub struct AttackSummary {
     pub uses_margin: bool,
     /// Share of all images still robust after this attack and those before it.
     pub robust_accuracy: f64,
-    /// Images that it was run on.
+    /// Images that were left for it: with the parameter `subset` it was run on that share of them.
     pub attacked: usize,
     /// Images of those that it broke.
     pub broken: usize,

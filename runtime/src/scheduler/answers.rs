@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use ndarray::{Array2, ArrayView2};
 
 use super::workers::Worker;
-use crate::attack::{Answer, Query};
+use crate::attack::{Answer, AskedModel, Query};
 use crate::model::{GradientBatch, LabelAndTarget, ModelError};
 
 /// The answers about one batch.
@@ -27,22 +27,26 @@ pub(crate) struct BatchedQuestion<'q> {
 }
 
 impl Worker<'_> {
-    /// Asks about a batch of proposals, and adds the time that the model took to `spent`.
+    /// Asks a model about a batch of proposals, and adds the time that the model took to `spent`.
     pub(crate) fn ask(
         &mut self,
-        query: Query,
+        (asked, query): (AskedModel, Query),
         batch: &BatchedQuestion<'_>,
         spent: &mut Duration,
     ) -> Result<Answers<'_>, ModelError> {
         let started = Instant::now();
         let BatchedQuestion { images, pairs, radii } = batch;
-        let answers = match query {
-            Query::Forward => {
+        let answers = match (asked, query) {
+            (AskedModel::Surrogate, Query::Gradient(loss)) => {
+                self.surrogate(loss)?.ask(images.view(), pairs).map(Answers::Gradient)
+            }
+            // Nobody asks a surrogate for logits alone.
+            (AskedModel::Attacked | AskedModel::Surrogate, Query::Forward) => {
                 let classifier = self.search_classifier()?;
                 let answers = classifier.logits_and_returned(images.view());
                 answers.map(|(logits, returned)| Answers::Logits(logits, returned))
             }
-            Query::Gradient(loss) => {
+            (AskedModel::Attacked, Query::Gradient(loss)) => {
                 let model = self.gradient(loss)?;
                 if loss.is_relaxed() {
                     model.set_radii(radii);

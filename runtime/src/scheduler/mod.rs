@@ -32,6 +32,7 @@ mod gate_progress;
 mod job;
 mod mend;
 mod stop_signal;
+mod surrogate;
 mod work_queue;
 mod worker_loop;
 mod workers;

@@ -8,7 +8,7 @@ use super::mend::{self, Mender};
 use super::stop_signal::StopSignal;
 use super::work_queue::{ImageStatus, WorkItem, WorkQueue};
 use super::workers::Worker;
-use crate::attack::{Answer, CleanImage, DistanceGoal, Query, Search, Step};
+use crate::attack::{Answer, AskedModel, Attack, CleanImage, DistanceGoal, Query, Search, Step};
 use crate::confirmation::{Confirmation, Question, ask_original};
 use crate::error::EvaluateError;
 use crate::journal::{Outcome, Record};
@@ -82,9 +82,9 @@ impl Candidate<'_> {
     }
 }
 
-/// Searches that have a proposal to make, one queue for each query that the attack announces. They go from queue to batch
+/// Searches that have a proposal to make, one queue for each query that the attack announces, by model. They go from queue to batch
 /// and back with every pass: what moves is a pointer.
-type Waiting<'a> = Vec<(Query, VecDeque<Box<ActiveSearch<'a>>>)>;
+type Waiting<'a> = Vec<((AskedModel, Query), VecDeque<Box<ActiveSearch<'a>>>)>;
 
 /// The state of one worker during one attack.
 pub(super) struct WorkerLoop<'a, 'w, 's> {
@@ -115,7 +115,7 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
     ) -> Self {
         let (rows, pixels) = (worker.original().batch(), worker.original().image_shape().pixels());
         Self {
-            waiting: job.attack.queries().into_iter().map(|query| (query, VecDeque::new())).collect(),
+            waiting: announced(job.attack).map(|query| (query, VecDeque::new())).collect(),
             round: Vec::with_capacity(rows),
             candidates: Vec::new(),
             proposals: Batches::new(rows, pixels),
@@ -170,14 +170,14 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
 
     /// One round: a proposal from each of a batch of searches, one call of the model, an answer to each.
     fn ask(&mut self, queue: usize) -> Result<(), EvaluateError> {
-        let query = self.propose(queue);
+        let (asked, query) = self.propose(queue);
         if self.round.is_empty() {
             return Ok(());
         }
         let images = self.proposals.filled(self.round.len());
         let pairs = &self.pairs[..images.nrows()];
         let batch = BatchedQuestion { images: &images, pairs, radii: &self.radii };
-        let answers = self.worker.ask(query, &batch, &mut self.done.model_time)?;
+        let answers = self.worker.ask((asked, query), &batch, &mut self.done.model_time)?;
         let images: Vec<usize> = self.round.iter().map(|active| active.item.image).collect();
         let mut ended = Vec::new();
         for (row, mut active) in self.round.drain(..).enumerate() {
@@ -199,7 +199,7 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
     }
 
     /// Fills a batch with proposals of a queue; leaves out what no longer matters.
-    fn propose(&mut self, queue: usize) -> Query {
+    fn propose(&mut self, queue: usize) -> (AskedModel, Query) {
         let (query, queue) = &mut self.waiting[queue];
         self.radii.clear();
         while self.round.len() < self.proposals.size() {
@@ -352,9 +352,15 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
     }
 }
 
+/// The queries of an attack, by model.
+fn announced(attack: &dyn Attack) -> impl Iterator<Item = (AskedModel, Query)> {
+    let of = |model: AskedModel, queries: Vec<Query>| queries.into_iter().map(move |query| (model, query));
+    of(AskedModel::Attacked, attack.queries()).chain(of(AskedModel::Surrogate, attack.surrogate_queries()))
+}
+
 /// Puts a search into the queue of its next query.
 fn enqueue<'a>(waiting: &mut Waiting<'a>, active: Box<ActiveSearch<'a>>) {
-    let query = active.search.query();
+    let query = (active.search.asked_model(), active.search.query());
     let queue = waiting.iter_mut().find(|(announced, _)| *announced == query);
     let (_, queue) = queue.expect("attacks announce every query that their searches make");
     queue.push_back(active);
@@ -383,16 +389,16 @@ impl ActiveSearch<'_> {
         job: &AttackJob,
         mender: &mut Mender,
     ) -> AnswerOutcome {
-        let counts = self.search.counts() && job.distances == DistanceGoal::WithinBall;
+        // A surrogate's word breaks nothing, and says nothing of the attacked model.
+        let is_attacked = self.search.asked_model() == AskedModel::Attacked;
+        let decides = is_attacked && job.distances == DistanceGoal::WithinBall;
+        let counts = self.search.counts() && decides;
         let (kind, asks, next) = match predicted_class(answer.logits) {
             Some(_) => {
                 let asks = counts && self.looks_broken(answer, returned, job);
-                (CandidateKind::Broken, asks, self.observe(answer, job, mender))
+                (CandidateKind::Broken, asks, self.observe(answer, is_attacked, job, mender))
             }
-            None => {
-                let asks = job.distances == DistanceGoal::WithinBall;
-                (CandidateKind::Ambiguous, asks, self.search.step_back())
-            }
+            None => (CandidateKind::Ambiguous, decides, self.search.step_back()),
         };
         match next {
             _ if asks && job.ball.is_near(&self.clean.pixels, pixels) => AnswerOutcome::Candidate(kind, next),
@@ -402,14 +408,14 @@ impl ActiveSearch<'_> {
     }
 
     /// Shows an answer whose logits mean a class to the search, with gradient and loss mended.
-    fn observe(&mut self, answer: &Answer, job: &AttackJob, mender: &mut Mender) -> Step {
-        if self.backwards == 1 && !answer.gradient.is_empty() {
+    fn observe(&mut self, answer: &Answer, is_attacked: bool, job: &AttackJob, mender: &mut Mender) -> Step {
+        if is_attacked && self.backwards == 1 && !answer.gradient.is_empty() {
             self.zero_gradient = answer.gradient.iter().all(|value| *value == 0.0);
         }
         let WorkItem { image, unit, .. } = self.item;
         let new_noise = || mend::noise(job.seed, image, job.index, unit);
         let (answer, is_mended) = mender.mend(answer, &mut self.noise, new_noise);
-        self.non_finite_gradient |= is_mended;
+        self.non_finite_gradient |= is_mended && is_attacked;
         self.search.observe(&answer)
     }
 }

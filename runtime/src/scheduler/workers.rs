@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::stop_signal::StopSignal;
+use super::surrogate::SurrogateGraph;
 use crate::error::EvaluateError;
-use crate::model::{Classifier, Differentiable, Loss, ModelError, ModelSource};
+use crate::model::{Classifier, Differentiable, GradientBatch, Loss, ModelError, ModelSource};
 
 /// One thread's models. They live as long as the evaluation, so that sessions are built once, when first needed.
 pub(crate) struct Worker<'s> {
@@ -13,13 +14,16 @@ pub(crate) struct Worker<'s> {
     original: Box<dyn Classifier>,
     search: Option<Box<dyn Classifier>>,
     gradients: BTreeMap<Loss, Box<dyn Differentiable>>,
+    surrogates: BTreeMap<Loss, SurrogateGraph>,
 }
 
 impl<'s> Worker<'s> {
     /// That many workers, at least one.
     pub(crate) fn create(source: &'s dyn ModelSource, count: usize) -> Result<Vec<Self>, ModelError> {
-        let worker =
-            || Ok(Self { source, original: source.classifier()?, search: None, gradients: BTreeMap::new() });
+        let worker = || {
+            let (gradients, surrogates) = (BTreeMap::new(), BTreeMap::new());
+            Ok(Self { source, original: source.classifier()?, search: None, gradients, surrogates })
+        };
         (0..count.max(1)).map(|_| worker()).collect()
     }
 
@@ -42,6 +46,17 @@ impl<'s> Worker<'s> {
             self.gradients.insert(loss, self.source.differentiable(loss)?);
         }
         Ok(self.gradients.get_mut(&loss).expect("just made").as_mut())
+    }
+
+    /// The gradient graph of that loss, of the surrogate.
+    pub(super) fn surrogate(&mut self, loss: Loss) -> Result<&mut SurrogateGraph, ModelError> {
+        if !self.surrogates.contains_key(&loss) {
+            let Self { original, source, .. } = self;
+            let (rows, pixels) = (original.batch(), original.image_shape().pixels());
+            let answers = GradientBatch::zeros(rows, original.classes(), pixels);
+            self.surrogates.insert(loss, SurrogateGraph::new(*source, loss, answers)?);
+        }
+        Ok(self.surrogates.get_mut(&loss).expect("just made"))
     }
 }
 

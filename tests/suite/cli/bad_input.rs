@@ -13,9 +13,10 @@ use super::{Demo, certify, models};
 #[test]
 fn usage_errors_are_2() {
     let demo = Demo::new();
-    let cases: [(&[&str], &str); 17] = [
+    let cases: [(&[&str], &str); 18] = [
         (&["--epsilon", "8"], "write --epsilon 8/255"),
         (&["--epsilon", "0"], "radius `0`: wanted a positive number"),
+        (&["--norm", "l0"], "--norm l0: no attack here"),
         (&["--attacks", "apgd-cf"], "did you mean \"apgd-ce\"?"),
         (&["--attacks", "standrad"], "did you mean \"standard\"?"),
         (&["--attacks", "standard,pgd"], "standard is a preset"),

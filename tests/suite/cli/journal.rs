@@ -133,6 +133,20 @@ fn the_journal_of_another_run_is_refused_and_the_field_named() {
     resume(&demo, &WORK).code(2).stderr(contains("model_digest is"));
 }
 
+/// The run's identity has the surrogate's digest, whatever its file is called.
+#[test]
+fn another_surrogate_cannot_resume() {
+    let demo = Demo::new();
+    fs::copy(demo.path("model.onnx"), demo.path("other.onnx")).unwrap();
+    let path = demo.path("other.onnx").display().to_string();
+    let flags = [&WORK[..], &["--surrogate", &path]].concat();
+    with_file_limit(&demo, limit(&flags), &flags).code(74);
+    models::scaled(&demo.path("other.onnx"), 2.0);
+    resume(&demo, &flags).code(2).stderr(contains("attacks[2].surrogate.model_digest is"));
+    fs::copy(demo.path("model.onnx"), demo.path("other.onnx")).unwrap();
+    resume(&demo, &flags).success();
+}
+
 /// What cannot change a result may differ.
 #[test]
 fn another_batch_and_another_requirement_can_resume() {

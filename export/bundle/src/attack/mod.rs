@@ -22,6 +22,7 @@ mod point;
 mod preset;
 mod relaxed_pgd;
 mod square;
+mod transfer;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,7 @@ pub use preset::Preset;
 pub(crate) use preset::weaker;
 pub use relaxed_pgd::RelaxedPgdSpec;
 pub use square::SquareSpec;
+pub use transfer::{SurrogateModel, TransferSpec};
 
 /// Makes the enum of all attacks, and what differs between them.
 macro_rules! attacks {
@@ -115,6 +117,8 @@ attacks! {
     Fgsm(FgsmSpec) = "fgsm",
     /// Random points of the ball, without any gradient: what noise alone does.
     Noise(NoiseSpec) = "noise",
+    /// Auto-PGD on another model, whose points are shown to this one.
+    Transfer(TransferSpec) = "transfer",
     /// Projected gradient ascent on margins along secants of activations, for models where most units are off.
     RelaxedPgd(RelaxedPgdSpec) = "relaxed-pgd",
 }
@@ -129,8 +133,8 @@ impl AttackSpec {
     /// and for those with an order of their own.
     pub fn targets(&self) -> Option<usize> {
         match self {
-            // It finds its own order.
-            Self::Malt(_) => None,
+            // MALT finds its own order; the first search of transfer has no target.
+            Self::Malt(_) | Self::Transfer(_) => None,
             _ => self.count("targets"),
         }
     }
@@ -139,6 +143,7 @@ impl AttackSpec {
     pub fn ranked_classes(&self) -> usize {
         match self {
             Self::Malt(malt) => malt.candidates,
+            Self::Transfer(transfer) => transfer.targets,
             _ => self.targets().unwrap_or(0),
         }
     }
@@ -156,10 +161,10 @@ impl AttackSpec {
         self.count("eot").unwrap_or(1)
     }
 
-    /// Whether it asks for logits only, so that it can be run on a model without any gradient.
+    /// Whether it asks the attacked model for logits only, so that it can be run on one without any gradient.
     pub fn needs_no_gradient(&self) -> bool {
         match self {
-            Self::Square(_) | Self::HopSkipJump(_) | Self::Noise(_) => true,
+            Self::Square(_) | Self::HopSkipJump(_) | Self::Noise(_) | Self::Transfer(_) => true,
             Self::ApgdCe(_)
             | Self::ApgdDlr(_)
             | Self::ApgdT(_)

@@ -95,6 +95,7 @@ fn the_written_form_is_pinned() {
         .to_owned(),
         r#"{"attack":"fgsm"}"#.to_owned(),
         r#"{"attack":"noise","samples":100}"#.to_owned(),
+        r#"{"attack":"transfer","surrogate":null,"targets":3,"steps":100,"restarts":1}"#.to_owned(),
         concat!(
             r#"{"attack":"relaxed-pgd","targets":9,"steps":100,"restarts":1,"relaxed_share":0.75,"#,
             r#""initial_step":2.0}"#
@@ -131,6 +132,7 @@ fn the_classes_that_must_be_ranked_are_targets_or_candidates() {
     assert_eq!(of("apgd-ce"), Some((None, 0)));
     assert_eq!(of("apgd-t"), Some((Some(9), 9)));
     assert_eq!(of("malt"), Some((None, 100)));
+    assert_eq!(of("transfer"), Some((None, 3)));
     assert_eq!(AttackSpec::named("hopskipjump").map(|spec| spec.subset()), Some(0.1));
     assert_eq!(AttackSpec::named("square").map(|spec| spec.subset()), Some(1.0));
 }

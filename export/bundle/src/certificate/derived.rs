@@ -55,7 +55,10 @@ impl Certificate {
             if let Err(invalid) = attack.parameters.check() {
                 return Some(invalid.to_string());
             }
-            let impossible = attack.parameters.needs_no_gradient() && attack.backwards > 0;
+            // Transfer takes the gradients of its surrogate.
+            let may_have_gradients = matches!(attack.parameters, AttackSpec::Transfer(_));
+            let is_without = attack.parameters.needs_no_gradient() && !may_have_gradients;
+            let impossible = is_without && attack.backwards > 0;
             impossible.then(|| format!("{name} asks for no gradient, but took {}", attack.backwards))
         })
     }

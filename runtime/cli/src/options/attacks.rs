@@ -1,6 +1,6 @@
 //! The list of attacks: a preset or names, and the flags that change their parameters.
 
-use mimir_bundle::attack::Argument;
+use mimir_bundle::attack::{Argument, TransferSpec};
 use mimir_bundle::{AttackSpec, Norm};
 use mimir_certify::{ErrorKind, ExtraAttacks};
 use mimir_runtime::attack::{Preset, attacks_named};
@@ -16,6 +16,7 @@ use crate::settings::{AttackName, ParameterFlag, Settings, attacks_with};
 pub(crate) fn attacks(settings: &Settings, norm: Norm) -> Result<Vec<AttackSpec>, Failure> {
     let default = [AttackName::default_choice()];
     let mut attacks = named(settings.attacks.as_deref().unwrap_or(&default), norm)?;
+    add_transfer(settings, &mut attacks)?;
     change(settings, &mut attacks)?;
     attacks.iter().try_for_each(AttackSpec::check).or_kind(ErrorKind::Options)?;
     attacks.iter().try_for_each(|attack| attack.check_norm(norm)).or_kind(ErrorKind::Options)?;
@@ -55,6 +56,20 @@ fn named(names: &[AttackName], norm: Norm) -> Result<Vec<AttackSpec>, Failure> {
         attacks.extend(attacks_named(name.as_str(), norm).or_kind(ErrorKind::Options)?);
     }
     Ok(attacks)
+}
+
+/// A surrogate is there for the attack that asks it, which needs one.
+fn add_transfer(settings: &Settings, attacks: &mut Vec<AttackSpec>) -> Result<(), Failure> {
+    let is_listed = attacks.iter().any(|attack| matches!(attack, AttackSpec::Transfer(_)));
+    match (settings.surrogate.is_some(), is_listed) {
+        (true, false) => attacks.push(AttackSpec::Transfer(TransferSpec::default())),
+        (false, true) => {
+            let message = "transfer takes its way from another model: name it with --surrogate FILE";
+            return Err(failure(ErrorKind::Options, message));
+        }
+        (true, true) | (false, false) => {}
+    }
+    Ok(())
 }
 
 fn change(settings: &Settings, attacks: &mut [AttackSpec]) -> Result<(), Failure> {
@@ -102,6 +117,8 @@ mod tests {
         let names = |attacks: Vec<AttackSpec>| attacks.iter().map(AttackSpec::name).collect::<Vec<_>>();
         assert_eq!(names(made(|_| {}).unwrap()), ["apgd-ce", "apgd-t", "fab-t", "square"]);
         assert_eq!(names(made(|s| s.attacks = list(&["noise", "pgd"])).unwrap()), ["noise", "pgd"]);
+        let with_surrogate = made(|s| s.surrogate = Some("other.onnx".into())).unwrap();
+        assert_eq!(names(with_surrogate), ["apgd-ce", "apgd-t", "fab-t", "square", "transfer"]);
     }
 
     #[test]
@@ -132,8 +149,10 @@ mod tests {
                 "pgd",
                 "fgsm",
                 "noise",
+                "transfer",
                 "relaxed-pgd",
             ]);
+            settings.surrogate = Some("other.onnx".into());
             settings.steps = Some(3);
             settings.restarts = Some(4);
             settings.targets = Some(5);
@@ -148,9 +167,9 @@ mod tests {
         let made = made.unwrap();
         let read = |parameter| made.iter().filter_map(|attack| attack.get(parameter)).collect::<Vec<_>>();
         for (parameter, value, attacks) in [
-            ("steps", 3, 10),
-            ("restarts", 4, 12),
-            ("targets", 5, 5),
+            ("steps", 3, 11),
+            ("restarts", 4, 13),
+            ("targets", 5, 6),
             ("queries", 6, 2),
             ("eot", 7, 6),
             ("samples", 8, 1),
@@ -163,14 +182,14 @@ mod tests {
         assert_eq!(read("point"), [Argument::Point(PgdPoint::Last)]);
         assert_eq!(
             made.iter().map(AttackSpec::eot).collect::<Vec<_>>(),
-            [7, 7, 7, 7, 7, 1, 1, 1, 1, 1, 7, 1, 1, 1]
+            [7, 7, 7, 7, 7, 1, 1, 1, 1, 1, 7, 1, 1, 1, 1]
         );
     }
 
     #[test]
     fn mistakes_name_the_way_out() {
         type Change = fn(&mut Settings);
-        let cases: [(Change, &str); 14] = [
+        let cases: [(Change, &str); 15] = [
             (|s| s.attacks = Some(vec![]), "--attacks is empty"),
             (|s| s.attacks = list(&["square", "square"]), "names square twice"),
             (|s| s.attacks = list(&["apgd-ce", "rand"]), "rand is a preset"),
@@ -185,7 +204,7 @@ mod tests {
             (|s| (s.attacks, s.restarts) = (list(&["fgsm"]), Some(1)), "--restarts"),
             (
                 |s| (s.attacks, s.targets) = (list(&["fab"]), Some(1)),
-                "it applies to apgd-t, apgd-mt, malt, fab-t, relaxed-pgd",
+                "it applies to apgd-t, apgd-mt, malt, fab-t, transfer, relaxed-pgd",
             ),
             (
                 |s| (s.attacks, s.eot) = (list(&["fab"]), Some(1)),
@@ -194,6 +213,7 @@ mod tests {
             (|s| s.samples = Some(1), "--samples"),
             (|s| s.step_size = Some(1.0), "--step-size"),
             (|s| s.pgd_point = Some(PgdPointName::Best), "--pgd-point"),
+            (|s| s.attacks = list(&["transfer"]), "name it with --surrogate FILE"),
             (|s| s.attacks = list(&["cw"]), "cw is an attack in L2, not in Linf"),
             (
                 |s| (s.attacks, s.pgd_momentum) = (list(&["pgd"]), Some(1.5)),

@@ -11,7 +11,7 @@ use mimir_bundle::{ChannelOrder, ImageShape, InvalidRadius, Layout, Norm, Pixels
 use mimir_certify::{
     ApproximateSearch, BundleMode, CertifyOptions, CheckOptions, ClassifyOptions, CrossChecking,
     EngineChoice, EngineOptions, ErrorKind, ExistingJournal, GateMode, InputSpec, KeepCounterexamples,
-    ModelInput, ReplayOptions, ReportOptions, StoreCounterexamples,
+    ModelInput, ReplayOptions, ReportOptions, StoreCounterexamples, SurrogateSource,
 };
 use mimir_runtime::evaluate::Curve;
 use mimir_runtime::session::{Device, EngineError, Precision};
@@ -66,6 +66,7 @@ impl Options {
     pub(crate) fn new(model: &ModelInput, loaded: LoadedSettings) -> Result<Self, Failure> {
         let LoadedSettings { settings, record } = loaded;
         let (threat_model, input) = (threat_model(&settings)?, input_spec(model, &settings)?);
+        let surrogate = surrogate(&settings, &input)?;
         let certify = CertifyOptions {
             model: model.clone(),
             bundle: bundle_mode(model, &settings)?,
@@ -77,6 +78,7 @@ impl Options {
             output: input.output,
             threat_model,
             attacks: attacks(&settings, threat_model.norm)?,
+            surrogate,
             extra_attacks: extra_attacks(&settings),
             seed: settings.seed.unwrap_or_default(),
             report: report(&settings)?,
@@ -157,6 +159,41 @@ fn input_spec(model: &ModelInput, settings: &Settings) -> Result<InputSpec, Fail
             output: settings.output.clone(),
         }),
     }
+}
+
+/// The second model, with the normalisation of the first unless it has one of its own.
+fn surrogate(settings: &Settings, attacked: &InputSpec) -> Result<Option<SurrogateSource>, Failure> {
+    let Settings { surrogate, surrogate_mean: mean, surrogate_std: std, .. } = settings;
+    let has_normalisation = mean.is_some() || std.is_some();
+    let Some(path) = surrogate else {
+        return match has_normalisation {
+            true => Err(usage("--surrogate-mean and --surrogate-std have no effect without --surrogate")),
+            false => Ok(None),
+        };
+    };
+    let model = ModelInput::open(path)?;
+    let input = match (model.input_spec(), has_normalisation) {
+        (Some(described), false) => described,
+        (Some(_), true) => {
+            return Err(usage(
+                "--surrogate-mean and --surrogate-std: the bundle of the surrogate says what its model takes; omit them",
+            ));
+        }
+        (None, false) => InputSpec { output: None, layout: None, ..attacked.clone() },
+        (None, true) => {
+            let own = Settings { mean: mean.clone(), std: std.clone(), ..Settings::default() };
+            let normalisation = normalisation(&own).map_err(|error| {
+                usage(
+                    error
+                        .to_string()
+                        .replace("--mean", "--surrogate-mean")
+                        .replace("--std", "--surrogate-std"),
+                )
+            })?;
+            InputSpec { normalisation, output: None, layout: None, ..attacked.clone() }
+        }
+    };
+    Ok(Some(SurrogateSource { model, input }))
 }
 
 /// Whether the certificate goes into the bundle.

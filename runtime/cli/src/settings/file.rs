@@ -319,6 +319,9 @@ mod tests {
             "norm",
             "epsilon",
             "attacks",
+            "surrogate",
+            "surrogate-mean",
+            "surrogate-std",
             "steps",
             "restarts",
             "targets",
@@ -395,6 +398,9 @@ mod tests {
             epsilon = 0.03
             pixels = "8bit"
             attacks = ["apgd-ce"]
+            surrogate = "other.onnx"
+            surrogate-mean = [0.5]
+            surrogate-std = [0.25]
             steps = 20
             restarts = 2
             targets = 3

@@ -33,6 +33,7 @@ pub use file::check_settings;
 pub(crate) use file::{LoadedSettings, effective, given_settings, load_settings};
 pub(crate) use fraction::Fraction;
 pub(crate) use gate_table::GateTable;
+use names::NormParser;
 pub(crate) use names::{GateOnName, NormName};
 pub(crate) use picture_size::PictureSize;
 pub(crate) use preset::PresetName;
@@ -100,7 +101,7 @@ pub(crate) struct Settings {
     pub(crate) output: Option<String>,
 
     /// Norm of the perturbation [default: linf]
-    #[arg(long, help_heading = "Threat model")]
+    #[arg(long, help_heading = "Threat model", value_parser = NormParser)]
     pub(crate) norm: Option<NormName>,
     /// Radius of the perturbation, for pixels in [0, 1], e.g. 2/255 or 0.0078
     #[arg(long, help_heading = "Threat model")]
@@ -113,6 +114,22 @@ pub(crate) struct Settings {
 
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Attacks", help = attacks_help())]
     pub(crate) attacks: Option<Vec<AttackName>>,
+    /// Another model of the same images and classes, an ONNX file or a bundle: the attack transfer runs on it and shows what
+    /// it finds to the model. Added after the other attacks
+    #[arg(long, value_name = "FILE", help_heading = "Attacks")]
+    pub(crate) surrogate: Option<PathBuf>,
+    /// Mean of the surrogate's normalisation, as --mean [default: that of the model]
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        allow_hyphen_values = true,
+        help_heading = "Attacks"
+    )]
+    pub(crate) surrogate_mean: Option<Vec<Fraction>>,
+    /// Standard deviation of the surrogate's normalisation, as --std [default: that of the model]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Attacks")]
+    pub(crate) surrogate_std: Option<Vec<Fraction>>,
     #[arg(long, value_name = "N", help_heading = "Attacks", help = STEPS.help())]
     pub(crate) steps: Option<usize>,
     #[arg(long, value_name = "N", help_heading = "Attacks", help = RESTARTS.help())]
@@ -372,6 +389,9 @@ impl Settings {
             epsilon: self.epsilon.or(other.epsilon),
             pixels: self.pixels.or(other.pixels),
             attacks: self.attacks.or(other.attacks),
+            surrogate: self.surrogate.or(other.surrogate),
+            surrogate_mean: self.surrogate_mean.or(other.surrogate_mean),
+            surrogate_std: self.surrogate_std.or(other.surrogate_std),
             steps: self.steps.or(other.steps),
             restarts: self.restarts.or(other.restarts),
             targets: self.targets.or(other.targets),
