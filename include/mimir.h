@@ -195,7 +195,7 @@ MIMIR_MUST_CHECK mimir_error *mimir_policy_require_attacked_accuracy(mimir_polic
 /* Requires an accuracy on the images as they are of at least `least`, in [0, 1]. */
 MIMIR_MUST_CHECK mimir_error *mimir_policy_require_clean_accuracy(mimir_policy *policy, double least);
 
-/* Requires the attacks of AutoAttack's version "standard", "plus" or "rand", with its parameters or more. */
+/* Requires the attacks of a preset, "standard", "plus", "rand", "fast" or "mimir", with its parameters or more. */
 MIMIR_MUST_CHECK mimir_error *mimir_policy_require_preset(mimir_policy *policy, const char *name);
 
 /* Requires an attack, such as "apgd-ce", with its customary parameters or more. */

@@ -35,6 +35,22 @@ fn no_unit_takes_more_passes_than_the_attack_announced() {
     }
 }
 
+/// Of a model that stays robust, whatever its number of classes.
+#[test]
+fn mimir_takes_at_most_half_as_much_again_as_the_standard_evaluation() {
+    let passes = |preset: Preset, norm: Norm, classes: usize| -> u64 {
+        let context = context(norm, 0.1, 12, classes);
+        let attacks = preset.attacks(norm).into_iter().map(|spec| attack(&spec, &context).unwrap());
+        attacks.map(|attack| attack.units() as u64 * attack.most_passes()).sum()
+    };
+    for norm in NORMS {
+        for classes in [10, 100, 1000] {
+            let [standard, mimir] = [Preset::Standard, Preset::Mimir].map(|it| passes(it, norm, classes));
+            assert!(2 * mimir <= 3 * standard, "{norm:?}, {classes} classes: {mimir} of {standard}");
+        }
+    }
+}
+
 fn specs(norm: Norm) -> Vec<AttackSpec> {
     let presets = Preset::ALL.into_iter().flat_map(|preset| preset.attacks(norm));
     let others = ["apgd-mt", "malt", "ddn", "cw", "hopskipjump", "transfer", "pgd", "fgsm", "noise"];

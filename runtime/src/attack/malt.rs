@@ -11,6 +11,7 @@
 use mimir_bundle::attack::MaltSpec;
 
 use super::apgd::{Apgd, ApgdSearch};
+use super::expectation::Expectation;
 use super::{Answer, Attack, AttackContext, CleanImage, Query, Search, Step};
 use crate::ball::Ball;
 use crate::model::{LabelAndTarget, Loss};
@@ -22,13 +23,21 @@ pub struct Malt {
     ball: Ball,
     candidates: usize,
     restarts: usize,
+    /// Gradients averaged at each point.
+    eot: usize,
 }
 
 impl Malt {
     /// Within the ball of that evaluation.
     pub fn new(spec: &MaltSpec, context: &AttackContext) -> Self {
         let candidates = spec.candidates.min(context.classes - 1);
-        Self { apgd: Apgd::malt(spec, context), ball: context.ball, candidates, restarts: spec.apgd.restarts }
+        Self {
+            apgd: Apgd::malt(spec, context),
+            ball: context.ball,
+            candidates,
+            restarts: spec.apgd.restarts,
+            eot: spec.apgd.eot,
+        }
     }
 
     /// Targets of one search.
@@ -50,7 +59,7 @@ impl Attack for Malt {
     }
 
     fn most_passes(&self) -> u64 {
-        2 * self.candidates as u64 + self.targets() as u64 * self.apgd.most_passes()
+        2 * (self.candidates * self.eot) as u64 + self.targets() as u64 * self.apgd.most_passes()
     }
 
     fn uses_margin(&self) -> bool {
@@ -65,6 +74,7 @@ impl Attack for Malt {
             restart: unit,
             distances: Vec::with_capacity(self.candidates),
             left: candidates.rev().copied().collect(),
+            expectation: Expectation::new(self.eot, clean.pixels.len()),
             run: None,
         })
     }
@@ -80,6 +90,8 @@ struct MaltSearch<'a> {
     /// Before the first run the candidates that are not measured, then the targets that have not had their run; the next one
     /// is the last.
     left: Vec<usize>,
+    /// Of the candidate that is measured.
+    expectation: Expectation,
     /// The run towards the present target; none while candidates are measured.
     run: Option<ApgdSearch<'a>>,
 }
@@ -115,8 +127,10 @@ impl Search for MaltSearch<'_> {
                 Step::Done => self.next_run(),
             },
             None => {
+                let Some(answer) = self.expectation.gather(answer) else { return Step::Continue };
                 let slope = self.attack.ball.linear_function(answer.gradient).dual_norm();
-                self.measured(f64::from(-answer.loss) / slope)
+                let distance = f64::from(-answer.loss) / slope;
+                self.measured(distance)
             }
         }
     }
@@ -128,7 +142,10 @@ impl Search for MaltSearch<'_> {
                 Step::Done => self.next_run(),
             },
             // Nothing is known of this class.
-            None => self.measured(f64::INFINITY),
+            None => {
+                self.expectation.forget();
+                self.measured(f64::INFINITY)
+            }
         }
     }
 }
@@ -216,6 +233,18 @@ mod tests {
         assert_eq!(order(Norm::L1, &spec(100, 9)), [2, 1, 3]);
         assert_eq!(order(Norm::Linf, &spec(100, 2)), [2, 3]);
         assert_eq!(order(Norm::Linf, &spec(2, 9)), [3, 1]);
+    }
+
+    /// Of a model with random operators each class is measured by a mean gradient, so that points come in whole groups of
+    /// answers.
+    #[test]
+    fn each_class_is_measured_by_so_many_gradients_as_a_step() {
+        let apgd = ApgdSpec { steps: 1, eot: 2, ..ApgdSpec::default() };
+        let spec = MaltSpec { candidates: 2, targets: 1, apgd };
+        // By the mean slopes 1/4 and 2/10: the first gradient of the second class alone would say 1/3.
+        let answers = [(-1.0, [4.0, 0.0]), (-1.0, [4.0, 0.0]), (-2.0, [6.0, 0.0]), (-2.0, [14.0, 0.0])];
+        let targets: Vec<usize> = asked(&spec, Norm::Linf, &answers).iter().map(|asked| asked.1).collect();
+        assert_eq!(targets, [3, 3, 1, 1, 1, 1, 1, 1]);
     }
 
     #[test]

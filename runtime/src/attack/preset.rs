@@ -72,7 +72,7 @@ mod tests {
         assert_eq!(
             attacks_named("apdg-ce", Norm::L1).unwrap_err().to_string(),
             format!(
-                "no attack \"apdg-ce\"; did you mean \"apgd-ce\"? (attacks: {}; presets: standard, plus, rand, fast)",
+                "no attack \"apdg-ce\"; did you mean \"apgd-ce\"? (attacks: {}; presets: standard, plus, rand, fast, mimir)",
                 AttackSpec::NAMES.join(", ")
             )
         );

@@ -3,8 +3,8 @@
 use crate::Norm;
 
 use super::{
-    ApgdSpec, Argument, AttackSpec, FabSpec, FmnSpec, RadiusSchedule, SquareSpec, TargetedApgdSpec,
-    TargetedFabSpec,
+    ApgdSpec, Argument, AttackSpec, FabSpec, FmnSpec, MaltSpec, MultiTargetedApgdSpec, PgdSpec,
+    RadiusSchedule, SquareSpec, TargetedApgdSpec, TargetedFabSpec,
 };
 
 /// A list of attacks: a version of AutoAttack, or what a gate can afford.
@@ -18,12 +18,16 @@ pub enum Preset {
     Rand,
     /// What finds most in few passes: docs/results/fast.md has what it left beside the standard evaluation.
     Fast,
+    /// The standard evaluation, and after it attacks that found more on some network, for half of its passes.
+    Mimir,
 }
 
 /// Steps of the searches of [`Preset::Fast`], where the norm does not ask for more.
 const FAST_STEPS: usize = 30;
 /// Classes that its targeted attacks aim at, likewise.
 const FAST_TARGETS: usize = 3;
+/// Restarts of PGD with momentum in [`Preset::Mimir`].
+const MOMENTUM_RESTARTS: usize = 3;
 /// Restarts of [`Preset::Plus`].
 const RESTARTS: usize = 5;
 /// Gradients that [`Preset::Rand`] averages.
@@ -31,10 +35,10 @@ const EOT: usize = 20;
 
 impl Preset {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Standard, Self::Plus, Self::Rand, Self::Fast];
+    pub const ALL: [Self; 5] = [Self::Standard, Self::Plus, Self::Rand, Self::Fast, Self::Mimir];
 
     /// Their names.
-    pub const NAMES: &'static [&'static str] = &["standard", "plus", "rand", "fast"];
+    pub const NAMES: &'static [&'static str] = &["standard", "plus", "rand", "fast", "mimir"];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
@@ -43,6 +47,7 @@ impl Preset {
             Self::Plus => "plus",
             Self::Rand => "rand",
             Self::Fast => "fast",
+            Self::Mimir => "mimir",
         }
     }
 
@@ -81,6 +86,10 @@ impl Preset {
 
     /// The preset of a run. What the program adds after it is not the user's choice.
     pub fn of_run(attacks: &[AttackSpec], norm: Norm) -> Option<Self> {
+        // It begins as the standard evaluation does.
+        if attacks.starts_with(&Self::Mimir.attacks(norm)) {
+            return Some(Self::Mimir);
+        }
         let chosen = Self::standard_length(attacks, norm).unwrap_or(attacks.len());
         let is_fast = || attacks.starts_with(&Self::Fast.attacks(norm));
         Self::of(&attacks[..chosen], norm).or_else(|| is_fast().then_some(Self::Fast))
@@ -110,6 +119,7 @@ impl Preset {
                 vec![AttackSpec::ApgdCe(apgd.clone()), AttackSpec::ApgdDlr(apgd)]
             }
             Self::Fast => fast(norm),
+            Self::Mimir => mimir(norm),
         }
     }
 }
@@ -160,6 +170,21 @@ fn fast(norm: Norm) -> Vec<AttackSpec> {
     }
 }
 
+/// The four standard attacks come first, so that what they leave is seen; then those that find most per pass.
+fn mimir(norm: Norm) -> Vec<AttackSpec> {
+    let StandardApgd { radius_schedule, targets, .. } = StandardApgd::for_norm(norm);
+    let apgd = ApgdSpec { radius_schedule, ..ApgdSpec::default() };
+    let momentum =
+        PgdSpec { steps: 100, restarts: MOMENTUM_RESTARTS, momentum_decay: 1.0, ..PgdSpec::default() };
+    let added = [
+        AttackSpec::Fmn(FmnSpec::default()),
+        AttackSpec::Malt(MaltSpec { targets, apgd: apgd.clone(), ..MaltSpec::default() }),
+        AttackSpec::ApgdMt(MultiTargetedApgdSpec { targets, apgd }),
+        AttackSpec::Pgd(momentum),
+    ];
+    standard(norm).into_iter().chain(added).collect()
+}
+
 fn plus(norm: Norm) -> Vec<AttackSpec> {
     let StandardApgd { radius_schedule, .. } = StandardApgd::for_norm(norm);
     let apgd = ApgdSpec { radius_schedule, ..ApgdSpec::default() };
@@ -198,6 +223,7 @@ impl StandardApgd {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attack::RelaxedPgdSpec;
 
     const NORMS: [Norm; 3] = [Norm::Linf, Norm::L2, Norm::L1];
 
@@ -261,6 +287,26 @@ mod tests {
             assert_eq!(list(Preset::Standard), if is_l1 { standard_l1 } else { standard }.join(", "));
             assert_eq!(list(Preset::Plus), if is_l1 { plus_l1 } else { plus });
             assert_eq!(list(Preset::Rand), rand);
+        }
+    }
+
+    /// It cannot end above the standard evaluation, which is a part of it.
+    #[test]
+    fn mimir_is_the_standard_evaluation_and_more() {
+        for norm in NORMS {
+            let (mimir, standard) = (Preset::Mimir.attacks(norm), Preset::Standard.attacks(norm));
+            assert_eq!(mimir[..4], standard);
+            let names: Vec<&str> = mimir[4..].iter().map(AttackSpec::name).collect();
+            assert_eq!(names, ["fmn", "malt", "apgd-mt", "pgd"]);
+            assert_eq!(mimir[7].get("momentum_decay"), Some(Argument::Number(1.0)));
+            assert_eq!(Preset::Standard.missing_of(&mimir, norm), None);
+            assert_eq!(Preset::Mimir.missing_of(&standard, norm).as_deref(), Some("fmn is missing"));
+            let added = [&mimir[..], &[AttackSpec::RelaxedPgd(RelaxedPgdSpec::default())]].concat();
+            assert_eq!(Preset::of_run(&added, norm), Some(Preset::Mimir));
+            assert_eq!(Preset::of_run(&mimir, norm), Some(Preset::Mimir));
+            assert_eq!(Preset::standard_length(&mimir, norm), Some(4));
+            // Some other list that begins with the standard attacks is one to which the program added them.
+            assert_eq!(Preset::of_run(&mimir[..7], norm), Some(Preset::Standard));
         }
     }
 

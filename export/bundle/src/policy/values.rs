@@ -263,6 +263,6 @@ schemas! {
     Age: {"description": "A time span, such as \"90d\".", "type": "string"};
     Versions: {"description": "Versions, such as \">=1.22, <2\".", "type": "string"};
     Digest: {"description": "SHA-256 in lowercase hexadecimal.", "type": "string", "pattern": "^[0-9a-f]{64}$"};
-    PresetName: {"description": "A list of attacks.", "type": "string", "enum": ["standard", "plus", "rand", "fast"]};
+    PresetName: {"description": "A list of attacks.", "type": "string", "enum": ["standard", "plus", "rand", "fast", "mimir"]};
     TrustedKey: {"description": "A public key in PEM, a key id, or the name of a file with the key.", "type": "string"};
 }

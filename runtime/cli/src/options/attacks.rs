@@ -29,7 +29,7 @@ pub(crate) fn extra_attacks(settings: &Settings) -> ExtraAttacks {
     let names = settings.attacks.as_deref().unwrap_or(&default);
     let preset = names.iter().find_map(|name| Preset::named(name.as_str()));
     match preset {
-        Some(Preset::Standard | Preset::Plus | Preset::Fast) => ExtraAttacks::WhereCalledFor,
+        Some(Preset::Standard | Preset::Plus | Preset::Fast | Preset::Mimir) => ExtraAttacks::WhereCalledFor,
         Some(Preset::Rand) | None => ExtraAttacks::None,
     }
 }
@@ -128,6 +128,7 @@ mod tests {
         assert_eq!(extra(&["standard"]), ExtraAttacks::WhereCalledFor);
         assert_eq!(extra(&["plus"]), ExtraAttacks::WhereCalledFor);
         assert_eq!(extra(&["fast"]), ExtraAttacks::WhereCalledFor);
+        assert_eq!(extra(&["mimir"]), ExtraAttacks::WhereCalledFor);
         assert_eq!(extra(&["rand"]), ExtraAttacks::None);
         assert_eq!(extra(&["apgd-ce", "square"]), ExtraAttacks::None);
     }

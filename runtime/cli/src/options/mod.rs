@@ -571,7 +571,7 @@ mod tests {
             (|s| s.min_preset = Some("standard".into()), "--min-preset has no effect"),
             (
                 |s| (s.min_preset, s.deny_warnings) = (Some("best".into()), Some(true)),
-                "standard, plus, rand, fast",
+                "standard, plus, rand, fast, mimir",
             ),
             (|s| s.baseline_tolerance = Some(0.1), "--baseline-tolerance has no effect"),
             (

@@ -113,7 +113,7 @@ mod tests {
     fn help_names_the_attacks_and_their_default() {
         let names = AttackSpec::NAMES.join(", ");
         let help = format!(
-            "A preset (standard, plus, rand, fast), or attacks in order: {names} [default: standard]"
+            "A preset (standard, plus, rand, fast, mimir), or attacks in order: {names} [default: standard]"
         );
         assert_eq!(attacks_help(), help);
         let targets = TARGETS.help();

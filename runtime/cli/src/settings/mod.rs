@@ -210,7 +210,7 @@ pub(crate) struct Settings {
         hide_possible_values = true, help_heading = "Report and gate"
     )]
     pub(crate) deny_warnings: Option<bool>,
-    /// Refuse to run a gate with fewer or weaker attacks than this preset: standard, plus, rand or fast
+    /// Refuse to run a gate with fewer or weaker attacks than this preset: standard, plus, rand, fast or mimir
     #[arg(long, value_name = "PRESET", help_heading = "Report and gate")]
     pub(crate) min_preset: Option<String>,
     /// Exit with code 10 if the model is worse than in this earlier report.json of the same images, threat model and

@@ -109,7 +109,7 @@ fn what_cannot_be_meant_is_refused() {
         (evaluation("gate_on = \"upper\""), "unknown variant `upper`"),
         (
             evaluation("min_preset = \"standart\""),
-            "there is no preset `standart`: standard, plus, rand, fast",
+            "there is no preset `standart`: standard, plus, rand, fast, mimir",
         ),
         (evaluation("max_age = \"90 parsecs\""), "wanted a time span"),
         (evaluation("max_age = 90"), "expected a string"),
