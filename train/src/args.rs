@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::InitialWeights;
+use crate::config::{EvaluatedPart, InitialWeights};
 use crate::device::DeviceChoice;
 
 /// Trains adversarially robust vision transformers with MIMIR.
@@ -30,6 +30,10 @@ pub(crate) enum Command {
     Finetune(FinetuneArguments),
     /// Accuracy on the test set, clean and under PGD: the [evaluate] section.
     Evaluate(EvaluateArguments),
+    /// Run a grid of methods and seeds through all stages, export and attack the networks, and print the table.
+    Experiment(GridArguments),
+    /// Print a table of runs, mean ± spread over seeds, and draw it with the paper's numbers.
+    Report(ReportArguments),
     /// Plot loss and accuracy of runs as SVG.
     Plot(PlotArguments),
     /// Print and plot the bounds on I(x + δ; z) of propositions 3.2 and 3.3 (figure 2).
@@ -49,13 +53,20 @@ pub(crate) enum Command {
 pub(crate) struct ExperimentArguments {
     /// The experiment (TOML).
     pub config: PathBuf,
+    /// One of the variants of a file that has some.
+    #[arg(long, value_name = "NAME")]
+    pub variant: Option<String>,
     /// Takes precedence over `seed`.
     #[arg(long)]
     pub seed: Option<u64>,
     /// Takes precedence over `data.source`, for example cifar10:FOLDER (--help lists the datasets).
     #[arg(long, value_name = "SCHEME:PATH", long_help = data_help())]
     pub data: Option<String>,
-    /// Output folder; each stage has a folder inside. Default: runs/NAME/seed-SEED.
+    /// Takes precedence over `data.test`: the test set, for datasets whose path names one part.
+    #[arg(long, value_name = "SCHEME:PATH")]
+    pub test: Option<String>,
+    /// Output folder; each stage has a folder inside. Default: runs/NAME/seed-SEED, NAME being that of the file,
+    /// and -VARIANT.
     #[arg(long, value_name = "FOLDER")]
     pub run: Option<PathBuf>,
     /// Device: cpu, cuda or cuda:N.
@@ -115,6 +126,9 @@ pub(crate) struct FinetuneArguments {
     /// Takes precedence over `finetune.initial_weights`.
     #[arg(long, value_enum)]
     pub initial_weights: Option<InitialWeights>,
+    /// Start from the weights of a pre-training that has not finished too.
+    #[arg(long)]
+    pub unfinished: bool,
 }
 
 /// Evaluation.
@@ -126,15 +140,51 @@ pub(crate) struct EvaluateArguments {
     /// held out.
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
-    /// Takes precedence over `evaluate.images`.
+    /// Takes precedence over `evaluate.images`: a number of images, drawn, or robustbench.
+    #[arg(long, value_name = "NUMBER|robustbench")]
+    pub images: Option<EvaluatedPart>,
+}
+
+/// A grid.
+#[derive(Debug, Args)]
+pub(crate) struct GridArguments {
+    /// The grid (TOML): seeds, methods, and how exported networks are attacked.
+    pub grid: PathBuf,
+    /// Takes precedence over `data.source` of every experiment.
+    #[arg(long, value_name = "SCHEME:PATH", long_help = data_help())]
+    pub data: Option<String>,
+    /// Takes precedence over `data.test` of every experiment.
+    #[arg(long, value_name = "SCHEME:PATH")]
+    pub test: Option<String>,
+    /// Output folder. Default: runs/NAME.
+    #[arg(long, value_name = "FOLDER")]
+    pub run: Option<PathBuf>,
+    /// Device of training: cpu, cuda or cuda:N.
+    #[arg(long, default_value = "cpu")]
+    pub device: DeviceChoice,
+    /// Threads of libtorch. Default: one per core.
     #[arg(long)]
-    pub images: Option<usize>,
+    pub threads: Option<usize>,
+    /// Stop in order, with exit code 75, before this time is up; the same command goes on: 45m, 1h30m, 90s.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub time_limit: Option<Duration>,
+}
+
+/// Results of runs.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArguments {
+    /// Folders of runs: of a grid, or runs/NAME of experiments, each with seed-SEED inside.
+    #[arg(required = true, value_name = "FOLDER")]
+    pub folders: Vec<PathBuf>,
+    /// Where the table and the figure are written, with the endings .md and .svg.
+    #[arg(long, default_value = "report", value_name = "FILE")]
+    pub out: PathBuf,
 }
 
 /// Plots of runs.
 #[derive(Debug, Args)]
 pub(crate) struct PlotArguments {
-    /// Run folders, each with a log.jsonl.
+    /// Folders of runs, or of their stages: runs/NAME/seed-SEED or runs/NAME/seed-SEED/finetune.
     #[arg(required = true)]
     pub runs: Vec<PathBuf>,
     /// The SVG file to write.

@@ -145,6 +145,7 @@ pub fn chart(classes: u32) -> Result<Figure, BoundsError> {
         x_label: "p_e, probability that the label of the reconstruction differs".to_owned(),
         y_label: "I(x + δ; z), bits".to_owned(),
         y_scale: Scale::Linear,
+        y_ends: None,
         series: vec![
             series("upper bound, proposition 3.3", upper, 1, Stroke::Dashed),
             series("lower bound, proposition 3.2", lower, 0, Stroke::Solid),

@@ -17,6 +17,16 @@ pub enum DeviceChoice {
     Cuda(usize),
 }
 
+impl std::fmt::Display for DeviceChoice {
+    /// The text that parses to it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
+}
+
 /// Why a device cannot be used.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -143,6 +153,9 @@ mod tests {
         assert_eq!("cpu".parse(), Ok(DeviceChoice::Cpu));
         assert_eq!("cuda".parse(), Ok(DeviceChoice::Cuda(0)));
         assert_eq!("cuda:3".parse(), Ok(DeviceChoice::Cuda(3)));
+        for device in [DeviceChoice::Cpu, DeviceChoice::Cuda(2)] {
+            assert_eq!(device.to_string().parse(), Ok(device));
+        }
         for wrong in ["gpu", "cuda:", "cuda:x", "cpu:0"] {
             assert!(wrong.parse::<DeviceChoice>().unwrap_err().contains("cuda:N"), "{wrong}");
         }

@@ -1,20 +1,25 @@
 //! Images as tensors: batches to train on, images held out, and the test set.
 
+mod robustbench;
+
 use std::sync::Arc;
 
 use mimir_bundle::digest::RunningDigest;
 use mimir_data::augment::{Augmentation, Evaluation};
 use mimir_data::{
-    Batch, DataError, DataSource, Loader, LoaderOptions, PictureSet, ReadOptions, Split, TrainingSet,
+    Batch, DataError, DataSource, Loader, LoaderOptions, PictureSet, ReadOptions, Sample, Split, TrainingSet,
     open_pictures, split_held_out,
 };
 use tch::{Device, Tensor};
 
-use crate::config::{DataConfig, Experiment};
+use crate::config::{ConfigError, DataConfig, EvaluatedPart, EvaluatedSet, Experiment};
 use crate::random::BatchRng;
 
 /// Batch size for held-out images.
 const HELD_OUT_BATCH: usize = 128;
+
+/// Of the sample of `evaluate.images`, for every seed of a run: results of several are of the same images.
+const SAMPLE_SEED: u64 = 0;
 
 /// The images of a training stage.
 #[derive(Debug)]
@@ -38,14 +43,14 @@ impl TrainingImages {
         batch: usize,
     ) -> Result<Self, DataError> {
         let data = &experiment.data;
-        let pictures = read(data, &data.source, Split::Train, None)?;
+        let pictures = read(data, &data.source.parse()?, Split::Train)?;
         let class_names = pictures.names.clone();
         let (chosen, held_out) = split_held_out(pictures.count(), data.held_out, experiment.seed)?;
         let held_out = (!held_out.is_empty())
             .then(|| EvaluationSet::new(Arc::clone(&pictures), held_out, experiment, HELD_OUT_BATCH));
         let mut set = TrainingSet::subset(pictures, &chosen)?;
         if let (Some(generated), Some(share)) = (&data.generated, data.generated_share) {
-            set = set.with_generated(read(data, generated, Split::Train, None)?, share)?;
+            set = set.with_generated(read(data, &generated.parse()?, Split::Train)?, share)?;
         }
         let size = experiment.model.image_size;
         let options = LoaderOptions {
@@ -108,15 +113,35 @@ pub struct EvaluationSet {
 }
 
 impl EvaluationSet {
-    /// The test set of an experiment.
+    /// The images that `[evaluate]` names: of the test set, or those that are held out.
     ///
     /// # Errors
-    /// A set that cannot be read or does not fit the experiment.
-    pub fn test_set(experiment: &Experiment) -> Result<Self, DataError> {
+    /// A set that cannot be read or does not fit the experiment; training images in the place of test images.
+    pub fn open(experiment: &Experiment) -> Result<Self, ConfigError> {
         let (data, evaluate) = (&experiment.data, &experiment.evaluate);
-        let pictures = read(data, &data.source, Split::Test, evaluate.images)?;
-        let positions = (0..pictures.count()).collect();
+        let (pictures, positions) = match evaluate.on {
+            EvaluatedSet::Test => {
+                let pictures = read(data, &data.test_source()?, Split::Test)?;
+                let all = (0..pictures.count()).collect();
+                (pictures, all)
+            }
+            EvaluatedSet::HeldOut => {
+                let pictures = read(data, &data.source.parse()?, Split::Train)?;
+                let (_, held_out) = split_held_out(pictures.count(), data.held_out, experiment.seed)?;
+                (pictures, held_out)
+            }
+        };
+        let positions = part(&pictures, positions, evaluate.images)?;
         Ok(Self::new(pictures, positions, experiment, evaluate.batch))
+    }
+
+    /// Whether the set that these images are from is that of a training whose digest is `sha256`
+    /// ([`TrainingImages::sha256`]).
+    ///
+    /// # Errors
+    /// Images that cannot be read.
+    pub fn is_training_set(&self, sha256: &str) -> Result<bool, DataError> {
+        Ok(digest(&TrainingSet::new(Arc::clone(&self.pictures))?)? == sha256)
     }
 
     fn new(pictures: Arc<PictureSet>, positions: Vec<usize>, experiment: &Experiment, batch: usize) -> Self {
@@ -146,20 +171,47 @@ impl EvaluationSet {
     }
 }
 
-fn read(
-    data: &DataConfig,
-    source: &str,
-    split: Split,
-    first: Option<usize>,
-) -> Result<Arc<PictureSet>, DataError> {
-    let source: DataSource = source.parse()?;
-    let pictures = open_pictures(&source, &ReadOptions { split, first })?;
-    pictures.check_labels(usize::try_from(data.classes).unwrap_or(0))?;
+/// The part of the images at these places that is asked for.
+fn part(
+    pictures: &PictureSet,
+    positions: Vec<usize>,
+    part: Option<EvaluatedPart>,
+) -> Result<Vec<usize>, DataError> {
+    match part {
+        None => Ok(positions),
+        Some(EvaluatedPart::Sample(count)) if count > positions.len() => {
+            let wanted = format!("at most the {} images that there are", positions.len());
+            let found = count.to_string();
+            Err(DataError::InvalidParameter { name: "evaluate.images", found, wanted })
+        }
+        Some(EvaluatedPart::Sample(count)) => {
+            let labels: Vec<usize> = positions.iter().map(|&position| pictures.labels[position]).collect();
+            let drawn = Sample { count, seed: SAMPLE_SEED }.draw(&labels);
+            Ok(drawn.into_iter().map(|place| positions[place]).collect())
+        }
+        Some(EvaluatedPart::RobustBench) => robustbench::positions(pictures, &positions),
+    }
+}
+
+fn read(data: &DataConfig, source: &DataSource, split: Split) -> Result<Arc<PictureSet>, DataError> {
+    let pictures = open_pictures(source, &ReadOptions { split, first: None })?;
+    check_classes(data, source, &pictures)?;
     if pictures.channels() != 3 {
         let (found, wanted) = (pictures.channels().to_string(), "3: the networks take colour images".into());
         return Err(DataError::InvalidParameter { name: "channels", found, wanted });
     }
     Ok(Arc::new(pictures))
+}
+
+/// That `data.classes` has a place for every label.
+fn check_classes(data: &DataConfig, source: &DataSource, pictures: &PictureSet) -> Result<(), DataError> {
+    let largest = pictures.labels.iter().copied().max().unwrap_or(0);
+    if (largest as u64) < data.classes.unsigned_abs() {
+        return Ok(());
+    }
+    let (found, wanted) =
+        (data.classes.to_string(), format!("at least {}: {source} has labels up to {largest}", largest + 1));
+    Err(DataError::InvalidParameter { name: "data.classes", found, wanted })
 }
 
 fn to_usize(image_size: i64) -> usize {

@@ -20,6 +20,7 @@ pub mod penalty;
 pub mod pickle;
 pub mod plot;
 pub mod random;
+pub mod report;
 pub mod run;
 pub mod stage;
 #[cfg(test)]

@@ -25,7 +25,65 @@ pub struct Parameter {
 pub struct Parameters {
     entries: Vec<Parameter>,
     initialisation: Initialisation,
+    scheme: Scheme,
     device: Device,
+}
+
+/// The rule that the first weights of a network follow.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Scheme {
+    /// MAE's, for what is pre-trained: Linears and patches Xavier-uniform, sine-cosine positions.
+    #[default]
+    Mae,
+    /// timm's, for classifiers that are trained from random weights: Linears and positions truncated normal with
+    /// standard deviation 0.02, the patch convolution as PyTorch initialises convolutions.
+    Timm,
+}
+
+/// Standard deviation of timm's truncated normal.
+const TIMM_STD: f64 = 0.02;
+
+impl Scheme {
+    /// Of the weight of a Linear.
+    pub fn linear(self) -> Init {
+        match self {
+            Self::Mae => Init::XavierUniform,
+            Self::Timm => Init::TruncatedNormal(TIMM_STD),
+        }
+    }
+
+    /// Of weight and bias of a convolution over patches of `fan_in` values.
+    pub fn patches(self, fan_in: i64) -> [Init; 2] {
+        let bound = 1.0 / (fan_in as f64).sqrt();
+        match self {
+            Self::Mae => [Init::XavierUniform, Init::Zeros],
+            Self::Timm => [Init::Uniform { bound }, Init::Uniform { bound }],
+        }
+    }
+
+    /// Of positions that are learned; `table` has MAE's.
+    pub fn positions(self, table: Tensor) -> Init {
+        match self {
+            Self::Mae => Init::Value(table),
+            Self::Timm => Init::TruncatedNormal(TIMM_STD),
+        }
+    }
+
+    /// Of the class token of a ViT.
+    pub fn class_token(self) -> Init {
+        match self {
+            Self::Mae => Init::Normal(0.02),
+            Self::Timm => Init::Normal(1e-6),
+        }
+    }
+
+    /// Of the class token of a ConViT or CaiT, which timm initialises as positions.
+    pub fn late_class_token(self) -> Init {
+        match self {
+            Self::Mae => Init::Normal(0.02),
+            Self::Timm => Init::TruncatedNormal(TIMM_STD),
+        }
+    }
 }
 
 /// How tensors are initialised.
@@ -38,14 +96,20 @@ enum Initialisation {
 }
 
 impl Parameters {
-    /// An empty record. Initial values are keyed by `seed` and the name of the parameter.
+    /// An empty record. Initial values are keyed by `seed` and the name of the parameter, and follow MAE's rule.
     pub fn new(seed: u64, device: Device) -> Self {
-        Self { entries: Vec::new(), initialisation: Initialisation::Seeded(seed), device }
+        Self::with_scheme(seed, device, Scheme::Mae)
+    }
+
+    /// The same with the initial values of another rule.
+    pub fn with_scheme(seed: u64, device: Device, scheme: Scheme) -> Self {
+        Self { entries: Vec::new(), initialisation: Initialisation::Seeded(seed), scheme, device }
     }
 
     /// Empty, for names and shapes alone: nothing is initialised, and a tensor of any size takes four bytes.
     pub fn shapes_only() -> Self {
-        Self { entries: Vec::new(), initialisation: Initialisation::ShapesOnly, device: Device::Cpu }
+        let initialisation = Initialisation::ShapesOnly;
+        Self { entries: Vec::new(), initialisation, scheme: Scheme::Mae, device: Device::Cpu }
     }
 
     /// The scope without a prefix.
@@ -106,6 +170,11 @@ impl Scope<'_> {
     /// The device of the tensors.
     pub fn device(&self) -> Device {
         self.parameters.device
+    }
+
+    /// The rule of initial values.
+    pub fn scheme(&self) -> Scheme {
+        self.parameters.scheme
     }
 
     fn add(&mut self, name: &str, shape: &[i64], init: Init, trainable: bool) -> Tensor {

@@ -19,6 +19,8 @@ pub enum Purpose {
     AttackStart,
     /// Which residual branches are dropped.
     DropPath,
+    /// The same for the clean images of TRADES, which go through the network on their own.
+    DropPathClean,
     /// Mixup and cutmix, keyed by the first sample of the batch.
     Mix,
     /// Attacks of an evaluation.
@@ -33,6 +35,7 @@ impl Purpose {
             Self::AttackMask => "own mask",
             Self::AttackStart => "start",
             Self::DropPath => "drop",
+            Self::DropPathClean => "drop two",
             Self::Mix => "mix",
             Self::Evaluation => "evaluate",
         }
@@ -58,6 +61,16 @@ impl BatchRng<'_> {
             for (row, &sample) in numbers.chunks_exact_mut(per_sample).zip(self.sample_ids) {
                 self.stream(purpose, sample).fill_unit(row);
             }
+        }
+        numbers
+    }
+
+    /// Independent standard normal numbers, `per_sample` for each sample, row after row.
+    pub fn normal(&self, purpose: Purpose, per_sample: usize) -> Vec<f32> {
+        let mut numbers = Vec::with_capacity(self.sample_ids.len() * per_sample);
+        for &sample in self.sample_ids {
+            let mut stream = self.stream(purpose, sample);
+            numbers.extend((0..per_sample).map(|_| stream.normal() as f32));
         }
         numbers
     }

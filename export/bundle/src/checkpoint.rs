@@ -11,9 +11,9 @@ use crate::architecture::{Architecture, Pooling};
 /// The key of the header in the metadata of a safetensors file.
 pub const METADATA_KEY: &str = "mimir";
 
-/// The version of the header that is written. Files without a version were written before there was one; they have the
-/// same keys, and fewer.
-pub const HEADER_VERSION: u32 = 1;
+/// The version of the header that is written. Earlier ones have the same keys, and fewer: version 1 has no `epochs`, and
+/// files without a version were written before there was one.
+pub const HEADER_VERSION: u32 = 2;
 
 /// A stage of training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +66,9 @@ pub struct CheckpointHeader {
     /// Epochs that were finished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<u64>,
+    /// Epochs of the whole run: weights of a run that has not finished have a smaller `epoch`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<u64>,
     /// Steps of the optimiser.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<u64>,
@@ -127,6 +130,7 @@ impl CheckpointHeader {
             normalisation: None,
             decoder: None,
             epoch: None,
+            epochs: None,
             step: None,
             seed: None,
             experiment: None,
@@ -196,6 +200,7 @@ mod tests {
     fn what_is_written_is_read_back() {
         let mut header = CheckpointHeader::parse(OLD).unwrap();
         header.version = HEADER_VERSION;
+        header.epochs = Some(8);
         header.class_names = Some(["a", "b", "c"].map(str::to_owned).to_vec());
         header.normalisation = Some(Normalisation::new([0.5; 3], [0.25; 3]));
         let text = serde_json::to_string(&header).unwrap();
@@ -208,7 +213,7 @@ mod tests {
             (r#""seed": 0"#, r#""sede": 0"#, "unknown field `sede`"),
             (r#""seed": 0"#, r#""seed": 0, "seed": 1"#, "duplicate field `seed`"),
             (r#""width": 32"#, r#""width": 32, "qk_norm": true"#, "unknown field `qk_norm`"),
-            (r#""stage""#, r#""version": 2, "layers": [], "stage""#, "version 2; this release reads"),
+            (r#""stage""#, r#""version": 3, "layers": [], "stage""#, "version 3; this release reads"),
             (r#""heads": 2"#, r#""heads": 5"#, "heads 5; wanted a divisor of width 32"),
             (r#""depth": 2"#, r#""depth": 1000000000"#, "depth 1000000000; wanted 1 to 512"),
             (r#""depth": 2"#, r#""depth": -2"#, "invalid value"),

@@ -19,7 +19,7 @@ impl Sample {
         for the largest remainders, ties drawn), drawn without replacement, in file order";
 
     /// Which images are drawn, in their order; all where there are not more.
-    pub(crate) fn draw(self, labels: &[usize]) -> Vec<usize> {
+    pub fn draw(self, labels: &[usize]) -> Vec<usize> {
         let mut classes: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (image, label) in labels.iter().enumerate() {
             classes.entry(*label).or_default().push(image);

@@ -9,6 +9,9 @@ use crate::training_set::SampleIndex;
 /// An epoch takes each real image at most once, in an order that depends on seed and epoch only; a last incomplete
 /// batch is dropped. Of every batch, `round(share · batch)` images are generated: they follow the real ones, and
 /// come from one sequence over all epochs that takes each generated image once before it takes any of them again.
+///
+/// Generated images make no epoch longer: it then has `ceil(real / batch)` batches, as in the authors' code
+/// (`semisup.py`), and takes only some of the real images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sampler {
     seed: u64,
@@ -43,9 +46,11 @@ impl Sampler {
         Ok(Self { seed, real, generated, real_per_batch, generated_per_batch })
     }
 
-    /// Whole batches in an epoch.
+    /// Batches in an epoch.
     pub fn steps_per_epoch(&self) -> usize {
-        self.real as usize / self.real_per_batch
+        let real = self.real as usize;
+        let one_pass = real / self.real_per_batch;
+        if self.generated_per_batch == 0 { one_pass } else { real.div_ceil(self.batch()).min(one_pass) }
     }
 
     /// Images in a batch.
@@ -171,6 +176,19 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// The authors' lengths: 98 steps of 512 images and 391 of 128 with 70 % of five million generated ones.
+    #[test]
+    fn generated_images_make_no_epoch_longer() {
+        let steps =
+            |batch, real, generated| Sampler::new(0, batch, real, generated).unwrap().steps_per_epoch();
+        let edm = (5_000_000, 0.7);
+        assert_eq!((steps(512, 50_000, edm), steps(128, 50_000, edm)), (98, 391));
+        // Without them a last incomplete batch is dropped.
+        assert_eq!((steps(512, 50_000, (0, 0.0)), steps(128, 50_000, (0, 0.0))), (97, 390));
+        // No real image comes twice.
+        assert_eq!(steps(4, 5, (9, 0.25)), 1);
     }
 
     #[test]

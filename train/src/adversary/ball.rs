@@ -41,6 +41,19 @@ impl LinfBall {
         self.project(&(images + noise))
     }
 
+    /// `images` moved by independent normal numbers of that standard deviation and projected.
+    pub fn normal_start(
+        &self,
+        images: &Tensor,
+        rng: BatchRng<'_>,
+        purpose: Purpose,
+        deviation: f64,
+    ) -> Tensor {
+        let pixels = images.numel() / rng.sample_ids.len().max(1);
+        let noise = Tensor::from_slice(&rng.normal(purpose, pixels)).reshape(images.size());
+        self.project(&(images + noise.to_device(images.device()) * deviation))
+    }
+
     /// One step along the sign of the gradient, projected.
     pub fn signed_step(&self, x: &Tensor, gradient: &Tensor, step_size: f64) -> Tensor {
         self.project(&(x + gradient.sign() * step_size))
@@ -71,6 +84,20 @@ mod tests {
         assert!((&start - images()).abs().max().double_value(&[]) <= 0.1 + 1e-6);
         assert!(start.min().double_value(&[]) >= 0.0 && start.max().double_value(&[]) <= 1.0);
         assert_ne!(start.double_value(&[0, 0, 1, 0]), 0.5);
+    }
+
+    #[test]
+    fn a_normal_start_has_its_deviation_and_stays_inside() {
+        let ids: Vec<u64> = (0..500).collect();
+        let rng = BatchRng { seed: 0, epoch: 0, sample_ids: &ids };
+        let grey = Tensor::full([500, 1, 2, 2], 0.5, (Kind::Float, Device::Cpu));
+        let ball = LinfBall::new(&grey, 0.1);
+        let moved = ball.normal_start(&grey, rng, Purpose::AttackStart, 0.001) - &grey;
+        let deviation = moved.square().mean(Kind::Double).sqrt().double_value(&[]);
+        // Four standard errors among 2000 numbers.
+        assert!((deviation / 0.001 - 1.0).abs() < 4.0 / 4000f64.sqrt(), "{deviation}");
+        let inside = ball.normal_start(&grey, rng, Purpose::AttackStart, 10.0) - &grey;
+        assert!(inside.abs().max().double_value(&[]) <= 0.1 + 1e-6);
     }
 
     #[test]

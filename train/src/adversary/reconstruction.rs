@@ -12,7 +12,7 @@ use crate::random::{BatchRng, Purpose};
 ///
 /// - [`AdversaryVariant::Paper`]: increases the reconstruction error of the *clean* patches under the mask of the
 ///   training pass, and moves visible patches only; masked ones have no effect.
-/// - [`AdversaryVariant::Authors`]: uses a random mask of its own and increases the reconstruction error of the
+/// - [`AdversaryVariant::Authors`]: uses random masks of its own, a fresh one for each step, and increases the reconstruction error of the
 ///   *perturbed* patches, so masked pixels move too, through the target (the authors' `pgd_mae.py`).
 pub fn attack_reconstruction(
     model: &MaskedAutoencoder,
@@ -29,15 +29,15 @@ pub fn attack_reconstruction(
             let movable = mask.visible_pixels(side, side, architecture.patch_size);
             let ball = LinfBall::restricted(images, epsilon, &movable);
             let target = model.target(images);
-            gradient_ascent(adversary, &ball, images, rng, |x| summed_loss(model, x, &target, mask))
+            gradient_ascent(adversary, &ball, images, rng, |_, x| summed_loss(model, x, &target, mask))
         }
         AdversaryVariant::Authors => {
-            let ratio = mask.ratio();
-            let attack_mask = Mask::random(rng, Purpose::AttackMask, architecture.num_patches(), ratio);
-            let attack_mask = attack_mask.to_device(images.device());
+            let (patches, steps) = (architecture.num_patches(), adversary.steps);
+            let masks = Mask::random_series(rng, Purpose::AttackMask, patches, mask.keep(), steps);
+            let masks: Vec<Mask> = masks.iter().map(|mask| mask.to_device(images.device())).collect();
             let ball = LinfBall::new(images, epsilon);
-            gradient_ascent(adversary, &ball, images, rng, |x| {
-                summed_loss(model, x, &model.target(x), &attack_mask)
+            gradient_ascent(adversary, &ball, images, rng, |step, x| {
+                summed_loss(model, x, &model.target(x), &masks[step])
             })
         }
     }
@@ -48,11 +48,11 @@ fn gradient_ascent(
     ball: &LinfBall,
     images: &Tensor,
     rng: BatchRng<'_>,
-    loss: impl Fn(&Tensor) -> Tensor,
+    loss: impl Fn(usize, &Tensor) -> Tensor,
 ) -> Tensor {
     let mut x = ball.random_start(images, rng, Purpose::AttackStart);
-    for _ in 0..adversary.steps {
-        let gradient = gradient(&x, &loss);
+    for step in 0..adversary.steps {
+        let gradient = gradient(&x, |x| loss(step, x));
         x = tch::no_grad(|| ball.signed_step(&x, &gradient, adversary.step_size.0));
     }
     x
@@ -100,7 +100,7 @@ mod tests {
         }
 
         fn mask(&self) -> Mask {
-            Mask::random(self.rng(), Purpose::Mask, 16, 0.75)
+            Mask::random(self.rng(), Purpose::Mask, 16, 4)
         }
 
         fn attack(&self, variant: AdversaryVariant, steps: usize) -> Tensor {
@@ -147,6 +147,26 @@ mod tests {
         let inside = fixture.images.gt(0.05).logical_and(&fixture.images.lt(0.95)).to_kind(Kind::Float);
         let least = ((&x - &fixture.images).abs() + (1.0f64 - inside)).min().double_value(&[]);
         assert!(least >= 2.0 / 255.0 - 1e-6, "{least}");
+    }
+
+    /// Two steps by hand: the second one under the second mask of the series.
+    #[test]
+    fn the_authors_attack_draws_a_fresh_mask_for_each_step() {
+        let fixture = Fixture::new();
+        let (epsilon, step) = (8.0 / 255.0, 10.0 / 255.0);
+        let ball = LinfBall::new(&fixture.images, epsilon);
+        let by_hand = |masks: [&Mask; 2]| {
+            let start = ball.random_start(&fixture.images, fixture.rng(), Purpose::AttackStart);
+            masks.iter().fold(start, |x, mask| {
+                let model = &fixture.model;
+                let slope = gradient(&x, |x| summed_loss(model, x, &model.target(x), mask));
+                tch::no_grad(|| ball.signed_step(&x, &slope, step))
+            })
+        };
+        let masks = Mask::random_series(fixture.rng(), Purpose::AttackMask, 16, 4, 2);
+        let found = fixture.attack(AdversaryVariant::Authors, 2);
+        assert_eq!(found, by_hand([&masks[0], &masks[1]]));
+        assert_ne!(found, by_hand([&masks[0], &masks[0]]));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tch::Tensor;
 use super::error::CheckpointError;
 use super::format::{self, SafetensorsFile};
 use super::mismatch::Mismatch;
+use super::positions::{self, Grid};
 
 /// Which tensors of file and network must match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub enum LoadMode {
     Strict,
     /// The encoder of a pre-training into a classifier. Of the file, the decoder (`decoder_…`, `mask_token`), a head
     /// (`head.…`, `fc_norm.…`) and, where the classifier has none, the final `norm.…` are dropped; the head of the
-    /// classifier stays as it started. Everything else must fit.
+    /// classifier stays as it started. Positions of another grid of patches are interpolated. Everything else must fit.
     EncoderOnly,
 }
 
@@ -36,6 +37,8 @@ pub enum FloatTypes {
 pub struct LoadReport {
     /// Copied from the file.
     pub used: Vec<String>,
+    /// Among them, the tables of positions that were interpolated, and how.
+    pub interpolated: Vec<String>,
     /// In the file and not used.
     pub dropped: Vec<String>,
     /// In the network and newly initialised.
@@ -46,6 +49,9 @@ impl fmt::Display for LoadReport {
     /// One line; names are counted by their first part, for example `dropped 30: decoder_blocks (24), …`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "used {} tensors of the file", self.used.len())?;
+        if !self.interpolated.is_empty() {
+            write!(f, "; interpolated {}", self.interpolated.join(", "))?;
+        }
         for (what, names) in [("dropped", &self.dropped), ("newly initialised", &self.initialised)] {
             if !names.is_empty() {
                 write!(f, "; {what} {}: {}", names.len(), by_first_part(names))?;
@@ -81,10 +87,21 @@ pub(super) fn load_tensors(
     for name in &report.used {
         let from = tensors.tensor(name).ok().and_then(|view| format::tensor(&view));
         let from = from.ok_or_else(|| file.broken(&format!("`{name}`, which cannot be read")))?;
+        let from = fitted(name, from, wanted[name.as_str()]);
         tch::no_grad(|| wanted[name.as_str()].shallow_clone().f_copy_(&from))
             .map_err(|error| file.broken(&format!("`{name}`: {error}")))?;
     }
     Ok(report)
+}
+
+/// As the network has it: what [`compare`] lets pass in another shape are positions.
+fn fitted(name: &str, from: Tensor, wanted: &Tensor) -> Tensor {
+    match Grid::both(&from.size(), &wanted.size()) {
+        Some(grids) if name == positions::NAME && from.size() != wanted.size() => {
+            positions::resample(&from, grids)
+        }
+        _ => from,
+    }
 }
 
 fn compare(
@@ -109,7 +126,11 @@ fn compare(
         if load == LoadMode::EncoderOnly && is_dropped(name) {
             report.dropped.push(name.to_owned());
         } else if let Some(tensor) = wanted.get(name) {
-            mismatch.check(file, name, tensor, floats);
+            match interpolation(file, name, tensor).filter(|_| load == LoadMode::EncoderOnly) {
+                Some(how) => report.interpolated.push(how),
+                None => mismatch.check_shape(file, name, tensor),
+            }
+            mismatch.check_type(file, name, floats);
             report.used.push(name.to_owned());
         } else {
             mismatch.unexpected.push(name.to_owned());
@@ -125,10 +146,24 @@ fn compare(
     (report, mismatch)
 }
 
+/// From which grid to which, where it is a table of positions for another one.
+fn interpolation(file: &SafeTensors<'_>, name: &str, wanted: &Tensor) -> Option<String> {
+    let shape = shape(file, name)?;
+    if name != positions::NAME || shape == wanted.size() {
+        return None;
+    }
+    let [from, to] = Grid::both(&shape, &wanted.size())?.map(|grid| grid.side);
+    Some(format!("{name} from {from} x {from} to {to} x {to} patches"))
+}
+
+fn shape(file: &SafeTensors<'_>, name: &str) -> Option<Vec<i64>> {
+    let view = file.tensor(name).ok()?;
+    Some(view.shape().iter().map(|&length| length as i64).collect())
+}
+
 impl Mismatch {
-    fn check(&mut self, file: &SafeTensors<'_>, name: &str, wanted: &Tensor, floats: FloatTypes) {
-        let Ok(view) = file.tensor(name) else { return };
-        let shape: Vec<i64> = view.shape().iter().map(|&length| length as i64).collect();
+    fn check_shape(&mut self, file: &SafeTensors<'_>, name: &str, wanted: &Tensor) {
+        let Some(shape) = shape(file, name) else { return };
         if shape != wanted.size() {
             let way_out = if name.ends_with("pos_embed") {
                 "; made for another number of patches: use the image_size and patch_size of the file"
@@ -137,6 +172,10 @@ impl Mismatch {
             };
             self.shapes.push(format!("{name}: {shape:?} in the file, {:?} wanted{way_out}", wanted.size()));
         }
+    }
+
+    fn check_type(&mut self, file: &SafeTensors<'_>, name: &str, floats: FloatTypes) {
+        let Ok(view) = file.tensor(name) else { return };
         match (view.dtype(), floats) {
             (Dtype::F32, _) | (Dtype::BF16 | Dtype::F16, FloatTypes::WithHalf) => {}
             (Dtype::BF16 | Dtype::F16, FloatTypes::Float32Only) => {

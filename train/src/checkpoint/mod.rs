@@ -16,6 +16,7 @@ mod format;
 mod load;
 mod mismatch;
 pub mod parts;
+mod positions;
 pub mod state;
 #[cfg(test)]
 mod tests;

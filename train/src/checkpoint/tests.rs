@@ -123,7 +123,12 @@ fn an_encoder_goes_into_a_classifier_and_the_report_says_what_became_of_the_rest
         let report = load(&path, &to, LoadMode::EncoderOnly, FloatTypes::Float32Only).unwrap();
         assert_eq!(
             report,
-            LoadReport { used: owned(&used), dropped: owned(&dropped), initialised: owned(&initialised) }
+            LoadReport {
+                used: owned(&used),
+                interpolated: Vec::new(),
+                dropped: owned(&dropped),
+                initialised: owned(&initialised)
+            }
         );
         for ((name, now), (_, before)) in values(&to).into_iter().zip(started) {
             let pre_trained = || values(&from).into_iter().find(|(other, _)| *other == name).unwrap().1;
@@ -147,7 +152,7 @@ fn every_difference_is_in_one_error_and_nothing_is_copied() {
     let to = network(2, |scope| {
         let tensors: [(&str, &[i64]); 5] = [
             ("cls_token", &[1, 1, 2]),
-            ("pos_embed", &[1, 17, 2]),
+            ("pos_embed", &[1, 16, 2]),
             ("blocks.0.attn.qkv.weight", &[6, 3]),
             ("blocks.1.attn.qkv.weight", &[6, 2]),
             ("head.weight", &[3, 2]),
@@ -163,7 +168,7 @@ fn every_difference_is_in_one_error_and_nothing_is_copied() {
              missing from the file (1):\n  blocks.1.attn.qkv.weight\n\
              not in the network (1):\n  blocks.0.attn.qkv.bias\n\
              of another shape (2):\n  blocks.0.attn.qkv.weight: [6, 2] in the file, [6, 3] wanted\n  \
-             pos_embed: [1, 5, 2] in the file, [1, 17, 2] wanted; made for another number of patches: use the \
+             pos_embed: [1, 5, 2] in the file, [1, 16, 2] wanted; made for another number of patches: use the \
              image_size and patch_size of the file",
             path.display()
         )
@@ -175,6 +180,29 @@ fn every_difference_is_in_one_error_and_nothing_is_copied() {
         strict.contains("not in the network (6)") && strict.contains("missing from the file (2)"),
         "{strict}"
     );
+}
+
+#[test]
+fn positions_of_another_grid_are_interpolated_into_a_classifier() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file_of(&folder, &network(1, autoencoder));
+    let to = network(2, |scope| {
+        let tensors: [(&str, &[i64]); 5] = [
+            ("cls_token", &[1, 1, 2]),
+            ("pos_embed", &[1, 17, 2]),
+            ("blocks.0.attn.qkv.weight", &[6, 2]),
+            ("blocks.0.attn.qkv.bias", &[6]),
+            ("head.weight", &[3, 2]),
+        ];
+        add(scope, &tensors);
+    });
+    let report = load(&path, &to, LoadMode::EncoderOnly, FloatTypes::Float32Only).unwrap();
+    assert_eq!(report.interpolated, ["pos_embed from 2 x 2 to 4 x 4 patches"]);
+    assert!(report.to_string().contains("; interpolated pos_embed from 2 x 2 to 4 x 4 patches"), "{report}");
+    // The file's table is 1 everywhere.
+    let difference = (to.get("pos_embed").unwrap() - 1.0).abs().max().double_value(&[]);
+    assert!(difference < 1e-6, "{difference}");
+    assert!(load(&path, &to, LoadMode::Strict, FloatTypes::Float32Only).is_err());
 }
 
 #[test]

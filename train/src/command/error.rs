@@ -8,6 +8,7 @@ use mimir_data::DataError;
 use crate::config::ConfigError;
 use crate::convert::ConvertError;
 use crate::device::DeviceError;
+use crate::report::ReportError;
 use crate::run::RunError;
 
 const FAILED: u8 = 1;
@@ -55,6 +56,7 @@ fn code(error: &Error) -> u8 {
             || e.is::<Usage>()
             || e.is::<RunError>()
             || e.is::<ConvertError>()
+            || e.is::<ReportError>()
     }) {
         USAGE
     } else {

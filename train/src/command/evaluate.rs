@@ -4,13 +4,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use mimir_bundle::checkpoint::CheckpointHeader;
+use mimir_bundle::digest::digest_bytes;
 use serde_json::json;
 
 use crate::accuracy::{self, Accuracy, PgdAttack};
 use crate::args::EvaluateArguments;
 use crate::checkpoint::{self, FloatTypes, LoadMode};
+use crate::command::error::Usage;
 use crate::command::{finetune, options, stage};
-use crate::config::{ConfigError, EvaluateConfig, Experiment, FinetuneConfig, Precision};
+use crate::config::{ConfigError, EvaluateConfig, EvaluatedSet, Experiment, FinetuneConfig, Precision};
 use crate::device;
 use crate::images::EvaluationSet;
 use crate::stage::{Finetuning, Task};
@@ -30,7 +33,10 @@ pub(super) fn run(arguments: &EvaluateArguments) -> Result<ExitCode> {
     checkpoint::load(&weights, task.parameters(), LoadMode::Strict, FloatTypes::WithHalf)?;
 
     let evaluate = &experiment.evaluate;
-    let images = EvaluationSet::test_set(&experiment)?;
+    let images = EvaluationSet::open(&experiment)?;
+    if evaluate.on == EvaluatedSet::Test {
+        refuse_training_images(&weights, &images)?;
+    }
     let attack =
         PgdAttack { epsilon: evaluate.epsilon.0, step_size: evaluate.step_size.0, steps: evaluate.steps };
     let batches = images.batches(device);
@@ -60,6 +66,18 @@ fn weights(
     )
 }
 
+/// A test set that is the training set of the checkpoint, under whatever path, says nothing.
+fn refuse_training_images(weights: &std::path::Path, images: &EvaluationSet) -> Result<()> {
+    let Some(sha256) = stage::header(weights)?.and_then(|header: CheckpointHeader| header.data) else {
+        return Ok(());
+    };
+    if images.is_training_set(&sha256)? {
+        let found = format!("the test set is the set that {} was trained on", weights.display());
+        return Err(Usage(format!("{found}; give other images with data.test or --test")).into());
+    }
+    Ok(())
+}
+
 fn print(weights: &std::path::Path, config: &EvaluateConfig, accuracy: &Accuracy) {
     let percent = |share: f64| format!("{:.2} %", 100.0 * share);
     println!("checkpoint       {}", weights.display());
@@ -81,6 +99,7 @@ fn write(weights: &std::path::Path, experiment: &Experiment, accuracy: &Accuracy
     let path = weights.with_file_name("evaluation.json");
     let value = json!({
         "weights": weights.file_name().map(|name| name.to_string_lossy()),
+        "weights_sha256": digest_bytes(&mimir_files::read(weights, 1 << 36)?),
         "seed": experiment.seed,
         "attack": experiment.evaluate,
         "images": accuracy.images(),

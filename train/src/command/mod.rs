@@ -5,10 +5,12 @@ mod convert;
 mod doctor;
 mod error;
 mod evaluate;
+mod experiment;
 mod finetune;
 mod options;
 mod plot;
 mod pretrain;
+mod report;
 mod stage;
 mod state;
 
@@ -34,6 +36,8 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Pretrain(arguments) => pretrain::run(&arguments),
         Command::Finetune(arguments) => finetune::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
+        Command::Experiment(arguments) => experiment::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Plot(arguments) => plot::run(&arguments),
         Command::Bounds(arguments) => bounds::run(&arguments),
         Command::Split(arguments) => state::split(&arguments),

@@ -9,12 +9,15 @@ use crate::config::Experiment;
 
 /// The experiment with the values of the command line, checked again.
 pub(super) fn experiment(arguments: &ExperimentArguments) -> Result<Experiment> {
-    let mut experiment = Experiment::read(&arguments.config)?;
+    let mut experiment = Experiment::read(&arguments.config, arguments.variant.as_deref())?;
     if let Some(seed) = arguments.seed {
         experiment.seed = seed;
     }
     if let Some(data) = &arguments.data {
         experiment.data.source.clone_from(data);
+    }
+    if let Some(test) = &arguments.test {
+        experiment.data.test = Some(test.clone());
     }
     experiment.check()?;
     if let Some(threads) = arguments.threads {
@@ -23,10 +26,13 @@ pub(super) fn experiment(arguments: &ExperimentArguments) -> Result<Experiment> 
     Ok(experiment)
 }
 
-/// `runs/NAME/seed-SEED`, or what `--run` says.
+/// `runs/NAME/seed-SEED` or `runs/NAME-VARIANT/seed-SEED`, or what `--run` says.
 pub(super) fn runs_folder(arguments: &ExperimentArguments, experiment: &Experiment) -> PathBuf {
     arguments.run.clone().unwrap_or_else(|| {
-        let name = arguments.config.file_stem().unwrap_or_default();
+        let mut name = arguments.config.file_stem().unwrap_or_default().to_owned();
+        if let Some(variant) = &arguments.variant {
+            name.push(format!("-{variant}"));
+        }
         Path::new("runs").join(name).join(format!("seed-{}", experiment.seed))
     })
 }

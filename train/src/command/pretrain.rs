@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use mimir_bundle::checkpoint::Stage;
 
 use crate::args::TrainArguments;
 use crate::command::{options, stage};
@@ -27,7 +28,8 @@ pub(super) fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     let images = TrainingImages::open(&experiment, &config.augmentation, config.training.batch)?;
     let runs = options::runs_folder(&arguments.experiment, &experiment);
     let task = Pretraining::new(&experiment, architecture, config.clone(), device)?;
-    let folder = stage::folder(arguments, &stage::stage_folder(&runs, "pretrain"), &experiment)?;
+    let folder =
+        stage::folder(arguments, &stage::stage_folder(&runs, "pretrain"), &experiment, Stage::Pretrain)?;
     let section = stage::StageConfig {
         training: &config.training,
         optimizer: &config.optimizer,

@@ -5,11 +5,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use mimir_bundle::checkpoint::{CheckpointHeader, Stage};
 use serde_json::json;
 use tch::Device;
 
 use crate::args::TrainArguments;
-use crate::checkpoint::state;
+use crate::checkpoint::{self, state};
 use crate::command::error::Usage;
 use crate::config::{Experiment, OptimizerConfig, ScheduleConfig, TrainingConfig};
 use crate::images::{EvaluationSet, TrainingImages};
@@ -20,7 +21,8 @@ use crate::stage::{RunEnd, Task, Trainer, train};
 /// Time reserved for saving the state before a time limit ends.
 const SAVING: Duration = Duration::from_secs(20);
 
-/// Keys that may change when a run is resumed: they affect speed and logging, never results.
+/// Keys of which no result depends: they affect speed and logging. All others are in the digest that ties a state to the
+/// configuration in its folder.
 const MAY_DIFFER: [&str; 6] = [
     "data.source",
     "data.threads",
@@ -29,6 +31,27 @@ const MAY_DIFFER: [&str; 6] = [
     "pretrain.training.checkpoint_every",
     "finetune.training.checkpoint_every",
 ];
+
+/// Keys that no training stage reads. (`evaluate.transform` is not one: it is applied to held-out images.)
+const OF_NO_STAGE: [&str; 8] = [
+    "data.test",
+    "evaluate.epsilon",
+    "evaluate.step_size",
+    "evaluate.steps",
+    "evaluate.on",
+    "evaluate.images",
+    "evaluate.batch",
+    "paper",
+];
+
+/// Keys that may have changed when a stage is resumed: those that it does not read, and those of which no result depends.
+pub(super) fn may_differ(stage: Stage) -> Vec<&'static str> {
+    let of_the_other = match stage {
+        Stage::Pretrain => "finetune",
+        Stage::Finetune => "pretrain",
+    };
+    [&MAY_DIFFER[..], &OF_NO_STAGE[..], &[of_the_other]].concat()
+}
 
 /// What the training loop needs of the configuration of a stage.
 #[derive(Clone, Copy)]
@@ -41,10 +64,15 @@ pub(super) struct StageConfig<'a> {
 }
 
 /// Opens or resumes the stage's folder.
-pub(super) fn folder(arguments: &TrainArguments, path: &Path, experiment: &Experiment) -> Result<RunFolder> {
+pub(super) fn folder(
+    arguments: &TrainArguments,
+    path: &Path,
+    experiment: &Experiment,
+    stage: Stage,
+) -> Result<RunFolder> {
     let text = experiment.to_toml();
     let folder = if arguments.resume {
-        RunFolder::resume(path, &text, &MAY_DIFFER)?
+        RunFolder::resume(path, &text, &may_differ(stage))?
     } else {
         RunFolder::create(path, &text)?
     };
@@ -84,7 +112,7 @@ pub(super) fn run(
             images,
             folder,
             seed: experiment.seed,
-            config_digest: config_digest(&experiment.to_toml(), &MAY_DIFFER)?,
+            config_digest: config_digest(&folder.config()?, &MAY_DIFFER)?,
             state_precision: precision,
             resume: arguments.resume && folder.has_state(),
             stop: &stop,
@@ -157,6 +185,16 @@ fn report_end(ending: &RunEnd, folder: &RunFolder) -> ExitCode {
             ExitCode::from(EXIT_STOPPED)
         }
     }
+}
+
+/// What a checkpoint says of itself; `None` for files of other programs.
+pub(super) fn header(path: &Path) -> Result<Option<CheckpointHeader>> {
+    let metadata = checkpoint::metadata(path)?;
+    if metadata.is_null() {
+        return Ok(None);
+    }
+    let header = CheckpointHeader::parse(&metadata.to_string());
+    Ok(Some(header.with_context(|| path.display().to_string())?))
 }
 
 /// The folder of a stage.

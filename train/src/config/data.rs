@@ -1,5 +1,6 @@
 //! `[data]`: training images, held-out images and generated images.
 
+use mimir_data::DataSource;
 use serde::{Deserialize, Serialize};
 
 use crate::config::ConfigError;
@@ -12,6 +13,10 @@ pub struct DataConfig {
     pub source: String,
     /// Number of classes.
     pub classes: i64,
+    /// Dataset and path of the test set, for datasets whose path names one part (folder, npz, webdataset); others have a
+    /// test split of their own. `mimir-train evaluate --test` takes precedence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test: Option<String>,
     /// Images of the training set that are held out to select the best checkpoint; with 0 none is selected. The test set
     /// is for `evaluate` only.
     #[serde(default = "default_held_out")]
@@ -39,8 +44,38 @@ fn default_threads() -> usize {
 }
 
 impl DataConfig {
+    /// The source of the test set.
+    ///
+    /// # Errors
+    /// A source that is no source, or training images without a test split and no `data.test`.
+    pub fn test_source(&self) -> Result<DataSource, ConfigError> {
+        let source: DataSource = self.source.parse()?;
+        match &self.test {
+            Some(test) => Ok(test.parse()?),
+            None if source.has_splits() => Ok(source),
+            None => Err(ConfigError::missing(
+                "data.test",
+                format!(
+                    "to evaluate: {source} has no test split, and its images are trained on. Or evaluate on the \
+                     images that are held out, with evaluate.on = \"held_out\""
+                ),
+            )),
+        }
+    }
+
+    fn check_sources(&self) -> Result<(), ConfigError> {
+        let source: DataSource = self.source.parse()?;
+        let Some(test) = &self.test else { return Ok(()) };
+        let test: DataSource = test.parse()?;
+        if test == source && !source.has_splits() {
+            let wanted = "images that are not trained on: this is data.source".to_owned();
+            return Err(ConfigError::Range { key: "data.test".into(), found: test.to_string(), wanted });
+        }
+        Ok(())
+    }
+
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        let _: mimir_data::DataSource = self.source.parse()?;
+        self.check_sources()?;
         ConfigError::range("data.classes", self.classes as f64, self.classes >= 2, "at least 2")?;
         ConfigError::range("data.threads", self.threads as f64, self.threads >= 1, "at least 1")?;
         match (&self.generated, self.generated_share) {

@@ -1,6 +1,6 @@
 //! Errors of configurations.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
@@ -61,6 +61,34 @@ pub enum ConfigError {
         /// By what.
         because: String,
     },
+    /// A base that cannot be taken.
+    #[error("{}: base = \"{}\": {reason}", path.display(), base.display())]
+    Base {
+        /// The file with the key.
+        path: PathBuf,
+        /// Its value.
+        base: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// A variant that the file does not have, or none where it has some.
+    #[error("{}", variant_text(path, found.as_deref(), known))]
+    Variant {
+        /// The file.
+        path: PathBuf,
+        /// What was asked for.
+        found: Option<String>,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// Something is wrong with one layer of an experiment.
+    #[error("{place}: {source}")]
+    In {
+        /// The file, or the variant.
+        place: String,
+        /// What.
+        source: Box<ConfigError>,
+    },
     /// The stage that was asked for is not in the file.
     #[error("{}: there is no [{stage}] section; add one, or run another stage", path.display())]
     NoStage {
@@ -71,7 +99,28 @@ pub enum ConfigError {
     },
 }
 
+fn variant_text(path: &Path, found: Option<&str>, known: &[String]) -> String {
+    let (path, known) = (path.display(), known.join(", "));
+    match found {
+        None => format!("{path} is a sweep: choose one of its variants with --variant: {known}"),
+        Some(found) if known.is_empty() => {
+            format!("{path} has no variants, and so no `{found}`; leave it out")
+        }
+        Some(found) => format!("{path} has no variant `{found}`; it has {known}"),
+    }
+}
+
 impl ConfigError {
+    /// With the file that it is about.
+    pub(crate) fn in_file(self, path: &Path) -> Self {
+        Self::In { place: path.display().to_string(), source: Box::new(self) }
+    }
+
+    /// With the variant that it is about.
+    pub(crate) fn in_variant(self, name: &str) -> Self {
+        Self::In { place: format!("variant {name}"), source: Box::new(self) }
+    }
+
     /// Checks a number against its range, which `wanted` describes.
     pub(crate) fn range(key: &str, found: f64, fits: bool, wanted: &str) -> Result<(), Self> {
         // NaN is never in range.

@@ -4,7 +4,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{ConfigError, DataConfig, EvaluateConfig, FinetuneConfig, ModelConfig, PretrainConfig};
+use crate::config::layers::{self, Layered};
+use crate::config::{
+    ConfigError, DataConfig, EvaluateConfig, EvaluatedSet, FinetuneConfig, ModelConfig, PaperResult,
+    PretrainConfig,
+};
 
 /// One experiment: a network, its data, and what each stage does with them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,23 +30,34 @@ pub struct Experiment {
     /// `mimir-train evaluate`.
     #[serde(default)]
     pub evaluate: EvaluateConfig,
+    /// What the paper reached with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paper: Vec<PaperResult>,
 }
 
-/// The most bytes of an experiment's file.
-const MOST_BYTES: u64 = 1 << 20;
-
 impl Experiment {
-    /// Reads and checks a file.
+    /// Reads and checks a file with its bases, and one of its variants where it has some.
     ///
     /// # Errors
     /// [`ConfigError`] names the file, the key, what was found and what was wanted.
-    pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = mimir_files::read_text(path, MOST_BYTES)
-            .map_err(|source| ConfigError::Read { path: path.into(), source })?;
-        let experiment: Self = toml::from_str(&text)
-            .map_err(|source| ConfigError::Parse { path: path.into(), source: Box::new(source) })?;
+    pub fn read(path: &Path, variant: Option<&str>) -> Result<Self, ConfigError> {
+        let Layered { table, alone } = layers::read(path, variant)?;
+        let parsed = match alone {
+            Some(text) => toml::from_str(&text),
+            None => table.try_into(),
+        };
+        let experiment: Self =
+            parsed.map_err(|source| ConfigError::Parse { path: path.into(), source: Box::new(source) })?;
         experiment.check()?;
         Ok(experiment)
+    }
+
+    /// The variants of a file, in the order of their names.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn variants(path: &Path) -> Result<Vec<String>, ConfigError> {
+        layers::variants(path)
     }
 
     /// Checks the values and their combination.
@@ -58,7 +73,13 @@ impl Experiment {
         if let Some(finetune) = &self.finetune {
             finetune.check()?;
         }
-        self.evaluate.check()
+        self.evaluate.check()?;
+        self.paper.iter().try_for_each(PaperResult::check)?;
+        if self.evaluate.on == EvaluatedSet::HeldOut && self.data.held_out == 0 {
+            let because = "by evaluate.on = \"held_out\": with 0 no image is held out";
+            return Err(ConfigError::missing("data.held_out", because));
+        }
+        Ok(())
     }
 
     /// The effective configuration, every default filled in.

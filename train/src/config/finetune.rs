@@ -30,7 +30,8 @@ pub struct FinetuneConfig {
     pub optimizer: OptimizerConfig,
     /// Learning rate.
     pub schedule: ScheduleConfig,
-    /// Layer-wise learning-rate decay d, from one layer to the one below it; 1 disables it.
+    /// Layer-wise learning-rate decay d, from one layer to the one below it; 1 disables it. For weights that were
+    /// pre-trained: random ones learn at one rate.
     #[serde(default = "default_layer_decay")]
     pub layer_decay: f64,
     /// Rate of stochastic depth in the last block.
@@ -164,6 +165,14 @@ impl Default for SelectionConfig {
 }
 
 impl FinetuneConfig {
+    /// The same from other initial weights, without the keys that then have no effect.
+    #[must_use]
+    pub fn starting_from(self, initial_weights: InitialWeights) -> Self {
+        let weights = self.weights.filter(|_| initial_weights == InitialWeights::File);
+        let layer_decay = if initial_weights == InitialWeights::Scratch { 1.0 } else { self.layer_decay };
+        Self { initial_weights, weights, layer_decay, ..self }
+    }
+
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         self.training.check("finetune")?;
         self.optimizer.check("finetune")?;
@@ -190,6 +199,10 @@ impl FinetuneConfig {
             (InitialWeights::Pretrained | InitialWeights::Scratch, Some(_)) => {
                 Err(ConfigError::no_effect("finetune.weights", "without initial_weights = \"file\""))
             }
+            (InitialWeights::Scratch, None) if self.layer_decay < 1.0 => Err(ConfigError::no_effect(
+                "finetune.layer_decay",
+                "with initial_weights = \"scratch\": layers that start alike learn alike",
+            )),
             (InitialWeights::File, Some(_))
             | (InitialWeights::Pretrained | InitialWeights::Scratch, None) => Ok(()),
         }
@@ -201,6 +214,10 @@ impl FinetuneConfig {
         };
         share("drop_path", self.drop_path)?;
         share("label_smoothing", self.label_smoothing)?;
+        if matches!(self.attack, FinetuneAttack::Trades { .. }) && self.label_smoothing > 0.0 {
+            let because = "with attack.kind = \"trades\", which trains on hard labels";
+            return Err(ConfigError::no_effect("finetune.label_smoothing", because));
+        }
         share("ema_decay", self.ema_decay.unwrap_or(0.0))?;
         let (decay, std) = (self.layer_decay, self.head_std);
         ConfigError::range("finetune.layer_decay", decay, decay > 0.0 && decay <= 1.0, "in (0, 1]")?;

@@ -3,7 +3,7 @@
 use tch::{Kind, Tensor};
 
 use crate::model::layers::Linear;
-use crate::parameters::{Init, Scope};
+use crate::parameters::Scope;
 
 /// Attention with a fused `qkv` and an output projection `proj`, scale head_dim^-0.5 (timm's `Attention`).
 #[derive(Debug)]
@@ -16,18 +16,21 @@ pub(super) struct Attention {
 impl Attention {
     /// `heads` must divide `width`; [`Architecture::check`](crate::model::Architecture::check) has seen to it.
     pub(super) fn new(mut scope: Scope<'_>, width: i64, heads: i64, compute: Kind) -> Self {
-        let qkv = Linear::new(scope.child("qkv"), width, 3 * width, Init::XavierUniform, compute);
+        let init = scope.scheme().linear();
+        let qkv = Linear::new(scope.child("qkv"), width, 3 * width, init, compute);
         Self::project(scope, qkv, width, heads, compute)
     }
 
     /// The same with no bias on `qkv`, as ConViT has it.
     pub(super) fn without_qkv_bias(mut scope: Scope<'_>, width: i64, heads: i64, compute: Kind) -> Self {
-        let qkv = Linear::without_bias(scope.child("qkv"), width, 3 * width, Init::XavierUniform, compute);
+        let init = scope.scheme().linear();
+        let qkv = Linear::without_bias(scope.child("qkv"), width, 3 * width, init, compute);
         Self::project(scope, qkv, width, heads, compute)
     }
 
     fn project(mut scope: Scope<'_>, qkv: Linear, width: i64, heads: i64, compute: Kind) -> Self {
-        let proj = Linear::new(scope.child("proj"), width, width, Init::XavierUniform, compute);
+        let init = scope.scheme().linear();
+        let proj = Linear::new(scope.child("proj"), width, width, init, compute);
         Self { qkv, proj, heads }
     }
 

@@ -33,9 +33,10 @@ impl Cait {
     /// pre-training too; the class token has none.
     pub(super) fn new(scope: &mut Scope<'_>, architecture: &Architecture, compute: Kind) -> Self {
         let (side, width) = (architecture.grid_size(), architecture.width);
-        let class_token = scope.parameter("cls_token", &[1, 1, width], Init::Normal(0.02));
+        let scheme = scope.scheme();
+        let class_token = scope.parameter("cls_token", &[1, 1, width], scheme.late_class_token());
         let table = position::sin_cos(side, side, width);
-        let positions = scope.parameter("pos_embed", &table.size(), Init::Value(table));
+        let positions = scope.parameter("pos_embed", &table.size(), scheme.positions(table));
         let patch_embed = PatchEmbed::new(scope, architecture, compute);
         let sizes = BlockSizes {
             width,
@@ -160,9 +161,10 @@ struct TalkingHeads {
 impl TalkingHeads {
     fn new(mut scope: Scope<'_>, sizes: BlockSizes) -> Self {
         let BlockSizes { width, heads, compute, .. } = sizes;
+        let scheme = scope.scheme();
         Self {
-            qkv: Linear::new(scope.child("qkv"), width, 3 * width, Init::XavierUniform, compute),
-            proj: Linear::new(scope.child("proj"), width, width, Init::XavierUniform, compute),
+            qkv: Linear::new(scope.child("qkv"), width, 3 * width, scheme.linear(), compute),
+            proj: Linear::new(scope.child("proj"), width, width, scheme.linear(), compute),
             scores: HeadProjection::new(scope.child("proj_l"), heads),
             weights: HeadProjection::new(scope.child("proj_w"), heads),
             heads,
@@ -189,7 +191,8 @@ struct HeadProjection {
 
 impl HeadProjection {
     fn new(mut scope: Scope<'_>, heads: i64) -> Self {
-        let weight = scope.parameter("weight", &[heads, heads], Init::XavierUniform);
+        let init = scope.scheme().linear();
+        let weight = scope.parameter("weight", &[heads, heads], init);
         let bias = scope.parameter("bias", &[heads], Init::Zeros);
         Self { weight, bias }
     }
@@ -249,7 +252,8 @@ struct ClassAttention {
 impl ClassAttention {
     fn new(mut scope: Scope<'_>, sizes: BlockSizes) -> Self {
         let BlockSizes { width, heads, compute, .. } = sizes;
-        let mut linear = |name| Linear::new(scope.child(name), width, width, Init::XavierUniform, compute);
+        let scheme = scope.scheme();
+        let mut linear = |name| Linear::new(scope.child(name), width, width, scheme.linear(), compute);
         Self { q: linear("q"), k: linear("k"), v: linear("v"), proj: linear("proj"), heads }
     }
 

@@ -14,7 +14,7 @@ use crate::model::mask::Mask;
 use crate::model::patch_embed::PatchEmbed;
 use crate::model::positional::{Offsets, PositionalAttention};
 use crate::model::{Architecture, DropPath, position};
-use crate::parameters::{Init, Scope};
+use crate::parameters::Scope;
 
 /// Blocks at the end with plain attention.
 const PLAIN_BLOCKS: i64 = 2;
@@ -37,9 +37,10 @@ impl Convit {
     pub(super) fn new(scope: &mut Scope<'_>, architecture: &Architecture, compute: Kind) -> Self {
         let &Architecture { width, depth, heads, .. } = architecture;
         let side = architecture.grid_size();
-        let class_token = scope.parameter("cls_token", &[1, 1, width], Init::Normal(0.02));
+        let scheme = scope.scheme();
+        let class_token = scope.parameter("cls_token", &[1, 1, width], scheme.late_class_token());
         let table = position::sin_cos(side, side, width);
-        let positions = scope.parameter("pos_embed", &table.size(), Init::Value(table));
+        let positions = scope.parameter("pos_embed", &table.size(), scheme.positions(table));
         let patch_embed = PatchEmbed::new(scope, architecture, compute);
         let mut blocks = scope.child("blocks");
         let first_plain = depth - PLAIN_BLOCKS;

@@ -11,7 +11,7 @@ use crate::model::mask::Mask;
 pub enum Positions {
     /// The sine-cosine table, never updated.
     Fixed,
-    /// Starts as the sine-cosine table and is trained.
+    /// Trained; starts as the sine-cosine table, or as timm's where the network follows timm's rule.
     Learned,
 }
 

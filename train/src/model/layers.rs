@@ -64,10 +64,11 @@ pub(super) struct ConvGeometry {
 }
 
 impl Conv2d {
-    /// The patch convolution of MAE: xavier-uniform on the flattened kernel, bias 0.
+    /// The convolution over patches.
     pub(super) fn patches(scope: Scope<'_>, channels: i64, width: i64, patch: i64, compute: Kind) -> Self {
         let geometry = ConvGeometry { kernel: patch, stride: patch, padding: 0 };
-        Self::new(scope, channels, width, geometry, Init::XavierUniform, Init::Zeros, compute)
+        let [weight, bias] = scope.scheme().patches(channels * patch * patch);
+        Self::new(scope, channels, width, geometry, weight, bias, compute)
     }
 
     /// With weight `[output, input, kernel, kernel]`.
@@ -125,8 +126,9 @@ pub(super) struct Mlp {
 impl Mlp {
     /// `width` to `hidden` and back, under `fc1` and `fc2`.
     pub(super) fn new(mut scope: Scope<'_>, width: i64, hidden: i64, compute: Kind) -> Self {
-        let fc1 = Linear::new(scope.child("fc1"), width, hidden, Init::XavierUniform, compute);
-        let fc2 = Linear::new(scope.child("fc2"), hidden, width, Init::XavierUniform, compute);
+        let scheme = scope.scheme();
+        let fc1 = Linear::new(scope.child("fc1"), width, hidden, scheme.linear(), compute);
+        let fc2 = Linear::new(scope.child("fc2"), hidden, width, scheme.linear(), compute);
         Self { fc1, fc2 }
     }
 

@@ -16,16 +16,33 @@ pub struct Mask {
 }
 
 impl Mask {
-    /// Masks all but `int(patches · (1 − mask_ratio))` patches, independently for each sample (MAE, `random_masking`).
-    pub fn random(rng: BatchRng<'_>, purpose: Purpose, patches: i64, mask_ratio: f64) -> Self {
-        let noise = rng.uniform(purpose, patches as usize);
-        Self::from_noise(&Tensor::from_slice(&noise).reshape([-1, patches]), mask_ratio)
+    /// How many of so many patches stay visible at that ratio: `int(patches · (1 − mask_ratio))` (MAE, `random_masking`).
+    pub fn visible_patches(patches: i64, mask_ratio: f64) -> i64 {
+        (patches as f64 * (1.0 - mask_ratio)) as i64
     }
 
-    /// Keeps the patches with the smallest noise, `[N, L]`.
-    pub fn from_noise(noise: &Tensor, mask_ratio: f64) -> Self {
+    /// Keeps `keep` of the patches, 0 to L, independently for each sample.
+    pub fn random(rng: BatchRng<'_>, purpose: Purpose, patches: i64, keep: i64) -> Self {
+        let noise = rng.uniform(purpose, patches as usize);
+        Self::from_noise(&Tensor::from_slice(&noise).reshape([-1, patches]), keep)
+    }
+
+    /// `count` masks of each sample, one after the other; the first is that of [`random`](Self::random).
+    pub fn random_series(
+        rng: BatchRng<'_>,
+        purpose: Purpose,
+        patches: i64,
+        keep: i64,
+        count: usize,
+    ) -> Vec<Self> {
+        let noise = rng.uniform(purpose, count * patches as usize);
+        let noise = Tensor::from_slice(&noise).reshape([-1, count as i64, patches]);
+        noise.unbind(1).iter().map(|noise| Self::from_noise(noise, keep)).collect()
+    }
+
+    /// Keeps the `keep` patches with the smallest noise, `[N, L]`.
+    pub fn from_noise(noise: &Tensor, keep: i64) -> Self {
         let (n, patches) = (noise.size()[0], noise.size()[1]);
-        let keep = (patches as f64 * (1.0 - mask_ratio)) as i64;
         let ids_shuffle = noise.argsort(1, false); // [N, L]
         let ids_restore = ids_shuffle.argsort(1, false);
         let order = Tensor::arange(patches, (Kind::Int64, noise.device()));
@@ -34,9 +51,9 @@ impl Mask {
         Self { ids_keep: ids_shuffle.narrow(1, 0, keep), ids_restore, masked }
     }
 
-    /// Share of the patches that are masked.
-    pub fn ratio(&self) -> f64 {
-        1.0 - self.ids_keep.size()[1] as f64 / self.ids_restore.size()[1] as f64
+    /// Visible patches of each sample, L_keep.
+    pub fn keep(&self) -> i64 {
+        self.ids_keep.size()[1]
     }
 
     /// On another device.
@@ -73,16 +90,42 @@ mod tests {
     #[test]
     fn a_mask_hides_what_it_does_not_keep() {
         let rng = BatchRng { seed: 1, epoch: 0, sample_ids: &[4, 9] };
-        let mask = Mask::random(rng, Purpose::Mask, 16, 0.75);
+        let mask = Mask::random(rng, Purpose::Mask, 16, 4);
         assert_eq!(mask.ids_keep.size(), [2, 4]);
         assert_eq!(mask.masked.sum_dim_intlist(1, false, Kind::Float), Tensor::from_slice(&[12f32, 12.0]));
         assert_eq!(mask.masked.gather(1, &mask.ids_keep, false).sum(Kind::Float).double_value(&[]), 0.0);
     }
 
+    /// From the number to a ratio and back, 9 of 100 patches were 8.
+    #[test]
+    fn the_number_of_visible_patches_is_that_of_mae_and_never_lost() {
+        for (patches, ratio, wanted) in [(256, 0.75, 64), (196, 0.75, 49), (64, 0.75, 16), (100, 0.9, 9)] {
+            assert_eq!(Mask::visible_patches(patches, ratio), wanted);
+        }
+        let rng = BatchRng { seed: 1, epoch: 0, sample_ids: &[4] };
+        for keep in 1..100 {
+            assert_eq!(Mask::random(rng, Purpose::Mask, 100, keep).keep(), keep);
+        }
+    }
+
+    #[test]
+    fn a_series_begins_with_the_single_mask_and_goes_on_with_others() {
+        let rng = BatchRng { seed: 1, epoch: 0, sample_ids: &[4, 9] };
+        let series = Mask::random_series(rng, Purpose::AttackMask, 16, 4, 3);
+        let single = Mask::random(rng, Purpose::AttackMask, 16, 4);
+        assert_eq!(series.len(), 3);
+        assert_eq!(series[0].ids_keep, single.ids_keep);
+        for later in &series[1..] {
+            assert_eq!(later.keep(), 4);
+            assert_ne!(later.ids_keep, single.ids_keep);
+        }
+        assert_ne!(series[1].ids_keep, series[2].ids_keep);
+    }
+
     #[test]
     fn restoring_undoes_the_shuffle() {
         let noise = Tensor::from_slice(&[0.3f32, 0.1, 0.2, 0.4]).reshape([1, 4]);
-        let mask = Mask::from_noise(&noise, 0.5);
+        let mask = Mask::from_noise(&noise, 2);
         assert_eq!(mask.ids_keep, Tensor::from_slice(&[1i64, 2]).reshape([1, 2]));
         assert_eq!(mask.ids_restore, Tensor::from_slice(&[2i64, 0, 1, 3]).reshape([1, 4]));
         assert_eq!(mask.masked, Tensor::from_slice(&[1f32, 0.0, 0.0, 1.0]).reshape([1, 4]));

@@ -48,10 +48,11 @@ impl PositionalAttention {
     /// Initialised as a convolution: each head attends to one neighbour, with the identity as value projection.
     pub(super) fn new(mut scope: Scope<'_>, width: i64, heads: i64, compute: Kind) -> Self {
         let gate = scope.parameter("gating_param", &[heads], Init::Ones);
-        let qk = Linear::without_bias(scope.child("qk"), width, 2 * width, Init::XavierUniform, compute);
+        let scheme = scope.scheme();
+        let qk = Linear::without_bias(scope.child("qk"), width, 2 * width, scheme.linear(), compute);
         let identity = Init::Value(Tensor::eye(width, (Kind::Float, Device::Cpu)));
         let v = Linear::without_bias(scope.child("v"), width, width, identity, compute);
-        let proj = Linear::new(scope.child("proj"), width, width, Init::XavierUniform, compute);
+        let proj = Linear::new(scope.child("proj"), width, width, scheme.linear(), compute);
         let mut pos_proj = scope.child("pos_proj");
         let position_weight = pos_proj.parameter("weight", &[heads, 3], Init::Value(local_init(heads)));
         let position_bias = pos_proj.parameter("bias", &[heads], Init::Zeros);

@@ -8,7 +8,7 @@ use crate::model::encoder::{Encoder, Positions};
 use crate::model::mask::Mask;
 use crate::model::patch_embed::PatchEmbed;
 use crate::model::{Architecture, position};
-use crate::parameters::{Init, Scope};
+use crate::parameters::Scope;
 
 /// Patches, class token, positions and pre-norm blocks.
 #[derive(Debug)]
@@ -28,7 +28,8 @@ impl Vit {
         compute: Kind,
     ) -> Self {
         let &Architecture { width, depth, heads, .. } = architecture;
-        let class_token = scope.parameter("cls_token", &[1, 1, width], Init::Normal(0.02));
+        let init = scope.scheme().class_token();
+        let class_token = scope.parameter("cls_token", &[1, 1, width], init);
         let positions = position_table(scope, architecture, positions);
         let patch_embed = PatchEmbed::new(scope, architecture, compute);
         let blocks =
@@ -42,7 +43,10 @@ fn position_table(scope: &mut Scope<'_>, architecture: &Architecture, positions:
     let table = position::sin_cos_with_class_token(side, side, architecture.width);
     match positions {
         Positions::Fixed => scope.buffer("pos_embed", &table),
-        Positions::Learned => scope.parameter("pos_embed", &table.size(), Init::Value(table)),
+        Positions::Learned => {
+            let init = scope.scheme().positions(table.shallow_clone());
+            scope.parameter("pos_embed", &table.size(), init)
+        }
     }
 }
 

@@ -15,25 +15,25 @@ use super::legend::{self, Entry};
 const CANVAS: i32 = 4;
 
 /// Sizes in pixels of the figure.
-const WIDTH: i32 = 760;
-const TITLE: i32 = 40;
+pub(super) const WIDTH: i32 = 760;
+pub(super) const TITLE: i32 = 40;
 const PANEL_TITLE: i32 = 24;
-const LEGEND_ROW: i32 = 20;
-const PLOT: i32 = 300;
+pub(super) const LEGEND_ROW: i32 = 20;
+pub(super) const PLOT: i32 = 300;
 /// Space for tick labels and axis label, on the left of and below a plot.
-const LABELS: [i32; 2] = [80, 52];
+pub(super) const LABELS: [i32; 2] = [80, 52];
 /// Of that space, what stays free at the edge.
-const EDGE: i32 = 8;
+pub(super) const EDGE: i32 = 8;
 /// Space for half a tick label on the right of a plot.
-const RIGHT: i32 = 28;
+pub(super) const RIGHT: i32 = 28;
 
 /// Up to so many points of a series are marked each.
 const MARKED_POINTS: usize = 40;
 
 const FONT: &str = "sans-serif";
-const INK: RGBColor = RGBColor(0x24, 0x29, 0x2f);
-const AXIS: RGBColor = RGBColor(0x57, 0x60, 0x6a);
-const GRID: RGBColor = RGBColor(0xd8, 0xde, 0xe4);
+pub(super) const INK: RGBColor = RGBColor(0x24, 0x29, 0x2f);
+pub(super) const AXIS: RGBColor = RGBColor(0x57, 0x60, 0x6a);
+pub(super) const GRID: RGBColor = RGBColor(0xd8, 0xde, 0xe4);
 /// Contrast with white of at least 3 (WCAG 2.1, 1.4.11).
 const COLOURS: [RGBColor; 8] = [
     RGBColor(0x2f, 0x7f, 0xd1),
@@ -46,9 +46,9 @@ const COLOURS: [RGBColor; 8] = [
     RGBColor(0x7d, 0x7d, 0x7d),
 ];
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Chart<'a, Y> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<plotters::coord::types::RangedCoordf64, Y>>;
-type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
+pub(super) type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
 
 impl Figure {
     /// The figure as an SVG file.
@@ -59,7 +59,7 @@ impl Figure {
         let height = TITLE + self.panels.iter().map(panel_height).sum::<i32>();
         let mut text = String::new();
         self.draw(&mut text, height).map_err(|error| PlotError::Draw { reason: error.to_string() })?;
-        Ok(self.with_own_header(&text, height))
+        Ok(with_header(&text, height, &self.title, &self.description))
     }
 
     fn draw(&self, text: &mut String, height: i32) -> Drawn {
@@ -77,23 +77,23 @@ impl Figure {
         }
         root.present()
     }
+}
 
-    /// The file with the size of the figure and, for screen readers, its title and description.
-    fn with_own_header(&self, text: &str, height: i32) -> String {
-        let content = text.split_once('>').map_or("", |(_, content)| content);
-        let (width_canvas, height_canvas) = (canvas(WIDTH), canvas(height));
-        format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
-             viewBox=\"0 0 {width_canvas} {height_canvas}\" role=\"img\" aria-labelledby=\"title description\">\n\
-             <title id=\"title\">{}</title>\n<desc id=\"description\">{}</desc>{content}",
-            escape(&self.title),
-            escape(&self.description),
-        )
-    }
+/// The file with the size of the figure and, for screen readers, its title and description.
+pub(super) fn with_header(text: &str, height: i32, title: &str, description: &str) -> String {
+    let content = text.split_once('>').map_or("", |(_, content)| content);
+    let (width_canvas, height_canvas) = (canvas(WIDTH), canvas(height));
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
+         viewBox=\"0 0 {width_canvas} {height_canvas}\" role=\"img\" aria-labelledby=\"title description\">\n\
+         <title id=\"title\">{}</title>\n<desc id=\"description\">{}</desc>{content}",
+        escape(title),
+        escape(description),
+    )
 }
 
 /// Pixels of the canvas.
-fn canvas(pixels: i32) -> i32 {
+pub(super) fn canvas(pixels: i32) -> i32 {
     pixels * CANVAS
 }
 
@@ -122,7 +122,10 @@ fn draw_panel(area: &Area<'_>, panel: &Panel) -> Drawn {
     let x = range(Scale::Linear, panel.series.iter().flat_map(|series| &series.points).map(|point| point.0));
     let y = range(panel.y_scale, panel.series.iter().flat_map(|series| &series.points).map(|point| point.1));
     match panel.y_scale {
-        Scale::Linear => draw_plot(&plot, panel, x, padded(&y)),
+        Scale::Linear => {
+            let y = panel.y_ends.map_or_else(|| padded(&y), |[low, high]| low..high);
+            draw_plot(&plot, panel, x, y)
+        }
         Scale::Log => draw_plot(&plot, panel, x, (y.start / 1.15..y.end * 1.15).log_scale()),
     }
 }
@@ -204,7 +207,12 @@ fn dashes<I: Iterator + Clone>(points: I, style: ShapeStyle) -> DashedPathElemen
 }
 
 fn colour(series: &Series) -> RGBColor {
-    COLOURS[series.colour % COLOURS.len()]
+    colour_of(series.colour)
+}
+
+/// The colour of that index.
+pub(super) fn colour_of(index: usize) -> RGBColor {
+    COLOURS[index % COLOURS.len()]
 }
 
 fn line_style(series: &Series) -> ShapeStyle {
@@ -212,11 +220,11 @@ fn line_style(series: &Series) -> ShapeStyle {
 }
 
 /// Text of that size with its upper left corner there.
-fn write(area: &Area<'_>, text: &str, size: i32, style: FontStyle, (x, y): (i32, i32)) -> Drawn {
+pub(super) fn write(area: &Area<'_>, text: &str, size: i32, style: FontStyle, (x, y): (i32, i32)) -> Drawn {
     area.draw_text(&printable(text), &text_style(size, style), (canvas(x), canvas(y)))
 }
 
-fn text_style(size: i32, style: FontStyle) -> TextStyle<'static> {
+pub(super) fn text_style(size: i32, style: FontStyle) -> TextStyle<'static> {
     // plotters writes sizes divided by 1.24.
     (FONT, f64::from(canvas(size)) * 1.24, style).into_font().color(&INK)
 }
@@ -246,7 +254,7 @@ fn padded(range: &Range<f64>) -> Range<f64> {
 }
 
 /// A tick: plain from 0.0001 to below 100,000, with an exponent outside. Rounding errors of its computation are cut.
-fn tick(value: f64) -> String {
+pub(super) fn tick(value: f64) -> String {
     let rounded: f64 = format!("{value:.6e}").parse().unwrap_or(value);
     if rounded == 0.0 || rounded.abs() < 1e-12 {
         "0".to_owned()
@@ -278,7 +286,7 @@ mod tests {
 
     fn svg(series: Vec<Series>, y_scale: Scale) -> String {
         let (title, x_label, y_label) = ("Panel".to_owned(), "step".to_owned(), "loss".to_owned());
-        let panels = vec![Panel { title, x_label, y_label, y_scale, series }];
+        let panels = vec![Panel { title, x_label, y_label, y_scale, y_ends: None, series }];
         Figure { title: "A <title>".into(), description: "Loss & more.".into(), panels }.svg().unwrap()
     }
 
@@ -321,6 +329,23 @@ mod tests {
         let log = svg(vec![series("a", &[(0.0, 0.01), (5.0, 0.1), (10.0, 1.0)])], Scale::Log);
         let y = attributes(&log, "circle", "cy");
         assert!(y[2] < y[1] && ((y[0] - y[1]) - (y[1] - y[2])).abs() <= 2.0, "{y:?}");
+    }
+
+    #[test]
+    fn an_axis_ends_where_it_is_told_to() {
+        let svg_of = |y_ends| {
+            let (title, x_label, y_label) = (String::new(), "epoch".to_owned(), "accuracy, %".to_owned());
+            let series = vec![series("a", &[(0.0, 40.0), (1.0, 100.0)])];
+            let panels = vec![Panel { title, x_label, y_label, y_scale: Scale::Linear, y_ends, series }];
+            Figure { title: "T".into(), description: "D".into(), panels }.svg().unwrap()
+        };
+        let ended = svg_of(Some([0.0, 100.0]));
+        let texts = texts(&ended);
+        assert!(texts.contains(&"0".to_owned()) && texts.contains(&"100".to_owned()), "{texts:?}");
+        // 100 % is the upper edge of the plot: 8 pixels below the legend.
+        let top = f64::from(canvas(TITLE + LEGEND_ROW + 8));
+        assert!((attributes(&ended, "circle", "cy")[1] - top).abs() <= 2.0);
+        assert!((attributes(&svg_of(None), "circle", "cy")[1] - top).abs() > 10.0);
     }
 
     #[test]

@@ -34,6 +34,12 @@ pub enum PlotError {
         /// The run folder.
         path: PathBuf,
     },
+    /// A folder has no log, and none of its folders has one.
+    #[error("{}: no log.jsonl, and none in a folder below it; wanted a stage such as runs/NAME/seed-0/finetune, or the folder of one", path.display())]
+    NoLog {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The drawing failed.
     #[error("cannot draw: {reason}")]
     Draw {

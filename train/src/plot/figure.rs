@@ -11,7 +11,7 @@ pub struct Figure {
     pub panels: Vec<Panel>,
 }
 
-/// Series over a pair of axes. Both axes cover the data.
+/// Series over a pair of axes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Panel {
     /// Heading; may be empty.
@@ -22,6 +22,8 @@ pub struct Panel {
     pub y_label: String,
     /// Of the y axis.
     pub y_scale: Scale,
+    /// Where a linear y axis begins and ends; where absent, it covers the data.
+    pub y_ends: Option<[f64; 2]>,
     /// Drawn in this order.
     pub series: Vec<Series>,
 }
@@ -90,7 +92,7 @@ mod tests {
         let series = Series { name: String::new(), points, colour: 0, stroke: Stroke::Solid };
         let lengths = |y_scale| {
             let (title, x_label, y_label) = (String::new(), String::new(), String::new());
-            let panel = Panel { title, x_label, y_label, y_scale, series: Vec::new() };
+            let panel = Panel { title, x_label, y_label, y_scale, y_ends: None, series: Vec::new() };
             panel.runs(&series).iter().map(|run| run.len()).collect::<Vec<_>>()
         };
         assert_eq!(lengths(Scale::Linear), [2, 3]);

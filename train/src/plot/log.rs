@@ -33,7 +33,9 @@ pub(super) struct StepLine {
 #[derive(Debug, Deserialize)]
 pub(super) struct EpochLine {
     epoch: u64,
+    pub(super) step: Option<u64>,
     pub(super) train_loss: Option<f64>,
+    pub(super) held_out_loss: Option<f64>,
     pub(super) clean_accuracy: Option<f64>,
     pub(super) robust_accuracy: Option<f64>,
 }
@@ -45,6 +47,11 @@ enum Line {
     Epoch(EpochLine),
     #[serde(other)]
     Other,
+}
+
+/// Whether a folder has a log.
+pub(super) fn is_in(folder: &Path) -> bool {
+    folder.join(FILE).is_file()
 }
 
 impl RunLog {
@@ -113,7 +120,7 @@ mod tests {
         .unwrap();
         let losses: Vec<_> = log.steps.iter().map(|(step, line)| (*step, line.loss)).collect();
         assert_eq!(losses, [(10, Some(0.5)), (20, None)]);
-        assert_eq!(log.epochs[&1].clean_accuracy, Some(0.3));
+        assert_eq!((log.epochs[&1].step, log.epochs[&1].clean_accuracy), (Some(20), Some(0.3)));
         assert_eq!(log.epochs[&1].robust_accuracy, None);
     }
 

@@ -1,6 +1,6 @@
 //! Line charts as SVG, and the curves of runs.
 //!
-//! A [`Figure`] is a column of panels; each has its axes, its legend and its series. Files have no scripts, and a title
+//! A [`Figure`] is a column of panels, [`Bars`] are groups of bars. Each panel has its axes, its legend and its series. Files have no scripts, and a title
 //! and a description for screen readers.
 //!
 //! ```
@@ -13,6 +13,7 @@
 //!     x_label: "step".into(),
 //!     y_label: "loss".into(),
 //!     y_scale: Scale::Log,
+//!     y_ends: None,
 //!     series: vec![series],
 //! };
 //! let figure = Figure { title: "A run".into(), description: "Loss by step.".into(), panels: vec![panel] };
@@ -20,6 +21,7 @@
 //! # Ok::<(), mimir_train::plot::PlotError>(())
 //! ```
 
+mod bars;
 mod draw;
 mod error;
 mod figure;
@@ -27,5 +29,6 @@ mod legend;
 mod log;
 pub mod runs;
 
+pub use self::bars::{Bar, BarGroup, Bars};
 pub use self::error::PlotError;
 pub use self::figure::{Figure, Panel, Scale, Series, Stroke};

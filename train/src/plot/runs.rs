@@ -1,29 +1,57 @@
 //! Loss and accuracy curves of run folders.
 //!
 //! Read from `log.jsonl`: `{"kind":"step","step":…,"loss":…,"penalty":…}` and
-//! `{"kind":"epoch","epoch":…,"train_loss":…,"clean_accuracy":…,"robust_accuracy":…}`, accuracies as fractions.
+//! `{"kind":"epoch","epoch":…,"step":…,"train_loss":…,"held_out_loss":…,"clean_accuracy":…,"robust_accuracy":…}`,
+//! accuracies as fractions.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::error::PlotError;
 use super::figure::{Figure, Panel, Scale, Series, Stroke};
-use super::log::{EpochLine, RunLog, StepLine};
+use super::log::{self, EpochLine, RunLog, StepLine};
 
 /// Most points of a curve; more are averaged.
 const POINTS: usize = 400;
 /// A loss that falls by so much is drawn on a logarithmic axis.
 const LOG_RATIO: f64 = 30.0;
 
-/// The curves of one or more runs as one SVG file.
+/// The curves of one or more runs as one SVG file: of folders with a log, or with folders that have one each.
 ///
 /// # Errors
-/// A log that cannot be read or has nothing to plot.
+/// A log that cannot be read or has nothing to plot; a folder without one.
 pub fn draw(runs: &[PathBuf]) -> Result<String, PlotError> {
-    figure(runs)?.svg()
+    figure(&stages(runs)?)?.svg()
 }
 
-/// The curves of one or more runs: loss by step, penalty by step where there is one, accuracy by epoch
+/// The folders that have logs: those named, or else those inside them.
+fn stages(runs: &[PathBuf]) -> Result<Vec<PathBuf>, PlotError> {
+    let mut found = Vec::new();
+    for path in runs {
+        let inside = if log::is_in(path) { vec![path.clone()] } else { stages_inside(path)? };
+        found.extend(inside);
+    }
+    Ok(found)
+}
+
+fn stages_inside(folder: &Path) -> Result<Vec<PathBuf>, PlotError> {
+    let failed = |source| PlotError::Io { path: folder.to_owned(), source };
+    let mut stages = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if log::is_in(&path) {
+            stages.push(path);
+        }
+    }
+    if stages.is_empty() {
+        return Err(PlotError::NoLog { path: folder.to_owned() });
+    }
+    // Pre-training first, whatever order the file system has.
+    stages.sort_by_key(|path| (!path.ends_with("pretrain"), path.clone()));
+    Ok(stages)
+}
+
+/// The curves of one or more runs: loss by step (dashed on held-out images), penalty by step where there is one, accuracy by epoch
 /// where it was measured. A colour stands for a run; dashes for robust accuracy. A curve of many steps is averaged down
 /// to four hundred points.
 fn figure(runs: &[PathBuf]) -> Result<Figure, PlotError> {
@@ -72,12 +100,24 @@ fn panel_titles(panels: &[Panel]) -> String {
 /// By step; a run without lines of kind `step` is drawn from its epochs, if all are.
 fn loss(runs: &[(String, RunLog)]) -> Option<Panel> {
     let by_step = by_step(runs, |line| line.loss);
-    let (x, series) = if by_step.is_empty() {
-        ("epoch", by_epoch(runs, |line| line.train_loss, "", Stroke::Solid))
+    let (x, trained, held_out) = if by_step.is_empty() {
+        let trained = by_epoch(runs, |line| line.train_loss, "", Stroke::Solid);
+        ("epoch", trained, by_epoch(runs, |line| line.held_out_loss, " held out", Stroke::Dashed))
     } else {
-        ("step", by_step)
+        ("step", by_step, held_out_by_step(runs))
     };
+    let mut series: Vec<Series> = trained.into_iter().chain(held_out).collect();
+    series.sort_by_key(|series| series.colour);
     panel("Loss", x, "loss", series)
+}
+
+/// The loss on held-out images, at the step after which it was measured.
+fn held_out_by_step(runs: &[(String, RunLog)]) -> Vec<Series> {
+    let curve = |log: &RunLog| {
+        let points = log.epochs.values().filter_map(|line| Some((line.step?, line.held_out_loss)));
+        points.collect()
+    };
+    curves(runs, curve, " held out", Stroke::Dashed)
 }
 
 fn penalty(runs: &[(String, RunLog)]) -> Option<Panel> {
@@ -91,7 +131,8 @@ fn accuracy(runs: &[(String, RunLog)]) -> Option<Panel> {
     let mut series: Vec<Series> = clean.into_iter().chain(robust).collect();
     // Both curves of a run side by side in the legend.
     series.sort_by_key(|series| series.colour);
-    Some(Panel { y_scale: Scale::Linear, ..panel("Accuracy", "epoch", "accuracy, %", series)? })
+    let panel = panel("Accuracy", "epoch", "accuracy, %", series)?;
+    Some(Panel { y_scale: Scale::Linear, y_ends: Some([0.0, 100.0]), ..panel })
 }
 
 /// A panel of the series, if there are any.
@@ -104,7 +145,8 @@ fn panel(title: &str, x: &str, y: &str, series: Vec<Series>) -> Option<Panel> {
         .filter(|value| value.is_finite())
         .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
     let y_scale = if low > 0.0 && high > LOG_RATIO * low { Scale::Log } else { Scale::Linear };
-    Some(Panel { title: title.to_owned(), x_label: x.to_owned(), y_label: y.to_owned(), y_scale, series })
+    let (title, x_label, y_label) = (title.to_owned(), x.to_owned(), y.to_owned());
+    Some(Panel { title, x_label, y_label, y_scale, y_ends: None, series })
 }
 
 fn by_step(runs: &[(String, RunLog)], value: impl Fn(&StepLine) -> Option<f64>) -> Vec<Series> {
@@ -215,6 +257,42 @@ mod tests {
     }
 
     #[test]
+    fn the_loss_on_held_out_images_is_drawn_where_it_was_measured() {
+        let root = tempfile::tempdir().unwrap();
+        let epoch = "{\"kind\":\"epoch\",\"epoch\":1,\"step\":2,\"train_loss\":0.5,\"held_out_loss\":0.7}\n";
+        let by_step = run(root.path(), "by_step", &(steps(3) + epoch));
+        let series = figure(&[by_step]).unwrap().panels[0].series.clone();
+        assert_eq!((series.len(), series[1].name.as_str()), (2, "by_step held out"));
+        assert_eq!((&series[1].points, series[1].stroke), (&vec![(2.0, 0.7)], Stroke::Dashed));
+        let by_epoch = run(root.path(), "by_epoch", epoch);
+        let panel = figure(&[by_epoch]).unwrap().panels.remove(0);
+        assert_eq!((panel.x_label.as_str(), &panel.series[1].points), ("epoch", &vec![(1.0, 0.7)]));
+    }
+
+    #[test]
+    fn fractions_are_drawn_from_none_to_all() {
+        let root = tempfile::tempdir().unwrap();
+        let epoch = "{\"kind\":\"epoch\",\"epoch\":1,\"clean_accuracy\":0.5}\n";
+        let panel = figure(&[run(root.path(), "run", epoch)]).unwrap().panels.remove(0);
+        assert_eq!((panel.title.as_str(), panel.y_ends), ("Accuracy", Some([0.0, 100.0])));
+    }
+
+    #[test]
+    fn the_stages_of_a_run_are_found() {
+        let root = tempfile::tempdir().unwrap();
+        for stage in ["finetune-scratch", "pretrain", "finetune"] {
+            run(root.path(), stage, &steps(2));
+        }
+        std::fs::create_dir(root.path().join("certified")).unwrap();
+        let found = stages(&[root.path().to_owned()]).unwrap();
+        let names: Vec<_> = found.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
+        assert_eq!(names, ["pretrain", "finetune", "finetune-scratch"]);
+        assert_eq!(stages(&[root.path().join("finetune")]).unwrap(), [root.path().join("finetune")]);
+        let error = stages(&[root.path().join("certified")]).unwrap_err().to_string();
+        assert!(error.contains("no log.jsonl"), "{error}");
+    }
+
+    #[test]
     fn long_curves_are_averaged() {
         let points: Vec<(u64, Option<f64>)> = (0..1600).map(|step| (step, Some(step as f64))).collect();
         let averaged = averaged(&points);
@@ -241,7 +319,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let error = |folder: PathBuf| draw(&[folder]).unwrap_err().to_string();
         let missing = error(root.path().join("none"));
-        assert!(missing.contains("none/log.jsonl: "), "{missing}");
+        assert!(missing.contains("none: "), "{missing}");
         let empty = error(run(root.path(), "empty", "{\"kind\":\"start\"}\n"));
         assert!(empty.ends_with("empty: no line of kind `step` or `epoch` yet"), "{empty}");
         let broken = error(run(root.path(), "broken", "{\"kind\":\"step\"}\n"));

@@ -20,8 +20,11 @@ pub fn config_digest(text: &str, may_differ: &[&str]) -> Result<String, RunError
     Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// One line for each key whose value differs, in the order of keys.
-pub(super) fn differences(then: &str, now: &str, may_differ: &[&str]) -> Result<Vec<String>, RunError> {
+/// One line for each key whose value differs between two TOML texts, in the order of keys, as [`config_digest`] sees them.
+///
+/// # Errors
+/// [`RunError::Config`].
+pub fn config_differences(then: &str, now: &str, may_differ: &[&str]) -> Result<Vec<String>, RunError> {
     let (then, now) = (keys(then, may_differ)?, keys(now, may_differ)?);
     let mut names: Vec<&String> = then.keys().chain(now.keys()).collect();
     names.sort();
@@ -78,14 +81,14 @@ mod tests {
     #[test]
     fn differences_name_key_and_both_values() {
         let now = "epochs = 60\n[data]\npath = \"b\"\n[attack]\nsteps = 10\nrestarts = 2\n";
-        let found = differences(CONFIG, now, &["data.path"]).unwrap();
+        let found = config_differences(CONFIG, now, &["data.path"]).unwrap();
         let wanted = [
             "attack.epsilon: 0.03 then, not set now",
             "attack.restarts: not set then, 2 now",
             "epochs: 50 then, 60 now",
         ];
         assert_eq!(found, wanted);
-        assert_eq!(differences(CONFIG, CONFIG, &[]).unwrap(), Vec::<String>::new());
+        assert_eq!(config_differences(CONFIG, CONFIG, &[]).unwrap(), Vec::<String>::new());
     }
 
     #[test]

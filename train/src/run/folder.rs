@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use mimir_bundle::digest::digest_bytes;
 use mimir_files::OursWhere;
 
-use super::config::differences;
+use super::config::config_differences;
 use super::{Log, RunError};
 use crate::checkpoint::write_atomically;
 
@@ -61,7 +61,7 @@ impl RunFolder {
             }
             Err(error) => return Err(RunError::io(&file)(error)),
         };
-        let differences = differences(&before, config, may_differ)?;
+        let differences = config_differences(&before, config, may_differ)?;
         if !differences.is_empty() {
             return Err(RunError::Different { path: path.to_owned(), differences });
         }
@@ -71,6 +71,15 @@ impl RunFolder {
     /// The folder itself.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The configuration in the folder, with which the run was started.
+    ///
+    /// # Errors
+    /// [`RunError::Io`].
+    pub fn config(&self) -> Result<String, RunError> {
+        let file = self.path.join(CONFIG);
+        mimir_files::read_text(&file, MOST_CONFIG).map_err(RunError::io(&file))
     }
 
     /// SHA-256 of the configuration in the folder, in lowercase hexadecimal.
@@ -107,7 +116,7 @@ impl RunFolder {
     /// # Errors
     /// [`RunError::Io`].
     pub fn log(&self) -> Result<Log, RunError> {
-        Log::open(self.path.join("log.jsonl"))
+        Log::open(self.path.join(super::log::FILE))
     }
 }
 

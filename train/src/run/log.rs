@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
@@ -14,6 +14,9 @@ use serde_json::Value;
 
 use super::RunError;
 use crate::checkpoint::write_atomically;
+
+/// Its name in the folder of a run.
+pub(super) const FILE: &str = "log.jsonl";
 
 /// The most bytes of a log.
 const MOST_BYTES: u64 = 1 << 32;
@@ -34,6 +37,22 @@ struct Line<'a, T: Serialize> {
 }
 
 impl Log {
+    /// Whether the last event of the run in a folder is of that kind.
+    ///
+    /// # Errors
+    /// [`RunError::Io`]; a folder without a log has no event.
+    pub fn ends_with(folder: &Path, kind: &str) -> Result<bool, RunError> {
+        let path = folder.join(FILE);
+        let bytes = match mimir_files::read(&path, MOST_BYTES) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(RunError::io(&path)(error)),
+        };
+        let last = bytes.split(|&byte| byte == b'\n').rev().find(|line| !line.is_empty());
+        let last: Option<Value> = last.and_then(|line| serde_json::from_slice(line).ok());
+        Ok(last.is_some_and(|line| line.get("kind").and_then(Value::as_str) == Some(kind)))
+    }
+
     pub(super) fn open(path: PathBuf) -> Result<Self, RunError> {
         let file = mimir_files::append_to_ours(&path).map_err(RunError::io(&path))?;
         Ok(Self { path, file })
@@ -113,6 +132,17 @@ mod tests {
     fn lines(log: &Log) -> Vec<Value> {
         let text = fs::read_to_string(&log.path).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn the_last_event_tells_how_a_run_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!Log::ends_with(folder.path(), "end").unwrap());
+        let mut log = log(&folder);
+        log.write("end", &json!({ "step": 8 })).unwrap();
+        assert!(Log::ends_with(folder.path(), "end").unwrap());
+        log.write("resume", &json!({ "step": 8 })).unwrap();
+        assert!(!Log::ends_with(folder.path(), "end").unwrap());
     }
 
     #[test]

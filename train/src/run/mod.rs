@@ -17,7 +17,7 @@ mod log;
 mod progress;
 mod stop;
 
-pub use config::config_digest;
+pub use config::{config_differences, config_digest};
 pub use error::RunError;
 pub use events::Events;
 pub use folder::RunFolder;

@@ -7,14 +7,17 @@ use tch::{Device, Kind, Tensor};
 
 use crate::accuracy::{self, PgdAttack};
 use crate::adversary::{self, LinfBall};
-use crate::config::{Experiment, FinetuneAttack, FinetuneConfig};
+use crate::config::{Experiment, FinetuneAttack, FinetuneConfig, InitialWeights};
 use crate::images::EvaluationSet;
 use crate::loss::{Mixing, cross_entropy, kl_divergence, smooth_targets};
 use crate::model::{Architecture, Classifier, DropPath, Pooling};
 use crate::optim::schedule;
-use crate::parameters::Parameters;
+use crate::parameters::{Parameters, Scheme};
 use crate::random::{BatchRng, Purpose};
 use crate::stage::{HeldOutResult, MicroBatch, MicroBatchLoss, Task};
+
+/// Standard deviation of the start of TRADES' attack (`trades.py`).
+const TRADES_START: f64 = 0.001;
 
 /// A classifier and what it is trained against.
 #[derive(Debug)]
@@ -34,7 +37,7 @@ impl Finetuning {
         config: FinetuneConfig,
         device: Device,
     ) -> Self {
-        let mut parameters = Parameters::new(experiment.seed, device);
+        let mut parameters = Parameters::with_scheme(experiment.seed, device, scheme(&config));
         let (classes, compute) = (experiment.data.classes, config.training.precision.compute());
         let pooling = pooling(&config, &architecture);
         let model = Classifier::new(
@@ -53,8 +56,9 @@ impl Finetuning {
         pooling(&self.config, &self.architecture)
     }
 
-    fn drop_path(&self, rng: BatchRng<'_>) -> Option<DropPath> {
-        DropPath::sample(rng, self.architecture.depth, self.config.drop_path, self.parameters.device())
+    fn drop_path(&self, rng: BatchRng<'_>, purpose: Purpose) -> Option<DropPath> {
+        let device = self.parameters.device();
+        DropPath::sample(rng, purpose, &self.architecture, self.config.drop_path, device)
     }
 
     /// Images and targets as they are trained on: smoothed, mixed.
@@ -112,9 +116,18 @@ impl Finetuning {
             FinetuneAttack::Trades { step_size, steps, .. } => {
                 let clean = tch::no_grad(|| self.classify(images));
                 let step_size = step_size.0 * epsilon_scale;
-                adversary::trades(&ball, &start(), *steps, step_size, &clean, |x| self.classify(x))
+                let start = ball.normal_start(images, micro_batch.rng, Purpose::AttackStart, TRADES_START);
+                adversary::trades(&ball, &start, *steps, step_size, &clean, |x| self.classify(x))
             }
         }
+    }
+}
+
+/// What is trained from random weights starts as timm's classifiers do; else only the head keeps its first weights.
+fn scheme(config: &FinetuneConfig) -> Scheme {
+    match config.initial_weights {
+        InitialWeights::Scratch => Scheme::Timm,
+        InitialWeights::Pretrained | InitialWeights::File => Scheme::Mae,
     }
 }
 
@@ -127,15 +140,15 @@ impl Task for Finetuning {
         &self.parameters
     }
 
-    /// Cross-entropy on adversarial images (eq. 3), or the two terms of TRADES.
+    /// Cross-entropy on adversarial images (eq. 3), or the two terms of TRADES, whose two passes drop branches of their own.
     fn loss(&self, micro_batch: &MicroBatch<'_>) -> Result<MicroBatchLoss> {
         let (images, targets) = self.mixed(micro_batch);
         let adversarial = self.attack(micro_batch, &images, &targets);
-        let drop_path = self.drop_path(micro_batch.rng);
-        let logits = self.model.logits(&adversarial, drop_path.as_ref());
+        let drop_path = |purpose| self.drop_path(micro_batch.rng, purpose);
+        let logits = self.model.logits(&adversarial, drop_path(Purpose::DropPath).as_ref());
         let total = match self.config.attack {
             FinetuneAttack::Trades { beta, .. } => {
-                let clean = self.model.logits(&images, drop_path.as_ref());
+                let clean = self.model.logits(&images, drop_path(Purpose::DropPathClean).as_ref());
                 (cross_entropy(&clean, &targets) + kl_divergence(&clean, &logits) * beta).mean(Kind::Float)
             }
             FinetuneAttack::None {}
@@ -232,6 +245,57 @@ mod tests {
         let (low, middle, high) = (loss(3), loss(6), loss(9));
         assert!(middle > low);
         assert!(((high - middle) - (middle - low)).abs() < 1e-5, "{low} {middle} {high}");
+    }
+
+    const TRADES: &str =
+        "kind = \"trades\"\nepsilon = \"8/255\"\nstep_size = \"4/255\"\nsteps = 1\nbeta = 6\n";
+
+    /// One step of 4/255 from 0.001·N(0, 1): a uniform start would leave most pixels elsewhere.
+    #[test]
+    fn the_attack_of_trades_starts_next_to_the_image() {
+        let task = task(&format!("[finetune.attack]\n{TRADES}"));
+        let micro_batch = micro_batch(0.0);
+        let (images, targets) = task.mixed(&micro_batch);
+        let moved = (task.attack(&micro_batch, &images, &targets) - &images).abs();
+        let inside = images.gt(0.05).logical_and(&images.lt(0.95));
+        let distance = (moved - 4.0 / 255.0).abs().masked_select(&inside);
+        assert!(distance.max().double_value(&[]) < 0.006, "{distance:?}");
+        assert!(distance.mean(Kind::Double).double_value(&[]) < 0.0011);
+    }
+
+    #[test]
+    fn the_two_passes_of_trades_drop_branches_of_their_own() {
+        let task = task(&format!("[finetune]\ndrop_path = 0.5\n[finetune.attack]\n{TRADES}"));
+        let rng = micro_batch(0.0).rng;
+        let scales = |purpose| {
+            let drop_path = task.drop_path(rng, purpose).unwrap();
+            Tensor::cat(&[drop_path.scale(1, 0), drop_path.scale(1, 1)], 0)
+        };
+        assert_ne!(scales(Purpose::DropPath), scales(Purpose::DropPathClean));
+    }
+
+    /// Both use the same seed: what differs is the rule.
+    #[test]
+    fn random_weights_follow_timm_and_others_mae() {
+        let scratch = task("[finetune]\ninitial_weights = \"scratch\"\n[finetune.attack]\nkind = \"none\"\n");
+        let pretrained = task("[finetune.attack]\nkind = \"none\"\n");
+        let deviation =
+            |task: &Finetuning, name: &str| task.parameters().get(name).unwrap().std(false).double_value(&[]);
+        for name in ["blocks.1.mlp.fc1.weight", "pos_embed", "blocks.0.attn.qkv.weight"] {
+            let found = deviation(&scratch, name);
+            // Hundreds of numbers: a tenth is more than two standard errors of the smallest.
+            assert!((found - 0.02).abs() < 0.003, "{name}: {found}");
+            assert!(deviation(&pretrained, name) > 0.1, "{name}");
+        }
+        let table =
+            |task: &Finetuning| task.parameters().get("pos_embed").unwrap().abs().max().double_value(&[]);
+        assert!(table(&scratch) < 0.1 && table(&pretrained) == 1.0);
+        assert!(deviation(&scratch, "cls_token") < 1e-5);
+        // PyTorch's rule for convolutions: uniform in ±1/√192, whose deviation is that over √3.
+        let bound = 1.0 / 192f64.sqrt();
+        let patches = deviation(&scratch, "patch_embed.proj.weight");
+        assert!((patches * 3f64.sqrt() / bound - 1.0).abs() < 0.05, "{patches}");
+        assert!(deviation(&scratch, "patch_embed.proj.bias") > 0.0);
     }
 
     #[test]

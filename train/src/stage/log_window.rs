@@ -1,6 +1,6 @@
 //! Sums and means over the steps between two lines of the log.
 
-use std::time::Instant;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -45,7 +45,7 @@ impl RunningMean {
 
 /// The steps since the last line of the log.
 pub(super) struct LogWindow {
-    from: Instant,
+    time: Duration,
     images: usize,
     loss: RunningMean,
     penalty: RunningMean,
@@ -55,7 +55,7 @@ pub(super) struct LogWindow {
 impl LogWindow {
     pub(super) fn start() -> Self {
         Self {
-            from: Instant::now(),
+            time: Duration::ZERO,
             images: 0,
             loss: RunningMean::default(),
             penalty: RunningMean::default(),
@@ -63,8 +63,10 @@ impl LogWindow {
         }
     }
 
-    pub(super) fn add(&mut self, images: usize, sums: &StepSums) {
+    /// A step of so many images that took that time, waiting for its images included.
+    pub(super) fn add(&mut self, images: usize, time: Duration, sums: &StepSums) {
         self.images += images;
+        self.time += time;
         self.loss.add(sums.loss);
         if let Some(penalty) = sums.penalty.value() {
             self.penalty.add(penalty);
@@ -72,8 +74,9 @@ impl LogWindow {
         self.skipped += sums.skipped;
     }
 
+    /// While training: what happens between steps (held-out images, states) does not count.
     pub(super) fn images_per_second(&self) -> f64 {
-        self.images as f64 / self.from.elapsed().as_secs_f64().max(1e-9)
+        self.images as f64 / self.time.as_secs_f64().max(1e-9)
     }
 
     pub(super) fn fields(&self) -> Map<String, Value> {
@@ -88,5 +91,20 @@ impl LogWindow {
             fields.insert("penalty_skipped".into(), json!(self.skipped));
         }
         fields
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn speed_is_that_of_the_steps_alone() {
+        let mut window = LogWindow::start();
+        for _ in 0..4 {
+            window.add(100, Duration::from_millis(250), &StepSums::default());
+        }
+        // However long the window has been open.
+        assert_eq!(window.images_per_second(), 400.0);
     }
 }

@@ -3,6 +3,7 @@
 //! [`train`] is the loop: batch, loss, gradient, step, log, checkpoint. What differs between the stages is a [`Task`]:
 //! what the loss of a batch is, and how good the network is on held-out images.
 
+mod autosave;
 mod finetuning;
 mod log_window;
 mod pretraining;

@@ -61,8 +61,9 @@ impl Pretraining {
     }
 
     fn mask(&self, rng: crate::random::BatchRng<'_>) -> Mask {
-        Mask::random(rng, Purpose::Mask, self.architecture.num_patches(), self.config.mask_ratio)
-            .to_device(self.parameters.device())
+        let patches = self.architecture.num_patches();
+        let keep = Mask::visible_patches(patches, self.config.mask_ratio);
+        Mask::random(rng, Purpose::Mask, patches, keep).to_device(self.parameters.device())
     }
 
     /// Adds λ · I(x + δ; z) between the encoded images and the latent.

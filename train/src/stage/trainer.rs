@@ -3,6 +3,8 @@
 //! A run can be stopped after any step and resumed with identical results: the state holds weights, optimizer state and
 //! the step number, and random numbers are keyed by their use.
 
+use std::time::Instant;
+
 use anyhow::{Context, Result, ensure};
 use mimir_bundle::checkpoint::CheckpointHeader;
 use mimir_data::Batch;
@@ -18,6 +20,7 @@ use crate::optim::{
 };
 use crate::random::BatchRng;
 use crate::run::{Events, Log, Progress, RunFolder, StepMetrics, StopReason, StopSignal};
+use crate::stage::autosave::Autosave;
 use crate::stage::log_window::{LogWindow, StepSums};
 use crate::stage::{MicroBatch, Task};
 
@@ -110,6 +113,7 @@ struct Run<'a> {
     events: Events,
     progress: Progress,
     since_log: LogWindow,
+    autosave: Autosave,
 }
 
 impl<'a> Run<'a> {
@@ -145,6 +149,7 @@ impl<'a> Run<'a> {
             events,
             progress,
             since_log: LogWindow::start(),
+            autosave: Autosave::start(Instant::now()),
             trainer,
         })
     }
@@ -153,23 +158,26 @@ impl<'a> Run<'a> {
     fn epoch(&mut self) -> Result<Option<StopReason>> {
         let steps = self.trainer.images.steps_per_epoch() as u64;
         let done = self.position.step - self.position.epoch * steps;
+        let mut from = Instant::now();
         for batch in self.trainer.images.batches(self.position.epoch, done as usize) {
             if let Some(reason) = self.trainer.stop.requested() {
                 return Ok(Some(reason));
             }
             let batch = batch?;
             self.name_skipped(&batch)?;
-            self.step(&batch, steps)?;
-            if self
-                .trainer
-                .training
-                .checkpoint_every
-                .is_some_and(|every| self.position.step.is_multiple_of(every))
-            {
+            self.step(&batch, steps, from)?;
+            if self.is_state_due() {
                 self.save_state()?;
             }
+            from = Instant::now();
         }
         Ok(None)
+    }
+
+    fn is_state_due(&self) -> bool {
+        let every = self.trainer.training.checkpoint_every;
+        every.is_some_and(|every| self.position.step.is_multiple_of(every))
+            || self.autosave.is_due(Instant::now())
     }
 
     /// Logs images that could not be decoded and were skipped.
@@ -186,7 +194,8 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn step(&mut self, batch: &Batch, steps_per_epoch: u64) -> Result<()> {
+    /// `from` is when the wait for the batch began.
+    fn step(&mut self, batch: &Batch, steps_per_epoch: u64, from: Instant) -> Result<()> {
         let epoch = self.position.step as f64 / steps_per_epoch as f64;
         self.flat.zero_gradients();
         let sums = self.accumulate(batch, epoch)?;
@@ -200,7 +209,8 @@ impl<'a> Run<'a> {
         }
         self.position.step += 1;
         self.position.epoch_loss += sums.loss;
-        self.report(batch.labels.len(), &sums, rate, norm)
+        self.since_log.add(batch.labels.len(), from.elapsed(), &sums);
+        self.report(&sums, rate, norm)
     }
 
     /// Gradients of all parts of a batch, added up.
@@ -235,8 +245,7 @@ impl<'a> Run<'a> {
         Err(failure.into())
     }
 
-    fn report(&mut self, images: usize, sums: &StepSums, rate: f64, norm: f64) -> Result<()> {
-        self.since_log.add(images, sums);
+    fn report(&mut self, sums: &StepSums, rate: f64, norm: f64) -> Result<()> {
         let (step, epoch) = (self.position.step, self.position.epoch);
         let speed = self.since_log.images_per_second();
         let report =
@@ -324,6 +333,7 @@ impl<'a> Run<'a> {
         Ok(CheckpointHeader {
             class_names,
             epoch: Some(self.position.epoch),
+            epochs: Some(self.trainer.training.epochs),
             step: Some(self.position.step),
             seed: Some(self.trainer.seed),
             experiment: Some(self.trainer.folder.config_sha256()?),
@@ -340,6 +350,7 @@ impl<'a> Run<'a> {
             average: self.average.as_mut(),
         };
         state::save(&self.trainer.folder.state(), &training, &self.position, self.trainer.state_precision)?;
+        self.autosave.saved(Instant::now());
         Ok(())
     }
 

@@ -41,6 +41,45 @@ fn a_truncated_data_file_is_named() {
 }
 
 #[test]
+fn labels_without_a_class_name_the_key() {
+    let experiment = ExperimentFolder::new();
+    let path = experiment.path("cifar/data_batch_1.bin");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[0] = 5;
+    std::fs::write(&path, &bytes).unwrap();
+    let error = stderr_of(&mut experiment.stage("pretrain", "out", &[]), 2);
+    for text in ["`data.classes`: found 2", "at least 6", "cifar10:cifar"] {
+        assert!(error.contains(text), "{error} lacks {text}");
+    }
+}
+
+/// A folder of classes has no test split: what it holds was trained on.
+#[test]
+fn training_images_are_not_evaluated_on() {
+    let experiment = ExperimentFolder::of_files();
+    experiment.edit("epochs = 3", "epochs = 1");
+    experiment.edit("warmup_epochs = 1\nmin", "warmup_epochs = 0.5\nmin");
+    let scratch = ["--initial-weights", "scratch"];
+    experiment.stage("finetune", "out", &scratch).assert().success();
+    let weights = "out/finetune-scratch/last.safetensors";
+    let evaluate = |more: &[&str]| {
+        let mut command = experiment.stage("evaluate", "out", &["--weights", weights]);
+        command.args(more);
+        command
+    };
+    let error = stderr_of(&mut evaluate(&[]), 2);
+    assert!(error.contains("data.test is missing") && error.contains("folder:images"), "{error}");
+    let error = stderr_of(&mut evaluate(&["--test", "folder:images"]), 2);
+    assert!(error.contains("data.test") && error.contains("not trained on"), "{error}");
+    // The same images at another place.
+    std::fs::rename(experiment.path("images"), experiment.path("moved")).unwrap();
+    let error = stderr_of(&mut evaluate(&["--test", "folder:moved"]), 2);
+    assert!(error.contains("the test set is the set that") && error.contains("--test"), "{error}");
+    evaluate(&["--test", "cifar10:cifar"]).assert().success();
+    assert!(experiment.path("out/finetune-scratch/evaluation.json").is_file());
+}
+
+#[test]
 fn a_gpu_that_is_not_there_is_an_error() {
     if tch::Cuda::is_available() {
         return;

@@ -6,6 +6,7 @@ mod bad_input;
 mod configs;
 mod convert;
 mod experiment_folder;
+mod grid;
 mod parity;
 mod results;
 mod resume;

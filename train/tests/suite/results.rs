@@ -25,6 +25,10 @@ fn curves_of_a_run_are_drawn() {
     experiment.command(&["plot", "out/pretrain", "--out", "curves.svg"]).assert().success();
     let svg = String::from_utf8(experiment.bytes("curves.svg")).unwrap();
     assert!(svg.contains("<svg") && svg.contains("loss"), "{}", &svg[..200.min(svg.len())]);
+    // The folder of the run too, and the loss on held-out images.
+    experiment.command(&["plot", "out", "--out", "all.svg"]).assert().success();
+    let svg = String::from_utf8(experiment.bytes("all.svg")).unwrap();
+    assert!(svg.contains("pretrain held out"), "{}", &svg[..200.min(svg.len())]);
 }
 
 #[test]

@@ -110,6 +110,21 @@ fn resuming_with_another_experiment_names_what_differs() {
 }
 
 #[test]
+fn a_stage_is_resumed_whatever_became_of_the_keys_of_others() {
+    let experiment = ExperimentFolder::new();
+    experiment.edit("epochs = 2", "epochs = 1");
+    experiment.stage("pretrain", "out", &[]).assert().success();
+    experiment.edit("layer_decay = 0.75", "layer_decay = 0.5");
+    experiment.edit("steps = 5", "steps = 7");
+    experiment.edit("held_out = 16", "held_out = 16\ntest = \"cifar10:elsewhere\"");
+    experiment.stage("pretrain", "out", &["--resume"]).assert().success();
+    // The held-out images, and so the best epoch, depend on this one.
+    experiment.edit("[evaluate]", "[evaluate]\ntransform = { crop = 32 }");
+    let error = stderr_of(&mut experiment.stage("pretrain", "out", &["--resume"]), 2);
+    assert!(error.contains("evaluate.transform.crop") && !error.contains("layer_decay"), "{error}");
+}
+
+#[test]
 fn a_state_travels_in_parts() {
     let experiment = ExperimentFolder::new();
     experiment.edit("epochs = 2", "epochs = 1");

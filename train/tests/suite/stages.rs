@@ -83,7 +83,7 @@ fn check_headers(experiment: &ExperimentFolder) {
         CheckpointHeader::parse(&metadata.to_string()).unwrap()
     };
     let pretrained = header("out/pretrain/last.safetensors");
-    assert_eq!((pretrained.stage, pretrained.epoch), (Stage::Pretrain, Some(2)));
+    assert_eq!((pretrained.stage, pretrained.epoch, pretrained.epochs), (Stage::Pretrain, Some(2), Some(2)));
     assert_eq!(pretrained.decoder.map(|decoder| decoder.width), Some(16));
     let path = experiment.path("out/finetune/last.safetensors");
     let finetuned = header("out/finetune/last.safetensors");
@@ -113,6 +113,9 @@ fn every_method_and_attack_trains() {
     let pgd = "kind = \"pgd\"\nepsilon = \"2/255\"\nstep_size = \"1/255\"\nsteps = 2";
     for (name, attack) in attacks {
         experiment.edit(pgd, attack);
+        if name == "trades" {
+            experiment.edit("label_smoothing = 0.1", "");
+        }
         let run = format!("out-{name}");
         experiment.stage("finetune", &run, &["--initial-weights", "scratch"]).assert().success();
         assert_eq!(experiment.log(&format!("{run}/finetune-scratch"), "step").len(), 8, "{name}");
@@ -141,6 +144,61 @@ fn bfloat16_trains_on_the_cpu_too() {
     experiment.edit("epochs = 2", "epochs = 1\nprecision = \"bfloat16\"");
     experiment.stage("pretrain", "out", &[]).assert().success();
     assert_eq!(experiment.log("out/pretrain", "step").len(), 8);
+}
+
+#[test]
+fn weights_of_an_unfinished_pre_training_are_refused_unless_asked_for() {
+    let experiment = ExperimentFolder::new();
+    experiment.edit("epochs = 2", "epochs = 100000");
+    // An epoch, and then the rest of two seconds: twenty of the 22 are kept for saving.
+    stderr_of(&mut experiment.stage("pretrain", "out", &["--time-limit", "22s"]), 75);
+    let header =
+        mimir_train::checkpoint::metadata(&experiment.path("out/pretrain/last.safetensors")).unwrap();
+    let epoch = header["epoch"].as_u64().unwrap();
+    assert!(epoch < 100_000);
+    experiment.edit("epochs = 3", "epochs = 1");
+    experiment.edit("warmup_epochs = 1\nmin", "warmup_epochs = 0.5\nmin");
+    let error = stderr_of(&mut experiment.stage("finetune", "out", &[]), 2);
+    for text in [&format!("has done {epoch} of its 100000 epochs"), "--resume", "--unfinished"] {
+        assert!(error.contains(text), "{error} lacks {text}");
+    }
+    assert!(!experiment.path("out/finetune").exists(), "what did not start leaves no folder");
+    let told = format!("(epoch {epoch} of 100000)");
+    experiment.stage("finetune", "out", &["--unfinished"]).assert().success().stderr(contains(told));
+}
+
+#[test]
+fn random_weights_have_no_layer_decay() {
+    let experiment = ExperimentFolder::new();
+    let printed = |more: &[&str]| {
+        let output = experiment.stage("finetune", "out", more).arg("--print-config").assert().success();
+        let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+        text.parse::<toml::Table>().unwrap()["finetune"]["layer_decay"].as_float().unwrap()
+    };
+    assert_eq!(printed(&[]), 0.75);
+    assert_eq!(printed(&["--initial-weights", "scratch"]), 1.0);
+}
+
+#[test]
+fn a_variant_is_an_experiment_with_a_folder_of_its_own() {
+    let experiment = ExperimentFolder::new();
+    experiment.edit("epochs = 2", "epochs = 1");
+    experiment.write(
+        "sweep.toml",
+        "base = \"experiment.toml\"\n[variants.mae]\nremove = [\"pretrain.adversary\", \"pretrain.penalty\"]\n\
+         pretrain.method = \"mae\"\n[variants.half]\npretrain.mask_ratio = 0.75\n",
+    );
+    let run = |more: &[&str]| {
+        let mut command = experiment.command(&["pretrain", "sweep.toml", "--threads", "1"]);
+        command.args(more);
+        command
+    };
+    let error = stderr_of(&mut run(&[]), 2);
+    assert!(error.contains("--variant: half, mae"), "{error}");
+    run(&["--variant", "mae"]).assert().success();
+    assert!(experiment.log("runs/sweep-mae/seed-1/pretrain", "step")[0]["penalty"].is_null());
+    let config = String::from_utf8(experiment.bytes("runs/sweep-mae/seed-1/pretrain/config.toml")).unwrap();
+    assert!(config.contains("method = \"mae\"") && !config.contains("base ="), "{config}");
 }
 
 #[test]

@@ -1,10 +1,10 @@
-//! The operations on a training picture in their order: crop, flip, RandAugment, erasing.
+//! The operations on a training picture in their order: crop, flip, RandAugment or colour jitter, erasing.
 
 use serde::{Deserialize, Serialize};
 
 use super::crop::flip;
-use super::parameter::probability;
-use super::{Erasing, PadCrop, RandAugment, RandomResizedCrop};
+use super::parameter::{probability, require};
+use super::{ColourJitter, Erasing, PadCrop, RandAugment, RandomResizedCrop};
 use crate::error::DataError;
 use crate::picture::Picture;
 use crate::random::Stream;
@@ -22,6 +22,9 @@ pub struct Augmentation {
     /// RandAugment, if any.
     #[serde(default)]
     pub rand_augment: Option<RandAugment>,
+    /// Colour jitter, if any; timm has it in place of RandAugment, never beside it.
+    #[serde(default)]
+    pub colour_jitter: Option<ColourJitter>,
     /// Random erasing, if any.
     #[serde(default)]
     pub erasing: Option<Erasing>,
@@ -63,7 +66,15 @@ impl Augmentation {
         }
         probability("flip", self.flip)?;
         self.rand_augment.as_ref().map_or(Ok(()), RandAugment::check)?;
+        self.check_colour_jitter()?;
         self.erasing.as_ref().map_or(Ok(()), Erasing::check)
+    }
+
+    fn check_colour_jitter(&self) -> Result<(), DataError> {
+        let Some(jitter) = &self.colour_jitter else { return Ok(()) };
+        let alone = self.rand_augment.is_none();
+        require("colour_jitter", alone, &"both it and rand_augment", "one of the two")?;
+        jitter.check()
     }
 
     /// A picture of `size x size` pixels. The parameters must have passed [`Self::check`].
@@ -77,6 +88,9 @@ impl Augmentation {
         }
         if let Some(rand_augment) = &self.rand_augment {
             picture = rand_augment.apply(picture, stream);
+        }
+        if let Some(jitter) = &self.colour_jitter {
+            picture = jitter.apply(picture, stream);
         }
         if let Some(erasing) = &self.erasing {
             erasing.apply(&mut picture, stream);
@@ -182,11 +196,14 @@ mod tests {
 
     #[test]
     fn parameters_out_of_range_are_refused() {
-        let none = Augmentation::default();
+        let (none, jitter) = (Augmentation::default(), ColourJitter::default());
+        Augmentation { colour_jitter: Some(jitter), ..none }.check().unwrap();
         for augmentation in [
             Augmentation { flip: -0.1, ..none },
             Augmentation { flip: f64::NAN, ..none },
             Augmentation { crop: Crop::PadCrop(PadCrop { padding: 2_000 }), ..none },
+            Augmentation { colour_jitter: Some(ColourJitter { contrast: -1.0, ..jitter }), ..none },
+            Augmentation { colour_jitter: Some(jitter), rand_augment: Some(RandAugment::default()), ..none },
             Augmentation { rand_augment: Some(RandAugment { layers: 0, ..RandAugment::default() }), ..none },
         ] {
             assert!(augmentation.check().is_err(), "{augmentation:?}");

@@ -59,7 +59,7 @@ impl Loader {
         Ok(Self { builder: Arc::new(BatchBuilder { set, options, sampler }) })
     }
 
-    /// Whole batches in an epoch.
+    /// Batches in an epoch, [`Sampler::steps_per_epoch`](crate::Sampler::steps_per_epoch).
     pub fn steps_per_epoch(&self) -> usize {
         self.builder.sampler.steps_per_epoch()
     }

@@ -5,7 +5,7 @@ use tch::{Kind, Tensor};
 use super::{FAMILIES, autoencoder, classifier, images, mask, small, values};
 use crate::model::{DropPath, Family, reconstruction_loss};
 use crate::parameters::Parameters;
-use crate::random::BatchRng;
+use crate::random::{BatchRng, Purpose};
 
 /// Biases that add the same number to all scores of a row: the softmax takes it away again, and what is left is rounding.
 /// (The part of `qkv.bias` that belongs to the keys is such a bias too.)
@@ -61,7 +61,7 @@ fn dropped_branches_change_the_logits() {
         let architecture = small(family);
         let (_parameters, classifier) = classifier(&architecture, family.pooling(), Kind::Float);
         let rng = BatchRng { seed: 1, epoch: 0, sample_ids: &[0, 1] };
-        let drop_path = DropPath::sample(rng, architecture.depth, 0.9, tch::Device::Cpu);
+        let drop_path = DropPath::sample(rng, Purpose::DropPath, &architecture, 0.9, tch::Device::Cpu);
         let images = images(&architecture);
         assert_ne!(classifier.logits(&images, drop_path.as_ref()), classifier.logits(&images, None));
     }

@@ -68,7 +68,7 @@ fn to_the_stem_a_masked_patch_looks_like_padding() {
     // The four patches of the lower right corner stay visible; convolutions of stride 2 read across upper and left
     // borders.
     let noise: Vec<f32> = (0..32).map(|i| if i % 4 >= 2 && i % 16 >= 8 { 0.0 } else { 1.0 }).collect();
-    let mask = Mask::from_noise(&Tensor::from_slice(&noise).reshape([2, 16]), 0.75);
+    let mask = Mask::from_noise(&Tensor::from_slice(&noise).reshape([2, 16]), 4);
     let stem = |architecture: &Architecture| {
         let mut parameters = Parameters::new(0, Device::Cpu);
         let stem = PatchEmbed::new(&mut parameters.root(), architecture, Kind::Float);
@@ -87,7 +87,8 @@ fn to_the_stem_a_masked_patch_looks_like_padding() {
 fn a_stem_under_an_empty_mask_is_the_stem() {
     let architecture = small(Family::VitConvStem);
     let (encoder, images) = (build(&architecture), images(&architecture));
-    let mask = Mask::from_noise(&values("noise", &[2, architecture.num_patches()]), 0.0);
+    let mask =
+        Mask::from_noise(&values("noise", &[2, architecture.num_patches()]), architecture.num_patches());
     assert_eq!(encoder.embed(&images, Some(&mask)), encoder.embed(&images, None));
 }
 
@@ -96,7 +97,8 @@ fn the_order_of_the_patches_does_not_matter_when_their_places_are_known() {
     for family in FAMILIES {
         let architecture = small(family);
         let (encoder, images) = (build(&architecture), images(&architecture));
-        let mask = Mask::from_noise(&values("noise", &[2, architecture.num_patches()]), 0.0);
+        let mask =
+            Mask::from_noise(&values("noise", &[2, architecture.num_patches()]), architecture.num_patches());
         let tokens = encoder.embed(&images, None);
         let in_order = encoder.encode(&tokens, None, None);
         let shuffled = encoder.encode(&mask.visible(&tokens), Some(&mask.ids_keep), None);

@@ -52,7 +52,8 @@ fn images(architecture: &Architecture) -> Tensor {
 
 /// A mask that hides 3 of 4 patches.
 fn mask(architecture: &Architecture) -> Mask {
-    Mask::from_noise(&values("noise", &[2, architecture.num_patches()]), 0.75)
+    let keep = Mask::visible_patches(architecture.num_patches(), 0.75);
+    Mask::from_noise(&values("noise", &[2, architecture.num_patches()]), keep)
 }
 
 /// Every trained tensor from [`values`].

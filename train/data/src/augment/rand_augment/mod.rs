@@ -2,7 +2,6 @@
 //! severity grows with the magnitude.
 
 mod affine;
-mod enhance;
 mod operation;
 mod table;
 

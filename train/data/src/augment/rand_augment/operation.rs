@@ -1,7 +1,8 @@
 //! The fifteen operations of timm's increasing set, and what a magnitude means to each.
 
 use super::affine::{self, Filter};
-use super::{enhance, table};
+use super::table;
+use crate::augment::enhance;
 use crate::picture::Picture;
 
 /// One operation. Grey pictures take all of them.
