@@ -17,7 +17,7 @@ use self::step::{Outcome, Step};
 use crate::args::GridArguments;
 use crate::command::error::Usage;
 use crate::command::report;
-use crate::config::{Experiment, Grid, GridMethod, InitialWeights};
+use crate::config::{Experiment, Grid, GridMethod};
 use crate::run::EXIT_STOPPED;
 
 /// Less time than this is not enough to begin a step.
@@ -97,9 +97,4 @@ fn experiment(method: &GridMethod, seed: u64, arguments: &GridArguments) -> Resu
         experiment.data.test_source().with_context(place)?;
     }
     Ok(experiment)
-}
-
-/// Whether the method pre-trains.
-fn pretrains(experiment: &Experiment) -> bool {
-    experiment.finetune.as_ref().is_some_and(|stage| stage.initial_weights == InitialWeights::Pretrained)
 }

@@ -5,6 +5,7 @@
 mod bad_input;
 mod configs;
 mod convert;
+mod cuda;
 mod experiment_folder;
 mod grid;
 mod parity;

@@ -10,12 +10,11 @@ use mimir_bundle::checkpoint::Stage;
 use mimir_bundle::digest::digest_bytes;
 use serde_json::{Value, json};
 
-use super::pretrains;
 use super::programs::Programs;
 use crate::args::GridArguments;
 use crate::command::finetune::folder_name;
 use crate::command::stage;
-use crate::config::{ConfigError, Experiment, GridCertify, GridMethod};
+use crate::config::{ConfigError, Experiment, GridCertify, GridMethod, InitialWeights};
 use crate::run::{EXIT_STOPPED, Log, RunError, config_differences};
 
 /// The most bytes of a result, and of weights.
@@ -222,6 +221,11 @@ impl<'a> Step<'a> {
         }
         Ok(command)
     }
+}
+
+/// Whether the method pre-trains.
+fn pretrains(experiment: &Experiment) -> bool {
+    experiment.finetune.as_ref().is_some_and(|stage| stage.initial_weights == InitialWeights::Pretrained)
 }
 
 /// A grid that certifies has looked for its programs before its first step.
