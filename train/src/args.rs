@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{EvaluatedPart, InitialWeights};
+use crate::config::{EvaluatedPart, InitialWeights, Precision};
 use crate::device::DeviceChoice;
+use crate::efficiency::{Images, Work};
 
 /// Trains adversarially robust vision transformers with MIMIR.
 #[derive(Debug, Parser)]
@@ -44,6 +45,8 @@ pub(crate) enum Command {
     Join(JoinArguments),
     /// Convert a PyTorch checkpoint of MAE, MIMIR or timm to safetensors under the names that mimir-train reads.
     Convert(ConvertArguments),
+    /// Time and memory of each method, network and image size on this machine: table 12.
+    Efficiency(EfficiencyArguments),
     /// Show the version of libtorch, the devices and the threads.
     Doctor,
 }
@@ -179,6 +182,38 @@ pub(crate) struct ReportArguments {
     /// Where the table and the figure are written, with the endings .md and .svg.
     #[arg(long, default_value = "report", value_name = "FILE")]
     pub out: PathBuf,
+}
+
+/// Table 12.
+#[derive(Debug, Args)]
+pub(crate) struct EfficiencyArguments {
+    /// Networks by their names in a configuration.
+    #[arg(long, value_delimiter = ',', default_value = "vit_small,vit_base,convit_small")]
+    pub networks: Vec<String>,
+    /// What a step does.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "pgd10,fast-at,mae,mimir")]
+    pub methods: Vec<Work>,
+    /// Sizes of images.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "cifar10,tiny-imagenet,imagenet")]
+    pub images: Vec<Images>,
+    /// Images in a step. Default: 8, or 128 on a GPU.
+    #[arg(long)]
+    pub batch: Option<usize>,
+    /// Steps that are timed, after one that warms up.
+    #[arg(long, default_value_t = 3)]
+    pub steps: usize,
+    /// Type of matrix products: float32, tf32 or bfloat16.
+    #[arg(long, value_enum, default_value = "float32")]
+    pub precision: Precision,
+    /// Device: cpu, cuda or cuda:N.
+    #[arg(long, default_value = "cpu")]
+    pub device: DeviceChoice,
+    /// Threads of libtorch. Default: one per core.
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Operations in a second that the device is sold with, in units of 10¹². Default: those of a large matrix product.
+    #[arg(long, value_name = "TERA")]
+    pub peak: Option<f64>,
 }
 
 /// Plots of runs.

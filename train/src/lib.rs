@@ -11,6 +11,7 @@ mod command;
 pub mod config;
 pub mod convert;
 pub mod device;
+pub mod efficiency;
 pub mod images;
 pub mod loss;
 pub mod model;

@@ -1,12 +1,16 @@
 //! Random numbers that are keyed by their use, not by the order of calls.
 //!
 //! All random numbers of a run come from [`Stream`]s keyed by (seed, epoch, sample, [`Purpose`]), as order and
-//! augmentation do. A run that is resumed, or uses other micro-batches, gets the same numbers. Initial weights are
+//! augmentation do; those of whole batches (masks, starts of attacks, stochastic depth) are counted from a key that the stream
+//! gives, on the device that they are for. A run that is resumed, or uses other micro-batches, gets the same numbers. Initial weights are
 //! keyed by seed and name instead ([`for_name`]): a network with one layer more starts from the same numbers in all the
 //! others.
 
+mod counter;
+
 use mimir_data::random::{Key, Stream};
 use sha2::{Digest, Sha256};
+use tch::{Device, Kind, Tensor};
 
 /// The use of a random number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,20 +63,36 @@ impl BatchRng<'_> {
         let mut numbers = vec![0.0; self.sample_ids.len() * per_sample];
         if per_sample > 0 {
             for (row, &sample) in numbers.chunks_exact_mut(per_sample).zip(self.sample_ids) {
-                self.stream(purpose, sample).fill_unit(row);
+                counter::fill(self.key(purpose, sample), row);
             }
         }
         numbers
     }
 
-    /// Independent standard normal numbers, `per_sample` for each sample, row after row.
-    pub fn normal(&self, purpose: Purpose, per_sample: usize) -> Vec<f32> {
-        let mut numbers = Vec::with_capacity(self.sample_ids.len() * per_sample);
-        for &sample in self.sample_ids {
-            let mut stream = self.stream(purpose, sample);
-            numbers.extend((0..per_sample).map(|_| stream.normal() as f32));
+    /// The same numbers as a tensor on a device, `[N, per_sample]`. On a GPU they are drawn there.
+    pub fn uniform_on(&self, device: Device, purpose: Purpose, per_sample: usize) -> Tensor {
+        if device.is_cuda() {
+            let keys: Vec<_> = self.sample_ids.iter().map(|&sample| self.key(purpose, sample)).collect();
+            return counter::on_device(&keys, per_sample, device);
         }
-        numbers
+        let shape = [self.sample_ids.len() as i64, per_sample as i64];
+        Tensor::from_slice(&self.uniform(purpose, per_sample)).reshape(shape)
+    }
+
+    /// Independent standard normal numbers on a device, `[N, per_sample]` (Box–Muller, one of each pair of uniforms).
+    pub fn normal_on(&self, device: Device, purpose: Purpose, per_sample: usize) -> Tensor {
+        let half = per_sample as i64;
+        let uniform = self.uniform_on(device, purpose, 2 * per_sample).to_kind(Kind::Double);
+        // 1 − u is in (0, 1], where the logarithm is finite.
+        let radius = ((1.0f64 - uniform.narrow(1, 0, half)).log() * -2.0).sqrt();
+        let angle = uniform.narrow(1, half, half) * std::f64::consts::TAU;
+        (radius * angle.cos()).to_kind(Kind::Float)
+    }
+
+    fn key(&self, purpose: Purpose, sample: u64) -> counter::Key {
+        let mut stream = self.stream(purpose, sample);
+        let mut word = || stream.below(1 << 32) as u32;
+        [word(), word()]
     }
 
     /// The stream of the batch as a whole, keyed by its first sample.
@@ -100,6 +120,32 @@ mod tests {
         let whole = BatchRng { seed: 3, epoch: 2, sample_ids: &[10, 11, 12] }.uniform(Purpose::Mask, 5);
         let alone = BatchRng { seed: 3, epoch: 2, sample_ids: &[11] }.uniform(Purpose::Mask, 5);
         assert_eq!(whole[5..10], alone);
+    }
+
+    #[test]
+    fn tensors_hold_the_same_numbers() {
+        let rng = BatchRng { seed: 3, epoch: 2, sample_ids: &[10, 11, 12] };
+        let tensor = rng.uniform_on(Device::Cpu, Purpose::Mask, 5);
+        assert_eq!(tensor.size(), [3, 5]);
+        assert_eq!(Vec::<f32>::try_from(tensor.flatten(0, 1)).unwrap(), rng.uniform(Purpose::Mask, 5));
+        let keys = rng.sample_ids.iter().map(|&sample| rng.key(Purpose::Mask, sample)).collect::<Vec<_>>();
+        assert_eq!(counter::on_device(&keys, 5, Device::Cpu), tensor, "as a GPU would draw them");
+    }
+
+    #[test]
+    fn normal_numbers_have_their_moments() {
+        let ids: Vec<u64> = (0..200).collect();
+        let numbers =
+            BatchRng { seed: 0, epoch: 0, sample_ids: &ids }.normal_on(Device::Cpu, Purpose::Mask, 200);
+        let moment = |power: f64| numbers.pow_tensor_scalar(power).mean(Kind::Double).double_value(&[]);
+        // 40,000 numbers: five standard errors of 1/200, and of √2/200 for the square.
+        assert!(
+            moment(1.0).abs() < 0.025 && (moment(2.0) - 1.0).abs() < 0.0354,
+            "{} {}",
+            moment(1.0),
+            moment(2.0)
+        );
+        assert!(moment(3.0).abs() < 5.0 * 15f64.sqrt() / 200.0);
     }
 
     #[test]

@@ -36,8 +36,8 @@ impl LinfBall {
     /// `images` moved by independent uniform numbers of ±ε and projected.
     pub fn random_start(&self, images: &Tensor, rng: BatchRng<'_>, purpose: Purpose) -> Tensor {
         let pixels = images.numel() / rng.sample_ids.len().max(1);
-        let noise = Tensor::from_slice(&rng.uniform(purpose, pixels)).reshape(images.size());
-        let noise = noise.to_device(images.device()) * (2.0 * self.epsilon) - self.epsilon;
+        let noise = rng.uniform_on(images.device(), purpose, pixels).reshape(images.size());
+        let noise = noise * (2.0 * self.epsilon) - self.epsilon;
         self.project(&(images + noise))
     }
 
@@ -50,8 +50,8 @@ impl LinfBall {
         deviation: f64,
     ) -> Tensor {
         let pixels = images.numel() / rng.sample_ids.len().max(1);
-        let noise = Tensor::from_slice(&rng.normal(purpose, pixels)).reshape(images.size());
-        self.project(&(images + noise.to_device(images.device()) * deviation))
+        let noise = rng.normal_on(images.device(), purpose, pixels).reshape(images.size());
+        self.project(&(images + noise * deviation))
     }
 
     /// One step along the sign of the gradient, projected.

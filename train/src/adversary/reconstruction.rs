@@ -33,8 +33,8 @@ pub fn attack_reconstruction(
         }
         AdversaryVariant::Authors => {
             let (patches, steps) = (architecture.num_patches(), adversary.steps);
-            let masks = Mask::random_series(rng, Purpose::AttackMask, patches, mask.keep(), steps);
-            let masks: Vec<Mask> = masks.iter().map(|mask| mask.to_device(images.device())).collect();
+            let (keep, device) = (mask.keep(), images.device());
+            let masks = Mask::random_series(rng, Purpose::AttackMask, patches, keep, steps, device);
             let ball = LinfBall::new(images, epsilon);
             gradient_ascent(adversary, &ball, images, rng, |step, x| {
                 summed_loss(model, x, &model.target(x), &masks[step])
@@ -100,7 +100,7 @@ mod tests {
         }
 
         fn mask(&self) -> Mask {
-            Mask::random(self.rng(), Purpose::Mask, 16, 4)
+            Mask::random(self.rng(), Purpose::Mask, 16, 4, Device::Cpu)
         }
 
         fn attack(&self, variant: AdversaryVariant, steps: usize) -> Tensor {
@@ -163,7 +163,7 @@ mod tests {
                 tch::no_grad(|| ball.signed_step(&x, &slope, step))
             })
         };
-        let masks = Mask::random_series(fixture.rng(), Purpose::AttackMask, 16, 4, 2);
+        let masks = Mask::random_series(fixture.rng(), Purpose::AttackMask, 16, 4, 2, Device::Cpu);
         let found = fixture.attack(AdversaryVariant::Authors, 2);
         assert_eq!(found, by_hand([&masks[0], &masks[1]]));
         assert_ne!(found, by_hand([&masks[0], &masks[0]]));

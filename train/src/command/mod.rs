@@ -3,6 +3,7 @@
 mod bounds;
 mod convert;
 mod doctor;
+mod efficiency;
 mod error;
 mod evaluate;
 mod experiment;
@@ -43,6 +44,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Split(arguments) => state::split(&arguments),
         Command::Join(arguments) => state::join(&arguments),
         Command::Convert(arguments) => convert::run(&arguments),
+        Command::Efficiency(arguments) => efficiency::run(&arguments),
         Command::Doctor => doctor::run(),
     }
 }

@@ -115,6 +115,7 @@ pub(super) fn run(
             config_digest: config_digest(&folder.config()?, &MAY_DIFFER)?,
             state_precision: precision,
             resume: arguments.resume && folder.has_state(),
+            read_late: task.parameters().device().is_cuda(),
             stop: &stop,
         },
     )?;

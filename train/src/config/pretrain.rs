@@ -110,6 +110,18 @@ impl PretrainConfig {
         )
     }
 
+    fn check_penalty_batch(&self, penalty: &PenaltyConfig) -> Result<(), ConfigError> {
+        let Some(batch) = penalty.batch else { return Ok(()) };
+        let rows = self.training.batch / self.training.accumulate;
+        let least = usize::try_from(penalty.estimator.min_samples()).unwrap_or(2);
+        ConfigError::range(
+            "pretrain.penalty.batch",
+            batch as f64,
+            batch >= least && rows.is_multiple_of(batch),
+            &format!("a divisor of the {rows} images that are computed at once, and at least {least}"),
+        )
+    }
+
     fn check_method(&self) -> Result<(), ConfigError> {
         match (self.method, &self.adversary) {
             (Method::Mae, Some(_)) => {
@@ -121,7 +133,10 @@ impl PretrainConfig {
         }
         match (self.method, &self.penalty) {
             (Method::Mimir, None) => Err(ConfigError::missing("pretrain.penalty", "by method mimir")),
-            (Method::Mimir, Some(penalty)) => Ok(penalty.check()?),
+            (Method::Mimir, Some(penalty)) => {
+                penalty.check()?;
+                self.check_penalty_batch(penalty)
+            }
             (_, Some(_)) => Err(ConfigError::no_effect("pretrain.penalty", "with a method other than mimir")),
             (_, None) => Ok(()),
         }

@@ -6,7 +6,7 @@ use tch::Kind;
 use crate::config::ConfigError;
 
 /// The type of matrix products; weights are float32 in any case.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
     /// float32.
@@ -34,7 +34,8 @@ impl Precision {
 pub struct TrainingConfig {
     /// Images in one step of the optimiser.
     pub batch: usize,
-    /// Micro-batches per step (gradient accumulation), to save memory. The penalty is computed for each micro-batch.
+    /// Micro-batches per step (gradient accumulation), to save memory. The penalty is computed for each micro-batch, or for
+    /// each part of one (`pretrain.penalty.batch`).
     #[serde(default = "one")]
     pub accumulate: usize,
     /// Passes over the training set.

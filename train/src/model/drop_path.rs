@@ -1,6 +1,6 @@
 //! Stochastic depth: whole residual branches dropped per sample (timm's `DropPath`).
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::model::{Architecture, Family};
 use crate::random::{BatchRng, Purpose};
@@ -25,17 +25,13 @@ impl DropPath {
         if rate == 0.0 {
             return None;
         }
-        let (n, branches) = (rng.sample_ids.len(), 2 * architecture.depth as usize);
-        let uniform = rng.uniform(purpose, branches); // [N, branches]
-        let scales: Vec<f32> = (0..branches)
-            .flat_map(|branch| {
-                let keep = 1.0 - drop_rate(branch / 2, architecture, rate);
-                let scale = move |u: f32| if f64::from(u) < keep { (1.0 / keep) as f32 } else { 0.0 };
-                uniform.iter().skip(branch).step_by(branches).map(move |&u| scale(u))
-            })
-            .collect();
-        let scales = Tensor::from_slice(&scales).reshape([branches as i64, n as i64, 1, 1]);
-        Some(Self { scales: scales.to_device(device) })
+        let branches = 2 * architecture.depth as usize;
+        let uniform = rng.uniform_on(device, purpose, branches); // [N, branches]
+        let keep: Vec<f32> =
+            (0..branches).map(|branch| (1.0 - drop_rate(branch / 2, architecture, rate)) as f32).collect();
+        let keep = Tensor::from_slice(&keep).to_device(device);
+        let kept = uniform.lt_tensor(&keep).to_kind(Kind::Float);
+        Some(Self { scales: (kept / keep).transpose(0, 1).contiguous().unsqueeze(-1).unsqueeze(-1) })
     }
 
     /// The scales of one branch (0 attention, 1 MLP) of a block, `[N, 1, 1]`.
@@ -77,7 +73,7 @@ mod tests {
 
     fn dropped(drop_path: &DropPath, block: usize) -> f64 {
         let scale = drop_path.scale(block, 0);
-        scale.eq(0.0).to_kind(tch::Kind::Float).mean(tch::Kind::Float).double_value(&[])
+        scale.eq(0.0).to_kind(Kind::Float).mean(Kind::Float).double_value(&[])
     }
 
     #[test]

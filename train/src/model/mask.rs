@@ -1,6 +1,6 @@
 //! Random masking of patches.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::random::{BatchRng, Purpose};
 
@@ -21,10 +21,9 @@ impl Mask {
         (patches as f64 * (1.0 - mask_ratio)) as i64
     }
 
-    /// Keeps `keep` of the patches, 0 to L, independently for each sample.
-    pub fn random(rng: BatchRng<'_>, purpose: Purpose, patches: i64, keep: i64) -> Self {
-        let noise = rng.uniform(purpose, patches as usize);
-        Self::from_noise(&Tensor::from_slice(&noise).reshape([-1, patches]), keep)
+    /// Keeps `keep` of the patches, 0 to L, independently for each sample. On `device`, where it is drawn.
+    pub fn random(rng: BatchRng<'_>, purpose: Purpose, patches: i64, keep: i64, device: Device) -> Self {
+        Self::from_noise(&rng.uniform_on(device, purpose, patches as usize), keep)
     }
 
     /// `count` masks of each sample, one after the other; the first is that of [`random`](Self::random).
@@ -34,9 +33,10 @@ impl Mask {
         patches: i64,
         keep: i64,
         count: usize,
+        device: Device,
     ) -> Vec<Self> {
-        let noise = rng.uniform(purpose, count * patches as usize);
-        let noise = Tensor::from_slice(&noise).reshape([-1, count as i64, patches]);
+        let noise = rng.uniform_on(device, purpose, count * patches as usize);
+        let noise = noise.reshape([-1, count as i64, patches]);
         noise.unbind(1).iter().map(|noise| Self::from_noise(noise, keep)).collect()
     }
 
@@ -44,25 +44,16 @@ impl Mask {
     pub fn from_noise(noise: &Tensor, keep: i64) -> Self {
         let (n, patches) = (noise.size()[0], noise.size()[1]);
         let ids_shuffle = noise.argsort(1, false); // [N, L]
-        let ids_restore = ids_shuffle.argsort(1, false);
-        let order = Tensor::arange(patches, (Kind::Int64, noise.device()));
-        let masked =
-            order.ge(keep).to_kind(Kind::Float).expand([n, patches], false).gather(1, &ids_restore, false);
+        let order = Tensor::arange(patches, (Kind::Int64, noise.device())).expand([n, patches], false);
+        // The inverse permutation: sorting once is enough.
+        let ids_restore = ids_shuffle.scatter(1, &ids_shuffle, &order);
+        let masked = ids_restore.ge(keep).to_kind(Kind::Float);
         Self { ids_keep: ids_shuffle.narrow(1, 0, keep), ids_restore, masked }
     }
 
     /// Visible patches of each sample, L_keep.
     pub fn keep(&self) -> i64 {
         self.ids_keep.size()[1]
-    }
-
-    /// On another device.
-    pub fn to_device(&self, device: tch::Device) -> Self {
-        Self {
-            ids_keep: self.ids_keep.to_device(device),
-            ids_restore: self.ids_restore.to_device(device),
-            masked: self.masked.to_device(device),
-        }
     }
 
     /// The visible rows of `tokens` `[N, L, D]`, `[N, L_keep, D]`.
@@ -90,7 +81,7 @@ mod tests {
     #[test]
     fn a_mask_hides_what_it_does_not_keep() {
         let rng = BatchRng { seed: 1, epoch: 0, sample_ids: &[4, 9] };
-        let mask = Mask::random(rng, Purpose::Mask, 16, 4);
+        let mask = Mask::random(rng, Purpose::Mask, 16, 4, Device::Cpu);
         assert_eq!(mask.ids_keep.size(), [2, 4]);
         assert_eq!(mask.masked.sum_dim_intlist(1, false, Kind::Float), Tensor::from_slice(&[12f32, 12.0]));
         assert_eq!(mask.masked.gather(1, &mask.ids_keep, false).sum(Kind::Float).double_value(&[]), 0.0);
@@ -104,15 +95,15 @@ mod tests {
         }
         let rng = BatchRng { seed: 1, epoch: 0, sample_ids: &[4] };
         for keep in 1..100 {
-            assert_eq!(Mask::random(rng, Purpose::Mask, 100, keep).keep(), keep);
+            assert_eq!(Mask::random(rng, Purpose::Mask, 100, keep, Device::Cpu).keep(), keep);
         }
     }
 
     #[test]
     fn a_series_begins_with_the_single_mask_and_goes_on_with_others() {
         let rng = BatchRng { seed: 1, epoch: 0, sample_ids: &[4, 9] };
-        let series = Mask::random_series(rng, Purpose::AttackMask, 16, 4, 3);
-        let single = Mask::random(rng, Purpose::AttackMask, 16, 4);
+        let series = Mask::random_series(rng, Purpose::AttackMask, 16, 4, 3, Device::Cpu);
+        let single = Mask::random(rng, Purpose::AttackMask, 16, 4, Device::Cpu);
         assert_eq!(series.len(), 3);
         assert_eq!(series[0].ids_keep, single.ids_keep);
         for later in &series[1..] {

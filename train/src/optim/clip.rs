@@ -22,6 +22,19 @@ pub fn clip_gradients(flat: &FlatParameters, max_norm: Option<f64>) -> f64 {
     norm
 }
 
+/// The same without waiting for the device: returns the norm as a scalar tensor. A norm that is not finite makes all
+/// gradients NaN or 0.
+pub fn clip_on_device(flat: &FlatParameters, max_norm: Option<f64>) -> Tensor {
+    tch::no_grad(|| {
+        let norm = flat.gradients().square().sum(Kind::Float).sqrt();
+        if let Some(max_norm) = max_norm {
+            let factor = ((&norm + 1e-6).reciprocal() * max_norm).clamp_max(1.0);
+            let _ = flat.gradients().shallow_clone().g_mul_(&factor);
+        }
+        norm
+    })
+}
+
 fn norm(gradients: &Tensor) -> f64 {
     gradients.square().sum(Kind::Float).sqrt().double_value(&[])
 }

@@ -156,7 +156,7 @@ impl Task for Finetuning {
             | FinetuneAttack::Pgd { .. }
             | FinetuneAttack::Apgd { .. } => cross_entropy(&logits, &targets).mean(Kind::Float),
         };
-        Ok(MicroBatchLoss { total, penalty: None })
+        Ok(MicroBatchLoss { total, penalties: Vec::new() })
     }
 
     /// Clean accuracy, and accuracy under PGD with the radius that is trained against.

@@ -4,27 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::penalty::SkipReason;
-
-/// Sums over the micro-batches of a step.
-#[derive(Debug, Default)]
-pub(super) struct StepSums {
-    /// Mean loss of the batch.
-    pub(super) loss: f64,
-    penalty: RunningMean,
-    skipped: u64,
-}
-
-impl StepSums {
-    pub(super) fn add(&mut self, loss: f64, penalty: Option<Result<f64, SkipReason>>) {
-        self.loss += loss;
-        match penalty {
-            None => {}
-            Some(Ok(value)) => self.penalty.add(value),
-            Some(Err(_)) => self.skipped += 1,
-        }
-    }
-}
+use crate::stage::readings::Measured;
 
 #[derive(Debug, Default)]
 pub(super) struct RunningMean {
@@ -46,6 +26,7 @@ impl RunningMean {
 /// The steps since the last line of the log.
 pub(super) struct LogWindow {
     time: Duration,
+    waited: Duration,
     images: usize,
     loss: RunningMean,
     penalty: RunningMean,
@@ -56,6 +37,7 @@ impl LogWindow {
     pub(super) fn start() -> Self {
         Self {
             time: Duration::ZERO,
+            waited: Duration::ZERO,
             images: 0,
             loss: RunningMean::default(),
             penalty: RunningMean::default(),
@@ -63,15 +45,22 @@ impl LogWindow {
         }
     }
 
-    /// A step of so many images that took that time, waiting for its images included.
-    pub(super) fn add(&mut self, images: usize, time: Duration, sums: &StepSums) {
-        self.images += images;
-        self.time += time;
-        self.loss.add(sums.loss);
-        if let Some(penalty) = sums.penalty.value() {
+    /// A step and its loss. Its time has waiting for its images in it.
+    pub(super) fn add(&mut self, loss: f64, step: &Measured) {
+        self.images += step.images;
+        self.time += step.time;
+        self.waited += step.waited;
+        self.loss.add(loss);
+        let mut of_step = RunningMean::default();
+        for penalty in &step.penalties {
+            match penalty {
+                Ok(value) => of_step.add(*value),
+                Err(_) => self.skipped += 1,
+            }
+        }
+        if let Some(penalty) = of_step.value() {
             self.penalty.add(penalty);
         }
-        self.skipped += sums.skipped;
     }
 
     /// While training: what happens between steps (held-out images, states) does not count.
@@ -79,10 +68,16 @@ impl LogWindow {
         self.images as f64 / self.time.as_secs_f64().max(1e-9)
     }
 
+    /// Share of the time of the steps in which they waited for their images, 0 to 1.
+    fn waiting_share(&self) -> f64 {
+        self.waited.as_secs_f64() / self.time.as_secs_f64().max(1e-9)
+    }
+
     pub(super) fn fields(&self) -> Map<String, Value> {
         let mut fields = Map::from_iter([
             ("loss".to_string(), json!(self.loss.value())),
             ("images_per_second".to_string(), json!(self.images_per_second())),
+            ("waiting_share".to_string(), json!(self.waiting_share())),
         ]);
         if let Some(penalty) = self.penalty.value() {
             fields.insert("penalty".into(), json!(penalty));
@@ -102,9 +97,12 @@ mod tests {
     fn speed_is_that_of_the_steps_alone() {
         let mut window = LogWindow::start();
         for _ in 0..4 {
-            window.add(100, Duration::from_millis(250), &StepSums::default());
+            let scalar = tch::Tensor::from(1.0f32);
+            let (images, time, waited) = (100, Duration::from_millis(250), Duration::from_millis(25));
+            window.add(1.0, &Measured { images, time, waited, ..Measured::new(0, &scalar, &scalar) });
         }
         // However long the window has been open.
         assert_eq!(window.images_per_second(), 400.0);
+        assert!((window.waiting_share() - 0.1).abs() < 1e-12);
     }
 }

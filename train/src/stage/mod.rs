@@ -7,6 +7,7 @@ mod autosave;
 mod finetuning;
 mod log_window;
 mod pretraining;
+mod readings;
 mod task;
 mod trainer;
 

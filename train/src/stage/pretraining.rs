@@ -63,10 +63,10 @@ impl Pretraining {
     fn mask(&self, rng: crate::random::BatchRng<'_>) -> Mask {
         let patches = self.architecture.num_patches();
         let keep = Mask::visible_patches(patches, self.config.mask_ratio);
-        Mask::random(rng, Purpose::Mask, patches, keep).to_device(self.parameters.device())
+        Mask::random(rng, Purpose::Mask, patches, keep, self.parameters.device())
     }
 
-    /// Adds λ · I(x + δ; z) between the encoded images and the latent.
+    /// Adds λ · I(x + δ; z) between the encoded images and the latent, the mean over the parts of a batch.
     fn add_penalty(
         &self,
         reconstruction: Tensor,
@@ -74,20 +74,26 @@ impl Pretraining {
         latent: &Tensor,
         mask: &Mask,
     ) -> Result<MicroBatchLoss> {
+        let mut found = MicroBatchLoss { total: reconstruction, penalties: Vec::new() };
         let Some((penalty, config)) = &self.penalty else {
-            return Ok(MicroBatchLoss { total: reconstruction, penalty: None });
+            return Ok(found);
         };
         let (side, patch) = (self.architecture.grid_size(), self.architecture.patch_size);
         let x = config.image.rows(inputs, &mask.visible_pixels(side, side, patch));
-        Ok(match penalty.loss(&x, &config.latent.rows(latent))? {
-            PenaltyOutcome::Value(found) => MicroBatchLoss {
-                total: reconstruction + found.loss * config.lambda,
-                penalty: Some(Ok(found.value)),
-            },
-            PenaltyOutcome::Skipped(reason) => {
-                MicroBatchLoss { total: reconstruction, penalty: Some(Err(reason)) }
+        let z = config.latent.rows(latent);
+        let rows = x.size()[0];
+        let batch = config.batch.map_or(rows, |batch| batch as i64).max(1);
+        let parts = rows as f64 / batch as f64;
+        for (x, z) in x.split(batch, 0).iter().zip(z.split(batch, 0)) {
+            match penalty.loss(x, &z)? {
+                PenaltyOutcome::Value(part) => {
+                    found.total = found.total + part.loss * (config.lambda / parts);
+                    found.penalties.push(Ok(part.value));
+                }
+                PenaltyOutcome::Skipped(reason) => found.penalties.push(Err(reason)),
             }
-        })
+        }
+        Ok(found)
     }
 }
 
@@ -163,14 +169,44 @@ mod tests {
     fn the_penalty_enters_the_loss_with_its_factor() {
         let loss = |task: &Pretraining| {
             let found = task.loss(&micro_batch()).unwrap();
-            (found.total.double_value(&[]), found.penalty)
+            (found.total.double_value(&[]), found.penalties)
         };
         let (without, none) = loss(&task(Method::AdvMae, ""));
         let (with, penalty) = loss(&task(Method::Mimir, "[pretrain.penalty]\nlambda = 0.5\n"));
-        assert_eq!(none, None);
-        let value = penalty.unwrap().unwrap();
+        assert_eq!(none, []);
+        let [Ok(value)] = penalty[..] else { panic!("{penalty:?}") };
         assert!(value > 0.01);
         assert!((with - without - 0.5 * value).abs() < 1e-5, "{with} {without} {value}");
+    }
+
+    /// A batch whose penalty is measured on halves is the mean of two batches: the network may run on more images at once than
+    /// the penalty looks at.
+    #[test]
+    fn the_penalty_of_parts_is_that_of_smaller_batches() {
+        let loss = |task: &Pretraining, micro_batch: &MicroBatch<'_>| {
+            let found = task.loss(micro_batch).unwrap();
+            (
+                found.total.double_value(&[]),
+                found.penalties.into_iter().map(Result::unwrap).collect::<Vec<_>>(),
+            )
+        };
+        let whole = micro_batch();
+        let parts = task(Method::Mimir, "[pretrain.penalty]\nlambda = 0.5\nbatch = 2\n");
+        let (total, penalties) = loss(&parts, &whole);
+        let single = task(Method::Mimir, "[pretrain.penalty]\nlambda = 0.5\n");
+        let halves = [0, 2].map(|from| {
+            let rng =
+                crate::random::BatchRng { sample_ids: &whole.rng.sample_ids[from..from + 2], ..whole.rng };
+            let narrow = |tensor: &Tensor| tensor.narrow(0, from as i64, 2);
+            let half =
+                MicroBatch { images: narrow(&whole.images), labels: narrow(&whole.labels), rng, epoch: 0.0 };
+            loss(&single, &half)
+        });
+        // Every image masks as many patches, so that the loss of the whole is the mean of the halves.
+        let mean = (halves[0].0 + halves[1].0) / 2.0;
+        assert!((total - mean).abs() < 1e-5, "{total} {mean}");
+        let by_halves = [halves[0].1[0], halves[1].1[0]];
+        assert!(penalties.len() == 2 && (penalties[0] - by_halves[0]).abs() < 1e-3 * by_halves[0]);
     }
 
     #[test]

@@ -28,8 +28,8 @@ pub struct MicroBatch<'a> {
 pub struct MicroBatchLoss {
     /// A scalar; its gradient trains.
     pub total: Tensor,
-    /// What the penalty was before its factor λ, where there is one, and why not where it was left out.
-    pub penalty: Option<Result<f64, SkipReason>>,
+    /// What the penalty of each part was before its factor λ, and why not where it was left out. None without a penalty.
+    pub penalties: Vec<Result<f64, SkipReason>>,
 }
 
 /// The result of a network on held-out images.

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use mimir_bundle::checkpoint::CheckpointHeader;
 use mimir_data::Batch;
 use serde_json::{Map, Value, json};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use crate::checkpoint;
 use crate::checkpoint::state::{self, Best, Position, TrainingState};
@@ -18,10 +18,12 @@ use crate::images::TrainingImages;
 use crate::optim::{
     AdamW, AdamWOptions, Annealing, EmaDecay, FlatParameters, ModelEma, ParameterGroups, Schedule, clip,
 };
+use crate::penalty::SkipReason;
 use crate::random::BatchRng;
 use crate::run::{Events, Log, Progress, RunFolder, StepMetrics, StopReason, StopSignal};
 use crate::stage::autosave::Autosave;
-use crate::stage::log_window::{LogWindow, StepSums};
+use crate::stage::log_window::LogWindow;
+use crate::stage::readings::{Measured, Reading, Readings};
 use crate::stage::{MicroBatch, Task};
 
 /// The settings and inputs of a run, without the network.
@@ -48,6 +50,9 @@ pub struct Trainer<'a> {
     pub state_precision: state::Precision,
     /// Whether to resume from the state in the folder.
     pub resume: bool,
+    /// Whether the numbers of a step are read when the next one is queued, so that a GPU does not wait. A loss that is not
+    /// finite is then seen one step late, and the state before it is the last one that was saved.
+    pub read_late: bool,
     /// Signals and the time limit.
     pub stop: &'a StopSignal,
 }
@@ -69,11 +74,12 @@ pub enum RunEnd {
     },
 }
 
-/// A loss or gradient norm that is not finite. The state before that step is saved.
+/// A loss or gradient norm that is not finite. The state before that step is saved, or the last one that was is kept.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the {what} of step {step} is {value}; the state before it is saved in {}. Try a lower base_learning_rate, \
-     training.clip_norm, or precision = \"float32\"", state.display()
+    "the {what} of step {step} is {value}; {} {}. Try a lower base_learning_rate, training.clip_norm, or precision = \
+     \"float32\"", if *late { "a state from before it, if one was due, is in" } else { "the state before it is saved in" },
+    state.display()
 )]
 pub struct Failure {
     /// Loss or gradient norm.
@@ -84,6 +90,8 @@ pub struct Failure {
     pub value: f64,
     /// The file.
     pub state: std::path::PathBuf,
+    /// Whether it was seen after the weights had changed, so that no state was saved.
+    pub late: bool,
 }
 
 /// Trains until the last epoch, a signal or the time limit.
@@ -114,6 +122,7 @@ struct Run<'a> {
     progress: Progress,
     since_log: LogWindow,
     autosave: Autosave,
+    readings: Readings,
 }
 
 impl<'a> Run<'a> {
@@ -150,6 +159,7 @@ impl<'a> Run<'a> {
             progress,
             since_log: LogWindow::start(),
             autosave: Autosave::start(Instant::now()),
+            readings: Readings::default(),
             trainer,
         })
     }
@@ -167,6 +177,7 @@ impl<'a> Run<'a> {
             self.name_skipped(&batch)?;
             self.step(&batch, steps, from)?;
             if self.is_state_due() {
+                self.catch_up()?;
                 self.save_state()?;
             }
             from = Instant::now();
@@ -196,31 +207,63 @@ impl<'a> Run<'a> {
 
     /// `from` is when the wait for the batch began.
     fn step(&mut self, batch: &Batch, steps_per_epoch: u64, from: Instant) -> Result<()> {
-        let epoch = self.position.step as f64 / steps_per_epoch as f64;
+        let (waited, epoch) = (from.elapsed(), self.position.step as f64 / steps_per_epoch as f64);
         self.flat.zero_gradients();
-        let sums = self.accumulate(batch, epoch)?;
-        self.require_finite("loss", sums.loss)?;
-        let norm = clip::clip_gradients(&self.flat, self.trainer.training.clip_norm);
-        self.require_finite("gradient norm", norm)?;
-        let rate = self.schedule.learning_rate(epoch);
-        self.optimizer.step(&self.flat, rate);
+        let (loss, penalties) = self.accumulate(batch, epoch)?;
+        let norm = clip::clip_on_device(&self.flat, self.trainer.training.clip_norm);
+        let learning_rate = self.schedule.learning_rate(epoch);
+        let images = batch.labels.len();
+        let now = Measured::new(self.position.step, &loss, &norm);
+        let mut measured = Measured { penalties, images, waited, learning_rate, ..now };
+        if !self.trainer.read_late {
+            // Before the weights change.
+            let reading = measured.read();
+            self.require_finite(&reading)?;
+            self.change_weights(learning_rate);
+            measured = reading.measured;
+            measured.time = from.elapsed();
+            return self.report(Reading { loss: reading.loss, norm: reading.norm, measured });
+        }
+        self.change_weights(learning_rate);
+        let before = self.readings.push(measured);
+        self.readings.took(from.elapsed());
+        match before {
+            None => Ok(()),
+            Some(reading) => {
+                self.require_finite(&reading)?;
+                self.report(reading)
+            }
+        }
+    }
+
+    fn change_weights(&mut self, learning_rate: f64) {
+        self.optimizer.step(&self.flat, learning_rate);
         if let Some(average) = &mut self.average {
             average.update(&self.flat);
         }
         self.position.step += 1;
-        self.position.epoch_loss += sums.loss;
-        self.since_log.add(batch.labels.len(), from.elapsed(), &sums);
-        self.report(&sums, rate, norm)
     }
 
-    /// Gradients of all parts of a batch, added up.
-    fn accumulate(&self, batch: &Batch, epoch: f64) -> Result<StepSums> {
+    /// Reads what is still on the device: before a state, a line about an epoch, and the end.
+    fn catch_up(&mut self) -> Result<()> {
+        match self.readings.flush() {
+            None => Ok(()),
+            Some(reading) => {
+                self.require_finite(&reading)?;
+                self.report(reading)
+            }
+        }
+    }
+
+    /// Gradients of all parts of a batch, added up; returns the loss of the batch, a scalar on the device.
+    fn accumulate(&self, batch: &Batch, epoch: f64) -> Result<(Tensor, Vec<Result<f64, SkipReason>>)> {
         let device = self.task.parameters().device();
         let images = self.trainer.images.tensor(batch).to_device(device);
         let labels = Tensor::from_slice(&batch.labels).to_device(device);
         let (parts, rows) =
             (self.trainer.training.accumulate, batch.labels.len() / self.trainer.training.accumulate);
-        let mut sums = StepSums::default();
+        let mut loss = Tensor::zeros([], (Kind::Double, device));
+        let mut penalties = Vec::new();
         for (i, ids) in batch.sample_ids.chunks_exact(rows).enumerate() {
             let micro_batch = MicroBatch {
                 images: images.narrow(0, (i * rows) as i64, rows as i64),
@@ -229,28 +272,38 @@ impl<'a> Run<'a> {
                 epoch,
             };
             let found = self.task.loss(&micro_batch)?;
-            (&found.total / parts as f64).backward();
-            sums.add(found.total.double_value(&[]) / parts as f64, found.penalty);
+            let share = &found.total / parts as f64;
+            share.backward();
+            loss += share.detach();
+            penalties.extend(found.penalties);
         }
-        Ok(sums)
+        Ok((loss, penalties))
     }
 
-    fn require_finite(&mut self, what: &'static str, value: f64) -> Result<()> {
-        if value.is_finite() {
+    fn require_finite(&mut self, reading: &Reading) -> Result<()> {
+        let numbers = [("loss", reading.loss), ("gradient norm", reading.norm)];
+        let Some((what, value)) = numbers.into_iter().find(|(_, value)| !value.is_finite()) else {
             return Ok(());
+        };
+        let late = self.trainer.read_late;
+        if !late {
+            self.save_state()?;
         }
-        self.save_state()?;
-        let failure = Failure { what, step: self.position.step, value, state: self.trainer.folder.state() };
-        self.log.write("error", &json!({ "step": self.position.step, "message": failure.to_string() }))?;
+        let step = reading.measured.step;
+        let failure = Failure { what, step, value, state: self.trainer.folder.state(), late };
+        self.log.write("error", &json!({ "step": step, "message": failure.to_string() }))?;
         Err(failure.into())
     }
 
-    fn report(&mut self, sums: &StepSums, rate: f64, norm: f64) -> Result<()> {
-        let (step, epoch) = (self.position.step, self.position.epoch);
-        let speed = self.since_log.images_per_second();
-        let report =
-            StepMetrics { step, epoch, loss: sums.loss, learning_rate: rate, images_per_second: speed };
-        self.progress.update(&report);
+    /// Counts a step in, shows it, and writes a line of the log where one is due.
+    fn report(&mut self, reading: Reading) -> Result<()> {
+        let Reading { loss, norm, measured } = reading;
+        self.position.epoch_loss += loss;
+        self.since_log.add(loss, &measured);
+        // Steps are counted when they are done.
+        let (step, epoch, learning_rate) = (measured.step + 1, self.position.epoch, measured.learning_rate);
+        let images_per_second = self.since_log.images_per_second();
+        self.progress.update(&StepMetrics { step, epoch, loss, learning_rate, images_per_second });
         if !step.is_multiple_of(self.trainer.training.log_every) {
             return Ok(());
         }
@@ -258,19 +311,19 @@ impl<'a> Run<'a> {
         fields.extend([
             ("step".to_string(), json!(step)),
             ("epoch".to_string(), json!(epoch)),
-            ("lr".to_string(), json!(rate)),
+            ("lr".to_string(), json!(learning_rate)),
             ("gradient_norm".to_string(), json!(norm)),
         ]);
-        self.scalars(&fields)?;
+        self.scalars(&fields, step)?;
         self.log.write("step", &fields)?;
         self.since_log = LogWindow::start();
         Ok(())
     }
 
-    fn scalars(&mut self, fields: &Map<String, Value>) -> Result<()> {
+    fn scalars(&mut self, fields: &Map<String, Value>, step: u64) -> Result<()> {
         for (name, value) in fields {
             if let Some(value) = value.as_f64().filter(|_| name != "step" && name != "epoch") {
-                self.events.scalar(name, self.position.step, value)?;
+                self.events.scalar(name, step, value)?;
             }
         }
         Ok(())
@@ -278,6 +331,7 @@ impl<'a> Run<'a> {
 
     /// Held-out images, log, checkpoints.
     fn finish_epoch(&mut self) -> Result<()> {
+        self.catch_up()?;
         let (epoch, steps) = (self.position.epoch, self.trainer.images.steps_per_epoch());
         self.position.epoch += 1;
         let mut fields = Map::from_iter([
@@ -286,7 +340,7 @@ impl<'a> Run<'a> {
             ("train_loss".to_string(), json!(std::mem::take(&mut self.position.epoch_loss) / steps as f64)),
         ]);
         let best = self.select(epoch, &mut fields)?;
-        self.scalars(&fields)?;
+        self.scalars(&fields, self.position.step)?;
         self.events.flush()?;
         self.log.write("epoch", &fields)?;
         self.progress.println(&summary(&fields));
@@ -355,6 +409,7 @@ impl<'a> Run<'a> {
     }
 
     fn stopped(mut self, reason: StopReason) -> Result<RunEnd> {
+        self.catch_up()?;
         self.save_state()?;
         let step = self.position.step;
         self.log.write("stopped", &json!({ "step": step, "reason": reason.to_string() }))?;
@@ -443,7 +498,79 @@ fn summary(fields: &Map<String, Value>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
     use super::*;
+    use crate::run::config_digest;
+    use crate::stage::Pretraining;
+    use crate::testing;
+
+    /// 80 images of CIFAR-10's form.
+    fn write_images(folder: &Path) {
+        let record = |image: u32| {
+            let pixels =
+                (0..3072u32).map(move |pixel| ((pixel * 31 + image * 97 + pixel / 32 * 7) % 251) as u8);
+            std::iter::once((image % 2) as u8).chain(pixels)
+        };
+        for batch in 1..=5 {
+            let bytes: Vec<u8> = (0..16).flat_map(|image| record(batch * 16 + image)).collect();
+            std::fs::write(folder.join(format!("data_batch_{batch}.bin")), bytes).unwrap();
+        }
+    }
+
+    /// The steps of a small pre-training as the log has them, and the weights after it.
+    fn run(read_late: bool) -> (Vec<Value>, Vec<u8>) {
+        let root = tempfile::tempdir().unwrap();
+        write_images(root.path());
+        let source = format!("[data]\nsource = \"cifar10:{}\"\n", root.path().display());
+        let experiment = testing::experiment(&source);
+        let config = experiment.pretrain.clone().unwrap();
+        let images = TrainingImages::open(&experiment, &config.augmentation, config.training.batch).unwrap();
+        let architecture = experiment.model.architecture().unwrap();
+        let task = Pretraining::new(&experiment, architecture, config.clone(), tch::Device::Cpu).unwrap();
+        let folder = RunFolder::create(&root.path().join("run"), &experiment.to_toml()).unwrap();
+        let stop = StopSignal::watch(None, Duration::ZERO).unwrap();
+        let groups = ParameterGroups { weight_decay: 0.05, no_decay: Vec::new(), layer_decay: None };
+        let trainer = Trainer {
+            training: &config.training,
+            optimizer: &config.optimizer,
+            schedule: &config.schedule,
+            groups,
+            ema_decay: None,
+            images: &images,
+            folder: &folder,
+            seed: 1,
+            config_digest: config_digest(&experiment.to_toml(), &[]).unwrap(),
+            state_precision: state::Precision::Exact,
+            resume: false,
+            read_late,
+            stop: &stop,
+        };
+        train(&task, trainer).unwrap();
+        let log = std::fs::read_to_string(folder.path().join("log.jsonl")).unwrap();
+        let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let lines = lines.map(|mut line| {
+            // What depends on the clock.
+            for key in ["time", "images_per_second", "waiting_share"] {
+                line.as_object_mut().unwrap().remove(key);
+            }
+            line
+        });
+        // The header names the folder of the images.
+        let file = std::fs::read(folder.last()).unwrap();
+        let header = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+        (lines.collect(), file[8 + header..].to_vec())
+    }
+
+    /// As on a GPU, where a step is read when the next one is queued.
+    #[test]
+    fn numbers_that_are_read_late_are_the_same() {
+        let (at_once, late) = (run(false), run(true));
+        assert_eq!(at_once.0, late.0);
+        assert!(at_once.0.iter().filter(|line| line["kind"] == "step").count() == 16, "{:?}", at_once.0);
+        assert!(at_once.1 == late.1, "the weights differ");
+    }
 
     #[test]
     fn the_best_is_the_first_of_the_highest_and_always_a_number() {
