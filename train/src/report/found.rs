@@ -67,9 +67,16 @@ struct Evaluation {
     attacked_accuracy: Option<f64>,
 }
 
-/// `report.json` of `mimir-certify`, likewise.
+/// `report.json` of `mimir-certify`, likewise. One of a run that failed has no `ending`.
 #[derive(Deserialize)]
 struct Certified {
+    ending: Option<String>,
+    #[serde(flatten)]
+    result: Option<CertifiedResult>,
+}
+
+#[derive(Deserialize)]
+struct CertifiedResult {
     threat_model: ThreatModel,
     attacks: Vec<Attack>,
     attacked_accuracy: Option<f64>,
@@ -161,9 +168,11 @@ fn of_stage(method: String, stage: &Path) -> Result<RunResult, ReportError> {
     }
     let report = stage.join("certified/report.json");
     if report.is_file() {
-        let certified: Certified = json(&report)?;
-        if let Some(accuracy) = certified.standard_accuracy.or(certified.attacked_accuracy) {
-            attacked.insert(certified.name(), accuracy);
+        let Certified { ending, result } = json(&report)?;
+        let complete = result.filter(|_| ending.as_deref() == Some("complete"));
+        let accuracy = complete.as_ref().and_then(|it| it.standard_accuracy.or(it.attacked_accuracy));
+        if let Some((result, accuracy)) = complete.zip(accuracy) {
+            attacked.insert(result.name(), accuracy);
         }
     }
     let config: Config = match mimir_files::read_text(&stage.join("config.toml"), 1 << 20) {
@@ -174,7 +183,7 @@ fn of_stage(method: String, stage: &Path) -> Result<RunResult, ReportError> {
     Ok(RunResult { method, seed, clean, attacked, paper: config.paper })
 }
 
-impl Certified {
+impl CertifiedResult {
     /// What the attacks are called together, and their radius.
     fn name(&self) -> String {
         let names: Vec<&str> = self.attacks.iter().map(|attack| attack.name.as_str()).collect();
@@ -209,7 +218,7 @@ mod tests {
 
     const REPORT: &str = r#"{"threat_model": {"norm": "linf", "epsilon": 0.00784313725490196}, "clean_accuracy": 0.5,
         "attacks": [{"name": "apgd-ce"}, {"name": "apgd-t"}, {"name": "fab-t"}, {"name": "square"}],
-        "attacked_accuracy": 0.2, "standard_accuracy": null}"#;
+        "attacked_accuracy": 0.2, "standard_accuracy": null, "ending": "complete"}"#;
 
     #[test]
     fn runs_are_found_by_method_and_seed_with_what_was_certified() {
@@ -228,6 +237,14 @@ mod tests {
         assert_eq!(attacked(&found[0]), [("PGD-10 at 2/255".to_owned(), 0.25)]);
         assert_eq!(attacked(&found[2])[0], ("AutoAttack at 2/255".to_owned(), 0.2));
         assert_eq!(found[2].paper[0].natural, Some(76.3));
+        // One that failed, or was cut short, is not taken for a result.
+        for unfinished in [
+            r#"{"schema_version": 6, "error": {"kind": "data"}}"#,
+            &REPORT.replace("complete", "interrupted"),
+        ] {
+            write(&stage.join("certified/report.json"), unfinished);
+            assert_eq!(attacked(&find(root.path()).unwrap()[2]).len(), 1, "{unfinished}");
+        }
         // The folder of one method too.
         assert_eq!(find(&root.path().join("MAE")).unwrap().len(), 2);
     }

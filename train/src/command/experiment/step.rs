@@ -87,7 +87,7 @@ impl<'a> Step<'a> {
             Kind::Finetune => self.has_trained(&self.finetune, Stage::Finetune),
             Kind::Evaluate => self.has_evaluated(),
             Kind::Export => Ok(is_newer(&self.model(), &self.weights())),
-            Kind::Certify(_) => Ok(is_newer(&self.certified().join("report.json"), &self.model())),
+            Kind::Certify(_) => Ok(self.has_certified()),
         }
     }
 
@@ -114,6 +114,14 @@ impl<'a> Step<'a> {
             && same("weights_sha256", &json!(digest_bytes(&weights))))
     }
 
+    /// The model is no measure: its certificate is written into it.
+    fn has_certified(&self) -> bool {
+        let report = self.certified().join("report.json");
+        let found = mimir_files::read(&report, MOST_BYTES).ok();
+        let found: Value = found.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        found.get("ending") == Some(&json!("complete")) && is_newer(&report, &self.weights())
+    }
+
     /// The best weights where images are held out, else the last: those that `evaluate` takes.
     fn weights(&self) -> PathBuf {
         let best = self.finetune.join("best.safetensors");
@@ -131,6 +139,8 @@ impl<'a> Step<'a> {
     /// Runs it to its end. Training stops in order before `left` is over.
     pub(super) fn run(&self, programs: &Programs, left: Option<Duration>) -> Result<Outcome> {
         let mut command = self.command(programs, left)?;
+        // Standard output is for the table.
+        command.stdout(std::io::stderr());
         let status = command.status().with_context(|| format!("cannot start {:?}", command.get_program()))?;
         Ok(match status.code() {
             Some(0) => Outcome::Done,
@@ -153,7 +163,9 @@ impl<'a> Step<'a> {
                 command
             }
             (Kind::Certify(certify), Some([_, program])) => self.certify(program, certify)?,
-            (Kind::Export | Kind::Certify(_), None) => unreachable_programs()?,
+            (Kind::Export | Kind::Certify(_), None) => {
+                anyhow::bail!("the programs of [certify] were not looked for; this is a bug in Mimir")
+            }
         };
         match (self.kind, seconds) {
             (Kind::Pretrain | Kind::Finetune | Kind::Certify(_), Some(seconds)) => {
@@ -226,11 +238,6 @@ impl<'a> Step<'a> {
 /// Whether the method pre-trains.
 fn pretrains(experiment: &Experiment) -> bool {
     experiment.finetune.as_ref().is_some_and(|stage| stage.initial_weights == InitialWeights::Pretrained)
-}
-
-/// A grid that certifies has looked for its programs before its first step.
-fn unreachable_programs() -> Result<Command> {
-    anyhow::bail!("the programs to export and certify with were not looked for; this is a bug in Mimir")
 }
 
 /// Whether the first file is there, and not older than the second.
