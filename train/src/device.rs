@@ -6,6 +6,7 @@ use tch::{Cuda, Device};
 use thiserror::Error;
 
 use crate::config::Precision;
+use crate::tf32;
 
 /// The requested device: `cpu`, `cuda` or `cuda:N`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -87,6 +88,8 @@ pub fn open(choice: DeviceChoice, precision: Precision) -> Result<Device, Device
                 return Err(DeviceError::NoGpu { wanted: number, found });
             }
             tf32::allow(precision == Precision::Tf32);
+            // Shapes repeat at every step.
+            Cuda::cudnn_set_benchmark(true);
             Ok(Device::Cuda(number))
         }
     }
@@ -138,24 +141,6 @@ fn load_cuda_library() -> Result<(), DeviceError> {
 fn cuda_libraries() -> Vec<PathBuf> {
     let name = "libtorch_cuda.so";
     vec![PathBuf::from(env!("MIMIR_LIBTORCH_LIB")).join(name), PathBuf::from(name)]
-}
-
-mod tf32 {
-    //! The one switch that tch does not offer (`shim/tf32.cpp`).
-
-    #[expect(unsafe_code, reason = "a call into libtorch that tch does not wrap")]
-    unsafe extern "C" {
-        fn mimir_allow_tf32(allow: bool);
-    }
-
-    /// Whether matrix products and convolutions on CUDA may use TensorFloat-32.
-    pub(super) fn allow(allow: bool) {
-        #[expect(unsafe_code, reason = "a call into libtorch that tch does not wrap")]
-        // SAFETY: sets two flags of libtorch's global context; called before any work on the device.
-        unsafe {
-            mimir_allow_tf32(allow);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -26,5 +26,6 @@ pub mod run;
 pub mod stage;
 #[cfg(test)]
 mod testing;
+mod tf32;
 
 pub use command::main;

@@ -2,6 +2,8 @@
 
 use tch::{Kind, Tensor};
 
+use crate::tf32;
+
 /// The rows of a batch, centred. m rows of d columns.
 pub(super) struct CentredRows {
     /// `[m, d]`, float64 if the batch was, else float32.
@@ -26,9 +28,9 @@ impl CentredRows {
     }
 
     /// ‖a_i − a_j‖², `[m, m]` float64: symmetric, not negative, exactly 0 on the diagonal. One Gram product in the
-    /// precision of the rows; with u its unit of rounding, an entry is off by about u·√d·(‖a_i‖² + ‖a_j‖²).
+    /// precision of the rows, never in TensorFloat-32; with u its unit of rounding, an entry is off by about u·√d·(‖a_i‖² + ‖a_j‖²).
     pub(super) fn squared_distances(&self) -> Tensor {
-        let gram = self.centred.matmul(&self.centred.tr()).to_kind(Kind::Double); // [m, m]
+        let gram = tf32::without(|| self.centred.matmul(&self.centred.tr())).to_kind(Kind::Double); // [m, m]
         let norms = gram.diagonal(0, 0, 1);
         let distances = norms.unsqueeze(0) + norms.unsqueeze(1) - &gram - gram.tr();
         // Zero on the diagonal by itself: a sum of four terms of which two are the negatives of the others.
@@ -41,7 +43,7 @@ impl CentredRows {
     pub(super) fn row_gradient(&self, distance_gradient: &Tensor) -> Tensor {
         let twice = distance_gradient + distance_gradient.tr();
         let laplacian = (twice.sum_dim_intlist(1, false, Kind::Double).diag(0) - twice) * 2.0;
-        laplacian.to_kind(self.centred.kind()).matmul(&self.centred)
+        tf32::without(|| laplacian.to_kind(self.centred.kind()).matmul(&self.centred))
     }
 }
 
