@@ -105,7 +105,8 @@ fn outcomes<'a>(
     })
 }
 
-fn attacked(logits: impl Fn(&Tensor) -> Tensor, batch: &DeviceBatch, attack: &PgdAttack) -> Tensor {
+/// What PGD makes of the images of a batch, detached.
+pub fn attacked(logits: impl Fn(&Tensor) -> Tensor, batch: &DeviceBatch, attack: &PgdAttack) -> Tensor {
     let ball = LinfBall::new(&batch.images, attack.epsilon);
     let start = ball.random_start(&batch.images, batch.rng(), Purpose::Evaluation);
     pgd(&ball, &start, attack.steps, attack.step_size, |x| {

@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Report(ReportArguments),
     /// Plot loss and accuracy of runs as SVG.
     Plot(PlotArguments),
+    /// Compute the loss around the weights of a classifier on a plane of two random directions (figure 3).
+    Landscape(LandscapeArguments),
     /// Print and plot the bounds on I(x + δ; z) of propositions 3.2 and 3.3 (figure 2).
     Bounds(BoundsArguments),
     /// Split the state of a run into parts with checksums, to move it to another machine.
@@ -214,6 +216,9 @@ pub(crate) struct EfficiencyArguments {
     /// Operations in a second that the device is sold with, in units of 10¹². Default: those of a large matrix product.
     #[arg(long, value_name = "TERA")]
     pub peak: Option<f64>,
+    /// Measure in this process, and print rows without their head.
+    #[arg(long, hide = true)]
+    pub row: bool,
 }
 
 /// Plots of runs.
@@ -224,6 +229,22 @@ pub(crate) struct PlotArguments {
     pub runs: Vec<PathBuf>,
     /// The SVG file to write.
     #[arg(long, default_value = "curves.svg")]
+    pub out: PathBuf,
+}
+
+/// Figure 3.
+#[derive(Debug, Args)]
+pub(crate) struct LandscapeArguments {
+    #[command(flatten)]
+    pub evaluate: EvaluateArguments,
+    /// Points along each direction.
+    #[arg(long, default_value_t = 21)]
+    pub points: usize,
+    /// How far the plane reaches; 1 changes every filter by its own length.
+    #[arg(long, default_value_t = 1.0)]
+    pub reach: f64,
+    /// The table to write: first, second, clean_loss, attacked_loss.
+    #[arg(long, default_value = "landscape.csv", value_name = "FILE.csv")]
     pub out: PathBuf,
 }
 

@@ -5,6 +5,7 @@ mod flops;
 mod memory;
 mod work;
 
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -46,7 +47,7 @@ pub struct Row {
     pub images_per_second: f64,
     /// Operations in a second, in units of 10¹², by counting those of matrix products and attention.
     pub tera_operations: f64,
-    /// The most memory that the process has had, in bytes; on a GPU what it holds there.
+    /// The most memory that the process has had since its start, in bytes; on a GPU what it holds there.
     pub memory: Option<u64>,
 }
 
@@ -56,7 +57,6 @@ impl Measurement {
     /// # Errors
     /// A network that does not fit the images.
     pub fn take(&self) -> Result<Row> {
-        memory::reset();
         let experiment = self.work.experiment(self.network, self.images, self.batch, self.precision)?;
         let task = task(&experiment, self.device)?;
         let times = self.step_times(task.as_ref())?;
@@ -134,7 +134,7 @@ pub fn product_rate(device: Device, precision: Precision) -> f64 {
 pub fn device_name(device: Device) -> String {
     let found = match device {
         Device::Cuda(number) => memory::nvidia_smi(&["--query-gpu=name", &format!("--id={number}")]),
-        _ => std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
+        _ => mimir_files::read_text(Path::new("/proc/cpuinfo"), 1 << 24).ok().and_then(|text| {
             let line = text.lines().find(|line| line.starts_with("model name"))?;
             Some(line.split_once(':')?.1.trim().to_owned())
         }),

@@ -13,6 +13,7 @@ pub mod convert;
 pub mod device;
 pub mod efficiency;
 pub mod images;
+pub mod landscape;
 pub mod loss;
 pub mod model;
 pub mod optim;

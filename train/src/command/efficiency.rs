@@ -1,14 +1,15 @@
 //! `mimir-train efficiency`.
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use clap::ValueEnum;
 use tch::Device;
 
 use crate::args::EfficiencyArguments;
 use crate::command::error::Usage;
 use crate::device;
-use crate::efficiency::{self, Measurement, Row};
+use crate::efficiency::{self, Images, Measurement, Row, Work};
 use crate::model::Preset;
 
 /// Images in a step on a processor and on a GPU, where none is given.
@@ -26,9 +27,12 @@ pub(super) fn run(arguments: &EfficiencyArguments) -> Result<ExitCode> {
         Some(peak) => (peak, "that --peak names"),
         None => (efficiency::product_rate(device, precision), "of a large matrix product here"),
     };
+    if arguments.row {
+        return rows(arguments, &networks, batch, device, peak);
+    }
     println!(
         "{}, {} threads, {batch} images in a step, {precision:?}",
-        device_name(device),
+        efficiency::device_name(device),
         tch::get_num_threads()
     );
     println!("share: of {peak:.2} · 10¹² operations a second, {of}\n");
@@ -39,9 +43,65 @@ pub(super) fn run(arguments: &EfficiencyArguments) -> Result<ExitCode> {
     for network in networks {
         for &images in &arguments.images {
             for &work in &arguments.methods {
-                let steps = arguments.steps.max(1);
-                let measurement = Measurement { work, network, images, batch, steps, precision, device };
-                let row = measurement.take()?;
+                one_row(arguments, network, images, work, peak)?;
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A process for each row: its peak is its own, and one that needs more memory than there is ends alone.
+fn one_row(
+    arguments: &EfficiencyArguments,
+    network: Preset,
+    images: Images,
+    work: Work,
+    peak: f64,
+) -> Result<()> {
+    let mut command = Command::new(std::env::current_exe().context("where this program is")?);
+    let value = |value: Option<clap::builder::PossibleValue>| {
+        value.map_or_else(String::new, |it| it.get_name().to_owned())
+    };
+    command.args(["efficiency", "--row", "--networks", network.name()]);
+    command.args([
+        "--images",
+        &value(images.to_possible_value()),
+        "--methods",
+        &value(work.to_possible_value()),
+    ]);
+    command.args(["--precision", &value(arguments.precision.to_possible_value())]);
+    command.args(["--device", &arguments.device.to_string(), "--peak", &peak.to_string()]);
+    command.args(["--steps", &arguments.steps.to_string()]);
+    for (name, number) in [("--batch", arguments.batch), ("--threads", arguments.threads)] {
+        if let Some(number) = number {
+            command.args([name, &number.to_string()]);
+        }
+    }
+    let status = command.status().context("cannot start this program once more")?;
+    if !status.success() {
+        println!(
+            "| {} | {} | {} | failed ({status}) | – | – | – | – |",
+            network.name(),
+            work.name(),
+            images.name()
+        );
+    }
+    Ok(())
+}
+
+/// Measures here, and prints rows without their head.
+fn rows(
+    arguments: &EfficiencyArguments,
+    networks: &[Preset],
+    batch: usize,
+    device: Device,
+    peak: f64,
+) -> Result<ExitCode> {
+    let (steps, precision) = (arguments.steps.max(1), arguments.precision);
+    for &network in networks {
+        for &images in &arguments.images {
+            for &work in &arguments.methods {
+                let row = Measurement { work, network, images, batch, steps, precision, device }.take()?;
                 println!(
                     "| {} | {} | {} | {} |",
                     network.name(),
@@ -64,10 +124,6 @@ fn cells(row: &Row, peak: f64) -> String {
         row.tera_operations,
         100.0 * row.tera_operations / peak
     )
-}
-
-fn device_name(device: Device) -> String {
-    efficiency::device_name(device)
 }
 
 fn preset(name: &str) -> Result<Preset> {

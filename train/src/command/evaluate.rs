@@ -13,14 +13,39 @@ use crate::args::EvaluateArguments;
 use crate::checkpoint::{self, FloatTypes, LoadMode};
 use crate::command::error::Usage;
 use crate::command::{finetune, options, stage};
-use crate::config::{ConfigError, EvaluateConfig, EvaluatedSet, Experiment, FinetuneConfig, Precision};
+use crate::config::{
+    ConfigError, EvaluateConfig, EvaluatedPart, EvaluatedSet, Experiment, FinetuneConfig, Precision,
+};
 use crate::device;
 use crate::images::EvaluationSet;
 use crate::stage::{Finetuning, Task};
 
+/// A classifier with the weights that are evaluated.
+pub(super) struct Loaded {
+    pub(super) task: Finetuning,
+    pub(super) weights: PathBuf,
+    pub(super) experiment: Experiment,
+}
+
 pub(super) fn run(arguments: &EvaluateArguments) -> Result<ExitCode> {
+    let (Loaded { task, weights, experiment }, images) = load(arguments, arguments.images)?;
+    let evaluate = &experiment.evaluate;
+    let attack =
+        PgdAttack { epsilon: evaluate.epsilon.0, step_size: evaluate.step_size.0, steps: evaluate.steps };
+    let batches = images.batches(task.parameters().device());
+    let accuracy = accuracy::measure(|x| task.classify(x), batches, Some(&attack))?;
+    print(&weights, evaluate, &accuracy);
+    write(&weights, &experiment, &accuracy)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The classifier of an experiment and the images that it is evaluated on; `part` of them, or what the file says.
+pub(super) fn load(
+    arguments: &EvaluateArguments,
+    part: Option<EvaluatedPart>,
+) -> Result<(Loaded, EvaluationSet)> {
     let mut experiment = options::experiment(&arguments.experiment)?;
-    experiment.evaluate.images = arguments.images.or(experiment.evaluate.images);
+    experiment.evaluate.images = part.or(experiment.evaluate.images);
     let Some(mut config) = experiment.finetune.clone() else {
         let path = arguments.experiment.config.clone();
         return Err(ConfigError::NoStage { path, stage: "finetune" }.into());
@@ -31,19 +56,11 @@ pub(super) fn run(arguments: &EvaluateArguments) -> Result<ExitCode> {
     let device = device::open(arguments.experiment.device, Precision::Float32)?;
     let task = Finetuning::new(&experiment, experiment.model.architecture()?, config, device);
     checkpoint::load(&weights, task.parameters(), LoadMode::Strict, FloatTypes::WithHalf)?;
-
-    let evaluate = &experiment.evaluate;
     let images = EvaluationSet::open(&experiment)?;
-    if evaluate.on == EvaluatedSet::Test {
+    if experiment.evaluate.on == EvaluatedSet::Test {
         refuse_training_images(&weights, &images)?;
     }
-    let attack =
-        PgdAttack { epsilon: evaluate.epsilon.0, step_size: evaluate.step_size.0, steps: evaluate.steps };
-    let batches = images.batches(device);
-    let accuracy = accuracy::measure(|x| task.classify(x), batches, Some(&attack))?;
-    print(&weights, evaluate, &accuracy);
-    write(&weights, &experiment, &accuracy)?;
-    Ok(ExitCode::SUCCESS)
+    Ok((Loaded { task, weights, experiment }, images))
 }
 
 fn weights(

@@ -8,6 +8,7 @@ mod error;
 mod evaluate;
 mod experiment;
 mod finetune;
+mod landscape;
 mod options;
 mod plot;
 mod pretrain;
@@ -40,6 +41,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Experiment(arguments) => experiment::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Plot(arguments) => plot::run(&arguments),
+        Command::Landscape(arguments) => landscape::run(&arguments),
         Command::Bounds(arguments) => bounds::run(&arguments),
         Command::Split(arguments) => state::split(&arguments),
         Command::Join(arguments) => state::join(&arguments),

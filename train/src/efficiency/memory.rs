@@ -1,16 +1,11 @@
 //! The most memory that this process has had.
 
+use std::path::Path;
 use std::process::Command;
 
 use tch::Device;
 
-/// Forgets what was before, where the system can (Linux).
-pub(super) fn reset() {
-    // Without it the rows after the largest show its memory; that is said by `peak`'s documentation.
-    let _ = std::fs::write("/proc/self/clear_refs", "5");
-}
-
-/// In bytes, since [`reset`] where the system can. On a GPU what the process holds there: libtorch gives none back, so that it is
+/// In bytes, since its start. On a GPU what the process holds there: libtorch gives none back, so that it is
 /// the most that it has needed. `None` where it cannot be known.
 pub(super) fn peak(device: Device) -> Option<u64> {
     if device.is_cuda() {
@@ -22,7 +17,7 @@ pub(super) fn peak(device: Device) -> Option<u64> {
         })?;
         return Some(mine << 20);
     }
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let status = mimir_files::read_text(Path::new("/proc/self/status"), 1 << 20).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes << 10)

@@ -32,6 +32,28 @@ fn curves_of_a_run_are_drawn() {
 }
 
 #[test]
+fn the_loss_around_the_weights_is_a_table() {
+    let experiment = ExperimentFolder::new();
+    experiment.edit("epochs = 3", "epochs = 1");
+    experiment.edit("warmup_epochs = 1\nmin", "warmup_epochs = 0.5\nmin");
+    experiment.stage("finetune", "out", &["--initial-weights", "scratch"]).assert().success();
+    let weights = ["--weights", "out/finetune-scratch/last.safetensors", "--images", "8"];
+    let landscape = |points: &str| {
+        let mut command = experiment.stage("landscape", "out", &weights);
+        command.args(["--points", points]).assert().success();
+        let text = String::from_utf8(experiment.bytes("landscape.csv")).unwrap();
+        let rows =
+            text.lines().skip(1).map(|line| line.split(',').map(|cell| cell.parse().unwrap()).collect());
+        rows.collect::<Vec<Vec<f64>>>()
+    };
+    let (plane, centre) = (landscape("3"), landscape("1"));
+    assert_eq!((plane.len(), centre.len()), (9, 1));
+    assert_eq!(plane[4], centre[0], "the middle of the plane is the network itself");
+    assert!(centre[0][3] >= centre[0][2], "the attack raises the loss: {centre:?}");
+    assert!(plane[0] != plane[8] && plane[0][..2] == [-1.0, -1.0], "{plane:?}");
+}
+
+#[test]
 fn the_rows_of_table_12_are_measured() {
     let experiment = ExperimentFolder::new();
     let arguments = [
