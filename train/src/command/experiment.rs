@@ -18,7 +18,7 @@ use crate::args::GridArguments;
 use crate::command::error::Usage;
 use crate::command::report;
 use crate::config::{Experiment, Grid, GridMethod};
-use crate::run::EXIT_STOPPED;
+use crate::run::{EXIT_STOPPED, StopSignal};
 
 /// Less time than this is not enough to begin a step.
 const LEAST_TIME: Duration = Duration::from_secs(60);
@@ -27,11 +27,16 @@ pub(super) fn run(arguments: &GridArguments) -> Result<ExitCode> {
     let grid = Grid::read(&arguments.grid)?;
     let runs = runs_folder(arguments);
     let programs = Programs::find(grid.certify.is_some())?;
+    // Ctrl-C reaches the step too, which saves its state and ends with 75: this program outlives it.
+    let stop = StopSignal::watch(None, Duration::ZERO)?;
     let deadline = arguments.time_limit.and_then(|limit| Instant::now().checked_add(limit));
     let steps = steps(&grid, arguments, &runs)?;
     for (place, step) in steps.iter().enumerate() {
         if step.is_done()? {
             continue;
+        }
+        if let Some(reason) = stop.requested() {
+            return Ok(stopped(&reason.to_string()));
         }
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         if left.is_some_and(|left| left < LEAST_TIME) {

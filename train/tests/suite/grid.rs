@@ -83,6 +83,35 @@ fn a_grid_is_checked_before_anything_runs() {
     assert!(!experiment.path("runs").exists());
 }
 
+/// As Ctrl-C in a terminal: to all processes of the group.
+#[test]
+#[cfg(unix)]
+fn a_signal_stops_a_grid_in_order() {
+    use std::os::unix::process::CommandExt;
+    use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    let experiment = sweep();
+    experiment.edit("epochs = 1\nlog_every", "epochs = 100000\nlog_every");
+    let mut grid = Command::new(env!("CARGO_BIN_EXE_mimir-train"))
+        .current_dir(experiment.path(""))
+        .env("OMP_NUM_THREADS", "1")
+        .args(["experiment", "grid.toml", "--threads", "1"])
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let log = experiment.path("runs/grid/MAE/seed-1/pretrain/log.jsonl");
+    let from = Instant::now();
+    while !std::fs::read_to_string(&log).is_ok_and(|text| text.contains("\"kind\":\"step\"")) {
+        assert!(from.elapsed() < Duration::from_secs(120), "the grid does not get to its second method");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Command::new("kill").args(["-INT", "--", &format!("-{}", grid.id())]).status().unwrap();
+    assert_eq!(grid.wait().unwrap().code(), Some(75));
+    assert_eq!(experiment.log("runs/grid/MAE/seed-1/pretrain", "stopped").len(), 1);
+}
+
 #[test]
 fn a_report_of_nothing_says_what_it_looks_for() {
     let experiment = ExperimentFolder::new();
