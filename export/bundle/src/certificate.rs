@@ -116,7 +116,7 @@ pub struct MajorityTest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Extent {
-    /// Every attack was done with every image.
+    /// Every attack was done with every image, or left it out as its `subset` says.
     Complete,
     /// It stopped when the answer of a gate was certain: the attacked accuracy is an upper bound of what all attacks
     /// would have left.

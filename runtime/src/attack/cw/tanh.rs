@@ -5,19 +5,57 @@ const LARGEST: f32 = 9.0;
 /// Partial denominators of the fraction: off by less than 2·10⁻⁷ up to 7 and 4·10⁻⁶ up to 9, and by the rounding
 /// of float32.
 const TERMS: usize = 11;
+/// Coefficients of a polynomial in `w²` that so many terms make.
+const COEFFICIENTS: usize = TERMS.div_ceil(2);
 
-/// Lambert's continued fraction `w / (1 + w² / (3 + w² / (5 + …)))`, of which all terms are positive: nothing cancels.
+/// Numerator, over `w`, and denominator of the fraction, by falling power of `w²`.
+const FRACTION: [[f32; COEFFICIENTS]; 2] = fraction();
+
+/// Lambert's continued fraction `w / (1 + w² / (3 + w² / (5 + …)))`. All coefficients are positive: nothing cancels.
 #[inline(always)]
 pub(super) fn tanh(value: f32) -> f32 {
     let value = value.clamp(-LARGEST, LARGEST);
     let square = value * value;
-    let (mut upper, mut lower) = ([0.0, value], [1.0, 1.0]);
-    for term in 1..TERMS {
-        let denominator = (2 * term + 1) as f32;
-        upper = [upper[1], denominator * upper[1] + square * upper[0]];
-        lower = [lower[1], denominator * lower[1] + square * lower[0]];
+    let [upper, lower] = [polynomial(&FRACTION[0], square), polynomial(&FRACTION[1], square)];
+    (value * (upper / lower)).clamp(-1.0, 1.0)
+}
+
+#[inline(always)]
+fn polynomial(coefficients: &[f32; COEFFICIENTS], at: f32) -> f32 {
+    let mut sum = coefficients[0];
+    for coefficient in &coefficients[1..] {
+        sum = sum * at + coefficient;
     }
-    (upper[1] / lower[1]).clamp(-1.0, 1.0)
+    sum
+}
+
+/// By the recurrence of continued fractions, `A_k = (2k - 1)·A_{k-1} + w²·A_{k-2}`.
+const fn fraction() -> [[f32; COEFFICIENTS]; 2] {
+    // The last two of each, by rising power: A₀ = 0, A₁ = w; B₀ = B₁ = 1.
+    let (mut before, mut last) = ([[0.0_f64; COEFFICIENTS]; 2], [[0.0_f64; COEFFICIENTS]; 2]);
+    (before[1][0], last[0][0], last[1][0]) = (1.0, 1.0, 1.0);
+    let mut term = 2;
+    while term <= TERMS {
+        let (mut next, mut which) = ([[0.0_f64; COEFFICIENTS]; 2], 0);
+        while which < 2 {
+            let mut power = 0;
+            while power < COEFFICIENTS {
+                let shifted = if power == 0 { 0.0 } else { before[which][power - 1] };
+                next[which][power] = (2 * term - 1) as f64 * last[which][power] + shifted;
+                power += 1;
+            }
+            which += 1;
+        }
+        (before, last) = (last, next);
+        term += 1;
+    }
+    let (mut falling, mut power) = ([[0.0_f32; COEFFICIENTS]; 2], 0);
+    while power < COEFFICIENTS {
+        falling[0][power] = last[0][COEFFICIENTS - 1 - power] as f32;
+        falling[1][power] = last[1][COEFFICIENTS - 1 - power] as f32;
+        power += 1;
+    }
+    falling
 }
 
 #[cfg(test)]
