@@ -89,7 +89,10 @@ pub mod upgrade;
 pub mod vit;
 mod working_copy;
 
-pub use classifier::{ImageClassifier, InputSpec, SearchScores, UnitsGraph, for_one_image};
+pub use classifier::{
+    FeatureCandidate, FeatureGraphs, FeaturePlace, ImageClassifier, InputSpec, SearchScores, UnitsGraph,
+    for_one_image,
+};
 pub use error::{Error, ErrorKind, Location, Result};
 pub use float16::to_float16;
 pub use tensor::{DataType, Tensor, checked_elements};

@@ -59,6 +59,36 @@ pub enum PlanError {
     /// An attack that stands twice in the list: the second would find nothing new and cost as much.
     #[error("the attack {0} is listed twice; raise its `restarts` instead")]
     Duplicate(&'static str),
+    /// An attack on features names no tensor.
+    #[error("{0} names no tensor whose values it should move")]
+    NoFeature(&'static str),
+    /// Two attacks on features of one run name two tensors.
+    #[error(
+        "{attack} moves the tensor `{own}`, and another attack `{first}`: a run has one, name the same for both"
+    )]
+    TwoFeatures {
+        /// The second.
+        attack: &'static str,
+        /// Its tensor.
+        own: String,
+        /// That of the first.
+        first: String,
+    },
+    /// An attack whose loss is of several images names no others.
+    #[error("{0} names no images that its penalty is computed with: draw some (`pgd_mi::reference_images`)")]
+    NoReferences(&'static str),
+    /// Such an image is not in the set.
+    #[error(
+        "{attack}: the reference image {image} is not in the set, which has {images} images, counted from 0"
+    )]
+    NoSuchReference {
+        /// The attack.
+        attack: &'static str,
+        /// The image.
+        image: usize,
+        /// Images of the set.
+        images: usize,
+    },
     /// Nobody to do the work.
     #[error("workers is 0, must be at least 1")]
     NoWorkers,

@@ -91,6 +91,7 @@ pub mod loss;
 pub mod majority;
 pub mod model;
 mod monitor;
+mod nhsic;
 pub mod probe;
 pub mod processor;
 pub mod random;

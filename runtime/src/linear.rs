@@ -10,7 +10,8 @@ use ndarray::{Array1, Array2, ArrayView2, Axis};
 use crate::ball::largest_decrease;
 use crate::loss::at_logits;
 use crate::model::{
-    Classifier, Differentiable, GradientBatch, LabelAndTarget, Loss, ModelError, ModelSource,
+    Classifier, Cotangents, Differentiable, FeatureBatch, FeatureModel, GradientBatch, LabelAndTarget, Loss,
+    ModelError, ModelSource,
 };
 
 /// `logits = W·x + b`.
@@ -23,6 +24,7 @@ pub struct LinearClassifier {
     loss: Loss,
     logits: Array2<f32>,
     answers: GradientBatch,
+    features: FeatureBatch,
 }
 
 impl LinearClassifier {
@@ -35,7 +37,8 @@ impl LinearClassifier {
         assert!(classes >= 2 && bias.len() == classes && pixels == shape.pixels() && batch > 0);
         let logits = Array2::zeros((batch, classes));
         let answers = GradientBatch::zeros(batch, classes, pixels);
-        Self { weights, bias, shape, batch, loss: Loss::CrossEntropy, logits, answers }
+        let features = FeatureBatch::zeros(batch, classes, classes, pixels);
+        Self { weights, bias, shape, batch, loss: Loss::CrossEntropy, logits, answers, features }
     }
 
     /// `z_label - z_other` at the worst point of the threat model around `image`.
@@ -109,6 +112,39 @@ impl Differentiable for LinearClassifier {
     }
 }
 
+/// Its features are its logits.
+impl FeatureModel for LinearClassifier {
+    fn batch(&self) -> usize {
+        self.batch
+    }
+
+    fn logits_and_features(&mut self, images: ArrayView2<f32>) -> Result<&FeatureBatch, ModelError> {
+        let mut logits = std::mem::take(&mut self.features.logits);
+        self.forward(&images, &mut logits);
+        self.features.features.assign(&logits);
+        self.features.logits = logits;
+        Ok(&self.features)
+    }
+
+    fn gradient(
+        &mut self,
+        images: ArrayView2<f32>,
+        cotangents: Cotangents<'_>,
+    ) -> Result<&FeatureBatch, ModelError> {
+        self.logits_and_features(images)?;
+        let classes = self.bias.len();
+        self.features.gradient.fill(0.0);
+        for cotangents in [cotangents.logits, cotangents.features] {
+            for (row, mut gradient) in cotangents.chunks(classes).zip(self.features.gradient.rows_mut()) {
+                for (weights, scale) in self.weights.axis_iter(Axis(0)).zip(row) {
+                    gradient.scaled_add(*scale, &weights);
+                }
+            }
+        }
+        Ok(&self.features)
+    }
+}
+
 impl ModelSource for LinearClassifier {
     fn classifier(&self) -> Result<Box<dyn Classifier>, ModelError> {
         Ok(Box::new(self.clone()))
@@ -120,6 +156,10 @@ impl ModelSource for LinearClassifier {
 
     fn differentiable(&self, loss: Loss) -> Result<Box<dyn Differentiable>, ModelError> {
         Ok(Box::new(Self { loss, ..self.clone() }))
+    }
+
+    fn feature_model(&self) -> Result<Box<dyn FeatureModel>, ModelError> {
+        Ok(Box::new(self.clone()))
     }
 }
 

@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
-"""The reference numbers of train/src/penalty: value and gradient of nHSIC on the four samples of `testing::vectors`.
+"""The reference numbers of the penalty: value and gradients of nHSIC on four samples. The penalty of the training
+(train/src/penalty) and that of the attack pgd-mi (runtime/src/nhsic.rs) are both held to this file.
 
-    python3 scripts/reference/penalty_fixtures.py
+    python3 scripts/reference/penalty_fixtures.py > tests/fixtures/penalty/nhsic.json
 
 Needs mpmath (it comes with PyTorch). Formulas as in the authors' MI/hsic.py: centring on the right only, and a general
 inverse; 50 digits, so that neither the ridge of 4e-5 nor the central differences cost any of the printed ones.
 """
+import json
+
 import mpmath as mp
 
 mp.mp.dps = 50
@@ -35,9 +38,30 @@ def moved(z, i, k, step):
     return z
 
 
-print("nHSIC", mp.nstr(nhsic(X, Z), 16))
-step = mp.mpf("1e-15")
-for i in range(M):
-    for k in range(Z.cols):
-        difference = nhsic(X, moved(Z, i, k, step)) - nhsic(X, moved(Z, i, k, -step))
-        print(f"d/dz[{i}][{k}]", mp.nstr(difference / (2 * step), 14))
+def slope(function, i, k):
+    step = mp.mpf("1e-15")
+    return (function(i, k, step) - function(i, k, -step)) / (2 * step)
+
+
+def shown(matrix):
+    return [[float(matrix[i, k]) for k in range(matrix.cols)] for i in range(matrix.rows)]
+
+
+def gradient(function, columns):
+    return [[float(mp.nstr(slope(function, i, k), 16)) for k in range(columns)] for i in range(M)]
+
+
+print(
+    json.dumps(
+        {
+            "sigma": float(SIGMA),
+            "epsilon": float(EPSILON),
+            "x": shown(X),
+            "z": shown(Z),
+            "nhsic": float(mp.nstr(nhsic(X, Z), 16)),
+            "by_x": gradient(lambda i, k, step: nhsic(moved(X, i, k, step), Z), X.cols),
+            "by_z": gradient(lambda i, k, step: nhsic(X, moved(Z, i, k, step)), Z.cols),
+        },
+        indent=1,
+    )
+)

@@ -17,6 +17,7 @@ mod classify;
 mod compare;
 mod engines;
 mod export;
+mod features;
 mod formats;
 mod gate;
 mod hard_models;

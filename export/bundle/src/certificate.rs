@@ -42,6 +42,7 @@ pub const INFORMATION: &[&str] = &[
     "ignored_settings",
     "no_onnx_runtime",
     "fast_preset",
+    "feature_chosen",
     "fewer_classes",
     "numbered_classes",
     "alpha_dropped",

@@ -26,7 +26,12 @@ pub const LOGITS: &str = "logits";
 
 /// Inside the networks that we build: the encoder's tokens before the final normalisation and the head, `f32 [N, T, D]`;
 /// the first one is the class token. Not an output, so it costs nothing: who needs it makes it one.
+///
+/// Output of a graph that is cut open at a tensor: its values, `f32 [N, F]`.
 pub const FEATURES: &str = "features";
+
+/// Input of a graph that is cut open at a tensor: `∂loss/∂features`, `f32 [N, F]`.
+pub const FEATURES_COTANGENT: &str = "features_cotangent";
 
 /// Output of graphs whose [`LOGITS`] are scores before the last operators of the file, where these make scores equal
 /// that differ: what the file returns, `f32 [N, K]`.
@@ -45,4 +50,5 @@ pub const LOSS: &str = "loss";
 pub const IMAGES_GRADIENT: &str = "images_gradient";
 
 /// The names of gradient graphs that forward graphs do not have.
-pub const OF_GRADIENT_GRAPHS: [&str; 6] = [LABELS, TARGETS, COTANGENT, RADIUS, LOSS, IMAGES_GRADIENT];
+pub const OF_GRADIENT_GRAPHS: [&str; 7] =
+    [LABELS, TARGETS, COTANGENT, FEATURES_COTANGENT, RADIUS, LOSS, IMAGES_GRADIENT];

@@ -75,6 +75,44 @@ pub fn differentiate(forward: &Graph, loss: Loss, kernels: Kernels) -> Result<Gr
     Ok(graph)
 }
 
+/// The gradient graph of a classifier that is cut open at a tensor inside, where a cotangent enters beside that of the logits.
+///
+/// `forward` is as for [`differentiate`], and its last output are the values of the tensor, `[N, F]`. The result has the
+/// inputs `images`, `cotangent` `[N, K]` and `features_cotangent` `[N, F]`, and the outputs `logits`, `images_gradient` and
+/// those of `forward` between its first and its last; the gradient is that of `Σ_k cotangent_k · logits_k + Σ_j
+/// features_cotangent_j · features_j`.
+///
+/// # Errors
+/// As [`differentiate`], for both outputs.
+pub fn differentiate_cut_open(forward: &Graph, kernels: Kernels) -> Result<Graph> {
+    check_opset(forward)?;
+    let images = sole_input(forward.inputs())?;
+    let (logits, further) = logits_and_further(forward.outputs())?;
+    let Some((features, further)) = further.split_last() else {
+        return Err(Error::new(ErrorKind::NotAClassifier, "the graph has one output, wanted features too"));
+    };
+    let mut graph = forward.clone();
+    graph.rename(images, tensor_names::IMAGES)?;
+    graph.rename(logits, tensor_names::LOGITS)?;
+    let mut seeds = Vec::with_capacity(2);
+    for (output, name) in [(logits, tensor_names::COTANGENT), (*features, tensor_names::FEATURES_COTANGENT)] {
+        activity::active_values(&graph, images, output)?;
+        let tensor_type = graph.tensor_type(output)?.clone();
+        let seed = graph.add_value(name, Some(tensor_type))?;
+        graph.add_input(seed);
+        seeds.push((output, seed));
+    }
+    let gradient = sweep::pull_back_all(&mut graph, &[images], &seeds)?.remove(0);
+    let named = Builder::new(&mut graph, "gradient").op("Identity", &[gradient])?;
+    graph.rename(named, tensor_names::IMAGES_GRADIENT)?;
+    graph.set_outputs([logits, named].into_iter().chain(further.iter().copied()).collect());
+    if kernels == Kernels::Standard {
+        kernels::lower(&mut graph)?;
+    }
+    graph.prune();
+    Ok(graph)
+}
+
 /// The graph of products of vectors with the Jacobian matrices of any function, not only of classifiers.
 ///
 /// `forward` is in topological order, typed by [`crate::shape`], at opset 18 or newer, with any number of inputs and

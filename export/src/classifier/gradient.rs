@@ -3,7 +3,7 @@
 use mimir_bundle::{Loss, tensor_names};
 
 use super::preprocessing;
-use crate::autodiff::{Kernels, differentiate};
+use crate::autodiff::{Kernels, differentiate, differentiate_cut_open};
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::simplify::{clean_up, enter_blocked_layout, expand_gelu, factor_out_common, fuse};
@@ -16,23 +16,39 @@ pub(crate) fn gradient_graph(mut forward: Graph, loss: Loss, kernels: Kernels) -
     if kernels == Kernels::Standard {
         expand_gelu(&mut forward)?;
     }
-    differentiated(forward, loss, kernels)
+    differentiated(forward, kernels, |forward| differentiate(forward, loss, kernels))
 }
 
-/// The same with standard operators, and no other weights than `forward` has.
+/// Logits and input gradient of `forward`, whose first output is named `logits` and whose last one are features, for
+/// cotangents of both.
+///
+/// # Errors
+/// As [`differentiate_cut_open`].
+pub(crate) fn feature_gradient_graph(mut forward: Graph, kernels: Kernels) -> Result<Graph> {
+    if kernels == Kernels::Standard {
+        expand_gelu(&mut forward)?;
+    }
+    differentiated(forward, kernels, |forward| differentiate_cut_open(forward, kernels))
+}
+
+/// [`gradient_graph`] with standard operators, and no other weights than `forward` has.
 ///
 /// # Errors
 /// As [`differentiate`].
 pub(crate) fn gradient_graph_keeping_weights(forward: Graph, loss: Loss) -> Result<Graph> {
-    differentiated(forward, loss, Kernels::Standard)
+    differentiated(forward, Kernels::Standard, |forward| differentiate(forward, loss, Kernels::Standard))
 }
 
-fn differentiated(mut forward: Graph, loss: Loss, kernels: Kernels) -> Result<Graph> {
+fn differentiated(
+    mut forward: Graph,
+    kernels: Kernels,
+    differentiate: impl FnOnce(&Graph) -> Result<Graph>,
+) -> Result<Graph> {
     // The file may have given these names to tensors of its own.
     for name in tensor_names::OF_GRADIENT_GRAPHS {
         preprocessing::release_name(&mut forward, name)?;
     }
-    let mut gradient = differentiate(&forward, loss, kernels)?;
+    let mut gradient = differentiate(&forward)?;
     drop(forward);
     factor_out_common(&mut gradient);
     if kernels == Kernels::Mimir {

@@ -10,6 +10,8 @@
 mod bounded_scores;
 mod choice;
 mod class_axis;
+mod cut_open;
+mod features;
 pub(crate) mod gradient;
 mod input;
 mod input_spec;
@@ -44,6 +46,8 @@ use crate::onnx::{ModelFile, SharedWeights, write_model, write_prepared};
 use crate::shape;
 use crate::simplify::{fuse, simplify, simplify_keeping_weights};
 use crate::working_copy::WorkingCopy;
+pub use cut_open::FeatureGraphs;
+pub use features::{FeatureCandidate, FeaturePlace};
 use input::ImageInput;
 pub use input_spec::InputSpec;
 use prepared::Prepared;

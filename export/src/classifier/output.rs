@@ -155,12 +155,15 @@ pub(super) fn kind(graph: &Graph, replaced: Replaced) -> Result<OutputKind> {
     })
 }
 
-/// Makes a typed graph that returns probabilities return their logarithms.
+/// Makes a typed graph whose first output are probabilities return their logarithms in their place.
 pub(super) fn take_logarithm(graph: &mut Graph) -> Result<()> {
-    let probabilities = sole_output(graph)?;
+    let (probabilities, further) = match graph.outputs() {
+        [probabilities, further @ ..] => (*probabilities, further.to_vec()),
+        [] => (sole_output(graph)?, Vec::new()),
+    };
     assign_name(graph, probabilities, "probabilities")?;
     let logarithms = log_probabilities(graph, probabilities)?;
-    graph.set_outputs(vec![logarithms]);
+    graph.set_outputs(std::iter::once(logarithms).chain(further).collect());
     graph.prune();
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Files of every layout, batch and output, evaluated through ONNX Runtime.
 
+mod features;
 mod inputs;
 mod outputs;
 mod random;

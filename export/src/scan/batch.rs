@@ -25,6 +25,8 @@ pub(crate) struct BatchAnalysis {
     pub(crate) mixing: Vec<ScannedNode>,
     /// Whether the effect of some node is not known.
     pub(crate) is_unknown: bool,
+    /// Where the batch is in each value that depends on the images, as far as they stay independent.
+    pub(crate) axes: HashMap<ValueId, BatchAxis>,
 }
 
 /// Follows the images through a typed graph whose first input is `[N, …]`.
@@ -62,6 +64,7 @@ pub(super) fn trace(graph: &Graph) -> Result<BatchAnalysis> {
             }
         }
     }
+    analysis.axes = batch_axes;
     Ok(analysis)
 }
 

@@ -95,7 +95,11 @@ fn attack(
     go_on("model calibrated")?;
     let data = describe(&source, &images, &set, model.manifest().image)?;
     go_on("images digested")?;
-    let plan = plan(options, threat_model, &model, surrogate.as_ref());
+    let mut attacks = attacks(options, &model);
+    let (named, seed) = (options.feature.as_deref(), options.seed);
+    let request = FeatureRequest { named, model: &options.model, images: set.count(), seed };
+    let model = with_features(model, &mut attacks, request)?;
+    let plan = plan(options, attacks, threat_model, &model, surrogate.as_ref());
     let attackable = AttackableModel::new(plan, &model, options.engine.precision)?;
     let no_gradient = attackable.warning();
     let AttackableModel { plan, sessions, skipped } = attackable;
@@ -223,6 +227,7 @@ fn prepare(options: &CertifyOptions, engine: &Engine, images: &mut OpenedImages)
 
 fn plan(
     options: &CertifyOptions,
+    attacks: Vec<AttackSpec>,
     threat_model: ThreatModel,
     model: &CalibratedModel,
     surrogate: Option<&CalibratedModel>,
@@ -233,7 +238,7 @@ fn plan(
     let stop = options.gate.as_ref().filter(stops);
     Plan {
         threat_model,
-        attacks: with_surrogate(attacks(options, model), facts.as_ref()),
+        attacks: with_surrogate(attacks, facts.as_ref()),
         seed: options.seed,
         workers: model.session_plan().workers,
         stop_when_decided: stop.map(|gate| gate.requirements),

@@ -26,6 +26,8 @@ pub enum OptionName {
     GradientFreeAttacks,
     /// `CertifyOptions::surrogate`.
     Surrogate,
+    /// `CertifyOptions::feature`.
+    Feature,
     /// The transform in `ImageSource::preparation`.
     ImageSize,
     /// The class map in `ImageSource::preparation`.

@@ -42,6 +42,9 @@ pub struct CertifyOptions {
     pub attacks: Vec<AttackSpec>,
     /// The model that the attack `transfer` takes its way from; `None` where that is not among the attacks.
     pub surrogate: Option<SurrogateSource>,
+    /// The tensor of the model whose values attacks on features move; `None` for the first that the bundle describes, or
+    /// what the last linear layer reads. An attack may name one itself.
+    pub feature: Option<String>,
     /// Whether an attack is added where the model calls for it.
     pub extra_attacks: ExtraAttacks,
     /// Key of all randomness.
@@ -80,6 +83,7 @@ impl CertifyOptions {
             threat_model,
             attacks: Preset::Standard.attacks(threat_model.norm),
             surrogate: None,
+            feature: None,
             extra_attacks: ExtraAttacks::WhereCalledFor,
             seed: 0,
             report: None,

@@ -80,6 +80,8 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     /// Say what a model is, whether it can be attacked, and what that would cost; with --data its clean accuracy
     Check(Box<CheckArgs>),
+    /// List the tensors inside a model that attacks on features can move
+    Features(Box<FeaturesArgs>),
     /// Say what a model sees in images, without attacking it
     Classify(Box<ClassifyArgs>),
     /// Attack models whose answers are known: does this installation find what there is to find?
@@ -376,6 +378,30 @@ pub(crate) struct CheckArgs {
     pub(crate) trust: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) settings: Settings,
+}
+
+/// Arguments of `features`.
+#[derive(Debug, Args)]
+pub(crate) struct FeaturesArgs {
+    /// The ONNX model, or a bundle
+    pub(crate) model: PathBuf,
+    /// Settings file [default: as for `run`]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The form on standard output
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: ListFormat,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+/// The form of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ListFormat {
+    /// A table for a terminal
+    Text,
+    /// JSON
+    Json,
 }
 
 /// Arguments of `self-test`.

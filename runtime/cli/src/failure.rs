@@ -38,6 +38,7 @@ fn with_flag(option: OptionName, sentence: &str) -> String {
             format!("{sentence}; without gradients it can be attacked by --attacks square,noise")
         }
         OptionName::Surrogate => format!("--surrogate: {sentence}"),
+        OptionName::Feature => format!("--feature: {sentence}"),
         OptionName::ImageSize => format!("{sentence} (--resize, --crop)"),
         OptionName::ClassMap => format!("{sentence} (--class-map)"),
         OptionName::Batch => format!("--batch: {sentence}; omit it"),

@@ -19,8 +19,8 @@ use mimir_certify::signing::{
     sign_bundle, verify_bundle,
 };
 use mimir_certify::{
-    Certified, ErrorKind, ModelInput, StoreCounterexamples, certify, check, classify, record_failure, replay,
-    verify_certificate,
+    Certified, ErrorKind, ModelInput, StoreCounterexamples, certify, check, classify, list_features,
+    record_failure, replay, verify_certificate,
 };
 use mimir_runtime::evaluate::Ending;
 use mimir_runtime::report::{ignored_settings, settings_line};
@@ -28,13 +28,15 @@ use mimir_runtime::session::Engine;
 use mimir_views::{Shown, failure_summary, summary};
 
 use crate::args::{
-    CheckArgs, ClassifyArgs, Cli, Command, CompareArgs, ComparisonFormat, DescribeArgs, KeygenArgs,
-    ReplayArgs, ReportArgs, RunArgs, RunFormat, SelfTestArgs, SignArgs, VerifyArgs, mistyped_command,
+    CheckArgs, ClassifyArgs, Cli, Command, CompareArgs, ComparisonFormat, DescribeArgs, FeaturesArgs,
+    KeygenArgs, ListFormat, ReplayArgs, ReportArgs, RunArgs, RunFormat, SelfTestArgs, SignArgs, VerifyArgs,
+    mistyped_command,
 };
 use crate::failure::{Failure, OrKind, failure};
 use crate::gates::{GatesRun, gates_of, run_gates};
 use crate::options::{
-    Options, Verbosity, attacks, check_options, classify_options, norm, replay_options, self_test_engine,
+    Options, Verbosity, attacks, check_options, classify_options, features_options, norm, replay_options,
+    self_test_engine,
 };
 use crate::page::{Written, page_missing, write_page};
 use crate::pages::{completions, write_manual};
@@ -78,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => answer_run(*args),
         Command::Replay(args) => answer_replay(args),
         Command::Check(args) => answer_check(*args),
+        Command::Features(args) => answer_features(*args),
         Command::Classify(args) => answer_classify(*args),
         Command::SelfTest(args) => answer_self_test(args),
         Command::Completions(args) => Ok(Answer::new(completions(args.shell), 0)),
@@ -186,6 +189,33 @@ fn answer_check(args: CheckArgs) -> Result<Answer, Failure> {
     Ok(Answer::new(text, 0))
 }
 
+fn answer_features(args: FeaturesArgs) -> Result<Answer, Failure> {
+    expect_effect(&args.settings, "features", &OF_FEATURES, "tensors are listed, and nothing is run")?;
+    let model = ModelInput::open(args.model)?;
+    let loaded = load_settings(&model, args.config.as_deref(), args.settings).or_kind(ErrorKind::Options)?;
+    warn_of_ignored(&loaded.record);
+    let listed = list_features(&features_options(&model, loaded.settings)?)?;
+    let text = match args.format {
+        ListFormat::Text => listed.to_string().into(),
+        ListFormat::Json => json(&listed)?,
+    };
+    Ok(Answer::new(text, 0))
+}
+
+/// Settings that a list of features uses, by the names of their flags.
+const OF_FEATURES: [&str; 10] = [
+    "channels",
+    "device",
+    "engine",
+    "input-shape",
+    "layout",
+    "mean",
+    "onnxruntime",
+    "output",
+    "preset",
+    "std",
+];
+
 /// Settings that a classification uses, by the names of their flags.
 const OF_CLASSIFY: [&str; 23] = [
     "batch",
@@ -214,11 +244,12 @@ const OF_CLASSIFY: [&str; 23] = [
 ];
 
 /// Settings that a check uses besides, to say what attacks would search and cost.
-const OF_CHECK: [&str; 19] = [
+const OF_CHECK: [&str; 20] = [
     "accept-approximate",
     "attacks",
     "epsilon",
     "eot",
+    "feature",
     "norm",
     "pgd-momentum",
     "pgd-point",

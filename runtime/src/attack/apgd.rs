@@ -14,6 +14,8 @@ mod momentum;
 mod sparse;
 mod step_context;
 
+use std::sync::Arc;
+
 use mimir_bundle::attack::{
     ApgdSpec, MaltSpec, MultiTargetedApgdSpec, RadiusSchedule, TargetedApgdSpec, TransferSpec,
 };
@@ -266,6 +268,43 @@ impl ApgdSearch<'_> {
         let Some(phase) = phases.get(self.phase) else { return Step::Done };
         self.run.restart(spec, *phase, &self.clean.pixels);
         Step::Continue
+    }
+}
+
+/// One run in one ball, for attacks that make losses of their own.
+#[derive(Debug)]
+pub(super) struct ApgdAscent<'a> {
+    spec: &'a ApgdSpec,
+    centre: Arc<[f32]>,
+    run: ApgdRun,
+}
+
+impl<'a> ApgdAscent<'a> {
+    /// From that start, by those parameters as far as they are of one run.
+    pub(super) fn new(spec: &'a ApgdSpec, ball: Ball, centre: Arc<[f32]>, start: Vec<f32>) -> Self {
+        let phase = RadiusPhase { ball, steps: spec.steps };
+        let run = ApgdRun::new(spec, phase, &centre, Iterates::new(start));
+        Self { spec, centre, run }
+    }
+
+    /// The present iterate.
+    pub(super) fn point(&self) -> &[f32] {
+        self.run.iterates.point()
+    }
+
+    /// Whether no step follows it.
+    pub(super) fn is_last(&self) -> bool {
+        self.run.seen == self.run.phase.steps
+    }
+
+    /// Learns what was found about it and moves on.
+    pub(super) fn observe(&mut self, answer: &Answer) -> Step {
+        self.run.observe(self.spec, &self.centre, answer)
+    }
+
+    /// Moves on from an iterate that has no answer.
+    pub(super) fn step_back(&mut self) -> Step {
+        self.run.step_back(self.spec, &self.centre)
     }
 }
 

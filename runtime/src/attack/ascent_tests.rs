@@ -183,8 +183,8 @@ fn classes_in_line_are_broken_by_every_attack_where_they_can_be_and_nowhere_else
             check(
                 &model,
                 &clean,
-                &["apgd-ce", "apgd-dlr", "apgd-t", "apgd-mt", "malt", "pgd", "fgsm", "relaxed-pgd"],
-                &["noise"],
+                &["apgd-ce", "apgd-dlr", "apgd-t", "apgd-mt", "malt", "pgd", "fgsm", "relaxed-pgd", "pgd-mi"],
+                &["noise", "pgd-feature", "feature-ce"],
             );
         }
     }
@@ -201,7 +201,7 @@ fn scattered_classes_are_broken_by_targets_where_they_can_be_and_by_nothing_else
                 &model,
                 &clean,
                 &["apgd-t", "apgd-mt", "malt", "relaxed-pgd"],
-                &["apgd-ce", "apgd-dlr", "pgd", "fgsm", "noise"],
+                &["apgd-ce", "apgd-dlr", "pgd", "fgsm", "noise", "pgd-feature", "pgd-mi", "feature-ce"],
             );
         }
     }
@@ -230,11 +230,15 @@ fn escapes(
             // Ties and zeros.
             gradient.iter_mut().for_each(|slope| *slope = (*slope * 8.0).trunc() / 8.0);
             noise.fill_uniform(&mut loss);
-            let answer = match search.query() {
-                Query::Forward => Answer { logits: &[], loss: 0.0, gradient: &[] },
-                Query::Gradient(_) => Answer { logits: &[], loss: loss[0], gradient: &gradient },
+            let without = Answer { logits: &[0.5, loss[0], 0.0, -0.5], loss: 0.0, gradient: &[] };
+            let step = match search.query() {
+                Query::Forward => search.observe(&without),
+                Query::Features => search.observe_features(&without, &gradient[..2]),
+                Query::Gradient(_) | Query::FeatureGradient => {
+                    search.observe(&Answer { logits: &[], loss: loss[0], gradient: &gradient })
+                }
             };
-            if search.observe(&answer) == Step::Done {
+            if step == Step::Done {
                 break;
             }
         }
@@ -254,7 +258,9 @@ proptest! {
         let clean = CleanImage { image: 0, pixels: pixels.into(), label: 1, targets: [3, 0, 2].into() };
         for norm in NORMS {
             let context = AttackContext { seed, ..context(norm, epsilon, 37, 4) };
-            for name in ["apgd-ce", "apgd-dlr", "apgd-t", "apgd-mt", "malt", "pgd", "relaxed-pgd", "fgsm", "noise"] {
+            let features = ["pgd-feature", "pgd-mi", "feature-ce"];
+            let others = ["apgd-ce", "apgd-dlr", "apgd-t", "apgd-mt", "malt", "pgd", "relaxed-pgd", "fgsm", "noise"];
+            for name in others.iter().chain(&features) {
                 for spec in variants(name) {
                     let attack = attack(&spec, &context).unwrap();
                     let mut noise =

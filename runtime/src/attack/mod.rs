@@ -22,6 +22,9 @@ pub mod cw;
 pub mod ddn;
 mod expectation;
 pub mod fab;
+pub mod feature_ce;
+mod feature_distance;
+mod feature_search;
 pub mod fgsm;
 pub mod fmn;
 mod gradient_sum;
@@ -30,6 +33,9 @@ pub mod hop_skip_jump;
 pub mod malt;
 pub mod noise;
 pub mod pgd;
+mod pgd_ascent;
+pub mod pgd_feature;
+pub mod pgd_mi;
 mod preset;
 pub mod relaxed_pgd;
 #[cfg(test)]
@@ -48,7 +54,7 @@ pub(crate) use warm_started_fab::{WarmStart, WarmStartedFab};
 
 use std::sync::Arc;
 
-use crate::model::{LabelAndTarget, Loss};
+use crate::model::{Cotangents, LabelAndTarget, Loss};
 
 /// What a search asks the model about its next proposal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,14 +63,34 @@ pub enum Query {
     Forward,
     /// Logits, loss and input gradient.
     Gradient(Loss),
+    /// Logits, and the values of the tensor that the model is cut open at: [`Search::observe_features`].
+    Features,
+    /// Logits, and the input gradient of what [`Search::cotangents`] weigh logits and features with; [`Answer::loss`] is 0.
+    FeatureGradient,
 }
 
 impl Query {
     /// Passes that an answer takes: a forward pass, and for a gradient a backward pass.
     pub fn passes(self) -> u64 {
         match self {
-            Self::Forward => 1,
-            Self::Gradient(_) => 2,
+            Self::Forward | Self::Features => 1,
+            Self::Gradient(_) | Self::FeatureGradient => 2,
+        }
+    }
+
+    /// Whether it is for a gradient.
+    pub fn is_for_gradient(self) -> bool {
+        match self {
+            Self::Forward | Self::Features => false,
+            Self::Gradient(_) | Self::FeatureGradient => true,
+        }
+    }
+
+    /// Whether it is about a model that is cut open at a tensor.
+    pub fn is_about_features(self) -> bool {
+        match self {
+            Self::Forward | Self::Gradient(_) => false,
+            Self::Features | Self::FeatureGradient => true,
         }
     }
 }
@@ -103,6 +129,17 @@ pub struct Answer<'a> {
     pub gradient: &'a [f32],
 }
 
+/// An image of the set as it is, which the loss of another image is computed with.
+#[derive(Debug, Clone)]
+pub struct Reference {
+    /// Position in the evaluation set.
+    pub image: usize,
+    /// `C·H·W` clean pixels.
+    pub pixels: Vec<f32>,
+    /// `F` values of the tensor that the model is cut open at.
+    pub features: Vec<f32>,
+}
+
 /// Whether a search has more to propose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -132,6 +169,16 @@ pub trait Attack: Sync {
     /// Whether it is run on that image, by its position in the evaluation set. The others count as not broken by it.
     fn is_run_on(&self, _image: usize) -> bool {
         true
+    }
+
+    /// Images that its losses are computed with, by their positions in the set.
+    fn reference_images(&self) -> &[usize] {
+        &[]
+    }
+
+    /// Takes these images, in that order, before any search.
+    fn take_references(&mut self, references: Vec<Reference>) {
+        let _ = references;
     }
 
     /// Whether it maximises the margin because its own loss needs more classes than the model has. A report must say
@@ -171,6 +218,11 @@ pub trait Search: Send {
         0.0
     }
 
+    /// For [`Query::FeatureGradient`]: the derivatives of the loss by logits and features.
+    fn cotangents(&self) -> Cotangents<'_> {
+        Cotangents { logits: &[], features: &[] }
+    }
+
     /// Writes the next proposal: `C·H·W` pixels inside the box. Outside the ball it cannot break the image.
     fn propose(&mut self, out: &mut [f32]);
 
@@ -181,6 +233,12 @@ pub trait Search: Send {
 
     /// Learns the answer to the last proposal.
     fn observe(&mut self, answer: &Answer) -> Step;
+
+    /// Learns the answer to a proposal with [`Query::Features`]: logits without gradient, and the features there.
+    fn observe_features(&mut self, answer: &Answer, features: &[f32]) -> Step {
+        let _ = features;
+        self.observe(answer)
+    }
 
     /// Learns that the last proposal has no answer, because the logits there mean no class: the next proposal must lie
     /// nearer to a point that has one. It counts as one of the budget, so that a search ends wherever it goes.

@@ -91,11 +91,15 @@ fn traces(name: &str, norm: Norm, exponent: i32) -> Vec<SearchTrace> {
     images.rows().into_iter().map(|row| row.to_slice().unwrap()).enumerate().map(trace).collect()
 }
 
+/// Their losses are made of the logits themselves, and a cross entropy of larger logits is another function.
+const OF_THE_SCALE: [&str; 2] = ["pgd-mi", "feature-ce"];
+
 #[test]
 fn no_attack_depends_on_the_scale_of_logits_and_gradients() {
     for norm in NORMS {
         let fits = |name: &&&str| AttackSpec::named(name).is_some_and(|spec| spec.check_norm(norm).is_ok());
-        for name in AttackSpec::NAMES.iter().filter(fits) {
+        let names = AttackSpec::NAMES.iter().filter(fits).filter(|name| !OF_THE_SCALE.contains(name));
+        for name in names {
             let plain = traces(name, norm, 0);
             for exponent in SCALES {
                 let scaled = traces(name, norm, exponent);

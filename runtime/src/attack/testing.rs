@@ -52,6 +52,22 @@ pub(crate) fn run(
                 let step = search.observe(&Answer { logits: &logits, loss: 0.0, gradient: &[] });
                 (logits, step)
             }
+            Query::Features => {
+                let mut model = source.feature_model().unwrap();
+                let batch = model.logits_and_features(images).unwrap();
+                let (logits, features) = (batch.logits.row(0).to_vec(), batch.features.row(0).to_vec());
+                let answer = Answer { logits: &logits, loss: 0.0, gradient: &[] };
+                let step = search.observe_features(&answer, &features);
+                (logits, step)
+            }
+            Query::FeatureGradient => {
+                run.backwards += 1;
+                let mut model = source.feature_model().unwrap();
+                let batch = model.gradient(images, search.cotangents()).unwrap();
+                let (logits, gradient) = (batch.logits.row(0).to_vec(), batch.gradient.row(0).to_vec());
+                let step = search.observe(&Answer { logits: &logits, loss: 0.0, gradient: &gradient });
+                (logits, step)
+            }
             Query::Gradient(loss) => {
                 run.backwards += 1;
                 let mut graph = source.differentiable(loss).unwrap();

@@ -6,6 +6,7 @@ mod attack_run;
 mod clean_margins;
 mod outcome;
 mod plan;
+mod references;
 mod state;
 
 pub use crate::error::{EvaluateError, PlanError};
@@ -26,6 +27,7 @@ use crate::verify::verify_stored;
 use attack_run::AttackRun;
 use clean_margins::measure_clean_margins;
 use plan::most_passes;
+use references::give_references;
 use state::EvaluationState;
 
 /// Attacks every image that the model classifies correctly, until it is broken or every attack is spent.
@@ -47,7 +49,7 @@ pub fn evaluate(
     let mut workers = Worker::create(source, plan.workers)?;
     let context = context(&mut workers[0], plan)?;
     set.fits(context.image.pixels(), context.classes)?;
-    let attacks = plan.build(&context)?;
+    let mut attacks = plan.build(&context)?;
     let stop = StopSignal::new(control.interrupted);
     let monitor = Monitor::new(control.observer, set.count());
     let most_passes: Vec<u64> = attacks.iter().map(|attack| most_passes(attack.as_ref())).collect();
@@ -70,10 +72,11 @@ pub fn evaluate(
         monitor: &monitor,
         most_passes: &most_passes,
     };
-    for (index, (spec, attack)) in plan.attacks.iter().zip(&attacks).enumerate() {
+    for (index, (spec, attack)) in plan.attacks.iter().zip(&mut attacks).enumerate() {
         if stop.is_set() {
             break;
         }
+        give_references(&mut workers[0], set, spec, attack.as_mut())?;
         run.attack(&mut workers, index, spec, attack.as_ref(), &stop, &mut state)?;
     }
     if plan.curve == Curve::Yes && !stop.is_set() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 
+use mimir_bundle::attack::PgdMiSpec;
 use mimir_bundle::{AttackSpec, ImageShape, ThreatModel};
 
 use crate::archive::Archive;
@@ -122,7 +123,7 @@ impl Plan {
         let cost = |(spec, attack): (&AttackSpec, Box<dyn Attack>)| AttackCost {
             name: spec.name(),
             most_passes: most_passes(attack.as_ref()),
-            uses_gradients: attack.queries().iter().any(|query| *query != Query::Forward),
+            uses_gradients: attack.queries().iter().any(|query| query.is_for_gradient()),
         };
         Ok(self.attacks.iter().zip(self.build(&context)?).map(cost).collect())
     }
@@ -163,7 +164,33 @@ impl Plan {
                 return Err(PlanError::Duplicate(spec.name()));
             }
         }
+        self.expect_features_known()?;
         self.attacks.iter().map(|spec| Ok(attack(spec, context)?)).collect()
+    }
+
+    /// The tensor that the model is cut open at, where an attack of the plan moves features.
+    pub fn feature(&self) -> Option<&str> {
+        self.attacks.iter().find_map(|spec| spec.feature().flatten())
+    }
+
+    /// Attacks on features name their tensor, all of them the same, and the images that they need.
+    fn expect_features_known(&self) -> Result<(), PlanError> {
+        for spec in &self.attacks {
+            match (spec.feature(), self.feature()) {
+                (Some(None), _) => return Err(PlanError::NoFeature(spec.name())),
+                (Some(Some(own)), Some(first)) if own != first => {
+                    let (own, first) = (own.to_owned(), first.to_owned());
+                    return Err(PlanError::TwoFeatures { attack: spec.name(), own, first });
+                }
+                _ => {}
+            }
+            if let AttackSpec::PgdMi(PgdMiSpec { reference_images, .. }) = spec
+                && reference_images.is_empty()
+            {
+                return Err(PlanError::NoReferences(spec.name()));
+            }
+        }
+        Ok(())
     }
 
     /// Most wrong classes that an attack of the plan must know, of a model with so many.

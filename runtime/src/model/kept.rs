@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{Classifier, Differentiable, Loss, ModelError, ModelSource};
+use super::{Classifier, Differentiable, FeatureModel, Loss, ModelError, ModelSource};
 
 /// A source whose models can be given back. Whoever asks next gets one of these before another is made.
 pub struct KeptModels<'m> {
@@ -17,6 +17,7 @@ struct Idle {
     classifiers: Vec<Box<dyn Classifier>>,
     search: Vec<Box<dyn Classifier>>,
     gradients: BTreeMap<Loss, Vec<Box<dyn Differentiable>>>,
+    features: Vec<Box<dyn FeatureModel>>,
 }
 
 impl<'m> KeptModels<'m> {
@@ -38,6 +39,11 @@ impl<'m> KeptModels<'m> {
     /// Takes a model of [`ModelSource::differentiable`] for that loss.
     pub fn keep_differentiable(&self, loss: Loss, graph: Box<dyn Differentiable>) {
         self.idle().gradients.entry(loss).or_default().push(graph);
+    }
+
+    /// Takes a model of [`ModelSource::feature_model`].
+    pub fn keep_feature_model(&self, model: Box<dyn FeatureModel>) {
+        self.idle().features.push(model);
     }
 
     fn idle(&self) -> MutexGuard<'_, Idle> {
@@ -63,6 +69,11 @@ impl ModelSource for KeptModels<'_> {
 
     fn surrogate(&self) -> Option<&dyn ModelSource> {
         self.source.surrogate()
+    }
+
+    fn feature_model(&self) -> Result<Box<dyn FeatureModel>, ModelError> {
+        let kept = self.idle().features.pop();
+        kept.map_or_else(|| self.source.feature_model(), Ok)
     }
 }
 
@@ -98,6 +109,10 @@ mod tests {
         fn differentiable(&self, loss: Loss) -> Result<Box<dyn Differentiable>, ModelError> {
             self.count().differentiable(loss)
         }
+
+        fn feature_model(&self) -> Result<Box<dyn FeatureModel>, ModelError> {
+            self.count().feature_model()
+        }
     }
 
     #[test]
@@ -110,11 +125,22 @@ mod tests {
         kept.keep_classifier(kept.classifier().unwrap());
         kept.keep_search_classifier(kept.search_classifier().unwrap());
         kept.keep_differentiable(Loss::Dlr, kept.differentiable(Loss::Dlr).unwrap());
-        assert_eq!(made(), 3);
-        drop((kept.classifier(), kept.search_classifier(), kept.differentiable(Loss::Dlr)));
-        assert_eq!(made(), 3);
-        drop((kept.classifier(), kept.search_classifier(), kept.differentiable(Loss::Dlr)));
+        kept.keep_feature_model(kept.feature_model().unwrap());
+        assert_eq!(made(), 4);
+        drop((
+            kept.classifier(),
+            kept.search_classifier(),
+            kept.differentiable(Loss::Dlr),
+            kept.feature_model(),
+        ));
+        assert_eq!(made(), 4);
+        drop((
+            kept.classifier(),
+            kept.search_classifier(),
+            kept.differentiable(Loss::Dlr),
+            kept.feature_model(),
+        ));
         drop(kept.differentiable(Loss::Margin));
-        assert_eq!(made(), 7);
+        assert_eq!(made(), 9);
     }
 }

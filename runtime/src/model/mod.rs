@@ -115,6 +115,63 @@ pub trait Differentiable: Send {
     ) -> Result<&GradientBatch, ModelError>;
 }
 
+/// Derivatives of a loss by logits and features, for the first rows of a batch.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Cotangents<'a> {
+    /// `[R, K]`
+    pub logits: &'a [f32],
+    /// `[R, F]`
+    pub features: &'a [f32],
+}
+
+/// What a model that is cut open at a tensor says about a batch. What was not asked for is what it was.
+#[derive(Debug, Clone)]
+pub struct FeatureBatch {
+    /// `[B, K]`, equal to the original model's up to rounding.
+    pub logits: Array2<f32>,
+    /// `[B, F]`, the values of the tensor.
+    pub features: Array2<f32>,
+    /// `[B, C·H·W]`, the gradient of each image's own loss.
+    pub gradient: Array2<f32>,
+    /// `[B, K]`, what the file returns, as in [`Classifier::logits_and_returned`].
+    pub returned: Option<Array2<f32>>,
+}
+
+impl FeatureBatch {
+    /// Room for the answers about `batch` images.
+    pub fn zeros(batch: usize, classes: usize, features: usize, pixels: usize) -> Self {
+        Self {
+            logits: Array2::zeros((batch, classes)),
+            features: Array2::zeros((batch, features)),
+            gradient: Array2::zeros((batch, pixels)),
+            returned: None,
+        }
+    }
+}
+
+/// A model that is cut open at a tensor: it shows the values there, and a cotangent may enter there.
+pub trait FeatureModel: Send {
+    /// Most rows that a call takes, `B ≥ 1`.
+    fn batch(&self) -> usize;
+
+    /// Logits and features of images `[R, C·H·W]`, `1 ≤ R ≤ B`, in the first `R` rows.
+    ///
+    /// # Errors
+    /// When the engine fails; non-finite values are not an error here.
+    fn logits_and_features(&mut self, images: ArrayView2<f32>) -> Result<&FeatureBatch, ModelError>;
+
+    /// Logits, and the gradient of `Σ_k a_k z_k + Σ_j b_j f_j` by the pixels of images `[R, C·H·W]` with the cotangents `a` of
+    /// the logits `z` and `b` of the features `f`. Rows without cotangents have zeros.
+    ///
+    /// # Errors
+    /// As [`FeatureModel::logits_and_features`].
+    fn gradient(
+        &mut self,
+        images: ArrayView2<f32>,
+        cotangents: Cotangents<'_>,
+    ) -> Result<&FeatureBatch, ModelError>;
+}
+
 /// The margin of the label in float64, from the file's own numbers: it tells what of a verdict is rounding. Shared by all
 /// workers.
 pub trait Float64Margins: Sync {
@@ -150,5 +207,14 @@ pub trait ModelSource: Sync {
     /// Another model of the same images and classes, where attacks may ask one.
     fn surrogate(&self) -> Option<&dyn ModelSource> {
         None
+    }
+
+    /// The model cut open at the tensor of the attacks on features.
+    ///
+    /// # Errors
+    /// When it was not asked for, or the engine refuses a graph.
+    fn feature_model(&self) -> Result<Box<dyn FeatureModel>, ModelError> {
+        let message = "the model is not cut open at any tensor".to_owned();
+        Err(ModelError { model: "features".to_owned(), message })
     }
 }

@@ -650,6 +650,7 @@ fn warnings_name_the_way_out() {
         Warning::FixedBatch { rows: 4 },
         Warning::RebatchingChangesLogits,
         Warning::FastPreset,
+        Warning::FeatureChosen { tensor: "/pool/output".into(), is_penultimate: true },
         Warning::NothingToAttack,
         Warning::SortedScores { images: 32 },
         Warning::NearChance { clean_accuracy: 0.102, classes: 10 },

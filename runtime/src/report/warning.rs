@@ -169,6 +169,13 @@ pub enum Warning {
     },
     /// The attacks are those of the fast preset: fewer than the standard evaluation's.
     FastPreset,
+    /// No tensor was named for the attacks on features, and the program chose one.
+    FeatureChosen {
+        /// Its name in the model file.
+        tensor: String,
+        /// Whether the last linear layer reads it; else it is the last tensor before the scores.
+        is_penultimate: bool,
+    },
     /// The model classifies no image correctly: there was nothing to attack.
     NothingToAttack,
     /// The scores of each of the first images fall, or rise, from class to class: sorted scores do, and they are no
@@ -270,6 +277,17 @@ impl fmt::Display for Warning {
             Self::Fragile { images } => fmt_fragile(f, images),
             Self::BrokenInFloat32Only { images, known } => fmt_broken_in_float32_only(f, images, *known),
             Self::FastPreset => f.write_str(FAST_PRESET),
+            Self::FeatureChosen { tensor, is_penultimate } => {
+                let what = if *is_penultimate {
+                    "what the last linear layer reads"
+                } else {
+                    "the last before the scores"
+                };
+                write!(
+                    f,
+                    "the attacks on features moved the tensor `{tensor}`, {what}, because none was named: --feature names                      another, and `mimir-certify features` lists them"
+                )
+            }
             Self::NothingToAttack => f.write_str(NOTHING_TO_ATTACK),
             Self::SortedScores { images } => fmt_sorted_scores(f, *images),
             Self::FewImages { images, classes } => fmt_few_images(f, *images, *classes),
@@ -317,6 +335,7 @@ impl Warning {
             | Self::MarginForRatio { .. }
             | Self::NeedlessExpectation { .. }
             | Self::FastPreset
+            | Self::FeatureChosen { .. }
             | Self::Fragile { .. }
             | Self::BrokenInFloat32Only { .. }
             | Self::IgnoredSettings { .. }

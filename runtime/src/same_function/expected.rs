@@ -65,4 +65,6 @@ pub struct SearchedGraphs {
     pub forward: bool,
     /// The losses of the others.
     pub losses: Vec<Loss>,
+    /// Whether the model is cut open at a tensor.
+    pub features: bool,
 }

@@ -10,6 +10,7 @@
 
 mod comparison;
 mod expected;
+mod features;
 mod points;
 mod scores;
 mod slopes;
@@ -25,6 +26,7 @@ use crate::model::{
     Batches, Classifier, Differentiable, KeptModels, LabelAndTarget, Loss, ModelError, ModelSource,
 };
 use comparison::{Comparison, label_and_nearest};
+use features::{MarginOfFeatures, score_features};
 use points::{Look, Places, Points};
 use scores::{Scored, compare, file_form, least_movement, movement};
 use slopes::{Noise, Slope, SlopePoint};
@@ -32,7 +34,8 @@ use slopes::{Noise, Slope, SlopePoint};
 /// The graphs that differ from the file by more than rounding explains, and how; none where all agree. The file must not
 /// have random operators.
 ///
-/// Costs about 50 forward passes of the file, 8 of the forward graph and 11 of each gradient graph; where something seems
+/// Costs about 50 forward passes of the file, 8 of the forward graph and 11 of each gradient graph, as much of a model that is
+/// cut open; where something seems
 /// to differ, 300 more of the file. The models are given back to their source.
 ///
 /// # Errors
@@ -64,8 +67,19 @@ pub fn differences(
     for loss in &graphs.losses {
         go_on()?;
         let mut graph = models.differentiable(*loss)?;
-        found.extend(file.compare_gradient_graph(graph.as_mut(), *loss, has_slopes)?);
+        let name = format!("gradient of {}", loss.name());
+        found.extend(file.compare_gradient_graph(graph.as_mut(), &name, *loss, has_slopes)?);
         models.keep_differentiable(*loss, graph);
+    }
+    if graphs.features {
+        go_on()?;
+        let mut model = models.feature_model()?;
+        let answers = score_features(model.as_mut(), &file.points.compared)?;
+        found.extend(file.compare_scores("features", &answers)?);
+        let mut margin = MarginOfFeatures::new(model.as_mut());
+        let name = "gradient of features";
+        found.extend(file.compare_gradient_graph(&mut margin, name, Loss::Margin, has_slopes)?);
+        models.keep_feature_model(model);
     }
     Ok(found)
 }
@@ -122,19 +136,19 @@ impl<'a> Reference<'a> {
     fn compare_gradient_graph(
         &mut self,
         graph: &mut dyn Differentiable,
+        name: &str,
         loss: Loss,
         has_slopes: bool,
     ) -> Result<Option<AcceptedDifference>, EvaluateError> {
-        let name = format!("gradient of {}", loss.name());
         let answers = differentiate(graph, &self.points.compared, &self.pairs())?;
         let scored: Vec<Scored> = answers.into_iter().map(|answer| answer.scored).collect();
-        match self.compare_scores(&name, &scored)? {
+        match self.compare_scores(name, &scored)? {
             // Scores that differ have other slopes.
             Some(difference) => Ok(Some(difference)),
             None if loss.is_relaxed() || !has_slopes => Ok(None),
             // A first look may be deceived: kinks lie densely in some networks. What it says is asked again.
-            None => match self.compare_slopes(&name, graph, loss, Look::FIRST)? {
-                Some(_) => self.compare_slopes(&name, graph, loss, Look::CLOSE),
+            None => match self.compare_slopes(name, graph, loss, Look::FIRST)? {
+                Some(_) => self.compare_slopes(name, graph, loss, Look::CLOSE),
                 None => Ok(None),
             },
         }
@@ -309,6 +323,7 @@ fn differentiate(
     Ok(answers)
 }
 
+/// Writes points into the first rows of a batch.
 fn fill(batches: &mut Batches, points: &[Vec<f32>]) {
     for (row, point) in points.iter().enumerate() {
         batches.row_mut(row).copy_from_slice(point);

@@ -240,7 +240,7 @@ fn found(network: &Network, seed: u64) -> Vec<AcceptedDifference> {
     images.mapv_inplace(f32::abs);
     let set = EvaluationSet::new(&images, &[0, 1, 2, 3, 4, 0]).unwrap();
     let threat_model = ThreatModel { norm: Norm::Linf, epsilon: 0.1, pixels: Pixels::Continuous };
-    let graphs = SearchedGraphs { forward: true, losses: LOSSES.to_vec() };
+    let graphs = SearchedGraphs { forward: true, losses: LOSSES.to_vec(), features: false };
     let sample = Sample { set: &set, threat_model: &threat_model, seed };
     let models = KeptModels::new(network);
     differences(&models, &graphs, &sample, &expected(network), &AtomicBool::new(false)).unwrap()

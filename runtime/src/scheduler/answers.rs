@@ -6,7 +6,7 @@ use ndarray::{Array2, ArrayView2};
 
 use super::workers::Worker;
 use crate::attack::{Answer, AskedModel, Query};
-use crate::model::{GradientBatch, LabelAndTarget, ModelError};
+use crate::model::{Cotangents, FeatureBatch, GradientBatch, LabelAndTarget, ModelError};
 
 /// The answers about one batch.
 pub(crate) enum Answers<'m> {
@@ -14,6 +14,10 @@ pub(crate) enum Answers<'m> {
     Logits(&'m Array2<f32>, Option<&'m Array2<f32>>),
     /// From a gradient graph.
     Gradient(&'m GradientBatch),
+    /// From a model that is cut open, without a gradient.
+    Features(&'m FeatureBatch),
+    /// From it, with one.
+    FeatureGradient(&'m FeatureBatch),
 }
 
 /// A batch of proposals, with what the loss takes beside them.
@@ -24,6 +28,17 @@ pub(crate) struct BatchedQuestion<'q> {
     pub(crate) pairs: &'q [LabelAndTarget],
     /// Of the rows that are proposals; others fill up the batch.
     pub(crate) radii: &'q [f32],
+    /// Of these too.
+    pub(crate) cotangents: Cotangents<'q>,
+}
+
+/// What comes with an answer besides.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Beside<'m> {
+    /// What the file returns, where a search uses other scores; else nothing.
+    pub(crate) returned: &'m [f32],
+    /// The features, where they were asked for.
+    pub(crate) features: Option<&'m [f32]>,
 }
 
 impl Worker<'_> {
@@ -35,7 +50,7 @@ impl Worker<'_> {
         spent: &mut Duration,
     ) -> Result<Answers<'_>, ModelError> {
         let started = Instant::now();
-        let BatchedQuestion { images, pairs, radii } = batch;
+        let BatchedQuestion { images, pairs, radii, cotangents } = batch;
         let answers = match (asked, query) {
             (AskedModel::Surrogate, Query::Gradient(loss)) => {
                 self.surrogate(loss)?.ask(images.view(), pairs).map(Answers::Gradient)
@@ -53,6 +68,13 @@ impl Worker<'_> {
                 }
                 model.loss_gradient(images.view(), pairs).map(Answers::Gradient)
             }
+            // Nor about features.
+            (AskedModel::Attacked | AskedModel::Surrogate, Query::Features) => {
+                self.feature_model()?.logits_and_features(images.view()).map(Answers::Features)
+            }
+            (AskedModel::Attacked | AskedModel::Surrogate, Query::FeatureGradient) => {
+                self.feature_model()?.gradient(images.view(), *cotangents).map(Answers::FeatureGradient)
+            }
         };
         *spent += started.elapsed();
         answers
@@ -69,16 +91,29 @@ impl Answers<'_> {
                 loss: batch.loss[row],
                 gradient: row_slice(&batch.gradient, row),
             },
+            Self::Features(batch) => {
+                Answer { logits: row_slice(&batch.logits, row), loss: 0.0, gradient: &[] }
+            }
+            Self::FeatureGradient(batch) => Answer {
+                logits: row_slice(&batch.logits, row),
+                loss: 0.0,
+                gradient: row_slice(&batch.gradient, row),
+            },
         }
     }
 
-    /// What the file returns for one row, where a search uses other scores; else nothing.
-    pub(crate) fn returned(&self, row: usize) -> &[f32] {
+    /// What comes with the answer about one row.
+    pub(crate) fn beside(&self, row: usize) -> Beside<'_> {
         let returned = match self {
             Self::Logits(_, returned) => *returned,
             Self::Gradient(batch) => batch.returned.as_ref(),
+            Self::Features(batch) | Self::FeatureGradient(batch) => batch.returned.as_ref(),
         };
-        returned.map_or(&[], |returned| row_slice(returned, row))
+        let features = match self {
+            Self::Features(batch) => Some(row_slice(&batch.features, row)),
+            Self::Logits(..) | Self::Gradient(_) | Self::FeatureGradient(_) => None,
+        };
+        Beside { returned: returned.map_or(&[], |returned| row_slice(returned, row)), features }
     }
 }
 

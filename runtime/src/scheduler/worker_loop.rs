@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::answers::BatchedQuestion;
+use super::answers::{BatchedQuestion, Beside};
 use super::job::{AttackJob, UnitRecords};
 use super::mend::{self, Mender};
 use super::stop_signal::StopSignal;
@@ -14,7 +14,7 @@ use crate::error::EvaluateError;
 use crate::journal::{Outcome, Record};
 use crate::logits::{is_fragile, is_tied, looks_broken, margin, predicted_class};
 use crate::majority::{MajorityCount, share_of_candidate};
-use crate::model::{Batches, LabelAndTarget};
+use crate::model::{Batches, Cotangents, LabelAndTarget};
 use crate::random::Stream;
 
 /// A search under way.
@@ -102,6 +102,8 @@ pub(super) struct WorkerLoop<'a, 'w, 's> {
     pairs: Vec<LabelAndTarget>,
     /// Of the searches in the current batch.
     radii: Vec<f32>,
+    /// Likewise: of logits and features.
+    cotangents: [Vec<f32>; 2],
     mender: Mender,
     done: UnitRecords,
 }
@@ -122,6 +124,7 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
             confirmations: Batches::new(rows, pixels),
             pairs: vec![LabelAndTarget { label: 0, target: None }; rows],
             radii: Vec::with_capacity(rows),
+            cotangents: [Vec::new(), Vec::new()],
             mender: Mender::default(),
             done: UnitRecords::default(),
             worker,
@@ -176,7 +179,9 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
         }
         let images = self.proposals.filled(self.round.len());
         let pairs = &self.pairs[..images.nrows()];
-        let batch = BatchedQuestion { images: &images, pairs, radii: &self.radii };
+        let [logits, features] = &self.cotangents;
+        let cotangents = Cotangents { logits, features };
+        let batch = BatchedQuestion { images: &images, pairs, radii: &self.radii, cotangents };
         let answers = self.worker.ask((asked, query), &batch, &mut self.done.model_time)?;
         let images: Vec<usize> = self.round.iter().map(|active| active.item.image).collect();
         let mut ended = Vec::new();
@@ -184,7 +189,7 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
             let answer = answers.row(row);
             active.count(query);
             let pixels = self.proposals.row(row);
-            match active.take_answer(&answer, answers.returned(row), pixels, self.job, &mut self.mender) {
+            match active.take_answer(&answer, answers.beside(row), pixels, self.job, &mut self.mender) {
                 AnswerOutcome::Continues => enqueue(&mut self.waiting, active),
                 AnswerOutcome::Candidate(kind, next) => {
                     let mut pixels: Box<[f32]> = pixels.into();
@@ -202,6 +207,7 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
     fn propose(&mut self, queue: usize) -> (AskedModel, Query) {
         let (query, queue) = &mut self.waiting[queue];
         self.radii.clear();
+        self.cotangents.iter_mut().for_each(Vec::clear);
         while self.round.len() < self.proposals.size() {
             let Some(mut active) = queue.pop_front() else { break };
             if self.queue.is_dropped(active.item) {
@@ -211,6 +217,11 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
             let row = self.round.len();
             self.pairs[row] = active.search.label_and_target();
             self.radii.push(active.search.radius());
+            if query.1 == Query::FeatureGradient {
+                let Cotangents { logits, features } = active.search.cotangents();
+                self.cotangents[0].extend_from_slice(logits);
+                self.cotangents[1].extend_from_slice(features);
+            }
             let pixels = self.proposals.row_mut(row);
             active.search.propose(pixels);
             self.job.ball.snap(&active.clean.pixels, pixels);
@@ -377,14 +388,14 @@ impl ActiveSearch<'_> {
     fn count(&mut self, query: Query) {
         self.asked += 1;
         self.forwards += 1;
-        self.backwards += u32::from(query != Query::Forward);
+        self.backwards += u32::from(query.is_for_gradient());
     }
 
     /// Shows the answer to the search, and says what the scheduler must do about it.
     fn take_answer(
         &mut self,
         answer: &Answer,
-        returned: &[f32],
+        Beside { returned, features }: Beside<'_>,
         pixels: &[f32],
         job: &AttackJob,
         mender: &mut Mender,
@@ -396,7 +407,7 @@ impl ActiveSearch<'_> {
         let (kind, asks, next) = match predicted_class(answer.logits) {
             Some(_) => {
                 let asks = counts && self.looks_broken(answer, returned, job);
-                (CandidateKind::Broken, asks, self.observe(answer, is_attacked, job, mender))
+                (CandidateKind::Broken, asks, self.observe(answer, features, is_attacked, job, mender))
             }
             None => (CandidateKind::Ambiguous, decides, self.search.step_back()),
         };
@@ -408,7 +419,14 @@ impl ActiveSearch<'_> {
     }
 
     /// Shows an answer whose logits mean a class to the search, with gradient and loss mended.
-    fn observe(&mut self, answer: &Answer, is_attacked: bool, job: &AttackJob, mender: &mut Mender) -> Step {
+    fn observe(
+        &mut self,
+        answer: &Answer,
+        features: Option<&[f32]>,
+        is_attacked: bool,
+        job: &AttackJob,
+        mender: &mut Mender,
+    ) -> Step {
         if is_attacked && self.backwards == 1 && !answer.gradient.is_empty() {
             self.zero_gradient = answer.gradient.iter().all(|value| *value == 0.0);
         }
@@ -416,7 +434,10 @@ impl ActiveSearch<'_> {
         let new_noise = || mend::noise(job.seed, image, job.index, unit);
         let (answer, is_mended) = mender.mend(answer, &mut self.noise, new_noise);
         self.non_finite_gradient |= is_mended && is_attacked;
-        self.search.observe(&answer)
+        match features {
+            Some(features) => self.search.observe_features(&answer, features),
+            None => self.search.observe(&answer),
+        }
     }
 }
 

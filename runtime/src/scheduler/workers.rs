@@ -6,7 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::stop_signal::StopSignal;
 use super::surrogate::SurrogateGraph;
 use crate::error::EvaluateError;
-use crate::model::{Classifier, Differentiable, GradientBatch, Loss, ModelError, ModelSource};
+use crate::model::{
+    Classifier, Differentiable, FeatureModel, GradientBatch, Loss, ModelError, ModelSource,
+};
 
 /// One thread's models. They live as long as the evaluation, so that sessions are built once, when first needed.
 pub(crate) struct Worker<'s> {
@@ -15,14 +17,15 @@ pub(crate) struct Worker<'s> {
     search: Option<Box<dyn Classifier>>,
     gradients: BTreeMap<Loss, Box<dyn Differentiable>>,
     surrogates: BTreeMap<Loss, SurrogateGraph>,
+    features: Option<Box<dyn FeatureModel>>,
 }
 
 impl<'s> Worker<'s> {
     /// That many workers, at least one.
     pub(crate) fn create(source: &'s dyn ModelSource, count: usize) -> Result<Vec<Self>, ModelError> {
         let worker = || {
-            let (gradients, surrogates) = (BTreeMap::new(), BTreeMap::new());
-            Ok(Self { source, original: source.classifier()?, search: None, gradients, surrogates })
+            let (original, gradients, surrogates) = (source.classifier()?, BTreeMap::new(), BTreeMap::new());
+            Ok(Self { source, original, search: None, gradients, surrogates, features: None })
         };
         (0..count.max(1)).map(|_| worker()).collect()
     }
@@ -57,6 +60,14 @@ impl<'s> Worker<'s> {
             self.surrogates.insert(loss, SurrogateGraph::new(*source, loss, answers)?);
         }
         Ok(self.surrogates.get_mut(&loss).expect("just made"))
+    }
+
+    /// The model cut open at the tensor of the attacks on features.
+    pub(crate) fn feature_model(&mut self) -> Result<&mut dyn FeatureModel, ModelError> {
+        if self.features.is_none() {
+            self.features = Some(self.source.feature_model()?);
+        }
+        Ok(self.features.as_mut().expect("just made").as_mut())
     }
 }
 

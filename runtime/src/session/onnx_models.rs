@@ -12,7 +12,8 @@ use super::{
     WeightPool,
 };
 use crate::model::{
-    Classifier, Differentiable, GradientBatch, LabelAndTarget, Loss, ModelError, ModelSource,
+    Classifier, Cotangents, Differentiable, FeatureBatch, FeatureModel, GradientBatch, LabelAndTarget, Loss,
+    ModelError, ModelSource,
 };
 
 /// What a graph is for. `Display` is its name in errors.
@@ -21,6 +22,8 @@ enum Role {
     Original,
     Search,
     Gradient,
+    Features,
+    FeatureGradient,
 }
 
 impl fmt::Display for Role {
@@ -29,6 +32,8 @@ impl fmt::Display for Role {
             Self::Original => "original model",
             Self::Search => "simplified model",
             Self::Gradient => "gradient graph",
+            Self::Features => "feature graph",
+            Self::FeatureGradient => "gradient graph of features",
         })
     }
 }
@@ -52,12 +57,22 @@ pub struct OnnxModels {
     original: LoadedGraph,
     search: Option<LoadedGraph>,
     gradients: BTreeMap<Loss, LoadedGraph>,
+    features: Option<FeatureGraphs>,
     /// What the graphs hold in common.
     weights: WeightPool,
     /// Of the original model, which decides in 32-bit floats.
     options: SessionOptions,
     /// Of everything else.
     precision: Precision,
+}
+
+/// The graphs of the model cut open at a tensor.
+#[derive(Debug)]
+struct FeatureGraphs {
+    forward: LoadedGraph,
+    gradient: LoadedGraph,
+    /// Values of the tensor for one image, `F`.
+    values: usize,
 }
 
 /// What the sessions need of the manifest and the plan.
@@ -102,6 +117,7 @@ impl OnnxModels {
             weights,
             search: None,
             gradients: BTreeMap::new(),
+            features: None,
             options: SessionOptions { threads: plan.threads, ..SessionOptions::default() },
             precision: Precision::Float32,
         })
@@ -133,6 +149,23 @@ impl OnnxModels {
         Ok(self)
     }
 
+    /// Adds the model cut open at a tensor of `values` values an image: the graph that returns these as `features`, and the one
+    /// that takes cotangents of logits and features.
+    ///
+    /// # Errors
+    /// When the engine does not take its weights.
+    pub fn with_features(
+        mut self,
+        forward: impl Into<PreparedGraph>,
+        gradient: impl Into<PreparedGraph>,
+        values: usize,
+    ) -> Result<Self, ModelError> {
+        let forward = self.loaded(Role::Features, forward.into())?;
+        let gradient = self.loaded(Role::FeatureGradient, gradient.into())?;
+        self.features = Some(FeatureGraphs { forward, gradient, values });
+        Ok(self)
+    }
+
     fn loaded(&mut self, role: Role, graph: PreparedGraph) -> Result<LoadedGraph, ModelError> {
         LoadedGraph::new(&self.engine, graph, &mut self.weights).map_err(|error| model_error(role, &error))
     }
@@ -154,7 +187,9 @@ impl OnnxModels {
         let options = match role {
             // What exporters write computes shapes too, and those are the processor's.
             Role::Original => SessionOptions { host_nodes: HostNodes::Allowed, ..self.options },
-            Role::Search | Role::Gradient => SessionOptions { precision: self.precision, ..self.options },
+            Role::Search | Role::Gradient | Role::Features | Role::FeatureGradient => {
+                SessionOptions { precision: self.precision, ..self.options }
+            }
         };
         RawSession::over(&self.engine, graph, options).map_err(|error| model_error(role, &error))
     }
@@ -185,6 +220,23 @@ impl ModelSource for OnnxModels {
             inputs: LossInputs::new(loss, classes),
             rows: Rows::default(),
             answers: GradientBatch::zeros(batch, classes, image.pixels()),
+        }))
+    }
+
+    fn feature_model(&self) -> Result<Box<dyn FeatureModel>, ModelError> {
+        let Some(graphs) = &self.features else {
+            let message = "there is none: no attack on features was announced".to_owned();
+            return Err(ModelError { model: Role::Features.to_string(), message });
+        };
+        let ModelShape { image, classes, batch, .. } = self.shape;
+        Ok(Box::new(OnnxFeatures {
+            forward: self.session(Role::Features, &graphs.forward)?,
+            gradient: self.session(Role::FeatureGradient, &graphs.gradient)?,
+            shape: self.shape,
+            values: graphs.values,
+            rows: Rows::default(),
+            cotangents: [Vec::new(), Vec::new()],
+            answers: FeatureBatch::zeros(batch, classes, graphs.values, image.pixels()),
         }))
     }
 }
@@ -399,6 +451,77 @@ impl OnnxGradient {
             .run_with(&inputs, |name, _, data| collector.take(name, data))
             .map_err(|error| model_error(Role::Gradient, &error))?;
         collector.finish(Role::Gradient)
+    }
+}
+
+struct OnnxFeatures {
+    forward: RawSession,
+    gradient: RawSession,
+    shape: ModelShape,
+    /// Of the tensor for one image, `F`.
+    values: usize,
+    rows: Rows,
+    /// Of logits `[R, K]` and features `[R, F]`, as many rows as the graph takes.
+    cotangents: [Vec<f32>; 2],
+    answers: FeatureBatch,
+}
+
+impl FeatureModel for OnnxFeatures {
+    fn batch(&self) -> usize {
+        self.shape.batch
+    }
+
+    fn logits_and_features(&mut self, images: ArrayView2<f32>) -> Result<&FeatureBatch, ModelError> {
+        let Self { forward, shape, rows, answers, .. } = self;
+        let (pixels, _) = rows.full(*shape, shape.pixels(Role::Features, &images)?, &[]);
+        let (rows, data) = (pixels.len() / shape.image.pixels(), Data::F32(pixels));
+        let inputs = [Input { name: tensor_names::IMAGES, dims: &shape.image_dims(rows), data }];
+        let FeatureBatch { logits, features, returned, .. } = answers;
+        let dims = logits.dim();
+        let buffers =
+            vec![(tensor_names::LOGITS, head(logits, rows)), (tensor_names::FEATURES, head(features, rows))];
+        let mut collector = Collector::new(buffers, returned, dims);
+        forward
+            .run_with(&inputs, |name, _, data| collector.take(name, data))
+            .map_err(|error| model_error(Role::Features, &error))?;
+        collector.finish(Role::Features)?;
+        Ok(&self.answers)
+    }
+
+    fn gradient(
+        &mut self,
+        images: ArrayView2<f32>,
+        cotangents: Cotangents<'_>,
+    ) -> Result<&FeatureBatch, ModelError> {
+        let Self { gradient, shape, values, rows, cotangents: room, answers, .. } = self;
+        let (pixels, _) = rows.full(*shape, shape.pixels(Role::FeatureGradient, &images)?, &[]);
+        let rows = pixels.len() / shape.image.pixels();
+        let columns = [shape.classes, *values];
+        for ((room, given), columns) in
+            room.iter_mut().zip([cotangents.logits, cotangents.features]).zip(columns)
+        {
+            room.clear();
+            room.extend_from_slice(given);
+            room.resize(rows * columns, 0.0);
+        }
+        let (of_logits, of_features) = ([rows, columns[0]], [rows, columns[1]]);
+        let inputs = [
+            Input { name: tensor_names::IMAGES, dims: &shape.image_dims(rows), data: Data::F32(pixels) },
+            Input { name: tensor_names::COTANGENT, dims: &of_logits, data: Data::F32(&room[0]) },
+            Input { name: tensor_names::FEATURES_COTANGENT, dims: &of_features, data: Data::F32(&room[1]) },
+        ];
+        let FeatureBatch { logits, gradient: slopes, returned, .. } = answers;
+        let dims = logits.dim();
+        let buffers = vec![
+            (tensor_names::LOGITS, head(logits, rows)),
+            (tensor_names::IMAGES_GRADIENT, head(slopes, rows)),
+        ];
+        let mut collector = Collector::new(buffers, returned, dims);
+        gradient
+            .run_with(&inputs, |name, _, data| collector.take(name, data))
+            .map_err(|error| model_error(Role::FeatureGradient, &error))?;
+        collector.finish(Role::FeatureGradient)?;
+        Ok(&self.answers)
     }
 }
 

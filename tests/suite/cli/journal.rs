@@ -39,7 +39,7 @@ fn limit(flags: &[&str]) -> usize {
 }
 
 /// A folder with the journal of a run that met a full disk.
-fn cut_off(flags: &[&str]) -> Demo {
+pub(super) fn cut_off(flags: &[&str]) -> Demo {
     let demo = Demo::new();
     let way_out = contains("cannot write").and(contains("free some space and run again with --resume"));
     with_file_limit(&demo, limit(flags), flags).code(74).stderr(way_out).stdout("");
@@ -48,7 +48,7 @@ fn cut_off(flags: &[&str]) -> Demo {
     demo
 }
 
-fn resume(demo: &Demo, flags: &[&str]) -> Assert {
+pub(super) fn resume(demo: &Demo, flags: &[&str]) -> Assert {
     demo.run(&[flags, &["--resume"]].concat())
 }
 

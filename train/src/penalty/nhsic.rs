@@ -54,6 +54,7 @@ fn solve(factor: &Tensor, right: &Tensor) -> Result<Tensor, SkipReason> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::penalty::distance::CentredRows;
     use crate::penalty::testing::{check_gradient, kernel, largest, vectors};
 
     #[test]
@@ -103,5 +104,34 @@ mod tests {
     fn what_is_no_kernel_is_not_factorised() {
         let negative = Tensor::eye(4, (Kind::Double, tch::Device::Cpu)) * -1.0;
         assert!(matches!(nhsic(&negative, &negative, 1e-5), Err(SkipReason::Factorisation)));
+    }
+
+    /// The file that the attack pgd-mi is held to too (runtime/src/nhsic.rs), through both arguments.
+    #[test]
+    fn the_attack_and_the_training_have_the_same_penalty() {
+        let vectors: serde_json::Value =
+            serde_json::from_str(include_str!("../../../tests/fixtures/penalty/nhsic.json")).unwrap();
+        let number = |name: &str| vectors[name].as_f64().unwrap();
+        let (x, z) = (rows(&vectors["x"]), rows(&vectors["z"]));
+        let rate = |rows: &Tensor| 0.5 / (number("sigma").powi(2) * rows.size()[1] as f64);
+        let kernels = [&x, &z].map(|rows| kernel(rows, rate(rows)));
+        let [kernel_x, kernel_z] = &kernels;
+        for (other, own, samples, gradient) in
+            [(kernel_x, kernel_z, &z, "by_z"), (kernel_z, kernel_x, &x, "by_x")]
+        {
+            let estimate = nhsic(other, own, number("epsilon")).unwrap();
+            let value = estimate.value.double_value(&[]);
+            assert!((value - number("nhsic")).abs() < 1e-10, "{value}");
+            let by_distance = estimate.kernel_gradient * own * -rate(samples);
+            let found = CentredRows::new(samples).row_gradient(&by_distance);
+            let error = largest(&(found - rows(&vectors[gradient])).abs());
+            assert!(error < 1e-9, "{gradient}: {error}");
+        }
+    }
+
+    fn rows(value: &serde_json::Value) -> Tensor {
+        let rows: Vec<Vec<f64>> = serde_json::from_value(value.clone()).unwrap();
+        let columns = rows[0].len() as i64;
+        Tensor::from_slice(&rows.concat()).reshape([-1, columns])
     }
 }

@@ -11,6 +11,7 @@ mod apgd;
 mod cw;
 mod ddn;
 mod fab;
+mod feature_ce;
 mod fgsm;
 mod fmn;
 mod hop_skip_jump;
@@ -18,6 +19,8 @@ mod malt;
 mod noise;
 mod parameter;
 mod pgd;
+mod pgd_feature;
+mod pgd_mi;
 mod point;
 mod preset;
 mod relaxed_pgd;
@@ -33,6 +36,7 @@ pub use apgd::{ApgdSpec, MultiTargetedApgdSpec, RadiusSchedule, TargetedApgdSpec
 pub use cw::CwSpec;
 pub use ddn::DdnSpec;
 pub use fab::{FabSpec, TargetedFabSpec};
+pub use feature_ce::FeatureCeSpec;
 pub use fgsm::FgsmSpec;
 pub use fmn::FmnSpec;
 pub use hop_skip_jump::HopSkipJumpSpec;
@@ -40,6 +44,8 @@ pub use malt::MaltSpec;
 pub use noise::NoiseSpec;
 pub use parameter::{Argument, InvalidParameter, Parameter, Parameters, SpecError, Value};
 pub use pgd::PgdSpec;
+pub use pgd_feature::PgdFeatureSpec;
+pub use pgd_mi::PgdMiSpec;
 pub use point::PgdPoint;
 pub use preset::Preset;
 pub(crate) use preset::weaker;
@@ -121,6 +127,12 @@ attacks! {
     Transfer(TransferSpec) = "transfer",
     /// Projected gradient ascent on margins along secants of activations, for models where most units are off.
     RelaxedPgd(RelaxedPgdSpec) = "relaxed-pgd",
+    /// Projected gradient ascent on the distance of features from those of the clean image.
+    PgdFeature(PgdFeatureSpec) = "pgd-feature",
+    /// Projected gradient ascent on the cross entropy and the dependence of features and pixels that MIMIR trains against.
+    PgdMi(PgdMiSpec) = "pgd-mi",
+    /// Auto-PGD on the cross entropy and the distance of features.
+    FeatureCe(FeatureCeSpec) = "feature-ce",
 }
 
 impl AttackSpec {
@@ -177,8 +189,62 @@ impl AttackSpec {
             | Self::Cw(_)
             | Self::Pgd(_)
             | Self::Fgsm(_)
-            | Self::RelaxedPgd(_) => false,
+            | Self::RelaxedPgd(_)
+            | Self::PgdFeature(_)
+            | Self::PgdMi(_)
+            | Self::FeatureCe(_) => false,
         }
+    }
+
+    /// The tensor whose values it moves, where it names one; `None` for an attack that looks at logits alone.
+    pub fn feature(&self) -> Option<Option<&str>> {
+        match self {
+            Self::PgdFeature(spec) => Some(spec.feature.as_deref()),
+            Self::PgdMi(spec) => Some(spec.feature.as_deref()),
+            Self::FeatureCe(spec) => Some(spec.feature.as_deref()),
+            Self::ApgdCe(_)
+            | Self::ApgdDlr(_)
+            | Self::ApgdT(_)
+            | Self::Fab(_)
+            | Self::FabT(_)
+            | Self::Fmn(_)
+            | Self::Square(_)
+            | Self::Pgd(_)
+            | Self::Fgsm(_)
+            | Self::Noise(_)
+            | Self::RelaxedPgd(_) => None,
+        }
+    }
+
+    /// The place of that name, to be filled; `None` for an attack that looks at logits alone.
+    pub fn feature_mut(&mut self) -> Option<&mut Option<String>> {
+        match self {
+            Self::PgdFeature(spec) => Some(&mut spec.feature),
+            Self::PgdMi(spec) => Some(&mut spec.feature),
+            Self::FeatureCe(spec) => Some(&mut spec.feature),
+            Self::ApgdCe(_)
+            | Self::ApgdDlr(_)
+            | Self::ApgdT(_)
+            | Self::Fab(_)
+            | Self::FabT(_)
+            | Self::Fmn(_)
+            | Self::Square(_)
+            | Self::Pgd(_)
+            | Self::Fgsm(_)
+            | Self::Noise(_)
+            | Self::RelaxedPgd(_) => None,
+        }
+    }
+
+    /// The attack without what a program filled in for a model and its images: what was asked for.
+    pub(crate) fn unresolved(mut self) -> Self {
+        if let Some(feature) = self.feature_mut() {
+            *feature = None;
+        }
+        if let Self::PgdMi(spec) = &mut self {
+            spec.reference_images.clear();
+        }
+        self
     }
 
     /// Checks every parameter against its range.

@@ -140,6 +140,8 @@ pub(crate) fn weaker(found: &AttackSpec, wanted: &AttackSpec, whose: &str) -> Op
         }
         same.set(name, wanted_value);
     }
+    // Where nothing in particular was wanted, what the program filled in will do.
+    let same = if wanted.clone().unresolved() == *wanted { same.unresolved() } else { same };
     (same != *wanted).then(|| format!("{} has other parameters", wanted.name()))
 }
 

@@ -101,6 +101,13 @@ fn the_written_form_is_pinned() {
             r#""initial_step":2.0}"#
         )
         .to_owned(),
+        r#"{"attack":"pgd-feature","steps":100,"restarts":1,"step_size":0.25,"feature":null}"#.to_owned(),
+        concat!(
+            r#"{"attack":"pgd-mi","steps":100,"restarts":1,"step_size":0.25,"penalty_weight":0.00001,"penalty_batch":16,"#,
+            r#""kernel_width":5.0,"ridge":0.00001,"feature":null,"reference_images":[]}"#
+        )
+        .to_owned(),
+        r#"{"attack":"feature-ce","steps":100,"restarts":1,"distance_weight":1.0,"feature":null}"#.to_owned(),
     ];
     assert_eq!(forms, expected);
 }
@@ -171,4 +178,24 @@ fn parameters_out_of_range_are_named() {
     }
     assert!(serde_json::from_str::<AttackSpec>(r#"{"attack":"square","querys":1}"#).is_err());
     assert!(serde_json::from_str::<AttackSpec>(r#"{"attack":"squre"}"#).is_err());
+}
+
+/// A policy that asks for an attack takes it at whatever tensor and with whatever images it ran.
+#[test]
+fn what_the_program_filled_in_is_no_weakness() {
+    for name in ["pgd-feature", "pgd-mi", "feature-ce"] {
+        let wanted = AttackSpec::named(name).unwrap();
+        let mut ran = wanted.clone();
+        *ran.feature_mut().unwrap() = Some("/blocks.1/Add".to_owned());
+        if let AttackSpec::PgdMi(spec) = &mut ran {
+            spec.reference_images = vec![3, 1];
+        }
+        assert_eq!(ran.feature(), Some(Some("/blocks.1/Add")));
+        assert_eq!(weaker(&ran, &wanted, ""), None, "{name}");
+        let mut other = ran.clone();
+        *other.feature_mut().unwrap() = None;
+        assert_eq!(weaker(&other, &ran, "").unwrap(), format!("{name} has other parameters"));
+        assert!(ran.set("steps", Argument::Count(9)) && weaker(&ran, &wanted, "").is_some());
+    }
+    assert_eq!(AttackSpec::named("pgd").unwrap().feature(), None);
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use mimir_bundle::Manifest;
 use mimir_runtime::attack::Query;
 use mimir_runtime::evaluate::{EvaluationSet, Plan};
-use mimir_runtime::model::{LabelAndTarget, ModelError, ModelSource};
+use mimir_runtime::model::{Cotangents, LabelAndTarget, ModelError, ModelSource};
 use ndarray::Array2;
 use serde::Serialize;
 
@@ -44,9 +44,14 @@ pub(super) fn estimate(
     let queries = plan.queries(image, classes).or_kind(ErrorKind::Options)?;
     let loss = queries.iter().find_map(|query| match query {
         Query::Gradient(loss) => Some(*loss),
-        Query::Forward => None,
+        Query::Forward | Query::Features | Query::FeatureGradient => None,
     });
     let gradient = match loss {
+        None if queries.contains(&Query::FeatureGradient) => {
+            let mut model = sessions.feature_model().or_kind(ErrorKind::Model)?;
+            let time = seconds(|| model.gradient(images.view(), Cotangents::default()).map(drop));
+            Some(time.or_kind(ErrorKind::Model)? / batch as f64)
+        }
         None => None,
         Some(loss) => {
             let mut graph = sessions.differentiable(loss).or_kind(ErrorKind::Model)?;

@@ -22,6 +22,7 @@ use crate::attackable::AttackableModel;
 use crate::described_images::open_for;
 use crate::engines::Engines;
 use crate::error::{ErrorKind, OrKind, Result};
+use crate::features::{FeatureRequest, with_features};
 use crate::model::{CalibratedModel, PreparedModel, SearchedWays};
 use crate::options::threat_model_of;
 use crate::prepare::prepare_for;
@@ -94,9 +95,9 @@ pub fn check(options: &CheckOptions) -> Result<Checked> {
         None => {
             prepared.expect_attacks_for(&options.attacks)?;
             let model = prepared.with_plan(SessionPlan { batch: 1, workers: 1, threads: 1 });
-            let attackable = attackable(options, threat_model, &model)?;
             let (images, labels) = noise(model.manifest().image);
             let set = EvaluationSet::new(&images, &labels).or_kind(ErrorKind::Internal)?;
+            let (model, attackable) = attackable(options, threat_model, model, &set)?;
             let sessions = KeptModels::new(&attackable.sessions);
             let differences = differences(options, &model, &sessions, &attackable.plan, &set)?;
             Ok(checked(options, &engines, &model, &attackable, differences, None))
@@ -104,7 +105,7 @@ pub fn check(options: &CheckOptions) -> Result<Checked> {
         Some(images) => {
             let set = images.for_model(prepared.manifest(), threat_model.pixels)?;
             let model = prepared.calibrate(&set, &options.attacks, options.engine.overrides)?;
-            let attackable = attackable(options, threat_model, &model)?;
+            let (model, attackable) = attackable(options, threat_model, model, &set)?;
             let AttackableModel { plan, sessions, .. } = &attackable;
             let sessions = &KeptModels::new(sessions);
             let differences = differences(options, &model, sessions, plan, &set)?;
@@ -144,9 +145,16 @@ fn prepare_alone(options: &CheckOptions, engine: &Engine) -> Result<PreparedMode
 fn attackable(
     options: &CheckOptions,
     threat_model: ThreatModel,
-    model: &CalibratedModel,
-) -> Result<AttackableModel> {
-    AttackableModel::new(plan(options, threat_model, model), model, options.engine.precision)
+    model: CalibratedModel,
+    set: &EvaluationSet,
+) -> Result<(CalibratedModel, AttackableModel)> {
+    let mut attacks = options.attacks.clone();
+    let (named, images) = (options.feature.as_deref(), set.count());
+    let request = FeatureRequest { named, model: &options.model, images, seed: SEED };
+    let model = with_features(model, &mut attacks, request)?;
+    let plan = plan(attacks, threat_model, &model);
+    let attackable = AttackableModel::new(plan, &model, options.engine.precision)?;
+    Ok((model, attackable))
 }
 
 /// Where the graphs are not the function of the file, as far as that is accepted. A model with random operators is not
@@ -162,11 +170,14 @@ fn differences(
     model.accepted_differences(sessions, plan, set, ways, &AtomicBool::new(false))
 }
 
-fn plan(options: &CheckOptions, threat_model: ThreatModel, model: &CalibratedModel) -> Plan {
+/// No attack runs.
+const SEED: u64 = 0;
+
+fn plan(attacks: Vec<AttackSpec>, threat_model: ThreatModel, model: &CalibratedModel) -> Plan {
     Plan {
         threat_model,
-        attacks: options.attacks.clone(),
-        seed: 0,
+        attacks,
+        seed: SEED,
         workers: model.session_plan().workers,
         stop_when_decided: None,
         curve: Curve::No,

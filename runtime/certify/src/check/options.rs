@@ -19,6 +19,8 @@ pub struct CheckOptions {
     pub threat_model: ThreatModel,
     /// The attacks whose cost is estimated.
     pub attacks: Vec<AttackSpec>,
+    /// The tensor of the model whose values attacks on features would move, as for a run.
+    pub feature: Option<String>,
     /// What happens where the graphs that attacks would search are not the function of the file.
     pub approximate_search: ApproximateSearch,
     /// What runs the model, and how.

@@ -1,10 +1,9 @@
 //! The form in which graphs are written for an engine.
 
-use mimir_bundle::PreparedGraph;
-use mimir_export::ImageClassifier;
+use mimir_bundle::{Loss, PreparedGraph};
 use mimir_export::autodiff::Kernels;
 use mimir_export::onnx::SharedWeights;
-use mimir_runtime::attack::Query;
+use mimir_export::{FeatureGraphs, ImageClassifier};
 use mimir_runtime::session::{Device, Engine, EngineKind};
 
 /// How graphs are written for an engine.
@@ -35,22 +34,41 @@ impl GraphForm {
         }
     }
 
-    /// The graph that answers a query of an attack.
-    pub(super) fn for_query(
+    /// The graph that answers queries for logits.
+    pub(super) fn forward(
         self,
         classifier: &ImageClassifier,
-        query: Query,
         shared: &mut SharedWeights,
     ) -> mimir_export::Result<PreparedGraph> {
-        match (self, query) {
-            (Self::Shared(kernels), Query::Forward) => classifier.prepared_forward(kernels, shared),
-            (Self::Shared(kernels), Query::Gradient(loss)) => {
-                classifier.prepared_gradient(loss, kernels, shared)
-            }
-            (Self::SelfContained, Query::Forward) => classifier.forward_onnx().map(PreparedGraph::from),
-            (Self::SelfContained, Query::Gradient(loss)) => {
-                classifier.gradient_onnx(loss).map(PreparedGraph::from)
-            }
+        match self {
+            Self::Shared(kernels) => classifier.prepared_forward(kernels, shared),
+            Self::SelfContained => classifier.forward_onnx().map(PreparedGraph::from),
+        }
+    }
+
+    /// The graph that answers queries for the gradient of a loss.
+    pub(super) fn gradient(
+        self,
+        classifier: &ImageClassifier,
+        loss: Loss,
+        shared: &mut SharedWeights,
+    ) -> mimir_export::Result<PreparedGraph> {
+        match self {
+            Self::Shared(kernels) => classifier.prepared_gradient(loss, kernels, shared),
+            Self::SelfContained => classifier.gradient_onnx(loss).map(PreparedGraph::from),
+        }
+    }
+
+    /// The graphs of the model cut open at a tensor.
+    pub(super) fn features(
+        self,
+        classifier: &ImageClassifier,
+        tensor: &str,
+        shared: &mut SharedWeights,
+    ) -> mimir_export::Result<FeatureGraphs> {
+        match self {
+            Self::Shared(kernels) => classifier.feature_graphs(tensor, kernels, shared),
+            Self::SelfContained => classifier.feature_graphs_onnx(tensor),
         }
     }
 }

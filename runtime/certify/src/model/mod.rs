@@ -22,7 +22,9 @@ use std::collections::BTreeSet;
 
 use mimir_bundle::{AttackSpec, ImageShape, Loss, Manifest, Normalisation, OutputKind, PreparedGraph, Scan};
 use mimir_export::onnx::{Limits, ModelFile, SharedWeights, read_model_bytes};
-use mimir_export::{ErrorKind as ExportErrorKind, ImageClassifier, InputSpec, for_one_image};
+use mimir_export::{
+    ErrorKind as ExportErrorKind, FeatureCandidate, FeatureGraphs, ImageClassifier, InputSpec, for_one_image,
+};
 use mimir_runtime::attack::Query;
 use mimir_runtime::evaluate::{Plan, PlanError};
 use mimir_runtime::report::Warning;
@@ -71,7 +73,18 @@ impl PreparedModel {
     /// The model run by that plan as it is: nothing is measured or asked of the engine.
     pub fn with_plan(self, plan: SessionPlan) -> CalibratedModel {
         let Self { engine, classifier } = self;
-        CalibratedModel { engine, classifier, plan, votes: 1, warnings: Vec::new(), silent_units: None }
+        let (warnings, silent_units, feature) = (Vec::new(), None, None);
+        CalibratedModel { engine, classifier, plan, votes: 1, warnings, silent_units, feature }
+    }
+
+    /// The tensors that can be features.
+    pub(crate) fn feature_candidates(&self) -> mimir_export::Result<Vec<FeatureCandidate>> {
+        self.classifier.feature_candidates()
+    }
+
+    /// The one that is taken where nobody names any.
+    pub(crate) fn default_feature(&self) -> mimir_export::Result<FeatureCandidate> {
+        self.classifier.default_feature()
     }
 }
 
@@ -125,6 +138,8 @@ pub struct CalibratedModel {
     warnings: Vec<Warning>,
     /// That so many units pass no gradient, where they are.
     silent_units: Option<Warning>,
+    /// The tensor that attacks on features are run at.
+    feature: Option<String>,
 }
 
 impl CalibratedModel {
@@ -215,17 +230,58 @@ impl CalibratedModel {
         let mut shared = SharedWeights::default();
         let mut models = self.original()?.with_precision(precision);
         for query in queries {
-            let graph = form.for_query(&self.classifier, *query, &mut shared).or_kind(ErrorKind::Model);
-            let graph = graph.map_err(|error| match query {
-                Query::Forward => error,
-                Query::Gradient(_) => error.about(OptionName::GradientFreeAttacks),
-            })?;
-            let extended = match query {
-                Query::Forward => models.with_search(graph),
-                Query::Gradient(loss) => models.with_gradient(*loss, graph),
-            };
-            models = extended.or_kind(ErrorKind::Internal)?;
+            models = match query {
+                Query::Forward => {
+                    let graph = form.forward(&self.classifier, &mut shared).or_kind(ErrorKind::Model)?;
+                    models.with_search(graph)
+                }
+                Query::Gradient(loss) => {
+                    let graph = form.gradient(&self.classifier, *loss, &mut shared).or_kind(ErrorKind::Model);
+                    let graph = graph.map_err(|error| error.about(OptionName::GradientFreeAttacks))?;
+                    models.with_gradient(*loss, graph)
+                }
+                // Both kinds of question about features are answered by one pair of graphs.
+                Query::Features | Query::FeatureGradient => Ok(models),
+            }
+            .or_kind(ErrorKind::Internal)?;
+        }
+        if queries.iter().any(|query| query.is_about_features()) {
+            let FeatureGraphs { forward, gradient, values } = self.feature_graphs(form, &mut shared)?;
+            models = models.with_features(forward, gradient, values).or_kind(ErrorKind::Internal)?;
         }
         Ok(models)
+    }
+
+    fn feature_graphs(&self, form: GraphForm, shared: &mut SharedWeights) -> Result<FeatureGraphs> {
+        let tensor = self.feature.as_deref().unwrap_or_default();
+        form.features(&self.classifier, tensor, shared).map_err(|error| {
+            let option = match error.kind() {
+                ExportErrorKind::NoGradient => OptionName::GradientFreeAttacks,
+                _ => OptionName::Feature,
+            };
+            Error::new(ErrorKind::Model, error).about(option)
+        })
+    }
+
+    /// The model with a tensor that attacks on features are run at, and what a reader must know of the choice.
+    pub(crate) fn cut_open_at(mut self, tensor: String, warning: Option<Warning>) -> Self {
+        self.feature = Some(tensor);
+        self.warnings.extend(warning);
+        self
+    }
+
+    /// Whether an operator of the file makes a tensor of that name.
+    pub(crate) fn has_tensor(&self, name: &str) -> bool {
+        self.classifier.has_tensor(name)
+    }
+
+    /// The tensors that can be features.
+    pub(crate) fn feature_candidates(&self) -> mimir_export::Result<Vec<FeatureCandidate>> {
+        self.classifier.feature_candidates()
+    }
+
+    /// The one that is taken where nobody names any.
+    pub(crate) fn default_feature(&self) -> mimir_export::Result<FeatureCandidate> {
+        self.classifier.default_feature()
     }
 }

@@ -84,10 +84,14 @@ impl CalibratedModel {
         }
         let queries = self.queries(plan).or_kind(ErrorKind::Options)?;
         let losses = queries.iter().filter_map(|query| match query {
-            Query::Forward => None,
+            Query::Forward | Query::Features | Query::FeatureGradient => None,
             Query::Gradient(loss) => Some(*loss),
         });
-        let graphs = SearchedGraphs { forward: queries.contains(&Query::Forward), losses: losses.collect() };
+        let graphs = SearchedGraphs {
+            forward: queries.contains(&Query::Forward),
+            losses: losses.collect(),
+            features: queries.iter().any(|query| query.is_about_features()),
+        };
         let sample = Sample { set, threat_model: &plan.threat_model, seed: plan.seed };
         let expected = self.expected(precision).or_kind(ErrorKind::Model)?;
         Ok(differences(models, &graphs, &sample, &expected, interrupted)?)

@@ -175,6 +175,7 @@ fn other_pixels(model: &Path, engine: &EngineOptions, interrupted: &AtomicBool) 
         input: InputSpec::default(),
         threat_model,
         attacks: Preset::Standard.attacks(Norm::Linf),
+        feature: None,
         approximate_search: ApproximateSearch::Refuse,
         engine: engine.clone(),
     })?;

@@ -18,6 +18,7 @@ pub(crate) fn attacks(settings: &Settings, norm: Norm) -> Result<Vec<AttackSpec>
     let mut attacks = named(settings.attacks.as_deref().unwrap_or(&default), norm)?;
     add_transfer(settings, &mut attacks)?;
     change(settings, &mut attacks)?;
+    expect_feature_used(settings, &attacks)?;
     attacks.iter().try_for_each(AttackSpec::check).or_kind(ErrorKind::Options)?;
     attacks.iter().try_for_each(|attack| attack.check_norm(norm)).or_kind(ErrorKind::Options)?;
     Ok(attacks)
@@ -74,6 +75,25 @@ fn add_transfer(settings: &Settings, attacks: &mut Vec<AttackSpec>) -> Result<()
 
 fn change(settings: &Settings, attacks: &mut [AttackSpec]) -> Result<(), Failure> {
     settings.attack_arguments().iter().try_for_each(|(flag, argument)| set(flag, *argument, attacks))
+}
+
+/// A tensor is named for attacks that move its values.
+fn expect_feature_used(settings: &Settings, attacks: &[AttackSpec]) -> Result<(), Failure> {
+    let moves_features = |attack: &AttackSpec| attack.feature().is_some();
+    if settings.feature.is_none() || attacks.iter().any(moves_features) {
+        return Ok(());
+    }
+    let chosen: Vec<&str> = attacks.iter().map(AttackSpec::name).collect();
+    let all = AttackSpec::NAMES.iter().copied();
+    let those: Vec<&str> =
+        all.filter(|name| AttackSpec::named(name).is_some_and(|spec| moves_features(&spec))).collect();
+    let (chosen, those) = (chosen.join(", "), those.join(", "));
+    Err(failure(
+        ErrorKind::Options,
+        format!(
+            "--feature has no effect on {chosen}: it applies to {those}; omit it, or add one of these to --attacks"
+        ),
+    ))
 }
 
 /// Sets a parameter of every attack that has it.
@@ -152,6 +172,9 @@ mod tests {
                 "noise",
                 "transfer",
                 "relaxed-pgd",
+                "pgd-feature",
+                "pgd-mi",
+                "feature-ce",
             ]);
             settings.surrogate = Some("other.onnx".into());
             settings.steps = Some(3);
@@ -168,8 +191,8 @@ mod tests {
         let made = made.unwrap();
         let read = |parameter| made.iter().filter_map(|attack| attack.get(parameter)).collect::<Vec<_>>();
         for (parameter, value, attacks) in [
-            ("steps", 3, 11),
-            ("restarts", 4, 13),
+            ("steps", 3, 14),
+            ("restarts", 4, 16),
             ("targets", 5, 6),
             ("queries", 6, 2),
             ("eot", 7, 6),
@@ -177,13 +200,13 @@ mod tests {
         ] {
             assert_eq!(read(parameter), vec![Argument::Count(value); attacks], "{parameter}");
         }
-        assert_eq!(read("step_size"), [Argument::Number(0.75)]);
+        assert_eq!(read("step_size"), [Argument::Number(0.75); 3]);
         assert_eq!(read("momentum_decay"), [Argument::Number(0.5)]);
         assert_eq!(read("subset"), [Argument::Number(0.25)]);
         assert_eq!(read("point"), [Argument::Point(PgdPoint::Last)]);
         assert_eq!(
             made.iter().map(AttackSpec::eot).collect::<Vec<_>>(),
-            [7, 7, 7, 7, 7, 1, 1, 1, 1, 1, 7, 1, 1, 1, 1]
+            [7, 7, 7, 7, 7, 1, 1, 1, 1, 1, 7, 1, 1, 1, 1, 1, 1, 1]
         );
     }
 
@@ -212,6 +235,10 @@ mod tests {
                 "apgd-ce, apgd-dlr, apgd-t, apgd-mt, malt, pgd",
             ),
             (|s| s.samples = Some(1), "--samples"),
+            (
+                |s| s.feature = Some("x".to_owned()),
+                "--feature has no effect on apgd-ce, apgd-t, fab-t, square: it applies to pgd-feature, pgd-mi, feature-ce",
+            ),
             (|s| s.step_size = Some(1.0), "--step-size"),
             (|s| s.pgd_point = Some(PgdPointName::Best), "--pgd-point"),
             (|s| s.attacks = list(&["transfer"]), "name it with --surrogate FILE"),

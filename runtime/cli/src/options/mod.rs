@@ -10,8 +10,8 @@ use std::num::NonZero;
 use mimir_bundle::{ChannelOrder, ImageShape, InvalidRadius, Layout, Norm, Pixels, ThreatModel};
 use mimir_certify::{
     ApproximateSearch, BundleMode, CertifyOptions, CheckOptions, ClassifyOptions, CrossChecking,
-    EngineChoice, EngineOptions, ErrorKind, ExistingJournal, GateMode, InputSpec, KeepCounterexamples,
-    ModelInput, ReplayOptions, ReportOptions, StoreCounterexamples, SurrogateSource,
+    EngineChoice, EngineOptions, ErrorKind, ExistingJournal, FeaturesOptions, GateMode, InputSpec,
+    KeepCounterexamples, ModelInput, ReplayOptions, ReportOptions, StoreCounterexamples, SurrogateSource,
 };
 use mimir_runtime::evaluate::Curve;
 use mimir_runtime::session::{Device, EngineError, Precision};
@@ -79,6 +79,7 @@ impl Options {
             threat_model,
             attacks: attacks(&settings, threat_model.norm)?,
             surrogate,
+            feature: settings.feature.clone(),
             extra_attacks: extra_attacks(&settings),
             seed: settings.seed.unwrap_or_default(),
             report: report(&settings)?,
@@ -129,9 +130,19 @@ pub(crate) fn check_options(model: &ModelInput, settings: Settings) -> Result<Ch
         input: input_spec(model, &settings)?,
         threat_model,
         attacks: attacks(&settings, threat_model.norm)?,
+        feature: settings.feature.clone(),
         approximate_search: approximate_search(&settings),
         engine: engine(settings)?,
     })
+}
+
+/// Gives the settings of a list of features their meaning; those of images and attacks have none.
+///
+/// # Errors
+/// As [`Options::new`], but neither images nor a radius are required.
+pub(crate) fn features_options(model: &ModelInput, settings: Settings) -> Result<FeaturesOptions, Failure> {
+    let input = input_spec(model, &settings)?;
+    Ok(FeaturesOptions { model: model.clone(), input, engine: engine(settings)? })
 }
 
 /// Gives the settings of a classification their meaning; those of attacks, report and gate have none.

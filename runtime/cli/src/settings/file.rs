@@ -332,6 +332,7 @@ mod tests {
             "pgd-momentum",
             "pgd-point",
             "samples",
+            "feature",
             "accept-approximate",
             "seed",
             "report",
@@ -411,6 +412,7 @@ mod tests {
             pgd-momentum = 1.0
             pgd-point = "last"
             samples = 9
+            feature = "/blocks.1/Add"
             accept-approximate = true
             seed = 7
             report = "/out"

@@ -150,6 +150,10 @@ pub(crate) struct Settings {
     pub(crate) pgd_point: Option<PgdPointName>,
     #[arg(long, value_name = "N", help_heading = "Attacks", help = SAMPLES.help())]
     pub(crate) samples: Option<usize>,
+    /// The tensor of the model whose values pgd-feature, pgd-mi and feature-ce move [default: the bundle's, or what the last
+    /// linear layer reads; `mimir-certify features MODEL` lists them]
+    #[arg(long, value_name = "NAME", help_heading = "Attacks")]
+    pub(crate) feature: Option<String>,
     /// Attack the model although the graphs that are searched are not the function of the file; report and certificate say so
     #[arg(
         long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
@@ -402,6 +406,7 @@ impl Settings {
             pgd_momentum: self.pgd_momentum.or(other.pgd_momentum),
             pgd_point: self.pgd_point.or(other.pgd_point),
             samples: self.samples.or(other.samples),
+            feature: self.feature.or(other.feature),
             accept_approximate: self.accept_approximate.or(other.accept_approximate),
             seed: self.seed.or(other.seed),
             report: self.report.or(other.report),
