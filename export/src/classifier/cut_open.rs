@@ -5,7 +5,7 @@ use mimir_bundle::{OutputKind, PreparedGraph, tensor_names};
 use super::features::{self, FeatureCandidate, FeaturePlace};
 use super::replaced::Replaced;
 use super::{ImageClassifier, gradient, output, preprocessing, search_scores};
-use crate::autodiff::{Kernels, carrying_values};
+use crate::autodiff::{Kernels, carrying_values, needed_values};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Dim, Graph, ValueId};
 use crate::onnx::{SharedWeights, write_model, write_prepared};
@@ -113,13 +113,10 @@ impl ImageClassifier {
             return Err(Error::unsupported("is the output with the scores").at_tensor(tensor));
         };
         expect_features(&graph, value).map_err(|error| error.at_tensor(tensor))?;
+        let whole = graph.clone();
         graph.set_outputs(vec![logits]);
         let replaced = search_scores::replace(&mut graph, self.batch_dim(), self.manifest.classes)?;
-        if !graph.producers().contains_key(&value) {
-            let message =
-                "stands behind the scores that searches use in place of the output, which saturates";
-            return Err(Error::unsupported(message).at_tensor(tensor));
-        }
+        restore(&mut graph, &whole, value)?;
         let rows = features::as_rows(&mut graph, value, self.batch_dim())?;
         graph.add_output(rows);
         simplify(&mut graph)?;
@@ -158,6 +155,22 @@ impl ImageClassifier {
 struct CutOpen {
     graph: Graph,
     values: usize,
+}
+
+/// Gives a graph back what makes a value, from what it was: the scores that searches use may stand before it.
+fn restore(graph: &mut Graph, whole: &Graph, value: ValueId) -> Result<()> {
+    let (needed, known) = (needed_values(whole, &[value]), graph.producers());
+    let is_missing = |id: &ValueId| needed.contains(id) && !known.contains_key(id);
+    let missing = whole.nodes().iter().filter(|node| node.outputs.iter().flatten().any(is_missing));
+    for node in missing.cloned().collect::<Vec<_>>() {
+        graph.push_node(node);
+    }
+    for (id, tensor) in whole.constants().filter(|(id, _)| needed.contains(id)) {
+        if graph.constant(id).is_none() {
+            graph.set_constant(id, tensor.clone());
+        }
+    }
+    graph.sort()
 }
 
 /// That a value of a working copy is made of the images, in numbers that have a derivative.
