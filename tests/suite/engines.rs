@@ -7,7 +7,7 @@ use mimir_certify::{ModelInput, PreparedModel};
 use mimir_data::{DataSource, ReadOptions, Split};
 use mimir_export::InputSpec;
 use mimir_runtime::attack::Query;
-use mimir_runtime::model::{GradientBatch, LabelAndTarget, ModelSource};
+use mimir_runtime::model::{Cotangents, FeatureBatch, GradientBatch, LabelAndTarget, ModelSource};
 use mimir_runtime::session::{Engine, OnnxModels, Precision, SessionPlan};
 use ndarray::{Array2, ArrayView1};
 
@@ -57,6 +57,7 @@ fn check(model: &str, images: &str) {
     for (ort, rten) in logits(&ort).iter().zip(&logits(&rten)) {
         assert_close(ort, rten, "logits");
     }
+    check_features(&ort, &rten, &images);
     for &loss in Loss::ALL {
         let answers = |models: &OnnxModels| -> GradientBatch {
             models.differentiable(loss).unwrap().loss_gradient(images.view(), &pairs).unwrap().clone()
@@ -68,13 +69,33 @@ fn check(model: &str, images: &str) {
     }
 }
 
+/// The logits, features and gradient of a model that is cut open at what its last linear layer reads.
+fn check_features(ort: &OnnxModels, rten: &OnnxModels, images: &Array2<f32>) {
+    let answers = |models: &OnnxModels| -> FeatureBatch {
+        let mut model = models.feature_model().unwrap();
+        let found = model.logits_and_features(images.view()).unwrap();
+        let (logits, features) = (found.logits.clone(), found.features.clone());
+        let cotangents =
+            Cotangents { logits: logits.as_slice().unwrap(), features: features.as_slice().unwrap() };
+        let gradient = model.gradient(images.view(), cotangents).unwrap().gradient.clone();
+        FeatureBatch { logits, features, gradient, returned: None }
+    };
+    let (ort, rten) = (answers(ort), answers(rten));
+    assert_close(&ort.logits, &rten.logits, "logits of the model cut open");
+    assert_close(&ort.features, &rten.features, "features");
+    assert_close(&ort.gradient, &rten.gradient, "gradient of logits and features");
+    assert!(ort.gradient.iter().any(|slope| *slope != 0.0));
+}
+
 /// Sessions for all that an attack may ask.
 fn models(engine: &Engine, model: &Path) -> (OnnxModels, usize) {
     let prepared =
         PreparedModel::new(engine, ModelInput::from(model).read().unwrap(), &InputSpec::default()).unwrap();
     let calibrated = prepared.with_plan(SessionPlan { batch: IMAGES, workers: 1, threads: 1 });
+    let calibrated = calibrated.with_default_feature().unwrap();
     let gradients = Loss::ALL.iter().map(|loss| Query::Gradient(*loss));
-    let queries = std::iter::once(Query::Forward).chain(gradients).collect();
+    let others = [Query::Forward, Query::Features, Query::FeatureGradient];
+    let queries = others.into_iter().chain(gradients).collect();
     let models = calibrated.sessions_for(&queries, Precision::Float32).unwrap();
     (models, calibrated.manifest().classes)
 }

@@ -22,6 +22,7 @@ use crate::clock;
 use crate::described_images::open_for;
 use crate::engines::Engines;
 use crate::error::{Error, ErrorKind, OptionName, OrKind, Result, with_causes};
+use crate::features::{FeatureRequest, with_features};
 use crate::images::{OpenedImages, describe, shown};
 use crate::model::{CalibratedModel, PreparedModel, SearchedWays};
 use crate::options::{CertifyOptions, ExtraAttacks, Gate, GateMode};

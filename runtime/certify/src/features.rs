@@ -41,8 +41,7 @@ pub(crate) fn with_features(
     attacks: &mut [AttackSpec],
     request: FeatureRequest<'_>,
 ) -> Result<CalibratedModel> {
-    let of_attacks: Vec<Option<String>> =
-        attacks.iter().filter_map(|attack| attack.feature().map(|name| name.map(str::to_owned))).collect();
+    let of_attacks: Vec<Option<String>> = attacks.iter().filter_map(AttackSpec::feature).collect();
     if of_attacks.is_empty() {
         return Ok(model);
     }

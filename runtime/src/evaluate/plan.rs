@@ -169,7 +169,7 @@ impl Plan {
     }
 
     /// The tensor that the model is cut open at, where an attack of the plan moves features.
-    pub fn feature(&self) -> Option<&str> {
+    pub fn feature(&self) -> Option<String> {
         self.attacks.iter().find_map(|spec| spec.feature().flatten())
     }
 
@@ -179,7 +179,6 @@ impl Plan {
             match (spec.feature(), self.feature()) {
                 (Some(None), _) => return Err(PlanError::NoFeature(spec.name())),
                 (Some(Some(own)), Some(first)) if own != first => {
-                    let (own, first) = (own.to_owned(), first.to_owned());
                     return Err(PlanError::TwoFeatures { attack: spec.name(), own, first });
                 }
                 _ => {}

@@ -1,13 +1,14 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use mimir_bundle::attack::{ApgdSpec, HopSkipJumpSpec};
+use mimir_bundle::attack::{ApgdSpec, Argument, HopSkipJumpSpec, PgdMiSpec};
 use mimir_bundle::{ImageShape, Norm};
 use mimir_bundle::{Pixels, ThreatModel};
 use ndarray::{Array1, Array2, s};
 
 use super::*;
 use crate::archive::Archive;
+use crate::attack::pgd_mi::reference_images;
 use crate::ball::Ball;
 use crate::journal::{CounterexampleStore, Header, Journal};
 use crate::linear::LinearClassifier;
@@ -461,5 +462,66 @@ fn an_interrupted_evaluation_is_never_called_complete() {
         let control = Control { interrupted: &interrupted, ..Control::new(&observer, &archive) };
         assert_eq!(evaluate(&model, &set, &plan, &control).unwrap().ending, ending, "{stage:?}");
         assert!(interrupted.into_inner(), "{stage:?} was not reached");
+    }
+}
+
+/// Attacks on features; those of a linear model are its logits.
+fn feature_plan(epsilon: f64) -> Plan {
+    let named = ["pgd-mi", "feature-ce", "pgd-feature"].map(|name| AttackSpec::named(name).unwrap());
+    let attacks = named.into_iter().map(|mut attack| {
+        *attack.feature_mut().unwrap() = Some("logits".to_owned());
+        assert!(attack.set("steps", Argument::Count(10)));
+        if let AttackSpec::PgdMi(spec) = &mut attack {
+            spec.reference_images = reference_images(spec, IMAGES, 0);
+        }
+        attack
+    });
+    Plan { attacks: attacks.collect(), ..plan(Norm::Linf, epsilon) }
+}
+
+#[test]
+fn attacks_on_features_do_not_depend_on_batches_and_workers() {
+    let (images, plan) = (images(), feature_plan(0.01));
+    let labels = labels(3, &images);
+    let whole = run(&linear(3, IMAGES), &images, &labels, &plan);
+    let broken =
+        |evaluation: &Evaluation| evaluation.attacks.iter().map(|attack| attack.broken).collect::<Vec<_>>();
+    assert!(broken(&whole)[0] > 5, "{:?}", broken(&whole));
+    for (batch, workers) in [(1, 1), (7, 2), (16, 3)] {
+        let plan = Plan { workers, ..plan.clone() };
+        let other = run(&linear(3, batch), &images, &labels, &plan);
+        assert_eq!(other.outcomes, whole.outcomes, "batch {batch}, {workers} workers");
+    }
+}
+
+#[test]
+fn a_plan_names_the_tensor_and_the_images_of_its_attacks_on_features() {
+    let images = images();
+    let labels = labels(3, &images);
+    let set = EvaluationSet::new(&images, &labels).unwrap();
+    let error = |change: fn(&mut Vec<AttackSpec>)| {
+        let mut plan = feature_plan(0.01);
+        change(&mut plan.attacks);
+        let archive = Archive::none();
+        evaluate(&linear(3, 4), &set, &plan, &Control::new(&Silent, &archive)).unwrap_err().to_string()
+    };
+    let found = error(|attacks| *attacks[1].feature_mut().unwrap() = None);
+    assert_eq!(found, "feature-ce names no tensor whose values it should move");
+    let found = error(|attacks| *attacks[2].feature_mut().unwrap() = Some("pool".to_owned()));
+    assert!(found.contains("pgd-feature moves the tensor `pool`, and another attack `logits`"), "{found}");
+    let references = |images: Vec<usize>| PgdMiSpec {
+        feature: Some("logits".to_owned()),
+        reference_images: images,
+        ..PgdMiSpec::default()
+    };
+    let mut plan = feature_plan(0.01);
+    for (images, wanted) in
+        [(vec![], "pgd-mi names no images"), (vec![3, 60], "the reference image 60 is not")]
+    {
+        plan.attacks[0] = AttackSpec::PgdMi(references(images));
+        let archive = Archive::none();
+        let found = evaluate(&linear(3, 4), &set, &plan, &Control::new(&Silent, &archive));
+        let found = found.unwrap_err().to_string();
+        assert!(found.contains(wanted), "{found}");
     }
 }

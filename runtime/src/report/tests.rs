@@ -712,6 +712,7 @@ fn warnings_name_the_way_out() {
         "numeric order (2 before 10)",
         "Save the images without alpha",
         "the first: a/notes.txt",
+        "`mimir-certify features` lists them",
     ];
     for warning in warnings {
         let text = warning.to_string();

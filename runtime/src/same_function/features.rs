@@ -66,3 +66,73 @@ impl Differentiable for MarginOfFeatures<'_> {
         Ok(answers)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use mimir_bundle::certificate::ComparedQuantity;
+    use mimir_bundle::{ImageShape, Norm, Pixels, ThreatModel};
+    use ndarray::{Array1, Array2};
+
+    use super::super::{
+        Expected, ExpectedGradients, Rounding, Sample, SearchedGraphs, SearchedScores, differences,
+    };
+    use crate::evaluation_set::EvaluationSet;
+    use crate::linear::LinearClassifier;
+    use crate::model::{Classifier, Differentiable, FeatureModel, KeptModels, Loss, ModelError, ModelSource};
+    use crate::testing::{key, noise};
+
+    const SHAPE: ImageShape = ImageShape { channels: 1, height: 2, width: 8 };
+
+    fn linear(factor: f32) -> LinearClassifier {
+        let weights = noise(key(9, 0, "weights"), 4, SHAPE.pixels()) * factor;
+        LinearClassifier::new(weights, Array1::zeros(4), SHAPE, 3)
+    }
+
+    /// The file, and what is cut open in its place.
+    struct Copies(LinearClassifier, LinearClassifier);
+
+    impl ModelSource for Copies {
+        fn classifier(&self) -> Result<Box<dyn Classifier>, ModelError> {
+            self.0.classifier()
+        }
+
+        fn search_classifier(&self) -> Result<Box<dyn Classifier>, ModelError> {
+            self.0.search_classifier()
+        }
+
+        fn differentiable(&self, loss: Loss) -> Result<Box<dyn Differentiable>, ModelError> {
+            self.0.differentiable(loss)
+        }
+
+        fn feature_model(&self) -> Result<Box<dyn FeatureModel>, ModelError> {
+            self.1.feature_model()
+        }
+    }
+
+    fn found(copies: &Copies) -> Vec<(String, ComparedQuantity)> {
+        let images: Array2<f32> = noise(key(9, 1, "images"), 6, SHAPE.pixels()) * 0.2 + 0.5;
+        let set = EvaluationSet::new(&images, &[0, 1, 2, 3, 0, 1]).unwrap();
+        let threat_model = ThreatModel { norm: Norm::Linf, epsilon: 0.1, pixels: Pixels::Continuous };
+        let graphs = SearchedGraphs { forward: false, losses: Vec::new(), features: true };
+        let expected = Expected {
+            scores: SearchedScores::Equal,
+            rounding: Rounding { unit: f64::from(f32::EPSILON), relative: 1e-3 },
+            has_steps: false,
+            gradients: ExpectedGradients::Derivatives,
+        };
+        let sample = Sample { set: &set, threat_model: &threat_model, seed: 0 };
+        let models = KeptModels::new(copies);
+        let found = differences(&models, &graphs, &sample, &expected, &AtomicBool::new(false)).unwrap();
+        found.into_iter().map(|one| (one.graph, one.quantity)).collect()
+    }
+
+    #[test]
+    fn a_model_that_is_cut_open_is_held_against_the_file() {
+        assert_eq!(found(&Copies(linear(1.0), linear(1.0))), []);
+        let names = ["features", "gradient of features"];
+        let other = found(&Copies(linear(1.0), linear(1.1)));
+        assert_eq!(other, names.map(|name| (name.to_owned(), ComparedQuantity::Scores)));
+    }
+}

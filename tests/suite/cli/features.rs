@@ -28,7 +28,7 @@ fn the_list_has_names_shapes_and_good_choices() {
     let defaults: Vec<&Value> = features.iter().filter(|feature| feature["is_default"] == true).collect();
     assert_eq!(defaults.len(), 1, "{list:#}");
     assert_eq!(defaults[0]["place"], "penultimate");
-    let mut depths = features.iter().map(|feature| feature["depth"].as_f64().unwrap());
+    let depths = features.iter().map(|feature| feature["depth"].as_f64().unwrap());
     assert!(depths.clone().all(|depth| depth > 0.0 && depth <= 1.0) && depths.is_sorted(), "{list:#}");
     for feature in features {
         let shape = feature["shape"].as_array().unwrap().iter().map(|size| size.as_u64().unwrap());
@@ -75,7 +75,7 @@ fn a_run_says_which_tensor_and_which_images_and_does_not_depend_on_how_it_runs()
     let chosen = chosen.unwrap();
     assert_eq!(certificate.attacks.len(), 3);
     for attack in &certificate.attacks {
-        assert_eq!(attack.parameters.feature(), Some(Some(chosen.as_str())), "{attack:?}");
+        assert_eq!(attack.parameters.feature(), Some(Some(chosen.clone())), "{attack:?}");
     }
     let AttackSpec::PgdMi(PgdMiSpec { reference_images, .. }) = &certificate.attacks[1].parameters else {
         panic!("{certificate:?}")

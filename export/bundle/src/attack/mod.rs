@@ -197,23 +197,8 @@ impl AttackSpec {
     }
 
     /// The tensor whose values it moves, where it names one; `None` for an attack that looks at logits alone.
-    pub fn feature(&self) -> Option<Option<&str>> {
-        match self {
-            Self::PgdFeature(spec) => Some(spec.feature.as_deref()),
-            Self::PgdMi(spec) => Some(spec.feature.as_deref()),
-            Self::FeatureCe(spec) => Some(spec.feature.as_deref()),
-            Self::ApgdCe(_)
-            | Self::ApgdDlr(_)
-            | Self::ApgdT(_)
-            | Self::Fab(_)
-            | Self::FabT(_)
-            | Self::Fmn(_)
-            | Self::Square(_)
-            | Self::Pgd(_)
-            | Self::Fgsm(_)
-            | Self::Noise(_)
-            | Self::RelaxedPgd(_) => None,
-        }
+    pub fn feature(&self) -> Option<Option<String>> {
+        self.clone().feature_mut().map(|feature| feature.clone())
     }
 
     /// The place of that name, to be filled; `None` for an attack that looks at logits alone.
@@ -222,17 +207,7 @@ impl AttackSpec {
             Self::PgdFeature(spec) => Some(&mut spec.feature),
             Self::PgdMi(spec) => Some(&mut spec.feature),
             Self::FeatureCe(spec) => Some(&mut spec.feature),
-            Self::ApgdCe(_)
-            | Self::ApgdDlr(_)
-            | Self::ApgdT(_)
-            | Self::Fab(_)
-            | Self::FabT(_)
-            | Self::Fmn(_)
-            | Self::Square(_)
-            | Self::Pgd(_)
-            | Self::Fgsm(_)
-            | Self::Noise(_)
-            | Self::RelaxedPgd(_) => None,
+            _ => None,
         }
     }
 

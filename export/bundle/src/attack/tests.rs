@@ -190,7 +190,7 @@ fn what_the_program_filled_in_is_no_weakness() {
         if let AttackSpec::PgdMi(spec) = &mut ran {
             spec.reference_images = vec![3, 1];
         }
-        assert_eq!(ran.feature(), Some(Some("/blocks.1/Add")));
+        assert_eq!(ran.feature(), Some(Some("/blocks.1/Add".to_owned())));
         assert_eq!(weaker(&ran, &wanted, ""), None, "{name}");
         let mut other = ran.clone();
         *other.feature_mut().unwrap() = None;

@@ -263,6 +263,15 @@ impl CalibratedModel {
         })
     }
 
+    /// The model cut open at the tensor that is taken where nobody names one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Model`] when there is none.
+    pub fn with_default_feature(self) -> Result<Self> {
+        let feature = self.default_feature().or_kind(ErrorKind::Model)?;
+        Ok(self.cut_open_at(feature.name, None))
+    }
+
     /// The model with a tensor that attacks on features are run at, and what a reader must know of the choice.
     pub(crate) fn cut_open_at(mut self, tensor: String, warning: Option<Warning>) -> Self {
         self.feature = Some(tensor);
