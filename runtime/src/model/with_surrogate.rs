@@ -1,6 +1,6 @@
 //! A model, and another one that attacks may take their way from.
 
-use super::{Classifier, Differentiable, Loss, ModelError, ModelSource};
+use super::{Classifier, Differentiable, FeatureModel, Loss, ModelError, ModelSource};
 
 /// The models of one source, with another as their surrogate.
 pub struct WithSurrogate<'m> {
@@ -26,6 +26,10 @@ impl ModelSource for WithSurrogate<'_> {
 
     fn differentiable(&self, loss: Loss) -> Result<Box<dyn Differentiable>, ModelError> {
         self.model.differentiable(loss)
+    }
+
+    fn feature_model(&self) -> Result<Box<dyn FeatureModel>, ModelError> {
+        self.model.feature_model()
     }
 
     fn surrogate(&self) -> Option<&dyn ModelSource> {

@@ -6,9 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::stop_signal::StopSignal;
 use super::surrogate::SurrogateGraph;
 use crate::error::EvaluateError;
-use crate::model::{
-    Classifier, Differentiable, FeatureModel, GradientBatch, Loss, ModelError, ModelSource,
-};
+use crate::model::{Classifier, Differentiable, FeatureModel, GradientBatch, Loss, ModelError, ModelSource};
 
 /// One thread's models. They live as long as the evaluation, so that sessions are built once, when first needed.
 pub(crate) struct Worker<'s> {

@@ -66,7 +66,7 @@ fn blocks_are_found_in_files_of_any_origin() {
 #[test]
 fn a_run_says_which_tensor_and_which_images_and_does_not_depend_on_how_it_runs() {
     let demo = Demo::new();
-    demo.run(&ATTACKS).success().stdout(contains("what the last linear layer reads, because none was named"));
+    demo.run(&ATTACKS).success().stdout(contains("warning: the attacks on features moved the tensor"));
     let (report, certificate) = (demo.report(), demo.certificate());
     let chosen = report.warnings.iter().find_map(|notice| match &notice.warning {
         Warning::FeatureChosen { tensor, is_penultimate: true } => Some(tensor.clone()),
