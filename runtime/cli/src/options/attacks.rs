@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn mistakes_name_the_way_out() {
         type Change = fn(&mut Settings);
-        let cases: [(Change, &str); 15] = [
+        let cases: [(Change, &str); 16] = [
             (|s| s.attacks = Some(vec![]), "--attacks is empty"),
             (|s| s.attacks = list(&["square", "square"]), "names square twice"),
             (|s| s.attacks = list(&["apgd-ce", "rand"]), "rand is a preset"),
