@@ -3,8 +3,8 @@
 use crate::Norm;
 
 use super::{
-    ApgdSpec, Argument, AttackSpec, FabSpec, FmnSpec, MaltSpec, MultiTargetedApgdSpec, PgdSpec,
-    RadiusSchedule, SquareSpec, TargetedApgdSpec, TargetedFabSpec,
+    ApgdSpec, Argument, AttackSpec, FabSpec, FmnSpec, MaltSpec, PgdSpec, RadiusSchedule, SquareSpec,
+    TargetedApgdSpec, TargetedFabSpec,
 };
 
 /// A list of attacks: a version of AutoAttack, or what a gate can afford.
@@ -26,7 +26,9 @@ pub enum Preset {
 const FAST_STEPS: usize = 30;
 /// Classes that its targeted attacks aim at, likewise.
 const FAST_TARGETS: usize = 3;
-/// Restarts of PGD with momentum in [`Preset::Mimir`].
+/// Restarts of FMN in [`Preset::Mimir`]: on some images the standard evaluation leaves, the sixth finds what the first does not.
+const FMN_RESTARTS: usize = 10;
+/// Restarts of PGD with momentum in it.
 const MOMENTUM_RESTARTS: usize = 3;
 /// Restarts of [`Preset::Plus`].
 const RESTARTS: usize = 5;
@@ -179,9 +181,8 @@ fn mimir(norm: Norm) -> Vec<AttackSpec> {
     let momentum =
         PgdSpec { steps: 100, restarts: MOMENTUM_RESTARTS, momentum_decay: 1.0, ..PgdSpec::default() };
     let added = [
-        AttackSpec::Fmn(FmnSpec::default()),
-        AttackSpec::Malt(MaltSpec { targets, apgd: apgd.clone(), ..MaltSpec::default() }),
-        AttackSpec::ApgdMt(MultiTargetedApgdSpec { targets, apgd }),
+        AttackSpec::Fmn(FmnSpec { restarts: FMN_RESTARTS, ..FmnSpec::default() }),
+        AttackSpec::Malt(MaltSpec { targets, apgd, ..MaltSpec::default() }),
         AttackSpec::Pgd(momentum),
     ];
     standard(norm).into_iter().chain(added).collect()
@@ -299,8 +300,9 @@ mod tests {
             let (mimir, standard) = (Preset::Mimir.attacks(norm), Preset::Standard.attacks(norm));
             assert_eq!(mimir[..4], standard);
             let names: Vec<&str> = mimir[4..].iter().map(AttackSpec::name).collect();
-            assert_eq!(names, ["fmn", "malt", "apgd-mt", "pgd"]);
-            assert_eq!(mimir[7].get("momentum_decay"), Some(Argument::Number(1.0)));
+            assert_eq!(names, ["fmn", "malt", "pgd"]);
+            assert_eq!((mimir[4].restarts(), mimir[6].restarts()), (10, 3));
+            assert_eq!(mimir[6].get("momentum_decay"), Some(Argument::Number(1.0)));
             assert_eq!(Preset::Standard.missing_of(&mimir, norm), None);
             assert_eq!(Preset::Mimir.missing_of(&standard, norm).as_deref(), Some("fmn is missing"));
             let added = [&mimir[..], &[AttackSpec::RelaxedPgd(RelaxedPgdSpec::default())]].concat();
@@ -308,7 +310,7 @@ mod tests {
             assert_eq!(Preset::of_run(&mimir, norm), Some(Preset::Mimir));
             assert_eq!(Preset::standard_length(&mimir, norm), Some(4));
             // Some other list that begins with the standard attacks is one to which the program added them.
-            assert_eq!(Preset::of_run(&mimir[..7], norm), Some(Preset::Standard));
+            assert_eq!(Preset::of_run(&mimir[..6], norm), Some(Preset::Standard));
         }
     }
 
