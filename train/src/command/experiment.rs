@@ -56,7 +56,7 @@ pub(super) fn run(arguments: &GridArguments) -> Result<ExitCode> {
         }
     }
     let order: Vec<String> = grid.methods.iter().map(|method| method.name.clone()).collect();
-    report::write(&[runs.clone()], &order, &runs.join("report"))?;
+    report::write(std::slice::from_ref(&runs), &order, &runs.join("report"))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -81,7 +81,7 @@ fn steps<'a>(grid: &'a Grid, arguments: &'a GridArguments, runs: &Path) -> Resul
         for method in &grid.methods {
             let experiment = experiment(method, seed, arguments)?;
             let folder = runs.join(&method.name).join(format!("seed-{seed}"));
-            steps.extend(Step::of(method, experiment, grid.certify.as_ref(), arguments, folder)?);
+            steps.extend(Step::of(method, &experiment, grid.certify.as_ref(), arguments, &folder)?);
         }
     }
     Ok(steps)

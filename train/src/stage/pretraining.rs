@@ -87,7 +87,7 @@ impl Pretraining {
         for (x, z) in x.split(batch, 0).iter().zip(z.split(batch, 0)) {
             match penalty.loss(x, &z)? {
                 PenaltyOutcome::Value(part) => {
-                    found.total = found.total + part.loss * (config.lambda / parts);
+                    found.total = &found.total + part.loss * (config.lambda / parts);
                     found.penalties.push(Ok(part.value));
                 }
                 PenaltyOutcome::Skipped(reason) => found.penalties.push(Err(reason)),

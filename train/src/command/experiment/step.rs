@@ -54,10 +54,10 @@ impl<'a> Step<'a> {
     /// The steps of a method and seed, in their order.
     pub(super) fn of(
         method: &'a GridMethod,
-        experiment: Experiment,
+        experiment: &Experiment,
         certify: Option<&'a GridCertify>,
         arguments: &'a GridArguments,
-        folder: PathBuf,
+        folder: &Path,
     ) -> Result<Vec<Self>> {
         let stage = experiment.finetune.as_ref().map_or("finetune", folder_name);
         let finetune = folder.join(stage);
@@ -65,7 +65,7 @@ impl<'a> Step<'a> {
             // Exported networks are attacked on the test set, whatever `evaluate` looks at.
             experiment.data.test_source().with_context(|| format!("[certify], method {}", method.name))?;
         }
-        let pretrain = pretrains(&experiment).then_some(Kind::Pretrain);
+        let pretrain = pretrains(experiment).then_some(Kind::Pretrain);
         let after = certify.map(|certify| [Kind::Export, Kind::Certify(certify)]);
         let kinds =
             pretrain.into_iter().chain([Kind::Finetune, Kind::Evaluate]).chain(after.into_iter().flatten());
@@ -74,7 +74,7 @@ impl<'a> Step<'a> {
             method,
             experiment: experiment.clone(),
             arguments,
-            folder: folder.clone(),
+            folder: folder.to_owned(),
             finetune: finetune.clone(),
         };
         Ok(kinds.map(step).collect())
