@@ -269,3 +269,29 @@ fn the_last_hidden_layer_is_chosen_through_views() {
     assert!(linear.feature_candidates().unwrap().is_empty());
     assert!(linear.default_feature().unwrap_err().to_string().contains("no tensor between"));
 }
+
+/// Models of others, where the checkout has them.
+#[test]
+fn every_tensor_of_the_shared_models_comes_out_as_the_file_computes_it() {
+    for name in ["vit_pgd_2_3_16.onnx", "resnet_2b.onnx"] {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/models").join(name);
+        if !path.exists() {
+            println!("skipped: {} is absent", path.display());
+            continue;
+        }
+        let file = crate::onnx::read_model(&path, &Limits::default()).unwrap();
+        let classifier = ImageClassifier::new(file, &InputSpec::default()).unwrap();
+        let candidates = classifier.feature_candidates().unwrap();
+        let is_block = |one: &&FeatureCandidate| one.place == FeaturePlace::BlockOutput;
+        assert_eq!(candidates.iter().filter(is_block).count(), 2, "{name}");
+        for candidate in &candidates {
+            let wanted = run_file(&classifier.features_onnx(&[&candidate.name]).unwrap(), 3).remove(0);
+            assert_eq!((wanted.0[0], &wanted.0[1..]), (3, &candidate.shape[..]), "{name}: {candidate:?}");
+            let [features, _] = cut_open(&classifier, &candidate.name, 3);
+            let largest = wanted.1.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+            let far = features.1.iter().zip(&wanted.1).map(|(found, wanted)| (found - wanted).abs());
+            let far = far.fold(0.0_f32, f32::max);
+            assert!(far <= 1e-4 * largest, "{name}: {candidate:?}: {far} of {largest}");
+        }
+    }
+}
