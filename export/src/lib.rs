@@ -90,8 +90,8 @@ pub mod vit;
 mod working_copy;
 
 pub use classifier::{
-    FeatureCandidate, FeatureGraphs, FeaturePlace, ImageClassifier, InputSpec, SearchScores, UnitsGraph,
-    for_one_image,
+    DirectionsGraph, FeatureCandidate, FeatureGraphs, FeaturePlace, ImageClassifier, InputSpec, SearchScores,
+    UnitsGraph, for_one_image,
 };
 pub use error::{Error, ErrorKind, Location, Result};
 pub use float16::to_float16;

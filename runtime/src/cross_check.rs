@@ -83,7 +83,7 @@ mod tests {
     use mimir_bundle::AttackSpec;
 
     use super::*;
-    use crate::evaluate::{AttackResult, Ending, ImageOutcome, PassCounts};
+    use crate::evaluate::{AttackResult, AttackSigns, Ending, ImageOutcome, PassCounts};
 
     use crate::testing::threshold;
 
@@ -124,6 +124,8 @@ mod tests {
             unfinished: 0,
             zero_gradients: 0,
             non_finite_gradients: 0,
+            signs: AttackSigns::default(),
+            trace: Vec::new(),
             seconds: 0.0,
             model_seconds: 0.0,
             passes: PassCounts::default(),

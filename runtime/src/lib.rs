@@ -84,7 +84,9 @@ pub mod cross_check;
 mod error;
 pub mod evaluate;
 mod evaluation_set;
+pub mod experiments;
 pub mod journal;
+pub mod landscape;
 pub mod linear;
 mod logits;
 pub mod loss;
@@ -103,6 +105,7 @@ pub mod session;
 pub mod statistics;
 #[cfg(test)]
 mod testing;
+pub mod trace;
 pub mod tune;
 pub mod verify;
 

@@ -54,6 +54,11 @@ pub(crate) fn looks_broken(logits: &[f32], label: usize) -> bool {
     margin(logits, label) <= DOUBT * largest_size(logits)
 }
 
+/// Whether logits misclassify by more than they may differ from the original model's. The row must mean a class.
+pub(crate) fn is_clearly_broken(logits: &[f32], label: usize) -> bool {
+    margin(logits, label) < -DOUBT * largest_size(logits)
+}
+
 /// The largest absolute value that is finite.
 fn largest_size(logits: &[f32]) -> f32 {
     logits.iter().map(|logit| logit.abs()).filter(|size| size.is_finite()).fold(0.0, f32::max)

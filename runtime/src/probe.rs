@@ -216,8 +216,8 @@ fn centred<'l>(logits: impl ExactSizeIterator<Item = &'l f32> + Clone) -> Vec<f6
     logits.map(|logit| f64::from(*logit) - mean).collect()
 }
 
-/// An infinity agrees with itself. So does NaN: an image that gives it in both is reported by the evaluation.
-fn agree(left: &[f32], right: &[f32]) -> bool {
+/// Whether logits of one image are equal up to rounding, and of one class. An infinity agrees with itself. So does NaN: an image that gives it in both is reported by the evaluation.
+pub(crate) fn agree(left: &[f32], right: &[f32]) -> bool {
     let sizes = left.iter().map(|value| value.abs()).filter(|size| size.is_finite());
     let scale = sizes.fold(0.0, f32::max);
     let close = |left: f32, right: f32| {

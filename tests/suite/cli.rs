@@ -15,6 +15,7 @@ mod bundle;
 mod bundles;
 mod classify;
 mod compare;
+mod diagnosis;
 mod engines;
 mod export;
 mod features;

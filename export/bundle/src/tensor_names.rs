@@ -15,6 +15,11 @@ pub const COTANGENT: &str = "cotangent";
 /// Input: half the side of the box that activations are relaxed over, in pixels, `f32 [N]`.
 pub const RADIUS: &str = "radius";
 
+/// Inputs: how far the weights are moved along each of two directions, `f32 [1]`.
+pub const FIRST_DIRECTION: &str = "first_direction";
+/// See [`FIRST_DIRECTION`].
+pub const SECOND_DIRECTION: &str = "second_direction";
+
 /// Output: for each activation the share of units that are constant on the whole box, `f32 [N, A]`.
 pub const INACTIVE: &str = "inactive";
 

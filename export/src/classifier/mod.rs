@@ -11,6 +11,7 @@ mod bounded_scores;
 mod choice;
 mod class_axis;
 mod cut_open;
+mod directions;
 mod features;
 pub(crate) mod gradient;
 mod input;
@@ -47,6 +48,7 @@ use crate::shape;
 use crate::simplify::{fuse, simplify, simplify_keeping_weights};
 use crate::working_copy::WorkingCopy;
 pub use cut_open::FeatureGraphs;
+pub use directions::DirectionsGraph;
 pub use features::{FeatureCandidate, FeaturePlace};
 use input::ImageInput;
 pub use input_spec::InputSpec;
@@ -262,6 +264,15 @@ impl ImageClassifier {
     /// As [`forward_onnx`](Self::forward_onnx).
     pub fn units_graph(&self) -> Result<Option<UnitsGraph>> {
         units::units_graph(self.simplified()?)
+    }
+
+    /// The graph of [`forward_onnx`](Self::forward_onnx) with its weights moved along two random directions; `None` where no
+    /// operator has weights.
+    ///
+    /// # Errors
+    /// As [`forward_onnx`](Self::forward_onnx).
+    pub fn directions_graph(&self, seed: u64) -> Result<Option<DirectionsGraph>> {
+        directions::directions_graph(self.simplified()?, seed)
     }
 
     /// [`original_onnx`](Self::original_onnx) with its weights beside it, shared with other graphs of the model.

@@ -643,3 +643,40 @@ fn what_the_scan_cannot_judge_is_compared_with_one_image_at_a_time() {
     assert_eq!(classifier.manifest().batch, BatchMode::One);
     assert!(!classifier.has_fixed_batch());
 }
+
+/// At length zero the logits are those of the model; elsewhere they are moved by weights alone, the same for the same seed.
+#[test]
+fn weights_are_moved_along_two_directions() {
+    let classifier = classifier(graph(17, "f32[N,3,4,2]", head), &InputSpec::default()).unwrap();
+    let moved = classifier.directions_graph(5).unwrap().unwrap();
+    assert_eq!(moved.weights, 1);
+    let images: Vec<f32> = (0..48).map(|index| index as f32 / 48.0).collect();
+    let dims = [2, 3, 4, 2];
+    let at = |onnx: &[u8], first: f32, second: f32| {
+        let engine = Engine::load(None).unwrap();
+        let mut session = RawSession::new(&engine, onnx, SessionOptions::default()).unwrap();
+        let (first, second) = ([first], [second]);
+        let inputs = [
+            Input { name: tensor_names::IMAGES, dims: &dims, data: Data::F32(&images) },
+            Input { name: tensor_names::FIRST_DIRECTION, dims: &[1], data: Data::F32(&first) },
+            Input { name: tensor_names::SECOND_DIRECTION, dims: &[1], data: Data::F32(&second) },
+        ];
+        session.run(&inputs).unwrap().remove(0).data
+    };
+    let engine = Engine::load(None).unwrap();
+    let forward = classifier.forward_onnx().unwrap();
+    let mut session = RawSession::new(&engine, &forward, SessionOptions::default()).unwrap();
+    let inputs = [Input { name: tensor_names::IMAGES, dims: &dims, data: Data::F32(&images) }];
+    let unmoved = session.run(&inputs).unwrap().remove(0).data;
+    assert_close(&at(&moved.onnx, 0.0, 0.0), &unmoved);
+    let (one, two, both) = (at(&moved.onnx, 1.0, 0.0), at(&moved.onnx, 0.0, 1.0), at(&moved.onnx, 1.0, 1.0));
+    assert!(one != unmoved && two != unmoved && one != two);
+    // A linear model moves by the sum.
+    let sum: Vec<f32> = (0..10).map(|index| one[index] + two[index] - unmoved[index]).collect();
+    for (found, wanted) in both.iter().zip(&sum) {
+        assert!((found - wanted).abs() < 1e-4, "{found} {wanted}");
+    }
+    assert_eq!(classifier.directions_graph(5).unwrap().unwrap().onnx, moved.onnx);
+    let without = graph(17, "f32[N,3,4,2]", |graph, images| push(graph, "Flatten", &[images], ""));
+    assert!(self::classifier(without, &InputSpec::default()).unwrap().directions_graph(5).unwrap().is_none());
+}

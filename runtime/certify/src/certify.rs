@@ -10,9 +10,11 @@ use mimir_export::InputSpec;
 use mimir_runtime::evaluate::{Control, Curve, Ending, Evaluation, EvaluationSet, Observer, Plan, evaluate};
 use mimir_runtime::majority;
 use mimir_runtime::model::{Classifier, KeptModels, ModelSource, WithSurrogate};
+use mimir_runtime::probe::{Sampled, correct_of_some};
 use mimir_runtime::processor;
-use mimir_runtime::report::{Baseline, RunDescription};
+use mimir_runtime::report::{Baseline, BetterScaling, RunDescription, ScalingProbe};
 use mimir_runtime::session::{Engine, Precision, SessionOptions, SessionPlan};
+use mimir_runtime::statistics::clopper_pearson;
 
 use crate::attackable::AttackableModel;
 use crate::baseline::{expect_preset, read_baseline};
@@ -22,13 +24,15 @@ use crate::clock;
 use crate::described_images::open_for;
 use crate::engines::Engines;
 use crate::error::{Error, ErrorKind, OptionName, OrKind, Result, with_causes};
+use crate::extra_passes::Evaluated;
 use crate::features::{FeatureRequest, with_features};
 use crate::images::{OpenedImages, describe, shown};
 use crate::model::{CalibratedModel, PreparedModel, SearchedWays};
-use crate::options::{CertifyOptions, ExtraAttacks, Gate, GateMode};
+use crate::options::{CertifyOptions, ExtraAttacks, Gate, GateMode, MakeExtraPasses};
 use crate::prepare::prepare_for;
 use crate::report_folder::ReportFolder;
 use crate::run_state::{RunState, identity, keeps_counterexamples};
+use crate::scalings::{GivenInput, OtherNormalisation, Tried};
 use crate::surrogate::{
     calibrate_surrogate, expect_together, prepare_surrogate, surrogate_facts, surrogate_sessions,
     with_surrogate,
@@ -113,6 +117,13 @@ fn attack(
     let source = WithSurrogate::new(&sessions, surrogate.as_ref().map(|it| it as &dyn ModelSource));
     let sessions = KeptModels::new(&source);
     let differences = differences(options, &model, &sessions, &plan, &set, observer, interrupted)?;
+    let scaling = scaling(options, &engines.deciding, &model, &sessions, &set)?;
+    if let Some(better) = scaling.as_ref().and_then(|scaling| scaling.better.as_ref()) {
+        observer.detail(&format!(
+            "clean accuracy looks low: {} is right more often ({})",
+            better.name, better.flags
+        ));
+    }
     let identity = identity(model.manifest(), &data, &plan, options, &engines.deciding)?;
     tell(observer, &engines, &model, &plan);
     let execution = execution(&engines.deciding, model.session_plan(), options.engine.precision)?;
@@ -133,10 +144,29 @@ fn attack(
     };
     let cross_check = cross_check(&engines, other, &evaluation, &state)?;
     let seconds = start.elapsed().as_secs_f64();
+    let precision = options.engine.precision;
+    let evaluated = Evaluated {
+        model: &model,
+        precision,
+        set: &set,
+        plan: &plan,
+        evaluation: &evaluation,
+        observer,
+        interrupted,
+    };
+    let extra = (options.extra_passes == MakeExtraPasses::Yes).then(|| evaluated.extra_passes());
+    let landscapes = (options.landscapes > 0).then(|| evaluated.landscapes(options.landscapes));
     let mut description = description(options, &engines, &model, &plan, data, execution, seconds);
     description.cross_check = cross_check;
     description.accepted_differences = differences;
     description.baseline = baseline;
+    description.scaling = scaling;
+    description.without_experiments = extra.as_ref().and_then(|extra| extra.as_ref().err().cloned());
+    description.experiments = extra.and_then(std::result::Result::ok);
+    if let Some(Err(reason)) = &landscapes {
+        observer.detail(&format!("no landscapes: {reason}"));
+    }
+    description.landscapes = landscapes.and_then(std::result::Result::ok);
     description.warnings.extend(no_gradient);
     description.skipped_attacks = skipped;
     description.warnings.extend(images.warnings(model.manifest()));
@@ -174,6 +204,43 @@ fn differences(
     Ok(found)
 }
 
+/// Images that are classified before the attacks, at most, spread over the set.
+const PROBED: usize = 256;
+
+/// Whether fewer than half of some images are classified correctly, or fewer than three quarters and perhaps no more than by
+/// guessing.
+fn looks_low(correct: usize, classified: usize, classes: usize) -> bool {
+    let by_guessing = || clopper_pearson(correct, classified).lower <= 1.0 / classes as f64;
+    2 * correct < classified || (4 * correct < 3 * classified && by_guessing())
+}
+
+/// What other scalings of the pixels and orders of colours do, where the clean accuracy of some images [looks low](looks_low).
+fn scaling(
+    options: &CertifyOptions,
+    engine: &Engine,
+    model: &CalibratedModel,
+    sessions: &KeptModels,
+    set: &EvaluationSet,
+) -> Result<Option<ScalingProbe>> {
+    if model.votes() > 1 {
+        return Ok(None);
+    }
+    let mut classifier = sessions.classifier().or_kind(ErrorKind::Model)?;
+    let Sampled { correct, classified, .. } = correct_of_some(classifier.as_mut(), set, PROBED)?;
+    drop(classifier);
+    let probe = ScalingProbe { images: classified, given: correct, tried: 0, better: None };
+    if !looks_low(correct, classified, model.manifest().classes) {
+        return Ok(Some(probe));
+    }
+    let input = InputSpec { image: Some(model.manifest().image), ..input_spec(options) };
+    let (model_input, attacks) = (&options.model, &options.attacks[..]);
+    let given = GivenInput { model: model_input, engine, calibrated: model, set, input: &input, attacks };
+    let Tried { tried, better } = given.try_others(correct, PROBED)?;
+    let better =
+        better.map(|OtherNormalisation { name, flags, correct, .. }| BetterScaling { name, flags, correct });
+    Ok(Some(ScalingProbe { tried, better, ..probe }))
+}
+
 /// # Errors
 /// [`ErrorKind::Interrupted`] when somebody wants the run to end.
 fn expect_wanted(interrupted: &AtomicBool) -> Result<()> {
@@ -205,16 +272,20 @@ fn report_folder(options: &CertifyOptions) -> Result<Option<ReportFolder>> {
     folder.transpose().or_kind(ErrorKind::Options)
 }
 
-fn prepare(options: &CertifyOptions, engine: &Engine, images: &mut OpenedImages) -> Result<PreparedModel> {
-    let stated = options.input_shape;
-    let spec = InputSpec {
+/// What the options say of the model's own input.
+fn input_spec(options: &CertifyOptions) -> InputSpec {
+    InputSpec {
         normalisation: options.normalisation.clone(),
         channel_order: options.channel_order,
         layout: options.layout,
-        image: stated,
+        image: options.input_shape,
         output: options.output.clone(),
-    };
-    let prepared = prepare_for(engine, &options.model, &spec, images)?;
+    }
+}
+
+fn prepare(options: &CertifyOptions, engine: &Engine, images: &mut OpenedImages) -> Result<PreparedModel> {
+    let stated = options.input_shape;
+    let prepared = prepare_for(engine, &options.model, &input_spec(options), images)?;
     let found = prepared.manifest().image;
     match stated.filter(|stated| *stated != found) {
         None => Ok(prepared),
@@ -330,6 +401,10 @@ fn description(
         tool: this_tool(),
         counterexamples: None,
         skipped_attacks: Vec::new(),
+        scaling: None,
+        experiments: None,
+        without_experiments: None,
+        landscapes: None,
     }
 }
 

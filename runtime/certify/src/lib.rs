@@ -66,6 +66,7 @@ pub mod describe;
 mod described_images;
 mod engines;
 mod error;
+mod extra_passes;
 mod features;
 mod folder_lock;
 mod image_warnings;
@@ -81,6 +82,7 @@ mod prepare;
 mod replay;
 pub mod report_folder;
 mod run_state;
+mod scalings;
 pub mod self_test;
 pub mod serve;
 pub mod signing;
@@ -105,7 +107,7 @@ pub use model_input::ModelInput;
 pub use options::{
     ApproximateSearch, BaselineOptions, BundleMode, CertifyOptions, CrossChecking, EngineChoice,
     EngineOptions, ExistingJournal, ExtraAttacks, Gate, GateMode, ImageSource, KeepCounterexamples,
-    ReplayOptions, ReportOptions, StoreCounterexamples, SurrogateSource,
+    MOST_LANDSCAPES, MakeExtraPasses, ReplayOptions, ReportOptions, StoreCounterexamples, SurrogateSource,
 };
 pub use pictures::{PixelPair, read_pairs};
 pub use policy_check::{PolicyCheck, check_policy, read_policy};

@@ -57,6 +57,10 @@ pub struct CertifyOptions {
     pub gate: Option<Gate>,
     /// Whether the attacked accuracy is reported at many radii. With a gate, only for [`GateMode::RunAll`].
     pub curve: Curve,
+    /// Whether extra passes show if the attacks worked. They change no verdict.
+    pub extra_passes: MakeExtraPasses,
+    /// Images around which the loss is drawn, at most [`MOST_LANDSCAPES`], and then around the weights too; 0 for none.
+    pub landscapes: usize,
     /// Where these options came from, for the record; they do not depend on it.
     pub settings: RunSettings,
     /// What happens where the graphs that are searched are not the function of the file.
@@ -90,6 +94,8 @@ impl CertifyOptions {
             keep_counterexamples: KeepCounterexamples::No,
             gate: None,
             curve: Curve::No,
+            extra_passes: MakeExtraPasses::default(),
+            landscapes: 0,
             settings: RunSettings::default(),
             approximate_search: ApproximateSearch::default(),
             engine: EngineOptions::default(),
@@ -137,6 +143,19 @@ pub enum ExtraAttacks {
     WhereCalledFor,
     /// None.
     None,
+}
+
+/// Images around which the loss is drawn, at most: what a page shows.
+pub const MOST_LANDSCAPES: usize = 6;
+
+/// Whether extra passes are made after the attacks, for the rules of the diagnosis that need them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MakeExtraPasses {
+    /// Some 100,000, however many images there are.
+    Yes,
+    /// None.
+    #[default]
+    No,
 }
 
 /// A second model of the same images and classes.

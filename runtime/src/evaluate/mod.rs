@@ -8,13 +8,16 @@ mod outcome;
 mod plan;
 mod references;
 mod state;
+mod traces;
 
 pub use crate::error::{EvaluateError, PlanError};
 pub use crate::evaluation_set::{EvaluationSet, Images, SetError};
 pub use crate::monitor::{Observer, Progress, Silent, Stage};
 pub use mimir_bundle::AttackSpec;
 pub(crate) use outcome::counts_of;
-pub use outcome::{AttackResult, Ending, Evaluation, ImageOutcome, PassCounts, Verdict};
+pub use outcome::{
+    AttackResult, AttackSigns, Ending, Evaluation, ImageOutcome, PassCounts, TracePoint, Verdict,
+};
 pub use plan::{AttackCost, Control, Curve, Plan};
 
 use crate::attack::{AttackContext, DistanceGoal};

@@ -117,6 +117,10 @@ pub struct AttackResult {
     pub zero_gradients: usize,
     /// Images for which some gradient held an entry that was not finite: such entries counted as zero.
     pub non_finite_gradients: usize,
+    /// What its searches showed besides.
+    pub signs: AttackSigns,
+    /// How far its searches were by certain iterates; empty of models with random operators.
+    pub trace: Vec<TracePoint>,
     /// Wall time of this run.
     pub seconds: f64,
     /// Time inside the models in this run, summed over the workers.
@@ -124,6 +128,32 @@ pub struct AttackResult {
     /// Passes of all searches that count, those of an earlier run included: the units of an image up to the one that
     /// broke it. Confirmations by the original model are forward passes too.
     pub passes: PassCounts,
+}
+
+/// Images whose searches by one attack showed something, in the order of the set.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AttackSigns {
+    /// The first gradient of each search with gradients was zero in every entry.
+    pub without_gradient: Vec<usize>,
+    /// Some gradient held an entry that was not finite.
+    pub non_finite_gradient: Vec<usize>,
+    /// Nothing broke them, and the loss of each search with gradients still rose at its end.
+    pub incomplete: Vec<usize>,
+    /// The searched graph clearly misclassified a point, and the original model did not.
+    pub rejected: Vec<usize>,
+}
+
+/// How far the searches of an attack were by an iterate. A search that ended before counts with what it ended with.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TracePoint {
+    /// The iterate, counted from 0, the start of a search.
+    pub iterate: usize,
+    /// Mean, over the images that the attack was run on, of the lowest margin `z_y - max of the others` that the searched graph
+    /// had by then at a point of the ball; those left out for which it is not finite.
+    pub mean_margin: f64,
+    /// Images that it had broken by then.
+    pub broken: usize,
 }
 
 /// How an evaluation ended.

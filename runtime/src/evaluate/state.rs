@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use mimir_bundle::AttackSpec;
 
-use super::outcome::{AttackResult, Ending, Evaluation, ImageOutcome, PassCounts, Verdict};
+use super::outcome::{AttackResult, AttackSigns, Ending, Evaluation, ImageOutcome, PassCounts, Verdict};
+use super::traces::TraceSum;
 use crate::attack::{Attack, WarmStart};
 use crate::evaluation_set::EvaluationSet;
 use crate::journal::{Outcome, Record};
@@ -101,6 +102,8 @@ impl<'a> EvaluationState<'a> {
             unfinished: images.len(),
             zero_gradients: 0,
             non_finite_gradients: 0,
+            signs: AttackSigns::default(),
+            trace: Vec::new(),
             seconds: elapsed.as_secs_f64(),
             model_seconds: units.model_time.as_secs_f64(),
             passes: PassCounts::default(),
@@ -109,9 +112,14 @@ impl<'a> EvaluationState<'a> {
             self.done[*image] += 1;
             result.unfinished -= 1;
         }
+        let mut traces = TraceSum::default();
         for records in units.records.chunk_by(|left, right| left.image == right.image) {
+            let counted = counted(records);
+            traces.add(counted);
+            record_signs(counted, &mut result.signs);
             self.record_image(spec, attack.units(), records, &mut result);
         }
+        result.trace = traces.into_points();
         result.still_robust = result.attacked - result.broken - result.non_finite;
         self.attacks.push(result);
     }
@@ -125,8 +133,8 @@ impl<'a> EvaluationState<'a> {
         result: &mut AttackResult,
     ) {
         let image = records[0].image as usize;
-        let end = records.iter().position(|record| record.outcome.ends_image());
-        let counted = &records[..end.map_or(records.len(), |end| end + 1)];
+        let counted = counted(records);
+        let end = counted.len().checked_sub(1).filter(|last| counted[*last].outcome.ends_image());
         let passes = counted.iter().fold(PassCounts::default(), |sum, record| sum + passes(record));
         result.passes += passes;
         self.outcomes[image].passes += passes;
@@ -234,6 +242,27 @@ impl<'a> EvaluationState<'a> {
             slots: self.slots,
         }
     }
+}
+
+/// The units of an image up to the one that ended it.
+fn counted(records: &[Record]) -> &[Record] {
+    let end = records.iter().position(|record| record.outcome.ends_image());
+    &records[..end.map_or(records.len(), |end| end + 1)]
+}
+
+/// What the units of one image show of the searches.
+fn record_signs(records: &[Record], signs: &mut AttackSigns) {
+    let Some(image) = records.first().map(|record| record.image as usize) else { return };
+    let all = |holds: fn(&Record) -> bool| {
+        let mut with_gradients = records.iter().filter(|record| record.backwards > 0).peekable();
+        with_gradients.peek().is_some() && with_gradients.all(holds)
+    };
+    let is_out = records.iter().any(|record| record.outcome.ends_image());
+    signs.without_gradient.extend(all(|record| record.zero_gradient).then_some(image));
+    signs.incomplete.extend((!is_out && all(|record| record.incomplete)).then_some(image));
+    let some = |holds: fn(&Record) -> bool| records.iter().any(holds).then_some(image);
+    signs.non_finite_gradient.extend(some(|record| record.non_finite_gradient));
+    signs.rejected.extend(some(|record| record.rejected));
 }
 
 /// How many units have ended; the records are by unit, and a journal may have one twice.

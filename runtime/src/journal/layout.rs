@@ -5,7 +5,7 @@ use super::header::Header;
 use super::record::Record;
 
 /// The version of the format that this crate reads and writes.
-pub const JOURNAL_VERSION: u32 = 3;
+pub const JOURNAL_VERSION: u32 = 4;
 
 /// How every journal begins.
 pub(super) const MAGIC: [u8; 8] = *b"MIMIRJNL";

@@ -25,6 +25,9 @@
 //!     zero_gradient: false,
 //!     non_finite_gradient: false,
 //!     closest: None,
+//!     incomplete: false,
+//!     rejected: false,
+//!     trace: Vec::new(),
 //! })?;
 //! # Ok(())
 //! # }

@@ -78,6 +78,9 @@ impl PossibleRecords {
         if let Some(closest) = record.closest.filter(|closest| !(closest.is_finite() && *closest >= 0.0)) {
             return Some(format!("a distance of {closest}"));
         }
+        if record.trace.iter().any(|margin| margin.is_nan()) || !record.trace.is_sorted_by(|a, b| a >= b) {
+            return Some("a trace that rises: it has the lowest margin so far".to_owned());
+        }
         match record.outcome {
             Outcome::Spent | Outcome::NonFinite { .. } => None,
             Outcome::Broken { prediction, distance, margin, slot, .. } => {
@@ -150,6 +153,9 @@ mod tests {
             zero_gradient: false,
             non_finite_gradient: false,
             closest: None,
+            incomplete: false,
+            rejected: false,
+            trace: Vec::new(),
         }
     }
 
@@ -192,6 +198,8 @@ mod tests {
                 with_outcome(|_, _, _, slot| *slot = Some(1)),
                 "the pixels in slot 1 are those of another record",
             ),
+            (changed(|record| record.trace = vec![1.0, 1.5]), "a trace that rises"),
+            (changed(|record| record.trace = vec![f32::NAN]), "a trace that rises"),
             (broken(1), "it is there twice"),
         ];
         for (record, expected) in cases {
@@ -199,7 +207,8 @@ mod tests {
             assert_eq!(error.number, 1);
             assert!(error.to_string().contains(expected), "{expected}: {error}");
         }
-        assert_eq!(possible().check(&[broken(1), broken(2)]), Ok(()));
+        let falling = changed(|record| record.trace = vec![1.0, 1.0, -0.5]);
+        assert_eq!(possible().check(&[broken(1), falling]), Ok(()));
     }
 
     proptest! {

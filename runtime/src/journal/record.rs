@@ -3,7 +3,7 @@
 //! | bytes | content, little-endian |
 //! | --- | --- |
 //! | 0 | outcome: 0 spent, 1 broken, 2 not finite, 3 broken by rounding only |
-//! | 1 | flags: 1 the first gradient was zero, 2 `closest` is there, 4 `slot` is there, 8 a gradient was not finite, 16 `margin_float64` is there; no others |
+//! | 1 | flags: 1 the first gradient was zero, 2 `closest` is there, 4 `slot` is there, 8 a gradient was not finite, 16 `margin_float64` is there, 32 the loss still rose, 64 a candidate was rejected, 128 the trace is there |
 //! | 2–3 | attack |
 //! | 4–7 | image |
 //! | 8–11 | unit |
@@ -14,6 +14,9 @@
 //! | 4 where flagged | margin_float64, f32 |
 //! | 8 where flagged | slot, u64 |
 //! | not finite: 4 | step u32 |
+//! | where flagged | number of points u8, from 1 to 27; each f32 |
+
+use crate::trace::CHECKPOINTS;
 
 /// One finished unit of work.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +40,13 @@ pub struct Record {
     /// Smallest distance at which a minimum-norm attack found a misclassified point that the original model
     /// confirmed, in the norm of the threat model.
     pub closest: Option<f64>,
+    /// Whether the loss still rose at the end of a search that found nothing.
+    pub incomplete: bool,
+    /// Whether the searched graph misclassified a point clearly, and the original model did not.
+    pub rejected: bool,
+    /// The lowest margin of the searched graph by each of the first [`CHECKPOINTS`](crate::trace::CHECKPOINTS); empty where none was
+    /// taken.
+    pub trace: Vec<f32>,
 }
 
 /// What came of a unit of work.
@@ -104,6 +114,9 @@ const CLOSEST: u8 = 2;
 const SLOT: u8 = 4;
 const NON_FINITE_GRADIENT: u8 = 8;
 const MARGIN_FLOAT64: u8 = 16;
+const INCOMPLETE: u8 = 32;
+const REJECTED: u8 = 64;
+const TRACE: u8 = 128;
 
 /// Flags that only a counterexample has.
 const OF_COUNTEREXAMPLES: u8 = SLOT | MARGIN_FLOAT64;
@@ -112,7 +125,7 @@ impl Record {
     /// Shortest encoding, in bytes.
     pub(super) const SHORTEST: usize = 20;
     /// Longest encoding, in bytes.
-    pub(super) const LONGEST: usize = Self::SHORTEST + 8 + 32;
+    pub(super) const LONGEST: usize = Self::SHORTEST + 8 + 32 + 1 + 4 * CHECKPOINTS.len();
 
     /// The bytes of the table above.
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -135,6 +148,9 @@ impl Record {
             }
             Outcome::NonFinite { step } => bytes.extend(step.to_le_bytes()),
         }
+        let trace = &self.trace[..self.trace.len().min(CHECKPOINTS.len())];
+        bytes.extend((!trace.is_empty()).then_some(trace.len() as u8));
+        bytes.extend(trace.iter().flat_map(|margin| margin.to_le_bytes()));
         bytes
     }
 
@@ -142,9 +158,7 @@ impl Record {
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut fields = RecordReader(bytes);
         let [kind, flags] = fields.take()?;
-        if flags & !(ZERO_GRADIENT | CLOSEST | NON_FINITE_GRADIENT | OF_COUNTEREXAMPLES) != 0
-            || (flags & OF_COUNTEREXAMPLES != 0 && !matches!(kind, BROKEN | FRAGILE))
-        {
+        if flags & OF_COUNTEREXAMPLES != 0 && !matches!(kind, BROKEN | FRAGILE) {
             return None;
         }
         let attack = u16::from_le_bytes(fields.take()?);
@@ -152,6 +166,7 @@ impl Record {
         let (forwards, backwards) = (fields.u32()?, fields.u32()?);
         let closest = if flags & CLOSEST == 0 { None } else { Some(fields.f64()?) };
         let outcome = fields.outcome(kind, flags)?;
+        let trace = if flags & TRACE == 0 { Vec::new() } else { fields.trace()? };
         let record = Self {
             image,
             attack,
@@ -162,6 +177,9 @@ impl Record {
             zero_gradient: flags & ZERO_GRADIENT != 0,
             non_finite_gradient: flags & NON_FINITE_GRADIENT != 0,
             closest,
+            incomplete: flags & INCOMPLETE != 0,
+            rejected: flags & REJECTED != 0,
+            trace,
         };
         fields.0.is_empty().then_some(record)
     }
@@ -184,6 +202,9 @@ impl Record {
             | flag(has_slot, SLOT)
             | flag(self.non_finite_gradient, NON_FINITE_GRADIENT)
             | flag(has_float64, MARGIN_FLOAT64)
+            | flag(self.incomplete, INCOMPLETE)
+            | flag(self.rejected, REJECTED)
+            | flag(!self.trace.is_empty(), TRACE)
     }
 }
 
@@ -203,6 +224,12 @@ impl RecordReader<'_> {
 
     fn f64(&mut self) -> Option<f64> {
         self.take().map(f64::from_le_bytes)
+    }
+
+    fn trace(&mut self) -> Option<Vec<f32>> {
+        let [points] = self.take()?;
+        let in_range = (1..=CHECKPOINTS.len()).contains(&usize::from(points));
+        in_range.then(|| (0..points).map(|_| self.take().map(f32::from_le_bytes)).collect())?
     }
 
     fn outcome(&mut self, kind: u8, flags: u8) -> Option<Outcome> {
@@ -245,9 +272,11 @@ pub(super) mod tests {
         );
         let non_finite = any::<u32>().prop_map(|step| Outcome::NonFinite { step });
         let outcome = prop_oneof![Just(Outcome::Spent), broken, non_finite];
-        let fixed = any::<(u32, u16, u32, u32, u32, [bool; 2])>();
-        (fixed, outcome, prop::option::of(float())).prop_map(|(fixed, outcome, closest)| {
-            let (image, attack, unit, forwards, backwards, [zero_gradient, non_finite_gradient]) = fixed;
+        let fixed = any::<(u32, u16, u32, u32, u32, [bool; 4])>();
+        let trace = prop::collection::vec(any::<u32>().prop_map(f32::from_bits), 0..=CHECKPOINTS.len());
+        (fixed, outcome, prop::option::of(float()), trace).prop_map(|(fixed, outcome, closest, trace)| {
+            let (image, attack, unit, forwards, backwards, flags) = fixed;
+            let [zero_gradient, non_finite_gradient, incomplete, rejected] = flags;
             Record {
                 image,
                 attack,
@@ -258,6 +287,9 @@ pub(super) mod tests {
                 zero_gradient,
                 non_finite_gradient,
                 closest,
+                incomplete,
+                rejected,
+                trace,
             }
         })
     }
@@ -279,8 +311,8 @@ pub(super) mod tests {
         #[test]
         fn any_bytes_are_refused_or_canonical(
             kind in 0_u8..5,
-            flags in 0_u8..32,
-            rest in prop::collection::vec(any::<u8>(), 0..60),
+            flags in any::<u8>(),
+            rest in prop::collection::vec(any::<u8>(), 0..180),
         ) {
             let bytes = [&[kind, flags], rest.as_slice()].concat();
             if let Some(record) = Record::decode(&bytes) {
@@ -299,6 +331,9 @@ pub(super) mod tests {
         zero_gradient: true,
         non_finite_gradient: false,
         closest: None,
+        incomplete: false,
+        rejected: false,
+        trace: Vec::new(),
     };
 
     /// The table of docs/journal.md, byte by byte: a journal is read by later builds of the same version.
@@ -329,6 +364,10 @@ pub(super) mod tests {
                 Record { outcome: non_finite, zero_gradient: false, non_finite_gradient: true, ..RECORD },
                 [&[2, 8], &common[..], &[2, 0, 0, 0]].concat(),
             ),
+            (
+                Record { incomplete: true, rejected: true, trace: vec![1.0, -1.0], ..RECORD },
+                [&[0, 225], &common[..], &[2, 0, 0, 0x80, 0x3f, 0, 0, 0x80, 0xbf]].concat(),
+            ),
         ];
         for (record, bytes) in table {
             assert_eq!(record.encode(), bytes);
@@ -346,7 +385,9 @@ pub(super) mod tests {
         };
         let table = [
             ("an unknown outcome", with(0, 4)),
-            ("an unknown flag", with(1, 32)),
+            ("a trace without its points", with(1, TRACE)),
+            ("a trace of no points", [&with(1, TRACE)[..], &[0]].concat()),
+            ("a trace that is too long", [&with(1, TRACE)[..], &[28], &[0; 4 * 28]].concat()),
             ("a slot without a counterexample", with(1, SLOT)),
             ("a margin without a counterexample", with(1, MARGIN_FLOAT64)),
             ("a flag without its field", with(1, CLOSEST)),

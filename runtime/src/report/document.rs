@@ -7,8 +7,9 @@ use mimir_bundle::{AttackSpec, Manifest, Scan, ThreatModel};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{GateReport, Severity, Warning};
-use crate::evaluate::{AttackResult, Ending, ImageOutcome, PassCounts};
+use super::{GateReport, RuleAnswer, Severity, Warning};
+use crate::evaluate::{AttackResult, Ending, ImageOutcome, PassCounts, TracePoint};
+use crate::landscape::Landscapes;
 use crate::statistics::{Interval, fraction};
 
 /// What an evaluation found.
@@ -48,6 +49,12 @@ pub struct Report {
     pub meaning: String,
     /// What a reader must know beside the numbers.
     pub warnings: Vec<Notice>,
+    /// Whether the result can be believed, rule by rule; empty in reports of earlier versions of the program.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diagnosis: Vec<RuleAnswer>,
+    /// Pictures of the loss, where they were asked for; absent elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub landscapes: Option<Landscapes>,
     /// What the adversary was allowed to do.
     pub threat_model: ThreatModel,
     /// The model.
@@ -121,6 +128,9 @@ pub struct AttackSummary {
     pub forwards_per_image: f64,
     /// Backward passes for each image that it was run on, on average.
     pub backwards_per_image: f64,
+    /// How far its searches were by certain iterates; absent where that is not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trace: Vec<TracePoint>,
     /// Wall time of this run in seconds.
     pub seconds: f64,
     /// Time inside the models in this run, in seconds, summed over the workers.
@@ -148,6 +158,7 @@ impl AttackSummary {
             backwards,
             forwards_per_image: each(forwards),
             backwards_per_image: each(backwards),
+            trace: attack.trace.clone(),
             seconds: attack.seconds,
             model_seconds: attack.model_seconds,
         }

@@ -1,66 +1,18 @@
 //! From an evaluation to its report and its certificate: both are views of the same findings.
 
+use mimir_bundle::AttackSpec;
 use mimir_bundle::certificate::{
-    AcceptedDifference, AttackRecord, CERTIFICATE_VERSION, Certificate, Counterexamples, Counts, CrossCheck,
-    EvaluationData, Execution, Extent, GateRecord, MajorityTest, RunSettings, STATEMENT, SettingsFile, Tool,
-    WarningRecord,
+    AttackRecord, CERTIFICATE_VERSION, Certificate, Counts, CrossCheck, Extent, GateRecord, RunSettings,
+    STATEMENT, SettingsFile, WarningRecord,
 };
-use mimir_bundle::{AttackSpec, Manifest, Scan, ThreatModel};
 
 use super::{
-    AttackSummary, Baseline, Conclusion, CurvePoint, GateReport, MEANING, ModelSummary, Notice,
-    REPORT_VERSION, Report, Requirements, Severity, Warning, attack_warnings::attack_warnings,
+    AttackSummary, Conclusion, CurvePoint, GateReport, MEANING, ModelSummary, Notice, REPORT_VERSION, Report,
+    RuleAnswer, RunDescription, Severity, Warning, attack_warnings::attack_warnings, diagnosis,
 };
 use crate::attack::Preset;
 use crate::evaluate::{AttackResult, Ending, Evaluation, ImageOutcome, Verdict};
 use crate::statistics::{accuracies, clopper_pearson, fraction};
-
-/// What was evaluated and how: all that an evaluation itself does not know.
-#[derive(Debug, Clone)]
-pub struct RunDescription {
-    /// Name of the model file, without its folder.
-    pub model_file: String,
-    /// The model.
-    pub manifest: Manifest,
-    /// What its operators show without running it.
-    pub scan: Scan,
-    /// The images and labels.
-    pub data: EvaluationData,
-    /// What the adversary was allowed to do.
-    pub threat_model: ThreatModel,
-    /// Key of all randomness.
-    pub seed: u64,
-    /// What was set, and where.
-    pub settings: RunSettings,
-    /// How the model was executed.
-    pub execution: Execution,
-    /// How predictions were decided, where the model has random operators.
-    pub majority_test: Option<MajorityTest>,
-    /// What another engine says about the counterexamples, where it was asked.
-    pub cross_check: Option<CrossCheck>,
-    /// Where the searched graphs are not the function of the file, which was accepted.
-    pub accepted_differences: Vec<AcceptedDifference>,
-    /// Whether the curve over radii is reported.
-    pub curve: bool,
-    /// What is required.
-    pub gate: Requirements,
-    /// The least preset of attacks, where one was required.
-    pub min_preset: Option<String>,
-    /// An earlier report that this evaluation is compared with.
-    pub baseline: Option<Baseline>,
-    /// Names of attacks that were asked for and not run, because the model has no gradient.
-    pub skipped_attacks: Vec<String>,
-    /// What was unusual about the model.
-    pub warnings: Vec<Warning>,
-    /// Wall time of the evaluation, in seconds.
-    pub seconds: f64,
-    /// When it ended, RFC 3339 in UTC.
-    pub created_at: String,
-    /// The program.
-    pub tool: Tool,
-    /// The stored counterexamples, where they are stored.
-    pub counterexamples: Option<Counterexamples>,
-}
 
 /// An evaluation, and the description of the run that it comes from.
 #[derive(Debug, Clone, Copy)]
@@ -80,7 +32,8 @@ impl<'a> Findings<'a> {
         let RunDescription { manifest, seconds, model_file, .. } = self.description;
         let counts = self.evaluation.counts();
         let (clean_accuracy, attacked_accuracy) = accuracies(&counts);
-        let warnings: Vec<Notice> = self.warnings().into_iter().map(Into::into).collect();
+        let (diagnosis, warnings) = self.diagnosis();
+        let warnings: Vec<Notice> = warnings.into_iter().map(Into::into).collect();
         let weakened_by = weakening(&warnings);
         Report {
             schema_version: REPORT_VERSION,
@@ -103,6 +56,8 @@ impl<'a> Findings<'a> {
                 .then(|| curve(self.evaluation, self.description.threat_model.epsilon)),
             meaning: MEANING.to_owned(),
             warnings,
+            diagnosis,
+            landscapes: self.description.landscapes.clone(),
             threat_model: self.description.threat_model,
             model: ModelSummary {
                 file: model_file.clone(),
@@ -192,6 +147,14 @@ impl<'a> Findings<'a> {
     fn summaries(&self) -> Vec<AttackSummary> {
         let images = self.evaluation.outcomes.len();
         self.evaluation.attacks.iter().map(|attack| AttackSummary::new(attack, images)).collect()
+    }
+
+    /// The answers of the rules, and all warnings: a rule that fails is one where no other says it.
+    fn diagnosis(&self) -> (Vec<RuleAnswer>, Vec<Warning>) {
+        let mut warnings = self.warnings();
+        let answers = diagnosis::diagnose(self.description, self.evaluation, &warnings);
+        warnings.extend(diagnosis::failing(&answers, &warnings));
+        (answers, warnings)
     }
 
     /// The warnings of the description, and those that the clean accuracy, the attacks and the cross-check call for.

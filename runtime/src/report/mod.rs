@@ -9,6 +9,8 @@ mod attack_warnings;
 mod baseline;
 mod check;
 mod consistency;
+mod description;
+mod diagnosis;
 mod document;
 mod failure;
 mod findings;
@@ -21,11 +23,13 @@ mod warning;
 pub use crate::requirement::{Comparison, Conclusion, MinAccuracy, Requirements};
 pub use baseline::{Baseline, BaselineComparison, BaselineError};
 pub use consistency::Contradiction;
+pub use description::{BetterScaling, RunDescription, ScalingProbe};
+pub use diagnosis::{Rule, RuleAnswer, RuleCounts, RuleVerdict};
 pub use document::{AttackSummary, CurvePoint, ModelSummary, Notice, Report};
 pub use failure::{
     ErrorKind, FailedConclusion, FailedGate, FailureReport, ReportFile, ReportFileError, ReportedError,
 };
-pub use findings::{Findings, RunDescription, ignored_settings};
+pub use findings::{Findings, ignored_settings};
 pub use format::percent;
 pub use gate::GateReport;
 pub use text::{MEANING, settings_line};

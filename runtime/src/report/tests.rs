@@ -10,7 +10,9 @@ use mimir_bundle::{
 };
 
 use super::*;
-use crate::evaluate::{AttackResult, AttackSpec, Ending, Evaluation, ImageOutcome, PassCounts, Verdict};
+use crate::evaluate::{
+    AttackResult, AttackSigns, AttackSpec, Ending, Evaluation, ImageOutcome, PassCounts, Verdict,
+};
 
 pub(super) fn description() -> RunDescription {
     RunDescription {
@@ -47,6 +49,10 @@ pub(super) fn description() -> RunDescription {
         tool: Tool { name: "mimir-certify".into(), version: "0.1.0".into(), commit: None },
         counterexamples: Some(Counterexamples { file: "adversarial.npz".into(), digest: "d".repeat(64) }),
         skipped_attacks: vec![],
+        scaling: None,
+        experiments: None,
+        without_experiments: None,
+        landscapes: None,
     }
 }
 
@@ -128,6 +134,8 @@ pub(super) fn evaluation() -> Evaluation {
             unfinished: 0,
             zero_gradients: 0,
             non_finite_gradients: 0,
+            signs: AttackSigns::default(),
+            trace: Vec::new(),
             seconds: 1.25,
             model_seconds: 2.25,
             passes: PassCounts { forwards: 221, backwards: 220 },
@@ -222,6 +230,7 @@ fn json_form() {
     insta::assert_json_snapshot!(report(), {
         ".meaning" => "[meaning]",
         ".warnings[].message" => "[message]",
+        ".diagnosis" => "[diagnosis]",
         ".attacked_accuracy_interval.*" => insta::rounded_redaction(6),
         ".gate.lower_limit" => insta::rounded_redaction(6),
     }, @r#"
@@ -310,6 +319,7 @@ fn json_form() {
           "message": "[message]"
         }
       ],
+      "diagnosis": "[diagnosis]",
       "threat_model": {
         "norm": "linf",
         "epsilon": 0.00784313725490196,
@@ -491,6 +501,12 @@ fn text_form() {
 
     warning: the file has a fixed batch: its batch dimension was changed for speed, and the logits were
              checked to stay the same
+
+    diagnosis          0 rules fail, 2 warn, 17 pass, 11 not examined
+      warn standard_attacks: less than the standard evaluation ran (apgd-ce): apgd-t is missing;
+      --attacks standard for a number that is comparable with published ones
+      warn several_losses: 1 untargeted and 0 targeted attacks with gradients: apgd-ce; several losses,
+      with and without targets: --attacks standard
     "#);
 }
 

@@ -6,6 +6,7 @@ use mimir_bundle::certificate::{CrossCheck, CrossCheckedAttack, Execution, Setti
 
 use super::document::{AttackSummary, ModelSummary, Report};
 use super::format::{percent, wrapped};
+use super::{RuleAnswer, RuleCounts, RuleVerdict};
 use crate::evaluate::Ending;
 
 /// What an attacked accuracy means.
@@ -23,7 +24,7 @@ impl fmt::Display for Report {
         for notice in &self.warnings {
             writeln!(f, "\nwarning: {}", wrapped(&notice.message, "         ").trim_start())?;
         }
-        Ok(())
+        self.fmt_diagnosis(f)
     }
 }
 
@@ -73,6 +74,25 @@ impl Report {
         self.fmt_ending(f)?;
         self.fmt_cross_check(f)?;
         self.fmt_curve(f)
+    }
+
+    /// How many rules have which answer, and what those say that no warning says.
+    fn fmt_diagnosis(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.diagnosis.is_empty() {
+            return Ok(());
+        }
+        writeln!(f, "\ndiagnosis          {}", RuleCounts::of(&self.diagnosis))?;
+        let is_said = |answer: &&RuleAnswer| {
+            let said = self.warnings.iter().map(|notice| notice.warning.kind());
+            said.into_iter().any(|kind| answer.warnings.contains(&kind))
+        };
+        let is_odd = |answer: &&RuleAnswer| matches!(answer.verdict, RuleVerdict::Warn | RuleVerdict::Fail);
+        for answer in self.diagnosis.iter().filter(is_odd).filter(|answer| !is_said(answer)) {
+            let way_out = answer.way_out.as_ref().map_or_else(String::new, |way_out| format!("; {way_out}"));
+            let line = format!("{} {}: {}{way_out}", answer.verdict, answer.id(), answer.found);
+            writeln!(f, "{}", wrapped(&line, "  "))?;
+        }
+        Ok(())
     }
 
     fn fmt_ending(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

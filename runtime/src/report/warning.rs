@@ -169,6 +169,11 @@ pub enum Warning {
     },
     /// The attacks are those of the fast preset: fewer than the standard evaluation's.
     FastPreset,
+    /// Rules of the diagnosis fail, and no other warning says so.
+    DiagnosisFails {
+        /// Each rule with what was found.
+        rules: Vec<String>,
+    },
     /// No tensor was named for the attacks on features, and the program chose one.
     FeatureChosen {
         /// Its name in the model file.
@@ -277,6 +282,11 @@ impl fmt::Display for Warning {
             Self::Fragile { images } => fmt_fragile(f, images),
             Self::BrokenInFloat32Only { images, known } => fmt_broken_in_float32_only(f, images, *known),
             Self::FastPreset => f.write_str(FAST_PRESET),
+            Self::DiagnosisFails { rules } => write!(
+                f,
+                "the result must not be believed as it is: {}. See `diagnosis` in the report for what to do",
+                rules.join("; ")
+            ),
             Self::FeatureChosen { tensor, is_penultimate } => {
                 let what = if *is_penultimate {
                     "what the last linear layer reads"
@@ -360,6 +370,7 @@ impl Warning {
             | Self::ClassMix { .. }
             | Self::FewImages { .. }
             | Self::NothingToAttack
+            | Self::DiagnosisFails { .. }
             | Self::SortedScores { .. }
             | Self::NearChance { .. } => Severity::WeakensVerdict,
         }

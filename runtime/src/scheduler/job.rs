@@ -57,6 +57,11 @@ pub(crate) struct UnitRecords {
 }
 
 impl AttackJob<'_> {
+    /// Whether it is kept how searches went: not where draws differ at one point, or the ball is no limit.
+    pub(super) fn keeps_signs(&self) -> bool {
+        !self.votes.is_random() && self.distances == DistanceGoal::WithinBall
+    }
+
     /// An image is broken, or its logits are not finite.
     pub(super) fn image_out(&self, image: usize, stop: &StopSignal) {
         self.monitor.image_out(image);

@@ -171,6 +171,9 @@ mod tests {
             zero_gradient: false,
             non_finite_gradient: false,
             closest: None,
+            incomplete: false,
+            rejected: false,
+            trace: Vec::new(),
         }
     }
 

@@ -12,10 +12,11 @@ use crate::attack::{Answer, AskedModel, Attack, CleanImage, DistanceGoal, Query,
 use crate::confirmation::{Confirmation, Question, ask_original};
 use crate::error::EvaluateError;
 use crate::journal::{Outcome, Record};
-use crate::logits::{is_fragile, is_tied, looks_broken, margin, predicted_class};
+use crate::logits::{is_clearly_broken, is_fragile, is_tied, looks_broken, margin, predicted_class};
 use crate::majority::{MajorityCount, share_of_candidate};
 use crate::model::{Batches, Cotangents, LabelAndTarget};
 use crate::random::Stream;
+use crate::trace::{Ascent, MarginTrace};
 
 /// A search under way.
 struct ActiveSearch<'a> {
@@ -36,6 +37,48 @@ struct ActiveSearch<'a> {
     noise: Option<Stream>,
     /// The misclassified point of the lowest margin that rounding alone may explain.
     fragile: Option<ConfirmedPoint>,
+    /// What is kept of the way of the search; none of models with random operators, and of searches for distances.
+    signs: Option<SearchSigns>,
+}
+
+/// What the way of a search says of the search.
+struct SearchSigns {
+    margins: MarginTrace,
+    ascent: Ascent,
+    /// Whether it asked about points outside the ball, as searches for the nearest counterexample do: their loss need not
+    /// rise.
+    left_ball: bool,
+    /// Whether the searched graph clearly misclassifies the last point.
+    claims: bool,
+    /// Whether the original model rejected a point that the searched graph clearly misclassifies.
+    rejected: bool,
+}
+
+impl SearchSigns {
+    fn new(clean_margin: f32) -> Self {
+        Self {
+            margins: MarginTrace::new(clean_margin),
+            ascent: Ascent::default(),
+            left_ball: false,
+            claims: false,
+            rejected: false,
+        }
+    }
+
+    /// Takes in the answer about an iterate that counts. `is_inside` says whether the point is in the ball; it is asked where
+    /// that matters only, because that costs a look at every pixel.
+    fn record(&mut self, answer: &Answer, label: usize, is_inside: impl FnOnce() -> bool) {
+        self.ascent.record(answer.loss);
+        let margin = margin(answer.logits, label);
+        self.claims = margin < 0.0 && is_clearly_broken(answer.logits, label);
+        if margin < self.margins.lowest() {
+            if is_inside() {
+                self.margins.lower(margin);
+            } else {
+                self.left_ball = true;
+            }
+        }
+    }
 }
 
 /// A point that the original model misclassifies by no more than rounding.
@@ -232,7 +275,7 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
 
     /// A search has ended with nothing found; an attack that minimises the distance may have a point to show.
     fn finish(&mut self, active: Box<ActiveSearch<'a>>) -> Result<(), EvaluateError> {
-        let Some(point) = active.search.closest() else { return self.end(&active, Outcome::Spent, None) };
+        let Some(point) = active.search.closest() else { return self.end(active, Outcome::Spent, None) };
         let mut pixels: Box<[f32]> = point.into();
         self.job.ball.snap(&active.clean.pixels, &mut pixels);
         let kind = CandidateKind::Closest;
@@ -270,15 +313,18 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
 
     /// What the answer of the original model means for a candidate.
     fn decide(&mut self, candidate: Candidate<'a>, confirmation: &Confirmation) -> Result<(), EvaluateError> {
-        let Candidate { active, pixels, kind, next } = candidate;
+        let Candidate { mut active, pixels, kind, next } = candidate;
+        if let (CandidateKind::Broken, Some(signs)) = (kind, &mut active.signs) {
+            signs.rejected |= signs.claims && confirmation.prediction == Some(active.clean.label);
+        }
         let distance = self.job.ball.distance(&active.clean.pixels, &pixels);
         let step = active.asked - 1;
         let wrong = confirmation.prediction.filter(|class| *class != active.clean.label);
         match (kind, wrong) {
             (CandidateKind::Closest, wrong) => {
-                self.end(&active, Outcome::Spent, wrong.is_some().then_some(distance))
+                self.end(active, Outcome::Spent, wrong.is_some().then_some(distance))
             }
-            _ if confirmation.prediction.is_none() => self.end(&active, Outcome::NonFinite { step }, None),
+            _ if confirmation.prediction.is_none() => self.end(active, Outcome::NonFinite { step }, None),
             (CandidateKind::Broken | CandidateKind::Ambiguous, Some(class)) => {
                 let (label, logits, prediction) = (active.clean.label, &confirmation.logits, class as u32);
                 let margin = margin(logits, label);
@@ -289,7 +335,7 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
                 }
                 let point = ConfirmedPoint { pixels, step, prediction, distance, margin };
                 let outcome = self.broken(&point, label, false)?;
-                self.end(&active, outcome, Some(distance))
+                self.end(active, outcome, Some(distance))
             }
             _ if next == Step::Done => self.finish(active),
             _ => {
@@ -334,11 +380,17 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
     /// Keeps the record of a unit and counts what it means for its image.
     fn end(
         &mut self,
-        active: &ActiveSearch<'a>,
+        mut active: Box<ActiveSearch<'a>>,
         outcome: Outcome,
         closest: Option<f64>,
     ) -> Result<(), EvaluateError> {
-        let outcome = self.at_rounding_level(active, outcome)?;
+        let outcome = self.at_rounding_level(&active, outcome)?;
+        let signs = active.signs.take();
+        let is_ascent = |signs: &SearchSigns| active.backwards > 0 && !signs.left_ball;
+        let ended = outcome == Outcome::Spent;
+        let incomplete =
+            signs.as_ref().is_some_and(|signs| ended && is_ascent(signs) && signs.ascent.is_incomplete());
+        let rejected = signs.as_ref().is_some_and(|signs| signs.rejected);
         let record = Record {
             image: active.item.image as u32,
             attack: self.job.index,
@@ -349,6 +401,9 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
             zero_gradient: active.zero_gradient,
             non_finite_gradient: active.non_finite_gradient,
             closest,
+            incomplete,
+            rejected,
+            trace: signs.map(|signs| signs.margins.into_points()).unwrap_or_default(),
         };
         self.job.archive.append(&record)?;
         self.done.records.push(record);
@@ -404,6 +459,7 @@ impl ActiveSearch<'_> {
         let is_attacked = self.search.asked_model() == AskedModel::Attacked;
         let decides = is_attacked && job.distances == DistanceGoal::WithinBall;
         let counts = self.search.counts() && decides;
+        self.record_signs(answer, counts, |clean| job.ball.is_near(clean, pixels));
         let (kind, asks, next) = match predicted_class(answer.logits) {
             Some(_) => {
                 let asks = counts && self.looks_broken(answer, returned, job);
@@ -415,6 +471,17 @@ impl ActiveSearch<'_> {
             _ if asks && job.ball.is_near(&self.clean.pixels, pixels) => AnswerOutcome::Candidate(kind, next),
             Step::Continue => AnswerOutcome::Continues,
             Step::Done => AnswerOutcome::Spent,
+        }
+    }
+
+    /// Keeps what the answer to a proposal says of the way of the search. `is_inside` says whether the proposal is in the
+    /// ball around the clean image.
+    fn record_signs(&mut self, answer: &Answer, counts: bool, is_inside: impl FnOnce(&[f32]) -> bool) {
+        let Some(signs) = &mut self.signs else { return };
+        signs.margins.come_to(self.asked as usize - 1);
+        signs.claims = false;
+        if counts && predicted_class(answer.logits).is_some() {
+            signs.record(answer, self.clean.label, || is_inside(&self.clean.pixels));
         }
     }
 
@@ -484,6 +551,7 @@ impl<'a> ActiveSearch<'a> {
             non_finite_gradient: false,
             noise: None,
             fragile: None,
+            signs: job.keeps_signs().then(|| SearchSigns::new(job.clean[item.image].margin)),
         })
     }
 }

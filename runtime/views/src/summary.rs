@@ -2,7 +2,9 @@
 
 use mimir_bundle::markdown;
 use mimir_bundle::statistics::clopper_pearson;
-use mimir_runtime::report::{AttackSummary, FailureReport, Report, Severity, percent};
+use mimir_runtime::report::{
+    AttackSummary, FailureReport, Report, RuleAnswer, RuleCounts, RuleVerdict, Severity, percent,
+};
 
 use crate::answer::{Answer, Shown};
 use crate::criteria::{Criterion, Met, criteria};
@@ -58,7 +60,7 @@ fn finished(report: &Report) -> String {
         "",
     );
     out += &format!("\n{}\n", markdown(&report.meaning));
-    out + &warnings(report)
+    out + &warnings(report) + &diagnosis(report)
 }
 
 fn requirements(report: &Report) -> String {
@@ -111,6 +113,35 @@ fn warnings(report: &Report) -> String {
     out
 }
 
+/// How many rules have which answer, and those that warn or fail.
+fn diagnosis(report: &Report) -> String {
+    if report.diagnosis.is_empty() {
+        return String::new();
+    }
+    let mut out = format!("\n### Diagnosis\n\n{}\n", RuleCounts::of(&report.diagnosis));
+    let odd = report
+        .diagnosis
+        .iter()
+        .filter(|answer| matches!(answer.verdict, RuleVerdict::Warn | RuleVerdict::Fail))
+        .take(WARNINGS);
+    let row = |answer: &RuleAnswer| {
+        let clipped = |text: &str| markdown(&text.chars().take(LETTERS).collect::<String>());
+        let way_out = answer.way_out.as_deref().unwrap_or_default();
+        format!(
+            "| {} | {} | {} | {} |\n",
+            answer.verdict,
+            markdown(&answer.id()),
+            clipped(&answer.found),
+            clipped(way_out)
+        )
+    };
+    let rows: String = odd.map(row).collect();
+    if !rows.is_empty() {
+        out += &format!("\n| | rule | found | what to do |\n| --- | --- | --- | --- |\n{rows}");
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,33 +151,43 @@ mod tests {
     fn the_answer_stands_first_and_every_number_in_a_table() {
         let report = report("rrrramas");
         insta::assert_snapshot!(summary(&[Shown { gate: Some("near"), answer: Answer::Finished(&report) }]), @r#"
-    ## near: PASS  attacked accuracy 50.00 % is not below the required 40.00 %
+        ## near: PASS  attacked accuracy 50.00 % is not below the required 40.00 %
 
-    | | |
-    | --- | --- |
-    | model | model.onnx |
-    | SHA-256 | 84f77c7f136426888e5bcda228e0a2537c43e45d4523616aefef995ce99c8693 |
-    | images | 8 of folder:images |
-    | threat model | Linf, epsilon 2/255 = 0.00784 in pixels of \[0, 1\] |
+        | | |
+        | --- | --- |
+        | model | model.onnx |
+        | SHA-256 | 84f77c7f136426888e5bcda228e0a2537c43e45d4523616aefef995ce99c8693 |
+        | images | 8 of folder:images |
+        | threat model | Linf, epsilon 2/255 = 0.00784 in pixels of \[0, 1\] |
 
-    | | required | found |
-    | --- | --- | --- |
-    | ✓ met | attacked accuracy at least 40.00 % | 50.00 % |
+        | | required | found |
+        | --- | --- | --- |
+        | ✓ met | attacked accuracy at least 40.00 % | 50.00 % |
 
-    | | accuracy | 95 % interval | broken | passes an image |
-    | --- | --: | --- | --: | --: |
-    | as they are | 87.50 % | 47.34 % to 99.68 % |  |  |
-    | after apgd-ce | 62.50 % | 24.48 % to 91.47 % | 2 | 63 |
-    | after square | 50.00 % | 15.70 % to 84.29 % | 1 | 88 |
-    | **attacked accuracy** | 50.00 % | 15.70 % to 84.29 % | 3 |  |
+        | | accuracy | 95 % interval | broken | passes an image |
+        | --- | --: | --- | --: | --: |
+        | as they are | 87.50 % | 47.34 % to 99.68 % |  |  |
+        | after apgd-ce | 62.50 % | 24.48 % to 91.47 % | 2 | 63 |
+        | after square | 50.00 % | 15.70 % to 84.29 % | 1 | 88 |
+        | **attacked accuracy** | 50.00 % | 15.70 % to 84.29 % | 3 |  |
 
-    The attacked accuracy is an upper bound of the robust accuracy on these images: each broken image has a confirmed counterexample, but an image that these attacks left alone may fall to another. It is never a proof of robustness. The interval speaks about the population that the images are a random sample of.
+        The attacked accuracy is an upper bound of the robust accuracy on these images: each broken image has a confirmed counterexample, but an image that these attacks left alone may fall to another. It is never a proof of robustness. The interval speaks about the population that the images are a random sample of.
 
-    ### Warnings
+        ### Warnings
 
-    - **rebatched**: the file has a fixed batch: its batch dimension was changed for speed, and the logits were checked to stay the same
-    - **square\_beats\_gradients** (weakens the verdict): square, which uses no gradients, broke 1 images that attacks with gradients had left: a sign of masked gradients. Raise --queries and --restarts, or attack the model adaptively
-    "#);
+        - **rebatched**: the file has a fixed batch: its batch dimension was changed for speed, and the logits were checked to stay the same
+        - **square\_beats\_gradients** (weakens the verdict): square, which uses no gradients, broke 1 images that attacks with gradients had left: a sign of masked gradients. Raise --queries and --restarts, or attack the model adaptively
+
+        ### Diagnosis
+
+        0 rules fail, 3 warn, 17 pass, 10 not examined
+
+        | | rule | found | what to do |
+        | --- | --- | --- | --- |
+        | warn | standard\_attacks | less than the standard evaluation ran \(apgd-ce, square\): apgd-t is missing | --attacks standard for a number that is comparable with published ones |
+        | warn | several\_losses | 1 untargeted and 0 targeted attacks with gradients: apgd-ce | several losses, with and without targets: --attacks standard |
+        | warn | gradient\_free\_not\_better | square broke 1 images \(12.50 %\) that attacks with gradients had left | a sign of masked gradients: raise --queries and --restarts, and attack the model adaptively |
+        "#);
     }
 
     #[test]

@@ -6,7 +6,9 @@ use mimir_bundle::{
     AttackSpec, BatchMode, ChannelOrder, ImageShape, Layout, Manifest, Norm, OutputKind, PixelType, Pixels,
     Scan, ThreatModel,
 };
-use mimir_runtime::evaluate::{AttackResult, Ending, Evaluation, ImageOutcome, PassCounts, Verdict};
+use mimir_runtime::evaluate::{
+    AttackResult, AttackSigns, Ending, Evaluation, ImageOutcome, PassCounts, Verdict,
+};
 use mimir_runtime::report::{Findings, MinAccuracy, Report, Requirements, RunDescription, Warning};
 
 /// Attacks of the reports.
@@ -71,6 +73,8 @@ pub(crate) fn evaluation(letters: &str) -> Evaluation {
             unfinished: count('u'),
             zero_gradients: 0,
             non_finite_gradients: 0,
+            signs: AttackSigns::default(),
+            trace: Vec::new(),
             seconds: 1.25,
             model_seconds: 2.25,
             passes: PassCounts { forwards: 221, backwards: 220 },
@@ -154,6 +158,10 @@ pub(crate) fn description(images: usize) -> RunDescription {
         tool: Tool { name: "mimir-certify".into(), version: "0.1.0".into(), commit: None },
         counterexamples: Some(Counterexamples { file: "adversarial.npz".into(), digest: "d".repeat(64) }),
         skipped_attacks: vec![],
+        scaling: None,
+        experiments: None,
+        without_experiments: None,
+        landscapes: None,
     }
 }
 

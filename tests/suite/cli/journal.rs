@@ -162,8 +162,8 @@ fn another_batch_and_another_requirement_can_resume() {
 #[test]
 fn journals_that_cannot_be_read_are_refused_and_left_alone() {
     let cases: [(&[u8], &str); 3] = [
-        (b"MIMIRJNL\x04\0\0\0 whatever follows", "format version 4"),
-        (b"MIMIRJNL\x03\0\0\0 no header", "the header of the journal"),
+        (b"MIMIRJNL\x05\0\0\0 whatever follows", "format version 5"),
+        (b"MIMIRJNL\x04\0\0\0 no header", "the header of the journal"),
         (b"another file", "is not a journal"),
     ];
     for (bytes, expected) in cases {

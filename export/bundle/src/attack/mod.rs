@@ -222,6 +222,32 @@ impl AttackSpec {
         self
     }
 
+    /// Whether it looks for the nearest counterexample, so that its iterates leave the ball, and its loss need not rise.
+    pub fn minimises_distance(&self) -> bool {
+        match self {
+            Self::Fab(_)
+            | Self::FabT(_)
+            | Self::Fmn(_)
+            | Self::Ddn(_)
+            | Self::Cw(_)
+            | Self::HopSkipJump(_) => true,
+            Self::ApgdCe(_)
+            | Self::ApgdDlr(_)
+            | Self::ApgdT(_)
+            | Self::ApgdMt(_)
+            | Self::Malt(_)
+            | Self::Square(_)
+            | Self::Pgd(_)
+            | Self::Fgsm(_)
+            | Self::Noise(_)
+            | Self::Transfer(_)
+            | Self::RelaxedPgd(_)
+            | Self::PgdFeature(_)
+            | Self::PgdMi(_)
+            | Self::FeatureCe(_) => false,
+        }
+    }
+
     /// Checks every parameter against its range.
     ///
     /// # Errors

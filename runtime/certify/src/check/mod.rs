@@ -2,7 +2,6 @@
 
 mod cost;
 mod noise;
-mod normalisations;
 mod options;
 mod text;
 
@@ -26,12 +25,15 @@ use crate::features::{FeatureRequest, with_features};
 use crate::model::{CalibratedModel, PreparedModel, SearchedWays};
 use crate::options::threat_model_of;
 use crate::prepare::prepare_for;
+use crate::scalings::GivenInput;
 use cost::CostEstimate;
 use noise::noise;
-use normalisations::{MOST_IMAGES, suspicious_normalisation};
 
-pub use normalisations::OtherNormalisation;
+pub use crate::scalings::OtherNormalisation;
 pub use options::CheckOptions;
+
+/// Images that a check classifies, at most, spread evenly over the set.
+const MOST_IMAGES: usize = 1000;
 
 /// What a check found. `Display` is a text for people.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -71,7 +73,7 @@ pub struct CheckedOnImages {
     pub non_finite: usize,
     /// What the attacks would cost on all images that are classified correctly.
     pub cost: CostEstimate,
-    /// A customary normalisation under which the model is right far more often.
+    /// A customary normalisation or order of colours under which the model is right far more often.
     pub suspicious_normalisation: Option<OtherNormalisation>,
 }
 
@@ -115,6 +117,14 @@ pub fn check(options: &CheckOptions) -> Result<Checked> {
             if non_finite == classified {
                 return Err(EvaluateError::NonFinite(classified).into());
             }
+            let given = GivenInput {
+                model: &options.model,
+                engine: &engines.deciding,
+                calibrated: &model,
+                set: &set,
+                input: &input,
+                attacks: &options.attacks,
+            };
             let on_images = CheckedOnImages {
                 source: options.images.as_ref().map(|images| images.source.to_string()).unwrap_or_default(),
                 images: set.count(),
@@ -122,14 +132,7 @@ pub fn check(options: &CheckOptions) -> Result<Checked> {
                 correct,
                 non_finite,
                 cost: cost::estimate(&model, sessions, plan, &set, correct as f64 / classified as f64)?,
-                suspicious_normalisation: suspicious_normalisation(
-                    options,
-                    &engines.deciding,
-                    &model,
-                    &set,
-                    &input,
-                    correct,
-                )?,
+                suspicious_normalisation: given.try_others(correct, MOST_IMAGES)?.better,
             };
             Ok(checked(options, &engines, &model, &attackable, differences, Some(on_images)))
         }

@@ -103,13 +103,12 @@ impl fmt::Display for CheckedOnImages {
             duration(cost.most_seconds),
             cost.workers,
         )?;
-        let Some(OtherNormalisation { name, normalisation, correct }) = suspicious_normalisation else {
+        let Some(OtherNormalisation { name, flags, correct, .. }) = suspicious_normalisation else {
             return writeln!(f, "normalisation      no customary one makes the model better");
         };
-        let values = normalisation.as_ref().map_or_else(|| "no normalisation".to_owned(), shown);
         writeln!(
             f,
-            "normalisation      suspicious: as for {name} ({values}) the model is right on {correct} of {classified}"
+            "normalisation      suspicious: as for {name} ({flags}) the model is right on {correct} of {classified}"
         )
     }
 }

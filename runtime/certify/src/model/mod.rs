@@ -17,6 +17,7 @@ mod quantised;
 mod same_function;
 mod silent_units;
 mod votes;
+mod weight_landscape;
 
 use std::collections::BTreeSet;
 

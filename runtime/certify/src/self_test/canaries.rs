@@ -7,7 +7,7 @@ use mimir_bundle::{Norm, ThreatModel};
 use mimir_export::InputSpec;
 use mimir_runtime::attack::Preset;
 use mimir_runtime::evaluate::{Silent, Verdict};
-use mimir_runtime::report::{Report, Severity, Warning};
+use mimir_runtime::report::{Report, Rule, RuleAnswer, RuleVerdict, Severity, Warning};
 
 use super::images::{COUNT, is_within_reach, radius, source};
 use super::networks::{Network, masked, mixing, of_other_pixels, plain, quantised, random, saturated};
@@ -63,6 +63,7 @@ pub(super) const CANARIES: [Canary; 9] = [
                 lacks(&report, "a stand-in for a gradient", |it| {
                     matches!(it, Warning::GradientApproximation { .. })
                 })
+                .or_else(|| passes(&report, Rule::DifferentiableOperators))
             }))
         },
     },
@@ -77,6 +78,7 @@ pub(super) const CANARIES: [Canary; 9] = [
                 lacks(&report, "a stand-in for a gradient", |it| {
                     matches!(it, Warning::GradientApproximation { .. })
                 })
+                .or_else(|| passes(&report, Rule::DifferentiableOperators))
             }))
         },
     },
@@ -95,7 +97,8 @@ pub(super) const CANARIES: [Canary; 9] = [
         examine: |model, engine, interrupted| {
             let report = run(model, engine, interrupted, Preset::Standard)?;
             Ok(wrong_images(&report, is_within_reach)
-                .or_else(|| lacks(&report, "mixed images", |it| matches!(it, Warning::MixesImages { .. }))))
+                .or_else(|| lacks(&report, "mixed images", |it| matches!(it, Warning::MixesImages { .. })))
+                .or_else(|| passes(&report, Rule::IndependentImages)))
         },
     },
     Canary {
@@ -106,7 +109,8 @@ pub(super) const CANARIES: [Canary; 9] = [
         examine: |model, engine, interrupted| {
             let report = run(model, engine, interrupted, Preset::Standard)?;
             Ok(wrong_images(&report, is_within_reach)
-                .or_else(|| lacks(&report, "probabilities", |it| matches!(it, Warning::ProbabilityOutput))))
+                .or_else(|| lacks(&report, "probabilities", |it| matches!(it, Warning::ProbabilityOutput)))
+                .or_else(|| passes(&report, Rule::ScoresOfClasses)))
         },
     },
     Canary {
@@ -138,7 +142,7 @@ fn linear(
 ) -> Result<Option<String>> {
     let options = options(model, engine, norm, Preset::Standard)?;
     let report = certify(&options, &Silent, interrupted)?.report;
-    Ok(wrong_images(&report, is_within_reach).or_else(|| weakened(&report)))
+    Ok(wrong_images(&report, is_within_reach).or_else(|| weakened(&report)).or_else(|| fails(&report)))
 }
 
 /// Noise moves the plane by a little: images within a quarter of the radius of it are not asked for.
@@ -155,7 +159,8 @@ fn noisy(model: &Path, engine: &EngineOptions, interrupted: &AtomicBool) -> Resu
     });
     Ok(wrong
         .map(|(image, outcome)| format!("image {image}: {:?}", outcome.verdict))
-        .or_else(|| lacks(&report, "randomness", |it| matches!(it, Warning::Random { .. }))))
+        .or_else(|| lacks(&report, "randomness", |it| matches!(it, Warning::Random { .. })))
+        .or_else(|| passes(&report, Rule::Deterministic)))
 }
 
 /// Images of a check: enough to tell half of them from all.
@@ -167,6 +172,13 @@ fn other_pixels(model: &Path, engine: &EngineOptions, interrupted: &AtomicBool) 
         matches!(it, Warning::NearChance { .. } | Warning::FewImages { .. })
     }) {
         return Ok(Some(fault));
+    }
+    let names_it = |answer: &RuleAnswer| answer.found.contains("pixels in [-1, 1]");
+    if let Some(fault) = passes(&report, Rule::InputScaling) {
+        return Ok(Some(fault));
+    }
+    if !report.diagnosis.iter().any(names_it) {
+        return Ok(Some(format!("no rule names the right normalisation: {:?}", report.diagnosis)));
     }
     let threat_model = ThreatModel::new(Norm::Linf, radius(Norm::Linf)).or_kind(ErrorKind::Internal)?;
     let checked = check(&CheckOptions {
@@ -180,7 +192,7 @@ fn other_pixels(model: &Path, engine: &EngineOptions, interrupted: &AtomicBool) 
         engine: engine.clone(),
     })?;
     let found = checked.on_images.and_then(|images| images.suspicious_normalisation).map(|other| other.name);
-    Ok(match found {
+    Ok(match found.as_deref() {
         Some("pixels in [-1, 1]") => None,
         found => Some(format!("the check names {found:?}")),
     })
@@ -197,6 +209,19 @@ fn wrong_images(report: &Report, is_within_reach: fn(usize) -> bool) -> Option<S
 fn weakened(report: &Report) -> Option<String> {
     let weakens = report.warnings.iter().find(|notice| notice.severity == Severity::WeakensVerdict);
     weakens.map(|notice| format!("a warning without a reason: {}", notice.message))
+}
+
+/// The first rule that fails.
+fn fails(report: &Report) -> Option<String> {
+    let failing = report.diagnosis.iter().find(|answer| answer.verdict == RuleVerdict::Fail);
+    failing.map(|answer| format!("a rule that fails without a reason: {}: {}", answer.id(), answer.found))
+}
+
+/// That a rule neither warns nor fails.
+fn passes(report: &Report, rule: Rule) -> Option<String> {
+    let answer = report.diagnosis.iter().find(|answer| answer.rule == rule)?;
+    let is_odd = matches!(answer.verdict, RuleVerdict::Warn | RuleVerdict::Fail);
+    (!is_odd).then(|| format!("the rule {} says: {}: {}", answer.id(), answer.verdict, answer.found))
 }
 
 fn lacks(report: &Report, what: &str, is_it: fn(&Warning) -> bool) -> Option<String> {

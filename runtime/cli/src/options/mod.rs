@@ -11,7 +11,8 @@ use mimir_bundle::{ChannelOrder, ImageShape, InvalidRadius, Layout, Norm, Pixels
 use mimir_certify::{
     ApproximateSearch, BundleMode, CertifyOptions, CheckOptions, ClassifyOptions, CrossChecking,
     EngineChoice, EngineOptions, ErrorKind, ExistingJournal, FeaturesOptions, GateMode, InputSpec,
-    KeepCounterexamples, ModelInput, ReplayOptions, ReportOptions, StoreCounterexamples, SurrogateSource,
+    KeepCounterexamples, MOST_LANDSCAPES, MakeExtraPasses, ModelInput, ReplayOptions, ReportOptions,
+    StoreCounterexamples, SurrogateSource,
 };
 use mimir_runtime::evaluate::Curve;
 use mimir_runtime::session::{Device, EngineError, Precision};
@@ -86,6 +87,11 @@ impl Options {
             keep_counterexamples: KeepCounterexamples::No,
             gate: gate(&settings)?,
             curve: curve(&settings)?,
+            extra_passes: match settings.diagnose {
+                Some(true) => MakeExtraPasses::Yes,
+                Some(false) | None => MakeExtraPasses::No,
+            },
+            landscapes: landscapes(&settings)?,
             settings: record,
             approximate_search: approximate_search(&settings),
             engine: engine(settings)?,
@@ -310,6 +316,15 @@ fn report(settings: &Settings) -> Result<Option<ReportOptions>, Failure> {
     }))
 }
 
+fn landscapes(settings: &Settings) -> Result<usize, Failure> {
+    match settings.landscape {
+        Some(landscapes) if landscapes > MOST_LANDSCAPES => Err(usage(format!(
+            "--landscape {landscapes}: the loss is drawn around at most {MOST_LANDSCAPES} images"
+        ))),
+        landscapes => Ok(landscapes.unwrap_or_default()),
+    }
+}
+
 fn curve(settings: &Settings) -> Result<Curve, Failure> {
     if settings.curve != Some(true) {
         return Ok(Curve::No);
@@ -508,6 +523,8 @@ mod tests {
             settings.min_attacked_accuracy = Some(0.5);
             settings.full = Some(true);
             settings.curve = Some(true);
+            settings.diagnose = Some(true);
+            settings.landscape = Some(2);
             settings.engine = Some(EngineName::Rten);
             settings.cross_check = Some(true);
         });
@@ -531,6 +548,7 @@ mod tests {
         assert_eq!(gate.mode, GateMode::RunAll);
         assert_eq!(gate.requirements.min_attacked_accuracy, MinAccuracy::new(0.5));
         assert_eq!(options.curve, Curve::Yes);
+        assert_eq!((options.extra_passes, options.landscapes), (MakeExtraPasses::Yes, 2));
         let engine = EngineOptions {
             choice: EngineChoice::Rten,
             cross_checking: CrossChecking::Yes,
@@ -552,7 +570,7 @@ mod tests {
     #[test]
     fn mistakes_are_usage_errors_that_name_the_way_out() {
         type Change = fn(&mut Settings);
-        let cases: [(Change, &str); 30] = [
+        let cases: [(Change, &str); 31] = [
             (|s| s.data = None, "--data cifar10:FOLDER"),
             (|s| s.data = Some("cifar:x".into()), "cifar10, mnist, idx, folder, npz"),
             (|s| s.epsilon = None, "--epsilon 8/255"),
@@ -577,6 +595,7 @@ mod tests {
             (|s| s.resume = Some(true), "--resume has no effect without --report"),
             (|s| s.full = Some(true), "--full has no effect"),
             (|s| (s.curve, s.min_attacked_accuracy) = (Some(true), Some(0.5)), "add --full"),
+            (|s| s.landscape = Some(7), "at most 6 images"),
             (|s| s.samples = Some(1), "--samples has no effect"),
             (|s| s.gate_on = Some(GateOnName::Lower), "--gate-on lower has no effect"),
             (|s| s.min_preset = Some("standard".into()), "--min-preset has no effect"),

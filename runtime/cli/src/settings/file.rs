@@ -338,6 +338,7 @@ mod tests {
             "report",
             "save-adversarial",
             "curve",
+            "diagnose",
             "keep-bundle",
             "replace-certificate",
             "resume",
@@ -418,6 +419,8 @@ mod tests {
             report = "/out"
             save-adversarial = true
             curve = true
+            diagnose = true
+            landscape = 2
             keep-bundle = true
             replace-certificate = true
             resume = true

@@ -179,6 +179,15 @@ pub(crate) struct Settings {
         hide_possible_values = true, help_heading = "Report and gate"
     )]
     pub(crate) curve: Option<bool>,
+    /// Make some 100,000 extra passes after the attacks that show whether these worked, for the diagnosis in the report
+    #[arg(
+        long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        hide_possible_values = true, help_heading = "Report and gate"
+    )]
+    pub(crate) diagnose: Option<bool>,
+    /// Draw the loss around N images, at most 6, and around the weights, for report.json and the page
+    #[arg(long, value_name = "N", help_heading = "Report and gate")]
+    pub(crate) landscape: Option<usize>,
     /// Do not write the certificate into the bundle
     #[arg(
         long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
@@ -412,6 +421,8 @@ impl Settings {
             report: self.report.or(other.report),
             save_adversarial: self.save_adversarial.or(other.save_adversarial),
             curve: self.curve.or(other.curve),
+            diagnose: self.diagnose.or(other.diagnose),
+            landscape: self.landscape.or(other.landscape),
             keep_bundle: self.keep_bundle.or(other.keep_bundle),
             replace_certificate: self.replace_certificate.or(other.replace_certificate),
             resume: self.resume.or(other.resume),
@@ -469,6 +480,7 @@ impl Settings {
             seed: Some(0),
             save_adversarial: Some(false),
             curve: Some(false),
+            diagnose: Some(false),
             keep_bundle: Some(false),
             replace_certificate: Some(false),
             resume: Some(false),

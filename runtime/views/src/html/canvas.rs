@@ -123,6 +123,12 @@ impl Canvas<'_> {
         self.area.draw(&Rectangle::new([fine(from), fine(to)], ink.colour().filled())).map_err(reason)
     }
 
+    /// A bar through which the page shows: 0 for nothing of the colour, 1 for all of it.
+    pub(super) fn shaded_bar(&self, from: Point, to: Point, ink: Ink, shade: f64) -> Drawn {
+        let style = ink.colour().mix(shade).filled();
+        self.area.draw(&Rectangle::new([fine(from), fine(to)], style)).map_err(reason)
+    }
+
     /// A mark of one of several shapes.
     pub(super) fn mark(&self, (x, y): Point, ink: Ink, shape: usize) -> Drawn {
         let style = ink.colour().filled();

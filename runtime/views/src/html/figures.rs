@@ -12,15 +12,15 @@ use super::text::clipped;
 const MOST_ATTACKS: usize = 24;
 
 /// Series that the figure of iterates shows at most.
-const MOST_SERIES: usize = 6;
+pub(super) const MOST_SERIES: usize = 6;
 
 /// Space on the left of a plot, for its labels, on the right, above and below.
-const LEFT: f64 = 52.0;
+pub(super) const LEFT: f64 = 52.0;
 const RIGHT: f64 = 26.0;
-const TOP: f64 = 12.0;
-const BELOW: f64 = 46.0;
+pub(super) const TOP: f64 = 12.0;
+pub(super) const BELOW: f64 = 46.0;
 /// Height of a plot.
-const PLOT: f64 = 220.0;
+pub(super) const PLOT: f64 = 220.0;
 
 /// The accuracy after each attack, a bar each, with the interval of each.
 pub(super) fn accuracies(report: &Report) -> Result<String, String> {
@@ -73,28 +73,40 @@ fn whisker(canvas: &Canvas<'_>, from: Point, to: Point) -> Drawn {
         .try_for_each(|(x, y)| canvas.line(&[(x - dx, y - dy), (x + dx, y + dy)], Ink::Limit, 2.0))
 }
 
-/// A plot with shares from 0 to 100 % upwards.
-struct Plot {
+/// A plot with shares from 0 to 100 % upwards, or with what has been brought to them.
+pub(super) struct Plot {
     /// Greatest value of x.
-    most: f64,
+    pub(super) most: f64,
 }
 
 impl Plot {
-    fn x(&self, value: f64) -> f64 {
+    pub(super) fn x(&self, value: f64) -> f64 {
         LEFT + (WIDTH - LEFT - RIGHT) * (value / self.most).clamp(0.0, 1.0)
     }
 
-    fn y(&self, share: f64, top: f64) -> f64 {
+    pub(super) fn y(&self, share: f64, top: f64) -> f64 {
         top + PLOT * (1.0 - share.clamp(0.0, 1.0))
     }
 
     /// Grid, labels of both axes, and the name of the one below.
     fn frame(&self, canvas: &Canvas<'_>, top: f64, ticks: &[(f64, String)], name: &str) -> Drawn {
+        self.labelled_frame(canvas, top, ticks, name, |share| format!("{:.0} %", 100.0 * share))
+    }
+
+    /// The same, with what stands for a share of the height.
+    pub(super) fn labelled_frame(
+        &self,
+        canvas: &Canvas<'_>,
+        top: f64,
+        ticks: &[(f64, String)],
+        name: &str,
+        shown: impl Fn(f64) -> String,
+    ) -> Drawn {
         for quarter in 0..=4 {
             let share = f64::from(quarter) / 4.0;
             let y = self.y(share, top);
             canvas.line(&[(LEFT, y), (WIDTH - RIGHT, y)], Ink::Grid, 1.0)?;
-            canvas.text((LEFT - 6.0, y), Anchor::End, Ink::Muted, &format!("{:.0} %", 100.0 * share))?;
+            canvas.text((LEFT - 6.0, y), Anchor::End, Ink::Muted, &shown(share))?;
         }
         for (value, text) in ticks {
             let x = self.x(*value);
@@ -234,7 +246,7 @@ fn draw_iterates(series: &[Found], most: usize) -> Result<String, String> {
 }
 
 /// Round iterates up to the last, as many as have room for their labels.
-fn round_steps(most: usize, plot: &Plot, place: impl Fn(usize) -> f64) -> Vec<usize> {
+pub(super) fn round_steps(most: usize, plot: &Plot, place: impl Fn(usize) -> f64) -> Vec<usize> {
     const ROOM: f64 = 34.0;
     let round = (0..9).flat_map(|power| [1, 2, 5].map(|digit| digit * 10_usize.pow(power)));
     let mut steps: Vec<usize> = vec![0];

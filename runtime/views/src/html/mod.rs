@@ -9,7 +9,10 @@ mod command;
 mod facts;
 mod figures;
 mod gallery;
+mod landscapes;
+mod rules;
 mod text;
+mod traces;
 
 use mimir_bundle::Certificate;
 use mimir_runtime::report::{FailureReport, Report};
@@ -60,6 +63,8 @@ fn report_page(content: &PageContent<'_>, report: &Report) -> Result<String, Str
     let figure = |svg: String| Value::from_safe_string(svg);
     let curve = figures::curve(report).transpose()?;
     let iterates = figures::iterates(report).transpose()?;
+    let traces = traces::traces(report).transpose()?;
+    let landscapes = landscapes::landscapes(report)?;
     fill(
         "page.html",
         context! {
@@ -67,6 +72,10 @@ fn report_page(content: &PageContent<'_>, report: &Report) -> Result<String, Str
             accuracies => figure(figures::accuracies(report)?),
             curve => curve.map(figure),
             iterates => iterates.map(figure),
+            traces => traces.map(figure),
+            trace_rows => serialised(traces::rows(report)),
+            diagnosis => serialised(rules::diagnosis(report)),
+            landscapes => landscapes.map(serialised),
             classes => serialised(classes::classes(report)),
             confusion => serialised(classes::confusion(report)),
             cards => serialised(gallery::cards(report, content.pairs)?),

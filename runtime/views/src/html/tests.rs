@@ -2,6 +2,8 @@ use std::collections::BTreeSet;
 
 use mimir_bundle::ImageShape;
 use mimir_bundle::certificate::Tool;
+use mimir_runtime::evaluate::TracePoint;
+use mimir_runtime::landscape::{InputLandscape, Landscapes, WeightLandscape};
 use mimir_runtime::report::{CurvePoint, ErrorKind, Findings};
 
 use super::*;
@@ -43,6 +45,25 @@ fn elements(page: &str) -> BTreeSet<String> {
 
 fn between<'a>(text: &'a str, start: &str, end: &str) -> Vec<&'a str> {
     text.split(start).skip(1).map(|part| part.split(end).next().unwrap()).collect()
+}
+
+fn trace() -> Vec<TracePoint> {
+    let point =
+        |iterate| TracePoint { iterate, mean_margin: 1.0 - iterate as f64 / 50.0, broken: iterate.min(2) };
+    [0, 1, 5, 10, 100].map(point).into()
+}
+
+/// So many rough maps around images, and one around the weights.
+fn landscapes(count: usize) -> Landscapes {
+    let axis: Vec<f64> = (-10..=10).map(|step| f64::from(step) / 5.0).collect();
+    let rough = |row: usize, column: usize| Some(((row * 31 + column * 17) % 13) as f32 - 6.0);
+    let margins = (0..21).map(|row| (0..21).map(|column| rough(row, column)).collect()).collect();
+    let map = InputLandscape { image: 1, label: 1, axis: axis.clone(), margins };
+    let losses =
+        (0..21).map(|row| (0..21).map(|column| rough(row, column).map(f64::from)).collect()).collect();
+    let weights =
+        WeightLandscape { images: 64, tensors: 9, axis, losses, accuracies: vec![vec![0.5; 21]; 21] };
+    Landscapes { images: vec![map; count], weights: Some(weights) }
 }
 
 #[test]
@@ -87,12 +108,20 @@ fn the_page_has_everything_and_needs_nothing() {
         assert!(page.contains(expected), "{expected}");
     }
     assert_eq!(page.matches("<img ").count(), 3 * pairs.len());
-    assert!(page.len() < 100_000, "{}", page.len());
+    // A row for each rule.
+    for answer in &report.diagnosis {
+        assert!(page.contains(&format!("<th scope=\"row\">{}</th>", answer.name())), "{answer:?}");
+    }
+    assert!(page.len() < 110_000, "{}", page.len());
 }
 
 #[test]
 fn the_page_can_be_read_by_everybody() {
-    let page = page(&content(&report("mrarrrsf"))).unwrap();
+    let mut report = report("mrarrrsf");
+    report.attacks[0].trace = trace();
+    report.landscapes = Some(landscapes(2));
+    let page = page(&content(&report)).unwrap();
+    assert!(page.contains("How far searches came") && page.contains("Loss landscapes"));
     assert!(page.contains("<html lang=\"en\">") && page.contains("<meta name=\"viewport\""));
     let levels: Vec<u32> = between(&page, "<h", ">")
         .into_iter()
@@ -157,6 +186,11 @@ fn names_of_others_are_text_on_the_page() {
     report.tool.version = hostile.into();
     report.execution.processor.name = hostile.into();
     report.gate.weakened_by = vec![hostile.into()];
+    report.diagnosis[0].found = hostile.into();
+    report.diagnosis[0].way_out = Some(hostile.into());
+    report.diagnosis[0].nodes = vec![hostile.into()];
+    report.attacks[0].trace = trace();
+    report.landscapes = Some(landscapes(1));
     report.attacks[0].name = hostile.into();
     report.warnings[0].message = hostile.into();
     report.model.manifest.model_digest = hostile.into();
@@ -195,7 +229,13 @@ fn pages_stay_below_three_megabytes() {
     report.meaning = long.clone();
     report.warnings[0].message = long.clone();
     report.warnings = vec![report.warnings[0].clone(); 500];
+    report.diagnosis[0].found = long.clone();
+    report.diagnosis[0].way_out = Some(long.clone());
+    report.diagnosis[0].nodes = vec![long.clone(); 2];
+    report.diagnosis = vec![report.diagnosis[0].clone(); 100];
+    report.landscapes = Some(landscapes(500));
     report.attacks[0].name = long.clone();
+    report.attacks[0].trace = trace().into_iter().cycle().take(5000).collect();
     report.attacks = vec![report.attacks[0].clone(); 500];
     let shape = ImageShape { channels: 3, height: 128, width: 128 };
     report.model.manifest.image = shape;

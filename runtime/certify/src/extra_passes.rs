@@ -1,0 +1,76 @@
+//! Extra passes after the attacks, where they are asked for. Whatever stops them, the result of the attacks stays.
+
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use mimir_runtime::evaluate::{Ending, EvaluateError, Evaluation, EvaluationSet, Observer, Plan};
+use mimir_runtime::experiments::{Experiments, experiment, landscapes, plan_of_experiments};
+use mimir_runtime::landscape::Landscapes;
+use mimir_runtime::model::KeptModels;
+use mimir_runtime::session::{OnnxModels, Precision};
+
+use crate::error::with_causes;
+use crate::model::CalibratedModel;
+
+/// What the extra passes found, or why there were none.
+pub(crate) type ExtraPasses = Result<Experiments, String>;
+
+/// What extra passes are about.
+#[derive(Clone, Copy)]
+pub(crate) struct Evaluated<'a> {
+    pub(crate) model: &'a CalibratedModel,
+    pub(crate) precision: Precision,
+    pub(crate) set: &'a EvaluationSet<'a>,
+    pub(crate) plan: &'a Plan,
+    pub(crate) evaluation: &'a Evaluation,
+    pub(crate) observer: &'a dyn Observer,
+    pub(crate) interrupted: &'a AtomicBool,
+}
+
+impl Evaluated<'_> {
+    /// Makes the experiments of [`mimir_runtime::experiments`] on what the evaluation has found.
+    pub(crate) fn extra_passes(&self) -> ExtraPasses {
+        let start = Instant::now();
+        let models = self.models()?;
+        let models = KeptModels::new(&models);
+        let Self { set, plan, evaluation, interrupted, .. } = self;
+        let found = experiment(&models, set, plan, evaluation, interrupted);
+        self.observer.detail(&format!("extra passes took {:.1} s", start.elapsed().as_secs_f64()));
+        found.map_err(words)
+    }
+
+    /// Draws the loss around so many images, and around the weights.
+    pub(crate) fn landscapes(&self, most: usize) -> Result<Landscapes, String> {
+        let start = Instant::now();
+        let models = self.models()?;
+        let models = KeptModels::new(&models);
+        let Self { model, set, plan, evaluation, interrupted, .. } = self;
+        let images = landscapes(&models, set, plan, evaluation, most).map_err(words)?;
+        // Weights that cannot be moved are no reason to draw nothing.
+        let weights = model.weight_landscape(set, plan.seed, interrupted).unwrap_or_default();
+        self.observer.detail(&format!("landscapes took {:.1} s", start.elapsed().as_secs_f64()));
+        Ok(Landscapes { images, weights })
+    }
+
+    /// Sessions of the graphs that the experiments need.
+    fn models(&self) -> Result<OnnxModels, String> {
+        if self.model.votes() > 1 {
+            return Err("the model has random operators, so that each point would need many draws".to_owned());
+        }
+        if self.evaluation.ending == Ending::Interrupted {
+            return Err("the run was interrupted".to_owned());
+        }
+        let sessions = match plan_of_experiments(self.plan) {
+            Some(plan) => self.model.sessions(&plan, self.precision),
+            None => self.model.original(),
+        };
+        sessions.map_err(|error| with_causes(&error))
+    }
+}
+
+fn words(error: EvaluateError) -> String {
+    match error {
+        EvaluateError::Interrupted => "they were interrupted".to_owned(),
+        other => other.to_string(),
+    }
+}

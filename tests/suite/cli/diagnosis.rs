@@ -1,0 +1,75 @@
+//! The diagnosis of a run: rule by rule, with and without extra passes, and what goes wrong before the attack.
+
+use mimir_runtime::report::{Report, Rule, RuleAnswer, RuleVerdict};
+use predicates::prelude::PredicateBooleanExt as _;
+use predicates::str::contains;
+
+use super::{Demo, certify, root};
+
+fn answer(report: &Report, rule: Rule) -> &RuleAnswer {
+    report.diagnosis.iter().find(|answer| answer.rule == rule).unwrap()
+}
+
+#[test]
+fn extra_passes_examine_every_rule_and_change_no_verdict() {
+    let plain = Demo::new();
+    plain.run(&["--attacks", "standard", "--steps", "20", "--queries", "100"]).success();
+    let plain = plain.report();
+    let examined = Demo::new();
+    let flags =
+        ["--attacks", "standard", "--steps", "20", "--queries", "100", "--diagnose", "--landscape", "2"];
+    examined.run(&flags).success().stdout(contains("diagnosis          0 rules fail"));
+    let report = examined.report();
+    assert_eq!((&report.outcomes, report.counts), (&plain.outcomes, plain.counts));
+    let not_examined = |report: &Report| -> Vec<Rule> {
+        let answers = report.diagnosis.iter().filter(|answer| answer.verdict == RuleVerdict::NotExamined);
+        answers.map(|answer| answer.rule).collect()
+    };
+    assert_eq!(not_examined(&report), [Rule::EnginesAgree, Rule::TransferNotBetter]);
+    assert!(not_examined(&plain).contains(&Rule::UnconstrainedAttack));
+    assert!(answer(&report, Rule::UnconstrainedAttack).found.contains("leaves 0 of"));
+    let landscapes = report.landscapes.as_ref().unwrap();
+    assert_eq!(landscapes.images.len(), 2);
+    let weights = landscapes.weights.as_ref().unwrap();
+    assert!(weights.tensors > 2 && weights.images == 24, "{} {}", weights.tensors, weights.images);
+    // In the middle stands the model itself.
+    assert!((weights.accuracies[5][5] - report.clean_accuracy).abs() < 1e-9);
+    let page = std::fs::read_to_string(examined.path("out/report.html")).unwrap();
+    for expected in ["Rule by rule", "How far searches came", "Loss landscapes", "unconstrained attack"] {
+        assert!(page.contains(expected), "{expected}");
+    }
+    // The same for other batches and workers.
+    let other = Demo::new();
+    other.run(&[&flags[..], &["--batch", "7", "--workers", "2"]].concat()).success();
+    let other = other.report();
+    assert_eq!(other.diagnosis, report.diagnosis);
+    for (one, another) in report.attacks.iter().zip(&other.attacks) {
+        assert_eq!(one.trace, another.trace, "{}", one.name);
+        assert!(
+            one.trace.len() > 3
+                && one.trace.is_sorted_by(|left, right| left.mean_margin >= right.mean_margin)
+        );
+    }
+}
+
+#[test]
+fn a_normalisation_that_was_forgotten_is_named_and_nothing_is_changed() {
+    let demo = Demo::new();
+    let images = format!("npz:{}", root().join("examples/demo/images.npz").display());
+    let out = demo.path("out").display().to_string();
+    let model = demo.path("model.onnx").display().to_string();
+    let flags = ["--config", "/dev/null", "--data", &images, "--epsilon", "8/255", "--attacks", "fgsm"];
+    let run = certify().arg(&model).args(flags).args(["--report", &out]).assert().success();
+    run.stdout(contains("warn input_scaling").and(contains("--mean 0.485,0.456,0.406")));
+    let report = demo.report();
+    assert_eq!(report.model.manifest.normalisation, None);
+    let found = answer(&report, Rule::InputScaling);
+    assert!(found.way_out.as_ref().unwrap().contains("--mean 0.485,0.456,0.406 --std 0.229"), "{found:?}");
+}
+
+#[test]
+fn a_radius_of_levels_is_named() {
+    let demo = Demo::new();
+    demo.run(&["--epsilon", "0.03/255", "--attacks", "fgsm"]).success().stdout(contains("warn epsilon_unit"));
+    assert!(answer(&demo.report(), Rule::EpsilonUnit).way_out.as_ref().unwrap().contains("--epsilon 0.03"));
+}
