@@ -132,9 +132,10 @@ fn other(criterion: &mut Criterion, norm: Norm, ball: Ball, clean: &[f32]) {
                 loss *= 0.999_999;
                 // HopSkipJump needs points on both sides.
                 let other = if name == "hopskipjump" && asked.is_multiple_of(2) { 2.0 } else { 0.0 };
-                let answer = match search.query() {
-                    Query::Forward => Answer { logits: &[1.0, other], loss: 0.0, gradient: &[] },
-                    Query::Gradient(_) => Answer { logits: &[1.0, other], loss, gradient: &gradient },
+                let logits = &[1.0, other];
+                let answer = match search.query() == Query::Forward {
+                    true => Answer { logits, loss: 0.0, gradient: &[] },
+                    false => Answer { logits, loss, gradient: &gradient },
                 };
                 if search.observe(&answer) == Step::Done {
                     search = attack.search(&clean_image, 0);

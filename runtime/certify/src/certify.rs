@@ -66,6 +66,7 @@ pub fn certify(
 }
 
 /// The steps, within the folder of the report.
+#[expect(clippy::too_many_lines, reason = "one line for each step")]
 fn attack(
     options: &CertifyOptions,
     folder: Option<&ReportFolder>,

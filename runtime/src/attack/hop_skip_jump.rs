@@ -167,11 +167,10 @@ impl HopSkipJumpSearch<'_> {
             return Step::Done;
         }
         match self.stage {
-            Stage::Start { .. } if is_wrong => self.bisect_from_here(),
+            Stage::Start { .. } | Stage::Jump { .. } if is_wrong => self.bisect_from_here(),
             Stage::Start { tried } => return self.start_again(tried + 1),
             Stage::Bisect { lower, upper } => self.bisect(is_wrong, lower, upper),
             Stage::Probe { seen, wrong } => self.count_side(is_wrong, seen, wrong),
-            Stage::Jump { .. } if is_wrong => self.bisect_from_here(),
             Stage::Jump { halvings } => self.jump_shorter(halvings + 1),
         }
         Step::Continue

@@ -53,7 +53,7 @@ impl Worker<'_> {
         let BatchedQuestion { images, pairs, radii, cotangents } = batch;
         let answers = match (asked, query) {
             (AskedModel::Surrogate, Query::Gradient(loss)) => {
-                self.surrogate(loss)?.ask(images.view(), pairs).map(Answers::Gradient)
+                self.surrogate(loss)?.ask(images, pairs).map(Answers::Gradient)
             }
             // Nobody asks a surrogate for logits alone.
             (AskedModel::Attacked | AskedModel::Surrogate, Query::Forward) => {

@@ -28,7 +28,7 @@ impl SurrogateGraph {
     /// Asks about proposals `[R, C·H·W]` with labels and targets `[R]`, part by part where it takes fewer.
     pub(super) fn ask(
         &mut self,
-        images: ArrayView2<f32>,
+        images: &ArrayView2<f32>,
         pairs: &[LabelAndTarget],
     ) -> Result<&GradientBatch, ModelError> {
         let (rows, most) = (images.nrows(), self.graph.batch());
@@ -70,7 +70,7 @@ mod tests {
             let source = WithSurrogate::new(&model, Some(&surrogate));
             let zeros = GradientBatch::zeros(5, 2, 2);
             let mut graph = SurrogateGraph::new(&source, Loss::CrossEntropy, zeros).unwrap();
-            let found = graph.ask(images.view(), &pairs).unwrap();
+            let found = graph.ask(&images.view(), &pairs).unwrap();
             (found.logits.clone(), found.loss.clone(), found.gradient.clone())
         };
         let whole = answers(5);

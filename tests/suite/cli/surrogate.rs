@@ -21,11 +21,11 @@ fn other(demo: &Demo) -> String {
 fn surrogate(demo: &Demo) -> SurrogateModel {
     let report = demo.report();
     let specs = report.attacks.iter().map(|attack| attack.parameters.clone());
-    let transfer = specs.filter_map(|spec| match spec {
+    let mut transfer = specs.filter_map(|spec| match spec {
         AttackSpec::Transfer(transfer) => Some(transfer),
         _ => None,
     });
-    transfer.last().and_then(|transfer| transfer.surrogate).expect("the attack names its surrogate")
+    transfer.next().and_then(|transfer| transfer.surrogate).expect("the attack names its surrogate")
 }
 
 /// Points of another model break this one; report and certificate say which model that was.

@@ -381,6 +381,7 @@ impl Settings {
     }
 
     /// These settings, and `other`'s where these say nothing.
+    #[expect(clippy::too_many_lines, reason = "one line for each setting")]
     fn or(self, other: Self) -> Self {
         Self {
             data: self.data.or(other.data),
