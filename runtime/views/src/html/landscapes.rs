@@ -13,7 +13,7 @@ const MAPS: usize = 6;
 const STEPS: usize = 41;
 
 /// Bytes that all maps around images take, at most: smooth ones take some 30,000, and the page has a limit.
-const MOST_BYTES: usize = 400_000;
+const MOST_BYTES: usize = 250_000;
 
 /// Where a map lies, and how large it is.
 const LEFT: f64 = 64.0;
