@@ -136,7 +136,7 @@ fn attack(
     let start = Instant::now();
     let float64 = model.float64();
     let control = Control { observer, archive: &state.archive, float64: Some(&float64), interrupted };
-    let evaluation = match evaluate(&sessions, &set, &plan, &control) {
+    let mut evaluation = match evaluate(&sessions, &set, &plan, &control) {
         Ok(evaluation) => evaluation,
         Err(error) => {
             state.remove_if_empty();
@@ -157,6 +157,10 @@ fn attack(
     };
     let extra = (options.extra_passes == MakeExtraPasses::Yes).then(|| evaluated.extra_passes());
     let landscapes = (options.landscapes > 0).then(|| evaluated.landscapes(options.landscapes));
+    if (extra.is_some() || landscapes.is_some()) && interrupted.load(Ordering::Relaxed) {
+        // Every verdict is known, but not every answer that was asked for, and one of those may weaken the verdicts.
+        evaluation.ending = Ending::Interrupted;
+    }
     let mut description = description(options, &engines, &model, &plan, data, execution, seconds);
     description.cross_check = cross_check;
     description.accepted_differences = differences;

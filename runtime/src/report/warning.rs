@@ -282,22 +282,8 @@ impl fmt::Display for Warning {
             Self::Fragile { images } => fmt_fragile(f, images),
             Self::BrokenInFloat32Only { images, known } => fmt_broken_in_float32_only(f, images, *known),
             Self::FastPreset => f.write_str(FAST_PRESET),
-            Self::DiagnosisFails { rules } => write!(
-                f,
-                "the result must not be believed as it is: {}. See `diagnosis` in the report for what to do",
-                rules.join("; ")
-            ),
-            Self::FeatureChosen { tensor, is_penultimate } => {
-                let what = if *is_penultimate {
-                    "what the last linear layer reads"
-                } else {
-                    "the last before the scores"
-                };
-                write!(
-                    f,
-                    "the attacks on features moved the tensor `{tensor}`, {what}, because none was named: --feature names                      another, and `mimir-certify features` lists them"
-                )
-            }
+            Self::DiagnosisFails { rules } => fmt_diagnosis_fails(f, rules),
+            Self::FeatureChosen { tensor, is_penultimate } => fmt_feature_chosen(f, tensor, *is_penultimate),
             Self::NothingToAttack => f.write_str(NOTHING_TO_ATTACK),
             Self::SortedScores { images } => fmt_sorted_scores(f, *images),
             Self::FewImages { images, classes } => fmt_few_images(f, *images, *classes),
@@ -306,11 +292,7 @@ impl fmt::Display for Warning {
             }
             Self::FewerClasses { class_map, classes } => fmt_fewer_classes(f, class_map, *classes),
             Self::NumberedClasses { folders } => fmt_numbered_classes(f, *folders),
-            Self::AlphaDropped { files } => write!(
-                f,
-                "{files} images have an alpha channel, which was dropped as Pillow's convert(\"RGB\") does: pixels that \
-                 were transparent have the colour that lies under them. Save the images without alpha as in training"
-            ),
+            Self::AlphaDropped { files } => fmt_alpha_dropped(f, *files),
             Self::FilesLeftOut { files, first } => write!(
                 f,
                 "{files} files in the class folders are no PNG or JPEG files and were left out (the first: {first})"
@@ -318,6 +300,31 @@ impl fmt::Display for Warning {
             Self::NearChance { clean_accuracy, classes } => fmt_near_chance(f, *clean_accuracy, *classes),
         }
     }
+}
+
+fn fmt_diagnosis_fails(f: &mut fmt::Formatter<'_>, rules: &[String]) -> fmt::Result {
+    write!(
+        f,
+        "the result must not be believed as it is: {}. See `diagnosis` in the report for what to do",
+        rules.join("; ")
+    )
+}
+
+fn fmt_feature_chosen(f: &mut fmt::Formatter<'_>, tensor: &str, is_penultimate: bool) -> fmt::Result {
+    let what = if is_penultimate { "what the last linear layer reads" } else { "the last before the scores" };
+    write!(
+        f,
+        "the attacks on features moved the tensor `{tensor}`, {what}, because none was named: --feature names another, \
+         and `mimir-certify features` lists them"
+    )
+}
+
+fn fmt_alpha_dropped(f: &mut fmt::Formatter<'_>, files: usize) -> fmt::Result {
+    write!(
+        f,
+        "{files} images have an alpha channel, which was dropped as Pillow's convert(\"RGB\") does: pixels that were \
+         transparent have the colour that lies under them. Save the images without alpha as in training"
+    )
 }
 
 /// What a warning means for the verdict.

@@ -1,5 +1,12 @@
 //! The diagnosis of a run: rule by rule, with and without extra passes, and what goes wrong before the attack.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use mimir_bundle::{AttackSpec, Norm, Normalisation, ThreatModel};
+use mimir_certify::{
+    CertifyOptions, ExistingJournal, MakeExtraPasses, ReportOptions, StoreCounterexamples, certify as run,
+};
+use mimir_runtime::evaluate::{Ending, Observer, Progress, Stage};
 use mimir_runtime::report::{Report, Rule, RuleAnswer, RuleVerdict};
 use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::contains;
@@ -72,4 +79,42 @@ fn a_radius_of_levels_is_named() {
     let demo = Demo::new();
     demo.run(&["--epsilon", "0.03/255", "--attacks", "fgsm"]).success().stdout(contains("warn epsilon_unit"));
     assert!(answer(&demo.report(), Rule::EpsilonUnit).way_out.as_ref().unwrap().contains("--epsilon 0.03"));
+}
+
+/// Ends the run when the attacks are done.
+struct EndsAfterAttacks(AtomicBool);
+
+impl Observer for EndsAfterAttacks {
+    fn progress(&self, progress: &Progress) {
+        if progress.stage == Stage::Float64Margins {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What was asked for and cut off may be what weakens the verdicts: the run is not complete, and goes on with `--resume`.
+#[test]
+fn a_run_that_ends_within_its_extra_passes_is_interrupted() {
+    for (extra_passes, ending) in
+        [(MakeExtraPasses::Yes, Ending::Interrupted), (MakeExtraPasses::No, Ending::Complete)]
+    {
+        let demo = Demo::new();
+        let images = format!("npz:{}", root().join("examples/demo/images.npz").display()).parse().unwrap();
+        let threat_model = ThreatModel::new(Norm::Linf, 4.0 / 255.0).unwrap();
+        let mut options = CertifyOptions::new(demo.path("model.onnx"), images, threat_model);
+        options.normalisation = Some(Normalisation { scale: 1.0, mean: vec![0.5], std: vec![0.25] });
+        options.attacks = vec![AttackSpec::named("fgsm").unwrap()];
+        options.extra_passes = extra_passes;
+        options.report = Some(ReportOptions {
+            folder: demo.path("out"),
+            counterexamples: StoreCounterexamples::No,
+            existing_journal: ExistingJournal::Refuse,
+        });
+        let observer = EndsAfterAttacks(AtomicBool::new(false));
+        let report = run(&options, &observer, &observer.0).unwrap().report;
+        assert_eq!((report.ending, report.counts.unfinished), (ending, 0));
+        let is_complete = ending == Ending::Complete;
+        assert_eq!(demo.path("out/certificate.json").exists(), is_complete);
+        assert_eq!(demo.path("out/journal.bin").exists(), !is_complete);
+    }
 }

@@ -117,7 +117,7 @@ pub(super) fn gradient_free_not_better(case: &Case<'_>) -> Answer {
         attack.needs_no_gradient() && !matches!(attack, AttackSpec::Noise(_) | AttackSpec::Transfer(_))
     };
     after_gradients(case, is_it, "an attack without gradients", "add square to --attacks")
-        .as_warned(&["square_beats_gradients"])
+        .warned_as(&["square_beats_gradients"])
 }
 
 pub(super) fn transfer_not_better(case: &Case<'_>) -> Answer {

@@ -119,7 +119,7 @@ impl Answer {
     }
 
     /// Warnings that say the same.
-    pub(super) fn as_warned(self, warnings: &[&'static str]) -> Self {
+    pub(super) fn warned_as(self, warnings: &[&'static str]) -> Self {
         Self { warnings: warnings.to_vec(), ..self }
     }
 

@@ -14,17 +14,17 @@ pub(super) fn clean_accuracy(case: &Case<'_>) -> Answer {
     let way_out = "check normalisation (--mean, --std), --layout, --channels and the labels";
     let warned = case.warned(|warning| match warning {
         Warning::NothingToAttack => {
-            Some(Answer::fail(found.clone()).way_out(way_out).as_warned(&["nothing_to_attack"]))
+            Some(Answer::fail(found.clone()).way_out(way_out).warned_as(&["nothing_to_attack"]))
         }
         Warning::NearChance { classes, .. } => Some(
             Answer::warn(format!("{found}: hardly more than by guessing one of {classes} classes"))
                 .way_out(way_out)
-                .as_warned(&["near_chance"]),
+                .warned_as(&["near_chance"]),
         ),
         Warning::FewImages { classes, .. } => Some(
             Answer::warn(format!("{found}: too few to tell that from guessing one of {classes} classes"))
                 .way_out("evaluate more images")
-                .as_warned(&["few_images"]),
+                .warned_as(&["few_images"]),
         ),
         _ => None,
     });
@@ -126,17 +126,17 @@ pub(super) fn image_selection(case: &Case<'_>) -> Answer {
                 "the {images} images have {classes} of the {of_classes} classes of all {of_images}, in other shares"
             ))
             .way_out(format!("--sample {images} draws as many with the shares of the whole"))
-            .as_warned(&["class_mix"]),
+            .warned_as(&["class_mix"]),
         ),
         Warning::FewerClasses { class_map, classes } => Some(
             Answer::warn(format!("the images have {} of the model's {classes} classes", class_map.len()))
                 .way_out("if they have other indices in the model, give these with --class-map")
-                .as_warned(&["fewer_classes"]),
+                .warned_as(&["fewer_classes"]),
         ),
         Warning::NumberedClasses { folders } => Some(
             Answer::warn(format!("{folders} class folders were taken in numeric order, not as text"))
                 .way_out("if the model was trained with the order of text, give the indices with --class-map")
-                .as_warned(&["numbered_classes"]),
+                .warned_as(&["numbered_classes"]),
         ),
         _ => None,
     });

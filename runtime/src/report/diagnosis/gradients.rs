@@ -22,9 +22,9 @@ pub(super) fn available(case: &Case<'_>) -> Answer {
     match images.len() {
         0 => Answer::pass("every image that nothing broke had a gradient to follow"),
         count if count as f64 > TOO_MANY * case.images() as f64 => {
-            Answer::fail(found).way_out(MASKED).of_images(images).as_warned(&["zero_gradients"])
+            Answer::fail(found).way_out(MASKED).of_images(images).warned_as(&["zero_gradients"])
         }
-        _ => Answer::warn(found).way_out(MASKED).of_images(images).as_warned(&["zero_gradients"]),
+        _ => Answer::warn(found).way_out(MASKED).of_images(images).warned_as(&["zero_gradients"]),
     }
 }
 
@@ -32,7 +32,7 @@ fn no_gradients(case: &Case<'_>) -> Answer {
     match case.description.skipped_attacks.is_empty() {
         true => Answer::not_examined("no attack followed gradients")
             .way_out("add attacks with gradients to --attacks"),
-        false => Answer::fail("no gradient reaches the images").way_out(MASKED).as_warned(&["no_gradient"]),
+        false => Answer::fail("no gradient reaches the images").way_out(MASKED).warned_as(&["no_gradient"]),
     }
 }
 
@@ -59,7 +59,7 @@ pub(super) fn unsaturated(case: &Case<'_>) -> Answer {
     Answer::warn(format!("first gradients were zero in every entry: {}", flat.join("; ")))
         .way_out("the loss is saturated there: losses of logits (apgd-dlr, apgd-t, fab) do not saturate as the cross entropy does")
         .of_images(images)
-        .as_warned(&["zero_gradients"])
+        .warned_as(&["zero_gradients"])
 }
 
 pub(super) fn finite(case: &Case<'_>) -> Answer {
@@ -76,7 +76,7 @@ pub(super) fn finite(case: &Case<'_>) -> Answer {
             Answer::fail(format!("{found}, and those of {count} that nothing broke in every attack"))
                 .way_out(way_out)
                 .of_images(images)
-                .as_warned(&["non_finite_gradients"])
+                .warned_as(&["non_finite_gradients"])
         }
         _ => {
             let mut images: Vec<usize> = case
@@ -85,7 +85,7 @@ pub(super) fn finite(case: &Case<'_>) -> Answer {
                 .collect();
             images.sort_unstable();
             images.dedup();
-            Answer::warn(found).way_out(way_out).of_images(images).as_warned(&["non_finite_gradients"])
+            Answer::warn(found).way_out(way_out).of_images(images).warned_as(&["non_finite_gradients"])
         }
     }
 }

@@ -17,7 +17,7 @@ pub(super) fn scores_of_classes(case: &Case<'_>) -> Answer {
             "the scores of each of the first {images} images are in the order of the classes: they are sorted, not of classes"
         ))
         .way_out("name the output with the scores of classes by --output")
-        .as_warned(&["sorted_scores"]);
+        .warned_as(&["sorted_scores"]);
     }
     match case.description.manifest.output {
         OutputKind::Logits => Answer::pass("the output has logits"),
@@ -26,7 +26,7 @@ pub(super) fn scores_of_classes(case: &Case<'_>) -> Answer {
              unless the scores behind them are in the graph",
         )
         .way_out("export the model with logits as its output")
-        .as_warned(&["probability_output"]),
+        .warned_as(&["probability_output"]),
         OutputKind::Saturating => {
             Answer::warn("the output saturates: searches followed the scores before it")
                 .way_out("export the model with logits as its output")
@@ -46,7 +46,7 @@ pub(super) fn finite_scores(case: &Case<'_>) -> Answer {
         ))
         .way_out("look for divisions, logarithms and exponentials without a bound in the model")
         .of_images(images)
-        .as_warned(&["non_finite"]),
+        .warned_as(&["non_finite"]),
     }
 }
 
@@ -61,7 +61,7 @@ pub(super) fn deterministic(case: &Case<'_>) -> Answer {
         ))
         .way_out("attack it with gradients averaged over draws (--attacks rand), or export it without randomness")
         .at_nodes(nodes.clone())
-        .as_warned(&["random"]);
+        .warned_as(&["random"]);
     }
     let repeated = case.experiments().and_then(|experiments| experiments.repeated.as_ref());
     match repeated {
@@ -92,7 +92,7 @@ pub(super) fn independent_images(case: &Case<'_>) -> Answer {
         ))
         .way_out("the answer holds for one image at a time; in other batches the model is another one")
         .at_nodes(nodes.clone())
-        .as_warned(&["mixes_images"]);
+        .warned_as(&["mixes_images"]);
     }
     let regrouped = case.experiments().and_then(|experiments| experiments.regrouped.as_ref());
     match regrouped {
@@ -128,7 +128,7 @@ pub(super) fn differentiable_operators(case: &Case<'_>) -> Answer {
         return Answer::fail(format!("no gradient reaches the images: {skipped} did not run"))
             .way_out(adapt)
             .at_nodes(nodes)
-            .as_warned(&kinds);
+            .warned_as(&kinds);
     }
     match (cut, stand_in, silent) {
         (0, 0, None) => Answer::pass("every operator between images and output has its derivative"),
@@ -139,13 +139,13 @@ pub(super) fn differentiable_operators(case: &Case<'_>) -> Answer {
         ))
         .way_out("attack it with relaxed-pgd and square too")
         .at_nodes(vec![activation.clone()])
-        .as_warned(&kinds),
+        .warned_as(&kinds),
         _ => Answer::warn(format!(
             "{cut} nodes between images and output pass no gradient, and {stand_in} a stand-in for one"
         ))
         .way_out(adapt)
         .at_nodes(nodes)
-        .as_warned(&kinds),
+        .warned_as(&kinds),
     }
 }
 
@@ -156,7 +156,7 @@ pub(super) fn searched_function(case: &Case<'_>) -> Answer {
             "the graphs that were searched differ from the file in {differences} ways by more than rounding"
         ))
         .way_out("accepted_differences has each; report it, or simplify the model")
-        .as_warned(&["approximate_search"]);
+        .warned_as(&["approximate_search"]);
     }
     if let Some(difference) = case.warned(|warning| match warning {
         Warning::QuantisedLogitsDiffer { difference, .. } => Some(*difference),
@@ -167,7 +167,7 @@ pub(super) fn searched_function(case: &Case<'_>) -> Answer {
             percent(difference)
         ))
         .way_out("run on a processor with exact 8-bit products (AVX-512 VNNI, or aarch64)")
-        .as_warned(&["quantised_logits_differ"]);
+        .warned_as(&["quantised_logits_differ"]);
     }
     match case.description.majority_test {
         Some(_) => Answer::not_examined("draws of a model with random operators cannot be compared"),
@@ -218,7 +218,7 @@ pub(super) fn engines_agree(case: &Case<'_>) -> Answer {
         false => Answer::warn(found)
             .way_out("counterexamples of rounding alone are those of one engine; the others show a difference of engines")
             .of_images(images)
-            .as_warned(&["engines_disagree"]),
+            .warned_as(&["engines_disagree"]),
     }
 }
 
@@ -248,5 +248,5 @@ pub(super) fn beyond_rounding(case: &Case<'_>) -> Answer {
     Answer::warn(found)
         .way_out("these images may be robust on another engine: the attacked accuracy is a little too low")
         .of_images(images)
-        .as_warned(&["fragile", "broken_in_float32_only"])
+        .warned_as(&["fragile", "broken_in_float32_only"])
 }
