@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use mimir_bundle::attack::{AttackSpec, RelaxedPgdSpec, SquareSpec};
+use mimir_bundle::attack::{AttackSpec, Preset, RelaxedPgdSpec, SquareSpec};
 use mimir_bundle::certificate::{AcceptedDifference, CrossCheck, EvaluationData, Execution};
 use mimir_bundle::{ImageShape, Manifest, ThreatModel};
 use mimir_export::InputSpec;
@@ -332,10 +332,16 @@ fn attacks(options: &CertifyOptions, model: &CalibratedModel) -> Vec<AttackSpec>
     let is_asked_for =
         |extra: &AttackSpec| options.attacks.iter().any(|attack| attack.name() == extra.name());
     let adds_relaxed = is_called_for && model.needs_relaxed_search() && !is_asked_for(&relaxed);
+    let is_masked = is_called_for && looks_masked(model);
     // The standard evaluation has it anyway.
-    let adds_square = is_called_for && looks_masked(model) && !is_asked_for(&square);
+    let adds_square = is_masked && !is_asked_for(&square);
     let extra = [adds_square.then_some(square), adds_relaxed.then_some(relaxed)];
-    options.attacks.iter().cloned().chain(extra.into_iter().flatten()).collect()
+    let norm = options.threat_model.norm;
+    let attacks = match Preset::of(&options.attacks, norm) {
+        Some(preset) if is_masked => preset.attacks_where_masked(norm),
+        _ => options.attacks.clone(),
+    };
+    attacks.into_iter().chain(extra.into_iter().flatten()).collect()
 }
 
 /// Whether gradients may mislead: operators pass none or a stand-in, or most units are off.

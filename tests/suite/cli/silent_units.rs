@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use mimir_bundle::attack::Argument;
 use mimir_export::DataType;
 use mimir_export::Tensor;
 use mimir_export::graph::{Builder, Dim, Graph, Shape, TensorType, ValueId};
@@ -105,18 +106,21 @@ fn what_is_behind_silent_units_is_found_after_the_standard_attacks() {
     assert!(summary.contains("standard accuracy  100"), "{summary}");
 }
 
-/// The fast preset spares random search only where gradients can be trusted.
+/// The fast preset spares most of random search only where gradients can be trusted.
 #[test]
 fn the_fast_preset_adds_what_a_masked_model_calls_for() {
     let (report, _, _folder) = run(&["--epsilon", "0.1", "--attacks", "fast"]);
     let names: Vec<&str> = report.attacks.iter().map(|attack| attack.name.as_str()).collect();
     assert_eq!(names, ["fmn", "apgd-t", "square", "relaxed-pgd"]);
     assert_eq!((report.preset.as_deref(), report.attacked_accuracy), (Some("fast"), 0.0));
+    let queries = |report: &Report| report.attacks[2].parameters.get("queries");
+    assert_eq!(queries(&report), Some(Argument::Count(5000)));
     let demo = Demo::new();
     demo.run(&["--attacks", "fast"]).success();
     let report = demo.report();
     let names: Vec<&str> = report.attacks.iter().map(|attack| attack.name.as_str()).collect();
-    assert_eq!((names, report.preset.as_deref()), (vec!["fmn", "apgd-t"], Some("fast")));
+    assert_eq!((names, report.preset.as_deref()), (vec!["fmn", "apgd-t", "square"], Some("fast")));
+    assert_eq!(queries(&report), Some(Argument::Count(500)));
     let is_said = |warning: &Warning| matches!(warning, Warning::FastPreset);
     assert!(report.warnings.iter().any(|notice| is_said(&notice.warning)), "{:?}", report.warnings);
     assert_eq!(demo.certificate().preset.as_deref(), Some("fast"));
