@@ -234,6 +234,7 @@ fn labels_in_another_order_are_found_with_the_order() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one case for each rule")]
 fn rules_of_the_model() {
     expect(Rule::ScoresOfClasses, Fail, "sorted", |run| {
         run.description.warnings.push(Warning::SortedScores { images: 8 });
@@ -242,7 +243,7 @@ fn rules_of_the_model() {
         run.description.manifest.output = OutputKind::Probabilities;
     });
     expect(Rule::ScoresOfClasses, Warn, "saturates", |run| {
-        run.description.manifest.output = OutputKind::Saturating
+        run.description.manifest.output = OutputKind::Saturating;
     });
     let answer = expect(Rule::FiniteScores, Warn, "2 images", |run| {
         for image in [31, 35] {
@@ -289,10 +290,10 @@ fn rules_of_the_model() {
         }];
     });
     expect(Rule::Transfer, Warn, "for 1 images", |run| {
-        run.evaluation.attacks[0].signs.rejected = vec![3, 31]
+        run.evaluation.attacks[0].signs.rejected = vec![3, 31];
     });
     expect(Rule::Transfer, Fail, "for 2 images", |run| {
-        run.evaluation.attacks[1].signs.rejected = vec![31, 32]
+        run.evaluation.attacks[1].signs.rejected = vec![31, 32];
     });
     let check = |images: &[usize]| {
         let disagreements = images
@@ -389,7 +390,7 @@ fn rules_of_attacks() {
     });
     expect(Rule::StandardAttacks, Warn, "square is missing", |run| drop(run.evaluation.attacks.pop()));
     expect(Rule::SeveralLosses, Warn, "1 untargeted and 0 targeted", |run| {
-        run.evaluation.attacks.truncate(1)
+        run.evaluation.attacks.truncate(1);
     });
     let square = |run: &mut Run, images: &[usize]| {
         for image in images {
@@ -451,7 +452,7 @@ fn rules_of_strength() {
     assert_eq!((answer.verdict, answer.images), (Fail, vec![35]));
     for (left, verdict) in [(1, Warn), (2, Fail)] {
         let answer = after(Rule::UnconstrainedAttack, &|found| {
-            found.unconstrained.as_mut().unwrap().left = (0..left).collect()
+            found.unconstrained.as_mut().unwrap().left = (0..left).collect();
         });
         assert_eq!(answer.verdict, verdict, "{left}");
     }
