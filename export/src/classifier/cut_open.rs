@@ -127,6 +127,11 @@ impl ImageClassifier {
         let Some((features, scores)) = outputs.split_last() else {
             return Err(Error::unsupported("is no output any more").at_tensor(tensor));
         };
+        // One value would have two names.
+        if scores.contains(features) {
+            return Err(Error::unsupported("holds the scores themselves: name a tensor before them")
+                .at_tensor(tensor));
+        }
         for (output, name) in scores.iter().zip(tensor_names::OF_SEARCH_GRAPHS) {
             preprocessing::assign_name(&mut graph, *output, name)?;
         }

@@ -256,6 +256,23 @@ fn what_cannot_be_features_is_refused_by_name() {
     assert!(!classifier.feature_candidates().unwrap().iter().any(|one| one.name == "steps"));
 }
 
+/// One value cannot be features and scores of a graph.
+#[test]
+fn the_scores_behind_a_view_are_no_features() {
+    for view in ["Identity", "Flatten"] {
+        let graph = graph(18, "f32[N,3,4,2]", |graph, x| {
+            let scores = head(graph, x);
+            graph.rename(scores, "before").unwrap();
+            push(graph, view, &[scores], "")
+        });
+        let classifier = classifier(graph, &InputSpec::default()).unwrap();
+        let error = classifier.feature_graphs_onnx("before").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        assert!(error.to_string().contains("holds the scores themselves"), "{error}");
+        assert!(error.to_string().contains("before"), "{error}");
+    }
+}
+
 /// A plain stack of layers has no blocks, and its last hidden layer is what the head reads.
 #[test]
 fn the_last_hidden_layer_is_chosen_through_views() {
