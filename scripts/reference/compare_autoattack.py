@@ -17,7 +17,9 @@ import time
 import numpy as np
 import torch
 
-BATCH, SEED = 250, 0
+from compare_models import BATCH, predictions
+
+SEED = 0
 NORMS = {"linf": "Linf", "l2": "L2", "l1": "L1"}
 LACKING = {}
 
@@ -44,15 +46,13 @@ def attacks_of(model, norm, epsilon):
 
 
 def warm_up(case, norm, epsilon):
-    """Two steps of everything, so that no attack pays for the first use of a kernel; its seconds."""
-    start = time.perf_counter()
+    """Two steps of everything, so that no attack pays for the first use of a kernel."""
     attacks = attacks_of(case.model(), norm, epsilon)
     for attack in (attacks.apgd, attacks.apgd_targeted, attacks.fab):
         attack.n_iter = 2
     attacks.apgd_targeted.n_iter_orig = attacks.apgd.n_iter_orig = 2
     attacks.square.n_queries = 2
     attacks.run_standard_evaluation(case.images[:64], case.labels[:64], bs=BATCH)
-    return time.perf_counter() - start
 
 
 def evaluate(case, options, epsilon, ours):
@@ -82,8 +82,3 @@ def run_attack(attacks, model, case, robust):
     seconds = time.perf_counter() - start
     counts = {"attacked": robust.sum(), "forwards": model.forwards, "backwards": model.backwards}
     return {"seconds": seconds, "flags": flags, **counts}
-
-
-def predictions(model, images):
-    with torch.no_grad():
-        return torch.cat([model(batch).argmax(1) for batch in torch.split(images, BATCH)])

@@ -23,6 +23,8 @@ from onnx import TensorProto, helper, numpy_helper, version_converter
 warnings.filterwarnings("ignore", category=UserWarning, module="onnx2torch")
 
 SHARED = pathlib.Path("../shared")
+# Images of one call on PyTorch's side, as the reference has them.
+BATCH = 250
 # Test images whose logits have mean zero in the balanced ViT-T.
 BALANCED_ON = 100
 MEAN = [0.4914, 0.4822, 0.4465]
@@ -68,6 +70,12 @@ class Normalised(torch.nn.Module):
         self.forwards += len(images)
         self.backwards += len(images) * (images.requires_grad and torch.is_grad_enabled())
         return self.network((images - self.offset) / self.std)
+
+
+def predictions(model, images):
+    """The classes of all images, in batches."""
+    with torch.no_grad():
+        return torch.cat([model(batch).argmax(1) for batch in torch.split(images, BATCH)])
 
 
 def shared_case(name, folder, count, with_torch):

@@ -30,7 +30,9 @@ import numpy as np
 import torch
 import torchattacks
 
-BATCH, SEED, CLASSES = 250, 0, 10
+from compare_models import BATCH, predictions
+
+SEED, CLASSES = 0, 10
 NORMS = {"linf": "Linf", "l2": "L2", "l1": "L1"}
 LACKING = {"l1": {"apgd-ce", "apgd-t", "square"}}
 
@@ -106,8 +108,3 @@ def run_attack(attack, model, case, robust):
     seconds = time.perf_counter() - start
     counts = {"attacked": robust.sum(), "forwards": model.forwards, "backwards": model.backwards}
     return {"seconds": seconds, "flags": flags, **counts}
-
-
-def predictions(model, images):
-    with torch.no_grad():
-        return torch.cat([model(batch).argmax(1) for batch in torch.split(images, BATCH)])
