@@ -158,7 +158,7 @@ impl ImageSet {
         let colour = match &mut self.pixels {
             PixelStorage::ImageFiles(files) => &mut files.colour,
             PixelStorage::TarEntries(entries) => &mut entries.colour,
-            PixelStorage::Records(_) | PixelStorage::InMemory(_) => return,
+            PixelStorage::Records(_) | PixelStorage::Prepared(_) | PixelStorage::InMemory(_) => return,
         };
         let Some(wanted) = Colour::of(channels) else { return };
         *colour = wanted;

@@ -28,6 +28,11 @@ impl FileStamp {
     pub(crate) fn from_metadata(metadata: &Metadata) -> Self {
         Self { length: metadata.len(), modified: metadata.modified().ok() }
     }
+
+    /// Nanoseconds from 1970 to the modification; none before that, or where the system does not provide it.
+    pub(crate) fn nanoseconds(&self) -> Option<u128> {
+        Some(self.modified?.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_nanos())
+    }
 }
 
 /// Opens a regular file; returns its length and modification time too.

@@ -28,6 +28,7 @@
 //! | CIFAR-10, CIFAR-100, MNIST | sizes and labels | its bytes, from its place in the open file | labels |
 //! | ImageFolder, ImageNet, Tiny-ImageNet | every header | its file, decoded | labels and paths |
 //! | WebDataset | every header of the tar files and of the images | its entry, decoded | labels and places |
+//! | prepared ([`prepare`]) | the index of each file | its bytes, from their place, compared with their checksum | labels, places and names |
 //! | NPZ of `u8` | everything | copied | labels and one byte per value |
 //! | NPZ of `f32` | everything | copied | labels and four bytes per value |
 //! | NPZ of `u8`, unpacked, of more than 2^31 values | labels | its bytes, from its place | labels |
@@ -42,11 +43,12 @@
 //! # Training
 //!
 //! [`open_pictures`] opens the same sources without asking for one size: a [`PictureSet`] gives bytes, each image in
-//! its own size. Headers of PNG and JPEG files are not read beforehand, and CIFAR-10 and CIFAR-100 are read into
-//! memory. From there:
+//! its own size. Headers of PNG and JPEG files are not read beforehand, what is in the tar files of a WebDataset is listed beside them
+//! when they are first read (`NAME.tar.index.json`), and CIFAR-10 and CIFAR-100 are read into memory. Sets of many large photographs
+//! are resized once, by [`prepare`]. From there:
 //!
 //! ```text
-//! PictureSet ─ split_held_out ─▶ TrainingSet ─▶ Loader ─▶ Batch   ids, labels, pixels [N, C, S, S] in [0, 1]
+//! PictureSet ─ split_held_out ─▶ TrainingSet ─▶ Loader ─▶ Batch   ids, labels, pixels [N, C, S, S] as bytes
 //! generated PictureSet ──────────────┘            │
 //!                           Sampler (order), augment (crop, flip, RandAugment, erasing), threads
 //! ```
@@ -72,6 +74,8 @@ mod memory_images;
 mod open;
 mod picture;
 mod picture_set;
+mod prepare;
+mod prepared;
 pub mod random;
 mod sample;
 mod sampler;
@@ -91,6 +95,7 @@ pub use loader::{Batch, Batches, BrokenImages, Loader, LoaderOptions, Skipped};
 pub use open::{Preparation, open, open_pictures, open_prepared};
 pub use picture::Picture;
 pub use picture_set::PictureSet;
+pub use prepare::{PrepareOptions, PreparedCount, prepare};
 pub use sample::Sample;
 pub use sampler::{EpochOrder, Sampler};
 pub use source::{DataSource, ReadOptions, Split};

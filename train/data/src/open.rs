@@ -10,7 +10,7 @@ use crate::formats::DATASETS;
 use crate::image_set::ImageSet;
 use crate::picture_set::PictureSet;
 use crate::sample::Sample;
-use crate::source::{DataSource, Opener, Place, ReadOptions};
+use crate::source::{DataSource, Indices, Opener, Place, ReadOptions};
 
 impl FromStr for DataSource {
     type Err = DataError;
@@ -72,7 +72,7 @@ pub fn open_prepared(
 ) -> Result<ImageSet, DataError> {
     let Preparation { sample, transform, classes } = preparation;
     let path = source.path();
-    let mut set = match opened(source, options)? {
+    let mut set = match opened(source, options, Indices::Ignored)? {
         Opened::Images(mut set) => {
             if let Some(sample) = drawn(*sample, path, &set.labels)? {
                 set.select(&sample);
@@ -101,12 +101,13 @@ enum Opened {
     Pictures(PictureSet),
 }
 
-fn opened(source: &DataSource, options: &ReadOptions) -> Result<Opened, DataError> {
+fn opened(source: &DataSource, options: &ReadOptions, indices: Indices) -> Result<Opened, DataError> {
     match source.place() {
         Place::Memory(images) => images.open(options.first).map(Opened::Images),
         Place::Path(dataset, path) => match dataset.open {
             Opener::Images(open) => open(path, options).map(Opened::Images),
             Opener::Pictures(open) => open(path, options).map(Opened::Pictures),
+            Opener::Indexed(open) => open(path, options, indices).map(Opened::Pictures),
         },
     }
 }
@@ -123,12 +124,13 @@ fn drawn(sample: Option<Sample>, path: &Path, labels: &[usize]) -> Result<Option
 }
 
 /// Opens labelled images of any sizes, in file order, for training: as [`open`], but the headers of PNG and JPEG files
-/// are read with their pixels, not before.
+/// are read with their pixels, not before. What is in a tar file of a WebDataset is kept in a file beside it, so that it is read
+/// through once.
 ///
 /// # Errors
 /// As [`open`]; images of `f32`, in an NPZ or in memory, are refused, because augmentation works on bytes.
 pub fn open_pictures(source: &DataSource, options: &ReadOptions) -> Result<PictureSet, DataError> {
-    match opened(source, options)? {
+    match opened(source, options, Indices::Kept)? {
         Opened::Images(set) => PictureSet::from_image_set(set, source.path()),
         Opened::Pictures(set) => Ok(set),
     }
@@ -149,6 +151,7 @@ mod tests {
             "tiny-imagenet:t",
             "imagenet:/i",
             "webdataset:w-{00..10}.tar",
+            "prepared:p",
         ] {
             let source: DataSource = text.parse().unwrap();
             assert_eq!(source.to_string(), text);
@@ -164,7 +167,7 @@ mod tests {
             assert!(error.contains(&format!("`{text}`")), "{error}");
             assert!(
                 error.contains(
-                    "cifar10, mnist, idx, folder, npz, cifar100, tiny-imagenet, imagenet, webdataset"
+                    "cifar10, mnist, idx, folder, npz, cifar100, tiny-imagenet, imagenet, webdataset, prepared"
                 ),
                 "{error}"
             );

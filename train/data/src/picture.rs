@@ -102,15 +102,24 @@ impl Picture {
 
     /// Writes the pixels to `out`, `[C, H, W]` in `[0, 1]`, which holds `H·W·C` values.
     pub fn write_planes(&self, out: &mut [f32]) {
+        self.planes(out, |byte| PIXELS[usize::from(byte)]);
+    }
+
+    /// Writes the bytes to `out`, `[C, H, W]`, which holds `H·W·C` of them.
+    pub fn write_byte_planes(&self, out: &mut [u8]) {
+        self.planes(out, |byte| byte);
+    }
+
+    fn planes<T>(&self, out: &mut [T], value: impl Fn(u8) -> T) {
         let plane = self.width * self.height;
         if self.channels == 1 {
-            out.iter_mut().zip(&self.bytes).for_each(|(out, byte)| *out = PIXELS[usize::from(*byte)]);
+            out.iter_mut().zip(&self.bytes).for_each(|(out, byte)| *out = value(*byte));
             return;
         }
         if self.channels == 4 {
             for (channel, plane) in out.chunks_exact_mut(plane).enumerate() {
                 let bytes = self.bytes.iter().skip(channel).step_by(4);
-                plane.iter_mut().zip(bytes).for_each(|(out, byte)| *out = PIXELS[usize::from(*byte)]);
+                plane.iter_mut().zip(bytes).for_each(|(out, byte)| *out = value(*byte));
             }
             return;
         }
@@ -118,9 +127,9 @@ impl Picture {
         let (green, blue) = rest.split_at_mut(plane);
         let places = red.iter_mut().zip(green).zip(blue);
         for (((red, green), blue), rgb) in places.zip(self.bytes.as_chunks::<3>().0) {
-            *red = PIXELS[usize::from(rgb[0])];
-            *green = PIXELS[usize::from(rgb[1])];
-            *blue = PIXELS[usize::from(rgb[2])];
+            *red = value(rgb[0]);
+            *green = value(rgb[1]);
+            *blue = value(rgb[2]);
         }
     }
 }
@@ -153,6 +162,9 @@ mod tests {
         let mut out = [f32::NAN; 6];
         picture.write_planes(&mut out);
         assert_eq!(out, [0.0, 0.4, 0.2, 0.6, 1.0, 0.8]);
+        let mut bytes = [7; 6];
+        picture.write_byte_planes(&mut bytes);
+        assert_eq!(bytes, [0, 102, 51, 153, 255, 204]);
         Picture::new(3, 2, 1, vec![0, 51, 255, 102, 153, 204]).unwrap().write_planes(&mut out);
         assert_eq!(out, [0.0, 0.2, 1.0, 0.4, 0.6, 0.8]);
     }

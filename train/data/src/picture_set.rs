@@ -109,7 +109,7 @@ impl PictureSet {
         self.order = Some(images.to_vec());
     }
 
-    /// Reads one image as it is evaluated into `out`, `[C, S, S]` in `[0, 1]` with `S` = [`Evaluation::crop`].
+    /// Reads one image as it is evaluated into `out`, `[C, S, S]` as bytes with `S` = [`Evaluation::crop`].
     ///
     /// # Errors
     /// As [`Self::read_rgb`], when the picture is too small, and when `out` has another length.
@@ -117,7 +117,7 @@ impl PictureSet {
         &self,
         image: usize,
         evaluation: &Evaluation,
-        out: &mut [f32],
+        out: &mut [u8],
     ) -> Result<(), DataError> {
         let wanted = self.channels * evaluation.crop * evaluation.crop;
         if out.len() != wanted {
@@ -125,11 +125,11 @@ impl PictureSet {
         }
         let picture = self.read_rgb(image)?;
         let picture = evaluation.apply(&picture).map_err(|source| self.sample_error(image, source))?;
-        picture.write_planes(out);
+        picture.write_byte_planes(out);
         Ok(())
     }
 
-    /// Reads these images as they are evaluated: `[N, C, S, S]` in `[0, 1]`, in their order. That many threads share the
+    /// Reads these images as they are evaluated: `[N, C, S, S]` as bytes, in their order. That many threads share the
     /// work; no result depends on it.
     ///
     /// # Errors
@@ -139,11 +139,11 @@ impl PictureSet {
         images: &[usize],
         evaluation: &Evaluation,
         threads: usize,
-    ) -> Result<Vec<f32>, DataError> {
+    ) -> Result<Vec<u8>, DataError> {
         let len = self.channels * evaluation.crop * evaluation.crop;
-        let mut pixels = vec![0.0; images.len() * len];
+        let mut pixels = vec![0; images.len() * len];
         let share = images.len().div_ceil(threads.max(1)).max(1);
-        let read = |images: &[usize], out: &mut [f32]| {
+        let read = |images: &[usize], out: &mut [u8]| {
             let mut places = images.iter().zip(out.chunks_exact_mut(len.max(1)));
             places.try_for_each(|(image, out)| self.read_evaluated(*image, evaluation, out))
         };
@@ -212,6 +212,7 @@ impl PictureSet {
         let header = match &mut self.pixels {
             PixelStorage::ImageFiles(files) => files.read_header(place)?,
             PixelStorage::TarEntries(entries) => entries.header(place)?,
+            PixelStorage::Prepared(prepared) => return Ok((prepared.dims(place)?, None)),
             pixels => return Ok((pixels.picture(place)?.dims(), None)),
         };
         let dims = ImageDims { channels: self.channels, height: header.height, width: header.width };
@@ -229,6 +230,7 @@ impl fmt::Debug for PictureSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::input::pixel;
     use crate::{ReadOptions, Split, open, open_pictures};
 
     fn cifar(folder: &Path) -> (crate::DataSource, ReadOptions) {
@@ -248,10 +250,10 @@ mod tests {
         let (set, pictures) = (open(&source, &options).unwrap(), open_pictures(&source, &options).unwrap());
         // Read at once, so that the file is no longer needed.
         std::fs::remove_file(folder.path().join("test_batch.bin")).unwrap();
-        let mut out = vec![f32::NAN; 3072];
+        let mut out = vec![0; 3072];
         for image in 0..10 {
             pictures.read_evaluated(image, &Evaluation { resize: None, crop: 32 }, &mut out).unwrap();
-            assert_eq!(out, set.row(image), "image {image}");
+            assert!(out.iter().copied().map(pixel).eq(set.row(image)), "image {image}");
         }
         assert_eq!((pictures.count(), pictures.channels()), (10, 3));
         assert_eq!(pictures.labels, set.labels);
@@ -266,7 +268,8 @@ mod tests {
         let (set, pictures) = (open(&source, &options).unwrap(), open_pictures(&source, &options).unwrap());
         let evaluation = Evaluation { resize: None, crop: 32 };
         let images = [7, 0, 3, 3, 9];
-        let wanted: Vec<f32> = images.iter().flat_map(|image| set.row(*image)).collect();
+        let wanted: Vec<u8> =
+            images.iter().flat_map(|image| set.row(*image)).map(|pixel| (pixel * 255.0).round() as u8).collect();
         for threads in [0, 1, 2, 5, 9] {
             assert!(pictures.read_batch(&images, &evaluation, threads).unwrap() == wanted, "{threads}");
             assert!(pictures.read_batch(&[], &evaluation, threads).unwrap().is_empty());
@@ -291,12 +294,12 @@ mod tests {
         let (source, options) = cifar(folder.path());
         let pictures = open_pictures(&source, &options).unwrap();
         let evaluation = Evaluation { resize: None, crop: 33 };
-        let error = pictures.read_evaluated(3, &evaluation, &mut [0.0; 3 * 33 * 33]).unwrap_err().to_string();
+        let error = pictures.read_evaluated(3, &evaluation, &mut [0; 3 * 33 * 33]).unwrap_err().to_string();
         assert_eq!(
             error,
             "sample 3 (image 3): found a picture of 32 x 32 pixels, wanted at least 33 on a side"
         );
-        let error = pictures.read_evaluated(3, &evaluation, &mut [0.0; 5]).unwrap_err();
+        let error = pictures.read_evaluated(3, &evaluation, &mut [0; 5]).unwrap_err();
         assert!(matches!(error, DataError::WrongLength { found: 5, wanted: 3267 }), "{error}");
     }
 }

@@ -60,6 +60,17 @@ pub(crate) enum Opener {
     Images(fn(&Path, &ReadOptions) -> Result<ImageSet, DataError>),
     /// Images of any sizes, whose headers are read when one size is needed.
     Pictures(fn(&Path, &ReadOptions) -> Result<PictureSet, DataError>),
+    /// The same of archives, which have to be read through to know what is in them.
+    Indexed(fn(&Path, &ReadOptions, Indices) -> Result<PictureSet, DataError>),
+}
+
+/// What becomes of the lists of what is in archives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Indices {
+    /// A list beside an archive is read in its place, and written where there is none: what training does.
+    Kept,
+    /// The archives alone count: what a certificate speaks about.
+    Ignored,
 }
 
 impl Dataset {
@@ -118,7 +129,7 @@ impl DataSource {
 
     /// Whether each image is a picture in a file, of any size.
     pub fn has_pictures(&self) -> bool {
-        matches!(self.place, Place::Path(Dataset { open: Opener::Pictures(_), .. }, _))
+        matches!(self.place, Place::Path(Dataset { open: Opener::Pictures(_) | Opener::Indexed(_), .. }, _))
     }
 
     /// The same source with a relative path taken from `base`, for paths that are written in a file.

@@ -180,26 +180,46 @@ fn along_rows<const C: usize>(
     width: usize,
     interpolation: Interpolation,
 ) -> Vec<u8> {
-    let taps = (width != region.width).then(|| FilterTaps::new(region.width, width, interpolation));
-    let mut out = Vec::with_capacity(region.height * width * C);
-    for row in region.top..region.top + region.height {
-        let line = &picture.row(row)[region.left * C..][..region.width * C];
-        let Some(taps) = &taps else {
-            out.extend_from_slice(line);
-            continue;
-        };
-        let (pixels, _) = line.as_chunks::<C>();
-        for (first, weights) in taps.iter() {
-            let mut sums = [HALF; C];
-            for (weight, pixel) in weights.iter().zip(&pixels[first..]) {
-                for (sum, byte) in sums.iter_mut().zip(pixel) {
-                    *sum += weight * i32::from(*byte);
-                }
+    let line = |row: usize| &picture.row(region.top + row)[region.left * C..][..region.width * C];
+    if width == region.width {
+        return (0..region.height).flat_map(line).copied().collect();
+    }
+    let taps = FilterTaps::new(region.width, width, interpolation);
+    let mut out = vec![0; region.height * width * C];
+    let mut block = vec![[[0; ROWS]; C]; region.width];
+    for (place, out) in out.chunks_mut(ROWS * width * C).enumerate() {
+        let rows = out.len() / (width * C);
+        for row in 0..rows {
+            let (pixels, _) = line(place * ROWS + row).as_chunks::<C>();
+            for (column, pixel) in block.iter_mut().zip(pixels) {
+                column.iter_mut().zip(pixel).for_each(|(channel, byte)| channel[row] = *byte);
             }
-            out.extend(sums.map(to_byte));
+        }
+        for (column, (first, weights)) in taps.iter().enumerate() {
+            let found = convolved(weights, &block[first..]);
+            for row in 0..rows {
+                let pixel = &mut out[(row * width + column) * C..][..C];
+                pixel.iter_mut().zip(&found).for_each(|(byte, channel)| *byte = channel[row]);
+            }
         }
     }
     out
+}
+
+/// Rows that are convolved together: so many sums are few enough for registers, and the compiler makes vectors of them.
+const ROWS: usize = 16;
+
+/// One output pixel of each of the rows of a block.
+fn convolved<const C: usize>(weights: &[i32], block: &[[[u8; ROWS]; C]]) -> [[u8; ROWS]; C] {
+    std::array::from_fn(|channel| {
+        let mut sums = [HALF; ROWS];
+        for (weight, column) in weights.iter().zip(block) {
+            for (sum, byte) in sums.iter_mut().zip(&column[channel]) {
+                *sum += weight * i32::from(*byte);
+            }
+        }
+        sums.map(to_byte)
+    })
 }
 
 /// `height` rows out of `rows` rows of `length` bytes.

@@ -7,10 +7,12 @@ mod image_folder;
 mod imagenet;
 mod npy;
 mod npz;
+mod prepared;
 mod tiny_imagenet;
 mod webdataset;
 
 pub use npy::NpyHeader;
+pub(crate) use prepared::read_shard as read_prepared_shard;
 
 use crate::source::Dataset;
 
@@ -24,4 +26,5 @@ pub(crate) static DATASETS: &[Dataset] = &[
     tiny_imagenet::DATASET,
     imagenet::DATASET,
     webdataset::DATASET,
+    prepared::DATASET,
 ];

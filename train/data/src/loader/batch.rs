@@ -13,8 +13,9 @@ pub struct Batch {
     pub sample_ids: Vec<u64>,
     /// `[N]`, class indices.
     pub labels: Vec<i64>,
-    /// `[N, C, S, S]` in `[0, 1]`.
-    pub pixels: Vec<f32>,
+    /// `[N, C, S, S]`, a byte a value: a quarter of the numbers in `[0, 1]` that a network takes, which the device makes of
+    /// them (`byte / 255`). Every augmentation works on bytes.
+    pub pixels: Vec<u8>,
     /// Images that could not be decoded, in the order of the rows.
     pub skipped: Vec<Skipped>,
 }

@@ -165,9 +165,9 @@ impl Shared {
         let (rows, skipped) = chunks.join()?;
         let (epoch, step) = self.epoch_and_step(number);
         let len = self.builder.image_len();
-        let mut pixels = vec![0.0; rows.len() * len]; // [N, C, S, S]
+        let mut pixels = vec![0; rows.len() * len]; // [N, C, S, S]
         for (row, out) in rows.iter().zip(pixels.chunks_exact_mut(len)) {
-            row.picture.write_planes(out);
+            row.picture.write_byte_planes(out);
         }
         Ok(Batch {
             epoch,

@@ -67,8 +67,8 @@ fn a_batch_holds_the_pixels_and_labels_of_its_ids() {
             assert!(is_real || (100..137).contains(id), "{id}");
             let (value, wanted) = if is_real { (*id, id % 10) } else { (id + 28, (id - 100) % 10) };
             assert_eq!(*label as u64, wanted);
-            let pixel = value as f32 / 255.0;
-            assert!(batch.pixels[row * 48..][..48].iter().all(|found| *found == pixel), "id {id}");
+            let bytes = &batch.pixels[row * 48..][..48];
+            assert!(bytes.iter().all(|found| u64::from(*found) == value), "id {id}");
         }
     }
 }
@@ -172,7 +172,7 @@ fn a_broken_image_is_replaced_by_the_next_one_and_named() {
         assert_eq!(*row, place % 4);
         assert!(file.ends_with("b/07.png") && reason.contains("b/07.png: found "), "{file}: {reason}");
         let batch = &epoch[place / 4];
-        assert_eq!(batch.pixels[row * 48], wanted[place] as f32 / 255.0);
+        assert_eq!(u64::from(batch.pixels[row * 48]), wanted[place] as u64);
     }
 }
 

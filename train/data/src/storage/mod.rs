@@ -1,10 +1,12 @@
-//! Where the pixels of an image set are: records of open files, one file an image, entries of tar files, or memory.
+//! Where the pixels of an image set are: records of open files, one file an image, entries of tar files, prepared pixels, or memory.
 //! Every kind reads any image at any time, from several threads.
 
 mod identity;
 mod image_files;
 mod layout;
 mod memory;
+mod open_files;
+mod prepared_images;
 mod records;
 mod shared_file;
 mod tar_entries;
@@ -13,6 +15,8 @@ pub(crate) use identity::Identity;
 pub(crate) use image_files::ImageFiles;
 pub(crate) use layout::PixelLayout;
 pub(crate) use memory::InMemory;
+pub(crate) use open_files::OpenFiles;
+pub(crate) use prepared_images::{PreparedImage, PreparedImages};
 pub(crate) use records::{RecordFile, Records};
 pub(crate) use shared_file::SharedFile;
 pub(crate) use tar_entries::{TarEntries, TarImage};
@@ -29,6 +33,8 @@ pub(crate) enum PixelStorage {
     ImageFiles(ImageFiles),
     /// Entries of tar files.
     TarEntries(TarEntries),
+    /// Pixels of any sizes, written by [`prepare`](crate::prepare()).
+    Prepared(PreparedImages),
     /// An array that had to be unpacked.
     InMemory(InMemory),
 }
@@ -40,6 +46,7 @@ impl PixelStorage {
             Self::Records(records) => records.picture(image),
             Self::ImageFiles(files) => files.picture(image),
             Self::TarEntries(entries) => entries.picture(image),
+            Self::Prepared(prepared) => prepared.picture(image),
             Self::InMemory(array) => array.picture(image),
         }
     }
@@ -50,6 +57,7 @@ impl PixelStorage {
             Self::Records(records) => records.picture(image).map(Identity::Pixels),
             Self::ImageFiles(files) => files.identity(image),
             Self::TarEntries(entries) => entries.identity(image),
+            Self::Prepared(prepared) => prepared.identity(image),
             Self::InMemory(array) => array.picture(image).map(Identity::Pixels),
         }
     }
@@ -60,6 +68,7 @@ impl PixelStorage {
             Self::Records(records) => Some(records.name(image)),
             Self::ImageFiles(files) => files.path(image).map(|path| path.display().to_string()),
             Self::TarEntries(entries) => entries.name(image),
+            Self::Prepared(prepared) => prepared.name(image),
             Self::InMemory(_) => None,
         };
         known.unwrap_or_else(|| format!("image {image}"))

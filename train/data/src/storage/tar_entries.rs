@@ -1,20 +1,18 @@
 //! Encoded images at their offsets in tar files.
 
-use std::io::{Cursor, Read, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::io::Cursor;
 
 use super::identity::Identity;
+use super::open_files::OpenFiles;
 use crate::decode::{self, Colour, Header, Origin};
 use crate::error::DataError;
-use crate::input::{FileStamp, open_file};
 use crate::picture::Picture;
 
-/// Images at their offsets in tar files. The files are opened for each image: sets of a thousand shards are usual, and so
-/// is a limit of a thousand open files.
+/// Images at their offsets in tar files.
 #[derive(Debug)]
 pub(crate) struct TarEntries {
-    /// The tar files, with what they were like at opening.
-    pub(crate) shards: Vec<(PathBuf, FileStamp)>,
+    /// The tar files.
+    pub(crate) shards: OpenFiles,
     /// In the order of the set.
     pub(crate) images: Vec<TarImage>,
     /// What they are decoded to.
@@ -24,7 +22,7 @@ pub(crate) struct TarEntries {
 impl Default for TarEntries {
     /// None yet, to be decoded to RGB.
     fn default() -> Self {
-        Self { shards: Vec::new(), images: Vec::new(), colour: Colour::Rgb }
+        Self { shards: OpenFiles::default(), images: Vec::new(), colour: Colour::Rgb }
     }
 }
 
@@ -64,23 +62,15 @@ impl TarEntries {
     /// The tar file and the entry of an image.
     pub(crate) fn name(&self, image: usize) -> Option<String> {
         let TarImage { shard, name, .. } = self.images.get(image)?;
-        Some(format!("{}, entry `{name}`", self.shards.get(*shard)?.0.display()))
+        Some(format!("{}, entry `{name}`", self.shards.path(*shard)?.display()))
     }
 
     fn read(&self, image: usize) -> Result<(Vec<u8>, Origin<'_>), DataError> {
         let no_image = || DataError::NoSuchImage { image, count: self.images.len() };
         let entry = self.images.get(image).ok_or_else(no_image)?;
-        let (path, stamp) = self.shards.get(entry.shard).ok_or_else(no_image)?;
-        let (mut file, found) = open_file(path)?;
-        if found != *stamp {
-            return Err(DataError::Changed { path: path.clone() });
-        }
+        let path = self.shards.path(entry.shard).ok_or_else(no_image)?;
         let mut bytes = vec![0; entry.length as usize];
-        let mut fill = || {
-            file.seek(SeekFrom::Start(entry.offset))?;
-            file.read_exact(&mut bytes)
-        };
-        fill().map_err(|source| DataError::io(path, source))?;
+        self.shards.read(entry.shard, entry.offset, &mut bytes)?;
         Ok((bytes, Origin { path, entry: Some(&entry.name) }))
     }
 }

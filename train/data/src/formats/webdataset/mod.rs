@@ -2,10 +2,12 @@
 //!
 //! A sample has one `.jpg`, `.jpeg` or `.png` and one `.cls` with its class as a decimal number; other entries, and
 //! samples with neither, are left out. The entries of a sample follow each other. Opening reads the headers of all
-//! entries and remembers where the images are; an image is read when it is asked for, from its place.
+//! entries and remembers where the images are; an image is read when it is asked for, from its place. For training, what is found is
+//! kept beside each tar file ([`list`]).
 //!
 //! A tar file must end as tar files do, with two empty blocks: without them it was cut.
 
+mod list;
 mod shards;
 
 use std::fs::File;
@@ -17,7 +19,7 @@ use tar::{Archive, EntryType};
 use crate::error::{DataError, FilePart};
 use crate::input::{MAX_ENCODED, count_to_read, open_file};
 use crate::picture_set::PictureSet;
-use crate::source::{Dataset, Opener};
+use crate::source::{Dataset, Indices, Opener};
 use crate::storage::{PixelStorage, TarEntries, TarImage};
 
 pub(super) const DATASET: Dataset = Dataset {
@@ -26,7 +28,7 @@ pub(super) const DATASET: Dataset = Dataset {
     path: "PATH",
     content: "tar files: one, a folder of them, or a pattern such as train-{0000..0063}.tar or train-*.tar",
     has_splits: false,
-    open: Opener::Pictures(|path, options| pictures(path, options.first)),
+    open: Opener::Indexed(|path, options, indices| pictures(path, options.first, indices)),
 };
 
 /// Bytes of a class number: as many digits as 64 bits have, and space around them.
@@ -35,11 +37,14 @@ const MAX_CLASS: u64 = 32;
 const END: u64 = 1024;
 
 /// Opens the first images of one or several tar files, of any sizes.
-fn pictures(path: &Path, first: Option<usize>) -> Result<PictureSet, DataError> {
+fn pictures(path: &Path, first: Option<usize>, indices: Indices) -> Result<PictureSet, DataError> {
     let mut index = Index::default();
     for path in shards::shards(path)? {
         if first.is_none_or(|first| index.labels.len() < first) {
-            index.shard(path)?;
+            match indices {
+                Indices::Ignored => index.shard(path)?,
+                Indices::Kept => index.listed_shard(path)?,
+            }
         }
     }
     let count = count_to_read(path, index.labels.len(), first)?;
@@ -74,10 +79,28 @@ struct Sample {
 }
 
 impl Index {
+    /// Adds the samples of a tar file by the list beside it; where that is none of this file, by the file, and writes the list.
+    fn listed_shard(&mut self, path: PathBuf) -> Result<(), DataError> {
+        let (_, stamp) = open_file(&path)?;
+        let shard = self.entries.shards.count();
+        if let Some(samples) = list::read(&path, &stamp) {
+            for (label, image) in samples {
+                self.labels.push(label);
+                self.entries.images.push(TarImage { shard, ..image });
+            }
+            self.entries.shards.push(path, stamp);
+            return Ok(());
+        }
+        let before = self.labels.len();
+        self.shard(path.clone())?;
+        list::write(&path, &stamp, self.labels[before..].iter().zip(&self.entries.images[before..]));
+        Ok(())
+    }
+
     /// Adds the samples of a tar file.
     fn shard(&mut self, path: PathBuf) -> Result<(), DataError> {
         let (file, stamp) = open_file(&path)?;
-        let shard = self.entries.shards.len();
+        let shard = self.entries.shards.count();
         let mut archive = Archive::new(BufReader::new(file));
         let refuse = |error: std::io::Error| {
             DataError::format(&path, FilePart::Whole, error.to_string(), "an uncompressed tar file")
@@ -103,7 +126,7 @@ impl Index {
         }
         self.finish(sample, &path)?;
         check_end(archive.into_inner().into_inner(), end, &path)?;
-        self.entries.shards.push((path, stamp));
+        self.entries.shards.push(path, stamp);
         Ok(())
     }
 

@@ -27,7 +27,7 @@ fn open_bytes(bytes: &[u8]) -> Result<PictureSet, DataError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("shard.tar");
     std::fs::write(&path, bytes).unwrap();
-    pictures(&path, None)
+    pictures(&path, None, Indices::Ignored)
 }
 
 fn two_shards() -> tempfile::TempDir {
@@ -52,7 +52,7 @@ fn samples_of_several_shards_are_in_order() {
     let folder = two_shards();
     for path in [folder.path().to_owned(), folder.path().join("s-{0..1}.tar"), folder.path().join("s-?.tar")]
     {
-        let set = pictures(&path, None).unwrap();
+        let set = pictures(&path, None, Indices::Ignored).unwrap();
         assert_eq!(set.labels, [7, 12, 0]);
         let found = [2, 0, 1].map(|image| {
             let picture = set.read_rgb(image).unwrap();
@@ -61,9 +61,9 @@ fn samples_of_several_shards_are_in_order() {
         assert_eq!(found, [(30, 1), (10, 3), (20, 5)]);
         assert!(set.location(2).ends_with("s-1.tar, entry `c.jpeg`"), "{}", set.location(2));
     }
-    let first = pictures(folder.path(), Some(1)).unwrap();
+    let first = pictures(folder.path(), Some(1), Indices::Ignored).unwrap();
     assert_eq!((first.labels.as_slice(), first.read_rgb(1).is_err()), ([7].as_slice(), true));
-    let error = pictures(folder.path(), Some(4)).unwrap_err().to_string();
+    let error = pictures(folder.path(), Some(4), Indices::Ignored).unwrap_err().to_string();
     assert!(error.ends_with("found 3 images, but 4 were asked for"), "{error}");
 }
 
@@ -81,7 +81,7 @@ fn attributes_in_front_of_entries_are_understood() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pax.tar");
     std::fs::write(&path, builder.into_inner().unwrap()).unwrap();
-    let set = pictures(&path, None).unwrap();
+    let set = pictures(&path, None, Indices::Ignored).unwrap();
     assert_eq!((set.labels.clone(), set.read_rgb(0).unwrap().bytes()[0]), (vec![3], 40));
 }
 
@@ -132,7 +132,7 @@ fn a_corrupt_image_is_named_when_it_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.tar");
     std::fs::write(&path, tar(&[("a.cls", b"1"), ("a.jpg", b"\xff\xd8\xff no image")])).unwrap();
-    let set = pictures(&path, None).unwrap();
+    let set = pictures(&path, None, Indices::Ignored).unwrap();
     let error = set.read_rgb(0).unwrap_err().to_string();
     assert!(error.contains("s.tar, entry `a.jpg`: found "), "{error}");
     assert!(error.ends_with("wanted an 8-bit PNG or JPEG image"), "{error}");
@@ -144,10 +144,77 @@ fn a_corrupt_image_is_named_when_it_is_read() {
 #[test]
 fn one_size_is_an_evaluation_set() {
     let folder = two_shards();
-    let error = pictures(folder.path(), None).unwrap().one_size(None).unwrap_err().to_string();
+    let error = pictures(folder.path(), None, Indices::Ignored).unwrap().one_size(None).unwrap_err().to_string();
     assert!(error.contains("entry `train/a.png` is 3x2x3") && error.contains("is 3x2x5"), "{error}");
-    let set = pictures(folder.path(), Some(1)).unwrap().one_size(None).unwrap();
+    let set = pictures(folder.path(), Some(1), Indices::Ignored).unwrap().one_size(None).unwrap();
     assert_eq!((set.pixels_per_image(), set.row(0)[17]), (18, 1.0));
+}
+
+/// The list of a tar file, as text.
+fn listed(folder: &Path) -> String {
+    std::fs::read_to_string(folder.join("s-0.tar.index.json")).unwrap()
+}
+
+fn opened(folder: &Path, indices: Indices) -> Result<(Vec<usize>, Vec<String>, Vec<u8>), DataError> {
+    let set = pictures(&folder.join("s-0.tar"), None, indices)?;
+    let names = (0..set.count()).map(|image| set.location(image)).collect();
+    let reds = (0..set.count()).map(|image| Ok(set.read_rgb(image)?.bytes()[0])).collect::<Result<_, _>>()?;
+    Ok((set.labels, names, reds))
+}
+
+#[test]
+fn what_training_finds_is_kept_beside_the_file_and_read_in_its_place() {
+    let folder = two_shards();
+    let wanted = opened(folder.path(), Indices::Ignored).unwrap();
+    assert!(!folder.path().join("s-0.tar.index.json").exists());
+    assert_eq!(opened(folder.path(), Indices::Kept).unwrap(), wanted);
+    assert_eq!(opened(folder.path(), Indices::Kept).unwrap(), wanted);
+    // It is read in the place of the tar file, but not where a certificate speaks about that.
+    std::fs::write(folder.path().join("s-0.tar.index.json"), listed(folder.path()).replace("[7,", "[8,")).unwrap();
+    assert_eq!(opened(folder.path(), Indices::Kept).unwrap().0, [8, 12]);
+    assert_eq!(opened(folder.path(), Indices::Ignored).unwrap(), wanted);
+}
+
+#[test]
+fn a_list_of_another_file_is_written_anew() {
+    let folder = two_shards();
+    let before = opened(folder.path(), Indices::Kept).unwrap();
+    let path = folder.path().join("s-0.tar");
+    let other = tar(&[("x.cls", b"5"), ("x.png", &png(50, 1))]);
+    std::fs::write(&path, other).unwrap();
+    File::options().write(true).open(&path).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    let after = opened(folder.path(), Indices::Kept).unwrap();
+    assert_ne!(after, before);
+    assert_eq!((after.0, after.2), (vec![5], vec![50]));
+    assert!(listed(folder.path()).contains("[5,"));
+}
+
+/// Whatever is in its place, the tar file is read.
+#[test]
+fn a_list_that_does_not_fit_is_not_used() {
+    let folder = two_shards();
+    let wanted = opened(folder.path(), Indices::Kept).unwrap();
+    let whole = listed(folder.path());
+    let beyond = |text: &str| text.replacen("[7,", "[7,99999", 1);
+    let long = whole.replacen(",\"train/a.png\"", "99999999,\"train/a.png\"", 1);
+    assert_ne!(long, whole);
+    let mut others = vec![beyond(&whole), long, String::new(), "{}".to_owned(), whole.replace("\"version\":1", "\"version\":2")];
+    others.extend((0..whole.len()).step_by(7).map(|length| whole[..length].to_owned()));
+    for text in others {
+        std::fs::write(folder.path().join("s-0.tar.index.json"), &text).unwrap();
+        assert_eq!(opened(folder.path(), Indices::Kept).unwrap(), wanted, "{text}");
+        assert_eq!(listed(folder.path()), whole, "written anew");
+    }
+    #[cfg(unix)]
+    {
+        // A link is replaced, not followed.
+        let precious = folder.path().join("precious");
+        std::fs::write(&precious, "kept").unwrap();
+        std::fs::remove_file(folder.path().join("s-0.tar.index.json")).unwrap();
+        std::os::unix::fs::symlink(&precious, folder.path().join("s-0.tar.index.json")).unwrap();
+        assert_eq!(opened(folder.path(), Indices::Kept).unwrap(), wanted);
+        assert_eq!(std::fs::read_to_string(precious).unwrap(), "kept");
+    }
 }
 
 proptest! {
