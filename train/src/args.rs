@@ -1,9 +1,10 @@
 //! The command line.
 
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{EvaluatedPart, InitialWeights, Precision};
 use crate::device::DeviceChoice;
@@ -47,6 +48,8 @@ pub(crate) enum Command {
     Join(JoinArguments),
     /// Convert a PyTorch checkpoint of MAE, MIMIR or timm to safetensors under the names that mimir-train reads.
     Convert(ConvertArguments),
+    /// Resize images once and write them as bytes, which training reads as prepared:FOLDER.
+    Prepare(PrepareArguments),
     /// Time and memory of each method, network and image size on this machine: table 12.
     Efficiency(EfficiencyArguments),
     /// Show the version of libtorch, the devices and the threads.
@@ -257,6 +260,35 @@ pub(crate) struct BoundsArguments {
     /// Also plot them to this file.
     #[arg(long, value_name = "FILE.svg")]
     pub out: Option<PathBuf>,
+}
+
+/// Images to prepare.
+#[derive(Debug, Args)]
+pub(crate) struct PrepareArguments {
+    /// The images, for example imagenet:FOLDER (--help lists the datasets).
+    #[arg(value_name = "SCHEME:PATH", long_help = mimir_data::DataSource::help())]
+    pub source: String,
+    /// The folder to write; what it has of the same images already is kept.
+    #[arg(value_name = "FOLDER")]
+    pub folder: PathBuf,
+    /// Which part, of sets that have two: train or test.
+    #[arg(long, value_enum, default_value_t = PreparedSplit::Train)]
+    pub split: PreparedSplit,
+    /// Pixels of the shorter side. Images whose shorter side is not longer stay as they are.
+    #[arg(long, default_value_t = 256)]
+    pub side: usize,
+    /// Threads. Default: one per core.
+    #[arg(long)]
+    pub threads: Option<NonZero<usize>>,
+}
+
+/// A part of a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PreparedSplit {
+    /// What is trained on.
+    Train,
+    /// What is held out.
+    Test,
 }
 
 /// A state to split.

@@ -57,9 +57,9 @@ impl Measurement {
     /// # Errors
     /// A network that does not fit the images.
     pub fn take(&self) -> Result<Row> {
-        let experiment = self.work.experiment(self.network, self.images, self.batch, self.precision)?;
-        let task = task(&experiment, self.device)?;
-        let times = self.step_times(task.as_ref())?;
+        let model = self.images.model(self.network);
+        let experiment = self.work.experiment(&model, self.images.classes(), self.batch, self.precision)?;
+        let times = step_times(&experiment, self.steps, self.device)?;
         let median = median(times).context("no step was taken")?;
         let images_per_second = self.batch as f64 / median;
         let architecture = experiment.model.architecture()?;
@@ -70,45 +70,54 @@ impl Measurement {
             memory: memory::peak(self.device),
         })
     }
-
-    fn step_times(&self, task: &dyn Task) -> Result<Vec<f64>> {
-        let groups = ParameterGroups { weight_decay: 0.05, no_decay: Vec::new(), layer_decay: None };
-        let flat = FlatParameters::bind(task.parameters(), &groups);
-        let mut optimizer = AdamW::new(&flat, AdamWOptions::default());
-        let size = self.images.size();
-        let images = Tensor::rand([self.batch as i64, 3, size, size], (Kind::Float, self.device));
-        let labels =
-            Tensor::arange(self.batch as i64, (Kind::Int64, self.device)).remainder(self.images.classes());
-        let ids: Vec<u64> = (0..self.batch as u64).collect();
-        let mut times = Vec::new();
-        for step in 0..=self.steps {
-            let start = Instant::now();
-            flat.zero_gradients();
-            let rng = BatchRng { seed: 0, epoch: step as u64, sample_ids: &ids };
-            let (images, labels) = (images.shallow_clone(), labels.shallow_clone());
-            let loss = task.loss(&MicroBatch { images, labels, rng, epoch: 0.5 })?.total;
-            loss.backward();
-            let norm = clip::clip_on_device(&flat, None);
-            optimizer.step(&flat, 1e-5);
-            // Waits for the device.
-            if !norm.double_value(&[]).is_finite() {
-                bail!("the gradient of made-up images is not finite");
-            }
-            if step > 0 {
-                times.push(start.elapsed().as_secs_f64());
-            }
-        }
-        Ok(times)
-    }
 }
 
-fn task(experiment: &Experiment, device: Device) -> Result<Box<dyn Task>> {
+/// Seconds of each of `steps` steps of the stage of an experiment, after one that warms up, on made-up images: loss, gradient and AdamW,
+/// as the training loop takes them, without loader and log.
+///
+/// # Errors
+/// A network that does not fit the images; a gradient that is not finite.
+pub fn step_times(experiment: &Experiment, steps: usize, device: Device) -> Result<Vec<f64>> {
+    let (task, batch) = task(experiment, device)?;
+    let groups = ParameterGroups { weight_decay: 0.05, no_decay: Vec::new(), layer_decay: None };
+    let flat = FlatParameters::bind(task.parameters(), &groups);
+    let mut optimizer = AdamW::new(&flat, AdamWOptions::default());
+    let size = experiment.model.image_size;
+    let images = Tensor::rand([batch as i64, 3, size, size], (Kind::Float, device));
+    let labels = Tensor::arange(batch as i64, (Kind::Int64, device)).remainder(experiment.data.classes);
+    let ids: Vec<u64> = (0..batch as u64).collect();
+    let mut times = Vec::new();
+    for step in 0..=steps {
+        let start = Instant::now();
+        flat.zero_gradients();
+        let rng = BatchRng { seed: 0, epoch: step as u64, sample_ids: &ids };
+        let (images, labels) = (images.shallow_clone(), labels.shallow_clone());
+        let kept = task.parameters().keep_casts();
+        task.loss(&MicroBatch { images, labels, rng, epoch: 0.5 })?.total.backward();
+        drop(kept);
+        let norm = clip::clip_on_device(&flat, None);
+        optimizer.step(&flat, 1e-5);
+        // Waits for the device.
+        if !norm.double_value(&[]).is_finite() {
+            bail!("the gradient of made-up images is not finite");
+        }
+        if step > 0 {
+            times.push(start.elapsed().as_secs_f64());
+        }
+    }
+    Ok(times)
+}
+
+/// The stage of an experiment that has one, and images in its batch.
+fn task(experiment: &Experiment, device: Device) -> Result<(Box<dyn Task>, usize)> {
     let architecture = experiment.model.architecture()?;
     if let Some(config) = experiment.pretrain.clone() {
-        return Ok(Box::new(Pretraining::new(experiment, architecture, config, device)?));
+        let batch = config.training.batch;
+        return Ok((Box::new(Pretraining::new(experiment, architecture, config, device)?), batch));
     }
     let config = experiment.finetune.clone().context("neither stage")?;
-    Ok(Box::new(Finetuning::new(experiment, architecture, config, device)))
+    let batch = config.training.batch;
+    Ok((Box::new(Finetuning::new(experiment, architecture, config, device)), batch))
 }
 
 fn median(mut times: Vec<f64>) -> Option<f64> {

@@ -2,7 +2,8 @@
 
 mod robustbench;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use mimir_bundle::digest::RunningDigest;
 use mimir_data::augment::{Augmentation, Evaluation};
@@ -14,6 +15,7 @@ use tch::{Device, Tensor};
 
 use crate::config::{ConfigError, DataConfig, EvaluatedPart, EvaluatedSet, Experiment};
 use crate::random::BatchRng;
+use crate::upload;
 
 /// Batch size for held-out images.
 const HELD_OUT_BATCH: usize = 128;
@@ -27,8 +29,20 @@ pub struct TrainingImages {
     loader: Loader,
     held_out: Option<EvaluationSet>,
     class_names: Option<Vec<String>>,
-    sha256: String,
+    set: Arc<TrainingSet>,
+    sha256: Mutex<Digest>,
     size: i64,
+}
+
+/// The digest of a training set: asking a million files for their lengths takes minutes where they are far away, and it is wanted with
+/// the first checkpoint.
+#[derive(Debug)]
+enum Digest {
+    /// Made beside the first steps.
+    Running(JoinHandle<Result<String, DataError>>),
+    /// To be made where it is wanted: there is no thread, or its attempt failed.
+    Wanted,
+    Known(String),
 }
 
 impl TrainingImages {
@@ -60,13 +74,29 @@ impl TrainingImages {
             broken: data.broken_images,
             ..LoaderOptions::new(experiment.seed, to_usize(size))
         };
-        let sha256 = digest(&set)?;
-        Ok(Self { loader: Loader::new(Arc::new(set), options)?, held_out, class_names, sha256, size })
+        let set = Arc::new(set);
+        let loader = Loader::new(Arc::clone(&set), options)?;
+        let sha256 = Mutex::new(Digest::start(Arc::clone(&set)));
+        Ok(Self { loader, held_out, class_names, set, sha256, size })
     }
 
-    /// SHA-256 of the images that are trained on, as [`TrainingSet::identify`] describes them; in lowercase hexadecimal.
-    pub fn sha256(&self) -> &str {
-        &self.sha256
+    /// SHA-256 of the images that are trained on, as [`TrainingSet::identify`] describes them; in lowercase hexadecimal. Waits until
+    /// it is made.
+    ///
+    /// # Errors
+    /// Images that cannot be read.
+    pub fn sha256(&self) -> Result<String, DataError> {
+        let mut state = self.sha256.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = match std::mem::replace(&mut *state, Digest::Wanted) {
+            Digest::Known(found) => found,
+            Digest::Wanted => digest(&self.set)?,
+            Digest::Running(thread) => match thread.join() {
+                Ok(found) => found?,
+                Err(_) => digest(&self.set)?,
+            },
+        };
+        *state = Digest::Known(found.clone());
+        Ok(found)
     }
 
     /// Batches in an epoch.
@@ -89,9 +119,16 @@ impl TrainingImages {
         self.loader.start(epoch, step).take(self.steps_per_epoch().saturating_sub(step))
     }
 
-    /// The pixels of a batch, `[N, 3, S, S]` float32 on the CPU.
-    pub fn tensor(&self, batch: &Batch) -> Tensor {
-        Tensor::from_slice(&batch.pixels).reshape([-1, 3, self.size, self.size])
+    /// The pixels of a batch, `[N, 3, S, S]` float32 on a device.
+    pub fn tensor(&self, batch: &Batch, device: Device) -> Tensor {
+        upload::pixels(&batch.pixels, device).reshape([-1, 3, self.size, self.size])
+    }
+}
+
+impl Digest {
+    fn start(set: Arc<TrainingSet>) -> Self {
+        let thread = std::thread::Builder::new().name("mimir-digest".to_owned());
+        thread.spawn(move || digest(&set)).map_or(Self::Wanted, Self::Running)
     }
 }
 
@@ -164,10 +201,10 @@ impl EvaluationSet {
     fn batch(&self, positions: &[usize], device: Device) -> Result<DeviceBatch, DataError> {
         let pixels = self.pictures.read_batch(positions, &self.transform, self.threads)?;
         let side = self.transform.crop as i64;
-        let images = Tensor::from_slice(&pixels).reshape([-1, 3, side, side]);
+        let images = upload::pixels(&pixels, device).reshape([-1, 3, side, side]);
         let labels = positions.iter().map(|&position| self.pictures.labels[position] as i64).collect();
         let sample_ids = positions.iter().map(|&position| position as u64).collect();
-        Ok(DeviceBatch::new(images.to_device(device), labels, sample_ids, self.seed))
+        Ok(DeviceBatch::new(images, labels, sample_ids, self.seed))
     }
 }
 
@@ -234,7 +271,7 @@ pub struct DeviceBatch {
 impl DeviceBatch {
     /// Images `[N, …]` with their labels and their places in their set.
     pub fn new(images: Tensor, labels: Vec<i64>, sample_ids: Vec<u64>, seed: u64) -> Self {
-        let label_tensor = Tensor::from_slice(&labels).to_device(images.device());
+        let label_tensor = upload::values(&labels, images.device());
         Self { images, label_tensor, labels, sample_ids, seed }
     }
 

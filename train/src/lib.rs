@@ -28,5 +28,6 @@ pub mod stage;
 #[cfg(test)]
 mod testing;
 mod tf32;
+pub mod upload;
 
 pub use command::main;

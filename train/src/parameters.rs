@@ -4,10 +4,16 @@
 //! [`Parameters`]; the layers keep shallow clones that share the memory. Optimiser, checkpoint and weight average work on
 //! the record alone and never know which network it is.
 
+mod casts;
+
+use std::sync::Arc;
+
 use mimir_data::random::Stream;
 use tch::{Device, Kind, Tensor};
 
 use crate::random;
+use casts::Casts;
+pub use casts::{KeptCasts, ProductWeight};
 
 /// One named tensor, float32 on the device of the run.
 #[derive(Debug)]
@@ -27,6 +33,7 @@ pub struct Parameters {
     initialisation: Initialisation,
     scheme: Scheme,
     device: Device,
+    casts: Arc<Casts>,
 }
 
 /// The rule that the first weights of a network follow.
@@ -103,13 +110,15 @@ impl Parameters {
 
     /// The same with the initial values of another rule.
     pub fn with_scheme(seed: u64, device: Device, scheme: Scheme) -> Self {
-        Self { entries: Vec::new(), initialisation: Initialisation::Seeded(seed), scheme, device }
+        let initialisation = Initialisation::Seeded(seed);
+        Self { entries: Vec::new(), initialisation, scheme, device, casts: Arc::default() }
     }
 
     /// Empty, for names and shapes alone: nothing is initialised, and a tensor of any size takes four bytes.
     pub fn shapes_only() -> Self {
         let initialisation = Initialisation::ShapesOnly;
-        Self { entries: Vec::new(), initialisation, scheme: Scheme::Mae, device: Device::Cpu }
+        let (scheme, device, casts) = (Scheme::Mae, Device::Cpu, Arc::default());
+        Self { entries: Vec::new(), initialisation, scheme, device, casts }
     }
 
     /// The scope without a prefix.
@@ -141,6 +150,18 @@ impl Parameters {
     pub fn device(&self) -> Device {
         self.device
     }
+
+    /// Makes weights in the type of matrix products once, from now on until the result is dropped; before that, no weight may
+    /// change. Called again, it starts anew, until that result is dropped.
+    pub fn keep_casts(&self) -> KeptCasts {
+        self.casts.keep()
+    }
+
+    /// How often a weight was made in the type of matrix products.
+    #[cfg(test)]
+    pub(crate) fn casts_made(&self) -> usize {
+        self.casts.made()
+    }
 }
 
 /// A prefix of names, as PyTorch's modules have it.
@@ -160,6 +181,13 @@ impl Scope<'_> {
     /// A trained tensor.
     pub fn parameter(&mut self, name: &str, shape: &[i64], init: Init) -> Tensor {
         self.add(name, shape, init, true)
+    }
+
+    /// A trained tensor that takes part in matrix products of that type.
+    pub fn product_weight(&mut self, name: &str, shape: &[i64], init: Init, kind: Kind) -> ProductWeight {
+        let master = self.parameter(name, shape, init);
+        let (number, casts) = (self.parameters.entries.len(), Arc::clone(&self.parameters.casts));
+        ProductWeight { master, kind, number, casts }
     }
 
     /// A buffer: saved with the network and never updated.

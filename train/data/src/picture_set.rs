@@ -268,8 +268,11 @@ mod tests {
         let (set, pictures) = (open(&source, &options).unwrap(), open_pictures(&source, &options).unwrap());
         let evaluation = Evaluation { resize: None, crop: 32 };
         let images = [7, 0, 3, 3, 9];
-        let wanted: Vec<u8> =
-            images.iter().flat_map(|image| set.row(*image)).map(|pixel| (pixel * 255.0).round() as u8).collect();
+        let wanted: Vec<u8> = images
+            .iter()
+            .flat_map(|image| set.row(*image))
+            .map(|pixel| (pixel * 255.0).round() as u8)
+            .collect();
         for threads in [0, 1, 2, 5, 9] {
             assert!(pictures.read_batch(&images, &evaluation, threads).unwrap() == wanted, "{threads}");
             assert!(pictures.read_batch(&[], &evaluation, threads).unwrap().is_empty());

@@ -61,10 +61,26 @@ pub(crate) struct Manifest {
 
 impl Manifest {
     /// Of that many images in files of [`IMAGES_IN_SHARD`].
-    pub(crate) fn new(source: String, split: String, side: usize, channels: usize, listing: (usize, u32)) -> Self {
+    pub(crate) fn new(
+        source: String,
+        split: String,
+        side: usize,
+        channels: usize,
+        listing: (usize, u32),
+    ) -> Self {
         let (images, listing) = listing;
         let (images_in_shard, class_names) = (IMAGES_IN_SHARD, None);
-        Self { version: VERSION, source, split, side, channels, images, images_in_shard, class_names, listing }
+        Self {
+            version: VERSION,
+            source,
+            split,
+            side,
+            channels,
+            images,
+            images_in_shard,
+            class_names,
+            listing,
+        }
     }
 
     /// Its file.
@@ -164,7 +180,9 @@ pub(crate) fn encode_index(entries: &[IndexEntry], pixels: u64) -> Vec<u8> {
 /// What is there instead.
 pub(crate) fn decode_end(end: &[u8; END], length: u64) -> Result<(u64, usize, u32), String> {
     let (numbers, magic) = end.split_at(END - MAGIC.len());
-    let word = |at: usize| numbers.get(at..at + 4).map_or(0, |word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
+    let word = |at: usize| {
+        numbers.get(at..at + 4).map_or(0, |word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]))
+    };
     let start = u64::from(word(4)) << 32 | u64::from(word(0));
     let is_within = start.checked_add(END as u64).is_some_and(|least| least <= length);
     if magic != MAGIC || !is_within {
@@ -191,7 +209,9 @@ pub(crate) fn decode_index(
     let (mut rest, mut offset) = (bytes, 0_u64);
     for _ in 0..count {
         let (entry, after) = decode_entry(rest).ok_or("an index that is cut")?;
-        let length = entry.length(channels).ok_or_else(|| format!("an image of {} x {}", entry.width, entry.height))?;
+        let length = entry
+            .length(channels)
+            .ok_or_else(|| format!("an image of {} x {}", entry.width, entry.height))?;
         entries.push((offset, entry));
         offset += length as u64;
         rest = after;
@@ -208,7 +228,10 @@ fn decode_entry(bytes: &[u8]) -> Option<(IndexEntry, &[u8])> {
     let source_bytes = u64::from(word(20)) << 32 | u64::from(word(16));
     let (name, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([fixed[24], fixed[25]])))?;
     let name = std::str::from_utf8(name).ok()?.into();
-    Some((IndexEntry { label: word(0), width: word(4), height: word(8), crc: word(12), source_bytes, name }, rest))
+    Some((
+        IndexEntry { label: word(0), width: word(4), height: word(8), crc: word(12), source_bytes, name },
+        rest,
+    ))
 }
 
 #[cfg(test)]
@@ -243,7 +266,9 @@ mod tests {
         let found = decoded(&bytes, 69).unwrap();
         assert_eq!(found.iter().map(|(offset, _)| *offset).collect::<Vec<_>>(), [0, 30, 33]);
         assert_eq!(found.into_iter().map(|(_, entry)| entry).collect::<Vec<_>>(), entries());
-        assert!(decoded(&encode_index(&entries(), 70), 70).unwrap_err().contains("69 bytes of pixels for 70"));
+        assert!(
+            decoded(&encode_index(&entries(), 70), 70).unwrap_err().contains("69 bytes of pixels for 70")
+        );
     }
 
     proptest! {

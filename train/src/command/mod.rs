@@ -11,6 +11,7 @@ mod finetune;
 mod landscape;
 mod options;
 mod plot;
+mod prepare;
 mod pretrain;
 mod report;
 mod stage;
@@ -46,6 +47,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Split(arguments) => state::split(&arguments),
         Command::Join(arguments) => state::join(&arguments),
         Command::Convert(arguments) => convert::run(&arguments),
+        Command::Prepare(arguments) => prepare::run(&arguments),
         Command::Efficiency(arguments) => efficiency::run(&arguments),
         Command::Doctor => doctor::run(),
     }

@@ -11,6 +11,9 @@ use crate::model::{Architecture, Preset};
 pub enum Work {
     /// Adversarial training with PGD-10.
     Pgd10,
+    /// The same with three steps, for `scripts/compare-train`.
+    #[value(skip)]
+    Pgd3,
     /// One-step adversarial training.
     FastAt,
     /// Masked autoencoding.
@@ -47,6 +50,12 @@ impl Images {
             Self::TinyImagenet => 64,
             Self::Imagenet => 224,
         }
+    }
+
+    /// The `[model]` of a network on them.
+    pub(super) fn model(self, network: Preset) -> String {
+        let (name, patch, size) = (network.name(), self.patch(), self.size());
+        format!("name = \"{name}\"\npatch_size = {patch}\nimage_size = {size}\n")
     }
 
     fn patch(self) -> i64 {
@@ -99,11 +108,14 @@ epochs = 1
 ";
 
 impl Work {
-    /// The experiment whose steps are taken; its images are never read.
-    pub(super) fn experiment(
+    /// The experiment whose steps are taken, of the network that the keys of `[model]` describe; its images are never read.
+    ///
+    /// # Errors
+    /// Keys that describe no network.
+    pub fn experiment(
         self,
-        network: Preset,
-        images: Images,
+        model: &str,
+        classes: i64,
         batch: usize,
         precision: Precision,
     ) -> Result<Experiment, ConfigError> {
@@ -114,20 +126,18 @@ impl Work {
         };
         let training = format!("batch = {batch}\nprecision = \"{precision}\"\n");
         let attack = |attack: &str| format!("{FINETUNE}{training}[finetune.attack]\n{attack}");
+        let pgd = |steps: usize| {
+            attack(&format!("kind = \"pgd\"\nepsilon = \"8/255\"\nstep_size = \"2/255\"\nsteps = {steps}\n"))
+        };
         let stage = match self {
-            Self::Pgd10 => attack("kind = \"pgd\"\nepsilon = \"8/255\"\nstep_size = \"2/255\"\nsteps = 10\n"),
+            Self::Pgd10 => pgd(10),
+            Self::Pgd3 => pgd(3),
             Self::FastAt => attack("kind = \"fgsm\"\nepsilon = \"8/255\"\nstep_size = \"10/255\"\n"),
             Self::Mae => format!("{PRETRAIN}{training}[pretrain]\nmethod = \"mae\"\n"),
             Self::Mimir => format!("{PRETRAIN}{training}[pretrain]\nmethod = \"mimir\"\n{ADVERSARY}"),
         };
-        let model = format!(
-            "[model]\nname = \"{}\"\npatch_size = {}\nimage_size = {}\n",
-            network.name(),
-            images.patch(),
-            images.size()
-        );
-        let data = format!("[data]\nsource = \"cifar10:none\"\nclasses = {}\n", images.classes());
-        let text = format!("{model}{data}{stage}");
+        let data = format!("[data]\nsource = \"cifar10:none\"\nclasses = {classes}\n");
+        let text = format!("[model]\n{model}{data}{stage}");
         let experiment: Experiment = toml::from_str(&text)
             .map_err(|source| ConfigError::Parse { path: "efficiency".into(), source: Box::new(source) })?;
         experiment.check()?;
@@ -138,6 +148,7 @@ impl Work {
     pub(super) fn operations(self, architecture: &Architecture) -> f64 {
         match self {
             Self::Pgd10 => 33.0 * flops::classifier(architecture),
+            Self::Pgd3 => 12.0 * flops::classifier(architecture),
             Self::FastAt => 6.0 * flops::classifier(architecture),
             Self::Mae => 3.0 * flops::autoencoder(architecture),
             Self::Mimir => 6.0 * flops::autoencoder(architecture),
@@ -148,6 +159,7 @@ impl Work {
     pub fn name(self) -> &'static str {
         match self {
             Self::Pgd10 => "PGD-10 AT",
+            Self::Pgd3 => "PGD-3 AT",
             Self::FastAt => "FastAT",
             Self::Mae => "MAE",
             Self::Mimir => "MIMIR",
@@ -175,7 +187,8 @@ mod tests {
         for work in Work::value_variants() {
             for images in Images::value_variants() {
                 for network in [Preset::VitSmall, Preset::VitBase, Preset::ConvitSmall] {
-                    let experiment = work.experiment(network, *images, 4, Precision::Bfloat16).unwrap();
+                    let (model, classes) = (images.model(network), images.classes());
+                    let experiment = work.experiment(&model, classes, 4, Precision::Bfloat16).unwrap();
                     assert_eq!(experiment.pretrain.is_some(), matches!(work, Work::Mae | Work::Mimir));
                     let architecture = experiment.model.architecture().unwrap();
                     let patches = if *images == Images::Imagenet { 196 } else { 256 };
@@ -191,6 +204,7 @@ mod tests {
         let plain = 3.0 * flops::classifier(&architecture);
         assert_eq!(Work::Pgd10.operations(&architecture), 11.0 * plain);
         assert_eq!(Work::FastAt.operations(&architecture), 2.0 * plain);
+        assert_eq!(Work::Pgd3.operations(&architecture), 4.0 * plain);
         // Facts of table 12: MIMIR costs an eighth of PGD-10 at ViT-S.
         let ratio = Work::Mimir.operations(&architecture) / Work::Pgd10.operations(&architecture);
         assert!((0.03..0.06).contains(&ratio), "{ratio}");

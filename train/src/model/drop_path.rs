@@ -4,6 +4,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::model::{Architecture, Family};
 use crate::random::{BatchRng, Purpose};
+use crate::upload;
 
 /// What to multiply every residual branch with: 0 where dropped, 1 / keep probability where kept.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ impl DropPath {
         let uniform = rng.uniform_on(device, purpose, branches); // [N, branches]
         let keep: Vec<f32> =
             (0..branches).map(|branch| (1.0 - drop_rate(branch / 2, architecture, rate)) as f32).collect();
-        let keep = Tensor::from_slice(&keep).to_device(device);
+        let keep = upload::values(&keep, device);
         let kept = uniform.lt_tensor(&keep).to_kind(Kind::Float);
         Some(Self { scales: (kept / keep).transpose(0, 1).contiguous().unsqueeze(-1).unsqueeze(-1) })
     }

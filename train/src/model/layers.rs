@@ -6,21 +6,21 @@
 
 use tch::{Kind, Tensor};
 
-use crate::parameters::{Init, Scope};
+use crate::parameters::{Init, ProductWeight, Scope};
 
 /// `x · weightᵀ + bias` over the last axis.
 #[derive(Debug)]
 pub(super) struct Linear {
-    weight: Tensor,
-    bias: Option<Tensor>,
+    weight: ProductWeight,
+    bias: Option<ProductWeight>,
     compute: Kind,
 }
 
 impl Linear {
     /// With weight `[output, input]` from `init` and a bias of zeros.
     pub(super) fn new(mut scope: Scope<'_>, input: i64, output: i64, init: Init, compute: Kind) -> Self {
-        let weight = scope.parameter("weight", &[output, input], init);
-        let bias = Some(scope.parameter("bias", &[output], Init::Zeros));
+        let weight = scope.product_weight("weight", &[output, input], init, compute);
+        let bias = Some(scope.product_weight("bias", &[output], Init::Zeros, compute));
         Self { weight, bias, compute }
     }
 
@@ -32,21 +32,22 @@ impl Linear {
         init: Init,
         compute: Kind,
     ) -> Self {
-        Self { weight: scope.parameter("weight", &[output, input], init), bias: None, compute }
+        let weight = scope.product_weight("weight", &[output, input], init, compute);
+        Self { weight, bias: None, compute }
     }
 
     /// `[…, input]` to `[…, output]`.
     pub(super) fn forward(&self, x: &Tensor) -> Tensor {
-        let bias = self.bias.as_ref().map(|bias| bias.to_kind(self.compute));
-        x.to_kind(self.compute).linear(&self.weight.to_kind(self.compute), bias.as_ref())
+        let bias = self.bias.as_ref().map(ProductWeight::cast);
+        x.to_kind(self.compute).linear(&self.weight.cast(), bias.as_ref())
     }
 }
 
 /// Convolution with a bias.
 #[derive(Debug)]
 pub(super) struct Conv2d {
-    weight: Tensor,
-    bias: Tensor,
+    weight: ProductWeight,
+    bias: ProductWeight,
     stride: i64,
     padding: i64,
     compute: Kind,
@@ -81,14 +82,15 @@ impl Conv2d {
         bias: Init,
         compute: Kind,
     ) -> Self {
-        let weight = scope.parameter("weight", &[output, input, geometry.kernel, geometry.kernel], weight);
-        let bias = scope.parameter("bias", &[output], bias);
+        let shape = [output, input, geometry.kernel, geometry.kernel];
+        let weight = scope.product_weight("weight", &shape, weight, compute);
+        let bias = scope.product_weight("bias", &[output], bias, compute);
         Self { weight, bias, stride: geometry.stride, padding: geometry.padding, compute }
     }
 
     /// `[N, input, H, W]` to `[N, output, H', W']`.
     pub(super) fn forward(&self, x: &Tensor) -> Tensor {
-        let (weight, bias) = (self.weight.to_kind(self.compute), self.bias.to_kind(self.compute));
+        let (weight, bias) = (self.weight.cast(), self.bias.cast());
         let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
         x.to_kind(self.compute).conv2d(&weight, Some(&bias), stride, padding, [1, 1], 1)
     }

@@ -4,6 +4,7 @@
 use tch::{Kind, Tensor};
 
 use super::estimate::{Estimate, inner};
+use super::flags::Flags;
 use super::skip::SkipReason;
 
 /// Smallest root mean square of the centred entries of a kernel matrix that are still more than rounding: a thousand
@@ -15,23 +16,21 @@ const MIN_RMS: f64 = 4e3 * f64::EPSILON;
 /// U is the kernel matrix centred without its diagonal (Székely and Rizzo 2014): ⟨U_x, U_z⟩ / (m(m − 3)) is the estimate
 /// of Song et al. term by term. Centring is an orthogonal projection, which makes the ratio a cosine and its derivative
 /// by K_z, (Û_x − cos·Û_z) / ‖U_z‖ with Û = U/‖U‖, lie in the range of the projection already.
-pub(super) fn cka_unbiased(kernel_x: &Tensor, kernel_z: &Tensor) -> Result<Estimate, SkipReason> {
-    let (x, _) = direction(kernel_x)?;
-    let (z, norm) = direction(kernel_z)?;
+pub(super) fn cka_unbiased(kernel_x: &Tensor, kernel_z: &Tensor, flags: &mut Flags) -> Estimate {
+    let (x, _) = direction(kernel_x, flags);
+    let (z, norm) = direction(kernel_z, flags);
     let value = inner(&x, &z);
     let kernel_gradient = (x - &value * z) / norm;
-    Ok(Estimate { value, kernel_gradient })
+    Estimate { value, kernel_gradient }
 }
 
-/// U/‖U‖ and ‖U‖.
-fn direction(kernel: &Tensor) -> Result<(Tensor, f64), SkipReason> {
+/// U/‖U‖ and ‖U‖, a scalar.
+fn direction(kernel: &Tensor, flags: &mut Flags) -> (Tensor, Tensor) {
     let centred = centre_off_diagonal(kernel);
-    let norm = centred.norm().double_value(&[]);
-    // `<=` is false for a NaN, which is reported later as a non-finite estimate.
-    if norm <= MIN_RMS * kernel.size()[0] as f64 {
-        return Err(SkipReason::ConstantKernel);
-    }
-    Ok((centred / norm, norm))
+    let norm = centred.norm();
+    // `<=` is false for a NaN, which is noted later as a non-finite estimate.
+    flags.note(&norm.le(MIN_RMS * kernel.size()[0] as f64), SkipReason::ConstantKernel);
+    (centred / &norm, norm)
 }
 
 /// The projection on matrices with a zero diagonal whose rows and columns sum to 0. m ≥ 3.
@@ -48,6 +47,13 @@ fn centre_off_diagonal(kernel: &Tensor) -> Tensor {
 mod tests {
     use super::*;
     use crate::penalty::testing::{check_gradient, kernel, largest, normal, vectors};
+
+    /// The estimate, or why there is none.
+    fn cka_unbiased(kernel_x: &Tensor, kernel_z: &Tensor) -> Result<Estimate, SkipReason> {
+        let mut flags = Flags::new(kernel_x.device());
+        let estimate = super::cka_unbiased(kernel_x, kernel_z, &mut flags);
+        Flags::reason(flags.number().double_value(&[])).map_or(Ok(estimate), Err)
+    }
 
     /// Equation 5 of Song et al.: [tr(K̃L̃) + 1ᵀK̃1·1ᵀL̃1/((m−1)(m−2)) − 2/(m−2)·1ᵀK̃L̃1] / (m(m−3)).
     fn song(kernel_x: &Tensor, kernel_z: &Tensor) -> f64 {

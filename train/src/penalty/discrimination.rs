@@ -24,8 +24,9 @@
 use tch::{Kind, Tensor};
 
 use super::estimate::inner;
+use super::flags::Flags;
 use super::testing::normal;
-use super::{Estimator, Penalty, PenaltyConfig, PenaltyOutcome};
+use super::{Estimator, Penalty, PenaltyConfig};
 
 const M: i64 = 128;
 const COLUMNS: i64 = 768;
@@ -56,10 +57,12 @@ fn penalty(estimator: Estimator) -> Penalty {
 }
 
 fn value(estimator: Estimator, x: &Tensor, z: &Tensor) -> f64 {
-    match penalty(estimator).loss(x, z).unwrap() {
-        PenaltyOutcome::Value(loss) => loss.value,
-        PenaltyOutcome::Skipped(reason) => panic!("{estimator:?}: {reason}"),
-    }
+    penalty(estimator)
+        .loss(x, z)
+        .unwrap()
+        .found
+        .read()
+        .unwrap_or_else(|reason| panic!("{estimator:?}: {reason}"))
 }
 
 #[test]
@@ -102,7 +105,7 @@ fn dependent_and_independent_features() {
 fn nhsic_of_dependent_samples_is_close_to_its_permutation_mean() {
     let x = images("images");
     let z = latents(&x);
-    let pair = penalty(Estimator::Nhsic).pair(&x, &z).unwrap();
+    let pair = penalty(Estimator::Nhsic).pair(&x, &z, &mut Flags::new(x.device())).unwrap();
     let trace = |kernel: &Tensor| {
         let values = super::estimate::centre(kernel).linalg_eigvalsh("L");
         (&values / (&values + 1e-5 * M as f64)).sum(Kind::Double).double_value(&[])
@@ -121,10 +124,12 @@ fn float32_is_enough_for_the_distances() {
     for estimator in [Estimator::Nhsic, Estimator::Hsic, Estimator::Renyi, Estimator::CkaUnbiased] {
         let penalty = penalty(estimator);
         let exact = value(estimator, &double(&x), &double(&z));
-        let pair = penalty.pair(&x, &z).unwrap();
+        let mut flags = Flags::new(x.device());
+        let pair = penalty.pair(&x, &z, &mut flags).unwrap();
         let mut bound = 1e-12 * exact.abs();
         for (this, other, rows) in [(0, 1, &x), (1, 0, &z)] {
-            let (_, kernel_gradient) = penalty.evaluate(&pair.kernels[other], &pair.kernels[this]).unwrap();
+            let (_, kernel_gradient) =
+                penalty.evaluate(&pair.kernels[other], &pair.kernels[this], &mut flags).unwrap();
             let distance_gradient = pair.kernels[this].distance_gradient(&kernel_gradient).abs();
             // u·√d·(‖a_i‖² + ‖a_j‖²) for each distance, see `CentredRows::squared_distances`, all of one sign.
             let norms = (rows - rows.mean_dim(0, true, Kind::Float)).square();

@@ -4,8 +4,11 @@ use tch::{Kind, Tensor};
 
 use super::config::{self, Estimator, PenaltyConfig, PenaltyConfigError};
 use super::distance::CentredRows;
+use super::estimate::Estimate;
+use super::flags::Flags;
 use super::kernel::{Bandwidth, Kernel};
 use super::skip::{Argument, SkipReason};
+use super::unread::Unread;
 use super::{cka, hsic, nhsic, renyi};
 
 /// A measure of dependence between two batches of rows.
@@ -28,10 +31,11 @@ pub enum PenaltyOutcome<T> {
 /// The penalty of one batch, before the factor λ.
 #[derive(Debug)]
 pub struct PenaltyLoss {
-    /// The estimate.
-    pub value: f64,
-    /// The estimate as a float32 scalar, whose backward pass carries the gradient to z.
+    /// The estimate as a float32 scalar, whose backward pass carries the gradient to z. 0 without a gradient where there is none:
+    /// the step continues without the penalty, as in the authors' code.
     pub loss: Tensor,
+    /// The estimate, or why there is none.
+    pub found: Unread,
 }
 
 /// The penalty of one batch and its gradients, before the factor λ.
@@ -85,18 +89,29 @@ impl Penalty {
     /// The gradient is known in closed form, so the loss is a surrogate for automatic differentiation: with g that
     /// gradient, value + Σ (z − sg(z)) ∘ g, where sg stops gradients. It equals the value exactly and its derivative by z
     /// is g.
-    pub fn loss(&self, x: &Tensor, z: &Tensor) -> Result<PenaltyOutcome<PenaltyLoss>, PenaltyError> {
+    ///
+    /// Nothing is read from the device.
+    pub fn loss(&self, x: &Tensor, z: &Tensor) -> Result<PenaltyLoss, PenaltyError> {
         let (x, constant) = (x.detach(), z.detach());
         check_shapes(&x, &constant)?;
-        let evaluated = self.pair(&x, &constant).and_then(|pair| {
-            let (value, kernel_gradient) = self.evaluate(&pair.kernels[0], &pair.kernels[1])?;
+        let mut flags = Flags::new(constant.device());
+        let evaluated = self.pair(&x, &constant, &mut flags).and_then(|pair| {
+            let (value, kernel_gradient) = self.evaluate(&pair.kernels[0], &pair.kernels[1], &mut flags)?;
             let gradient = pair.rows[1].row_gradient(&pair.kernels[1].distance_gradient(&kernel_gradient));
             Ok((value, gradient))
         });
-        Ok(PenaltyOutcome::from(evaluated.map(|(value, gradient)| {
-            let zero = ((z - constant) * gradient).sum(Kind::Float);
-            PenaltyLoss { value, loss: zero + value }
-        })))
+        Ok(match evaluated {
+            Err(reason) => {
+                let loss = Tensor::zeros([], (Kind::Float, constant.device()));
+                PenaltyLoss { loss, found: Unread::Skipped(reason) }
+            }
+            Ok((value, gradient)) => {
+                let zero = ((z - constant) * flags.or_zeros(&gradient)).sum(Kind::Float);
+                let found = Tensor::stack(&[&value, flags.number()], 0);
+                let loss = flags.or_zeros(&(zero + value.to_kind(Kind::Float)));
+                PenaltyLoss { loss, found: Unread::OnDevice(found) }
+            }
+        })
     }
 
     /// The penalty of `x` `[m, d_x]` and `z` `[m, d_z]` with the gradients by both, for an attack that goes through both
@@ -108,10 +123,12 @@ impl Penalty {
     ) -> Result<PenaltyOutcome<PenaltyGradients>, PenaltyError> {
         let (x, z) = (x.detach(), z.detach());
         check_shapes(&x, &z)?;
-        let evaluated = self.pair(&x, &z).and_then(|pair| {
+        let mut flags = Flags::new(z.device());
+        let evaluated = self.pair(&x, &z, &mut flags).and_then(|pair| {
             let [kernel_x, kernel_z] = &pair.kernels;
-            let (value, by_z) = self.evaluate(kernel_x, kernel_z)?;
-            let (_, by_x) = self.evaluate(kernel_z, kernel_x)?;
+            let (value, by_z) = self.evaluate(kernel_x, kernel_z, &mut flags)?;
+            let (_, by_x) = self.evaluate(kernel_z, kernel_x, &mut flags)?;
+            let value = Unread::OnDevice(Tensor::stack(&[&value, flags.number()], 0)).read()?;
             let x = pair.rows[0].row_gradient(&kernel_x.distance_gradient(&by_x));
             let z = pair.rows[1].row_gradient(&kernel_z.distance_gradient(&by_z));
             Ok(PenaltyGradients { value, x, z })
@@ -119,34 +136,35 @@ impl Penalty {
         Ok(PenaltyOutcome::from(evaluated))
     }
 
-    pub(super) fn pair(&self, x: &Tensor, z: &Tensor) -> Result<KernelPair, SkipReason> {
+    pub(super) fn pair(&self, x: &Tensor, z: &Tensor, flags: &mut Flags) -> Result<KernelPair, SkipReason> {
         let (found, wanted) = (x.size()[0], self.estimator.min_samples());
         if found < wanted {
             return Err(SkipReason::TooFewSamples { found, wanted });
         }
         let rows = [CentredRows::new(x), CentredRows::new(z)];
-        let kernel = |rows: &CentredRows, argument| Kernel::new(rows, self.width, argument);
-        let kernels = [kernel(&rows[0], Argument::Image)?, kernel(&rows[1], Argument::Latent)?];
+        let mut kernel = |rows: &CentredRows, argument| Kernel::new(rows, self.width, argument, flags);
+        let kernels = [kernel(&rows[0], Argument::Image), kernel(&rows[1], Argument::Latent)];
         Ok(KernelPair { rows, kernels })
     }
 
-    /// The estimate, and its derivative by the second kernel matrix.
-    pub(super) fn evaluate(&self, first: &Kernel, second: &Kernel) -> Result<(f64, Tensor), SkipReason> {
+    /// The estimate, a scalar, and its derivative by the second kernel matrix.
+    pub(super) fn evaluate(
+        &self,
+        first: &Kernel,
+        second: &Kernel,
+        flags: &mut Flags,
+    ) -> Result<(Tensor, Tensor), SkipReason> {
         let (first, second) = (&first.matrix, &second.matrix);
-        let estimate = match self.estimator {
-            Estimator::Nhsic => nhsic::nhsic(first, second, self.epsilon),
+        let Estimate { value, kernel_gradient } = match self.estimator {
+            Estimator::Nhsic => nhsic::nhsic(first, second, self.epsilon, flags),
             Estimator::Hsic => Ok(hsic::hsic(first, second)),
             Estimator::Renyi => renyi::renyi(first, second),
-            Estimator::CkaUnbiased => cka::cka_unbiased(first, second),
+            Estimator::CkaUnbiased => Ok(cka::cka_unbiased(first, second, flags)),
         }?;
-        let value = estimate.value.double_value(&[]);
-        if !value.is_finite() || !estimate.kernel_gradient.sum(Kind::Double).double_value(&[]).is_finite() {
-            return Err(SkipReason::NonFinite);
-        }
-        if value == 0.0 {
-            return Err(SkipReason::Zero);
-        }
-        Ok((value, estimate.kernel_gradient))
+        let is_finite = value.isfinite().logical_and(&kernel_gradient.sum(Kind::Double).isfinite());
+        flags.note(&is_finite.logical_not(), SkipReason::NonFinite);
+        flags.note(&value.eq(0.0), SkipReason::Zero);
+        Ok((value, kernel_gradient))
     }
 }
 
@@ -185,7 +203,21 @@ mod tests {
         }
     }
 
-    fn skip(outcome: Result<PenaltyOutcome<PenaltyLoss>, PenaltyError>) -> SkipReason {
+    /// A penalty that has been read.
+    #[derive(Debug)]
+    struct Read {
+        value: f64,
+        loss: Tensor,
+    }
+
+    impl Penalty {
+        fn read_loss(&self, x: &Tensor, z: &Tensor) -> Result<PenaltyOutcome<Read>, PenaltyError> {
+            let PenaltyLoss { loss, found } = self.loss(x, z)?;
+            Ok(PenaltyOutcome::from(found.read().map(|value| Read { value, loss })))
+        }
+    }
+
+    fn skip(outcome: Result<PenaltyOutcome<Read>, PenaltyError>) -> SkipReason {
         match outcome.unwrap() {
             PenaltyOutcome::Value(loss) => panic!("{}", loss.value),
             PenaltyOutcome::Skipped(reason) => reason,
@@ -201,7 +233,7 @@ mod tests {
     fn value_and_gradient_are_those_of_the_authors_code() {
         let (x, z) = vectors();
         let z = z.set_requires_grad(true);
-        let PenaltyLoss { value, loss } = value(penalty(Estimator::Nhsic, None).loss(&x, &z));
+        let Read { value, loss } = value(penalty(Estimator::Nhsic, None).read_loss(&x, &z));
         // scripts/reference/penalty_fixtures.py
         assert!((value - 2.585_554_169_052_464).abs() < 1e-11, "{value}");
         assert_eq!((loss.kind(), loss.size()), (Kind::Float, vec![]));
@@ -233,7 +265,7 @@ mod tests {
                 let at = |row: i64, column: i64, step: f64| {
                     let moved = [x.copy(), z.copy()];
                     let _ = moved[argument].get(row).get(column).g_add_scalar_(step);
-                    value(penalty.loss(&moved[0], &moved[1])).value
+                    value(penalty.read_loss(&moved[0], &moved[1])).value
                 };
                 for (row, column) in [(0, 0), (1, 1), (3, 0), (5, 1)] {
                     let step = 1e-5;
@@ -256,7 +288,7 @@ mod tests {
             let weight = weight.detach().set_requires_grad(true);
             let z = inputs.matmul(&weight);
             let penalty = penalty(estimator, None);
-            let loss = value(penalty.loss(&x, &z)).loss * 3.0 + z.square().sum(Kind::Float);
+            let loss = value(penalty.read_loss(&x, &z)).loss * 3.0 + z.square().sum(Kind::Float);
             loss.backward();
             let direct = value(penalty.gradients(&x, &z)).z * 3.0 + z.detach() * 2.0;
             let wanted = inputs.tr().matmul(&direct);
@@ -290,7 +322,7 @@ mod tests {
             let penalty = penalty(estimator, None);
             let wanted = estimator.min_samples();
             for m in 0..wanted {
-                let reason = skip(penalty.loss(&rows("x", m, 5), &rows("z", m, 2)));
+                let reason = skip(penalty.read_loss(&rows("x", m, 5), &rows("z", m, 2)));
                 assert_eq!(reason, SkipReason::TooFewSamples { found: m, wanted }, "{estimator:?}");
             }
             let found = value(penalty.gradients(&rows("x", wanted, 5), &rows("z", wanted, 2)));
@@ -308,7 +340,7 @@ mod tests {
             let eigenvalue = -(-distance / (50.0 * d)).exp_m1();
             eigenvalue / (eigenvalue + 2e-5)
         };
-        let found = value(penalty(Estimator::Nhsic, None).loss(&x, &z)).value;
+        let found = value(penalty(Estimator::Nhsic, None).read_loss(&x, &z)).value;
         assert!((found - ratio(&x, 3.0) * ratio(&z, 2.0)).abs() < 1e-10, "{found}");
     }
 
@@ -322,7 +354,7 @@ mod tests {
             changed
         };
         for estimator in ALL {
-            let loss = |x: &Tensor, z: &Tensor| skip(penalty(estimator, None).loss(x, z));
+            let loss = |x: &Tensor, z: &Tensor| skip(penalty(estimator, None).read_loss(x, z));
             assert_eq!(loss(&x, &constant), SkipReason::EqualRows(Argument::Latent));
             assert_eq!(loss(&constant, &z), SkipReason::EqualRows(Argument::Image));
             for value in [f64::NAN, f64::INFINITY, 1e200] {
@@ -332,16 +364,66 @@ mod tests {
         // All but one are equal, and so are most pairs: the median is 0.
         let almost = constant.copy();
         let _ = almost.get(0).fill_(9.0);
-        let reason = skip(penalty(Estimator::CkaUnbiased, None).loss(&x, &almost));
+        let reason = skip(penalty(Estimator::CkaUnbiased, None).read_loss(&x, &almost));
         assert_eq!(reason, SkipReason::ZeroWidth(Argument::Latent));
         // The mean distance of the nearest is not, because the odd one out has only far neighbours.
-        value(penalty(Estimator::Renyi, None).loss(&x, &almost));
+        value(penalty(Estimator::Renyi, None).read_loss(&x, &almost));
         // Distances that vanish beside 1.
-        assert_eq!(skip(penalty(Estimator::Nhsic, None).loss(&x, &(&z * 1e-12))), SkipReason::Zero);
+        assert_eq!(skip(penalty(Estimator::Nhsic, None).read_loss(&x, &(&z * 1e-12))), SkipReason::Zero);
         assert_eq!(
-            skip(penalty(Estimator::CkaUnbiased, Some(1.0)).loss(&x, &(&z * 1e-12))),
+            skip(penalty(Estimator::CkaUnbiased, Some(1.0)).read_loss(&x, &(&z * 1e-12))),
             SkipReason::ConstantKernel
         );
+    }
+
+    /// The step goes on without it: nothing of it reaches loss or weights.
+    #[test]
+    fn a_batch_without_a_penalty_adds_zeros() {
+        let (x, z) = (rows("x", 12, 5), rows("z", 12, 3).set_requires_grad(true));
+        let constant = x.narrow(0, 0, 1).expand([12, 5], false);
+        let infinite = &x / 0.0;
+        for estimator in ALL {
+            for x in [&constant, &infinite] {
+                let PenaltyLoss { loss, found } = penalty(estimator, None).loss(x, &z).unwrap();
+                assert_eq!(loss.double_value(&[]), 0.0, "{estimator:?}");
+                (loss * 3.0).backward();
+                assert_eq!(largest(&z.grad().abs()), 0.0, "{estimator:?}");
+                found.read().unwrap_err();
+            }
+        }
+    }
+
+    /// What a step computes goes to the device and comes back when the step is read: a number in between would make a GPU wait.
+    /// Without one this cannot be measured, so the sources are looked at.
+    #[test]
+    fn nothing_of_a_step_is_read_from_the_device() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut files = 0;
+        for folder in ["penalty", "adversary", "loss", "model", "optim"] {
+            let mut folders = vec![root.join(folder)];
+            while let Some(folder) = folders.pop() {
+                for entry in std::fs::read_dir(folder).unwrap() {
+                    let path = entry.unwrap().path();
+                    let name = path.file_name().unwrap().to_str().unwrap();
+                    if ["tests", "tests.rs", "testing.rs", "discrimination.rs"].contains(&name) {
+                        continue;
+                    }
+                    if path.is_dir() {
+                        folders.push(path);
+                    } else {
+                        let text = std::fs::read_to_string(&path).unwrap();
+                        let code = text.split("#[cfg(test)]").next().unwrap();
+                        let reads = ["_value(&[", ">::try_from(", "to_device(Device::Cpu)", "copy_data"];
+                        let found = reads.iter().any(|read| code.contains(read));
+                        // What reads when the step is read, and what tests call.
+                        let may = ["unread.rs", "clip.rs"].contains(&name);
+                        assert_eq!(found, may, "{}", path.display());
+                        files += 1;
+                    }
+                }
+            }
+        }
+        assert!(files > 40, "{files}");
     }
 
     #[test]
@@ -359,11 +441,11 @@ mod tests {
     #[test]
     fn shapes_are_checked() {
         let penalty = penalty(Estimator::Hsic, None);
-        let error = penalty.loss(&rows("x", 3, 2), &rows("z", 4, 2)).unwrap_err();
+        let error = penalty.read_loss(&rows("x", 3, 2), &rows("z", 4, 2)).unwrap_err();
         assert_eq!(
             error.to_string(),
             "the penalty takes [m, d] twice with the same m, found [3, 2] and [4, 2]"
         );
-        assert!(penalty.loss(&rows("x", 3, 2), &rows("z", 3, 2).unsqueeze(2)).is_err());
+        assert!(penalty.read_loss(&rows("x", 3, 2), &rows("z", 3, 2).unsqueeze(2)).is_err());
     }
 }

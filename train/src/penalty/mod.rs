@@ -13,6 +13,9 @@
 //! differentiated through a factorisation, so equal eigenvalues or a poor condition number cannot spoil the gradient.
 //! All four are symmetric in their arguments, which gives the gradient with respect to x by exchanging them.
 //!
+//! Nothing here waits for a GPU: whether a batch has no penalty, and why, is found on the device and read with the other numbers of the
+//! step ([`flags`]).
+//!
 //! What `nhsic` measures is mostly the spread of z: its value for independent features is within a tenth of that for
 //! dependent ones (figures in the tests, `discrimination`). It is the default because the paper's results were obtained
 //! with it.
@@ -23,6 +26,7 @@ mod config;
 mod discrimination;
 mod distance;
 mod estimate;
+mod flags;
 mod hsic;
 mod kernel;
 mod loss;
@@ -32,8 +36,10 @@ mod skip;
 #[cfg(test)]
 mod testing;
 mod tokens;
+mod unread;
 
 pub use self::config::{Estimator, PenaltyConfig, PenaltyConfigError};
 pub use self::loss::{Penalty, PenaltyError, PenaltyGradients, PenaltyLoss, PenaltyOutcome};
 pub use self::skip::{Argument, SkipReason};
 pub use self::tokens::{ImagePart, Latent};
+pub use self::unread::Unread;

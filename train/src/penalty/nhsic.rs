@@ -3,6 +3,7 @@
 use tch::{Kind, Tensor};
 
 use super::estimate::{Estimate, centre, inner};
+use super::flags::Flags;
 use super::skip::SkipReason;
 
 /// tr(R_x R_z) with R = A (A + cI)⁻¹, A = H K H and c = `epsilon`·m, between 0 and m − 1. The authors centre K on one
@@ -10,10 +11,15 @@ use super::skip::SkipReason;
 ///
 /// The derivative by A_z is c (A_z + cI)⁻¹ R_x (A_z + cI)⁻¹. That by K_z is H times this times H, which is the same: all
 /// three factors map the constant vector to a multiple of itself, and R_x maps it to 0.
-pub(super) fn nhsic(kernel_x: &Tensor, kernel_z: &Tensor, epsilon: f64) -> Result<Estimate, SkipReason> {
+pub(super) fn nhsic(
+    kernel_x: &Tensor,
+    kernel_z: &Tensor,
+    epsilon: f64,
+    flags: &mut Flags,
+) -> Result<Estimate, SkipReason> {
     let ridge = epsilon * kernel_z.size()[0] as f64;
-    let x = Smoother::new(kernel_x, ridge)?;
-    let z = Smoother::new(kernel_z, ridge)?;
+    let x = Smoother::new(kernel_x, ridge, flags)?;
+    let z = Smoother::new(kernel_z, ridge, flags)?;
     let value = inner(&x.matrix, &z.matrix);
     let half = z.solve(&x.matrix)?; // (A_z + cI)⁻¹ R_x
     let kernel_gradient = z.solve(&half.tr())? * ridge;
@@ -29,15 +35,13 @@ struct Smoother {
 }
 
 impl Smoother {
-    fn new(kernel: &Tensor, ridge: f64) -> Result<Self, SkipReason> {
+    fn new(kernel: &Tensor, ridge: f64, flags: &mut Flags) -> Result<Self, SkipReason> {
         let centred = centre(kernel);
         let m = centred.size()[0];
         let regular = &centred + Tensor::eye(m, (Kind::Double, kernel.device())) * ridge;
         let (factor, info) =
             regular.f_linalg_cholesky_ex(false, false).map_err(|_| SkipReason::Factorisation)?;
-        if info.int64_value(&[]) != 0 {
-            return Err(SkipReason::Factorisation);
-        }
+        flags.note(&info.ne(0), SkipReason::Factorisation);
         let matrix = solve(&factor, &centred)?;
         Ok(Self { matrix, factor })
     }
@@ -56,6 +60,13 @@ mod tests {
     use super::*;
     use crate::penalty::distance::CentredRows;
     use crate::penalty::testing::{check_gradient, kernel, largest, vectors};
+
+    /// The estimate, or why there is none.
+    fn nhsic(kernel_x: &Tensor, kernel_z: &Tensor, epsilon: f64) -> Result<Estimate, SkipReason> {
+        let mut flags = Flags::new(kernel_x.device());
+        let estimate = super::nhsic(kernel_x, kernel_z, epsilon, &mut flags)?;
+        Flags::reason(flags.number().double_value(&[])).map_or(Ok(estimate), Err)
+    }
 
     #[test]
     fn value_is_that_of_the_authors_code() {

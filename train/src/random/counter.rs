@@ -6,6 +6,8 @@
 
 use tch::{Device, Kind, Tensor};
 
+use crate::upload;
+
 /// Of one sample.
 pub(super) type Key = [u32; 2];
 
@@ -35,7 +37,7 @@ fn mix(mut x: u32) -> u32 {
 pub(super) fn on_device(keys: &[Key], count: usize, device: Device) -> Tensor {
     let words = |word: usize| {
         let words: Vec<i32> = keys.iter().map(|key| key[word].cast_signed()).collect();
-        Tensor::from_slice(&words).to_device(device).unsqueeze(1)
+        upload::values(&words, device).unsqueeze(1)
     };
     let counter = Tensor::arange(count as i64, (Kind::Int, device));
     let bits = mix_all(counter + words(0)).bitwise_xor_tensor_(&words(1));

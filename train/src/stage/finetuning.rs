@@ -148,6 +148,8 @@ impl Task for Finetuning {
         let logits = self.model.logits(&adversarial, drop_path(Purpose::DropPath).as_ref());
         let total = match self.config.attack {
             FinetuneAttack::Trades { beta, .. } => {
+                // Casts of its own: the two gradients by a weight are then added in float32, not in the type of the cast.
+                let _own = self.parameters.keep_casts();
                 let clean = self.model.logits(&images, drop_path(Purpose::DropPathClean).as_ref());
                 (cross_entropy(&clean, &targets) + kl_divergence(&clean, &logits) * beta).mean(Kind::Float)
             }
@@ -166,6 +168,7 @@ impl Task for Finetuning {
                 let steps = self.config.selection.steps;
                 PgdAttack { epsilon: epsilon.0, step_size: epsilon.0 / 4.0, steps }
             });
+        let _kept = self.parameters.keep_casts();
         let logits = |x: &Tensor| self.classify(x);
         let batches = held_out.batches(self.parameters.device());
         let accuracy = accuracy::measure(logits, batches, attack.as_ref())?;
@@ -296,6 +299,38 @@ mod tests {
         let patches = deviation(&scratch, "patch_embed.proj.weight");
         assert!((patches * 3f64.sqrt() / bound - 1.0).abs() < 0.05, "{patches}");
         assert!(deviation(&scratch, "patch_embed.proj.bias") > 0.0);
+    }
+
+    /// Loss and gradients of a step, and how often a weight was cast for it.
+    fn step(task: &Finetuning, kept: bool) -> (f64, Vec<Tensor>, usize) {
+        let before = task.parameters.casts_made();
+        let _kept = kept.then(|| task.parameters.keep_casts());
+        let loss = task.loss(&micro_batch(0.0)).unwrap().total;
+        loss.backward();
+        let gradients = task.parameters.trainable().map(|parameter| {
+            let mut gradient = parameter.tensor.grad();
+            let found = gradient.copy();
+            let _ = gradient.zero_();
+            found
+        });
+        (loss.double_value(&[]), gradients.collect(), task.parameters.casts_made() - before)
+    }
+
+    /// To the last bit the same step, whether weights are cast once, as in the training loop, or in each of its passes.
+    #[test]
+    fn weights_are_cast_once_a_step() {
+        let training = "[finetune.training]\nprecision = \"bfloat16\"\n";
+        let pgd = "kind = \"pgd\"\nepsilon = \"8/255\"\nstep_size = \"2/255\"\nsteps = 10";
+        // Passes of a step; those that have casts of their own.
+        for (attack, passes, with_own) in [(pgd, 11, 1), (TRADES, 4, 2)] {
+            let task = task(&format!("{training}[finetune.attack]\n{attack}\n"));
+            let (once, always) = (step(&task, true), step(&task, false));
+            assert_eq!((once.0, &once.1), (always.0, &always.1), "{attack}");
+            assert!(once.1.iter().any(|gradient| gradient.abs().max().double_value(&[]) > 0.0));
+            let weights = once.2 / with_own;
+            assert!(weights > 10 && once.2 == weights * with_own, "{}", once.2);
+            assert_eq!(always.2, weights * passes, "{attack}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::stage::readings::Measured;
+use crate::stage::readings::Reading;
 
 #[derive(Debug, Default)]
 pub(super) struct RunningMean {
@@ -45,12 +45,12 @@ impl LogWindow {
         }
     }
 
-    /// A step and its loss. Its time has waiting for its images in it.
-    pub(super) fn add(&mut self, loss: f64, step: &Measured) {
-        self.images += step.images;
-        self.time += step.time;
-        self.waited += step.waited;
-        self.loss.add(loss);
+    /// A step. Its time has waiting for its images in it.
+    pub(super) fn add(&mut self, step: &Reading) {
+        self.images += step.measured.images;
+        self.time += step.measured.time;
+        self.waited += step.measured.waited;
+        self.loss.add(step.loss);
         let mut of_step = RunningMean::default();
         for penalty in &step.penalties {
             match penalty {
@@ -92,6 +92,7 @@ impl LogWindow {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stage::readings::Measured;
 
     #[test]
     fn speed_is_that_of_the_steps_alone() {
@@ -99,7 +100,7 @@ mod tests {
         for _ in 0..4 {
             let scalar = tch::Tensor::from(1.0f32);
             let (images, time, waited) = (100, Duration::from_millis(250), Duration::from_millis(25));
-            window.add(1.0, &Measured { images, time, waited, ..Measured::new(0, &scalar, &scalar) });
+            window.add(&Measured { images, time, waited, ..Measured::new(0, &scalar, &scalar) }.read());
         }
         // However long the window has been open.
         assert_eq!(window.images_per_second(), 400.0);

@@ -10,7 +10,7 @@ use crate::config::{Experiment, PretrainConfig};
 use crate::images::EvaluationSet;
 use crate::model::{Architecture, Mask, MaskedAutoencoder, reconstruction_loss};
 use crate::parameters::Parameters;
-use crate::penalty::{Penalty, PenaltyConfig, PenaltyConfigError, PenaltyOutcome};
+use crate::penalty::{Penalty, PenaltyConfig, PenaltyConfigError};
 use crate::random::Purpose;
 use crate::stage::{HeldOutResult, MicroBatch, MicroBatchLoss, Task};
 
@@ -85,13 +85,10 @@ impl Pretraining {
         let batch = config.batch.map_or(rows, |batch| batch as i64).max(1);
         let parts = rows as f64 / batch as f64;
         for (x, z) in x.split(batch, 0).iter().zip(z.split(batch, 0)) {
-            match penalty.loss(x, &z)? {
-                PenaltyOutcome::Value(part) => {
-                    found.total = &found.total + part.loss * (config.lambda / parts);
-                    found.penalties.push(Ok(part.value));
-                }
-                PenaltyOutcome::Skipped(reason) => found.penalties.push(Err(reason)),
-            }
+            let part = penalty.loss(x, &z)?;
+            // 0 where it is left out.
+            found.total = &found.total + part.loss * (config.lambda / parts);
+            found.penalties.push(part.found);
         }
         Ok(found)
     }
@@ -147,6 +144,7 @@ impl Task for Pretraining {
 mod tests {
     use super::*;
     use crate::config::Method;
+    use crate::penalty::Unread;
     use crate::testing;
 
     /// With the authors' attack, which moves masked pixels too, so that it matters which image is reconstructed.
@@ -169,7 +167,8 @@ mod tests {
     fn the_penalty_enters_the_loss_with_its_factor() {
         let loss = |task: &Pretraining| {
             let found = task.loss(&micro_batch()).unwrap();
-            (found.total.double_value(&[]), found.penalties)
+            let penalties = found.penalties.into_iter().map(Unread::read).collect::<Vec<_>>();
+            (found.total.double_value(&[]), penalties)
         };
         let (without, none) = loss(&task(Method::AdvMae, ""));
         let (with, penalty) = loss(&task(Method::Mimir, "[pretrain.penalty]\nlambda = 0.5\n"));
@@ -187,7 +186,7 @@ mod tests {
             let found = task.loss(micro_batch).unwrap();
             (
                 found.total.double_value(&[]),
-                found.penalties.into_iter().map(Result::unwrap).collect::<Vec<_>>(),
+                found.penalties.into_iter().map(|found| found.read().unwrap()).collect::<Vec<_>>(),
             )
         };
         let whole = micro_batch();

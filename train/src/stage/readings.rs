@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tch::{Device, Kind, Tensor};
 
-use crate::penalty::SkipReason;
+use crate::penalty::{SkipReason, Unread};
 
 /// What a step leaves on the device, and what the processor knows about it.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(super) struct Measured {
     /// Loss and gradient norm, `[2]`.
     pub(super) numbers: Tensor,
     /// Of each part.
-    pub(super) penalties: Vec<Result<f64, SkipReason>>,
+    pub(super) penalties: Vec<Unread>,
     pub(super) images: usize,
     /// From the wait for its images to its end.
     pub(super) time: Duration,
@@ -31,6 +31,8 @@ pub(super) struct Measured {
 pub(super) struct Reading {
     pub(super) loss: f64,
     pub(super) norm: f64,
+    /// Of each part.
+    pub(super) penalties: Vec<Result<f64, SkipReason>>,
     pub(super) measured: Measured,
 }
 
@@ -42,10 +44,24 @@ impl Measured {
         Self { step, numbers, penalties: Vec::new(), images: 0, time, waited, learning_rate: 0.0 }
     }
 
-    /// Waits for the device.
-    pub(super) fn read(self) -> Reading {
-        let numbers = self.numbers.to_device(Device::Cpu);
-        Reading { loss: numbers.double_value(&[0]), norm: numbers.double_value(&[1]), measured: self }
+    /// Waits for the device, once for all numbers.
+    pub(super) fn read(mut self) -> Reading {
+        let penalties = std::mem::take(&mut self.penalties);
+        let of_penalties = penalties.iter().filter_map(|penalty| match penalty {
+            Unread::OnDevice(numbers) => Some(numbers),
+            Unread::Skipped(_) => None,
+        });
+        let all: Vec<&Tensor> = std::iter::once(&self.numbers).chain(of_penalties).collect();
+        let all = Tensor::cat(&all, 0).to_device(Device::Cpu);
+        let mut places = 0..;
+        let mut next = || all.double_value(&[places.next().unwrap_or_default()]);
+        let (loss, norm) = (next(), next());
+        let read = |penalty| match penalty {
+            Unread::OnDevice(_) => Unread::from_numbers([next(), next()]),
+            Unread::Skipped(reason) => Err(reason),
+        };
+        let penalties = penalties.into_iter().map(read).collect();
+        Reading { loss, norm, penalties, measured: self }
     }
 }
 
@@ -77,6 +93,17 @@ impl Readings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn penalties_are_read_with_the_step_in_their_order() {
+        let scalar = |value: f64| Tensor::from(value);
+        let on_device = |value: f64, reason: f64| Unread::OnDevice(Tensor::from_slice(&[value, reason]));
+        let skipped = SkipReason::TooFewSamples { found: 1, wanted: 2 };
+        let penalties = vec![on_device(0.5, 0.0), Unread::Skipped(skipped), on_device(f64::NAN, 9.0)];
+        let read = Measured { penalties, ..Measured::new(0, &scalar(1.0), &scalar(2.0)) }.read();
+        assert_eq!((read.loss, read.norm), (1.0, 2.0));
+        assert_eq!(read.penalties, [Ok(0.5), Err(skipped), Err(SkipReason::NonFinite)]);
+    }
 
     #[test]
     fn every_step_is_read_once_and_one_step_later() {

@@ -7,7 +7,7 @@ use tch::Tensor;
 
 use crate::images::EvaluationSet;
 use crate::parameters::Parameters;
-use crate::penalty::SkipReason;
+use crate::penalty::Unread;
 use crate::random::BatchRng;
 
 /// The part of a batch that is computed at once (gradient accumulation), on the device.
@@ -29,7 +29,7 @@ pub struct MicroBatchLoss {
     /// A scalar; its gradient trains.
     pub total: Tensor,
     /// What the penalty of each part was before its factor λ, and why not where it was left out. None without a penalty.
-    pub penalties: Vec<Result<f64, SkipReason>>,
+    pub penalties: Vec<Unread>,
 }
 
 /// The result of a network on held-out images.

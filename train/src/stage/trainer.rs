@@ -18,13 +18,14 @@ use crate::images::TrainingImages;
 use crate::optim::{
     AdamW, AdamWOptions, Annealing, EmaDecay, FlatParameters, ModelEma, ParameterGroups, Schedule, clip,
 };
-use crate::penalty::SkipReason;
+use crate::penalty::Unread;
 use crate::random::BatchRng;
 use crate::run::{Events, Log, Progress, RunFolder, StepMetrics, StopReason, StopSignal};
 use crate::stage::autosave::Autosave;
 use crate::stage::log_window::LogWindow;
 use crate::stage::readings::{Measured, Reading, Readings};
 use crate::stage::{MicroBatch, Task};
+use crate::upload;
 
 /// The settings and inputs of a run, without the network.
 pub struct Trainer<'a> {
@@ -214,15 +215,14 @@ impl<'a> Run<'a> {
         let learning_rate = self.schedule.learning_rate(epoch);
         let images = batch.labels.len();
         let now = Measured::new(self.position.step, &loss, &norm);
-        let mut measured = Measured { penalties, images, waited, learning_rate, ..now };
+        let measured = Measured { penalties, images, waited, learning_rate, ..now };
         if !self.trainer.read_late {
             // Before the weights change.
-            let reading = measured.read();
+            let mut reading = measured.read();
             self.require_finite(&reading)?;
             self.change_weights(learning_rate);
-            measured = reading.measured;
-            measured.time = from.elapsed();
-            return self.report(Reading { loss: reading.loss, norm: reading.norm, measured });
+            reading.measured.time = from.elapsed();
+            return self.report(&reading);
         }
         self.change_weights(learning_rate);
         let before = self.readings.push(measured);
@@ -231,7 +231,7 @@ impl<'a> Run<'a> {
             None => Ok(()),
             Some(reading) => {
                 self.require_finite(&reading)?;
-                self.report(reading)
+                self.report(&reading)
             }
         }
     }
@@ -250,16 +250,18 @@ impl<'a> Run<'a> {
             None => Ok(()),
             Some(reading) => {
                 self.require_finite(&reading)?;
-                self.report(reading)
+                self.report(&reading)
             }
         }
     }
 
     /// Gradients of all parts of a batch, added up; returns the loss of the batch, a scalar on the device.
-    fn accumulate(&self, batch: &Batch, epoch: f64) -> Result<(Tensor, Vec<Result<f64, SkipReason>>)> {
+    fn accumulate(&self, batch: &Batch, epoch: f64) -> Result<(Tensor, Vec<Unread>)> {
         let device = self.task.parameters().device();
-        let images = self.trainer.images.tensor(batch).to_device(device);
-        let labels = Tensor::from_slice(&batch.labels).to_device(device);
+        let images = self.trainer.images.tensor(batch, device);
+        let labels = upload::values(&batch.labels, device);
+        // The weights are the same until the optimiser's step: in bfloat16 they are made once.
+        let _kept = self.task.parameters().keep_casts();
         let (parts, rows) =
             (self.trainer.training.accumulate, batch.labels.len() / self.trainer.training.accumulate);
         let mut loss = Tensor::zeros([], (Kind::Double, device));
@@ -296,10 +298,10 @@ impl<'a> Run<'a> {
     }
 
     /// Counts a step in, shows it, and writes a line of the log where one is due.
-    fn report(&mut self, reading: Reading) -> Result<()> {
-        let Reading { loss, norm, measured } = reading;
+    fn report(&mut self, reading: &Reading) -> Result<()> {
+        let Reading { loss, norm, ref measured, .. } = *reading;
         self.position.epoch_loss += loss;
-        self.since_log.add(loss, &measured);
+        self.since_log.add(reading);
         // Steps are counted when they are done.
         let (step, epoch, learning_rate) = (measured.step + 1, self.position.epoch, measured.learning_rate);
         let images_per_second = self.since_log.images_per_second();
@@ -391,7 +393,7 @@ impl<'a> Run<'a> {
             step: Some(self.position.step),
             seed: Some(self.trainer.seed),
             experiment: Some(self.trainer.folder.config_sha256()?),
-            data: Some(self.trainer.images.sha256().to_owned()),
+            data: Some(self.trainer.images.sha256()?),
             ..header
         })
     }

@@ -191,7 +191,8 @@ fn entries(folder: &Path) -> Result<Vec<Entry>, DataError> {
         }
         Ok(Some(Entry { kind: EntryKind::of(&entry)?, path: entry.path() }))
     };
-    let list = || fs::read_dir(folder)?.filter_map(|found| entry(found).transpose()).collect::<Result<_, _>>();
+    let list =
+        || fs::read_dir(folder)?.filter_map(|found| entry(found).transpose()).collect::<Result<_, _>>();
     let mut entries: Vec<Entry> = list().map_err(|source| DataError::io(folder, source))?;
     entries.sort_unstable_by(|a, b| sort_key(&a.path).1.cmp(sort_key(&b.path).1));
     Ok(entries)

@@ -65,7 +65,10 @@ fn evaluation_sees_the_same_bytes_and_training_the_same_images() {
     // They are the same images for a network that was trained on them.
     let identity = |set| {
         let mut bytes = Vec::new();
-        TrainingSet::new(std::sync::Arc::new(set)).unwrap().identify(|piece| bytes.extend_from_slice(piece)).unwrap();
+        TrainingSet::new(std::sync::Arc::new(set))
+            .unwrap()
+            .identify(|piece| bytes.extend_from_slice(piece))
+            .unwrap();
         bytes
     };
     assert_eq!(identity(before), identity(after));
@@ -108,7 +111,10 @@ fn what_is_finished_is_kept_and_the_same_call_goes_on() {
     };
     assert_eq!(until(6), PreparedCount { done: 6, of: 7 });
     let error = open_pictures(&source_of(out.path()), &ALL).unwrap_err().to_string();
-    assert!(error.contains("images-00002.bin: found no such file: the images are not all prepared"), "{error}");
+    assert!(
+        error.contains("images-00002.bin: found no such file: the images are not all prepared"),
+        "{error}"
+    );
     assert!(error.contains("go on with `mimir-train prepare folder:"), "{error}");
     // Nothing half is left, and nothing that is finished is made again.
     let names = || fs::read_dir(out.path()).unwrap().map(|entry| entry.unwrap().file_name()).count();
@@ -186,8 +192,14 @@ fn a_manifest_that_is_none_is_named() {
     for (text, wanted) in [
         ("{", "wanted what `mimir-train prepare` writes"),
         ("[]", "wanted what `mimir-train prepare` writes"),
-        (&serde_json::to_string(&manifest).unwrap().replace("\"version\":1", "\"version\":2"), "found version 2"),
-        (&serde_json::to_string(&Manifest { images_in_shard: 0, ..manifest.clone() }).unwrap(), "in files of 0"),
+        (
+            &serde_json::to_string(&manifest).unwrap().replace("\"version\":1", "\"version\":2"),
+            "found version 2",
+        ),
+        (
+            &serde_json::to_string(&Manifest { images_in_shard: 0, ..manifest.clone() }).unwrap(),
+            "in files of 0",
+        ),
         (&serde_json::to_string(&Manifest { channels: 4, ..manifest.clone() }).unwrap(), "of 4 channels"),
     ] {
         fs::write(out.path().join("prepared.json"), text).unwrap();

@@ -36,11 +36,7 @@ pub(crate) struct PreparedImage {
 impl PreparedImages {
     pub(crate) fn dims(&self, image: usize) -> Result<ImageDims, DataError> {
         let image = self.get(image)?;
-        Ok(ImageDims {
-            channels: self.channels,
-            height: image.height as usize,
-            width: image.width as usize,
-        })
+        Ok(ImageDims { channels: self.channels, height: image.height as usize, width: image.width as usize })
     }
 
     /// Reads one image, and compares it with its checksum.

@@ -56,7 +56,8 @@ pub(super) fn write<'a>(
     samples: impl Iterator<Item = (&'a usize, &'a TarImage)>,
 ) {
     let Some(modified) = stamp.nanoseconds().map(|time| time.to_string()) else { return };
-    let sample = |(label, image): (&usize, &TarImage)| (*label, image.offset, image.length, image.name.clone());
+    let sample =
+        |(label, image): (&usize, &TarImage)| (*label, image.offset, image.length, image.name.clone());
     let samples = samples.map(sample).collect();
     let list = List { version: VERSION, tar_bytes: stamp.length, modified, samples };
     if let Ok(text) = serde_json::to_vec(&list) {

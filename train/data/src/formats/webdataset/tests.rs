@@ -144,7 +144,8 @@ fn a_corrupt_image_is_named_when_it_is_read() {
 #[test]
 fn one_size_is_an_evaluation_set() {
     let folder = two_shards();
-    let error = pictures(folder.path(), None, Indices::Ignored).unwrap().one_size(None).unwrap_err().to_string();
+    let error =
+        pictures(folder.path(), None, Indices::Ignored).unwrap().one_size(None).unwrap_err().to_string();
     assert!(error.contains("entry `train/a.png` is 3x2x3") && error.contains("is 3x2x5"), "{error}");
     let set = pictures(folder.path(), Some(1), Indices::Ignored).unwrap().one_size(None).unwrap();
     assert_eq!((set.pixels_per_image(), set.row(0)[17]), (18, 1.0));
@@ -170,7 +171,8 @@ fn what_training_finds_is_kept_beside_the_file_and_read_in_its_place() {
     assert_eq!(opened(folder.path(), Indices::Kept).unwrap(), wanted);
     assert_eq!(opened(folder.path(), Indices::Kept).unwrap(), wanted);
     // It is read in the place of the tar file, but not where a certificate speaks about that.
-    std::fs::write(folder.path().join("s-0.tar.index.json"), listed(folder.path()).replace("[7,", "[8,")).unwrap();
+    std::fs::write(folder.path().join("s-0.tar.index.json"), listed(folder.path()).replace("[7,", "[8,"))
+        .unwrap();
     assert_eq!(opened(folder.path(), Indices::Kept).unwrap().0, [8, 12]);
     assert_eq!(opened(folder.path(), Indices::Ignored).unwrap(), wanted);
 }
@@ -198,7 +200,13 @@ fn a_list_that_does_not_fit_is_not_used() {
     let beyond = |text: &str| text.replacen("[7,", "[7,99999", 1);
     let long = whole.replacen(",\"train/a.png\"", "99999999,\"train/a.png\"", 1);
     assert_ne!(long, whole);
-    let mut others = vec![beyond(&whole), long, String::new(), "{}".to_owned(), whole.replace("\"version\":1", "\"version\":2")];
+    let mut others = vec![
+        beyond(&whole),
+        long,
+        String::new(),
+        "{}".to_owned(),
+        whole.replace("\"version\":1", "\"version\":2"),
+    ];
     others.extend((0..whole.len()).step_by(7).map(|length| whole[..length].to_owned()));
     for text in others {
         std::fs::write(folder.path().join("s-0.tar.index.json"), &text).unwrap();
