@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use mimir_bundle::one_line;
+
 /// What went wrong, coarse enough to choose an exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -39,7 +41,8 @@ pub enum Location {
     File(PathBuf),
 }
 
-/// An error with its location. `Display` is one sentence that names the location first.
+/// An error with its location. `Display` is one sentence that names the location first. Names come from the file: what they
+/// have beside text is escaped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     kind: ErrorKind,
@@ -53,7 +56,13 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// An error without a location.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, location: None, message: message.into() }
+        Self { kind, location: None, message: one_line(&message.into()).into_owned() }
+    }
+
+    /// An error with a list of what is wrong, a line each after the first.
+    pub(crate) fn with_list(kind: ErrorKind, lines: impl IntoIterator<Item = String>) -> Self {
+        let lines: Vec<String> = lines.into_iter().map(|line| one_line(&line).into_owned()).collect();
+        Self { kind, location: None, message: lines.join("\n") }
     }
 
     /// Shorthand for [`ErrorKind::Format`].
@@ -103,13 +112,14 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let message = &self.message;
         match &self.location {
             Some(Location::Node { name, op_type }) => {
-                write!(f, "node `{name}` ({op_type}): {}", self.message)
+                write!(f, "node `{}` ({}): {message}", one_line(name), one_line(op_type))
             }
-            Some(Location::Tensor(name)) => write!(f, "tensor `{name}`: {}", self.message),
-            Some(Location::File(path)) => write!(f, "{}: {}", path.display(), self.message),
-            None => f.write_str(&self.message),
+            Some(Location::Tensor(name)) => write!(f, "tensor `{}`: {message}", one_line(name)),
+            Some(Location::File(path)) => write!(f, "{}: {message}", one_line(&path.to_string_lossy())),
+            None => f.write_str(message),
         }
     }
 }

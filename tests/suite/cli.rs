@@ -27,6 +27,7 @@ mod inputs;
 mod interruption;
 mod journal;
 mod models;
+mod names;
 mod outputs;
 mod page;
 mod pixels;

@@ -7,6 +7,7 @@ use anyhow::Context;
 use bytes::Bytes;
 use mimir_bundle::bundle::Bundle;
 use mimir_bundle::digest::FileDigest;
+use mimir_bundle::one_line;
 use mimir_export::network::{Checkpoint, Network, describe};
 use mimir_export::onnx::{Limits, check_bundled};
 use mimir_export::package::{Package, PackageOptions, package};
@@ -63,7 +64,7 @@ fn write(package: Package, destination: &Destination) -> Result<Vec<FileDigest>,
 }
 
 fn warn(message: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "warning: {message}");
+    let _ = writeln!(std::io::stderr().lock(), "warning: {}", one_line(message));
 }
 
 fn summary(

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use mimir_bundle::printable;
+use mimir_bundle::{printable, printable_json};
 use serde::Serialize;
 
 use crate::args::{Cli, Command, DiffArgs, ShowArgs};
@@ -78,5 +78,5 @@ fn manual(folder: &Path) -> Result<Answer, Failure> {
 fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
     let mut text = serde_json::to_vec_pretty(value)?;
     text.push(b'\n');
-    Ok(text)
+    Ok(printable_json(text))
 }

@@ -97,13 +97,17 @@ pub(super) fn candidates(
     Ok(found)
 }
 
-/// The value as `[N, F]`: appends what brings the images of a batch to the front.
+/// Values as `[N, F]`: appends what brings the images of a batch to the front.
 ///
 /// # Errors
-/// When it is not known where the images are in it, or it has no values.
-pub(super) fn as_rows(graph: &mut Graph, value: ValueId, batch: Dim) -> Result<ValueId> {
+/// When it is not known where the images are in one, or it has no values.
+pub(super) fn as_rows(graph: &mut Graph, values: &[ValueId], batch: Dim) -> Result<Vec<ValueId>> {
+    let axes = axes(graph, batch)?;
+    values.iter().map(|value| one_as_rows(graph, *value, batch, axes.get(value).copied())).collect()
+}
+
+fn one_as_rows(graph: &mut Graph, value: ValueId, batch: Dim, axis: Option<BatchAxis>) -> Result<ValueId> {
     let shape = graph.shape(value)?.clone();
-    let axis = axes(graph, batch)?.get(&value).copied();
     let rows = Rows::of(&shape, batch, axis);
     let count = rows.and_then(|rows| rows.shape_of_one(&shape)).map(|one| one.iter().product::<usize>());
     let (Some(rows), Some(count @ 1..)) = (rows, count) else {

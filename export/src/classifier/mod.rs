@@ -35,6 +35,8 @@ mod selection;
 mod tests;
 mod units;
 
+use std::collections::HashSet;
+
 use mimir_bundle::digest::digest_model;
 use mimir_bundle::{BatchMode, Loss, Manifest, OutputKind, PreparedGraph, Scan, ScannedNode, tensor_names};
 
@@ -90,6 +92,8 @@ pub struct ImageClassifier {
     fixed_batch: Option<Graph>,
     scan: Scan,
     random_operators: Vec<String>,
+    /// The tensors that operators of the file make, by name: those of the nodes in front of them have names of ours.
+    tensors: HashSet<String>,
 }
 
 impl ImageClassifier {
@@ -100,11 +104,12 @@ impl ImageClassifier {
     /// [`Unsupported`](crate::ErrorKind::Unsupported) for other element types and unknown operators, and the errors of
     /// [`upgrade`](crate::upgrade::upgrade); all name the tensor or node and the way out.
     pub fn new(mut file: ModelFile, spec: &InputSpec) -> Result<Self> {
+        let tensors = made_tensors(&file.graph);
         let ClassScores { graph, name } = scores::class_scores(file.graph, spec.output.as_deref())?;
         file.graph = graph;
         let input = checked_input(&mut file.graph, &file.open_inputs, spec)?;
         let prepared = Prepared::new(&file.graph, &input, spec).map_err(|error| error.at_tensor(&name))?;
-        Ok(Self::assemble(file, name, spec, &input, prepared))
+        Ok(Self { tensors, ..Self::assemble(file, name, spec, &input, prepared) })
     }
 
     /// As [`ImageClassifier::new`], for a file whose shapes we cannot infer: forward and gradient graphs are made of
@@ -114,6 +119,7 @@ impl ImageClassifier {
     /// # Errors
     /// As [`ImageClassifier::new`], above all where the shapes of `specialised` cannot be inferred either.
     pub fn with_specialised(mut file: ModelFile, specialised: &ModelFile, spec: &InputSpec) -> Result<Self> {
+        let tensors = made_tensors(&file.graph);
         let ClassScores { graph, name } = scores::class_scores(file.graph, spec.output.as_deref())?;
         file.graph = graph;
         let input = checked_input(&mut file.graph, &file.open_inputs, spec)?;
@@ -121,7 +127,7 @@ impl ImageClassifier {
         let inner = checked_input(&mut copy, &specialised.open_inputs, spec)?;
         let prepared = Prepared::specialised(&file.graph, &input, &copy, &inner, spec)
             .map_err(|error| error.at_tensor(&name))?;
-        Ok(Self::assemble(file, name, spec, &input, prepared))
+        Ok(Self { tensors, ..Self::assemble(file, name, spec, &input, prepared) })
     }
 
     fn assemble(
@@ -149,7 +155,8 @@ impl ImageClassifier {
         };
         let Prepared { graph, specialised, fixed_batch, scan, .. } = prepared;
         let random_operators = scan.random.iter().map(ScannedNode::to_string).collect();
-        Self { manifest, original: graph, specialised, fixed_batch, scan, random_operators }
+        let tensors = HashSet::new();
+        Self { manifest, original: graph, specialised, fixed_batch, scan, random_operators, tensors }
     }
 
     /// The facts of the prepared model.
@@ -378,4 +385,9 @@ impl ImageClassifier {
         }
         Ok(graph)
     }
+}
+
+fn made_tensors(graph: &Graph) -> HashSet<String> {
+    let outputs = graph.nodes().iter().flat_map(|node| node.outputs.iter().flatten());
+    outputs.map(|id| graph.value(*id).name.clone()).collect()
 }

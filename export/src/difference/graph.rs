@@ -6,7 +6,8 @@ use super::document::{Change, Difference, NodeChange, NodeDifferences};
 use super::pairs::Pairs;
 use super::weights::{Constants, compare_weights};
 use crate::onnx::listing::{
-    AttributeListing, GraphListing, Listing, NodeListing, ValueListing, attribute_text, node_text, value_name,
+    AttributeListing, GraphListing, Listing, NodeListing, ValueListing, attribute_text, node_text,
+    quoted_unless_plain, value_name,
 };
 
 /// Names of values before, and what they are called after.
@@ -122,7 +123,7 @@ fn node_changes(before: &NodeListing, after: &NodeListing, names: &Names<'_>) ->
     let mut compare = |what: &str, before: String, after: String| {
         changes.extend((before != after).then(|| changed(what, before, after)));
     };
-    compare("operator", before.operator.clone(), after.operator.clone());
+    compare("operator", quoted_unless_plain(&before.operator), quoted_unless_plain(&after.operator));
     let inputs = |names: Vec<&str>| names.into_iter().map(value_name).collect::<Vec<_>>().join(", ");
     let mapped = before.inputs.iter().map(|name| names.get(name.as_str()).copied().unwrap_or(name)).collect();
     compare("inputs", inputs(mapped), inputs(after.inputs.iter().map(String::as_str).collect()));
@@ -133,7 +134,10 @@ fn node_changes(before: &NodeListing, after: &NodeListing, names: &Names<'_>) ->
     compare("type", types(before), types(after));
     let attributes = |node: &NodeListing| -> BTreeMap<String, String> {
         let shown = node.attributes.iter();
-        shown.map(|(name, value)| (format!("attribute {name}"), attribute_text(value, 2))).collect()
+        let entry = |(name, value): (&String, _)| {
+            (format!("attribute {}", quoted_unless_plain(name)), attribute_text(value, 2))
+        };
+        shown.map(entry).collect()
     };
     changes.extend(compare_maps(&attributes(before), &attributes(after)));
     changes

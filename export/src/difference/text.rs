@@ -5,7 +5,7 @@ use std::fmt;
 use super::document::{
     BundleDifferences, Change, Difference, GraphDifference, NodeDifferences, WeightChange, WeightDifferences,
 };
-use crate::onnx::listing::value_name;
+use crate::onnx::listing::{quoted_unless_plain, value_name};
 
 /// Of other names so many are shown; JSON has all.
 const SHOWN_NAMES: usize = 5;
@@ -58,7 +58,7 @@ impl fmt::Display for NodeDifferences {
         ];
         writeln!(f, "nodes: {}", counted(&counts))?;
         for node in &self.changed {
-            writeln!(f, "  ~ {} ({})", value_name(&node.name), node.operator)?;
+            writeln!(f, "  ~ {} ({})", value_name(&node.name), quoted_unless_plain(&node.operator))?;
             node.changes.iter().try_for_each(|change| writeln!(f, "      {change}"))?;
         }
         self.removed.iter().try_for_each(|line| writeln!(f, "  - {line}"))?;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use mimir_bundle::one_line;
+
 /// Lines of one kind of difference that a message shows: more than any network here has tensors.
 const LINES: usize = 2000;
 
@@ -35,7 +37,7 @@ impl fmt::Display for Mismatch {
         ];
         for (title, lines) in kinds.iter().filter(|(_, lines)| !lines.is_empty()) {
             write!(f, "\n{title} ({}):", lines.len())?;
-            lines.iter().take(LINES).try_for_each(|line| write!(f, "\n  {line}"))?;
+            lines.iter().take(LINES).try_for_each(|line| write!(f, "\n  {}", one_line(line)))?;
             if lines.len() > LINES {
                 write!(f, "\n  and {} more", lines.len() - LINES)?;
             }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::checkpoint::{Checkpoint, StoredTensor};
 use super::mismatch::Mismatch;
 use super::{Network, positions};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::tensor::Tensor;
 
 /// The name of the position table.
@@ -24,7 +24,8 @@ impl Weights {
         let wanted = network.parameters();
         let mismatch = compare(&checkpoint, network, &wanted);
         if !mismatch.is_empty() {
-            return Err(Error::format(mismatch.to_string()));
+            let lines = mismatch.to_string();
+            return Err(Error::with_list(ErrorKind::Format, lines.lines().map(str::to_owned)));
         }
         let tensors = checkpoint.tensors.into_iter();
         let mut weights: BTreeMap<String, Tensor> =

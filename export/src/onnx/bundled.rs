@@ -48,7 +48,7 @@ fn check_graph(bundle: &Bundle, name: &str, limits: &Limits) -> Result<Vec<Strin
     if bytes.len() as u64 > limits.file_bytes {
         return Err(exceeded("bytes", limits.file_bytes, "file_bytes"));
     }
-    wire::check(&bytes, limits)?;
+    wire::check(&bytes, limits)?.expect_plain_names()?;
     let model = ModelProto::decode(bytes).map_err(wire::not_onnx)?;
     let mut tensors = TensorReader::new(Place::Bundle(bundle), &model, limits);
     check_listed(&model, &mut tensors)?;

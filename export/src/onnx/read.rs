@@ -5,6 +5,7 @@ use std::path::Path;
 use bytes::Bytes;
 use mimir_bundle::bundle::{Bundle, FileKind};
 use mimir_bundle::digest::FileDigest;
+use mimir_bundle::one_line;
 use prost::Message;
 
 use super::external::Place;
@@ -77,7 +78,7 @@ fn read(
     if bytes.len() as u64 > limits.file_bytes {
         return Err(exceeded("bytes", limits.file_bytes, "file_bytes"));
     }
-    wire::check(&bytes, limits)?;
+    wire::check(&bytes, limits)?.expect_plain_names()?;
     let itself = digest(&bytes);
     let mut model = ModelProto::decode(bytes).map_err(wire::not_onnx)?;
     let opset = versions::check(&model)?;
@@ -94,7 +95,8 @@ fn read(
         graph,
         open_inputs,
         ir_version: model.ir_version(),
-        producer: format!("{} {}", model.producer_name(), model.producer_version()).trim().to_owned(),
+        producer: one_line(format!("{} {}", model.producer_name(), model.producer_version()).trim())
+            .into_owned(),
         files: std::iter::once(itself).chain(tensors.external_files()).collect(),
     })
 }

@@ -3,9 +3,12 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use mimir_bundle::Certificate;
+use mimir_bundle::{Certificate, one_line, strict_json};
 use mimir_runtime::evaluate::{Evaluation, ImageOutcome};
 use mimir_runtime::report::{Findings, Report, RunDescription};
+use serde::Serialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
 
 use crate::kept_counterexamples::KeptCounterexamples;
 
@@ -98,12 +101,35 @@ impl Certified {
     pub(crate) fn new(description: &RunDescription, evaluation: &Evaluation) -> Self {
         let findings = Findings::new(description, evaluation);
         Self {
-            report: findings.report(),
-            certificate: findings.certificate(),
+            report: of_plain_text(findings.report()),
+            certificate: findings.certificate().map(of_plain_text),
             outcomes: evaluation.outcomes.clone(),
             counterexamples: None,
             bundle: None,
             unwritten: None,
         }
+    }
+}
+
+/// A record in which names of files and classes have no line breaks and controls, but their escapes: it is refused with them
+/// when it is read again, and pages and terminals show it.
+fn of_plain_text<T: Serialize + DeserializeOwned>(record: T) -> T {
+    let is_plain = |text: &[u8]| strict_json::from_slice::<IgnoredAny>(text).is_ok();
+    if serde_json::to_vec(&record).is_ok_and(|text| is_plain(&text)) {
+        return record;
+    }
+    let escaped = serde_json::to_value(&record).map(on_one_line).and_then(serde_json::from_value);
+    escaped.unwrap_or(record)
+}
+
+fn on_one_line(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(one_line(&text).into_owned()),
+        Value::Array(values) => values.into_iter().map(on_one_line).collect(),
+        Value::Object(entries) => {
+            let entry = |(key, value): (String, Value)| (one_line(&key).into_owned(), on_one_line(value));
+            Value::Object(entries.into_iter().map(entry).collect())
+        }
+        other => other,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use mimir_bundle::Pixels;
+use mimir_bundle::{Pixels, one_line};
 use mimir_export::InputSpec;
 use mimir_runtime::answer::{Answer, answers};
 use mimir_runtime::model::ModelSource;
@@ -102,14 +102,16 @@ pub fn classify(options: &ClassifyOptions) -> Result<Classified> {
 impl Classified {
     fn name(&self, class: usize) -> String {
         let names = self.class_names.as_deref().unwrap_or_default();
-        names.get(class).filter(|name| !name.is_empty()).cloned().unwrap_or_else(|| class.to_string())
+        let name = names.get(class).filter(|name| !name.is_empty());
+        name.map_or_else(|| class.to_string(), |name| one_line(name).into_owned())
     }
 }
 
 impl fmt::Display for Classified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, ClassifiedImage { file, label, answer }) in self.images.iter().enumerate() {
-            let image = file.clone().unwrap_or_else(|| format!("image {index}"));
+            let image =
+                file.as_deref().map_or_else(|| format!("image {index}"), |file| one_line(file).into_owned());
             let class =
                 answer.class.map_or_else(|| "none: not a number".to_owned(), |class| self.name(class));
             let share =
@@ -122,6 +124,6 @@ impl fmt::Display for Classified {
         let correct = self.images.iter().filter(|image| image.answer.class == Some(image.label)).count();
         let count = self.images.len();
         writeln!(f, "{correct} of {count} as labelled ({})", percent(fraction(correct, count)))?;
-        self.warnings.iter().try_for_each(|warning| writeln!(f, "warning: {warning}"))
+        self.warnings.iter().try_for_each(|warning| writeln!(f, "warning: {}", one_line(warning)))
     }
 }

@@ -10,12 +10,15 @@ use serde::Serialize;
 
 use crate::engines::Engines;
 use crate::error::{Error, ErrorKind, OptionName, OrKind, Result};
-use crate::model::{CalibratedModel, PreparedModel};
+use crate::model::{CalibratedModel, Feature, PreparedModel};
 use crate::model_input::ModelInput;
 use crate::options::EngineOptions;
 
 /// Names that an error suggests.
 const SUGGESTIONS: usize = 3;
+
+/// Letters of a column, at most.
+const WIDEST: usize = 80;
 
 /// Where the features of a run are, as far as somebody says.
 #[derive(Debug, Clone, Copy)]
@@ -48,12 +51,15 @@ pub(crate) fn with_features(
     let described = request.model.manifest().and_then(|manifest| manifest.features.first());
     let named = of_attacks.into_iter().flatten().next();
     let named = named.or_else(|| request.named.map(str::to_owned));
-    let named = named.or_else(|| described.map(|feature| feature.name.clone()));
-    let (tensor, warning) = match named {
-        Some(tensor) => (tensor, None),
-        None => chosen(&model)?,
+    let (tensor, fault, warning) = match (named, described) {
+        (Some(tensor), _) => (tensor, ErrorKind::Options, None),
+        (None, Some(feature)) => (feature.name.clone(), ErrorKind::Model, None),
+        (None, None) => {
+            let (tensor, warning) = chosen(&model)?;
+            (tensor, ErrorKind::Model, warning)
+        }
     };
-    expect_in_file(&model, &tensor)?;
+    expect_in_file(&model, &tensor, fault)?;
     for attack in attacks.iter_mut() {
         if let Some(feature) = attack.feature_mut() {
             feature.get_or_insert_with(|| tensor.clone());
@@ -64,7 +70,7 @@ pub(crate) fn with_features(
             spec.reference_images = reference_images(spec, request.images, request.seed);
         }
     }
-    Ok(model.cut_open_at(tensor, warning))
+    Ok(model.cut_open_at(Feature { tensor, fault }, warning))
 }
 
 /// The tensor that is taken where nobody names one, and that it was.
@@ -76,7 +82,7 @@ fn chosen(model: &CalibratedModel) -> Result<(String, Option<Warning>)> {
 
 /// # Errors
 /// Names the nearest tensors.
-fn expect_in_file(model: &CalibratedModel, tensor: &str) -> Result<()> {
+fn expect_in_file(model: &CalibratedModel, tensor: &str, fault: ErrorKind) -> Result<()> {
     if model.has_tensor(tensor) {
         return Ok(());
     }
@@ -93,7 +99,7 @@ fn expect_in_file(model: &CalibratedModel, tensor: &str) -> Result<()> {
         "no operator between the images and the scores makes a tensor `{tensor}`{nearest} (`mimir-certify features MODEL` \
          lists all)"
     );
-    Err(Error::new(ErrorKind::Options, message).about(OptionName::Feature))
+    Err(Error::new(fault, message).about(OptionName::Feature))
 }
 
 /// What a list of features needs to know.
@@ -181,13 +187,18 @@ pub fn list_features(options: &FeaturesOptions) -> Result<FeatureList> {
 impl fmt::Display for FeatureList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.features.is_empty() {
-            return writeln!(f, "{} has no tensor between the images and the scores", self.file);
+            return writeln!(
+                f,
+                "{} has no tensor between the images and the scores that attacks on features could move",
+                self.file
+            );
         }
         let rows: Vec<[String; 5]> = self.features.iter().map(ListedFeature::cells).collect();
         let heads = ["tensor", "operator", "shape", "values", "way"].map(str::to_owned);
         let width = |column: usize| {
             let cells = rows.iter().chain([&heads]).map(|row| row[column].chars().count());
-            cells.max().unwrap_or_default()
+            // A name of thousands of letters leaves the table, and the others stay in it.
+            cells.filter(|letters| *letters <= WIDEST).max().unwrap_or_default()
         };
         let widths = [0, 1, 2, 3, 4].map(width);
         let mut line = |row: &[String; 5], remark: &str| {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mimir_bundle::bundle::{Bundle, BundleError, BundleManifest, MANIFEST, MODEL};
-use mimir_bundle::{Manifest, bundle};
+use mimir_bundle::{Manifest, bundle, one_line};
 use mimir_export::InputSpec;
 use mimir_export::onnx::{Limits, ModelFile, read_bundled, read_model};
 
@@ -110,7 +110,7 @@ impl ModelInput {
     pub(crate) fn name(&self) -> String {
         let name = self.path.file_name().map(|name| name.to_string_lossy().into_owned());
         // `.` and `..` have none.
-        name.unwrap_or_else(|| self.path.display().to_string())
+        one_line(&name.unwrap_or_else(|| self.path.display().to_string())).into_owned()
     }
 }
 

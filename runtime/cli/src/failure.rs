@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use mimir_bundle::one_line;
 use mimir_certify::{ErrorKind, OptionName, with_causes};
 
 /// An error with its kind, which decides the exit code. `Display` is one sentence with its causes.
@@ -20,8 +21,16 @@ impl fmt::Display for Failure {
 impl From<mimir_certify::Error> for Failure {
     fn from(error: mimir_certify::Error) -> Self {
         let (kind, option) = (error.kind(), error.option());
-        let sentence = with_causes(&error);
+        let sentence = match kind {
+            // Of the user's own text, such as a policy, the lines with the mistake are shown.
+            ErrorKind::Options => with_causes(&error),
+            // Models, archives and reports are of others.
+            _ => one_line(&with_causes(&error)).into_owned(),
+        };
         match option {
+            Some(OptionName::Feature) if kind == ErrorKind::Model => {
+                failure(kind, format!("{sentence}; name another tensor with --feature"))
+            }
             Some(option) => failure(kind, with_flag(option, &sentence)),
             None => failure(kind, sentence),
         }

@@ -18,6 +18,7 @@ mod reports;
 mod settings;
 mod signals;
 mod step_summary;
+mod terminal;
 
 pub use program::main;
 pub use settings::check_settings;

@@ -45,6 +45,7 @@ use crate::reports::{compare_reports, json, open_report, rendered};
 use crate::settings::{LoadedSettings, Settings, given_settings, load_settings};
 use crate::signals;
 use crate::step_summary::append_summary;
+use crate::terminal::tell;
 
 /// What the program prints on standard output, and its exit code.
 struct Answer {
@@ -66,7 +67,7 @@ pub fn main() -> ExitCode {
         return exit_code;
     }
     if let Some(mistyped) = mistyped_command(std::env::args_os()) {
-        let _ = writeln!(std::io::stderr().lock(), "error: {mistyped}");
+        tell(&format!("error: {mistyped}"));
         return ExitCode::from(ErrorKind::Options.exit_code());
     }
     let cli = Cli::try_parse().unwrap_or_else(|error| {
@@ -159,8 +160,7 @@ fn run(args: RunArgs) -> Result<Answer, Failure> {
     let failed = unwritten.is_some() || bare.is_some();
     let exit_code = if failed { ErrorKind::Storage.exit_code() } else { report.gate.exit_code };
     for reason in unwritten.map(|unwritten| unwritten.to_string()).into_iter().chain(bare) {
-        let text = printable(format!("error: {reason}\n").into_bytes());
-        let _ = std::io::stderr().lock().write_all(&text);
+        tell(&format!("error: {reason}"));
     }
     let shown = [Shown::from(&report)];
     append_summary(&summary(&shown));
@@ -318,7 +318,7 @@ fn report_folder_in(arguments: impl Iterator<Item = OsString>) -> Option<PathBuf
 /// At once, and not only in the summary: what is missing after this may be in the file.
 fn warn_of_ignored(record: &RunSettings) {
     for warning in ignored_settings(record) {
-        let _ = writeln!(std::io::stderr().lock(), "warning: {warning}");
+        tell(&format!("warning: {warning}"));
     }
 }
 
@@ -404,7 +404,7 @@ fn answer_keygen(args: &KeygenArgs) -> Result<Answer, Failure> {
 fn answer_sign(args: &SignArgs) -> Result<Answer, Failure> {
     let key = read_private_key(&args.key)?;
     if let Some(warning) = readable_by_others(&args.key) {
-        let _ = writeln!(std::io::stderr().lock(), "warning: {warning}");
+        tell(&format!("warning: {warning}"));
     }
     let foreign = match args.replace_signature {
         true => ForeignSignature::Replace,

@@ -1,6 +1,6 @@
 //! What an evaluation is doing, on standard error: a live bar on a terminal, few plain lines elsewhere.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use mimir_runtime::report::percent;
 use mimir_runtime::statistics::fraction;
 
 use crate::options::Verbosity;
+use crate::terminal::tell;
 
 /// Plain lines are this far apart, unless a stage begins: a log of a pipeline keeps them all.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
@@ -77,7 +78,7 @@ impl Observer for ProgressDisplay {
             }
             Surface::Lines if begun || pace.line_is_due(progress) => {
                 pace.last_line = progress.elapsed;
-                line(&sentence(progress, pace.seconds(progress)));
+                tell(&sentence(progress, pace.seconds(progress)));
             }
             Surface::Nothing | Surface::Lines => {}
         }
@@ -87,15 +88,10 @@ impl Observer for ProgressDisplay {
         match &self.surface {
             Surface::Nothing => {}
             _ if self.details == Details::Hidden => {}
-            Surface::Bar(bar) => bar.suspend(|| line(text)),
-            Surface::Lines => line(text),
+            Surface::Bar(bar) => bar.suspend(|| tell(text)),
+            Surface::Lines => tell(text),
         }
     }
-}
-
-/// A closed standard error is no reason to stop an evaluation.
-fn line(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
 /// How long the present stage and those before it have taken, on the evaluation's own clock.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use mimir_bundle::printable_json;
 use mimir_certify::ErrorKind;
 use mimir_certify::report_folder::{GATES, REPORT};
 use mimir_runtime::report::{Comparison as Compared, Report, ReportFile};
@@ -62,7 +63,7 @@ fn text(shown: &Shown<'_>) -> String {
 pub(crate) fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
     let mut text = serde_json::to_vec_pretty(value).or_kind(ErrorKind::Internal)?;
     text.push(b'\n');
-    Ok(text)
+    Ok(printable_json(text))
 }
 
 /// Compares two reports.

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use mimir_bundle::printable;
 
+use crate::terminal::tell;
+
 /// The variable that names the file, for this step.
 const VARIABLE: &str = "GITHUB_STEP_SUMMARY";
 
@@ -14,8 +16,7 @@ const VARIABLE: &str = "GITHUB_STEP_SUMMARY";
 pub(crate) fn append_summary(markdown: &str) {
     let Some(path) = named(std::env::var_os(VARIABLE)) else { return };
     if let Err(error) = append(&path, markdown) {
-        let text = format!("warning: {VARIABLE}: {}: {error}\n", path.display());
-        let _ = io::stderr().lock().write_all(&printable(text.into_bytes()));
+        tell(&format!("warning: {VARIABLE}: {}: {error}", path.display()));
     }
 }
 

@@ -3,7 +3,7 @@
 //! The file is foreign: everything in it is checked before it is compared, and only what is compared is read.
 
 use mimir_bundle::certificate::{Counts, EvaluationData};
-use mimir_bundle::{AttackSpec, ThreatModel};
+use mimir_bundle::{AttackSpec, ThreatModel, strict_json};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -134,7 +134,7 @@ impl Baseline {
         struct Version {
             schema_version: u64,
         }
-        let Version { schema_version } = serde_json::from_str(text)?;
+        let Version { schema_version } = strict_json::from_slice(text.as_bytes())?;
         if schema_version != u64::from(REPORT_VERSION) {
             return Err(BaselineError::Version(schema_version));
         }

@@ -1,6 +1,7 @@
 //! `report.json` of a run that has no answer: what went wrong, in a form that nobody takes for a result.
 
 use mimir_bundle::certificate::Tool;
+use mimir_bundle::{one_line, strict_json};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -87,9 +88,13 @@ pub enum FailedConclusion {
 impl FailureReport {
     /// The report of a run that failed with that error.
     pub fn new(kind: ErrorKind, message: impl Into<String>, created_at: String, tool: Tool) -> Self {
+        // One line: of a document that is read again, as certificates are, no string has a line break.
+        let message: String = message.into();
+        let lines: Vec<&str> = message.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let message = one_line(&lines.join(" ")).into_owned();
         Self {
             schema_version: REPORT_VERSION,
-            error: ReportedError { kind, message: message.into() },
+            error: ReportedError { kind, message },
             gate: FailedGate { conclusion: FailedConclusion::Error, exit_code: kind.exit_code() },
             created_at,
             tool,
@@ -119,7 +124,8 @@ pub enum ReportFileError {
 }
 
 impl ReportFile {
-    /// Parses `report.json`. The version is looked at before any other field.
+    /// Parses `report.json`, as strictly as a certificate: no key stands twice, and no string moves the cursor or begins a line.
+    /// The version is looked at before any other field.
     ///
     /// # Errors
     /// When the text is not JSON of this format, or has another version.
@@ -129,7 +135,7 @@ impl ReportFile {
             schema_version: u64,
             error: Option<serde_json::Value>,
         }
-        let Head { schema_version, error } = serde_json::from_str(text)?;
+        let Head { schema_version, error } = strict_json::from_slice(text.as_bytes())?;
         if schema_version != u64::from(REPORT_VERSION) {
             return Err(ReportFileError::Version(schema_version));
         }

@@ -8,7 +8,7 @@ use predicates::str::contains;
 use serde_json::Value;
 
 use super::journal::{cut_off, resume};
-use super::{Demo, certify, root};
+use super::{Demo, certify, models, root};
 
 const ATTACKS: [&str; 8] =
     ["--attacks", "pgd-feature,pgd-mi,feature-ce", "--steps", "5", "--first", "24", "--epsilon", "4/255"];
@@ -140,4 +140,46 @@ fn a_check_cuts_the_model_open_too() {
         .assert()
         .code(2)
         .stderr(contains("--feature: no operator"));
+}
+
+/// A flag that names a tensor which cannot be features is a mistake of the command line, whatever is wrong with the tensor; without a
+/// tensor the model is at fault. Neither is told to go without gradients.
+#[test]
+fn a_named_tensor_that_cannot_be_features_is_2() {
+    let demo = Demo::new();
+    models::with_view_behind_and_constant_beside(&demo.path("model.onnx"));
+    let list = listed(&[&demo.path("model.onnx").display().to_string(), "--mean", "0.5", "--std", "0.25"]);
+    let names: Vec<&str> = list["features"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|feature| feature["name"].as_str().unwrap())
+        .collect();
+    assert!(!names.contains(&"scores") && !names.iter().any(|name| name.starts_with("images/")), "{names:?}");
+    for (tensor, wanted) in [
+        ("scores", "holds the scores themselves"),
+        ("flat", "whose gradient is zero"),
+        ("nowhere", "no operator between"),
+        ("viewed", "is the output with the scores"),
+        ("images/Sub", "no operator between"),
+    ] {
+        demo.run(&[&ATTACKS[..], &["--feature", tensor]].concat())
+            .code(2)
+            .stderr(contains("--feature: ").and(contains(wanted)).and(contains("square").not()));
+        assert_eq!(demo.failure().error.kind, ErrorKind::Options, "{tensor}");
+    }
+}
+
+/// A model of one layer has nothing between images and scores.
+#[test]
+fn a_model_without_a_tensor_to_move_says_so() {
+    let demo = Demo::new();
+    models::of_one_layer(&demo.path("model.onnx"));
+    let model = demo.path("model.onnx").display().to_string();
+    certify()
+        .args(["features", &model])
+        .assert()
+        .success()
+        .stdout(contains("has no tensor between the images"));
+    demo.run(&ATTACKS).code(3).stderr(contains("has no tensor between the images and the scores"));
 }

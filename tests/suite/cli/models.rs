@@ -239,6 +239,64 @@ pub(super) fn telling_brightness(path: &Path, [channels, height, width]: [u32; 3
     std::fs::write(path, write_model(&graph).unwrap()).unwrap();
 }
 
+/// Gives the first tensor that the file computes that name.
+pub(super) fn with_tensor_named(path: &Path, name: &str) {
+    change(path, |graph| {
+        let first = graph.nodes()[0].outputs[0].unwrap();
+        graph.rename(first, name).unwrap();
+    });
+}
+
+/// Gives the first node that name.
+pub(super) fn with_node_named(path: &Path, name: &str) {
+    change(path, |graph| {
+        let first = graph.nodes()[0].outputs[0].unwrap();
+        let id = graph.producers()[&first];
+        graph.node_mut(id).name = name.to_owned();
+    });
+}
+
+/// Gives the output that name.
+pub(super) fn with_output_named(path: &Path, name: &str) {
+    change(path, |graph| {
+        let output = graph.outputs()[0];
+        graph.rename(output, name).unwrap();
+    });
+}
+
+/// Puts a view, `viewed`, behind the logits, which become `scores`, and adds a tensor to these whose gradient is zero, `flat`.
+pub(super) fn with_view_behind_and_constant_beside(path: &Path) {
+    change(path, |graph| {
+        let logits = graph.outputs()[0];
+        let mut builder = Builder::new(graph, "beside");
+        let zero = builder.scalar(0.0);
+        let is_above = builder.op("Greater", &[logits, zero]).unwrap();
+        let flat = builder.op_with("Cast", &[is_above], [("to", 1_i64.into())]).unwrap();
+        let nothing = builder.op("Mul", &[flat, zero]).unwrap();
+        let scores = builder.op("Add", &[logits, nothing]).unwrap();
+        let viewed = builder.op("Identity", &[scores]).unwrap();
+        for (id, name) in [(flat, "flat"), (scores, "scores"), (viewed, "viewed")] {
+            graph.rename(id, name).unwrap();
+        }
+        graph.set_outputs(vec![viewed]);
+    });
+}
+
+/// Keeps of the demo's model what it takes: the scores are a linear map of the pixels, seen through a view.
+pub(super) fn of_one_layer(path: &Path) {
+    change(path, |graph| {
+        let images = graph.inputs()[0];
+        let mut builder = Builder::new(graph, "linear");
+        let rows = builder.op("Flatten", &[images]).unwrap();
+        let weights: Vec<f32> = (0..3 * 24 * 24 * 6).map(|index| (index % 7) as f32 * 0.01).collect();
+        let weights = builder.constant(Tensor::from_f32(&[3 * 24 * 24, 6], &weights));
+        let scores = builder.op("MatMul", &[rows, weights]).unwrap();
+        let viewed = builder.op("Identity", &[scores]).unwrap();
+        graph.set_outputs(vec![viewed]);
+        graph.prune();
+    });
+}
+
 fn change(path: &Path, change: impl FnOnce(&mut Graph)) {
     let mut graph = read_model(path, &Limits::default()).unwrap().graph;
     infer(&mut graph).unwrap();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use mimir_bundle::one_line;
 use safetensors::Dtype;
 use safetensors::tensor::SafeTensors;
 use tch::Tensor;
@@ -66,7 +67,8 @@ fn by_first_part(names: &[String]) -> String {
     for name in names {
         *counts.entry(name.split('.').next().unwrap_or(name)).or_insert(0) += 1;
     }
-    let counted: Vec<_> = counts.iter().map(|(part, count)| format!("{part} ({count})")).collect();
+    let counted: Vec<_> =
+        counts.iter().map(|(part, count)| format!("{} ({count})", one_line(part))).collect();
     counted.join(", ")
 }
 

@@ -1,8 +1,10 @@
 //! Errors as messages and exit codes.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Error;
+use mimir_bundle::printable;
 use mimir_data::DataError;
 
 use crate::config::ConfigError;
@@ -23,7 +25,9 @@ pub(super) struct Usage(pub String);
 
 /// Prints the error once, and returns the exit code of its kind.
 pub(super) fn print(error: &Error) -> ExitCode {
-    eprintln!("error: {}", message(error));
+    // Names in checkpoints and image sets are those of whoever made them.
+    let text = printable(format!("error: {}\n", message(error)).into_bytes());
+    let _ = std::io::stderr().lock().write_all(&text);
     ExitCode::from(code(error))
 }
 

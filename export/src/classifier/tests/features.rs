@@ -246,12 +246,12 @@ fn what_cannot_be_features_is_refused_by_name() {
         ("nowhere", "no operator between the images and the scores makes"),
         ("weights", "no operator between"),
         ("images", "no operator between"),
-        ("logits", "is the output with the scores"),
+        (&classifier.manifest().output_name, "is the output with the scores"),
     ] {
         let error = classifier.feature_graphs_onnx(name).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
         assert!(error.to_string().contains(wanted) && error.to_string().contains(name), "{error}");
-        assert_eq!(classifier.has_tensor(name), name == "logits");
+        assert_eq!(classifier.has_tensor(name), name == classifier.manifest().output_name);
     }
     assert!(!classifier.feature_candidates().unwrap().iter().any(|one| one.name == "steps"));
 }
@@ -270,7 +270,77 @@ fn the_scores_behind_a_view_are_no_features() {
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
         assert!(error.to_string().contains("holds the scores themselves"), "{error}");
         assert!(error.to_string().contains("before"), "{error}");
+        // What is refused is not listed, and not chosen where nobody names one.
+        assert!(classifier.feature_candidates().unwrap().is_empty(), "{view}");
+        assert!(
+            classifier.default_feature().unwrap_err().to_string().contains("no tensor between"),
+            "{view}"
+        );
     }
+}
+
+/// Every tensor that is listed can be named, whatever stands behind it: one rule.
+#[test]
+fn what_is_listed_can_be_named() {
+    let behind: [&[(&str, &str)]; 7] = [
+        &[],
+        &[("Identity", "")],
+        &[("Softmax", "axis=1")],
+        &[("Flatten", ""), ("Softmax", "axis=1")],
+        &[("Softmax", "axis=1"), ("Identity", "")],
+        &[("LogSoftmax", "axis=1"), ("Flatten", "")],
+        &[("Sigmoid", ""), ("Identity", "")],
+    ];
+    for nodes in behind {
+        let graph = graph(18, "f32[N,3,4,2]", |graph, x| {
+            let hidden = push(graph, "Relu", &[x], "");
+            graph.rename(hidden, "hidden").unwrap();
+            let mut value = head(graph, hidden);
+            for (place, (operator, attributes)) in nodes.iter().enumerate() {
+                graph.rename(value, &format!("scores{place}")).unwrap();
+                value = push(graph, operator, &[value], attributes);
+            }
+            value
+        });
+        let classifier = classifier(graph, &InputSpec::default()).unwrap();
+        let candidates = classifier.feature_candidates().unwrap();
+        assert!(candidates.iter().any(|one| one.name == "hidden"), "{nodes:?}: {candidates:?}");
+        assert_eq!(classifier.default_feature().unwrap().name, "hidden", "{nodes:?}");
+        for candidate in &candidates {
+            let graphs = classifier.feature_graphs_onnx(&candidate.name);
+            assert!(graphs.is_ok(), "{nodes:?} {}: {}", candidate.name, graphs.unwrap_err());
+        }
+        let is_listed = |name: &str| candidates.iter().any(|one| one.name == name);
+        for place in 0..nodes.len() {
+            let name = format!("scores{place}");
+            let refused = classifier.feature_graphs_onnx(&name).is_err();
+            assert!(!(refused && is_listed(&name)), "{nodes:?}: {name}");
+        }
+    }
+}
+
+/// The nodes that normalise in front of the file are none of its own, also where it has tensors of their names.
+#[test]
+fn tensors_of_the_normalisation_are_none_of_the_file() {
+    let normalisation = Some(Normalisation::new(&[0.5], &[0.25]));
+    let spec = InputSpec { normalisation, ..InputSpec::default() };
+    let with_names = |named: Option<&str>| {
+        let graph = graph(18, "f32[N,3,4,2]", |graph, x| {
+            let hidden = push(graph, "Relu", &[x], "");
+            graph.rename(hidden, named.unwrap_or("hidden")).unwrap();
+            head(graph, hidden)
+        });
+        classifier(graph, &spec).unwrap()
+    };
+    let plain = with_names(None);
+    let names: Vec<String> = plain.feature_candidates().unwrap().into_iter().map(|one| one.name).collect();
+    assert_eq!(names, ["hidden"]);
+    let ours = plain.original.nodes()[0].outputs[0].map(|id| plain.original.value(id).name.clone()).unwrap();
+    assert!(ours.starts_with("images/"), "{ours}");
+    assert!(!plain.has_tensor(&ours) && plain.feature_graphs_onnx(&ours).is_err());
+    let clash = with_names(Some(&ours));
+    assert_eq!(clash.default_feature().unwrap().name, ours);
+    assert!(clash.has_tensor(&ours) && clash.feature_graphs_onnx(&ours).is_ok());
 }
 
 /// A plain stack of layers has no blocks, and its last hidden layer is what the head reads.

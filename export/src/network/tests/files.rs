@@ -103,6 +103,17 @@ fn one_error_lists_every_tensor_that_does_not_fit() {
     ");
 }
 
+/// A line of the list is a tensor, whatever it is called.
+#[test]
+fn names_in_the_list_stay_on_their_line() {
+    let network = small(Family::Vit);
+    let mut tensors = by_name(&network);
+    tensors.insert("a\nPASS\u{1b}[2J".into(), (Dtype::F32, vec![8]));
+    let checkpoint = read(file(&listed(tensors), None)).unwrap();
+    let error = build(checkpoint, &network, &BuildOptions::default()).unwrap_err().to_string();
+    assert!(error.ends_with("\nnot in the network (1):\n  a\\nPASS\\u{1b}[2J"), "{error:?}");
+}
+
 #[test]
 fn networks_that_are_not_classifiers_of_ours_are_refused_by_name() {
     let mut tensors = by_name(&small(Family::Vit));

@@ -25,7 +25,7 @@ mod values;
 pub use document::{
     AttributeListing, FunctionListing, GraphListing, Listing, NodeListing, TensorListing, ValueListing,
 };
-pub(crate) use names::value_name;
+pub(crate) use names::{quoted_unless_plain, value_name};
 pub(super) use read::check_listed;
 pub use read::{read_listing, read_listing_bundled, read_listing_bytes};
 pub(crate) use text::{attribute_text, node_text};

@@ -321,3 +321,127 @@ fn inputs_that_nothing_reads_may_be_of_any_type() {
     let file = read(&model(graph)).unwrap();
     assert_eq!(file.graph.inputs().len(), 1);
 }
+
+/// Names are printed and written into records: none of them begins a line, moves a cursor or turns what follows.
+#[test]
+fn names_that_are_more_than_text_are_refused() {
+    let odd = [
+        "a\nPASS",
+        "\u{1b}[2J",
+        "a\tb",
+        "a\0",
+        "\u{9b}31m",
+        "\u{7f}",
+        "x\u{202e}y",
+        "\u{2028}",
+        "\u{61c}",
+        "\u{2069}",
+    ];
+    for name in odd {
+        let mut models: Vec<(&str, ModelProto)> = Vec::new();
+        let named = |what: fn(&mut GraphProto, String)| {
+            let mut graph = relu_graph();
+            what(&mut graph, name.to_owned());
+            model(graph)
+        };
+        models.push(("the name of a graph", named(|graph, name| graph.name = Some(name))));
+        models.push(("the name of an input", named(|graph, name| graph.node[0].input[0] = name)));
+        models.push(("the name of an output", named(|graph, name| graph.node[0].output[0] = name)));
+        models.push(("the name of a node", named(|graph, name| graph.node[0].name = Some(name))));
+        models.push(("an operator", named(|graph, name| graph.node[0].op_type = Some(name))));
+        models.push(("a domain of operators", named(|graph, name| graph.node[0].domain = Some(name))));
+        models.push(("the overload of a function", named(|graph, name| graph.node[0].overload = Some(name))));
+        models.push((
+            "the name of an attribute",
+            named(|graph, name| graph.node[0].attribute.push(attribute(&name, attribute_type::INT))),
+        ));
+        models.push((
+            "the name of an attribute",
+            named(|graph, name| {
+                let referred =
+                    AttributeProto { ref_attr_name: Some(name), ..attribute("axis", attribute_type::INT) };
+                graph.node[0].attribute.push(referred);
+            }),
+        ));
+        models.push(("the name of a tensor", named(|graph, name| graph.input[0].name = Some(name))));
+        models.push(("the name of a tensor", named(|graph, name| graph.output[0].name = Some(name))));
+        models.push((
+            "the name of a tensor",
+            named(|graph, name| {
+                graph.initializer.push(TensorProto { name: Some(name), ..weight(&[1], &[1.0]) });
+            }),
+        ));
+        models.push((
+            "the name of a dimension",
+            named(|graph, name| graph.input = vec![input("x", vec![named_dim(&name), fixed_dim(4)])]),
+        ));
+        let imported =
+            ModelProto { opset_import: vec![opset("", 17), opset(name, 1)], ..model(relu_graph()) };
+        models.push(("a domain of operators", imported));
+        let function =
+            |function: FunctionProto| ModelProto { functions: vec![function], ..model(relu_graph()) };
+        let unnamed = FunctionProto::default;
+        let some = || Some(name.to_owned());
+        models.push(("the name of a function", function(FunctionProto { name: some(), ..unnamed() })));
+        models.push(("a domain of operators", function(FunctionProto { domain: some(), ..unnamed() })));
+        models
+            .push(("the overload of a function", function(FunctionProto { overload: some(), ..unnamed() })));
+        models.push((
+            "the name of an input",
+            function(FunctionProto { input: vec![name.into()], ..unnamed() }),
+        ));
+        models.push((
+            "the name of an output",
+            function(FunctionProto { output: vec![name.into()], ..unnamed() }),
+        ));
+        models.push((
+            "the name of an attribute",
+            function(FunctionProto { attribute: vec![name.into()], ..unnamed() }),
+        ));
+        for (what, model) in models {
+            let error = read(&model).unwrap_err();
+            let shown = name.escape_debug();
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{what}: {error}");
+            assert!(
+                error.to_string().starts_with(&format!("{what} is `{shown}`, with the character U+")),
+                "{error}"
+            );
+            assert!(error.to_string().contains("rename it"), "{error}");
+        }
+    }
+    // Cut in the middle, and whatever language a name is in, it is a name.
+    let long = model(graph(vec![node("Relu", &["x"], &[&format!("{}\n", "x".repeat(5000))])]));
+    let error = read(&long).unwrap_err().to_string();
+    assert!(error.contains(&format!("`{}…`", "x".repeat(80))) && error.contains("U+000A"), "{error}");
+    let spoken =
+        NodeProto { name: Some("слой/層 שלום (a) `b` \\n".into()), ..node("Relu", &["x"], &["y"]) };
+    assert!(read(&model(graph(vec![spoken]))).is_ok());
+}
+
+/// Texts that are no names are written by exporters, and kept by nobody: descriptions with the lines of a program.
+#[test]
+fn descriptions_may_have_lines() {
+    let mut described = model(graph(vec![NodeProto {
+        doc_string: Some("File \"a.py\", line 1\n\tx = f(x)".into()),
+        ..node("Relu", &["x"], &["y"])
+    }]));
+    described
+        .metadata_props
+        .push(StringStringEntryProto { key: Some("a".into()), value: Some("1\n2".into()) });
+    described.producer_name = Some("some\nbody".into());
+    assert_eq!(read(&described).unwrap().producer, "some\\nbody");
+}
+
+/// What an error says of a file is on one line, also where it is no name.
+#[test]
+fn errors_have_one_line() {
+    let mode = AttributeProto {
+        s: Some(Bytes::from_static(b"x\nPASS\x1b[2J")),
+        ..attribute("auto_pad", attribute_type::STRING)
+    };
+    let pool = NodeProto { attribute: vec![mode], ..node("MaxPool", &["x"], &["y"]) };
+    let error = read(&model(graph(vec![pool]))).unwrap_err().to_string();
+    assert!(!error.contains(char::is_control) && error.contains("PASS"), "{error:?}");
+    let named = crate::Error::format("a\nb").at_tensor("c\nd").to_string();
+    assert_eq!(named, "tensor `c\\nd`: a\\nb");
+}

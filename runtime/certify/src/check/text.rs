@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use mimir_bundle::{BatchMode, ChannelOrder, ImageShape, Layout, Manifest, Normalisation, OutputKind};
+use mimir_bundle::{
+    BatchMode, ChannelOrder, ImageShape, Layout, Manifest, Normalisation, OutputKind, one_line,
+};
 use mimir_runtime::report::percent;
 use mimir_runtime::statistics::fraction;
 
@@ -40,7 +42,7 @@ impl fmt::Display for Checked {
             on_images.fmt(f)?;
         }
         for warning in &self.warnings {
-            writeln!(f, "\nwarning: {warning}")?;
+            writeln!(f, "\nwarning: {}", one_line(warning))?;
         }
         Ok(())
     }
@@ -84,7 +86,7 @@ fn list(values: &[f64]) -> String {
 impl fmt::Display for CheckedOnImages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { source, images, classified, correct, non_finite, cost, suspicious_normalisation } = self;
-        writeln!(f, "images             {images} of {source}")?;
+        writeln!(f, "images             {images} of {}", one_line(source))?;
         let accuracy = percent(fraction(*correct, *classified));
         writeln!(f, "clean accuracy     {accuracy}: {correct} of {classified} images, spread over the set")?;
         if *non_finite > 0 {

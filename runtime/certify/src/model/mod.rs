@@ -24,7 +24,8 @@ use std::collections::BTreeSet;
 use mimir_bundle::{AttackSpec, ImageShape, Loss, Manifest, Normalisation, OutputKind, PreparedGraph, Scan};
 use mimir_export::onnx::{Limits, ModelFile, SharedWeights, read_model_bytes};
 use mimir_export::{
-    ErrorKind as ExportErrorKind, FeatureCandidate, FeatureGraphs, ImageClassifier, InputSpec, for_one_image,
+    ErrorKind as ExportErrorKind, FeatureCandidate, FeatureGraphs, ImageClassifier, InputSpec, Location,
+    for_one_image,
 };
 use mimir_runtime::attack::Query;
 use mimir_runtime::evaluate::{Plan, PlanError};
@@ -140,7 +141,15 @@ pub struct CalibratedModel {
     /// That so many units pass no gradient, where they are.
     silent_units: Option<Warning>,
     /// The tensor that attacks on features are run at.
-    feature: Option<String>,
+    feature: Option<Feature>,
+}
+
+/// A tensor that attacks on features are run at.
+#[derive(Debug, Clone)]
+pub(crate) struct Feature {
+    pub(crate) tensor: String,
+    /// What is at fault where it cannot be one: the options that name it, or the model.
+    pub(crate) fault: ErrorKind,
 }
 
 impl CalibratedModel {
@@ -254,13 +263,20 @@ impl CalibratedModel {
     }
 
     fn feature_graphs(&self, form: GraphForm, shared: &mut SharedWeights) -> Result<FeatureGraphs> {
-        let tensor = self.feature.as_deref().unwrap_or_default();
+        let (tensor, fault) = match &self.feature {
+            Some(Feature { tensor, fault }) => (tensor.as_str(), *fault),
+            None => ("", ErrorKind::Internal),
+        };
         form.features(&self.classifier, tensor, shared).map_err(|error| {
-            let option = match error.kind() {
-                ExportErrorKind::NoGradient => OptionName::GradientFreeAttacks,
-                _ => OptionName::Feature,
-            };
-            Error::new(ErrorKind::Model, error).about(option)
+            let is_of_tensor = error.location() == Some(&Location::Tensor(tensor.to_owned()));
+            match (is_of_tensor, error.kind()) {
+                // Another one may do.
+                (true, _) => Error::new(fault, error).about(OptionName::Feature),
+                (false, ExportErrorKind::NoGradient) => {
+                    Error::new(ErrorKind::Model, error).about(OptionName::GradientFreeAttacks)
+                }
+                (false, _) => Error::new(ErrorKind::Model, error),
+            }
         })
     }
 
@@ -270,12 +286,12 @@ impl CalibratedModel {
     /// [`ErrorKind::Model`] when there is none.
     pub fn with_default_feature(self) -> Result<Self> {
         let feature = self.default_feature().or_kind(ErrorKind::Model)?;
-        Ok(self.cut_open_at(feature.name, None))
+        Ok(self.cut_open_at(Feature { tensor: feature.name, fault: ErrorKind::Model }, None))
     }
 
     /// The model with a tensor that attacks on features are run at, and what a reader must know of the choice.
-    pub(crate) fn cut_open_at(mut self, tensor: String, warning: Option<Warning>) -> Self {
-        self.feature = Some(tensor);
+    pub(crate) fn cut_open_at(mut self, feature: Feature, warning: Option<Warning>) -> Self {
+        self.feature = Some(feature);
         self.warnings.extend(warning);
         self
     }
