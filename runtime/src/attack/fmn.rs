@@ -3,11 +3,13 @@
 //!
 //! Each step goes along the normalised gradient of `z_j - z_y`, where `j` is the wrong class of the highest logit, and is
 //! projected on a ball around the clean image. The radius of that ball adapts. As long as nothing was misclassified it
-//! is where the linearised difference is zero; afterwards it grows by `γ` while the point is classified correctly, and shrinks
+//! is a little beyond where the linearised difference is zero; afterwards it grows by `γ` while the point is classified correctly, and shrinks
 //! by `γ`, at most to the closest point found, while it is not. Step length and `γ` fall along half a cosine.
 //!
 //! What differs from the algorithm as printed:
 //!
+//! - There the first radius is where the linearised difference is zero. A search of a linear difference then creeps up to the boundary and
+//!   crosses it by rounding only. Here it goes [beyond](OVERSHOOT), as DeepFool does.
 //! - The gradient belongs to the class that had the highest wrong logit at the point before, because a query names its classes
 //!   before the logits are known. At the start a forward pass tells which it is.
 //! - A search does not end by itself inside the ball of the evaluation: the scheduler ends it, once the original model has
@@ -25,6 +27,9 @@ use crate::random::{Key, Stream};
 
 /// Radius of random starts, as a share of ε.
 const START_RADIUS: f32 = 0.5;
+
+/// How many times as far as the boundary a search looks for its first misclassified point.
+const OVERSHOOT: f64 = 1.02;
 
 /// FMN with its ball and seed. One unit is one restart.
 #[derive(Debug)]
@@ -142,16 +147,16 @@ impl FmnSearch<'_> {
                 Some(shrunk.min(self.closest.distance()))
             }
             (false, true) => self.radius.map(|radius| radius * (1.0 + change)),
-            (false, false) => self.radius_of_the_boundary(answer).or(self.radius),
+            (false, false) => self.radius_beyond_the_boundary(answer).or(self.radius),
         };
     }
 
-    /// Where the linearised difference is zero, in the ball's norm, the box left aside; none where it has no slope.
-    fn radius_of_the_boundary(&self, answer: &Answer) -> Option<f64> {
+    /// A little beyond where the linearised difference is zero, in the ball's norm, the box left aside; none where it has no slope.
+    fn radius_beyond_the_boundary(&self, answer: &Answer) -> Option<f64> {
         let ball = &self.attack.ball;
         let slope = ball.linear_function(answer.gradient).dual_norm();
         let way = f64::from(answer.loss.abs()) / slope;
-        way.is_finite().then(|| ball.distance(&self.clean.pixels, &self.point) + way)
+        way.is_finite().then(|| OVERSHOOT * (ball.distance(&self.clean.pixels, &self.point) + way))
     }
 
     /// A step along the gradient, projected.

@@ -1,8 +1,10 @@
-use mimir_bundle::Norm;
+use mimir_bundle::{ImageShape, Norm};
+use ndarray::Array1;
 
 use super::*;
-use crate::attack::testing::{context, near_the_boundary};
-use crate::testing::NORMS;
+use crate::attack::testing::{clean_image, context, near_the_boundary, run};
+use crate::model::ModelSource;
+use crate::testing::{NORMS, attack_context, key, linear_around_grey, noise};
 
 /// Answers of a model with one wrong class: the difference, and its slopes.
 fn answer<'a>(logits: &'a [f32; 2], gradient: &'a [f32]) -> Answer<'a> {
@@ -29,7 +31,7 @@ fn point(search: &mut dyn Search, pixels: usize) -> Vec<f32> {
     out
 }
 
-/// By hand: the radius is where the plane is; then it grows by γ while the class holds, and shrinks once it does not.
+/// By hand: the radius is 1.02 times that of the plane; then it grows by γ while the class holds, and shrinks once it does not.
 #[test]
 fn the_radius_follows_the_answers() {
     let spec = FmnSpec {
@@ -49,19 +51,20 @@ fn the_radius_follows_the_answers() {
             assert!((found - wanted).abs() < 1e-6, "{found}, wanted {wanted}");
         }
     };
-    // A difference of 0.4 with slopes of L1 length 4: 0.1 away. Both pixels move by 1 / √2 and are brought back to 0.1.
+    // A difference of 0.4 with slopes of L1 length 4: 0.1 away. Both pixels move by 1 / √2 and are brought back to 0.102.
     search.observe(&answer(&[0.4, 0.0], &[2.0, -2.0]));
-    expect(&mut *search, [0.6, 0.4]);
-    // Still right, 0.2 away by the slopes there: 0.1 + 0.2 / 4.
+    expect(&mut *search, [0.602, 0.398]);
+    // Still right, 0.2 / 4 away by the slopes there: 1.02 times 0.102 + 0.05.
     search.observe(&answer(&[0.2, 0.0], &[2.0, -2.0]));
-    expect(&mut *search, [0.65, 0.35]);
-    // Wrong at 0.15: the radius is 0.9 times that.
+    let radius = 1.02 * 0.152;
+    expect(&mut *search, [0.5 + radius, 0.5 - radius]);
+    // Wrong there: the radius is 0.9 times that.
     search.observe(&answer(&[0.0, 0.1], &[2.0, -2.0]));
-    expect(&mut *search, [0.635, 0.365]);
-    assert_eq!(search.closest().map(|pixels| (pixels[0] * 100.0).round()), Some(65.0));
+    expect(&mut *search, [0.5 + 0.9 * radius, 0.5 - 0.9 * radius]);
+    assert!(search.closest().is_some_and(|pixels| (pixels[0] - 0.5 - radius).abs() < 1e-6));
     // Right again: it grows by a tenth.
     search.observe(&answer(&[0.1, 0.0], &[2.0, -2.0]));
-    expect(&mut *search, [0.5 + 0.135 * 1.1, 0.5 - 0.135 * 1.1]);
+    expect(&mut *search, [0.5 + 0.99 * radius, 0.5 - 0.99 * radius]);
     assert_eq!(search.observe(&answer(&[0.1, 0.0], &[2.0, -2.0])), Step::Done);
 }
 
@@ -120,6 +123,26 @@ fn the_distance_to_a_linear_boundary_is_found() {
     }
 }
 
+/// A difference that is linear is crossed within a few steps, however its rounding falls: on the plane itself the class still holds.
+#[test]
+fn a_linear_boundary_is_crossed_soon() {
+    const CLASSES: usize = 5;
+    let shape = ImageShape { channels: 1, height: 8, width: 24 };
+    let spec = FmnSpec { steps: 10, ..FmnSpec::default() };
+    for norm in NORMS {
+        let weights = noise(key(5, 0, "weights"), CLASSES, shape.pixels());
+        let model = linear_around_grey(weights, &Array1::zeros(CLASSES), shape, 1);
+        for index in 0..24 {
+            let pixels =
+                (noise(key(5, index, "image"), 1, shape.pixels()) * 0.1 + 0.5).into_raw_vec_and_offset().0;
+            let clean = clean_image(&mut *model.classifier().unwrap(), index, &pixels);
+            let context = attack_context(norm, 1e3, shape, CLASSES);
+            let found = run(&model, &Fmn::new(&spec, &context), &context, &clean, 0);
+            assert!(found.broken.is_some(), "{norm:?} image {index}");
+        }
+    }
+}
+
 #[test]
 fn restarts_begin_around_the_image() {
     for norm in NORMS {
@@ -143,8 +166,8 @@ fn where_the_model_has_no_answer_the_search_goes_half_way_back_and_ends() {
     let attack = Fmn::new(&FmnSpec { steps: 2, ..FmnSpec::default() }, &context);
     let mut search = begin(&attack, &image(&[0.5]));
     search.observe(&answer(&[0.2, 0.0], &[1.0]));
-    assert!((point(&mut *search, 1)[0] - 0.7).abs() < 1e-6);
+    assert!((point(&mut *search, 1)[0] - 0.704).abs() < 1e-6);
     assert_eq!(search.step_back(), Step::Continue);
-    assert!((point(&mut *search, 1)[0] - 0.6).abs() < 1e-6);
+    assert!((point(&mut *search, 1)[0] - 0.602).abs() < 1e-6);
     assert_eq!(search.step_back(), Step::Done);
 }
