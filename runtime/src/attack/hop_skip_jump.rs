@@ -10,6 +10,9 @@
 //!
 //! What differs from the algorithm as printed: random points lie a tenth of the distance away, and not a share of it that falls
 //! with the number of pixels, because pixels are float32 and ε may be small; the bisection is as fine as those points need.
+//! With 8-bit pixels all of this happens among levels, where the model is asked. Random points differ from the boundary by less than a level:
+//! each pixel is rounded up or down at random, so that directions are right in the mean. On the way to the clean image pixels of L∞
+//! would all change level at once, and the boundary be known by a whole level of all pixels: each has a threshold of its own.
 //! Directions are uniform in a cube in every norm, where the paper draws normal ones for L2. Images to start from are uniform
 //! noise and single colours, in turn.
 
@@ -75,10 +78,13 @@ impl Attack for HopSkipJump {
     fn search(&self, clean: &CleanImage, unit: usize) -> Box<dyn Search + '_> {
         let key = Key { seed: self.seed, image: clean.image, attack: NAME, target: None, restart: unit };
         let zeros = vec![0.0; clean.pixels.len()];
+        let mut noise = Stream::new(&key);
+        let levels = self.ball.has_levels().then(|| Levels::new(clean.pixels.len(), &mut noise));
         let mut search = HopSkipJumpSearch {
             attack: self,
             clean: clean.clone(),
-            noise: Stream::new(&key),
+            noise,
+            levels,
             stage: Stage::Start { tried: 0 },
             asked: 0,
             round: 0,
@@ -99,6 +105,8 @@ struct HopSkipJumpSearch<'a> {
     attack: &'a HopSkipJump,
     clean: CleanImage,
     noise: Stream,
+    /// Of 8-bit pixels: how points come to levels.
+    levels: Option<Levels>,
     stage: Stage,
     /// Points asked about.
     asked: usize,
@@ -114,6 +122,29 @@ struct HopSkipJumpSearch<'a> {
     mean: Vec<f32>,
     scratch: Scratch,
     closest: ClosestAdversarial,
+}
+
+/// Thresholds by which pixels come to levels.
+#[derive(Debug)]
+struct Levels {
+    /// Those of all points on the way to the clean image, so that it crosses the boundary once.
+    of_the_way: Vec<f32>,
+    /// Those of one random point.
+    of_a_probe: Vec<f32>,
+}
+
+impl Levels {
+    fn new(pixels: usize, noise: &mut Stream) -> Self {
+        let mut levels = Self { of_the_way: vec![0.0; pixels], of_a_probe: vec![0.0; pixels] };
+        draw_thresholds(noise, &mut levels.of_the_way);
+        levels
+    }
+}
+
+/// Uniform in `[0, 1)`.
+fn draw_thresholds(noise: &mut Stream, out: &mut [f32]) {
+    noise.fill_uniform(out);
+    out.iter_mut().for_each(|value| *value = value.midpoint(1.0));
 }
 
 /// What the present point is for.
@@ -185,6 +216,13 @@ impl HopSkipJumpSearch<'_> {
         Step::Continue
     }
 
+    /// Brings the present point to where the model is asked.
+    fn snap(&mut self) {
+        if let Some(levels) = &self.levels {
+            self.attack.ball.snap_on_the_way(&self.clean.pixels, &levels.of_the_way, &mut self.point);
+        }
+    }
+
     /// Writes an image to start from.
     fn draw_start(&mut self, tried: usize) {
         if tried.is_multiple_of(2) {
@@ -198,6 +236,7 @@ impl HopSkipJumpSearch<'_> {
             }
         }
         self.point.iter_mut().for_each(|value| *value = value.midpoint(1.0));
+        self.snap();
     }
 
     /// The present point is misclassified: looks for the boundary on the way to the clean image.
@@ -225,6 +264,7 @@ impl HopSkipJumpSearch<'_> {
         self.point.copy_from_slice(&self.boundary);
         let ball = self.attack.ball.with_radius(f64::midpoint(lower, upper));
         ball.project(&self.clean.pixels, &mut self.point);
+        self.snap();
     }
 
     /// Distance of the misclassified point.
@@ -248,6 +288,10 @@ impl HopSkipJumpSearch<'_> {
         }
         let distance = Ball::euclidean(&self.clean.pixels, &self.boundary);
         Ball::place_at(&self.boundary, PROBE * distance, &mut self.point);
+        if let Some(levels) = &mut self.levels {
+            draw_thresholds(&mut self.noise, &mut levels.of_a_probe);
+            Ball::snap_by(&levels.of_a_probe, &mut self.point);
+        }
     }
 
     /// Directions that the normal of this round is estimated from.
@@ -297,6 +341,7 @@ impl HopSkipJumpSearch<'_> {
         };
         let everywhere = self.attack.ball.with_radius(2.0 * distance + 1.0);
         everywhere.gradient_step(step, &mut self.scratch, &mut self.point);
+        self.snap();
     }
 }
 

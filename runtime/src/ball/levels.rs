@@ -82,6 +82,16 @@ pub(super) fn snap(norm: Norm, radius: f64, inside: Inside, centre: &[f32], poin
     }
 }
 
+/// Brings a point of the box to levels: up where it lies above one by a larger share of a level than its threshold in `[0, 1)`.
+pub(super) fn snap_by(thresholds: &[f32], point: &mut [f32]) {
+    for (value, threshold) in point.iter_mut().zip(thresholds) {
+        let level = *value * LEVELS;
+        // Float32 leaves levels a little beside whole numbers.
+        let below = (level + ROUNDING as f32).floor();
+        *value = pixel(if level - below > *threshold { below + 1.0 } else { below });
+    }
+}
+
 /// Where a point lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Inside {
@@ -145,6 +155,18 @@ fn apportion(norm: Norm, budget: f64, inside: Inside, centre: &[f32], point: &mu
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn thresholds_decide_between_two_levels_and_levels_stay() {
+        let mut point = [3.2, 3.2, 7.9, 254.5, 0.0].map(|level: f32| level / 255.0);
+        snap_by(&[0.1, 0.3, 0.95, 0.0, 0.0], &mut point);
+        assert_eq!(point, [4, 3, 7, 255, 0].map(|level: u8| pixel(f32::from(level))));
+        for level in 0..=255_u8 {
+            let mut point = [pixel(f32::from(level)); 2];
+            snap_by(&[0.0, 0.999], &mut point);
+            assert_eq!(point, [pixel(f32::from(level)); 2]);
+        }
+    }
 
     #[test]
     fn a_radius_of_whole_levels_has_that_many() {

@@ -233,6 +233,26 @@ impl Ball {
         }
     }
 
+    /// Whether pixels are levels of 8 bits.
+    pub fn has_levels(&self) -> bool {
+        self.pixels == Pixels::EightBit
+    }
+
+    /// As [`Ball::snap`], for points on a way to the centre, which shall cross a boundary once. The pixels of L∞, where all of them
+    /// would change level at once, go by their thresholds.
+    pub fn snap_on_the_way(&self, centre: &[f32], thresholds: &[f32], point: &mut [f32]) {
+        match self.norm {
+            Norm::Linf => Self::snap_by(thresholds, point),
+            Norm::L2 | Norm::L1 => self.snap(centre, point),
+        }
+    }
+
+    /// Brings a point of the box to levels, whatever its distance: a pixel goes up where it lies above a level by a larger share
+    /// of one than its threshold, in `[0, 1)`. With thresholds that are drawn, a change is kept in the mean, however small it is.
+    pub fn snap_by(thresholds: &[f32], point: &mut [f32]) {
+        levels::snap_by(thresholds, point);
+    }
+
     /// Distance of a point from the centre, in pixels, computed in `f64`. Of 8-bit pixels that of the nearest levels.
     pub fn distance(&self, centre: &[f32], point: &[f32]) -> f64 {
         match self.pixels {

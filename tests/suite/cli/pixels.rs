@@ -46,6 +46,23 @@ fn eight_bit_counterexamples_survive_rounding_in_every_norm() {
     }
 }
 
+/// An attack that sees classes only probes by less than a level: it must find among levels what it finds between them.
+#[test]
+fn an_attack_by_labels_alone_finds_levels_too() {
+    let broken = |pixels: &[&str]| {
+        let demo = Demo::new();
+        let flags = ["--attacks", "hopskipjump", "--subset", "1", "--queries", "1000", "--save-adversarial"];
+        demo.run(&[&flags[..], pixels].concat()).success();
+        if !pixels.is_empty() {
+            assert_levels(&counterexamples(&demo));
+            confirms(&demo);
+        }
+        demo.report().counts.broken
+    };
+    let (between, among) = (broken(&[]), broken(&["--pixels", "8bit"]));
+    assert!(among >= 4 && 2 * among > between, "{among} among levels, {between} between them");
+}
+
 #[test]
 fn no_distance_exceeds_epsilon() {
     for (norm, epsilon) in [("linf", "8/255"), ("linf", "0.03"), ("l2", "0.7"), ("l1", "15")] {

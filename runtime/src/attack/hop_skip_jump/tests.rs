@@ -1,10 +1,11 @@
-use mimir_bundle::Norm;
-use ndarray::{Array2, array};
+use mimir_bundle::{Norm, Pixels, ThreatModel};
+use ndarray::{Array1, Array2, ArrayView2, array};
 
 use super::*;
 use crate::attack::testing::{clean_image, context, near_the_boundary, run};
 use crate::linear::LinearClassifier;
-use crate::testing::{NORMS, attack_context};
+use crate::model::{Loss, ModelSource};
+use crate::testing::{NORMS, attack_context, key, linear_around_grey, noise};
 
 fn image(pixels: &[f32]) -> CleanImage {
     CleanImage { image: 0, pixels: pixels.into(), label: 0, targets: [].into() }
@@ -34,6 +35,43 @@ fn the_distance_to_a_linear_boundary_is_found() {
         near_the_boundary(norm, factor, |context| {
             Box::new(HopSkipJump::new(&HopSkipJumpSpec::default(), context))
         });
+    }
+}
+
+/// Among levels of 8 bits too, where the model is asked about every point.
+#[test]
+fn the_distance_is_found_among_levels() {
+    const PIXELS: usize = 192;
+    let shape = mimir_bundle::ImageShape { channels: 3, height: 8, width: 8 };
+    let weights = noise(key(3, 0, "weights"), 2, PIXELS);
+    let model = linear_around_grey(weights.clone(), &Array1::zeros(2), shape, 1);
+    for (norm, factor) in [(Norm::Linf, 1.2), (Norm::L2, 1.1), (Norm::L1, 2.0)] {
+        let ball = Ball::new(&ThreatModel { norm, epsilon: 1e-9, pixels: Pixels::EightBit }).unwrap();
+        let context = AttackContext { ball, ..attack_context(norm, 1e-9, shape, 2) };
+        let attack = HopSkipJump::new(&HopSkipJumpSpec::default(), &context);
+        for index in 0..6 {
+            // Some thirty levels from the boundary in L∞.
+            let away = (&weights.row(0) - &weights.row(1)).mapv(|slope| 0.12 * slope.signum());
+            let pixels = noise(key(3, index, "image"), 1, PIXELS).row(0).to_owned() * 0.3 + 0.5 + away;
+            let mut pixels = pixels.mapv(|value| value.clamp(0.0, 1.0)).to_vec();
+            ball.snap(&pixels.clone(), &mut pixels);
+            let clean = clean_image(&mut model.clone(), index, &pixels);
+            let images = ArrayView2::from_shape((1, PIXELS), &pixels).unwrap();
+            let pair = LabelAndTarget { label: clean.label, target: Some(clean.targets[0]) };
+            let mut graph = model.differentiable(Loss::Margin).unwrap();
+            let at_clean = graph.loss_gradient(images, &[pair]).unwrap();
+            let slope = ball.linear_function(&at_clean.gradient.row(0).to_vec()).dual_norm();
+            let exact = f64::from(at_clean.loss[0].abs()) / slope;
+            let found = run(&model, &attack, &context, &clean, 0);
+            let are_levels =
+                |point: &Vec<f32>| point.iter().all(|value| (255.0 * value).round() / 255.0 == *value);
+            assert!(found.proposals.iter().all(are_levels), "{norm:?} image {index}");
+            let distance = ball.distance(&pixels, &found.closest.unwrap());
+            assert!(
+                (1.0 - 1e-4..factor).contains(&(distance / exact)),
+                "{norm:?} image {index}: {distance}, {exact}"
+            );
+        }
     }
 }
 
