@@ -273,17 +273,17 @@ impl ApgdSearch<'_> {
 
 /// One run in one ball, for attacks that make losses of their own.
 #[derive(Debug)]
-pub(super) struct ApgdAscent<'a> {
-    spec: &'a ApgdSpec,
+pub(super) struct ApgdAscent {
+    spec: ApgdSpec,
     centre: Arc<[f32]>,
     run: ApgdRun,
 }
 
-impl<'a> ApgdAscent<'a> {
+impl ApgdAscent {
     /// From that start, by those parameters as far as they are of one run.
-    pub(super) fn new(spec: &'a ApgdSpec, ball: Ball, centre: Arc<[f32]>, start: Vec<f32>) -> Self {
+    pub(super) fn new(spec: ApgdSpec, ball: Ball, centre: Arc<[f32]>, start: Vec<f32>) -> Self {
         let phase = RadiusPhase { ball, steps: spec.steps };
-        let run = ApgdRun::new(spec, phase, &centre, Iterates::new(start));
+        let run = ApgdRun::new(&spec, phase, &centre, Iterates::new(start));
         Self { spec, centre, run }
     }
 
@@ -299,12 +299,12 @@ impl<'a> ApgdAscent<'a> {
 
     /// Learns what was found about it and moves on.
     pub(super) fn observe(&mut self, answer: &Answer) -> Step {
-        self.run.observe(self.spec, &self.centre, answer)
+        self.run.observe(&self.spec, &self.centre, answer)
     }
 
     /// Moves on from an iterate that has no answer.
     pub(super) fn step_back(&mut self) -> Step {
-        self.run.step_back(self.spec, &self.centre)
+        self.run.step_back(&self.spec, &self.centre)
     }
 }
 

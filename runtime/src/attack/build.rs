@@ -8,14 +8,14 @@ use super::context::AttackContext;
 use super::cw::Cw;
 use super::ddn::Ddn;
 use super::fab::Fab;
-use super::feature_ce::FeatureCe;
+use super::feature_ce::feature_ce;
 use super::fgsm::Fgsm;
 use super::fmn::Fmn;
 use super::hop_skip_jump::HopSkipJump;
 use super::malt::Malt;
 use super::noise::Noise;
 use super::pgd::Pgd;
-use super::pgd_feature::PgdFeature;
+use super::pgd_feature::pgd_feature;
 use super::pgd_mi::PgdMi;
 use super::relaxed_pgd::RelaxedPgd;
 use super::square::Square;
@@ -45,9 +45,9 @@ pub fn attack(spec: &AttackSpec, context: &AttackContext) -> Result<Box<dyn Atta
         AttackSpec::Fgsm(_) => Box::new(Fgsm::new(context)),
         AttackSpec::RelaxedPgd(relaxed) => Box::new(RelaxedPgd::new(relaxed, context)),
         AttackSpec::Transfer(transfer) => Box::new(Transfer::new(transfer, context)),
-        AttackSpec::PgdFeature(pgd) => Box::new(PgdFeature::new(pgd, context)),
+        AttackSpec::PgdFeature(pgd) => Box::new(pgd_feature(pgd, context)),
         AttackSpec::PgdMi(pgd) => Box::new(PgdMi::new(pgd, context)),
-        AttackSpec::FeatureCe(apgd) => Box::new(FeatureCe::new(apgd, context)),
+        AttackSpec::FeatureCe(apgd) => Box::new(feature_ce(apgd, context)),
         AttackSpec::Noise(noise) => Box::new(Noise::new(noise, context)),
     })
 }

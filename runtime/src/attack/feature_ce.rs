@@ -8,59 +8,24 @@
 use mimir_bundle::attack::{ApgdSpec, FeatureCeSpec};
 
 use super::apgd::ApgdAscent;
+use super::feature_attack::FeatureAttack;
 use super::feature_distance::FeatureDistance;
-use super::feature_search::{Ascent, FeaturePoint, FeatureSearch, Objective, Slopes, most_passes};
-use super::{Answer, Attack, AttackContext, CleanImage, Query, Search, Step};
-use crate::ball::Ball;
+use super::feature_search::{Ascent, FeaturePoint, Objective, Slopes};
+use super::{Answer, AttackContext, Step};
 use crate::loss::at_logits;
 use crate::model::{LabelAndTarget, Loss};
-use crate::random::{Key, Stream};
 
-/// Its name.
-const NAME: &str = "feature-ce";
-
-/// The attack with its ball and seed. One unit is one restart.
-#[derive(Debug)]
-pub struct FeatureCe {
-    spec: FeatureCeSpec,
-    apgd: ApgdSpec,
-    ball: Ball,
-    seed: u64,
-}
-
-impl FeatureCe {
-    /// Within the ball of that evaluation.
-    pub fn new(spec: &FeatureCeSpec, context: &AttackContext) -> Self {
-        let apgd = ApgdSpec { steps: spec.steps, ..ApgdSpec::default() };
-        Self { spec: spec.clone(), apgd, ball: context.ball, seed: context.seed }
-    }
-}
-
-impl Attack for FeatureCe {
-    fn queries(&self) -> Vec<Query> {
-        vec![Query::Features, Query::FeatureGradient]
-    }
-
-    fn units(&self) -> usize {
-        self.spec.restarts
-    }
-
-    fn most_passes(&self) -> u64 {
-        most_passes(self.spec.steps, true)
-    }
-
-    fn search(&self, clean: &CleanImage, unit: usize) -> Box<dyn Search + '_> {
-        let key = Key { seed: self.seed, image: clean.image, attack: NAME, target: None, restart: unit };
+/// The attack within the ball of that evaluation.
+pub(super) fn feature_ce(spec: &FeatureCeSpec, context: &AttackContext) -> FeatureAttack {
+    let (ball, FeatureCeSpec { steps, restarts, distance_weight, .. }) = (context.ball, spec.clone());
+    FeatureAttack::new("feature-ce", [steps, restarts], context.seed, move |clean, mut noise| {
         let mut start = vec![0.0; clean.pixels.len()];
-        self.ball.random_start(&clean.pixels, &mut Stream::new(&key), &mut start);
-        let objective = CrossEntropyAndDistance {
-            label: clean.label,
-            weight: self.spec.distance_weight,
-            distance: FeatureDistance::default(),
-        };
-        let ascent = ApgdAscent::new(&self.apgd, self.ball, clean.pixels.clone(), start);
-        Box::new(FeatureSearch::new(clean, Box::new(objective), Box::new(ascent)))
-    }
+        ball.random_start(&clean.pixels, &mut noise, &mut start);
+        let distance = FeatureDistance::default();
+        let objective = CrossEntropyAndDistance { label: clean.label, weight: distance_weight, distance };
+        let apgd = ApgdSpec { steps, ..ApgdSpec::default() };
+        (Box::new(objective), Box::new(ApgdAscent::new(apgd, ball, clean.pixels.clone(), start)))
+    })
 }
 
 /// The loss, for one image.
@@ -89,7 +54,7 @@ impl Objective for CrossEntropyAndDistance {
     }
 }
 
-impl Ascent for ApgdAscent<'_> {
+impl Ascent for ApgdAscent {
     fn point(&self) -> &[f32] {
         self.point()
     }

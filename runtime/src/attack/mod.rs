@@ -22,6 +22,7 @@ pub mod cw;
 pub mod ddn;
 mod expectation;
 pub mod fab;
+mod feature_attack;
 pub mod feature_ce;
 mod feature_distance;
 mod feature_search;

@@ -8,50 +8,18 @@
 
 use mimir_bundle::attack::PgdFeatureSpec;
 
+use super::AttackContext;
+use super::feature_attack::FeatureAttack;
 use super::feature_distance::FeatureDistance;
-use super::feature_search::{FeaturePoint, FeatureSearch, Objective, Slopes, most_passes};
+use super::feature_search::{FeaturePoint, Objective, Slopes};
 use super::pgd_ascent::PgdAscent;
-use super::{Attack, AttackContext, CleanImage, Query, Search};
-use crate::ball::Ball;
-use crate::random::{Key, Stream};
 
-/// Its name.
-const NAME: &str = "pgd-feature";
-
-/// PGD on features with its ball and seed. One unit is one restart.
-#[derive(Debug)]
-pub struct PgdFeature {
-    spec: PgdFeatureSpec,
-    ball: Ball,
-    seed: u64,
-}
-
-impl PgdFeature {
-    /// Within the ball of that evaluation.
-    pub fn new(spec: &PgdFeatureSpec, context: &AttackContext) -> Self {
-        Self { spec: spec.clone(), ball: context.ball, seed: context.seed }
-    }
-}
-
-impl Attack for PgdFeature {
-    fn queries(&self) -> Vec<Query> {
-        vec![Query::Features, Query::FeatureGradient]
-    }
-
-    fn units(&self) -> usize {
-        self.spec.restarts
-    }
-
-    fn most_passes(&self) -> u64 {
-        most_passes(self.spec.steps, true)
-    }
-
-    fn search(&self, clean: &CleanImage, unit: usize) -> Box<dyn Search + '_> {
-        let key = Key { seed: self.seed, image: clean.image, attack: NAME, target: None, restart: unit };
-        let PgdFeatureSpec { steps, step_size, .. } = self.spec;
-        let ascent = PgdAscent::new(self.ball, clean, steps, step_size, Stream::new(&key));
-        Box::new(FeatureSearch::new(clean, Box::new(Distance::default()), Box::new(ascent)))
-    }
+/// PGD on features, within the ball of that evaluation.
+pub(super) fn pgd_feature(spec: &PgdFeatureSpec, context: &AttackContext) -> FeatureAttack {
+    let (ball, PgdFeatureSpec { steps, step_size, restarts, .. }) = (context.ball, spec.clone());
+    FeatureAttack::new("pgd-feature", [steps, restarts], context.seed, move |clean, noise| {
+        (Box::new(Distance::default()), Box::new(PgdAscent::new(ball, clean, steps, step_size, noise)))
+    })
 }
 
 /// The distance alone.
