@@ -337,9 +337,9 @@ fn attacks(options: &CertifyOptions, model: &CalibratedModel) -> Vec<AttackSpec>
     let adds_square = is_masked && !is_asked_for(&square);
     let extra = [adds_square.then_some(square), adds_relaxed.then_some(relaxed)];
     let norm = options.threat_model.norm;
-    let attacks = match Preset::of(&options.attacks, norm) {
-        Some(preset) if is_masked => preset.attacks_where_masked(norm),
-        _ => options.attacks.clone(),
+    let attacks = match is_masked {
+        true => Preset::where_masked(&options.attacks, norm),
+        false => options.attacks.clone(),
     };
     attacks.into_iter().chain(extra.into_iter().flatten()).collect()
 }

@@ -115,6 +115,10 @@ fn the_fast_preset_adds_what_a_masked_model_calls_for() {
     assert_eq!((report.preset.as_deref(), report.attacked_accuracy), (Some("fast"), 0.0));
     let queries = |report: &Report| report.attacks[2].parameters.get("queries");
     assert_eq!(queries(&report), Some(Argument::Count(5000)));
+    let (report, _, _folder) = run(&["--epsilon", "0.1", "--attacks", "fast", "--steps", "5"]);
+    assert_eq!(queries(&report), Some(Argument::Count(5000)), "steps are no queries");
+    let (report, _, _folder) = run(&["--epsilon", "0.1", "--attacks", "fast", "--queries", "40"]);
+    assert_eq!(queries(&report), Some(Argument::Count(40)), "what was asked for stays");
     let demo = Demo::new();
     demo.run(&["--attacks", "fast"]).success();
     let report = demo.report();

@@ -30,6 +30,8 @@ const FAST_TARGETS: usize = 3;
 const FAST_QUERIES: usize = 500;
 /// The same in L1, where the searches by gradient are longer: the preset has an eighth of the standard evaluation's passes.
 const FAST_QUERIES_L1: usize = 80;
+/// The parameter that they are.
+const QUERIES: &str = "queries";
 /// Restarts of FMN in [`Preset::Mimir`]: on some images the standard evaluation leaves, the sixth finds what the first does not.
 const FMN_RESTARTS: usize = 10;
 /// Restarts of PGD with momentum in it.
@@ -101,12 +103,22 @@ impl Preset {
         Self::of(&attacks[..chosen], norm).or_else(|| is_fast().then_some(Self::Fast))
     }
 
-    /// Its attacks for a model whose gradients are known to mislead.
-    pub fn attacks_where_masked(self, norm: Norm) -> Vec<AttackSpec> {
-        match self {
-            Self::Fast => fast_where_masked(norm),
-            Self::Standard | Self::Plus | Self::Rand | Self::Mimir => self.attacks(norm),
+    /// Those attacks for a model whose gradients are known to mislead: where they are those of [`Preset::Fast`], its Square no longer
+    /// stands guard only, and has the queries of the standard evaluation. Parameters that somebody changed stay as they are.
+    pub fn where_masked(attacks: &[AttackSpec], norm: Norm) -> Vec<AttackSpec> {
+        let (fast, masked) = (fast(norm), fast_where_masked(norm));
+        let is_fast = attacks.len() >= fast.len()
+            && attacks.iter().zip(&fast).all(|(attack, fast)| attack.name() == fast.name());
+        let mut attacks = attacks.to_vec();
+        if is_fast {
+            for (attack, (fast, masked)) in attacks.iter_mut().zip(fast.iter().zip(&masked)) {
+                if let (true, Some(queries)) = (attack.get(QUERIES) == fast.get(QUERIES), masked.get(QUERIES))
+                {
+                    attack.set(QUERIES, queries);
+                }
+            }
         }
+        attacks
     }
 
     /// The attack of that name as the standard evaluation of this norm would run it; `None` where there is none.
@@ -365,11 +377,30 @@ mod tests {
             }
             let queries =
                 |attacks: &[AttackSpec]| (attacks.len(), attacks[2].name(), attacks[2].get("queries"));
-            let masked = Preset::Fast.attacks_where_masked(norm);
+            let masked = Preset::where_masked(&fast, norm);
             let few = if norm == Norm::L1 { 80 } else { 500 };
             assert_eq!(queries(&fast), (3, "square", Some(Argument::Count(few))));
             assert_eq!(queries(&masked), (3, "square", Some(Argument::Count(5000))));
             assert_eq!(masked[..2], fast[..2]);
+            // Other parameters and what follows change nothing; queries that somebody chose stay.
+            let mut longer = [fast.clone(), vec![AttackSpec::RelaxedPgd(RelaxedPgdSpec::default())]].concat();
+            for attack in &mut longer {
+                attack.set("steps", Argument::Count(77));
+                attack.set("restarts", Argument::Count(3));
+            }
+            let found = Preset::where_masked(&longer, norm);
+            assert_eq!((found[2].get("queries"), found[2].restarts()), (Some(Argument::Count(5000)), 3));
+            assert_eq!((&found[..2], &found[3..]), (&longer[..2], &longer[3..]));
+            let mut chosen = fast.clone();
+            chosen[2].set("queries", Argument::Count(300));
+            assert_eq!(Preset::where_masked(&chosen, norm), chosen);
+            for other in [Preset::Standard, Preset::Plus, Preset::Rand, Preset::Mimir] {
+                let mut attacks = other.attacks(norm);
+                attacks.iter_mut().for_each(|attack| {
+                    attack.set("queries", Argument::Count(few));
+                });
+                assert_eq!(Preset::where_masked(&attacks, norm), attacks, "{}", other.name());
+            }
 
             let standard = Preset::Standard.attacks(norm);
             assert_eq!(Preset::Fast.missing_of(&standard, norm), None);
