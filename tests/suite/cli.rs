@@ -26,6 +26,7 @@ mod images;
 mod inputs;
 mod interruption;
 mod journal;
+mod misleading_gradients;
 mod models;
 mod names;
 mod outputs;

@@ -155,6 +155,7 @@ fn attack(
         observer,
         interrupted,
     };
+    let first_order = evaluated.first_order(&sessions);
     let extra = (options.extra_passes == MakeExtraPasses::Yes).then(|| evaluated.extra_passes());
     let landscapes = (options.landscapes > 0).then(|| evaluated.landscapes(options.landscapes));
     if (extra.is_some() || landscapes.is_some()) && interrupted.load(Ordering::Relaxed) {
@@ -166,6 +167,7 @@ fn attack(
     description.accepted_differences = differences;
     description.baseline = baseline;
     description.scaling = scaling;
+    description.first_order = first_order;
     description.without_experiments = extra.as_ref().and_then(|extra| extra.as_ref().err().cloned());
     description.experiments = extra.and_then(std::result::Result::ok);
     if let Some(Err(reason)) = &landscapes {
@@ -413,6 +415,7 @@ fn description(
         counterexamples: None,
         skipped_attacks: Vec::new(),
         scaling: None,
+        first_order: Err("no attack follows gradients of a loss".to_owned()),
         experiments: None,
         without_experiments: None,
         landscapes: None,

@@ -1,10 +1,13 @@
-//! Extra passes after the attacks, where they are asked for. Whatever stops them, the result of the attacks stays.
+//! Extra passes after the attacks: a few always, most where they are asked for. Whatever stops them, the result of the attacks stays.
 
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use mimir_bundle::Manifest;
 use mimir_runtime::evaluate::{Ending, EvaluateError, Evaluation, EvaluationSet, Observer, Plan};
-use mimir_runtime::experiments::{Experiments, experiment, landscapes, plan_of_experiments};
+use mimir_runtime::experiments::{
+    Experiments, FirstOrder, experiment, first_order, landscapes, plan_of_experiments,
+};
 use mimir_runtime::landscape::Landscapes;
 use mimir_runtime::model::KeptModels;
 use mimir_runtime::session::{OnnxModels, Precision};
@@ -28,6 +31,28 @@ pub(crate) struct Evaluated<'a> {
 }
 
 impl Evaluated<'_> {
+    /// What gradients promise at a few images that nothing broke, in every run: some hundred passes.
+    pub(crate) fn first_order(&self, models: &KeptModels) -> Result<FirstOrder, String> {
+        let start = Instant::now();
+        if self.model.votes() > 1 {
+            return Err("losses of a model with random operators differ by draw".to_owned());
+        }
+        if self.evaluation.ending == Ending::Interrupted {
+            return Err("the run was interrupted".to_owned());
+        }
+        let Self { model, set, plan, evaluation, .. } = self;
+        let Manifest { image, classes, .. } = *model.manifest();
+        let found = first_order(models, set, plan, (image, classes), evaluation);
+        self.observer.detail(&format!(
+            "what gradients promise was looked at in {:.3} s",
+            start.elapsed().as_secs_f64()
+        ));
+        match found {
+            Ok(found) => found.ok_or_else(|| "no attack follows gradients of a loss".to_owned()),
+            Err(error) => Err(words(error)),
+        }
+    }
+
     /// Makes the experiments of [`mimir_runtime::experiments`] on what the evaluation has found.
     pub(crate) fn extra_passes(&self) -> ExtraPasses {
         let start = Instant::now();

@@ -99,3 +99,137 @@ pub struct Unconstrained {
     /// Those that it did not break.
     pub left: Vec<usize>,
 }
+
+/// What the gradient promises at an image that nothing broke, and what happens there. The loss is a linear function of the logits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Promise {
+    /// The image, by its position in the set.
+    pub image: usize,
+    /// By how much a step of length ε along the largest slopes raises the loss, by the gradient.
+    pub promised: f64,
+    /// By how much it does.
+    pub kept: f64,
+    /// The most by which the loss can differ between two points of the ball, by the gradient.
+    pub most: f64,
+    /// How far it is from that of a random point as far out as the ball goes.
+    pub elsewhere: f64,
+    /// How much of a change rounding may explain.
+    pub rounding: f64,
+}
+
+/// Changes that are fewer times what rounding may explain say nothing.
+const BEYOND_ROUNDING: f64 = 10.0;
+/// Shares of the promise between which a step is honest: curved losses keep half of it, or twice.
+const LEAST_KEPT: f64 = 0.2;
+const MOST_KEPT: f64 = 5.0;
+/// How many times more than it can, by the gradient, an honest loss may differ elsewhere.
+const MOST_ELSEWHERE: f64 = 2.0;
+
+impl Promise {
+    /// Whether something can be said: a change that is promised, or found elsewhere, is more than rounding explains.
+    fn is_judged(&self) -> bool {
+        self.says() || self.exceeds()
+    }
+
+    fn says(&self) -> bool {
+        self.promised > BEYOND_ROUNDING * self.rounding
+    }
+
+    fn exceeds(&self) -> bool {
+        self.elsewhere > (MOST_ELSEWHERE * self.most).max(BEYOND_ROUNDING * self.rounding)
+    }
+
+    /// Whether the gradient misleads there.
+    fn is_broken(&self) -> bool {
+        let share = self.kept / self.promised;
+        (self.says() && !(LEAST_KEPT..=MOST_KEPT).contains(&share)) || self.exceeds()
+    }
+}
+
+/// What gradients promise at some images.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct FirstOrder {
+    /// One for each image.
+    pub promises: Vec<Promise>,
+}
+
+/// Share of the images from which broken promises are those of the model.
+const MISLEADING: f64 = 0.25;
+/// Fewest images that show it.
+const FEWEST: usize = 3;
+
+impl FirstOrder {
+    /// Images of which something can be said.
+    pub fn judged(&self) -> usize {
+        self.promises.iter().filter(|promise| promise.is_judged()).count()
+    }
+
+    /// Images at which the gradient misleads, in the order of the set.
+    pub fn broken(&self) -> Vec<usize> {
+        let broken = self.promises.iter().filter(|promise| promise.is_broken());
+        broken.map(|promise| promise.image).collect()
+    }
+
+    /// Share of the promise that a step keeps, in the median of the images where one is made; none where none is.
+    pub fn kept(&self) -> Option<f64> {
+        let said = self.promises.iter().filter(|promise| promise.says());
+        let mut shares: Vec<f64> = said.map(|promise| promise.kept / promise.promised).collect();
+        shares.sort_by(f64::total_cmp);
+        shares.get(shares.len() / 2).copied()
+    }
+
+    /// Whether gradients mislead at so many images that it is the model's nature.
+    pub fn misleads(&self) -> bool {
+        let broken = self.broken().len();
+        broken >= FEWEST && broken as f64 > MISLEADING * self.judged() as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn promise(promised: f64, kept: f64) -> Promise {
+        Promise { image: 0, promised, kept, most: 10.0, elsewhere: 1.0, rounding: 1e-3 }
+    }
+
+    #[test]
+    fn a_promise_is_broken_by_far_less_by_far_more_and_by_what_it_did_not_allow() {
+        for (kept, broken) in
+            [(1.0, false), (0.25, false), (4.9, false), (0.19, true), (-1.0, true), (0.0, true), (5.1, true)]
+        {
+            assert_eq!(promise(1.0, kept).is_broken(), broken, "{kept}");
+        }
+        let elsewhere = |elsewhere| Promise { elsewhere, ..promise(1.0, 1.0) };
+        assert!(!elsewhere(19.0).is_broken() && elsewhere(21.0).is_broken());
+    }
+
+    /// A radius so small that rounding hides every change says nothing, and neither does a flat loss.
+    #[test]
+    fn what_rounding_explains_is_not_judged() {
+        let small = promise(9e-3, 0.0);
+        assert!(!small.is_judged() && !small.is_broken());
+        let flat = Promise { promised: 0.0, kept: 0.0, most: 0.0, elsewhere: 9e-3, ..promise(0.0, 0.0) };
+        assert!(!flat.is_judged() && !flat.is_broken());
+        // It is flat by its gradient only.
+        let step = Promise { elsewhere: 0.5, ..flat };
+        assert!(step.is_judged() && step.is_broken());
+    }
+
+    #[test]
+    fn a_model_misleads_where_more_than_a_quarter_of_three_images_or_more_do() {
+        let first_order = |broken: usize, honest: usize| {
+            let kept = [vec![0.0; broken], vec![1.0; honest]].concat();
+            let promises = kept.into_iter().enumerate();
+            let promises = promises.map(|(image, kept)| Promise { image, ..promise(1.0, kept) });
+            FirstOrder { promises: promises.collect() }
+        };
+        for (broken, honest, misleads) in
+            [(0, 8, false), (2, 0, false), (3, 0, true), (3, 8, true), (3, 9, false), (8, 24, false)]
+        {
+            assert_eq!(first_order(broken, honest).misleads(), misleads, "{broken} {honest}");
+        }
+        assert_eq!(first_order(3, 4).broken(), [0, 1, 2]);
+        assert_eq!((first_order(3, 4).kept(), first_order(0, 0).kept()), (Some(1.0), None));
+    }
+}

@@ -1,6 +1,7 @@
 //! Extra passes that show whether the attacks of an evaluation worked: on few images, after it, and without any effect on its
 //! verdicts. [`report`](crate::report) judges what they found.
 
+mod first_order;
 mod found;
 mod plane;
 mod points;
@@ -9,7 +10,7 @@ mod subset;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use mimir_bundle::attack::{ApgdSpec, Argument};
+use mimir_bundle::attack::{ApgdSpec, Argument, MultiTargetedApgdSpec};
 use mimir_bundle::{AttackSpec, Norm, ThreatModel};
 
 use crate::archive::Archive;
@@ -23,7 +24,10 @@ use crate::model::ModelSource;
 use crate::monitor::Silent;
 use subset::{Subset, spread};
 
-pub use found::{BrokenWithin, Compared, Experiments, NoisePoints, Stability, Stronger, Unconstrained};
+pub use first_order::first_order;
+pub use found::{
+    BrokenWithin, Compared, Experiments, FirstOrder, NoisePoints, Promise, Stability, Stronger, Unconstrained,
+};
 
 /// Images that most experiments look at, at most, spread evenly over those that they are about.
 const IMAGES: usize = 32;
@@ -39,7 +43,8 @@ const FACTORS: [f64; 5] = [0.25, 0.5, 1.0, 2.0, 4.0];
 pub fn plan_of_experiments(plan: &Plan) -> Option<Plan> {
     let main = main_attack(plan)?;
     let mut names = BTreeSet::new();
-    let all = [main, ascent(plan.threat_model.norm, STEPS), one_step()];
+    let norm = plan.threat_model.norm;
+    let all = [main, ascent(norm, STEPS), margin_ascent(norm, STEPS), one_step()];
     let attacks = all.into_iter().filter(|attack| names.insert(attack.name())).collect();
     Some(Plan { attacks, curve: Curve::No, stop_when_decided: None, ..plan.clone() })
 }
@@ -108,7 +113,7 @@ pub fn landscapes(
     for radius in [(4.0 * epsilon).min(everywhere), everywhere] {
         let plan = Plan {
             threat_model: ThreatModel { epsilon: radius, ..plan.threat_model },
-            attacks: vec![ascent(norm, STEPS)],
+            attacks: vec![ascent(norm, STEPS), margin_ascent(norm, STEPS)],
             stop_when_decided: None,
             curve: Curve::No,
             ..plan.clone()
@@ -159,22 +164,30 @@ impl Run<'_> {
             let broken = self.broken(&ascent(norm, STEPS), radius, few, seed)?;
             radii.push(BrokenWithin { factor, images: few.len(), broken });
         }
-        let unlimited = ascent(norm, 2 * STEPS);
-        let everywhere = furthest(norm, self.set.pixels_per_image());
-        let broken = self.broken(&unlimited, everywhere, few, seed)?;
-        let left = few.iter().copied().filter(|image| !broken.contains(image)).collect();
         Ok(Experiments {
             doubled: self.stronger(&doubled, few_unbroken, seed)?,
             restarted: self.stronger(main, few_unbroken, seed.wrapping_add(1))?,
             one_step: self.stronger(&one_step(), &spread(unbroken, ONE_STEP_IMAGES), seed)?,
             radii: if few.is_empty() { Vec::new() } else { radii },
-            unconstrained: (!few.is_empty()).then(|| Unconstrained {
-                attack: unlimited.name().to_owned(),
-                images: few.len(),
-                left,
-            }),
+            unconstrained: self.unconstrained(few)?,
             ..Experiments::default()
         })
+    }
+
+    /// With no limit but the box: on the cross entropy, and what that leaves on the margin, which does not saturate.
+    fn unconstrained(&self, images: &[usize]) -> Result<Option<Unconstrained>, EvaluateError> {
+        if images.is_empty() {
+            return Ok(None);
+        }
+        let norm = self.plan.threat_model.norm;
+        let everywhere = furthest(norm, self.set.pixels_per_image());
+        let (mut left, mut names) = (images.to_vec(), Vec::new());
+        for attack in [ascent(norm, 2 * STEPS), margin_ascent(norm, 2 * STEPS)] {
+            let broken = self.broken(&attack, everywhere, &left, self.plan.seed)?;
+            left.retain(|image| !broken.contains(image));
+            names.push(attack.name());
+        }
+        Ok(Some(Unconstrained { attack: names.join(" and "), images: images.len(), left }))
     }
 
     fn stronger(
@@ -255,6 +268,12 @@ fn ascent(norm: Norm, steps: usize) -> AttackSpec {
     apgd.set("steps", Argument::Count(steps));
     apgd.set("restarts", Argument::Count(1));
     apgd
+}
+
+/// The same on the margin to the nearest class.
+fn margin_ascent(norm: Norm, steps: usize) -> AttackSpec {
+    let AttackSpec::ApgdCe(apgd) = ascent(norm, steps) else { return ascent(norm, steps) };
+    AttackSpec::ApgdMt(MultiTargetedApgdSpec { targets: 1, apgd })
 }
 
 fn one_step() -> AttackSpec {

@@ -148,7 +148,7 @@ pub(super) fn noise(
 }
 
 /// A point of a random direction, brought back to the ball from far outside: in L∞ a corner.
-fn furthest_point(ball: &Ball, clean: &[f32], stream: &mut Stream, point: &mut [f32]) {
+pub(super) fn furthest_point(ball: &Ball, clean: &[f32], stream: &mut Stream, point: &mut [f32]) {
     stream.fill_normal(point);
     for (value, pixel) in point.iter_mut().zip(clean) {
         *value = pixel + 1e3 * *value;

@@ -195,8 +195,8 @@ fn the_main_attack_raises_a_loss_by_steps() {
         plan_of_experiments(&Plan { attacks, ..plan() })
             .map(|plan| plan.attacks.iter().map(AttackSpec::name).collect::<Vec<_>>())
     };
-    assert_eq!(with(&["fab-t", "square", "apgd-t"]).unwrap(), ["apgd-t", "apgd-ce", "fgsm"]);
-    assert_eq!(with(&["apgd-ce"]).unwrap(), ["apgd-ce", "fgsm"]);
+    assert_eq!(with(&["fab-t", "square", "apgd-t"]).unwrap(), ["apgd-t", "apgd-ce", "apgd-mt", "fgsm"]);
+    assert_eq!(with(&["apgd-ce"]).unwrap(), ["apgd-ce", "apgd-mt", "fgsm"]);
     assert_eq!(with(&["square", "fab"]), None);
 }
 
@@ -225,4 +225,54 @@ fn a_plane_has_the_margins_around_an_image() {
     assert_eq!(planes, landscapes(&model(), &set, &plan(), &evaluation, 2).unwrap());
     let without = Plan { attacks: vec![AttackSpec::named("square").unwrap()], ..plan() };
     assert_eq!(landscapes(&model(), &set, &without, &evaluation, 2).unwrap(), []);
+}
+
+/// Scores so large that the cross entropy is zero at every image: what it finds nothing of is no sign of anything else.
+#[test]
+fn without_a_limit_a_saturated_loss_is_broken_all_the_same() {
+    let weights = array![[-1.0, -1.0, -1.0, -1.0], [1.0, 1.0, 1.0, 1.0]] * 1e6;
+    let model = linear_around_grey(weights, &Array1::zeros(2), SHAPE, 5);
+    let attacks = vec![AttackSpec::named("fab-t").unwrap(), AttackSpec::named("apgd-mt").unwrap()];
+    let (evaluation, found) = run(&model, &Plan { attacks, ..plan() });
+    assert_eq!(evaluation.still_robust(), 15);
+    let unconstrained = found.unconstrained.unwrap();
+    assert_eq!(unconstrained.attack, "apgd-ce and apgd-mt");
+    assert_eq!((unconstrained.images, unconstrained.left), (20, vec![]));
+}
+
+/// What gradients promise at the images of the set that a plan of one attack leaves.
+fn promises(source: &dyn ModelSource, attack: &str, norm: Norm, epsilon: f64) -> FirstOrder {
+    let (images, labels) = images();
+    let set = EvaluationSet::new(&images, &labels).unwrap();
+    let archive = Archive::none();
+    let threat_model = ThreatModel { norm, epsilon, pixels: Pixels::Continuous };
+    let mut attack = AttackSpec::named(attack).unwrap();
+    if let Some(feature) = attack.feature_mut() {
+        *feature = Some("scores".to_owned());
+    }
+    let plan = Plan { attacks: vec![attack], threat_model, ..plan() };
+    let evaluation = evaluate(source, &set, &plan, &Control::new(&Silent, &archive)).unwrap();
+    first_order(source, &set, &plan, (SHAPE, 2), &evaluation).unwrap().unwrap_or_default()
+}
+
+#[test]
+fn a_linear_model_keeps_its_promises_in_every_norm_and_loss() {
+    for (norm, epsilon) in [(Norm::Linf, 0.05), (Norm::Linf, 1e-4), (Norm::L2, 0.1), (Norm::L1, 0.2)] {
+        for attack in ["apgd-ce", "apgd-mt", "fmn", "pgd-feature"] {
+            let found = promises(&model(), attack, norm, epsilon);
+            // A start in L1 may be where the gradient leads.
+            assert!(found.judged() >= 8 && !found.misleads(), "{norm:?} {attack}: {found:?}");
+            let kept = found.kept().unwrap();
+            assert!((kept - 1.0).abs() < 1e-2, "{norm:?} {attack}: {kept}");
+        }
+    }
+    let without = promises(&model(), "square", Norm::Linf, 0.05);
+    assert_eq!((without.judged(), without.kept()), (0, None));
+}
+
+#[test]
+fn gradients_that_lead_the_other_way_break_their_promises() {
+    let found = promises(&Misleading(model()), "apgd-ce", Norm::Linf, 0.054);
+    assert!(found.misleads(), "{found:?}");
+    assert_eq!(found.broken().len(), found.judged());
 }

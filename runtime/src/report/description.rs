@@ -7,7 +7,7 @@ use mimir_bundle::certificate::{
 use mimir_bundle::{Manifest, Scan, ThreatModel};
 
 use super::{Baseline, Requirements, Warning};
-use crate::experiments::Experiments;
+use crate::experiments::{Experiments, FirstOrder};
 use crate::landscape::Landscapes;
 
 /// What was evaluated and how: all that an evaluation itself does not know.
@@ -49,6 +49,8 @@ pub struct RunDescription {
     pub warnings: Vec<Warning>,
     /// What other scalings of the pixels did, where that was looked at.
     pub scaling: Option<ScalingProbe>,
+    /// What gradients promise and steps keep, or why nobody looked.
+    pub first_order: Result<FirstOrder, String>,
     /// What extra passes found, where they were made.
     pub experiments: Option<Experiments>,
     /// Why they were not made although they were asked for.

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::attack::Preset;
 use crate::evaluate::{AttackResult, Ending, Evaluation, ImageOutcome, Verdict};
+use crate::experiments::FirstOrder;
 use crate::statistics::{accuracies, clopper_pearson, fraction};
 
 /// An evaluation, and the description of the run that it comes from.
@@ -176,6 +177,7 @@ impl<'a> Findings<'a> {
             warnings.push(Warning::UndecidedImages { images: self.evaluation.undecided });
         }
         warnings.extend(attack_warnings(self.evaluation, classes));
+        warnings.extend(self.description.first_order.as_ref().ok().and_then(misleading));
         warnings.extend(fragile(self.evaluation));
         warnings.extend(in_float32_only(self.evaluation));
         warnings.extend(self.description.cross_check.as_ref().and_then(disagreement));
@@ -189,6 +191,13 @@ fn weakening(warnings: &[Notice]) -> Vec<String> {
     let mut kinds: Vec<String> = weaken.map(|notice| notice.warning.kind()).collect();
     kinds.dedup();
     kinds
+}
+
+/// Gradients that do not say what happens.
+fn misleading(first_order: &FirstOrder) -> Option<Warning> {
+    first_order
+        .misleads()
+        .then(|| Warning::MisleadingGradients { images: first_order.broken(), judged: first_order.judged() })
 }
 
 /// Images that only rounding breaks.

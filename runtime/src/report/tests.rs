@@ -50,6 +50,7 @@ pub(super) fn description() -> RunDescription {
         counterexamples: Some(Counterexamples { file: "adversarial.npz".into(), digest: "d".repeat(64) }),
         skipped_attacks: vec![],
         scaling: None,
+        first_order: Err("no attack follows gradients of a loss".to_owned()),
         experiments: None,
         without_experiments: None,
         landscapes: None,
@@ -502,7 +503,7 @@ fn text_form() {
     warning: the file has a fixed batch: its batch dimension was changed for speed, and the logits were
              checked to stay the same
 
-    diagnosis          0 rules fail, 2 warn, 17 pass, 11 not examined
+    diagnosis          0 rules fail, 2 warn, 17 pass, 12 not examined
       warn standard_attacks: less than the standard evaluation ran (apgd-ce): apgd-t is missing;
       --attacks standard for a number that is comparable with published ones
       warn several_losses: 1 untargeted and 0 targeted attacks with gradients: apgd-ce; several losses,

@@ -95,6 +95,13 @@ pub enum Warning {
         /// Number of such images.
         images: usize,
     },
+    /// Gradients say nothing of what a step along them does, on images that nothing broke.
+    MisleadingGradients {
+        /// Their positions in the evaluation set.
+        images: Vec<usize>,
+        /// Images that it was looked at.
+        judged: usize,
+    },
     /// Gradients of a model without random operators were averaged.
     NeedlessExpectation {
         /// Name of the attack.
@@ -265,6 +272,7 @@ impl fmt::Display for Warning {
                 fmt_non_finite_gradients(f, attack, *images, *attacked)
             }
             Self::SquareBeatsGradients { images } => fmt_square_beats_gradients(f, *images),
+            Self::MisleadingGradients { images, judged } => fmt_misleading_gradients(f, images, *judged),
             Self::NeedlessExpectation { attack, eot } => fmt_needless_expectation(f, attack, *eot),
             Self::NonFinite { count, images } => fmt_non_finite(f, *count, images),
             Self::IgnoredSettings { file, keys } => fmt_ignored_settings(f, file, keys),
@@ -367,6 +375,7 @@ impl Warning {
             | Self::MixesImages { .. }
             | Self::ZeroGradients { .. }
             | Self::SquareBeatsGradients { .. }
+            | Self::MisleadingGradients { .. }
             | Self::NonFinite { .. }
             | Self::NonFiniteGradients { .. }
             | Self::NoGradient { .. }
@@ -546,6 +555,17 @@ fn fmt_square_beats_gradients(f: &mut fmt::Formatter<'_>, images: usize) -> fmt:
         f,
         "square, which uses no gradients, broke {images} images that attacks with gradients had left: a sign of masked \
          gradients. Raise --queries and --restarts, or attack the model adaptively",
+    )
+}
+
+fn fmt_misleading_gradients(f: &mut fmt::Formatter<'_>, images: &[usize], judged: usize) -> fmt::Result {
+    write!(
+        f,
+        "gradients mislead: at {} of {judged} images that nothing broke ({}), a step along the gradient does not change the loss as \
+         the gradient promises, by a factor of five or more, so that attacks which follow it are weaker than they look. Add square with \
+         many queries, or attack the model adaptively: gradients averaged over noise, a smooth substitute",
+        images.len(),
+        first_few(images),
     )
 }
 

@@ -30,13 +30,13 @@ pub(super) fn score_features(
 }
 
 /// The graph that takes a cotangent at the tensor, given none there: it computes the gradient of a margin.
-pub(super) struct MarginOfFeatures<'m> {
+pub(crate) struct MarginOfFeatures<'m> {
     model: &'m mut dyn FeatureModel,
     answers: Option<GradientBatch>,
 }
 
 impl<'m> MarginOfFeatures<'m> {
-    pub(super) fn new(model: &'m mut dyn FeatureModel) -> Self {
+    pub(crate) fn new(model: &'m mut dyn FeatureModel) -> Self {
         Self { model, answers: None }
     }
 }

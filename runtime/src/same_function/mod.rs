@@ -26,9 +26,11 @@ use crate::model::{
     Batches, Classifier, Differentiable, KeptModels, LabelAndTarget, Loss, ModelError, ModelSource,
 };
 use comparison::{Comparison, label_and_nearest};
-use features::{MarginOfFeatures, score_features};
+pub(crate) use features::MarginOfFeatures;
+use features::score_features;
 use points::{Look, Places, Points};
-use scores::{Scored, compare, file_form, least_movement, movement};
+pub(crate) use scores::Scored;
+use scores::{compare, file_form, least_movement, movement};
 use slopes::{Noise, Slope, SlopePoint};
 
 /// The graphs that differ from the file by more than rounding explains, and how; none where all agree. The file must not
@@ -293,12 +295,14 @@ fn score(classifier: &mut dyn Classifier, points: &[Vec<f32>]) -> Result<Vec<Sco
 }
 
 /// What a gradient graph says of a point.
-struct Differentiated {
-    scored: Scored,
-    gradient: Vec<f32>,
+pub(crate) struct Differentiated {
+    pub(crate) scored: Scored,
+    /// `[C·H·W]`
+    pub(crate) gradient: Vec<f32>,
 }
 
-fn differentiate(
+/// What a gradient graph says of points, in batches.
+pub(crate) fn differentiate(
     graph: &mut dyn Differentiable,
     points: &[Vec<f32>],
     pairs: &[LabelAndTarget],

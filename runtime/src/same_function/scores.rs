@@ -26,11 +26,11 @@ const LEAST_NORMAL: f64 = f32::MIN_POSITIVE as f64;
 
 /// What a graph says of one point.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Scored {
+pub(crate) struct Scored {
     /// `[K]`
-    pub(super) logits: Vec<f32>,
+    pub(crate) logits: Vec<f32>,
     /// What the file would return `[K]`, where the graph computes that too.
-    pub(super) returned: Option<Vec<f32>>,
+    pub(crate) returned: Option<Vec<f32>>,
 }
 
 /// How far apart file and copy are at one point, where `jitter` is how far the last bits of the input move a score; `None`

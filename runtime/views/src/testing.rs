@@ -159,6 +159,7 @@ pub(crate) fn description(images: usize) -> RunDescription {
         counterexamples: Some(Counterexamples { file: "adversarial.npz".into(), digest: "d".repeat(64) }),
         skipped_attacks: vec![],
         scaling: None,
+        first_order: Err("no attack follows gradients of a loss".to_owned()),
         experiments: None,
         without_experiments: None,
         landscapes: None,

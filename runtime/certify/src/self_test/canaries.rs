@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use mimir_bundle::AttackSpec;
 use mimir_bundle::{Norm, ThreatModel};
 use mimir_export::InputSpec;
 use mimir_runtime::attack::Preset;
@@ -10,7 +11,9 @@ use mimir_runtime::evaluate::{Silent, Verdict};
 use mimir_runtime::report::{Report, Rule, RuleAnswer, RuleVerdict, Severity, Warning};
 
 use super::images::{COUNT, is_within_reach, radius, source};
-use super::networks::{Network, masked, mixing, of_other_pixels, plain, quantised, random, saturated};
+use super::networks::{
+    Network, masked, mixing, of_other_pixels, plain, quantised, random, saturated, staircase,
+};
 use crate::certify::certify;
 use crate::check::{CheckOptions, check};
 use crate::error::{ErrorKind, OrKind, Result};
@@ -30,7 +33,7 @@ pub(super) struct Canary {
 }
 
 /// All of them.
-pub(super) const CANARIES: [Canary; 9] = [
+pub(super) const CANARIES: [Canary; 10] = [
     Canary {
         name: "linear-linf",
         model: "a linear function",
@@ -65,6 +68,19 @@ pub(super) const CANARIES: [Canary; 9] = [
                 })
                 .or_else(|| passes(&report, Rule::DifferentiableOperators))
             }))
+        },
+    },
+    Canary {
+        name: "misleading",
+        model: "a staircase of steep sigmoids, so that derivatives are not zero and say nothing of a step",
+        wanted: "the report says that gradients mislead, of attacks that follow nothing else",
+        network: staircase,
+        examine: |model, engine, interrupted| {
+            let mut options = options(model, engine, Norm::Linf, Preset::Standard)?;
+            options.attacks.retain(|attack| !matches!(attack, AttackSpec::Square(_)));
+            let report = certify(&options, &Silent, interrupted)?.report;
+            Ok(lacks(&report, "misleading gradients", |it| matches!(it, Warning::MisleadingGradients { .. }))
+                .or_else(|| passes(&report, Rule::GradientsPredict)))
         },
     },
     Canary {

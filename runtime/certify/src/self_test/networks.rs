@@ -57,6 +57,28 @@ pub(super) fn masked() -> mimir_export::Result<Graph> {
     })
 }
 
+/// Stairs of [`staircase`], over the whole range of a pixel. Half way between two of them lies the middle of the cube.
+const STAIRS: usize = 32;
+/// How steep they are: one in five hundred pixels stands on a slope.
+const STEEPNESS: f32 = 1e4;
+
+/// Of pixels behind a staircase of steep sigmoids: its derivative is not zero, and says nothing of a step.
+pub(super) fn staircase() -> mimir_export::Result<Graph> {
+    network(|b, images| {
+        let stairs: Vec<f32> = (0..STAIRS).map(|stair| stair as f32 / STAIRS as f32).collect();
+        let stairs = b.constant(Tensor::from_f32(&[STAIRS, 1, 1], &stairs));
+        let steepness = b.scalar(STEEPNESS);
+        let above = b.op("Sub", &[images, stairs])?;
+        let above = b.op("Mul", &[above, steepness])?;
+        let climbed = b.op("Sigmoid", &[above])?;
+        let axis = b.constant(Tensor::from_i64(&[1], &[1]));
+        let climbed = b.op("ReduceSum", &[climbed, axis])?;
+        let share = b.scalar(1.0 / STAIRS as f32);
+        let height = b.op("Mul", &[climbed, share])?;
+        linear(b, height, (STAIRS as f32 / 2.0 + 0.5) / STAIRS as f32)
+    })
+}
+
 /// Of pixels in 8 bits, as quantisation makes it.
 pub(super) fn quantised() -> mimir_export::Result<Graph> {
     network(|b, images| {

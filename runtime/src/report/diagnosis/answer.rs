@@ -48,6 +48,8 @@ pub enum Rule {
     FiniteGradients,
     /// Scores hardly change under small noise (indicator "unstable predictions").
     StablePredictions,
+    /// A step along the gradient changes the loss about as much as the gradient says.
+    GradientsPredict,
     /// Every iterate of a search counts, not only its last (indicator "silent success").
     BestPointCounts,
     /// Losses have levelled off by the end of a search (indicator "incomplete optimisation").

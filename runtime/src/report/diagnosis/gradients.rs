@@ -115,3 +115,38 @@ pub(super) fn stable_predictions(case: &Case<'_>) -> Answer {
         _ => Answer::fail(found).way_out(way_out).of_images(unstable),
     }
 }
+
+/// Share of the images from which a model whose gradients mislead must not be believed.
+const MOST: f64 = 0.5;
+
+pub(super) fn predict(case: &Case<'_>) -> Answer {
+    if case.with_gradients().next().is_none() {
+        return no_gradients(case);
+    }
+    let first_order = match &case.description.first_order {
+        Ok(first_order) => first_order,
+        Err(reason) => return Answer::not_examined(reason.as_str()),
+    };
+    let (judged, broken) = (first_order.judged(), first_order.broken());
+    let kept = match first_order.kept() {
+        Some(kept) => format!("{} of what the gradient promises", percent(kept)),
+        None if judged > 0 => "something although the gradient promises nothing".to_owned(),
+        None if first_order.promises.is_empty() => return Answer::pass("no image was left to look at"),
+        None => return Answer::not_examined("what gradients promise is less than rounding explains"),
+    };
+    let found = format!(
+        "of {judged} images that nothing broke, a step of length ε along the largest slopes changes the loss by {kept} in the \
+         median; at {} of them by less than a fifth or more than five times, or elsewhere in the ball the loss differs by more \
+         than twice what the gradient allows",
+        broken.len()
+    );
+    let way_out = "attacks along gradients are weaker than they look: gradients averaged over noise, a smooth substitute \
+         (--surrogate), square with many queries";
+    match fraction(broken.len(), judged.max(1)) {
+        _ if !first_order.misleads() => Answer::pass(found).of_images(broken),
+        ..=MOST => {
+            Answer::warn(found).way_out(way_out).of_images(broken).warned_as(&["misleading_gradients"])
+        }
+        _ => Answer::fail(found).way_out(way_out).of_images(broken).warned_as(&["misleading_gradients"]),
+    }
+}

@@ -24,7 +24,7 @@ pub use answer::{Rule, RuleAnswer, RuleCounts, RuleVerdict};
 type Examine = fn(&Case<'_>) -> Answer;
 
 /// All rules, in the order of a run: data, model, gradients, attacks.
-const RULES: [(Rule, Examine); 30] = [
+const RULES: [(Rule, Examine); 31] = [
     (Rule::CleanAccuracy, data::clean_accuracy),
     (Rule::LabelOrder, label_order::label_order),
     (Rule::InputScaling, data::input_scaling),
@@ -43,6 +43,7 @@ const RULES: [(Rule, Examine); 30] = [
     (Rule::UnsaturatedLosses, gradients::unsaturated),
     (Rule::FiniteGradients, gradients::finite),
     (Rule::StablePredictions, gradients::stable_predictions),
+    (Rule::GradientsPredict, gradients::predict),
     (Rule::BestPointCounts, attacks::best_point_counts),
     (Rule::Converged, attacks::converged),
     (Rule::StepsEnough, strength::steps_enough),

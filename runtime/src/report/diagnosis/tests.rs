@@ -9,7 +9,7 @@ use super::*;
 use crate::attack::Preset;
 use crate::evaluate::{AttackResult, Verdict};
 use crate::experiments::{
-    BrokenWithin, Compared, Experiments, NoisePoints, Stability, Stronger, Unconstrained,
+    BrokenWithin, Compared, Experiments, FirstOrder, NoisePoints, Promise, Stability, Stronger, Unconstrained,
 };
 use crate::report::tests::{description, evaluation};
 use crate::report::{BetterScaling, Findings, ScalingProbe};
@@ -24,6 +24,7 @@ impl Run {
     fn good() -> Self {
         let (mut description, one) = (description(), evaluation());
         description.warnings.clear();
+        description.first_order = Ok(promises(0, 10));
         description.gate = super::super::Requirements::default();
         let (broken, robust) = (&one.outcomes[1], &one.outcomes[2]);
         let mut evaluation = Evaluation { slots: vec![None; 40], ..one.clone() };
@@ -65,6 +66,19 @@ impl Run {
         run.description.experiments = Some(experiments);
         run
     }
+}
+
+/// What gradients promise at so many images where they mislead, and so many where they do not.
+fn promises(broken: usize, kept: usize) -> FirstOrder {
+    let promise = |image: usize| Promise {
+        image: 30 + image,
+        promised: 1.0,
+        kept: if image < broken { 0.01 } else { 0.9 },
+        most: 5.0,
+        elsewhere: 0.1,
+        rounding: 1e-6,
+    };
+    FirstOrder { promises: (0..broken + kept).map(promise).collect() }
 }
 
 fn good_experiments() -> Experiments {
@@ -127,7 +141,7 @@ fn a_good_run_passes_whatever_is_examined() {
     let examined = Run::with_experiments(|_| {});
     assert_eq!(odd(&examined), []);
     let text = Findings::new(&examined.description, &examined.evaluation).report().to_string();
-    assert!(text.contains("0 rules fail, 0 warn, 27 pass, 3 not examined"), "{text}");
+    assert!(text.contains("0 rules fail, 0 warn, 28 pass, 3 not examined"), "{text}");
 }
 
 /// What a rule answers after a change of the good run.
@@ -516,4 +530,32 @@ fn asked_for_passes_that_could_not_be_made_say_why() {
     let answer = run.answer(Rule::UnconstrainedAttack);
     assert_eq!((answer.verdict, answer.way_out), (NotExamined, None));
     assert!(answer.found.contains("the model has random operators"));
+}
+
+#[test]
+fn gradients_that_do_not_say_what_happens_weaken_the_verdict() {
+    for (broken, kept, verdict) in [(2, 0, Pass), (3, 9, Pass), (3, 8, Warn), (5, 5, Warn), (6, 4, Fail)] {
+        let mut run = Run::good();
+        run.description.first_order = Ok(promises(broken, kept));
+        let answer = run.answer(Rule::GradientsPredict);
+        assert_eq!((answer.verdict, answer.image_count), (verdict, broken), "{answer:?}");
+        let report = Findings::new(&run.description, &run.evaluation).report();
+        let weakens: Vec<String> = report
+            .warnings
+            .iter()
+            .filter(|notice| notice.severity == Severity::WeakensVerdict)
+            .map(|notice| notice.warning.kind())
+            .collect();
+        let wanted: &[&str] = if verdict == Pass { &[] } else { &["misleading_gradients"] };
+        assert_eq!(weakens, wanted, "{broken} {kept}");
+    }
+    let mut run = Run::good();
+    let found =
+        |run: &Run| (run.answer(Rule::GradientsPredict).verdict, run.answer(Rule::GradientsPredict).found);
+    run.description.first_order = Ok(FirstOrder::default());
+    assert_eq!(found(&run).0, Pass);
+    run.description.first_order = Err("the run was interrupted".to_owned());
+    assert_eq!(found(&run), (NotExamined, "the run was interrupted".to_owned()));
+    run.evaluation.attacks.retain(|attack| attack.name == "square");
+    assert_eq!(found(&run).0, NotExamined);
 }
