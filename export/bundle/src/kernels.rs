@@ -7,6 +7,27 @@
 /// Domain of the operators.
 pub const DOMAIN: &str = "ai.mimir";
 
+/// `(q, k, v) → (y, probabilities)` with `y = softmax(q·kᵀ)·v` for each head of each image: attention whose scores are
+/// scaled already.
+///
+/// The inputs are one matrix `[N·T, 3·H·d]`, whose rows hold query, key and value of a token one after the other, or two:
+/// queries `[N·Tq, H·d]`, and keys and values `[N·Tk, 2·H·d]`; in each part the heads stand one after the other. The
+/// attributes are [`HEADS`], `H`, and [`TOKENS`], `[Tq, Tk]`, of an image. `y` is `[N·Tq, H·d]`. The probabilities, which may
+/// be left out, are `[N·Tq, H·P]`, with `P` the next multiple of [`PADDING`] from `Tk`; the rest are zeros.
+pub const ATTENTION: &str = "Attention";
+
+/// `(g, probabilities, inputs of Attention) → gradients of those inputs`: the gradient of [`ATTENTION`], with its attributes.
+pub const ATTENTION_GRADIENT: &str = "AttentionGradient";
+
+/// Attribute of [`ATTENTION`].
+pub const HEADS: &str = "heads";
+
+/// Attribute of [`ATTENTION`].
+pub const TOKENS: &str = "tokens";
+
+/// Probabilities of a query are stored in groups of so many.
+pub const PADDING: usize = 16;
+
 /// `(x, bias) → (y, slope)` with `y = z·Φ(z)` and `slope = Φ(z) + z·φ(z)` for `z = x + bias`: the exact Gelu and its
 /// slope, by which its gradient is one product. The bias is a row `[D]` of `x` `[…, D]`; it and the slope may be left
 /// out.

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use super::activity::{active_between, active_values};
 use crate::bounds::{Secant, Secants, secants};
 use crate::error::{Error, ErrorKind, Result};
+use crate::graph::own_operators::is_ours;
 use crate::graph::{Builder, Graph, Node, NodeId, ValueId};
 use crate::operators::finite::FiniteValues;
 use crate::operators::gradient::kind::Rule;
@@ -125,7 +126,7 @@ fn rule(op_type: &str) -> Option<Rule> {
 
 /// The operators that have a rule, in alphabetical order.
 pub(super) fn supported() -> impl Iterator<Item = &'static str> {
-    table::rows().filter(|row| row.gradient.rule().is_some()).map(|row| row.name)
+    table::rows().filter(|row| !is_ours(row.name) && row.gradient.rule().is_some()).map(|row| row.name)
 }
 
 fn missing_rule(operators: &BTreeSet<&str>) -> Error {

@@ -47,7 +47,7 @@ use crate::graph::{Dim, Graph, OpenInput};
 use crate::normalisation;
 use crate::onnx::{ModelFile, SharedWeights, write_model, write_prepared};
 use crate::shape;
-use crate::simplify::{fuse, simplify, simplify_keeping_weights};
+use crate::simplify::{fuse, simplify, simplify_for_kernels, simplify_keeping_weights};
 use crate::working_copy::WorkingCopy;
 pub use cut_open::FeatureGraphs;
 pub use directions::DirectionsGraph;
@@ -296,7 +296,7 @@ impl ImageClassifier {
     /// # Errors
     /// As [`forward_onnx`](Self::forward_onnx).
     pub fn prepared_forward(&self, kernels: Kernels, shared: &mut SharedWeights) -> Result<PreparedGraph> {
-        let mut graph = self.simplified()?;
+        let mut graph = self.simplified_for(kernels)?;
         if kernels == Kernels::Mimir {
             fuse(&mut graph);
         }
@@ -319,7 +319,7 @@ impl ImageClassifier {
     }
 
     fn gradient(&self, loss: Loss, kernels: Kernels) -> Result<Graph> {
-        let graph = gradient::gradient_graph(self.simplified()?, loss, kernels)?;
+        let graph = gradient::gradient_graph(self.simplified_for(kernels)?, loss, kernels)?;
         shape::check(&graph)?;
         Ok(graph)
     }
@@ -367,7 +367,14 @@ impl ImageClassifier {
     }
 
     fn simplified(&self) -> Result<Graph> {
-        self.search_graph(simplify)
+        self.simplified_for(Kernels::Standard)
+    }
+
+    fn simplified_for(&self, kernels: Kernels) -> Result<Graph> {
+        self.search_graph(match kernels {
+            Kernels::Standard => simplify,
+            Kernels::Mimir => simplify_for_kernels,
+        })
     }
 
     /// An upgraded and simplified copy that returns the scores that searches use as `logits`.

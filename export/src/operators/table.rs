@@ -25,6 +25,7 @@ pub(super) const INTEGERS: &str = "its results are integers";
 const NO_INPUTS: &str = "has no inputs";
 const RANDOM: &str = "draws numbers";
 const NO_SHAPES: &str = "no exporter computes shapes with it";
+const KERNEL: &str = "stands in graphs that are simplified already";
 const DIFFERENTIATED: &str = "stands in graphs that are differentiated already";
 
 /// What the rules of the quantisations estimate.
@@ -1040,6 +1041,20 @@ static ROWS: &[Row] = &[
         constants: Elements(Elementwise::Logical(|a, b| a != b)), batch: Followed(batch::elementwise::broadcast),
         gradient: Undifferentiated(BOOLEANS),
         saves: Nothing, random: Never, portable: Itself,
+        bounds: Unknown,
+    },
+    Row {
+        name: own_operators::ATTENTION, since: 1, types: types::attention::attention,
+        constants: NotEvaluated(KERNEL), batch: NotFollowed(KERNEL),
+        gradient: Exact(gradient::attention::attention, ""),
+        saves: Outputs(gradient::attention::add_probabilities), random: Never, portable: KernelOnly,
+        bounds: Unknown,
+    },
+    Row {
+        name: own_operators::ATTENTION_GRADIENT, since: 1, types: types::attention::gradient,
+        constants: NotEvaluated(DIFFERENTIATED), batch: NotFollowed(DIFFERENTIATED),
+        gradient: Undifferentiated(DIFFERENTIATED),
+        saves: Nothing, random: Never, portable: KernelOnly,
         bounds: Unknown,
     },
     Row {

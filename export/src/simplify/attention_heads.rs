@@ -15,10 +15,12 @@
 use std::collections::HashMap;
 
 use super::affine::{bias_addition, f32_tensor};
+use super::attention::{Attention, AttentionForm, Projection, reshape};
+use super::attention_kernel::attention_kernel;
 use super::use_counts::use_counts;
 use crate::error::Result;
 use crate::facts::{Known, NodeView};
-use crate::graph::{Attributes, Builder, Dim, Graph, Node, NodeId, Shape, ValueId};
+use crate::graph::{Attributes, Builder, Dim, Graph, Node, NodeId, ValueId};
 use crate::operators::types::permutation;
 
 /// `[N, T, H, d] → [N, H, T, d]`, and back.
@@ -34,7 +36,7 @@ const LARGEST_BIAS: usize = 1 << 18;
 ///
 /// # Errors
 /// As [`crate::shape::infer_node`].
-pub(super) fn move_to_front(graph: &mut Graph) -> Result<()> {
+pub(super) fn move_to_front(graph: &mut Graph, form: AttentionForm) -> Result<()> {
     let found: Vec<Attention> = {
         let pattern =
             Pattern { graph, producers: graph.producers(), readers: readers(graph), uses: use_counts(graph) };
@@ -42,7 +44,12 @@ pub(super) fn move_to_front(graph: &mut Graph) -> Result<()> {
     };
     let mut replaced = HashMap::new();
     for attention in &found {
-        replaced.insert(attention.context, rewritten(graph, attention)?);
+        let context = match form {
+            AttentionForm::Standard => None,
+            AttentionForm::Kernel => attention_kernel(graph, attention)?,
+        };
+        let context = context.map_or_else(|| rewritten(graph, attention), Ok)?;
+        replaced.insert(attention.context, context);
     }
     graph.replace_all_uses(&replaced);
     graph.sort()?;
@@ -56,47 +63,6 @@ fn readers(graph: &Graph) -> HashMap<ValueId, NodeId> {
         node.inputs.iter().flatten().map(|id| (*id, NodeId(index as u32))).collect::<Vec<_>>()
     };
     graph.nodes().iter().enumerate().flat_map(inputs).collect()
-}
-
-/// Query, key or value: `heads` products of the tokens `x` `[N, T, D]`, each `[N, T, d]`.
-struct Projection {
-    x: ValueId,
-    tokens: usize,
-    heads: usize,
-    /// `d`.
-    width: usize,
-    /// `[D, H·d]`.
-    weights: Vec<f64>,
-    /// `[H·d]`.
-    bias: Vec<f64>,
-}
-
-impl Projection {
-    fn scaled(mut self, scale: f64) -> Self {
-        self.weights.iter_mut().chain(&mut self.bias).for_each(|value| *value *= scale);
-        self
-    }
-
-    /// The matrices of the heads one after the other, `[H, D, d]`.
-    fn stack(&self) -> Vec<f64> {
-        let columns = self.heads * self.width;
-        let rows = |head: usize| {
-            self.weights
-                .chunks_exact(columns)
-                .flat_map(move |row| row[head * self.width..(head + 1) * self.width].iter().copied())
-        };
-        (0..self.heads).flat_map(rows).collect()
-    }
-}
-
-/// `softmax(q·kᵀ)·v` of each head, concatenated over the heads.
-struct Attention {
-    name: String,
-    query: Projection,
-    key: Projection,
-    value: Projection,
-    /// The output, `[N, T, H·d]`.
-    context: ValueId,
 }
 
 struct Pattern<'g> {
@@ -336,9 +302,4 @@ fn single_token_projection(
     let heads =
         reshape(builder, product, vec![batch, Dim::Fixed(projection.heads), Dim::Fixed(projection.width)])?;
     builder.op_with("Transpose", &[heads], [("perm", vec![1, 0, 2].into())])
-}
-
-fn reshape(builder: &mut Builder<'_>, value: ValueId, dims: Vec<Dim>) -> Result<ValueId> {
-    let target = builder.ints(&Shape(dims).reshape_target()?);
-    builder.op("Reshape", &[value, target])
 }

@@ -9,13 +9,16 @@
 //!   `shape_source`;
 //! - layers: `gelu` is recognised; `fold_affine`, `affine` and `layer_norm` fold normalisation into weights (`layer`);
 //! - transformers: `unbind` and `split_qkv` separate the projections, `select_tokens` computes only the tokens that are
-//!   used, `attention_heads` moves the head axis to the front, `linear_to_gemm` makes linear layers Gemm.
+//!   used, `attention_heads` moves the head axis to the front, or
+//!   `attention_kernel` makes one node of it, `linear_to_gemm` makes linear layers Gemm.
 //!
 //! Three passes run on gradient graphs only: `expand_gelu` before differentiation, `factor` and `blocked_layout` after
 //! it. `fuse` replaces operators by those that our kernels implement.
 
 mod affine;
+mod attention;
 mod attention_heads;
+mod attention_kernel;
 mod blocked_layout;
 mod expand_gelu;
 mod factor;
@@ -46,6 +49,7 @@ pub(crate) use blocked_layout::enter_blocked_layout;
 pub(crate) use expand_gelu::expand_gelu;
 pub(crate) use factor::factor_out_common;
 pub(crate) use fuse::fuse;
+use attention::AttentionForm;
 use linear_to_gemm::Biasless;
 
 /// Rewrites a graph at the working opset (see [`upgrade`](crate::upgrade)); its types are inferred anew.
@@ -53,10 +57,22 @@ use linear_to_gemm::Biasless;
 /// # Errors
 /// As [`shape::infer`].
 pub fn simplify(graph: &mut Graph) -> Result<()> {
+    simplify_to(graph, AttentionForm::Standard)
+}
+
+/// As [`simplify`], with attention as our kernel computes it: only sessions with our operators can run what comes out.
+///
+/// # Errors
+/// As [`shape::infer`].
+pub(crate) fn simplify_for_kernels(graph: &mut Graph) -> Result<()> {
+    simplify_to(graph, AttentionForm::Kernel)
+}
+
+fn simplify_to(graph: &mut Graph, form: AttentionForm) -> Result<()> {
     fold_shape_arithmetic(graph)?;
     clean_up(graph);
     fold_into_layers(graph)?;
-    rewrite_transformers(graph)?;
+    rewrite_transformers(graph, form)?;
     merge_adjacent::transpose_before_flatten(graph);
     clean_up(graph);
     shape::infer(graph)
@@ -104,7 +120,7 @@ fn fold_into_layers(graph: &mut Graph) -> Result<()> {
 }
 
 /// Computes only the tokens that are used, and arranges matrix products as the runtime runs them fastest.
-fn rewrite_transformers(graph: &mut Graph) -> Result<()> {
+fn rewrite_transformers(graph: &mut Graph, form: AttentionForm) -> Result<()> {
     unbind::rewrite_as_split(graph)?;
     clean_up(graph);
     merge_adjacent::stacked_transposes(graph);
@@ -113,7 +129,7 @@ fn rewrite_transformers(graph: &mut Graph) -> Result<()> {
     split_qkv::split_projections(graph);
     select_tokens::hoist(graph);
     shape::infer(graph)?;
-    attention_heads::move_to_front(graph)?;
+    attention_heads::move_to_front(graph, form)?;
     fold_into_matmul(graph)?;
     linear_to_gemm::rewrite(graph, Biasless::Leave);
     linear_to_gemm::activation_before_reshape(graph);

@@ -3,16 +3,20 @@
 //! A row comes out the same to the last bit on every machine and wherever it stands: sums run in sixteen lanes and a
 //! fixed order, and products are fused with sums where it says so and nowhere else.
 
+mod attention;
 mod exponential;
 mod gelu;
 mod lanes;
 mod max_pool;
+mod product;
+mod simd;
 mod softmax;
 
 use multiversion::multiversion;
 
 use lanes::{sum, sum_of_products};
 
+pub(super) use attention::{Heads, Tokens, attention, attention_gradient};
 pub(super) use gelu::{gelu, gelu_gradient};
 pub(super) use max_pool::{PoolAxis, PoolWindows, max_pool_gradient};
 pub(super) use softmax::{softmax, softmax_gradient};

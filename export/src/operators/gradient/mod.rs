@@ -6,6 +6,7 @@
 //! [`unbroadcast`](unbroadcast::unbroadcast).
 
 pub(crate) mod arithmetic;
+pub(crate) mod attention;
 pub(crate) mod average_pool;
 pub(crate) mod batch_normalization;
 pub(crate) mod blocks;

@@ -3,6 +3,7 @@
 //! A rule sees the types of the inputs, the attributes, and those input elements that decide shapes (the target of a
 //! Reshape, the axes of a reduction). Dimensions are integers or multiples of the batch; anything else is an error.
 
+pub(crate) mod attention;
 pub(crate) mod broadcast;
 pub(crate) mod constant;
 pub(crate) mod convolution;

@@ -1,5 +1,6 @@
 //! Our kernels ([`super::super::kernels`]) as operators of ONNX Runtime.
 
+mod attention;
 mod gelu;
 mod max_pool;
 mod softmax;
@@ -13,6 +14,7 @@ use ort::operator::{
 };
 use ort::value::TensorElementType;
 
+use self::attention::{Attention, AttentionGradient};
 use self::gelu::Gelu;
 use self::max_pool::MaxPoolGradient;
 use self::softmax::Softmax;
@@ -22,7 +24,8 @@ use crate::session::kernels;
 /// The operators, for one session: `ort` does not let threads share them.
 pub(super) fn domain() -> ort::Result<OperatorDomain> {
     let rows = OperatorDomain::new(DOMAIN)?.add(Fused::Gelu)?.add(Fused::LayerNormalization)?;
-    rows.add(Fused::Softmax)?.add(MaxPoolGradient)?.add(Gelu)?.add(Softmax)
+    let rows = rows.add(Fused::Softmax)?.add(MaxPoolGradient)?.add(Gelu)?.add(Softmax)?;
+    rows.add(Attention)?.add(AttentionGradient)
 }
 
 /// Gradients that are made row by row of two inputs alike.
