@@ -45,11 +45,11 @@ mod use_counts;
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::shape;
+use attention::AttentionForm;
 pub(crate) use blocked_layout::enter_blocked_layout;
 pub(crate) use expand_gelu::expand_gelu;
 pub(crate) use factor::factor_out_common;
 pub(crate) use fuse::fuse;
-use attention::AttentionForm;
 use linear_to_gemm::Biasless;
 
 /// Rewrites a graph at the working opset (see [`upgrade`](crate::upgrade)); its types are inferred anew.

@@ -1,5 +1,6 @@
 //! Rewrites of small graphs: what remains, and that the numbers stay.
 
+mod attention_kernel;
 mod fuse;
 mod lookalikes;
 

@@ -7,8 +7,9 @@ use ndarray_npy::{NpzReader, ReadableElement};
 use super::super::testing::{Numbers, dot};
 use super::*;
 use crate::classifier;
+use crate::graph::own_operators::ATTENTION;
 use crate::onnx::{Limits, read_model};
-use crate::simplify::simplify;
+use crate::simplify::{simplify, simplify_for_kernels};
 use crate::upgrade::upgrade;
 
 /// Where the channels of the file's input stand.
@@ -19,10 +20,13 @@ enum Layout {
 }
 
 /// The graph of a file, ready to differentiate.
-fn prepared(path: &Path) -> Graph {
+fn prepared(path: &Path, kernels: Kernels) -> Graph {
     let file = read_model(path, &Limits::default()).unwrap();
     let mut graph = upgrade(&file.graph).unwrap();
-    simplify(&mut graph).unwrap();
+    match kernels {
+        Kernels::Standard => simplify(&mut graph).unwrap(),
+        Kernels::Mimir => simplify_for_kernels(&mut graph).unwrap(),
+    }
     graph
 }
 
@@ -101,7 +105,7 @@ fn assert_near(name: &str, layout: Layout) {
 fn distances(name: &str, layout: Layout, kernels: Kernels) -> (f64, f64) {
     let folder = checkout().join("tests/fixtures");
     let reference = Reference::read(&folder.join(format!("{name}.npz")));
-    let forward = prepared(&folder.join(format!("{name}.onnx")));
+    let forward = prepared(&folder.join(format!("{name}.onnx")), kernels);
     let shape = forward.shape(forward.inputs()[0]).unwrap().clone();
     let inputs = reference.inputs(layout);
     let batch = if shape.0[0].fixed().is_some() { 1 } else { reference.labels.len() };
@@ -130,6 +134,14 @@ fn distance(found: &[f32], wanted: &[f64]) -> f64 {
 
 #[test]
 fn exported_models_agree_with_pytorch_in_float64() {
+    // The two ViTs have their attention by our kernel.
+    for name in ["vit_torchscript", "vit_dynamo"] {
+        let file = checkout().join("tests/fixtures").join(name).with_extension("onnx");
+        let forward = prepared(&file, Kernels::Mimir);
+        let heads = forward.nodes().iter().filter(|node| node.op_type == ATTENTION).count();
+        let shares = forward.nodes().iter().filter(|node| node.op_type == "Softmax").count();
+        assert!(heads > 0 && shares == 0, "{name}: {heads}, {shares}");
+    }
     // PyTorch's own float32 is off by 7e-7 on a ViT, and by 7e-3 on a deep ReLU network.
     for (name, layout) in [
         ("vit_torchscript", Layout::Nchw),
@@ -186,7 +198,7 @@ fn models_that_nobody_here_trained() {
         return;
     }
     for name in ["vit_pgd_2_3_16", "resnet_2b", "mnist_fc_256x2"] {
-        let cosine = cosine(&prepared(&folder.join(format!("{name}.onnx"))));
+        let cosine = cosine(&prepared(&folder.join(format!("{name}.onnx")), Kernels::Standard));
         assert!(cosine > 0.9999, "{name}: cosine {cosine}");
     }
 }

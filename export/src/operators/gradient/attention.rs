@@ -108,6 +108,11 @@ mod tests {
 
     #[test]
     fn the_kernel_takes_the_probabilities() {
-        insta::assert_snapshot!(kernel_text(&packed(1, 2, 3)), @"");
+        insta::assert_snapshot!(kernel_text(&packed(1, 2, 3)), @r"
+            const %gradient/f/Reshape/constant: i64[3] = [-1, 2, 9]
+            %gradient/f/ai.mimir::Attention/ai.mimir::AttentionGradient: f32[2N, 9] = ai.mimir::AttentionGradient(%g, %f/ai.mimir::Attention/probabilities, %f/Reshape) {heads = 1, tokens = [2, 2]}
+            %gradient/f/Reshape/Reshape: f32[N, 2, 9] = Reshape(%gradient/f/ai.mimir::Attention/ai.mimir::AttentionGradient, %gradient/f/Reshape/constant)
+            %dx/Identity: f32[N, 2, 9] = Identity(%gradient/f/Reshape/Reshape)
+        ");
     }
 }
