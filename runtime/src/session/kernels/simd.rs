@@ -7,51 +7,13 @@
 //! Plain loops over arrays, as the other kernels have them, depend on what the compiler makes of them. It turned the
 //! products of an attention into gathers, twenty times as slow.
 
+mod vector;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 use super::exponential::LEAST;
 
-/// Lanes of a vector.
-pub(super) const LANES: usize = 16;
-
-/// A vector in memory.
-pub(super) type Lanes = [f32; LANES];
-
-/// What is computed, for any instructions.
-pub(super) trait Work {
-    /// Computes it. `#[inline(always)]`, so that it is compiled for the instructions of its caller.
-    fn run<S: Simd>(self, simd: S);
-}
-
-/// Instructions that the machine has: who holds a value may call them.
-pub(super) trait Simd: Copy {
-    /// Vectors that a loop can keep in registers, beside two that it reads.
-    const REGISTERS: usize;
-    /// A vector in registers.
-    type V: Copy;
-    /// All lanes.
-    fn splat(self, number: f32) -> Self::V;
-    fn load(self, lanes: &Lanes) -> Self::V;
-    fn store(self, vector: Self::V, lanes: &mut Lanes);
-    fn add(self, a: Self::V, b: Self::V) -> Self::V;
-    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
-    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
-    /// `a·b + c`, rounded once.
-    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// `b` where it is greater, `a` elsewhere.
-    fn larger(self, a: Self::V, b: Self::V) -> Self::V;
-    /// Zero where `x` is below `limit`, `value` elsewhere.
-    fn zero_below(self, x: Self::V, limit: Self::V, value: Self::V) -> Self::V;
-    /// `2ⁿ`, for the integer in the low bits of the lanes ([`exponential`]).
-    fn power_of_two(self, shifted: Self::V) -> Self::V;
-    /// The sum of the lanes, halving them.
-    fn sum(self, vector: Self::V) -> f32;
-    /// The largest lane; any, where a lane is not a number.
-    fn most(self, vector: Self::V) -> f32;
-    /// Runs a part of the work as a function of its own, compiled once.
-    fn call(self, work: impl Work);
-}
+pub(super) use vector::{LANES, Lanes, Simd, Work};
 
 /// The instructions that a machine may have.
 #[derive(Debug, Clone, Copy)]

@@ -8,7 +8,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{LANES, Lanes, Simd, Work};
+use super::vector::{LANES, Lanes, Simd, Work};
 
 /// One register a vector.
 ///

@@ -1,0 +1,42 @@
+//! What instructions can do, and what is computed with them.
+
+/// Lanes of a vector.
+pub(in crate::session::kernels) const LANES: usize = 16;
+
+/// A vector in memory.
+pub(in crate::session::kernels) type Lanes = [f32; LANES];
+
+/// What is computed, for any instructions.
+pub(in crate::session::kernels) trait Work {
+    /// Computes it. `#[inline(always)]`, so that it is compiled for the instructions of its caller.
+    fn run<S: Simd>(self, simd: S);
+}
+
+/// Instructions that the machine has: who holds a value may call them.
+pub(in crate::session::kernels) trait Simd: Copy {
+    /// Vectors that a loop can keep in registers, beside two that it reads.
+    const REGISTERS: usize;
+    /// A vector in registers.
+    type V: Copy;
+    /// All lanes.
+    fn splat(self, number: f32) -> Self::V;
+    fn load(self, lanes: &Lanes) -> Self::V;
+    fn store(self, vector: Self::V, lanes: &mut Lanes);
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a·b + c`, rounded once.
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `b` where it is greater, `a` elsewhere.
+    fn larger(self, a: Self::V, b: Self::V) -> Self::V;
+    /// Zero where `x` is below `limit`, `value` elsewhere.
+    fn zero_below(self, x: Self::V, limit: Self::V, value: Self::V) -> Self::V;
+    /// `2ⁿ`, for the integer in the low bits of the lanes ([`exponential`](super::exponential)).
+    fn power_of_two(self, shifted: Self::V) -> Self::V;
+    /// The sum of the lanes, halving them.
+    fn sum(self, vector: Self::V) -> f32;
+    /// The largest lane; any, where a lane is not a number.
+    fn most(self, vector: Self::V) -> f32;
+    /// Runs a part of the work as a function of its own, compiled once.
+    fn call(self, work: impl Work);
+}
