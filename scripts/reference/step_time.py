@@ -1,7 +1,8 @@
 """The PyTorch side of scripts/compare-train: seconds of one training step of MAE, MIMIR and PGD on the same networks.
 
-Eager float32 on the CPU, timm's blocks (scaled-dot-product attention), fused AdamW, the same batch and threads as our side.
-Prints one JSON object per line: {"network", "step", "seconds"}, the least of several repeats.
+On the CPU, timm's blocks (scaled-dot-product attention), fused AdamW, the same batch, threads and precision as our side (bfloat16 by
+autocast). Eager, or with --compile what torch.compile makes of encoder, decoder and classifier. Prints one JSON object per line:
+{"network", "step", "seconds"}, the times of all repeats.
 """
 
 import argparse
@@ -72,9 +73,11 @@ def nhsic(x, z):
     return (normalised(x) * normalised(z).T).sum()
 
 
-def pretraining(network, images, mimir):
+def pretraining(network, images, mimir, compiled):
     width, depth, heads, decoder = NETWORKS[network]
     model = Autoencoder(width, depth, heads, decoder)
+    if compiled:
+        model.latent, model.decode = torch.compile(model.latent), torch.compile(model.decode)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], 1e-4, (0.9, 0.95), fused=True)
 
     def step():
@@ -86,7 +89,7 @@ def pretraining(network, images, mimir):
         wanted, inputs = target(images), images
 
         def error(x, latent):
-            return ((model.decode(latent, restore) - wanted).square().mean(-1) * hidden).sum()
+            return ((model.decode(latent, restore).float() - wanted).square().mean(-1) * hidden).sum()
 
         if mimir:
             visible = (1 - hidden).reshape(len(images), 1, SIZE // PATCH, 1, SIZE // PATCH, 1)
@@ -99,7 +102,8 @@ def pretraining(network, images, mimir):
         latent = model.latent(inputs, keep)
         loss = error(inputs, latent) / hidden.sum()
         if mimir:
-            loss = loss + 1e-5 * nhsic(inputs.flatten(1), latent.flatten(1))
+            with torch.autocast("cpu", enabled=False):
+                loss = loss + 1e-5 * nhsic(inputs.flatten(1), latent.float().flatten(1))
         loss.backward()
         optimizer.step()
         return loss.item()
@@ -107,12 +111,14 @@ def pretraining(network, images, mimir):
     return step
 
 
-def finetuning(network, images, steps):
+def finetuning(network, images, steps, compiled):
     width, depth, heads, _ = NETWORKS[network]
     model = VisionTransformer(
         img_size=SIZE, patch_size=PATCH, embed_dim=width, depth=depth, num_heads=heads, num_classes=10, global_pool="avg"
     )
     optimizer = torch.optim.AdamW(model.parameters(), 1e-4, fused=True)
+    if compiled:
+        model = torch.compile(model)
     labels = torch.arange(len(images)) % 10
 
     def step():
@@ -132,14 +138,15 @@ def finetuning(network, images, steps):
     return step
 
 
-def least_seconds(step, repeats):
-    step()
+def seconds(step, repeats, warm_up):
+    for _ in range(warm_up):
+        step()
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
         step()
         times.append(time.perf_counter() - start)
-    return min(times)
+    return times
 
 
 def main():
@@ -148,18 +155,23 @@ def main():
     parser.add_argument("--batch", type=int, required=True)
     parser.add_argument("--repeats", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--compile", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     images = torch.rand(arguments.batch, 3, SIZE, SIZE)
     steps = {
-        "mae": pretraining(arguments.network, images, mimir=False),
-        "mimir": pretraining(arguments.network, images, mimir=True),
-        "pgd-3": finetuning(arguments.network, images, 3),
+        "mae": pretraining(arguments.network, images, False, arguments.compile),
+        "mimir": pretraining(arguments.network, images, True, arguments.compile),
+        "pgd-3": finetuning(arguments.network, images, 3, arguments.compile),
     }
-    for name, step in steps.items():
-        seconds = least_seconds(step, arguments.repeats)
-        print(json.dumps({"network": arguments.network, "step": name, "seconds": seconds}), flush=True)
+    # Compilation happens in the first steps.
+    warm_up = 3 if arguments.compile else 1
+    with torch.autocast("cpu", torch.bfloat16, enabled=arguments.precision == "bfloat16"):
+        for name, step in steps.items():
+            times = seconds(step, arguments.repeats, warm_up)
+            print(json.dumps({"network": arguments.network, "step": name, "seconds": times}), flush=True)
 
 
 if __name__ == "__main__":

@@ -188,6 +188,8 @@ const PLACES: [Place; 32] = [
     Place { file: "pictures/cat/a.png", command: |case| case.data("folder", "pictures") },
     Place { file: "pictures/cat/a.jpg", command: |case| case.data("folder", "pictures") },
     Place { file: "shards/x.tar", command: |case| case.data("webdataset", "shards") },
+    Place { file: "prepared/prepared.json", command: |case| case.data("prepared", "prepared") },
+    Place { file: "prepared/images-00000.bin", command: |case| case.data("prepared", "prepared") },
     Place { file: "tiny/val/val_annotations.txt", command: |case| case.data("tiny-imagenet", "tiny") },
     Place {
         file: "out/journal.bin",
@@ -251,6 +253,9 @@ impl Case {
             }
             fs::remove_file(&file).unwrap();
         }
+        if place.file == "prepared/images-00000.bin" {
+            fs::write(case.path("prepared/prepared.json"), PREPARED).unwrap();
+        }
         if place.file == "classes.json" {
             fs::create_dir_all(case.path("pictures/cat")).unwrap();
         }
@@ -259,6 +264,10 @@ impl Case {
         case
     }
 }
+
+/// One prepared image.
+const PREPARED: &str = r#"{"version": 1, "source": "folder:x", "split": "test", "side": 8, "channels": 3, "images": 1,
+    "images_in_shard": 4, "class_names": null, "listing": 0}"#;
 
 /// One image of 3 × 2 levels, and its label.
 fn idx(name: &str) -> Vec<u8> {

@@ -30,6 +30,9 @@ pub(crate) const END: usize = 24;
 /// Bytes of an index entry without its name.
 const ENTRY: usize = 26;
 
+/// Bytes of the index of a file: those of [`IMAGES_IN_SHARD`] with the longest names.
+pub(crate) const MAX_INDEX: u64 = (IMAGES_IN_SHARD as u64) << 17;
+
 /// Bytes of `prepared.json`: names of classes, and little else.
 const MAX_MANIFEST: u64 = 1 << 26;
 

@@ -268,3 +268,42 @@ fn gradients_do_not_outlive_their_step() {
     // The weights stay, so all 24 steps see much the same gradient; added up they would grow with the steps.
     assert!(norms[23] < 3.0 * norms[0], "{norms:?}");
 }
+
+/// Images of 32 pixels are not resized: what is trained on is the same to the last bit, by its digest too.
+#[test]
+fn prepared_images_train_to_the_same_weights() {
+    let experiment = ExperimentFolder::of_files();
+    experiment.edit("epochs = 3", "epochs = 1");
+    experiment.edit("warmup_epochs = 1\nmin", "warmup_epochs = 0.5\nmin");
+    let prepare = ["prepare", "folder:images", "prepared", "--side", "32", "--threads", "2"];
+    let said = experiment.command(&prepare).assert().success().get_output().stdout.clone();
+    assert!(String::from_utf8(said).unwrap().starts_with("48 images are in prepared: data.source = "));
+    // Again: nothing is left to do.
+    experiment.command(&prepare).assert().success();
+    let weights = [("folder:images", "files"), ("prepared:prepared", "bytes")].map(|(source, run)| {
+        experiment
+            .stage("finetune", run, &["--initial-weights", "scratch", "--data", source])
+            .assert()
+            .success();
+        let bytes = experiment.bytes(&format!("{run}/finetune-scratch/last.safetensors"));
+        let header = 8 + usize::try_from(u64::from_le_bytes(bytes[..8].try_into().unwrap())).unwrap();
+        let digest = String::from_utf8_lossy(&bytes[8..header]).split("data\\\":\\\"").nth(1).unwrap()[..64]
+            .to_owned();
+        (bytes[header..].to_vec(), digest)
+    });
+    assert!(weights[0] == weights[1]);
+    // So they are no test set, in neither form.
+    let error = stderr_of(
+        &mut experiment.stage(
+            "evaluate",
+            "files",
+            &["--weights", "files/finetune-scratch/last.safetensors", "--test", "prepared:prepared"],
+        ),
+        2,
+    );
+    assert!(error.contains("the test set is the set that"), "{error}");
+    std::fs::remove_file(experiment.path("prepared/images-00000.bin")).unwrap();
+    let mut stage = experiment.stage("finetune", "again", &["--data", "prepared:prepared"]);
+    let error = stderr_of(&mut stage, 4);
+    assert!(error.contains("go on with `mimir-train prepare folder:images prepared`"), "{error}");
+}

@@ -8,7 +8,7 @@ use crate::error::{DataError, FilePart};
 use crate::image_set::count_classes;
 use crate::input::{FileStamp, count_to_read, open_file};
 use crate::picture_set::PictureSet;
-use crate::prepared::{END, IndexEntry, Manifest, decode_end, decode_index};
+use crate::prepared::{END, IndexEntry, MAX_INDEX, Manifest, decode_end, decode_index};
 use crate::source::{Dataset, Opener};
 use crate::storage::{OpenFiles, PixelStorage, PreparedImage, PreparedImages, SharedFile};
 
@@ -78,8 +78,11 @@ pub(crate) fn read_shard(
         let wanted = format!("{}: {again}", manifest.images_in(shard));
         return Err(refuse(format!("{count} images"), &wanted));
     }
-    // Within the file, which is on the disk: no header makes it larger.
-    let mut bytes = vec![0; usize::try_from(at - start).map_err(|_| damaged("a huge index".to_owned()))?];
+    let length = at - start;
+    if length > MAX_INDEX {
+        return Err(damaged(format!("an index of {length} bytes")));
+    }
+    let mut bytes = vec![0; length as usize];
     file.read_bytes(start, &mut bytes)?;
     let index = decode_index(&bytes, (count, crc), manifest.channels, start).map_err(damaged)?;
     Ok((stamp, index))

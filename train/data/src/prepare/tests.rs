@@ -150,6 +150,22 @@ fn an_image_that_cannot_be_decoded_is_named() {
     assert!(Manifest::shard_path(out.path(), 0).exists() && !Manifest::shard_path(out.path(), 1).exists());
 }
 
+/// A file without end that claims to be one index.
+#[test]
+fn an_index_cannot_ask_for_the_machine() {
+    let ((_root, source), out) = (folder(), tempfile::tempdir().unwrap());
+    prepared(&source, out.path(), 1).unwrap();
+    let path = Manifest::shard_path(out.path(), 2);
+    let file = fs::File::create(&path).unwrap();
+    file.set_len(1 << 40).unwrap();
+    let end = encode_index(&[], 0);
+    io::Seek::seek(&mut &file, io::SeekFrom::End(0)).unwrap();
+    let one = [&end[..8], &1_u32.to_le_bytes(), &end[12..]].concat();
+    (&file).write_all(&one).unwrap();
+    let error = open_pictures(&source_of(out.path()), &ALL).unwrap_err().to_string();
+    assert!(error.contains("found an index of 1099511627776 bytes"), "{error}");
+}
+
 /// A pixel that is not the one that was written.
 #[test]
 fn damaged_pixels_are_named_when_they_are_read() {
