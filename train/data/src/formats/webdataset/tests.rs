@@ -182,7 +182,8 @@ fn a_list_of_another_file_is_written_anew() {
     let folder = two_shards();
     let before = opened(folder.path(), Indices::Kept).unwrap();
     let path = folder.path().join("s-0.tar");
-    let other = tar(&[("x.cls", b"5"), ("x.png", &png(50, 1))]);
+    // Long enough for every place of the list.
+    let other = tar(&[("x.cls", b"5"), ("x.png", &png(50, 1)), ("x.txt", &[0; 1 << 17])]);
     std::fs::write(&path, other).unwrap();
     File::options().write(true).open(&path).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
     let after = opened(folder.path(), Indices::Kept).unwrap();
