@@ -88,7 +88,7 @@ impl Case {
     }
 }
 
-const PLACES: [Place; 32] = [
+const PLACES: [Place; 34] = [
     Place { file: "m.onnx", command: |case| arg(certify(), "check", case.path("m.onnx")) },
     Place { file: "m.onnx", command: |case| arg(export(), "show", case.path("m.onnx")) },
     Place {
