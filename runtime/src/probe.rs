@@ -6,6 +6,7 @@ use crate::error::EvaluateError;
 use crate::evaluation_set::{EvaluationSet, SetError};
 use crate::logits::predicted_class;
 use crate::model::{Batches, Classifier};
+use crate::statistics::by_guessing;
 
 /// Slack of "is a probability", as in AutoAttack's own check.
 const PROBABILITY_SLACK: f32 = 1e-5;
@@ -102,11 +103,12 @@ pub fn correct_of_some(
             non_finite += usize::from(class.is_none());
         }
     }
-    Ok(Sampled { correct, classified: count, non_finite })
+    let by_guessing = by_guessing(chosen.iter().map(|image| set.labels()[*image]), classifier.classes());
+    Ok(Sampled { correct, classified: count, non_finite, by_guessing })
 }
 
 /// What a model says about some images of a set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sampled {
     /// Images classified correctly.
     pub correct: usize,
@@ -114,6 +116,8 @@ pub struct Sampled {
     pub classified: usize,
     /// Images whose logits mean no class.
     pub non_finite: usize,
+    /// The share that [guessing](by_guessing) is right on.
+    pub by_guessing: f64,
 }
 
 fn read(set: &EvaluationSet, image: usize) -> Result<Vec<f32>, SetError> {

@@ -3,9 +3,21 @@
 use std::collections::BTreeMap;
 
 pub use mimir_bundle::statistics::{
-    CONFIDENCE, Interval, IntervalMethod, accuracies, clopper_pearson, fraction,
+    CONFIDENCE, Interval, IntervalMethod, accuracies, clopper_pearson, fraction, lower_limit,
 };
 use statrs::distribution::{Beta, ChiSquared, ContinuousCDF};
+
+/// The share of labels that a model is right on which knows nothing of the images: the larger of one class in `classes`, and the
+/// most frequent label, which a model always says that says one class only.
+pub fn by_guessing(labels: impl IntoIterator<Item = usize>, classes: usize) -> f64 {
+    let (mut counts, mut images) = (BTreeMap::<usize, usize>::new(), 0);
+    for label in labels {
+        *counts.entry(label).or_default() += 1;
+        images += 1;
+    }
+    let most = counts.values().max().copied().unwrap_or_default();
+    fraction(most, images).max(fraction(1, classes))
+}
 
 /// The two-sided p-value of McNemar's exact test: the chance of changes at least as uneven as `lost` and `won`, if an
 /// image is as likely to change for the worse as for the better.

@@ -55,6 +55,13 @@ pub fn clopper_pearson(successes: usize, trials: usize) -> Interval {
     }
 }
 
+/// The lower end of the one-sided interval of `successes` in `trials` that covers with the probability `1 - error`: what is above
+/// a limit by chance is above it with this end with at most that probability.
+pub fn lower_limit(successes: usize, trials: usize, error: f64) -> f64 {
+    let successes = successes.min(trials);
+    lower_end(successes, trials - successes, error)
+}
+
 /// Shares of the images, as they are reported: clean and attacked accuracy.
 pub fn accuracies(counts: &Counts) -> (f64, f64) {
     (fraction(counts.clean_correct, counts.images), fraction(counts.not_broken(), counts.images))

@@ -35,7 +35,7 @@ use crate::run_state::{RunState, identity, keeps_counterexamples};
 use crate::scalings::{GivenInput, OtherNormalisation, Tried};
 use crate::surrogate::{
     calibrate_surrogate, expect_together, prepare_surrogate, surrogate_facts, surrogate_sessions,
-    with_surrogate,
+    useless_surrogate, with_surrogate,
 };
 use crate::tool::this_tool;
 use crate::write::{write, write_failure};
@@ -98,6 +98,7 @@ fn attack(
     let model = model.with_silent_units_counted(&set, &threat_model)?;
     let calibrate = |surrogate| calibrate_surrogate(surrogate, &set, options, model.session_plan());
     let surrogate = surrogate.map(calibrate).transpose()?;
+    let useless = surrogate.as_ref().map(|surrogate| useless_surrogate(surrogate, &set)).transpose()?;
     go_on("model calibrated")?;
     let data = describe(&source, &images, &set, model.manifest().image)?;
     go_on("images digested")?;
@@ -174,7 +175,7 @@ fn attack(
         observer.detail(&format!("no landscapes: {reason}"));
     }
     description.landscapes = landscapes.and_then(std::result::Result::ok);
-    description.warnings.extend(no_gradient);
+    description.warnings.extend(no_gradient.into_iter().chain(useless.flatten()));
     description.skipped_attacks = skipped;
     description.warnings.extend(images.warnings(model.manifest()));
 
@@ -233,7 +234,8 @@ fn scaling(
         return Ok(None);
     }
     let mut classifier = sessions.classifier().or_kind(ErrorKind::Model)?;
-    let Sampled { correct, classified, .. } = correct_of_some(classifier.as_mut(), set, PROBED)?;
+    let sampled = correct_of_some(classifier.as_mut(), set, PROBED)?;
+    let Sampled { correct, classified, .. } = sampled;
     drop(classifier);
     let probe = ScalingProbe { images: classified, given: correct, tried: 0, better: None };
     if !looks_low(correct, classified, model.manifest().classes) {
@@ -242,9 +244,14 @@ fn scaling(
     let input = InputSpec { image: Some(model.manifest().image), ..input_spec(options) };
     let (model_input, attacks) = (&options.model, &options.attacks[..]);
     let given = GivenInput { model: model_input, engine, calibrated: model, set, input: &input, attacks };
-    let Tried { tried, better } = given.try_others(correct, PROBED)?;
-    let better =
-        better.map(|OtherNormalisation { name, flags, correct, .. }| BetterScaling { name, flags, correct });
+    let Tried { tried, better, tied } = given.try_others(sampled, PROBED)?;
+    let tied: Vec<String> = tied.into_iter().map(|other| other.name).collect();
+    let better = better.map(|OtherNormalisation { name, flags, correct, .. }| BetterScaling {
+        name,
+        flags,
+        correct,
+        tied,
+    });
     Ok(Some(ScalingProbe { tried, better, ..probe }))
 }
 

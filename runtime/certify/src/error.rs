@@ -26,6 +26,8 @@ pub enum OptionName {
     GradientFreeAttacks,
     /// `CertifyOptions::surrogate`.
     Surrogate,
+    /// The batch in `EngineOptions::overrides`, which must be this one for the surrogate.
+    SurrogateBatch(usize),
     /// `CertifyOptions::feature`.
     Feature,
     /// The transform in `ImageSource::preparation`.

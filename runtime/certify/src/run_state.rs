@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use mimir_bundle::Manifest;
+use mimir_bundle::attack::TransferSpec;
 use mimir_bundle::certificate::EvaluationData;
+use mimir_bundle::{AttackSpec, Manifest};
 use mimir_runtime::Archive;
 use mimir_runtime::evaluate::{Curve, Plan};
 use mimir_runtime::journal::{
@@ -45,7 +46,7 @@ pub(crate) fn identity(
         .with("normalisation", json(&manifest.normalisation)?)
         .with("channel_order", json(&manifest.channel_order)?)
         .with("layout", json(&manifest.layout)?)
-        .with("attacks", json(&plan.attacks)?)
+        .with("attacks", json(&without_places(&plan.attacks))?)
         .with("seed", plan.seed)
         .with("votes", plan.votes)
         .with("curve", plan.curve == Curve::Yes)
@@ -57,6 +58,17 @@ pub(crate) fn identity(
         .with("engine", format!("{} {}", engine.kind().name(), engine.version()))
         .with("device", engine.device().to_string())
         .with("tool", env!("CARGO_PKG_VERSION")))
+}
+
+/// A surrogate is what is in its file, wherever that is now.
+fn without_places(attacks: &[AttackSpec]) -> Vec<AttackSpec> {
+    let mut attacks = attacks.to_vec();
+    for attack in &mut attacks {
+        if let AttackSpec::Transfer(TransferSpec { surrogate: Some(surrogate), .. }) = attack {
+            surrogate.file.clear();
+        }
+    }
+    attacks
 }
 
 fn json(value: &impl Serialize) -> Result<serde_json::Value> {

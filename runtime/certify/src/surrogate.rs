@@ -4,7 +4,11 @@ use mimir_bundle::attack::SurrogateModel;
 use mimir_bundle::{AttackSpec, Manifest};
 use mimir_export::InputSpec;
 use mimir_runtime::evaluate::{EvaluationSet, Plan};
+use mimir_runtime::model::ModelSource;
+use mimir_runtime::probe::{Sampled, correct_of_some};
+use mimir_runtime::report::Warning;
 use mimir_runtime::session::{Engine, OnnxModels, Precision, SessionPlan};
+use mimir_runtime::statistics::{clopper_pearson, fraction};
 use mimir_runtime::tune::Overrides;
 
 use crate::error::{Error, ErrorKind, OptionName, OrKind, Result};
@@ -67,7 +71,32 @@ pub(crate) fn calibrate_surrogate(
 ) -> Result<CalibratedModel> {
     let count = std::num::NonZero::new;
     let same = Overrides { batch: count(batch), workers: count(workers), threads: count(threads) };
-    prepared.calibrate(set, &options.attacks, same).map_err(of_surrogate)
+    let rows = prepared.rows_of_file();
+    prepared.calibrate(set, &options.attacks, same).map_err(|error| match (error.option(), rows) {
+        (Some(OptionName::Batch), Some(rows)) => error.about(OptionName::SurrogateBatch(rows)),
+        _ => of_surrogate(error),
+    })
+}
+
+/// Images that the surrogate classifies, at most, spread over the set.
+const CLASSIFIED: usize = 256;
+
+/// That the surrogate knows hardly more of the images than guessing does, as a constant one, or one with the wrong normalisation.
+///
+/// # Errors
+/// As [`CalibratedModel::original`], and when an image cannot be read.
+pub(crate) fn useless_surrogate(surrogate: &CalibratedModel, set: &EvaluationSet) -> Result<Option<Warning>> {
+    if surrogate.votes() > 1 {
+        return Ok(None);
+    }
+    let session = surrogate.original().and_then(|model| model.classifier().or_kind(ErrorKind::Model));
+    let mut session = session.map_err(of_surrogate)?;
+    let Sampled { correct, classified, by_guessing, .. } =
+        correct_of_some(session.as_mut(), set, CLASSIFIED).map_err(|error| of_surrogate(error.into()))?;
+    let is_clear = clopper_pearson(correct, classified).lower > by_guessing;
+    // A quarter of the way to perfection is near: few images tell nothing clearly.
+    let is_near = fraction(correct, classified) <= by_guessing + (1.0 - by_guessing) / 4.0;
+    Ok((!is_clear && is_near).then_some(Warning::UselessSurrogate { correct, images: classified }))
 }
 
 /// What a report says of it.

@@ -47,6 +47,9 @@ fn with_flag(option: OptionName, sentence: &str) -> String {
             format!("{sentence}; without gradients it can be attacked by --attacks square,noise")
         }
         OptionName::Surrogate => format!("--surrogate: {sentence}"),
+        OptionName::SurrogateBatch(rows) => {
+            format!("--surrogate: {sentence}; --batch {rows} asks both models so")
+        }
         OptionName::Feature => format!("--feature: {sentence}"),
         OptionName::ImageSize => format!("{sentence} (--resize, --crop)"),
         OptionName::ClassMap => format!("{sentence} (--class-map)"),

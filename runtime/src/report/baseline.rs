@@ -7,6 +7,7 @@ use mimir_bundle::{AttackSpec, ThreatModel, strict_json};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::attack_difference::differing_attacks;
 use super::consistency::{Contradiction, ROUNDING, check_outcomes, check_totals, is_correct, is_robust};
 use super::version::REPORT_VERSION;
 use crate::evaluate::{Ending, Evaluation, ImageOutcome, Verdict};
@@ -165,8 +166,10 @@ impl Baseline {
         let names = |specs: &[AttackSpec]| specs.iter().map(AttackSpec::name).collect::<Vec<_>>().join(", ");
         let specs: Vec<AttackSpec> = old.attacks.iter().map(|attack| attack.parameters.clone()).collect();
         expect("list of attacks", &names(&specs), &names(attacks))?;
-        match specs.iter().zip(attacks).find(|(old, new)| old != new) {
-            Some((old, new)) => Err(different("set of parameters", &json(old), &json(new))),
+        let (was, is): (Vec<&AttackSpec>, Vec<&AttackSpec>) =
+            (specs.iter().collect(), attacks.iter().collect());
+        match differing_attacks(&was, &is) {
+            Some((old, new)) => Err(different("set of parameters", &old, &new)),
             None => Ok(()),
         }
     }
@@ -223,10 +226,6 @@ fn expect(field: &'static str, old: &str, new: &str) -> Result<(), BaselineError
 
 fn different(field: &'static str, old: &dyn std::fmt::Display, new: &dyn std::fmt::Display) -> BaselineError {
     BaselineError::Different { field, old: old.to_string(), new: new.to_string() }
-}
-
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -89,4 +89,6 @@ pub struct BetterScaling {
     pub flags: String,
     /// Images classified correctly.
     pub correct: usize,
+    /// Others with which as many are, as far as so few images can tell, in words.
+    pub tied: Vec<String>,
 }

@@ -177,6 +177,13 @@ pub struct ModelSummary {
     pub scan: Scan,
 }
 
+impl ModelSummary {
+    /// What `sha256sum` prints for the model; of one with data files beside it, for the file itself. Empty where it has none.
+    pub fn sha256(&self) -> &str {
+        self.manifest.files.first().map_or("", |file| &file.sha256)
+    }
+}
+
 /// A warning and its sentence.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

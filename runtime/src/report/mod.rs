@@ -5,6 +5,7 @@
 //! document, [`Conclusion`] the gate's answer, [`Warning`] what a reader must know besides the numbers.
 //! `docs/report.md` describes every field for users.
 
+mod attack_difference;
 mod attack_warnings;
 mod baseline;
 mod check;
@@ -21,6 +22,7 @@ mod version;
 mod warning;
 
 pub use crate::requirement::{Comparison, Conclusion, MinAccuracy, Requirements};
+pub use attack_difference::differing_attacks;
 pub use baseline::{Baseline, BaselineComparison, BaselineError};
 pub use consistency::Contradiction;
 pub use description::{BetterScaling, RunDescription, ScalingProbe};

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use mimir_bundle::attack::SurrogateModel;
 use mimir_bundle::certificate::{CrossCheck, CrossCheckedAttack, Execution, SettingsFile};
 
 use super::document::{AttackSummary, ModelSummary, Report};
@@ -37,6 +38,11 @@ impl Report {
             writeln!(f, "                   {preprocessing}")?;
         }
         writeln!(f, "threat model       {}", self.threat_model)?;
+        for surrogate in self.attacks.iter().filter_map(|attack| attack.parameters.surrogate()) {
+            let SurrogateModel { file, model_digest, .. } = surrogate;
+            let digest = model_digest.get(..12).unwrap_or(model_digest);
+            writeln!(f, "surrogate          {file} (model_digest {digest}…), asked by transfer")?;
+        }
         for (index, file) in self.settings_files.iter().enumerate() {
             let word = if index == 0 { "settings" } else { "" };
             writeln!(f, "{word:<18} {}", settings_line(file))?;
@@ -156,7 +162,7 @@ pub fn settings_line(file: &SettingsFile) -> String {
 /// The file with the beginning of what `sha256sum` prints for it, and how many files belong to it.
 fn model_line(model: &ModelSummary) -> String {
     let files = &model.manifest.files;
-    let digest = files.first().map_or("", |file| file.sha256.as_str());
+    let digest = model.sha256();
     let digest = digest.get(..12).unwrap_or(digest);
     match files.len().saturating_sub(1) {
         0 => format!("{} (sha256 {digest}…)", model.file),

@@ -102,6 +102,13 @@ pub enum Warning {
         /// Images that it was looked at.
         judged: usize,
     },
+    /// The model that `transfer` takes its way from is hardly right more often than guessing is.
+    UselessSurrogate {
+        /// Images that it classifies correctly.
+        correct: usize,
+        /// Of so many, spread over the set.
+        images: usize,
+    },
     /// Gradients of a model without random operators were averaged.
     NeedlessExpectation {
         /// Name of the attack.
@@ -273,6 +280,12 @@ impl fmt::Display for Warning {
             }
             Self::SquareBeatsGradients { images } => fmt_square_beats_gradients(f, *images),
             Self::MisleadingGradients { images, judged } => fmt_misleading_gradients(f, images, *judged),
+            Self::UselessSurrogate { correct, images } => write!(
+                f,
+                "the surrogate is right on {correct} of {images} images, hardly more than by guessing: what transfer finds with it \
+                 says little about the model. Check its normalisation (--surrogate-mean, --surrogate-std) and the order of its \
+                 classes"
+            ),
             Self::NeedlessExpectation { attack, eot } => fmt_needless_expectation(f, attack, *eot),
             Self::NonFinite { count, images } => fmt_non_finite(f, *count, images),
             Self::IgnoredSettings { file, keys } => fmt_ignored_settings(f, file, keys),
@@ -379,6 +392,7 @@ impl Warning {
             | Self::NonFinite { .. }
             | Self::NonFiniteGradients { .. }
             | Self::NoGradient { .. }
+            | Self::UselessSurrogate { .. }
             | Self::EnginesDisagree { .. }
             | Self::SilentUnits { .. }
             | Self::QuantisedLogitsDiffer { .. }

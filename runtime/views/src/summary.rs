@@ -38,7 +38,7 @@ pub fn failure_summary(message: &str) -> String {
 fn finished(report: &Report) -> String {
     let subject = [
         ("model", report.model.file.clone()),
-        ("SHA-256", report.model.manifest.model_digest.clone()),
+        ("SHA-256", report.model.sha256().to_owned()),
         ("images", format!("{} of {}", report.images, report.data.source)),
         ("threat model", report.threat_model.to_string()),
     ];
@@ -156,7 +156,7 @@ mod tests {
         | | |
         | --- | --- |
         | model | model.onnx |
-        | SHA-256 | 84f77c7f136426888e5bcda228e0a2537c43e45d4523616aefef995ce99c8693 |
+        | SHA-256 | 9372c470eeadd5ecd9c3c74c2b3cb633f8e2f2fad799250a0f70d652b6b825e4 |
         | images | 8 of folder:images |
         | threat model | Linf, epsilon 2/255 = 0.00784 in pixels of \[0, 1\] |
 

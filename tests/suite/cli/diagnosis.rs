@@ -50,6 +50,7 @@ fn extra_passes_examine_every_rule_and_change_no_verdict() {
     other.run(&[&flags[..], &["--batch", "7", "--workers", "2"]].concat()).success();
     let other = other.report();
     assert_eq!(other.diagnosis, report.diagnosis);
+    assert_eq!(other.landscapes, report.landscapes);
     for (one, another) in report.attacks.iter().zip(&other.attacks) {
         assert_eq!(one.trace, another.trace, "{}", one.name);
         assert!(

@@ -282,6 +282,19 @@ pub(super) fn with_view_behind_and_constant_beside(path: &Path) {
     });
 }
 
+/// Lets the images of a batch influence each other: subtracts a part of the sum of their logits.
+pub(super) fn mixing_images(path: &Path) {
+    change(path, |graph| {
+        let logits = graph.outputs()[0];
+        let mut builder = Builder::new(graph, "mixing");
+        let (axis, part) = (builder.ints(&[0]), builder.scalar(0.1));
+        let sum = builder.op("ReduceSum", &[logits, axis]).unwrap();
+        let part = builder.op("Mul", &[sum, part]).unwrap();
+        let mixed = builder.op("Sub", &[logits, part]).unwrap();
+        graph.set_outputs(vec![mixed]);
+    });
+}
+
 /// Keeps of the demo's model what it takes: the scores are a linear map of the pixels, seen through a view.
 pub(super) fn of_one_layer(path: &Path) {
     change(path, |graph| {

@@ -5,7 +5,7 @@ use mimir_bundle::attack::SurrogateModel;
 use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::contains;
 
-use super::{Demo, models};
+use super::{Demo, certify, models};
 
 /// A demo with a copy of its model beside it.
 fn with_other() -> Demo {
@@ -74,4 +74,53 @@ fn what_does_not_go_together_is_2_and_says_the_way_out() {
         .stderr(contains("--surrogate: the surrogate takes").and(contains("has 3 classes")));
     std::fs::write(demo.path("other.onnx"), b"no model").unwrap();
     demo.run(&["--surrogate", &path]).failure().stderr(contains("--surrogate: "));
+}
+
+/// A constant model is asked in vain, and the report says so.
+#[test]
+fn a_surrogate_that_guesses_weakens_the_verdict() {
+    let demo = with_other();
+    let flags = ["--attacks", "transfer", "--steps", "2", "--first", "60"];
+    let useless =
+        |demo: &Demo| demo.report().warnings.iter().any(|it| it.warning.kind() == "useless_surrogate");
+    demo.run(&[&flags[..], &["--surrogate", &other(&demo)]].concat()).success();
+    assert!(!useless(&demo), "{}", demo.report());
+    models::with_constant_logits(&demo.path("other.onnx"));
+    let run = demo.run(&[&flags[..], &["--surrogate", &other(&demo), "--deny-warnings"]].concat()).code(11);
+    run.stdout(
+        contains("the surrogate is right on").and(contains("surrogate          other.onnx (model_digest ")),
+    );
+    assert!(useless(&demo) && demo.report().gate.weakened_by.contains(&"useless_surrogate".to_owned()));
+}
+
+/// A surrogate that takes one image a call is asked in the batches of the model: the way out is the same as for the model.
+#[test]
+fn a_surrogate_of_a_fixed_batch_says_which_batch_suits_both() {
+    let demo = with_other();
+    models::mixing_images(&demo.path("other.onnx"));
+    demo.run(&["--attacks", "transfer", "--surrogate", &other(&demo), "--batch", "5"]).code(2).stderr(
+        contains("--surrogate: the model takes one image at a time, not 5; --batch 1 asks both models so"),
+    );
+    demo.run(&["--attacks", "transfer", "--steps", "2", "--surrogate", &other(&demo), "--batch", "1"])
+        .success();
+}
+
+/// What a surrogate is called does not make another run of it, nor other attacks.
+#[test]
+fn a_surrogate_that_was_moved_is_the_same() {
+    let flags = ["--attacks", "transfer", "--steps", "3", "--quiet"];
+    let demo = with_other();
+    demo.run(&[&flags[..], &["--surrogate", &other(&demo)]].concat()).success();
+    std::fs::rename(demo.path("other.onnx"), demo.path("moved.onnx")).unwrap();
+    let moved = demo.path("moved.onnx").display().to_string();
+    let (old, new) = (demo.path("out").display().to_string(), demo.path("new").display().to_string());
+    let baseline = format!("{old}/report.json");
+    let again = ["--surrogate", &moved, "--baseline", &baseline, "--report", &new];
+    demo.run(&[&flags[..], &again].concat()).success();
+    certify().args(["compare", &old, &new, "--max-regression", "0"]).assert().success();
+    let others = ["--surrogate", &moved, "--steps", "4", "--report", &new];
+    demo.run(&[&["--attacks", "transfer", "--quiet"][..], &others].concat()).success();
+    certify().args(["compare", &old, &new, "--max-regression", "0"]).assert().code(4).stderr(
+        contains("different attacks: transfer with steps 3 in").and(contains("transfer with steps 4 in")),
+    );
 }

@@ -211,6 +211,14 @@ impl AttackSpec {
         }
     }
 
+    /// The model that it takes its way from, where one was read.
+    pub fn surrogate(&self) -> Option<&SurrogateModel> {
+        match self {
+            Self::Transfer(spec) => spec.surrogate.as_ref(),
+            _ => None,
+        }
+    }
+
     /// The attack without what a program filled in for a model and its images: what was asked for.
     pub(crate) fn unresolved(mut self) -> Self {
         if let Some(feature) = self.feature_mut() {

@@ -21,8 +21,8 @@ pub struct TransferSpec {
     pub restarts: usize,
 }
 
-/// The model that points come from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// The model that points come from. Two are equal whatever their files are called.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SurrogateModel {
     /// Name of its file.
@@ -35,6 +35,15 @@ pub struct SurrogateModel {
     pub channel_order: ChannelOrder,
     /// Name of its output with the scores of the classes.
     pub output_name: String,
+}
+
+impl PartialEq for SurrogateModel {
+    fn eq(&self, other: &Self) -> bool {
+        let of = |it: &Self| {
+            (it.model_digest.clone(), it.normalisation.clone(), it.channel_order, it.output_name.clone())
+        };
+        of(self) == of(other)
+    }
 }
 
 impl Default for TransferSpec {

@@ -25,7 +25,7 @@ use crate::features::{FeatureRequest, with_features};
 use crate::model::{CalibratedModel, PreparedModel, SearchedWays};
 use crate::options::threat_model_of;
 use crate::prepare::prepare_for;
-use crate::scalings::GivenInput;
+use crate::scalings::{GivenInput, Tried};
 use cost::CostEstimate;
 use noise::noise;
 
@@ -75,6 +75,8 @@ pub struct CheckedOnImages {
     pub cost: CostEstimate,
     /// A customary normalisation or order of colours under which the model is right far more often.
     pub suspicious_normalisation: Option<OtherNormalisation>,
+    /// Others under which it is right as often, as far as these images tell.
+    pub tied_normalisations: Vec<OtherNormalisation>,
 }
 
 /// Prepares the model as a run would, builds the graphs that the attacks need, compares them with the file, on noise where
@@ -112,8 +114,8 @@ pub fn check(options: &CheckOptions) -> Result<Checked> {
             let sessions = &KeptModels::new(sessions);
             let differences = differences(options, &model, sessions, plan, &set)?;
             let mut classifier = sessions.classifier().or_kind(ErrorKind::Model)?;
-            let Sampled { correct, classified, non_finite } =
-                correct_of_some(classifier.as_mut(), &set, MOST_IMAGES)?;
+            let sampled = correct_of_some(classifier.as_mut(), &set, MOST_IMAGES)?;
+            let Sampled { correct, classified, non_finite, .. } = sampled;
             if non_finite == classified {
                 return Err(EvaluateError::NonFinite(classified).into());
             }
@@ -125,6 +127,7 @@ pub fn check(options: &CheckOptions) -> Result<Checked> {
                 input: &input,
                 attacks: &options.attacks,
             };
+            let Tried { better, tied, .. } = given.try_others(sampled, MOST_IMAGES)?;
             let on_images = CheckedOnImages {
                 source: options.images.as_ref().map(|images| images.source.to_string()).unwrap_or_default(),
                 images: set.count(),
@@ -132,7 +135,8 @@ pub fn check(options: &CheckOptions) -> Result<Checked> {
                 correct,
                 non_finite,
                 cost: cost::estimate(&model, sessions, plan, &set, correct as f64 / classified as f64)?,
-                suspicious_normalisation: given.try_others(correct, MOST_IMAGES)?.better,
+                suspicious_normalisation: better,
+                tied_normalisations: tied,
             };
             Ok(checked(options, &engines, &model, &attackable, differences, Some(on_images)))
         }

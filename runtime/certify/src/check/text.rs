@@ -85,7 +85,8 @@ fn list(values: &[f64]) -> String {
 
 impl fmt::Display for CheckedOnImages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { source, images, classified, correct, non_finite, cost, suspicious_normalisation } = self;
+        let Self { source, images, classified, correct, non_finite, cost, .. } = self;
+        let Self { suspicious_normalisation, tied_normalisations, .. } = self;
         writeln!(f, "images             {images} of {}", one_line(source))?;
         let accuracy = percent(fraction(*correct, *classified));
         writeln!(f, "clean accuracy     {accuracy}: {correct} of {classified} images, spread over the set")?;
@@ -111,7 +112,10 @@ impl fmt::Display for CheckedOnImages {
         writeln!(
             f,
             "normalisation      suspicious: as for {name} ({flags}) the model is right on {correct} of {classified}"
-        )
+        )?;
+        tied_normalisations.iter().try_for_each(|OtherNormalisation { name, flags, correct, .. }| {
+            writeln!(f, "                   or, so few images do not tell: {name} ({flags}), {correct} of {classified}")
+        })
     }
 }
 

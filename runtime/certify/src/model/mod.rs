@@ -64,6 +64,11 @@ impl PreparedModel {
         self.classifier.manifest()
     }
 
+    /// Images that the file takes a call, where it fixes them or its images may influence each other.
+    pub(crate) fn rows_of_file(&self) -> Option<usize> {
+        self.classifier.fixed_batch_mode().unwrap_or(self.manifest().batch).rows()
+    }
+
     /// That these attacks suit the model.
     ///
     /// # Errors

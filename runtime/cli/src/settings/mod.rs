@@ -115,7 +115,7 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Attacks", help = attacks_help())]
     pub(crate) attacks: Option<Vec<AttackName>>,
     /// Another model of the same images and classes, an ONNX file or a bundle: the attack transfer runs on it and shows what
-    /// it finds to the model. Added after the other attacks
+    /// it finds to the model. Adds transfer after the other attacks, also after those of a preset
     #[arg(long, value_name = "FILE", help_heading = "Attacks")]
     pub(crate) surrogate: Option<PathBuf>,
     /// Mean of the surrogate's normalisation, as --mean [default: that of the model]

@@ -39,8 +39,11 @@ pub(super) fn input_scaling(case: &Case<'_>) -> Answer {
     let images = probe.images;
     match (&probe.better, probe.tried) {
         (Some(better), _) => Answer::warn(format!(
-            "the model is right on {} of {images} images with {}, and on {} as it was given",
-            better.correct, better.name, probe.given
+            "the model is right on {} of {images} images with {}, and on {} as it was given{}",
+            better.correct,
+            better.name,
+            probe.given,
+            tied(&better.tied)
         ))
         .way_out(format!("if the model was trained so, run with {}", better.flags)),
         (None, 0) => Answer::pass(format!(
@@ -53,38 +56,60 @@ pub(super) fn input_scaling(case: &Case<'_>) -> Answer {
     }
 }
 
+fn tied(others: &[String]) -> String {
+    match others {
+        [] => String::new(),
+        others => format!("; so few images do not tell it from {}", others.join(", ")),
+    }
+}
+
 /// Radii below a quarter of a level, which no adversary with 8-bit images has.
 const FEW_LEVELS: f64 = 0.25 / 255.0;
 /// From this radius in L∞ every image can become grey.
 const GREY: f64 = 0.5;
 /// Radii of L2 and L1 at most as large as people use in L∞.
 const LIKE_LINF: f64 = 16.0 / 255.0;
+/// Radii of L1 below those that people use there, and as large as they use in L2.
+const LIKE_L2: f64 = 1.0;
 
 pub(super) fn epsilon_unit(case: &Case<'_>) -> Answer {
     let threat_model = case.description.threat_model;
     let (norm, epsilon) = (threat_model.norm, threat_model.epsilon);
     let suspicious = match norm {
         Norm::Linf if epsilon < FEW_LEVELS => Some((
-            format!("epsilon {epsilon} is {:.3} of the 255 levels of a pixel", 255.0 * epsilon),
+            format!("epsilon {} is {} of the 255 levels of a pixel", short(epsilon), short(255.0 * epsilon)),
             format!(
                 "if it was meant for pixels in [0, 255] and divided twice, run with --epsilon {}",
-                255.0 * epsilon
+                short(255.0 * epsilon)
             ),
         )),
         Norm::Linf if epsilon >= GREY => Some((
-            format!("within epsilon {epsilon} every image can become grey, so that no model is robust"),
+            format!(
+                "within epsilon {} every image can become grey, so that no model is robust",
+                short(epsilon)
+            ),
             format!("radii are for pixels in [0, 1]: of levels write --epsilon {}/255", levels(epsilon)),
         )),
         Norm::L2 | Norm::L1 if epsilon <= LIKE_LINF => Some((
             format!(
-                "epsilon {epsilon} in {norm} is a usual radius in Linf: here it moves one pixel by {:.1} levels",
+                "epsilon {} in {norm} is a usual radius in Linf: here it moves one pixel by {:.1} levels",
+                short(epsilon),
                 255.0 * epsilon
             ),
             "if it is a radius in Linf, run with --norm linf; usual in L2 is 0.5, in L1 12".to_owned(),
         )),
+        Norm::L1 if epsilon < LIKE_L2 => Some((
+            format!(
+                "epsilon {} in L1 is a usual radius in L2: here it moves one pixel by {:.1} levels, and no other",
+                short(epsilon),
+                255.0 * epsilon
+            ),
+            "if it is a radius in L2, run with --norm l2; usual in L1 is 12".to_owned(),
+        )),
         Norm::L2 | Norm::L1 if epsilon >= corner(case, norm) / 2.0 => Some((
             format!(
-                "within epsilon {epsilon} in {norm} every image can become grey, so that no model is robust"
+                "within epsilon {} in {norm} every image can become grey, so that no model is robust",
+                short(epsilon)
             ),
             format!(
                 "radii are for pixels in [0, 1]: one of levels is divided by 255, --epsilon {}",
@@ -104,9 +129,9 @@ fn levels(epsilon: f64) -> String {
     if epsilon >= 1.0 { "8".to_owned() } else { short(255.0 * epsilon) }
 }
 
+/// A number with four digits that count, as people would write it.
 fn short(value: f64) -> String {
-    let text = format!("{value:.4}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    format!("{value:.3e}").parse().unwrap_or(value).to_string()
 }
 
 /// The distance of two opposite corners of the box.

@@ -72,7 +72,9 @@ pub struct Side {
     pub created_at: String,
     /// Name of the model's file.
     pub model: String,
-    /// The model.
+    /// What `sha256sum` prints for it; of a model with data files beside it, for the file itself.
+    pub model_sha256: String,
+    /// The model with all its files, as a certificate has it.
     pub model_digest: String,
     /// Its clean accuracy.
     pub clean_accuracy: f64,

@@ -16,9 +16,9 @@ impl Comparison {
         let mut out = format!("## {}\n\n", markdown(&self.answer()));
         out += &format!("{} images, {}.\n\n", self.images, markdown(&self.threat_model.to_string()));
         for (word, side) in [("Old", &self.old), ("New", &self.new)] {
-            let Side { file, model, model_digest, created_at, .. } = side;
+            let Side { file, model, model_sha256, created_at, .. } = side;
             let [model, digest, created_at, file] =
-                [model, model_digest, created_at, file].map(|text| markdown(text));
+                [model, model_sha256, created_at, file].map(|text| markdown(text));
             out += &format!("- {word}: {model}, SHA-256 {digest}, {created_at}, {file}\n");
         }
         out += "\n| | old | new | change | 95 % interval | worse | better | p |\n| --- | --: | --: | --: | --- | --: | --: | --: |\n";

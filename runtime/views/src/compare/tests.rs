@@ -143,8 +143,8 @@ fn text_and_markdown_say_what_changed() {
     insta::assert_snapshot!(found.to_string(), @r#"
     DONE  attacked accuracy 50.00 % → 62.50 % (+12.50), clean accuracy 75.00 % → 87.50 % (+12.50), no limit was set
 
-    old                model.onnx (sha256 84f77c7f1364…), 2026-11-23T21:30:00Z, old
-    new                model.onnx (sha256 84f77c7f1364…), 2026-11-23T21:30:00Z, new
+    old                model.onnx (sha256 9372c470eead…), 2026-11-23T21:30:00Z, old
+    new                model.onnx (sha256 9372c470eead…), 2026-11-23T21:30:00Z, new
     images             8
     threat model       Linf, epsilon 2/255 = 0.00784 in pixels of [0, 1]
 
@@ -175,8 +175,8 @@ fn text_and_markdown_say_what_changed() {
 
     8 images, Linf, epsilon 2/255 = 0.00784 in pixels of \[0, 1\].
 
-    - Old: model.onnx, SHA-256 84f77c7f136426888e5bcda228e0a2537c43e45d4523616aefef995ce99c8693, 2026-11-23T21:30:00Z, old
-    - New: model.onnx, SHA-256 84f77c7f136426888e5bcda228e0a2537c43e45d4523616aefef995ce99c8693, 2026-11-23T21:30:00Z, new
+    - Old: model.onnx, SHA-256 9372c470eeadd5ecd9c3c74c2b3cb633f8e2f2fad799250a0f70d652b6b825e4, 2026-11-23T21:30:00Z, old
+    - New: model.onnx, SHA-256 9372c470eeadd5ecd9c3c74c2b3cb633f8e2f2fad799250a0f70d652b6b825e4, 2026-11-23T21:30:00Z, new
 
     | | old | new | change | 95 % interval | worse | better | p |
     | --- | --: | --: | --: | --- | --: | --: | --: |

@@ -160,7 +160,7 @@ pub(super) fn images(count: usize) -> String {
 
 /// The first digits of what `sha256sum` prints.
 fn digest(side: &Side) -> &str {
-    side.model_digest.get(..12).unwrap_or(&side.model_digest)
+    side.model_sha256.get(..12).unwrap_or(&side.model_sha256)
 }
 
 /// A difference in percentage points: `-2.00`, `+0.40`.

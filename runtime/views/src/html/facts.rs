@@ -25,7 +25,7 @@ pub(super) struct Facts {
     tone: &'static str,
     sentence: String,
     model: String,
-    model_digest: String,
+    model_sha256: String,
     /// Whether what is unfinished could make the attacked accuracy smaller.
     at_most: bool,
     attacked: String,
@@ -124,7 +124,7 @@ impl Facts {
             tone,
             sentence: glued(&clipped(sentence, LETTERS)),
             model: clipped(&report.model.file, 200),
-            model_digest: clipped(&report.model.manifest.model_digest, 64),
+            model_sha256: clipped(report.model.sha256(), 64),
             at_most: counts.unfinished > 0,
             attacked: percent(report.attacked_accuracy),
             interval: range(interval),
