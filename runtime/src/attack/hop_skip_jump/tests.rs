@@ -45,7 +45,7 @@ fn the_distance_is_found_among_levels() {
     let shape = mimir_bundle::ImageShape { channels: 3, height: 8, width: 8 };
     let weights = noise(key(3, 0, "weights"), 2, PIXELS);
     let model = linear_around_grey(weights.clone(), &Array1::zeros(2), shape, 1);
-    for (norm, factor) in [(Norm::Linf, 1.2), (Norm::L2, 1.1), (Norm::L1, 2.0)] {
+    for (norm, factor) in [(Norm::Linf, 1.2), (Norm::L2, 1.1), (Norm::L1, 4.0)] {
         let ball = Ball::new(&ThreatModel { norm, epsilon: 1e-9, pixels: Pixels::EightBit }).unwrap();
         let context = AttackContext { ball, ..attack_context(norm, 1e-9, shape, 2) };
         let attack = HopSkipJump::new(&HopSkipJumpSpec::default(), &context);
