@@ -51,5 +51,44 @@ pub const SOFTMAX_GRADIENT: &str = "SoftmaxGradient";
 /// MaxPool, all stated; only the first half of `pads` counts.
 pub const MAX_POOL_GRADIENT: &str = "MaxPoolGradient";
 
+/// `(x, weights, bias, residual, mask) → y`: convolution 3 × 3 of stride 1 with zeros around, by Winograd's algorithm
+/// F(4×4, 3×3). Channels are last: `x` is `[N, H, W, Ci]`, `residual`, `mask` and `y` are `[N, H, W, Co]`, the bias `[Co]`, and
+/// numbers of channels multiples of 16. The weights `[36, Ci, Co]` are those of [`winograd_weights`]. The residual is added to
+/// the sums; where the attribute [`RELU`] is 1, what is negative becomes zero then; at last what has a mask below the smallest
+/// normal number. The last three inputs may be left out.
+pub const WINOGRAD_CONV: &str = "WinogradConv";
+
+/// Attribute of [`WINOGRAD_CONV`], 0 or 1.
+pub const RELU: &str = "relu";
+
+/// Attribute of [`WINOGRAD_CONV`]: four numbers, 1 where images, residual, mask and result have their channels first,
+/// `[N, C, H, W]`. Absent where all have them last.
+pub const CHANNELS_FIRST: &str = "channels_first";
+
+/// Points of a tile of [`WINOGRAD_CONV`].
+pub const POINTS: usize = 36;
+
+/// `G·w·Gᵀ` for each pair of channels of weights `[Co, Ci, 3, 3]`: `[36, Ci, Co]`.
+pub fn winograd_weights(weights: &[f32], outputs: usize, inputs: usize) -> Vec<f32> {
+    const G: [[f64; 3]; 6] = [
+        [1.0 / 4.0, 0.0, 0.0],
+        [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
+        [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
+        [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
+        [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
+        [0.0, 0.0, 1.0],
+    ];
+    let mut transformed = vec![0.0; POINTS * inputs * outputs];
+    for (pair, window) in weights.chunks_exact(9).take(inputs * outputs).enumerate() {
+        let (output, input) = (pair / inputs, pair % inputs);
+        for point in 0..POINTS {
+            let (left, right) = (G[point / 6], G[point % 6]);
+            let sum: f64 = (0..9).map(|at| left[at / 3] * f64::from(window[at]) * right[at % 3]).sum();
+            transformed[(point * inputs + input) * outputs + output] = sum as f32;
+        }
+    }
+    transformed
+}
+
 /// Attribute of [`LAYER_NORMALIZATION_GRADIENT`], 0 or 1.
 pub const CENTRED: &str = "centred";

@@ -6,7 +6,7 @@ use super::preprocessing;
 use crate::autodiff::{Kernels, differentiate, differentiate_cut_open};
 use crate::error::Result;
 use crate::graph::Graph;
-use crate::simplify::{clean_up, enter_blocked_layout, expand_gelu, factor_out_common, fuse};
+use crate::simplify::{clean_up, enter_blocked_layout, expand_gelu, factor_out_common, fuse, use_winograd};
 
 /// Logits, loss and input gradient of `forward`, whose first output is named `logits`, and its further outputs.
 ///
@@ -53,6 +53,7 @@ fn differentiated(
     factor_out_common(&mut gradient);
     if kernels == Kernels::Mimir {
         fuse(&mut gradient);
+        use_winograd(&mut gradient)?;
         if let Some(logits) = gradient.outputs().first().copied() {
             enter_blocked_layout(&mut gradient, logits);
         }

@@ -47,7 +47,7 @@ use crate::graph::{Dim, Graph, OpenInput};
 use crate::normalisation;
 use crate::onnx::{ModelFile, SharedWeights, write_model, write_prepared};
 use crate::shape;
-use crate::simplify::{fuse, simplify, simplify_for_kernels, simplify_keeping_weights};
+use crate::simplify::{fuse, simplify, simplify_for_kernels, simplify_keeping_weights, use_winograd};
 use crate::working_copy::WorkingCopy;
 pub use cut_open::FeatureGraphs;
 pub use directions::DirectionsGraph;
@@ -299,6 +299,7 @@ impl ImageClassifier {
         let mut graph = self.simplified_for(kernels)?;
         if kernels == Kernels::Mimir {
             fuse(&mut graph);
+            use_winograd(&mut graph)?;
         }
         shape::check(&graph)?;
         write_prepared(&graph, shared)

@@ -9,6 +9,7 @@ pub(crate) const LAYER_NORMALIZATION_GRADIENT: &str = "ai.mimir::LayerNormalizat
 pub(crate) const MAX_POOL_GRADIENT: &str = "ai.mimir::MaxPoolGradient";
 pub(crate) const SOFTMAX: &str = "ai.mimir::Softmax";
 pub(crate) const SOFTMAX_GRADIENT: &str = "ai.mimir::SoftmaxGradient";
+pub(crate) const WINOGRAD_CONV: &str = "ai.mimir::WinogradConv";
 
 /// Whether the operator is one of ours.
 pub(crate) fn is_ours(op_type: &str) -> bool {

@@ -1100,6 +1100,13 @@ static ROWS: &[Row] = &[
         bounds: Unknown,
     },
     Row {
+        name: own_operators::WINOGRAD_CONV, since: 1, types: types::convolution::winograd,
+        constants: NotEvaluated(DIFFERENTIATED), batch: NotFollowed(DIFFERENTIATED),
+        gradient: Undifferentiated(DIFFERENTIATED),
+        saves: Nothing, random: Never, portable: KernelOnly,
+        bounds: Unknown,
+    },
+    Row {
         name: "com.microsoft::DequantizeLinear", since: 10, types: types::quantize::dequantize_linear,
         constants: NotEvaluated(NO_SHAPES), batch: Followed(batch::elementwise::unary),
         gradient: Exact(gradient::quantize::dequantize, "scale and zero point must not depend on the images"),

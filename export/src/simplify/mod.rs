@@ -13,7 +13,7 @@
 //!   `attention_kernel` makes one node of it, `linear_to_gemm` makes linear layers Gemm.
 //!
 //! Three passes run on gradient graphs only: `expand_gelu` before differentiation, `factor` and `blocked_layout` after
-//! it. `fuse` replaces operators by those that our kernels implement.
+//! it. `fuse` and `winograd` replace operators by those that our kernels implement.
 
 mod affine;
 mod attention;
@@ -41,6 +41,7 @@ mod strided;
 mod tests;
 mod unbind;
 mod use_counts;
+mod winograd;
 
 use crate::error::Result;
 use crate::graph::Graph;
@@ -51,6 +52,7 @@ pub(crate) use expand_gelu::expand_gelu;
 pub(crate) use factor::factor_out_common;
 pub(crate) use fuse::fuse;
 use linear_to_gemm::Biasless;
+pub(crate) use winograd::use_winograd;
 
 /// Rewrites a graph at the working opset (see [`upgrade`](crate::upgrade)); its types are inferred anew.
 ///

@@ -3,6 +3,7 @@
 mod attention_kernel;
 mod fuse;
 mod lookalikes;
+mod winograd;
 
 use super::simplify;
 use crate::graph::{Graph, ValueId};

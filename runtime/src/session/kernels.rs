@@ -11,6 +11,8 @@ mod max_pool;
 mod product;
 mod simd;
 mod softmax;
+mod transposition;
+mod winograd;
 
 use multiversion::multiversion;
 
@@ -20,6 +22,7 @@ pub(super) use attention::{Heads, Tokens, attention, attention_gradient};
 pub(super) use gelu::{gelu, gelu_gradient};
 pub(super) use max_pool::{PoolAxis, PoolWindows, max_pool_gradient};
 pub(super) use softmax::{softmax, softmax_gradient};
+pub(super) use winograd::{ChannelsFirst, Finish, Planes, winograd_conv};
 
 /// `r·(h − mean h − x̂·mean(h·x̂))` for rows of `h` as long as `h` is to `r`; `mean h` is zero where it says so.
 #[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]

@@ -1,5 +1,7 @@
 //! Conv and ConvTranspose.
 
+use mimir_bundle::kernels::CHANNELS_FIRST;
+
 use super::window::{Rounding, Windows, kernel_shape};
 use crate::error::{Error, Result};
 use crate::facts::{NodeView, fixed, typed};
@@ -103,4 +105,25 @@ fn images(view: &NodeView, channels: usize, spatial: Vec<Dim>) -> Result<TensorT
     let mut dims = vec![view.shape(0)?.0[0], Dim::Fixed(channels)];
     dims.extend(spatial);
     Ok(typed(view.dtype(0)?, dims))
+}
+
+/// `WinogradConv`, one of ours: the images with the channels of the weights `[36, Ci, Co]`.
+pub(crate) fn winograd(view: &NodeView) -> Result<Vec<TensorType>> {
+    let (images, weights) = (view.of_rank(0, 4)?, view.of_rank(1, 3)?);
+    let first = view.node.attributes.ints(CHANNELS_FIRST)?.unwrap_or(&[0; 4]);
+    let &[images_first, _, _, result_first] = first else {
+        return Err(Error::format(format!("attribute `{CHANNELS_FIRST}` has not four numbers")));
+    };
+    let mut dims = images.0.clone();
+    if images_first == 1 {
+        dims[1..].rotate_left(1);
+    }
+    if dims[3] != weights.0[1] {
+        return Err(Error::shape(format!("images {images} and weights {weights} differ in their channels")));
+    }
+    dims[3] = weights.0[2];
+    if result_first == 1 {
+        dims[1..].rotate_right(1);
+    }
+    Ok(vec![typed(view.dtype(0)?, dims)])
 }

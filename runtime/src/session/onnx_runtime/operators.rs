@@ -5,6 +5,7 @@ mod gelu;
 mod max_pool;
 mod softmax;
 mod task;
+mod winograd;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -19,13 +20,14 @@ use self::gelu::Gelu;
 use self::max_pool::MaxPoolGradient;
 use self::softmax::Softmax;
 use self::task::ELEMENTS_PER_TASK;
+use self::winograd::WinogradConv;
 use crate::session::kernels;
 
 /// The operators, for one session: `ort` does not let threads share them.
 pub(super) fn domain() -> ort::Result<OperatorDomain> {
     let rows = OperatorDomain::new(DOMAIN)?.add(Fused::Gelu)?.add(Fused::LayerNormalization)?;
     let rows = rows.add(Fused::Softmax)?.add(MaxPoolGradient)?.add(Gelu)?.add(Softmax)?;
-    rows.add(Attention)?.add(AttentionGradient)
+    rows.add(Attention)?.add(AttentionGradient)?.add(WinogradConv)
 }
 
 /// Gradients that are made row by row of two inputs alike.

@@ -37,6 +37,23 @@ pub(in crate::session::kernels) trait Simd: Copy {
     fn sum(self, vector: Self::V) -> f32;
     /// The largest lane; any, where a lane is not a number.
     fn most(self, vector: Self::V) -> f32;
+    /// Row `i` of the result holds lane `i` of each of the rows.
+    #[inline(always)]
+    fn transpose(self, rows: [Self::V; LANES]) -> [Self::V; LANES] {
+        let mut before = [[0.0; LANES]; LANES];
+        for (vector, lanes) in rows.into_iter().zip(&mut before) {
+            self.store(vector, lanes);
+        }
+        let mut after = rows;
+        for (column, vector) in after.iter_mut().enumerate() {
+            let mut lanes = [0.0; LANES];
+            for row in 0..LANES {
+                lanes[row] = before[row][column];
+            }
+            *vector = self.load(&lanes);
+        }
+        after
+    }
     /// Runs a part of the work as a function of its own, compiled once.
     fn call(self, work: impl Work);
 }

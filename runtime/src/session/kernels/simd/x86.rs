@@ -114,6 +114,11 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn transpose(self, rows: [__m512; LANES]) -> [__m512; LANES] {
+        unsafe { transpose(rows) }
+    }
+
+    #[inline(always)]
     fn call(self, work: impl Work) {
         unsafe { self.compiled(work) }
     }
@@ -201,6 +206,34 @@ impl Simd for Avx2 {
 #[inline]
 fn upper(vector: __m512) -> __m256 {
     _mm512_extractf32x8_ps::<1>(vector)
+}
+
+/// Pairs of rows, then groups of four in each quarter, then quarters.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn transpose(mut rows: [__m512; LANES]) -> [__m512; LANES] {
+    for pair in rows.as_chunks_mut::<2>().0 {
+        *pair = [_mm512_unpacklo_ps(pair[0], pair[1]), _mm512_unpackhi_ps(pair[0], pair[1])];
+    }
+    for four in rows.as_chunks_mut::<4>().0 {
+        let (a, b) = (_mm512_castps_pd(four[0]), _mm512_castps_pd(four[1]));
+        let (c, d) = (_mm512_castps_pd(four[2]), _mm512_castps_pd(four[3]));
+        four[0] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, c));
+        four[1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, c));
+        four[2] = _mm512_castpd_ps(_mm512_unpacklo_pd(b, d));
+        four[3] = _mm512_castpd_ps(_mm512_unpackhi_pd(b, d));
+    }
+    let mut columns = rows;
+    for column in 0..4 {
+        let [a, b, c, d] = [rows[column], rows[4 + column], rows[8 + column], rows[12 + column]];
+        let [even, odd] = [_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b)];
+        let [last_even, last_odd] = [_mm512_shuffle_f32x4::<0x88>(c, d), _mm512_shuffle_f32x4::<0xdd>(c, d)];
+        columns[column] = _mm512_shuffle_f32x4::<0x88>(even, last_even);
+        columns[4 + column] = _mm512_shuffle_f32x4::<0x88>(odd, last_odd);
+        columns[8 + column] = _mm512_shuffle_f32x4::<0xdd>(even, last_even);
+        columns[12 + column] = _mm512_shuffle_f32x4::<0xdd>(odd, last_odd);
+    }
+    columns
 }
 
 #[target_feature(enable = "avx2")]

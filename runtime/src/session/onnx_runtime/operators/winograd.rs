@@ -1,0 +1,138 @@
+//! Convolution 3 × 3 by Winograd's algorithm, in tasks of some images.
+
+use std::sync::{Mutex, PoisonError};
+
+use mimir_bundle::kernels::{CHANNELS_FIRST, POINTS, RELU, WINOGRAD_CONV};
+use ort::operator::{BoxedKernel, ComputeContext, KernelContext, Operator, OperatorInput, OperatorOutput};
+use ort::value::{TensorElementType, ValueRef};
+
+use super::task::ELEMENTS_PER_TASK;
+use crate::session::kernels::{ChannelsFirst, Finish, Planes, winograd_conv};
+
+pub(super) struct WinogradConv;
+
+/// Inputs of the operator.
+const IMAGES: usize = 0;
+const WEIGHTS: usize = 1;
+const BIAS: usize = 2;
+const RESIDUAL: usize = 3;
+const MASK: usize = 4;
+
+impl Operator for WinogradConv {
+    type Kernel<'attr> = BoxedKernel<'attr>;
+
+    fn name(&self) -> &str {
+        WINOGRAD_CONV
+    }
+
+    fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
+        let float = TensorElementType::Float32;
+        let required = std::iter::repeat_with(move || OperatorInput::required(float)).take(BIAS);
+        let optional = std::iter::repeat_with(move || OperatorInput::optional(float));
+        required.chain(optional.take(MASK + 1 - BIAS))
+    }
+
+    fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
+        [OperatorOutput::required(TensorElementType::Float32)]
+    }
+
+    fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> ort::Result<BoxedKernel<'attr>> {
+        let relu = context.get::<i64>(RELU) == Some(1);
+        let first: Vec<i64> = context.get(CHANNELS_FIRST).unwrap_or_default();
+        let first = match first[..] {
+            [] => ChannelsFirst::default(),
+            [images, residual, mask, result] => ChannelsFirst {
+                images: images == 1,
+                residual: residual == 1,
+                mask: mask == 1,
+                result: result == 1,
+            },
+            _ => return Err(misfit()),
+        };
+        Ok(Box::new(move |context: &ComputeContext| compute(relu, first, context)))
+    }
+}
+
+fn misfit() -> ort::Error {
+    ort::Error::new(format!("{WINOGRAD_CONV}: the inputs do not fit"))
+}
+
+/// An input that the node may lack.
+fn optional<'a>(context: &'a ComputeContext, index: usize) -> ort::Result<Option<ValueRef<'a>>> {
+    if context.num_inputs()? > index { context.input(index) } else { Ok(None) }
+}
+
+/// The elements of an input, empty where the node lacks it.
+fn elements<'a>(value: &'a Option<ValueRef<'_>>) -> ort::Result<&'a [f32]> {
+    match value {
+        Some(value) => Ok(value.try_extract_tensor::<f32>()?.1),
+        None => Ok(&[]),
+    }
+}
+
+/// One task: some images.
+struct Task<'a> {
+    images: &'a [f32],
+    finish: Finish<'a>,
+    result: &'a mut [f32],
+}
+
+fn compute(relu: bool, first: ChannelsFirst, context: &ComputeContext) -> ort::Result<()> {
+    let images = context.input(IMAGES)?.ok_or_else(misfit)?;
+    let weights = context.input(WEIGHTS)?.ok_or_else(misfit)?;
+    let [bias, residual, mask] =
+        [optional(context, BIAS)?, optional(context, RESIDUAL)?, optional(context, MASK)?];
+    let (shape, images) = images.try_extract_tensor::<f32>()?;
+    let (weight_shape, weights) = weights.try_extract_tensor::<f32>()?;
+    let planes = planes(shape, weight_shape, first.images).ok_or_else(misfit)?;
+    let finish =
+        Finish { bias: elements(&bias)?, residual: elements(&residual)?, relu, mask: elements(&mask)? };
+    let [height, width, outputs] = [planes.height, planes.width, planes.outputs].map(|size| size as i64);
+    let result_shape = match first.result {
+        true => vec![shape[0], outputs, height, width],
+        false => vec![shape[0], height, width, outputs],
+    };
+    let mut result = context.output(0, result_shape)?.ok_or_else(misfit)?;
+    let (_, result) = result.try_extract_tensor_mut::<f32>()?;
+    let fits = |numbers: &[f32], size: usize| numbers.is_empty() || numbers.len() == size;
+    let fit = fits(finish.bias, planes.outputs)
+        && fits(finish.residual, result.len())
+        && fits(finish.mask, result.len());
+    if !fit || weights.len() != POINTS * planes.inputs * planes.outputs {
+        return Err(misfit());
+    }
+    if images.is_empty() {
+        return Ok(());
+    }
+    let pixels = planes.height * planes.width;
+    let some = (ELEMENTS_PER_TASK / (pixels * planes.outputs)).max(1) * pixels;
+    let (mut residuals, mut masks) =
+        (finish.residual.chunks(some * planes.outputs), finish.mask.chunks(some * planes.outputs));
+    let parts = images.chunks(some * planes.inputs).zip(result.chunks_mut(some * planes.outputs));
+    let tasks: Vec<Mutex<Task>> = parts
+        .map(|(images, result)| {
+            let (residual, mask) = (residuals.next().unwrap_or_default(), masks.next().unwrap_or_default());
+            Mutex::new(Task { images, finish: Finish { residual, mask, ..finish }, result })
+        })
+        .collect();
+    context.par_for(tasks.len(), 0, |index| {
+        let mut task = tasks[index].lock().unwrap_or_else(PoisonError::into_inner);
+        let Task { images, finish, result } = &mut *task;
+        winograd_conv(planes, images, weights, *finish, first, result);
+    })
+}
+
+/// Sizes of images and of weights `[36, Ci, Co]` that fit each other and the kernel.
+fn planes(images: &[i64], weights: &[i64], channels_first: bool) -> Option<Planes> {
+    let size = |size: i64| usize::try_from(size).ok().filter(|size| *size > 0);
+    let channels = |channels: i64| size(channels).filter(|channels| channels.is_multiple_of(16));
+    let (&[_, a, b, c], &[_, same_inputs, outputs]) = (images, weights) else { return None };
+    let [height, width, inputs] = if channels_first { [b, c, a] } else { [a, b, c] };
+    let (height, width) = (size(height)?, size(width)?);
+    (inputs == same_inputs).then_some(Planes {
+        height,
+        width,
+        inputs: channels(inputs)?,
+        outputs: channels(outputs)?,
+    })
+}
