@@ -53,7 +53,7 @@ fn graphs(file: &Path, image: &[usize]) -> Result<[PreparedGraph; 3]> {
     let read = start.elapsed();
     let mut shared = SharedWeights::default();
     let original = classifier.prepared_original(&mut shared)?;
-    let gradient = classifier.prepared_gradient(Loss::CrossEntropy, Kernels::Mimir, &mut shared)?;
+    let gradient = classifier.prepared_gradient(Loss::CrossEntropy, Kernels::BatchLast, &mut shared)?;
     let line = serde_json::json!({
         "read_seconds": read.as_secs_f64(),
         "build_seconds": (start.elapsed() - read).as_secs_f64(),
@@ -61,7 +61,7 @@ fn graphs(file: &Path, image: &[usize]) -> Result<[PreparedGraph; 3]> {
         "peak_over_file": peak_bytes()? as f64 / size as f64,
     });
     println!("{line}");
-    Ok([original, classifier.prepared_forward(Kernels::Mimir, &mut shared)?, gradient])
+    Ok([original, classifier.prepared_forward(Kernels::BatchLast, &mut shared)?, gradient])
 }
 
 /// The most memory that the process has held.

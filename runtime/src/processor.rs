@@ -16,6 +16,18 @@ pub fn detect() -> Processor {
     Processor { name, features: features() }
 }
 
+/// Whether vectors are multiplied and added in one instruction: without it a product that rounds once takes a call.
+pub fn has_fused_vectors() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma")
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        cfg!(target_arch = "aarch64")
+    }
+}
+
 /// The name in the text of Linux's `/proc/cpuinfo`; `None` where it has none, as on many aarch64 machines.
 fn name(information: &str) -> Option<&str> {
     let entries = information.lines().filter_map(|line| line.split_once(':'));

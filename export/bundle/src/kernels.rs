@@ -90,5 +90,13 @@ pub fn winograd_weights(weights: &[f32], outputs: usize, inputs: usize) -> Vec<f
     transformed
 }
 
+/// `(x, weights, bias, residual, gate) → y` with `y = gate > 0 ? relu(w ∗ x + bias + residual) : 0`: a convolution or a
+/// transposed one of images whose batch is the last axis. `x` is `[C·H·W, N]`, `y`, `residual` and `gate` are `[K·H'·W', N]`;
+/// the last two may be left out. `weights` are `[blocks, C, taps, outputs of a block]` with 8, 4, 3 or 1 outputs in a block, filled
+/// up with zeros, as is `bias`. Attributes: `input_shape` `[C, H, W]`, `output_shape` `[K, H', W']`, `kernel_shape`, `strides`,
+/// `dilations` and `pads` (the first half) of two axes, `transposed`, `relu` and `winograd` 0 or 1. By Winograd's F(4×4, 3×3)
+/// the weights are transformed, `[K/8, 36, C, 8]`.
+pub const CONVOLUTION_BATCH_LAST: &str = "ConvolutionBatchLast";
+
 /// Attribute of [`LAYER_NORMALIZATION_GRADIENT`], 0 or 1.
 pub const CENTRED: &str = "centred";

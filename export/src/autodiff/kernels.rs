@@ -17,6 +17,9 @@ pub enum Kernels {
     Standard,
     /// Ours too, for sessions of `mimir-runtime` over ONNX Runtime on a processor.
     Mimir,
+    /// And small convolutional networks with the batch as their last axis, where the processor multiplies and adds vectors in one
+    /// instruction.
+    BatchLast,
 }
 
 /// Replaces every operator of ours, and what not every engine has, by standard ones that every engine has.

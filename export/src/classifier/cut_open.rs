@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Dim, Graph, ValueId};
 use crate::onnx::{SharedWeights, write_model, write_prepared};
 use crate::shape;
-use crate::simplify::{fuse, simplify};
+use crate::simplify::simplify;
 use crate::tensor::DataType;
 use crate::working_copy::WorkingCopy;
 
@@ -93,9 +93,7 @@ impl ImageClassifier {
         let gradient = gradient::feature_gradient_graph(cut.graph.clone(), kernels)?;
         shape::check(&gradient)?;
         let mut forward = cut.graph;
-        if kernels == Kernels::Mimir {
-            fuse(&mut forward);
-        }
+        super::kernels::use_kernels(&mut forward, kernels)?;
         shape::check(&forward)?;
         Ok(FeatureGraphs {
             forward: write_prepared(&forward, shared)?,

@@ -6,7 +6,9 @@ use super::preprocessing;
 use crate::autodiff::{Kernels, differentiate, differentiate_cut_open};
 use crate::error::Result;
 use crate::graph::Graph;
-use crate::simplify::{clean_up, enter_blocked_layout, expand_gelu, factor_out_common, fuse, use_winograd};
+use crate::simplify::{
+    clean_up, enter_blocked_layout, expand_gelu, factor_out_common, fuse, turn_batch_last, use_winograd,
+};
 
 /// Logits, loss and input gradient of `forward`, whose first output is named `logits`, and its further outputs.
 ///
@@ -51,10 +53,13 @@ fn differentiated(
     let mut gradient = differentiate(&forward)?;
     drop(forward);
     factor_out_common(&mut gradient);
-    if kernels == Kernels::Mimir {
+    if kernels != Kernels::Standard {
         fuse(&mut gradient);
-        use_winograd(&mut gradient)?;
-        if let Some(logits) = gradient.outputs().first().copied() {
+        let is_turned = kernels == Kernels::BatchLast && turn_batch_last(&mut gradient);
+        if !is_turned {
+            use_winograd(&mut gradient)?;
+        }
+        if let Some(logits) = gradient.outputs().first().copied().filter(|_| !is_turned) {
             enter_blocked_layout(&mut gradient, logits);
         }
     }

@@ -16,6 +16,7 @@ mod features;
 pub(crate) mod gradient;
 mod input;
 mod input_spec;
+mod kernels;
 mod known_values;
 mod labels;
 mod log_probabilities;
@@ -47,7 +48,7 @@ use crate::graph::{Dim, Graph, OpenInput};
 use crate::normalisation;
 use crate::onnx::{ModelFile, SharedWeights, write_model, write_prepared};
 use crate::shape;
-use crate::simplify::{fuse, simplify, simplify_for_kernels, simplify_keeping_weights, use_winograd};
+use crate::simplify::{simplify, simplify_for_kernels, simplify_keeping_weights};
 use crate::working_copy::WorkingCopy;
 pub use cut_open::FeatureGraphs;
 pub use directions::DirectionsGraph;
@@ -297,10 +298,7 @@ impl ImageClassifier {
     /// As [`forward_onnx`](Self::forward_onnx).
     pub fn prepared_forward(&self, kernels: Kernels, shared: &mut SharedWeights) -> Result<PreparedGraph> {
         let mut graph = self.simplified_for(kernels)?;
-        if kernels == Kernels::Mimir {
-            fuse(&mut graph);
-            use_winograd(&mut graph)?;
-        }
+        kernels::use_kernels(&mut graph, kernels)?;
         shape::check(&graph)?;
         write_prepared(&graph, shared)
     }
@@ -374,7 +372,7 @@ impl ImageClassifier {
     fn simplified_for(&self, kernels: Kernels) -> Result<Graph> {
         self.search_graph(match kernels {
             Kernels::Standard => simplify,
-            Kernels::Mimir => simplify_for_kernels,
+            Kernels::Mimir | Kernels::BatchLast => simplify_for_kernels,
         })
     }
 

@@ -1058,6 +1058,13 @@ static ROWS: &[Row] = &[
         bounds: Unknown,
     },
     Row {
+        name: own_operators::CONVOLUTION_BATCH_LAST, since: 1, types: types::convolution::batch_last,
+        constants: NotEvaluated(DIFFERENTIATED), batch: NotFollowed(DIFFERENTIATED),
+        gradient: Undifferentiated(DIFFERENTIATED),
+        saves: Nothing, random: Never, portable: KernelOnly,
+        bounds: Unknown,
+    },
+    Row {
         name: own_operators::GELU, since: 1, types: types::broadcast::with_slope,
         constants: NotEvaluated(DIFFERENTIATED), batch: NotFollowed(DIFFERENTIATED),
         gradient: Undifferentiated(DIFFERENTIATED),

@@ -14,11 +14,13 @@
 //!
 //! Three passes run on gradient graphs only: `expand_gelu` before differentiation, `factor` and `blocked_layout` after
 //! it. `fuse` and `winograd` replace operators by those that our kernels implement.
+//! it. `fuse` and `batch_last` replace operators by those that our kernels implement.
 
 mod affine;
 mod attention;
 mod attention_heads;
 mod attention_kernel;
+mod batch_last;
 mod blocked_layout;
 mod expand_gelu;
 mod factor;
@@ -47,6 +49,7 @@ use crate::error::Result;
 use crate::graph::Graph;
 use crate::shape;
 use attention::AttentionForm;
+pub(crate) use batch_last::turn as turn_batch_last;
 pub(crate) use blocked_layout::enter_blocked_layout;
 pub(crate) use expand_gelu::expand_gelu;
 pub(crate) use factor::factor_out_common;

@@ -4,6 +4,7 @@
 //! fixed order, and products are fused with sums where it says so and nowhere else.
 
 mod attention;
+mod convolution;
 mod exponential;
 mod gelu;
 mod lanes;
@@ -19,6 +20,7 @@ use multiversion::multiversion;
 use lanes::{sum, sum_of_products};
 
 pub(super) use attention::{Heads, Tokens, attention, attention_gradient};
+pub(super) use convolution::{Axis, Convolution, Epilogue, Geometry, Packed};
 pub(super) use gelu::{gelu, gelu_gradient};
 pub(super) use max_pool::{PoolAxis, PoolWindows, max_pool_gradient};
 pub(super) use softmax::{softmax, softmax_gradient};

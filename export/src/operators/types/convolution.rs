@@ -31,6 +31,16 @@ pub(crate) fn conv(view: &NodeView) -> Result<Vec<TensorType>> {
     Ok(vec![images(view, out_channels, spatial)?])
 }
 
+/// The operator of our own: images `[C·H·W, N]` with the batch last.
+pub(crate) fn batch_last(view: &NodeView) -> Result<Vec<TensorType>> {
+    let images = view.of_rank(0, 2)?;
+    let shape = view.node.attributes.ints("output_shape")?.unwrap_or_default();
+    let outputs =
+        shape.iter().try_fold(1_usize, |product, size| product.checked_mul(usize::try_from(*size).ok()?));
+    let outputs = outputs.ok_or_else(|| Error::format(format!("attribute `output_shape` is {shape:?}")))?;
+    Ok(vec![typed(view.dtype(0)?, vec![Dim::Fixed(outputs), images.0[1]])])
+}
+
 /// `ConvTranspose(x [N, C, …], w [C, M/groups, …], bias [M])`
 pub(crate) fn conv_transpose(view: &NodeView) -> Result<Vec<TensorType>> {
     let input = view.shape(0)?;

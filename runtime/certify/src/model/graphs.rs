@@ -4,6 +4,7 @@ use mimir_bundle::{Loss, PreparedGraph};
 use mimir_export::autodiff::Kernels;
 use mimir_export::onnx::SharedWeights;
 use mimir_export::{FeatureGraphs, ImageClassifier};
+use mimir_runtime::processor;
 use mimir_runtime::session::{Device, Engine, EngineKind};
 
 /// How graphs are written for an engine.
@@ -19,6 +20,9 @@ impl GraphForm {
     /// The form that an engine runs fastest on its device.
     pub(super) fn for_engine(engine: &Engine) -> Self {
         match (engine.kind(), engine.device()) {
+            (EngineKind::OnnxRuntime, Device::Cpu) if processor::has_fused_vectors() => {
+                Self::Shared(Kernels::BatchLast)
+            }
             (EngineKind::OnnxRuntime, Device::Cpu) => Self::Shared(Kernels::Mimir),
             // Our kernels are the processor's.
             (EngineKind::OnnxRuntime, _) => Self::Shared(Kernels::Standard),

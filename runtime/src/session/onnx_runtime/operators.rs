@@ -1,6 +1,7 @@
 //! Our kernels ([`super::super::kernels`]) as operators of ONNX Runtime.
 
 mod attention;
+mod convolution;
 mod gelu;
 mod max_pool;
 mod softmax;
@@ -16,6 +17,7 @@ use ort::operator::{
 use ort::value::TensorElementType;
 
 use self::attention::{Attention, AttentionGradient};
+use self::convolution::ConvolutionBatchLast;
 use self::gelu::Gelu;
 use self::max_pool::MaxPoolGradient;
 use self::softmax::Softmax;
@@ -27,7 +29,7 @@ use crate::session::kernels;
 pub(super) fn domain() -> ort::Result<OperatorDomain> {
     let rows = OperatorDomain::new(DOMAIN)?.add(Fused::Gelu)?.add(Fused::LayerNormalization)?;
     let rows = rows.add(Fused::Softmax)?.add(MaxPoolGradient)?.add(Gelu)?.add(Softmax)?;
-    rows.add(Attention)?.add(AttentionGradient)?.add(WinogradConv)
+    rows.add(Attention)?.add(AttentionGradient)?.add(ConvolutionBatchLast)?.add(WinogradConv)
 }
 
 /// Gradients that are made row by row of two inputs alike.
