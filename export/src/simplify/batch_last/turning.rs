@@ -74,7 +74,7 @@ impl Turning<'_> {
         let is_turned = self.turned.contains_key(&x);
         match &*node.op_type {
             "Conv" | "ConvTranspose" => self.layer(&node, x, y),
-            "Gemm" if is_turned && Layer::of(self.graph, &node).is_some() => self.layer(&node, x, y),
+            "Gemm" if self.is_worth_turning(&node, is_turned) => self.layer(&node, x, y),
             "Flatten" | "Identity" | "Reshape" if is_turned && self.keeps_images_apart(x, y) => {
                 self.turned.insert(y, self.turned[&x]);
                 Some(())
@@ -82,6 +82,11 @@ impl Turning<'_> {
             name if ELEMENTWISE.contains(&name) && self.is_elementwise(&node, y) => self.elementwise(node, y),
             _ => self.keep(node),
         }
+    }
+
+    /// Whether the kernel can compute a Gemm, and less is turned before it than would be behind it.
+    fn is_worth_turning(&self, gemm: &Node, is_turned: bool) -> bool {
+        Layer::of(self.graph, gemm).is_some_and(|layer| is_turned || layer.inputs() < layer.outputs())
     }
 
     /// A layer, by the kernel.
