@@ -27,8 +27,8 @@ const MOST_BYTES_OF_A_LAYER: usize = 1 << 19;
 /// Images in a register, of the widest registers.
 const LANES: usize = 16;
 
-/// Products that a turned element must save its way for: turning is a pass over memory.
-const PRODUCTS_PER_TURNED_ELEMENT: usize = 40;
+/// Products for each element that is turned, at least: turning is a pass over memory, and must cost less than is saved.
+const PRODUCTS_PER_TURNED_ELEMENT: usize = 100;
 
 /// Fewest images of a call that fill registers.
 const FEWEST_IMAGES: usize = 8;

@@ -86,7 +86,11 @@ impl Turning<'_> {
 
     /// Whether the kernel can compute a Gemm, and less is turned before it than would be behind it.
     fn is_worth_turning(&self, gemm: &Node, is_turned: bool) -> bool {
-        Layer::of(self.graph, gemm).is_some_and(|layer| is_turned || layer.inputs() < layer.outputs())
+        let has_rows_of_images =
+            |value: Option<ValueId>| value.is_some_and(|value| elements(self.graph, value).is_some());
+        has_rows_of_images(gemm.optional_input(0))
+            && has_rows_of_images(gemm.optional_output(0))
+            && Layer::of(self.graph, gemm).is_some_and(|layer| is_turned || layer.inputs() < layer.outputs())
     }
 
     /// A layer, by the kernel.
