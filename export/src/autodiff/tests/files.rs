@@ -25,7 +25,7 @@ fn prepared(path: &Path, kernels: Kernels) -> Graph {
     let mut graph = upgrade(&file.graph).unwrap();
     match kernels {
         Kernels::Standard => simplify(&mut graph).unwrap(),
-        Kernels::Mimir => simplify_for_kernels(&mut graph).unwrap(),
+        Kernels::Mimir | Kernels::BatchLast => simplify_for_kernels(&mut graph).unwrap(),
     }
     graph
 }

@@ -21,20 +21,20 @@ fn convolution(graph: &mut Graph, x: ValueId, weights: &str, bias: &str, attribu
     push(graph, "Conv", &inputs, attributes)
 }
 
-/// A residual network of strided and plain convolutions, `f32[N, 3, 8, 8] → logits [N, 5]`.
+/// A residual network of strided and plain convolutions, `f32[N, 3, 16, 16] → logits [N, 5]`.
 fn residual_network(input: &str) -> Graph {
     let mut graph = Graph::new("test", 20);
     let images = add(&mut graph, input).unwrap();
     let stem = convolution(&mut graph, images, "#[8,3,3,3]", "#[8]", "strides=[2,2] pads=[1,1,1,1]");
     let stem = push(&mut graph, "Relu", &[stem], "");
-    let body = convolution(&mut graph, stem, "#[16,8,3,3]", "#[16]", "strides=[2,2] pads=[1,1,1,1]");
+    let body = convolution(&mut graph, stem, "#[32,8,3,3]", "#[32]", "strides=[2,2] pads=[1,1,1,1]");
     let body = push(&mut graph, "Relu", &[body], "");
-    let body = convolution(&mut graph, body, "#[16,16,3,3]", "#[16]", "pads=[1,1,1,1]");
-    let shortcut = convolution(&mut graph, stem, "#[16,8,1,1]", "#[16]", "strides=[2,2]");
+    let body = convolution(&mut graph, body, "#[32,32,3,3]", "#[32]", "pads=[1,1,1,1]");
+    let shortcut = convolution(&mut graph, stem, "#[32,8,1,1]", "#[32]", "strides=[2,2]");
     let sum = push(&mut graph, "Add", &[body, shortcut], "");
     let block = push(&mut graph, "Relu", &[sum], "");
     let flat = push(&mut graph, "Flatten", &[block], "");
-    let (weights, bias) = (constant(&mut graph, "#[5,64]"), constant(&mut graph, "#[5]"));
+    let (weights, bias) = (constant(&mut graph, "#[5,512]"), constant(&mut graph, "#[5]"));
     let logits = push(&mut graph, "Gemm", &[flat, weights, bias], "transB=1");
     graph.rename(logits, tensor_names::LOGITS).unwrap();
     finished(graph, logits)
@@ -65,7 +65,7 @@ fn turned(graph: &Graph) -> Graph {
 
 #[test]
 fn a_network_is_turned_once_and_its_layers_do_what_follows_them() {
-    let graph = turned(&residual_network("f32[N,3,8,8]"));
+    let graph = turned(&residual_network("f32[N,3,16,16]"));
     let layers = [CONVOLUTION_BATCH_LAST; 5];
     assert_eq!(operators(&graph), [&["Reshape", "Transpose"][..], &layers, &["Transpose"]].concat());
 }
@@ -73,7 +73,7 @@ fn a_network_is_turned_once_and_its_layers_do_what_follows_them() {
 #[test]
 fn a_gradient_is_turned_with_its_network() {
     let mut gradient =
-        differentiate(&residual_network("f32[N,3,8,8]"), Loss::Margin, Kernels::Mimir).unwrap();
+        differentiate(&residual_network("f32[N,3,16,16]"), Loss::Margin, Kernels::Mimir).unwrap();
     factor_out_common(&mut gradient);
     let graph = turned(&gradient);
     let count = |name: &str| operators(&graph).into_iter().filter(|operator| *operator == name).count();
@@ -98,7 +98,7 @@ fn what_the_kernel_lacks_leaves_the_graph_alone() {
         let output = build(&mut graph, images);
         finished(graph, output)
     };
-    left_alone("few images", residual_network("f32[2,3,8,8]"));
+    left_alone("few images", residual_network("f32[2,3,16,16]"));
     left_alone(
         "large activations",
         network("f32[N,3,64,64]", &|graph, x| {
@@ -120,7 +120,7 @@ fn what_the_kernel_lacks_leaves_the_graph_alone() {
     );
     left_alone("no convolution", network("f32[N,4,8,8]", &|graph, x| push(graph, "Relu", &[x], "")));
     left_alone(
-        "more to turn than to compute",
+        "more to turn than to save",
         network("f32[N,1,8,8]", &|graph, x| convolution(graph, x, "#[1,1,1,1]", "#[1]", "")),
     );
 }
