@@ -37,8 +37,10 @@ fn json_on_standard_output_is_the_report() {
 #[test]
 fn a_time_limit_interrupts_in_order_and_the_run_goes_on_later() {
     let demo = Demo::new();
-    let flags = ["--attacks", "apgd-ce,apgd-t,square", "--steps", "60", "--queries", "800", "--first", "240"];
-    demo.run(&[&flags[..], &["--time-limit", "700ms"]].concat()).code(75).stdout(contains("--resume"));
+    // Minutes of work on the fastest machine, and time for the slowest to begin it.
+    let flags =
+        ["--attacks", "apgd-ce,apgd-t,square", "--steps", "2000", "--queries", "200000", "--first", "240"];
+    demo.run(&[&flags[..], &["--time-limit", "6s"]].concat()).code(75).stdout(contains("--resume"));
     assert_eq!(demo.report().ending, Ending::Interrupted);
     let small = ["--attacks", "apgd-ce", "--time-limit", "5m"];
     demo.run(&["--time-limit", "soon"]).code(2).stderr(contains("wanted 90s, 45m or 1h30m"));
