@@ -144,9 +144,8 @@ impl Layer {
             let weights = graph.constant(self.weights)?.to_f32()?;
             let bias =
                 self.bias.map_or_else(|| Some(vec![0.0; outputs]), |bias| graph.constant(bias)?.to_f32())?;
-            let blocks = outputs / winograd::BLOCK;
             let packed = winograd::transformed(&weights, channels, outputs);
-            let dims = [blocks, winograd::PRODUCTS, channels, winograd::BLOCK];
+            let dims = winograd::dims(channels, outputs);
             return Some([Tensor::from_f32(&dims, &packed), Tensor::from_f32(&[outputs], &bias)]);
         }
         self.packed_windows(graph)

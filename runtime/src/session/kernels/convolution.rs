@@ -6,19 +6,15 @@
 mod windows;
 mod winograd;
 
-use pulp::{Arch, Simd, WithSimd};
-
+use super::simd::{Instructions, LANES, Lanes, Simd, Work};
 pub(in crate::session) use windows::{Axis, Geometry};
 use windows::{Run, Tap, Windows};
 use winograd::{Tensors, Winograd};
 
-/// A number of images that fills the widest registers.
-const IMAGES: usize = 16;
+/// Registers that hold the sums of a block of outputs at several pixels.
+const MANY_REGISTERS: usize = 24;
 
-/// Registers of processors that have many: they hold the sums of a block of outputs at several pixels.
-const MANY_REGISTERS: usize = 32;
-
-/// What becomes of the sums: `gate > 0 ? relu(sum + residual) : 0`. Both tensors have the shape of the output.
+/// What becomes of the sums: `gate > 0 ? relu(sum + residual) : 0`, where a gate below the smallest normal number counts as zero. Both tensors have the shape of the output.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::session) struct Epilogue<'a> {
     /// Added.
@@ -116,11 +112,11 @@ impl Convolution {
         let own = first * self.output_pixels * images..first * self.output_pixels * images + y.len();
         let [residual, gate] =
             [epilogue.residual, epilogue.gate].map(|tensor| tensor.map(|all| &all[own.clone()]));
-        if images.is_multiple_of(IMAGES) {
+        if images.is_multiple_of(LANES) {
             self.dispatch(x, packed, images, Epilogue { residual, gate, ..epilogue }, y);
             return;
         }
-        let full = images.next_multiple_of(IMAGES);
+        let full = images.next_multiple_of(LANES);
         let [residual, gate] =
             [residual, gate].map(|tensor| tensor.map(|tensor| padded(tensor, images, full)));
         let epilogue = Epilogue { residual: residual.as_deref(), gate: gate.as_deref(), ..epilogue };
@@ -135,16 +131,8 @@ impl Convolution {
         let Packed { weights, bias, .. } = packed;
         match &self.method {
             Method::Windows(windows) => {
-                Arch::new().dispatch(Block {
-                    convolution: self,
-                    windows,
-                    x,
-                    weights,
-                    bias,
-                    images,
-                    epilogue,
-                    y,
-                });
+                let block = Block { convolution: self, windows, x, weights, bias, images, epilogue, y };
+                Instructions::best().run(block);
             }
             Method::Winograd(winograd) => winograd.compute(Tensors { x, weights, bias, images, epilogue, y }),
         }
@@ -172,21 +160,19 @@ struct Block<'a> {
     y: &'a mut [f32],
 }
 
-impl WithSimd for Block<'_> {
-    type Output = ();
-
+impl Work for Block<'_> {
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn run<S: Simd>(self, simd: S) {
         // The sums of a block, the pixels and a weight fill the registers.
-        match (self.bias.len(), S::REGISTER_COUNT >= MANY_REGISTERS) {
-            (8, true) => self.run::<S, 8, 3>(simd),
-            (8, false) => self.run::<S, 8, 1>(simd),
-            (4, true) => self.run::<S, 4, 6>(simd),
-            (4, false) => self.run::<S, 4, 2>(simd),
-            (3, true) => self.run::<S, 3, 8>(simd),
-            (3, false) => self.run::<S, 3, 3>(simd),
-            (_, true) => self.run::<S, 1, 16>(simd),
-            (_, false) => self.run::<S, 1, 8>(simd),
+        match (self.bias.len(), S::REGISTERS >= MANY_REGISTERS) {
+            (8, true) => self.sum::<S, 8, 3>(simd),
+            (8, false) => self.sum::<S, 8, 1>(simd),
+            (4, true) => self.sum::<S, 4, 6>(simd),
+            (4, false) => self.sum::<S, 4, 1>(simd),
+            (3, true) => self.sum::<S, 3, 8>(simd),
+            (3, false) => self.sum::<S, 3, 2>(simd),
+            (_, true) => self.sum::<S, 1, 16>(simd),
+            (_, false) => self.sum::<S, 1, 6>(simd),
         }
     }
 }
@@ -194,18 +180,14 @@ impl WithSimd for Block<'_> {
 impl Block<'_> {
     /// `BLOCK` outputs at `PIXELS` pixels at a time, or at one where fewer are left.
     #[inline(always)]
-    fn run<S: Simd, const BLOCK: usize, const PIXELS: usize>(self, simd: S) {
-        let registers = self.images / S::F32_LANES;
+    fn sum<S: Simd, const BLOCK: usize, const PIXELS: usize>(self, simd: S) {
+        let registers = self.images / LANES;
         let Self { convolution, epilogue, .. } = self;
-        let (x, _) = S::as_simd_f32s(self.x);
-        let (y, _) = S::as_mut_simd_f32s(self.y);
+        let (x, _) = self.x.as_chunks::<LANES>();
+        let (y, _) = self.y.as_chunks_mut::<LANES>();
         let (weights, _) = self.weights.as_chunks::<BLOCK>();
         let Some((bias, _)) = self.bias.split_first_chunk::<BLOCK>() else { return };
-        let epilogue = Ending {
-            residual: epilogue.residual.map(|tensor| S::as_simd_f32s(tensor).0),
-            relu: epilogue.relu,
-            gate: epilogue.gate.map(|tensor| S::as_simd_f32s(tensor).0),
-        };
+        let epilogue = Ending::new(epilogue);
         for run in &self.windows.runs {
             let taps = &self.windows.taps[run.taps.clone()];
             for register in 0..registers {
@@ -227,26 +209,34 @@ impl Block<'_> {
 }
 
 /// [`Epilogue`] in registers.
-struct Ending<'a, S: Simd> {
-    residual: Option<&'a [S::f32s]>,
+struct Ending<'a> {
+    residual: Option<&'a [Lanes]>,
     relu: bool,
-    gate: Option<&'a [S::f32s]>,
+    gate: Option<&'a [Lanes]>,
 }
 
-impl<S: Simd> Ending<'_, S> {
+impl<'a> Ending<'a> {
+    fn new(epilogue: Epilogue<'a>) -> Self {
+        let registers = |tensor: &'a [f32]| tensor.as_chunks::<LANES>().0;
+        Self {
+            residual: epilogue.residual.map(registers),
+            relu: epilogue.relu,
+            gate: epilogue.gate.map(registers),
+        }
+    }
+
     /// What becomes of a sum, which goes to that register of the output.
     #[inline(always)]
-    fn of(&self, simd: S, mut sum: S::f32s, at: usize) -> S::f32s {
-        let zero = simd.splat_f32s(0.0);
+    fn of<S: Simd>(&self, simd: S, mut sum: S::V, at: usize) -> S::V {
         if let Some(residual) = self.residual {
-            sum = simd.add_f32s(sum, residual[at]);
+            sum = simd.add(sum, simd.load(&residual[at]));
         }
         if self.relu {
             // What is not a number stays so.
-            sum = simd.select_f32s(simd.less_than_f32s(sum, zero), zero, sum);
+            sum = simd.zero_below(sum, simd.splat(0.0), sum);
         }
         if let Some(gate) = self.gate {
-            sum = simd.select_f32s(simd.greater_than_f32s(gate[at], zero), sum, zero);
+            sum = simd.zero_below(simd.load(&gate[at]), simd.splat(f32::MIN_POSITIVE), sum);
         }
         sum
     }
@@ -255,7 +245,7 @@ impl<S: Simd> Ending<'_, S> {
 /// The pixels of a run, of the images of one register.
 struct Pixels<'a, S: Simd, const BLOCK: usize> {
     simd: S,
-    x: &'a [S::f32s],
+    x: &'a [Lanes],
     weights: &'a [[f32; BLOCK]],
     bias: &'a [f32; BLOCK],
     convolution: &'a Convolution,
@@ -267,28 +257,28 @@ struct Pixels<'a, S: Simd, const BLOCK: usize> {
 
 impl<S: Simd, const BLOCK: usize> Pixels<'_, S, BLOCK> {
     #[inline(always)]
-    fn sums<const PIXELS: usize>(&self, position: usize) -> [[S::f32s; PIXELS]; BLOCK] {
+    fn sums<const PIXELS: usize>(&self, position: usize) -> [[S::V; PIXELS]; BLOCK] {
         let Self { simd, convolution, registers, .. } = *self;
         let step = self.run.input_step * registers;
         let offset = position * step + self.register;
         let plane = convolution.input_pixels * registers;
-        let mut sums = [[simd.splat_f32s(0.0); PIXELS]; BLOCK];
+        let mut sums = [[simd.splat(0.0); PIXELS]; BLOCK];
         for (output, sums) in sums.iter_mut().enumerate() {
-            *sums = [simd.splat_f32s(self.bias[output]); PIXELS];
+            *sums = [simd.splat(self.bias[output]); PIXELS];
         }
         let planes = self.x.chunks_exact(plane).zip(self.weights.chunks_exact(convolution.taps));
         for (x, weights) in planes {
             for tap in self.taps {
                 let weights = &weights[tap.weight];
                 let first = tap.pixel * registers + offset;
-                let mut pixels = [simd.splat_f32s(0.0); PIXELS];
+                let mut pixels = [simd.splat(0.0); PIXELS];
                 for (index, pixel) in pixels.iter_mut().enumerate() {
-                    *pixel = x[first + index * step];
+                    *pixel = simd.load(&x[first + index * step]);
                 }
                 for output in 0..BLOCK {
-                    let weight = simd.splat_f32s(weights[output]);
+                    let weight = simd.splat(weights[output]);
                     for index in 0..PIXELS {
-                        sums[output][index] = simd.mul_add_f32s(weight, pixels[index], sums[output][index]);
+                        sums[output][index] = simd.mul_add(weight, pixels[index], sums[output][index]);
                     }
                 }
             }
@@ -299,10 +289,10 @@ impl<S: Simd, const BLOCK: usize> Pixels<'_, S, BLOCK> {
     #[inline(always)]
     fn write<const PIXELS: usize>(
         &self,
-        sums: &[[S::f32s; PIXELS]; BLOCK],
+        sums: &[[S::V; PIXELS]; BLOCK],
         position: usize,
-        ending: &Ending<'_, S>,
-        y: &mut [S::f32s],
+        ending: &Ending,
+        y: &mut [Lanes],
     ) {
         let Self { simd, run, registers, .. } = *self;
         let plane = self.convolution.output_pixels * registers;
@@ -314,7 +304,7 @@ impl<S: Simd, const BLOCK: usize> Pixels<'_, S, BLOCK> {
             for (index, sum) in sums.iter().enumerate() {
                 let pixel = run.output + (position + index) * run.output_step;
                 let at = output * plane + pixel * registers + self.register;
-                y[at] = ending.of(simd, *sum, at);
+                simd.store(ending.of(simd, *sum, at), &mut y[at]);
             }
         }
     }

@@ -6,8 +6,7 @@
 
 use std::cell::RefCell;
 
-use pulp::{Arch, Simd, WithSimd};
-
+use super::super::simd::{Instructions, LANES, Lanes, Simd, Work};
 use super::{Axis, Ending, Epilogue};
 
 /// Outputs of a tile along an axis.
@@ -32,7 +31,7 @@ const fn odd(registers: usize) -> usize {
 
 thread_local! {
     /// Transformed pixels, and products of a block.
-    static SCRATCH: RefCell<[Vec<f32>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
+    static SCRATCH: RefCell<[Vec<Lanes>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
 }
 
 /// A convolution that is computed this way.
@@ -73,15 +72,11 @@ impl Winograd {
     }
 
     pub(super) fn compute(&self, tensors: Tensors) {
-        SCRATCH.with_borrow_mut(|scratch| Arch::new().dispatch(Work { winograd: self, tensors, scratch }));
+        self.compute_with(Instructions::best(), tensors);
     }
 
-    /// As [`Self::compute`], without vectors.
-    #[cfg(test)]
-    pub(super) fn compute_in_scalars(&self, tensors: Tensors) {
-        SCRATCH.with_borrow_mut(|scratch| {
-            pulp::Scalar::new().vectorize(Work { winograd: self, tensors, scratch });
-        });
+    pub(super) fn compute_with(&self, instructions: Instructions, tensors: Tensors) {
+        SCRATCH.with_borrow_mut(|scratch| instructions.run(Tiles { winograd: self, tensors, scratch }));
     }
 
     /// Row and column of the first output of a tile.
@@ -91,43 +86,35 @@ impl Winograd {
     }
 }
 
-struct Work<'a> {
+/// The work, tile by tile.
+struct Tiles<'a> {
     winograd: &'a Winograd,
     tensors: Tensors<'a>,
-    scratch: &'a mut [Vec<f32>; 2],
+    scratch: &'a mut [Vec<Lanes>; 2],
 }
 
-impl WithSimd for Work<'_> {
-    type Output = ();
-
+impl Work for Tiles<'_> {
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn run<S: Simd>(self, simd: S) {
         let Self { winograd, tensors, scratch: [pixels, products] } = self;
         let tiles = winograd.rows.output.div_ceil(TILE) * winograd.columns.output.div_ceil(TILE);
         let at_once = (MOST_REGISTERS / (PRODUCTS * winograd.channels)).clamp(1, tiles);
-        let room = |scratch: &mut Vec<f32>, registers: usize| {
-            let elements = registers * S::F32_LANES;
-            if scratch.len() < elements {
-                scratch.resize(elements, 0.0);
+        let room = |scratch: &mut Vec<Lanes>, registers: usize| {
+            if scratch.len() < registers {
+                scratch.resize(registers, [0.0; LANES]);
             }
         };
         room(pixels, PRODUCTS * odd(winograd.channels * at_once));
         room(products, PRODUCTS * odd(BLOCK * at_once));
-        let (pixels, products) = (S::as_mut_simd_f32s(pixels).0, S::as_mut_simd_f32s(products).0);
-        let epilogue = tensors.epilogue;
         let part = Part {
             simd,
             winograd,
-            registers: tensors.images / S::F32_LANES,
-            x: S::as_simd_f32s(tensors.x).0,
-            ending: Ending {
-                residual: epilogue.residual.map(|tensor| S::as_simd_f32s(tensor).0),
-                relu: epilogue.relu,
-                gate: epilogue.gate.map(|tensor| S::as_simd_f32s(tensor).0),
-            },
+            registers: tensors.images / LANES,
+            x: tensors.x.as_chunks().0,
+            ending: Ending::new(tensors.epilogue),
         };
         let (weights, _) = tensors.weights.as_chunks::<BLOCK>();
-        let (y, _) = S::as_mut_simd_f32s(tensors.y);
+        let (y, _) = tensors.y.as_chunks_mut::<LANES>();
         for register in 0..part.registers {
             for first in (0..tiles).step_by(at_once) {
                 let count = at_once.min(tiles - first);
@@ -154,17 +141,17 @@ struct Part<'a, S: Simd> {
     simd: S,
     winograd: &'a Winograd,
     registers: usize,
-    x: &'a [S::f32s],
-    ending: Ending<'a, S>,
+    x: &'a [Lanes],
+    ending: Ending<'a>,
 }
 
 impl<S: Simd> Part<'_, S> {
     /// `Bᵀ·d·B` of some tiles of all channels, as `[36, C, tiles]` with [`odd`] planes.
     #[inline(always)]
-    fn transform_pixels(&self, first: usize, count: usize, register: usize, pixels: &mut [S::f32s]) {
+    fn transform_pixels(&self, first: usize, count: usize, register: usize, pixels: &mut [Lanes]) {
         let Self { simd, winograd, registers, .. } = *self;
         let Winograd { channels, rows, columns, .. } = winograd;
-        let zero = simd.splat_f32s(0.0);
+        let zero = simd.splat(0.0);
         for channel in 0..*channels {
             let plane = channel * rows.input * columns.input;
             for tile in 0..count {
@@ -178,7 +165,8 @@ impl<S: Simd> Part<'_, S> {
                         for (row, pixel) in line.iter_mut().enumerate() {
                             let row = (top + row).checked_sub(rows.begin).filter(|row| *row < rows.input);
                             if let Some(row) = row {
-                                *pixel = self.x[(plane + row * columns.input + from) * registers + register];
+                                let pixels = (plane + row * columns.input + from) * registers;
+                                *pixel = simd.load(&self.x[pixels + register]);
                             }
                         }
                     }
@@ -190,8 +178,8 @@ impl<S: Simd> Part<'_, S> {
                         *value = halfway[column][row];
                     }
                     for (column, value) in self.input_line(line).into_iter().enumerate() {
-                        pixels[(row * SIDE + column) * odd(channels * count) + channel * count + tile] =
-                            value;
+                        let place = (row * SIDE + column) * odd(channels * count) + channel * count + tile;
+                        simd.store(value, &mut pixels[place]);
                     }
                 }
             }
@@ -200,20 +188,20 @@ impl<S: Simd> Part<'_, S> {
 
     /// `factor·value + sum`.
     #[inline(always)]
-    fn scaled(&self, factor: f32, value: S::f32s, sum: S::f32s) -> S::f32s {
-        self.simd.mul_add_f32s(self.simd.splat_f32s(factor), value, sum)
+    fn scaled(&self, factor: f32, value: S::V, sum: S::V) -> S::V {
+        self.simd.mul_add(self.simd.splat(factor), value, sum)
     }
 
     /// `Bᵀ·d` of one line.
     #[inline(always)]
-    fn input_line(&self, d: [S::f32s; SIDE]) -> [S::f32s; SIDE] {
+    fn input_line(&self, d: [S::V; SIDE]) -> [S::V; SIDE] {
         let simd = self.simd;
         let (even, odd) = (self.scaled(-4.0, d[2], d[4]), self.scaled(-4.0, d[1], d[3]));
-        let (far, near) = (simd.sub_f32s(d[4], d[2]), simd.sub_f32s(d[3], d[1]));
+        let (far, near) = (simd.sub(d[4], d[2]), simd.sub(d[3], d[1]));
         [
             self.scaled(4.0, d[0], self.scaled(-5.0, d[2], d[4])),
-            simd.add_f32s(even, odd),
-            simd.sub_f32s(even, odd),
+            simd.add(even, odd),
+            simd.sub(even, odd),
             self.scaled(2.0, near, far),
             self.scaled(-2.0, near, far),
             self.scaled(4.0, d[1], self.scaled(-5.0, d[3], d[5])),
@@ -222,7 +210,7 @@ impl<S: Simd> Part<'_, S> {
 
     /// Sums over channels of transformed pixels times weights `[36, C]` of a block, as `[36, 8, tiles]`.
     #[inline(always)]
-    fn multiply(&self, weights: &[[f32; BLOCK]], count: usize, pixels: &[S::f32s], products: &mut [S::f32s]) {
+    fn multiply(&self, weights: &[[f32; BLOCK]], count: usize, pixels: &[Lanes], products: &mut [Lanes]) {
         let channels = self.winograd.channels;
         let planes = pixels.chunks_exact(odd(channels * count)).zip(weights.chunks_exact(channels));
         for ((pixels, weights), products) in planes.zip(products.chunks_exact_mut(odd(BLOCK * count))) {
@@ -248,40 +236,41 @@ impl<S: Simd> Part<'_, S> {
         &self,
         weights: &[[f32; BLOCK]],
         [first, count]: [usize; 2],
-        pixels: &[S::f32s],
-        products: &mut [S::f32s],
+        pixels: &[Lanes],
+        products: &mut [Lanes],
     ) {
         let simd = self.simd;
-        let mut sums = [[simd.splat_f32s(0.0); TILES]; BLOCK];
+        let mut sums = [[simd.splat(0.0); TILES]; BLOCK];
         for (pixels, weights) in pixels.chunks_exact(count).zip(weights) {
             let Some(pixels) = pixels[first..].first_chunk::<TILES>() else { return };
+            let mut registers = [simd.splat(0.0); TILES];
+            for (register, pixel) in registers.iter_mut().zip(pixels) {
+                *register = simd.load(pixel);
+            }
             for output in 0..BLOCK {
-                let weight = simd.splat_f32s(weights[output]);
+                let weight = simd.splat(weights[output]);
                 for tile in 0..TILES {
-                    sums[output][tile] = simd.mul_add_f32s(weight, pixels[tile], sums[output][tile]);
+                    sums[output][tile] = simd.mul_add(weight, registers[tile], sums[output][tile]);
                 }
             }
         }
         for (products, sums) in products.chunks_exact_mut(count).zip(sums) {
-            products[first..first + TILES].copy_from_slice(&sums);
+            for (product, sum) in products[first..].iter_mut().zip(sums) {
+                simd.store(sum, product);
+            }
         }
     }
 
     /// `Aᵀ·m·A` of one tile of one output.
     #[inline(always)]
-    fn outputs(
-        &self,
-        products: &[S::f32s],
-        output: usize,
-        tile: usize,
-        count: usize,
-    ) -> [[S::f32s; TILE]; TILE] {
-        let zero = self.simd.splat_f32s(0.0);
+    fn outputs(&self, products: &[Lanes], output: usize, tile: usize, count: usize) -> [[S::V; TILE]; TILE] {
+        let zero = self.simd.splat(0.0);
         let mut halfway = [[zero; TILE]; SIDE];
         for (column, halfway) in halfway.iter_mut().enumerate() {
             let mut line = [zero; SIDE];
             for (row, product) in line.iter_mut().enumerate() {
-                *product = products[(row * SIDE + column) * odd(BLOCK * count) + output * count + tile];
+                let place = (row * SIDE + column) * odd(BLOCK * count) + output * count + tile;
+                *product = self.simd.load(&products[place]);
             }
             *halfway = self.output_line(line);
         }
@@ -298,15 +287,15 @@ impl<S: Simd> Part<'_, S> {
 
     /// `Aᵀ·m` of one line.
     #[inline(always)]
-    fn output_line(&self, m: [S::f32s; SIDE]) -> [S::f32s; TILE] {
+    fn output_line(&self, m: [S::V; SIDE]) -> [S::V; TILE] {
         let simd = self.simd;
-        let (sum, difference) = (simd.add_f32s(m[1], m[2]), simd.sub_f32s(m[1], m[2]));
-        let (far_sum, far_difference) = (simd.add_f32s(m[3], m[4]), simd.sub_f32s(m[3], m[4]));
+        let (sum, difference) = (simd.add(m[1], m[2]), simd.sub(m[1], m[2]));
+        let (far_sum, far_difference) = (simd.add(m[3], m[4]), simd.sub(m[3], m[4]));
         [
-            simd.add_f32s(simd.add_f32s(m[0], sum), far_sum),
+            simd.add(simd.add(m[0], sum), far_sum),
             self.scaled(2.0, far_difference, difference),
             self.scaled(4.0, far_sum, sum),
-            simd.add_f32s(self.scaled(8.0, far_difference, difference), m[5]),
+            simd.add(self.scaled(8.0, far_difference, difference), m[5]),
         ]
     }
 
@@ -314,21 +303,21 @@ impl<S: Simd> Part<'_, S> {
     #[inline(always)]
     fn write(
         &self,
-        sums: &[[S::f32s; TILE]; TILE],
+        sums: &[[S::V; TILE]; TILE],
         bias: f32,
         channel: usize,
         tile: usize,
         register: usize,
-        y: &mut [S::f32s],
+        y: &mut [Lanes],
     ) {
         let Winograd { rows, columns, .. } = self.winograd;
         let [top, left] = self.winograd.origin(tile);
-        let bias = self.simd.splat_f32s(bias);
+        let bias = self.simd.splat(bias);
         for (row, sums) in (top..rows.output).zip(sums) {
             for (column, sum) in (left..columns.output).zip(sums) {
                 let pixel = (channel * rows.output + row) * columns.output + column;
                 let at = pixel * self.registers + register;
-                y[at] = self.ending.of(self.simd, self.simd.add_f32s(*sum, bias), at);
+                self.simd.store(self.ending.of(self.simd, self.simd.add(*sum, bias), at), &mut y[at]);
             }
         }
     }
