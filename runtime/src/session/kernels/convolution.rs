@@ -3,27 +3,19 @@
 //! Every product is fused with the sum that it goes into, in a fixed order. An image comes out the same to the last bit in every
 //! lane, beside any neighbours and on registers of every width.
 
+mod epilogue;
 mod windows;
 mod winograd;
 
 use super::simd::{Instructions, LANES, Lanes, Simd, Work};
+use epilogue::Ending;
+pub(in crate::session) use epilogue::Epilogue;
 pub(in crate::session) use windows::{Axis, Geometry};
 use windows::{Run, Tap, Windows};
 use winograd::{Tensors, Winograd};
 
 /// Registers that hold the sums of a block of outputs at several pixels.
 const MANY_REGISTERS: usize = 24;
-
-/// What becomes of the sums: `gate > 0 ? relu(sum + residual) : 0`, where a gate below the smallest normal number counts as zero. Both tensors have the shape of the output.
-#[derive(Debug, Clone, Copy, Default)]
-pub(in crate::session) struct Epilogue<'a> {
-    /// Added.
-    pub(in crate::session) residual: Option<&'a [f32]>,
-    /// Whether what is below zero becomes zero.
-    pub(in crate::session) relu: bool,
-    /// Where it is not above zero, the output is zero.
-    pub(in crate::session) gate: Option<&'a [f32]>,
-}
 
 /// One convolution, or transposed convolution, of known sizes.
 #[derive(Debug)]
@@ -205,40 +197,6 @@ impl Block<'_> {
                 }
             }
         }
-    }
-}
-
-/// [`Epilogue`] in registers.
-struct Ending<'a> {
-    residual: Option<&'a [Lanes]>,
-    relu: bool,
-    gate: Option<&'a [Lanes]>,
-}
-
-impl<'a> Ending<'a> {
-    fn new(epilogue: Epilogue<'a>) -> Self {
-        let registers = |tensor: &'a [f32]| tensor.as_chunks::<LANES>().0;
-        Self {
-            residual: epilogue.residual.map(registers),
-            relu: epilogue.relu,
-            gate: epilogue.gate.map(registers),
-        }
-    }
-
-    /// What becomes of a sum, which goes to that register of the output.
-    #[inline(always)]
-    fn of<S: Simd>(&self, simd: S, mut sum: S::V, at: usize) -> S::V {
-        if let Some(residual) = self.residual {
-            sum = simd.add(sum, simd.load(&residual[at]));
-        }
-        if self.relu {
-            // What is not a number stays so.
-            sum = simd.zero_below(sum, simd.splat(0.0), sum);
-        }
-        if let Some(gate) = self.gate {
-            sum = simd.zero_below(simd.load(&gate[at]), simd.splat(f32::MIN_POSITIVE), sum);
-        }
-        sum
     }
 }
 

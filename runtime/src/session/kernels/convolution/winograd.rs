@@ -7,7 +7,8 @@
 use std::cell::RefCell;
 
 use super::super::simd::{Instructions, LANES, Lanes, Simd, Work};
-use super::{Axis, Ending, Epilogue};
+use super::epilogue::{Ending, Epilogue};
+use super::windows::Axis;
 
 /// Outputs of a tile along an axis.
 const TILE: usize = 4;
