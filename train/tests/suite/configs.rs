@@ -241,6 +241,13 @@ fn ablations_differ_from_their_base_in_one_thing() {
             assert_eq!(Some(without_start(&other)), Some(without_start(&quick)));
             continue;
         }
+        if variant == "mae" {
+            // The computing of the attack goes into more epochs.
+            let (other, quick) = (other.pretrain.as_mut().unwrap(), quick.pretrain.as_ref().unwrap());
+            assert!(other.training.epochs > quick.training.epochs);
+            other.training.epochs = quick.training.epochs;
+            other.schedule.warmup_epochs = quick.schedule.warmup_epochs;
+        }
         assert_eq!(without_method(&other), quick, "{variant}");
     }
     let pretrain = without_method(&read("paper/cifar10.toml", "vit-tiny")).pretrain;
