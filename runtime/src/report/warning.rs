@@ -280,12 +280,7 @@ impl fmt::Display for Warning {
             }
             Self::SquareBeatsGradients { images } => fmt_square_beats_gradients(f, *images),
             Self::MisleadingGradients { images, judged } => fmt_misleading_gradients(f, images, *judged),
-            Self::UselessSurrogate { correct, images } => write!(
-                f,
-                "the surrogate is right on {correct} of {images} images, hardly more than by guessing: what transfer finds with it \
-                 says little about the model. Check its normalisation (--surrogate-mean, --surrogate-std) and the order of its \
-                 classes"
-            ),
+            Self::UselessSurrogate { correct, images } => fmt_useless_surrogate(f, *correct, *images),
             Self::NeedlessExpectation { attack, eot } => fmt_needless_expectation(f, attack, *eot),
             Self::NonFinite { count, images } => fmt_non_finite(f, *count, images),
             Self::IgnoredSettings { file, keys } => fmt_ignored_settings(f, file, keys),
@@ -321,6 +316,14 @@ impl fmt::Display for Warning {
             Self::NearChance { clean_accuracy, classes } => fmt_near_chance(f, *clean_accuracy, *classes),
         }
     }
+}
+
+fn fmt_useless_surrogate(f: &mut fmt::Formatter<'_>, correct: usize, images: usize) -> fmt::Result {
+    write!(
+        f,
+        "the surrogate is right on {correct} of {images} images, hardly more than by guessing: what transfer finds with it says \
+         little about the model. Check its normalisation (--surrogate-mean, --surrogate-std) and the order of its classes"
+    )
 }
 
 fn fmt_diagnosis_fails(f: &mut fmt::Formatter<'_>, rules: &[String]) -> fmt::Result {

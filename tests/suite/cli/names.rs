@@ -15,7 +15,7 @@ use super::{Demo, certify, export, models};
 const ODD: &str = "a\u{1b}[2J\u{202e}\nPASS  all is well\t<b>";
 
 /// What was printed, which is text and has no line of the odd name's.
-fn printed(assert: Assert) -> String {
+fn printed(assert: &Assert) -> String {
     let output = assert.get_output();
     let text = [&output.stdout[..], &output.stderr[..]]
         .map(|text| String::from_utf8(text.to_vec()).unwrap())
@@ -44,23 +44,23 @@ fn a_model_with_a_name_that_is_more_than_text_is_3() {
         let model = path(&demo, "model.onnx");
         let run = demo.run(&["--attacks", "fgsm"]).code(3).stderr(contains("rename it"));
         assert!(
-            printed(run)
+            printed(&run)
                 .contains("is `a\\u{1b}[2J\\u{202e}\\nPASS  all is well\\t<b>`, with the character U+001B")
         );
         assert!(demo.failure().error.message.contains("\\nPASS"));
         for form in ["text", "markdown", "junit", "sarif", "json"] {
-            printed(certify().args(["report", &path(&demo, "out"), "--format", form]).assert().success());
+            printed(&certify().args(["report", &path(&demo, "out"), "--format", form]).assert().success());
         }
         for command in ["features", "check"] {
-            printed(certify().args([command, &model]).assert().code(3));
+            printed(&certify().args([command, &model]).assert().code(3));
         }
-        let shown = printed(export().args(["show", &model]).assert().success());
+        let shown = printed(&export().args(["show", &model]).assert().success());
         assert!(shown.contains("\\nPASS"), "{shown}");
-        printed(export().args(["diff", &model, &path(&demo, "plain.onnx")]).assert());
+        printed(&export().args(["diff", &model, &path(&demo, "plain.onnx")]).assert());
         for command in ["show", "diff"] {
             let others: &[&str] = if command == "diff" { &[&model, "--json"] } else { &["--json"] };
             let json = export().args([command, &model]).args(others).assert().success();
-            printed(json);
+            printed(&json);
         }
     }
 }
@@ -84,29 +84,29 @@ fn records_of_odd_file_names_can_be_read_again() {
     for form in ["text", "json"] {
         fs::remove_dir_all(&out).unwrap_or_default();
         let run = certify().arg(&model).args(flags).args(attack).args(["--format", form]).assert().success();
-        printed(run);
+        printed(&run);
     }
     for check in [vec!["verify", &out, &model], vec!["replay", &out, &model, "--data", &images]] {
-        printed(certify().args(check).assert().success());
+        printed(&certify().args(check).assert().success());
     }
     for form in ["text", "markdown", "junit", "sarif"] {
-        printed(certify().args(["report", &out, "--format", form]).assert().success());
+        printed(&certify().args(["report", &out, "--format", form]).assert().success());
     }
-    let page = printed(certify().args(["report", &out, "--data", &images]).assert().success());
+    let page = printed(&certify().args(["report", &out, "--data", &images]).assert().success());
     assert!(page.contains("written to"), "{page}");
     let page = fs::read_to_string(Path::new(&out).join("report.html")).unwrap();
     assert!(
         !page.contains(|letter: char| is_more_than_text(letter) && letter != '\n') && !page.contains("<b>")
     );
     for form in ["text", "markdown", "json"] {
-        printed(certify().args(["compare", &out, &out, "--format", form]).assert().success());
+        printed(&certify().args(["compare", &out, &out, "--format", form]).assert().success());
     }
     let classified = certify().args(["classify", &model]).args(flags).assert().success();
-    assert!(printed(classified).contains("\\nPASS"));
+    assert!(printed(&classified).contains("\\nPASS"));
     let json = certify().args(["classify", &model, "--json"]).args(flags).assert().success();
-    let json: Value = serde_json::from_str(&printed(json)).unwrap();
+    let json: Value = serde_json::from_str(&printed(&json)).unwrap();
     assert!(json["images"][0]["file"].as_str().unwrap().contains(ODD), "{json:#}");
-    printed(certify().args(["check", &model]).args(flags).assert().success());
+    printed(&certify().args(["check", &model]).args(flags).assert().success());
 }
 
 /// A report that would print lines of its own is none of ours.
@@ -122,7 +122,7 @@ fn a_report_with_a_control_character_is_refused() {
         for command in [&["report", &out][..], &["compare", &out, &out]] {
             let refused =
                 certify().args(command).assert().code(4).stderr(contains("holds a control character"));
-            printed(refused);
+            printed(&refused);
         }
         demo.run(&["--baseline", &file.display().to_string(), "--report", &path(&demo, "other")])
             .code(2)

@@ -172,7 +172,7 @@ impl Shard<'_> {
             let part = |images: &[usize]| images.iter().map(|image| self.image(*image)).collect::<Vec<_>>();
             let threads: Vec<_> =
                 images.chunks(EACH).map(|images| scope.spawn(move || part(images))).collect();
-            let joined = threads.into_iter().map(|thread| thread.join());
+            let joined = threads.into_iter().map(std::thread::ScopedJoinHandle::join);
             joined.flat_map(|made| made.unwrap_or_else(|_| vec![Err(panicked())])).collect()
         })
     }

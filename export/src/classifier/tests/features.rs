@@ -322,7 +322,7 @@ fn what_is_listed_can_be_named() {
 /// The nodes that normalise in front of the file are none of its own, also where it has tensors of their names.
 #[test]
 fn tensors_of_the_normalisation_are_none_of_the_file() {
-    let normalisation = Some(Normalisation::new(&[0.5], &[0.25]));
+    let normalisation = Some(Normalisation::new([0.5], [0.25]));
     let spec = InputSpec { normalisation, ..InputSpec::default() };
     let with_names = |named: Option<&str>| {
         let graph = graph(18, "f32[N,3,4,2]", |graph, x| {

@@ -364,6 +364,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one formula in 64 bits, and its gradient")]
     fn averages_and_gradients_are_those_of_64_bits() {
         for heads in SIZES {
             let columns = heads.columns();

@@ -64,6 +64,7 @@ impl Work for Product<'_> {
 
 impl Product<'_> {
     /// Some rows, whose sums stay in registers.
+    #[expect(clippy::needless_range_loop, reason = "an index of rows and of columns")]
     #[inline(always)]
     fn block<S: Simd, const ROWS: usize>(&mut self, simd: S, start: usize) {
         let Self { right, inner, columns, .. } = *self;

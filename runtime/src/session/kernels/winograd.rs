@@ -193,6 +193,7 @@ struct Transform<'a> {
 }
 
 impl Work for Transform<'_> {
+    #[expect(clippy::needless_range_loop, reason = "an index of rows and of columns")]
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Planes { height, width, inputs, .. } = self.planes;

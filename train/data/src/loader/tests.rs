@@ -172,7 +172,7 @@ fn a_broken_image_is_replaced_by_the_next_one_and_named() {
         assert_eq!(*row, place % 4);
         assert!(file.ends_with("b/07.png") && reason.contains("b/07.png: found "), "{file}: {reason}");
         let batch = &epoch[place / 4];
-        assert_eq!(u64::from(batch.pixels[row * 48]), wanted[place] as u64);
+        assert_eq!(u64::from(batch.pixels[row * 48]), wanted[place]);
     }
 }
 

@@ -106,7 +106,8 @@ impl fmt::Debug for OpenFiles {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use super::*;
 

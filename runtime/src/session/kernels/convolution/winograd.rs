@@ -148,6 +148,7 @@ struct Part<'a, S: Simd> {
 
 impl<S: Simd> Part<'_, S> {
     /// `Bᵀ·d·B` of some tiles of all channels, as `[36, C, tiles]` with [`odd`] planes.
+    #[expect(clippy::needless_range_loop, reason = "an index of rows and of columns")]
     #[inline(always)]
     fn transform_pixels(&self, first: usize, count: usize, register: usize, pixels: &mut [Lanes]) {
         let Self { simd, winograd, registers, .. } = *self;

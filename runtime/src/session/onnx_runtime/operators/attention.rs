@@ -122,7 +122,7 @@ fn split<'a>(heads: Heads, tokens: &Tokens<&'a [f32]>, some: usize) -> Vec<Token
     }
 }
 
-fn split_mut<'a>(heads: Heads, tokens: Tokens<&'a mut [f32]>, some: usize) -> Vec<Tokens<&'a mut [f32]>> {
+fn split_mut(heads: Heads, tokens: Tokens<&mut [f32]>, some: usize) -> Vec<Tokens<&mut [f32]>> {
     match tokens {
         Tokens::Packed(all) => all.chunks_mut(3 * heads.of_keys() * some).map(Tokens::Packed).collect(),
         Tokens::Apart(queries, others) => {
