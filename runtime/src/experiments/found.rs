@@ -119,8 +119,9 @@ pub struct Promise {
 
 /// Changes that are fewer times what rounding may explain say nothing.
 const BEYOND_ROUNDING: f64 = 10.0;
-/// Shares of the promise between which a step is honest: curved losses keep half of it, or twice.
-const LEAST_KEPT: f64 = 0.2;
+/// Shares of the promise between which a step is honest: honest networks kept at least 0.73 in the
+/// median of their images, sine waves that hid most of what falls 0.22 to 0.48.
+const LEAST_KEPT: f64 = 0.5;
 const MOST_KEPT: f64 = 5.0;
 /// How many times more than it can, by the gradient, an honest loss may differ elsewhere.
 const MOST_ELSEWHERE: f64 = 2.0;
@@ -195,9 +196,16 @@ mod tests {
 
     #[test]
     fn a_promise_is_broken_by_far_less_by_far_more_and_by_what_it_did_not_allow() {
-        for (kept, broken) in
-            [(1.0, false), (0.25, false), (4.9, false), (0.19, true), (-1.0, true), (0.0, true), (5.1, true)]
-        {
+        for (kept, broken) in [
+            (1.0, false),
+            (0.51, false),
+            (4.9, false),
+            (0.48, true),
+            (0.22, true),
+            (-1.0, true),
+            (0.0, true),
+            (5.1, true),
+        ] {
             assert_eq!(promise(1.0, kept).is_broken(), broken, "{kept}");
         }
         let elsewhere = |elsewhere| Promise { elsewhere, ..promise(1.0, 1.0) };

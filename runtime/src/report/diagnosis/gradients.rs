@@ -136,7 +136,7 @@ pub(super) fn predict(case: &Case<'_>) -> Answer {
     };
     let found = format!(
         "of {judged} images that nothing broke, a step of length ε along the largest slopes changes the loss by {kept} in the \
-         median; at {} of them by less than a fifth or more than five times, or elsewhere in the ball the loss differs by more \
+         median; at {} of them by less than half or more than five times, or elsewhere in the ball the loss differs by more \
          than twice what the gradient allows",
         broken.len()
     );
