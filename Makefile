@@ -31,7 +31,7 @@ demo: setup build ## Attack the small classifier that ships in examples/demo.
 demo-vit: setup build ## Attack a Vision Transformer on CIFAR-10, where ../shared has both.
 	@scripts/demo/vit $(CERTIFY)
 
-train-quick: build-train ## Does pre-training help? Five methods, three seeds of a small ViT on CIFAR-10, where ../shared has it.
+train-quick: setup build build-train ## Does pre-training help? Five methods, three seeds of a small ViT on CIFAR-10, where ../shared has it.
 	@scripts/train-quick
 
 chain: setup build build-train ## From images to a signed, certified, policy-checked bundle: train, export, certify, sign, check, classify.

@@ -4,8 +4,8 @@
 //! cargo run --release -p mimir-benches --example graph_time -- model.onnx 3,224,224 8 2 1
 //! ```
 //!
-//! The arguments are the file, the shape of an image, images in a batch, workers and threads of each. The first line that
-//! it prints is about building the gradient graph. Then each line of the standard input names a graph (`original`: the
+//! The arguments are the file, the shape of an image, images in a batch, workers and threads of each. With `--precision mixed` at
+//! the end, `forward` and `gradient` multiply in bfloat16, as searches then do. The first line that it prints is about building the gradient graph. Then each line of the standard input names a graph (`original`: the
 //! file's own, `forward`: simplified, `gradient`: logits, cross-entropy and gradient), every worker runs a batch through
 //! it, and the answer is the seconds for one batch: wall seconds over workers.
 
@@ -18,18 +18,23 @@ use mimir_bundle::{ImageShape, Loss, PreparedGraph, tensor_names};
 use mimir_export::autodiff::Kernels;
 use mimir_export::onnx::{Limits, SharedWeights, read_model};
 use mimir_export::{ImageClassifier, InputSpec};
+use mimir_runtime::processor;
 use mimir_runtime::session::{Data, Engine, Input, LoadedGraph, RawSession, SessionOptions, WeightPool};
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [file, image, numbers @ ..] = &arguments[..] else { bail!("{USAGE}") };
+    let (arguments, kernels) = match &arguments[..] {
+        [others @ .., flag, precision] if flag == "--precision" => (others, kernels(precision)?),
+        all => (all, Kernels::BatchLast),
+    };
+    let [file, image, numbers @ ..] = arguments else { bail!("{USAGE}") };
     let numbers: Vec<usize> =
         numbers.iter().map(|number| number.parse().context(USAGE)).collect::<Result<_>>()?;
     let &[batch, workers, threads] = &numbers[..] else { bail!("{USAGE}") };
     let image: Vec<usize> =
         image.split(',').map(|size| size.parse().context(USAGE)).collect::<Result<_>>()?;
     ensure!(image.len() == 3, "{USAGE}");
-    let graphs = graphs(Path::new(file), &image)?;
+    let graphs = graphs(Path::new(file), &image, kernels)?;
     let dims = [&[batch], &image[..]].concat();
     let mut workers = workers_over(graphs, &dims, workers, threads)?;
     for line in std::io::stdin().lock().lines() {
@@ -38,13 +43,23 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-const USAGE: &str = "wanted FILE CHANNELS,HEIGHT,WIDTH BATCH WORKERS THREADS";
+const USAGE: &str = "wanted FILE CHANNELS,HEIGHT,WIDTH BATCH WORKERS THREADS [--precision float32|mixed]";
+
+/// The graphs of searches in that precision.
+fn kernels(precision: &str) -> Result<Kernels> {
+    match precision {
+        "float32" => Ok(Kernels::BatchLast),
+        "mixed" if processor::has_bfloat16_kernels() => Ok(Kernels::Bfloat16),
+        "mixed" => bail!("this processor lacks AVX512-BF16"),
+        _ => bail!("{USAGE}"),
+    }
+}
 
 /// Names of the graphs, in the order of [`graphs`].
 const NAMES: [&str; 3] = ["original", "forward", "gradient"];
 
 /// The graphs of a model; prints what making the gradient graph took, in seconds and in multiples of the file's size.
-fn graphs(file: &Path, image: &[usize]) -> Result<[PreparedGraph; 3]> {
+fn graphs(file: &Path, image: &[usize], kernels: Kernels) -> Result<[PreparedGraph; 3]> {
     let shape = ImageShape { channels: image[0], height: image[1], width: image[2] };
     let spec = InputSpec { image: Some(shape), ..InputSpec::default() };
     let size = std::fs::metadata(file)?.len();
@@ -53,7 +68,7 @@ fn graphs(file: &Path, image: &[usize]) -> Result<[PreparedGraph; 3]> {
     let read = start.elapsed();
     let mut shared = SharedWeights::default();
     let original = classifier.prepared_original(&mut shared)?;
-    let gradient = classifier.prepared_gradient(Loss::CrossEntropy, Kernels::BatchLast, &mut shared)?;
+    let gradient = classifier.prepared_gradient(Loss::CrossEntropy, kernels, &mut shared)?;
     let line = serde_json::json!({
         "read_seconds": read.as_secs_f64(),
         "build_seconds": (start.elapsed() - read).as_secs_f64(),
@@ -61,7 +76,7 @@ fn graphs(file: &Path, image: &[usize]) -> Result<[PreparedGraph; 3]> {
         "peak_over_file": peak_bytes()? as f64 / size as f64,
     });
     println!("{line}");
-    Ok([original, classifier.prepared_forward(Kernels::BatchLast, &mut shared)?, gradient])
+    Ok([original, classifier.prepared_forward(kernels, &mut shared)?, gradient])
 }
 
 /// The most memory that the process has held.

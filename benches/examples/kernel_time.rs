@@ -1,4 +1,5 @@
-//! Microseconds of a pass through a model's graphs, with standard operators and with our kernels, in turns:
+//! Microseconds of a pass through a model's graphs, with standard operators, with our kernels, and with those in bfloat16 where the
+//! processor has them, in turns:
 //!
 //! ```sh
 //! cargo run --release -p mimir-benches --example kernel_time -- model.onnx 3,32,32 16 400
@@ -15,6 +16,7 @@ use mimir_export::autodiff::Kernels;
 use mimir_export::onnx::{Limits, ModelFile, SharedWeights, read_model, read_model_bytes, write_model};
 use mimir_export::vit::{VitConfig, vit};
 use mimir_export::{ImageClassifier, InputSpec};
+use mimir_runtime::processor;
 use mimir_runtime::session::{Data, Engine, Input, LoadedGraph, RawSession, SessionOptions, WeightPool};
 
 const USAGE: &str = "wanted FILE CHANNELS,HEIGHT,WIDTH BATCH TURNS";
@@ -29,7 +31,8 @@ fn main() -> Result<()> {
     let spec = InputSpec { image: Some(ImageShape { channels, height, width }), ..InputSpec::default() };
     let classifier = ImageClassifier::new(model(file)?, &spec)?;
     let mut passes = Vec::new();
-    for kernels in [Kernels::Standard, Kernels::Mimir] {
+    let rounded = processor::has_bfloat16_kernels().then_some(Kernels::Bfloat16);
+    for kernels in [Kernels::Standard, Kernels::Mimir].into_iter().chain(rounded) {
         let mut shared = SharedWeights::default();
         let forward = classifier.prepared_forward(kernels, &mut shared)?;
         passes.push(Pass::new(format!("forward, {kernels:?}"), forward, 1)?);

@@ -89,6 +89,7 @@ pub mod upgrade;
 pub mod vit;
 mod working_copy;
 
+pub use bounds::CountedActivation;
 pub use classifier::{
     DirectionsGraph, FeatureCandidate, FeatureGraphs, FeaturePlace, ImageClassifier, InputSpec, SearchScores,
     UnitsGraph, for_one_image,

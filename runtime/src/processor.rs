@@ -28,6 +28,24 @@ pub fn has_fused_vectors() -> bool {
     }
 }
 
+/// Whether products in bfloat16 are faster than in 32-bit floats: by our kernels on x86-64, by those of ONNX Runtime on aarch64,
+/// which knows itself what the processor has.
+pub fn has_bfloat16_products() -> bool {
+    has_bfloat16_kernels() || cfg!(target_arch = "aarch64")
+}
+
+/// Whether the processor multiplies pairs of bfloat16 in the instructions of our kernels.
+pub fn has_bfloat16_kernels() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        std::is_x86_feature_detected!("avx512f") && std::is_x86_feature_detected!("avx512bf16")
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        false
+    }
+}
+
 /// The name in the text of Linux's `/proc/cpuinfo`; `None` where it has none, as on many aarch64 machines.
 fn name(information: &str) -> Option<&str> {
     let entries = information.lines().filter_map(|line| line.split_once(':'));

@@ -9,10 +9,11 @@ apart. Ours are `attacks[].seconds` of report.json. With `--runs` the sides take
 are medians, and verdicts those of the first run.
 
 Below each table stand two floors of our time. The network floor is the passes of the run times the time of a pass at
-the calibrated batch, as `mimir-certify check --data` measures it: what remains above it is the attacks' own work and
-batches that are not full. The arithmetic floor is the multiplications and additions of the file's Conv, Gemm and MatMul
-nodes in those passes (as many again in a backward pass) over what this machine's cores reach in a matrix product of
-1024 × 1024: no program in float32 that computes every product gets below it.
+the calibrated batch, as `mimir-certify check --data` measures it with warm sessions, the fastest of many: what remains
+above it is the attacks' own work, batches that are not full, and what workers take from each other. The arithmetic
+floor is the multiplications and additions of the file's Conv, Gemm and MatMul nodes in those passes (as many again in a
+backward pass) over what this machine's cores reach in a matrix product of 1024 × 1024: no program in float32 that
+computes every product gets below it.
 
 Columns. robust: share of all images left after the attack, PyTorch / ours / reference. ours = ref, torch = ref, ours =
 torch: images on which the verdicts after the attack agree. forwards and backwards: images through the network per image
@@ -31,7 +32,6 @@ import argparse
 import json
 import os
 import pathlib
-import re
 import statistics
 import subprocess
 import tempfile
@@ -72,6 +72,7 @@ def parse():
     parser.add_argument("--epsilon", help="[linf 2/255, l2 0.5, l1 12]")
     parser.add_argument("--attacks", default="standard", help="some of standard in order, as apgd-ce,apgd-t")
     parser.add_argument("--queries", type=int, default=5000, help="of square [5000]")
+    parser.add_argument("--precision", choices=["float32", "mixed"], default="float32", help="of our searches [float32]")
     parser.add_argument("--only-ours", action="store_true", help="without the PyTorch side")
     options = parser.parse_args()
     options.epsilon = options.epsilon or EPSILONS[options.norm]
@@ -87,15 +88,20 @@ def cases_of(options, work):
 
 def print_setting(options):
     print(f"CIFAR-10 test images 0..{options.images - 1}, {options.norm} {options.epsilon}, {options.attacks}; "
-          f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; median of {options.runs}")  # fmt: skip
+          f"{cores()} cores, load {os.getloadavg()[0]:.1f}; median of {options.runs}")  # fmt: skip
     if options.only_ours:
         return
     import torch
 
-    torch.set_num_threads(os.cpu_count())
+    torch.set_num_threads(cores())
     print(rival().describe())
     for name in sorted(rival().LACKING.get(options.norm, [])):
         print(f"torchattacks has no {name} for {options.norm}: the next PyTorch attack takes the images that ours left")
+
+
+def cores():
+    """Those that this process may use, as both sides do."""
+    return len(os.sched_getaffinity(0))
 
 
 def rival():
@@ -144,6 +150,7 @@ def setting(case, options):
     return [
         "--mean", comma(compare_models.MEAN), "--std", comma(case.std),
         "--norm", options.norm, "--epsilon", options.epsilon, "--attacks", options.attacks,
+        "--precision", options.precision,
     ]  # fmt: skip
 
 
@@ -224,10 +231,10 @@ def print_floors(case, options, ours):
 
 def seconds_a_pass(case, options):
     """Of one image on one worker: forward, and forward with gradient; and the number of workers."""
-    command = [CERTIFY, "check", case.path, *case.data, *setting(case, options)]
+    command = [CERTIFY, "check", "--json", case.path, *case.data, *setting(case, options)]
     answer = subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True).stdout
-    found = re.search(r"on (\d+) workers here \(a forward pass takes (\d+) µs an image, with its gradient (\d+) µs", answer)
-    workers, forward, gradient = map(int, found.groups())
+    cost = json.loads(answer)["on_images"]["cost"]
+    forward, gradient, workers = (cost[key] for key in ("forward_microseconds", "gradient_microseconds", "workers"))
     return forward * 1e-6, gradient * 1e-6, workers
 
 

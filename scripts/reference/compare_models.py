@@ -209,6 +209,8 @@ class VisionTransformer(torch.nn.Module):
         weights = iter(weights_in_order(onnx.load(path).graph))
         self.kernel, self.kernel_bias, self.token, self.positions, *rest = weights
         *blocks, self.norm, self.norm_bias, self.head, self.head_bias, self.mean = rest
+        if self.head.shape[1] != len(self.norm):  # the last product may take its weight either way round
+            self.head = self.head.T.contiguous()
         assert len(blocks) % 12 == 0, "a block has twelve weights"
         self.blocks = [blocks[start : start + 12] for start in range(0, len(blocks), 12)]
         for block in self.blocks:
@@ -222,7 +224,7 @@ class VisionTransformer(torch.nn.Module):
         for block in self.blocks:
             x = x + self.attention(x, *block[:6])
             x = x + self.mlp(x, *block[6:])
-        return F.linear(self.normed(x[:, 0], self.norm, self.norm_bias), self.head.T, self.head_bias) - self.mean
+        return F.linear(self.normed(x[:, 0], self.norm, self.norm_bias), self.head, self.head_bias) - self.mean
 
     def attention(self, x, norm, norm_bias, qkv, qkv_bias, projection, projection_bias):
         images, tokens, width = x.shape

@@ -55,8 +55,9 @@ def export(model, size, opset, path):
 
 
 class Ours:
-    def __init__(self, binary, path, size, batch, workers, threads):
-        command = [binary, str(path), f"3,{size},{size}", str(batch), str(workers), str(threads)]
+    def __init__(self, arguments, path, size, batch):
+        numbers = [str(batch), str(arguments.workers), str(arguments.threads)]
+        command = [arguments.binary, str(path), f"3,{size},{size}", *numbers, "--precision", arguments.precision]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.built = json.loads(self.process.stdout.readline())
 
@@ -90,7 +91,7 @@ def compare(name, arguments):
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "model.onnx"
         export(model, size, opset, path)
-        ours = Ours(arguments.binary, path, size, batch, arguments.workers, arguments.threads)
+        ours = Ours(arguments, path, size, batch)
     pytorch = theirs(model, size, batch, channels_last)
     times = {graph: [] for graph in GRAPHS + ["pytorch"]}
     for turn in range(arguments.repeats + 1):
@@ -111,6 +112,7 @@ def main():
     parser.add_argument("--binary", default="target/release/examples/graph_time")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--precision", choices=["float32", "mixed"], default="float32", help="of our graphs")
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("networks", nargs="*", default=list(NETWORKS))
     arguments = parser.parse_args()

@@ -1,4 +1,5 @@
-//! rten beside ONNX Runtime: the sessions that the library makes give the same numbers on both, whatever the loss.
+//! rten beside ONNX Runtime: the sessions that the library makes give the same numbers on both, whatever the loss. And searches in
+//! reduced precision beside those in 32 bits.
 
 use std::path::Path;
 
@@ -8,6 +9,7 @@ use mimir_data::{DataSource, ReadOptions, Split};
 use mimir_export::InputSpec;
 use mimir_runtime::attack::Query;
 use mimir_runtime::model::{Cotangents, FeatureBatch, GradientBatch, LabelAndTarget, ModelSource};
+use mimir_runtime::processor;
 use mimir_runtime::session::{Engine, OnnxModels, Precision, SessionPlan};
 use ndarray::{Array2, ArrayView1};
 
@@ -43,10 +45,37 @@ fn convolutions_over_channels_last() {
     check("tests/fixtures/conv_nhwc.onnx", "tests/fixtures/conv_nhwc.npz");
 }
 
+/// On a processor without bfloat16 both are the same.
+#[test]
+fn in_mixed_precision_searches_are_near_and_the_file_decides_as_ever() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    for name in ["vit_torchscript", "vit_dynamo"] {
+        let (engine, file) = (Engine::load(None).unwrap(), format!("tests/fixtures/{name}.onnx"));
+        let (exact, classes) = models(&engine, &root.join(&file), Precision::Float32);
+        let (mixed, _) = models(&engine, &root.join(&file), Precision::Mixed);
+        let (images, pairs) = images_of(&root.join(format!("tests/fixtures/{name}.npz")), classes);
+        let original =
+            |models: &OnnxModels| models.classifier().unwrap().logits(images.view()).unwrap().clone();
+        assert_eq!(original(&exact), original(&mixed), "{name}: what decides");
+        let searched =
+            |models: &OnnxModels| models.search_classifier().unwrap().logits(images.view()).unwrap().clone();
+        let (logits, rounded) = (searched(&exact), searched(&mixed));
+        assert_within(0.03, &logits, &rounded, "logits of searches");
+        assert_eq!(logits != rounded, processor::has_bfloat16_kernels(), "{name}: what searches");
+        for &loss in Loss::ALL {
+            let gradient = |models: &OnnxModels| {
+                let mut model = models.differentiable(loss).unwrap();
+                model.loss_gradient(images.view(), &pairs).unwrap().gradient.clone()
+            };
+            assert_within(0.1, &gradient(&exact), &gradient(&mixed), "gradient");
+        }
+    }
+}
+
 fn check(model: &str, images: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let [(ort, classes), (rten, _)] =
-        [Engine::load(None).unwrap(), Engine::rten()].map(|engine| models(&engine, &root.join(model)));
+    let [(ort, classes), (rten, _)] = [Engine::load(None).unwrap(), Engine::rten()]
+        .map(|engine| models(&engine, &root.join(model), Precision::Float32));
     let (images, pairs) = images_of(&root.join(images), classes);
 
     let logits = |models: &OnnxModels| {
@@ -88,7 +117,7 @@ fn check_features(ort: &OnnxModels, rten: &OnnxModels, images: &Array2<f32>) {
 }
 
 /// Sessions for all that an attack may ask.
-fn models(engine: &Engine, model: &Path) -> (OnnxModels, usize) {
+fn models(engine: &Engine, model: &Path, precision: Precision) -> (OnnxModels, usize) {
     let prepared =
         PreparedModel::new(engine, ModelInput::from(model).read().unwrap(), &InputSpec::default()).unwrap();
     let calibrated = prepared.with_plan(SessionPlan { batch: IMAGES, workers: 1, threads: 1 });
@@ -96,7 +125,7 @@ fn models(engine: &Engine, model: &Path) -> (OnnxModels, usize) {
     let gradients = Loss::ALL.iter().map(|loss| Query::Gradient(*loss));
     let others = [Query::Forward, Query::Features, Query::FeatureGradient];
     let queries = others.into_iter().chain(gradients).collect();
-    let models = calibrated.sessions_for(&queries, Precision::Float32).unwrap();
+    let models = calibrated.sessions_for(&queries, precision).unwrap();
     (models, calibrated.manifest().classes)
 }
 
@@ -118,11 +147,16 @@ fn column(answers: &GradientBatch) -> Array2<f32> {
 
 /// Each row within [`LARGEST_ERROR`] of the other's length.
 fn assert_close(ort: &Array2<f32>, rten: &Array2<f32>, what: &str) {
+    assert_within(LARGEST_ERROR, ort, rten, what);
+}
+
+/// The same within another share.
+fn assert_within(share: f64, ort: &Array2<f32>, rten: &Array2<f32>, what: &str) {
     assert_eq!(ort.dim(), rten.dim(), "{what}");
     let length = |row: ArrayView1<f64>| row.dot(&row).sqrt();
     for (ort, rten) in ort.rows().into_iter().zip(rten.rows()) {
         let (ort, rten) = (ort.mapv(f64::from), rten.mapv(f64::from));
         let (distance, size) = (length((&ort - &rten).view()), length(ort.view()));
-        assert!(distance <= LARGEST_ERROR * size, "{what}: {distance} of {size}");
+        assert!(distance <= share * size, "{what}: {distance} of {size}");
     }
 }

@@ -23,6 +23,7 @@ fn main() -> Result<()> {
         }
         _ => bail!("wanted NETWORK BATCH REPEATS THREADS [PRECISION]"),
     };
+    mimir_train::allocator::keep_freed_memory();
     tch::set_num_threads(threads.parse().context("THREADS")?);
     let (batch, repeats) = (batch.parse().context("BATCH")?, repeats.parse().context("REPEATS")?);
     for (step, work) in [("mae", Work::Mae), ("mimir", Work::Mimir), ("pgd-3", Work::Pgd3)] {

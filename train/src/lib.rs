@@ -4,6 +4,7 @@
 
 pub mod accuracy;
 pub mod adversary;
+pub mod allocator;
 mod args;
 pub mod bounds;
 pub mod checkpoint;

@@ -4,6 +4,8 @@
 //! Each is what several standard operators compute, in one pass over memory. They are of version 1 of [`DOMAIN`], on
 //! 32-bit floats; shapes are those of the first input unless stated. No file that leaves the process holds them.
 
+use std::num::FpCategory;
+
 /// Domain of the operators.
 pub const DOMAIN: &str = "ai.mimir";
 
@@ -98,5 +100,104 @@ pub fn winograd_weights(weights: &[f32], outputs: usize, inputs: usize) -> Vec<f
 /// the weights are transformed, `[K/8, 36, C, 8]`.
 pub const CONVOLUTION_BATCH_LAST: &str = "ConvolutionBatchLast";
 
+/// Images that [`CONVOLUTION_BATCH_LAST`] computes side by side, one in each lane of a register: a batch takes as long as the
+/// next multiple of this.
+pub const BATCH_LAST_LANES: usize = 16;
+
 /// Attribute of [`LAYER_NORMALIZATION_GRADIENT`], 0 or 1.
 pub const CENTRED: &str = "centred";
+
+/// `(x, weights, bias) → x·w + bias` with factors that are rounded to bfloat16 ([`bfloat16`]) and sums in 32 bits: `x` is
+/// `[…, K]`, the weights are those of [`bfloat16_weights`] for `w` `[K, N]`, the bias is `[N]` and may be left out, and the
+/// result is `[…, N]`. The attribute [`COLUMNS`] is `N`.
+pub const PRODUCT_BFLOAT16: &str = "ProductBfloat16";
+
+/// Attribute of [`PRODUCT_BFLOAT16`].
+pub const COLUMNS: &str = "columns";
+
+/// `(a, b) → a·b` with factors that are rounded to bfloat16 and sums in 32 bits, for each of some matrices: `a` is `[…, M, K]`, `b`
+/// `[…, K, N]` with the same axes before the last two, the result `[…, M, N]`. Where an entry of the attribute [`TRANSPOSED`] is 1,
+/// the last two axes of that input stand the other way round.
+pub const MATMUL_BFLOAT16: &str = "MatMulBfloat16";
+
+/// Attribute of [`MATMUL_BFLOAT16`]: two numbers.
+pub const TRANSPOSED: &str = "transposed";
+
+/// Columns of a panel of [`bfloat16_weights`].
+pub const PANEL: usize = 16;
+
+/// A matrix `[K, N]` in bfloat16, as panels of sixteen columns whose rows come in pairs: `[⌈N/16⌉, ⌈K/2⌉, 16]`. Each element
+/// holds a pair ([`bfloat16_pair`]): two rows of a column. What is missing in the last panel and pair is zero.
+pub fn bfloat16_weights(weights: &[f32], inner: usize, columns: usize) -> Vec<f32> {
+    let pairs = inner.div_ceil(2);
+    let mut panels = vec![0.0; columns.div_ceil(PANEL) * pairs * PANEL];
+    let missing = vec![0.0; columns];
+    let mut rows = weights.chunks_exact(columns).take(inner);
+    for pair in 0..pairs {
+        let first = rows.next().unwrap_or(&missing);
+        let second = rows.next().unwrap_or(&missing);
+        for (panel, (first, second)) in first.chunks(PANEL).zip(second.chunks(PANEL)).enumerate() {
+            let place = (panel * pairs + pair) * PANEL;
+            for (lane, (first, second)) in panels[place..].iter_mut().zip(first.iter().zip(second)) {
+                *lane = bfloat16_pair(*first, *second);
+            }
+        }
+    }
+    panels
+}
+
+/// Two numbers in bfloat16, as the lower and the upper half of the 32 bits of one: not a number to compute with.
+pub fn bfloat16_pair(first: f32, second: f32) -> f32 {
+    f32::from_bits(u32::from(bfloat16(first)) | u32::from(bfloat16(second)) << 16)
+}
+
+/// The upper half of the bits of a number, rounded to the nearest, to even halfway. Denormal numbers become zero, and what is not a
+/// number stays none: as the instructions of processors do it (`VCVTNE2PS2BF16`, Intel's manual, volume 2).
+pub fn bfloat16(number: f32) -> u16 {
+    let bits = number.to_bits();
+    let rounded = match number.classify() {
+        FpCategory::Subnormal => bits & 0x8000_0000,
+        FpCategory::Nan => bits | 0x0040_0000,
+        // The carry of the largest numbers makes them infinite.
+        FpCategory::Zero | FpCategory::Infinite | FpCategory::Normal => bits + 0x7fff + (bits >> 16 & 1),
+    };
+    (rounded >> 16) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_rounded_to_the_nearest_and_halfway_to_even() {
+        let cases: [(f32, f32); 9] = [
+            (1.0, 1.0),
+            (1.0 + 1.0 / 256.0, 1.0),
+            (1.0 + 3.0 / 256.0, 1.0 + 4.0 / 256.0),
+            (-1.0 - 1.01 / 256.0, -1.0 - 2.0 / 256.0),
+            (f32::MAX, f32::INFINITY),
+            (f32::NEG_INFINITY, f32::NEG_INFINITY),
+            (-0.0, -0.0),
+            (f32::MIN_POSITIVE, f32::MIN_POSITIVE),
+            (-f32::MIN_POSITIVE / 2.0, -0.0),
+        ];
+        for (number, wanted) in cases {
+            let found = f32::from_bits(u32::from(bfloat16(number)) << 16);
+            assert_eq!(found.to_bits(), wanted.to_bits(), "{number}: {found}");
+        }
+        for bits in [0x7f80_0001, 0xffff_ffff] {
+            assert!(f32::from_bits(u32::from(bfloat16(f32::from_bits(bits))) << 16).is_nan(), "{bits:x}");
+        }
+    }
+
+    #[test]
+    fn weights_are_panels_of_pairs_and_what_is_missing_is_zero() {
+        let weights: Vec<f32> = (0..3 * 17).map(|index| index as f32).collect();
+        let found = bfloat16_weights(&weights, 3, 17);
+        assert_eq!(found.len(), 2 * 2 * PANEL);
+        assert_eq!(found[5].to_bits(), bfloat16_pair(5.0, 22.0).to_bits());
+        assert_eq!(found[PANEL + 5].to_bits(), bfloat16_pair(39.0, 0.0).to_bits());
+        assert_eq!(found[2 * PANEL].to_bits(), bfloat16_pair(16.0, 33.0).to_bits());
+        assert_eq!(found[2 * PANEL + 1].to_bits(), 0);
+    }
+}

@@ -35,6 +35,6 @@ pub use manifest::{
 };
 pub use markdown::markdown;
 pub use prepared::{PreparedGraph, WEIGHTS_LOCATION, Weight};
-pub use printable::{is_more_than_text, one_line, printable, printable_json};
+pub use printable::{as_given, is_more_than_text, one_line, printable, printable_json, shell_word};
 pub use scan::{Scan, ScannedNode};
 pub use threat_model::{InvalidRadius, Norm, Pixels, ThreatModel};

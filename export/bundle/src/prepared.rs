@@ -10,12 +10,14 @@ pub const WEIGHTS_LOCATION: &str = "mimir-weights";
 ///
 /// `model` is a complete ONNX file but for the data of `weights`: those initialisers are external, at
 /// [`WEIGHTS_LOCATION`]. Equal weights of the graphs of one model are one allocation.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PreparedGraph {
     /// The file without its weights.
     pub model: Bytes,
     /// The initialisers that the file does not hold, in its order.
     pub weights: Vec<Weight>,
+    /// Images that are computed side by side, at least 1: a batch takes as long as the next multiple of this.
+    pub lanes: usize,
 }
 
 /// One initialiser of 32-bit floats.
@@ -32,7 +34,7 @@ pub struct Weight {
 impl PreparedGraph {
     /// A graph whose file holds everything.
     pub fn self_contained(model: impl Into<Bytes>) -> Self {
-        Self { model: model.into(), weights: Vec::new() }
+        Self { model: model.into(), weights: Vec::new(), lanes: 1 }
     }
 }
 

@@ -35,6 +35,63 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// What [`one_line`] was given: its escapes of characters that are more than text as those characters again. A name that
+/// holds such an escape itself, letter by letter, cannot be told from one that holds the character, and is read as that.
+pub fn as_given(line: &str) -> Cow<'_, str> {
+    if !line.contains('\\') {
+        return Cow::Borrowed(line);
+    }
+    let mut given = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        given.push_str(before);
+        let (letter, length) = escaped_letter(escape).unwrap_or(('\\', 1));
+        given.push(letter);
+        rest = &escape[length..];
+    }
+    given.push_str(rest);
+    Cow::Owned(given)
+}
+
+/// The letter that an escape of [`one_line`] at the beginning of the text stands for, and the length of the escape.
+fn escaped_letter(text: &str) -> Option<(char, usize)> {
+    let short = [("\\0", '\0'), ("\\t", '\t'), ("\\n", '\n'), ("\\r", '\r')];
+    if let Some((escape, letter)) = short.into_iter().find(|(escape, _)| text.starts_with(escape)) {
+        return Some((letter, escape.len()));
+    }
+    let (digits, _) = text.strip_prefix("\\u{")?.split_once('}')?;
+    let letter = char::from_u32(u32::from_str_radix(digits, 16).ok()?)?;
+    // Only what is written so, to the letter.
+    let is_ours = is_more_than_text(letter) && text.starts_with(&letter.escape_debug().to_string());
+    is_ours.then_some((letter, "\\u{}".len() + digits.len()))
+}
+
+/// A word of a shell that means only itself, for commands that are shown. What cannot be shown as it is stands as its bytes, as
+/// bash, zsh and ksh read them.
+pub fn shell_word(word: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=,+@%".contains(letter);
+    match word {
+        word if word.contains(is_more_than_text) => {
+            format!("$'{}'", word.chars().map(in_dollar_quotes).collect::<String>())
+        }
+        word if !word.is_empty() && word.chars().all(is_plain) => word.to_owned(),
+        word => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
+/// A letter between `$'` and `'`.
+fn in_dollar_quotes(letter: char) -> String {
+    match letter {
+        '\'' | '\\' => format!("\\{letter}"),
+        letter if is_more_than_text(letter) => {
+            // Three digits end an escape, whatever follows it.
+            letter.encode_utf8(&mut [0; 4]).bytes().map(|byte| format!("\\{byte:03o}")).collect()
+        }
+        letter => letter.to_string(),
+    }
+}
+
 /// JSON as a terminal may have it: what [`printable`] would escape is escaped as JSON does, so that the text stays JSON. UTF-8 is
 /// taken for granted.
 pub fn printable_json(text: Vec<u8>) -> Vec<u8> {
@@ -88,6 +145,30 @@ mod tests {
         let shown = one_line("a\nPASS\t\0\u{1b}[2J\u{85}\u{7f}\u{2028}\u{202e}\u{61c}b");
         assert_eq!(shown, "a\\nPASS\\t\\0\\u{1b}[2J\\u{85}\\u{7f}\\u{2028}\\u{202e}\\u{61c}b");
         assert_eq!(one_line(&shown), shown);
+    }
+
+    #[test]
+    fn lines_are_read_as_the_names_they_were() {
+        for name in [
+            "",
+            "a b.onnx",
+            "a\nb\tc\r\u{1b}[2J\u{85}\u{202e}\u{2028}d",
+            "back\\slash \\x \\u{41} \\u{zz} \\",
+            "\u{1b}a",
+        ] {
+            assert_eq!(as_given(&one_line(name)), name);
+        }
+        assert_eq!(as_given("a\\u{0001b}\\u{1B}"), "a\\u{0001b}\\u{1B}", "not as we write them");
+        assert_eq!(as_given("a\\nb"), "a\nb");
+    }
+
+    #[test]
+    fn words_of_a_shell_mean_only_themselves() {
+        assert_eq!(shell_word("cifar10:data/bin"), "cifar10:data/bin");
+        assert_eq!(shell_word("a b;$(x)'y"), "'a b;$(x)'\\''y'");
+        assert_eq!(shell_word(""), "''");
+        assert_eq!(shell_word("Hütte 日本"), "'Hütte 日本'");
+        assert_eq!(shell_word("a'\\\n\u{202e}b c"), "$'a\\'\\\\\\012\\342\\200\\256b c'");
     }
 
     #[test]

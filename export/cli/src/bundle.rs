@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use anyhow::{Context, bail, ensure};
 use mimir_bundle::bundle::{Bundle, BundleFile, FileKind, MANIFEST};
-use mimir_bundle::{ChannelOrder, Layout};
+use mimir_bundle::{ChannelOrder, Layout, shell_word};
 use mimir_export::InputSpec;
 use mimir_export::onnx::{Limits, check_bundled};
 use mimir_export::package::{OnnxDescription, Package, package_onnx};
@@ -169,7 +169,8 @@ fn summary(bundle: &Bundle, destination: &Destination) -> String {
         let digest = file.digest();
         let _ = writeln!(text, "  {}: {} bytes, sha256 {}", digest.name, digest.bytes, digest.sha256);
     }
-    let _ = writeln!(text, "next: mimir-certify {} --data … --norm linf --epsilon 8/255", path.display());
+    let shown = shell_word(&path.display().to_string());
+    let _ = writeln!(text, "next: mimir-certify {shown} --data … --norm linf --epsilon 8/255");
     text
 }
 

@@ -7,7 +7,7 @@ use anyhow::Context;
 use bytes::Bytes;
 use mimir_bundle::bundle::Bundle;
 use mimir_bundle::digest::FileDigest;
-use mimir_bundle::one_line;
+use mimir_bundle::{one_line, shell_word};
 use mimir_export::network::{Checkpoint, Network, describe};
 use mimir_export::onnx::{Limits, check_bundled};
 use mimir_export::package::{Package, PackageOptions, package};
@@ -96,7 +96,7 @@ fn summary(
         (Destination::Model(..), Some(_)) => " --mean … --std …",
         _ => "",
     };
-    let _ =
-        writeln!(text, "next: mimir-certify {} --data …{flags} --norm linf --epsilon 8/255", path.display());
+    let model = shell_word(&path.display().to_string());
+    let _ = writeln!(text, "next: mimir-certify {model} --data …{flags} --norm linf --epsilon 8/255");
     text
 }

@@ -20,6 +20,15 @@ pub enum Kernels {
     /// And small convolutional networks with the batch as their last axis, where the processor multiplies and adds vectors in one
     /// instruction.
     BatchLast,
+    /// And products with constant matrices in bfloat16, where the processor multiplies pairs of such numbers in one instruction.
+    Bfloat16,
+}
+
+impl Kernels {
+    /// Whether small convolutional networks may have the batch as their last axis.
+    pub(crate) fn turn_batch_last(self) -> bool {
+        matches!(self, Self::BatchLast | Self::Bfloat16)
+    }
 }
 
 /// Replaces every operator of ours, and what not every engine has, by standard ones that every engine has.

@@ -11,5 +11,6 @@ mod secant;
 #[cfg(test)]
 mod tests;
 
+pub use inactive::CountedActivation;
 pub(crate) use inactive::inactive_units;
 pub(crate) use secant::{Secant, Secants, secants};

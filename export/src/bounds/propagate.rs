@@ -7,11 +7,11 @@ use mimir_bundle::tensor_names;
 use crate::error::Result;
 use crate::graph::{Builder, Graph, Node, Shape, TensorType, ValueId};
 use crate::operators::bounds::step::{BoundsStep, Interval};
-use crate::operators::row::Bounds;
+use crate::operators::row::{Bounds, Limits};
 use crate::operators::{reads_sizes_only, table};
 use crate::tensor::DataType;
 
-/// An activation that is flat over stretches of its input, where its derivative is zero.
+/// An activation that is flat over stretches of its input, where its derivative is zero, or nearly so.
 #[derive(Debug, Clone)]
 pub(super) struct FlatActivation {
     pub(super) node: Node,
@@ -19,10 +19,12 @@ pub(super) struct FlatActivation {
     pub(super) output: ValueId,
     /// Position of the input that depends on the images.
     pub(super) index: usize,
-    /// Bounds of that input.
-    pub(super) before: Interval,
-    /// Bounds of the result.
-    pub(super) after: Interval,
+    /// Bounds of that input, where they are known.
+    pub(super) before: Option<Interval>,
+    /// Bounds of the result, where they are known.
+    pub(super) after: Option<Interval>,
+    /// What its results tend to; none where it is flat in between too.
+    pub(super) limits: Option<Limits>,
 }
 
 /// Adds the input `radius`, `f32 [N]`, to a graph with that input of images.
@@ -34,7 +36,8 @@ pub(crate) fn add_radius(graph: &mut Graph, images: ValueId) -> Result<ValueId> 
     Ok(radius)
 }
 
-/// Appends bounds of everything that they can be told of, and returns the flat activations among it.
+/// Appends bounds of everything that they can be told of, and returns the flat activations: those that bounds reach, and all that
+/// tend to limits.
 ///
 /// # Errors
 /// As shape inference; never on a graph that it accepted.
@@ -86,13 +89,17 @@ impl Walk {
         self.dependent.extend(node.outputs.iter().flatten());
         let known =
             |index: &usize| node.optional_input(*index).is_some_and(|id| self.intervals.contains_key(&id));
-        let rule = match table::find(&node.op_type).map(|row| row.bounds) {
-            Some(Bounds::Known(rule) | Bounds::Flat(rule)) if dependent.iter().all(known) => rule,
-            _ => return Ok(()),
+        let bounds = table::find(&node.op_type).map_or(Bounds::Unknown, |row| row.bounds);
+        let found = match bounds {
+            Bounds::Known(rule) | Bounds::Flat(rule) | Bounds::Saturating(rule, _)
+                if dependent.iter().all(known) =>
+            {
+                rule(&mut BoundsStep::new(builder, node, &self.intervals))?.unwrap_or_default()
+            }
+            _ => Vec::new(),
         };
-        let Some(found) = rule(&mut BoundsStep::new(builder, node, &self.intervals))? else { return Ok(()) };
-        if let ([index], Some(after)) = (&dependent[..], found.first()) {
-            self.keep_flat(builder.graph(), node, *index, *after)?;
+        if let [index] = dependent[..] {
+            self.keep_flat(builder.graph(), node, (bounds, index), found.first().copied())?;
         }
         for (output, interval) in node.outputs.iter().zip(found) {
             if let Some(output) = output {
@@ -103,15 +110,34 @@ impl Walk {
     }
 
     /// Keeps the node if it is a flat activation of floats: a Max with a constant is one, where no other shape comes of it.
-    fn keep_flat(&mut self, graph: &Graph, node: &Node, index: usize, after: Interval) -> Result<()> {
-        let is_flat = table::find(&node.op_type).is_some_and(|row| matches!(row.bounds, Bounds::Flat(_)));
+    fn keep_flat(
+        &mut self,
+        graph: &Graph,
+        node: &Node,
+        (bounds, index): (Bounds, usize),
+        after: Option<Interval>,
+    ) -> Result<()> {
+        let limits = match bounds {
+            Bounds::Saturating(_, limits) => Some(limits),
+            Bounds::Flat(_) if after.is_some() => None,
+            _ => return Ok(()),
+        };
         let (input, output) = (node.input(index)?, node.output(0)?);
         let output_type = graph.tensor_type(output)?;
-        let is_elementwise = output_type == graph.tensor_type(input)?;
-        if is_flat && is_elementwise && output_type.dtype == DataType::Float32 {
-            let before = self.intervals[&input];
-            self.flat.push(FlatActivation { node: node.clone(), output, index, before, after });
+        // As elements do, rows keep their shape.
+        let keeps_shape = output_type == graph.tensor_type(input)?;
+        let is_alone = limits == Some(Limits::OneOfRow) && row_length(node, &output_type.shape)? < Some(2);
+        if keeps_shape && !is_alone && output_type.dtype == DataType::Float32 {
+            let before = self.intervals.get(&input).copied();
+            self.flat.push(FlatActivation { node: node.clone(), output, index, before, after, limits });
         }
         Ok(())
     }
+}
+
+/// Elements of a row of a Softmax; none where the batch runs along it. A row of one is 1 whatever it comes from.
+fn row_length(node: &Node, shape: &Shape) -> Result<Option<usize>> {
+    let axis = node.attributes.int("axis", -1)?;
+    let axis = if axis < 0 { axis + shape.rank() as i64 } else { axis };
+    Ok(usize::try_from(axis).ok().and_then(|axis| shape.0.get(axis)).and_then(|dim| dim.fixed()))
 }

@@ -4,21 +4,36 @@
 //! slope of the upper bound of its convex hull (Ehlers, "Formal verification of piece-wise linear feed-forward neural
 //! networks", ATVA 2017, the triangle or Planet relaxation): 0 for units that are inactive on the whole box, 1 for those
 //! that are active on all of it, and `u / (u − l)` for the others, on whichever side of the kink the image is.
+//!
+//! A Softmax has no secant: each of its results depends on a row. In its place stands the derivative of a Softmax of
+//! scores that are divided by how far the widest of the row can move, where that is more than one. Then scores that can change
+//! places within the box do so within its reach, and a choice that seems to be made for good passes a gradient again.
 
 use std::collections::HashMap;
 
-use super::propagate::flat_activations;
+use super::propagate::{FlatActivation, flat_activations};
 use crate::error::Result;
 use crate::graph::{Builder, Graph, ValueId};
+use crate::operators::bounds::step::Interval;
+use crate::operators::gradient::softmax::pulled_back;
 use crate::operators::gradient::step::Step;
+use crate::operators::row::Limits;
 
 /// The secant of one activation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Secant {
     /// Position of the input that it is a function of.
     index: usize,
-    /// Its slope.
-    slope: ValueId,
+    slope: Slope,
+}
+
+/// What takes the place of a derivative.
+#[derive(Debug, Clone, Copy)]
+enum Slope {
+    /// A factor for each element.
+    Factor(ValueId),
+    /// Those of a Softmax along `axis` of scores that were divided by `width`, with those `shares`.
+    Row { shares: ValueId, width: ValueId, axis: i64 },
 }
 
 impl Secant {
@@ -28,7 +43,13 @@ impl Secant {
     /// As [`Step::cotangent`].
     pub(crate) fn send(&self, step: &mut Step<'_, '_>) -> Result<()> {
         let cotangent = step.cotangent()?;
-        step.send(self.index, |builder| builder.op("Mul", &[cotangent, self.slope]))
+        step.send(self.index, |builder| match self.slope {
+            Slope::Factor(slope) => builder.op("Mul", &[cotangent, slope]),
+            Slope::Row { shares, width, axis } => {
+                let steep = pulled_back(builder, cotangent, shares, axis)?;
+                builder.op("Div", &[steep, width])
+            }
+        })
     }
 }
 
@@ -37,6 +58,10 @@ pub(crate) type Secants = HashMap<ValueId, Secant>;
 
 /// Widths below it, where the rounding of the ends decides, give the slope zero.
 const LEAST_WIDTH: f32 = 1e-30;
+
+/// Least width of a secant of an activation that tends to limits. Its results at ends that are closer differ by little more than
+/// their rounding. The slope of a secant this wide is within 1e-4 of the derivative, of which the largest is at most about one.
+const LEAST_WIDTH_OF_A_GATE: f32 = 1.0 / 32.0;
 
 /// Appends the secants of all flat activations whose bounds are known.
 ///
@@ -48,12 +73,55 @@ pub(crate) fn secants(graph: &mut Graph, images: ValueId, radius: ValueId) -> Re
     let mut secants = Secants::with_capacity(activations.len());
     for activation in activations {
         builder.set_prefix(format!("secant/{}", activation.node.name));
-        let rise = builder.op("Sub", &[activation.after.upper, activation.after.lower])?;
-        let width = builder.op("Sub", &[activation.before.upper, activation.before.lower])?;
-        let least = builder.scalar(LEAST_WIDTH);
-        let width = builder.op("Max", &[width, least])?;
-        let slope = builder.op("Div", &[rise, width])?;
+        let Some(before) = activation.before else { continue };
+        let width = builder.op("Sub", &[before.upper, before.lower])?;
+        let slope = match (activation.after, activation.limits) {
+            (Some(after), None) => {
+                let rise = builder.op("Sub", &[after.upper, after.lower])?;
+                let least = builder.scalar(LEAST_WIDTH);
+                let width = builder.op("Max", &[width, least])?;
+                Slope::Factor(builder.op("Div", &[rise, width])?)
+            }
+            (Some(_), Some(_)) => of_gate(&mut builder, &activation, before, width)?,
+            (None, Some(Limits::OneOfRow)) => of_rows(&mut builder, &activation, width)?,
+            (None, _) => continue,
+        };
         secants.insert(activation.output, Secant { index: activation.index, slope });
     }
     Ok(secants)
+}
+
+/// The slope of a secant that is at least so wide that rounding does not decide it.
+fn of_gate(
+    builder: &mut Builder<'_>,
+    activation: &FlatActivation,
+    before: Interval,
+    width: ValueId,
+) -> Result<Slope> {
+    let (least, half) = (builder.scalar(LEAST_WIDTH_OF_A_GATE), builder.scalar(0.5));
+    let width_of_secant = builder.op("Max", &[width, least])?;
+    let missing = builder.op("Sub", &[width_of_secant, width])?;
+    let on_each_side = builder.op("Mul", &[missing, half])?;
+    let node = &activation.node;
+    let at = |builder: &mut Builder<'_>, end: ValueId| {
+        builder.node(&node.op_type, vec![Some(end)], node.attributes.clone(), 1).map(|outputs| outputs[0])
+    };
+    let (lower, upper) = (
+        builder.op("Sub", &[before.lower, on_each_side])?,
+        builder.op("Add", &[before.upper, on_each_side])?,
+    );
+    let (lowest, highest) = (at(builder, lower)?, at(builder, upper)?);
+    let rise = builder.op("Sub", &[highest, lowest])?;
+    Ok(Slope::Factor(builder.op("Div", &[rise, width_of_secant])?))
+}
+
+/// What takes the place of a Softmax's derivative, from how far each of its scores can move.
+fn of_rows(builder: &mut Builder<'_>, activation: &FlatActivation, width: ValueId) -> Result<Slope> {
+    let axis = activation.node.attributes.int("axis", -1)?;
+    let (axes, one) = (builder.ints(&[axis]), builder.scalar(1.0));
+    let widest = builder.op("ReduceMax", &[width, axes])?;
+    let width = builder.op("Max", &[widest, one])?;
+    let scores = builder.op("Div", &[activation.node.input(activation.index)?, width])?;
+    let shares = builder.op_with("Softmax", &[scores], [("axis", axis.into())])?;
+    Ok(Slope::Row { shares, width, axis })
 }

@@ -34,7 +34,8 @@ fn bounds_of(graph: &Graph) -> Graph {
     let radius = add_radius(&mut graph, images).unwrap();
     let found = flat_activations(&mut graph, images, radius).unwrap();
     let activation = found.last().expect("the ReLU has bounds");
-    let ends = [activation.before.lower, activation.before.upper];
+    let before = activation.before.unwrap();
+    let ends = [before.lower, before.upper];
     graph.set_outputs(ends.to_vec());
     graph
 }
@@ -169,7 +170,8 @@ fn nothing_is_known_behind_an_operator_without_a_rule() {
     let images = graph.inputs()[0];
     let radius = add_radius(&mut graph, images).unwrap();
     let found = flat_activations(&mut graph, images, radius).unwrap();
-    assert_eq!(found.iter().map(|found| found.index).collect::<Vec<_>>(), [0], "the first ReLU alone");
+    let reached: Vec<bool> = found.iter().map(|found| found.after.is_some()).collect();
+    assert_eq!(reached, [true, false], "the first ReLU, and the Softmax, whose limits are known");
     let node = &found[0].node;
     assert_eq!((node.op_type.as_str(), node.input(0).unwrap()), ("Relu", images));
 }
@@ -200,7 +202,7 @@ fn a_relu_may_be_a_maximum_or_a_clip() {
         let mut graph = three_units_by(op);
         let images = graph.inputs()[0];
         let activations = inactive_units(&mut graph, images).unwrap();
-        assert_eq!(activations.iter().map(|node| node.operator.as_str()).collect::<Vec<_>>(), [op]);
+        assert_eq!(activations.iter().map(|found| found.node.operator.as_str()).collect::<Vec<_>>(), [op]);
         let radii = [WITHIN];
         let inputs =
             [float("x", &[1, 1], &[0.45]), Input { name: RADIUS, dims: &[1], data: Data::F32(&radii) }];
@@ -214,7 +216,7 @@ fn units_without_gradient_are_counted() {
     let mut graph = function(batched(&[1]), three_units).unwrap();
     let images = graph.inputs()[0];
     let activations = inactive_units(&mut graph, images).unwrap();
-    assert_eq!(activations.iter().map(|node| node.operator.as_str()).collect::<Vec<_>>(), ["Relu"]);
+    assert_eq!(activations.iter().map(|found| found.node.operator.as_str()).collect::<Vec<_>>(), ["Relu"]);
     let radii = [WITHIN, 0.01];
     let inputs =
         [float("x", &[2, 1], &[0.45, 0.45]), Input { name: RADIUS, dims: &[2], data: Data::F32(&radii) }];
@@ -225,6 +227,80 @@ fn units_without_gradient_are_counted() {
         assert!(output.data.iter().zip(want).all(|(found, want)| (found - want).abs() < 1e-6), "{output:?}");
     }
     assert_eq!((outputs[0].name.as_str(), outputs[1].name.as_str()), ("inactive", "silent"));
+}
+
+/// Shares of silent and of inactive units at one image of three pixels, by activation.
+fn silent_units(
+    pixels: [f32; 3],
+    build: impl FnOnce(&mut Builder<'_>, ValueId) -> Result<ValueId>,
+) -> Vec<(String, [f32; 2])> {
+    let mut graph = function(batched(&[3]), build).unwrap();
+    let images = graph.inputs()[0];
+    let activations = inactive_units(&mut graph, images).unwrap();
+    let radii = [0.001];
+    let inputs = [float("x", &[1, 3], &pixels), Input { name: RADIUS, dims: &[1], data: Data::F32(&radii) }];
+    let outputs = session(&graph).run(&inputs).unwrap();
+    let shares = outputs[1].data.iter().zip(&outputs[0].data).map(|(silent, inactive)| [*silent, *inactive]);
+    activations.into_iter().map(|found| found.node.operator).zip(shares).collect()
+}
+
+/// Scores -`factor`/2, 0 and `factor`/2.
+fn scores(builder: &mut Builder<'_>, x: ValueId, factor: f32) -> Result<ValueId> {
+    let (factor, half) = (builder.scalar(factor), builder.scalar(0.5));
+    let centred = builder.op("Sub", &[x, half])?;
+    builder.op("Mul", &[centred, factor])
+}
+
+#[test]
+fn gates_at_their_limits_are_silent() {
+    let pixels = [0.0, 0.5, 1.0];
+    for op in ["Sigmoid", "Tanh", "Erf", "HardSigmoid"] {
+        let silent = |factor: f32| {
+            let found = silent_units(pixels, |builder, x| {
+                let scores = scores(builder, x, factor)?;
+                builder.op(op, &[scores])
+            });
+            assert_eq!(found.len(), 1, "{op}");
+            found[0].1[0]
+        };
+        // The middle one never is.
+        assert!((silent(40.0) - 2.0 / 3.0).abs() < 1e-6, "{op}: {}", silent(40.0));
+        assert_eq!(silent(3.0), 0.0, "{op}");
+    }
+}
+
+#[test]
+fn rows_of_a_softmax_are_silent_where_one_has_all() {
+    // Two rows: scores (-s/2, 0) and (0, s/2); behind them, where no bounds reach, a gate.
+    let found = |op: &str, factor: f32| {
+        silent_units([0.0, 0.5, 1.0], |builder, x| {
+            let scores = scores(builder, x, factor)?;
+            let indices = builder.ints(&[0, 1, 1, 2]);
+            let pairs = builder.op_with("Gather", &[scores, indices], [("axis", Attribute::Int(1))])?;
+            let shape = builder.ints(&[-1, 2, 2]);
+            let rows = builder.op("Reshape", &[pairs, shape])?;
+            let shares = builder.op_with(op, &[rows], [("axis", Attribute::Int(-1))])?;
+            let large = builder.scalar(-1000.0);
+            let large = builder.op("Mul", &[shares, large])?;
+            builder.op("Sigmoid", &[large])
+        })
+    };
+    let [(name, rows), (_, gates)] = &found("Softmax", 40.0)[..] else { panic!("a Softmax and a Sigmoid") };
+    assert_eq!((name.as_str(), *rows), ("Softmax", [1.0, 0.0]));
+    // A gate of 0 or 1000: half of them saturated, none known to be so all around.
+    assert_eq!(*gates, [0.5, 0.0]);
+    assert_eq!(found("Softmax", 10.0)[0].1, [0.0, 0.0]);
+    // Where one has all, the logarithms of the others still pass their gradients.
+    let names: Vec<String> = found("LogSoftmax", 40.0).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["Sigmoid"]);
+    // A row of one is always 1.
+    let alone = silent_units([0.0, 0.5, 1.0], |builder, x| {
+        let shape = builder.ints(&[-1, 3, 1]);
+        let rows = builder.op("Reshape", &[x, shape])?;
+        let ones = builder.op_with("Softmax", &[rows], [("axis", Attribute::Int(-1))])?;
+        builder.op("Tanh", &[ones])
+    });
+    assert_eq!(alone.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["Tanh"]);
 }
 
 #[test]
@@ -247,6 +323,37 @@ fn relaxed_gradients_are_the_slopes_of_secants() {
         cotangent[unit] = 1.0;
         let found = gradient(cotangent);
         assert!((found - want).abs() < 1e-5, "unit {unit}: {found}, wanted {want}");
+    }
+}
+
+/// In a box so small that the results at its ends differ by their rounding the slope is the derivative.
+#[test]
+fn relaxed_gradients_of_gates_are_derivatives_in_small_boxes() {
+    // At 0.3.
+    for (op, derivative) in
+        [("Sigmoid", 0.244_458_3), ("Tanh", 0.915_137), ("Erf", 1.031_260_9), ("HardSigmoid", 0.2)]
+    {
+        let forward = function(batched(&[1]), |builder, x| {
+            let zero = builder.scalar(0.0);
+            let gate = builder.op(op, &[x])?;
+            let other = builder.op("Mul", &[x, zero])?;
+            builder.op_with("Concat", &[gate, other], [("axis", Attribute::Int(1))])
+        })
+        .unwrap();
+        let graph = differentiate(&forward, Loss::RelaxedMargin, Kernels::Standard).unwrap();
+        for radius in [0.0, 1e-7, 1e-4] {
+            let radius = [radius];
+            let inputs = [
+                float(tensor_names::IMAGES, &[1, 1], &[0.3]),
+                float(tensor_names::COTANGENT, &[1, 2], &[1.0, 0.0]),
+                Input { name: RADIUS, dims: &[1], data: Data::F32(&radius) },
+            ];
+            let found = session(&graph).run(&inputs).unwrap()[1].data[0];
+            assert!(
+                (found - derivative).abs() < 2e-4,
+                "{op} within {radius:?}: {found}, wanted {derivative}"
+            );
+        }
     }
 }
 

@@ -7,7 +7,8 @@ use crate::autodiff::{Kernels, differentiate, differentiate_cut_open};
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::simplify::{
-    clean_up, enter_blocked_layout, expand_gelu, factor_out_common, fuse, turn_batch_last, use_winograd,
+    clean_up, enter_blocked_layout, expand_gelu, factor_out_common, fuse, turn_batch_last, use_bfloat16,
+    use_winograd,
 };
 
 /// Logits, loss and input gradient of `forward`, whose first output is named `logits`, and its further outputs.
@@ -55,12 +56,15 @@ fn differentiated(
     factor_out_common(&mut gradient);
     if kernels != Kernels::Standard {
         fuse(&mut gradient);
-        let is_turned = kernels == Kernels::BatchLast && turn_batch_last(&mut gradient);
+        let is_turned = kernels.turn_batch_last() && turn_batch_last(&mut gradient);
         if !is_turned {
             use_winograd(&mut gradient)?;
         }
         if let Some(logits) = gradient.outputs().first().copied().filter(|_| !is_turned) {
             enter_blocked_layout(&mut gradient, logits);
+        }
+        if kernels == Kernels::Bfloat16 {
+            use_bfloat16(&mut gradient);
         }
     }
     let names: Vec<String> = gradient.outputs().iter().map(|id| gradient.value(*id).name.clone()).collect();

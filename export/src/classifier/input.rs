@@ -223,7 +223,7 @@ fn flat_image(shape: &Shape, sizes: &[usize], spec: &InputSpec) -> Result<ImageS
     let pixels = checked_elements(sizes);
     match spec.image {
         None => Err(not_a_classifier(format!(
-            "the input is {shape}, from which the image size is not clear: it must be given"
+            "the input is {shape}, from which the image size is not clear: give it by --input-shape C,H,W"
         ))),
         Some(image) if Some(image.pixels()) == pixels => Ok(image),
         Some(ImageShape { channels, height, width }) => Err(not_a_classifier(format!(

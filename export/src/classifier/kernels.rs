@@ -3,7 +3,7 @@
 use crate::autodiff::Kernels;
 use crate::error::Result;
 use crate::graph::Graph;
-use crate::simplify::{fuse, turn_batch_last, use_winograd};
+use crate::simplify::{fuse, turn_batch_last, use_bfloat16, use_winograd};
 
 /// Replaces operators of a typed graph that is not differentiated any more by those that the engine has kernels for.
 ///
@@ -14,8 +14,12 @@ pub(super) fn use_kernels(graph: &mut Graph, kernels: Kernels) -> Result<()> {
         return Ok(());
     }
     fuse(graph);
-    if kernels == Kernels::BatchLast && turn_batch_last(graph) {
+    if kernels.turn_batch_last() && turn_batch_last(graph) {
         return Ok(());
     }
-    use_winograd(graph)
+    use_winograd(graph)?;
+    if kernels == Kernels::Bfloat16 {
+        use_bfloat16(graph);
+    }
+    Ok(())
 }

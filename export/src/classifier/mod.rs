@@ -372,7 +372,7 @@ impl ImageClassifier {
     fn simplified_for(&self, kernels: Kernels) -> Result<Graph> {
         self.search_graph(match kernels {
             Kernels::Standard => simplify,
-            Kernels::Mimir | Kernels::BatchLast => simplify_for_kernels,
+            Kernels::Mimir | Kernels::BatchLast | Kernels::Bfloat16 => simplify_for_kernels,
         })
     }
 

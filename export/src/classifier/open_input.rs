@@ -19,7 +19,7 @@ use crate::tensor::checked_elements;
 pub(super) fn close(declared: &InputType, spec: &InputSpec) -> Result<TensorType> {
     let Some(image) = spec.image else {
         return Err(not_a_classifier(format!(
-            "the input is {declared}, and its sizes depend on the images, which must be given"
+            "the input is {declared}, and its sizes depend on the images: give these, or --input-shape C,H,W"
         )));
     };
     let dims = closed_dims(declared, spec.layout, image)?;

@@ -265,7 +265,7 @@ fn what_is_not_a_classifier_is_refused_with_the_way_out() {
         (plain("f32[N,3,8,1]"), "give --layout nchw or --layout nhwc"),
         (plain("f32[N,2,4,3,1]"), "--layout flat"),
         (plain("f32[2N,3,4,2]"), "with a batch of 2N: export the model with a dynamic batch"),
-        (plain("f32[N,24]"), "it must be given"),
+        (plain("f32[N,24]"), "--input-shape C,H,W"),
         (plain("f32[N,3,2N,2]"), "export the model with a fixed image size"),
         (
             with_second("f32[N,3,4,2]"),

@@ -1,9 +1,9 @@
 //! The graph that counts units without gradient.
 
-use mimir_bundle::{ScannedNode, tensor_names};
+use mimir_bundle::tensor_names;
 
 use super::preprocessing;
-use crate::bounds::inactive_units;
+use crate::bounds::{CountedActivation, inactive_units};
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::onnx::write_model;
@@ -11,13 +11,13 @@ use crate::simplify::clean_up;
 
 /// From `images`, `f32 [N, C, H, W]`, and `radius`, `f32 [N]`, to shares of units, each `f32 [N, A]` in `[0, 1]`:
 /// `inactive`, whose result is the same for all images within `radius` in L∞, and `silent`, whose derivative at the image
-/// is zero, the inactive ones included.
+/// is zero or nearly so, the inactive ones included. Of a Softmax, units are rows.
 #[derive(Debug, Clone)]
 pub struct UnitsGraph {
     /// The graph, as bytes of an ONNX file.
     pub onnx: Vec<u8>,
-    /// The `A` activations that it counts in: those that bounds reach.
-    pub activations: Vec<ScannedNode>,
+    /// The `A` activations that it counts in: those that bounds reach, and gates.
+    pub activations: Vec<CountedActivation>,
 }
 
 /// Makes it of a simplified classifier; `None` where bounds reach no activation.

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use mimir_bundle::kernels::BATCH_LAST_LANES;
 use mimir_bundle::{PreparedGraph, WEIGHTS_LOCATION, Weight};
 use prost::Message;
 
@@ -14,6 +15,7 @@ use super::proto::{
 use super::shared::SharedWeights;
 use super::versions::ir_version_for;
 use crate::error::{Error, ErrorKind, Result};
+use crate::graph::own_operators::CONVOLUTION_BATCH_LAST;
 use crate::graph::{Attribute, Dim, Graph, Node, Shape, Subgraph, TensorType, ValueId};
 use crate::operators::signature;
 use crate::tensor::{DataType, Tensor};
@@ -52,7 +54,13 @@ pub fn write_prepared(graph: &Graph, shared: &mut SharedWeights) -> Result<Prepa
             data: shared.intern(tensor.data()),
         });
     }
-    Ok(PreparedGraph { model: encode(graph, proto)?.into(), weights })
+    Ok(PreparedGraph { model: encode(graph, proto)?.into(), weights, lanes: lanes(graph) })
+}
+
+/// Images that the kernels of a graph compute side by side.
+fn lanes(graph: &Graph) -> usize {
+    let has_batch_last = graph.nodes().iter().any(|node| node.op_type == CONVOLUTION_BATCH_LAST);
+    if has_batch_last { BATCH_LAST_LANES } else { 1 }
 }
 
 /// Says that the data of an initialiser is elsewhere.

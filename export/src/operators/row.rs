@@ -136,6 +136,17 @@ pub(crate) enum Random {
     If(fn(&Graph, &Node) -> bool),
 }
 
+/// What the results of an activation tend to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limits {
+    /// Each to 0 or 1.
+    ZeroAndOne,
+    /// Each to -1 or 1.
+    MinusOneAndOne,
+    /// Of each row along `axis` one to 1, the others to 0.
+    OneOfRow,
+}
+
 /// Bounds of the outputs from bounds of the inputs, by interval arithmetic.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Bounds {
@@ -144,6 +155,9 @@ pub(crate) enum Bounds {
     /// As the function says; and of one input the operator is an activation that is constant over stretches of it, where no
     /// gradient passes.
     Flat(BoundsRule),
+    /// As the function says; and of one input the operator is an activation that tends to these limits, near which hardly any
+    /// gradient passes.
+    Saturating(BoundsRule, Limits),
     /// Not known: nor is anything that follows.
     Unknown,
 }

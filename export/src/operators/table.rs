@@ -7,11 +7,12 @@ use std::cmp::Ordering;
 
 use super::constants::arithmetic::Elementwise;
 use super::row::Batch::{Followed, NotFollowed, SizesOnly};
-use super::row::Bounds::{Flat, Known, Unknown};
+use super::row::Bounds::{Flat, Known, Saturating, Unknown};
 use super::row::Constants::{Converted, Elements, Evaluated, NotEvaluated, Parts};
 use super::row::Gradient::{
     Exact, Selects, StraightThrough, Subgradient, Undifferentiated, Zero, ZeroExcept,
 };
+use super::row::Limits::{MinusOneAndOne, OneOfRow, ZeroAndOne};
 use super::row::Portable::{ExtraOutputs, Itself, KernelOnly, Nodes, NodesAmong};
 use super::row::Random::{Always, If, Never};
 use super::row::Row;
@@ -320,7 +321,7 @@ static ROWS: &[Row] = &[
         constants: NotEvaluated(NO_SHAPES), batch: Followed(batch::elementwise::unary),
         gradient: Exact(gradient::pointwise::erf, ""),
         saves: Nothing, random: Never, portable: Itself,
-        bounds: Known(bounds::ends::rising),
+        bounds: Saturating(bounds::ends::rising, MinusOneAndOne),
     },
     Row {
         name: "Exp", since: 1, types: types::elementwise::unary,
@@ -439,7 +440,7 @@ static ROWS: &[Row] = &[
         constants: NotEvaluated(NO_SHAPES), batch: Followed(batch::elementwise::unary),
         gradient: Subgradient(gradient::hard_sigmoid::hard_sigmoid, "zero at both kinks"),
         saves: Nothing, random: Never, portable: Itself,
-        bounds: Flat(bounds::ends::rising),
+        bounds: Saturating(bounds::ends::rising, ZeroAndOne),
     },
     Row {
         name: "HardSwish", since: 14, types: types::elementwise::unary,
@@ -866,7 +867,7 @@ static ROWS: &[Row] = &[
         constants: NotEvaluated(NO_SHAPES), batch: Followed(batch::elementwise::unary),
         gradient: Exact(gradient::pointwise::sigmoid, ""),
         saves: Nothing, random: Never, portable: Itself,
-        bounds: Known(bounds::ends::rising),
+        bounds: Saturating(bounds::ends::rising, ZeroAndOne),
     },
     Row {
         name: "Sign", since: 9, types: types::elementwise::unary,
@@ -908,7 +909,7 @@ static ROWS: &[Row] = &[
         constants: NotEvaluated(NO_SHAPES), batch: Followed(batch::axes::last_axis),
         gradient: Exact(gradient::softmax::softmax, ""),
         saves: Nothing, random: Never, portable: Itself,
-        bounds: Unknown,
+        bounds: Saturating(bounds::ends::unknown, OneOfRow),
     },
     Row {
         name: "Softplus", since: 1, types: types::elementwise::unary,
@@ -985,7 +986,7 @@ static ROWS: &[Row] = &[
         constants: NotEvaluated(NO_SHAPES), batch: Followed(batch::elementwise::unary),
         gradient: Exact(gradient::pointwise::tanh, ""),
         saves: Nothing, random: Never, portable: Itself,
-        bounds: Known(bounds::ends::rising),
+        bounds: Saturating(bounds::ends::rising, MinusOneAndOne),
     },
     Row {
         name: "ThresholdedRelu", since: 10, types: types::elementwise::unary,
@@ -1086,10 +1087,24 @@ static ROWS: &[Row] = &[
         bounds: Unknown,
     },
     Row {
+        name: own_operators::MATMUL_BFLOAT16, since: 1, types: types::matmul::matmul_bfloat16,
+        constants: NotEvaluated(DIFFERENTIATED), batch: NotFollowed(DIFFERENTIATED),
+        gradient: Undifferentiated(DIFFERENTIATED),
+        saves: Nothing, random: Never, portable: KernelOnly,
+        bounds: Unknown,
+    },
+    Row {
         name: own_operators::MAX_POOL_GRADIENT, since: 1, types: types::elementwise::unary,
         constants: NotEvaluated(DIFFERENTIATED), batch: NotFollowed(DIFFERENTIATED),
         gradient: Undifferentiated(DIFFERENTIATED),
         saves: Nothing, random: Never, portable: Nodes(gradient::max_pool::lower),
+        bounds: Unknown,
+    },
+    Row {
+        name: own_operators::PRODUCT_BFLOAT16, since: 1, types: types::matmul::bfloat16,
+        constants: NotEvaluated(DIFFERENTIATED), batch: NotFollowed(DIFFERENTIATED),
+        gradient: Undifferentiated(DIFFERENTIATED),
+        saves: Nothing, random: Never, portable: KernelOnly,
         bounds: Unknown,
     },
     Row {

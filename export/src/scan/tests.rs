@@ -302,6 +302,32 @@ fn a_comparison_cuts_where_it_becomes_a_number_and_not_where_it_chooses() {
     assert_eq!(cuts, ["node \"Greater_0\" (Greater)"]);
 }
 
+/// `-x` instead of `x` where the mean says so, with the condition as it is and repeated beforehand.
+#[test]
+fn a_comparison_that_chooses_a_branch_cuts() {
+    let chosen = |graph: &mut Graph, x: ValueId, repeats: bool| {
+        let mean = with(graph, "ReduceMean", x, "=[1]", "keepdims=1");
+        let half = add(graph, "#0.5").unwrap();
+        let mut condition = push(graph, "Greater", &[mean, half], "");
+        if repeats {
+            condition = with(graph, "Expand", condition, "=[1,4]", "");
+        }
+        let opposite = push(graph, "Neg", &[x], "");
+        push(graph, "Where", &[condition, opposite, x], "")
+    };
+    let [cuts, _] = gradient(|graph, x| chosen(graph, x, false));
+    assert_eq!(cuts, ["node \"Where_3\" (Where)"]);
+    let [cuts, _] = gradient(|graph, x| chosen(graph, x, true));
+    assert_eq!(cuts, ["node \"Where_4\" (Where)"]);
+    // Each element is compared with the mean: no branch is chosen for all of them.
+    let [cuts, _] = gradient(|graph, x| {
+        let mean = with(graph, "ReduceMean", x, "=[1]", "keepdims=1");
+        let above = push(graph, "Greater", &[x, mean], "");
+        push(graph, "Where", &[above, x, mean], "")
+    });
+    assert_eq!(cuts, [""; 0]);
+}
+
 #[test]
 fn quantisation_is_straight_through() {
     let [cuts, straight] = gradient(|graph, x| {

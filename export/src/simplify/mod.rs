@@ -13,14 +13,14 @@
 //!   `attention_kernel` makes one node of it, `linear_to_gemm` makes linear layers Gemm.
 //!
 //! Three passes run on gradient graphs only: `expand_gelu` before differentiation, `factor` and `blocked_layout` after
-//! it. `fuse` and `winograd` replace operators by those that our kernels implement.
-//! it. `fuse` and `batch_last` replace operators by those that our kernels implement.
+//! it. `fuse`, `winograd`, `batch_last` and `bfloat16` replace operators by those that our kernels implement.
 
 mod affine;
 mod attention;
 mod attention_heads;
 mod attention_kernel;
 mod batch_last;
+mod bfloat16;
 mod blocked_layout;
 mod expand_gelu;
 mod factor;
@@ -50,6 +50,7 @@ use crate::graph::Graph;
 use crate::shape;
 use attention::AttentionForm;
 pub(crate) use batch_last::turn as turn_batch_last;
+pub(crate) use bfloat16::use_bfloat16;
 pub(crate) use blocked_layout::enter_blocked_layout;
 pub(crate) use expand_gelu::expand_gelu;
 pub(crate) use factor::factor_out_common;

@@ -1,6 +1,7 @@
 //! Rewrites of small graphs: what remains, and that the numbers stay.
 
 mod attention_kernel;
+mod bfloat16;
 mod fuse;
 mod lookalikes;
 mod winograd;

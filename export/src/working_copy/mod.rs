@@ -11,7 +11,8 @@
 //! - `hoist_dequantize`: DequantizeLinear moves up to its QuantizeLinear, past operators that only move elements, so
 //!   that only the edge between the two carries integers;
 //! - `fold_quantised`: DequantizeLinear of constants becomes constants;
-//! - `relus` and `sigmoids`: ReLU and the logistic function in other words become Relu and Sigmoid;
+//! - `relus`, `sigmoids` and `softmaxes`: ReLU, the logistic function and Softmax in other words become Relu, Sigmoid and
+//!   Softmax;
 //! - `thresholds`: comparisons and conversions to integers that become numbers again are written as Sign, Floor and
 //!   Ceil, which have a straight-through gradient;
 //! - `straight_through`: what passes no gradient because two parts of it cancel passes one.
@@ -25,6 +26,7 @@ mod precision;
 mod quantisation;
 mod relus;
 mod sigmoids;
+mod softmaxes;
 mod straight_through;
 #[cfg(test)]
 mod tests;
@@ -72,6 +74,7 @@ impl WorkingCopy {
         for rewrite in [
             relus::write_as_relu,
             sigmoids::write_as_sigmoid,
+            softmaxes::write_as_softmax,
             thresholds::write_as_numbers,
             straight_through::let_pass,
         ] {

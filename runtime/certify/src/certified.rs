@@ -113,7 +113,7 @@ impl Certified {
 
 /// A record in which names of files and classes have no line breaks and controls, but their escapes: it is refused with them
 /// when it is read again, and pages and terminals show it.
-fn of_plain_text<T: Serialize + DeserializeOwned>(record: T) -> T {
+pub(crate) fn of_plain_text<T: Serialize + DeserializeOwned>(record: T) -> T {
     let is_plain = |text: &[u8]| strict_json::from_slice::<IgnoredAny>(text).is_ok();
     if serde_json::to_vec(&record).is_ok_and(|text| is_plain(&text)) {
         return record;

@@ -40,6 +40,8 @@ pub enum OptionName {
     ApproximateSearch,
     /// `EngineOptions::cross_checking`.
     CrossChecking,
+    /// `EngineOptions::precision`.
+    Precision,
     /// `ReplayOptions::engine`.
     ReplayEngine,
     /// `ReplayOptions::images`.

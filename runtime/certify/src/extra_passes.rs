@@ -1,15 +1,17 @@
 //! Extra passes after the attacks: a few always, most where they are asked for. Whatever stops them, the result of the attacks stays.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use mimir_bundle::Manifest;
+use mimir_bundle::{ImageShape, Manifest};
+use mimir_runtime::attack::Query;
 use mimir_runtime::evaluate::{Ending, EvaluateError, Evaluation, EvaluationSet, Observer, Plan};
 use mimir_runtime::experiments::{
-    Experiments, FirstOrder, experiment, first_order, landscapes, plan_of_experiments,
+    Experiments, FirstOrder, experiment, first_order, first_order_of_margins, landscapes, plan_of_experiments,
 };
 use mimir_runtime::landscape::Landscapes;
-use mimir_runtime::model::KeptModels;
+use mimir_runtime::model::{KeptModels, Loss};
 use mimir_runtime::session::{OnnxModels, Precision};
 
 use crate::error::with_causes;
@@ -42,14 +44,34 @@ impl Evaluated<'_> {
         }
         let Self { model, set, plan, evaluation, .. } = self;
         let Manifest { image, classes, .. } = *model.manifest();
-        let found = first_order(models, set, plan, (image, classes), evaluation);
+        let found = first_order(models, set, plan, (image, classes), evaluation).map_err(words);
+        let found = found.and_then(|found| self.or_of_margins(found, (image, classes)));
         self.observer.detail(&format!(
             "what gradients promise was looked at in {:.3} s",
             start.elapsed().as_secs_f64()
         ));
+        found
+    }
+
+    /// What gradients promise by the margin, where attacks follow no loss that tells it at every image: a cross entropy that is saturated
+    /// hides as much as one whose gradients mislead.
+    fn or_of_margins(
+        &self,
+        found: Option<FirstOrder>,
+        (image, classes): (ImageShape, usize),
+    ) -> Result<FirstOrder, String> {
+        let Self { model, set, plan, evaluation, .. } = self;
+        let queries = plan.queries(image, classes).map_err(|error| error.to_string())?;
+        let follow_gradients = queries.iter().any(|query| matches!(query, Query::Gradient(_)));
         match found {
-            Ok(found) => found.ok_or_else(|| "no attack follows gradients of a loss".to_owned()),
-            Err(error) => Err(words(error)),
+            Some(found) if found.left_out == 0 || !follow_gradients => Ok(found),
+            None if !follow_gradients => Err("no attack follows gradients of a loss".to_owned()),
+            _ => {
+                let margin = BTreeSet::from([Query::Gradient(Loss::Margin)]);
+                let models =
+                    model.sessions_for(&margin, self.precision).map_err(|error| with_causes(&error))?;
+                first_order_of_margins(&models, set, plan, evaluation).map_err(words)
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use mimir_bundle::certificate::{self, EvaluationData, Preprocessing, SampleRecord};
 use mimir_bundle::digest::{self, TensorDigest};
-use mimir_bundle::{ImageShape, Manifest, Pixels};
+use mimir_bundle::{ImageShape, Manifest, Pixels, one_line};
 use mimir_data::augment::{Interpolation, Resize, Size, Transform};
 use mimir_data::{ClassMap, DataError, ImageDims, ImageSet, JPEG_DECODER, Preparation, Sample, Split};
 use mimir_runtime::evaluate::{self, EvaluationSet};
@@ -215,7 +215,8 @@ pub(crate) fn recorded_preparation(recorded: &EvaluationData) -> Result<Preparat
         }
     });
     let transform = recorded.preprocessing.map(transform_of).transpose().or_kind(ErrorKind::Data)?;
-    let classes = recorded.class_map.clone().map(ClassMap::from);
+    let written = |name: &str| one_line(name).into_owned();
+    let classes = recorded.class_map.clone().map(|indices| ClassMap::of_record(indices, written));
     Ok(Preparation { sample: sample.transpose()?, transform, classes })
 }
 

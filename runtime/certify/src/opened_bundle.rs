@@ -7,6 +7,7 @@ use std::io::Read;
 use std::path::Path;
 
 use mimir_bundle::bundle::{Bundle, BundleError};
+use mimir_bundle::shell_word;
 use mimir_export::onnx::{Limits, check_bundled};
 
 use crate::error::{Error, ErrorKind, OrKind, Result};
@@ -55,8 +56,9 @@ pub(crate) fn expect_bundle(path: &Path) -> Result<()> {
     let shown = path.display();
     let message = match is_onnx {
         true => format!(
-            "{shown}: is an ONNX file, wanted a bundle, a folder or a .mimir file: `mimir-export bundle {shown} -o bundle/` \
-             makes one"
+            "{shown}: is an ONNX file, wanted a bundle, a folder or a .mimir file: `mimir-export bundle {} -o bundle/` \
+             makes one",
+            shell_word(&shown.to_string())
         ),
         false => format!("{shown}: is no bundle, wanted a folder with manifest.json or a .mimir file"),
     };

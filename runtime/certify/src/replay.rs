@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use mimir_bundle::bundle::FileKind;
 use mimir_bundle::certificate::{Certificate, Execution, Processor};
 use mimir_bundle::digest::FileDigest;
-use mimir_bundle::{ThreatModel, digest};
+use mimir_bundle::{ThreatModel, digest, one_line};
 use mimir_data::ReadOptions;
 use mimir_export::InputSpec;
 use mimir_runtime::evaluate::EvaluationSet;
@@ -23,6 +23,7 @@ use mimir_runtime::verify::{Counterexample, VerifyError, predictions, verify, ve
 use mimir_runtime::{majority, probe, processor};
 use ndarray::Array2;
 
+use crate::certified::of_plain_text;
 use crate::counterexamples::{CounterexampleError, CounterexampleRecords, StoredCounterexamples};
 use crate::error::{Error, ErrorKind, OptionName, OrKind, Result, with_causes};
 use crate::images::{OpenedImages, describe, recorded_preparation, recorded_split};
@@ -300,7 +301,8 @@ fn expect_images(
     set: &EvaluationSet,
     certificate: &Certificate,
 ) -> Result<()> {
-    let (found, recorded) = (describe(named, opened, set, certificate.model.image)?, &certificate.data);
+    let found = of_plain_text(describe(named, opened, set, certificate.model.image)?);
+    let recorded = &of_plain_text(certificate.data.clone());
     expect_digest(&"images", &found.images_digest, &recorded.images_digest, ErrorKind::Data)?;
     expect_digest(&"labels", &found.labels_digest, &recorded.labels_digest, ErrorKind::Data)?;
     let images = (certificate.counts.images, set.count());
@@ -315,7 +317,7 @@ fn expect_images(
         ("data.jpeg_decoder", found.jpeg_decoder.is_some() == recorded.jpeg_decoder.is_some()),
     ];
     // Images that were given by hand may be stored otherwise: their digest is what binds.
-    let is_recorded_place = named.source.to_string() == recorded.source;
+    let is_recorded_place = one_line(&named.source.to_string()) == recorded.source;
     match same.into_iter().find(|(_, same)| !same) {
         Some((field, _)) if is_recorded_place => {
             let message = format!("certificate: {field} is not that of {}", recorded.source.escape_debug());

@@ -25,7 +25,7 @@ Examples:
   mimir-certify model.onnx --attacks apgd-ce,square --steps 50 --queries 1000
   mimir-certify model.onnx --report out/ --resume           # resume an interrupted run
   mimir-certify replay out/ model.onnx                      # verify the counterexamples again
-  mimir-certify check model.onnx                            # what it is, and what attacks would cost
+  mimir-certify check model.onnx                            # what it is, what attacks would cost
   mimir-certify verify out/ model.onnx                      # is the certificate of this model?
   mimir-certify report out/                                 # out/report.html again, from the files
   mimir-certify report out/ --format junit > junit.xml      # or sarif, markdown, json, text
@@ -33,23 +33,23 @@ Examples:
   mimir-certify keygen robustness                           # robustness.key, robustness.pub
   mimir-certify sign bundle/ --key robustness.key
   mimir-certify verify bundle/ --trust robustness.pub       # is it signed by this key, all of it?
-  mimir-certify check bundle/ --policy policy.toml          # each requirement: wanted, found, met or not
-  mimir-certify self-test                                   # does this installation find what it must?
+  mimir-certify check bundle/ --policy policy.toml          # each requirement, met or not
+  mimir-certify self-test                                   # does this installation work?
   mimir-certify describe bundle/ --format model-card
 
 Exit codes:
    0  finished; with a gate: every requirement holds
   10  a requirement does not hold, an accuracy is lower than --max-regression allows, a replayed
-      counterexample was not confirmed, or a verified certificate contradicts itself or is of another
-      model; a bundle is not signed by a trusted key, or does not meet a policy
-  11  inconclusive: the estimate is enough, but its lower limit (--gate-on lower) is not, or a warning
-      weakens the verdict (--deny-warnings)
+      counterexample was not confirmed, or a verified certificate contradicts itself or is of
+      another model; a bundle is not signed by a trusted key, or does not meet a policy
+  11  inconclusive: the estimate is enough, but its lower limit (--gate-on lower) is not, or a
+      warning weakens the verdict (--deny-warnings)
    2  usage: flags, settings, or a report folder that cannot be written
    3  the model is not valid, not supported, or stochastic and attacked without EOT
    4  the images or labels cannot be used
   70  internal error, the requested engine or device is missing, or a self-test failed
-  74  a file cannot be written, e.g. on a full disk; with --report finished work is kept: use --resume
-  75  interrupted (Ctrl-C, SIGTERM, --time-limit); with --report finished work is kept: use --resume";
+  74  a file cannot be written, e.g. on a full disk; --resume continues a run with --report
+  75  interrupted (Ctrl-C, SIGTERM, --time-limit); --resume continues a run with --report";
 
 /// Attacks an ONNX image classifier white-box and reports its attacked accuracy, an upper bound of its robust
 /// accuracy.
@@ -467,6 +467,14 @@ mod tests {
     #[test]
     fn definition_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// What is not a terminal has a hundred columns.
+    #[test]
+    fn lines_of_the_help_are_not_broken() {
+        for line in AFTER_HELP.lines() {
+            assert!(line.chars().count() <= 100, "{line}");
+        }
     }
 
     #[test]

@@ -59,6 +59,7 @@ fn with_flag(option: OptionName, sentence: &str) -> String {
              and the certificate says so"
         ),
         OptionName::CrossChecking => format!("--cross-check: {sentence}; omit it"),
+        OptionName::Precision => format!("--precision mixed: {sentence}; omit it"),
         OptionName::ReplayEngine => format!("{sentence}; name one with --engine"),
         OptionName::ReplayImages => format!("{sentence}; say where the original images are with --data"),
         OptionName::Counterexamples => format!("{sentence}: run with --save-adversarial"),

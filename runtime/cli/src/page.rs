@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use mimir_bundle::Certificate;
 use mimir_bundle::bundle::FileKind;
+use mimir_bundle::{Certificate, shell_word};
 use mimir_certify::report_folder::{ADVERSARIAL, CERTIFICATE, PAGE};
 use mimir_certify::{ErrorKind, read_pairs, with_causes};
 use mimir_data::DataSource;
@@ -44,7 +44,7 @@ pub(crate) fn write_page(
 /// Makes the page of a report that was just written. Why there is none, where it cannot be.
 pub(crate) fn page_missing(folder: &Path) -> Option<String> {
     let error = write_page(folder, None, None).err()?;
-    let command = format!("mimir-certify report {}", folder.display());
+    let command = format!("mimir-certify report {}", shell_word(&folder.display().to_string()));
     Some(format!("the results are written, but not their page (`{command}` makes it): {error}"))
 }
 

@@ -12,7 +12,7 @@ use mimir_bundle::certificate::RunSettings;
 use mimir_bundle::printable;
 use mimir_certify::check_policy;
 use mimir_certify::describe::describe;
-use mimir_certify::report_folder::{ADVERSARIAL, CERTIFICATE, PAGE, REPORT};
+use mimir_certify::report_folder::{ADVERSARIAL, CERTIFICATE, PAGE, PREVIOUS, REPORT};
 use mimir_certify::self_test::self_test;
 use mimir_certify::signing::{
     ForeignSignature, KeyFiles, TrustedKeyFile, generate_keys, read_private_key, readable_by_others,
@@ -127,8 +127,8 @@ fn run(args: RunArgs) -> Result<Answer, Failure> {
     }
     let folder = loaded.settings.report.clone();
     let recorded = |failure: &Failure| record(folder.as_deref(), failure);
-    let quiet = loaded.settings.quiet == Some(true);
-    let verbosity = Verbosity::new(quiet, args.verbose).inspect_err(recorded)?;
+    let verbosity =
+        Verbosity::new(loaded.settings.quiet == Some(true), args.verbose).inspect_err(recorded)?;
     let interrupted = signals::watch().or_kind(ErrorKind::Internal)?;
     if let Some(limit) = loaded.settings.time_limit {
         signals::limit(&interrupted, limit.0);
@@ -151,9 +151,10 @@ fn run(args: RunArgs) -> Result<Answer, Failure> {
     }
     let options = Options::new(&model, loaded).inspect_err(recorded)?;
     let display = ProgressDisplay::new(verbosity);
+    let earlier = Earlier::in_folder(folder.as_deref());
     let certified = certify(&options.certify, &display, &interrupted);
     display.finish();
-    let Certified { report, bundle, unwritten, .. } = certified?;
+    let Certified { report, bundle, unwritten, .. } = certified.inspect_err(|_| earlier.tell())?;
     let changed = bundle.map(|change| change.to_string()).unwrap_or_default();
     let bare = options.certify.report.as_ref().and_then(|report| page_missing(&report.folder));
     // Said beside the answer, which stays one.
@@ -299,7 +300,28 @@ fn answer_man(folder: &Path) -> Result<Answer, Failure> {
 /// A run that fails before it begins: the report in its folder must not be that of an earlier one.
 fn record(folder: Option<&Path>, failure: &Failure) {
     if let Some(folder) = folder {
+        let earlier = Earlier::in_folder(Some(folder));
         record_failure(folder, failure.kind, &failure.to_string());
+        earlier.tell();
+    }
+}
+
+/// The result of an earlier run in a report folder. A run that fails moves it out of the way too, and whoever mistyped a flag
+/// should not have to look for the work of hours.
+struct Earlier<'a>(Option<&'a Path>);
+
+impl<'a> Earlier<'a> {
+    fn in_folder(folder: Option<&'a Path>) -> Self {
+        Self(folder.filter(|folder| folder.join(CERTIFICATE).exists()))
+    }
+
+    /// Says where it is, if it was moved.
+    fn tell(&self) {
+        let Some(folder) = self.0 else { return };
+        let previous = folder.join(PREVIOUS);
+        if !folder.join(CERTIFICATE).exists() && previous.join(CERTIFICATE).exists() {
+            tell(&format!("note: the result of the earlier run is in {}", previous.display()));
+        }
     }
 }
 

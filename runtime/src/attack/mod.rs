@@ -164,7 +164,7 @@ pub trait Attack: Sync {
     fn units(&self) -> usize;
 
     /// Forward and backward passes of one unit, at most; those that confirm candidates apart. Says how long a run may
-    /// take, and decides nothing.
+    /// take and how workers share it, and changes no result.
     fn most_passes(&self) -> u64;
 
     /// Whether it is run on that image, by its position in the evaluation set. The others count as not broken by it.

@@ -69,6 +69,7 @@ pub fn evaluate(
         set,
         plan,
         context,
+        doubt: source.doubt(),
         clean: &clean,
         gate: gate.as_ref(),
         control,

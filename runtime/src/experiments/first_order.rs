@@ -39,8 +39,8 @@ const LOSSES: [Loss; 4] = [Loss::Margin, Loss::TargetedDlr, Loss::Dlr, Loss::Cro
 /// A cross entropy whose derivative by the label's logit is smaller has a gradient of few bits.
 const LEAST_COTANGENT: f32 = 1e-6;
 
-/// What gradients promise at images that nothing broke, of a model with such images and so many classes; none where no attack of the
-/// plan follows gradients of a loss.
+/// What gradients promise at images that nothing broke, of a model with such images and so many classes: by a loss that attacks of the
+/// plan follow, which the source has. None where none is one of these.
 ///
 /// # Errors
 /// When the plan cannot be carried out, the engine fails, or an image cannot be read.
@@ -52,18 +52,41 @@ pub fn first_order(
     evaluation: &Evaluation,
 ) -> Result<Option<FirstOrder>, EvaluateError> {
     let queries = plan.queries(image, classes)?;
-    let images = spread(&images_where(evaluation, |verdict| *verdict == Verdict::StillRobust), IMAGES);
-    let ball = Ball::new(&plan.threat_model).map_err(PlanError::from)?;
-    let look = Look { set, ball, seed: plan.seed, images: &images };
     if let Some(loss) = LOSSES.into_iter().find(|loss| queries.contains(&Query::Gradient(*loss))) {
         let mut graph = source.differentiable(loss)?;
-        return look.at(graph.as_mut(), loss).map(Some);
+        return look(graph.as_mut(), loss, set, plan, evaluation).map(Some);
     }
     if queries.contains(&Query::FeatureGradient) {
         let mut model = source.feature_model()?;
-        return look.at(&mut MarginOfFeatures::new(model.as_mut()), Loss::Margin).map(Some);
+        let mut margin = MarginOfFeatures::new(model.as_mut());
+        return look(&mut margin, Loss::Margin, set, plan, evaluation).map(Some);
     }
     Ok(None)
+}
+
+/// The same by the margin, whatever the attacks follow: for those whose own loss says nothing. The source must have its graph.
+///
+/// # Errors
+/// As [`first_order`].
+pub fn first_order_of_margins(
+    source: &dyn ModelSource,
+    set: &EvaluationSet,
+    plan: &Plan,
+    evaluation: &Evaluation,
+) -> Result<FirstOrder, EvaluateError> {
+    look(source.differentiable(Loss::Margin)?.as_mut(), Loss::Margin, set, plan, evaluation)
+}
+
+fn look(
+    graph: &mut dyn Differentiable,
+    loss: Loss,
+    set: &EvaluationSet,
+    plan: &Plan,
+    evaluation: &Evaluation,
+) -> Result<FirstOrder, EvaluateError> {
+    let images = spread(&images_where(evaluation, |verdict| *verdict == Verdict::StillRobust), IMAGES);
+    let ball = Ball::new(&plan.threat_model).map_err(PlanError::from)?;
+    Look { set, ball, seed: plan.seed, images: &images }.at(graph, loss)
 }
 
 /// Where promises are looked at.
@@ -108,7 +131,8 @@ impl Look<'_> {
                 rounding: linear.rounding,
             })
         });
-        Ok(FirstOrder { promises: promises.collect() })
+        let promises: Vec<Promise> = promises.collect();
+        Ok(FirstOrder { left_out: places.len() - promises.len(), promises })
     }
 
     fn place(&self, image: usize) -> Result<Place, EvaluateError> {

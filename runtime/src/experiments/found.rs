@@ -5,7 +5,7 @@
 pub struct Experiments {
     /// All images asked for again, in the same batches.
     pub repeated: Option<Compared>,
-    /// All images asked for again, in batches from the other end.
+    /// All images asked for again, from the other end: in other batches, and in other rows of them.
     pub regrouped: Option<Compared>,
     /// How much scores change under small noise.
     pub stability: Option<Stability>,
@@ -24,12 +24,16 @@ pub struct Experiments {
 }
 
 /// Images whose logits were compared.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Compared {
     /// How many.
     pub images: usize,
     /// Those whose class or logits differ by more than rounding.
     pub different: Vec<usize>,
+    /// Those whose logits are equal up to rounding, and not to the last bit.
+    pub rounded: Vec<usize>,
+    /// How far logits of the latter are apart at most.
+    pub rounding: f32,
 }
 
 /// What another attack found on images that nothing broke.
@@ -150,8 +154,10 @@ impl Promise {
 /// What gradients promise at some images.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct FirstOrder {
-    /// One for each image.
+    /// One for each image whose loss says something.
     pub promises: Vec<Promise>,
+    /// Images whose loss does not: it is saturated, or a number is not finite.
+    pub left_out: usize,
 }
 
 /// Share of the images from which broken promises are those of the model.
@@ -230,7 +236,7 @@ mod tests {
             let kept = [vec![0.0; broken], vec![1.0; honest]].concat();
             let promises = kept.into_iter().enumerate();
             let promises = promises.map(|(image, kept)| Promise { image, ..promise(1.0, kept) });
-            FirstOrder { promises: promises.collect() }
+            FirstOrder { promises: promises.collect(), left_out: 0 }
         };
         for (broken, honest, misleads) in
             [(0, 8, false), (2, 0, false), (3, 0, true), (3, 8, true), (3, 9, false), (8, 24, false)]

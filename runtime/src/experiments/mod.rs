@@ -24,7 +24,7 @@ use crate::model::ModelSource;
 use crate::monitor::Silent;
 use subset::{Subset, spread};
 
-pub use first_order::first_order;
+pub use first_order::{first_order, first_order_of_margins};
 pub use found::{
     BrokenWithin, Compared, Experiments, FirstOrder, NoisePoints, Promise, Stability, Stronger, Unconstrained,
 };

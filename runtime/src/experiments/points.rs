@@ -43,23 +43,41 @@ fn logits(
     Ok(all)
 }
 
-/// Asks for all images again: in the same batches, and from the other end, in other batches and other rows.
+/// Asks for all images again: in the same batches, and from the other end, in other batches and other rows. Kernels that round by the
+/// place of a row do so by its remainder by a power of two: in even batches each image goes from an even row to an odd one, or back.
 pub(super) fn compare(
     classifier: &mut dyn Classifier,
     set: &EvaluationSet,
     wanted: Wanted<'_>,
 ) -> Result<(Compared, Compared), EvaluateError> {
     let images: Vec<usize> = (0..set.count()).collect();
-    let reversed: Vec<usize> = images.iter().rev().copied().collect();
+    let mut reversed: Vec<usize> = images.iter().rev().copied().collect();
+    let turn = reversed.len() % 2;
+    reversed.rotate_left(turn);
     let first = logits(classifier, set, &images, wanted)?;
     let again = logits(classifier, set, &images, wanted)?;
     let mut from_the_end = logits(classifier, set, &reversed, wanted)?;
+    from_the_end.rotate_right(turn);
     from_the_end.reverse();
-    let compared = |other: &[Vec<f32>]| Compared {
-        images: images.len(),
-        different: images.iter().copied().filter(|image| !agree(&first[*image], &other[*image])).collect(),
-    };
-    Ok((compared(&again), compared(&from_the_end)))
+    Ok((compared(&first, &again), compared(&first, &from_the_end)))
+}
+
+/// Logits of the same images.
+fn compared(first: &[Vec<f32>], second: &[Vec<f32>]) -> Compared {
+    let mut found = Compared { images: first.len(), ..Compared::default() };
+    for (image, (one, other)) in first.iter().zip(second).enumerate() {
+        let apart = one.iter().zip(other).map(|(one, other)| (one - other).abs());
+        let apart = apart.filter(|apart| apart.is_finite()).fold(0.0, f32::max);
+        match agree(one, other) {
+            false => found.different.push(image),
+            true if apart > 0.0 => {
+                found.rounded.push(image);
+                found.rounding = found.rounding.max(apart);
+            }
+            true => {}
+        }
+    }
+    found
 }
 
 /// How much margins change within half of [`WIDTH`], or of the radius in L∞ where that is smaller.

@@ -18,8 +18,12 @@ const SHAPE: ImageShape = ImageShape { channels: 1, height: 2, width: 2 };
 
 /// Class 1 where the pixels are brighter than grey; the images are at distances 0.01, 0.02, … from that plane in L∞.
 fn model() -> LinearClassifier {
+    in_batches_of(5)
+}
+
+fn in_batches_of(batch: usize) -> LinearClassifier {
     let weights = array![[-1.0, -1.0, -1.0, -1.0], [1.0, 1.0, 1.0, 1.0]];
-    linear_around_grey(weights, &Array1::zeros(2), SHAPE, 5)
+    linear_around_grey(weights, &Array1::zeros(2), SHAPE, batch)
 }
 
 fn images() -> (Array2<f32>, Vec<usize>) {
@@ -56,8 +60,8 @@ fn a_linear_model_has_nothing_to_find() {
     let (evaluation, found) = run(&model(), &plan());
     let unbroken: Vec<usize> = (5..20).collect();
     assert_eq!(images_where(&evaluation, |verdict| *verdict == Verdict::StillRobust), unbroken);
-    assert_eq!(found.repeated, Some(Compared { images: 20, different: vec![] }));
-    assert_eq!(found.regrouped, Some(Compared { images: 20, different: vec![] }));
+    assert_eq!(found.repeated, Some(Compared { images: 20, ..Compared::default() }));
+    assert_eq!(found.regrouped, Some(Compared { images: 20, ..Compared::default() }));
     for stronger in [&found.doubled, &found.restarted, &found.one_step] {
         let stronger = stronger.as_ref().unwrap();
         assert_eq!((stronger.images, &stronger.broken), (15, &vec![]), "{}", stronger.attack);
@@ -135,6 +139,8 @@ fn an_attack_that_goes_the_wrong_way_is_found_out() {
 #[derive(Clone)]
 struct Unsteady {
     model: LinearClassifier,
+    /// What a call or row shifts the first score by.
+    shift: f32,
     by_row: bool,
     calls: Arc<AtomicUsize>,
     answer: Array2<f32>,
@@ -150,7 +156,7 @@ impl Classifier for Unsteady {
     }
 
     fn batch(&self) -> usize {
-        5
+        self.answer.nrows()
     }
 
     fn logits(&mut self, images: ArrayView2<f32>) -> Result<&Array2<f32>, ModelError> {
@@ -158,7 +164,7 @@ impl Classifier for Unsteady {
         self.answer = self.model.logits(images)?.clone();
         for (row, mut logits) in self.answer.rows_mut().into_iter().enumerate() {
             let shift = if self.by_row { row } else { call };
-            logits[0] += 1e-3 * shift as f32;
+            logits[0] += self.shift * shift as f32;
         }
         Ok(&self.answer)
     }
@@ -169,12 +175,41 @@ fn answers_that_differ_by_call_or_row_are_seen() {
     let (images, labels) = images();
     let set = EvaluationSet::new(&images, &labels).unwrap();
     for by_row in [false, true] {
-        let mut model =
-            Unsteady { model: model(), by_row, calls: Arc::default(), answer: Array2::zeros((5, 2)) };
+        let mut model = Unsteady {
+            model: model(),
+            shift: 1e-3,
+            by_row,
+            calls: Arc::default(),
+            answer: Array2::zeros((5, 2)),
+        };
         let (repeated, regrouped) = points::compare(&mut model, &set, &|| Ok(())).unwrap();
         assert_eq!(repeated.different.is_empty(), by_row, "{repeated:?}");
         // Of 20 images in batches of 5 the middle row stays where it was.
         assert_eq!(regrouped.different.len(), if by_row { 16 } else { 20 });
+    }
+}
+
+/// Kernels that round by the place of a row are seen whatever the number of images, and are no fault.
+#[test]
+fn logits_that_differ_in_their_last_bits_are_told_apart() {
+    let (images, labels) = images();
+    for (count, batch) in [(20, 4), (19, 4), (20, 5), (19, 2), (2, 2)] {
+        let images = images.slice(ndarray::s![..count, ..]).to_owned();
+        let set = EvaluationSet::new(&images, &labels[..count]).unwrap();
+        let mut model = Unsteady {
+            model: in_batches_of(batch),
+            shift: 5e-7,
+            by_row: true,
+            calls: Arc::default(),
+            answer: Array2::zeros((batch, 2)),
+        };
+        let (repeated, regrouped) = points::compare(&mut model, &set, &|| Ok(())).unwrap();
+        assert_eq!(repeated, Compared { images: count, ..Compared::default() });
+        assert_eq!(regrouped.different, Vec::<usize>::new());
+        // An odd number of images leaves one of them where it was, an odd batch the middle of each.
+        let least = if batch == 5 { 16 } else { count - count % 2 };
+        assert!(regrouped.rounded.len() >= least, "{count} images, batch {batch}: {regrouped:?}");
+        assert!(regrouped.rounding > 0.0 && regrouped.rounding < 5e-6, "{}", regrouped.rounding);
     }
 }
 

@@ -62,6 +62,10 @@ impl ModelSource for KeptModels<'_> {
         kept.map_or_else(|| self.source.search_classifier(), Ok)
     }
 
+    fn doubt(&self) -> f32 {
+        self.source.doubt()
+    }
+
     fn differentiable(&self, loss: Loss) -> Result<Box<dyn Differentiable>, ModelError> {
         let kept = self.idle().gradients.get_mut(&loss).and_then(Vec::pop);
         kept.map_or_else(|| self.source.differentiable(loss), Ok)

@@ -12,6 +12,8 @@ use mimir_bundle::ImageShape;
 pub use mimir_bundle::Loss;
 use ndarray::{Array1, Array2, ArrayView2};
 
+use crate::logits::DOUBT;
+
 pub(crate) use batches::Batches;
 pub use kept::KeptModels;
 pub use with_surrogate::WithSurrogate;
@@ -197,6 +199,12 @@ pub trait ModelSource: Sync {
     /// # Errors
     /// When the engine refuses the model.
     fn search_classifier(&self) -> Result<Box<dyn Classifier>, ModelError>;
+
+    /// How far the logits of searches may be from those of the original model, relative to the largest: within that of a tie the
+    /// original model is asked.
+    fn doubt(&self) -> f32 {
+        DOUBT
+    }
 
     /// The gradient graph with that loss.
     ///

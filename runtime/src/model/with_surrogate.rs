@@ -24,6 +24,10 @@ impl ModelSource for WithSurrogate<'_> {
         self.model.search_classifier()
     }
 
+    fn doubt(&self) -> f32 {
+        self.model.doubt()
+    }
+
     fn differentiable(&self, loss: Loss) -> Result<Box<dyn Differentiable>, ModelError> {
         self.model.differentiable(loss)
     }

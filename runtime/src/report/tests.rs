@@ -512,6 +512,21 @@ fn text_form() {
 }
 
 /// Each kind of trouble in the course of the attacks has its warning.
+/// However long the names of attacks are.
+#[test]
+fn accuracies_stand_below_each_other() {
+    for name in AttackSpec::NAMES {
+        let mut report = report();
+        report.attacks[0].name = (*name).to_owned();
+        let text = report.to_string();
+        let column = |start: &str| {
+            let line = text.lines().find(|line| line.trim_start().starts_with(start)).unwrap();
+            line.find(|letter: char| letter.is_ascii_digit()).unwrap()
+        };
+        assert_eq!(column(&format!("after {name} ")), column("clean accuracy"), "{text}");
+    }
+}
+
 #[test]
 fn the_course_of_the_attacks_gives_cause_for_warnings() {
     let with = |change: fn(&mut Evaluation)| {

@@ -10,6 +10,9 @@ use super::format::{percent, wrapped};
 use super::{RuleAnswer, RuleCounts, RuleVerdict};
 use crate::evaluate::Ending;
 
+/// Letters before the numbers.
+const LABEL: usize = 18;
+
 /// What an attacked accuracy means.
 pub const MEANING: &str = "The attacked accuracy is an upper bound of the robust accuracy on these images: each \
     broken image has a confirmed counterexample, but an image that these attacks left alone may fall to another. \
@@ -176,10 +179,12 @@ fn fmt_attack(attack: &AttackSummary, f: &mut fmt::Formatter<'_>) -> fmt::Result
         0 => String::new(),
         unfinished => format!(", {unfinished} unfinished"),
     };
+    let label = format!("  after {:<10}", attack.name);
+    // The longest names take a letter of the indent, so that the numbers stay in line.
+    let label = if label.len() > LABEL { &label[1..] } else { &label };
     writeln!(
         f,
-        "  after {:<10} {:<8} broke {} of {} in {:.1} s ({} forwards, {} backwards{unfinished})",
-        attack.name,
+        "{label} {:<8} broke {} of {} in {:.1} s ({} forwards, {} backwards{unfinished})",
         percent(attack.robust_accuracy),
         attack.broken,
         attack.attacked,

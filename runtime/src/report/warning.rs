@@ -144,13 +144,14 @@ pub enum Warning {
         /// The images whose counterexample it does not misclassify.
         images: Vec<usize>,
     },
-    /// Most units of an activation pass no gradient: attacks along gradients may miss what is behind them.
+    /// Most units of an activation pass no gradient, or hardly any: attacks along gradients may miss what is behind them.
     SilentUnits {
         /// The activation with most of them, on the worst image of the sample.
         activation: String,
         /// Share of its units whose result is the same on the whole ball, by interval arithmetic.
         inactive: f64,
-        /// Share of its units whose derivative at the image is zero, the inactive ones included.
+        /// Share of its units whose derivative at the image is zero, or that of a gate at its limit, the inactive ones included.
+        /// Of a Softmax, units are rows.
         silent: f64,
         /// Images of the sample with as large a share in some activation.
         images: usize,
@@ -663,10 +664,10 @@ fn fmt_silent_units(
 ) -> fmt::Result {
     write!(
         f,
-        "of the units of {activation}, {:.1} % pass no gradient on the worst image ({:.1} % are off on the whole ball by \
-         interval bounds); so do 90 % or more in some activation for {images} of {sampled} sampled images. Attacks along \
-         gradients miss what would turn such units on, which looks like robustness. The preset standard runs relaxed-pgd \
-         after its four attacks for such models; elsewhere name it among the attacks",
+        "of the units of {activation}, {:.1} % pass no gradient, or hardly any, on the worst image ({:.1} % are off on the whole \
+         ball by interval bounds); so do 90 % or more in some activation, or 98 % in some gate, for {images} of {sampled} sampled \
+         images. Attacks along gradients miss what would turn such units on or off, which looks like robustness. The preset \
+         standard runs relaxed-pgd after its four attacks for such models; elsewhere name it among the attacks",
         100.0 * silent,
         100.0 * inactive,
     )

@@ -32,6 +32,8 @@ pub(crate) struct AttackJob<'a> {
     /// Keys all noise.
     pub(crate) seed: u64,
     pub(crate) distances: DistanceGoal,
+    /// Of the logits of searches ([`ModelSource::doubt`](crate::model::ModelSource::doubt)).
+    pub(crate) doubt: f32,
     pub(crate) set: &'a EvaluationSet<'a>,
     /// One entry per image of the set.
     pub(crate) clean: &'a [CleanPrediction],

@@ -4,8 +4,8 @@
 //! searches of an attack for one target and restart on one image. A worker holds as many as fill its batches. One round
 //! gathers a proposal from each, asks the model once, and hands each search its row of the answer. A search that is
 //! spent or whose image is broken leaves at once, and the next unit takes its row (continuous batching): no row waits
-//! for the slowest image of its batch, and the last images share their batches across targets. Where fewer searches
-//! than rows are left, smaller batches are run.
+//! for the slowest image of its batch, and the last images share their batches across targets. The last searches of an attack take
+//! turns, so that batches stay full and all workers end together. Where fewer searches than rows are left, smaller batches are run.
 //!
 //! **What breaks an image.** The logits that come with a gradient, or from the simplified forward graph, may differ
 //! from the original model's in the last bits, so they only propose candidates. A candidate is set aside with its
@@ -62,7 +62,7 @@ pub(crate) fn run(
     let images = &images[..];
     left_out.into_iter().for_each(|image| job.image_spent(image, stop));
     let finished = finished_units(job, images);
-    let queue = WorkQueue::new(images, job.attack.units(), &finished);
+    let queue = WorkQueue::new(images, job.attack.units(), job.attack.most_passes(), &finished);
     finished.iter().for_each(|record| job.unit_ended(record.image as usize, &record.outcome));
     count_earlier_run(job, &queue, stop);
     let parts =

@@ -4,14 +4,15 @@ use mimir_bundle::{AttackSpec, ImageShape, Norm};
 use ndarray::{Array2, ArrayView2};
 
 use super::*;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use crate::archive::Archive;
 use crate::attack::{Answer, Attack, CleanImage, DistanceGoal, Query, Search, Step};
 use crate::ball::Ball;
 use crate::evaluation_set::EvaluationSet;
 use crate::journal::{Outcome, Record};
+use crate::logits::DOUBT;
 use crate::model::{Classifier, Differentiable, GradientBatch, LabelAndTarget, ModelError};
 use crate::monitor::{Monitor, Silent};
 use crate::testing::{self, TestModel, attack_context};
@@ -48,12 +49,15 @@ struct FaultyModel {
     everywhere: bool,
     logits: Array2<f32>,
     answers: GradientBatch,
+    /// Rows of each call for logits, of this model and its copies.
+    calls: Arc<Mutex<Vec<usize>>>,
 }
 
 impl FaultyModel {
     fn new(fault: Fault, batch: usize) -> Self {
         let answers = GradientBatch::zeros(batch, 2, 2);
-        Self { fault, batch, everywhere: false, logits: Array2::zeros((batch, 2)), answers }
+        let (logits, calls) = (Array2::zeros((batch, 2)), Arc::default());
+        Self { fault, batch, everywhere: false, logits, answers, calls }
     }
 }
 
@@ -71,6 +75,7 @@ impl Classifier for FaultyModel {
     }
 
     fn logits(&mut self, images: ArrayView2<f32>) -> Result<&Array2<f32>, ModelError> {
+        self.calls.lock().unwrap().push(images.nrows());
         for (row, image) in images.rows().into_iter().enumerate() {
             let spoilt = image[0] > 0.8 && matches!(self.fault, Fault::NanForReal);
             self.logits[[row, 0]] = if spoilt { f32::NAN } else { 1.0 - image[1] };
@@ -166,6 +171,7 @@ impl<'a> Shared<'a> {
             ball: ball(),
             seed: 0,
             distances: DistanceGoal::WithinBall,
+            doubt: DOUBT,
             set: self.set,
             clean: self.clean,
             votes: Votes(1),
@@ -424,6 +430,36 @@ fn the_lowest_unit_breaks_the_image_whatever_the_batch() {
     assert!(reference.iter().all(|record| record.unit == 0));
     for (batch, workers) in [(7, 1), (100, 1), (100, 3), (300, 1)] {
         assert_eq!(lowest(batch, workers), reference, "batch {batch}, {workers} workers");
+    }
+}
+
+/// None of these images can be broken, and each takes eleven passes: `22 · 11 = 15 · 16 + 2` and `50 · 11 = 34 · 16 + 6`.
+#[test]
+fn the_last_searches_take_turns_in_full_batches() {
+    let images = images();
+    let labels = vec![0; images.nrows()];
+    let set = EvaluationSet::new(&images, &labels).unwrap();
+    let clean = CleanPrediction {
+        prediction: Some(0),
+        is_certain: true,
+        draws: 1,
+        margin: 0.1,
+        targets: Arc::new([1]),
+    };
+    let clean = vec![clean; images.nrows()];
+    let (interrupted, monitor) = (AtomicBool::new(false), Monitor::new(&Silent, images.nrows()));
+    let (archive, ladder) = (Archive::none(), Ladder { units: 1 });
+    let shared = Shared { set: &set, clean: &clean, archive: &archive, monitor: &monitor };
+    for (count, full, rest) in [(22, 15, 2), (50, 34, 6)] {
+        let job = shared.job(&ladder, 1);
+        let model = FaultyModel::new(Fault::None, 16);
+        let mut workers = Worker::create(&model, 1).unwrap();
+        let some: Vec<usize> = (0..count).collect();
+        let records = run(&mut workers, &job, &some, &StopSignal::new(&interrupted)).unwrap().records;
+        assert!(records.iter().all(|record| record.outcome == Outcome::Spent && record.forwards == 11));
+        assert_eq!(records.len(), count);
+        let calls = model.calls.lock().unwrap().clone();
+        assert_eq!(calls, [vec![16; full], vec![rest]].concat(), "{count} images");
     }
 }
 

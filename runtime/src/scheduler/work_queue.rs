@@ -2,15 +2,15 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
-use std::sync::atomic::{AtomicU32, AtomicUsize};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 
 use crate::journal::{Outcome, Record};
 
 /// No unit has broken the image.
 const NONE: u32 = u32::MAX;
 
-/// Units that a worker takes even where others have fewer.
-const FEWEST: usize = 2;
+/// Units of work that a worker takes even where others have less: a smaller batch would be padded.
+const FEWEST: f64 = 2.0;
 
 /// One search: a unit of an attack on one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,10 @@ pub(super) struct WorkQueue<'a> {
     next: AtomicUsize,
     /// Units that are handed out and have not ended or been dropped.
     under_way: AtomicUsize,
+    /// Passes that these have taken.
+    spent: AtomicU64,
+    /// Passes of a unit that does not end early, at least 1.
+    passes: u64,
     /// What an earlier run has finished.
     finished: HashSet<(usize, u32)>,
     states: Vec<ImageProgress>,
@@ -59,8 +63,8 @@ struct ImageProgress {
 }
 
 impl<'a> WorkQueue<'a> {
-    /// The units `0..units` of those images, without what the records say is done.
-    pub(super) fn new(images: &'a [usize], units: usize, finished: &[&Record]) -> Self {
+    /// The units `0..units` of those images, each of so many passes at most, without what the records say is done.
+    pub(super) fn new(images: &'a [usize], units: usize, passes: u64, finished: &[&Record]) -> Self {
         let units = units as u32;
         let state = || ImageProgress { out_by: AtomicU32::new(NONE), open: AtomicU32::new(units) };
         let mut queue = Self {
@@ -68,6 +72,8 @@ impl<'a> WorkQueue<'a> {
             units,
             next: AtomicUsize::new(0),
             under_way: AtomicUsize::new(0),
+            spent: AtomicU64::new(0),
+            passes: passes.max(1),
             finished: HashSet::new(),
             states: images.iter().map(|_| state()).collect(),
         };
@@ -101,17 +107,28 @@ impl<'a> WorkQueue<'a> {
         }
     }
 
-    /// A unit that was taken is no longer under way.
-    pub(super) fn release(&self) {
-        self.under_way.fetch_sub(1, Relaxed);
+    /// Counts passes of units that are under way.
+    pub(super) fn spend(&self, passes: u64) {
+        self.spent.fetch_add(passes, Relaxed);
     }
 
-    /// How many units each of so many workers should have under way, so that none is left without while another has
-    /// many. At least [`FEWEST`]: a smaller batch would be padded.
-    pub(super) fn fair_share(&self, workers: usize) -> usize {
+    /// A unit that was taken and has spent so many passes is no longer under way.
+    pub(super) fn release(&self, spent: u64) {
+        self.under_way.fetch_sub(1, Relaxed);
+        self.spent.fetch_sub(spent, Relaxed);
+    }
+
+    /// How much work each of so many workers should have, counted in whole units, so that none is left without while another
+    /// has much. At least [`FEWEST`].
+    pub(super) fn fair_share(&self, workers: usize) -> f64 {
         let all = self.images.len() * self.units as usize;
-        let left = all.saturating_sub(self.next.load(Relaxed)) + self.under_way.load(Relaxed);
-        left.div_ceil(workers).max(FEWEST)
+        let open = all.saturating_sub(self.next.load(Relaxed)) + self.under_way.load(Relaxed);
+        (self.work(open, self.spent.load(Relaxed)) / workers as f64).max(FEWEST)
+    }
+
+    /// The work that is left of so many units, which have spent so many passes together, counted in whole units.
+    pub(super) fn work(&self, units: usize, spent: u64) -> f64 {
+        units as f64 - spent as f64 / self.passes as f64
     }
 
     /// Whether the outcome of a unit no longer matters.
@@ -183,7 +200,7 @@ mod tests {
 
     #[test]
     fn units_come_one_after_the_other_and_stop_for_images_that_are_out() {
-        let queue = WorkQueue::new(&[4, 7], 3, &[]);
+        let queue = WorkQueue::new(&[4, 7], 3, 10, &[]);
         let first = queue.take().unwrap();
         assert_eq!((first.image, first.unit), (4, 0));
         assert_eq!(queue.complete(first, &BROKEN), ImageStatus::Out);
@@ -193,7 +210,7 @@ mod tests {
 
     #[test]
     fn the_lowest_unit_counts_whichever_is_faster() {
-        let queue = WorkQueue::new(&[4], 3, &[]);
+        let queue = WorkQueue::new(&[4], 3, 10, &[]);
         let items: Vec<WorkItem> = std::iter::from_fn(|| queue.take()).collect();
         assert_eq!(queue.complete(items[1], &BROKEN), ImageStatus::Out);
         assert!(queue.is_dropped(items[2]) && !queue.is_dropped(items[1]) && !queue.is_dropped(items[0]));
@@ -208,7 +225,7 @@ mod tests {
             ([BROKEN, Outcome::Spent], ImageStatus::Unchanged),
             ([Outcome::NonFinite { step: 0 }, Outcome::Spent], ImageStatus::Unchanged),
         ] {
-            let queue = WorkQueue::new(&[4], 2, &[]);
+            let queue = WorkQueue::new(&[4], 2, 10, &[]);
             let items: Vec<WorkItem> = std::iter::from_fn(|| queue.take()).collect();
             queue.complete(items[0], &outcomes[0]);
             assert_eq!(queue.complete(items[1], &outcomes[1]), want, "{outcomes:?}");
@@ -227,7 +244,7 @@ mod tests {
             slot: None,
         };
         for (second, want) in [(Outcome::Spent, ImageStatus::Spent), (BROKEN, ImageStatus::Out)] {
-            let queue = WorkQueue::new(&[4], 2, &[]);
+            let queue = WorkQueue::new(&[4], 2, 10, &[]);
             let items: Vec<WorkItem> = std::iter::from_fn(|| queue.take()).collect();
             assert_eq!(queue.complete(items[0], &fragile), ImageStatus::Unchanged);
             assert!(!queue.is_dropped(items[1]));
@@ -237,12 +254,17 @@ mod tests {
 
     #[test]
     fn workers_share_what_is_left() {
-        let queue = WorkQueue::new(&[4, 7, 9], 3, &[]);
-        assert_eq!((queue.fair_share(1), queue.fair_share(2), queue.fair_share(9)), (9, 5, 2));
+        let queue = WorkQueue::new(&[4, 7, 9], 3, 10, &[]);
+        assert_eq!([1, 2, 9].map(|workers| queue.fair_share(workers)), [9.0, 4.5, 2.0]);
         let taken: Vec<WorkItem> = std::iter::from_fn(|| queue.take()).collect();
-        assert_eq!(queue.fair_share(2), 5);
-        taken.iter().for_each(|_| queue.release());
-        assert_eq!(queue.fair_share(2), 2);
+        assert_eq!(queue.fair_share(2), 4.5);
+        // What is half done counts half.
+        queue.spend(5);
+        assert_eq!((queue.fair_share(2), queue.work(3, 5)), (4.25, 2.5));
+        queue.release(5);
+        assert_eq!(queue.fair_share(2), 4.0);
+        taken[1..].iter().for_each(|_| queue.release(0));
+        assert_eq!(queue.fair_share(2), 2.0);
     }
 
     /// A lower unit than the one that broke the image may have been under way when the earlier run was killed.
@@ -250,7 +272,7 @@ mod tests {
     fn what_an_earlier_run_finished_is_not_given_out_again() {
         let records = [record(4, 1, BROKEN), record(7, 0, Outcome::Spent), record(7, 1, Outcome::Spent)];
         let finished: Vec<&Record> = records.iter().collect();
-        let queue = WorkQueue::new(&[4, 7], 3, &finished);
+        let queue = WorkQueue::new(&[4, 7], 3, 10, &finished);
         assert_eq!(taken(&queue), [(4, 0), (7, 2)]);
         assert_eq!(queue.ended(), (vec![4], vec![]));
         queue.complete(WorkItem { position: 1, image: 7, unit: 2 }, &Outcome::Spent);

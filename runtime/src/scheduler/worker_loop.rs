@@ -25,6 +25,8 @@ struct ActiveSearch<'a> {
     search: Box<dyn Search + 'a>,
     /// Iterates asked about so far.
     asked: u32,
+    /// Passes that this took.
+    spent: u64,
     forwards: u32,
     backwards: u32,
     zero_gradient: bool,
@@ -67,10 +69,10 @@ impl SearchSigns {
 
     /// Takes in the answer about an iterate that counts. `is_inside` says whether the point is in the ball; it is asked where
     /// that matters only, because that costs a look at every pixel.
-    fn record(&mut self, answer: &Answer, label: usize, is_inside: impl FnOnce() -> bool) {
+    fn record(&mut self, answer: &Answer, label: usize, doubt: f32, is_inside: impl FnOnce() -> bool) {
         self.ascent.record(answer.loss);
         let margin = margin(answer.logits, label);
-        self.claims = margin < 0.0 && is_clearly_broken(answer.logits, label);
+        self.claims = margin < 0.0 && is_clearly_broken(answer.logits, label, doubt);
         if margin < self.margins.lowest() {
             if is_inside() {
                 self.margins.lower(margin);
@@ -148,6 +150,8 @@ pub(super) struct WorkerLoop<'a, 'w, 's> {
     /// Likewise: of logits and features.
     cotangents: [Vec<f32>; 2],
     mender: Mender,
+    /// Passes that its searches have taken.
+    spent: u64,
     done: UnitRecords,
 }
 
@@ -169,6 +173,7 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
             radii: Vec::with_capacity(rows),
             cotangents: [Vec::new(), Vec::new()],
             mender: Mender::default(),
+            spent: 0,
             done: UnitRecords::default(),
             worker,
             job,
@@ -196,16 +201,26 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
 
     /// Begins searches until some queue must have a full batch, or this worker has its share of what is left.
     fn refill(&mut self) -> Result<(), EvaluateError> {
-        let capacity = self.proposals.size() * self.waiting.len();
         let mut waiting: usize = self.waiting.iter().map(|(_, queue)| queue.len()).sum();
-        while waiting < capacity && waiting + self.candidates.len() < self.queue.fair_share(self.job.workers)
-        {
+        while self.has_room(waiting) {
             let Some(item) = self.queue.take() else { break };
             let active = ActiveSearch::start(self.job, item)?;
             enqueue(&mut self.waiting, Box::new(active));
             waiting += 1;
         }
         Ok(())
+    }
+
+    /// Whether this worker begins another search, of which so many wait for an answer.
+    ///
+    /// It has no more than its share of the work that is left. When little more is left than it works on, it takes all of that
+    /// at once: these searches take turns and end together, in batches that are full to the end. One after the other, the last
+    /// of them would have batches for themselves.
+    fn has_room(&self, waiting: usize) -> bool {
+        let (batch, share) = (self.proposals.size(), self.queue.fair_share(self.job.workers));
+        let capacity = batch * self.waiting.len();
+        let own = self.queue.work(waiting + self.candidates.len(), self.spent);
+        own < share && (waiting < capacity || share <= (capacity + batch) as f64)
     }
 
     /// The queue that fills a batch best.
@@ -220,13 +235,19 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
         if self.round.is_empty() {
             return Ok(());
         }
-        let images = self.proposals.filled(self.round.len());
+        let (asked_rows, images) = (self.round.len(), self.proposals.filled(self.round.len()));
+        // Rows that only fill up the batch are asked about as the last one is: a targeted loss needs a target.
+        let last = self.pairs[asked_rows - 1];
+        self.pairs[asked_rows..images.nrows()].fill(last);
         let pairs = &self.pairs[..images.nrows()];
         let [logits, features] = &self.cotangents;
         let cotangents = Cotangents { logits, features };
         let batch = BatchedQuestion { images: &images, pairs, radii: &self.radii, cotangents };
         let answers = self.worker.ask((asked, query), &batch, &mut self.done.model_time)?;
         let images: Vec<usize> = self.round.iter().map(|active| active.item.image).collect();
+        let spent = images.len() as u64 * query.passes();
+        self.queue.spend(spent);
+        self.spent += spent;
         let mut ended = Vec::new();
         for (row, mut active) in self.round.drain(..).enumerate() {
             let answer = answers.row(row);
@@ -249,12 +270,17 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
     /// Fills a batch with proposals of a queue; leaves out what no longer matters.
     fn propose(&mut self, queue: usize) -> (AskedModel, Query) {
         let (query, queue) = &mut self.waiting[queue];
+        if queue.len() > self.proposals.size() {
+            // Those that have most left to do come first, so that all end together.
+            queue.make_contiguous().sort_by_key(|active| active.spent);
+        }
         self.radii.clear();
         self.cotangents.iter_mut().for_each(Vec::clear);
         while self.round.len() < self.proposals.size() {
             let Some(mut active) = queue.pop_front() else { break };
             if self.queue.is_dropped(active.item) {
-                self.queue.release();
+                self.queue.release(active.spent);
+                self.spent -= active.spent;
                 continue;
             }
             let row = self.round.len();
@@ -288,7 +314,8 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
         self.candidates.retain(|candidate| {
             let dropped = self.queue.is_dropped(candidate.active.item);
             if dropped {
-                self.queue.release();
+                self.queue.release(candidate.active.spent);
+                self.spent -= candidate.active.spent;
             }
             !dropped
         });
@@ -407,7 +434,8 @@ impl<'a, 'w, 's> WorkerLoop<'a, 'w, 's> {
         };
         self.job.archive.append(&record)?;
         self.done.records.push(record);
-        self.queue.release();
+        self.queue.release(active.spent);
+        self.spent -= active.spent;
         self.job.unit_ended(active.item.image, &outcome);
         match self.queue.complete(active.item, &outcome) {
             ImageStatus::Unchanged => {}
@@ -442,6 +470,7 @@ enum AnswerOutcome {
 impl ActiveSearch<'_> {
     fn count(&mut self, query: Query) {
         self.asked += 1;
+        self.spent += query.passes();
         self.forwards += 1;
         self.backwards += u32::from(query.is_for_gradient());
     }
@@ -459,7 +488,7 @@ impl ActiveSearch<'_> {
         let is_attacked = self.search.asked_model() == AskedModel::Attacked;
         let decides = is_attacked && job.distances == DistanceGoal::WithinBall;
         let counts = self.search.counts() && decides;
-        self.record_signs(answer, counts, |clean| job.ball.is_near(clean, pixels));
+        self.record_signs(answer, counts, job.doubt, |clean| job.ball.is_near(clean, pixels));
         let (kind, asks, next) = match predicted_class(answer.logits) {
             Some(_) => {
                 let asks = counts && self.looks_broken(answer, returned, job);
@@ -476,12 +505,18 @@ impl ActiveSearch<'_> {
 
     /// Keeps what the answer to a proposal says of the way of the search. `is_inside` says whether the proposal is in the
     /// ball around the clean image.
-    fn record_signs(&mut self, answer: &Answer, counts: bool, is_inside: impl FnOnce(&[f32]) -> bool) {
+    fn record_signs(
+        &mut self,
+        answer: &Answer,
+        counts: bool,
+        doubt: f32,
+        is_inside: impl FnOnce(&[f32]) -> bool,
+    ) {
         let Some(signs) = &mut self.signs else { return };
         signs.margins.come_to(self.asked as usize - 1);
         signs.claims = false;
         if counts && predicted_class(answer.logits).is_some() {
-            signs.record(answer, self.clean.label, || is_inside(&self.clean.pixels));
+            signs.record(answer, self.clean.label, doubt, || is_inside(&self.clean.pixels));
         }
     }
 
@@ -515,7 +550,7 @@ impl ActiveSearch<'_> {
     /// search look broken there: each point that is asked about costs many draws.
     fn looks_broken(&mut self, answer: &Answer, returned: &[f32], job: &AttackJob) -> bool {
         let label = self.clean.label;
-        let looks_broken = looks_broken(answer.logits, label) || is_tied(returned, label);
+        let looks_broken = looks_broken(answer.logits, label, job.doubt) || is_tied(returned, label);
         if !job.votes.is_random() {
             return looks_broken;
         }
@@ -543,6 +578,7 @@ impl<'a> ActiveSearch<'a> {
             clean,
             search,
             asked: 0,
+            spent: 0,
             forwards: 0,
             backwards: 0,
             zero_gradient: false,

@@ -4,6 +4,7 @@
 //! fixed order, and products are fused with sums where it says so and nowhere else.
 
 mod attention;
+mod bfloat16;
 mod convolution;
 mod exponential;
 mod gelu;
@@ -20,6 +21,7 @@ use multiversion::multiversion;
 use lanes::{sum, sum_of_products};
 
 pub(super) use attention::{Heads, Tokens, attention, attention_gradient};
+pub(super) use bfloat16::{Matrices, Panels, matmul_bfloat16, product_bfloat16};
 pub(super) use convolution::{Axis, Convolution, Epilogue, Geometry, Packed};
 pub(super) use gelu::{gelu, gelu_gradient};
 pub(super) use max_pool::{PoolAxis, PoolWindows, max_pool_gradient};

@@ -11,6 +11,7 @@ use super::{
     Data, Engine, EngineError, HostNodes, Input, LoadedGraph, Precision, RawSession, SessionOptions,
     WeightPool,
 };
+use crate::logits::{DOUBT, DOUBT_IN_BFLOAT16};
 use crate::model::{
     Classifier, Cotangents, Differentiable, FeatureBatch, FeatureModel, GradientBatch, LabelAndTarget, Loss,
     ModelError, ModelSource,
@@ -83,6 +84,8 @@ struct ModelShape {
     batch: usize,
     /// Whether every call must have `batch` rows.
     takes_full_only: bool,
+    /// Rows that the graph computes side by side: it is given a multiple of them.
+    lanes: usize,
 }
 
 impl OnnxModels {
@@ -112,6 +115,7 @@ impl OnnxModels {
                 classes: manifest.classes,
                 batch: plan.batch,
                 takes_full_only: rows.is_some(),
+                lanes: 1,
             },
             original,
             weights,
@@ -171,16 +175,10 @@ impl OnnxModels {
     }
 
     fn forward(&self, role: Role, graph: &LoadedGraph) -> Result<Box<dyn Classifier>, ModelError> {
-        let session = self.session(role, graph)?;
-        let logits = Array2::zeros((self.shape.batch, self.shape.classes));
-        Ok(Box::new(OnnxClassifier {
-            role,
-            session,
-            shape: self.shape,
-            rows: Rows::default(),
-            logits,
-            returned: None,
-        }))
+        let (session, shape) = (self.session(role, graph)?, self.shape.of(graph));
+        let logits = Array2::zeros((shape.batch, shape.classes));
+        let rows = Rows::default();
+        Ok(Box::new(OnnxClassifier { role, session, shape, rows, logits, returned: None }))
     }
 
     fn session(&self, role: Role, graph: &LoadedGraph) -> Result<RawSession, ModelError> {
@@ -207,19 +205,27 @@ impl ModelSource for OnnxModels {
         }
     }
 
+    fn doubt(&self) -> f32 {
+        match self.precision {
+            Precision::Float32 => DOUBT,
+            Precision::Mixed => DOUBT_IN_BFLOAT16,
+        }
+    }
+
     fn differentiable(&self, loss: Loss) -> Result<Box<dyn Differentiable>, ModelError> {
         let Some(graph) = self.gradients.get(&loss) else {
             let message = format!("there is none for the loss {loss:?}");
             return Err(ModelError { model: Role::Gradient.to_string(), message });
         };
-        let ModelShape { image, classes, batch, .. } = self.shape;
+        let shape = self.shape.of(graph);
+        let ModelShape { image, classes, .. } = shape;
         Ok(Box::new(OnnxGradient {
             session: self.session(Role::Gradient, graph)?,
-            shape: self.shape,
+            shape,
             loss,
             inputs: LossInputs::new(loss, classes),
             rows: Rows::default(),
-            answers: GradientBatch::zeros(batch, classes, image.pixels()),
+            answers: GradientBatch::zeros(shape.batch, classes, image.pixels()),
         }))
     }
 
@@ -228,15 +234,17 @@ impl ModelSource for OnnxModels {
             let message = "there is none: no attack on features was announced".to_owned();
             return Err(ModelError { model: Role::Features.to_string(), message });
         };
-        let ModelShape { image, classes, batch, .. } = self.shape;
+        let [forward, gradient] = [&graphs.forward, &graphs.gradient].map(|graph| self.shape.of(graph));
+        let shape = if forward.lanes > gradient.lanes { forward } else { gradient };
+        let ModelShape { image, classes, .. } = shape;
         Ok(Box::new(OnnxFeatures {
             forward: self.session(Role::Features, &graphs.forward)?,
             gradient: self.session(Role::FeatureGradient, &graphs.gradient)?,
-            shape: self.shape,
+            shape,
             values: graphs.values,
             rows: Rows::default(),
             cotangents: [Vec::new(), Vec::new()],
-            answers: FeatureBatch::zeros(batch, classes, graphs.values, image.pixels()),
+            answers: FeatureBatch::zeros(shape.batch, classes, graphs.values, image.pixels()),
         }))
     }
 }
@@ -246,6 +254,16 @@ fn model_error(role: Role, error: &EngineError) -> ModelError {
 }
 
 impl ModelShape {
+    /// For calls of that graph.
+    fn of(self, graph: &LoadedGraph) -> Self {
+        Self { lanes: graph.lanes, ..self }
+    }
+
+    /// Rows of a call that asks about so many.
+    fn rows(&self, asked: usize) -> usize {
+        if self.takes_full_only { self.batch } else { asked.next_multiple_of(self.lanes) }
+    }
+
     fn image_dims(&self, rows: usize) -> [usize; 4] {
         [rows, self.image.channels, self.image.height, self.image.width]
     }
@@ -268,7 +286,8 @@ impl ModelShape {
     }
 }
 
-/// The rows of a call to a graph that takes full batches only: those that are asked about, then the last one again.
+/// The rows of a call to a graph that takes full batches only, or is as quick with full registers: those that are asked about,
+/// then the last one again.
 #[derive(Debug, Default)]
 struct Rows {
     images: Vec<f32>,
@@ -283,8 +302,10 @@ impl Rows {
         pixels: &'a [f32],
         pairs: &'a [LabelAndTarget],
     ) -> (&'a [f32], &'a [LabelAndTarget]) {
-        let (row, wanted) = (shape.image.pixels(), shape.batch * shape.image.pixels());
-        if !shape.takes_full_only || pixels.len() == wanted {
+        let row = shape.image.pixels();
+        let rows = shape.rows(pixels.len() / row);
+        let wanted = rows * row;
+        if pixels.len() == wanted {
             return (pixels, pairs);
         }
         self.images.clear();
@@ -295,7 +316,7 @@ impl Rows {
         self.pairs.clear();
         self.pairs.extend_from_slice(pairs);
         if let Some(last) = pairs.last() {
-            self.pairs.resize(shape.batch, *last);
+            self.pairs.resize(rows, *last);
         }
         (&self.images, &self.pairs)
     }
@@ -308,6 +329,8 @@ struct Collector<'a> {
     /// Room for [`tensor_names::RETURNED`], which only some graphs have, and for how many rows and classes.
     returned: &'a mut Option<Array2<f32>>,
     dims: (usize, usize),
+    /// Rows of the call; those that fill up a register may find no room.
+    rows: usize,
 }
 
 impl<'a> Collector<'a> {
@@ -315,8 +338,9 @@ impl<'a> Collector<'a> {
         buffers: Vec<(&'static str, &'a mut [f32])>,
         returned: &'a mut Option<Array2<f32>>,
         dims: (usize, usize),
+        rows: usize,
     ) -> Self {
-        Self { buffers, received: 0, returned, dims }
+        Self { buffers, received: 0, returned, dims, rows }
     }
 
     fn take(&mut self, name: &str, data: &[f32]) {
@@ -327,9 +351,10 @@ impl<'a> Collector<'a> {
             room[..count].copy_from_slice(&data[..count]);
             return;
         }
+        let kept = self.rows.min(self.dims.0);
         for (wanted, buffer) in &mut self.buffers {
-            if *wanted == name && buffer.len() == data.len() {
-                buffer.copy_from_slice(data);
+            if *wanted == name && buffer.len() * self.rows == data.len() * kept {
+                buffer.copy_from_slice(&data[..buffer.len()]);
                 self.received += 1;
             }
         }
@@ -375,7 +400,8 @@ impl Classifier for OnnxClassifier {
         let (rows, data) = (pixels.len() / shape.image.pixels(), Data::F32(pixels));
         let inputs = [Input { name: tensor_names::IMAGES, dims: &shape.image_dims(rows), data }];
         let dims = logits.dim();
-        let mut collector = Collector::new(vec![(tensor_names::LOGITS, head(logits, rows))], returned, dims);
+        let mut collector =
+            Collector::new(vec![(tensor_names::LOGITS, head(logits, rows))], returned, dims, rows);
         session
             .run_with(&inputs, |name, _, data| collector.take(name, data))
             .map_err(|error| model_error(*role, &error))?;
@@ -438,7 +464,8 @@ impl OnnxGradient {
         let inputs: Vec<Input> = std::iter::once(images).chain(inputs.fill(pairs)).collect();
         let GradientBatch { logits, loss: values, gradient, returned } = answers;
         let all_logits = logits.dim();
-        let values = &mut values.as_slice_mut().expect("one dimension in standard layout")[..rows];
+        let kept = rows.min(shape.batch);
+        let values = &mut values.as_slice_mut().expect("one dimension in standard layout")[..kept];
         let mut buffers = vec![
             (tensor_names::LOGITS, head(logits, rows)),
             (tensor_names::IMAGES_GRADIENT, head(gradient, rows)),
@@ -446,7 +473,7 @@ impl OnnxGradient {
         if loss.is_computed_by_its_graph() {
             buffers.push((tensor_names::LOSS, values));
         }
-        let mut collector = Collector::new(buffers, returned, all_logits);
+        let mut collector = Collector::new(buffers, returned, all_logits, rows);
         session
             .run_with(&inputs, |name, _, data| collector.take(name, data))
             .map_err(|error| model_error(Role::Gradient, &error))?;
@@ -480,7 +507,7 @@ impl FeatureModel for OnnxFeatures {
         let dims = logits.dim();
         let buffers =
             vec![(tensor_names::LOGITS, head(logits, rows)), (tensor_names::FEATURES, head(features, rows))];
-        let mut collector = Collector::new(buffers, returned, dims);
+        let mut collector = Collector::new(buffers, returned, dims, rows);
         forward
             .run_with(&inputs, |name, _, data| collector.take(name, data))
             .map_err(|error| model_error(Role::Features, &error))?;
@@ -516,7 +543,7 @@ impl FeatureModel for OnnxFeatures {
             (tensor_names::LOGITS, head(logits, rows)),
             (tensor_names::IMAGES_GRADIENT, head(slopes, rows)),
         ];
-        let mut collector = Collector::new(buffers, returned, dims);
+        let mut collector = Collector::new(buffers, returned, dims, rows);
         gradient
             .run_with(&inputs, |name, _, data| collector.take(name, data))
             .map_err(|error| model_error(Role::FeatureGradient, &error))?;
@@ -525,8 +552,8 @@ impl FeatureModel for OnnxFeatures {
     }
 }
 
-/// The first rows of an array.
+/// The first rows of an array, as many as it has.
 fn head(array: &mut Array2<f32>, rows: usize) -> &mut [f32] {
-    let columns = array.ncols();
-    &mut array.as_slice_mut().expect("made by zeros, in standard layout")[..rows * columns]
+    let (room, columns) = array.dim();
+    &mut array.as_slice_mut().expect("made by zeros, in standard layout")[..rows.min(room) * columns]
 }

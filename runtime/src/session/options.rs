@@ -34,14 +34,13 @@ pub enum Precision {
     /// 32-bit floats.
     #[default]
     Float32,
-    /// Matrix products in bfloat16 where the processor has them; everything else in 32-bit floats.
+    /// Factors of matrix products in bfloat16 where the processor multiplies such numbers faster
+    /// ([`has_bfloat16_products`](crate::processor::has_bfloat16_products)); everything else in 32-bit floats. On x86-64 graphs are
+    /// written for it; on aarch64 ONNX Runtime does it in any graph.
     Mixed,
 }
 
 impl Precision {
-    /// The processors for which ONNX Runtime has CPU kernels of reduced precision, by the name of their architecture.
-    pub const MIXED_ON: &'static str = "aarch64";
-
     /// The word of the command line and of journals.
     pub fn name(self) -> &'static str {
         match self {

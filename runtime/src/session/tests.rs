@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use mimir_bundle::{
     BatchMode, ChannelOrder, ImageShape, Layout, Loss, Manifest, Norm, OutputKind, PixelType, Pixels,
-    ThreatModel, tensor_names,
+    PreparedGraph, ThreatModel, tensor_names,
 };
 use mimir_export::Tensor;
 use mimir_export::autodiff::{Kernels, differentiate};
@@ -217,6 +217,47 @@ fn batches_that_are_not_full_are_filled() {
     // The last image again.
     assert_eq!(full.0.row(3), full.0.row(2));
     assert_eq!(any.0.row(3).sum(), 0.0);
+}
+
+/// Of a graph that computes sixteen images side by side, calls are filled up to that, even where the batch is smaller.
+#[test]
+fn registers_that_are_not_full_are_filled() {
+    let engine = Engine::load(None).unwrap();
+    let images = Array2::from_shape_fn((5, 192), |(row, pixel)| ((row * 192 + pixel) % 17) as f32 / 16.0);
+    let pairs: Vec<LabelAndTarget> = (0..5).map(|label| LabelAndTarget { label, target: None }).collect();
+    let answers = |lanes: usize, batch: usize| {
+        let forward = balanced_vit();
+        let gradient = differentiate(&forward, Loss::CrossEntropy, Kernels::Standard).unwrap();
+        let [forward, gradient] = [&forward, &gradient].map(|graph| PreparedGraph {
+            lanes,
+            ..PreparedGraph::self_contained(write_model(graph).unwrap())
+        });
+        let plan = SessionPlan { batch, workers: 1, threads: 1 };
+        let models = OnnxModels::new(&engine, &manifest(BatchMode::Dynamic), forward.clone(), plan).unwrap();
+        let models = models.with_search(forward).unwrap();
+        let models = models.with_gradient(Loss::CrossEntropy, gradient).unwrap();
+        let mut classifier = models.search_classifier().unwrap();
+        assert_eq!(classifier.batch(), batch);
+        let logits = classifier.logits(images.view()).unwrap().clone();
+        let mut gradients = models.differentiable(Loss::CrossEntropy).unwrap();
+        (logits, gradients.loss_gradient(images.view(), &pairs).unwrap().clone())
+    };
+    let alone = answers(1, 5);
+    for batch in [5, 7, 16, 20] {
+        let (logits, gradients) = answers(16, batch);
+        for row in 0..5 {
+            assert_eq!(logits.row(row), alone.0.row(row), "{batch}");
+            assert_eq!(gradients.logits.row(row), alone.1.logits.row(row), "{batch}");
+            assert_eq!(gradients.loss[row], alone.1.loss[row], "{batch}");
+            assert_eq!(gradients.gradient.row(row), alone.1.gradient.row(row), "{batch}");
+        }
+        // The last image again, as far as there is room.
+        for row in 5..batch.min(16) {
+            assert_eq!(logits.row(row), logits.row(4), "{batch}");
+            assert_eq!(gradients.gradient.row(row), gradients.gradient.row(4), "{batch}");
+        }
+        assert!((16..batch).all(|row| logits.row(row).iter().all(|logit| *logit == 0.0)), "{batch}");
+    }
 }
 
 #[test]

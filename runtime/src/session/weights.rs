@@ -16,6 +16,7 @@ pub struct WeightPool(Pool);
 pub struct LoadedGraph {
     pub(super) model: bytes::Bytes,
     pub(super) weights: Weights,
+    pub(super) lanes: usize,
 }
 
 impl LoadedGraph {
@@ -32,7 +33,7 @@ impl LoadedGraph {
                 return Err(EngineError::Failed { engine: "rten", message });
             }
         };
-        Ok(Self { model: graph.model, weights })
+        Ok(Self { model: graph.model, weights, lanes: graph.lanes.max(1) })
     }
 }
 

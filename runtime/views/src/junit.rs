@@ -206,6 +206,108 @@ mod tests {
         assert!(text.contains("timestamp=\"2026-11-23T21:30:00\""), "{text}");
     }
 
+    /// A tag: its name, its attributes, and whether it begins and ends an element.
+    struct Tag<'a> {
+        name: &'a str,
+        attributes: Vec<(&'a str, &'a str)>,
+        begins: bool,
+        ends: bool,
+    }
+
+    impl Tag<'_> {
+        fn value(&self, attribute: &str) -> &str {
+            let found = self.attributes.iter().find(|(name, _)| *name == attribute);
+            found.unwrap_or_else(|| panic!("{} has no {attribute}", self.name)).1
+        }
+    }
+
+    /// The tags of a document, in their order. No text of ours holds a `<` or `>` of its own.
+    fn tags(text: &str) -> Vec<Tag<'_>> {
+        let inside = text.split('<').skip(1).map(|rest| rest.split_once('>').expect("a tag ends").0);
+        let tag = |inside| {
+            let (name, mut rest) = str::trim_matches(inside, '/').split_once(' ').unwrap_or((inside, ""));
+            let mut attributes = Vec::new();
+            while let Some((attribute, after)) = rest.trim_start().split_once("=\"") {
+                let (value, after) = after.split_once('"').expect("a value ends");
+                attributes.push((attribute, value));
+                rest = after;
+            }
+            assert!(matches!(rest.trim(), "" | "?"), "{inside}");
+            let (begins, ends) = (!inside.starts_with('/'), inside.starts_with('/') || inside.ends_with('/'));
+            Tag { name: name.trim_matches('/'), attributes, begins, ends }
+        };
+        inside.map(tag).filter(|tag| tag.name != "?xml").collect()
+    }
+
+    /// Elements, what they may stand in, and their attributes: those that readers (Jenkins, GitLab, GitHub's actions) need, and
+    /// those that they know besides.
+    type Known = (&'static str, &'static str, &'static [&'static str], &'static [&'static str]);
+    const KNOWN: [Known; 8] = [
+        ("testsuites", "", &["tests", "failures", "errors"], &["name", "time"]),
+        (
+            "testsuite",
+            "testsuites",
+            &["name", "tests", "failures", "errors"],
+            &["skipped", "time", "timestamp"],
+        ),
+        ("properties", "testsuite", &[], &[]),
+        ("property", "properties", &["name", "value"], &[]),
+        ("testcase", "testsuite", &["name", "classname", "time"], &[]),
+        ("failure", "testcase", &["type", "message"], &[]),
+        ("error", "testcase", &["type", "message"], &[]),
+        ("system-out", "testsuite", &[], &[]),
+    ];
+
+    #[track_caller]
+    fn check(text: &str) {
+        let mut open: Vec<&str> = Vec::new();
+        let tags = tags(text);
+        for tag in &tags {
+            if tag.begins {
+                let known = KNOWN.iter().find(|(name, ..)| *name == tag.name);
+                let (_, parent, needed, optional) = known.unwrap_or_else(|| panic!("<{}>", tag.name));
+                assert_eq!(open.last().copied().unwrap_or(""), *parent, "<{}>", tag.name);
+                assert!(needed.iter().all(|name| !tag.value(name).is_empty()), "<{}>", tag.name);
+                for (name, _) in &tag.attributes {
+                    assert!(needed.contains(name) || optional.contains(name), "{name} of <{}>", tag.name);
+                }
+                open.push(tag.name);
+            }
+            if tag.ends {
+                assert_eq!(open.pop(), Some(tag.name));
+            }
+        }
+        assert!(open.is_empty(), "{open:?}");
+        // What a suite says of itself is what it has, and all of them say what they have together.
+        let of = |tags: &[Tag<'_>], name: &str| {
+            tags.iter().filter(|tag| tag.begins && tag.name == name).count().to_string()
+        };
+        let begins: Vec<usize> =
+            (0..tags.len()).filter(|at| tags[*at].begins && tags[*at].name == "testsuite").collect();
+        let ends = begins.iter().skip(1).copied().chain([tags.len()]);
+        let parts = begins.iter().copied().zip(ends).map(|(from, to)| &tags[from..to]);
+        for part in parts.chain([&tags[..]]) {
+            let counts = [("tests", "testcase"), ("failures", "failure"), ("errors", "error")];
+            for (attribute, name) in counts {
+                assert_eq!(part[0].value(attribute), of(part, name), "{attribute} of <{}>", part[0].name);
+            }
+            let seconds = part[0].value("time");
+            assert!(seconds.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'), "{seconds}");
+        }
+    }
+
+    #[test]
+    fn documents_have_what_their_readers_need() {
+        let tool = Tool { name: "mimir-certify".into(), version: "0.1.0".into(), commit: None };
+        let failed = FailureReport::new(ErrorKind::Model, "not <valid>", "2026-11-23T21:30:00Z".into(), tool);
+        let mut reports: Vec<Report> = ["rrra", "aaar", "rruu", "rr"].map(report).into();
+        reports[0].model.file = "a \"model\" of <x> & 'y' \u{1b}.onnx".into();
+        let answers = reports.iter().map(Answer::Finished).chain([Answer::Failed(&failed)]);
+        let shown: Vec<Shown<'_>> = answers.map(|answer| Shown { gate: Some("a <gate>"), answer }).collect();
+        shown.iter().for_each(|shown| check(&junit(&[*shown])));
+        check(&junit(&shown));
+    }
+
     #[test]
     fn runs_without_an_answer_are_errors() {
         let interrupted = report("rruu");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use mimir_runtime::evaluate::Ending;
 use mimir_runtime::report::{FailureReport, Notice, Report, Severity};
 use serde_json::{Value, json};
 
@@ -38,7 +39,10 @@ fn finished(report: &Report) -> Value {
     let missed = criteria(report).into_iter().filter_map(|criterion| missed(&criterion));
     let findings: Vec<Finding> = missed.chain(report.warnings.iter().map(warning)).collect();
     let uri = uri(&report.model.file);
-    let location = json!({ "physicalLocation": { "artifactLocation": { "uri": uri, "index": 0 } } });
+    // A model has no lines; GitHub shows no result without one.
+    let region = json!({ "startLine": 1 });
+    let artifact = json!({ "uri": uri, "index": 0 });
+    let location = json!({ "physicalLocation": { "artifactLocation": artifact, "region": region } });
     let results: Vec<Value> = findings
         .iter()
         .map(|finding| {
@@ -53,6 +57,7 @@ fn finished(report: &Report) -> Value {
         })
         .collect();
     let mut run = frame(&report.tool.version, &findings, report.gate.exit_code, &report.created_at);
+    run["invocations"][0]["executionSuccessful"] = (report.ending != Ending::Interrupted).into();
     run["artifacts"] = json!([{
         "location": { "uri": uri },
         "hashes": report.model.manifest.files.first().map_or_else(|| json!({}), |file| json!({ "sha-256": file.sha256 })),
@@ -151,6 +156,65 @@ mod tests {
         assert_eq!(run["invocations"][0]["exitCode"], 10);
         assert_eq!(run["properties"]["attackedAccuracy"], 0.1);
         assert!(results[0]["message"]["text"].as_str().unwrap().contains("found 10.00 %"), "{results:?}");
+    }
+
+    /// The member, which the schema of SARIF 2.1.0 requires.
+    #[track_caller]
+    fn required<'a>(object: &'a Value, name: &str) -> &'a Value {
+        object.get(name).unwrap_or_else(|| panic!("no {name} in {object}"))
+    }
+
+    /// What the schema requires, and beyond it what GitHub does: a line of a relative path, and a rule for each result.
+    fn check(document: &Value) {
+        assert_eq!(required(document, "version"), "2.1.0");
+        assert!(required(document, "$schema").as_str().unwrap().ends_with("/sarif-2.1.0.json"));
+        for run in required(document, "runs").as_array().unwrap() {
+            let driver = required(required(run, "tool"), "driver");
+            assert_eq!(required(driver, "name"), "mimir-certify");
+            let rules: Vec<&Value> =
+                driver["rules"].as_array().unwrap().iter().map(|rule| &rule["id"]).collect();
+            assert!(rules.iter().all(|id| id.is_string()), "{rules:?}");
+            for invocation in run["invocations"].as_array().unwrap() {
+                assert!(required(invocation, "executionSuccessful").is_boolean(), "{invocation}");
+                assert!(
+                    invocation["exitCode"].is_u64() && invocation["endTimeUtc"].is_string(),
+                    "{invocation}"
+                );
+                for notification in invocation["toolExecutionNotifications"].as_array().into_iter().flatten()
+                {
+                    assert!(required(required(notification, "message"), "text").is_string());
+                }
+            }
+            for result in required(run, "results").as_array().unwrap() {
+                assert!(required(required(result, "message"), "text").is_string(), "{result}");
+                assert!(["error", "warning", "note"].map(Value::from).contains(&result["level"]), "{result}");
+                assert!(rules.contains(&required(result, "ruleId")), "{result}");
+                let place = &result["locations"][0]["physicalLocation"];
+                let artifact = required(place, "artifactLocation");
+                let named = &run["artifacts"][artifact["index"].as_u64().unwrap() as usize];
+                assert_eq!(required(artifact, "uri"), &named["location"]["uri"]);
+                assert!(named["hashes"]["sha-256"].is_string(), "{named}");
+                assert_eq!(required(place, "region")["startLine"], 1);
+                let fingerprints = result["partialFingerprints"].as_object().unwrap();
+                assert!(fingerprints.values().all(Value::is_string), "{result}");
+            }
+            assert!(required(&run["automationDetails"], "id").is_string());
+        }
+    }
+
+    #[test]
+    fn documents_have_what_their_readers_require() {
+        for outcomes in ["rrra", "aaar", "rruu", "rr"] {
+            let report = report(outcomes);
+            let shown = Shown { gate: Some("near"), answer: Answer::Finished(&report) };
+            let document = sarif(&[shown, Shown::from(&report)]);
+            check(&document);
+            let successful = &document["runs"][0]["invocations"][0]["executionSuccessful"];
+            assert_eq!(successful, !outcomes.contains('u'), "{outcomes}");
+        }
+        let tool = Tool { name: "mimir-certify".into(), version: "0.1.0".into(), commit: None };
+        let failed = FailureReport::new(ErrorKind::Data, "no images", "2026-11-23T21:30:00Z".into(), tool);
+        check(&sarif(&[Shown { gate: None, answer: Answer::Failed(&failed) }]));
     }
 
     #[test]

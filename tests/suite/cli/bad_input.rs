@@ -36,12 +36,6 @@ fn usage_errors_are_2() {
     for (flags, expected) in cases {
         demo.run(flags).code(2).stderr(contains(expected)).stdout("");
     }
-    if cfg!(target_arch = "x86_64") {
-        demo.run(&["--precision", "mixed"])
-            .code(2)
-            .stderr(contains("no effect on this processor"))
-            .stdout("");
-    }
     assert!(!demo.path("out").exists(), "nothing was begun");
 }
 

@@ -8,10 +8,12 @@ use mimir_certify::{
 };
 use mimir_runtime::evaluate::{Ending, Observer, Progress, Stage};
 use mimir_runtime::report::{Report, Rule, RuleAnswer, RuleVerdict};
+use ndarray::{Array1, Array4};
+use ndarray_npy::NpzWriter;
 use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::contains;
 
-use super::{Demo, certify, root};
+use super::{Demo, certify, models, root};
 
 fn answer(report: &Report, rule: Rule) -> &RuleAnswer {
     report.diagnosis.iter().find(|answer| answer.rule == rule).unwrap()
@@ -73,6 +75,57 @@ fn a_normalisation_that_was_forgotten_is_named_and_nothing_is_changed() {
     assert_eq!(report.model.manifest.normalisation, None);
     let found = answer(&report, Rule::InputScaling);
     assert!(found.way_out.as_ref().unwrap().contains("--mean 0.485,0.456,0.406 --std 0.229"), "{found:?}");
+}
+
+/// Sixty images are right with the other order of colours, two more with a customary normalisation besides, four never: so few do not
+/// tell the one from the other, and the order alone changes least.
+#[test]
+fn of_what_is_as_good_the_least_change_is_proposed() {
+    let demo = Demo::new();
+    models::telling_colours(&demo.path("model.onnx"), 4);
+    // Red, green and blue of each image, and its label in a model that takes blue first.
+    let image = |image: usize| match image {
+        0..60 => (std::array::from_fn(|channel| if channel == image % 3 { 200 } else { 60 }), 2 - image % 3),
+        60..62 => ([51, 126, 128], 1),
+        _ => ([200, 60, 60], 1),
+    };
+    let images = Array4::from_shape_fn((66, 3, 4, 4), |(index, channel, ..)| image(index).0[channel]);
+    let labels: Array1<i64> = (0..66).map(|index| image(index).1 as i64).collect();
+    let mut archive = NpzWriter::new(std::fs::File::create(demo.path("images.npz")).unwrap());
+    archive.add_array("images", &images.mapv(|level: u8| level)).unwrap();
+    archive.add_array("labels", &labels).unwrap();
+    archive.finish().unwrap();
+    let (images, model) = (format!("npz:{}", demo.path("images.npz").display()), demo.path("model.onnx"));
+    let run = |command: &[&str], flags: &[&str]| {
+        let mut certify = certify();
+        certify.args(command).arg(&model).args(["--config", "/dev/null", "--data", &images]).args(flags);
+        certify.assert().success()
+    };
+    let out = demo.path("out").display().to_string();
+    run(&[], &["--attacks", "fgsm", "--epsilon", "1/255", "--report", &out])
+        .stdout(contains("warn input_scaling"));
+    let report = demo.report();
+    let found = answer(&report, Rule::InputScaling);
+    assert_eq!(found.way_out.as_deref(), Some("if the model was trained so, run with --channels bgr"));
+    assert!(found.found.contains("on 60 of 66 images with colours from blue to red"), "{}", found.found);
+    assert!(found.found.contains("; so few images do not tell it from "), "{}", found.found);
+    assert!(found.found.contains("ImageNet with colours from blue to red"), "{}", found.found);
+    let checked = contains("(--channels bgr) the model is right on 60 of 66")
+        .and(contains("or, so few images do not tell: ImageNet with colours from blue to red (--mean"))
+        .and(contains("--channels bgr), 62 of 66"));
+    run(&["check"], &[]).stdout(checked);
+}
+
+/// The last bits of a loss may follow the places of images in a batch: the landscape has batches of its own.
+#[test]
+fn the_landscape_of_the_weights_does_not_follow_the_batch() {
+    let demo = Demo::new();
+    models::with_mean_of_odd_length(&demo.path("model.onnx"));
+    let weights = |batch: &str| {
+        demo.run(&["--attacks", "fgsm", "--landscape", "1", "--batch", batch, "--workers", "1"]).success();
+        demo.report().landscapes.unwrap().weights.unwrap()
+    };
+    assert_eq!(weights("7"), weights("16"));
 }
 
 #[test]

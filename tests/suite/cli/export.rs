@@ -113,6 +113,8 @@ fn the_model_alone_is_the_one_of_the_bundle() {
     let made = Made::new(Some(&header()));
     made.run(&["-o", "bundle"]).success();
     made.run(&["-o", "alone.onnx"]).success();
+    let odd = made.run(&["-o", "it's $(alone).onnx"]).success();
+    odd.stdout(contains("next: mimir-certify './it'\\''s $(alone).onnx' --data"));
     assert_eq!(digest(&made.path("alone.onnx")), digest(&made.path("bundle/model.onnx")));
     made.run(&["-o", "beside.onnx", "--external-data"]).success().stdout(contains("beside.onnx.data: "));
     let mut command = export();

@@ -143,8 +143,9 @@ fn another_surrogate_cannot_resume() {
     with_file_limit(&demo, limit(&flags), &flags).code(74);
     models::scaled(&demo.path("other.onnx"), 2.0);
     resume(&demo, &flags).code(2).stderr(contains("attacks[2].surrogate.model_digest is"));
-    fs::copy(demo.path("model.onnx"), demo.path("other.onnx")).unwrap();
-    resume(&demo, &flags).success();
+    fs::copy(demo.path("model.onnx"), demo.path("moved.onnx")).unwrap();
+    let path = demo.path("moved.onnx").display().to_string();
+    resume(&demo, &[&WORK[..], &["--surrogate", &path]].concat()).success();
 }
 
 /// What cannot change a result may differ.

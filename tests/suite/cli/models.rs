@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mimir_export::graph::{Builder, Dim, Graph, Shape, TensorType};
+use mimir_export::graph::{Attribute, Builder, Dim, Graph, Shape, TensorType};
 use mimir_export::onnx::{Limits, read_model, write_model};
 use mimir_export::shape::infer;
 use mimir_export::{DataType, Tensor};
@@ -236,6 +236,35 @@ pub(super) fn telling_brightness(path: &Path, [channels, height, width]: [u32; 3
     let bias = builder.constant(Tensor::from_f32(&[classes], &bias));
     let logits = builder.op("Gemm", &[flat, weights, bias]).unwrap();
     graph.add_output(logits);
+    std::fs::write(path, write_model(&graph).unwrap()).unwrap();
+}
+
+/// Scales the logits by a mean of so many pixels that ONNX Runtime rounds it by the place of the image in a batch.
+pub(super) fn with_mean_of_odd_length(path: &Path) {
+    change(path, |graph| {
+        let (images, logits) = (graph.inputs()[0], graph.outputs()[0]);
+        let mut builder = Builder::new(graph, "odd");
+        let flat = builder.op("Flatten", &[images]).unwrap();
+        let [start, end, axis] = [0, 99, 1].map(|number| builder.ints(&[number]));
+        let part = builder.op("Slice", &[flat, start, end, axis]).unwrap();
+        let mean = builder.op_with("ReduceMean", &[part], [("axes", Attribute::Ints(vec![1]))]).unwrap();
+        let one = builder.scalar(1.0);
+        let scale = builder.op("Add", &[mean, one]).unwrap();
+        let scaled = builder.op("Mul", &[logits, scale]).unwrap();
+        graph.set_outputs(vec![scaled]);
+    });
+}
+
+/// Writes a network that tells which of three colours of an image is brightest.
+pub(super) fn telling_colours(path: &Path, side: usize) {
+    let mut graph = Graph::new("colours", 17);
+    let shape = Shape([&[Dim::N], &Shape::fixed(&[3, side, side]).0[..]].concat());
+    let images = graph.add_fresh_value("images", Some(TensorType { dtype: DataType::Float32, shape }));
+    graph.add_input(images);
+    let mut builder = Builder::new(&mut graph, "head");
+    let mean = builder.op("GlobalAveragePool", &[images]).unwrap();
+    let scores = builder.op("Flatten", &[mean]).unwrap();
+    graph.add_output(scores);
     std::fs::write(path, write_model(&graph).unwrap()).unwrap();
 }
 

@@ -130,6 +130,12 @@ fn a_failed_run_leaves_its_error_and_no_earlier_result() {
             assert!(!demo.path("out").join(file).exists(), "{name}: {file} is of an earlier run");
             assert!(demo.path("out/previous").join(file).exists(), "{name}: {file} is kept");
         }
+        let note =
+            format!("note: the result of the earlier run is in {}\n", demo.path("out/previous").display());
+        assert!(stderr.contains(&note), "{name}: {stderr}");
+        // Failing once more moves nothing and loses nothing.
+        demo.run(flags).code(i32::from(code)).stderr(contains("note: ").not());
+        assert_eq!(fs::read(demo.path("out/previous/certificate.json")).unwrap(), b"PASS", "{name}");
     }
 }
 

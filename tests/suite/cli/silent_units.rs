@@ -1,4 +1,5 @@
-//! A network whose counterexamples lie behind ReLUs that are off around the image: which attacks find them is known.
+//! Networks whose counterexamples lie behind ReLUs that are off around the image, or behind a gate that is shut: which attacks
+//! find them is known.
 
 use std::path::Path;
 
@@ -70,15 +71,45 @@ fn relu(builder: &mut Builder<'_>, x: ValueId) -> mimir_export::Result<ValueId> 
     builder.op("Relu", &[x])
 }
 
+/// `z = p E + x W`, where `p` are the shares of the two branches that the gate makes of the score `s = factor (t - 0.05)`: the mean
+/// of the pixels times a board. At grey it is 0, and within 0.1 of it at most 0.1. The first branch says class 0 and the second
+/// class 1; the pixels themselves add a little to class 0.
+fn write_gated(path: &Path, factor: f32, gate: Activation) {
+    let mut graph = Graph::new("network", 18);
+    let shape = Shape([&[Dim::N], &Shape::fixed(&[1, 8, 8]).0[..]].concat());
+    let x = graph.add_value("x", Some(TensorType { dtype: DataType::Float32, shape })).unwrap();
+    graph.add_input(x);
+    let mut builder = Builder::new(&mut graph, "network");
+    let flat = builder.op("Flatten", &[x]).unwrap();
+    let sign = |pixel: usize| if (pixel / 8 + pixel % 8).is_multiple_of(2) { 1.0 } else { -1.0 };
+    let board: Vec<f32> = (0..PIXELS).map(|pixel| factor * sign(pixel) / PIXELS as f32).collect();
+    let board = builder.constant(Tensor::from_f32(&[PIXELS, 1], &board));
+    let shift = builder.constant(Tensor::from_f32(&[1], &[-0.05 * factor]));
+    let score = builder.op("Gemm", &[flat, board, shift]).unwrap();
+    let shares = gate(&mut builder, score).unwrap();
+    let branches = builder.constant(Tensor::from_f32(&[2, 2], &[1.0, 0.0, 0.0, 1.0]));
+    let chosen = builder.op("MatMul", &[shares, branches]).unwrap();
+    let weights: Vec<f32> = (0..2 * PIXELS).map(|index| if index % 2 == 0 { 0.002 } else { 0.0 }).collect();
+    let weights = builder.constant(Tensor::from_f32(&[PIXELS, 2], &weights));
+    let own = builder.op("MatMul", &[flat, weights]).unwrap();
+    let logits = builder.op("Add", &[chosen, own]).unwrap();
+    graph.add_output(logits);
+    std::fs::write(path, write_model(&graph).unwrap()).unwrap();
+}
+
 /// The report and the summary of a run on two grey images of class 0.
 fn run(flags: &[&str]) -> (Report, String, TempDir) {
     run_with(relu, flags)
 }
 
 fn run_with(activation: Activation, flags: &[&str]) -> (Report, String, TempDir) {
+    run_on(|path| write_network(path, activation), flags)
+}
+
+fn run_on(write: impl Fn(&Path), flags: &[&str]) -> (Report, String, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    write_network(&path("model.onnx"), activation);
+    write(&path("model.onnx"));
     let mut archive = NpzWriter::new(std::fs::File::create(path("data.npz")).unwrap());
     archive.add_array("images", &Array4::from_elem((2, 1, 8, 8), 0.5_f32)).unwrap();
     archive.add_array("labels", &Array1::from_elem(2, 0_i64)).unwrap();
@@ -171,5 +202,77 @@ fn relu_in_other_words_is_seen_too() {
         let (report, _, _folder) = run_with(form, &["--epsilon", "0.1", "--queries", "20", "--steps", "20"]);
         assert_eq!((report.attacks.len(), report.attacked_accuracy), (5, 0.0), "{name}");
         assert!(warned(&report), "{name}: {:?}", report.warnings);
+    }
+}
+
+/// The scores of the two branches, `-s` and `s`.
+fn both(builder: &mut Builder<'_>, s: ValueId) -> mimir_export::Result<ValueId> {
+    let signs = builder.constant(Tensor::from_f32(&[1, 2], &[-1.0, 1.0]));
+    builder.op("MatMul", &[s, signs])
+}
+
+/// The shares `1 - p` and `p`.
+fn with_rest(builder: &mut Builder<'_>, p: ValueId) -> mimir_export::Result<ValueId> {
+    let one = builder.scalar(1.0);
+    let rest = builder.op("Sub", &[one, p])?;
+    builder.op_with("Concat", &[rest, p], [("axis", 1.into())])
+}
+
+const GATES: [(&str, Activation); 5] = [
+    ("Softmax", |builder, s| {
+        let scores = both(builder, s)?;
+        builder.op_with("Softmax", &[scores], [("axis", (-1).into())])
+    }),
+    ("a Softmax in other words", |builder, s| {
+        let scores = both(builder, s)?;
+        let axes = builder.ints(&[1]);
+        let largest = builder.op("ReduceMax", &[scores, axes])?;
+        let scores = builder.op("Sub", &[scores, largest])?;
+        let powers = builder.op("Exp", &[scores])?;
+        let sum = builder.op("ReduceSum", &[powers, axes])?;
+        builder.op("Div", &[powers, sum])
+    }),
+    ("Sigmoid", |builder, s| {
+        let p = builder.op("Sigmoid", &[s])?;
+        with_rest(builder, p)
+    }),
+    ("Tanh", |builder, s| {
+        let half = builder.scalar(0.5);
+        let tanh = builder.op("Tanh", &[s])?;
+        let halved = builder.op("Mul", &[tanh, half])?;
+        let p = builder.op("Add", &[halved, half])?;
+        with_rest(builder, p)
+    }),
+    ("HardSigmoid", |builder, s| {
+        let p = builder.op("HardSigmoid", &[s])?;
+        with_rest(builder, p)
+    }),
+];
+
+/// No gradient leads from one branch to the other, and no rule about zero gradients sees it: those of the pixels are none.
+#[test]
+fn behind_a_gate_that_is_shut_gradients_find_nothing_and_it_is_said() {
+    let flags = ["--epsilon", "0.1", "--queries", "50", "--steps", "20"];
+    for (name, gate) in GATES {
+        let model = |path: &Path| write_gated(path, 1e4, gate);
+        let gradients = ["--epsilon", "0.1", "--steps", "20", "--attacks", "apgd-ce,apgd-t,fab-t"];
+        let (report, ..) = run_on(model, &gradients);
+        assert_eq!((report.attacks.len(), report.attacked_accuracy), (3, 1.0), "{name}");
+        assert!(warned(&report), "{name}: {:?}", report.warnings);
+        let (report, ..) = run_on(model, &flags);
+        let broken: Vec<usize> = report.attacks.iter().map(|attack| attack.broken).collect();
+        assert_eq!((broken, report.attacked_accuracy), (vec![0, 0, 0, 0, 2], 0.0), "{name}");
+        assert_eq!(report.standard_accuracy, Some(1.0), "{name}");
+    }
+}
+
+/// A gate that passes gradients is no reason for a warning, nor for another attack.
+#[test]
+fn a_gate_that_is_ajar_is_an_operator_like_others() {
+    for (name, gate) in &GATES[..4] {
+        let flags = ["--epsilon", "0.1", "--queries", "50", "--steps", "20"];
+        let (report, ..) = run_on(|path| write_gated(path, 40.0, *gate), &flags);
+        assert_eq!((report.attacks.len(), report.attacks[0].broken), (4, 2), "{name}");
+        assert!(!warned(&report), "{name}: {:?}", report.warnings);
     }
 }

@@ -57,6 +57,7 @@ fn a_preset_with_a_surrogate_is_still_that_preset() {
     let report = demo.report();
     let names: Vec<&str> = report.attacks.iter().map(|attack| attack.name.as_str()).collect();
     assert_eq!(names, ["apgd-ce", "apgd-t", "fab-t", "square", "transfer"]);
+    certify().arg("--help").assert().success().stdout(contains("Adds transfer after the other"));
     assert_eq!(surrogate(&demo).normalisation.map(|it| (it.mean, it.std)), Some((vec![0.0], vec![1.0])));
 }
 
@@ -85,6 +86,10 @@ fn a_surrogate_that_guesses_weakens_the_verdict() {
         |demo: &Demo| demo.report().warnings.iter().any(|it| it.warning.kind() == "useless_surrogate");
     demo.run(&[&flags[..], &["--surrogate", &other(&demo)]].concat()).success();
     assert!(!useless(&demo), "{}", demo.report());
+    // Two images tell nothing clearly, and all are right.
+    let few = ["--attacks", "transfer", "--steps", "2", "--first", "2"];
+    demo.run(&[&few[..], &["--surrogate", &other(&demo)]].concat()).success();
+    assert!(demo.report().clean_accuracy == 1.0 && !useless(&demo), "{}", demo.report());
     models::with_constant_logits(&demo.path("other.onnx"));
     let run = demo.run(&[&flags[..], &["--surrogate", &other(&demo), "--deny-warnings"]].concat()).code(11);
     run.stdout(

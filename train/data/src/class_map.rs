@@ -12,10 +12,28 @@ use crate::input::{open_file, read_exactly};
 const MAX_BYTES: u64 = 1 << 24;
 
 /// Names of classes and their indices, as a file gives them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClassMap(BTreeMap<String, usize>);
+#[derive(Debug, Clone)]
+pub struct ClassMap {
+    indices: BTreeMap<String, usize>,
+    /// How the names were written, where not as they are.
+    written: Option<fn(&str) -> String>,
+}
+
+/// By names and indices.
+impl PartialEq for ClassMap {
+    fn eq(&self, other: &Self) -> bool {
+        self.indices == other.indices
+    }
+}
+
+impl Eq for ClassMap {}
 
 impl ClassMap {
+    /// Of a record in which `written` gives each name, because it cannot have some of them as they are.
+    pub fn of_record(indices: BTreeMap<String, usize>, written: fn(&str) -> String) -> Self {
+        Self { indices, written: Some(written) }
+    }
+
     /// Reads a map. The forms that are understood:
     ///
     /// | file | index |
@@ -46,29 +64,30 @@ impl ClassMap {
             Some(_) => from_lines(text),
             None => Err("no names".to_owned()),
         };
-        names.and_then(unique).map(Self).map_err(refuse)
+        names.and_then(unique).map(Self::from).map_err(refuse)
     }
 
     /// The 1,000 WordNet ids of ImageNet-1K in their order, the indices of every model trained on all of them.
     pub fn imagenet() -> Self {
         let names = include_str!("imagenet_synsets.txt").lines();
-        Self(names.enumerate().map(|(index, name)| (name.to_owned(), index)).collect())
+        names.enumerate().map(|(index, name)| (name.to_owned(), index)).collect::<BTreeMap<_, _>>().into()
     }
 
     /// The indices by name.
     pub fn indices(&self) -> &BTreeMap<String, usize> {
-        &self.0
+        &self.indices
     }
 
     /// The index of a class.
     pub fn index(&self, name: &str) -> Option<usize> {
-        self.0.get(name).copied()
+        let as_written = || self.written.and_then(|written| self.indices.get(&written(name)));
+        self.indices.get(name).or_else(as_written).copied()
     }
 }
 
 impl From<BTreeMap<String, usize>> for ClassMap {
     fn from(indices: BTreeMap<String, usize>) -> Self {
-        Self(indices)
+        Self { indices, written: None }
     }
 }
 
@@ -168,6 +187,13 @@ mod tests {
         }
         let synsets = read("n01440764 tench, Tinca tinca\nn01443537 goldfish").unwrap();
         assert_eq!((synsets.index("n01440764"), synsets.index("n01443537")), (Some(0), Some(1)));
+    }
+
+    #[test]
+    fn a_record_may_write_names_otherwise() {
+        let indices = BTreeMap::from([("a\\nb".to_owned(), 0), ("c".to_owned(), 1)]);
+        let map = ClassMap::of_record(indices, |name| name.replace('\n', "\\n"));
+        assert_eq!((map.index("a\nb"), map.index("c"), map.index("d")), (Some(0), Some(1), None));
     }
 
     #[test]

@@ -22,11 +22,13 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
+use crate::allocator;
 use crate::args::{Arguments, Command};
 
 /// Parses the command line, runs the command, and returns the exit code.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    allocator::keep_freed_memory();
     match std::panic::catch_unwind(|| run(arguments)) {
         Ok(Ok(code)) => code,
         Ok(Err(error)) => error::print(&error),

@@ -64,6 +64,28 @@ fn a_grid_runs_every_method_and_seed_and_does_nothing_twice() {
     assert!(error.contains("another configuration") && error.contains("pretrain.mask_ratio"), "{error}");
 }
 
+/// The grid exports and attacks networks: whoever asks for the table must not learn that after building the one command.
+#[test]
+fn make_train_quick_builds_every_program_that_the_grid_runs() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let plan =
+        std::process::Command::new("make").args(["-n", "train-quick"]).current_dir(root).output().unwrap();
+    let plan = String::from_utf8(plan.stdout).unwrap();
+    let run = plan.find("scripts/train-quick").unwrap();
+    for step in [
+        "scripts/setup\n",
+        "scripts/setup-train\n",
+        "-p mimir-certify-cli",
+        "-p mimir-export-cli",
+        "-p mimir-train",
+    ] {
+        assert!(
+            plan.find(step).is_some_and(|place| place < run),
+            "no {step:?} before the grid runs:\n{plan}"
+        );
+    }
+}
+
 #[test]
 fn a_grid_is_checked_before_anything_runs() {
     let experiment = sweep();

@@ -25,7 +25,7 @@ fn prepared(path: &Path, kernels: Kernels) -> Graph {
     let mut graph = upgrade(&file.graph).unwrap();
     match kernels {
         Kernels::Standard => simplify(&mut graph).unwrap(),
-        Kernels::Mimir | Kernels::BatchLast => simplify_for_kernels(&mut graph).unwrap(),
+        Kernels::Mimir | Kernels::BatchLast | Kernels::Bfloat16 => simplify_for_kernels(&mut graph).unwrap(),
     }
     graph
 }
@@ -151,6 +151,17 @@ fn exported_models_agree_with_pytorch_in_float64() {
         ("control_flow", Layout::Nchw),
     ] {
         assert_near(name, layout);
+    }
+}
+
+/// Factors that are rounded to eight bits leave a gradient that points the same way.
+#[test]
+fn gradients_of_products_in_bfloat16_are_near_those_in_float64() {
+    for name in ["vit_torchscript", "vit_dynamo"] {
+        let (loss, gradient) = distances(name, Layout::Nchw, Kernels::Bfloat16);
+        println!("{name}: loss {loss:e}, gradient {gradient:e}");
+        assert!(loss < 0.02, "{name}: loss {loss:e}");
+        assert!((1e-5..0.05).contains(&gradient), "{name}: gradient {gradient:e}");
     }
 }
 

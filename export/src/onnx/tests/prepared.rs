@@ -37,6 +37,7 @@ fn large_weights_lie_beside_the_file_and_equal_ones_are_one() {
     let again = write_prepared(&graph, &mut shared).unwrap();
     assert_eq!(again.weights[0].data.as_ptr(), prepared.weights[0].data.as_ptr());
     assert_eq!(again, prepared);
+    assert_eq!(prepared.lanes, 1);
     // The bias stays in the file, the matrices do not.
     assert!(prepared.model.len() < 800, "{}", prepared.model.len());
     let text = String::from_utf8_lossy(&prepared.model).into_owned();

@@ -34,6 +34,11 @@ pub(crate) fn rising_or_falling(step: &mut BoundsStep<'_, '_>) -> Result<Option<
     Ok(Some(intervals))
 }
 
+/// Nothing is known of what follows.
+pub(crate) fn unknown(_: &mut BoundsStep<'_, '_>) -> Result<Option<Vec<Interval>>> {
+    Ok(None)
+}
+
 /// All outputs of the operator at the lower ends of its intervals, and at the upper ends.
 fn at_both_ends(step: &mut BoundsStep<'_, '_>) -> Result<(Vec<ValueId>, Vec<ValueId>)> {
     let inputs = &step.node().inputs;

@@ -17,14 +17,17 @@ use crate::tensor::Tensor;
 pub(crate) fn softmax(step: &mut Step<'_, '_>) -> Result<()> {
     let (y, g) = (step.output()?, step.cotangent()?);
     let axis = step.node().attributes.int("axis", -1)?;
-    step.send(0, |builder| {
-        if is_last(builder.graph(), y, axis) {
-            return builder.op(SOFTMAX_GRADIENT, &[g, y]);
-        }
-        let weighted = builder.op("Mul", &[g, y])?;
-        let total = sum_on(builder, weighted, axis, y)?;
-        shared_out(builder, g, total, y)
-    })
+    step.send(0, |builder| pulled_back(builder, g, y, axis))
+}
+
+/// `(g − Σ g·y)·y`, of rows along that axis.
+pub(crate) fn pulled_back(builder: &mut Builder<'_>, g: ValueId, y: ValueId, axis: i64) -> Result<ValueId> {
+    if is_last(builder.graph(), y, axis) {
+        return builder.op(SOFTMAX_GRADIENT, &[g, y]);
+    }
+    let weighted = builder.op("Mul", &[g, y])?;
+    let total = sum_on(builder, weighted, axis, y)?;
+    shared_out(builder, g, total, y)
 }
 
 /// The gradient over the last axis in standard operators.

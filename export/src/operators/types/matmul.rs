@@ -1,8 +1,10 @@
-//! MatMul and Gemm.
+//! MatMul and Gemm, and the products of our own.
+
+use mimir_bundle::kernels::{COLUMNS, PANEL, TRANSPOSED};
 
 use super::broadcast::broadcast;
 use crate::error::{Error, Result};
-use crate::facts::{NodeView, typed};
+use crate::facts::{NodeView, fixed, typed};
 use crate::graph::{Dim, Shape, TensorType};
 
 /// `MatMul` as NumPy's `matmul`: leading axes broadcast, vectors are a row on the left and a column on the right.
@@ -55,4 +57,38 @@ pub(crate) fn gemm(view: &NodeView) -> Result<Vec<TensorType>> {
         }
         _ => Ok(vec![product]),
     }
+}
+
+/// `ProductBfloat16`, one of ours: rows `[…, K]` times panels `[⌈N/16⌉, ⌈K/2⌉, 16]`.
+pub(crate) fn bfloat16(view: &NodeView) -> Result<Vec<TensorType>> {
+    let (rows, panels) = (view.shape(0)?, view.of_rank(1, 3)?);
+    let columns = usize::try_from(view.int(COLUMNS, 0)?).unwrap_or(0);
+    let mut dims = rows.0.clone();
+    let last = dims.last_mut().ok_or_else(|| Error::shape("a number has no rows"))?;
+    let inner = fixed(*last, "the length of the rows")?;
+    *last = Dim::Fixed(columns);
+    if *panels != Shape::fixed(&[columns.div_ceil(PANEL), inner.div_ceil(2), PANEL]) {
+        return Err(Error::shape(format!("rows {rows} and panels {panels} do not give {columns} columns")));
+    }
+    Ok(vec![typed(view.dtype(0)?, dims)])
+}
+
+/// `MatMulBfloat16`, one of ours: matrices, transposed on request, with equal axes before.
+pub(crate) fn matmul_bfloat16(view: &NodeView) -> Result<Vec<TensorType>> {
+    let (left, right) = (view.shape(0)?, view.shape(1)?);
+    let misfit = || Error::shape(format!("shapes {left} and {right} do not multiply"));
+    let Some(&[left_is_transposed, right_is_transposed]) = view.node.attributes.ints(TRANSPOSED)? else {
+        return Err(Error::format(format!("attribute `{TRANSPOSED}` has not two numbers")));
+    };
+    let oriented = |shape: &Shape, is_transposed| {
+        let (leading, &[rows, columns]) = shape.0.split_last_chunk::<2>()?;
+        Some((leading.to_vec(), if is_transposed == 1 { [columns, rows] } else { [rows, columns] }))
+    };
+    let (mut dims, [rows, inner]) = oriented(left, left_is_transposed).ok_or_else(misfit)?;
+    let (same_dims, [same_inner, columns]) = oriented(right, right_is_transposed).ok_or_else(misfit)?;
+    if dims != same_dims || inner != same_inner {
+        return Err(misfit());
+    }
+    dims.extend([rows, columns]);
+    Ok(vec![typed(view.dtype(0)?, dims)])
 }

@@ -17,15 +17,14 @@ mod layer;
 mod turning;
 mod winograd;
 
+use mimir_bundle::kernels::BATCH_LAST_LANES;
+
 use crate::graph::{Dim, Graph};
 use layer::Layer;
 use turning::Turning;
 
 /// Bytes of what a layer reads and writes for one register of images, at most: what stays in the second cache of a core.
 const MOST_BYTES_OF_A_LAYER: usize = 1 << 19;
-
-/// Images in a register, of the widest registers.
-const LANES: usize = 16;
 
 /// Products for each element that is turned, at least: turning is a pass over memory, and must cost less than is saved.
 const PRODUCTS_PER_TURNED_ELEMENT: usize = 100;
@@ -62,7 +61,7 @@ fn is_worth_a_look(graph: &Graph) -> bool {
         |op_type: &str| matches!(op_type, "Conv" | "ConvTranspose" | "ConvInteger" | "DeformConv");
     let mut convolutions = graph.nodes().iter().filter(|node| is_convolution(&node.op_type)).peekable();
     let stays_in_cache = |layer: &Layer| {
-        (layer.inputs() + layer.outputs()) * LANES * size_of::<f32>() <= MOST_BYTES_OF_A_LAYER
+        (layer.inputs() + layer.outputs()) * BATCH_LAST_LANES * size_of::<f32>() <= MOST_BYTES_OF_A_LAYER
     };
     fills_registers
         && convolutions.peek().is_some()

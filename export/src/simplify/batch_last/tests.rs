@@ -4,6 +4,7 @@ use super::*;
 use crate::autodiff::{Kernels, differentiate};
 use crate::graph::own_operators::CONVOLUTION_BATCH_LAST;
 use crate::graph::{Graph, ValueId};
+use crate::onnx::{SharedWeights, write_prepared};
 use crate::simplify::factor_out_common;
 use crate::testing::{add, push, run};
 use mimir_bundle::{Loss, tensor_names};
@@ -68,6 +69,9 @@ fn a_network_is_turned_once_and_its_layers_do_what_follows_them() {
     let graph = turned(&residual_network("f32[N,3,16,16]"));
     let layers = [CONVOLUTION_BATCH_LAST; 5];
     assert_eq!(operators(&graph), [&["Reshape", "Transpose"][..], &layers, &["Transpose"]].concat());
+    // Whoever runs it knows how many images fill a register.
+    let lanes = |graph| write_prepared(graph, &mut SharedWeights::default()).unwrap().lanes;
+    assert_eq!((lanes(&graph), lanes(&residual_network("f32[N,3,16,16]"))), (16, 1));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What attacks would cost: their passes, times the measured time of a pass.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mimir_bundle::Manifest;
 use mimir_runtime::attack::Query;
@@ -38,7 +38,8 @@ pub(super) fn estimate(
     let Manifest { image, classes, .. } = *model.manifest();
     let batch = model.session_plan().batch;
     let images = Array2::from_elem((batch, image.pixels()), 0.5);
-    let mut classifier = sessions.classifier().or_kind(ErrorKind::Model)?;
+    // What attacks ask; the file's own session only confirms what they find.
+    let mut classifier = sessions.search_classifier().or_kind(ErrorKind::Model)?;
     let forward =
         seconds(|| classifier.logits(images.view()).map(drop)).or_kind(ErrorKind::Model)? / batch as f64;
     let queries = plan.queries(image, classes).or_kind(ErrorKind::Options)?;
@@ -77,16 +78,49 @@ pub(super) fn estimate(
     })
 }
 
-/// The fastest of three runs after a first one that allocates.
+/// How long a new session is run before it is timed: it allocates, and the processor leaves its sleep.
+const WARM_UP: Duration = Duration::from_millis(100);
+
+/// How long it is timed. The fastest run counts: others were interrupted.
+const TIMED: Duration = Duration::from_millis(200);
+
+/// Runs that are timed, at least, however long they take.
+const FEWEST_RUNS: usize = 3;
+
+/// The fastest of some runs of a session, after some that warm it up.
 fn seconds(
     mut run: impl FnMut() -> std::result::Result<(), ModelError>,
 ) -> std::result::Result<f64, ModelError> {
+    let begun = Instant::now();
     run()?;
-    let mut fastest = f64::INFINITY;
-    for _ in 0..3 {
+    while begun.elapsed() < WARM_UP {
+        run()?;
+    }
+    let (begun, mut fastest, mut runs) = (Instant::now(), f64::INFINITY, 0);
+    while runs < FEWEST_RUNS || begun.elapsed() < TIMED {
         let start = Instant::now();
         run()?;
         fastest = fastest.min(start.elapsed().as_secs_f64());
+        runs += 1;
     }
     Ok(fastest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_runs_some_times_before_it_is_timed() {
+        let mut runs = 0;
+        let time = seconds(|| {
+            runs += 1;
+            // The first runs are slow, as those of a new session are.
+            std::thread::sleep(if runs == 1 { 2 * (WARM_UP + TIMED) } else { Duration::ZERO });
+            Ok(())
+        });
+        assert!(time.unwrap() < WARM_UP.as_secs_f64() && runs > FEWEST_RUNS);
+        let failed = || Err(ModelError { model: "a".to_owned(), message: "b".to_owned() });
+        assert_eq!(seconds(failed).unwrap_err().to_string(), "a: b");
+    }
 }

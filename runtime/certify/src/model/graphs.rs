@@ -5,7 +5,7 @@ use mimir_export::autodiff::Kernels;
 use mimir_export::onnx::SharedWeights;
 use mimir_export::{FeatureGraphs, ImageClassifier};
 use mimir_runtime::processor;
-use mimir_runtime::session::{Device, Engine, EngineKind};
+use mimir_runtime::session::{Device, Engine, EngineKind, Precision};
 
 /// How graphs are written for an engine.
 #[derive(Debug, Clone, Copy)]
@@ -17,7 +17,19 @@ pub(super) enum GraphForm {
 }
 
 impl GraphForm {
-    /// The form that an engine runs fastest on its device.
+    /// The form that an engine runs fastest on its device, for graphs that search in that precision.
+    pub(super) fn for_searches(engine: &Engine, precision: Precision) -> Self {
+        match Self::for_engine(engine) {
+            Self::Shared(Kernels::BatchLast)
+                if precision == Precision::Mixed && processor::has_bfloat16_kernels() =>
+            {
+                Self::Shared(Kernels::Bfloat16)
+            }
+            form => form,
+        }
+    }
+
+    /// The same in 32-bit floats.
     pub(super) fn for_engine(engine: &Engine) -> Self {
         match (engine.kind(), engine.device()) {
             (EngineKind::OnnxRuntime, Device::Cpu) if processor::has_fused_vectors() => {

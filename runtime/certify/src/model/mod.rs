@@ -241,7 +241,7 @@ impl CalibratedModel {
     /// # Errors
     /// As [`CalibratedModel::sessions`].
     pub fn sessions_for(&self, queries: &BTreeSet<Query>, precision: Precision) -> Result<OnnxModels> {
-        let form = GraphForm::for_engine(&self.engine);
+        let form = GraphForm::for_searches(&self.engine, precision);
         let mut shared = SharedWeights::default();
         let mut models = self.original()?.with_precision(precision);
         for query in queries {

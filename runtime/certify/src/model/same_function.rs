@@ -56,13 +56,20 @@ impl CalibratedModel {
         if found.is_empty() || ways.approximate == ApproximateSearch::Accept {
             return Ok(found);
         }
+        let (cause, option) = match ways.precision {
+            Precision::Float32 => (
+                "Either the engine changed what the file computes when it optimised it, or this program reads an operator \
+                 otherwise than the engine",
+                OptionName::ApproximateSearch,
+            ),
+            Precision::Mixed => ("Products in bfloat16 are too coarse for it", OptionName::Precision),
+        };
         let message = format!(
-            "the graphs that would be searched are not the function of the file: {}. Either the engine changed what the \
-             file computes when it optimised it, or this program reads an operator otherwise than the engine; attacks \
-             would look for what breaks another model",
+            "the graphs that would be searched are not the function of the file: {}. {cause}; attacks would look for what \
+             breaks another model",
             shown_differences(&found)
         );
-        Err(Error::new(ErrorKind::Model, message).about(OptionName::ApproximateSearch))
+        Err(Error::new(ErrorKind::Model, message).about(option))
     }
 
     /// Compares the graphs of a plan with the file on the first images: those that are not its function by more than rounding

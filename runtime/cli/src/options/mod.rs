@@ -15,6 +15,7 @@ use mimir_certify::{
     StoreCounterexamples, SurrogateSource,
 };
 use mimir_runtime::evaluate::Curve;
+use mimir_runtime::processor;
 use mimir_runtime::session::{Device, EngineError, Precision};
 use mimir_runtime::tune::Overrides;
 
@@ -28,6 +29,7 @@ use crate::failure::{Failure, OrKind, failure};
 use crate::settings::{
     ChannelsName, EngineName, LayoutName, LoadedSettings, NormName, PixelsName, PrecisionName, Settings,
 };
+use crate::terminal::tell;
 
 /// Everything that `run` needs to know.
 #[derive(Debug, Clone, PartialEq)]
@@ -339,7 +341,7 @@ fn curve(settings: &Settings) -> Result<Curve, Failure> {
 
 fn engine(settings: Settings) -> Result<EngineOptions, Failure> {
     check_engine(&settings)?;
-    let precision = precision(settings.precision, std::env::consts::ARCH)?;
+    let precision = precision(settings.precision, processor::has_bfloat16_products(), tell);
     let Settings { engine, device, cross_check, workers, threads, batch, onnxruntime, .. } = settings;
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     check_cores(cores, workers, threads)?;
@@ -393,14 +395,18 @@ fn check_engine(settings: &Settings) -> Result<(), Failure> {
     Ok(())
 }
 
-fn precision(name: Option<PrecisionName>, architecture: &str) -> Result<Precision, Failure> {
+/// What is computed in, and so what the report says: a settings file may ask for `mixed` on machines of several kinds.
+fn precision(name: Option<PrecisionName>, has_bfloat16_products: bool, tell: impl FnOnce(&str)) -> Precision {
     match name {
-        Some(PrecisionName::Mixed) if architecture == Precision::MIXED_ON => Ok(Precision::Mixed),
-        Some(PrecisionName::Mixed) => Err(usage(
-            "--precision mixed has no effect on this processor: ONNX Runtime's CPU kernels compute in float32 \
-             there; omit it",
-        )),
-        Some(PrecisionName::Float32) | None => Ok(Precision::Float32),
+        Some(PrecisionName::Mixed) if has_bfloat16_products => Precision::Mixed,
+        Some(PrecisionName::Mixed) => {
+            tell(
+                "note: --precision mixed: this processor has no products in bfloat16 (AVX512-BF16 on x86-64); searches run in \
+                 float32, and the report says so",
+            );
+            Precision::Float32
+        }
+        Some(PrecisionName::Float32) | None => Precision::Float32,
     }
 }
 
@@ -427,7 +433,7 @@ fn check_cores(
     }
     Err(usage(format!(
         "{workers} workers with {threads} threads each need more than the {cores} cores of this machine; omit \
-         --workers and --threads to have them chosen automatically (results do not depend on them)"
+         --workers and --threads to have them chosen automatically"
     )))
 }
 
@@ -443,13 +449,20 @@ mod tests {
     use crate::settings::{DeviceName, GateOnName, SplitName};
 
     #[test]
-    fn reduced_precision_is_refused_where_there_is_none() {
-        let mixed = Some(PrecisionName::Mixed);
-        assert_eq!(precision(mixed, "aarch64").unwrap(), Precision::Mixed);
-        assert_eq!(precision(Some(PrecisionName::Float32), "x86_64").unwrap(), Precision::Float32);
-        let error = precision(mixed, "x86_64").unwrap_err();
-        assert!(error.to_string().contains("no effect on this processor"), "{error}");
-        assert_eq!(error.kind, ErrorKind::Options);
+    fn where_there_is_no_reduced_precision_searches_run_in_float32_and_that_is_said() {
+        let resolved = |name, has_products| {
+            let mut said = String::new();
+            (precision(name, has_products, |line| said = line.to_owned()), said)
+        };
+        let (mixed, float32) = (Some(PrecisionName::Mixed), Some(PrecisionName::Float32));
+        assert_eq!(resolved(mixed, true), (Precision::Mixed, String::new()));
+        for name in [float32, None] {
+            assert_eq!(resolved(name, true), (Precision::Float32, String::new()));
+            assert_eq!(resolved(name, false), (Precision::Float32, String::new()));
+        }
+        let (found, said) = resolved(mixed, false);
+        assert_eq!(found, Precision::Float32);
+        assert!(said.contains("searches run in float32"), "{said}");
     }
 
     #[test]

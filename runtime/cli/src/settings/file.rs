@@ -82,6 +82,22 @@ pub(crate) fn given_settings(settings: &Settings) -> Result<Vec<String>> {
 
 /// The settings that somebody gave, by the names of their flags.
 fn values(settings: &Settings) -> Result<serde_json::Map<String, serde_json::Value>> {
+    let Settings { class_map, surrogate, report, baseline, onnxruntime, .. } = settings;
+    let paths = [
+        ("class-map", class_map),
+        ("surrogate", surrogate),
+        ("report", report),
+        ("baseline", baseline),
+        ("onnxruntime", onnxruntime),
+    ];
+    let is_no_text = |path: &&PathBuf| path.to_str().is_none();
+    if let Some((flag, path)) =
+        paths.into_iter().find_map(|(flag, path)| Some((flag, path.as_ref().filter(is_no_text)?)))
+    {
+        bail!(
+            "--{flag}: {path:?} is not UTF-8, and every setting is recorded as text: give it another name, or a link with one"
+        );
+    }
     match serde_json::to_value(settings)? {
         serde_json::Value::Object(values) => {
             Ok(values.into_iter().filter(|(_, value)| !value.is_null()).collect())
@@ -358,6 +374,16 @@ mod tests {
             assert!(keys().iter().any(|known| known == key), "{key}");
             assert!(!DESCRIBES_THE_MODEL.contains(&key), "{key}");
         }
+    }
+
+    /// A report could not say what was set.
+    #[test]
+    #[cfg(unix)]
+    fn a_path_that_is_no_text_is_named_with_its_flag() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let map = PathBuf::from(std::ffi::OsStr::from_bytes(b"m\xff.json"));
+        let error = effective(&Settings { class_map: Some(map), ..Settings::default() }).unwrap_err();
+        assert!(error.to_string().starts_with("--class-map: \"m\\xFF.json\" is not UTF-8"), "{error}");
     }
 
     #[test]

@@ -261,16 +261,17 @@ pub(crate) struct Settings {
         hide_possible_values = true, help_heading = "Engine"
     )]
     pub(crate) cross_check: Option<bool>,
-    /// Parallel sessions [default: measured]; results do not depend on it
+    /// Parallel sessions [default: measured]; changes at most the rounding of results
     #[arg(long, value_name = "N", help_heading = "Engine")]
     pub(crate) workers: Option<NonZero<usize>>,
     /// Threads per session [default: measured]
     #[arg(long, value_name = "N", help_heading = "Engine")]
     pub(crate) threads: Option<NonZero<usize>>,
-    /// Images per call [default: chosen automatically]
+    /// Images per call [default: chosen automatically]; changes at most the rounding of results
     #[arg(long, value_name = "N", help_heading = "Engine")]
     pub(crate) batch: Option<NonZero<usize>>,
-    /// Precision of the searches; verdicts are always decided in float32 [default: float32]
+    /// Precision of the searches: mixed multiplies in bfloat16, on processors that have it (AVX512-BF16, aarch64); verdicts are
+    /// always decided in float32 [default: float32]
     #[arg(long, help_heading = "Engine")]
     pub(crate) precision: Option<PrecisionName>,
     /// The ONNX Runtime library [default: found in the checkout, beside the program, or by the system]

@@ -169,6 +169,7 @@ impl RuleCounts {
 impl fmt::Display for RuleCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { pass, warn, fail, not_examined } = self;
-        write!(f, "{fail} rules fail, {warn} warn, {pass} pass, {not_examined} not examined")
+        let fail = if *fail == 1 { "1 rule fails".to_owned() } else { format!("{fail} rules fail") };
+        write!(f, "{fail}, {warn} warn, {pass} pass, {not_examined} not examined")
     }
 }

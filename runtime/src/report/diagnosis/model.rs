@@ -4,8 +4,10 @@ use mimir_bundle::{OutputKind, ScannedNode};
 
 use super::case::{Answer, Case};
 use crate::evaluate::Verdict;
+use crate::experiments::Compared;
 use crate::report::Warning;
 use crate::report::format::percent;
+use crate::session::Precision;
 use crate::statistics::fraction;
 
 pub(super) fn scores_of_classes(case: &Case<'_>) -> Answer {
@@ -73,9 +75,11 @@ pub(super) fn deterministic(case: &Case<'_>) -> Answer {
         .way_out("another engine or one thread a worker (--threads 1) may compute the same each time")
         .of_images(repeated.different.clone()),
         Some(repeated) => Answer::pass(format!(
-            "no operator is random, and the logits of {} images were the same when asked for again",
-            repeated.images
-        )),
+            "no operator is random, and {} when asked for again{}",
+            same_logits(repeated),
+            if repeated.rounded.is_empty() { "" } else { ": in another run margins and stored points may differ so" }
+        ))
+        .of_images(repeated.rounded.clone()),
         None => Answer::pass("no operator is random"),
     }
 }
@@ -104,10 +108,26 @@ pub(super) fn independent_images(case: &Case<'_>) -> Answer {
         .way_out("evaluate one image at a time: --batch 1")
         .of_images(regrouped.different.clone()),
         Some(regrouped) => Answer::pass(format!(
-            "no operator mixes images, and the logits of {} images were the same among others",
-            regrouped.images
-        )),
+            "no operator mixes images, and {} among others{}",
+            same_logits(regrouped),
+            match regrouped.rounded.is_empty() {
+                true => "",
+                false => ": with another --batch margins and stored points may differ so",
+            }
+        ))
+        .of_images(regrouped.rounded.clone()),
         None => Answer::pass("no operator mixes the images of a batch"),
+    }
+}
+
+/// That logits were the same, or how far they are apart.
+fn same_logits(Compared { images, rounded, rounding, .. }: &Compared) -> String {
+    match rounded.len() {
+        0 => format!("the logits of {images} images were the same"),
+        count => format!(
+            "the logits of {images} images were the same up to rounding, but for {count} of them not to the last bit (by up to \
+             {rounding:.1e})"
+        ),
     }
 }
 
@@ -133,7 +153,7 @@ pub(super) fn differentiable_operators(case: &Case<'_>) -> Answer {
     match (cut, stand_in, silent) {
         (0, 0, None) => Answer::pass("every operator between images and output has its derivative"),
         (0, 0, Some((activation, share))) => Answer::warn(format!(
-            "up to {} of the units of an activation pass no gradient: relaxed gradients were followed too, where the \
+            "up to {} of the units of an activation pass no gradient, or hardly any: relaxed gradients were followed too, where the \
              attacks are a preset's",
             percent(share)
         ))
@@ -199,9 +219,12 @@ pub(super) fn transfer(case: &Case<'_>) -> Answer {
         count if count as f64 > TOO_MANY_REJECTED * case.images() as f64 && count > 1 => Answer::fail(found),
         _ => Answer::warn(found),
     };
-    answer
-        .way_out("searches follow another function than the file there: quantised or saturated scores; attack it adaptively")
-        .of_images(images)
+    let way_out = if case.description.execution.precision == Precision::Mixed.name() {
+        "searches follow another function than the file there: run with --precision float32"
+    } else {
+        "searches follow another function than the file there: quantised or saturated scores; attack it adaptively"
+    };
+    answer.way_out(way_out).of_images(images)
 }
 
 pub(super) fn engines_agree(case: &Case<'_>) -> Answer {

@@ -7,12 +7,17 @@ mod epilogue;
 mod windows;
 mod winograd;
 
+use mimir_bundle::kernels::BATCH_LAST_LANES;
+
 use super::simd::{Instructions, LANES, Lanes, Simd, Work};
 use epilogue::Ending;
 pub(in crate::session) use epilogue::Epilogue;
 pub(in crate::session) use windows::{Axis, Geometry};
 use windows::{Run, Tap, Windows};
 use winograd::{Tensors, Winograd};
+
+/// What the exporter says of a batch, and what a register holds.
+const _: () = assert!(LANES == BATCH_LAST_LANES, "registers are those that batches are filled for");
 
 /// Registers that hold the sums of a block of outputs at several pixels.
 const MANY_REGISTERS: usize = 24;

@@ -11,9 +11,11 @@ mod vector;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+use mimir_bundle::kernels::bfloat16_pair;
+
 use super::exponential::LEAST;
 
-pub(super) use vector::{LANES, Lanes, Simd, Work};
+pub(super) use vector::{LANES, Lanes, PairWork, Pairs, Simd, Work};
 
 /// The instructions that a machine may have.
 #[derive(Debug, Clone, Copy)]
@@ -51,9 +53,45 @@ impl Instructions {
 
     pub(super) fn run(self, work: impl Work) {
         match self {
-            Self::Portable => Portable.call(work),
+            Self::Portable => Simd::call(Portable, work),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(avx2) => avx2.call(work),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(avx512) => avx512.call(work),
+        }
+    }
+}
+
+/// The instructions for bfloat16 that a machine may have.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum PairInstructions {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx512(x86::Avx512Bfloat16),
+}
+
+impl PairInstructions {
+    /// The widest that this machine has.
+    pub(super) fn best() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(avx512) = x86::Avx512Bfloat16::detect() {
+            return Self::Avx512(avx512);
+        }
+        Self::Portable
+    }
+
+    /// All that this machine has.
+    #[cfg(test)]
+    pub(super) fn all() -> Vec<Self> {
+        let mut all = vec![Self::Portable];
+        #[cfg(target_arch = "x86_64")]
+        all.extend(x86::Avx512Bfloat16::detect().map(Self::Avx512));
+        all
+    }
+
+    pub(super) fn run(self, work: impl PairWork) {
+        match self {
+            Self::Portable => Pairs::call(Portable, work),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(avx512) => avx512.call(work),
         }
@@ -163,6 +201,76 @@ impl Simd for Portable {
     }
 }
 
+impl Pairs for Portable {
+    type V = Lanes;
+
+    #[inline(always)]
+    fn splat(self, lane: f32) -> Lanes {
+        [lane; LANES]
+    }
+
+    #[inline(always)]
+    fn load(self, lanes: &Lanes) -> Lanes {
+        *lanes
+    }
+
+    #[inline(always)]
+    fn store(self, vector: Lanes, lanes: &mut Lanes) {
+        *lanes = vector;
+    }
+
+    #[inline(always)]
+    fn add(self, a: Lanes, b: Lanes) -> Lanes {
+        Self::each(a, b, |a, b| a + b)
+    }
+
+    #[inline(always)]
+    fn paired(self, row: &[f32; 2 * LANES]) -> Lanes {
+        let mut pairs = [0.0; LANES];
+        for lane in 0..LANES {
+            pairs[lane] = bfloat16_pair(row[2 * lane], row[2 * lane + 1]);
+        }
+        pairs
+    }
+
+    #[inline(always)]
+    fn interleaved(self, first: &Lanes, second: &Lanes) -> Lanes {
+        Self::each(*first, *second, bfloat16_pair)
+    }
+
+    #[inline(always)]
+    fn transpose(self, rows: [Lanes; LANES]) -> [Lanes; LANES] {
+        let mut columns = rows;
+        for (row, lanes) in rows.iter().enumerate() {
+            for (lane, number) in lanes.iter().enumerate() {
+                columns[lane][row] = *number;
+            }
+        }
+        columns
+    }
+
+    #[inline(always)]
+    fn add_products(self, a: Lanes, b: Lanes, mut sum: Lanes) -> Lanes {
+        let halves = |pair: f32| [pair.to_bits() << 16, pair.to_bits() & 0xffff_0000].map(f32::from_bits);
+        for lane in 0..LANES {
+            let ([a0, a1], [b0, b1]) = (halves(a[lane]), halves(b[lane]));
+            sum[lane] = flushed(a0.mul_add(b0, flushed(a1.mul_add(b1, flushed(sum[lane])))));
+        }
+        sum
+    }
+
+    #[inline(never)]
+    fn call(self, work: impl PairWork) {
+        work.run(self);
+    }
+}
+
+/// Zero, with its sign, for a denormal number.
+#[inline(always)]
+fn flushed(number: f32) -> f32 {
+    if number.is_subnormal() { 0.0_f32.copysign(number) } else { number }
+}
+
 /// `eˣ` for `x ≤ 0`, as [`exp_nonpositive`](super::exponential::exp_nonpositive) computes it; zero for `x` below
 /// [`LEAST`].
 #[inline(always)]
@@ -242,6 +350,64 @@ mod tests {
             for (instructions, results) in &found {
                 assert_eq!(results, first, "{instructions:?}");
             }
+        }
+    }
+
+    /// Sums of products of some pairs, and the pairs themselves.
+    struct AllOfPairs<'a> {
+        rows: [[f32; 2 * LANES]; 2],
+        sum: Lanes,
+        results: &'a mut Vec<Lanes>,
+    }
+
+    impl PairWork for AllOfPairs<'_> {
+        #[inline(always)]
+        fn run<S: Pairs>(self, simd: S) {
+            let [a, b] = self.rows.map(|row| simd.paired(&row));
+            let sum = simd.load(&self.sum);
+            let [first, second] = [&self.rows[0], &self.rows[1]].map(|row| row.first_chunk().unwrap());
+            let vectors = [a, simd.add_products(a, b, sum), simd.add_products(simd.splat(2.0), b, sum)];
+            let others = [simd.add(sum, sum), simd.interleaved(first, second)];
+            let mut square = [sum; LANES];
+            (square[0], square[5]) = (a, b);
+            for vector in vectors.into_iter().chain(others).chain(simd.transpose(square)) {
+                let mut lanes = [0.0; LANES];
+                simd.store(vector, &mut lanes);
+                self.results.push(lanes);
+            }
+        }
+    }
+
+    #[test]
+    fn all_instructions_for_pairs_give_the_same_bits() {
+        let row = |step: f32, size: f32| std::array::from_fn(|lane| (lane as f32 * step).sin() * size);
+        let mut special: [f32; 2 * LANES] = row(0.3, 1.0);
+        special[..7].copy_from_slice(&[f32::INFINITY, 1e-39, 1e-38, -1e-38, f32::MAX, f32::MIN, 1e-20]);
+        let sum = std::array::from_fn(|lane| (lane as f32 * 2.1).sin());
+        for (rows, sum) in [
+            ([row(0.7, 1.0), row(1.3, 9.0)], sum),
+            ([special, row(1.1, 1.0)], sum),
+            ([row(0.7, 1e-19), row(1.3, 1e-19)], [-1e-38; LANES]),
+        ] {
+            let found = PairInstructions::all().into_iter().map(|instructions| {
+                let mut results = Vec::new();
+                instructions.run(AllOfPairs { rows, sum, results: &mut results });
+                results.into_iter().map(|lanes| lanes.map(f32::to_bits)).collect::<Vec<_>>()
+            });
+            let found: Vec<_> = found.collect();
+            assert!(found.iter().all(|results| *results == found[0]), "{rows:?}");
+        }
+    }
+
+    #[test]
+    fn sums_of_pairs_are_rounded_after_each_product() {
+        let rows = [std::array::from_fn(|at| [-1.0, 1.0][at % 2]), [1.0; 2 * LANES]];
+        for instructions in PairInstructions::all() {
+            let mut results = Vec::new();
+            instructions.run(AllOfPairs { rows, sum: [16_777_216.0; LANES], results: &mut results });
+            // 1 is lost in the sum, and then −1 is not.
+            assert_eq!(results[1], [16_777_215.0; LANES], "{instructions:?}");
+            assert_eq!(results[0][0].to_bits(), bfloat16_pair(rows[0][0], rows[0][1]).to_bits());
         }
     }
 

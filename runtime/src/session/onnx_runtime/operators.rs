@@ -1,6 +1,7 @@
 //! Our kernels ([`super::super::kernels`]) as operators of ONNX Runtime.
 
 mod attention;
+mod bfloat16;
 mod convolution;
 mod gelu;
 mod max_pool;
@@ -17,6 +18,7 @@ use ort::operator::{
 use ort::value::TensorElementType;
 
 use self::attention::{Attention, AttentionGradient};
+use self::bfloat16::{MatMulBfloat16, ProductBfloat16};
 use self::convolution::ConvolutionBatchLast;
 use self::gelu::Gelu;
 use self::max_pool::MaxPoolGradient;
@@ -29,7 +31,8 @@ use crate::session::kernels;
 pub(super) fn domain() -> ort::Result<OperatorDomain> {
     let rows = OperatorDomain::new(DOMAIN)?.add(Fused::Gelu)?.add(Fused::LayerNormalization)?;
     let rows = rows.add(Fused::Softmax)?.add(MaxPoolGradient)?.add(Gelu)?.add(Softmax)?;
-    rows.add(Attention)?.add(AttentionGradient)?.add(ConvolutionBatchLast)?.add(WinogradConv)
+    let rows = rows.add(Attention)?.add(AttentionGradient)?.add(ConvolutionBatchLast)?.add(WinogradConv)?;
+    rows.add(ProductBfloat16)?.add(MatMulBfloat16)
 }
 
 /// Gradients that are made row by row of two inputs alike.

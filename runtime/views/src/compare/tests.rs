@@ -157,7 +157,7 @@ fn text_and_markdown_say_what_changed() {
     worse, better: images that lost or gained it. p: McNemar's exact test, two-sided. The interval is Newcombe's
     for paired data (1998, method 10), of the population that the images are a random sample of.
 
-    Both reports are of one model: what changed is due to attacks, seed, engine or processor.
+    Both reports are of one model: what changed is due to normalisation, attacks, seed, engine or processor.
 
     classes            images  worse  better
       cat                   4      0       1
@@ -187,7 +187,7 @@ fn text_and_markdown_say_what_changed() {
 
     worse, better: images that lost or gained it. p: McNemar's exact test, two-sided. The interval is Newcombe's for paired data (1998, method 10), of the population that the images are a random sample of.
 
-    Both reports are of one model: what changed is due to attacks, seed, engine or processor.
+    Both reports are of one model: what changed is due to normalisation, attacks, seed, engine or processor.
 
     <details><summary>1 image became worse</summary>
 

@@ -72,7 +72,7 @@ impl Comparison {
         let mut notes = Vec::new();
         if self.same_model {
             notes.push(
-                "Both reports are of one model: what changed is due to attacks, seed, engine or processor."
+                "Both reports are of one model: what changed is due to normalisation, attacks, seed, engine or processor."
                     .to_owned(),
             );
         }

@@ -136,10 +136,11 @@ fn clean_margin(outcome: &ImageOutcome) -> Option<String> {
     outcome.clean_margin.map(signed)
 }
 
-/// A number with its sign.
+/// A number with its sign, and of a small one enough digits to show that it is not zero.
 fn signed(value: f32) -> String {
-    let sign = if value < 0.0 { "−" } else { "+" };
-    format!("{sign}{:.3}", value.abs())
+    let (sign, size) = (if value < 0.0 { "−" } else { "+" }, value.abs());
+    let digits = if size > 0.0 && size < 0.001 { format!("{size:.1e}") } else { format!("{size:.3}") };
+    sign.to_owned() + &digits.replace("e-", "e−")
 }
 
 /// A picture as a PNG in a data URI.
@@ -187,6 +188,12 @@ mod tests {
     fn some_images_of_each_attack_are_shown() {
         assert_eq!(shown_images(&report("raaaaaaaaaaaaaaamsr")), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 17]);
         assert_eq!(shown_images(&report("rrm")), [0_usize; 0]);
+    }
+
+    #[test]
+    fn margins_are_not_rounded_to_zero() {
+        let shown = [0.0, 1.25, -0.25, -0.0004, 0.0009999, -3e-8].map(signed);
+        assert_eq!(shown, ["+0.000", "+1.250", "−0.250", "−4.0e−4", "+1.0e−3", "−3.0e−8"]);
     }
 
     #[test]

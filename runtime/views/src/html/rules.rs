@@ -14,6 +14,8 @@ const NAMED: usize = 8;
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Diagnosis {
     counts: String,
+    /// Whether no rule warns or fails.
+    is_quiet: bool,
     rows: Vec<RuleRow>,
 }
 
@@ -38,7 +40,9 @@ pub(super) fn diagnosis(report: &Report) -> Diagnosis {
         RuleVerdict::NotExamined => 2,
         RuleVerdict::Pass => 3,
     });
+    let is_odd = |answer: &&RuleAnswer| matches!(answer.verdict, RuleVerdict::Warn | RuleVerdict::Fail);
     Diagnosis {
+        is_quiet: !answers.iter().any(is_odd),
         counts: RuleCounts::of(&report.diagnosis).to_string(),
         rows: answers.into_iter().take(ROWS).map(row).collect(),
     }
@@ -96,10 +100,21 @@ mod tests {
             first.concerned.as_deref(),
             Some("images 0, 1, 2, 3, 4, 5, 6, 7, … (31 in all); nodes round")
         );
-        assert!(
-            shown.counts.starts_with("2 rules fail") || shown.counts.starts_with("1 rules fail"),
-            "{}",
-            shown.counts
-        );
+        let failing = report.diagnosis.iter().filter(|answer| answer.verdict == RuleVerdict::Fail).count();
+        let counts = if failing == 1 { "1 rule fails".to_owned() } else { format!("{failing} rules fail") };
+        assert!(shown.counts.starts_with(&counts) && !shown.is_quiet, "{}", shown.counts);
+    }
+
+    /// The page does not say that nothing is unusual above a rule that warns.
+    #[test]
+    fn a_rule_that_warns_is_not_quiet() {
+        let mut report = report("mraarss");
+        for answer in &mut report.diagnosis {
+            answer.verdict = RuleVerdict::Pass;
+        }
+        report.diagnosis[0].verdict = RuleVerdict::NotExamined;
+        assert!(diagnosis(&report).is_quiet);
+        report.diagnosis[1].verdict = RuleVerdict::Warn;
+        assert!(!diagnosis(&report).is_quiet);
     }
 }

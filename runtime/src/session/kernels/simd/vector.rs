@@ -57,3 +57,31 @@ pub(in crate::session::kernels) trait Simd: Copy {
     /// Runs a part of the work as a function of its own, compiled once.
     fn call(self, work: impl Work);
 }
+
+/// What is computed with pairs of bfloat16, for any instructions.
+pub(in crate::session::kernels) trait PairWork {
+    /// Computes it. `#[inline(always)]`, as [`Work::run`].
+    fn run<S: Pairs>(self, simd: S);
+}
+
+/// Instructions for pairs of bfloat16, which are the 32 bits of a lane ([`mimir_bundle::kernels::bfloat16_pair`]).
+pub(in crate::session::kernels) trait Pairs: Copy {
+    /// Numbers or pairs in registers.
+    type V: Copy;
+    /// All lanes.
+    fn splat(self, lane: f32) -> Self::V;
+    fn load(self, lanes: &Lanes) -> Self::V;
+    fn store(self, vector: Self::V, lanes: &mut Lanes);
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    /// Neighbours of a row, in pairs.
+    fn paired(self, row: &[f32; 2 * LANES]) -> Self::V;
+    /// The same places of two rows, in pairs.
+    fn interleaved(self, first: &Lanes, second: &Lanes) -> Self::V;
+    /// Row `i` of the result holds lane `i` of each of the rows.
+    fn transpose(self, rows: [Self::V; LANES]) -> [Self::V; LANES];
+    /// `a₀·b₀ + (a₁·b₁ + sum)` for the halves of each pair, the upper ones first. Both sums are rounded to 32 bits; denormal numbers
+    /// are zeros (`VDPBF16PS`, Intel's manual, volume 2).
+    fn add_products(self, a: Self::V, b: Self::V, sum: Self::V) -> Self::V;
+    /// Runs a part of the work as a function of its own, compiled once.
+    fn call(self, work: impl PairWork);
+}

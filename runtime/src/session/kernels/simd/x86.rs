@@ -8,7 +8,7 @@
 
 use std::arch::x86_64::*;
 
-use super::vector::{LANES, Lanes, Simd, Work};
+use super::vector::{LANES, Lanes, PairWork, Pairs, Simd, Work};
 
 /// One register a vector.
 ///
@@ -16,6 +16,11 @@ use super::vector::{LANES, Lanes, Simd, Work};
 /// them. Pointers are those of arrays of sixteen numbers, read and written as a whole.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::session::kernels) struct Avx512(());
+
+/// One register a vector, of numbers or of pairs of bfloat16. [`Avx512Bfloat16::detect`] alone makes a value, as that of [`Avx512`]
+/// does.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::session::kernels) struct Avx512Bfloat16(());
 
 /// Two registers a vector. [`Avx2::detect`] alone makes a value, as that of [`Avx512`] does.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +35,19 @@ impl Avx512 {
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx2,fma")]
     #[inline(never)]
     fn compiled(self, work: impl Work) {
+        work.run(self);
+    }
+}
+
+impl Avx512Bfloat16 {
+    pub(super) fn detect() -> Option<Self> {
+        let has = is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512f");
+        has.then_some(Self(()))
+    }
+
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    #[inline(never)]
+    fn compiled(self, work: impl PairWork) {
         work.run(self);
     }
 }
@@ -197,6 +215,67 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn call(self, work: impl Work) {
+        unsafe { self.compiled(work) }
+    }
+}
+
+impl Pairs for Avx512Bfloat16 {
+    type V = __m512;
+
+    #[inline(always)]
+    fn splat(self, lane: f32) -> __m512 {
+        unsafe { _mm512_set1_ps(lane) }
+    }
+
+    #[inline(always)]
+    fn load(self, lanes: &Lanes) -> __m512 {
+        unsafe { _mm512_loadu_ps(lanes.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn store(self, vector: __m512, lanes: &mut Lanes) {
+        unsafe { _mm512_storeu_ps(lanes.as_mut_ptr(), vector) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: __m512, b: __m512) -> __m512 {
+        unsafe { _mm512_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn paired(self, row: &[f32; 2 * LANES]) -> __m512 {
+        unsafe {
+            let (first, second) = (_mm512_loadu_ps(row.as_ptr()), _mm512_loadu_ps(row[LANES..].as_ptr()));
+            std::mem::transmute::<__m512bh, __m512>(_mm512_cvtne2ps_pbh(second, first))
+        }
+    }
+
+    #[inline(always)]
+    fn interleaved(self, first: &Lanes, second: &Lanes) -> __m512 {
+        unsafe {
+            let [first, second] = [first, second].map(|lanes| {
+                let rounded = _mm512_cvtneps_pbh(_mm512_loadu_ps(lanes.as_ptr()));
+                _mm512_cvtepu16_epi32(std::mem::transmute::<__m256bh, __m256i>(rounded))
+            });
+            _mm512_castsi512_ps(_mm512_or_si512(first, _mm512_slli_epi32::<16>(second)))
+        }
+    }
+
+    #[inline(always)]
+    fn transpose(self, rows: [__m512; LANES]) -> [__m512; LANES] {
+        unsafe { transpose(rows) }
+    }
+
+    #[inline(always)]
+    fn add_products(self, a: __m512, b: __m512, sum: __m512) -> __m512 {
+        unsafe {
+            let [a, b] = [a, b].map(|pairs| std::mem::transmute::<__m512, __m512bh>(pairs));
+            _mm512_dpbf16_ps(sum, a, b)
+        }
+    }
+
+    #[inline(always)]
+    fn call(self, work: impl PairWork) {
         unsafe { self.compiled(work) }
     }
 }
