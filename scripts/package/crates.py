@@ -5,8 +5,9 @@ import subprocess
 
 
 def cargo(*arguments):
-    command = ["cargo", *arguments, "--locked", "--offline"]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    # Not `--offline`: metadata wants every crate of Cargo.lock, those of other systems too, and a build fetches only its own.
+    command = ["cargo", *arguments, "--locked"]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def linked(packages):
