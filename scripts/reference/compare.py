@@ -95,7 +95,7 @@ def print_setting(options):
 
     torch.set_num_threads(cores())
     print(rival().describe())
-    for name in sorted(rival().LACKING.get(options.norm, [])):
+    for name in (name for name in rival().STANDARD if not rival().has_attack(name, options.norm)):
         print(f"torchattacks has no {name} for {options.norm}: the next PyTorch attack takes the images that ours left")
 
 
@@ -239,10 +239,11 @@ def seconds_a_pass(case, options):
 
 
 def cost_of(name, options):
-    """Forwards and backwards of one robust image; none for L1, whose standard has more restarts and fewer targets."""
+    """Forwards and backwards of one robust image; none for L1, whose standard has more restarts and fewer targets, and for
+    what the reference's standard does not have."""
     if options.norm == "l1":
         return None, None
-    return (options.queries + 2, 0) if name == "square" else COST_MODEL[name]
+    return (options.queries + 2, 0) if name == "square" else COST_MODEL.get(name, (None, None))
 
 
 def predicted(case):
