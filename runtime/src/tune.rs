@@ -4,14 +4,14 @@
 //! core gets its own single-threaded session. Large models scale by threads inside an operator, and one session holds
 //! the weights once. Which of the two a model is, a measurement of a few batches tells.
 //!
-//! The batch size follows from the size of an image alone, never from a clock. Only the split of the cores is timed,
+//! The batch size follows from the image's size and the weights, never from a clock. Only the split of the cores is timed,
 //! and it cannot change a result: workers share nothing but a queue, and ONNX Runtime divides its operators by
 //! output elements, so that every element is computed in the same order whatever the number of threads.
 
 use std::num::NonZero;
 use std::time::{Duration, Instant};
 
-use mimir_bundle::Manifest;
+use mimir_bundle::{Manifest, WeightUse};
 use ndarray::Array2;
 
 use crate::model::{Classifier, ModelError, ModelSource};
@@ -21,6 +21,13 @@ use crate::session::{Engine, OnnxModels, SessionPlan};
 /// 16, small networks 32 and more; what attacks keep of few images stays in the cache. Never measured, because a report
 /// names it, and a resumed run must end with the same report.
 const LARGEST_BATCH: usize = 16;
+
+/// Largest batch where an image meets most weights once and they are many: reading them takes longer than computing with
+/// them, and more images share it.
+const LARGEST_BATCH_OF_ROWS: usize = 128;
+
+/// Weights that stay in a core's second cache from batch to batch.
+const MANY_WEIGHTS: u64 = 1 << 18;
 
 /// Pixel values of a batch, at most: eight images of 3 × 224 × 224. Activations take some 30 times as much.
 const LARGEST_INPUT: usize = 1_250_000;
@@ -50,11 +57,12 @@ pub struct Overrides {
 pub fn session_plan(
     engine: &Engine,
     manifest: &Manifest,
+    weights: WeightUse,
     original: &[u8],
     overrides: Overrides,
 ) -> Result<SessionPlan, ModelError> {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let batch = overrides.batch.map_or_else(|| batch_size(manifest), NonZero::get);
+    let batch = overrides.batch.map_or_else(|| batch_size(manifest, weights), NonZero::get);
     let (workers, threads) = match (overrides.workers, overrides.threads) {
         (Some(workers), Some(threads)) => (workers.get(), threads.get()),
         (Some(workers), None) => (workers.get(), (cores / workers).max(1)),
@@ -71,12 +79,14 @@ pub fn session_plan(
     Ok(SessionPlan { batch, workers, threads })
 }
 
-/// The largest power of two within [`LARGEST_BATCH`] and [`LARGEST_INPUT`], or what the model takes.
-fn batch_size(manifest: &Manifest) -> usize {
+/// The largest power of two within the largest batch and [`LARGEST_INPUT`], or what the model takes.
+fn batch_size(manifest: &Manifest, WeightUse { weights, products }: WeightUse) -> usize {
     if let Some(rows) = manifest.batch.rows() {
         return rows;
     }
-    let fits = (LARGEST_INPUT / manifest.image.pixels().max(1)).clamp(1, LARGEST_BATCH);
+    let is_of_rows = weights >= MANY_WEIGHTS && products < weights.saturating_mul(2);
+    let largest = if is_of_rows { LARGEST_BATCH_OF_ROWS } else { LARGEST_BATCH };
+    let fits = (LARGEST_INPUT / manifest.image.pixels().max(1)).clamp(1, largest);
     1 << fits.ilog2()
 }
 
@@ -137,16 +147,24 @@ mod tests {
     }
 
     #[test]
-    fn the_batch_follows_from_the_image() {
-        for (mode, channels, size, want) in [
-            (BatchMode::Dynamic, 1, 28, 16),
-            (BatchMode::Dynamic, 3, 32, 16),
-            (BatchMode::Rebatched, 3, 224, 8),
-            (BatchMode::Dynamic, 3, 4096, 1),
-            (BatchMode::One, 3, 32, 1),
-            (BatchMode::Fixed(7), 3, 32, 7),
+    fn the_batch_follows_from_the_image_and_the_weights() {
+        let convolutions = WeightUse { weights: 1 << 20, products: 1 << 26 };
+        let rows = WeightUse { weights: 1 << 20, products: 1 << 20 };
+        let few = WeightUse { weights: 1 << 10, products: 1 << 10 };
+        for (mode, channels, size, weights, want) in [
+            (BatchMode::Dynamic, 1, 28, convolutions, 16),
+            (BatchMode::Dynamic, 3, 32, convolutions, 16),
+            (BatchMode::Rebatched, 3, 224, convolutions, 8),
+            (BatchMode::Dynamic, 3, 4096, convolutions, 1),
+            (BatchMode::One, 3, 32, rows, 1),
+            (BatchMode::Fixed(7), 3, 32, rows, 7),
+            (BatchMode::Dynamic, 3, 32, rows, 128),
+            (BatchMode::Dynamic, 3, 224, rows, 8),
+            (BatchMode::Dynamic, 3, 32, few, 16),
+            (BatchMode::Dynamic, 3, 32, WeightUse::default(), 16),
         ] {
-            assert_eq!(batch_size(&manifest(mode, channels, size)), want, "{mode:?} {channels} {size}");
+            let found = batch_size(&manifest(mode, channels, size), weights);
+            assert_eq!(found, want, "{mode:?} {channels} {size} {weights:?}");
         }
     }
 

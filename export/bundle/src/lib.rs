@@ -25,6 +25,7 @@ pub mod tensor_names;
 #[cfg(test)]
 mod testing;
 mod threat_model;
+mod weight_use;
 
 pub use attack::AttackSpec;
 pub use certificate::Certificate;
@@ -38,3 +39,4 @@ pub use prepared::{PreparedGraph, WEIGHTS_LOCATION, Weight};
 pub use printable::{as_given, is_more_than_text, one_line, printable, printable_json, shell_word};
 pub use scan::{Scan, ScannedNode};
 pub use threat_model::{InvalidRadius, Norm, Pixels, ThreatModel};
+pub use weight_use::WeightUse;

@@ -35,11 +35,12 @@ mod selection;
 #[cfg(test)]
 mod tests;
 mod units;
+mod weight_use;
 
 use std::collections::HashSet;
 
 use mimir_bundle::digest::digest_model;
-use mimir_bundle::{BatchMode, Loss, Manifest, OutputKind, PreparedGraph, Scan, ScannedNode, tensor_names};
+use mimir_bundle::{BatchMode, Loss, Manifest, OutputKind, PreparedGraph, Scan, ScannedNode, WeightUse, tensor_names};
 
 use crate::autodiff::Kernels;
 use crate::error::{Error, Result};
@@ -349,6 +350,11 @@ impl ImageClassifier {
     pub fn memory(&self, rows: usize) -> Result<u64> {
         let copy = WorkingCopy::new(self.specialised.as_ref().unwrap_or(&self.original))?;
         memory::peak_bytes(&copy.graph, rows)
+    }
+
+    /// How often an image meets the weights of the file, as far as its shapes are known.
+    pub fn weight_use(&self) -> WeightUse {
+        weight_use::weight_use(self.specialised.as_ref().unwrap_or(&self.original))
     }
 
     /// What the `logits` of [`forward_onnx`](Self::forward_onnx) and of gradient graphs are to what the file returns.

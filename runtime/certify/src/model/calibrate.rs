@@ -162,7 +162,7 @@ fn plan(engine: &Engine, classifier: &ImageClassifier, overrides: Overrides) -> 
         return Err(Error::new(ErrorKind::Options, message).about(OptionName::Batch));
     }
     let original = classifier.original_onnx().or_kind(ErrorKind::Model)?;
-    session_plan(engine, manifest, &original, overrides).or_kind(ErrorKind::Model)
+    session_plan(engine, manifest, classifier.weight_use(), &original, overrides).or_kind(ErrorKind::Model)
 }
 
 /// Whether the graph for any number of images says about each of the first images what the graph with a fixed batch
