@@ -25,7 +25,7 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (arguments, kernels) = match &arguments[..] {
         [others @ .., flag, precision] if flag == "--precision" => (others, kernels(precision)?),
-        all => (all, Kernels::BatchLast),
+        all => (all, kernels("float32")?),
     };
     let [file, image, numbers @ ..] = arguments else { bail!("{USAGE}") };
     let numbers: Vec<usize> =
@@ -48,6 +48,7 @@ const USAGE: &str = "wanted FILE CHANNELS,HEIGHT,WIDTH BATCH WORKERS THREADS [--
 /// The graphs of searches in that precision.
 fn kernels(precision: &str) -> Result<Kernels> {
     match precision {
+        "float32" if processor::has_wide_vectors() => Ok(Kernels::Products),
         "float32" => Ok(Kernels::BatchLast),
         "mixed" if processor::has_bfloat16_kernels() => Ok(Kernels::Bfloat16),
         "mixed" => bail!("this processor lacks AVX512-BF16"),

@@ -1,5 +1,5 @@
-//! Microseconds of a pass through a model's graphs, with standard operators, with our kernels, and with those in bfloat16 where the
-//! processor has them, in turns:
+//! Microseconds of a pass through a model's graphs, with standard operators, with our kernels, and with those for products in 32-bit floats
+//! and in bfloat16 where the processor has them, in turns:
 //!
 //! ```sh
 //! cargo run --release -p mimir-benches --example kernel_time -- model.onnx 3,32,32 16 400
@@ -31,8 +31,9 @@ fn main() -> Result<()> {
     let spec = InputSpec { image: Some(ImageShape { channels, height, width }), ..InputSpec::default() };
     let classifier = ImageClassifier::new(model(file)?, &spec)?;
     let mut passes = Vec::new();
+    let products = processor::has_wide_vectors().then_some(Kernels::Products);
     let rounded = processor::has_bfloat16_kernels().then_some(Kernels::Bfloat16);
-    for kernels in [Kernels::Standard, Kernels::Mimir].into_iter().chain(rounded) {
+    for kernels in [Kernels::Standard, Kernels::BatchLast].into_iter().chain(products).chain(rounded) {
         let mut shared = SharedWeights::default();
         let forward = classifier.prepared_forward(kernels, &mut shared)?;
         passes.push(Pass::new(format!("forward, {kernels:?}"), forward, 1)?);

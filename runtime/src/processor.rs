@@ -28,6 +28,21 @@ pub fn has_fused_vectors() -> bool {
     }
 }
 
+/// Whether a register holds sixteen numbers, as our kernel for products needs to be faster than ONNX Runtime's.
+pub fn has_wide_vectors() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        has_fused_vectors()
+            && std::is_x86_feature_detected!("avx512f")
+            && std::is_x86_feature_detected!("avx512dq")
+            && std::is_x86_feature_detected!("avx512vl")
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        false
+    }
+}
+
 /// Whether products in bfloat16 are faster than in 32-bit floats: by our kernels on x86-64, by those of ONNX Runtime on aarch64,
 /// which knows itself what the processor has.
 pub fn has_bfloat16_products() -> bool {

@@ -107,12 +107,15 @@ pub const BATCH_LAST_LANES: usize = 16;
 /// Attribute of [`LAYER_NORMALIZATION_GRADIENT`], 0 or 1.
 pub const CENTRED: &str = "centred";
 
-/// `(x, weights, bias) → x·w + bias` with factors that are rounded to bfloat16 ([`bfloat16`]) and sums in 32 bits: `x` is
-/// `[…, K]`, the weights are those of [`bfloat16_weights`] for `w` `[K, N]`, the bias is `[N]` and may be left out, and the
-/// result is `[…, N]`. The attribute [`COLUMNS`] is `N`.
+/// `(x, weights, bias) → x·w + bias`: `x` is `[…, K]`, the weights are those of [`float32_panels`] for `w` `[K, N]`, the bias is `[N]`
+/// and may be left out, and the result is `[…, N]`. The attribute [`COLUMNS`] is `N`.
+pub const PRODUCT: &str = "Product";
+
+/// [`PRODUCT`] with factors that are rounded to bfloat16 ([`bfloat16`]) and sums in 32 bits; the weights are those of
+/// [`bfloat16_panels`].
 pub const PRODUCT_BFLOAT16: &str = "ProductBfloat16";
 
-/// Attribute of [`PRODUCT_BFLOAT16`].
+/// Attribute of [`PRODUCT`] and [`PRODUCT_BFLOAT16`].
 pub const COLUMNS: &str = "columns";
 
 /// `(a, b) → a·b` with factors that are rounded to bfloat16 and sums in 32 bits, for each of some matrices: `a` is `[…, M, K]`, `b`
@@ -123,12 +126,23 @@ pub const MATMUL_BFLOAT16: &str = "MatMulBfloat16";
 /// Attribute of [`MATMUL_BFLOAT16`]: two numbers.
 pub const TRANSPOSED: &str = "transposed";
 
-/// Columns of a panel of [`bfloat16_weights`].
+/// Columns of a panel of [`float32_panels`] and [`bfloat16_panels`].
 pub const PANEL: usize = 16;
+
+/// A matrix `[K, N]` as panels of sixteen columns, `[⌈N/16⌉, K, 16]`. What is missing in the last panel is zero.
+pub fn float32_panels(weights: &[f32], inner: usize, columns: usize) -> Vec<f32> {
+    let mut panels = vec![0.0; columns.div_ceil(PANEL) * inner * PANEL];
+    for (index, row) in weights.chunks_exact(columns).take(inner).enumerate() {
+        for (panel, numbers) in row.chunks(PANEL).enumerate() {
+            panels[(panel * inner + index) * PANEL..][..numbers.len()].copy_from_slice(numbers);
+        }
+    }
+    panels
+}
 
 /// A matrix `[K, N]` in bfloat16, as panels of sixteen columns whose rows come in pairs: `[⌈N/16⌉, ⌈K/2⌉, 16]`. Each element
 /// holds a pair ([`bfloat16_pair`]): two rows of a column. What is missing in the last panel and pair is zero.
-pub fn bfloat16_weights(weights: &[f32], inner: usize, columns: usize) -> Vec<f32> {
+pub fn bfloat16_panels(weights: &[f32], inner: usize, columns: usize) -> Vec<f32> {
     let pairs = inner.div_ceil(2);
     let mut panels = vec![0.0; columns.div_ceil(PANEL) * pairs * PANEL];
     let missing = vec![0.0; columns];
@@ -191,9 +205,19 @@ mod tests {
     }
 
     #[test]
+    fn weights_are_panels_of_columns_and_what_is_missing_is_zero() {
+        let weights: Vec<f32> = (0..3 * 17).map(|index| index as f32).collect();
+        let found = float32_panels(&weights, 3, 17);
+        assert_eq!(found.len(), 2 * 3 * PANEL);
+        assert_eq!([found[0], found[15], found[PANEL], found[2 * PANEL + 1]], [0.0, 15.0, 17.0, 35.0]);
+        assert_eq!(found[3 * PANEL..][..2], [16.0, 0.0]);
+        assert_eq!(found[4 * PANEL], 33.0);
+    }
+
+    #[test]
     fn weights_are_panels_of_pairs_and_what_is_missing_is_zero() {
         let weights: Vec<f32> = (0..3 * 17).map(|index| index as f32).collect();
-        let found = bfloat16_weights(&weights, 3, 17);
+        let found = bfloat16_panels(&weights, 3, 17);
         assert_eq!(found.len(), 2 * 2 * PANEL);
         assert_eq!(found[5].to_bits(), bfloat16_pair(5.0, 22.0).to_bits());
         assert_eq!(found[PANEL + 5].to_bits(), bfloat16_pair(39.0, 0.0).to_bits());

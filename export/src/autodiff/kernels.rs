@@ -20,14 +20,16 @@ pub enum Kernels {
     /// And small convolutional networks with the batch as their last axis, where the processor multiplies and adds vectors in one
     /// instruction.
     BatchLast,
-    /// And products with constant matrices in bfloat16, where the processor multiplies pairs of such numbers in one instruction.
+    /// And products with constant matrices, where a register of the processor holds sixteen numbers.
+    Products,
+    /// All that, with the factors of products in bfloat16, where the processor multiplies pairs of such numbers in one instruction.
     Bfloat16,
 }
 
 impl Kernels {
     /// Whether small convolutional networks may have the batch as their last axis.
     pub(crate) fn turn_batch_last(self) -> bool {
-        matches!(self, Self::BatchLast | Self::Bfloat16)
+        matches!(self, Self::BatchLast | Self::Products | Self::Bfloat16)
     }
 }
 

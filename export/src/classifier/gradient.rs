@@ -7,7 +7,7 @@ use crate::autodiff::{Kernels, differentiate, differentiate_cut_open};
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::simplify::{
-    clean_up, enter_blocked_layout, expand_gelu, factor_out_common, fuse, turn_batch_last, use_bfloat16,
+    clean_up, enter_blocked_layout, expand_gelu, factor_out_common, fuse, turn_batch_last, use_products,
     use_winograd,
 };
 
@@ -63,9 +63,7 @@ fn differentiated(
         if let Some(logits) = gradient.outputs().first().copied().filter(|_| !is_turned) {
             enter_blocked_layout(&mut gradient, logits);
         }
-        if kernels == Kernels::Bfloat16 {
-            use_bfloat16(&mut gradient);
-        }
+        use_products(&mut gradient, kernels);
     }
     let names: Vec<String> = gradient.outputs().iter().map(|id| gradient.value(*id).name.clone()).collect();
     clean_up(&mut gradient);

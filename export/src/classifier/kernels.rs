@@ -3,7 +3,7 @@
 use crate::autodiff::Kernels;
 use crate::error::Result;
 use crate::graph::Graph;
-use crate::simplify::{fuse, turn_batch_last, use_bfloat16, use_winograd};
+use crate::simplify::{fuse, turn_batch_last, use_products, use_winograd};
 
 /// Replaces operators of a typed graph that is not differentiated any more by those that the engine has kernels for.
 ///
@@ -18,8 +18,6 @@ pub(super) fn use_kernels(graph: &mut Graph, kernels: Kernels) -> Result<()> {
         return Ok(());
     }
     use_winograd(graph)?;
-    if kernels == Kernels::Bfloat16 {
-        use_bfloat16(graph);
-    }
+    use_products(graph, kernels);
     Ok(())
 }

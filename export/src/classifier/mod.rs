@@ -40,7 +40,9 @@ mod weight_use;
 use std::collections::HashSet;
 
 use mimir_bundle::digest::digest_model;
-use mimir_bundle::{BatchMode, Loss, Manifest, OutputKind, PreparedGraph, Scan, ScannedNode, WeightUse, tensor_names};
+use mimir_bundle::{
+    BatchMode, Loss, Manifest, OutputKind, PreparedGraph, Scan, ScannedNode, WeightUse, tensor_names,
+};
 
 use crate::autodiff::Kernels;
 use crate::error::{Error, Result};
@@ -378,7 +380,9 @@ impl ImageClassifier {
     fn simplified_for(&self, kernels: Kernels) -> Result<Graph> {
         self.search_graph(match kernels {
             Kernels::Standard => simplify,
-            Kernels::Mimir | Kernels::BatchLast | Kernels::Bfloat16 => simplify_for_kernels,
+            Kernels::Mimir | Kernels::BatchLast | Kernels::Products | Kernels::Bfloat16 => {
+                simplify_for_kernels
+            }
         })
     }
 

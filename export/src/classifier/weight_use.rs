@@ -27,7 +27,9 @@ fn of_node(graph: &Graph, node: &Node) -> Option<WeightUse> {
         "Conv" => an_image(y)?.checked_div(*dims.first()? as u64)?,
         "ConvTranspose" => an_image(x)?.checked_div(*dims.first()? as u64)?,
         "Gemm" => 1,
-        "MatMul" if graph.constant(x).is_some() => an_image(y)?.checked_div(*dims.get(rank.checked_sub(2)?)? as u64)?,
+        "MatMul" if graph.constant(x).is_some() => {
+            an_image(y)?.checked_div(*dims.get(rank.checked_sub(2)?)? as u64)?
+        }
         "MatMul" => an_image(y)?.checked_div(*dims.last()? as u64)?,
         _ => return None,
     };

@@ -9,6 +9,7 @@ pub(crate) const GELU_GRADIENT: &str = "ai.mimir::GeluGradient";
 pub(crate) const LAYER_NORMALIZATION_GRADIENT: &str = "ai.mimir::LayerNormalizationGradient";
 pub(crate) const MATMUL_BFLOAT16: &str = "ai.mimir::MatMulBfloat16";
 pub(crate) const MAX_POOL_GRADIENT: &str = "ai.mimir::MaxPoolGradient";
+pub(crate) const PRODUCT: &str = "ai.mimir::Product";
 pub(crate) const PRODUCT_BFLOAT16: &str = "ai.mimir::ProductBfloat16";
 pub(crate) const SOFTMAX: &str = "ai.mimir::Softmax";
 pub(crate) const SOFTMAX_GRADIENT: &str = "ai.mimir::SoftmaxGradient";

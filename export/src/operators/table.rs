@@ -1101,7 +1101,14 @@ static ROWS: &[Row] = &[
         bounds: Unknown,
     },
     Row {
-        name: own_operators::PRODUCT_BFLOAT16, since: 1, types: types::matmul::bfloat16,
+        name: own_operators::PRODUCT, since: 1, types: types::matmul::product,
+        constants: NotEvaluated(DIFFERENTIATED), batch: NotFollowed(DIFFERENTIATED),
+        gradient: Undifferentiated(DIFFERENTIATED),
+        saves: Nothing, random: Never, portable: KernelOnly,
+        bounds: Unknown,
+    },
+    Row {
+        name: own_operators::PRODUCT_BFLOAT16, since: 1, types: types::matmul::product_bfloat16,
         constants: NotEvaluated(DIFFERENTIATED), batch: NotFollowed(DIFFERENTIATED),
         gradient: Undifferentiated(DIFFERENTIATED),
         saves: Nothing, random: Never, portable: KernelOnly,

@@ -13,14 +13,13 @@
 //!   `attention_kernel` makes one node of it, `linear_to_gemm` makes linear layers Gemm.
 //!
 //! Three passes run on gradient graphs only: `expand_gelu` before differentiation, `factor` and `blocked_layout` after
-//! it. `fuse`, `winograd`, `batch_last` and `bfloat16` replace operators by those that our kernels implement.
+//! it. `fuse`, `winograd`, `batch_last` and `products` replace operators by those that our kernels implement.
 
 mod affine;
 mod attention;
 mod attention_heads;
 mod attention_kernel;
 mod batch_last;
-mod bfloat16;
 mod blocked_layout;
 mod expand_gelu;
 mod factor;
@@ -33,6 +32,7 @@ mod layer_norm;
 mod linear_to_gemm;
 mod merge_adjacent;
 mod noop;
+mod products;
 mod redundant_expand;
 mod reshape_node;
 mod select_tokens;
@@ -50,12 +50,12 @@ use crate::graph::Graph;
 use crate::shape;
 use attention::AttentionForm;
 pub(crate) use batch_last::turn as turn_batch_last;
-pub(crate) use bfloat16::use_bfloat16;
 pub(crate) use blocked_layout::enter_blocked_layout;
 pub(crate) use expand_gelu::expand_gelu;
 pub(crate) use factor::factor_out_common;
 pub(crate) use fuse::fuse;
 use linear_to_gemm::Biasless;
+pub(crate) use products::use_products;
 pub(crate) use winograd::use_winograd;
 
 /// Rewrites a graph at the working opset (see [`upgrade`](crate::upgrade)); its types are inferred anew.

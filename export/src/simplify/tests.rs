@@ -1,9 +1,9 @@
 //! Rewrites of small graphs: what remains, and that the numbers stay.
 
 mod attention_kernel;
-mod bfloat16;
 mod fuse;
 mod lookalikes;
+mod products;
 mod winograd;
 
 use super::simplify;

@@ -10,6 +10,7 @@ mod exponential;
 mod gelu;
 mod lanes;
 mod max_pool;
+mod panels;
 mod product;
 mod simd;
 mod softmax;
@@ -21,10 +22,11 @@ use multiversion::multiversion;
 use lanes::{sum, sum_of_products};
 
 pub(super) use attention::{Heads, Tokens, attention, attention_gradient};
-pub(super) use bfloat16::{Matrices, Panels, matmul_bfloat16, product_bfloat16};
+pub(super) use bfloat16::{Matrices, matmul_bfloat16, product_bfloat16};
 pub(super) use convolution::{Axis, Convolution, Epilogue, Geometry, Packed};
 pub(super) use gelu::{gelu, gelu_gradient};
 pub(super) use max_pool::{PoolAxis, PoolWindows, max_pool_gradient};
+pub(super) use panels::{Panels, product_float32};
 pub(super) use softmax::{softmax, softmax_gradient};
 pub(super) use winograd::{ChannelsFirst, Finish, Planes, winograd_conv};
 

@@ -25,7 +25,9 @@ fn prepared(path: &Path, kernels: Kernels) -> Graph {
     let mut graph = upgrade(&file.graph).unwrap();
     match kernels {
         Kernels::Standard => simplify(&mut graph).unwrap(),
-        Kernels::Mimir | Kernels::BatchLast | Kernels::Bfloat16 => simplify_for_kernels(&mut graph).unwrap(),
+        Kernels::Mimir | Kernels::BatchLast | Kernels::Products | Kernels::Bfloat16 => {
+            simplify_for_kernels(&mut graph).unwrap();
+        }
     }
     graph
 }

@@ -59,15 +59,24 @@ pub(crate) fn gemm(view: &NodeView) -> Result<Vec<TensorType>> {
     }
 }
 
+/// `Product`, one of ours: rows `[…, K]` times panels `[⌈N/16⌉, K, 16]`.
+pub(crate) fn product(view: &NodeView) -> Result<Vec<TensorType>> {
+    rows_times_panels(view, |inner| inner)
+}
+
 /// `ProductBfloat16`, one of ours: rows `[…, K]` times panels `[⌈N/16⌉, ⌈K/2⌉, 16]`.
-pub(crate) fn bfloat16(view: &NodeView) -> Result<Vec<TensorType>> {
+pub(crate) fn product_bfloat16(view: &NodeView) -> Result<Vec<TensorType>> {
+    rows_times_panels(view, |inner| inner.div_ceil(2))
+}
+
+fn rows_times_panels(view: &NodeView, depth: fn(usize) -> usize) -> Result<Vec<TensorType>> {
     let (rows, panels) = (view.shape(0)?, view.of_rank(1, 3)?);
     let columns = usize::try_from(view.int(COLUMNS, 0)?).unwrap_or(0);
     let mut dims = rows.0.clone();
     let last = dims.last_mut().ok_or_else(|| Error::shape("a number has no rows"))?;
     let inner = fixed(*last, "the length of the rows")?;
     *last = Dim::Fixed(columns);
-    if *panels != Shape::fixed(&[columns.div_ceil(PANEL), inner.div_ceil(2), PANEL]) {
+    if *panels != Shape::fixed(&[columns.div_ceil(PANEL), depth(inner), PANEL]) {
         return Err(Error::shape(format!("rows {rows} and panels {panels} do not give {columns} columns")));
     }
     Ok(vec![typed(view.dtype(0)?, dims)])

@@ -20,8 +20,10 @@ impl GraphForm {
     /// The form that an engine runs fastest on its device, for graphs that search in that precision.
     pub(super) fn for_searches(engine: &Engine, precision: Precision) -> Self {
         match Self::for_engine(engine) {
-            Self::Shared(Kernels::BatchLast)
-                if precision == Precision::Mixed && processor::has_bfloat16_kernels() =>
+            Self::Shared(kernels)
+                if kernels != Kernels::Standard
+                    && precision == Precision::Mixed
+                    && processor::has_bfloat16_kernels() =>
             {
                 Self::Shared(Kernels::Bfloat16)
             }
@@ -32,10 +34,7 @@ impl GraphForm {
     /// The same in 32-bit floats.
     pub(super) fn for_engine(engine: &Engine) -> Self {
         match (engine.kind(), engine.device()) {
-            (EngineKind::OnnxRuntime, Device::Cpu) if processor::has_fused_vectors() => {
-                Self::Shared(Kernels::BatchLast)
-            }
-            (EngineKind::OnnxRuntime, Device::Cpu) => Self::Shared(Kernels::Mimir),
+            (EngineKind::OnnxRuntime, Device::Cpu) => Self::Shared(kernels_of_the_processor()),
             // Our kernels are the processor's.
             (EngineKind::OnnxRuntime, _) => Self::Shared(Kernels::Standard),
             (EngineKind::Rten, _) => Self::SelfContained,
@@ -86,5 +85,16 @@ impl GraphForm {
             Self::Shared(kernels) => classifier.feature_graphs(tensor, kernels, shared),
             Self::SelfContained => classifier.feature_graphs_onnx(tensor),
         }
+    }
+}
+
+/// Those that are faster than ONNX Runtime's on this processor, in 32-bit floats.
+fn kernels_of_the_processor() -> Kernels {
+    if processor::has_wide_vectors() {
+        Kernels::Products
+    } else if processor::has_fused_vectors() {
+        Kernels::BatchLast
+    } else {
+        Kernels::Mimir
     }
 }

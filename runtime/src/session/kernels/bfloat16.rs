@@ -1,23 +1,19 @@
 //! Products in bfloat16: twice as many in an instruction as in 32 bits.
 //!
 //! The left matrix is rounded as it is read, some dozens of rows at a time, so that they stay in the second cache. A constant right
-//! one was rounded and arranged before ([`mimir_bundle::kernels::bfloat16_weights`]); another one is as it is read.
+//! one was rounded and arranged before ([`mimir_bundle::kernels::bfloat16_panels`]); another one is as it is read.
 
 mod packing;
-mod sums;
 
 use std::cell::RefCell;
 
-use packing::{Paneling, Rounding, TransposedPaneling, TransposedRounding};
-use sums::Sums;
-
+use super::panels::{Panels, Sums};
 use super::simd::{LANES, Lanes, PairInstructions, PairWork, Pairs};
+use packing::{Paneling, Rounding, TransposedPaneling, TransposedRounding};
 
-pub(in crate::session) use sums::Panels;
-
-/// `x·w + bias` for rows of `x`, in the panels' [`columns`](Panels::columns).
-pub(in crate::session) fn product_bfloat16(x: &[f32], panels: Panels, result: &mut [f32]) {
-    PairInstructions::best().run(Product { x, panels, result });
+/// `x·w + bias` for rows of `x` of `inner` numbers.
+pub(in crate::session) fn product_bfloat16(x: &[f32], inner: usize, panels: Panels, result: &mut [f32]) {
+    PairInstructions::best().run(Product { x, inner, panels, result });
 }
 
 /// Two matrices, `[rows, inner]` and `[inner, columns]`, none of them empty.
@@ -46,6 +42,7 @@ thread_local! {
 
 struct Product<'a> {
     x: &'a [f32],
+    inner: usize,
     panels: Panels<'a>,
     result: &'a mut [f32],
 }
@@ -53,13 +50,12 @@ struct Product<'a> {
 impl PairWork for Product<'_> {
     #[inline(always)]
     fn run<S: Pairs>(self, simd: S) {
-        let Self { x, panels, result } = self;
-        let inner = panels.inner;
-        let size = x.len() / inner * inner.div_ceil(2);
+        let Self { x, inner, panels, result } = self;
+        let size = x.len() / inner * panels.depth;
         ROWS.with_borrow_mut(|rounded| {
             rounded.resize(rounded.len().max(size), 0.0);
             let rounded = &mut rounded[..size];
-            simd.call(Rounding { x, inner, rounded: &mut *rounded });
+            simd.call_for_pairs(Rounding { x, inner, rounded: &mut *rounded });
             simd.call(Sums { left: rounded, panels, result });
         });
     }
@@ -83,11 +79,11 @@ impl PairWork for MatMul<'_> {
             panels.resize(panels.len().max(size), [0.0; LANES]);
             let panels = &mut panels[..size];
             if transposed[1] {
-                simd.call(TransposedPaneling { matrix: right, inner, panels: &mut *panels });
+                simd.call_for_pairs(TransposedPaneling { matrix: right, inner, panels: &mut *panels });
             } else {
-                simd.call(Paneling { matrix: right, inner, columns, panels: &mut *panels });
+                simd.call_for_pairs(Paneling { matrix: right, inner, columns, panels: &mut *panels });
             }
-            let panels = Panels { weights: panels, bias: &[], inner, columns };
+            let panels = Panels { weights: panels, bias: &[], depth: pairs, columns };
             ROWS.with_borrow_mut(|rounded| {
                 rounded.resize(rounded.len().max(ROWS_AT_ONCE * pairs), 0.0);
                 for (block, result) in self.result.chunks_mut(ROWS_AT_ONCE * columns).enumerate() {
@@ -96,10 +92,16 @@ impl PairWork for MatMul<'_> {
                     let rounded = &mut rounded[..count * pairs];
                     if transposed[0] {
                         let rounded = &mut *rounded;
-                        simd.call(TransposedRounding { x: left, width: rows, first, inner, rounded });
+                        simd.call_for_pairs(TransposedRounding {
+                            x: left,
+                            width: rows,
+                            first,
+                            inner,
+                            rounded,
+                        });
                     } else {
                         let x = &left[first * inner..][..count * inner];
-                        simd.call(Rounding { x, inner, rounded: &mut *rounded });
+                        simd.call_for_pairs(Rounding { x, inner, rounded: &mut *rounded });
                     }
                     simd.call(Sums { left: rounded, panels, result });
                 }
@@ -110,7 +112,7 @@ impl PairWork for MatMul<'_> {
 
 #[cfg(test)]
 mod tests {
-    use mimir_bundle::kernels::bfloat16_weights;
+    use mimir_bundle::kernels::bfloat16_panels;
 
     use super::super::tests::rows;
     use super::*;
@@ -147,10 +149,15 @@ mod tests {
 
         fn run(&self, instructions: PairInstructions, x: &[f32]) -> Vec<f32> {
             let [_, inner, columns] = self.sizes;
-            let weights = bfloat16_weights(&self.weights, inner, columns);
-            let panels = Panels { weights: weights.as_chunks().0, bias: &self.bias, inner, columns };
+            let weights = bfloat16_panels(&self.weights, inner, columns);
+            let panels = Panels {
+                weights: weights.as_chunks().0,
+                bias: &self.bias,
+                depth: inner.div_ceil(2),
+                columns,
+            };
             let mut result = vec![f32::NAN; x.len() / inner * columns];
-            instructions.run(Product { x, panels, result: &mut result });
+            instructions.run(Product { x, inner, panels, result: &mut result });
             result
         }
     }

@@ -15,7 +15,8 @@ use mimir_bundle::kernels::bfloat16_pair;
 
 use super::exponential::LEAST;
 
-pub(super) use vector::{LANES, Lanes, PairWork, Pairs, Simd, Work};
+use vector::OfPairs;
+pub(super) use vector::{FactorWork, Factors, LANES, Lanes, OfNumbers, PairWork, Pairs, Simd, Work};
 
 /// The instructions that a machine may have.
 #[derive(Debug, Clone, Copy)]
@@ -91,9 +92,9 @@ impl PairInstructions {
 
     pub(super) fn run(self, work: impl PairWork) {
         match self {
-            Self::Portable => Pairs::call(Portable, work),
+            Self::Portable => Portable.call_for_pairs(work),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512(avx512) => avx512.call(work),
+            Self::Avx512(avx512) => avx512.call_for_pairs(work),
         }
     }
 }
@@ -201,7 +202,8 @@ impl Simd for Portable {
     }
 }
 
-impl Pairs for Portable {
+impl Factors for Portable {
+    const REGISTERS: usize = <Self as Simd>::REGISTERS;
     type V = Lanes;
 
     #[inline(always)]
@@ -224,6 +226,23 @@ impl Pairs for Portable {
         Self::each(a, b, |a, b| a + b)
     }
 
+    #[inline(always)]
+    fn add_products(self, a: Lanes, b: Lanes, mut sum: Lanes) -> Lanes {
+        let halves = |pair: f32| [pair.to_bits() << 16, pair.to_bits() & 0xffff_0000].map(f32::from_bits);
+        for lane in 0..LANES {
+            let ([a0, a1], [b0, b1]) = (halves(a[lane]), halves(b[lane]));
+            sum[lane] = flushed(a0.mul_add(b0, flushed(a1.mul_add(b1, flushed(sum[lane])))));
+        }
+        sum
+    }
+
+    #[inline(always)]
+    fn call(self, work: impl FactorWork) {
+        self.call_for_pairs(OfPairs(work));
+    }
+}
+
+impl Pairs for Portable {
     #[inline(always)]
     fn paired(self, row: &[f32; 2 * LANES]) -> Lanes {
         let mut pairs = [0.0; LANES];
@@ -249,18 +268,8 @@ impl Pairs for Portable {
         columns
     }
 
-    #[inline(always)]
-    fn add_products(self, a: Lanes, b: Lanes, mut sum: Lanes) -> Lanes {
-        let halves = |pair: f32| [pair.to_bits() << 16, pair.to_bits() & 0xffff_0000].map(f32::from_bits);
-        for lane in 0..LANES {
-            let ([a0, a1], [b0, b1]) = (halves(a[lane]), halves(b[lane]));
-            sum[lane] = flushed(a0.mul_add(b0, flushed(a1.mul_add(b1, flushed(sum[lane])))));
-        }
-        sum
-    }
-
     #[inline(never)]
-    fn call(self, work: impl PairWork) {
+    fn call_for_pairs(self, work: impl PairWork) {
         work.run(self);
     }
 }

@@ -1,10 +1,10 @@
 //! Our kernels ([`super::super::kernels`]) as operators of ONNX Runtime.
 
 mod attention;
-mod bfloat16;
 mod convolution;
 mod gelu;
 mod max_pool;
+mod products;
 mod softmax;
 mod task;
 mod winograd;
@@ -18,10 +18,10 @@ use ort::operator::{
 use ort::value::TensorElementType;
 
 use self::attention::{Attention, AttentionGradient};
-use self::bfloat16::{MatMulBfloat16, ProductBfloat16};
 use self::convolution::ConvolutionBatchLast;
 use self::gelu::Gelu;
 use self::max_pool::MaxPoolGradient;
+use self::products::{MatMulBfloat16, Product};
 use self::softmax::Softmax;
 use self::task::ELEMENTS_PER_TASK;
 use self::winograd::WinogradConv;
@@ -32,7 +32,7 @@ pub(super) fn domain() -> ort::Result<OperatorDomain> {
     let rows = OperatorDomain::new(DOMAIN)?.add(Fused::Gelu)?.add(Fused::LayerNormalization)?;
     let rows = rows.add(Fused::Softmax)?.add(MaxPoolGradient)?.add(Gelu)?.add(Softmax)?;
     let rows = rows.add(Attention)?.add(AttentionGradient)?.add(ConvolutionBatchLast)?.add(WinogradConv)?;
-    rows.add(ProductBfloat16)?.add(MatMulBfloat16)
+    rows.add(Product::Float32)?.add(Product::Bfloat16)?.add(MatMulBfloat16)
 }
 
 /// Gradients that are made row by row of two inputs alike.

@@ -8,7 +8,7 @@
 
 use std::arch::x86_64::*;
 
-use super::vector::{LANES, Lanes, PairWork, Pairs, Simd, Work};
+use super::vector::{FactorWork, Factors, LANES, Lanes, OfPairs, PairWork, Pairs, Simd, Work};
 
 /// One register a vector.
 ///
@@ -219,7 +219,8 @@ impl Simd for Avx2 {
     }
 }
 
-impl Pairs for Avx512Bfloat16 {
+impl Factors for Avx512Bfloat16 {
+    const REGISTERS: usize = Avx512::REGISTERS;
     type V = __m512;
 
     #[inline(always)]
@@ -242,6 +243,21 @@ impl Pairs for Avx512Bfloat16 {
         unsafe { _mm512_add_ps(a, b) }
     }
 
+    #[inline(always)]
+    fn add_products(self, a: __m512, b: __m512, sum: __m512) -> __m512 {
+        unsafe {
+            let [a, b] = [a, b].map(|pairs| std::mem::transmute::<__m512, __m512bh>(pairs));
+            _mm512_dpbf16_ps(sum, a, b)
+        }
+    }
+
+    #[inline(always)]
+    fn call(self, work: impl FactorWork) {
+        self.call_for_pairs(OfPairs(work));
+    }
+}
+
+impl Pairs for Avx512Bfloat16 {
     #[inline(always)]
     fn paired(self, row: &[f32; 2 * LANES]) -> __m512 {
         unsafe {
@@ -267,15 +283,7 @@ impl Pairs for Avx512Bfloat16 {
     }
 
     #[inline(always)]
-    fn add_products(self, a: __m512, b: __m512, sum: __m512) -> __m512 {
-        unsafe {
-            let [a, b] = [a, b].map(|pairs| std::mem::transmute::<__m512, __m512bh>(pairs));
-            _mm512_dpbf16_ps(sum, a, b)
-        }
-    }
-
-    #[inline(always)]
-    fn call(self, work: impl PairWork) {
+    fn call_for_pairs(self, work: impl PairWork) {
         unsafe { self.compiled(work) }
     }
 }

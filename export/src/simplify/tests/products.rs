@@ -1,9 +1,10 @@
-//! Products that our kernel computes in bfloat16. The weights of these graphs are exact in it.
+//! Products that our kernels compute, most of them in bfloat16. The weights of these graphs are exact in it.
 
 use super::*;
-use crate::graph::own_operators::{GELU, MATMUL_BFLOAT16, PRODUCT_BFLOAT16};
-use crate::simplify::bfloat16::use_bfloat16;
+use crate::autodiff::Kernels;
+use crate::graph::own_operators::{GELU, MATMUL_BFLOAT16, PRODUCT, PRODUCT_BFLOAT16};
 use crate::simplify::fuse::fuse;
+use crate::simplify::products::use_products;
 use crate::tensor::{DataType, Tensor};
 
 /// Inputs of magnitude 1 are off by a part of 512 at most, and here some dozens of them meet weights of 2 at most.
@@ -11,13 +12,45 @@ const TOLERANCE: f32 = 0.03;
 
 /// Rewrites a typed copy, compares its results through ONNX Runtime, and returns it.
 fn rounded(file: &Graph) -> Graph {
+    rewritten(file, Kernels::Bfloat16, TOLERANCE)
+}
+
+/// As [`rounded`], for some kernels.
+fn rewritten(file: &Graph, kernels: Kernels, tolerance: f32) -> Graph {
     let before = upgrade(file).unwrap();
     let mut graph = before.clone();
     crate::shape::infer(&mut graph).unwrap();
-    use_bfloat16(&mut graph);
+    use_products(&mut graph, kernels);
     crate::shape::check(&graph).unwrap();
-    assert_equal_results(&before, &graph, TOLERANCE);
+    assert_equal_results(&before, &graph, tolerance);
     graph
+}
+
+#[test]
+fn large_products_by_constant_matrices_are_ours_in_32_bits_too() {
+    let narrow = graph(13, "f32[N,5,96]", |graph, x| {
+        let (weights, few) = (constant(graph, "#[96,100]"), constant(graph, "#[100,95]"));
+        let small = constant(graph, "#0.001");
+        let product = push(graph, "MatMul", &[x, weights], "");
+        let product = push(graph, "Mul", &[product, small], "");
+        push(graph, "MatMul", &[product, few], "")
+    });
+    assert_eq!(operators(&rewritten(&narrow, Kernels::Products, 1e-4)), [PRODUCT, "Mul", "MatMul"]);
+    let rows = graph(13, "f32[N,96]", |graph, x| {
+        let (weights, bias) = (constant(graph, "#[130,96]"), constant(graph, "#[130]"));
+        let small = constant(graph, "#0.0001");
+        let other = push(graph, "Transpose", &[x], "perm=[1,0]");
+        let square = push(graph, "MatMul", &[other, x], "");
+        let activations = push(graph, "MatMul", &[x, square], "");
+        let layer = push(graph, "Gemm", &[activations, weights, bias], "transB=1");
+        push(graph, "Mul", &[layer, small], "")
+    });
+    for (kernels, product) in
+        [(Kernels::Products, PRODUCT), (Kernels::BatchLast, "Gemm"), (Kernels::Mimir, "Gemm")]
+    {
+        let found = rewritten(&rows, kernels, 1e-3);
+        assert_eq!(operators(&found), ["Transpose", "MatMul", "MatMul", product, "Mul"], "{kernels:?}");
+    }
 }
 
 #[test]
@@ -68,7 +101,7 @@ fn a_gelu_keeps_the_bias_that_it_took() {
     let before = upgrade(&file).unwrap();
     let mut graph = before.clone();
     fuse(&mut graph);
-    use_bfloat16(&mut graph);
+    use_products(&mut graph, Kernels::Bfloat16);
     assert_eq!(operators(&graph), [PRODUCT_BFLOAT16, GELU]);
     assert_equal_results(&before, &graph, TOLERANCE);
 }
@@ -143,7 +176,7 @@ fn products_in_64_bits_stay() {
     });
     let mut graph = file.clone();
     crate::shape::infer(&mut graph).unwrap();
-    use_bfloat16(&mut graph);
+    use_products(&mut graph, Kernels::Bfloat16);
     assert_eq!(operators(&graph), ["MatMul"]);
     assert_eq!(graph.tensor_type(graph.outputs()[0]).unwrap().dtype, DataType::Float64);
 }

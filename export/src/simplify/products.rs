@@ -1,25 +1,70 @@
-//! Products as our kernels compute them in bfloat16 ([`mimir_bundle::kernels::PRODUCT_BFLOAT16`], and `MATMUL_BFLOAT16` for those of two
-//! activations), for searches in mixed precision: twice as many products in an instruction, and half of the memory for weights.
+//! Products as our kernels compute them ([`mimir_bundle::kernels::PRODUCT`]): with constant matrices in panels, in 32-bit floats or in
+//! bfloat16 for searches in mixed precision. Bfloat16 makes twice as many products in an instruction, and halves the memory for
+//! weights; there products of two activations are ours as well (`MATMUL_BFLOAT16`).
 
 use std::collections::HashMap;
 
-use mimir_bundle::kernels::{COLUMNS, PANEL, TRANSPOSED, bfloat16_weights};
+use mimir_bundle::kernels::{COLUMNS, PANEL, TRANSPOSED, bfloat16_panels, float32_panels};
 
-use crate::graph::own_operators::{MATMUL_BFLOAT16, PRODUCT_BFLOAT16};
+use crate::autodiff::Kernels;
+use crate::graph::own_operators::{MATMUL_BFLOAT16, PRODUCT, PRODUCT_BFLOAT16};
 use crate::graph::{Attribute, Attributes, Dim, Graph, Node, NodeId, ValueId};
 use crate::tensor::{DataType, Tensor};
 
-/// Smallest number of products of a sum, of columns, and of rows of a matrix that is not constant: with fewer, rounding the rows takes the time that it saves, and the scores
-/// of a few classes keep their last bits.
-const FEWEST: usize = 16;
+/// In which numbers products are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Factors {
+    Float32,
+    Bfloat16,
+}
 
-/// Rewrites a typed graph that is not differentiated any more. Afterwards only sessions with our operators can run it.
-pub(crate) fn use_bfloat16(graph: &mut Graph) {
-    let (producers, mut rounded) = (graph.producers(), HashMap::new());
+impl Factors {
+    fn of(kernels: Kernels) -> Option<Self> {
+        match kernels {
+            Kernels::Standard | Kernels::Mimir | Kernels::BatchLast => None,
+            Kernels::Products => Some(Self::Float32),
+            Kernels::Bfloat16 => Some(Self::Bfloat16),
+        }
+    }
+
+    fn operator(self) -> &'static str {
+        match self {
+            Self::Float32 => PRODUCT,
+            Self::Bfloat16 => PRODUCT_BFLOAT16,
+        }
+    }
+
+    /// Smallest number of products of a sum, of columns, and of rows of a matrix that is not constant. With fewer in bfloat16,
+    /// rounding the rows takes the time that it saves, and the scores of a few classes keep their last bits; in 32 bits the
+    /// engine's products are as fast.
+    fn fewest(self) -> usize {
+        match self {
+            Self::Float32 => 96,
+            Self::Bfloat16 => 16,
+        }
+    }
+
+    /// A matrix `[K, N]` in panels.
+    fn panels(self, elements: &[f32], [inner, columns]: [usize; 2]) -> Tensor {
+        let (depth, panels) = match self {
+            Self::Float32 => (inner, float32_panels(elements, inner, columns)),
+            Self::Bfloat16 => (inner.div_ceil(2), bfloat16_panels(elements, inner, columns)),
+        };
+        Tensor::from_f32(&[columns.div_ceil(PANEL), depth, PANEL], &panels)
+    }
+}
+
+/// Rewrites a typed graph that is not differentiated any more, where there are such kernels. Afterwards only sessions with our
+/// operators can run it.
+pub(crate) fn use_products(graph: &mut Graph, kernels: Kernels) {
+    let Some(factors) = Factors::of(kernels) else { return };
+    let (producers, mut panels) = (graph.producers(), HashMap::new());
     for id in (0..graph.nodes().len() as u32).map(NodeId) {
-        if let Some(product) = product(graph, graph.node(id)) {
-            rewrite(graph, id, &product, &mut rounded);
-        } else if let Some([left, right]) = factors(graph, &producers, graph.node(id)) {
+        if let Some(product) = product(graph, graph.node(id), factors.fewest()) {
+            rewrite(graph, id, &product, factors, &mut panels);
+        } else if factors == Factors::Bfloat16
+            && let Some([left, right]) = activations(graph, &producers, graph.node(id), factors.fewest())
+        {
             let transposed = [left.is_transposed, right.is_transposed].map(i64::from).to_vec();
             let node = graph.node_mut(id);
             node.op_type = MATMUL_BFLOAT16.to_owned();
@@ -64,7 +109,7 @@ impl Factor {
 }
 
 /// The product that a MatMul or a Gemm is.
-fn product(graph: &Graph, node: &Node) -> Option<Product> {
+fn product(graph: &Graph, node: &Node, fewest: usize) -> Option<Product> {
     let (x, matrix) = (node.optional_input(0)?, node.optional_input(1)?);
     let is_transposed = match &*node.op_type {
         "MatMul" => false,
@@ -73,7 +118,7 @@ fn product(graph: &Graph, node: &Node) -> Option<Product> {
     };
     let product = Product { x, weights: Factor { matrix, is_transposed }, bias: node.optional_input(2) };
     let [inner, columns] = product.weights.sizes(graph)?;
-    let is_large = inner >= FEWEST && columns >= FEWEST;
+    let is_large = inner >= fewest && columns >= fewest;
     let is_row = product.bias.is_none_or(|bias| {
         graph.constant(bias).is_some_and(|bias| bias.dims() == [columns] && bias.dtype() == DataType::Float32)
     });
@@ -83,7 +128,12 @@ fn product(graph: &Graph, node: &Node) -> Option<Product> {
 }
 
 /// The factors of a MatMul of two activations for each of some images, heads or windows.
-fn factors(graph: &Graph, producers: &HashMap<ValueId, NodeId>, node: &Node) -> Option<[Factor; 2]> {
+fn activations(
+    graph: &Graph,
+    producers: &HashMap<ValueId, NodeId>,
+    node: &Node,
+    fewest: usize,
+) -> Option<[Factor; 2]> {
     if node.op_type != "MatMul" {
         return None;
     }
@@ -91,7 +141,7 @@ fn factors(graph: &Graph, producers: &HashMap<ValueId, NodeId>, node: &Node) -> 
     let (a, b) = (graph.shape(left).ok()?, graph.shape(right).ok()?);
     let (leading, last) = a.0.split_last_chunk::<2>()?;
     let (same_leading, same_last) = b.0.split_last_chunk::<2>()?;
-    let is_large = |dim: &Dim| dim.fixed().is_some_and(|size| size >= FEWEST);
+    let is_large = |dim: &Dim| dim.fixed().is_some_and(|size| size >= fewest);
     let fits = !leading.is_empty() && leading == same_leading && last.iter().chain(same_last).all(is_large);
     let is_float32 = graph.tensor_type(left).ok()?.dtype == DataType::Float32;
     let varies = [left, right].iter().all(|factor| graph.constant(*factor).is_none());
@@ -121,24 +171,28 @@ fn is_plain(node: &Node) -> bool {
         && scales.iter().all(|name| node.attributes.float(name, 1.0) == Ok(1.0))
 }
 
-/// Makes the node our operator; `rounded` knows the weights that other nodes read.
-fn rewrite(graph: &mut Graph, id: NodeId, product: &Product, rounded: &mut HashMap<Factor, ValueId>) {
+/// Makes the node our operator; `panels` knows the weights that other nodes read.
+fn rewrite(
+    graph: &mut Graph,
+    id: NodeId,
+    product: &Product,
+    factors: Factors,
+    panels: &mut HashMap<Factor, ValueId>,
+) {
     let weights = product.weights;
     let Some([inner, columns]) = weights.sizes(graph) else { return };
-    let panels = match rounded.get(&weights) {
+    let in_panels = match panels.get(&weights) {
         Some(known) => *known,
         None => {
             let Some(elements) = weights.elements(graph) else { return };
-            let dims = [columns.div_ceil(PANEL), inner.div_ceil(2), PANEL];
-            let tensor = Tensor::from_f32(&dims, &bfloat16_weights(&elements, inner, columns));
-            let name = format!("{}/bfloat16", graph.node(id).name);
-            let panels = graph.add_constant(&name, tensor);
-            rounded.insert(weights, panels);
-            panels
+            let name = format!("{}/panels", graph.node(id).name);
+            let made = graph.add_constant(&name, factors.panels(&elements, [inner, columns]));
+            panels.insert(weights, made);
+            made
         }
     };
     let node = graph.node_mut(id);
-    node.op_type = PRODUCT_BFLOAT16.to_owned();
-    node.inputs = [Some(product.x), Some(panels)].into_iter().chain(product.bias.map(Some)).collect();
+    node.op_type = factors.operator().to_owned();
+    node.inputs = [Some(product.x), Some(in_panels)].into_iter().chain(product.bias.map(Some)).collect();
     node.attributes = Attributes::from_pairs([(COLUMNS, (columns as i64).into())]);
 }

@@ -1,20 +1,28 @@
-//! Products in bfloat16: with a constant matrix in tasks of some rows, others in tasks of a matrix.
+//! Products: with a constant matrix in tasks of some rows, others in tasks of a matrix.
 
 use std::sync::{Mutex, PoisonError};
 
-use mimir_bundle::kernels::{COLUMNS, MATMUL_BFLOAT16, PANEL, PRODUCT_BFLOAT16, TRANSPOSED};
+use mimir_bundle::kernels::{COLUMNS, MATMUL_BFLOAT16, PANEL, PRODUCT, PRODUCT_BFLOAT16, TRANSPOSED};
 use ort::operator::{BoxedKernel, ComputeContext, KernelContext, Operator, OperatorInput, OperatorOutput};
 use ort::value::TensorElementType;
 
-use crate::session::kernels::{Matrices, Panels, matmul_bfloat16, product_bfloat16};
+use crate::session::kernels::{Matrices, Panels, matmul_bfloat16, product_bfloat16, product_float32};
 
-pub(super) struct ProductBfloat16;
+/// Products with a constant matrix in panels, by their factors.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Product {
+    Float32,
+    Bfloat16,
+}
 
-impl Operator for ProductBfloat16 {
+impl Operator for Product {
     type Kernel<'attr> = BoxedKernel<'attr>;
 
     fn name(&self) -> &str {
-        PRODUCT_BFLOAT16
+        match self {
+            Self::Float32 => PRODUCT,
+            Self::Bfloat16 => PRODUCT_BFLOAT16,
+        }
     }
 
     fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
@@ -28,8 +36,9 @@ impl Operator for ProductBfloat16 {
 
     fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> ort::Result<BoxedKernel<'attr>> {
         let columns = context.get::<i64>(COLUMNS).and_then(|columns| usize::try_from(columns).ok());
-        let columns = columns.filter(|columns| *columns > 0).ok_or_else(|| misfit(PRODUCT_BFLOAT16))?;
-        Ok(Box::new(move |context: &ComputeContext| compute(columns, context)))
+        let columns = columns.filter(|columns| *columns > 0).ok_or_else(|| misfit(self.name()))?;
+        let product = *self;
+        Ok(Box::new(move |context: &ComputeContext| compute(product, columns, context)))
     }
 }
 
@@ -65,12 +74,12 @@ impl Operator for MatMulBfloat16 {
     }
 }
 
-/// Rows of a task: their pairs stay in the second cache, and the weights are read once for all of them.
+/// Rows of a task: their factors stay in the second cache, and the weights are read once for all of them.
 const ROWS_PER_TASK: usize = 96;
 
-fn compute(columns: usize, context: &ComputeContext) -> ort::Result<()> {
-    let x = context.input(0)?.ok_or_else(|| misfit(PRODUCT_BFLOAT16))?;
-    let weights = context.input(1)?.ok_or_else(|| misfit(PRODUCT_BFLOAT16))?;
+fn compute(product: Product, columns: usize, context: &ComputeContext) -> ort::Result<()> {
+    let misfit = || misfit(product.name());
+    let (x, weights) = (context.input(0)?.ok_or_else(misfit)?, context.input(1)?.ok_or_else(misfit)?);
     let bias = if context.num_inputs()? > 2 { context.input(2)? } else { None };
     let (shape, x) = x.try_extract_tensor::<f32>()?;
     let (weight_shape, weights) = weights.try_extract_tensor::<f32>()?;
@@ -79,17 +88,20 @@ fn compute(columns: usize, context: &ComputeContext) -> ort::Result<()> {
         None => &[],
     };
     let mut result_shape = shape.to_vec();
-    let last = result_shape.last_mut().ok_or_else(|| misfit(PRODUCT_BFLOAT16))?;
-    let inner =
-        usize::try_from(*last).ok().filter(|inner| *inner > 0).ok_or_else(|| misfit(PRODUCT_BFLOAT16))?;
+    let last = result_shape.last_mut().ok_or_else(misfit)?;
+    let inner = usize::try_from(*last).ok().filter(|inner| *inner > 0).ok_or_else(misfit)?;
     *last = columns as i64;
-    let wanted = [columns.div_ceil(PANEL), inner.div_ceil(2), PANEL].map(|size| size as i64);
+    let depth = match product {
+        Product::Float32 => inner,
+        Product::Bfloat16 => inner.div_ceil(2),
+    };
+    let wanted = [columns.div_ceil(PANEL), depth, PANEL].map(|size| size as i64);
     if weight_shape[..] != wanted || !(bias.is_empty() || bias.len() == columns) {
-        return Err(misfit(PRODUCT_BFLOAT16));
+        return Err(misfit());
     }
-    let mut result = context.output(0, result_shape)?.ok_or_else(|| misfit(PRODUCT_BFLOAT16))?;
+    let mut result = context.output(0, result_shape)?.ok_or_else(misfit)?;
     let (_, result) = result.try_extract_tensor_mut::<f32>()?;
-    let panels = Panels { weights: weights.as_chunks().0, bias, inner, columns };
+    let panels = Panels { weights: weights.as_chunks().0, bias, depth, columns };
     let parts = x.chunks(ROWS_PER_TASK * inner).zip(result.chunks_mut(ROWS_PER_TASK * columns));
     let tasks: Vec<_> = parts.map(Mutex::new).collect();
     if tasks.is_empty() {
@@ -98,7 +110,10 @@ fn compute(columns: usize, context: &ComputeContext) -> ort::Result<()> {
     context.par_for(tasks.len(), 0, |index| {
         let mut task = tasks[index].lock().unwrap_or_else(PoisonError::into_inner);
         let (x, result) = &mut *task;
-        product_bfloat16(x, panels, result);
+        match product {
+            Product::Float32 => product_float32(x, panels, result),
+            Product::Bfloat16 => product_bfloat16(x, inner, panels, result),
+        }
     })
 }
 
