@@ -107,8 +107,8 @@ pub const BATCH_LAST_LANES: usize = 16;
 /// Attribute of [`LAYER_NORMALIZATION_GRADIENT`], 0 or 1.
 pub const CENTRED: &str = "centred";
 
-/// `(x, weights, bias) → x·w + bias`: `x` is `[…, K]`, the weights are those of [`float32_panels`] for `w` `[K, N]`, the bias is `[N]`
-/// and may be left out, and the result is `[…, N]`. The attribute [`COLUMNS`] is `N`.
+/// `(x, weights, bias, factor) → factor·(x·w + bias)`: `x` is `[…, K]`, the weights are those of [`float32_panels`] for `w` `[K, N]`, the
+/// bias is `[N]`, and the result and the factor are `[…, N]`. Bias and factor may be left out. The attribute [`COLUMNS`] is `N`.
 pub const PRODUCT: &str = "Product";
 
 /// [`PRODUCT`] with factors that are rounded to bfloat16 ([`bfloat16`]) and sums in 32 bits; the weights are those of
@@ -129,35 +129,28 @@ pub const TRANSPOSED: &str = "transposed";
 /// Columns of a panel of [`float32_panels`] and [`bfloat16_panels`].
 pub const PANEL: usize = 16;
 
-/// A matrix `[K, N]` as panels of sixteen columns, `[⌈N/16⌉, K, 16]`. What is missing in the last panel is zero.
-pub fn float32_panels(weights: &[f32], inner: usize, columns: usize) -> Vec<f32> {
+/// A matrix `[K, N]`, given by row and column, as panels of sixteen columns, `[⌈N/16⌉, K, 16]`. What is missing in the last panel is
+/// zero.
+pub fn float32_panels(inner: usize, columns: usize, number: impl Fn(usize, usize) -> f32) -> Vec<f32> {
     let mut panels = vec![0.0; columns.div_ceil(PANEL) * inner * PANEL];
-    for (index, row) in weights.chunks_exact(columns).take(inner).enumerate() {
-        for (panel, numbers) in row.chunks(PANEL).enumerate() {
-            panels[(panel * inner + index) * PANEL..][..numbers.len()].copy_from_slice(numbers);
+    for (panel, rows) in panels.chunks_exact_mut(inner.max(1) * PANEL).enumerate() {
+        let columns = panel * PANEL..columns.min((panel + 1) * PANEL);
+        for (row, lanes) in rows.chunks_exact_mut(PANEL).enumerate() {
+            for (lane, column) in lanes.iter_mut().zip(columns.clone()) {
+                *lane = number(row, column);
+            }
         }
     }
     panels
 }
 
-/// A matrix `[K, N]` in bfloat16, as panels of sixteen columns whose rows come in pairs: `[⌈N/16⌉, ⌈K/2⌉, 16]`. Each element
-/// holds a pair ([`bfloat16_pair`]): two rows of a column. What is missing in the last panel and pair is zero.
-pub fn bfloat16_panels(weights: &[f32], inner: usize, columns: usize) -> Vec<f32> {
-    let pairs = inner.div_ceil(2);
-    let mut panels = vec![0.0; columns.div_ceil(PANEL) * pairs * PANEL];
-    let missing = vec![0.0; columns];
-    let mut rows = weights.chunks_exact(columns).take(inner);
-    for pair in 0..pairs {
-        let first = rows.next().unwrap_or(&missing);
-        let second = rows.next().unwrap_or(&missing);
-        for (panel, (first, second)) in first.chunks(PANEL).zip(second.chunks(PANEL)).enumerate() {
-            let place = (panel * pairs + pair) * PANEL;
-            for (lane, (first, second)) in panels[place..].iter_mut().zip(first.iter().zip(second)) {
-                *lane = bfloat16_pair(*first, *second);
-            }
-        }
-    }
-    panels
+/// As [`float32_panels`] in bfloat16, where rows come in pairs: `[⌈N/16⌉, ⌈K/2⌉, 16]`. Each element holds a pair ([`bfloat16_pair`]):
+/// two rows of a column. What is missing in the last pair is zero.
+pub fn bfloat16_panels(inner: usize, columns: usize, number: impl Fn(usize, usize) -> f32) -> Vec<f32> {
+    float32_panels(inner.div_ceil(2), columns, |pair, column| {
+        let second = 2 * pair + 1;
+        bfloat16_pair(number(2 * pair, column), if second < inner { number(second, column) } else { 0.0 })
+    })
 }
 
 /// Two numbers in bfloat16, as the lower and the upper half of the 32 bits of one: not a number to compute with.
@@ -207,7 +200,7 @@ mod tests {
     #[test]
     fn weights_are_panels_of_columns_and_what_is_missing_is_zero() {
         let weights: Vec<f32> = (0..3 * 17).map(|index| index as f32).collect();
-        let found = float32_panels(&weights, 3, 17);
+        let found = float32_panels(3, 17, |row, column| weights[row * 17 + column]);
         assert_eq!(found.len(), 2 * 3 * PANEL);
         assert_eq!([found[0], found[15], found[PANEL], found[2 * PANEL + 1]], [0.0, 15.0, 17.0, 35.0]);
         assert_eq!(found[3 * PANEL..][..2], [16.0, 0.0]);
@@ -217,7 +210,7 @@ mod tests {
     #[test]
     fn weights_are_panels_of_pairs_and_what_is_missing_is_zero() {
         let weights: Vec<f32> = (0..3 * 17).map(|index| index as f32).collect();
-        let found = bfloat16_panels(&weights, 3, 17);
+        let found = bfloat16_panels(3, 17, |row, column| weights[row * 17 + column]);
         assert_eq!(found.len(), 2 * 2 * PANEL);
         assert_eq!(found[5].to_bits(), bfloat16_pair(5.0, 22.0).to_bits());
         assert_eq!(found[PANEL + 5].to_bits(), bfloat16_pair(39.0, 0.0).to_bits());

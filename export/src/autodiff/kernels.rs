@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::graph::{Attributes, Builder, Graph, Neighbours, Node, ValueId};
 use crate::operators::row::Portable;
 use crate::operators::table;
+use crate::simplify::Factors;
 
 /// Which operators a gradient graph may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,15 @@ impl Kernels {
     /// Whether small convolutional networks may have the batch as their last axis.
     pub(crate) fn turn_batch_last(self) -> bool {
         matches!(self, Self::BatchLast | Self::Products | Self::Bfloat16)
+    }
+
+    /// In which numbers products with constant matrices are ours, if they are.
+    pub(crate) fn factors(self) -> Option<Factors> {
+        match self {
+            Self::Standard | Self::Mimir | Self::BatchLast => None,
+            Self::Products => Some(Factors::Float32),
+            Self::Bfloat16 => Some(Factors::Bfloat16),
+        }
     }
 }
 

@@ -63,7 +63,9 @@ fn differentiated(
         if let Some(logits) = gradient.outputs().first().copied().filter(|_| !is_turned) {
             enter_blocked_layout(&mut gradient, logits);
         }
-        use_products(&mut gradient, kernels);
+        if let Some(factors) = kernels.factors() {
+            use_products(&mut gradient, factors);
+        }
     }
     let names: Vec<String> = gradient.outputs().iter().map(|id| gradient.value(*id).name.clone()).collect();
     clean_up(&mut gradient);

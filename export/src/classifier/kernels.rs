@@ -18,6 +18,8 @@ pub(super) fn use_kernels(graph: &mut Graph, kernels: Kernels) -> Result<()> {
         return Ok(());
     }
     use_winograd(graph)?;
-    use_products(graph, kernels);
+    if let Some(factors) = kernels.factors() {
+        use_products(graph, factors);
+    }
     Ok(())
 }

@@ -55,7 +55,7 @@ pub(crate) use expand_gelu::expand_gelu;
 pub(crate) use factor::factor_out_common;
 pub(crate) use fuse::fuse;
 use linear_to_gemm::Biasless;
-pub(crate) use products::use_products;
+pub(crate) use products::{Factors, use_products};
 pub(crate) use winograd::use_winograd;
 
 /// Rewrites a graph at the working opset (see [`upgrade`](crate::upgrade)); its types are inferred anew.

@@ -6,27 +6,19 @@ use std::collections::HashMap;
 
 use mimir_bundle::kernels::{COLUMNS, PANEL, TRANSPOSED, bfloat16_panels, float32_panels};
 
-use crate::autodiff::Kernels;
+use super::use_counts::use_counts;
 use crate::graph::own_operators::{MATMUL_BFLOAT16, PRODUCT, PRODUCT_BFLOAT16};
 use crate::graph::{Attribute, Attributes, Dim, Graph, Node, NodeId, ValueId};
 use crate::tensor::{DataType, Tensor};
 
 /// In which numbers products are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Factors {
+pub(crate) enum Factors {
     Float32,
     Bfloat16,
 }
 
 impl Factors {
-    fn of(kernels: Kernels) -> Option<Self> {
-        match kernels {
-            Kernels::Standard | Kernels::Mimir | Kernels::BatchLast => None,
-            Kernels::Products => Some(Self::Float32),
-            Kernels::Bfloat16 => Some(Self::Bfloat16),
-        }
-    }
-
     fn operator(self) -> &'static str {
         match self {
             Self::Float32 => PRODUCT,
@@ -44,20 +36,22 @@ impl Factors {
         }
     }
 
-    /// A matrix `[K, N]` in panels.
-    fn panels(self, elements: &[f32], [inner, columns]: [usize; 2]) -> Tensor {
+    /// A constant matrix in panels.
+    fn panels(self, graph: &Graph, weights: Factor) -> Option<Tensor> {
+        let [inner, columns] = weights.sizes(graph)?;
+        let elements = graph.constant(weights.matrix)?.to_f32()?;
+        let strides = if weights.is_transposed { [1, inner] } else { [columns, 1] };
+        let number = |row: usize, column: usize| elements[row * strides[0] + column * strides[1]];
         let (depth, panels) = match self {
-            Self::Float32 => (inner, float32_panels(elements, inner, columns)),
-            Self::Bfloat16 => (inner.div_ceil(2), bfloat16_panels(elements, inner, columns)),
+            Self::Float32 => (inner, float32_panels(inner, columns, number)),
+            Self::Bfloat16 => (inner.div_ceil(2), bfloat16_panels(inner, columns, number)),
         };
-        Tensor::from_f32(&[columns.div_ceil(PANEL), depth, PANEL], &panels)
+        Some(Tensor::from_f32(&[columns.div_ceil(PANEL), depth, PANEL], &panels))
     }
 }
 
-/// Rewrites a typed graph that is not differentiated any more, where there are such kernels. Afterwards only sessions with our
-/// operators can run it.
-pub(crate) fn use_products(graph: &mut Graph, kernels: Kernels) {
-    let Some(factors) = Factors::of(kernels) else { return };
+/// Rewrites a typed graph that is not differentiated any more. Afterwards only sessions with our operators can run it.
+pub(crate) fn use_products(graph: &mut Graph, factors: Factors) {
     let (producers, mut panels) = (graph.producers(), HashMap::new());
     for id in (0..graph.nodes().len() as u32).map(NodeId) {
         if let Some(product) = product(graph, graph.node(id), factors.fewest()) {
@@ -72,6 +66,7 @@ pub(crate) fn use_products(graph: &mut Graph, kernels: Kernels) {
             node.attributes = Attributes::from_pairs([(TRANSPOSED, Attribute::Ints(transposed))]);
         }
     }
+    multiply_by_factors(graph);
     graph.prune();
 }
 
@@ -94,17 +89,6 @@ impl Factor {
     fn sizes(self, graph: &Graph) -> Option<[usize; 2]> {
         let &[rows, columns] = graph.constant(self.matrix)?.dims() else { return None };
         Some(if self.is_transposed { [columns, rows] } else { [rows, columns] })
-    }
-
-    /// The elements of the rows of `[K, N]`.
-    fn elements(self, graph: &Graph) -> Option<Vec<f32>> {
-        let elements = graph.constant(self.matrix)?.to_f32()?;
-        let [inner, columns] = self.sizes(graph)?;
-        if !self.is_transposed {
-            return Some(elements);
-        }
-        let places = (0..inner).flat_map(|row| (0..columns).map(move |column| column * inner + row));
-        Some(places.map(|place| elements[place]).collect())
     }
 }
 
@@ -180,19 +164,44 @@ fn rewrite(
     panels: &mut HashMap<Factor, ValueId>,
 ) {
     let weights = product.weights;
-    let Some([inner, columns]) = weights.sizes(graph) else { return };
+    let Some([_, columns]) = weights.sizes(graph) else { return };
     let in_panels = match panels.get(&weights) {
         Some(known) => *known,
         None => {
-            let Some(elements) = weights.elements(graph) else { return };
+            let Some(tensor) = factors.panels(graph, weights) else { return };
             let name = format!("{}/panels", graph.node(id).name);
-            let made = graph.add_constant(&name, factors.panels(&elements, [inner, columns]));
+            let made = graph.add_constant(&name, tensor);
             panels.insert(weights, made);
             made
         }
     };
     let node = graph.node_mut(id);
     node.op_type = factors.operator().to_owned();
-    node.inputs = [Some(product.x), Some(in_panels)].into_iter().chain(product.bias.map(Some)).collect();
+    node.inputs = vec![Some(product.x), Some(in_panels), product.bias];
     node.attributes = Attributes::from_pairs([(COLUMNS, (columns as i64).into())]);
+}
+
+/// Makes a product and its factor one node: where nobody else reads the product, it moves to where it is multiplied.
+fn multiply_by_factors(graph: &mut Graph) {
+    let (producers, uses) = (graph.producers(), use_counts(graph));
+    let is_ours = |node: &Node| [PRODUCT, PRODUCT_BFLOAT16].contains(&&*node.op_type);
+    for id in (0..graph.nodes().len() as u32).map(NodeId) {
+        let node = graph.node(id);
+        let (Some(left), Some(right)) = (node.optional_input(0), node.optional_input(1)) else { continue };
+        let is_alike = graph.shape(left).ok() == graph.shape(right).ok();
+        if node.op_type != "Mul" || !is_alike {
+            continue;
+        }
+        let product = [(left, right), (right, left)].into_iter().find_map(|(product, factor)| {
+            let inner = graph.node(*producers.get(&product)?);
+            (is_ours(inner) && uses.get(&product) == Some(&1)).then(|| (inner.clone(), factor))
+        });
+        if let Some((product, factor)) = product {
+            let node = graph.node_mut(id);
+            node.op_type = product.op_type;
+            node.attributes = product.attributes;
+            node.inputs = product.inputs;
+            node.inputs.push(Some(factor));
+        }
+    }
 }

@@ -79,7 +79,13 @@ fn rows_times_panels(view: &NodeView, depth: fn(usize) -> usize) -> Result<Vec<T
     if *panels != Shape::fixed(&[columns.div_ceil(PANEL), depth(inner), PANEL]) {
         return Err(Error::shape(format!("rows {rows} and panels {panels} do not give {columns} columns")));
     }
-    Ok(vec![typed(view.dtype(0)?, dims)])
+    let product = typed(view.dtype(0)?, dims);
+    match view.optional(3)? {
+        Some(factor) if factor.shape != product.shape => {
+            Err(Error::shape(format!("a factor {} does not fit the product {}", factor.shape, product.shape)))
+        }
+        _ => Ok(vec![product]),
+    }
 }
 
 /// `MatMulBfloat16`, one of ours: matrices, transposed on request, with equal axes before.

@@ -1,10 +1,9 @@
 //! Products that our kernels compute, most of them in bfloat16. The weights of these graphs are exact in it.
 
 use super::*;
-use crate::autodiff::Kernels;
 use crate::graph::own_operators::{GELU, MATMUL_BFLOAT16, PRODUCT, PRODUCT_BFLOAT16};
 use crate::simplify::fuse::fuse;
-use crate::simplify::products::use_products;
+use crate::simplify::products::{Factors, use_products};
 use crate::tensor::{DataType, Tensor};
 
 /// Inputs of magnitude 1 are off by a part of 512 at most, and here some dozens of them meet weights of 2 at most.
@@ -12,15 +11,15 @@ const TOLERANCE: f32 = 0.03;
 
 /// Rewrites a typed copy, compares its results through ONNX Runtime, and returns it.
 fn rounded(file: &Graph) -> Graph {
-    rewritten(file, Kernels::Bfloat16, TOLERANCE)
+    rewritten(file, Factors::Bfloat16, TOLERANCE)
 }
 
-/// As [`rounded`], for some kernels.
-fn rewritten(file: &Graph, kernels: Kernels, tolerance: f32) -> Graph {
+/// As [`rounded`], for factors of either kind.
+fn rewritten(file: &Graph, factors: Factors, tolerance: f32) -> Graph {
     let before = upgrade(file).unwrap();
     let mut graph = before.clone();
     crate::shape::infer(&mut graph).unwrap();
-    use_products(&mut graph, kernels);
+    use_products(&mut graph, factors);
     crate::shape::check(&graph).unwrap();
     assert_equal_results(&before, &graph, tolerance);
     graph
@@ -35,7 +34,7 @@ fn large_products_by_constant_matrices_are_ours_in_32_bits_too() {
         let product = push(graph, "Mul", &[product, small], "");
         push(graph, "MatMul", &[product, few], "")
     });
-    assert_eq!(operators(&rewritten(&narrow, Kernels::Products, 1e-4)), [PRODUCT, "Mul", "MatMul"]);
+    assert_eq!(operators(&rewritten(&narrow, Factors::Float32, 1e-4)), [PRODUCT, "Mul", "MatMul"]);
     let rows = graph(13, "f32[N,96]", |graph, x| {
         let (weights, bias) = (constant(graph, "#[130,96]"), constant(graph, "#[130]"));
         let small = constant(graph, "#0.0001");
@@ -45,11 +44,31 @@ fn large_products_by_constant_matrices_are_ours_in_32_bits_too() {
         let layer = push(graph, "Gemm", &[activations, weights, bias], "transB=1");
         push(graph, "Mul", &[layer, small], "")
     });
-    for (kernels, product) in
-        [(Kernels::Products, PRODUCT), (Kernels::BatchLast, "Gemm"), (Kernels::Mimir, "Gemm")]
-    {
-        let found = rewritten(&rows, kernels, 1e-3);
-        assert_eq!(operators(&found), ["Transpose", "MatMul", "MatMul", product, "Mul"], "{kernels:?}");
+    let found = rewritten(&rows, Factors::Float32, 1e-3);
+    assert_eq!(operators(&found), ["Transpose", "MatMul", "MatMul", PRODUCT, "Mul"]);
+}
+
+#[test]
+fn a_product_takes_in_the_factor_that_only_it_meets() {
+    let large = |read_twice: bool| {
+        graph(13, "f32[N,96]", |graph, x| {
+            let (first, second) = (constant(graph, "#[96,100]"), constant(graph, "#[96,100]"));
+            let (bias, small) = (constant(graph, "#[100]"), constant(graph, "#0.0001"));
+            let product = push(graph, "Gemm", &[x, first, bias], "");
+            let gate = push(graph, "MatMul", &[x, second], "");
+            let gate = push(graph, "Sigmoid", &[gate], "");
+            let mut result = push(graph, "Mul", &[gate, product], "");
+            if read_twice {
+                result = push(graph, "Add", &[result, product], "");
+            }
+            push(graph, "Mul", &[result, small], "")
+        })
+    };
+    for (factors, ours) in [(Factors::Float32, PRODUCT), (Factors::Bfloat16, PRODUCT_BFLOAT16)] {
+        let found = rewritten(&large(false), factors, TOLERANCE);
+        assert_eq!(operators(&found), [ours, "Sigmoid", ours, "Mul"], "{factors:?}");
+        let found = rewritten(&large(true), factors, TOLERANCE);
+        assert_eq!(operators(&found), [ours, ours, "Sigmoid", "Mul", "Add", "Mul"], "{factors:?}");
     }
 }
 
@@ -101,7 +120,7 @@ fn a_gelu_keeps_the_bias_that_it_took() {
     let before = upgrade(&file).unwrap();
     let mut graph = before.clone();
     fuse(&mut graph);
-    use_products(&mut graph, Kernels::Bfloat16);
+    use_products(&mut graph, Factors::Bfloat16);
     assert_eq!(operators(&graph), [PRODUCT_BFLOAT16, GELU]);
     assert_equal_results(&before, &graph, TOLERANCE);
 }
@@ -176,7 +195,7 @@ fn products_in_64_bits_stay() {
     });
     let mut graph = file.clone();
     crate::shape::infer(&mut graph).unwrap();
-    use_products(&mut graph, Kernels::Bfloat16);
+    use_products(&mut graph, Factors::Bfloat16);
     assert_eq!(operators(&graph), ["MatMul"]);
     assert_eq!(graph.tensor_type(graph.outputs()[0]).unwrap().dtype, DataType::Float64);
 }

@@ -149,7 +149,7 @@ mod tests {
 
         fn run(&self, instructions: PairInstructions, x: &[f32]) -> Vec<f32> {
             let [_, inner, columns] = self.sizes;
-            let weights = bfloat16_panels(&self.weights, inner, columns);
+            let weights = bfloat16_panels(inner, columns, |row, column| self.weights[row * columns + column]);
             let panels = Panels {
                 weights: weights.as_chunks().0,
                 bias: &self.bias,

@@ -189,7 +189,7 @@ mod tests {
 
         fn run(&self, instructions: Instructions, x: &[f32], bias: &[f32]) -> Vec<f32> {
             let [_, inner, columns] = self.sizes;
-            let weights = float32_panels(&self.weights, inner, columns);
+            let weights = float32_panels(inner, columns, |row, column| self.weights[row * columns + column]);
             let panels = Panels { weights: weights.as_chunks().0, bias, depth: inner, columns };
             let mut result = vec![f32::NAN; x.len() / inner * columns];
             instructions.run(OfNumbers(Sums { left: x, panels, result: &mut result }));

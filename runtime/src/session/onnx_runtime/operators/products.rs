@@ -27,7 +27,8 @@ impl Operator for Product {
 
     fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
         let float = TensorElementType::Float32;
-        [OperatorInput::required(float), OperatorInput::required(float), OperatorInput::optional(float)]
+        let optional = [OperatorInput::optional(float), OperatorInput::optional(float)];
+        [OperatorInput::required(float), OperatorInput::required(float)].into_iter().chain(optional)
     }
 
     fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
@@ -80,13 +81,15 @@ const ROWS_PER_TASK: usize = 96;
 fn compute(product: Product, columns: usize, context: &ComputeContext) -> ort::Result<()> {
     let misfit = || misfit(product.name());
     let (x, weights) = (context.input(0)?.ok_or_else(misfit)?, context.input(1)?.ok_or_else(misfit)?);
-    let bias = if context.num_inputs()? > 2 { context.input(2)? } else { None };
+    let optional = |index| if context.num_inputs()? > index { context.input(index) } else { Ok(None) };
+    let (bias, factor) = (optional(2)?, optional(3)?);
     let (shape, x) = x.try_extract_tensor::<f32>()?;
     let (weight_shape, weights) = weights.try_extract_tensor::<f32>()?;
     let bias = match &bias {
         Some(bias) => bias.try_extract_tensor::<f32>()?.1,
         None => &[],
     };
+    let factor = factor.as_ref().map(|factor| factor.try_extract_tensor::<f32>()).transpose()?;
     let mut result_shape = shape.to_vec();
     let last = result_shape.last_mut().ok_or_else(misfit)?;
     let inner = usize::try_from(*last).ok().filter(|inner| *inner > 0).ok_or_else(misfit)?;
@@ -101,6 +104,10 @@ fn compute(product: Product, columns: usize, context: &ComputeContext) -> ort::R
     }
     let mut result = context.output(0, result_shape)?.ok_or_else(misfit)?;
     let (_, result) = result.try_extract_tensor_mut::<f32>()?;
+    let factor = factor.map_or(&[][..], |(_, factor)| factor);
+    if !factor.is_empty() && factor.len() != result.len() {
+        return Err(misfit());
+    }
     let panels = Panels { weights: weights.as_chunks().0, bias, depth, columns };
     let parts = x.chunks(ROWS_PER_TASK * inner).zip(result.chunks_mut(ROWS_PER_TASK * columns));
     let tasks: Vec<_> = parts.map(Mutex::new).collect();
@@ -114,6 +121,9 @@ fn compute(product: Product, columns: usize, context: &ComputeContext) -> ort::R
             Product::Float32 => product_float32(x, panels, result),
             Product::Bfloat16 => product_bfloat16(x, inner, panels, result),
         }
+        // Where there is none, nothing is multiplied.
+        let factor = factor.get(index * ROWS_PER_TASK * columns..).unwrap_or_default();
+        result.iter_mut().zip(factor).for_each(|(number, factor)| *number *= factor);
     })
 }
 
