@@ -184,7 +184,9 @@ fn rewrite(
 /// Makes a product and its factor one node: where nobody else reads the product, it moves to where it is multiplied.
 fn multiply_by_factors(graph: &mut Graph) {
     let (producers, uses) = (graph.producers(), use_counts(graph));
-    let is_ours = |node: &Node| [PRODUCT, PRODUCT_BFLOAT16].contains(&&*node.op_type);
+    let takes_a_factor = |node: &Node| {
+        [PRODUCT, PRODUCT_BFLOAT16].contains(&&*node.op_type) && node.optional_input(3).is_none()
+    };
     for id in (0..graph.nodes().len() as u32).map(NodeId) {
         let node = graph.node(id);
         let (Some(left), Some(right)) = (node.optional_input(0), node.optional_input(1)) else { continue };
@@ -194,7 +196,7 @@ fn multiply_by_factors(graph: &mut Graph) {
         }
         let product = [(left, right), (right, left)].into_iter().find_map(|(product, factor)| {
             let inner = graph.node(*producers.get(&product)?);
-            (is_ours(inner) && uses.get(&product) == Some(&1)).then(|| (inner.clone(), factor))
+            (takes_a_factor(inner) && uses.get(&product) == Some(&1)).then(|| (inner.clone(), factor))
         });
         if let Some((product, factor)) = product {
             let node = graph.node_mut(id);

@@ -73,6 +73,21 @@ fn a_product_takes_in_the_factor_that_only_it_meets() {
 }
 
 #[test]
+fn a_product_takes_in_one_factor_only() {
+    let file = graph(13, "f32[N,96]", |graph, x| {
+        let (first, second) = (constant(graph, "#[96,100]"), constant(graph, "#[96,100]"));
+        let small = constant(graph, "#0.01");
+        let halved = push(graph, "Mul", &[x, small], "");
+        let product = push(graph, "MatMul", &[halved, first], "");
+        let gate = push(graph, "MatMul", &[halved, second], "");
+        let once = push(graph, "Mul", &[product, gate], "");
+        push(graph, "Mul", &[once, gate], "")
+    });
+    let found = rewritten(&file, Factors::Float32, 1e-3);
+    assert_eq!(operators(&found), ["Mul", PRODUCT, PRODUCT, "Mul"]);
+}
+
+#[test]
 fn products_of_tokens_and_of_rows_are_ours() {
     let file = graph(13, "f32[N,5,24]", |graph, x| {
         let weights = constant(graph, "#[24,40]");
