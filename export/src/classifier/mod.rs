@@ -354,9 +354,11 @@ impl ImageClassifier {
         memory::peak_bytes(&copy.graph, rows)
     }
 
-    /// How often an image meets the weights of the file, as far as its shapes are known.
+    /// How often an image meets the weights of the file; nothing where a copy in one opset cannot be made.
     pub fn weight_use(&self) -> WeightUse {
-        weight_use::weight_use(self.specialised.as_ref().unwrap_or(&self.original))
+        // The graph as the file has it has no shapes inside, without which convolutions would be left out.
+        let copy = WorkingCopy::new(self.specialised.as_ref().unwrap_or(&self.original));
+        copy.map_or_else(|_| WeightUse::default(), |copy| weight_use::weight_use(&copy.graph))
     }
 
     /// What the `logits` of [`forward_onnx`](Self::forward_onnx) and of gradient graphs are to what the file returns.
