@@ -1,5 +1,5 @@
-/// Weights of a model, and the products that an image takes with them. Constant matrices of Conv, ConvTranspose, Gemm and MatMul
-/// count; of other operators, as of those on 8-bit numbers, none do.
+/// Weights of a model, and the products that an image takes with them: constant matrices of Conv, ConvTranspose, Gemm and MatMul,
+/// and none of other operators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct WeightUse {
     /// Elements of the matrices of all nodes.

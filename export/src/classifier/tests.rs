@@ -9,7 +9,7 @@ mod sklearn;
 
 use mimir_bundle::digest::FileDigest;
 use mimir_bundle::{
-    BatchMode, ChannelOrder, ImageShape, Layout, Loss, Normalisation, OutputKind, tensor_names,
+    BatchMode, ChannelOrder, ImageShape, Layout, Loss, Normalisation, OutputKind, WeightUse, tensor_names,
 };
 
 use mimir_runtime::session::{Data, Engine, Input, RawSession, SessionOptions};
@@ -73,6 +73,28 @@ fn an_nchw_file_is_itself_under_the_names_of_the_contract() {
     assert_eq!(names(classifier.original.inputs()), "images");
     assert_eq!(names(classifier.original.outputs()), "logits");
     assert!(classifier.fixed_batch_onnx().is_none());
+}
+
+/// A file has no shapes inside: those of the copy count, or convolutions would be left out.
+#[test]
+fn each_product_of_a_file_counts_where_weights_meet_an_image() {
+    let convolution = graph(13, "f32[N,3,4,2]", |graph, x| {
+        let weights = add(graph, "#[3,3,3,3]").unwrap();
+        let features = push(graph, "Conv", &[x, weights], "pads=[1,1,1,1]");
+        head(graph, features)
+    });
+    let perceptron = graph(13, "f32[N,3,4,2]", |graph, x| {
+        let flat = push(graph, "Flatten", &[x], "");
+        let (first, last) = (add(graph, "#[24,40]").unwrap(), add(graph, "#[40,5]").unwrap());
+        let hidden = push(graph, "MatMul", &[flat, first], "");
+        push(graph, "MatMul", &[hidden, last], "")
+    });
+    for (graph, wanted) in [
+        (convolution, WeightUse { weights: 81 + 120, products: 81 * 8 + 120 }),
+        (perceptron, WeightUse { weights: 960 + 200, products: 960 + 200 }),
+    ] {
+        assert_eq!(classifier(graph, &with_image()).unwrap().weight_use(), wanted);
+    }
 }
 
 /// From `[N, C, H, W]` to what a file takes.
