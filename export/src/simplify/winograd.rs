@@ -6,7 +6,9 @@
 
 use std::collections::HashMap;
 
-use mimir_bundle::kernels::{CHANNELS_FIRST, POINTS, RELU, winograd_weights};
+use mimir_bundle::kernels::{
+    CHANNELS_FIRST, MOST_ZEROS_AROUND, POINTS, RELU, ZEROS_AROUND, winograd_weights,
+};
 
 use super::use_counts::{readers, use_counts};
 use crate::error::Result;
@@ -20,7 +22,7 @@ const LANES: usize = 16;
 /// Most channels on either side: with more, transformed weights fill the caches.
 const MOST_CHANNELS: usize = 128;
 
-/// Images with fewer rows or columns waste most of a tile.
+/// Results with fewer rows or columns waste most of a tile.
 const FEWEST_PIXELS: usize = 4;
 
 /// Rewrites a typed graph, differentiated or not, in topological order.
@@ -84,6 +86,8 @@ struct Convolution {
     relu: bool,
     /// Zero where the result becomes zero.
     mask: Option<ValueId>,
+    /// Rows and columns of zeros on each side of the images.
+    zeros: usize,
     /// The node whose place it takes, which gives the result.
     last: NodeId,
 }
@@ -117,9 +121,10 @@ impl<'g> Pattern<'g> {
 
     fn convolution(&self, id: NodeId) -> Option<Convolution> {
         let node = self.graph.node(id);
-        if node.op_type != "Conv" || !has_plain_windows(node) {
+        if node.op_type != "Conv" {
             return None;
         }
+        let zeros = zeros_around(node)?;
         let (x, weights) = (node.optional_input(0)?, node.optional_input(1)?);
         let &[outputs, inputs, 3, 3] = self.graph.constant(weights)?.dims() else { return None };
         let &[_, Dim::Fixed(channels), Dim::Fixed(height), Dim::Fixed(width)] =
@@ -130,7 +135,7 @@ impl<'g> Pattern<'g> {
         let fits = |channels: usize| (1..=MOST_CHANNELS / LANES).any(|blocks| blocks * LANES == channels);
         let bias = node.optional_input(2);
         let is_whole = channels == inputs && fits(inputs) && fits(outputs);
-        let is_large = height.min(width) >= FEWEST_PIXELS;
+        let is_large = height.min(width) + 2 * zeros >= FEWEST_PIXELS + 2;
         let is_constant = bias.is_none_or(|bias| self.graph.constant(bias).is_some());
         (is_whole && is_large && is_constant).then(|| Convolution {
             name: node.name.clone(),
@@ -140,6 +145,7 @@ impl<'g> Pattern<'g> {
             residual: None,
             relu: false,
             mask: None,
+            zeros,
             last: id,
         })
     }
@@ -193,18 +199,25 @@ impl<'g> Pattern<'g> {
     }
 }
 
-/// Whether windows move by one pixel, over one row of zeros on each side.
-fn has_plain_windows(node: &Node) -> bool {
-    let all = |name: &str, number: i64, or_absent: bool| match node.attributes.ints(name) {
-        Ok(Some(numbers)) => numbers.iter().all(|found| *found == number),
-        Ok(None) => or_absent,
+/// Rows and columns of zeros on each side, where windows move by one pixel and these are as many on all sides.
+fn zeros_around(node: &Node) -> Option<usize> {
+    let is_one = |name: &str| match node.attributes.ints(name) {
+        Ok(numbers) => numbers.is_none_or(|numbers| numbers.iter().all(|number| *number == 1)),
         Err(_) => false,
     };
-    all("strides", 1, true)
-        && all("dilations", 1, true)
-        && all("pads", 1, false)
-        && node.attributes.int("group", 1) == Ok(1)
-        && node.attributes.text("auto_pad", "NOTSET") == Ok("NOTSET")
+    let zeros = match node.attributes.text("auto_pad", "NOTSET").ok()? {
+        "NOTSET" => match node.attributes.ints("pads").ok()? {
+            None => 0,
+            Some(pads) => {
+                let (first, others) = pads.split_first()?;
+                usize::try_from(*first).ok().filter(|_| others.iter().all(|pad| pad == first))?
+            }
+        },
+        "VALID" => 0,
+        _ => 1,
+    };
+    let is_plain = is_one("strides") && is_one("dilations") && node.attributes.int("group", 1) == Ok(1);
+    (is_plain && zeros <= MOST_ZEROS_AROUND).then_some(zeros)
 }
 
 /// Puts the node in the place of the last one, between Transposes; `channels_last` knows what is transposed already.
@@ -238,7 +251,10 @@ fn rewrite(graph: &mut Graph, convolution: &Convolution, channels_last: &mut Has
         op_type: WINOGRAD_CONV.to_owned(),
         inputs,
         outputs: vec![Some(result)],
-        attributes: Attributes::from_pairs([(RELU, i64::from(convolution.relu).into())]),
+        attributes: Attributes::from_pairs([
+            (RELU, i64::from(convolution.relu).into()),
+            (ZEROS_AROUND, (convolution.zeros as i64).into()),
+        ]),
     });
 }
 

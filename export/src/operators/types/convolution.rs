@@ -1,6 +1,6 @@
 //! Conv and ConvTranspose.
 
-use mimir_bundle::kernels::CHANNELS_FIRST;
+use mimir_bundle::kernels::{CHANNELS_FIRST, ZEROS_AROUND};
 
 use super::window::{Rounding, Windows, kernel_shape};
 use crate::error::{Error, Result};
@@ -132,6 +132,12 @@ pub(crate) fn winograd(view: &NodeView) -> Result<Vec<TensorType>> {
         return Err(Error::shape(format!("images {images} and weights {weights} differ in their channels")));
     }
     dims[3] = weights.0[2];
+    let grown = 2 * view.node.attributes.int(ZEROS_AROUND, 1)? - 2;
+    for dim in &mut dims[1..3] {
+        let size =
+            dim.fixed().and_then(|size| size.checked_add_signed(grown as isize)).filter(|size| *size > 0);
+        *dim = Dim::Fixed(size.ok_or_else(|| Error::shape(format!("{images} has no room for a window")))?);
+    }
     if result_first == 1 {
         dims[1..].rotate_right(1);
     }

@@ -50,6 +50,23 @@ fn a_residual_block_is_two_nodes_between_two_transposes() {
 }
 
 #[test]
+fn zeros_around_may_be_none_one_or_two() {
+    for attributes in
+        ["", "pads=[0,0,0,0]", "pads=[1,1,1,1]", "pads=[2,2,2,2]", "auto_pad=VALID", "auto_pad=SAME_UPPER"]
+    {
+        let file = graph(13, "f32[N,16,9,6]", |graph, x| {
+            let small = constant(graph, "#0.001");
+            let x = push(graph, "Mul", &[x, small], "");
+            let weights = constant(graph, "#[32,16,3,3]");
+            let y = push(graph, "Conv", &[x, weights], attributes);
+            push(graph, "Relu", &[y], "")
+        });
+        let found = with_kernels(&file);
+        assert_eq!(operators(&found), ["Mul", WINOGRAD_CONV], "{attributes}");
+    }
+}
+
+#[test]
 fn the_mask_of_a_relu_is_taken_in() {
     let file = graph(13, "f32[N,16,8,8]", |graph, x| {
         let small = constant(graph, "#0.01");
@@ -79,7 +96,9 @@ fn what_others_read_stays() {
 fn other_convolutions_stay() {
     for (name, input, weights, attributes) in [
         ("stride", "f32[N,16,8,8]", "#[16,16,3,3]", "pads=[1,1,1,1] strides=[2,2]"),
-        ("no zeros around", "f32[N,16,8,8]", "#[16,16,3,3]", ""),
+        ("zeros on one side", "f32[N,16,8,8]", "#[16,16,3,3]", "pads=[1,1,1,0]"),
+        ("three zeros", "f32[N,16,8,8]", "#[16,16,3,3]", "pads=[3,3,3,3]"),
+        ("few pixels of the result", "f32[N,16,5,8]", "#[16,16,3,3]", ""),
         ("groups", "f32[N,16,8,8]", "#[16,8,3,3]", "pads=[1,1,1,1] group=2"),
         ("distance", "f32[N,16,8,8]", "#[16,16,3,3]", "pads=[1,1,1,1] dilations=[2,2]"),
         ("channels", "f32[N,12,8,8]", "#[16,12,3,3]", "pads=[1,1,1,1]"),

@@ -19,8 +19,12 @@ const PART: usize = 4;
 /// Sizes of a convolution. Channels are multiples of [`LANES`].
 #[derive(Debug, Clone, Copy)]
 pub(in crate::session) struct Planes {
+    /// Rows of the images, at least three with the zeros.
     pub(in crate::session) height: usize,
+    /// Columns of the images, likewise.
     pub(in crate::session) width: usize,
+    /// Rows and columns of zeros on each side of the images.
+    pub(in crate::session) zeros: usize,
     /// Channels of the images.
     pub(in crate::session) inputs: usize,
     /// Channels of the result.
@@ -28,12 +32,23 @@ pub(in crate::session) struct Planes {
 }
 
 impl Planes {
+    /// Rows and columns of the result.
+    pub(in crate::session) fn result(self) -> [usize; 2] {
+        [self.height, self.width].map(|size| size + 2 * self.zeros - 2)
+    }
+
+    /// Pixels of an image and of its result.
+    pub(in crate::session) fn pixels(self) -> [usize; 2] {
+        let [height, width] = self.result();
+        [self.height * self.width, height * width]
+    }
+
     fn columns_of_tiles(self) -> usize {
-        self.width.div_ceil(PART)
+        self.result()[1].div_ceil(PART)
     }
 
     fn tiles(self) -> usize {
-        self.height.div_ceil(PART) * self.columns_of_tiles()
+        self.result()[0].div_ceil(PART) * self.columns_of_tiles()
     }
 
     /// Tiles that are transformed together: as many as the second cache holds.
@@ -72,7 +87,7 @@ pub(in crate::session) struct ChannelsFirst {
 }
 
 /// The convolution of images `[N, H, W, Ci]` with transformed weights `[36, Ci, Co]`
-/// ([`mimir_bundle::kernels::winograd_weights`]) and zeros around them: `[N, H, W, Co]`.
+/// ([`mimir_bundle::kernels::winograd_weights`]) and zeros around them: `[N, rows, columns, Co]`.
 pub(in crate::session) fn winograd_conv(
     planes: Planes,
     images: &[f32],
@@ -103,11 +118,11 @@ impl Work for Rearranged<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self { planes, weights, finish, first, .. } = self;
-        let pixels = planes.height * planes.width;
+        let [pixels, results] = planes.pixels();
         COPIES.with_borrow_mut(|[images, residual, mask, result]| {
             let images = last(simd, first.images, [planes.inputs, pixels], self.images, images);
-            let residual = last(simd, first.residual, [planes.outputs, pixels], finish.residual, residual);
-            let mask = last(simd, first.mask, [planes.outputs, pixels], finish.mask, mask);
+            let residual = last(simd, first.residual, [planes.outputs, results], finish.residual, residual);
+            let mask = last(simd, first.mask, [planes.outputs, results], finish.mask, mask);
             let finish = Finish { residual, mask, ..finish };
             if !first.result {
                 return simd.call(Convolution { planes, images, weights, finish, result: self.result });
@@ -115,7 +130,7 @@ impl Work for Rearranged<'_> {
             result.resize(result.len().max(self.result.len()), 0.0);
             let copy = &mut result[..self.result.len()];
             simd.call(Convolution { planes, images, weights, finish, result: &mut *copy });
-            simd.call(Transposition { rows: pixels, columns: planes.outputs, from: copy, to: self.result });
+            simd.call(Transposition { rows: results, columns: planes.outputs, from: copy, to: self.result });
         });
     }
 }
@@ -154,8 +169,8 @@ thread_local! {
 impl Work for Convolution<'_> {
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
-        let Planes { height, width, inputs, outputs } = self.planes;
-        let total = self.images.len() / (height * width * inputs) * self.planes.tiles();
+        let Planes { inputs, outputs, .. } = self.planes;
+        let total = self.images.len() / (self.planes.pixels()[0] * inputs) * self.planes.tiles();
         let group = self.planes.group();
         SCRATCH.with_borrow_mut(|scratch| {
             let needed = POINTS * group * (inputs + outputs);
@@ -196,7 +211,7 @@ impl Work for Transform<'_> {
     #[expect(clippy::needless_range_loop, reason = "an index of rows and of columns")]
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Planes { height, width, inputs, .. } = self.planes;
+        let Planes { height, width, zeros, inputs, .. } = self.planes;
         let size = height * width * inputs;
         let zero = simd.splat(0.0);
         for (tile, transformed) in self.tiles.chunks_exact_mut(POINTS * inputs).take(self.count).enumerate() {
@@ -205,11 +220,11 @@ impl Work for Transform<'_> {
             for channel in (0..inputs).step_by(LANES) {
                 let mut half = [[zero; TILE]; TILE];
                 for column in 0..TILE {
-                    // The tile begins one before its part. What lies outside is zero.
-                    let Some(x) = (left + column).checked_sub(1).filter(|x| *x < width) else { continue };
+                    // What lies outside is zero.
+                    let Some(x) = (left + column).checked_sub(zeros).filter(|x| *x < width) else { continue };
                     let mut numbers = [zero; TILE];
                     for row in 0..TILE {
-                        if let Some(y) = (top + row).checked_sub(1).filter(|y| *y < height)
+                        if let Some(y) = (top + row).checked_sub(zeros).filter(|y| *y < height)
                             && let Some(lanes) = pixels[(y * width + x) * inputs + channel..].first_chunk()
                         {
                             numbers[row] = simd.load(lanes);
@@ -277,7 +292,7 @@ impl Work for Restore<'_, '_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Convolution { planes, finish, .. } = *self.convolution;
-        let Planes { height, width, outputs, .. } = planes;
+        let (outputs, [height, width]) = (planes.outputs, planes.result());
         let zero = simd.splat(0.0);
         for (tile, products) in self.products.chunks_exact(POINTS * outputs).take(self.count).enumerate() {
             let [image, top, left] = planes.place(self.first + tile);
@@ -341,23 +356,29 @@ mod tests {
     use super::super::tests::rows;
     use super::*;
 
-    const SIZES: [Planes; 4] = [
-        Planes { height: 8, width: 8, inputs: 16, outputs: 16 },
-        Planes { height: 7, width: 5, inputs: 32, outputs: 16 },
-        Planes { height: 1, width: 2, inputs: 16, outputs: 48 },
-        Planes { height: 6, width: 13, inputs: 96, outputs: 64 },
+    const SIZES: [Planes; 8] = [
+        Planes { height: 8, width: 8, zeros: 1, inputs: 16, outputs: 16 },
+        Planes { height: 7, width: 5, zeros: 1, inputs: 32, outputs: 16 },
+        Planes { height: 1, width: 2, zeros: 1, inputs: 16, outputs: 48 },
+        Planes { height: 6, width: 13, zeros: 1, inputs: 96, outputs: 64 },
+        Planes { height: 3, width: 9, zeros: 0, inputs: 16, outputs: 32 },
+        Planes { height: 10, width: 7, zeros: 0, inputs: 32, outputs: 16 },
+        Planes { height: 1, width: 7, zeros: 2, inputs: 32, outputs: 16 },
+        Planes { height: 8, width: 4, zeros: 2, inputs: 16, outputs: 16 },
     ];
 
     const IMAGES: usize = 3;
 
     /// One number of the convolution in 64 bits, and the sum of the magnitudes of its products.
     fn expected(planes: Planes, images: &[f32], weights: &[f32], place: usize) -> [f64; 2] {
-        let Planes { height, width, inputs, outputs } = planes;
-        let (pixel, output) = (place / outputs, place % outputs);
-        let [image, y, x] = [pixel / (height * width), pixel / width % height, pixel % width];
+        let Planes { height, width, zeros, inputs, outputs } = planes;
+        let (pixel, output, [rows, columns]) = (place / outputs, place % outputs, planes.result());
+        let [image, y, x] = [pixel / (rows * columns), pixel / columns % rows, pixel % columns];
         let mut sums = [0.0; 2];
         for (dy, dx) in (0..3).flat_map(|dy| (0..3).map(move |dx| (dy, dx))) {
-            let (Some(y), Some(x)) = ((y + dy).checked_sub(1), (x + dx).checked_sub(1)) else { continue };
+            let (Some(y), Some(x)) = ((y + dy).checked_sub(zeros), (x + dx).checked_sub(zeros)) else {
+                continue;
+            };
             for input in (0..inputs).filter(|_| y < height && x < width) {
                 let number = images[((image * height + y) * width + x) * inputs + input];
                 let product =
@@ -371,11 +392,11 @@ mod tests {
     #[test]
     fn results_are_those_of_64_bits() {
         for planes in SIZES {
-            let Planes { height, width, inputs, outputs } = planes;
-            let images = rows(inputs, IMAGES * height * width, 0.7);
+            let (Planes { inputs, outputs, .. }, [pixels, results]) = (planes, planes.pixels());
+            let images = rows(inputs, IMAGES * pixels, 0.7);
             let weights = rows(9 * inputs, outputs, 1.3);
-            let (bias, residual) = (rows(outputs, 1, 0.3), rows(outputs, IMAGES * height * width, 0.9));
-            let mask: Vec<f32> = rows(outputs, IMAGES * height * width, 2.1);
+            let (bias, residual) = (rows(outputs, 1, 0.3), rows(outputs, IMAGES * results, 0.9));
+            let mask: Vec<f32> = rows(outputs, IMAGES * results, 2.1);
             let transformed = winograd_weights(&weights, outputs, inputs);
             let cases = [
                 Finish::default(),
@@ -385,7 +406,7 @@ mod tests {
             for (instructions, finish) in
                 Instructions::all().into_iter().flat_map(|kind| cases.map(|finish| (kind, finish)))
             {
-                let mut result = vec![f32::NAN; IMAGES * height * width * outputs];
+                let mut result = vec![f32::NAN; IMAGES * results * outputs];
                 let result_of = &mut result[..];
                 let weights_of = &transformed[..];
                 instructions.run(Convolution {
@@ -421,13 +442,13 @@ mod tests {
             swapped
         };
         for planes in SIZES {
-            let Planes { height, width, inputs, outputs } = planes;
-            let pixels = height * width;
+            let (Planes { inputs, outputs, .. }, [pixels, results]) = (planes, planes.pixels());
             let images = rows(inputs, IMAGES * pixels, 0.7);
             let weights = winograd_weights(&rows(9 * inputs, outputs, 1.3), outputs, inputs);
-            let (residual, mask) = (rows(outputs, IMAGES * pixels, 0.9), rows(outputs, IMAGES * pixels, 2.1));
+            let (residual, mask) =
+                (rows(outputs, IMAGES * results, 0.9), rows(outputs, IMAGES * results, 2.1));
             let of = |images: &[f32], residual: &[f32], mask: &[f32], first: ChannelsFirst| {
-                let mut result = vec![0.0; IMAGES * pixels * outputs];
+                let mut result = vec![0.0; IMAGES * results * outputs];
                 let finish = Finish { residual, mask, ..Finish::default() };
                 winograd_conv(planes, images, &weights, finish, first, &mut result);
                 result
@@ -435,19 +456,19 @@ mod tests {
             let wanted = of(&images, &residual, &mask, ChannelsFirst::default());
             let all = ChannelsFirst { images: true, residual: true, mask: true, result: true };
             let images = swapped(&images, pixels, inputs);
-            let [residual, mask] = [residual, mask].map(|tensor| swapped(&tensor, pixels, outputs));
-            assert_eq!(swapped(&of(&images, &residual, &mask, all), outputs, pixels), wanted, "{planes:?}");
+            let [residual, mask] = [residual, mask].map(|tensor| swapped(&tensor, results, outputs));
+            assert_eq!(swapped(&of(&images, &residual, &mask, all), outputs, results), wanted, "{planes:?}");
         }
     }
 
     #[test]
     fn an_image_has_the_same_bits_alone_and_in_a_batch() {
         for planes in SIZES {
-            let Planes { height, width, inputs, outputs } = planes;
-            let images = rows(inputs, IMAGES * height * width, 0.7);
+            let (Planes { inputs, outputs, .. }, [pixels, results]) = (planes, planes.pixels());
+            let images = rows(inputs, IMAGES * pixels, 0.7);
             let weights = winograd_weights(&rows(9 * inputs, outputs, 1.3), outputs, inputs);
             let run = |instructions: Instructions, images: &[f32]| {
-                let mut result = vec![0.0; images.len() / inputs * outputs];
+                let mut result = vec![0.0; images.len() / (pixels * inputs) * results * outputs];
                 let finish = Finish::default();
                 instructions.run(Convolution {
                     planes,
@@ -460,7 +481,7 @@ mod tests {
             };
             let first = run(Instructions::Portable, &images);
             for instructions in Instructions::all() {
-                let alone = images.chunks(height * width * inputs).flat_map(|image| run(instructions, image));
+                let alone = images.chunks(pixels * inputs).flat_map(|image| run(instructions, image));
                 assert_eq!(alone.collect::<Vec<f32>>(), first, "{planes:?}, {instructions:?}");
                 assert_eq!(run(instructions, &images), first, "{planes:?}, {instructions:?}");
             }

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use mimir_bundle::kernels::{CHANNELS_FIRST, POINTS, RELU, WINOGRAD_CONV};
+use mimir_bundle::kernels::{CHANNELS_FIRST, MOST_ZEROS_AROUND, POINTS, RELU, WINOGRAD_CONV, ZEROS_AROUND};
 use ort::operator::{BoxedKernel, ComputeContext, KernelContext, Operator, OperatorInput, OperatorOutput};
 use ort::value::{TensorElementType, ValueRef};
 
@@ -38,6 +38,8 @@ impl Operator for WinogradConv {
 
     fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> ort::Result<BoxedKernel<'attr>> {
         let relu = context.get::<i64>(RELU) == Some(1);
+        let zeros = usize::try_from(context.get::<i64>(ZEROS_AROUND).unwrap_or(1)).ok();
+        let zeros = zeros.filter(|zeros| *zeros <= MOST_ZEROS_AROUND).ok_or_else(misfit)?;
         let first: Vec<i64> = context.get(CHANNELS_FIRST).unwrap_or_default();
         let first = match first[..] {
             [] => ChannelsFirst::default(),
@@ -49,7 +51,7 @@ impl Operator for WinogradConv {
             },
             _ => return Err(misfit()),
         };
-        Ok(Box::new(move |context: &ComputeContext| compute(relu, first, context)))
+        Ok(Box::new(move |context: &ComputeContext| compute(zeros, relu, first, context)))
     }
 }
 
@@ -77,17 +79,18 @@ struct Task<'a> {
     result: &'a mut [f32],
 }
 
-fn compute(relu: bool, first: ChannelsFirst, context: &ComputeContext) -> ort::Result<()> {
+fn compute(zeros: usize, relu: bool, first: ChannelsFirst, context: &ComputeContext) -> ort::Result<()> {
     let images = context.input(IMAGES)?.ok_or_else(misfit)?;
     let weights = context.input(WEIGHTS)?.ok_or_else(misfit)?;
     let [bias, residual, mask] =
         [optional(context, BIAS)?, optional(context, RESIDUAL)?, optional(context, MASK)?];
     let (shape, images) = images.try_extract_tensor::<f32>()?;
     let (weight_shape, weights) = weights.try_extract_tensor::<f32>()?;
-    let planes = planes(shape, weight_shape, first.images).ok_or_else(misfit)?;
+    let planes = planes(shape, weight_shape, zeros, first.images).ok_or_else(misfit)?;
     let finish =
         Finish { bias: elements(&bias)?, residual: elements(&residual)?, relu, mask: elements(&mask)? };
-    let [height, width, outputs] = [planes.height, planes.width, planes.outputs].map(|size| size as i64);
+    let [height, width] = planes.result().map(|size| size as i64);
+    let outputs = planes.outputs as i64;
     let result_shape = match first.result {
         true => vec![shape[0], outputs, height, width],
         false => vec![shape[0], height, width, outputs],
@@ -104,11 +107,11 @@ fn compute(relu: bool, first: ChannelsFirst, context: &ComputeContext) -> ort::R
     if images.is_empty() {
         return Ok(());
     }
-    let pixels = planes.height * planes.width;
-    let some = (ELEMENTS_PER_TASK / (pixels * planes.outputs)).max(1) * pixels;
-    let (mut residuals, mut masks) =
-        (finish.residual.chunks(some * planes.outputs), finish.mask.chunks(some * planes.outputs));
-    let parts = images.chunks(some * planes.inputs).zip(result.chunks_mut(some * planes.outputs));
+    let [pixels, results] = planes.pixels();
+    let some = (ELEMENTS_PER_TASK / (results * planes.outputs)).max(1);
+    let of_result = some * results * planes.outputs;
+    let (mut residuals, mut masks) = (finish.residual.chunks(of_result), finish.mask.chunks(of_result));
+    let parts = images.chunks(some * pixels * planes.inputs).zip(result.chunks_mut(of_result));
     let tasks: Vec<Mutex<Task>> = parts
         .map(|(images, result)| {
             let (residual, mask) = (residuals.next().unwrap_or_default(), masks.next().unwrap_or_default());
@@ -123,15 +126,17 @@ fn compute(relu: bool, first: ChannelsFirst, context: &ComputeContext) -> ort::R
 }
 
 /// Sizes of images and of weights `[36, Ci, Co]` that fit each other and the kernel.
-fn planes(images: &[i64], weights: &[i64], channels_first: bool) -> Option<Planes> {
+fn planes(images: &[i64], weights: &[i64], zeros: usize, channels_first: bool) -> Option<Planes> {
     let size = |size: i64| usize::try_from(size).ok().filter(|size| *size > 0);
     let channels = |channels: i64| size(channels).filter(|channels| channels.is_multiple_of(16));
     let (&[_, a, b, c], &[_, same_inputs, outputs]) = (images, weights) else { return None };
     let [height, width, inputs] = if channels_first { [b, c, a] } else { [a, b, c] };
     let (height, width) = (size(height)?, size(width)?);
-    (inputs == same_inputs).then_some(Planes {
+    let holds_a_window = height.min(width) + 2 * zeros > 2;
+    (inputs == same_inputs && holds_a_window).then_some(Planes {
         height,
         width,
+        zeros,
         inputs: channels(inputs)?,
         outputs: channels(outputs)?,
     })
