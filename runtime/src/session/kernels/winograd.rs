@@ -16,6 +16,9 @@ use super::transposition::Transposition;
 const TILE: usize = 6;
 const PART: usize = 4;
 
+/// Tiles that are transformed together: enough for each weight that is read, and few enough for the second cache.
+const GROUP: usize = 18;
+
 /// Sizes of a convolution. Channels are multiples of [`LANES`].
 #[derive(Debug, Clone, Copy)]
 pub(in crate::session) struct Planes {
@@ -49,11 +52,6 @@ impl Planes {
 
     fn tiles(self) -> usize {
         self.result()[0].div_ceil(PART) * self.columns_of_tiles()
-    }
-
-    /// Tiles that are transformed together: as many as the second cache holds.
-    fn group(self) -> usize {
-        if self.inputs + self.outputs <= 128 { 24 } else { 12 }
     }
 
     /// Image, first row and first column of the part that a tile gives.
@@ -171,15 +169,14 @@ impl Work for Convolution<'_> {
     fn run<S: Simd>(mut self, simd: S) {
         let Planes { inputs, outputs, .. } = self.planes;
         let total = self.images.len() / (self.planes.pixels()[0] * inputs) * self.planes.tiles();
-        let group = self.planes.group();
         SCRATCH.with_borrow_mut(|scratch| {
-            let needed = POINTS * group * (inputs + outputs);
+            let needed = POINTS * GROUP * (inputs + outputs);
             if scratch.len() < needed {
                 scratch.resize(needed, 0.0);
             }
-            let (tiles, products) = scratch[..needed].split_at_mut(POINTS * group * inputs);
-            for first in (0..total).step_by(group) {
-                let count = group.min(total - first);
+            let (tiles, products) = scratch[..needed].split_at_mut(POINTS * GROUP * inputs);
+            for first in (0..total).step_by(GROUP) {
+                let count = GROUP.min(total - first);
                 simd.call(Transform { planes: self.planes, images: self.images, first, count, tiles });
                 for point in 0..POINTS {
                     simd.call(Product {
@@ -208,40 +205,48 @@ struct Transform<'a> {
 }
 
 impl Work for Transform<'_> {
-    #[expect(clippy::needless_range_loop, reason = "an index of rows and of columns")]
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Planes { height, width, zeros, inputs, .. } = self.planes;
+        let Self { planes, images, first, count, tiles } = self;
+        let Planes { height, width, zeros, inputs, .. } = planes;
         let size = height * width * inputs;
-        let zero = simd.splat(0.0);
-        for (tile, transformed) in self.tiles.chunks_exact_mut(POINTS * inputs).take(self.count).enumerate() {
-            let [image, top, left] = self.planes.place(self.first + tile);
-            let pixels = &self.images[image * size..][..size];
+        let mut half = [[0.0; LANES]; POINTS];
+        for (tile, transformed) in tiles.chunks_exact_mut(POINTS * inputs).take(count).enumerate() {
+            let [image, top, left] = planes.place(first + tile);
+            let pixels = &images[image * size..][..size];
+            // Where the pixels of each row and column of the tile begin, `None` where they are zeros.
+            let mut rows = [None; TILE];
+            let mut columns = [None; TILE];
+            for index in 0..TILE {
+                rows[index] =
+                    (top + index).checked_sub(zeros).filter(|y| *y < height).map(|y| y * width * inputs);
+                columns[index] = (left + index).checked_sub(zeros).filter(|x| *x < width).map(|x| x * inputs);
+            }
             for channel in (0..inputs).step_by(LANES) {
-                let mut half = [[zero; TILE]; TILE];
                 for column in 0..TILE {
-                    // What lies outside is zero.
-                    let Some(x) = (left + column).checked_sub(zeros).filter(|x| *x < width) else { continue };
-                    let mut numbers = [zero; TILE];
-                    for row in 0..TILE {
-                        if let Some(y) = (top + row).checked_sub(zeros).filter(|y| *y < height)
-                            && let Some(lanes) = pixels[(y * width + x) * inputs + channel..].first_chunk()
-                        {
-                            numbers[row] = simd.load(lanes);
+                    let mut numbers = [simd.splat(0.0); TILE];
+                    if let Some(x) = columns[column] {
+                        for row in 0..TILE {
+                            if let Some(y) = rows[row] {
+                                numbers[row] = vector(simd, pixels, y + x + channel);
+                            }
                         }
                     }
                     let numbers = transformed_row(simd, numbers);
                     for row in 0..TILE {
-                        half[row][column] = numbers[row];
+                        simd.store(numbers[row], &mut half[row * TILE + column]);
                     }
                 }
-                let mut points = transformed.chunks_exact_mut(inputs);
-                for row in half {
-                    for number in transformed_row(simd, row) {
-                        if let Some(lanes) =
-                            points.next().and_then(|point| point[channel..].first_chunk_mut())
-                        {
-                            simd.store(number, lanes);
+                for row in 0..TILE {
+                    let mut numbers = [simd.splat(0.0); TILE];
+                    for column in 0..TILE {
+                        numbers[column] = simd.load(&half[row * TILE + column]);
+                    }
+                    let numbers = transformed_row(simd, numbers);
+                    for column in 0..TILE {
+                        let place = (row * TILE + column) * inputs + channel;
+                        if let Some(lanes) = transformed[place..].first_chunk_mut() {
+                            simd.store(numbers[column], lanes);
                         }
                     }
                 }
@@ -293,27 +298,26 @@ impl Work for Restore<'_, '_> {
     fn run<S: Simd>(self, simd: S) {
         let Convolution { planes, finish, .. } = *self.convolution;
         let (outputs, [height, width]) = (planes.outputs, planes.result());
-        let zero = simd.splat(0.0);
+        let mut half = [[0.0; LANES]; PART * TILE];
         for (tile, products) in self.products.chunks_exact(POINTS * outputs).take(self.count).enumerate() {
             let [image, top, left] = planes.place(self.first + tile);
             for channel in (0..outputs).step_by(LANES) {
-                let mut points = [zero; POINTS];
-                for (point, products) in points.iter_mut().zip(products.chunks_exact(outputs)) {
-                    *point = vector(simd, products, channel);
-                }
-                let mut half = [[zero; TILE]; PART];
                 for column in 0..TILE {
-                    let mut numbers = [zero; TILE];
+                    let mut numbers = [simd.splat(0.0); TILE];
                     for row in 0..TILE {
-                        numbers[row] = points[row * TILE + column];
+                        numbers[row] = vector(simd, products, (row * TILE + column) * outputs + channel);
                     }
                     let numbers = restored_row(simd, numbers);
                     for row in 0..PART {
-                        half[row][column] = numbers[row];
+                        simd.store(numbers[row], &mut half[row * TILE + column]);
                     }
                 }
-                for (y, row) in (top..height.min(top + PART)).zip(half) {
-                    for (x, sum) in (left..width.min(left + PART)).zip(restored_row(simd, row)) {
+                for (row, y) in (top..height.min(top + PART)).enumerate() {
+                    let mut numbers = [simd.splat(0.0); TILE];
+                    for column in 0..TILE {
+                        numbers[column] = simd.load(&half[row * TILE + column]);
+                    }
+                    for (x, sum) in (left..width.min(left + PART)).zip(restored_row(simd, numbers)) {
                         let place = ((image * height + y) * width + x) * outputs + channel;
                         let number = finished(simd, sum, finish, place, channel);
                         if let Some(lanes) = self.convolution.result[place..].first_chunk_mut() {
