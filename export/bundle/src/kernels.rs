@@ -55,8 +55,8 @@ pub const MAX_POOL_GRADIENT: &str = "MaxPoolGradient";
 
 /// `(x, weights, bias, residual, mask) → y`: convolution 3 × 3 of stride 1, by Winograd's algorithm F(4×4, 3×3), with as many rows
 /// and columns `P` of zeros on each side as the attribute [`ZEROS_AROUND`] says. Channels are last: `x` is `[N, H, W, Ci]`,
-/// `residual`, `mask` and `y` are `[N, H + 2P − 2, W + 2P − 2, Co]`, the bias `[Co]`, and numbers of channels multiples of 16. The weights `[36, Ci, Co]` are those of [`winograd_weights`]. The residual is added to
-/// the sums; where the attribute [`RELU`] is 1, what is negative becomes zero then; at last what has a mask below the smallest
+/// `residual`, `mask` and `y` are `[N, H + 2P − 2, W + 2P − 2, Co]`, the bias `[Co]`, and numbers of channels multiples of 16. The
+/// weights `[36, Co/16, Ci, 16]` are those of [`winograd_weights`]. The residual is added to the sums; where the attribute [`RELU`] is 1, what is negative becomes zero then; at last what has a mask below the smallest
 /// normal number. The last three inputs may be left out.
 pub const WINOGRAD_CONV: &str = "WinogradConv";
 
@@ -77,8 +77,27 @@ pub const CHANNELS_FIRST: &str = "channels_first";
 /// Points of a tile of [`WINOGRAD_CONV`].
 pub const POINTS: usize = 36;
 
-/// `G·w·Gᵀ` for each pair of channels of weights `[Co, Ci, 3, 3]`: `[36, Ci, Co]`.
-pub fn winograd_weights(weights: &[f32], outputs: usize, inputs: usize) -> Vec<f32> {
+/// `G·w·Gᵀ` for each pair of channels of weights `[Co, Ci, 3, 3]`, point by point in panels of outputs: `[36, Co/16, Ci, 16]`. `Co` is
+/// a multiple of [`PANEL`].
+pub fn winograd_weights(weights: &[f32], channels: [usize; 2]) -> Vec<f32> {
+    transformed(weights, channels, PANEL, |panel, point| point * (channels[0] / PANEL) + panel)
+}
+
+/// Outputs that [`CONVOLUTION_BATCH_LAST`] computes side by side by Winograd's algorithm.
+pub const BATCH_LAST_BLOCK: usize = 8;
+
+/// As [`winograd_weights`], block by block: `[Co/8, 36, Ci, 8]`. `Co` is a multiple of [`BATCH_LAST_BLOCK`].
+pub fn winograd_weights_batch_last(weights: &[f32], channels: [usize; 2]) -> Vec<f32> {
+    transformed(weights, channels, BATCH_LAST_BLOCK, |block, point| block * POINTS + point)
+}
+
+/// Transformed weights, of which `place` tells where those of a panel of outputs and of a point are, `[Ci, outputs of a panel]`.
+fn transformed(
+    weights: &[f32],
+    [outputs, inputs]: [usize; 2],
+    of_panel: usize,
+    place: impl Fn(usize, usize) -> usize,
+) -> Vec<f32> {
     const G: [[f64; 3]; 6] = [
         [1.0 / 4.0, 0.0, 0.0],
         [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
@@ -93,7 +112,8 @@ pub fn winograd_weights(weights: &[f32], outputs: usize, inputs: usize) -> Vec<f
         for point in 0..POINTS {
             let (left, right) = (G[point / 6], G[point % 6]);
             let sum: f64 = (0..9).map(|at| left[at / 3] * f64::from(window[at]) * right[at % 3]).sum();
-            transformed[(point * inputs + input) * outputs + output] = sum as f32;
+            let row = place(output / of_panel, point) * inputs + input;
+            transformed[row * of_panel + output % of_panel] = sum as f32;
         }
     }
     transformed
@@ -104,7 +124,7 @@ pub fn winograd_weights(weights: &[f32], outputs: usize, inputs: usize) -> Vec<f
 /// the last two may be left out. `weights` are `[blocks, C, taps, outputs of a block]` with 8, 4, 3 or 1 outputs in a block, filled
 /// up with zeros, as is `bias`. Attributes: `input_shape` `[C, H, W]`, `output_shape` `[K, H', W']`, `kernel_shape`, `strides`,
 /// `dilations` and `pads` (the first half) of two axes, `transposed`, `relu` and `winograd` 0 or 1. By Winograd's F(4×4, 3×3)
-/// the weights are transformed, `[K/8, 36, C, 8]`.
+/// the weights `[K/8, 36, C, 8]` are those of [`winograd_weights_batch_last`].
 pub const CONVOLUTION_BATCH_LAST: &str = "ConvolutionBatchLast";
 
 /// Images that [`CONVOLUTION_BATCH_LAST`] computes side by side, one in each lane of a register: a batch takes as long as the

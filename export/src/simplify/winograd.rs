@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use mimir_bundle::kernels::{
-    CHANNELS_FIRST, MOST_ZEROS_AROUND, POINTS, RELU, ZEROS_AROUND, winograd_weights,
+    CHANNELS_FIRST, MOST_ZEROS_AROUND, PANEL, POINTS, RELU, ZEROS_AROUND, winograd_weights,
 };
 
 use super::use_counts::{readers, use_counts};
@@ -16,11 +16,8 @@ use crate::graph::own_operators::WINOGRAD_CONV;
 use crate::graph::{Attribute, Attributes, Dim, Graph, Node, NodeId, TensorType, ValueId};
 use crate::tensor::Tensor;
 
-/// Numbers of channels are multiples of this.
-const LANES: usize = 16;
-
-/// Most channels on either side: with more, transformed weights fill the caches.
-const MOST_CHANNELS: usize = 128;
+/// Most pairs of channels: with more, reading the transformed weights takes as long as is spared.
+const MOST_PAIRS: usize = 256 * 256;
 
 /// Results with fewer rows or columns waste most of a tile.
 const FEWEST_PIXELS: usize = 4;
@@ -132,9 +129,9 @@ impl<'g> Pattern<'g> {
         else {
             return None;
         };
-        let fits = |channels: usize| (1..=MOST_CHANNELS / LANES).any(|blocks| blocks * LANES == channels);
+        let fits = |channels: usize| channels > 0 && channels.is_multiple_of(PANEL);
         let bias = node.optional_input(2);
-        let is_whole = channels == inputs && fits(inputs) && fits(outputs);
+        let is_whole = channels == inputs && fits(inputs) && fits(outputs) && inputs * outputs <= MOST_PAIRS;
         let is_large = height.min(width) + 2 * zeros >= FEWEST_PIXELS + 2;
         let is_constant = bias.is_none_or(|bias| self.graph.constant(bias).is_some());
         (is_whole && is_large && is_constant).then(|| Convolution {
@@ -224,8 +221,10 @@ fn zeros_around(node: &Node) -> Option<usize> {
 fn rewrite(graph: &mut Graph, convolution: &Convolution, channels_last: &mut HashMap<ValueId, ValueId>) {
     let Some(weights) = graph.constant(convolution.weights) else { return };
     let (dims, Some(numbers)) = (weights.dims().to_vec(), weights.to_f32()) else { return };
-    let transformed =
-        Tensor::from_f32(&[POINTS, dims[1], dims[0]], &winograd_weights(&numbers, dims[0], dims[1]));
+    let transformed = Tensor::from_f32(
+        &[POINTS, dims[0] / PANEL, dims[1], PANEL],
+        &winograd_weights(&numbers, [dims[0], dims[1]]),
+    );
     let Some(output) = graph.node(convolution.last).optional_output(0) else { return };
     let name = &convolution.name;
     let weights = graph.add_constant(&format!("{name}/winograd/weights"), transformed);

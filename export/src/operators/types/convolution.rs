@@ -117,9 +117,9 @@ fn images(view: &NodeView, channels: usize, spatial: Vec<Dim>) -> Result<TensorT
     Ok(typed(view.dtype(0)?, dims))
 }
 
-/// `WinogradConv`, one of ours: the images with the channels of the weights `[36, Ci, Co]`.
+/// `WinogradConv`, one of ours: the images with the channels of the weights `[36, Co/16, Ci, 16]`.
 pub(crate) fn winograd(view: &NodeView) -> Result<Vec<TensorType>> {
-    let (images, weights) = (view.of_rank(0, 4)?, view.of_rank(1, 3)?);
+    let (images, weights) = (view.of_rank(0, 4)?, view.of_rank(1, 4)?);
     let first = view.node.attributes.ints(CHANNELS_FIRST)?.unwrap_or(&[0; 4]);
     let &[images_first, _, _, result_first] = first else {
         return Err(Error::format(format!("attribute `{CHANNELS_FIRST}` has not four numbers")));
@@ -128,10 +128,12 @@ pub(crate) fn winograd(view: &NodeView) -> Result<Vec<TensorType>> {
     if images_first == 1 {
         dims[1..].rotate_left(1);
     }
-    if dims[3] != weights.0[1] {
+    if dims[3] != weights.0[2] {
         return Err(Error::shape(format!("images {images} and weights {weights} differ in their channels")));
     }
-    dims[3] = weights.0[2];
+    dims[3] = weights.0[1]
+        .times(weights.0[3])
+        .ok_or_else(|| Error::shape(format!("weights {weights} are too large")))?;
     let grown = 2 * view.node.attributes.int(ZEROS_AROUND, 1)? - 2;
     for dim in &mut dims[1..3] {
         let size =

@@ -1,5 +1,7 @@
 //! Layers that the kernel computes: Conv, ConvTranspose and Gemm with constant weights, as windows over pixels.
 
+use mimir_bundle::kernels::{BATCH_LAST_BLOCK, winograd_weights_batch_last};
+
 use super::winograd;
 use crate::graph::{Attribute, Attributes, Graph, Node, ValueId};
 use crate::tensor::Tensor;
@@ -133,7 +135,7 @@ impl Layer {
         !self.is_transposed
             && (self.kernel, self.strides, self.dilations) == ([3; 2], [1; 2], [1; 2])
             && self.channels[0] >= winograd::FEWEST_CHANNELS
-            && self.channels[1].is_multiple_of(winograd::BLOCK)
+            && self.channels[1].is_multiple_of(BATCH_LAST_BLOCK)
             && self.output.iter().all(|size| *size >= winograd::TILE)
     }
 
@@ -144,7 +146,7 @@ impl Layer {
             let weights = graph.constant(self.weights)?.to_f32()?;
             let bias =
                 self.bias.map_or_else(|| Some(vec![0.0; outputs]), |bias| graph.constant(bias)?.to_f32())?;
-            let packed = winograd::transformed(&weights, channels, outputs);
+            let packed = winograd_weights_batch_last(&weights, [outputs, channels]);
             let dims = winograd::dims(channels, outputs);
             return Some([Tensor::from_f32(&dims, &packed), Tensor::from_f32(&[outputs], &bias)]);
         }

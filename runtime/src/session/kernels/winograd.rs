@@ -16,9 +16,6 @@ use super::transposition::Transposition;
 const TILE: usize = 6;
 const PART: usize = 4;
 
-/// Tiles that are transformed together: enough for each weight that is read, and few enough for the second cache.
-const GROUP: usize = 18;
-
 /// Sizes of a convolution. Channels are multiples of [`LANES`].
 #[derive(Debug, Clone, Copy)]
 pub(in crate::session) struct Planes {
@@ -54,6 +51,11 @@ impl Planes {
         self.result()[0].div_ceil(PART) * self.columns_of_tiles()
     }
 
+    /// Tiles that are transformed together: few enough for the second cache, and enough for each weight that is read.
+    fn group(self) -> usize {
+        if self.inputs.max(self.outputs) <= 128 { 18 } else { 72 }
+    }
+
     /// Image, first row and first column of the part that a tile gives.
     fn place(self, tile: usize) -> [usize; 3] {
         let (image, within) = (tile / self.tiles(), tile % self.tiles());
@@ -84,7 +86,7 @@ pub(in crate::session) struct ChannelsFirst {
     pub(in crate::session) result: bool,
 }
 
-/// The convolution of images `[N, H, W, Ci]` with transformed weights `[36, Ci, Co]`
+/// The convolution of images `[N, H, W, Ci]` with transformed weights `[36, Co/16, Ci, 16]`
 /// ([`mimir_bundle::kernels::winograd_weights`]) and zeros around them: `[N, rows, columns, Co]`.
 pub(in crate::session) fn winograd_conv(
     planes: Planes,
@@ -169,23 +171,25 @@ impl Work for Convolution<'_> {
     fn run<S: Simd>(mut self, simd: S) {
         let Planes { inputs, outputs, .. } = self.planes;
         let total = self.images.len() / (self.planes.pixels()[0] * inputs) * self.planes.tiles();
+        let group = self.planes.group();
         SCRATCH.with_borrow_mut(|scratch| {
-            let needed = POINTS * GROUP * (inputs + outputs);
+            let needed = POINTS * group * (inputs + outputs);
             if scratch.len() < needed {
                 scratch.resize(needed, 0.0);
             }
-            let (tiles, products) = scratch[..needed].split_at_mut(POINTS * GROUP * inputs);
-            for first in (0..total).step_by(GROUP) {
-                let count = GROUP.min(total - first);
+            let (tiles, products) = scratch[..needed].split_at_mut(POINTS * group * inputs);
+            for first in (0..total).step_by(group) {
+                let count = group.min(total - first);
                 simd.call(Transform { planes: self.planes, images: self.images, first, count, tiles });
-                for point in 0..POINTS {
+                for (panel, weights) in self.weights.chunks_exact(inputs * LANES).enumerate() {
+                    let (point, panel) = (panel / (outputs / LANES), panel % (outputs / LANES));
                     simd.call(Product {
                         left: Left::AsItIs(Rows { data: &tiles[point * inputs..], stride: POINTS * inputs }),
-                        right: Rows { data: &self.weights[point * inputs * outputs..], stride: outputs },
+                        right: Rows { data: weights, stride: LANES },
                         rows: count,
                         inner: inputs,
-                        columns: outputs,
-                        result: &mut products[point * outputs..],
+                        columns: LANES,
+                        result: &mut products[point * outputs + panel * LANES..],
                         stride: POINTS * outputs,
                     });
                 }
@@ -401,7 +405,7 @@ mod tests {
             let weights = rows(9 * inputs, outputs, 1.3);
             let (bias, residual) = (rows(outputs, 1, 0.3), rows(outputs, IMAGES * results, 0.9));
             let mask: Vec<f32> = rows(outputs, IMAGES * results, 2.1);
-            let transformed = winograd_weights(&weights, outputs, inputs);
+            let transformed = winograd_weights(&weights, [outputs, inputs]);
             let cases = [
                 Finish::default(),
                 Finish { bias: &bias, residual: &residual, relu: true, mask: &[] },
@@ -448,7 +452,7 @@ mod tests {
         for planes in SIZES {
             let (Planes { inputs, outputs, .. }, [pixels, results]) = (planes, planes.pixels());
             let images = rows(inputs, IMAGES * pixels, 0.7);
-            let weights = winograd_weights(&rows(9 * inputs, outputs, 1.3), outputs, inputs);
+            let weights = winograd_weights(&rows(9 * inputs, outputs, 1.3), [outputs, inputs]);
             let (residual, mask) =
                 (rows(outputs, IMAGES * results, 0.9), rows(outputs, IMAGES * results, 2.1));
             let of = |images: &[f32], residual: &[f32], mask: &[f32], first: ChannelsFirst| {
@@ -470,7 +474,7 @@ mod tests {
         for planes in SIZES {
             let (Planes { inputs, outputs, .. }, [pixels, results]) = (planes, planes.pixels());
             let images = rows(inputs, IMAGES * pixels, 0.7);
-            let weights = winograd_weights(&rows(9 * inputs, outputs, 1.3), outputs, inputs);
+            let weights = winograd_weights(&rows(9 * inputs, outputs, 1.3), [outputs, inputs]);
             let run = |instructions: Instructions, images: &[f32]| {
                 let mut result = vec![0.0; images.len() / (pixels * inputs) * results * outputs];
                 let finish = Finish::default();

@@ -1,6 +1,6 @@
 //! The kernel beside sums in float64, on every width of registers and for every kind of window.
 
-use mimir_bundle::kernels::winograd_weights;
+use mimir_bundle::kernels::winograd_weights_batch_last;
 
 use super::*;
 
@@ -231,23 +231,11 @@ fn winograd_cases(images: usize) -> Vec<(Case, Convolution, [Vec<f32>; 2])> {
         let axes = [axis(rows, 3, 1, 1, begin), axis(columns, 3, 1, 1, begin)];
         let case = Case::new([channels, outputs], axes[0], axes[1], false, images);
         let convolution = Convolution::new(&case.geometry, true).unwrap();
-        let weights = transformed(&case.weights, channels, outputs);
+        let weights = winograd_weights_batch_last(&case.weights, [outputs, channels]);
         let bias = case.bias.clone();
         (case, convolution, [weights, bias])
     };
     sizes.into_iter().map(case).collect()
-}
-
-/// Transformed weights in blocks, as mimir-export writes them.
-fn transformed(weights: &[f32], channels: usize, outputs: usize) -> Vec<f32> {
-    let by_channels = winograd_weights(weights, outputs, channels);
-    let mut packed = Vec::with_capacity(by_channels.len());
-    for block in (0..outputs).step_by(8) {
-        for point_and_channel in by_channels.chunks(outputs) {
-            packed.extend_from_slice(&point_and_channel[block..block + 8]);
-        }
-    }
-    packed
 }
 
 #[test]

@@ -6,6 +6,8 @@
 
 use std::cell::RefCell;
 
+use mimir_bundle::kernels::BATCH_LAST_BLOCK as BLOCK;
+
 use super::super::simd::{Instructions, LANES, Lanes, Simd, Work};
 use super::epilogue::{Ending, Epilogue};
 use super::windows::Axis;
@@ -18,9 +20,6 @@ const SIDE: usize = TILE + 2;
 
 /// Products of a tile for each pair of channels.
 const PRODUCTS: usize = SIDE * SIDE;
-
-/// Outputs that are computed side by side.
-const BLOCK: usize = 8;
 
 /// Registers of transformed pixels that are kept, about: they should stay in the second cache.
 const MOST_REGISTERS: usize = 1 << 12;

@@ -2,7 +2,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use mimir_bundle::kernels::{CHANNELS_FIRST, MOST_ZEROS_AROUND, POINTS, RELU, WINOGRAD_CONV, ZEROS_AROUND};
+use mimir_bundle::kernels::{
+    CHANNELS_FIRST, MOST_ZEROS_AROUND, PANEL, POINTS, RELU, WINOGRAD_CONV, ZEROS_AROUND,
+};
 use ort::operator::{BoxedKernel, ComputeContext, KernelContext, Operator, OperatorInput, OperatorOutput};
 use ort::value::{TensorElementType, ValueRef};
 
@@ -125,11 +127,11 @@ fn compute(zeros: usize, relu: bool, first: ChannelsFirst, context: &ComputeCont
     })
 }
 
-/// Sizes of images and of weights `[36, Ci, Co]` that fit each other and the kernel.
+/// Sizes of images and of weights `[36, Co/16, Ci, 16]` that fit each other and the kernel.
 fn planes(images: &[i64], weights: &[i64], zeros: usize, channels_first: bool) -> Option<Planes> {
     let size = |size: i64| usize::try_from(size).ok().filter(|size| *size > 0);
-    let channels = |channels: i64| size(channels).filter(|channels| channels.is_multiple_of(16));
-    let (&[_, a, b, c], &[_, same_inputs, outputs]) = (images, weights) else { return None };
+    let channels = |channels: i64| size(channels).filter(|channels| channels.is_multiple_of(PANEL));
+    let (&[_, a, b, c], &[_, panels, same_inputs, _]) = (images, weights) else { return None };
     let [height, width, inputs] = if channels_first { [b, c, a] } else { [a, b, c] };
     let (height, width) = (size(height)?, size(width)?);
     let holds_a_window = height.min(width) + 2 * zeros > 2;
@@ -138,6 +140,6 @@ fn planes(images: &[i64], weights: &[i64], zeros: usize, channels_first: bool) -
         width,
         zeros,
         inputs: channels(inputs)?,
-        outputs: channels(outputs)?,
+        outputs: size(panels)? * PANEL,
     })
 }
