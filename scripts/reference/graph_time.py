@@ -116,6 +116,9 @@ def main():
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("networks", nargs="*", default=list(NETWORKS))
     arguments = parser.parse_args()
+    unknown = [name for name in arguments.networks if name not in NETWORKS]
+    if unknown:
+        parser.error(f"unknown networks {unknown}; wanted some of {list(NETWORKS)}")
     torch.set_num_threads(arguments.workers * arguments.threads)
     head = ["network", "batch", "ms, the file forward", "ms, ours forward and gradient", "ms, PyTorch's", "over forward",
             "times as fast", "s to build", "memory over file"]

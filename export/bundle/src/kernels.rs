@@ -98,6 +98,28 @@ fn transformed(
     of_panel: usize,
     place: impl Fn(usize, usize) -> usize,
 ) -> Vec<f32> {
+    let mut transformed = vec![0.0; POINTS * inputs * outputs];
+    let mut points = vec![0.0; POINTS * of_panel];
+    for (panel, input) in
+        (0..outputs / of_panel).flat_map(|panel| (0..inputs).map(move |input| (panel, input)))
+    {
+        for lane in 0..of_panel {
+            let pair = (panel * of_panel + lane) * inputs + input;
+            let Some(window) = weights[9 * pair..].first_chunk() else { continue };
+            for (row, number) in points.chunks_exact_mut(of_panel).zip(transformed_window(window)) {
+                row[lane] = number;
+            }
+        }
+        // Points lie a power of two apart: whole rows are written at once, or each would miss the cache for each output.
+        for (point, row) in points.chunks_exact(of_panel).enumerate() {
+            transformed[(place(panel, point) * inputs + input) * of_panel..][..of_panel].copy_from_slice(row);
+        }
+    }
+    transformed
+}
+
+/// `G·w·Gᵀ` of one window, computed in 64 bits.
+fn transformed_window(window: &[f32; 9]) -> [f32; POINTS] {
     const G: [[f64; 3]; 6] = [
         [1.0 / 4.0, 0.0, 0.0],
         [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
@@ -106,17 +128,18 @@ fn transformed(
         [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
         [0.0, 0.0, 1.0],
     ];
-    let mut transformed = vec![0.0; POINTS * inputs * outputs];
-    for (pair, window) in weights.chunks_exact(9).take(inputs * outputs).enumerate() {
-        let (output, input) = (pair / inputs, pair % inputs);
-        for point in 0..POINTS {
-            let (left, right) = (G[point / 6], G[point % 6]);
-            let sum: f64 = (0..9).map(|at| left[at / 3] * f64::from(window[at]) * right[at % 3]).sum();
-            let row = place(output / of_panel, point) * inputs + input;
-            transformed[row * of_panel + output % of_panel] = sum as f32;
+    let mut points = [0.0; POINTS];
+    for (left, points) in G.iter().zip(points.as_chunks_mut::<6>().0) {
+        let mut row = [0.0; 3];
+        for (column, sum) in row.iter_mut().enumerate() {
+            *sum = (0..3).map(|at| left[at] * f64::from(window[3 * at + column])).sum();
+        }
+        for (right, point) in G.iter().zip(points) {
+            let sum: f64 = (0..3).map(|at| row[at] * right[at]).sum();
+            *point = sum as f32;
         }
     }
-    transformed
+    points
 }
 
 /// `(x, weights, bias, residual, gate) → y` with `y = gate > 0 ? relu(w ∗ x + bias + residual) : 0`: a convolution or a
