@@ -150,6 +150,11 @@ fn transformed_window(window: &[f32; 9]) -> [f32; POINTS] {
 /// the weights `[K/8, 36, C, 8]` are those of [`winograd_weights_batch_last`].
 pub const CONVOLUTION_BATCH_LAST: &str = "ConvolutionBatchLast";
 
+/// `(g, weights) → dx`: the gradient of a convolution of images with `O` = 1 or 3 channels. It is ConvTranspose of `g` `[N, C, H, W]` with
+/// weights `[C, O, rows, columns]`, one group and no dilation, and its result `[N, O, H', W']`. Attributes of two axes are `output_shape`
+/// `[H', W']`, `strides`, and `pads` (the first half), which are below the size of the window.
+pub const CONV_IMAGE_GRADIENT: &str = "ConvImageGradient";
+
 /// Images that [`CONVOLUTION_BATCH_LAST`] computes side by side, one in each lane of a register: a batch takes as long as the
 /// next multiple of this.
 pub const BATCH_LAST_LANES: usize = 16;

@@ -7,8 +7,8 @@ use crate::autodiff::{Kernels, differentiate, differentiate_cut_open};
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::simplify::{
-    clean_up, enter_blocked_layout, expand_gelu, factor_out_common, fuse, turn_batch_last, use_products,
-    use_winograd,
+    clean_up, enter_blocked_layout, expand_gelu, factor_out_common, fuse, turn_batch_last,
+    use_image_gradients, use_products, use_winograd,
 };
 
 /// Logits, loss and input gradient of `forward`, whose first output is named `logits`, and its further outputs.
@@ -58,6 +58,7 @@ fn differentiated(
         fuse(&mut gradient);
         let is_turned = kernels.turn_batch_last() && turn_batch_last(&mut gradient);
         if !is_turned {
+            use_image_gradients(&mut gradient);
             use_winograd(&mut gradient)?;
         }
         if let Some(logits) = gradient.outputs().first().copied().filter(|_| !is_turned) {

@@ -3,7 +3,7 @@
 use crate::autodiff::Kernels;
 use crate::error::Result;
 use crate::graph::Graph;
-use crate::simplify::{fuse, turn_batch_last, use_products, use_winograd};
+use crate::simplify::{fuse, turn_batch_last, use_image_gradients, use_products, use_winograd};
 
 /// Replaces operators of a typed graph that is not differentiated any more by those that the engine has kernels for.
 ///
@@ -17,6 +17,7 @@ pub(super) fn use_kernels(graph: &mut Graph, kernels: Kernels) -> Result<()> {
     if kernels.turn_batch_last() && turn_batch_last(graph) {
         return Ok(());
     }
+    use_image_gradients(graph);
     use_winograd(graph)?;
     if let Some(factors) = kernels.factors() {
         use_products(graph, factors);

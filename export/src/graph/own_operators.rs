@@ -3,6 +3,7 @@
 /// The `op_type` of a node of ours. Part of what [`crate::onnx`] writes as domain and name.
 pub(crate) const ATTENTION: &str = "ai.mimir::Attention";
 pub(crate) const ATTENTION_GRADIENT: &str = "ai.mimir::AttentionGradient";
+pub(crate) const CONV_IMAGE_GRADIENT: &str = "ai.mimir::ConvImageGradient";
 pub(crate) const CONVOLUTION_BATCH_LAST: &str = "ai.mimir::ConvolutionBatchLast";
 pub(crate) const GELU: &str = "ai.mimir::Gelu";
 pub(crate) const GELU_GRADIENT: &str = "ai.mimir::GeluGradient";

@@ -1059,6 +1059,13 @@ static ROWS: &[Row] = &[
         bounds: Unknown,
     },
     Row {
+        name: own_operators::CONV_IMAGE_GRADIENT, since: 1, types: types::convolution::image_gradient,
+        constants: NotEvaluated(DIFFERENTIATED), batch: NotFollowed(DIFFERENTIATED),
+        gradient: Undifferentiated(DIFFERENTIATED),
+        saves: Nothing, random: Never, portable: KernelOnly,
+        bounds: Unknown,
+    },
+    Row {
         name: own_operators::CONVOLUTION_BATCH_LAST, since: 1, types: types::convolution::batch_last,
         constants: NotEvaluated(DIFFERENTIATED), batch: NotFollowed(DIFFERENTIATED),
         gradient: Undifferentiated(DIFFERENTIATED),

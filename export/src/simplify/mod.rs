@@ -13,7 +13,7 @@
 //!   `attention_kernel` makes one node of it, `linear_to_gemm` makes linear layers Gemm.
 //!
 //! Three passes run on gradient graphs only: `expand_gelu` before differentiation, `factor` and `blocked_layout` after
-//! it. `fuse`, `winograd`, `batch_last` and `products` replace operators by those that our kernels implement.
+//! it. `fuse`, `image_gradient`, `winograd`, `batch_last` and `products` replace operators by those that our kernels implement.
 
 mod affine;
 mod attention;
@@ -27,6 +27,7 @@ mod fold;
 mod fold_affine;
 mod fuse;
 mod gelu;
+mod image_gradient;
 mod layer;
 mod layer_norm;
 mod linear_to_gemm;
@@ -54,6 +55,7 @@ pub(crate) use blocked_layout::enter_blocked_layout;
 pub(crate) use expand_gelu::expand_gelu;
 pub(crate) use factor::factor_out_common;
 pub(crate) use fuse::fuse;
+pub(crate) use image_gradient::use_image_gradients;
 use linear_to_gemm::Biasless;
 pub(crate) use products::{Factors, use_products};
 pub(crate) use winograd::use_winograd;

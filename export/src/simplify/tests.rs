@@ -2,6 +2,7 @@
 
 mod attention_kernel;
 mod fuse;
+mod image_gradient;
 mod lookalikes;
 mod products;
 mod winograd;

@@ -38,7 +38,7 @@ fn transposed(tensor: &Tensor) -> Result<Tensor> {
 ///
 /// `[C_out, C_in / groups, k…] → [C_in, C_out / groups, k…]`: input and output channels exchanged within each group,
 /// every kernel axis reversed.
-pub(super) fn flipped(weight: &Tensor, groups: usize) -> Result<Tensor> {
+pub(crate) fn flipped(weight: &Tensor, groups: usize) -> Result<Tensor> {
     let dims = weight.dims();
     let (outputs, inputs) = (dims[0] / groups, dims[1]);
     let kernel: usize = dims[2..].iter().product();

@@ -117,6 +117,21 @@ fn images(view: &NodeView, channels: usize, spatial: Vec<Dim>) -> Result<TensorT
     Ok(typed(view.dtype(0)?, dims))
 }
 
+/// `ConvImageGradient(g [N, C, H, W], w [C, O, rows, columns])`, one of ours: `[N, O, H', W']` of `output_shape`.
+pub(crate) fn image_gradient(view: &NodeView) -> Result<Vec<TensorType>> {
+    let (g, weights) = (view.of_rank(0, 4)?, view.of_rank(1, 4)?);
+    check_channels(view, g, weights.0[0].fixed())?;
+    let shape = view.node.attributes.ints("output_shape")?.unwrap_or_default();
+    let size = |size: i64| usize::try_from(size).ok().map(Dim::Fixed);
+    match shape {
+        &[height, width] if size(height).is_some() && size(width).is_some() => {
+            let spatial = [height, width].into_iter().filter_map(size);
+            Ok(vec![typed(view.dtype(0)?, [g.0[0], weights.0[1]].into_iter().chain(spatial).collect())])
+        }
+        _ => Err(Error::format(format!("attribute `output_shape` is {shape:?}, wanted two sizes"))),
+    }
+}
+
 /// `WinogradConv`, one of ours: the images with the channels of the weights `[36, Co/16, Ci, 16]`.
 pub(crate) fn winograd(view: &NodeView) -> Result<Vec<TensorType>> {
     let (images, weights) = (view.of_rank(0, 4)?, view.of_rank(1, 4)?);

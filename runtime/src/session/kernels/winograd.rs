@@ -209,6 +209,7 @@ struct Transform<'a> {
 }
 
 impl Work for Transform<'_> {
+    #[expect(clippy::needless_range_loop, reason = "an index of rows and of columns")]
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self { planes, images, first, count, tiles } = self;
@@ -298,6 +299,7 @@ struct Restore<'a, 'b> {
 }
 
 impl Work for Restore<'_, '_> {
+    #[expect(clippy::needless_range_loop, reason = "an index of rows and of columns")]
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Convolution { planes, finish, .. } = *self.convolution;

@@ -3,6 +3,7 @@
 mod attention;
 mod convolution;
 mod gelu;
+mod image_gradient;
 mod max_pool;
 mod products;
 mod softmax;
@@ -20,6 +21,7 @@ use ort::value::TensorElementType;
 use self::attention::{Attention, AttentionGradient};
 use self::convolution::ConvolutionBatchLast;
 use self::gelu::Gelu;
+use self::image_gradient::ConvImageGradient;
 use self::max_pool::MaxPoolGradient;
 use self::products::{MatMulBfloat16, Product};
 use self::softmax::Softmax;
@@ -32,6 +34,7 @@ pub(super) fn domain() -> ort::Result<OperatorDomain> {
     let rows = OperatorDomain::new(DOMAIN)?.add(Fused::Gelu)?.add(Fused::LayerNormalization)?;
     let rows = rows.add(Fused::Softmax)?.add(MaxPoolGradient)?.add(Gelu)?.add(Softmax)?;
     let rows = rows.add(Attention)?.add(AttentionGradient)?.add(ConvolutionBatchLast)?.add(WinogradConv)?;
+    let rows = rows.add(ConvImageGradient)?;
     rows.add(Product::Float32)?.add(Product::Bfloat16)?.add(MatMulBfloat16)
 }
 
