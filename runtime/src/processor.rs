@@ -74,6 +74,7 @@ fn name(information: &str) -> Option<&str> {
 fn features() -> Vec<String> {
     let all = [
         ("avx2", std::is_x86_feature_detected!("avx2")),
+        ("avx512bf16", std::is_x86_feature_detected!("avx512bf16")),
         ("avx512f", std::is_x86_feature_detected!("avx512f")),
         ("avx512vnni", std::is_x86_feature_detected!("avx512vnni")),
         ("avxvnni", std::is_x86_feature_detected!("avxvnni")),

@@ -328,8 +328,8 @@ pub struct Execution {
 pub struct Processor {
     /// The name that it gives itself, e.g. `Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz`; `unknown` where there is none.
     pub name: String,
-    /// Instruction sets that engines choose kernels by, in alphabetical order: of `avx2`, `avx512f`, `avx512vnni`,
-    /// `avxvnni` and `fma` on x86_64, of `bf16`, `dotprod` and `i8mm` on aarch64. Empty on others.
+    /// Instruction sets that engines choose kernels by, in alphabetical order: of `avx2`, `avx512bf16`, `avx512f`,
+    /// `avx512vnni`, `avxvnni` and `fma` on x86_64, of `bf16`, `dotprod` and `i8mm` on aarch64. Empty on others.
     pub features: Vec<String>,
 }
 
