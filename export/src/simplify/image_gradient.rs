@@ -53,6 +53,8 @@ impl ImageGradient {
         let is_plain = node.optional_input(2).is_none()
             && node.attributes.int("group", 1) == Ok(1)
             && node.attributes.text("auto_pad", "NOTSET") == Ok("NOTSET")
+            // It would decide the padding of a ConvTranspose.
+            && !node.attributes.0.contains_key("output_shape")
             && pair(node, "dilations", 1)? == [1, 1];
         let (g, constant) = (node.optional_input(0)?, graph.constant(node.optional_input(1)?)?);
         let (strides, begins) = (pair(node, "strides", 1)?, pair(node, "pads", 0)?);

@@ -55,8 +55,10 @@ impl Layer {
         let weights = node.optional_input(1)?;
         let [first, second, rows, columns] = *graph.constant(weights)?.dims() else { return None };
         let attributes = &node.attributes;
-        let is_plain =
-            attributes.int("group", 1) == Ok(1) && attributes.text("auto_pad", "NOTSET") == Ok("NOTSET");
+        // The output shape would decide the padding of a ConvTranspose.
+        let is_plain = attributes.int("group", 1) == Ok(1)
+            && attributes.text("auto_pad", "NOTSET") == Ok("NOTSET")
+            && !attributes.0.contains_key("output_shape");
         let pair = |name: &str, default: usize| {
             let stated = attributes.ints(name).ok()?;
             let Some(stated) = stated else { return Some([default; 2]) };

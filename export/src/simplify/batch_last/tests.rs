@@ -113,6 +113,16 @@ fn what_the_kernel_lacks_leaves_the_graph_alone() {
         "groups",
         network("f32[N,4,8,8]", &|graph, x| convolution(graph, x, "#[4,1,3,3]", "#[4]", "group=4")),
     );
+    left_alone(
+        "padding that an output shape decides",
+        network("f32[N,16,8,8]", &|graph, mut x| {
+            for _ in 0..4 {
+                x = convolution(graph, x, "#[16,16,3,3]", "#[16]", "pads=[1,1,1,1]");
+            }
+            let weights = constant(graph, "#[16,4,3,3]");
+            push(graph, "ConvTranspose", &[x, weights], "strides=[2,2] output_shape=[16,16]")
+        }),
+    );
     left_alone("one axis", network("f32[N,4,8]", &|graph, x| convolution(graph, x, "#[4,4,3]", "#[4]", "")));
     left_alone(
         "weights that are computed",

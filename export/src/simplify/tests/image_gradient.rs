@@ -45,6 +45,7 @@ fn others_stay() {
         ("distance", "f32[N,8,20,20]", "Conv", "#[3,8,3,3]", "dilations=[2,2]"),
         ("groups", "f32[N,24,10,9]", "Conv", "#[3,8,3,3]", "group=3"),
         ("padding", "f32[N,8,10,9]", "Conv", "#[3,8,3,3]", "pads=[3,3,3,3]"),
+        ("output shape", "f32[N,8,5,9]", "ConvTranspose", "#[8,3,3,3]", "strides=[2,2] output_shape=[10,18]"),
         ("few neighbours", "f32[N,8,4,4]", "ConvTranspose", "#[8,3,4,4]", "strides=[4,4]"),
     ] {
         assert_eq!(with_kernels(input, op_type, weights, attributes), ["Mul", op_type], "{what}");
