@@ -56,15 +56,15 @@ pub const MAX_POOL_GRADIENT: &str = "MaxPoolGradient";
 /// `(x, weights, bias, residual, mask) → y`: convolution 3 × 3 of stride 1, by Winograd's algorithm F(4×4, 3×3), with as many rows
 /// and columns `P` of zeros on each side as the attribute [`ZEROS_AROUND`] says. Channels are last: `x` is `[N, H, W, Ci]`,
 /// `residual`, `mask` and `y` are `[N, H + 2P − 2, W + 2P − 2, Co]`, the bias `[Co]`, and numbers of channels multiples of 16. The
-/// weights `[36, Co/16, Ci, 16]` are those of [`winograd_weights`]. The residual is added to the sums; where the attribute [`RELU`] is 1, what is negative becomes zero then; at last what has a mask below the smallest
-/// normal number. The last three inputs may be left out.
+/// weights `[36, Co/16, Ci, 16]` are those of [`winograd_weights`]. The residual is added to the sums; where the attribute
+/// [`RELU`] is 1, what is negative becomes zero then; at last what has a mask below the smallest normal number. The last three inputs may be left out.
 pub const WINOGRAD_CONV: &str = "WinogradConv";
 
 /// Attribute of [`WINOGRAD_CONV`], 0 or 1.
 pub const RELU: &str = "relu";
 
-/// Attribute of [`WINOGRAD_CONV`]: 0 to [`MOST_ZEROS_AROUND`], 1 where it is absent. With 1 the result is as large as the images; a convolution without
-/// padding has 0, and its gradient 2.
+/// Attribute of [`WINOGRAD_CONV`]: 0 to [`MOST_ZEROS_AROUND`], 1 where it is absent. With 1 the result is as large as the
+/// images; a convolution without padding has 0, and its gradient 2.
 pub const ZEROS_AROUND: &str = "zeros_around";
 
 /// What a window of three rows can meet of them.

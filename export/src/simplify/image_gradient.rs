@@ -85,7 +85,8 @@ impl ImageGradient {
 /// Weights and paddings with which a transposed convolution gives what this convolution gives. Its windows move by one pixel.
 fn as_transposed(weights: &Tensor, strides: [usize; 2], begins: [usize; 2]) -> Option<(Tensor, [usize; 2])> {
     let &[_, _, rows, columns] = weights.dims() else { return None };
-    let begins = [(rows - 1).checked_sub(begins[0])?, (columns - 1).checked_sub(begins[1])?];
+    let begin = |size: usize, begin: usize| size.checked_sub(1)?.checked_sub(begin);
+    let begins = [begin(rows, begins[0])?, begin(columns, begins[1])?];
     Some((flipped(weights, 1).ok()?, begins)).filter(|_| strides == [1, 1])
 }
 
